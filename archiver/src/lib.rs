@@ -1,0 +1,1 @@
+//! Archiver: writes the log into MongoDB.

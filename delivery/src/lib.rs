@@ -1,0 +1,1 @@
+//! Delivery: pushes each room's messages to its presenter's socket.

@@ -1,0 +1,1 @@
+//! Ingest: checks a sender and appends the message to the log.

@@ -1,0 +1,44 @@
+//! What the log has to be told.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The section `[nats]` of the configuration; `src/defaults.toml` documents every member.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Server addresses, `nats://host:port` or `tls://host:port`; any one of a cluster is enough.
+    pub urls: Vec<String>,
+    /// The path of a credentials file (JWT and nkey), empty for none.
+    #[serde(default)]
+    pub credentials: String,
+    /// Into how many streams the log is split. Fixed when the log is created.
+    pub partitions: u32,
+    /// How many servers keep each stream: 1, 3 or 5.
+    pub replicas: usize,
+    /// Hours after which a batch leaves the log.
+    pub max_age_hours: u64,
+    /// Bytes after which a partition is full and appends are refused.
+    pub max_bytes: i64,
+    /// Milliseconds within which an append is acknowledged, or its outcome is unknown.
+    pub append_deadline_ms: u64,
+    /// How many events may wait for the append before theirs, in each partition.
+    pub append_queue: usize,
+    /// Seconds after which a delivery node that was not heard of counts as dead.
+    pub lease_seconds: u64,
+}
+
+impl Config {
+    pub(crate) fn append_deadline(&self) -> Duration {
+        Duration::from_millis(self.append_deadline_ms)
+    }
+
+    pub(crate) fn max_age(&self) -> Duration {
+        Duration::from_secs(self.max_age_hours * 60 * 60)
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+}

@@ -1,0 +1,58 @@
+//! What can go wrong with the log as a whole.
+
+/// Why the log cannot be used. Appends have their own error, [`crate::AppendError`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be right.
+    #[error("nats.{key}: {reason}")]
+    Config {
+        /// The member of the section.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No server could be reached, or it refused the connection.
+    #[error("cannot connect to NATS at {urls}: {source}")]
+    Connect {
+        /// As configured.
+        urls: String,
+        /// What the client says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The log exists, split otherwise. A different number would tear rooms apart.
+    #[error("the log was created with {created} partitions and the configuration says {configured}: set nats.partitions = {created}")]
+    Partitions {
+        /// What the log says.
+        created: u32,
+        /// What the configuration says.
+        configured: u32,
+    },
+    /// The log is not the one that was read before: it was deleted and made anew, or restored from an older copy.
+    /// Whoever holds positions of the old one must begin again.
+    #[error("partition {partition} of the log was replaced: {reason}")]
+    Replaced {
+        /// Which partition.
+        partition: u32,
+        /// How that was noticed.
+        reason: String,
+    },
+    /// A request to JetStream failed or was not answered in time.
+    #[error("{doing}: {source}")]
+    JetStream {
+        /// What was being done.
+        doing: &'static str,
+        /// What the client says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The log was closed by its owner.
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl Error {
+    pub(crate) fn jetstream(
+        doing: &'static str,
+    ) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
+        move |source| Error::JetStream { doing, source }
+    }
+}

@@ -1,0 +1,304 @@
+//! The event: the one format that the whole system agrees on. JSON, one event a line, pinned by snapshots; a changed
+//! snapshot is a changed contract. Members that a reader does not know are ignored, types that it does not know pass
+//! through.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ids::{EventId, PresenterIdx, SessionId, UserIdx};
+
+/// The version of the format, member `v`.
+pub const VERSION: u32 = 1;
+
+/// Something that happened in a room, and was decided: nothing is in the log that could still be refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The identity; of two events with the same id every reader keeps the first.
+    pub id: EventId,
+    /// The room.
+    pub presenter: PresenterIdx,
+    /// When ingest decided it, to the millisecond. Order is the log's, not this.
+    pub at: Timestamp,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened. The variant is the member `type`, its fields stand beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// `message.posted`
+    MessagePosted(MessagePosted),
+    /// `message.deleted`
+    MessageDeleted(MessageDeleted),
+    /// `user.banned`
+    UserBanned(UserBanned),
+    /// `user.unbanned`
+    UserUnbanned(UserUnbanned),
+    /// `room.cleared`
+    RoomCleared(RoomCleared),
+    /// `room.updated`
+    RoomUpdated(RoomUpdated),
+    /// `presenter.connected`
+    PresenterConnected(PresenterConnected),
+    /// `presenter.disconnected`
+    PresenterDisconnected(PresenterDisconnected),
+    /// A type of a later version, kept whole.
+    Unknown {
+        /// The member `type`.
+        kind: String,
+        /// Every member but those of [`Event`].
+        members: Map<String, Value>,
+    },
+}
+
+/// A person, as known when the event happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Who.
+    pub idx: UserIdx,
+    /// The name shown then.
+    pub nickname: String,
+    /// In this room, then.
+    pub role: Role,
+}
+
+/// What a user is in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The room is this user's own.
+    Presenter,
+    /// Moderates by a scope of the token.
+    Moderator,
+    /// Anyone else.
+    Viewer,
+}
+
+/// A chat message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePosted {
+    /// Who wrote it.
+    pub user: User,
+    /// The text as sent, trimmed; not normalised.
+    pub text: String,
+    /// What a filter found, by name; left out when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+/// One message is no longer to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageDeleted {
+    /// The message.
+    pub target: EventId,
+    /// Who decided.
+    pub by: User,
+    /// Why, in the words of who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A user may not write in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserBanned {
+    /// Who is banned.
+    pub user: UserIdx,
+    /// Until when; absent: for good.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_millis")]
+    pub until: Option<Timestamp>,
+    /// Who decided.
+    pub by: User,
+    /// Why, in the words of who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A user may write in the room again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserUnbanned {
+    /// Who was banned.
+    pub user: UserIdx,
+    /// Who decided.
+    pub by: User,
+}
+
+/// Nothing that was said before is to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomCleared {
+    /// Who decided.
+    pub by: User,
+}
+
+/// The room's settings from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomUpdated {
+    /// Every setting, by name.
+    pub settings: Map<String, Value>,
+}
+
+/// A presenter's session began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenterConnected {
+    /// Which.
+    pub session: SessionId,
+}
+
+/// A presenter's session ended. A killed node cannot say so: a session also ends where the next one begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenterDisconnected {
+    /// Which.
+    pub session: SessionId,
+    /// Why, in a stable word: `closed`, `replaced`, `lost`, `slow`, `drain`, …
+    pub reason: String,
+}
+
+/// A line of the log that is not an event of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an event: {0}")]
+pub struct MalformedEvent(String);
+
+impl Body {
+    /// The member `type`.
+    pub fn kind(&self) -> &str {
+        match self {
+            Body::MessagePosted(_) => "message.posted",
+            Body::MessageDeleted(_) => "message.deleted",
+            Body::UserBanned(_) => "user.banned",
+            Body::UserUnbanned(_) => "user.unbanned",
+            Body::RoomCleared(_) => "room.cleared",
+            Body::RoomUpdated(_) => "room.updated",
+            Body::PresenterConnected(_) => "presenter.connected",
+            Body::PresenterDisconnected(_) => "presenter.disconnected",
+            Body::Unknown { kind, .. } => kind,
+        }
+    }
+}
+
+impl Event {
+    /// An event that happens now, under an id that nobody has had before.
+    pub fn now(presenter: PresenterIdx, body: Body) -> Event {
+        Event { id: EventId::new(), presenter, at: now(), body }
+    }
+
+    /// The event as one line of JSON, without the line feed.
+    pub fn to_line(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Line<'a, B> {
+            v: u32,
+            id: EventId,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            #[serde(rename = "presenterIdx")]
+            presenter: PresenterIdx,
+            #[serde(with = "millis")]
+            at: Timestamp,
+            #[serde(flatten)]
+            body: B,
+        }
+        fn line<B: Serialize>(event: &Event, body: B) -> Bytes {
+            let Event { id, presenter, at, .. } = *event;
+            let line = Line { v: VERSION, id, kind: event.body.kind(), presenter, at, body };
+            serde_json::to_vec(&line).expect("an event has string keys and no failing serializer").into()
+        }
+        match &self.body {
+            Body::MessagePosted(body) => line(self, body),
+            Body::MessageDeleted(body) => line(self, body),
+            Body::UserBanned(body) => line(self, body),
+            Body::UserUnbanned(body) => line(self, body),
+            Body::RoomCleared(body) => line(self, body),
+            Body::RoomUpdated(body) => line(self, body),
+            Body::PresenterConnected(body) => line(self, body),
+            Body::PresenterDisconnected(body) => line(self, body),
+            Body::Unknown { members, .. } => line(self, members),
+        }
+    }
+
+    /// Reads what [`Event::to_line`] wrote, or what a later version wrote.
+    pub fn from_line(line: &[u8]) -> Result<Event, MalformedEvent> {
+        let head = Head::from_line(line)?;
+        let body = match head.kind.as_str() {
+            "message.posted" => Body::MessagePosted(parse(line)?),
+            "message.deleted" => Body::MessageDeleted(parse(line)?),
+            "user.banned" => Body::UserBanned(parse(line)?),
+            "user.unbanned" => Body::UserUnbanned(parse(line)?),
+            "room.cleared" => Body::RoomCleared(parse(line)?),
+            "room.updated" => Body::RoomUpdated(parse(line)?),
+            "presenter.connected" => Body::PresenterConnected(parse(line)?),
+            "presenter.disconnected" => Body::PresenterDisconnected(parse(line)?),
+            _ => {
+                let mut members: Map<String, Value> = parse(line)?;
+                for known in ["v", "id", "type", "presenterIdx", "at"] {
+                    members.remove(known);
+                }
+                Body::Unknown { kind: head.kind, members }
+            }
+        };
+        Ok(Event { id: head.id, presenter: head.presenter, at: head.at, body })
+    }
+}
+
+/// What every event has; enough to index a line without reading the rest.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Head {
+    v: u32,
+    pub(crate) id: EventId,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(rename = "presenterIdx")]
+    pub(crate) presenter: PresenterIdx,
+    #[serde(with = "millis")]
+    pub(crate) at: Timestamp,
+}
+
+impl Head {
+    pub(crate) fn from_line(line: &[u8]) -> Result<Head, MalformedEvent> {
+        let head: Head = parse(line)?;
+        if head.v == VERSION {
+            Ok(head)
+        } else {
+            Err(MalformedEvent(format!("version {} is not {VERSION}", head.v)))
+        }
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, MalformedEvent> {
+    serde_json::from_slice(line).map_err(|error| MalformedEvent(error.to_string()))
+}
+
+/// Now, to the millisecond: what the format keeps.
+pub fn now() -> Timestamp {
+    let millis = Timestamp::now().as_millisecond();
+    Timestamp::from_millisecond(millis).expect("the present is within the years that a timestamp holds")
+}
+
+/// RFC 3339 in UTC with exactly three decimals.
+mod millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{at:.3}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::deserialize(deserializer)
+    }
+}
+
+mod optional_millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => super::millis::serialize(at, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        Option::deserialize(deserializer)
+    }
+}

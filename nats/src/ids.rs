@@ -1,0 +1,215 @@
+//! The identifiers of the domain. They are parsed once, where they enter; inside there are no unchecked ids.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a number is not an id: ids are 1 to 2^63 - 1, which is what MongoDB and the original system store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id is an integer from 1 to 9223372036854775807")]
+pub struct InvalidIdx;
+
+macro_rules! idx {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "i64", into = "i64")]
+        pub struct $name(i64);
+
+        impl $name {
+            /// The id as a number, 1 to 2^63 - 1.
+            pub fn get(self) -> i64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = InvalidIdx;
+
+            fn try_from(idx: i64) -> Result<Self, InvalidIdx> {
+                if idx >= 1 { Ok(Self(idx)) } else { Err(InvalidIdx) }
+            }
+        }
+
+        impl From<$name> for i64 {
+            fn from(idx: $name) -> i64 {
+                idx.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidIdx;
+
+            /// Decimal digits only: no sign, no blank, no leading zero.
+            fn from_str(text: &str) -> Result<Self, InvalidIdx> {
+                let canonical = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+                let idx: i64 = text.parse().map_err(|_| InvalidIdx)?;
+                if canonical { Self::try_from(idx) } else { Err(InvalidIdx) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+idx! {
+    /// Who broadcasts. A room is known by its presenter alone.
+    PresenterIdx
+}
+
+idx! {
+    /// Who writes.
+    UserIdx
+}
+
+impl PresenterIdx {
+    /// The same person, as a user.
+    pub fn as_user(self) -> UserIdx {
+        UserIdx(self.0)
+    }
+}
+
+impl UserIdx {
+    /// The room that this user presents.
+    pub fn as_presenter(self) -> PresenterIdx {
+        PresenterIdx(self.0)
+    }
+}
+
+/// The identity of an event. Random and ordered by time (UUID v7), or derived from a client's idempotency key
+/// (UUID v5), so that a retry through whichever node is the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(Uuid);
+
+/// The name space of derived event ids. It is part of the format: another value would make retries new events.
+const KEYED_EVENTS: Uuid = Uuid::from_u128(0x6f0a_3c5e_5d0b_4d57_9a62_0c5f_0e6c_41b7);
+
+impl EventId {
+    /// An id that nobody has had before.
+    pub fn new() -> EventId {
+        EventId(Uuid::now_v7())
+    }
+
+    /// The id of what `user` sends to the room under an idempotency key: always the same for the same three.
+    pub fn derived(presenter: PresenterIdx, user: UserIdx, key: &str) -> EventId {
+        EventId(Uuid::new_v5(&KEYED_EVENTS, format!("{presenter}/{user}/{key}").as_bytes()))
+    }
+
+    /// The id as a number, for sets that hold many.
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+}
+
+impl Default for EventId {
+    fn default() -> EventId {
+        EventId::new()
+    }
+}
+
+impl FromStr for EventId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(EventId)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The identity of one presenter connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(Uuid);
+
+impl SessionId {
+    /// A session id that nobody has had before.
+    pub fn new() -> SessionId {
+        SessionId(Uuid::now_v7())
+    }
+}
+
+impl Default for SessionId {
+    fn default() -> SessionId {
+        SessionId::new()
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The identity of one run of a delivery node: a restarted node is another node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(String);
+
+impl NodeId {
+    /// A node id that nobody has had before. It is valid as a bucket key and as a token of a subject.
+    pub fn new() -> NodeId {
+        NodeId(Uuid::now_v7().simple().to_string())
+    }
+
+    /// The id as the key of the node's lease.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for NodeId {
+    fn default() -> NodeId {
+        NodeId::new()
+    }
+}
+
+impl From<String> for NodeId {
+    fn from(id: String) -> NodeId {
+        NodeId(id)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idx_is_a_positive_63_bit_integer_in_canonical_decimal() {
+        for good in ["1", "42", "9223372036854775807"] {
+            assert_eq!(good.parse::<PresenterIdx>().unwrap().to_string(), good);
+        }
+        for bad in ["", "0", "-1", "+1", "01", " 1", "1 ", "1.0", "9223372036854775808", "٣", "1e3"] {
+            assert_eq!(bad.parse::<PresenterIdx>(), Err(InvalidIdx), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_derived_id_depends_on_room_user_and_key_alone() {
+        let (one, two): (PresenterIdx, PresenterIdx) = ("1".parse().unwrap(), "2".parse().unwrap());
+        let id = EventId::derived(one, two.as_user(), "key");
+        assert_eq!(id, EventId::derived(one, two.as_user(), "key"));
+        assert_ne!(id, EventId::derived(one, two.as_user(), "other"));
+        assert_ne!(id, EventId::derived(two, two.as_user(), "key"));
+        assert_ne!(id, EventId::derived(one, one.as_user(), "key"));
+        // Pinned: a new value would make every retry across an upgrade a new event.
+        assert_eq!(id.to_string(), "PINNED");
+    }
+}

@@ -1,0 +1,31 @@
+//! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
+
+mod append;
+mod config;
+mod connect;
+mod consume;
+mod cursors;
+mod entry;
+mod error;
+mod event;
+mod ids;
+mod partition;
+mod position;
+mod presence;
+mod tail;
+
+pub use append::AppendError;
+pub use config::Config;
+pub use connect::Log;
+pub use consume::{Consumer, Delivery};
+pub use cursors::Cursors;
+pub use entry::{Entry, Malformed};
+pub use error::Error;
+pub use event::{
+    Body, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected, Role,
+    RoomCleared, RoomUpdated, User, UserBanned, UserUnbanned, now,
+};
+pub use ids::{EventId, InvalidIdx, NodeId, PresenterIdx, SessionId, UserIdx};
+pub use position::{InvalidPosition, Position};
+pub use presence::{Lease, Presence, Session};
+pub use tail::{Start, Tail, TailStatus};

@@ -1,0 +1,101 @@
+//! Where an event stands in the log. Within a room positions are totally ordered, and their order is the room's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in the log. Clients get it as an opaque string (`1879f0c3a1b2c3d4-1f-3`) and hand it back as it is.
+///
+/// Positions of different rooms must not be compared: rooms may be in different partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Position {
+    /// When the partition was created, in nanoseconds since 1970: a log that was made anew has another epoch.
+    pub epoch: u64,
+    /// The batch, from 1.
+    pub sequence: u64,
+    /// The event within its batch, from 0.
+    pub index: u32,
+}
+
+/// A string that this log never handed out as a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a position of this log")]
+pub struct InvalidPosition;
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}", self.epoch, self.sequence, self.index)
+    }
+}
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let mut parts = text.split('-');
+        let mut next = || parts.next().filter(|part| !part.starts_with('+')).ok_or(InvalidPosition);
+        let (epoch, sequence, index) = (next()?, next()?, next()?);
+        let position = Position {
+            epoch: u64::from_str_radix(epoch, 16).map_err(|_| InvalidPosition)?,
+            sequence: u64::from_str_radix(sequence, 16).map_err(|_| InvalidPosition)?,
+            index: u32::from_str_radix(index, 16).map_err(|_| InvalidPosition)?,
+        };
+        if parts.next().is_some() { Err(InvalidPosition) } else { Ok(position) }
+    }
+}
+
+impl TryFrom<String> for Position {
+    type Error = InvalidPosition;
+
+    fn try_from(text: String) -> Result<Self, InvalidPosition> {
+        text.parse()
+    }
+}
+
+impl From<Position> for String {
+    fn from(position: Position) -> String {
+        position.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_survives_its_text() {
+        for position in [
+            Position { epoch: 0, sequence: 1, index: 0 },
+            Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 },
+            Position { epoch: u64::MAX, sequence: u64::MAX, index: u32::MAX },
+        ] {
+            assert_eq!(position.to_string().parse(), Ok(position));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_position_is_refused() {
+        for text in ["", "1", "1-2", "1-2-3-4", "1-2-x", "-1-2", "1--2", "+1-2-3", "1-2-100000000", "1-2-3 "] {
+            assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn positions_are_ordered_by_epoch_then_batch_then_place() {
+        let mut positions: Vec<Position> = ["2-1-0", "1-a-0", "1-2-1", "1-2-0"].map(|p| p.parse().unwrap()).to_vec();
+        positions.sort();
+        assert_eq!(positions.map_to_text(), ["1-2-0", "1-2-1", "1-a-0", "2-1-0"]);
+    }
+
+    trait MapToText {
+        fn map_to_text(&self) -> Vec<String>;
+    }
+
+    impl MapToText for Vec<Position> {
+        fn map_to_text(&self) -> Vec<String> {
+            self.iter().map(Position::to_string).collect()
+        }
+    }
+}
