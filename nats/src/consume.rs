@@ -13,13 +13,21 @@ pub struct Delivery {
 impl Consumer {
     /// The next batch. Waits for as long as there is none, also through outages of the server. Cancel safe.
     /// An error is final.
-    pub async fn next(&mut self) -> Result<Delivery, Error> { todo!() }
+    pub async fn next(&mut self) -> Result<Delivery, Error> {
+        todo!()
+    }
 }
 impl Delivery {
     /// The effect is durable: the batch need not come again. If this fails it will.
-    pub async fn ack(&self) -> Result<(), Error> { todo!() }
+    pub async fn ack(&self) -> Result<(), Error> {
+        todo!()
+    }
     /// Still at work: asks for another 30 s.
-    pub async fn progress(&self) -> Result<(), Error> { todo!() }
+    pub async fn progress(&self) -> Result<(), Error> {
+        todo!()
+    }
     /// How often the batch was handed out, this time included.
-    pub fn delivered(&self) -> i64 { todo!() }
+    pub fn delivered(&self) -> i64 {
+        todo!()
+    }
 }

@@ -5,8 +5,12 @@ use crate::*;
 pub struct Cursors {}
 impl Cursors {
     /// The last event that reached the presenter.
-    pub fn get(&self, _presenter: PresenterIdx) -> Option<Position> { todo!() }
+    pub fn get(&self, _presenter: PresenterIdx) -> Option<Position> {
+        todo!()
+    }
     /// Saves many at once (one fsync), and returns once they are durable. Each element: the room, the position of the
     /// last event that reached the presenter. Visible at once through [`Cursors::get`] of this node, soon on others.
-    pub async fn save(&self, _cursors: &[(PresenterIdx, Position)]) -> Result<(), Error> { todo!() }
+    pub async fn save(&self, _cursors: &[(PresenterIdx, Position)]) -> Result<(), Error> {
+        todo!()
+    }
 }

@@ -20,7 +20,9 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The log exists, split otherwise. A different number would tear rooms apart.
-    #[error("the log was created with {created} partitions and the configuration says {configured}: set nats.partitions = {created}")]
+    #[error(
+        "the log was created with {created} partitions and the configuration says {configured}: set nats.partitions = {created}"
+    )]
     Partitions {
         /// What the log says.
         created: u32,
@@ -50,9 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn jetstream(
-        doing: &'static str,
-    ) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
+    pub(crate) fn jetstream(doing: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
         move |source| Error::JetStream { doing, source }
     }
 }

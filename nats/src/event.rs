@@ -255,11 +255,7 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn from_line(line: &[u8]) -> Result<Head, MalformedEvent> {
         let head: Head = parse(line)?;
-        if head.v == VERSION {
-            Ok(head)
-        } else {
-            Err(MalformedEvent(format!("version {} is not {VERSION}", head.v)))
-        }
+        if head.v == VERSION { Ok(head) } else { Err(MalformedEvent(format!("version {} is not {VERSION}", head.v))) }
     }
 }
 

@@ -19,25 +19,41 @@ pub struct Session {
 pub struct Presence {}
 impl Presence {
     /// The session that holds the room, if its node's lease lives.
-    pub fn session(&self, _presenter: PresenterIdx) -> Option<Session> { todo!() }
+    pub fn session(&self, _presenter: PresenterIdx) -> Option<Session> {
+        todo!()
+    }
     /// Every claim from now on as it becomes known, by whichever node. A receiver that lags must compare its sessions
     /// with [`Presence::session`].
-    pub fn claims(&self) -> tokio::sync::broadcast::Receiver<Session> { todo!() }
+    pub fn claims(&self) -> tokio::sync::broadcast::Receiver<Session> {
+        todo!()
+    }
     /// Whether the map was confirmed by the server lately.
-    pub fn is_current(&self) -> bool { todo!() }
+    pub fn is_current(&self) -> bool {
+        todo!()
+    }
 }
 /// A delivery node's lease: proof of life, renewed in the background.
 #[derive(Debug)]
 pub struct Lease {}
 impl Lease {
     /// The node.
-    pub fn node(&self) -> &NodeId { todo!() }
+    pub fn node(&self) -> &NodeId {
+        todo!()
+    }
     /// Whether the lease was renewed recently enough that no other node can have taken this one for dead.
-    pub fn is_held(&self) -> bool { todo!() }
+    pub fn is_held(&self) -> bool {
+        todo!()
+    }
     /// Claims the room for a session of this node: newest wins, across all nodes.
-    pub async fn claim(&self, _presenter: PresenterIdx, _session: SessionId) -> Result<Session, Error> { todo!() }
+    pub async fn claim(&self, _presenter: PresenterIdx, _session: SessionId) -> Result<Session, Error> {
+        todo!()
+    }
     /// Withdraws a claim, unless a newer one has replaced it.
-    pub async fn release(&self, _session: &Session) -> Result<(), Error> { todo!() }
+    pub async fn release(&self, _session: &Session) -> Result<(), Error> {
+        todo!()
+    }
     /// Stops renewing and withdraws the lease, so that others need not wait for it to run out.
-    pub async fn end(&self) { todo!() }
+    pub async fn end(&self) {
+        todo!()
+    }
 }

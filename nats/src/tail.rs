@@ -17,15 +17,25 @@ pub struct TailStatus {}
 impl Tail {
     /// The next events: one batch of one partition, never empty. Within a room in the order of positions, each event
     /// id once. Waits for as long as there is nothing. Cancel safe. An error is final.
-    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> { todo!() }
+    pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
+        todo!()
+    }
     /// A handle on how this tail is doing.
-    pub fn status(&self) -> TailStatus { todo!() }
+    pub fn status(&self) -> TailStatus {
+        todo!()
+    }
 }
 impl TailStatus {
     /// Whether everything that was in the log when the tail began has been handed out.
-    pub fn is_caught_up(&self) -> bool { todo!() }
+    pub fn is_caught_up(&self) -> bool {
+        todo!()
+    }
     /// Waits until [`TailStatus::is_caught_up`].
-    pub async fn caught_up(&self) { todo!() }
+    pub async fn caught_up(&self) {
+        todo!()
+    }
     /// Whether the log was heard of lately; if not, silence is no evidence of a quiet night.
-    pub fn is_current(&self) -> bool { todo!() }
+    pub fn is_current(&self) -> bool {
+        todo!()
+    }
 }

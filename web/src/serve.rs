@@ -14,4 +14,11 @@ pub struct ServeConfig {
     pub grace_ms: u64,
 }
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
-pub async fn serve(_listener: tokio::net::TcpListener, _app: axum::Router, _config: &ServeConfig, _stop: CancellationToken) { todo!() }
+pub async fn serve(
+    _listener: tokio::net::TcpListener,
+    _app: axum::Router,
+    _config: &ServeConfig,
+    _stop: CancellationToken,
+) {
+    todo!()
+}

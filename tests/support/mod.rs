@@ -1,0 +1,1 @@
+//! What the tests start: real servers, real roles.
