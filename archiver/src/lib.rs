@@ -1,19 +1,21 @@
-//! Archiver: writes the log into MongoDB, every event once.
+//! Archiver: writes the log into MongoDB, every event once. `docs/archive.md` describes what it leaves there.
 
 mod archive;
+mod broadcasts;
 mod config;
+mod copies;
+mod database;
+mod decisions;
+mod documents;
 mod error;
+mod run;
+mod schema;
+mod status;
+mod work;
+mod write;
 
 pub use archive::{Archive, ArchivedMessage, Deletion};
 pub use config::{Config, ConnectionString};
 pub use error::Error;
-
-/// Archives until `stop`, then finishes the writes in hand within the grace period.
-pub async fn run(
-    _config: Config,
-    _listener: tokio::net::TcpListener,
-    _log: nats::Log,
-    _stop: tokio_util::sync::CancellationToken,
-) -> Result<(), Error> {
-    todo!()
-}
+pub use run::run;
+pub use replica_set::initiate_replica_set;
