@@ -82,7 +82,8 @@ pub(crate) async fn keep_first<T: OfEvent>(
         kept.refused.push(lined[index].line.quarantined(Cause::Refused, reason));
     }
     let copies: Vec<&Lined<T>> = inserted.existing.iter().map(|index| &lined[*index]).collect();
-    let standing = find(database, collection, copies.iter().map(|copy| copy.document.id().to_owned()).collect()).await?;
+    let standing =
+        find(database, collection, copies.iter().map(|copy| copy.document.id().to_owned()).collect()).await?;
     for copy in copies {
         let document = &copy.document;
         // It may be gone again: then it was removed on purpose, and a copy must not bring it back.
@@ -117,9 +118,8 @@ pub(crate) async fn find<T: OfEvent>(
         return Ok(HashMap::new());
     }
     let collection = collection.clone();
-    let found: Vec<T> = database
-        .ask(async move { collection.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await })
-        .await?;
+    let found: Vec<T> =
+        database.ask(async move { collection.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await }).await?;
     Ok(found.into_iter().map(|document| (document.id().to_owned(), document)).collect())
 }
 

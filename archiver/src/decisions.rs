@@ -94,11 +94,7 @@ async fn apply(
 }
 
 /// Marks the messages before the decision that no earlier decision has marked.
-async fn mark(
-    database: &Database,
-    decision: &DecisionDocument,
-    messages: Option<&[String]>,
-) -> Result<(), Failure> {
+async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(decision), decision.by.clone()) else { return Ok(()) };
     about.insert("position", doc! { "$lt": decision.position });
     let later = doc! { "deleted.position": { "$gt": decision.position } };

@@ -122,7 +122,10 @@ impl Status {
 }
 
 /// Repeats something until MongoDB does it, with growing pauses. Dropped, it has done it any number of times.
-pub(crate) async fn insist<T>(status: &Status, attempt: impl AsyncFn() -> Result<T, Failure>) -> T {
+pub(crate) async fn insist<T, F>(status: &Status, attempt: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     // 100 ms: an election may be over by then. 5 s: so long is nothing archived after MongoDB is back, at most. Jitter,
     // so that several archivers do not come at the same moment.
     let mut pauses = ExponentialBuilder::new()

@@ -123,10 +123,9 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             reason: banned.reason,
             ..decision(Some(banned.by))
         }),
-        Body::UserUnbanned(unbanned) => Place::Decision(DecisionDocument {
-            user_idx: Some(unbanned.user.get()),
-            ..decision(Some(unbanned.by))
-        }),
+        Body::UserUnbanned(unbanned) => {
+            Place::Decision(DecisionDocument { user_idx: Some(unbanned.user.get()), ..decision(Some(unbanned.by)) })
+        }
         Body::RoomUpdated(updated) => {
             let settings = serialize_to_document(&updated.settings)
                 .map_err(|_| (Cause::Unmappable, "the settings hold a name or a number that BSON cannot".to_owned()))?;

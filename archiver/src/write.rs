@@ -97,7 +97,11 @@ impl Work {
         decisions::reconcile(database, &places).await?;
 
         let quarantine: Vec<QuarantineDocument> =
-            [&self.quarantine, &messages.refused, &decisions.refused, &refused_sessions].into_iter().flatten().cloned().collect();
+            [&self.quarantine, &messages.refused, &decisions.refused, &refused_sessions]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect();
         let quarantined = quarantine.len();
         if quarantined > 0 {
             let inserted = database.insert(database.quarantine(), quarantine).await?;
