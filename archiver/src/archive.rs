@@ -3,10 +3,11 @@
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::bson::{DateTime, doc};
-use nats::{EventId, Position, PresenterIdx, User};
+use nats::{Entry, EventId, Malformed, Position, PresenterIdx, User};
 
 use crate::database::Database;
 use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
+use crate::work::Work;
 use crate::{Config, Error};
 
 /// 1,000: the first documents come after 3 ms, and the whole at 290,000 a second; 101, the default, is a quarter slower.
@@ -56,6 +57,15 @@ impl Archive {
     /// Reads the configuration and starts the driver. No server need answer yet.
     pub async fn connect(config: &Config) -> Result<Archive, Error> {
         Ok(Archive { database: Database::connect(config).await? })
+    }
+
+    /// Archives lines of the log as a running archiver does, once: for lines that come another way, such as those of
+    /// the quarantine. Safe to repeat. What cannot be archived goes into quarantine.
+    pub async fn write(&self, lines: Vec<Result<Entry, Malformed>>) -> Result<(), Error> {
+        let mut work = Work::default();
+        lines.into_iter().for_each(|line| work.add(line));
+        let written = work.write(&self.database).await;
+        written.map(|_| ()).map_err(|failure| Error::MongoDb { doing: "archiving lines", source: failure.into() })
     }
 
     /// All messages of a room, in the order of the log.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Bson, doc, serialize_to_bson};
 use serde::Serialize;
@@ -86,7 +85,7 @@ pub(crate) async fn keep_first<T: OfEvent>(
         find(database, collection, copies.iter().map(|copy| copy.document.id().to_owned()).collect()).await?;
     for copy in copies {
         let document = &copy.document;
-        // It may be gone again: then it was removed on purpose, and a copy must not bring it back.
+        // It may be gone again, or changed by somebody: that was on purpose, and a copy must not undo it.
         let Some(standing) = standing.get(document.id()) else { continue };
         if standing.position() == document.position() {
             continue;

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mongodb::bson::{Document, doc};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Document, deserialize_from_document, doc};
 use mongodb::error::{CommandError, ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
 use mongodb::{Client, Collection};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::documents::{DecisionDocument, MessageDocument, QuarantineDocument};
@@ -149,6 +151,32 @@ impl Database {
         answer.await.map_err(late)?.map_err(|_| Failure::Unavailable("the MongoDB driver panicked".to_owned()))
     }
 
+    /// The documents that match and are as this archiver writes them. One that somebody has changed beyond that is left
+    /// alone: it must not stop the archive. `limit` 0: all.
+    pub(crate) async fn find<T, D>(
+        &self,
+        collection: &Collection<D>,
+        filter: Document,
+        limit: i64,
+    ) -> Result<Vec<T>, Failure>
+    where
+        T: DeserializeOwned,
+        D: Send + Sync,
+    {
+        let collection = collection.clone_with_type::<Document>();
+        let name = collection.name().to_owned();
+        let found = async move { collection.find(filter).limit(limit).await?.try_collect::<Vec<_>>().await };
+        let mut documents = Vec::new();
+        for document in self.ask(found).await? {
+            let id = document.get("_id").map(ToString::to_string).unwrap_or_default();
+            match deserialize_from_document(document) {
+                Ok(document) => documents.push(document),
+                Err(_) => tracing::warn!(collection = name, id, "a document is not as archived and is left alone"),
+            }
+        }
+        Ok(documents)
+    }
+
     /// Inserts what can be inserted. The answer names, by index, the documents that exist and those that are refused.
     pub(crate) async fn insert<T>(&self, collection: Collection<T>, documents: Vec<T>) -> Result<Inserted, Failure>
     where
@@ -157,23 +185,19 @@ impl Database {
         let documents = Arc::new(documents);
         let mut inserted = Inserted::default();
         // Usually one range. Where MongoDB refuses a request without naming a document, its halves are tried.
-        let mut ranges = Vec::from([0..documents.len()]);
-        while let Some(range) = ranges.pop() {
-            if range.is_empty() {
+        let mut ranges = vec![(0, documents.len())];
+        while let Some((start, end)) = ranges.pop() {
+            if start == end {
                 continue;
             }
-            let (request_collection, request_documents) = (collection.clone(), documents.clone());
-            let request_range = range.clone();
-            let answer = self
-                .ask_driver(async move {
-                    request_collection.insert_many(&request_documents[request_range]).ordered(false).await
-                })
-                .await?;
+            let (collection, documents) = (collection.clone(), documents.clone());
+            let request = async move { collection.insert_many(&documents[start..end]).ordered(false).await };
+            let answer = self.ask_driver(request).await?;
             let Err(error) = answer else { continue };
             match error.kind.as_ref() {
                 ErrorKind::InsertMany(errors) if errors.write_concern_error.is_none() => {
                     for error in errors.write_errors.iter().flatten() {
-                        let index = range.start + error.index;
+                        let index = start + error.index;
                         match classify_write(error.code, &error.message) {
                             Failure::Exists => inserted.existing.push(index),
                             Failure::Refused(reason) => inserted.refused.push((index, reason)),
@@ -182,11 +206,10 @@ impl Database {
                     }
                 }
                 _ => match classify(&error) {
-                    Failure::Refused(reason) if range.len() == 1 => inserted.refused.push((range.start, reason)),
+                    Failure::Refused(reason) if end - start == 1 => inserted.refused.push((start, reason)),
                     Failure::Refused(_) => {
-                        let middle = range.start + range.len() / 2;
-                        ranges.push(middle..range.end);
-                        ranges.push(range.start..middle);
+                        let middle = start.midpoint(end);
+                        ranges.extend([(middle, end), (start, middle)]);
                     }
                     failure => return Err(failure),
                 },

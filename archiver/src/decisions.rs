@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc, serialize_to_bson};
+use serde::Deserialize;
 
 use crate::copies;
 use crate::database::{Database, Failure};
@@ -19,8 +19,10 @@ use crate::documents::{DecisionDocument, DeletedDocument, MessageDocument, Posit
 const PAGE: i64 = 1_000;
 
 /// What of a message decides whether a decision is about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Place {
+    #[serde(rename = "_id")]
     pub(crate) id: String,
     pub(crate) presenter_idx: i64,
     pub(crate) position: PositionDocument,
@@ -56,9 +58,7 @@ pub(crate) async fn reconcile(database: &Database, messages: &[Place]) -> Result
             "position": { "$gt": first },
             "$or": [{ "type": "room.cleared" }, { "type": "message.deleted", "target": { "$in": &ids } }],
         };
-        let decisions = database.decisions();
-        let found: Vec<DecisionDocument> =
-            database.ask(async move { decisions.find(about_them).await?.try_collect().await }).await?;
+        let found: Vec<DecisionDocument> = database.find(&database.decisions(), about_them, 0).await?;
         if !found.is_empty() {
             // Boxed: taking back a mark reconciles the message again.
             Box::pin(apply(database, found, Some(&ids), &[])).await?;
@@ -129,13 +129,10 @@ async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(
     beyond.insert("position", doc! { "$gt": decision.position });
     beyond.insert("deleted.decision", &decision.id);
     loop {
-        let (collection, filter) = (database.messages(), beyond.clone());
-        let page: Vec<MessageDocument> =
-            database.ask(async move { collection.find(filter).limit(PAGE).await?.try_collect().await }).await?;
-        if page.is_empty() {
+        let messages: Vec<Place> = database.find(&database.messages(), beyond.clone(), PAGE).await?;
+        if messages.is_empty() {
             return Ok(());
         }
-        let messages: Vec<Place> = page.iter().map(Place::from).collect();
         let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
         let mut marked = beyond.clone();
         marked.insert("$and", [doc! { "_id": { "$in": ids } }]);

@@ -86,7 +86,7 @@ impl Batch {
 
 impl Work {
     /// Everything once. Whatever was written by an attempt that failed is found to be there by the next.
-    async fn write(&self, database: &Database) -> Result<Written, Failure> {
+    pub(crate) async fn write(&self, database: &Database) -> Result<Written, Failure> {
         let messages = keep_first(database, &database.messages(), &self.messages).await?;
         let decisions = keep_first(database, &database.decisions(), &self.decisions).await?;
         let refused_sessions = broadcasts::record(database, &self.sessions).await?;
