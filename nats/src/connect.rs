@@ -1,48 +1,197 @@
-//! stub
-use crate::*;
+//! The log as a whole: one connection to NATS, and what this process runs on it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, kv};
+use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::append::{AppendError, Appender};
+use crate::config::Config;
+use crate::consume::Consumer;
+use crate::cursors::Cursors;
+use crate::error::Error;
+use crate::event::Event;
+use crate::ids::{NodeId, PresenterIdx};
+use crate::lease::Lease;
+use crate::partition::partition_of;
+use crate::position::Position;
+use crate::presence::Presence;
+use crate::setup::{self, REQUEST_TIMEOUT};
+use crate::tail::{Start, Tail};
+
+/// A dead server is noticed after two of these; the client's own default takes minutes.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The longest pause between two attempts to reconnect.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
 /// The log. Cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
-pub struct Log {}
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) context: jetstream::Context,
+    pub(crate) config: Config,
+    /// When each partition was created: the epoch of its positions.
+    pub(crate) epochs: Vec<u64>,
+    pub(crate) sessions: kv::Store,
+    pub(crate) nodes: kv::Store,
+    appenders: Vec<Appender>,
+    /// Every task that was started for this log; [`Log::close`] awaits them.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    failure: OnceLock<Error>,
+    failed: CancellationToken,
+}
+
+impl Inner {
+    /// Whether the connection to a server stands.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.context.client().connection_state() == State::Connected
+    }
+
+    /// Reports what nothing in this process can mend; the first report counts.
+    pub(crate) fn fail(&self, error: Error) {
+        tracing::error!(%error, "the log has failed");
+        // A second failure adds nothing: the process is ending because of the first.
+        let _ = self.failure.set(error);
+        self.failed.cancel();
+    }
+}
+
 impl Log {
-    /// Connects as `name` (shown in the server's monitoring), creates what is missing and brings the rest up to date.
-    pub async fn connect(_config: &Config, _name: &str) -> Result<Log, Error> {
-        todo!()
+    /// Connects as `name` (shown in the server's monitoring), makes the streams and buckets that are missing and brings
+    /// the others up to date.
+    ///
+    /// It does not wait for a server that is not there: [`Error::Connect`] and [`Error::JetStream`] are worth another
+    /// attempt, [`Error::Config`] and [`Error::Partitions`] are not.
+    pub async fn connect(config: &Config, name: &str) -> Result<Log, Error> {
+        let client = connect(config, name).await?;
+        let mut context = jetstream::new(client);
+        context.set_timeout(REQUEST_TIMEOUT);
+        let setup = setup::set_up(&context, config).await?;
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let inner = Arc::new_cyclic(|inner| Inner {
+            appenders: (0..config.partitions)
+                .map(|partition| Appender::start(inner.clone(), config.append_queue, partition, &tasks, stop.clone()))
+                .collect(),
+            context,
+            config: config.clone(),
+            epochs: setup.epochs,
+            sessions: setup.sessions,
+            nodes: setup.nodes,
+            tasks,
+            stop,
+            failure: OnceLock::new(),
+            failed: CancellationToken::new(),
+        });
+        Ok(Log { inner })
     }
+
     /// Appends one event and waits until it is fsynced, the configured deadline at most.
-    pub async fn append(&self, _event: &Event) -> Result<Position, AppendError> {
-        todo!()
+    pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
+        let partition = partition_of(event.presenter, self.inner.config.partitions);
+        let appender = &self.inner.appenders[partition as usize];
+        appender.append(event.to_line(), self.inner.config.append_deadline()).await
     }
+
     /// Everything in the log from `start` on, in order, each event once.
-    pub fn tail(&self, _start: Start) -> Tail {
-        todo!()
+    pub fn tail(&self, start: Start) -> Tail {
+        Tail::start(&self.inner, start)
     }
+
     /// The shared, durable reader of that name: every batch goes to one of its consumers, again until acknowledged.
-    pub fn consume(&self, _name: &str) -> Consumer {
-        todo!()
+    pub fn consume(&self, name: &str) -> Consumer {
+        Consumer::start(&self.inner, name)
     }
+
     /// Who is connected where, kept up to date until the log is closed. Waits until the present state is known.
     pub async fn presence(&self) -> Result<Presence, Error> {
-        todo!()
+        Presence::start(&self.inner).await
     }
+
     /// The saved cursors, kept up to date until the log is closed. Waits until the present state is known.
     pub async fn cursors(&self) -> Result<Cursors, Error> {
-        todo!()
+        Cursors::start(&self.inner).await
     }
-    /// Announces this delivery node and keeps its lease until [`Lease::end`].
-    pub async fn lease(&self, _node: NodeId) -> Result<Lease, Error> {
-        todo!()
+
+    /// Announces this delivery node and keeps its lease until [`Lease::end`] or the log is closed.
+    pub async fn lease(&self, node: NodeId) -> Result<Lease, Error> {
+        Lease::start(&self.inner, node).await
     }
+
     /// Asks whoever can (signalling servers listen on `control.reconnect.<presenterIdx>`) to make the presenter
     /// reconnect. Not stored, best effort.
-    pub async fn request_reconnect(&self, _presenter: PresenterIdx) {
-        todo!()
+    pub async fn request_reconnect(&self, presenter: PresenterIdx) {
+        if !self.inner.is_connected() {
+            return;
+        }
+        let subject = format!("control.reconnect.{presenter}");
+        let client = self.inner.context.client();
+        let publish = client.publish(subject, Default::default());
+        if let Err(error) = setup::request("requesting a reconnect", publish).await {
+            tracing::warn!(%presenter, %error, "a reconnect request was not sent");
+        }
     }
+
     /// Whether the connection to a server stands.
     pub fn is_connected(&self) -> bool {
-        todo!()
+        self.inner.is_connected()
     }
+
+    /// Waits until something is found that nothing in this process can mend, such as a log that was deleted and made
+    /// anew. The process should end; the next one begins with what is there.
+    pub async fn failed(&self) -> &Error {
+        self.inner.failed.cancelled().await;
+        self.inner.failure.get().expect("the failure is set before it is announced")
+    }
+
     /// Ends what this log started, sends what is still buffered and disconnects.
     pub async fn close(&self) {
-        todo!()
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        // A server that is away has nothing to hear from us, and nothing accepted depends on it.
+        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.inner.context.client().drain()).await;
     }
+}
+
+async fn connect(config: &Config, name: &str) -> Result<async_nats::Client, Error> {
+    let urls = config.urls.join(",");
+    let refuse = |source: Box<dyn std::error::Error + Send + Sync>| Error::Connect { urls: urls.clone(), source };
+    if config.urls.is_empty() {
+        return Err(Error::Config { key: "urls", reason: "must name at least one server".to_owned() });
+    }
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(REQUEST_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(|event| async move {
+            match event {
+                ConnectionEvent::Connected => tracing::info!("connected to NATS"),
+                ConnectionEvent::Disconnected => tracing::warn!("lost the connection to NATS"),
+                event => tracing::warn!(%event, "the connection to NATS is in trouble"),
+            }
+        });
+    if !config.credentials.is_empty() {
+        options = options
+            .credentials_file(&config.credentials)
+            .await
+            .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
+    }
+    options.connect(config.urls.as_slice()).await.map_err(|error| refuse(error.into()))
+}
+
+/// Doubles from 20 ms to 2 s, and half of it is chance, so that many nodes do not come back at the same moment.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doubled = Duration::from_millis(20) * 2_u32.pow(attempts.min(10) as u32);
+    doubled.min(MAX_RECONNECT_DELAY).mul_f64(0.5 + fastrand::f64() / 2.0)
 }

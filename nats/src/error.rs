@@ -31,10 +31,10 @@ pub enum Error {
     },
     /// The log is not the one that was read before: it was deleted and made anew, or restored from an older copy.
     /// Whoever holds positions of the old one must begin again.
-    #[error("partition {partition} of the log was replaced: {reason}")]
+    #[error("the stream {stream} was replaced: {reason}")]
     Replaced {
-        /// Which partition.
-        partition: u32,
+        /// Which stream.
+        stream: String,
         /// How that was noticed.
         reason: String,
     },
@@ -49,10 +49,4 @@ pub enum Error {
     /// The log was closed by its owner.
     #[error("the log is closed")]
     Closed,
-}
-
-impl Error {
-    pub(crate) fn jetstream(doing: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error {
-        move |source| Error::JetStream { doing, source }
-    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::ids::{EventId, PresenterIdx, SessionId, UserIdx};
 
 /// The version of the format, member `v`.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Something that happened in a room, and was decided: nothing is in the log that could still be refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -296,5 +296,76 @@ mod optional_millis {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
         Option::deserialize(deserializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One event of every type, as it stands in the log.
+    const LINES: [&str; 11] = [
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000004","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"until":"2026-11-22T12:45:00.000Z","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"spam"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000005","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000006","type":"user.unbanned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000007","type":"room.cleared","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","by":{"idx":42,"nickname":"presenter","role":"presenter"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000008","type":"room.updated","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","settings":{"slowModeSeconds":5}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000009","type":"presenter.connected","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","session":"019ab5a0-8000-7000-8000-0000000000ff"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000a","type":"presenter.disconnected","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","session":"019ab5a0-8000-7000-8000-0000000000ff","reason":"closed"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000b","type":"poll.opened","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","answers":["a","b"],"question":"which?"}"#,
+    ];
+
+    #[test]
+    fn every_line_survives_reading_and_writing_byte_for_byte() {
+        for line in LINES {
+            let event = Event::from_line(line.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(event.to_line().to_vec()).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn every_type_is_read_as_its_own() {
+        let bodies: Vec<Body> = LINES.iter().map(|line| Event::from_line(line.as_bytes()).unwrap().body).collect();
+        insta::assert_debug_snapshot!(bodies);
+    }
+
+    #[test]
+    fn members_of_a_later_version_are_ignored() {
+        let with = LINES[0].replacen('{', r#"{"later":{"deep":[1,2]},"#, 1);
+        assert_eq!(Event::from_line(with.as_bytes()), Event::from_line(LINES[0].as_bytes()));
+    }
+
+    #[test]
+    fn a_time_is_kept_to_the_millisecond_and_in_utc() {
+        let seoul = LINES[0].replace("2026-11-22T12:34:56.789Z", "2026-11-22T21:34:56.789+09:00");
+        assert_eq!(Event::from_line(seoul.as_bytes()), Event::from_line(LINES[0].as_bytes()));
+        let event = Event::now(PresenterIdx::try_from(1).unwrap(), Event::from_line(LINES[8].as_bytes()).unwrap().body);
+        assert_eq!(Event::from_line(&event.to_line()), Ok(event));
+    }
+
+    #[test]
+    fn what_is_not_an_event_of_this_version_is_refused_with_the_reason() {
+        let cases = [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "\u{1f}",
+            &LINES[0].replace(r#""v":1"#, r#""v":2"#),
+            &LINES[0].replace(r#""presenterIdx":42"#, r#""presenterIdx":0"#),
+            &LINES[0].replace(r#""presenterIdx":42"#, r#""presenterIdx":"42""#),
+            &LINES[0].replace("019ab5a0-8000-7000-8000-000000000001", "1"),
+            &LINES[0].replace("2026-11-22T12:34:56.789Z", "yesterday"),
+            &LINES[0].replace(r#","text":"안녕하세요 👋""#, ""),
+            &LINES[0].replace("viewer", "king"),
+            &LINES[0].replace(r#""idx":7"#, r#""idx":-7"#),
+        ];
+        let reasons: Vec<String> =
+            cases.iter().map(|line| Event::from_line(line.as_bytes()).unwrap_err().to_string()).collect();
+        insta::assert_debug_snapshot!(reasons);
+        assert!(Event::from_line(b"\xff\xfe").is_err());
     }
 }

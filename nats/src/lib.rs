@@ -9,9 +9,13 @@ mod entry;
 mod error;
 mod event;
 mod ids;
+mod lease;
 mod partition;
 mod position;
 mod presence;
+mod reader;
+mod recent;
+mod setup;
 mod tail;
 
 pub use append::AppendError;
@@ -26,6 +30,7 @@ pub use event::{
     RoomCleared, RoomUpdated, User, UserBanned, UserUnbanned, now,
 };
 pub use ids::{EventId, InvalidIdx, NodeId, PresenterIdx, SessionId, UserIdx};
+pub use lease::Lease;
 pub use position::{InvalidPosition, Position};
-pub use presence::{Lease, Presence, Session};
+pub use presence::{Presence, Session};
 pub use tail::{Start, Tail, TailStatus};

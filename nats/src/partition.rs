@@ -28,7 +28,7 @@ mod tests {
     fn the_partition_of_a_room_is_pinned() {
         let partition =
             |presenter: i64, partitions| partition_of(PresenterIdx::try_from(presenter).unwrap(), partitions);
-        assert_eq!([1, 2, 3, 42, 1_000_000].map(|presenter| partition(presenter, 16)), [12, 15, 14, 4, 1]);
+        assert_eq!([1, 2, 3, 42, 1_000_000].map(|presenter| partition(presenter, 16)), [12, 5, 2, 3, 12]);
         assert!((1..1000).all(|presenter| partition(presenter, 1) == 0));
     }
 

@@ -1,5 +1,25 @@
-//! stub
-use crate::*;
+//! Presence: which session holds which room, and which nodes live. The bucket `sessions` has the newest claim of every
+//! room, `nodes` the leases; both are watched into a local map, so that a question costs no request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
+
+use crate::connect::Inner;
+use crate::error::Error;
+use crate::ids::{NodeId, PresenterIdx, SessionId};
+use crate::reader::{self, From, Item, Record, Status};
+use crate::setup::{NODES, SESSIONS};
+
+/// Claims that a receiver may be behind before it is told that it lags: a storm of reconnects fits.
+const CLAIMS: usize = 8_192;
+
 /// A presenter's claim to its room: of all claims the one with the highest revision holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -10,50 +30,149 @@ pub struct Session {
     /// Where it is connected.
     pub node: NodeId,
     /// Since when.
-    pub since: jiff::Timestamp,
+    pub since: Timestamp,
     /// The fence: a session that learns of a higher revision for its room closes itself.
     pub revision: u64,
 }
-/// Who is connected where: a local map, kept up to date. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Presence {}
-impl Presence {
-    /// The session that holds the room, if its node's lease lives.
-    pub fn session(&self, _presenter: PresenterIdx) -> Option<Session> {
-        todo!()
-    }
-    /// Every claim from now on as it becomes known, by whichever node. A receiver that lags must compare its sessions
-    /// with [`Presence::session`].
-    pub fn claims(&self) -> tokio::sync::broadcast::Receiver<Session> {
-        todo!()
-    }
-    /// Whether the map was confirmed by the server lately.
-    pub fn is_current(&self) -> bool {
-        todo!()
+
+/// The value of a session's key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    pub(crate) node: NodeId,
+    pub(crate) session: SessionId,
+    pub(crate) since: Timestamp,
+}
+
+impl Claim {
+    pub(crate) fn to_json(&self) -> Bytes {
+        serde_json::to_vec(self).expect("a claim has string keys and no failing serializer").into()
     }
 }
-/// A delivery node's lease: proof of life, renewed in the background.
-#[derive(Debug)]
-pub struct Lease {}
-impl Lease {
-    /// The node.
-    pub fn node(&self) -> &NodeId {
-        todo!()
+
+/// Who is connected where: a local map, kept up to date. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    log: Arc<Inner>,
+    state: Arc<Mutex<State>>,
+    claims: broadcast::Sender<Session>,
+    sessions: Status,
+    nodes: Status,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sessions: HashMap<PresenterIdx, Session>,
+    /// For each node when its lease was last seen to be renewed.
+    nodes: HashMap<NodeId, Instant>,
+}
+
+/// From which bucket an item comes.
+enum Change {
+    Session(Result<Item, Error>),
+    Node(Result<Item, Error>),
+}
+
+impl Presence {
+    pub(crate) async fn start(log: &Arc<Inner>) -> Result<Presence, Error> {
+        // A full channel slows the readers down, nothing is lost.
+        let (sink, changes) = mpsc::channel(256);
+        let stream = |bucket: &str| format!("KV_{bucket}");
+        let stop = log.stop.clone();
+        let sessions =
+            reader::read(log, &stream(SESSIONS), From::LastPerSubject, stop.clone(), sink.clone(), Change::Session);
+        let nodes = reader::read(log, &stream(NODES), From::LastPerSubject, stop.clone(), sink, Change::Node);
+        let presence = Presence {
+            log: log.clone(),
+            state: Arc::default(),
+            claims: broadcast::Sender::new(CLAIMS),
+            sessions,
+            nodes,
+        };
+        log.tasks.spawn(stop.run_until_cancelled_owned(presence.clone().follow(changes)));
+        presence.sessions.caught_up().await;
+        presence.nodes.caught_up().await;
+        Ok(presence)
     }
-    /// Whether the lease was renewed recently enough that no other node can have taken this one for dead.
-    pub fn is_held(&self) -> bool {
-        todo!()
+
+    /// The session that holds the room, if its node's lease lives.
+    pub fn session(&self, presenter: PresenterIdx) -> Option<Session> {
+        let state = self.state.lock().expect("nothing panics while it holds the lock");
+        let session = state.sessions.get(&presenter)?;
+        let renewed = state.nodes.get(&session.node)?;
+        (renewed.elapsed() < self.log.config.lease()).then(|| session.clone())
     }
-    /// Claims the room for a session of this node: newest wins, across all nodes.
-    pub async fn claim(&self, _presenter: PresenterIdx, _session: SessionId) -> Result<Session, Error> {
-        todo!()
+
+    /// Every claim from now on as it becomes known, by whichever node. A receiver that lags must compare its sessions
+    /// with [`Presence::session`].
+    pub fn claims(&self) -> broadcast::Receiver<Session> {
+        self.claims.subscribe()
     }
-    /// Withdraws a claim, unless a newer one has replaced it.
-    pub async fn release(&self, _session: &Session) -> Result<(), Error> {
-        todo!()
+
+    /// Whether the map was confirmed by the server lately.
+    pub fn is_current(&self) -> bool {
+        self.sessions.is_current() && self.nodes.is_current()
     }
-    /// Stops renewing and withdraws the lease, so that others need not wait for it to run out.
-    pub async fn end(&self) {
-        todo!()
+
+    async fn follow(self, mut changes: mpsc::Receiver<Change>) {
+        while let Some(change) = changes.recv().await {
+            match change {
+                Change::Session(Ok(Item::Record(record))) => self.apply_session(&record),
+                Change::Node(Ok(Item::Record(record))) => self.apply_node(&record),
+                Change::Session(Ok(Item::CaughtUp)) => self.sessions.set_caught_up(),
+                Change::Node(Ok(Item::CaughtUp)) => self.nodes.set_caught_up(),
+                Change::Session(Ok(Item::Resumed)) => {}
+                // Renewals were missed. A node that has died meanwhile counts as alive for one more lease.
+                Change::Node(Ok(Item::Resumed)) => {
+                    let mut state = self.state.lock().expect("nothing panics while it holds the lock");
+                    state.nodes.values_mut().for_each(|renewed| *renewed = Instant::now());
+                }
+                Change::Session(Err(error)) | Change::Node(Err(error)) => self.log.fail(error),
+            }
+        }
     }
+
+    fn apply_session(&self, record: &Record) {
+        let Some(presenter) = key(record).and_then(|key| key.parse().ok()) else {
+            tracing::warn!(subject = record.subject, "a key of the bucket `sessions` is not a presenterIdx");
+            return;
+        };
+        if is_deleted(record.headers.as_ref()) {
+            self.state.lock().expect("nothing panics while it holds the lock").sessions.remove(&presenter);
+            return;
+        }
+        let Claim { node, session, since } = match serde_json::from_slice(&record.payload) {
+            Ok(claim) => claim,
+            Err(error) => {
+                tracing::warn!(%presenter, %error, "a value of the bucket `sessions` is not a claim");
+                return;
+            }
+        };
+        let session = Session { presenter, id: session, node, since, revision: record.sequence };
+        self.state.lock().expect("nothing panics while it holds the lock").sessions.insert(presenter, session.clone());
+        // Without a receiver there is nobody to tell.
+        let _ = self.claims.send(session);
+    }
+
+    fn apply_node(&self, record: &Record) {
+        let Some(node) = key(record).map(|key| NodeId::from(key.to_owned())) else { return };
+        let mut state = self.state.lock().expect("nothing panics while it holds the lock");
+        if is_deleted(record.headers.as_ref()) {
+            state.nodes.remove(&node);
+        } else {
+            state.nodes.insert(node, Instant::now());
+            let lease = self.log.config.lease();
+            // Nodes that died long ago would otherwise stay for ever.
+            state.nodes.retain(|_, renewed| renewed.elapsed() < lease * 10);
+        }
+    }
+}
+
+/// The key of a bucket's message: its subject is `$KV.<bucket>.<key>`.
+fn key(record: &Record) -> Option<&str> {
+    record.subject.splitn(3, '.').nth(2)
+}
+
+fn is_deleted(headers: Option<&HeaderMap>) -> bool {
+    let operation = headers.and_then(|headers| headers.get("KV-Operation"));
+    operation.is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
 }

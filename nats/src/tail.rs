@@ -1,41 +1,137 @@
-//! stub
-use crate::*;
+//! The tail: every event of every partition, in order, each once. Delivery nodes fill their window from it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::connect::Inner;
+use crate::entry::{Entry, entries};
+use crate::error::Error;
+use crate::partition;
+use crate::reader::{self, From, Item, Record, Status};
+use crate::recent::Recent;
+
+/// How many batches may wait for [`Tail::next`]; then reading pauses.
+const BATCHES: usize = 64;
+
 /// Where a tail begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// At the oldest event that the log still has.
     Oldest,
     /// At the first batch appended at or after that time.
-    Since(jiff::Timestamp),
+    Since(Timestamp),
 }
+
 /// A reader of everything. Dropping it ends its tasks.
 #[derive(Debug)]
-pub struct Tail {}
+pub struct Tail {
+    log: Arc<Inner>,
+    batches: mpsc::Receiver<(u32, Result<Item, Error>)>,
+    status: TailStatus,
+    recent: Recent,
+    /// For each partition the last sequence that came.
+    last: HashMap<u32, u64>,
+    _stop: DropGuard,
+}
+
 /// How a tail is doing, for health checks. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct TailStatus {}
+pub struct TailStatus {
+    partitions: Arc<[Status]>,
+}
+
 impl Tail {
+    pub(crate) fn start(log: &Arc<Inner>, start: Start) -> Tail {
+        let (sink, batches) = mpsc::channel(BATCHES);
+        let stop = log.stop.child_token();
+        let from = match start {
+            Start::Oldest => From::Oldest,
+            Start::Since(time) => From::Since(time),
+        };
+        let follow = |partition: u32| {
+            let stream = partition::stream(partition);
+            reader::read(log, &stream, from, stop.clone(), sink.clone(), move |item| (partition, item))
+        };
+        let partitions = (0..log.config.partitions).map(follow).collect();
+        Tail {
+            log: log.clone(),
+            batches,
+            status: TailStatus { partitions },
+            recent: Recent::default(),
+            last: HashMap::new(),
+            _stop: CancellationToken::drop_guard(stop),
+        }
+    }
+
     /// The next events: one batch of one partition, never empty. Within a room in the order of positions, each event
     /// id once. Waits for as long as there is nothing. Cancel safe. An error is final.
+    ///
+    /// Two copies of an event are recognised when fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
-        todo!()
+        loop {
+            let (partition, item) = self.batches.recv().await.ok_or(Error::Closed)?;
+            match item? {
+                Item::Record(record) => {
+                    let events = self.events(partition, record);
+                    if !events.is_empty() {
+                        return Ok(events);
+                    }
+                }
+                Item::CaughtUp => self.status.partitions[partition as usize].set_caught_up(),
+                Item::Resumed => {}
+            }
+        }
     }
+
     /// A handle on how this tail is doing.
     pub fn status(&self) -> TailStatus {
-        todo!()
+        self.status.clone()
+    }
+
+    fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
+        let sequence = record.sequence;
+        match self.last.insert(partition, sequence) {
+            Some(last) if sequence > last + 1 => {
+                let missed = sequence - last - 1;
+                tracing::error!(partition, after = last, missed, "batches left the log before they were read");
+            }
+            _ => {}
+        }
+        let mut events = Vec::new();
+        for line in entries(self.log.epochs[partition as usize], sequence, &record.payload) {
+            match line {
+                Ok(entry) if self.recent.insert(entry.id) => events.push(entry),
+                Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),
+                Err(malformed) => {
+                    let (position, reason) = (malformed.position, malformed.reason);
+                    tracing::warn!(%position, %reason, "skipped a line of the log that is not an event");
+                }
+            }
+        }
+        events
     }
 }
+
 impl TailStatus {
-    /// Whether everything that was in the log when the tail began has been handed out.
+    /// Whether everything that was in the log when the tail began has been handed out, and [`Tail::next`] was called
+    /// once more.
     pub fn is_caught_up(&self) -> bool {
-        todo!()
+        self.partitions.iter().all(Status::is_caught_up)
     }
+
     /// Waits until [`TailStatus::is_caught_up`].
     pub async fn caught_up(&self) {
-        todo!()
+        for partition in self.partitions.iter() {
+            partition.caught_up().await;
+        }
     }
+
     /// Whether the log was heard of lately; if not, silence is no evidence of a quiet night.
     pub fn is_current(&self) -> bool {
-        todo!()
+        self.partitions.iter().all(Status::is_current)
     }
 }

@@ -1,8 +1,60 @@
-//! stub
+//! What an orchestrator asks: is the process alive, and should it get traffic.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header::CACHE_CONTROL};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tokio_util::sync::CancellationToken;
+
 /// `Ok` or why not, in a few words.
-pub type Readiness = std::sync::Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
-/// `GET /livez` 200 while the process serves; `GET /readyz` 200, or 503 with the reason, 503 "stopping" once `stop` is cancelled.
-pub fn health(_ready: Readiness, _stop: CancellationToken) -> axum::Router {
-    todo!()
+pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// `GET /livez` 200 while the process serves; `GET /readyz` 200, or 503 with the reason, 503 "stopping" once `stop` is
+/// cancelled. The bodies are plain text.
+pub fn health(ready: Readiness, stop: CancellationToken) -> Router {
+    let readiness = move || {
+        let state = if stop.is_cancelled() { Err("stopping".to_owned()) } else { ready() };
+        std::future::ready(match state {
+            Ok(()) => answer(StatusCode::OK, "ready".to_owned()),
+            Err(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, reason),
+        })
+    };
+    Router::new()
+        .route("/livez", get(|| async { answer(StatusCode::OK, "alive".to_owned()) }))
+        .route("/readyz", get(readiness))
+}
+
+fn answer(status: StatusCode, body: String) -> Response {
+    (status, [(CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    async fn get_status(router: &Router, path: &str) -> StatusCode {
+        router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn a_stopping_process_is_alive_but_not_ready() {
+        let stop = CancellationToken::new();
+        let router = health(Arc::new(|| Ok(())), stop.clone());
+        assert_eq!(get_status(&router, "/readyz").await, 200);
+        stop.cancel();
+        assert_eq!(get_status(&router, "/livez").await, 200);
+        assert_eq!(get_status(&router, "/readyz").await, 503);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_lacks_something_says_what() {
+        let router = health(Arc::new(|| Err("no log".to_owned())), CancellationToken::new());
+        assert_eq!(get_status(&router, "/livez").await, 200);
+        assert_eq!(get_status(&router, "/readyz").await, 503);
+    }
 }

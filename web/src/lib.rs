@@ -1,9 +1,14 @@
-//! What two roles need and that mentions HTTP: authentication, the error body, health, serving.
-#![allow(missing_docs, reason = "stub")]
+//! What two roles need and that mentions HTTP: authentication, the error body, health, serving with timeouts and a
+//! graceful stop. Nothing else is admitted; rooms, messages and the log are unknown here.
+
 pub mod auth;
+pub mod gateway;
 mod health;
 mod problem;
+mod secret;
 mod serve;
+
 pub use health::{Readiness, health};
 pub use problem::Problem;
+pub use secret::Secret;
 pub use serve::{ServeConfig, serve};

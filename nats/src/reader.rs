@@ -1,0 +1,313 @@
+//! Reads one stream from a place onwards, in order, for as long as the log is open: the machinery under the tail, the
+//! presence and the cursors.
+//!
+//! Underneath is an ordered consumer, which mends most troubles by itself and in silence. So that an outage cannot look
+//! like a quiet night, a watchdog asks the stream itself every few seconds: where it has grown and nothing came, the
+//! consumer is made anew; where it is not the stream that was read before, reading ends with an error.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::push::OrderedConfig;
+use async_nats::jetstream::message::Message;
+use async_nats::jetstream::stream;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::connect::Inner;
+use crate::error::Error;
+use crate::setup::{epoch, request};
+
+/// How often the watchdog asks the stream.
+const WATCHDOG_INTERVAL: Duration = Duration::from_secs(3);
+
+/// A reader that has heard nothing of its stream for so long is not current: three answers of the watchdog are missing.
+const CURRENT_WITHIN: Duration = Duration::from_secs(10);
+
+/// The pause before a consumer is made anew, doubled up to the second.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where reading begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum From {
+    /// At the oldest message that the stream has.
+    Oldest,
+    /// At the first message stored at or after that time.
+    Since(Timestamp),
+    /// With the last message of every subject: the present state of a bucket.
+    LastPerSubject,
+    /// At that sequence.
+    Sequence(u64),
+}
+
+/// What a reader hands out.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// The next message.
+    Record(Record),
+    /// Everything that was in the stream when reading began came before this.
+    CaughtUp,
+    /// There was an outage; whatever was concluded from silence is to be forgotten.
+    Resumed,
+}
+
+/// A message of a stream.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) subject: String,
+    pub(crate) sequence: u64,
+    pub(crate) headers: Option<HeaderMap>,
+    pub(crate) payload: Bytes,
+}
+
+/// How a reader is doing. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Status {
+    caught_up: Arc<watch::Sender<bool>>,
+    heard: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Status {
+    fn new() -> Status {
+        Status { caught_up: Arc::new(watch::Sender::new(false)), heard: Arc::default() }
+    }
+
+    /// Whether [`Status::set_caught_up`] was called.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        *self.caught_up.borrow()
+    }
+
+    pub(crate) async fn caught_up(&self) {
+        let mut caught_up = self.caught_up.subscribe();
+        caught_up.wait_for(|caught_up| *caught_up).await.expect("self keeps the sender");
+    }
+
+    /// Whether the stream was heard of lately.
+    pub(crate) fn is_current(&self) -> bool {
+        let heard = *self.heard.lock().expect("nothing panics while it holds the lock");
+        heard.is_some_and(|heard| heard.elapsed() < CURRENT_WITHIN)
+    }
+
+    fn hear(&self) {
+        *self.heard.lock().expect("nothing panics while it holds the lock") = Some(Instant::now());
+    }
+
+    /// For the receiver, once it has dealt with [`Item::CaughtUp`].
+    pub(crate) fn set_caught_up(&self) {
+        self.caught_up.send_if_modified(|caught_up| !std::mem::replace(caught_up, true));
+    }
+}
+
+/// Starts to read. What is read goes to `sink` as what `map` makes of it; reading ends with the log, with `stop`, when
+/// the sink is dropped, or after an error, which is the last item.
+pub(crate) fn read<T: Send + 'static>(
+    log: &Arc<Inner>,
+    stream: &str,
+    from: From,
+    stop: CancellationToken,
+    sink: mpsc::Sender<T>,
+    map: impl Fn(Result<Item, Error>) -> T + Send + Sync + 'static,
+) -> Status {
+    let status = Status::new();
+    let reader = Reader {
+        log: Arc::downgrade(log),
+        stream: stream.to_owned(),
+        from,
+        epoch: None,
+        last: None,
+        caught_up: false,
+        status: status.clone(),
+        sink,
+        map,
+    };
+    log.tasks.spawn(stop.run_until_cancelled_owned(reader.run()));
+    status
+}
+
+struct Reader<T, F> {
+    log: Weak<Inner>,
+    stream: String,
+    from: From,
+    /// The stream's creation, once known: another one is another stream.
+    epoch: Option<u64>,
+    /// The last sequence that was handed out.
+    last: Option<u64>,
+    caught_up: bool,
+    status: Status,
+    /// Bounded: a slow receiver slows the consumer, whose flow control slows the server.
+    sink: mpsc::Sender<T>,
+    map: F,
+}
+
+/// Why a consumer was given up; the reader goes on with another.
+enum Trouble {
+    /// It failed, in the client's words, or did not keep up.
+    Passing(String),
+    /// Nobody receives any more.
+    Unwanted,
+    /// Reading cannot go on.
+    Final(Error),
+}
+
+impl std::convert::From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        match error {
+            Error::Replaced { .. } => Trouble::Final(error),
+            error => Trouble::Passing(error.to_string()),
+        }
+    }
+}
+
+impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static> Reader<T, F> {
+    async fn run(mut self) {
+        let mut pause = MIN_PAUSE;
+        loop {
+            let last = self.last;
+            match self.follow().await {
+                Trouble::Unwanted => return,
+                Trouble::Final(error) => {
+                    // A receiver that has gone does not need the error.
+                    let _ = self.sink.send((self.map)(Err(error))).await;
+                    return;
+                }
+                Trouble::Passing(reason) => {
+                    tracing::warn!(stream = self.stream, reason, "reading the log was interrupted, beginning again");
+                }
+            }
+            if self.sink.send((self.map)(Ok(Item::Resumed))).await.is_err() {
+                return;
+            }
+            pause = if self.last == last { (pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+            sleep(pause).await;
+        }
+    }
+
+    /// Reads through one consumer until there is trouble.
+    async fn follow(&mut self) -> Trouble {
+        match self.try_follow().await {
+            Ok(never) => match never {},
+            Err(trouble) => trouble,
+        }
+    }
+
+    async fn try_follow(&mut self) -> Result<std::convert::Infallible, Trouble> {
+        let log = self.log.upgrade().ok_or(Trouble::Unwanted)?;
+        let stream = request("asking for a stream", log.context.get_stream(&self.stream)).await?;
+        self.check(stream.cached_info())?;
+        let last_at_start = stream.cached_info().state.last_sequence;
+        let config = OrderedConfig {
+            deliver_subject: log.context.client().new_inbox(),
+            deliver_policy: self.deliver_policy(),
+            ..OrderedConfig::default()
+        };
+        let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
+        let info = consumer.cached_info();
+        if info.num_pending == 0 && info.delivered.consumer_sequence == 0 {
+            // Nothing is left of what the stream may have held in between.
+            self.last = self.last.max(Some(last_at_start));
+            self.say_caught_up().await?;
+        }
+        let mut messages = request("subscribing", consumer.messages()).await?;
+        // From here on the log may be dropped: a reader must not keep alive what owns it.
+        drop(log);
+        let mut watchdog = interval(WATCHDOG_INTERVAL);
+        watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut behind_since_last_tick = None;
+        loop {
+            // A message is taken from the consumer only by the branch that hands it out, so none is lost with a
+            // dropped branch.
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(Ok(message)) => {
+                        self.hand_out(&message).await?;
+                        if self.last >= Some(last_at_start) {
+                            self.say_caught_up().await?;
+                        }
+                    }
+                    Some(Err(error)) => return Err(Trouble::Passing(error.to_string())),
+                    None => return Err(Trouble::Passing("the subscription ended".to_owned())),
+                },
+                _ = watchdog.tick() => {
+                    let info = request("asking for a stream", stream.get_info()).await?;
+                    self.check(&info)?;
+                    self.status.hear();
+                    let behind = self.last.is_none_or(|last| last < info.state.last_sequence);
+                    if behind && behind_since_last_tick == Some(self.last) {
+                        return Err(Trouble::Passing("the stream has grown and nothing came".to_owned()));
+                    }
+                    behind_since_last_tick = behind.then_some(self.last);
+                }
+                () = self.sink.closed() => return Err(Trouble::Unwanted),
+            }
+        }
+    }
+
+    /// Whether this is still the stream that was read before.
+    fn check(&mut self, info: &stream::Info) -> Result<(), Trouble> {
+        let replaced =
+            |reason: String| Err(Trouble::Final(Error::Replaced { stream: info.config.name.clone(), reason }));
+        let epoch = epoch(info);
+        if *self.epoch.get_or_insert(epoch) != epoch {
+            return replaced("its creation time has changed".to_owned());
+        }
+        match self.last {
+            Some(last) if info.state.last_sequence < last => {
+                replaced(format!("it went back from sequence {last} to {}", info.state.last_sequence))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn deliver_policy(&self) -> DeliverPolicy {
+        let from = self.last.map_or(self.from, |last| From::Sequence(last + 1));
+        match from {
+            From::Oldest => DeliverPolicy::All,
+            From::Since(time) => match async_nats::datetime::from_nanos(time.as_nanosecond()) {
+                Ok(start_time) => DeliverPolicy::ByStartTime { start_time },
+                // A time before every stream.
+                Err(_) => DeliverPolicy::All,
+            },
+            From::LastPerSubject => DeliverPolicy::LastPerSubject,
+            From::Sequence(start_sequence) => DeliverPolicy::ByStartSequence { start_sequence },
+        }
+    }
+
+    async fn say_caught_up(&mut self) -> Result<(), Trouble> {
+        if !std::mem::replace(&mut self.caught_up, true) {
+            self.sink.send((self.map)(Ok(Item::CaughtUp))).await.map_err(|_| Trouble::Unwanted)?;
+        }
+        Ok(())
+    }
+
+    /// Hands out what was not handed out before.
+    async fn hand_out(&mut self, message: &Message) -> Result<(), Trouble> {
+        let info = message.info().map_err(|error| Trouble::Passing(error.to_string()))?;
+        let (sequence, published) = (info.stream_sequence, info.published);
+        // The ordered consumer begins at the very start where it has to begin again before its first message.
+        let early = match (self.last, self.from) {
+            (Some(last), _) => sequence <= last,
+            (None, From::Since(time)) => published.unix_timestamp_nanos() < time.as_nanosecond(),
+            (None, _) => false,
+        };
+        if early {
+            return Ok(());
+        }
+        self.status.hear();
+        let record = Record {
+            subject: message.subject.to_string(),
+            sequence,
+            headers: message.headers.clone(),
+            payload: message.payload.clone(),
+        };
+        self.sink.send((self.map)(Ok(Item::Record(record)))).await.map_err(|_| Trouble::Unwanted)?;
+        self.last = Some(sequence);
+        Ok(())
+    }
+}

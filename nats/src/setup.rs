@@ -1,0 +1,213 @@
+//! The streams and buckets: made where they are missing, brought up to date where they differ, by whichever node comes
+//! first. What would tear the log apart is refused instead.
+
+use std::collections::HashMap;
+use std::future::{Future, IntoFuture};
+use std::time::Duration;
+
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::stream::{self, DiscardPolicy, StorageType};
+use async_nats::jetstream::{self, ErrorCode, kv};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::partition;
+
+/// The stream of saved cursors, and its subject.
+pub(crate) const CURSORS: &str = "CURSORS";
+pub(crate) const CURSORS_SUBJECT: &str = "cursors";
+
+/// The bucket that says which session holds a room.
+pub(crate) const SESSIONS: &str = "sessions";
+
+/// The bucket of the delivery nodes' leases.
+pub(crate) const NODES: &str = "nodes";
+
+/// The member of a stream's metadata that records how the log is split.
+const PARTITIONS: &str = "chatting-server.partitions";
+
+/// A batch is stored once although it is sent again: retries end within seconds, far inside this window.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// Every batch fits: 256 KiB of lines, and the header.
+const MAX_MESSAGE_BYTES: i32 = 512 * 1024;
+
+/// Cursors older than the log lead nowhere. 256 MiB are some six million cursors; the oldest go first.
+const MAX_CURSOR_BYTES: i64 = 256 * 1024 * 1024;
+
+/// A request to JetStream that takes longer has failed.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a node needs to know of the log's streams.
+pub(crate) struct Setup {
+    /// For each partition when it was created, in nanoseconds since 1970.
+    pub(crate) epochs: Vec<u64>,
+    pub(crate) sessions: kv::Store,
+    pub(crate) nodes: kv::Store,
+}
+
+pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Result<Setup, Error> {
+    check(config)?;
+    let mut epochs = Vec::new();
+    for partition in 0..config.partitions {
+        epochs.push(epoch(&partition_stream(context, config, partition).await?));
+    }
+    let cursors = stream::Config {
+        name: CURSORS.to_owned(),
+        description: Some("how far each presenter has come, newest last".to_owned()),
+        subjects: vec![CURSORS_SUBJECT.to_owned()],
+        storage: StorageType::File,
+        discard: DiscardPolicy::Old,
+        max_age: config.max_age(),
+        max_bytes: MAX_CURSOR_BYTES,
+        num_replicas: config.replicas,
+        ..stream::Config::default()
+    };
+    request("creating the stream CURSORS", context.create_or_update_stream(cursors)).await?;
+    let sessions = bucket(context, config, SESSIONS, "which session holds a room", Duration::ZERO).await?;
+    let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
+    Ok(Setup { epochs, sessions, nodes })
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    let refuse = |key, reason: &str| Err(Error::Config { key, reason: reason.to_owned() });
+    if !(1..=1_024).contains(&config.partitions) {
+        return refuse("partitions", "must be 1 to 1024");
+    }
+    if ![1, 3, 5].contains(&config.replicas) {
+        return refuse("replicas", "must be 1, 3 or 5");
+    }
+    if config.max_age_hours == 0 {
+        return refuse("max_age_hours", "must be at least 1: the log is what MongoDB is filled from after an outage");
+    }
+    if config.max_bytes < i64::from(MAX_MESSAGE_BYTES) {
+        return refuse("max_bytes", "must be at least 524288, the size of one batch");
+    }
+    if !(100..=60_000).contains(&config.append_deadline_ms) {
+        return refuse("append_deadline_ms", "must be 100 to 60000: half of the window in which a retry is recognised");
+    }
+    if config.append_queue == 0 {
+        return refuse("append_queue", "must be at least 1");
+    }
+    if !(1..=300).contains(&config.lease_seconds) {
+        return refuse("lease_seconds", "must be 1 to 300");
+    }
+    Ok(())
+}
+
+async fn partition_stream(
+    context: &jetstream::Context,
+    config: &Config,
+    partition: u32,
+) -> Result<stream::Info, Error> {
+    let wanted = stream::Config {
+        name: partition::stream(partition),
+        description: Some("the chat log: each message is a batch of events, one a line".to_owned()),
+        subjects: vec![partition::subject(partition)],
+        storage: StorageType::File,
+        // A full log refuses; it never eats what is not archived yet.
+        discard: DiscardPolicy::New,
+        max_age: config.max_age(),
+        max_bytes: config.max_bytes,
+        max_message_size: MAX_MESSAGE_BYTES,
+        num_replicas: config.replicas,
+        duplicate_window: DUPLICATE_WINDOW,
+        deny_delete: true,
+        deny_purge: true,
+        allow_direct: true,
+        metadata: HashMap::from([(PARTITIONS.to_owned(), config.partitions.to_string())]),
+        ..stream::Config::default()
+    };
+    let Some(present) = find(context, &wanted.name).await? else {
+        match request("creating a stream of the log", context.create_stream(wanted.clone())).await {
+            Ok(created) => return Ok(created.cached_info().clone()),
+            // Another node made it in the meantime, perhaps with another configuration.
+            Err(_) if find(context, &wanted.name).await?.is_some() => {
+                return Box::pin(partition_stream(context, config, partition)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let created = present.config.metadata.get(PARTITIONS).and_then(|count| count.parse().ok()).unwrap_or(0);
+    if created != config.partitions {
+        return Err(Error::Partitions { created, configured: config.partitions });
+    }
+    if up_to_date(&present.config, &wanted) {
+        return Ok(present);
+    }
+    tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
+    request("updating a stream of the log", context.update_stream(wanted)).await
+}
+
+/// Whether nothing that the configuration decides differs. The server fills in other members with its own defaults.
+fn up_to_date(present: &stream::Config, wanted: &stream::Config) -> bool {
+    present.max_age == wanted.max_age
+        && present.max_bytes == wanted.max_bytes
+        && present.max_message_size == wanted.max_message_size
+        && present.num_replicas == wanted.num_replicas
+        && present.duplicate_window == wanted.duplicate_window
+        && present.discard == wanted.discard
+}
+
+async fn bucket(
+    context: &jetstream::Context,
+    config: &Config,
+    name: &str,
+    description: &str,
+    max_age: Duration,
+) -> Result<kv::Store, Error> {
+    let bucket = kv::Config {
+        bucket: name.to_owned(),
+        description: description.to_owned(),
+        history: 1,
+        max_age,
+        storage: StorageType::File,
+        num_replicas: config.replicas,
+        ..kv::Config::default()
+    };
+    request("creating a bucket", context.create_or_update_key_value(bucket)).await
+}
+
+/// The stream of that name, if there is one.
+async fn find(context: &jetstream::Context, name: &str) -> Result<Option<stream::Info>, Error> {
+    let found = tokio::time::timeout(REQUEST_TIMEOUT, context.get_stream(name)).await;
+    match found {
+        Ok(Ok(stream)) => Ok(Some(stream.cached_info().clone())),
+        Ok(Err(error)) => match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(Error::JetStream { doing: "asking for a stream of the log", source: error.into() }),
+        },
+        Err(elapsed) => Err(Error::JetStream { doing: "asking for a stream of the log", source: elapsed.into() }),
+    }
+}
+
+/// When the stream was created, in nanoseconds since 1970.
+pub(crate) fn epoch(info: &stream::Info) -> u64 {
+    u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0)
+}
+
+/// Awaits a request to JetStream, but not for ever.
+pub(crate) async fn request<T, E>(
+    doing: &'static str,
+    request: impl IntoFuture<Output = Result<T, E>>,
+) -> Result<T, Error>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    request_within(REQUEST_TIMEOUT, doing, request.into_future()).await
+}
+
+async fn request_within<T, E>(
+    timeout: Duration,
+    doing: &'static str,
+    request: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(timeout, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Error::JetStream { doing, source: error.into() }),
+        Err(elapsed) => Err(Error::JetStream { doing, source: elapsed.into() }),
+    }
+}

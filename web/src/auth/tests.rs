@@ -1,0 +1,209 @@
+//! Tokens as data: what is accepted, and by which reason the rest is refused.
+
+use super::*;
+
+const KEY: &str = "a key for tests that has at least 32 bytes";
+
+fn config(issuer: &str, audience: &str) -> Config {
+    Config {
+        secret: KEY.to_owned().into(),
+        issuer: issuer.to_owned(),
+        audience: audience.to_owned(),
+        leeway_seconds: 0,
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn claims(changes: Value) -> Value {
+    let mut claims = json!({"sub": "a@b.c", "nickname": "가나", "user_idx": 42, "exp": now() + 60});
+    for (claim, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(claim),
+            value => claims.as_object_mut().unwrap().insert(claim.clone(), value.clone()),
+        };
+    }
+    claims
+}
+
+fn sign_with(header: &Header, claims: &Value, key: &str) -> String {
+    encode(header, claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+}
+
+fn sign(changes: Value) -> String {
+    sign_with(&Header::new(Algorithm::HS256), &claims(changes), KEY)
+}
+
+/// A token signed by HS256 whose header is any JSON.
+fn sign_header(header: &str) -> String {
+    let token = sign(json!({}));
+    let payload = token.split('.').nth(1).unwrap();
+    let message = format!("{}.{payload}", base64(header.as_bytes()));
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), &EncodingKey::from_secret(KEY.as_bytes()), Algorithm::HS256);
+    format!("{message}.{}", signature.unwrap())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for digit in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(bits >> (18 - 6 * digit) & 63) as usize]));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_token_of_the_auth_server_is_accepted() {
+    let verifier = Verifier::new(&config("", "")).unwrap();
+    let token = mint(&KEY.to_owned().into(), 42, "가나", "a@b.c", Duration::from_secs(60));
+    let identity =
+        Identity { user_idx: 42, nickname: "가나".to_owned(), email: "a@b.c".to_owned(), scopes: Vec::new() };
+    assert_eq!(verifier.verify(&token), Ok(identity));
+}
+
+#[test]
+fn scopes_are_split_at_blanks() {
+    let verifier = Verifier::new(&config("", "")).unwrap();
+    let identity = verifier.verify(&sign(json!({"scope": "chat:moderate  chat:read"}))).unwrap();
+    assert_eq!(identity.scopes, ["chat:moderate", "chat:read"]);
+}
+
+#[test]
+fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
+    use TokenError::*;
+    let verifier = Verifier::new(&config("", "")).unwrap();
+    let good = sign(json!({}));
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let hs384 = sign_with(&Header::new(Algorithm::HS384), &claims(json!({})), KEY);
+    let other_key =
+        sign_with(&Header::new(Algorithm::HS256), &claims(json!({})), "another key, also of 32 bytes or more");
+    let cases: Vec<(&str, String, Result<i64, TokenError>)> = vec![
+        ("good", good.clone(), Ok(42)),
+        ("largest idx", sign(json!({"user_idx": i64::MAX})), Ok(i64::MAX)),
+        ("no nickname", sign(json!({"nickname": null})), Ok(42)),
+        ("no sub", sign(json!({"sub": null})), Ok(42)),
+        ("an issuer that nobody asked for", sign(json!({"iss": "somebody"})), Ok(42)),
+        (
+            "kid and jku are of no effect",
+            sign_header(r#"{"alg":"HS256","kid":"../../dev/null","jku":"http://x/"}"#),
+            Ok(42),
+        ),
+        ("empty", String::new(), Err(Missing)),
+        ("garbage", "garbage".to_owned(), Err(Malformed)),
+        ("two dots", "..".to_owned(), Err(Malformed)),
+        ("three garbage parts", "a.b.c".to_owned(), Err(Malformed)),
+        ("four parts", format!("{good}.x"), Err(Malformed)),
+        ("not ASCII", format!("{good}가"), Err(Malformed)),
+        ("16 KB", format!("{good}{}", "A".repeat(16 * 1024)), Err(Malformed)),
+        ("alg none", sign_header(r#"{"alg":"none"}"#), Err(Malformed)),
+        (
+            "alg none, unsigned",
+            format!("{}.{}.", base64(br#"{"alg":"none"}"#), message.split_once('.').unwrap().1),
+            Err(Malformed),
+        ),
+        ("alg missing", sign_header("{}"), Err(Malformed)),
+        ("alg a list", sign_header(r#"{"alg":["HS256"]}"#), Err(Malformed)),
+        ("critical extension", sign_header(r#"{"alg":"HS256","crit":["exp"]}"#), Err(Malformed)),
+        ("unencoded payload", sign_header(r#"{"alg":"HS256","b64":false,"crit":["b64"]}"#), Err(Malformed)),
+        ("alg HS384", hs384, Err(Signature)),
+        ("header RS256, signature HS256", sign_header(r#"{"alg":"RS256"}"#), Err(Signature)),
+        ("no signature", format!("{message}."), Err(Signature)),
+        ("half a signature", format!("{message}.{}", &signature[..20]), Err(Signature)),
+        ("wrong key", other_key, Err(Signature)),
+        ("expired", sign(json!({"exp": now() - 1})), Err(Expired)),
+        ("expired in 1970", sign(json!({"exp": 0})), Err(Expired)),
+        ("no exp", sign(json!({"exp": null})), Err(Claims)),
+        ("string exp", sign(json!({"exp": "9999999999"})), Err(Claims)),
+        ("negative exp", sign(json!({"exp": -1})), Err(Claims)),
+        ("object exp", sign(json!({"exp": {}})), Err(Claims)),
+        ("not yet valid", sign(json!({"nbf": now() + 60})), Err(Claims)),
+        ("string nbf", sign(json!({"nbf": "0"})), Err(Claims)),
+        ("no user_idx", sign(json!({"user_idx": null})), Err(Claims)),
+        ("zero user_idx", sign(json!({"user_idx": 0})), Err(Claims)),
+        ("negative user_idx", sign(json!({"user_idx": -42})), Err(Claims)),
+        ("float user_idx", sign(json!({"user_idx": 42.0})), Err(Claims)),
+        ("string user_idx", sign(json!({"user_idx": "42"})), Err(Claims)),
+        ("user_idx 2^63", sign(json!({"user_idx": 1_u64 << 63})), Err(Claims)),
+        ("true user_idx", sign(json!({"user_idx": true})), Err(Claims)),
+        ("number nickname", sign(json!({"nickname": 1})), Err(Claims)),
+        ("list sub", sign(json!({"sub": []})), Err(Malformed)),
+        ("list scope", sign(json!({"scope": ["chat:moderate"]})), Err(Claims)),
+        ("number iss", sign(json!({"iss": 1})), Err(Claims)),
+        ("number aud", sign(json!({"aud": 1})), Err(Claims)),
+        ("somebody else's audience", sign(json!({"aud": "somebody"})), Err(Claims)),
+        ("claims a list", sign_with(&Header::new(Algorithm::HS256), &json!([]), KEY), Err(Malformed)),
+    ];
+    for (name, token, expected) in cases {
+        assert_eq!(verifier.verify(&token).map(|identity| identity.user_idx), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_configured_issuer_and_audience_must_be_there_and_right() {
+    use TokenError::Claims;
+    let verifier = Verifier::new(&config("us", "chat")).unwrap();
+    let cases = [
+        ("both", json!({"iss": "us", "aud": "chat"}), Ok(42)),
+        ("one of several audiences", json!({"iss": "us", "aud": ["shop", "chat"]}), Ok(42)),
+        ("neither", json!({}), Err(Claims)),
+        ("no issuer", json!({"aud": "chat"}), Err(Claims)),
+        ("no audience", json!({"iss": "us"}), Err(Claims)),
+        ("other issuer", json!({"iss": "them", "aud": "chat"}), Err(Claims)),
+        ("issuer a list", json!({"iss": ["us", "them"], "aud": "chat"}), Err(Claims)),
+        ("other audience", json!({"iss": "us", "aud": "shop"}), Err(Claims)),
+        ("empty audience", json!({"iss": "us", "aud": []}), Err(Claims)),
+        ("number audience", json!({"iss": "us", "aud": 1}), Err(Claims)),
+    ];
+    for (name, changes, expected) in cases {
+        assert_eq!(verifier.verify(&sign(changes)).map(|identity| identity.user_idx), expected, "{name}");
+    }
+}
+
+#[test]
+fn leeway_is_tolerated_in_exp() {
+    let verifier = Verifier::new(&Config { leeway_seconds: 60, ..config("", "") }).unwrap();
+    assert!(verifier.verify(&sign(json!({"exp": now() - 30}))).is_ok());
+    assert_eq!(verifier.verify(&sign(json!({"exp": now() - 90}))), Err(TokenError::Expired));
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_and_its_key_named() {
+    let wrong = Verifier::new(&Config { secret: "short".to_owned().into(), ..config("", "") }).unwrap_err();
+    assert!(wrong.contains("auth.secret"), "{wrong}");
+    let wrong = Verifier::new(&Config { leeway_seconds: 601, ..config("", "") }).unwrap_err();
+    assert!(wrong.contains("auth.leeway_seconds"), "{wrong}");
+}
+
+#[test]
+fn a_request_has_one_token_or_none() {
+    use TokenError::*;
+    let cases: [(&[(&'static str, &str)], Result<&str, TokenError>); 14] = [
+        (&[("token", "a")], Ok("a")),
+        (&[("token", " a ")], Ok("a")),
+        (&[("authorization", "Bearer a")], Ok("a")),
+        (&[("authorization", "bearer  a")], Ok("a")),
+        (&[("token", "a"), ("authorization", "Bearer a")], Ok("a")),
+        (&[("token", "a"), ("authorization", "Basic YTpi")], Ok("a")),
+        (&[("token", ""), ("authorization", "Bearer a")], Ok("a")),
+        (&[], Err(Missing)),
+        (&[("token", "")], Err(Missing)),
+        (&[("authorization", "Basic YTpi")], Err(Missing)),
+        (&[("token", "a"), ("authorization", "Bearer b")], Err(Ambiguous)),
+        (&[("token", "a"), ("token", "a")], Err(Ambiguous)),
+        (&[("authorization", "Bearer a"), ("authorization", "Bearer a")], Err(Ambiguous)),
+        (&[("token", "가")], Err(Malformed)),
+    ];
+    for (given, expected) in cases {
+        let mut headers = HeaderMap::new();
+        for (name, value) in given {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        assert_eq!(token(&headers), expected, "{given:?}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Who sends a request, by what the gateway forwards: `x-forward-userIdx`, `x-forward-email` and `x-forward-nickname`
+//! (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted addresses or with the gateway's
+//! signature; otherwise they are as good as absent, and the token decides.
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, HeaderValue};
+use hmac::{Hmac, KeyInit, Mac};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer};
+use sha2::Sha256;
+
+use crate::auth::Identity;
+use crate::secret::Secret;
+
+#[cfg(test)]
+mod tests;
+
+/// Member `gateway` of a role's section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What makes forwarded headers count.
+    pub mode: Mode,
+    /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer. A list, or one string
+    /// with commas.
+    #[serde(deserialize_with = "networks")]
+    pub trusted: Vec<IpNet>,
+    /// For `signature`: the key that the gateway shares with us, at least 32 bytes.
+    #[serde(default)]
+    pub secret: Secret,
+}
+
+/// What makes forwarded headers count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Nothing.
+    Off,
+    /// The address that the connection comes from.
+    TrustedAddresses,
+    /// Header `x-forward-signature: t=<unix seconds>,v1=<hex>`: HMAC-SHA256 over the four lines t, userIdx, email and
+    /// nickname, as sent, joined by line feeds. It holds for 300 s.
+    Signature,
+}
+
+/// The forwarded headers count, and cannot be understood: one is missing, doubled or malformed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// Some of the three headers are there, this one is not.
+    #[error("header {0} is missing")]
+    Missing(&'static str),
+    /// It is there twice, or not what it should be.
+    #[error("header {0} is malformed")]
+    Malformed(&'static str),
+}
+
+const USER_IDX: &str = "x-forward-useridx";
+const EMAIL: &str = "x-forward-email";
+const NICKNAME: &str = "x-forward-nickname";
+const SIGNATURE: &str = "x-forward-signature";
+
+/// 300 s: what signed webhooks commonly tolerate between two clocks, and as long as a stolen signature is of use.
+const SIGNATURE_SECONDS: u64 = 300;
+
+/// Reads what the gateway forwards.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    config: Config,
+}
+
+impl Gateway {
+    /// Err: what is wrong with the configuration. `section` is where it stands, such as `ingest.gateway`.
+    pub fn new(config: &Config, section: &str) -> Result<Gateway, String> {
+        match config.mode {
+            Mode::Off => {}
+            Mode::TrustedAddresses if config.trusted.is_empty() => {
+                return Err(format!("{section}.trusted is required: nobody is trusted otherwise"));
+            }
+            Mode::TrustedAddresses => {}
+            Mode::Signature => config.secret.check(&format!("{section}.secret"))?,
+        }
+        Ok(Gateway { config: config.clone() })
+    }
+
+    /// The forwarded identity. None: nothing was forwarded, or it does not count.
+    pub fn identity(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Option<Identity>, ForwardError> {
+        let is_forwarded = [USER_IDX, EMAIL, NICKNAME].iter().any(|name| headers.contains_key(*name));
+        if !is_forwarded || !self.is_trusted(headers, peer) {
+            return Ok(None);
+        }
+        let user_idx = single(headers, USER_IDX)?.to_str().ok().and_then(|idx| idx.parse().ok());
+        Ok(Some(Identity {
+            user_idx: user_idx.filter(|idx| *idx >= 1).ok_or(ForwardError::Malformed(USER_IDX))?,
+            nickname: decoded(single(headers, NICKNAME)?).ok_or(ForwardError::Malformed(NICKNAME))?,
+            email: decoded(single(headers, EMAIL)?).ok_or(ForwardError::Malformed(EMAIL))?,
+            scopes: Vec::new(),
+        }))
+    }
+
+    fn is_trusted(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        match self.config.mode {
+            Mode::Off => false,
+            // A socket that takes both families shows an IPv4 peer as ::ffff:10.0.0.1.
+            Mode::TrustedAddresses => self.config.trusted.iter().any(|net| net.contains(&peer.to_canonical())),
+            Mode::Signature => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                is_signed(headers, &self.config.secret, now).unwrap_or(false)
+            }
+        }
+    }
+}
+
+/// None: a header that the signature needs is missing or malformed.
+fn is_signed(headers: &HeaderMap, secret: &Secret, now_seconds: u64) -> Option<bool> {
+    let (time, signature) = single(headers, SIGNATURE).ok()?.to_str().ok()?.split_once(',')?;
+    let time = time.trim().strip_prefix("t=")?;
+    let signature = unhex(signature.trim().strip_prefix("v1=")?)?;
+    if time.parse::<u64>().ok()?.abs_diff(now_seconds) > SIGNATURE_SECONDS {
+        return Some(false);
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes a key of any length");
+    mac.update(time.as_bytes());
+    for name in [USER_IDX, EMAIL, NICKNAME] {
+        // A header cannot hold a line feed, so no two identities have the same lines.
+        mac.update(b"\n");
+        mac.update(single(headers, name).ok()?.as_bytes());
+    }
+    // Compares in constant time.
+    Some(mac.verify_slice(&signature).is_ok())
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValue, ForwardError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(ForwardError::Missing(name)),
+        (Some(_), Some(_)) => Err(ForwardError::Malformed(name)),
+    }
+}
+
+/// Undoes Java's `URLEncoder`: `+` is a blank, `%` begins a byte, the bytes are UTF-8.
+fn decoded(value: &HeaderValue) -> Option<String> {
+    let bytes: Vec<u8> = value.as_bytes().iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_encoding::percent_decode(&bytes).decode_utf8().ok().map(|text| text.into_owned())
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
+    let pairs = digits.chunks_exact(2);
+    let is_whole = pairs.remainder().is_empty();
+    is_whole.then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+/// A list, or one string with commas: an environment variable cannot hold a list.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Networks {
+        List(Vec<String>),
+        Text(String),
+    }
+    let networks = match Networks::deserialize(deserializer)? {
+        Networks::List(list) => list,
+        Networks::Text(text) => text.split(',').map(|net| net.trim().to_owned()).collect(),
+    };
+    let networks = networks.iter().filter(|net| !net.is_empty());
+    networks.map(|net| net.parse().map_err(|_| serde::de::Error::custom(format!("{net:?} is not a network")))).collect()
+}

@@ -1,0 +1,60 @@
+//! A configured secret: it can be used, and it cannot be shown.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// A secret of the configuration, as raw bytes. `Debug` does not show it, and there is no `Display`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+/// 32 bytes: RFC 7518 wants an HS256 key to be at least as long as the hash.
+const SHORTEST_BYTES: usize = 32;
+
+impl Secret {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Refuses a secret that is missing or too short, naming the configuration `key` that holds it.
+    pub(crate) fn check(&self, key: &str) -> Result<(), String> {
+        match self.0.len() {
+            0 => Err(format!("{key} is required: set it to a secret of at least {SHORTEST_BYTES} bytes")),
+            length if length < SHORTEST_BYTES => {
+                Err(format!("{key} has {length} bytes: set it to a secret of at least {SHORTEST_BYTES}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(secret)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret::from("hunter2".to_owned())), "[secret]");
+    }
+
+    #[test]
+    fn a_short_or_missing_secret_is_refused_and_its_key_named() {
+        let check = |secret: &str| Secret::from(secret.to_owned()).check("auth.secret");
+        assert!(check("").unwrap_err().contains("auth.secret is required"));
+        assert!(check(&"x".repeat(31)).unwrap_err().contains("auth.secret has 31 bytes"));
+        assert_eq!(check(&"x".repeat(32)), Ok(()));
+    }
+}
