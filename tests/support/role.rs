@@ -1,0 +1,143 @@
+//! The roles, as processes of the binary that is tested.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chatting_server::servers::{Program, Ready, Server};
+
+use super::servers::Handle;
+use super::{Folder, Mongod, NatsServer, RoomServer, SECRET, port};
+
+/// What a role is told, by environment variables.
+#[derive(Debug, Clone)]
+pub struct Settings(BTreeMap<String, String>);
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings::new()
+    }
+}
+
+impl Settings {
+    pub fn new() -> Settings {
+        Settings(BTreeMap::new()).set("auth.secret", SECRET).set("log.format", "json")
+    }
+
+    pub fn nats(self, nats: &NatsServer) -> Settings {
+        self.set("nats.urls", &nats.url())
+    }
+
+    pub fn rooms(self, rooms: &RoomServer) -> Settings {
+        self.set("ingest.rooms.url", &rooms.url())
+    }
+
+    pub fn mongo(self, mongod: &Mongod) -> Settings {
+        self.set("archiver.uri", &mongod.uri())
+    }
+
+    /// A key as in `defaults.toml`, with its section: `ingest.some_key`.
+    pub fn set(mut self, key: &str, value: &str) -> Settings {
+        self.0.insert(format!("CHATTING_{}", key.replace('.', "__").to_uppercase()), value.to_owned());
+        self
+    }
+
+    /// Takes a key away, for instance `auth.secret`.
+    pub fn unset(mut self, key: &str) -> Settings {
+        self.0.remove(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()));
+        self
+    }
+
+    pub(super) fn variables(&self) -> Vec<(String, String)> {
+        self.0.clone().into_iter().collect()
+    }
+}
+
+/// A running role.
+#[derive(Debug)]
+pub struct Role {
+    server: Handle,
+    port: u16,
+    // Dropped after the server.
+    folder: Folder,
+}
+
+impl Role {
+    /// Starts it on a port of its own, and waits until it is ready.
+    pub async fn start(role: &str, settings: &Settings) -> Role {
+        let role = Role::spawn(role, settings);
+        role.ready().await;
+        role
+    }
+
+    /// Starts it, and does not wait.
+    pub fn spawn(role: &str, settings: &Settings) -> Role {
+        let (folder, port) = (Folder::new(role), port());
+        let settings = settings.clone().set(&format!("{role}.listen"), &format!("127.0.0.1:{port}"));
+        let program = Program {
+            name: role.to_owned(),
+            path: env!("CARGO_BIN_EXE_chatting-server").into(),
+            arguments: vec![role.into()],
+            environment: settings.variables(),
+            output: folder.path().join("output.log"),
+            detached: false,
+        };
+        let server = Handle::new(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))));
+        server.spawn();
+        Role { server, port, folder }
+    }
+
+    /// Waits until `GET /readyz` answers 200.
+    pub async fn ready(&self) {
+        self.server.ready().await;
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The address of a WebSocket; the path begins with a slash.
+    pub fn ws_url(&self, path: &str) -> String {
+        format!("ws://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn id(&self) -> Option<u32> {
+        self.server.id()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&self) {
+        self.server.kill();
+    }
+
+    /// SIGTERM; waits for the end and returns the exit code.
+    pub async fn terminate(&self) -> i32 {
+        let mut server = self.server.take();
+        let status = server.terminate(Duration::from_secs(60)).await.unwrap();
+        self.server.put(server);
+        status.expect("the role runs").code().expect("the role ends by itself, within a minute")
+    }
+
+    /// Waits for the end of a role that ends by itself, and returns the exit code.
+    pub async fn exit_code(&self, deadline: Duration) -> i32 {
+        super::eventually("the role ends", deadline, async || self.server.exited()).await
+    }
+
+    pub fn pause(&self) {
+        self.server.pause();
+    }
+
+    pub fn resume(&self) {
+        self.server.resume();
+    }
+
+    /// On the same port; waits until it is ready.
+    pub async fn start_again(&self) {
+        self.server.start().await;
+    }
+
+    /// Its output so far.
+    pub fn log(&self) -> String {
+        let output = std::fs::read(self.folder.path().join("output.log")).unwrap_or_default();
+        String::from_utf8_lossy(&output).into_owned()
+    }
+}

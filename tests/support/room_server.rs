@@ -1,0 +1,134 @@
+//! A stand-in for the room server, on a thread of its own, that does whatever room servers do on a bad day.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::port;
+
+/// How every request is answered.
+#[derive(Debug, Clone, Copy)]
+pub enum Behaviour {
+    /// As it should be.
+    Answer,
+    /// As it should be, late.
+    Delay(Duration),
+    /// With this status and the body of a right answer.
+    Status(u16),
+    /// With a redirect to a place that would say yes.
+    Redirect,
+    /// With 200 and a body that is no answer.
+    Garbage,
+}
+
+#[derive(Debug)]
+struct Shared {
+    live: Mutex<HashMap<i64, bool>>,
+    behaviour: Mutex<Behaviour>,
+    requests: AtomicUsize,
+}
+
+/// `POST /room/live/check`; every room is live until it is told otherwise.
+#[derive(Debug)]
+pub struct RoomServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    // A runtime of its own: when it is shut down, no connection of it is left.
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl RoomServer {
+    pub async fn start() -> RoomServer {
+        let shared = Shared {
+            live: Mutex::default(),
+            behaviour: Mutex::new(Behaviour::Answer),
+            requests: AtomicUsize::default(),
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], port()));
+        let server = RoomServer { address, shared: Arc::new(shared), runtime: Mutex::default() };
+        server.start_again().await;
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn set_live(&self, presenter: i64, live: bool) {
+        self.shared.live.lock().unwrap().insert(presenter, live);
+    }
+
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        *self.shared.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// How often it was asked.
+    pub fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Closes the port and every connection.
+    pub async fn stop(&self) {
+        let runtime = self.runtime.lock().unwrap().take().expect("the room server runs");
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
+    }
+
+    /// Opens the same port again.
+    pub async fn start_again(&self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind(self.address).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let app = Router::new()
+            .route("/room/live/check", post(live_check))
+            .route("/elsewhere", post(async || Json(answer(true))).get(async || Json(answer(true))))
+            .with_state(Arc::clone(&self.shared));
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+        *self.runtime.lock().unwrap() = Some(runtime);
+    }
+}
+
+impl Drop for RoomServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.lock().unwrap().take() {
+            // A runtime may not be dropped where it would have to wait inside another one.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn answer(alive: bool) -> Value {
+    json!({ "timestamp": "2024-01-01 00:00:00", "message": "success", "data": { "alive": alive } })
+}
+
+async fn live_check(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> Response {
+    shared.requests.fetch_add(1, Ordering::Relaxed);
+    // The contract: digits, as a JSON string.
+    let Some(presenter) = body["presenterIdx"].as_str().and_then(|digits| digits.parse().ok()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let alive = *shared.live.lock().unwrap().get(&presenter).unwrap_or(&true);
+    let behaviour = *shared.behaviour.lock().unwrap();
+    match behaviour {
+        Behaviour::Answer => Json(answer(alive)).into_response(),
+        Behaviour::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            Json(answer(alive)).into_response()
+        }
+        Behaviour::Status(status) => (StatusCode::from_u16(status).unwrap(), Json(answer(alive))).into_response(),
+        Behaviour::Redirect => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/elsewhere")]).into_response(),
+        Behaviour::Garbage => "<html>It works!</html>".into_response(),
+    }
+}

@@ -1,0 +1,161 @@
+//! NATS and MongoDB for one test.
+
+use std::sync::Mutex;
+
+use chatting_server::servers::{self, Server};
+use nix::sys::signal::Signal;
+
+use super::{Folder, port};
+
+/// A server in the hands of a test: every method takes `&self`, so that a task may kill what another one uses.
+#[derive(Debug)]
+pub(super) struct Handle(Mutex<Server>);
+
+impl Handle {
+    pub(super) fn new(server: Server) -> Handle {
+        Handle(Mutex::new(server))
+    }
+
+    pub(super) fn spawn(&self) {
+        self.0.lock().unwrap().spawn().unwrap();
+    }
+
+    pub(super) async fn start(&self) {
+        let mut server = self.take();
+        let started = server.start().await;
+        *self.0.lock().unwrap() = server;
+        if let Err(error) = started {
+            panic!("{error:#}");
+        }
+    }
+
+    pub(super) async fn ready(&self) {
+        let mut server = self.take();
+        let ready = server.ready().await;
+        *self.0.lock().unwrap() = server;
+        if let Err(error) = ready {
+            panic!("{error:#}");
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        self.0.lock().unwrap().kill().unwrap();
+    }
+
+    pub(super) fn pause(&self) {
+        self.0.lock().unwrap().signal(Signal::SIGSTOP).unwrap();
+    }
+
+    pub(super) fn resume(&self) {
+        self.0.lock().unwrap().signal(Signal::SIGCONT).unwrap();
+    }
+
+    /// The exit code, once it has ended by itself.
+    pub(super) fn exited(&self) -> Option<i32> {
+        self.0.lock().unwrap().exited().unwrap()?.code()
+    }
+
+    pub(super) fn id(&self) -> Option<u32> {
+        self.0.lock().unwrap().id()
+    }
+
+    /// Takes the server out for an await, during which nobody else may use it.
+    pub(super) fn take(&self) -> Server {
+        let mut server = self.0.lock().unwrap();
+        let program = server.program().clone();
+        let ready = server.ready_when().clone();
+        std::mem::replace(&mut server, Server::new(program, ready))
+    }
+
+    pub(super) fn put(&self, server: Server) {
+        *self.0.lock().unwrap() = server;
+    }
+}
+
+/// A nats-server of its own, with the project's configuration.
+#[derive(Debug)]
+pub struct NatsServer {
+    server: Handle,
+    port: u16,
+    monitoring: u16,
+    // Dropped after the server.
+    folder: Folder,
+}
+
+impl NatsServer {
+    pub async fn start() -> NatsServer {
+        let (folder, port, monitoring) = (Folder::new("nats-server"), port(), port());
+        let server = servers::nats_server(folder.path(), port, monitoring, false).await.unwrap();
+        let server = NatsServer { server: Handle::new(server), port, monitoring, folder };
+        server.start_again().await;
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where the server tells about itself over HTTP.
+    pub fn monitoring_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.monitoring)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&self) {
+        self.server.kill();
+    }
+
+    /// On the same port, with the same data; returns when it answers.
+    pub async fn start_again(&self) {
+        self.server.start().await;
+    }
+
+    pub fn pause(&self) {
+        self.server.pause();
+    }
+
+    pub fn resume(&self) {
+        self.server.resume();
+    }
+}
+
+/// A mongod of its own: a replica set of one with a primary.
+#[derive(Debug)]
+pub struct Mongod {
+    server: Handle,
+    port: u16,
+    // Dropped after the server.
+    folder: Folder,
+}
+
+impl Mongod {
+    pub async fn start() -> Mongod {
+        let (folder, port) = (Folder::new("mongod"), port());
+        let server = servers::mongod(folder.path(), port, false).await.unwrap();
+        let server = Mongod { server: Handle::new(server), port, folder };
+        server.start_again().await;
+        server
+    }
+
+    pub fn uri(&self) -> String {
+        format!("mongodb://127.0.0.1:{}/?replicaSet=rs0", self.port)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&self) {
+        self.server.kill();
+    }
+
+    /// On the same port, with the same data; returns when it takes writes.
+    pub async fn start_again(&self) {
+        self.server.start().await;
+    }
+
+    pub fn pause(&self) {
+        self.server.pause();
+    }
+
+    pub fn resume(&self) {
+        self.server.resume();
+    }
+}
