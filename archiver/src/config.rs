@@ -1,0 +1,80 @@
+//! What the archiver has to be told.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The section `[archiver]` of the configuration; `src/defaults.toml` documents every member.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where health, and later the reading side, is served. The binary binds it.
+    pub listen: SocketAddr,
+    /// Timeouts and bounds of that listener; its grace period is also that of the writes in hand.
+    pub http: web::ServeConfig,
+    /// MongoDB, a replica set: `mongodb://…` or `mongodb+srv://…`. It may hold a password.
+    pub uri: ConnectionString,
+    /// The database that holds the collections.
+    pub database: String,
+    /// How many events go into one write.
+    pub batch_events: usize,
+    /// How many bytes of events go into one write.
+    pub batch_bytes: usize,
+    /// Milliseconds that a batch that is not full waits for more.
+    pub batch_wait_ms: u64,
+    /// How many batches are gathered or written at once. With `batch_bytes` it bounds the memory.
+    pub batches_in_hand: usize,
+    /// Milliseconds to find a primary before a write counts as failed (and is tried again).
+    pub server_selection_timeout_ms: u64,
+    /// Milliseconds for a connection to be made, and for a heartbeat to be answered.
+    pub connect_timeout_ms: u64,
+    /// Milliseconds for one request to MongoDB, finding a primary included.
+    pub request_timeout_ms: u64,
+}
+
+impl Config {
+    pub(crate) fn batch_wait(&self) -> Duration {
+        Duration::from_millis(self.batch_wait_ms)
+    }
+
+    pub(crate) fn server_selection_timeout(&self) -> Duration {
+        Duration::from_millis(self.server_selection_timeout_ms)
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_millis(self.http.grace_ms)
+    }
+}
+
+/// The address of MongoDB, credentials included, so Debug does not show it.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct ConnectionString(String);
+
+impl ConnectionString {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for ConnectionString {
+    fn from(uri: String) -> ConnectionString {
+        ConnectionString(uri)
+    }
+}
+
+impl fmt::Debug for ConnectionString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[connection string]")
+    }
+}
