@@ -123,7 +123,26 @@ mod tests {
             })
             .map(|row| row.trim_end().to_owned() + "\n")
             .concat();
-        insta::assert_snapshot!(table, @"");
+        insta::assert_snapshot!(table, @r"
+        closed          -
+        lost            -
+        lapsed          -
+        unauthenticated 4000  no token came in time
+        token_refused   4001  the token is not valid
+        replaced        4002  replaced by a newer session
+        token_missing   4003  start without a token
+        other_presenter 4004  already started as another presenter
+        overload        4100  too many sessions on this node
+        flood           4101  too many frames
+        unavailable     4102  the room could not be claimed
+        drain           4200  the node is stopping
+        slow            4201  messages were not taken in time
+        silent          4202  no pong came in time
+        violation       1002  not the WebSocket protocol
+        binary          1003  binary frames are not understood
+        not_utf8        1007  a text frame that is not UTF-8
+        too_large       1009  a frame of more bytes than allowed
+        ");
     }
 
     #[test]

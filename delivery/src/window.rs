@@ -115,13 +115,7 @@ const INDEX_BYTES: usize = size_of::<Kept>() + size_of::<Arrival>();
 
 impl Window {
     pub(crate) fn new(bounds: Bounds) -> Window {
-        Window {
-            rooms: HashMap::new(),
-            arrivals: VecDeque::new(),
-            complete_after: HashMap::new(),
-            bytes: 0,
-            bounds,
-        }
+        Window { rooms: HashMap::new(), arrivals: VecDeque::new(), complete_after: HashMap::new(), bytes: 0, bounds }
     }
 
     /// Takes in events, in the order of the log, evicts what no longer fits, and says whom to wake.
@@ -158,9 +152,9 @@ impl Window {
             room.evicted = Some(kept.position);
             self.complete_after.insert(kept.position.epoch, kept.position);
             shrink(&mut room.events);
+            shrink(&mut self.arrivals);
             self.forget_if_idle(presenter);
         }
-        shrink(&mut self.arrivals);
     }
 
     /// What follows `cursor` in the room; from the oldest event on without one, or with one of another log.
