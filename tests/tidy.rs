@@ -1,1 +1,126 @@
-//! tidy
+//! The architecture's invariants, mostly absences: who may depend on whom, and who alone knows what.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which crates of ours each crate may see. Roles never see each other; neither of `nats` and `web` sees the other.
+const ARROWS: [(&str, &[&str]); 6] = [
+    (".", &["archiver", "delivery", "ingest", "nats", "web"]),
+    ("archiver", &["nats", "web"]),
+    ("delivery", &["nats", "web"]),
+    ("ingest", &["nats", "web"]),
+    ("nats", &[]),
+    ("web", &[]),
+];
+
+/// What only one crate knows about. `.` is the binary: only it reads configuration and sets up tracing.
+const ALONE: [(&str, &str); 6] = [
+    ("async-nats", "nats"),
+    ("mongodb", "archiver"),
+    ("jsonwebtoken", "web"),
+    ("config", "."),
+    ("tracing-subscriber", "."),
+    ("clap", "."),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The dependencies that a crate's code is built with; what only its tests need does not count.
+fn dependencies(krate: &str) -> BTreeSet<String> {
+    let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
+}
+
+/// Every file of the tree with that ending, build output left out.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![root().to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
+                folders.push(path);
+            } else if name.ends_with(ending) {
+                files.push(path);
+            }
+        }
+    }
+    assert!(!files.is_empty(), "no file ends with {ending}");
+    files
+}
+
+#[test]
+fn every_crate_depends_only_on_the_crates_below_it() {
+    let ours: BTreeSet<&str> = ARROWS.iter().map(|(krate, _)| *krate).collect();
+    for (krate, allowed) in ARROWS {
+        let all = dependencies(krate);
+        let seen: BTreeSet<&str> = all.iter().map(String::as_str).filter(|name| ours.contains(name)).collect();
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        assert!(seen.is_subset(&allowed), "{krate} depends on {seen:?}, it may on {allowed:?}");
+    }
+}
+
+#[test]
+fn every_workspace_member_is_in_the_picture() {
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    let members: BTreeSet<&str> = members.iter().map(|member| member.as_str().unwrap()).collect();
+    assert_eq!(members, ARROWS.iter().map(|(krate, _)| *krate).collect());
+}
+
+#[test]
+fn what_only_one_crate_knows_no_other_depends_on() {
+    for (library, owner) in ALONE {
+        for (krate, _) in ARROWS {
+            let has = dependencies(krate).contains(library);
+            assert_eq!(has, krate == owner, "{library} belongs to {owner} alone; look at {krate}");
+        }
+    }
+}
+
+#[test]
+fn only_the_binary_listens_for_signals() {
+    for krate in ["archiver", "delivery", "ingest", "nats", "web"] {
+        for path in files(".rs").into_iter().filter(|path| path.starts_with(root().join(krate))) {
+            let source = fs::read_to_string(&path).unwrap();
+            assert!(!source.contains("tokio::signal"), "{} listens for signals", path.display());
+            assert!(!source.contains("std::env::var"), "{} reads the environment", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_source_file_says_first_what_it_is() {
+    for path in files(".rs") {
+        let source = fs::read_to_string(&path).unwrap();
+        assert!(source.starts_with("//! "), "{} does not begin with a `//!` paragraph", path.display());
+    }
+}
+
+#[test]
+fn every_crate_takes_the_workspaces_lints() {
+    for (krate, _) in ARROWS {
+        let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{krate}");
+    }
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() {
+    let mut broken = BTreeMap::new();
+    for path in files(".md") {
+        let text = fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let leads = link.is_empty() || link.contains("://") || path.parent().unwrap().join(link).exists();
+            if !leads {
+                broken.insert(link.to_owned(), path.clone());
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:?}");
+}

@@ -84,18 +84,10 @@ mod tests {
 
     #[test]
     fn positions_are_ordered_by_epoch_then_batch_then_place() {
-        let mut positions: Vec<Position> = ["2-1-0", "1-a-0", "1-2-1", "1-2-0"].map(|p| p.parse().unwrap()).to_vec();
+        let mut positions: Vec<Position> =
+            ["2-1-0", "1-a-0", "1-2-1", "1-2-0"].map(|text| text.parse().unwrap()).to_vec();
         positions.sort();
-        assert_eq!(positions.map_to_text(), ["1-2-0", "1-2-1", "1-a-0", "2-1-0"]);
-    }
-
-    trait MapToText {
-        fn map_to_text(&self) -> Vec<String>;
-    }
-
-    impl MapToText for Vec<Position> {
-        fn map_to_text(&self) -> Vec<String> {
-            self.iter().map(Position::to_string).collect()
-        }
+        let texts: Vec<String> = positions.iter().map(Position::to_string).collect();
+        assert_eq!(texts, ["1-2-0", "1-2-1", "1-a-0", "2-1-0"]);
     }
 }

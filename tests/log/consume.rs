@@ -1,0 +1,97 @@
+//! The shared, durable reader.
+
+use std::collections::BTreeSet;
+
+use nats::{Config, Consumer, Delivery, Log};
+
+use super::{PATIENCE, config, log, message, text};
+use crate::support::NatsServer;
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    tokio::time::timeout(PATIENCE * 2, consumer.next()).await.expect("a batch comes").unwrap()
+}
+
+fn texts(delivery: &Delivery) -> Vec<String> {
+    delivery.lines.iter().map(|line| text(line.as_ref().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_does_not_come_again_and_the_rest_does() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    for text in ["acknowledged", "dropped"] {
+        log.append(&message(1, text)).await.unwrap();
+    }
+
+    let mut consumer = log.consume("archiver");
+    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
+    assert_eq!((texts(&first), texts(&second)), (vec!["acknowledged".to_owned()], vec!["dropped".to_owned()]));
+    first.ack().await.unwrap();
+    drop((second, consumer));
+    log.close().await;
+
+    let log = self::log(&server).await;
+    let again = next(&mut log.consume("archiver")).await;
+    assert_eq!(texts(&again), ["dropped"]);
+    assert_eq!(again.delivered(), 2);
+}
+
+#[tokio::test]
+async fn two_consumers_share_the_batches_of_all_partitions() {
+    let server = NatsServer::start().await;
+    let config = Config { partitions: 3, ..config(&server.url()) };
+    let log = Log::connect(&config, "test").await.unwrap();
+    let mut consumers = [log.consume("archiver"), log.consume("archiver")];
+    for n in 0..60 {
+        log.append(&message(n % 10 + 1, n.to_string())).await.unwrap();
+    }
+
+    let mut seen = BTreeSet::new();
+    let [one, other] = &mut consumers;
+    while seen.len() < 60 {
+        let delivery = tokio::select! { one = next(one) => one, other = next(other) => other };
+        for text in texts(&delivery) {
+            assert!(seen.insert(text), "a batch came twice");
+        }
+        delivery.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_outlives_the_server_and_misses_nothing() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let mut consumer = log.consume("archiver");
+    for round in 0..3 {
+        log.append(&message(1, round.to_string())).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.contains(&round.to_string()) {
+            let delivery = next(&mut consumer).await;
+            seen.extend(texts(&delivery));
+            delivery.ack().await.unwrap();
+        }
+        server.kill();
+        server.start_again().await;
+    }
+}
+
+#[tokio::test]
+async fn poison_is_handed_out_as_what_it_is() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    client.publish("chat.0", "garbage\n\n{}\n".into()).await.unwrap();
+    client.publish("chat.0", "".into()).await.unwrap();
+    client.flush().await.unwrap();
+
+    let mut consumer = log.consume("archiver");
+    let (garbage, empty) = (next(&mut consumer).await, next(&mut consumer).await);
+    let positions: Vec<(u64, u32)> = garbage
+        .lines
+        .iter()
+        .map(|line| line.as_ref().unwrap_err().position)
+        .map(|position| (position.sequence, position.index))
+        .collect();
+    assert_eq!(positions, [(1, 0), (1, 1)]);
+    assert!(empty.lines.is_empty());
+}

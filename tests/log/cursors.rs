@@ -1,0 +1,61 @@
+//! Saved cursors.
+
+use nats::{Position, PresenterIdx};
+
+use super::{PATIENCE, log, presenter};
+use crate::support::{NatsServer, eventually};
+
+fn position(epoch: u64, sequence: u64) -> Position {
+    Position { epoch, sequence, index: 0 }
+}
+
+#[tokio::test]
+async fn a_saved_cursor_is_known_on_every_node_and_outlives_the_server() {
+    let server = NatsServer::start().await;
+    let (one, other) = (log(&server).await, log(&server).await);
+    let (here, there) = (one.cursors().await.unwrap(), other.cursors().await.unwrap());
+
+    here.save(&[(presenter(1), position(1, 5)), (presenter(2), position(1, 6))]).await.unwrap();
+    assert_eq!(here.get(presenter(1)), Some(position(1, 5)));
+    eventually("the other node knows", PATIENCE, async || {
+        (there.get(presenter(1)) == Some(position(1, 5))).then_some(())
+    })
+    .await;
+
+    server.kill();
+    server.start_again().await;
+    let later = log(&server).await.cursors().await.unwrap();
+    assert_eq!(later.get(presenter(2)), Some(position(1, 6)));
+    assert_eq!(later.get(presenter(3)), None);
+}
+
+#[tokio::test]
+async fn a_cursor_only_moves_forward_and_a_new_epoch_is_forward() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let cursors = log.cursors().await.unwrap();
+    for (saved, known) in [
+        (position(1, 5), position(1, 5)),
+        (position(1, 4), position(1, 5)),
+        (position(2, 1), position(2, 1)),
+        (position(1, 9), position(2, 1)),
+    ] {
+        cursors.save(&[(presenter(1), saved)]).await.unwrap();
+        assert_eq!(cursors.get(presenter(1)), Some(known));
+        assert_eq!(log.cursors().await.unwrap().get(presenter(1)), Some(known));
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_cursors_are_saved_in_a_few_messages() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let many: Vec<(PresenterIdx, Position)> =
+        (1..=10_000).map(|room| (presenter(room), position(u64::MAX, u64::MAX))).collect();
+    log.cursors().await.unwrap().save(&many).await.unwrap();
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("CURSORS").await.unwrap();
+    assert!(stream.cached_info().state.messages <= 4);
+    assert_eq!(log.cursors().await.unwrap().get(presenter(10_000)), Some(position(u64::MAX, u64::MAX)));
+}

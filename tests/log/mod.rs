@@ -1,0 +1,80 @@
+//! The log on a real nats-server: what `nats` promises to the roles.
+
+mod append;
+mod consume;
+mod cursors;
+mod presence;
+mod promise;
+mod setup;
+mod tail;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nats::{Body, Config, Entry, Event, Log, MessagePosted, PresenterIdx, Role, Start, Tail, User, UserIdx};
+
+use crate::support::NatsServer;
+
+/// Long enough for a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn config(url: &str) -> Config {
+    Config {
+        urls: vec![url.to_owned()],
+        credentials: String::new(),
+        partitions: 1,
+        replicas: 1,
+        max_age_hours: 24,
+        max_bytes: 1_073_741_824,
+        append_deadline_ms: 5_000,
+        append_queue: 8_192,
+        lease_seconds: 2,
+    }
+}
+
+async fn log(server: &NatsServer) -> Log {
+    Log::connect(&config(&server.url()), "test").await.unwrap()
+}
+
+fn presenter(idx: i64) -> PresenterIdx {
+    PresenterIdx::try_from(idx).unwrap()
+}
+
+fn message(room: i64, text: impl Into<String>) -> Event {
+    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: Role::Viewer };
+    Event::now(presenter(room), Body::MessagePosted(MessagePosted { user, text: text.into(), flags: Vec::new() }))
+}
+
+fn text(entry: &Entry) -> String {
+    match entry.event().unwrap().body {
+        Body::MessagePosted(posted) => posted.text,
+        body => panic!("not a message: {body:?}"),
+    }
+}
+
+/// The next so many events, in the order in which the tail gives them.
+async fn take(tail: &mut Tail, count: usize) -> Vec<Entry> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        let events = tokio::time::timeout(PATIENCE, tail.next()).await;
+        taken.extend(events.unwrap_or_else(|_| panic!("{count} events did not come, only {}", taken.len())).unwrap());
+    }
+    taken
+}
+
+/// Everything that the log has now.
+async fn everything(log: &Log) -> Vec<Entry> {
+    let mut tail = log.tail(Start::Oldest);
+    let status = tail.status();
+    let mut all = Vec::new();
+    loop {
+        tokio::select! {
+            events = tail.next() => all.extend(events.unwrap()),
+            () = status.caught_up() => return all,
+        }
+    }
+}
+
+fn an_hour_ago() -> Timestamp {
+    Timestamp::now() - jiff::SignedDuration::from_hours(1)
+}

@@ -1,0 +1,86 @@
+//! Streams and buckets, made and brought up to date.
+
+use futures_util::future::join_all;
+use nats::{Config, Error, Log};
+
+use super::{config, everything, log, message};
+use crate::support::NatsServer;
+
+#[tokio::test]
+async fn many_nodes_may_start_at_once_on_an_empty_server() {
+    let server = NatsServer::start().await;
+    let config = Config { partitions: 3, ..config(&server.url()) };
+    for log in join_all((0..8).map(|_| Log::connect(&config, "test"))).await {
+        log.unwrap().append(&message(1, "hello")).await.unwrap();
+    }
+    assert_eq!(everything(&Log::connect(&config, "test").await.unwrap()).await.len(), 8);
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_is_refused_and_both_numbers_are_named() {
+    let server = NatsServer::start().await;
+    Log::connect(&Config { partitions: 3, ..config(&server.url()) }, "test").await.unwrap();
+    for partitions in [1, 2, 4] {
+        let refused = Log::connect(&Config { partitions, ..config(&server.url()) }, "test").await.unwrap_err();
+        assert!(matches!(refused, Error::Partitions { created: 3, configured } if configured == partitions));
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "the log was created with 3 partitions and the configuration says {partitions}: \
+                 set nats.partitions = 3"
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_brought_up_to_date_with_the_configuration_and_keeps_its_events() {
+    let server = NatsServer::start().await;
+    let position = log(&server).await.append(&message(1, "kept")).await.unwrap();
+
+    let changed = Config { max_age_hours: 48, max_bytes: 2_147_483_648, ..config(&server.url()) };
+    let log = Log::connect(&changed, "test").await.unwrap();
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("CHAT_0").await.unwrap();
+    let stream = &stream.cached_info().config;
+    assert_eq!((stream.max_age.as_secs(), stream.max_bytes), (48 * 3_600, 2_147_483_648));
+    assert_eq!(everything(&log).await[0].position, position);
+}
+
+#[tokio::test]
+async fn the_servers_configuration_fsyncs_every_append() {
+    let server = NatsServer::start().await;
+    let varz: serde_json::Value =
+        reqwest::get(format!("{}/varz", server.monitoring_url())).await.unwrap().json().await.unwrap();
+    assert_eq!(varz["jetstream"]["config"]["sync_always"], true, "{varz}");
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_right_is_refused_by_name() {
+    let config = config("nats://127.0.0.1:1");
+    let cases = [
+        ("nats.urls", Config { urls: Vec::new(), ..config.clone() }),
+        ("nats.credentials", Config { credentials: "/does/not/exist".to_owned(), ..config.clone() }),
+        ("cannot connect to NATS at nats://127.0.0.1:1", config.clone()),
+    ];
+    for (named, config) in cases {
+        let refused = Log::connect(&config, "test").await.unwrap_err().to_string();
+        assert!(refused.starts_with(named), "{refused}");
+    }
+    let server = NatsServer::start().await;
+    let config = self::config(&server.url());
+    let cases = [
+        ("nats.partitions", Config { partitions: 0, ..config.clone() }),
+        ("nats.replicas", Config { replicas: 2, ..config.clone() }),
+        ("nats.max_age_hours", Config { max_age_hours: 0, ..config.clone() }),
+        ("nats.max_bytes", Config { max_bytes: 1_000, ..config.clone() }),
+        ("nats.append_deadline_ms", Config { append_deadline_ms: 0, ..config.clone() }),
+        ("nats.append_queue", Config { append_queue: 0, ..config.clone() }),
+        ("nats.lease_seconds", Config { lease_seconds: 0, ..config }),
+    ];
+    for (named, config) in cases {
+        let refused = Log::connect(&config, "test").await.unwrap_err().to_string();
+        assert!(refused.starts_with(named), "{refused}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The tail: everything, in order, once, whatever happens to the server.
+
+use nats::{Config, Error, EventId, Log, Start};
+
+use super::{PATIENCE, an_hour_ago, config, everything, log, message, take, text};
+use crate::support::{NatsServer, Proxy, eventually};
+
+#[tokio::test]
+async fn a_tail_gives_what_was_there_and_then_what_comes() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    for n in 0..10 {
+        log.append(&message(1, n.to_string())).await.unwrap();
+    }
+    let mut tail = log.tail(Start::Oldest);
+    assert_eq!(take(&mut tail, 10).await.len(), 10);
+    for n in 10..20 {
+        log.append(&message(1, n.to_string())).await.unwrap();
+        assert_eq!(text(&take(&mut tail, 1).await[0]), n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_tail_since_a_time_begins_there() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    log.append(&message(1, "early")).await.unwrap();
+    let since = jiff::Timestamp::now();
+    let mut tail = log.tail(Start::Since(since));
+    log.append(&message(1, "late")).await.unwrap();
+
+    assert_eq!(text(&take(&mut tail, 1).await[0]), "late");
+    assert_eq!(text(&take(&mut log.tail(Start::Since(an_hour_ago())), 1).await[0]), "early");
+}
+
+#[tokio::test]
+async fn a_tail_of_an_empty_or_silent_log_is_caught_up_at_once_and_current() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    for start in [Start::Oldest, Start::Since(an_hour_ago())] {
+        let mut tail = log.tail(start);
+        let status = tail.status();
+        assert!(!status.is_caught_up());
+        tokio::select! {
+            events = tail.next() => panic!("events out of nothing: {events:?}"),
+            () = status.caught_up() => {}
+        }
+        eventually("the tail is current", PATIENCE, async || status.is_current().then_some(())).await;
+    }
+    log.append(&message(1, "past")).await.unwrap();
+    let mut tail = log.tail(Start::Since(jiff::Timestamp::now()));
+    let status = tail.status();
+    tokio::select! {
+        events = tail.next() => panic!("events of the past: {events:?}"),
+        () = status.caught_up() => {}
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_stands_in_the_log_twice_is_given_once_at_its_first_place() {
+    let server = NatsServer::start().await;
+    let (one, other) = (log(&server).await, log(&server).await);
+    let mut event = message(1, "posted twice");
+    event.id = EventId::derived(event.presenter, nats::UserIdx::try_from(7).unwrap(), "key");
+
+    let first = one.append(&event).await.unwrap();
+    let second = other.append(&event).await.unwrap();
+    one.append(&message(1, "after")).await.unwrap();
+
+    assert!(first < second);
+    let all = everything(&one).await;
+    assert_eq!(all.iter().map(text).collect::<Vec<_>>(), ["posted twice", "after"]);
+    assert_eq!(all[0].position, first);
+}
+
+#[tokio::test]
+async fn lines_that_are_not_events_are_skipped() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    for junk in [&b""[..], b"\n\n", b"garbage", b"\xff\xfe\n{}", br#"{"v":99}"#] {
+        client.publish("chat.0", junk.to_vec().into()).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    log.append(&message(1, "sound")).await.unwrap();
+    assert_eq!(everything(&log).await.iter().map(text).collect::<Vec<_>>(), ["sound"]);
+}
+
+#[tokio::test]
+async fn a_tail_outlives_the_server_and_misses_nothing() {
+    let server = NatsServer::start().await;
+    let log = Log::connect(&Config { partitions: 2, ..config(&server.url()) }, "test").await.unwrap();
+    let mut tail = log.tail(Start::Oldest);
+    for round in 0..3 {
+        for room in 1..=4 {
+            log.append(&message(room, round.to_string())).await.unwrap();
+        }
+        let events = take(&mut tail, 4).await;
+        assert!(events.iter().all(|entry| text(entry) == round.to_string()));
+        server.kill();
+        server.start_again().await;
+    }
+    let status = tail.status();
+    let current =
+        async { eventually("the tail is current", PATIENCE, async || status.is_current().then_some(())).await };
+    tokio::select! {
+        events = tail.next() => panic!("events out of nothing: {events:?}"),
+        () = current => {}
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_that_vanishes_in_silence_is_noticed() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let mut tail = log.tail(Start::Oldest);
+    log.append(&message(1, "before")).await.unwrap();
+    take(&mut tail, 1).await;
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("CHAT_0").await.unwrap();
+    let names = futures_util::TryStreamExt::try_collect::<Vec<_>>(stream.consumer_names()).await.unwrap();
+    assert_eq!(names.len(), 1, "{names:?}");
+    stream.delete_consumer(&names[0]).await.unwrap();
+    log.append(&message(1, "after")).await.unwrap();
+
+    assert_eq!(text(&take(&mut tail, 1).await[0]), "after");
+}
+
+#[tokio::test]
+async fn an_outage_does_not_look_like_a_quiet_night() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(server.url().replace("nats://", "")).await;
+    let log = Log::connect(&config(&proxy.url()), "test").await.unwrap();
+    let mut tail = log.tail(Start::Oldest);
+    let status = tail.status();
+    let reading = tokio::spawn(async move { take(&mut tail, 1).await });
+    eventually("the tail is current", PATIENCE, async || status.is_current().then_some(())).await;
+
+    proxy.hold_up();
+    eventually("the tail is no longer current", PATIENCE, async || (!status.is_current()).then_some(())).await;
+    proxy.release();
+    eventually("the tail is current again", PATIENCE, async || status.is_current().then_some(())).await;
+    self::log(&server).await.append(&message(1, "morning")).await.unwrap();
+    assert_eq!(text(&reading.await.unwrap()[0]), "morning");
+}
+
+#[tokio::test]
+async fn a_log_made_anew_ends_the_tail_and_fails_the_log() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let mut tail = log.tail(Start::Oldest);
+    log.append(&message(1, "old")).await.unwrap();
+    take(&mut tail, 1).await;
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    async_nats::jetstream::new(client).delete_stream("CHAT_0").await.unwrap();
+    self::log(&server).await.append(&message(1, "new")).await.unwrap();
+
+    let ended = tokio::time::timeout(PATIENCE, tail.next()).await.unwrap();
+    assert!(matches!(ended, Err(Error::Replaced { .. })), "{ended:?}");
+    // The appender notices by itself that its next sequence has not grown.
+    log.append(&message(1, "to the new log")).await.unwrap();
+    eventually("sequence 1 comes again", PATIENCE, async || {
+        tokio::time::timeout(std::time::Duration::from_millis(10), log.failed()).await.ok().map(|_| ())
+    })
+    .await;
+}
