@@ -116,9 +116,7 @@ pub(crate) async fn find<T: OfEvent>(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let collection = collection.clone();
-    let found: Vec<T> =
-        database.ask(async move { collection.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await }).await?;
+    let found: Vec<T> = database.find(collection, doc! { "_id": { "$in": ids } }, 0).await?;
     Ok(found.into_iter().map(|document| (document.id().to_owned(), document)).collect())
 }
 
