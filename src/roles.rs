@@ -167,6 +167,7 @@ async fn connect(role: Role, config: &nats::Config, stop: &CancellationToken) ->
 fn is_about_configuration(error: &anyhow::Error) -> bool {
     error.is::<Invalid>()
         || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
+        || matches!(error.downcast_ref(), Some(ingest::Error::Config(_)))
         || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }))
 }
 

@@ -1,33 +1,35 @@
-//! Ingest: checks a sender and appends the message to the log.
-#![allow(missing_docs, reason = "stub")]
+//! Ingest: checks who sends a message, what it says and whether the room is live, appends it to the log, and answers
+//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. It keeps no state that another
+//! ingest node would need, starts and stays up while the room server is down, and knows nothing of presenters' sockets
+//! but that there are sessions.
 
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    #[serde(default = "listen")]
-    pub listen: std::net::SocketAddr,
-    #[serde(skip, default = "http")]
-    pub http: web::ServeConfig,
-}
+mod accept;
+mod body;
+mod breaker;
+mod config;
+mod original;
+mod reconnect;
+mod refusal;
+mod request;
+mod room_server;
+mod serve;
+mod text;
+mod v1;
 
-fn listen() -> std::net::SocketAddr {
-    ([127, 0, 0, 1], 8080).into()
-}
+pub use config::{Config, RoomsConfig};
+pub use serve::{Error, run};
 
-fn http() -> web::ServeConfig {
-    web::ServeConfig { header_timeout_ms: 5_000, request_timeout_ms: 30_000, max_connections: 1_000, grace_ms: 10_000 }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct Error;
-
-pub async fn run(
-    _config: Config,
-    _auth: std::sync::Arc<web::auth::Verifier>,
-    _listener: tokio::net::TcpListener,
-    _log: nats::Log,
-    _stop: tokio_util::sync::CancellationToken,
-) -> Result<(), Error> {
-    todo!()
+/// What every request needs.
+#[derive(Debug)]
+struct Ingest {
+    verifier: std::sync::Arc<web::auth::Verifier>,
+    gateway: web::gateway::Gateway,
+    room_server: room_server::RoomServer,
+    log: nats::Log,
+    presence: nats::Presence,
+    reconnects: reconnect::Reconnects,
+    /// Posts at once, from the header to the answer. None left: 503 at once.
+    in_flight: tokio::sync::Semaphore,
+    body_deadline: std::time::Duration,
+    time_zone: jiff::tz::TimeZone,
 }
