@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Bson, doc, serialize_to_bson};
+use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +14,9 @@ use crate::work::Lined;
 
 /// A document that stands for an event.
 pub(crate) trait OfEvent: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
+    /// The members that not every such document has, and that come from the event.
+    const OPTIONAL: &[&str];
+
     fn id(&self) -> &str;
     fn position(&self) -> PositionDocument;
     /// Whether two documents of one event say the same; if not, somebody reused an id.
@@ -21,6 +24,8 @@ pub(crate) trait OfEvent: Serialize + DeserializeOwned + Clone + Send + Sync + U
 }
 
 impl OfEvent for MessageDocument {
+    const OPTIONAL: &[&str] = &[];
+
     fn id(&self) -> &str {
         &self.id
     }
@@ -35,6 +40,8 @@ impl OfEvent for MessageDocument {
 }
 
 impl OfEvent for DecisionDocument {
+    const OPTIONAL: &[&str] = &["by", "target", "userIdx", "until", "reason", "settings"];
+
     fn id(&self) -> &str {
         &self.id
     }
@@ -117,9 +124,7 @@ pub(crate) async fn find<T: OfEvent>(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let collection = collection.clone();
-    let found: Vec<T> =
-        database.ask(async move { collection.find(doc! { "_id": { "$in": ids } }).await?.try_collect().await }).await?;
+    let found: Vec<T> = database.find(collection, doc! { "_id": { "$in": ids } }, 0).await?;
     Ok(found.into_iter().map(|document| (document.id().to_owned(), document)).collect())
 }
 
@@ -130,8 +135,11 @@ async fn replace<T: OfEvent>(database: &Database, collection: &Collection<T>, do
         return Err(Failure::Refused("not a document".to_owned()));
     };
     members.remove("_id");
+    let absent = T::OPTIONAL.iter().filter(|name| !members.contains_key(**name));
+    let mut update = doc! { "$unset": absent.map(|name| ((*name).to_owned(), "".into())).collect::<Document>() };
+    update.insert("$set", members);
     let later = doc! { "_id": document.id(), "position": { "$gt": document.position() } };
     let collection = collection.clone();
-    database.ask(async move { collection.update_one(later, doc! { "$set": members }).await }).await?;
+    database.ask(async move { collection.update_one(later, update).await }).await?;
     Ok(())
 }

@@ -123,18 +123,22 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     }
 }
 
-/// Removes the decision's marks from messages that stand after its first copy, and lets other decisions decide on them.
+/// Removes the decision's marks from messages that its first copy is not about, and lets other decisions decide on them.
 async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
-    let Some(mut beyond) = about(decision) else { return Ok(()) };
-    beyond.insert("position", doc! { "$gt": decision.position });
-    beyond.insert("deleted.decision", &decision.id);
+    let Some(mut about) = about(decision) else { return Ok(()) };
+    about.insert("position", doc! { "$lt": decision.position });
+    let wrongly = doc! {
+        "presenterIdx": decision.presenter_idx,
+        "deleted.decision": &decision.id,
+        "$nor": [about],
+    };
     loop {
-        let messages: Vec<Place> = database.find(&database.messages(), beyond.clone(), PAGE).await?;
+        let messages: Vec<Place> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
         if messages.is_empty() {
             return Ok(());
         }
         let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
-        let mut marked = beyond.clone();
+        let mut marked = wrongly.clone();
         marked.insert("$and", [doc! { "_id": { "$in": ids } }]);
         let collection = database.messages();
         let unmark = doc! { "$unset": { "deleted": "" } };
