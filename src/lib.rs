@@ -1,3 +1,11 @@
-//! The binary's parts, and what development and the tests start: see [`servers`].
+//! The binary's parts: the command line, the configuration, the life of a role, and what development needs beside the
+//! roles. The tests start servers with [`servers`] too.
 
+pub mod cli;
+pub mod config;
+pub mod dev;
+pub mod logging;
+pub mod play;
+pub mod roles;
 pub mod servers;
+pub mod signals;

@@ -1,1 +1,35 @@
-//! Ingest: checks a sender and appends the message to the log.
+//! Ingest: checks who sends a message, what it says and whether the room is live, appends it to the log, and answers
+//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. It keeps no state that another
+//! ingest node would need, starts and stays up while the room server is down, and knows nothing of presenters' sockets
+//! but that there are sessions.
+
+mod accept;
+mod body;
+mod breaker;
+mod config;
+mod original;
+mod reconnect;
+mod refusal;
+mod request;
+mod room_server;
+mod serve;
+mod text;
+mod v1;
+
+pub use config::{Config, RoomsConfig};
+pub use serve::{Error, run};
+
+/// What every request needs.
+#[derive(Debug)]
+struct Ingest {
+    verifier: std::sync::Arc<web::auth::Verifier>,
+    gateway: web::gateway::Gateway,
+    room_server: room_server::RoomServer,
+    log: nats::Log,
+    presence: nats::Presence,
+    reconnects: reconnect::Reconnects,
+    /// Posts at once, from the header to the answer. None left: 503 at once.
+    in_flight: tokio::sync::Semaphore,
+    body_deadline: std::time::Duration,
+    time_zone: jiff::tz::TimeZone,
+}

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::http::{HeaderMap, HeaderValue};
 use hmac::{Hmac, KeyInit, Mac};
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use sha2::Sha256;
 
 use crate::auth::Identity;
@@ -23,9 +23,7 @@ mod tests;
 pub struct Config {
     /// What makes forwarded headers count.
     pub mode: Mode,
-    /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer. A list, or one string
-    /// with commas.
-    #[serde(deserialize_with = "networks")]
+    /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer.
     pub trusted: Vec<IpNet>,
     /// For `signature`: the key that the gateway shares with us, at least 32 bytes.
     #[serde(default)]
@@ -151,20 +149,4 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let pairs = digits.chunks_exact(2);
     let is_whole = pairs.remainder().is_empty();
     is_whole.then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-/// A list, or one string with commas: an environment variable cannot hold a list.
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Networks {
-        List(Vec<String>),
-        Text(String),
-    }
-    let networks = match Networks::deserialize(deserializer)? {
-        Networks::List(list) => list,
-        Networks::Text(text) => text.split(',').map(|net| net.trim().to_owned()).collect(),
-    };
-    let networks = networks.iter().filter(|net| !net.is_empty());
-    networks.map(|net| net.parse().map_err(|_| serde::de::Error::custom(format!("{net:?} is not a network")))).collect()
 }

@@ -183,7 +183,8 @@ fn a_wrong_configuration_is_refused_and_its_key_named() {
 #[test]
 fn a_request_has_one_token_or_none() {
     use TokenError::*;
-    let cases: [(&[(&'static str, &str)], Result<&str, TokenError>); 14] = [
+    type Header = (&'static str, &'static str);
+    let cases: [(&[Header], Result<&str, TokenError>); 14] = [
         (&[("token", "a")], Ok("a")),
         (&[("token", " a ")], Ok("a")),
         (&[("authorization", "Bearer a")], Ok("a")),

@@ -1,0 +1,142 @@
+//! The surface of the system that this one replaces: its paths, its body, its Korean messages, its error body. Clients
+//! of the original work with it unchanged; where the original lost messages or believed its callers, we do not.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nats::{PresenterIdx, Role};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Ingest;
+use crate::accept::{Accepted, Post, Sender};
+use crate::body;
+use crate::refusal::Refusal;
+use crate::text::{InvalidText, Text};
+
+/// 202 and this: how a presenter of the original learns that it must reconnect. Its message is stored all the same.
+const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";
+
+pub(crate) fn routes() -> Router<Arc<Ingest>> {
+    Router::new()
+        .route("/", get(|| async { "Chatting Server is Running" }))
+        .route("/token", get(token))
+        .route("/send/message", post(send_message))
+}
+
+/// `POST /send/message`. Members are values, so that each can be refused by its own message.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SendMessage {
+    #[serde(default)]
+    presenter_idx: Value,
+    #[serde(default)]
+    user_type: Value,
+    #[serde(default)]
+    text_message: Value,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    timestamp: String,
+    status: u16,
+    message: &'a str,
+    path: &'a str,
+}
+
+async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+    match ingest.verifier.verify_headers(request.headers()) {
+        Ok(identity) => identity.user_idx.to_string().into_response(),
+        Err(error) => refused(&ingest.time_zone, request.uri().path(), error.into()),
+    }
+}
+
+async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    match send(&ingest, parts, body).await {
+        Ok(accepted) => {
+            let headers = headers(&accepted);
+            if accepted.role == Role::Presenter && !accepted.is_presenter_connected {
+                let body = ErrorBody::now(&ingest.time_zone, &path, StatusCode::BAD_REQUEST, RECONNECT);
+                return (StatusCode::ACCEPTED, headers, Json(body)).into_response();
+            }
+            headers.into_response()
+        }
+        Err(refusal) => refused(&ingest.time_zone, &path, refusal),
+    }
+}
+
+async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
+    let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
+    let head = match ingest.head(&parts) {
+        Ok(head) => head,
+        Err(refusal) => {
+            body::discard(&parts, body).await;
+            return Err(refusal);
+        }
+    };
+    let message: SendMessage = body::json(&parts, body, ingest.body_deadline).await?;
+    let presenter = presenter(&message, &head.sender)?;
+    let text = match &message.text_message {
+        Value::Null => return Err(Refusal::Text(InvalidText::Empty)),
+        Value::String(text) => Text::parse(text)?,
+        _ => return Err(Refusal::BodyMalformed),
+    };
+    ingest.accept(Post { sender: head.sender, presenter, text, key: head.key }).await
+}
+
+/// The room: the one that is named, or the own one of whoever calls itself a presenter. Being one is not believed.
+fn presenter(message: &SendMessage, sender: &Sender) -> Result<PresenterIdx, Refusal> {
+    let is_presenter = match message.user_type.as_str() {
+        Some("presenter") => true,
+        Some("viewer") => false,
+        _ => return Err(Refusal::UserTypeInvalid),
+    };
+    match &message.presenter_idx {
+        Value::Null if is_presenter => Ok(sender.idx.as_presenter()),
+        Value::Null => Err(Refusal::PresenterIdxMissing),
+        idx => {
+            let idx = idx.as_i64().and_then(|idx| PresenterIdx::try_from(idx).ok());
+            idx.ok_or(Refusal::PresenterIdxInvalid)
+        }
+    }
+}
+
+/// The original answers with an empty body; what `/v1` says in its body is said in headers.
+fn headers(accepted: &Accepted) -> [(HeaderName, HeaderValue); 2] {
+    let value =
+        |text: String| HeaderValue::from_str(&text).expect("ids and positions are hexadecimal digits and hyphens");
+    [
+        (HeaderName::from_static("message-id"), value(accepted.id.to_string())),
+        (HeaderName::from_static("message-position"), value(accepted.position.to_string())),
+    ]
+}
+
+/// The error answer of this surface.
+pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: Refusal) -> Response {
+    let wire = refusal.wire();
+    let body = ErrorBody::now(time_zone, path, wire.original_status, wire.original_message);
+    let mut response = (wire.original_status, Json(body)).into_response();
+    if let Some(delay) = refusal.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+        response.headers_mut().insert("message-outcome", HeaderValue::from_static(refusal.outcome()));
+    }
+    response
+}
+
+impl<'a> ErrorBody<'a> {
+    fn now(time_zone: &TimeZone, path: &'a str, status: StatusCode, message: &'a str) -> ErrorBody<'a> {
+        let timestamp = Timestamp::now().to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        ErrorBody { timestamp, status: status.as_u16(), message, path }
+    }
+}

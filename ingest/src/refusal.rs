@@ -1,0 +1,196 @@
+//! Every reason for which ingest refuses, once, and what each is on both surfaces: status, stable code and plain
+//! sentence on `/v1`, status and Korean message on the original's. `docs/api.md` lists the same table.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use nats::AppendError;
+use web::Problem;
+use web::auth::TokenError;
+use web::gateway::ForwardError;
+
+use crate::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
+
+#[cfg(test)]
+mod tests;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Token(TokenError),
+    Forwarded(ForwardError),
+    PresenterIdxMissing,
+    PresenterIdxInvalid,
+    UserTypeInvalid,
+    IdempotencyKeyInvalid,
+    UnsupportedMediaType,
+    BodyMalformed,
+    BodyTooLarge,
+    BodyTimeout,
+    Text(InvalidText),
+    RoomNotLive,
+    RoomServerUnavailable,
+    Overloaded,
+    Append(AppendError),
+    NotFound,
+    MethodNotAllowed,
+}
+
+/// What a refusal is on the wire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wire {
+    /// On `/v1`.
+    pub(crate) status: StatusCode,
+    /// On `/v1`. Never changes its meaning.
+    pub(crate) code: &'static str,
+    /// On the original's surface.
+    pub(crate) original_status: StatusCode,
+    /// On the original's surface: of its catalogue, or where that has nothing the reason phrase as Spring has it.
+    pub(crate) original_message: &'static str,
+}
+
+const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";
+const JWT_EXCEPTION: &str = "Jwt Exception";
+
+impl Refusal {
+    pub(crate) fn wire(self) -> Wire {
+        use StatusCode as S;
+        let same = |status, code, original_message| Wire { status, code, original_status: status, original_message };
+        match self {
+            Refusal::Token(TokenError::Missing) => {
+                Wire { original_status: S::BAD_REQUEST, ..same(S::UNAUTHORIZED, "token_missing", "Token null") }
+            }
+            Refusal::Token(TokenError::Ambiguous) => same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION),
+            Refusal::Token(TokenError::Malformed) => same(S::UNAUTHORIZED, "token_invalid", "토큰의 유형이 아닙니다."),
+            Refusal::Token(TokenError::Signature) => same(S::UNAUTHORIZED, "token_invalid", "토큰이 변조되었습니다."),
+            Refusal::Token(TokenError::Expired) => same(S::UNAUTHORIZED, "token_expired", "토큰이 만료되었습니다."),
+            Refusal::Token(TokenError::Claims) => same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION),
+            Refusal::Forwarded(ForwardError::Missing(_)) => {
+                same(S::BAD_REQUEST, "forwarded_identity_invalid", "Token null")
+            }
+            Refusal::Forwarded(ForwardError::Malformed(_)) => {
+                same(S::BAD_REQUEST, "forwarded_identity_invalid", JWT_EXCEPTION)
+            }
+            Refusal::PresenterIdxMissing => {
+                same(S::BAD_REQUEST, "presenter_idx_invalid", "PresenterIdx는 null값이 올 수 없습니다.")
+            }
+            Refusal::PresenterIdxInvalid => {
+                same(S::BAD_REQUEST, "presenter_idx_invalid", "룸 idx값이 정상적으로 오지 않습니다.")
+            }
+            Refusal::UserTypeInvalid => same(S::BAD_REQUEST, "user_type_invalid", NOT_SENT),
+            Refusal::IdempotencyKeyInvalid => same(S::BAD_REQUEST, "idempotency_key_invalid", NOT_SENT),
+            Refusal::UnsupportedMediaType => {
+                same(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported Media Type")
+            }
+            Refusal::BodyMalformed => same(S::BAD_REQUEST, "body_malformed", NOT_SENT),
+            Refusal::BodyTooLarge => same(S::PAYLOAD_TOO_LARGE, "body_too_large", NOT_SENT),
+            Refusal::BodyTimeout => same(S::REQUEST_TIMEOUT, "body_timeout", NOT_SENT),
+            Refusal::Text(InvalidText::Empty) => {
+                same(S::BAD_REQUEST, "text_empty", "보내는 채팅은 null이 될 수 없습니다.")
+            }
+            Refusal::Text(InvalidText::TooLong) | Refusal::Append(AppendError::TooLarge) => {
+                same(S::BAD_REQUEST, "text_too_long", NOT_SENT)
+            }
+            Refusal::Text(InvalidText::Forbidden) => same(S::BAD_REQUEST, "text_forbidden_characters", NOT_SENT),
+            Refusal::RoomNotLive => Wire {
+                original_status: S::BAD_REQUEST,
+                ..same(S::CONFLICT, "room_not_live", "해당 스트리머는 현재 방송 중이지 않습니다.")
+            },
+            Refusal::RoomServerUnavailable => same(S::SERVICE_UNAVAILABLE, "room_server_unavailable", NOT_SENT),
+            Refusal::Overloaded => same(S::SERVICE_UNAVAILABLE, "overloaded", NOT_SENT),
+            Refusal::Append(AppendError::Full) => same(S::SERVICE_UNAVAILABLE, "log_full", NOT_SENT),
+            Refusal::Append(AppendError::Unavailable) => same(S::SERVICE_UNAVAILABLE, "log_unavailable", NOT_SENT),
+            Refusal::Append(AppendError::Unknown) => same(S::SERVICE_UNAVAILABLE, "outcome_unknown", NOT_SENT),
+            Refusal::NotFound => same(S::NOT_FOUND, "not_found", "Not Found"),
+            Refusal::MethodNotAllowed => same(S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
+        }
+    }
+
+    /// A plain sentence for whoever reads the answer.
+    fn detail(self) -> String {
+        match self {
+            Refusal::Token(error) => format!("{}.", capital(&error.to_string())),
+            Refusal::Forwarded(error) => format!("{}.", capital(&error.to_string())),
+            Refusal::PresenterIdxMissing => "A viewer must say whose room the message is for.".to_owned(),
+            Refusal::PresenterIdxInvalid => "The presenterIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
+            Refusal::UserTypeInvalid => "The userType must be \"presenter\" or \"viewer\".".to_owned(),
+            Refusal::IdempotencyKeyInvalid => {
+                "There may be one Idempotency-Key, of 1 to 255 visible ASCII characters.".to_owned()
+            }
+            Refusal::UnsupportedMediaType => "The body must be application/json in UTF-8.".to_owned(),
+            Refusal::BodyMalformed => "The body is not JSON as documented.".to_owned(),
+            Refusal::BodyTooLarge => "The body has more than 64 KB.".to_owned(),
+            Refusal::BodyTimeout => "The body did not arrive in time.".to_owned(),
+            Refusal::Text(InvalidText::Empty) => "There is nothing to see in the text.".to_owned(),
+            Refusal::Text(InvalidText::TooLong) | Refusal::Append(AppendError::TooLarge) => {
+                format!("The text has more than {LONGEST_TEXT} characters or {LONGEST_TEXT_BYTES} bytes.")
+            }
+            Refusal::Text(InvalidText::Forbidden) => {
+                "The text has a line break, another control character, a bidi override or a noncharacter.".to_owned()
+            }
+            Refusal::RoomNotLive => "The room is not live.".to_owned(),
+            Refusal::RoomServerUnavailable => "It cannot be found out whether the room is live.".to_owned(),
+            Refusal::Overloaded => "Too many messages are being handled.".to_owned(),
+            Refusal::Append(error) => format!("{}.", capital(&error.to_string())),
+            Refusal::NotFound => "There is nothing at this address.".to_owned(),
+            Refusal::MethodNotAllowed => "This address has other methods.".to_owned(),
+        }
+    }
+
+    /// Whether the message is in the log, said where it is a question: with a 503.
+    pub(crate) fn outcome(self) -> &'static str {
+        match self {
+            Refusal::Append(AppendError::Unknown) => "unknown",
+            _ => "not_stored",
+        }
+    }
+
+    /// When another try may do better, if it is worth one.
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        let delay = match self {
+            // A full log has to be emptied by somebody.
+            Refusal::Append(AppendError::Full) => Duration::from_secs(5),
+            _ => Duration::from_secs(1),
+        };
+        (self.wire().status == StatusCode::SERVICE_UNAVAILABLE).then_some(delay)
+    }
+
+    /// The answer on `/v1`.
+    pub(crate) fn problem(self) -> Problem {
+        let wire = self.wire();
+        let problem = Problem::new(wire.status, wire.code, self.detail());
+        match self.retry_after() {
+            Some(delay) => problem.with("outcome", self.outcome()).retry_after(delay),
+            None => problem,
+        }
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Refusal {
+        Refusal::Token(error)
+    }
+}
+
+impl From<ForwardError> for Refusal {
+    fn from(error: ForwardError) -> Refusal {
+        Refusal::Forwarded(error)
+    }
+}
+
+impl From<InvalidText> for Refusal {
+    fn from(error: InvalidText) -> Refusal {
+        Refusal::Text(error)
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Refusal {
+        Refusal::Append(error)
+    }
+}
+
+fn capital(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
+}

@@ -1,0 +1,110 @@
+//! Puts ingest together and serves it until the stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use nats::Log;
+use reqwest::Client;
+use reqwest::redirect::Policy;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowHeaders, CorsLayer};
+use web::auth::Verifier;
+use web::gateway::Gateway;
+
+use crate::config::Config;
+use crate::reconnect::Reconnects;
+use crate::refusal::Refusal;
+use crate::room_server::RoomServer;
+use crate::{Ingest, body, original, v1};
+
+/// Why ingest cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration contradicts itself; the message names the key.
+    #[error("{0}")]
+    Config(String),
+    /// The client for the room server and the webhook cannot be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[source] reqwest::Error),
+    /// The log does not say who is connected.
+    #[error("cannot read who is connected: {0}")]
+    Presence(#[source] nats::Error),
+}
+
+/// Serves until `stop`, then answers the posts in hand within the grace period.
+pub async fn run(
+    config: Config,
+    auth: Arc<Verifier>,
+    listener: TcpListener,
+    log: Log,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let gateway = Gateway::new(&config.gateway, "ingest.gateway").map_err(Error::Config)?;
+    // No proxy of the environment: the room server is a neighbour. No redirects: it is an answer that nobody expects.
+    let client = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(Error::Client)?;
+    let presence = log.presence().await.map_err(Error::Presence)?;
+    let ingest = Arc::new(Ingest {
+        verifier: auth,
+        gateway,
+        room_server: RoomServer::new(client.clone(), &config.rooms),
+        presence,
+        reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
+        log,
+        in_flight: Semaphore::new(config.max_in_flight),
+        body_deadline: Duration::from_millis(config.body_timeout_ms),
+        time_zone: config.time_zone,
+    });
+    web::serve(listener, app(ingest.clone(), stop.clone()), &config.http, stop).await;
+    ingest.reconnects.finish().await;
+    Ok(())
+}
+
+fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
+    let ready: web::Readiness = {
+        let ingest = ingest.clone();
+        Arc::new(move || match () {
+            () if !ingest.log.is_connected() => Err("not connected to the log".to_owned()),
+            () if !ingest.presence.is_current() => Err("who is connected is not known".to_owned()),
+            () => Ok(()),
+        })
+    };
+    // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.
+    let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
+    Router::new()
+        .merge(original::routes())
+        .merge(v1::routes())
+        .merge(web::health(ready, stop).with_state(()))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(ingest)
+        .layer(cors)
+}
+
+async fn not_found(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+    refused_unread(&ingest, request, Refusal::NotFound).await
+}
+
+/// The router adds `Allow`.
+async fn method_not_allowed(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+    refused_unread(&ingest, request, Refusal::MethodNotAllowed).await
+}
+
+async fn refused_unread(ingest: &Ingest, request: Request, refusal: Refusal) -> Response {
+    let (parts, body) = request.into_parts();
+    body::discard(&parts, body).await;
+    refused(ingest, parts.uri.path(), refusal)
+}
+
+/// Each surface has its own error body, and what belongs to neither gets the original's.
+fn refused(ingest: &Ingest, path: &str, refusal: Refusal) -> Response {
+    if path == "/v1" || path.starts_with("/v1/") {
+        refusal.problem().into_response()
+    } else {
+        original::refused(&ingest.time_zone, path, refusal)
+    }
+}

@@ -1,0 +1,106 @@
+//! What may be said: one line of 1 to 500 characters, some of them visible, none of them able to disturb the lines
+//! around it. A text is stored as sent, trimmed; whatever normal form it is in, it stays so. Words are not judged here.
+//!
+//! Unassigned code points pass, because the next year's emoji are unassigned to us, and so do private ones, which
+//! platforms use for symbols of their own. Noncharacters do not: no keyboard writes them, and programs use them as
+//! sentinels.
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use unicode_segmentation::UnicodeSegmentation;
+
+#[cfg(test)]
+mod tests;
+
+/// Characters as people count them: extended grapheme clusters.
+pub(crate) const LONGEST_TEXT: usize = 500;
+
+/// 8 KB: one grapheme can have any number of combining marks, so their number alone bounds nothing.
+pub(crate) const LONGEST_TEXT_BYTES: usize = 8 * 1024;
+
+/// Longer nicknames are cut.
+const LONGEST_NICKNAME: usize = 64;
+
+/// As for texts, eight bytes a character.
+const LONGEST_NICKNAME_BYTES: usize = 512;
+
+/// A text that may be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Text(String);
+
+/// Why a text may not be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InvalidText {
+    /// Nothing, or nothing that can be seen.
+    Empty,
+    /// More than 500 characters or 8 KB.
+    TooLong,
+    /// A line break, another control character, a bidi override or a noncharacter.
+    Forbidden,
+}
+
+impl Text {
+    /// Trims and checks.
+    pub(crate) fn parse(text: &str) -> Result<Text, InvalidText> {
+        let text = text.trim();
+        if text.len() > LONGEST_TEXT_BYTES {
+            return Err(InvalidText::TooLong);
+        }
+        if text.chars().any(is_forbidden) {
+            return Err(InvalidText::Forbidden);
+        }
+        if !text.chars().any(is_visible) {
+            return Err(InvalidText::Empty);
+        }
+        if text.graphemes(true).nth(LONGEST_TEXT).is_some() {
+            return Err(InvalidText::TooLong);
+        }
+        Ok(Text(text.to_owned()))
+    }
+
+    /// The text.
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// A nickname that is fit to be shown. It comes out of a token, so whoever posts cannot mend it, and refusing would
+/// silence a user for what the auth server let pass: what a text may not have is left out, what is too long is cut.
+pub(crate) fn nickname(nickname: &str) -> String {
+    let allowed: String = nickname.chars().filter(|c| !is_forbidden(*c)).take(LONGEST_NICKNAME_BYTES).collect();
+    let mut length = 0;
+    for grapheme in allowed.trim().graphemes(true).take(LONGEST_NICKNAME) {
+        if length + grapheme.len() > LONGEST_NICKNAME_BYTES {
+            break;
+        }
+        length += grapheme.len();
+    }
+    allowed.trim()[..length].trim_end().to_owned()
+}
+
+/// Breaks the line, turns the direction of what follows it, or is not a character.
+fn is_forbidden(c: char) -> bool {
+    let is_bidi_control = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_line_break = matches!(c, '\u{2028}' | '\u{2029}');
+    let is_noncharacter = matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32) & 0xFFFE == 0xFFFE;
+    c.is_control() || is_bidi_control || is_line_break || is_noncharacter
+}
+
+/// Leaves a mark on the screen by itself.
+fn is_visible(c: char) -> bool {
+    use GeneralCategory::{
+        Control, EnclosingMark, Format, LineSeparator, NonspacingMark, ParagraphSeparator, SpaceSeparator,
+    };
+    match c {
+        // Letters by category, blank by design: the Hangul fillers and the braille pattern without dots.
+        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' => false,
+        // Reserved for default ignorables to come, and so unassigned.
+        '\u{2065}' | '\u{FFF0}'..='\u{FFF8}' | '\u{E0000}'..='\u{E0FFF}' => false,
+        // Format characters that are drawn: the signs that Arabic, Syriac and Kaithi put before numbers.
+        '\u{0600}'..='\u{0605}' | '\u{06DD}' | '\u{070F}' | '\u{0890}' | '\u{0891}' | '\u{08E2}' => true,
+        '\u{110BD}' | '\u{110CD}' => true,
+        _ => !matches!(
+            c.general_category(),
+            Control | Format | SpaceSeparator | LineSeparator | ParagraphSeparator | NonspacingMark | EnclosingMark
+        ),
+    }
+}

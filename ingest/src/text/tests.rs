@@ -1,0 +1,119 @@
+//! Texts and nicknames as data.
+
+use super::*;
+
+fn check(text: &str, expected: Result<&str, InvalidText>) {
+    let found = Text::parse(text).map(Text::into_string);
+    assert_eq!(found.as_deref(), expected.as_ref().copied(), "{}", text.escape_unicode());
+}
+
+#[test]
+fn what_people_write_is_stored_as_sent_but_trimmed() {
+    for text in [
+        "a",
+        "안녕하세요",
+        "ㅋㅋㅋㅋ",
+        "ㅅ",
+        // The same syllable: composed, and as conjoining jamo.
+        "각",
+        "\u{1100}\u{1161}\u{11A8}",
+        "e\u{301}",
+        "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}\u{200D}\u{1F466}",
+        "\u{1F3F4}\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F}",
+        "☺\u{FE0F}",
+        "#\u{FE0F}\u{20E3}",
+        "שלום \u{200F}!",
+        "می\u{200C}خواهم",
+        "\u{0600}",
+        // Unassigned in every version of Unicode so far, and private: see the top of text.rs.
+        "\u{1FAFF}",
+        "\u{F8FF}",
+        "\u{FFFD}",
+        "a  b",
+        "a\u{00A0}b",
+        "<script>alert(1)</script>",
+        "'; DROP TABLE chatting_log; --",
+        "{\"$ne\": null}",
+        "ping",
+    ] {
+        check(text, Ok(text));
+    }
+    check("  a \u{3000}", Ok("a"));
+    check("a\r\n", Ok("a"));
+    check("\u{2028}a", Ok("a"));
+}
+
+#[test]
+fn a_text_with_nothing_to_see_is_refused() {
+    for text in [
+        "",
+        " ",
+        "\u{3000}\u{00A0}",
+        "\n",
+        "\u{200B}",
+        "\u{200B}\u{200C}\u{200D}\u{FEFF}\u{2060}",
+        "\u{AD}",
+        "\u{34F}",
+        "\u{301}\u{302}",
+        "\u{20DD}",
+        "\u{115F}\u{1160}",
+        "\u{3164}",
+        "\u{FFA0}",
+        "\u{2800}",
+        "\u{FE0F}",
+        "\u{E0100}",
+        "\u{E0061}\u{E007F}",
+        "\u{180E}",
+        "\u{200E}\u{200F}",
+        "\u{2065}",
+        "\u{FFF0}",
+        "\u{1D173}",
+        "\u{FFF9}",
+    ] {
+        check(text, Err(InvalidText::Empty));
+    }
+}
+
+#[test]
+fn a_text_that_would_disturb_its_neighbours_is_refused() {
+    for c in ['\0', '\u{7}', '\t', '\n', '\r', '\u{1B}', '\u{7F}', '\u{85}', '\u{9F}', '\u{2028}', '\u{2029}'] {
+        check(&format!("a{c}b"), Err(InvalidText::Forbidden));
+    }
+    for c in ('\u{202A}'..='\u{202E}').chain('\u{2066}'..='\u{2069}') {
+        check(&format!("a{c}b"), Err(InvalidText::Forbidden));
+    }
+    for c in ['\u{FDD0}', '\u{FDEF}', '\u{FFFE}', '\u{FFFF}', '\u{1FFFE}', '\u{10FFFF}'] {
+        check(&format!("a{c}b"), Err(InvalidText::Forbidden));
+    }
+}
+
+#[test]
+fn length_is_counted_in_characters_as_people_see_them() {
+    let family = "\u{1F468}\u{200D}\u{1F469}";
+    for one in ["a", "각", "\u{1100}\u{1161}\u{11A8}", family, "e\u{301}"] {
+        check(&one.repeat(500), Ok(&one.repeat(500)));
+        check(&one.repeat(501), Err(InvalidText::TooLong));
+    }
+    check(&format!(" {} ", "a".repeat(500)), Ok(&"a".repeat(500)));
+}
+
+#[test]
+fn length_is_bounded_in_bytes_as_well() {
+    let zalgo = |marks| format!("a{}", "\u{301}".repeat(marks));
+    check(&zalgo(4_095), Ok(&zalgo(4_095)));
+    check(&zalgo(4_096), Err(InvalidText::TooLong));
+    check(&"a".repeat(1024 * 1024), Err(InvalidText::TooLong));
+}
+
+#[test]
+fn a_nickname_is_made_fit_to_be_shown() {
+    for (given, expected) in
+        [("가나", "가나"), (" a b ", "a b"), ("", ""), ("a\nb\u{202E}c\0", "abc"), ("\u{FFFF}\n ", "")]
+    {
+        assert_eq!(nickname(given), expected, "{given:?}");
+    }
+    assert_eq!(nickname(&"각".repeat(100)), "각".repeat(64));
+    assert_eq!(nickname(&"a\u{301}".repeat(100)), "a\u{301}".repeat(64));
+    assert_eq!(nickname(&format!("ba{}", "\u{301}".repeat(400))), "b");
+    assert!(nickname(&"\u{301}".repeat(1_000_000)).is_empty());
+}

@@ -1,0 +1,50 @@
+//! What the process tells about itself: `tracing`, on standard error, for people or for machines.
+
+use std::io::IsTerminal as _;
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Invalid;
+
+/// The section `[log]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// A level, or a filter by target as `tracing` has it.
+    pub filter: String,
+    /// How a line looks.
+    pub format: Format,
+}
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Installs the logs of the process, panics included. Called once.
+pub fn install(config: &Config) -> Result<(), Invalid> {
+    let filter = EnvFilter::try_new(&config.filter).map_err(|error| Invalid::from(format!("log.filter: {error}")))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.format {
+        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        Format::Json => lines.json().flatten_event(true).init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let reason = panic.payload_as_str().unwrap_or("no reason given");
+        tracing::error!(place, reason, "panic at {place}: {reason}");
+    }));
+    Ok(())
+}
+
+/// Warnings and worse, as text: for commands that talk to a person.
+pub fn install_for_people() {
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("warn,chatting_server=info"));
+    lines.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).without_time().init();
+}

@@ -1,0 +1,183 @@
+//! The life of a role: configuration, logs, listener, the connection to the log, the role itself, and its end. What a
+//! role does is its crate's business.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Invalid};
+use crate::logging;
+use crate::signals::Signals;
+
+/// A part of the system that runs as a process of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// HTTP to the log.
+    Ingest,
+    /// The log to WebSockets.
+    Delivery,
+    /// The log to MongoDB.
+    Archiver,
+}
+
+/// `EX_USAGE` of sysexits: the configuration has to be changed, starting again will not help.
+const USAGE: u8 = 64;
+
+/// `EX_SOFTWARE` of sysexits: the role ended although nobody asked it to.
+const SOFTWARE: u8 = 70;
+
+/// Between two attempts to reach the log.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Runs a role until a signal, and says how it ended: 0 after a stop, 64 where the configuration is wrong, 70 where the
+/// role failed.
+pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
+    let config = Config::load(file).and_then(|config| logging::install(&config.log).map(|()| config));
+    let config = match config {
+        Ok(config) => config,
+        Err(invalid) => {
+            // There are no logs yet, or they are what is wrong.
+            eprintln!("chatting-server {}: {invalid}", role.name());
+            return ExitCode::from(USAGE);
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime: {error}");
+            return ExitCode::from(SOFTWARE);
+        }
+    };
+    match runtime.block_on(live(role, config)) {
+        Ok(()) => {
+            tracing::info!(role = role.name(), "{} has stopped", role.name());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let usage = is_about_configuration(&error);
+            let error = format!("{error:#}");
+            tracing::error!(role = role.name(), error, "{} has failed: {error}", role.name());
+            ExitCode::from(if usage { USAGE } else { SOFTWARE })
+        }
+    }
+}
+
+async fn live(role: Role, config: Config) -> anyhow::Result<()> {
+    let stop = Signals::listen()?.stop();
+    let auth = match role {
+        Role::Ingest | Role::Delivery => Some(Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?)),
+        Role::Archiver => None,
+    };
+    let (listen, http) = match role {
+        Role::Ingest => (config.ingest.listen, &config.ingest.http),
+        Role::Delivery => (config.delivery.listen, &config.delivery.http),
+        Role::Archiver => (config.archiver.listen, &config.archiver.http),
+    };
+    let listener = bind(role, listen).await?;
+    tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
+
+    // While the log is away the process lives and is not ready; whoever asks is told so, on the same port.
+    let connected = stop.child_token();
+    let waiting = tokio::spawn({
+        let (listener, http, connected) = (duplicate(&listener)?, http.clone(), connected.clone());
+        let health = web::health(Arc::new(|| Err("waiting for the log".to_owned())), stop.clone());
+        async move { web::serve(listener, health, &http, connected).await }
+    });
+    let log = connect(role, &config.nats, &stop).await;
+    connected.cancel();
+    let Some(log) = log? else {
+        return waiting.await.context("the health endpoint failed");
+    };
+
+    let ended = {
+        let role = work(role, config, auth, listener, log.clone(), stop.clone());
+        tokio::pin!(role);
+        // The first branch is polled by reference and goes on; the second one only waits.
+        tokio::select! {
+            ended = role.as_mut() => ended,
+            error = log.failed() => {
+                stop.cancel();
+                let ended = role.await;
+                ended.and(Err(anyhow::anyhow!("{error}")))
+            }
+        }
+    };
+    log.close().await;
+    waiting.await.context("the health endpoint failed")?;
+    ended
+}
+
+async fn work(
+    role: Role,
+    config: Config,
+    auth: Option<Arc<web::auth::Verifier>>,
+    listener: TcpListener,
+    log: nats::Log,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let auth = || auth.expect("the roles that need tokens verified got a verifier");
+    match role {
+        Role::Ingest => ingest::run(config.ingest, auth(), listener, log, stop).await?,
+        Role::Delivery => delivery::run(config.delivery, auth(), listener, log, stop).await?,
+        Role::Archiver => archiver::run(config.archiver, listener, log, stop).await?,
+    }
+    Ok(())
+}
+
+async fn bind(role: Role, listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(listen).await;
+    bound.with_context(|| format!("cannot listen on {listen} ({}.listen)", role.name()))
+}
+
+/// A second handle on the same socket.
+fn duplicate(listener: &TcpListener) -> anyhow::Result<TcpListener> {
+    use std::os::fd::AsFd as _;
+    let listener = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
+    Ok(TcpListener::from_std(listener)?)
+}
+
+/// None: a stop came first.
+async fn connect(role: Role, config: &nats::Config, stop: &CancellationToken) -> anyhow::Result<Option<nats::Log>> {
+    let name = format!("chatting-server {}", role.name());
+    let attempts = async {
+        loop {
+            match nats::Log::connect(config, &name).await {
+                Ok(log) => return Ok(log),
+                Err(error @ (nats::Error::Config { .. } | nats::Error::Partitions { .. })) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "{error}; trying again in {} s", RETRY.as_secs());
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    };
+    // Dropped by a stop, an attempt leaves nothing behind that the next one does not make again.
+    tokio::select! {
+        () = stop.cancelled() => Ok(None),
+        log = attempts => Ok(Some(log?)),
+    }
+}
+
+fn is_about_configuration(error: &anyhow::Error) -> bool {
+    error.is::<Invalid>()
+        || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
+        || matches!(error.downcast_ref(), Some(ingest::Error::Config(_)))
+        || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }))
+}
+
+impl Role {
+    /// As the command, the section of the configuration and the logs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Ingest => "ingest",
+            Role::Delivery => "delivery",
+            Role::Archiver => "archiver",
+        }
+    }
+}
