@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod logging;
+pub mod play;
 pub mod roles;
 pub mod servers;
 pub mod signals;

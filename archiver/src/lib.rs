@@ -1,21 +1,22 @@
-//! Archiver: writes the log into MongoDB, every event once.
+//! Archiver: writes the log into MongoDB, every event once. `docs/archive.md` describes what it leaves there.
 
 mod archive;
+mod broadcasts;
 mod config;
+mod copies;
+mod database;
+mod decisions;
+mod documents;
 mod error;
 mod replica_set;
+mod run;
+mod schema;
+mod status;
+mod work;
+mod write;
 
 pub use archive::{Archive, ArchivedMessage, Deletion};
 pub use config::{Config, ConnectionString};
 pub use error::Error;
 pub use replica_set::initiate_replica_set;
-
-/// Archives until `stop`, then finishes the writes in hand within the grace period.
-pub async fn run(
-    _config: Config,
-    _listener: tokio::net::TcpListener,
-    _log: nats::Log,
-    _stop: tokio_util::sync::CancellationToken,
-) -> Result<(), Error> {
-    todo!()
-}
+pub use run::run;

@@ -1,0 +1,174 @@
+//! The stored documents: formats that analysts and later versions depend on, described in `docs/archive.md` and pinned
+//! by snapshots. Conversions to and from events are by hand, and here.
+
+use mongodb::bson::{Binary, Bson, DateTime, Document, spec::BinarySubtype};
+use nats::{Position, Role, User};
+use serde::{Deserialize, Serialize};
+
+/// `chatting_log`: one message, whatever became of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageDocument {
+    /// The id of the event, as text: the form in which answers, logs and exports show it, so that it can be pasted.
+    #[serde(rename = "_id")]
+    pub(crate) id: String,
+    pub(crate) presenter_idx: i64,
+    pub(crate) user_idx: i64,
+    pub(crate) nickname: String,
+    pub(crate) role: Role,
+    pub(crate) message: String,
+    pub(crate) sent_at: DateTime,
+    pub(crate) position: PositionDocument,
+    pub(crate) flags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted: Option<DeletedDocument>,
+}
+
+/// Where an event stands in the log. MongoDB compares embedded documents member by member in this order, so the field
+/// sorts, ranges and is indexed as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct PositionDocument {
+    pub(crate) epoch: i64,
+    pub(crate) sequence: i64,
+    pub(crate) index: i64,
+}
+
+/// The decision that took a message away: the first of those that stand after it in the log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeletedDocument {
+    /// The `_id` of the decision in `moderation_log`.
+    pub(crate) decision: String,
+    pub(crate) at: DateTime,
+    pub(crate) by: UserDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) position: PositionDocument,
+}
+
+/// A person, as known when the event happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UserDocument {
+    pub(crate) user_idx: i64,
+    pub(crate) nickname: String,
+    pub(crate) role: Role,
+}
+
+/// `moderation_log`: one decision about a room. It is also the tombstone: a message that is archived after the
+/// decision that deletes it finds it here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DecisionDocument {
+    #[serde(rename = "_id")]
+    pub(crate) id: String,
+    /// The type of the event, such as `message.deleted`.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) presenter_idx: i64,
+    pub(crate) at: DateTime,
+    pub(crate) position: PositionDocument,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<UserDocument>,
+    /// The message of a `message.deleted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<String>,
+    /// The user of a `user.banned` or `user.unbanned`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user_idx: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settings: Option<Document>,
+}
+
+/// What one event says about a presenter's session; its two ends make one document of `broadcasts`.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionEnd {
+    pub(crate) session: String,
+    pub(crate) presenter_idx: i64,
+    pub(crate) at: DateTime,
+    pub(crate) position: PositionDocument,
+    /// Why it ended; none for its beginning.
+    pub(crate) disconnected: Option<String>,
+}
+
+/// `quarantine`: a line of the log that has no place in the other collections, kept whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QuarantineDocument {
+    /// The position of the line, as text.
+    #[serde(rename = "_id")]
+    pub(crate) id: String,
+    pub(crate) cause: Cause,
+    /// For people: what exactly is wrong.
+    pub(crate) reason: String,
+    /// When it was put here.
+    pub(crate) at: DateTime,
+    /// Text, or binary where it is not UTF-8.
+    pub(crate) line: Bson,
+}
+
+/// Why a line is in quarantine, in a stable word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cause {
+    /// It is not an event of this version.
+    Malformed,
+    /// An event of a type that this version does not know.
+    UnknownType,
+    /// An event whose values MongoDB cannot hold.
+    Unmappable,
+    /// MongoDB refused the document, by a validator for example.
+    Refused,
+}
+
+/// A value that MongoDB cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} does not fit into 63 bits")]
+pub(crate) struct TooLarge(&'static str);
+
+impl TryFrom<Position> for PositionDocument {
+    type Error = TooLarge;
+
+    fn try_from(position: Position) -> Result<PositionDocument, TooLarge> {
+        Ok(PositionDocument {
+            epoch: i64::try_from(position.epoch).map_err(|_| TooLarge("the epoch"))?,
+            sequence: i64::try_from(position.sequence).map_err(|_| TooLarge("the sequence"))?,
+            index: i64::from(position.index),
+        })
+    }
+}
+
+impl PositionDocument {
+    /// The position, if this log wrote it.
+    pub(crate) fn position(self) -> Option<Position> {
+        Some(Position {
+            epoch: u64::try_from(self.epoch).ok()?,
+            sequence: u64::try_from(self.sequence).ok()?,
+            index: u32::try_from(self.index).ok()?,
+        })
+    }
+}
+
+impl From<PositionDocument> for Bson {
+    fn from(position: PositionDocument) -> Bson {
+        let PositionDocument { epoch, sequence, index } = position;
+        Bson::Document(mongodb::bson::doc! { "epoch": epoch, "sequence": sequence, "index": index })
+    }
+}
+
+impl From<User> for UserDocument {
+    fn from(user: User) -> UserDocument {
+        UserDocument { user_idx: user.idx.get(), nickname: user.nickname, role: user.role }
+    }
+}
+
+/// A line as it can be read: text if it is UTF-8.
+pub(crate) fn readable(line: &[u8]) -> Bson {
+    match std::str::from_utf8(line) {
+        Ok(text) => Bson::String(text.to_owned()),
+        Err(_) => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: line.to_vec() }),
+    }
+}

@@ -1,0 +1,150 @@
+//! The archiver's life: reach MongoDB, read the log, write, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nats::{Consumer, Log};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::database::Database;
+use crate::schema;
+use crate::status::{Status, insist};
+use crate::write::Batch;
+use crate::{Config, Error};
+
+/// All archivers share this durable reader of the log.
+const READER: &str = "archiver";
+
+/// How often a quiet archiver makes sure that it could write, for its readiness.
+const PING_EVERY: Duration = Duration::from_secs(2);
+
+/// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
+/// acknowledged and comes again. MongoDB need not answer, not even at the start.
+pub async fn run(config: Config, listener: TcpListener, log: Log, stop: CancellationToken) -> Result<(), Error> {
+    let database = Database::connect(&config).await?;
+    let status = Arc::new(Status::starting());
+
+    let served = CancellationToken::new();
+    let ready: web::Readiness = Arc::new({
+        let (status, log) = (status.clone(), log.clone());
+        move || match status.trouble() {
+            Some(reason) => Err(reason),
+            None if !log.is_connected() => Err("the log cannot be reached".to_owned()),
+            None => Ok(()),
+        }
+    });
+    let server = tokio::spawn({
+        let (app, http, served) = (web::health(ready, stop.clone()), config.http.clone(), served.clone());
+        async move { web::serve(listener, app, &http, served).await }
+    });
+    let watch = tokio::spawn(watch(database.clone(), status.clone()));
+    let report = tokio::spawn({
+        let status = status.clone();
+        async move { status.report().await }
+    });
+
+    let archived = archive(&config, &database, &log, &status, &stop).await;
+
+    report.abort();
+    watch.abort();
+    served.cancel();
+    if server.await.is_err() {
+        tracing::error!("serving health panicked");
+    }
+    status.log("stopped, archived");
+    archived
+}
+
+async fn archive(
+    config: &Config,
+    database: &Database,
+    log: &Log,
+    status: &Arc<Status>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    // Nothing is lost with what is dropped here: preparing can be begun again.
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = insist(status, || schema::prepare(database)) => {}
+    }
+    let mut consumer = log.consume(READER);
+    let mut writes = JoinSet::new();
+    let ended = loop {
+        // Room first, then the batch: what is gathered is written at once and never waits in a queue.
+        while writes.len() >= config.batches_in_hand.max(1) && !stop.is_cancelled() {
+            // The writes themselves go on, whichever comes first.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                joined = writes.join_next() => report_panic(joined),
+            }
+        }
+        let (batch, more) = gather(config, &mut consumer, stop).await;
+        if !batch.is_empty() {
+            let (database, status) = (database.clone(), status.clone());
+            writes.spawn(async move { batch.write(&database, &status).await });
+        }
+        match more {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let grace = Instant::now() + config.grace();
+    while !writes.is_empty() {
+        match timeout_at(grace, writes.join_next()).await {
+            Ok(joined) => report_panic(joined),
+            Err(_) => {
+                tracing::warn!(writes = writes.len(), "{} writes are left unfinished; they come again", writes.len());
+                writes.shutdown().await;
+            }
+        }
+    }
+    ended
+}
+
+/// Waits for something to write, then for a little more of it. Whether there may be more afterwards.
+async fn gather(config: &Config, consumer: &mut Consumer, stop: &CancellationToken) -> (Batch, Result<bool, Error>) {
+    let mut batch = Batch::default();
+    let mut until = None;
+    loop {
+        if batch.events() >= config.batch_events || batch.bytes() >= config.batch_bytes {
+            return (batch, Ok(true));
+        }
+        let enough = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        // `next` is cancel safe: a batch that was not handed out yet is handed out by the next call.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return (batch, Ok(false)),
+            next = consumer.next() => match next {
+                Ok(delivery) => batch.add(delivery),
+                Err(error) => return (batch, Err(error.into())),
+            },
+            () = enough => return (batch, Ok(true)),
+        }
+        until.get_or_insert_with(|| Instant::now() + config.batch_wait());
+    }
+}
+
+/// Asks MongoDB whether it is there, so that an archiver without work is known to be unready. Never ends.
+async fn watch(database: Database, status: Arc<Status>) {
+    loop {
+        status.answers(database.ping().await);
+        tokio::time::sleep(PING_EVERY).await;
+    }
+}
+
+fn report_panic(joined: Option<Result<(), tokio::task::JoinError>>) {
+    if let Some(Err(error)) = joined
+        && error.is_panic()
+    {
+        tracing::error!("a write panicked; its batches come again: {error}");
+    }
+}

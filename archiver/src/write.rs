@@ -1,0 +1,135 @@
+//! One write: a few batches of the log, made durable in MongoDB, then acknowledged. It is repeated until it succeeds,
+//! and every part of it tolerates that.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use nats::Delivery;
+
+use crate::broadcasts;
+use crate::copies::keep_first;
+use crate::database::{Database, Failure};
+use crate::decisions::{self, Place};
+use crate::documents::QuarantineDocument;
+use crate::status::{Status, insist};
+use crate::work::Work;
+
+/// A batch that is not acknowledged within 30 s comes again; whoever holds one says so three times as often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+/// What goes into MongoDB together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    deliveries: Vec<Delivery>,
+    work: Work,
+    events: usize,
+    bytes: usize,
+    newest: Option<Timestamp>,
+}
+
+/// What a write did.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Lines, whatever became of them.
+    pub(crate) events: usize,
+    /// New messages.
+    pub(crate) archived: usize,
+    /// Messages and decisions that were there.
+    pub(crate) duplicates: usize,
+    /// Those of them that said something else.
+    pub(crate) contradictions: usize,
+    pub(crate) decisions: usize,
+    pub(crate) sessions: usize,
+    pub(crate) quarantined: usize,
+}
+
+impl Batch {
+    pub(crate) fn add(&mut self, mut delivery: Delivery) {
+        for line in std::mem::take(&mut delivery.lines) {
+            self.events += 1;
+            self.bytes += line.as_ref().map_or_else(|malformed| malformed.line.len(), |entry| entry.line.len());
+            self.newest = self.newest.max(line.as_ref().ok().map(|entry| entry.at));
+            self.work.add(line);
+        }
+        self.deliveries.push(delivery);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+    }
+
+    pub(crate) fn events(&self) -> usize {
+        self.events
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Writes and acknowledges, through whatever outage of MongoDB. Dropped half-way, the batches come again.
+    pub(crate) async fn write(self, database: &Database, status: &Status) {
+        let started = Instant::now();
+        // Nothing is lost with the branch that is dropped: `hold` never ends, and owns nothing.
+        let written = tokio::select! {
+            written = insist(status, || self.work.write(database)) => written,
+            () = hold(&self.deliveries) => unreachable!("holding never ends"),
+        };
+        status.wrote(&Written { events: self.events, ..written }, started.elapsed(), self.newest);
+        for acked in join_all(self.deliveries.iter().map(Delivery::ack)).await {
+            if let Err(error) = acked {
+                tracing::debug!("a batch that is archived was not acknowledged and comes again: {error}");
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Everything once. Whatever was written by an attempt that failed is found to be there by the next.
+    pub(crate) async fn write(&self, database: &Database) -> Result<Written, Failure> {
+        let messages = keep_first(database, &database.messages(), &self.messages).await?;
+        let decisions = keep_first(database, &database.decisions(), &self.decisions).await?;
+        let refused_sessions = broadcasts::record(database, &self.sessions).await?;
+
+        let decided = self.decisions.iter().map(|decision| decision.document.id.clone()).collect();
+        decisions::enforce(database, decided, &decisions.copied).await?;
+        let places: Vec<Place> = self.messages.iter().map(|message| Place::from(&message.document)).collect();
+        decisions::reconcile(database, &places).await?;
+
+        let quarantine: Vec<QuarantineDocument> =
+            [&self.quarantine, &messages.refused, &decisions.refused, &refused_sessions]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect();
+        let quarantined = quarantine.len();
+        if quarantined > 0 {
+            let inserted = database.insert(database.quarantine(), quarantine).await?;
+            if let Some((_, reason)) = inserted.refused.into_iter().next() {
+                // Dropping the line is the one thing that must not happen.
+                return Err(Failure::Unavailable(format!("the quarantine refuses a line: {reason}")));
+            }
+        }
+        Ok(Written {
+            events: 0,
+            archived: messages.new,
+            duplicates: messages.duplicates + decisions.duplicates,
+            contradictions: messages.contradictions + decisions.contradictions,
+            decisions: decisions.new,
+            sessions: self.sessions.len() - refused_sessions.len(),
+            quarantined,
+        })
+    }
+}
+
+/// Keeps the batches from being handed to somebody else. Never ends.
+async fn hold(deliveries: &[Delivery]) {
+    loop {
+        tokio::time::sleep(PROGRESS_EVERY).await;
+        for held in join_all(deliveries.iter().map(Delivery::progress)).await {
+            if let Err(error) = held {
+                tracing::debug!("a batch that is held may be handed out again: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Looks for what was accepted: on the screens and in the archive, each message once, as sent, and both in one order
+//! in which every user's messages follow each other as they were posted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use archiver::{Archive, ArchivedMessage};
+use nats::{EventId, PresenterIdx};
+
+use super::post::{Outcome, Posted};
+use super::presenter::Screen;
+use super::report::Report;
+
+/// For how long nothing new may arrive before what is missing counts as lost: longer than any outage's backoff.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// `posted` holds each user's lines, in order; users of this play only have numbers from `base` on.
+pub(super) async fn check(
+    posted: &[Vec<Posted>],
+    screens: &BTreeMap<PresenterIdx, Screen>,
+    archive: &Archive,
+    base: i64,
+    posting: Duration,
+) -> anyhow::Result<Report> {
+    let mut report = Report { posting, ..Report::default() };
+    let mut rooms: BTreeMap<PresenterIdx, Room> = BTreeMap::new();
+    for line in posted.iter().flatten() {
+        let room = rooms.entry(line.room).or_default();
+        match &line.outcome {
+            Outcome::Accepted(id) => {
+                report.accepted += 1;
+                if room.accepted.insert(*id, line).is_some() {
+                    report.problem(format!("two messages were accepted under the id {id}"));
+                }
+            }
+            Outcome::Refused(reason) => *report.refused.entry(reason.clone()).or_default() += 1,
+            Outcome::Unknown(reason) => {
+                *report.unknown.entry(reason.clone()).or_default() += 1;
+                room.unknown.push(line);
+            }
+        }
+    }
+
+    until_complete(async || {
+        let missing = |(room, screen): (&PresenterIdx, &Screen)| {
+            let (seen, Some(room)) = (screen.seen(), rooms.get(room)) else { return 0 };
+            room.accepted.keys().filter(|id| !seen.contains(**id)).count()
+        };
+        screens.iter().map(missing).sum()
+    })
+    .await;
+    let mut archived: BTreeMap<PresenterIdx, Vec<ArchivedMessage>> = BTreeMap::new();
+    until_complete(async || {
+        let mut missing = 0;
+        for (idx, room) in &rooms {
+            match archive.room(*idx).await {
+                Ok(messages) => {
+                    let ids: HashSet<EventId> = messages.iter().map(|message| message.id).collect();
+                    missing += room.accepted.keys().filter(|id| !ids.contains(id)).count();
+                    archived.insert(*idx, messages);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the archive cannot be read: {error}; trying again");
+                    missing += room.accepted.len();
+                }
+            }
+        }
+        missing
+    })
+    .await;
+
+    for (idx, room) in &rooms {
+        let messages = archived.remove(idx).unwrap_or_default();
+        let screen = screens.get(idx).expect("every room of the play has a screen");
+        room.check_screen(*idx, screen, &messages, &mut report);
+        room.check_archive(*idx, &messages, base, &mut report);
+    }
+    for user in posted {
+        report.check_order_of_user(user);
+    }
+    Ok(report)
+}
+
+#[derive(Default)]
+struct Room<'a> {
+    accepted: HashMap<EventId, &'a Posted>,
+    unknown: Vec<&'a Posted>,
+}
+
+impl Room<'_> {
+    fn check_archive(&self, idx: PresenterIdx, messages: &[ArchivedMessage], base: i64, report: &mut Report) {
+        let mut ids = HashSet::new();
+        for message in messages {
+            let id = message.id;
+            if !ids.insert(id) {
+                report.problem(format!("room {idx}: {id} is in the archive twice"));
+            }
+            match self.accepted.get(&id) {
+                Some(posted) => {
+                    report.archived += 1;
+                    if posted.text.trim() != message.message || posted.user != message.user.idx.get() {
+                        report.problem(format!("room {idx}: {id} is not archived as it was sent"));
+                    }
+                    report.places.insert(id, message.position);
+                }
+                None if message.user.idx.get() < base => {}
+                None => {
+                    let may_be = |posted: &&&Posted| {
+                        posted.user == message.user.idx.get() && posted.text.trim() == message.message
+                    };
+                    if self.unknown.iter().find(may_be).is_none() {
+                        report.problem(format!("room {idx}: {id} is in the archive, and nobody was told of it"));
+                    }
+                }
+            }
+        }
+        for id in self.accepted.keys().filter(|id| !ids.contains(*id)) {
+            report.problem(format!("room {idx}: {id} was accepted and is not in the archive"));
+        }
+    }
+
+    fn check_screen(&self, idx: PresenterIdx, screen: &Screen, messages: &[ArchivedMessage], report: &mut Report) {
+        let seen = screen.seen();
+        report.repeated += seen.repeated;
+        for id in self.accepted.keys().filter(|id| !seen.contains(**id)) {
+            report.problem(format!("room {idx}: {id} was accepted and did not reach the presenter"));
+        }
+        let mut order = Vec::new();
+        for shown in &seen.shown {
+            let Some(posted) = self.accepted.get(&shown.message_id) else { continue };
+            report.delivered += 1;
+            order.push(shown.message_id);
+            if posted.text.trim() != shown.message {
+                report.problem(format!("room {idx}: {} did not reach the presenter as it was sent", shown.message_id));
+            }
+        }
+        let archived: Vec<EventId> =
+            messages.iter().map(|message| message.id).filter(|id| self.accepted.contains_key(id)).collect();
+        // Where something is missing that has been said; where it is not, the orders are compared.
+        if order.len() == archived.len()
+            && let Some((shown, _)) = order.iter().zip(&archived).find(|(shown, archived)| shown != archived)
+        {
+            report.problem(format!("room {idx}: from {shown} on the presenter saw another order than the archive's"));
+        }
+    }
+}
+
+impl Report {
+    /// In the order of posting, and so of the archive's positions, room by room.
+    fn check_order_of_user(&mut self, posted: &[Posted]) {
+        let mut last = HashMap::new();
+        for line in posted {
+            let Outcome::Accepted(id) = line.outcome else { continue };
+            let Some(place) = self.places.get(&id).copied() else { continue };
+            if let Some(before) = last.insert(line.room, place)
+                && before >= place
+            {
+                self.problem(format!("room {}: {id} overtook an earlier message of the same user", line.room));
+            }
+        }
+    }
+}
+
+/// Repeats `look` until it finds nothing missing, or the same number missing for [`QUIET`].
+async fn until_complete(mut look: impl AsyncFnMut() -> usize) {
+    let (mut missing, mut since) = (usize::MAX, Instant::now());
+    loop {
+        let now = look().await;
+        if now == 0 {
+            return;
+        }
+        if now != missing {
+            (missing, since) = (now, Instant::now());
+        }
+        if since.elapsed() > QUIET {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

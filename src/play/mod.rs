@@ -1,0 +1,162 @@
+//! Plays a recorded chat through the gateway's surface into a running system, as its users and presenters would, and
+//! then looks for every accepted message: once and in order on the presenter's socket, once and in order in the
+//! archive. It speaks to the system only from outside, so that it can tell what the system does not know about itself.
+
+mod check;
+mod line;
+mod post;
+mod presenter;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nats::PresenterIdx;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use web::Secret;
+
+pub use line::{Line, read};
+pub use post::Outcome;
+pub use report::Report;
+
+use post::{Posted, Poster};
+use presenter::Screen;
+
+/// The system to play into.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Ingest, `http://host:port`.
+    pub ingest: String,
+    /// Delivery, `ws://host:port`.
+    pub delivery: String,
+    /// What its tokens are signed with.
+    pub secret: Secret,
+    /// Where it archives.
+    pub archive: archiver::Archive,
+}
+
+/// How to play.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many times as fast as recorded. None: as fast as `in_flight` allows.
+    pub speed: Option<f64>,
+    /// The room of lines that name none; named rooms get the numbers after it.
+    pub room: PresenterIdx,
+    /// How many posts may wait for their answers at once.
+    pub in_flight: usize,
+    /// For how long a post whose outcome is unknown is repeated.
+    pub patience: Duration,
+}
+
+/// Tokens outlast any play.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Plays the lines and checks what became of them. `progress` is called after each line that was answered for good.
+pub async fn play(
+    lines: Vec<Line>,
+    target: &Target,
+    options: &Options,
+    progress: impl Fn(&Outcome) + Send + Sync + 'static,
+) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let cast = Cast::of(lines, options.room)?;
+    let screens: BTreeMap<PresenterIdx, Screen> = cast
+        .rooms
+        .iter()
+        .map(|room| {
+            let token = token(&target.secret, room.get(), &format!("presenter{room}"));
+            (*room, Screen::open(format!("{}/chatting", target.delivery), token))
+        })
+        .collect();
+
+    let poster = Arc::new(Poster::new(&target.ingest, options.patience)?);
+    let permits = Arc::new(Semaphore::new(options.in_flight));
+    let progress = Arc::new(progress);
+    let mut users = JoinSet::new();
+    for part in cast.parts {
+        let token = token(&target.secret, part.user, &part.nickname);
+        let (poster, permits, progress) = (Arc::clone(&poster), Arc::clone(&permits), Arc::clone(&progress));
+        let speed = options.speed;
+        // One after the other, because the order of a user's own messages is part of what is checked.
+        users.spawn(async move {
+            let mut posted = Vec::new();
+            for (room, line) in part.lines {
+                if let Some(speed) = speed {
+                    let due = started + Duration::from_millis(line.t_ms).div_f64(speed);
+                    tokio::time::sleep_until(due.into()).await;
+                }
+                let permit = permits.acquire().await.expect("the semaphore is never closed");
+                let outcome = poster.post(&token, room, part.is_presenter, &line.text).await;
+                drop(permit);
+                progress(&outcome);
+                posted.push(Posted { room, user: part.user, text: line.text, outcome });
+            }
+            posted
+        });
+    }
+    let mut posted = Vec::new();
+    while let Some(part) = users.join_next().await {
+        posted.push(part?);
+    }
+    let posting = started.elapsed();
+
+    let report = check::check(&posted, &screens, &target.archive, cast.base, posting).await;
+    for (_, screen) in screens {
+        screen.close().await;
+    }
+    report
+}
+
+/// Who says what: every user with the lines in order.
+struct Cast {
+    rooms: BTreeSet<PresenterIdx>,
+    parts: Vec<Part>,
+    /// Users of this play, and of no other, have numbers from here on.
+    base: i64,
+}
+
+struct Part {
+    user: i64,
+    nickname: String,
+    is_presenter: bool,
+    lines: Vec<(PresenterIdx, Line)>,
+}
+
+impl Cast {
+    fn of(lines: Vec<Line>, first: PresenterIdx) -> anyhow::Result<Cast> {
+        // Numbers that no earlier play into the same archive has used, and that JavaScript can still hold.
+        let base = ((uuid::Uuid::new_v4().as_u128() % (1 << 30)) as i64 + 1) * 1_000_000;
+        let mut names: BTreeMap<String, PresenterIdx> = BTreeMap::new();
+        let mut places: BTreeMap<(String, Option<PresenterIdx>), usize> = BTreeMap::new();
+        let mut cast = Cast { rooms: BTreeSet::new(), parts: Vec::new(), base };
+        for line in lines {
+            let room = match &line.room {
+                None => first,
+                Some(name) => match names.get(name) {
+                    Some(room) => *room,
+                    None => {
+                        let room = PresenterIdx::try_from(first.get() + 1 + names.len() as i64)?;
+                        names.insert(name.clone(), room);
+                        room
+                    }
+                },
+            };
+            cast.rooms.insert(room);
+            let is_presenter = line.role.as_deref() == Some("presenter");
+            // A presenter is somebody else in each room, a viewer is the same user everywhere.
+            let place = *places.entry((line.user.clone(), is_presenter.then_some(room))).or_insert_with(|| {
+                let user = if is_presenter { room.get() } else { base + cast.parts.len() as i64 };
+                cast.parts.push(Part { user, nickname: line.user.clone(), is_presenter, lines: Vec::new() });
+                cast.parts.len() - 1
+            });
+            cast.parts[place].lines.push((room, line));
+        }
+        Ok(cast)
+    }
+}
+
+fn token(secret: &Secret, user: i64, nickname: &str) -> String {
+    web::auth::mint(secret, user, nickname, &format!("user{user}@example.com"), TOKEN_LIFETIME)
+}

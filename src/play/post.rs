@@ -1,0 +1,96 @@
+//! The viewers' side: a message is posted as the gateway would, and repeated with the same key for as long as its
+//! outcome is unknown. That is what a real client does, and why a restart in between costs nothing.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nats::{EventId, PresenterIdx};
+use serde_json::{Value, json};
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Accepted, under this id.
+    Accepted(EventId),
+    /// Refused for good, with the reason that the sender was told.
+    Refused(String),
+    /// It may be stored or not: the system gave no clear answer for longer than a client would wait.
+    Unknown(String),
+}
+
+/// A line, and what became of it.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) room: PresenterIdx,
+    pub(super) user: i64,
+    pub(super) text: String,
+    pub(super) outcome: Outcome,
+}
+
+/// Posts messages.
+pub(super) struct Poster {
+    client: reqwest::Client,
+    url: String,
+    patience: Duration,
+}
+
+/// Longer than the deadline of an append, so that ingest answers first.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Between two attempts; doubled each time up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Poster {
+    pub(super) fn new(ingest: &str, patience: Duration) -> anyhow::Result<Poster> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .context("cannot make an HTTP client")?;
+        Ok(Poster { client, url: format!("{ingest}/send/message"), patience })
+    }
+
+    pub(super) async fn post(&self, token: &str, room: PresenterIdx, is_presenter: bool, text: &str) -> Outcome {
+        let key = uuid::Uuid::new_v4().to_string();
+        let body = json!({
+            "presenterIdx": room.get(),
+            "userType": if is_presenter { "presenter" } else { "viewer" },
+            "textMessage": text,
+        });
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let reason = match self.attempt(token, &key, &body).await {
+                Ok(outcome) => return outcome,
+                Err(reason) => reason,
+            };
+            if started.elapsed() + pause > self.patience {
+                return Outcome::Unknown(reason);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Err: nobody knows, and the same request may be sent again.
+    async fn attempt(&self, token: &str, key: &str, body: &Value) -> Result<Outcome, String> {
+        let request = self.client.post(&self.url).header("token", token).header("idempotency-key", key).json(body);
+        let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
+        let status = answer.status();
+        if status.is_server_error() {
+            return Err(format!("answered {status}"));
+        }
+        if status.is_success() {
+            let id = answer.headers().get("message-id").and_then(|id| id.to_str().ok()?.parse().ok());
+            return Ok(match id {
+                Some(id) => Outcome::Accepted(id),
+                None => Outcome::Unknown(format!("answered {status} without a message-id")),
+            });
+        }
+        let error: Value = answer.json().await.unwrap_or_default();
+        let said = error["message"].as_str().unwrap_or("no message");
+        Ok(Outcome::Refused(format!("{} {said}", status.as_u16())))
+    }
+}

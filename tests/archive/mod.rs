@@ -1,0 +1,146 @@
+//! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
+
+mod broadcasts;
+mod commutes;
+mod keeps;
+mod outages;
+mod poison;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use archiver::{Archive, ArchivedMessage};
+use chatting_server::config::Config;
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Collection};
+use nats::{Body, Event, EventId, Log, MessageDeleted, MessagePosted, Position, PresenterIdx, Role, User, UserIdx};
+
+use crate::support::{self, Mongod, NatsServer, Settings, eventually};
+
+/// Long enough for a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The servers, the log as ingest uses it, and the archive as its readers use it. The archiver is the test's to start.
+struct World {
+    nats: NatsServer,
+    mongod: Mongod,
+    log: Log,
+    archive: Archive,
+    settings: Settings,
+    database: mongodb::Database,
+}
+
+impl World {
+    async fn start() -> World {
+        let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start());
+        let mut config = config(&mongod);
+        config.nats.urls = vec![nats.url()];
+        let log = Log::connect(&config.nats, "test").await.unwrap();
+        let archive = Archive::connect(&config.archiver).await.unwrap();
+        let settings = Settings::new().nats(&nats).mongo(&mongod);
+        let database = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
+        World { nats, mongod, log, archive, settings, database }
+    }
+
+    async fn archiver(&self) -> support::Role {
+        support::Role::start("archiver", &self.settings).await
+    }
+
+    fn collection(&self, name: &str) -> Collection<Document> {
+        self.database.collection(name)
+    }
+
+    /// Waits until so many documents are there, and gives the one with each `_id`.
+    async fn documents(&self, collection: &str, count: u64) -> HashMap<String, Document> {
+        let documents = self.collection(collection);
+        eventually(&format!("{collection} holds {count} documents"), PATIENCE, async || {
+            (documents.count_documents(doc! {}).await.unwrap() >= count).then_some(())
+        })
+        .await;
+        let mut found = HashMap::new();
+        let mut cursor = documents.find(doc! {}).await.unwrap();
+        while cursor.advance().await.unwrap() {
+            let document = cursor.deserialize_current().unwrap();
+            found.insert(document.get_str("_id").unwrap().to_owned(), document);
+        }
+        found
+    }
+
+    /// Waits until the room has so many messages, and gives them.
+    async fn room(&self, presenter: i64, count: usize) -> Vec<ArchivedMessage> {
+        let presenter = PresenterIdx::try_from(presenter).unwrap();
+        eventually(&format!("room {presenter} has {count} messages"), PATIENCE, async || {
+            let room = self.archive.room(presenter).await.ok()?;
+            (room.len() >= count).then_some(room)
+        })
+        .await
+    }
+
+    /// Bytes into the log as they are, past everything that would refuse them.
+    async fn append_raw(&self, batch: &[u8]) {
+        let client = async_nats::connect(self.nats.url()).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        context.publish("chat.0", batch.to_vec().into()).await.unwrap().await.unwrap();
+    }
+}
+
+/// The defaults, on that mongod.
+fn config(mongod: &Mongod) -> Config {
+    let mut config = Config::load(None).unwrap();
+    config.archiver.uri = mongod.uri().into();
+    config
+}
+
+fn presenter(idx: i64) -> PresenterIdx {
+    PresenterIdx::try_from(idx).unwrap()
+}
+
+fn user(idx: i64) -> User {
+    User { idx: UserIdx::try_from(idx).unwrap(), nickname: format!("사용자{idx}"), role: Role::Viewer }
+}
+
+fn message(room: i64, text: impl Into<String>) -> Event {
+    let posted = MessagePosted { user: user(7), text: text.into(), flags: Vec::new() };
+    Event::now(presenter(room), Body::MessagePosted(posted))
+}
+
+fn deletion(room: i64, target: EventId) -> Event {
+    let deleted = MessageDeleted { target, by: user(room), reason: Some("$spam".to_owned()) };
+    Event::now(presenter(room), Body::MessageDeleted(deleted))
+}
+
+/// Appends `count` messages to rooms 1 to 4, several at a time, and gives what was acknowledged: id, position, text.
+async fn append_many(log: &Log, label: &str, count: usize) -> Vec<(EventId, Position, String)> {
+    let mut appended = Vec::new();
+    let mut appends = tokio::task::JoinSet::new();
+    for number in 0..count {
+        let event = message(1 + number as i64 % 4, format!("{label} {number}"));
+        let log = log.clone();
+        appends.spawn(async move {
+            let Body::MessagePosted(posted) = &event.body else { unreachable!("it is a message") };
+            let position = log.append(&event).await.unwrap();
+            (event.id, position, posted.text.clone())
+        });
+        if appends.len() >= 64 {
+            appended.push(appends.join_next().await.unwrap().unwrap());
+        }
+    }
+    appended.extend(appends.join_all().await);
+    appended
+}
+
+/// Every appended message is in the archive, once, as it was, in the order of the log; and nothing else is.
+async fn assert_archived(world: &World, appended: &[(EventId, Position, String)]) {
+    world.documents("chatting_log", appended.len() as u64).await;
+    let mut archived = Vec::new();
+    for room in 1..=4 {
+        let messages = world.archive.room(presenter(room)).await.unwrap();
+        assert!(messages.is_sorted_by_key(|message| message.position), "room {room} is out of order");
+        archived.extend(messages.into_iter().map(|message| (message.id, message.position, message.message)));
+    }
+    let mut appended = appended.to_vec();
+    appended.sort();
+    archived.sort();
+    assert_eq!(archived.len(), appended.len());
+    assert!(archived == appended, "the archive differs from what was appended");
+}

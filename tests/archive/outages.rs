@@ -1,0 +1,127 @@
+//! Whatever is killed, paused or away: nothing is lost, nothing is doubled, and nobody has to be started by hand.
+
+use std::time::Duration;
+
+use super::{World, append_many, assert_archived, message};
+use crate::support::{Role, eventually};
+
+#[tokio::test]
+async fn an_archiver_that_is_killed_again_and_again_under_load_leaves_an_exact_archive() {
+    let world = World::start().await;
+    let load = tokio::spawn({
+        let log = world.log.clone();
+        async move { append_many(&log, "load", 10_000).await }
+    });
+    let archiver = world.archiver().await;
+    for round in 1..=5 {
+        // In the middle of its work, so that some of what is committed is not acknowledged, and comes again.
+        world.documents("chatting_log", round * 300).await;
+        archiver.kill();
+        archiver.start_again().await;
+    }
+    assert_archived(&world, &load.await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn two_archivers_share_the_work_and_survive_each_others_death() {
+    let world = World::start().await;
+    let (one, two) = tokio::join!(world.archiver(), world.archiver());
+    let load = tokio::spawn({
+        let log = world.log.clone();
+        async move { append_many(&log, "load", 10_000).await }
+    });
+    world.documents("chatting_log", 3_000).await;
+    one.kill();
+    world.documents("chatting_log", 5_000).await;
+    one.start_again().await;
+    assert_archived(&world, &load.await.unwrap()).await;
+    for archiver in [one, two] {
+        assert_eq!(archiver.terminate().await, 0);
+        assert!(archiver.log().contains("stopped, archived"), "{}", archiver.log());
+    }
+}
+
+#[tokio::test]
+async fn mongodb_killed_and_paused_and_away_for_20_s_under_load_costs_nothing_but_time() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let load = tokio::spawn({
+        let log = world.log.clone();
+        async move {
+            let mut appended = Vec::new();
+            for round in 0..40 {
+                appended.extend(append_many(&log, &format!("round {round}"), 250).await);
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            appended
+        }
+    });
+    world.documents("chatting_log", 500).await;
+    world.mongod.kill();
+    world.mongod.start_again().await;
+    world.documents("chatting_log", 1_000).await;
+    world.mongod.pause();
+    unready(&archiver).await;
+    world.mongod.resume();
+    archiver.ready().await;
+    world.mongod.kill();
+    unready(&archiver).await;
+    // The outage itself is what is tested, so its length is no condition to wait for.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    world.mongod.start_again().await;
+    archiver.ready().await;
+    assert_archived(&world, &load.await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn an_archiver_that_starts_before_mongodb_waits_for_it_and_says_so() {
+    let world = World::start().await;
+    world.mongod.kill();
+    let archiver = Role::spawn("archiver", &world.settings);
+    unready(&archiver).await;
+    let event = message(1, "kept in the log");
+    world.log.append(&event).await.unwrap();
+    world.mongod.start_again().await;
+    archiver.ready().await;
+    assert_eq!(world.room(1, 1).await[0].id, event.id);
+}
+
+#[tokio::test]
+async fn a_primary_that_steps_down_is_waited_for() {
+    let world = World::start().await;
+    let _archiver = world.archiver().await;
+    let load = tokio::spawn({
+        let log = world.log.clone();
+        async move { append_many(&log, "load", 6_000).await }
+    });
+    world.documents("chatting_log", 300).await;
+    let admin = mongodb::Client::with_uri_str(world.mongod.uri()).await.unwrap().database("admin");
+    // The answer may be lost with the connection.
+    let _ = admin.run_command(mongodb::bson::doc! { "replSetStepDown": 3, "force": true }).await;
+    assert_archived(&world, &load.await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn stopping_while_mongodb_is_away_ends_within_the_grace_period_and_loses_nothing() {
+    let mut world = World::start().await;
+    world.settings = world.settings.clone().set("archiver.http.grace_ms", "1000");
+    let archiver = world.archiver().await;
+    world.mongod.kill();
+    let appended = append_many(&world.log, "kept in the log", 50).await;
+    unready(&archiver).await;
+    assert_eq!(archiver.terminate().await, 0);
+    world.mongod.start_again().await;
+    let _archiver = world.archiver().await;
+    assert_archived(&world, &appended).await;
+}
+
+/// Waits until readiness is 503, with MongoDB as the reason.
+async fn unready(archiver: &Role) {
+    eventually("the archiver is not ready", Duration::from_secs(60), async || {
+        let answer = reqwest::get(format!("{}/readyz", archiver.url())).await.ok()?;
+        let status = answer.status();
+        let reason = answer.text().await.ok()?;
+        (status == 503 && reason.contains("MongoDB")).then_some(())
+    })
+    .await;
+}

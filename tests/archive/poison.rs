@@ -1,0 +1,103 @@
+//! A line that cannot be archived is put aside, whole and with the reason, and nothing stalls behind it.
+
+use mongodb::bson::{Bson, doc};
+
+use super::{World, message};
+
+#[tokio::test]
+async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() {
+    let world = World::start().await;
+    let good = message(1, "beside poison");
+    let head = r#""id":"0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3","presenterIdx":1,"at":"2026-11-22T10:00:00.000Z""#;
+    let long = "x".repeat(200 * 1024);
+    let poison: Vec<(Vec<u8>, &str)> = vec![
+        (b"garbage".to_vec(), "malformed"),
+        (b"\xff\xfe invalid UTF-8 \xc3\x28".to_vec(), "malformed"),
+        (format!(r#"{{"v":99,{head},"type":"message.posted"}}"#).into(), "malformed"),
+        (format!(r#"{{"v":1,{head},"type":"message.posted","text":"no user"}}"#).into(), "malformed"),
+        (format!(r#"{{"v":1,{head},"type":"message.deleted","target":7}}"#).into(), "malformed"),
+        (format!(r#"{{"v":1,{head},"type":"message.translated","text":"of a later version"}}"#).into(), "unknown_type"),
+        (format!(r#"{{"v":1,{head},"type":"room.updated","settings":{{"a\u0000b":1}}}}"#).into(), "unmappable"),
+        (
+            format!(r#"{{"v":1,{head},"type":"room.updated","settings":{{"a":18446744073709551615}}}}"#).into(),
+            "unmappable",
+        ),
+        (b"null".to_vec(), "malformed"),
+        (b"[]".to_vec(), "malformed"),
+        ("[".repeat(50_000).into(), "malformed"),
+        (long.clone().into(), "malformed"),
+    ];
+    let mut batch = Vec::new();
+    for (line, _) in &poison {
+        batch.extend_from_slice(line);
+        batch.push(b'\n');
+    }
+    batch.extend_from_slice(&good.to_line());
+    world.append_raw(b"").await;
+    world.append_raw(b"\n\n\n").await;
+    world.append_raw(&batch).await;
+    let behind = message(1, "behind poison");
+    world.log.append(&behind).await.unwrap();
+
+    let archiver = world.archiver().await;
+    let room = world.room(1, 2).await;
+    assert_eq!([room[0].id, room[1].id], [good.id, behind.id]);
+    let quarantine = world.documents("quarantine", poison.len() as u64).await;
+    assert_eq!(quarantine.len(), poison.len());
+    for (line, cause) in &poison {
+        let kept = quarantine.values().find(|document| match document.get("line") {
+            Some(Bson::String(text)) => text.as_bytes() == line,
+            Some(Bson::Binary(binary)) => &binary.bytes == line,
+            _ => false,
+        });
+        let start = String::from_utf8_lossy(&line[..line.len().min(80)]);
+        let kept = kept.unwrap_or_else(|| panic!("{start} is not in quarantine"));
+        assert_eq!(kept.get_str("cause"), Ok(*cause), "{start}");
+        assert!(!kept.get_str("reason").unwrap().is_empty());
+        kept.get_datetime("at").unwrap();
+    }
+    assert_eq!(archiver.terminate().await, 0);
+}
+
+#[tokio::test]
+async fn what_a_validator_refuses_is_quarantined_and_nothing_else() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let validator =
+        doc! { "collMod": "chatting_log", "validator": { "message": { "$not": { "$regex": "forbidden" } } } };
+    world.database.run_command(validator).await.unwrap();
+    let mut appended = Vec::new();
+    for number in 0..200 {
+        let text = if number % 50 == 7 { format!("forbidden {number}") } else { format!("fine {number}") };
+        let event = message(1, text);
+        world.log.append(&event).await.unwrap();
+        appended.push(event);
+    }
+    let room = world.room(1, 196).await;
+    assert_eq!(room.len(), 196);
+    let quarantine = world.documents("quarantine", 4).await;
+    assert_eq!(quarantine.len(), 4);
+    for document in quarantine.values() {
+        assert_eq!(document.get_str("cause"), Ok("refused"));
+        assert_eq!(document.get_str("reason"), Ok("a validator of the collection refuses it (121)"));
+        assert!(document.get_str("line").unwrap().contains("forbidden"));
+    }
+    assert_eq!(archiver.terminate().await, 0);
+    assert!(!archiver.log().contains("forbidden"), "a text is in the logs");
+}
+
+#[tokio::test]
+async fn a_unique_index_that_somebody_added_is_not_mistaken_for_a_duplicate() {
+    let world = World::start().await;
+    let _archiver = world.archiver().await;
+    let index = doc! { "createIndexes": "chatting_log", "indexes": [
+        { "name": "one_of_each", "key": { "message": 1 }, "unique": true },
+    ] };
+    world.database.run_command(index).await.unwrap();
+    for text in ["same", "same", "other"] {
+        world.log.append(&message(1, text)).await.unwrap();
+    }
+    assert_eq!(world.room(1, 2).await.len(), 2);
+    let quarantine = world.documents("quarantine", 1).await;
+    assert_eq!(quarantine.values().next().unwrap().get_str("cause"), Ok("refused"));
+}
