@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -22,7 +23,31 @@ pub enum Command {
     Delivery(RoleArguments),
     /// Run the archiver: writes the log into MongoDB
     Archiver(RoleArguments),
+    /// Run everything on this machine, for trying it out and working on it
+    #[command(args_conflicts_with_subcommands = true)]
+    Dev {
+        /// Run it.
+        #[command(flatten)]
+        arguments: DevArguments,
+        /// Or do something with one that runs.
+        #[command(subcommand)]
+        command: Option<DevCommand>,
+    },
+    /// Print a token for development, as the auth server would issue it
+    Token(TokenArguments),
 }
+
+/// What to do with a development system that runs.
+#[derive(Debug, Subcommand)]
+pub enum DevCommand {
+    /// Play a recorded chat into it, and look for every accepted message
+    Play(PlayArguments),
+    /// Print a room's messages as its presenter gets them
+    Watch(WatchArguments),
+}
+
+/// Where `dev` keeps its data unless it is told otherwise: beside the work, ignored by git.
+pub const DATA: &str = ".chatting-server-dev";
 
 /// What every role takes.
 #[derive(Debug, Args)]
@@ -31,6 +56,95 @@ pub struct RoleArguments {
     /// overrides it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// What `dev` takes.
+#[derive(Debug, Args)]
+pub struct DevArguments {
+    /// Where servers keep their data and logs
+    #[arg(long, value_name = "FOLDER", default_value = DATA)]
+    pub data: PathBuf,
+    /// Delete what earlier runs left there
+    #[arg(long)]
+    pub fresh: bool,
+    /// Use this NATS server instead of starting one: nats://host:port
+    #[arg(long, value_name = "URL")]
+    pub nats: Option<String>,
+    /// Use this MongoDB, a replica set, instead of starting one: mongodb://host:port/?replicaSet=...
+    #[arg(long, value_name = "URI")]
+    pub mongo: Option<String>,
+}
+
+/// What `dev play` takes.
+#[derive(Debug, Args)]
+pub struct PlayArguments {
+    /// NDJSON, a message a line: {"t_ms": 1200, "user": "name", "text": "..."}, and if need be "room" and
+    /// "role": "presenter"
+    pub file: PathBuf,
+    /// How many times as fast as recorded, or max
+    #[arg(long, default_value = "10")]
+    pub speed: Speed,
+    /// The room to play into; rooms that the recording names get the numbers after it
+    #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1)]
+    pub room: i64,
+    /// The folder of the development system
+    #[arg(long, value_name = "FOLDER", default_value = DATA)]
+    pub data: PathBuf,
+    /// The configuration of another running system, instead
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub config: Option<PathBuf>,
+}
+
+/// What `dev watch` takes.
+#[derive(Debug, Args)]
+pub struct WatchArguments {
+    /// The room
+    #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1)]
+    pub room: i64,
+    /// The folder of the development system
+    #[arg(long, value_name = "FOLDER", default_value = DATA)]
+    pub data: PathBuf,
+}
+
+/// What `token` takes.
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    /// The user's number; a presenter's is that of the room
+    #[arg(long, value_name = "USER_IDX")]
+    pub user: i64,
+    /// The name shown beside the messages
+    #[arg(long)]
+    pub nickname: String,
+    /// For how long it is valid
+    #[arg(long, default_value_t = 1)]
+    pub hours: u64,
+    /// The folder of the development system whose secret signs it
+    #[arg(long, value_name = "FOLDER", default_value = DATA)]
+    pub data: PathBuf,
+    /// The configuration that has the secret, instead; CHATTING_AUTH__SECRET overrides both
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub config: Option<PathBuf>,
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as recorded.
+    Times(f64),
+    /// As fast as the system answers.
+    Max,
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Speed, String> {
+        if text == "max" {
+            return Ok(Speed::Max);
+        }
+        let times = text.parse().ok().filter(|times| (0.001..=1e6).contains(times));
+        times.map(Speed::Times).ok_or_else(|| "a number from 0.001 to 1000000, or max".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -42,5 +156,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_speed_is_a_positive_number_or_max() {
+        for (text, expected) in [("max", Speed::Max), ("10", Speed::Times(10.0)), ("0.5", Speed::Times(0.5))] {
+            assert_eq!(text.parse(), Ok(expected));
+        }
+        for text in ["", "0", "-1", "NaN", "inf", "fast"] {
+            assert!(text.parse::<Speed>().is_err(), "{text:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod dev;
 pub mod logging;
 pub mod play;
 pub mod roles;

@@ -42,3 +42,9 @@ pub fn install(config: &Config) -> Result<(), Invalid> {
     }));
     Ok(())
 }
+
+/// Warnings and worse, as text: for commands that talk to a person.
+pub fn install_for_people() {
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("warn,chatting_server=info"));
+    lines.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).without_time().init();
+}

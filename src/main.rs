@@ -2,14 +2,48 @@
 
 use std::process::ExitCode;
 
-use chatting_server::cli::{Cli, Command};
+use anyhow::Context as _;
+use chatting_server::cli::{Cli, Command, DevArguments, DevCommand};
 use chatting_server::roles::{self, Role};
+use chatting_server::{dev, logging};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Ingest(arguments) => roles::run(Role::Ingest, arguments.config.as_deref()),
-        Command::Delivery(arguments) => roles::run(Role::Delivery, arguments.config.as_deref()),
-        Command::Archiver(arguments) => roles::run(Role::Archiver, arguments.config.as_deref()),
+    let done = match Cli::parse().command {
+        Command::Ingest(arguments) => return roles::run(Role::Ingest, arguments.config.as_deref()),
+        Command::Delivery(arguments) => return roles::run(Role::Delivery, arguments.config.as_deref()),
+        Command::Archiver(arguments) => return roles::run(Role::Archiver, arguments.config.as_deref()),
+        Command::Dev { arguments, command } => develop(&arguments, command),
+        Command::Token(arguments) => dev::token(&arguments).map(print),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chatting-server: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn develop(arguments: &DevArguments, command: Option<DevCommand>) -> anyhow::Result<()> {
+    logging::install_for_people();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        match command {
+            None => dev::dev(arguments).await,
+            Some(DevCommand::Watch(arguments)) => dev::watch(&arguments).await,
+            Some(DevCommand::Play(arguments)) => {
+                let report = dev::play(&arguments).await?;
+                let is_sound = report.is_sound();
+                print(report);
+                anyhow::ensure!(is_sound, "the play found what must not be");
+                Ok(())
+            }
+        }
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+fn print(answer: impl std::fmt::Display) {
+    println!("{answer}");
 }

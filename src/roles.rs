@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Invalid};
 use crate::logging;
-use crate::signals;
+use crate::signals::Signals;
 
 /// A part of the system that runs as a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
 }
 
 async fn live(role: Role, config: Config) -> anyhow::Result<()> {
-    let stop = signals::stop_on_signal()?;
+    let stop = Signals::listen()?.stop();
     let auth = match role {
         Role::Ingest | Role::Delivery => Some(Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?)),
         Role::Archiver => None,

@@ -1,1 +1,187 @@
-//! ingest
+//! Ingest as its clients see it: a real process, a real log, a room server that can be made to fail. What was accepted
+//! is read back from the log itself.
+
+mod contract;
+mod gateway;
+mod outages;
+mod rooms;
+mod sockets;
+mod tokens;
+mod v1;
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{NatsServer, Role, RoomServer, Settings, eventually, token};
+
+/// Nothing in these tests may take longer, even on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Ingest with what it needs.
+pub(crate) struct System {
+    // Dropped in this order: the role first.
+    pub(crate) ingest: Role,
+    pub(crate) rooms: RoomServer,
+    pub(crate) nats: NatsServer,
+    pub(crate) client: Client,
+}
+
+impl System {
+    pub(crate) async fn start() -> System {
+        System::start_with(|settings| settings).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(Settings) -> Settings) -> System {
+        let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
+        let ingest = Role::start("ingest", &change(Settings::new().nats(&nats).rooms(&rooms))).await;
+        System { ingest, rooms, nats, client: client() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.ingest.url() + path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(self.ingest.url() + path)
+    }
+
+    /// As a viewer, number 7, through the original's surface.
+    pub(crate) async fn send(&self, body: Value) -> Answer {
+        self.send_as(7, body).await
+    }
+
+    pub(crate) async fn send_as(&self, user: i64, body: Value) -> Answer {
+        answer(self.post("/send/message").header("token", token(user, "nick")).json(&body)).await
+    }
+
+    /// As a viewer, number 7, through our surface.
+    pub(crate) async fn post_v1(&self, room: &str, body: Value) -> Answer {
+        let request = self.post(&format!("/v1/rooms/{room}/messages")).bearer_auth(token(7, "nick"));
+        answer(request.json(&body)).await
+    }
+
+    /// The messages in the log, in its order.
+    pub(crate) async fn messages(&self) -> Vec<Value> {
+        messages(&self.nats.url()).await
+    }
+}
+
+pub(crate) fn client() -> Client {
+    let client = Client::builder().no_proxy().timeout(DEADLINE).redirect(reqwest::redirect::Policy::none());
+    client.build().unwrap()
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+pub(crate) async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("there is an answer within the deadline");
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.text().await.unwrap() }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}"));
+        value.to_str().unwrap()
+    }
+
+    /// The original's 200: empty, the id in a header.
+    #[track_caller]
+    pub(crate) fn assert_sent(&self) {
+        assert_eq!((self.status.as_u16(), self.body.as_str()), (200, ""), "{self:?}");
+        self.header("message-id");
+        self.header("message-position");
+    }
+
+    /// The original's error body, member by member.
+    #[track_caller]
+    pub(crate) fn assert_original_error(&self, status: u16, message: &str, path: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        self.assert_original_body(status, message, path);
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_original_body(&self, status: u16, message: &str, path: &str) {
+        let mut body = self.json();
+        let timestamp = body["timestamp"].take();
+        let shape: String = timestamp
+            .as_str()
+            .unwrap_or_default()
+            .chars()
+            .map(|c| if c.is_ascii_digit() { '0' } else { c })
+            .collect();
+        assert_eq!(shape, "0000-00-00 00:00:00", "{self:?}");
+        assert_eq!(body, json!({"timestamp": null, "status": status, "message": message, "path": path}));
+    }
+
+    /// RFC 9457 with that code.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let body = self.json();
+        assert_eq!((&body["status"], &body["code"]), (&json!(status), &json!(code)), "{self:?}");
+        for member in ["type", "title", "detail"] {
+            assert!(body[member].is_string(), "{member}: {self:?}");
+        }
+    }
+}
+
+/// The messages in the log at that address, in its order, by a client that knows nothing of ours.
+pub(crate) async fn messages(url: &str) -> Vec<Value> {
+    let jetstream = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
+    let stream = jetstream.get_stream("CHAT_0").await.unwrap();
+    let state = stream.get_info().await.unwrap().state;
+    let mut messages = Vec::new();
+    for sequence in state.first_sequence..=state.last_sequence {
+        let batch = stream.get_raw_message(sequence).await.unwrap();
+        for line in batch.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let event: Value = serde_json::from_slice(line).unwrap();
+            if event["type"] == "message.posted" {
+                messages.push(event);
+            }
+        }
+    }
+    messages
+}
+
+/// A presenter's session, as a delivery node claims it. It ends when this is dropped.
+pub(crate) struct Session {
+    _log: nats::Log,
+    _lease: nats::Lease,
+}
+
+impl Session {
+    pub(crate) async fn begin(nats: &NatsServer, presenter: i64) -> Session {
+        let config = json!({
+            "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "max_bytes": 1 << 34,
+            "append_deadline_ms": 5_000, "append_queue": 100, "lease_seconds": 10,
+        });
+        let log = nats::Log::connect(&serde_json::from_value(config).unwrap(), "test").await.unwrap();
+        let lease = log.lease(nats::NodeId::new()).await.unwrap();
+        lease.claim(presenter.try_into().unwrap(), nats::SessionId::new()).await.unwrap();
+        Session { _log: log, _lease: lease }
+    }
+}
+
+/// Waits until ingest knows that the room has a session.
+pub(crate) async fn until_connected(system: &System, room: i64) {
+    eventually("ingest knows of the presenter's session", DEADLINE, async || {
+        let answer = system.post_v1(&room.to_string(), json!({"text": "is anybody there"})).await;
+        (answer.json()["presenter"] == "connected").then_some(())
+    })
+    .await;
+}

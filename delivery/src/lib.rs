@@ -1,33 +1,143 @@
-//! Delivery: pushes each room's messages to its presenter's socket.
-#![allow(missing_docs, reason = "stub")]
+//! Delivery: pushes each room's messages to its presenter's socket, every accepted message once and in order. A node keeps
+//! the latest events of all rooms in one window, so that it can take over any room at once; a session is a cursor into
+//! it. What is in the log is all that nodes know of each other.
 
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    #[serde(default = "listen")]
-    pub listen: std::net::SocketAddr,
-    #[serde(skip, default = "http")]
-    pub http: web::ServeConfig,
-}
+mod close;
+mod config;
+mod cursors;
+mod door;
+mod error;
+mod feed;
+mod node;
+mod original;
+mod pulse;
+mod seats;
+mod session;
+mod socket;
+mod window;
 
-fn listen() -> std::net::SocketAddr {
-    ([127, 0, 0, 1], 8081).into()
-}
+use std::sync::Arc;
+use std::time::Duration;
 
-fn http() -> web::ServeConfig {
-    web::ServeConfig { header_timeout_ms: 5_000, request_timeout_ms: 30_000, max_connections: 1_000, grace_ms: 10_000 }
-}
+use axum::Router;
+use axum::routing::get;
+use nats::{Log, NodeId, Start};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use web::auth::Verifier;
 
-#[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct Error;
+pub use config::{Config, Zone};
+pub use error::Error;
 
+use crate::cursors::Cursors;
+use crate::feed::Feed;
+use crate::node::Node;
+use crate::pulse::Pulse;
+use crate::seats::Seats;
+use crate::window::Bounds;
+
+/// Kept back from the grace period for what comes after the sessions: the last cursors and the lease.
+const LAST_STEPS: Duration = Duration::from_secs(1);
+
+/// Serves presenters until `stop`, then tells each of them to go elsewhere, within the grace period. It ends with an error
+/// where this process cannot go on, and should be started anew.
 pub async fn run(
-    _config: Config,
-    _auth: std::sync::Arc<web::auth::Verifier>,
-    _listener: tokio::net::TcpListener,
-    _log: nats::Log,
-    _stop: tokio_util::sync::CancellationToken,
+    config: Config,
+    auth: Arc<Verifier>,
+    listener: TcpListener,
+    log: Log,
+    stop: CancellationToken,
 ) -> Result<(), Error> {
-    todo!()
+    config.check()?;
+    // Without the log there is nothing to serve; a stop need not wait for it.
+    let Some(joined) = stop.run_until_cancelled(join(config, auth, log)).await else { return Ok(()) };
+    let (node, mut beside) = joined?;
+
+    let router = Router::new().route("/chatting", get(door::chatting)).with_state(node.clone());
+    let ready = node.clone();
+    let app = router.merge(web::health(Arc::new(move || ready.ready()), node.stop.clone()));
+    let serving = tokio::spawn({
+        let node = node.clone();
+        async move { web::serve(listener, app, &node.config.http, node.stop.clone()).await }
+    });
+    let saved = CancellationToken::new();
+    let saving = tokio::spawn({
+        let (node, saved) = (node.clone(), saved.clone());
+        async move { node.cursors.keep_saving(node.config.save_interval(), &saved).await }
+    });
+
+    let outcome = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        Some(ended) = beside.join_next() => Err(match ended {
+            Ok(error) => error,
+            Err(panic) => Error::Failed(panic.to_string()),
+        }),
+    };
+
+    let deadline = Instant::now() + node.config.grace();
+    node.stop.cancel();
+    let sessions = node.seats.drain();
+    tracing::info!(sessions, "stopping: telling {sessions} presenters to reconnect elsewhere");
+    node.tasks.close();
+    if timeout_at(deadline - LAST_STEPS.min(node.config.grace() / 4), node.tasks.wait()).await.is_err() {
+        let left = node.tasks.len();
+        tracing::warn!(left, "{left} sessions did not end within the grace period");
+    }
+    saved.cancel();
+    let last_steps = async {
+        // Its panic would have been logged, and nothing is left to do about it.
+        let _ = saving.await;
+        node.lease.end().await;
+    };
+    if timeout(LAST_STEPS, last_steps).await.is_err() {
+        tracing::warn!("the last cursors or the end of the lease did not reach the log in time");
+    }
+    beside.shutdown().await;
+    // It ends by itself within the same grace period.
+    let _ = serving.await;
+    outcome
+}
+
+/// Joins the other nodes: reads what they share and starts what runs beside the sessions. Each of those tasks ends only
+/// with what makes this process useless.
+async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node>, JoinSet<Error>), Error> {
+    let tail = log.tail(Start::Since(nats::now() - config.window()));
+    let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;
+    let claims = presence.claims();
+    let lease = log.lease(NodeId::new()).await?;
+    tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
+    let bounds = Bounds { age: config.window(), bytes: config.window_bytes };
+    let node = Arc::new(Node {
+        sessions: Semaphore::new(config.max_sessions),
+        unauthenticated: Arc::new(Semaphore::new(config.max_unauthenticated)),
+        feed: Arc::new(Feed::new(bounds, tail.status())),
+        cursors: Cursors::new(cursors),
+        seats: Arc::new(Seats::default()),
+        pulse: Pulse::new(),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        config,
+        auth,
+        log,
+        presence,
+        lease,
+    });
+
+    let mut beside = JoinSet::new();
+    let shared = node.clone();
+    beside.spawn(async move { shared.feed.follow(tail).await.into() });
+    let shared = node.clone();
+    beside.spawn(async move {
+        shared.seats.follow(&shared.presence, claims).await;
+        Error::Failed("the claims of other nodes cannot be followed any more".to_owned())
+    });
+    let shared = node.clone();
+    beside.spawn(async move { Error::Failed(shared.log.failed().await.to_string()) });
+    let shared = node.clone();
+    beside.spawn(async move { match shared.pulse.beat(&shared.lease).await {} });
+    Ok((node, beside))
 }

@@ -5,6 +5,7 @@
 //! stores it once. One batch at a time keeps the order in which events were accepted.
 
 use std::sync::Weak;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
@@ -12,16 +13,14 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::connect::Inner;
-use crate::error::Error;
 use crate::partition;
 use crate::position::Position;
-use crate::setup;
 
 /// A batch holds no more; a single event must fit too.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
@@ -99,7 +98,6 @@ impl Appender {
 /// The partition's only writer in this process.
 async fn gather(log: Weak<Inner>, partition: u32, mut queue: mpsc::Receiver<Waiting>, stop: CancellationToken) {
     let mut held = None;
-    let mut last_sequence = 0;
     loop {
         let first = match held.take() {
             Some(waiting) => waiting,
@@ -121,9 +119,6 @@ async fn gather(log: Weak<Inner>, partition: u32, mut queue: mpsc::Receiver<Wait
         let (id, payload) = (Uuid::new_v4().to_string(), payload(&batch));
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().expect("the batch is not empty");
         let stored = store(&log.context, partition, &id, payload, deadline).await;
-        if let Ok(sequence) = stored {
-            check_epoch(&log, partition, sequence, &mut last_sequence).await;
-        }
         let epoch = log.epochs[partition as usize];
         for (index, waiting) in (0_u32..).zip(batch) {
             // A caller that has gone needs no answer.
@@ -132,29 +127,40 @@ async fn gather(log: Weak<Inner>, partition: u32, mut queue: mpsc::Receiver<Wait
     }
 }
 
-/// Fills the batch with what is queued, once there is a connection. Those whose deadline passes before that were never
-/// sent: they are told so, and leave the batch.
+/// Fills the batch with what is queued, until there is a connection to send it over. Those whose deadline passes before
+/// that were never sent: they are told so, and leave the batch.
 async fn wait_for_connection(
     log: &Inner,
     batch: &mut Vec<Waiting>,
     queue: &mut mpsc::Receiver<Waiting>,
     held: &mut Option<Waiting>,
 ) {
-    while !log.is_connected() {
-        sleep(RETRY_PAUSE).await;
-        let now = Instant::now();
-        for expired in batch.extract_if(.., |waiting| waiting.deadline <= now) {
-            let _ = expired.outcome.send(Err(AppendError::Unavailable));
-        }
-        if batch.is_empty() {
+    loop {
+        fill(batch, queue, held);
+        if log.is_connected() || batch.is_empty() {
             return;
         }
+        let now = Instant::now();
+        let mut expired = batch.extract_if(.., |waiting| waiting.deadline <= now).peekable();
+        if expired.peek().is_none() {
+            drop(expired);
+            sleep(RETRY_PAUSE).await;
+            continue;
+        }
+        for waiting in expired {
+            // A caller that has gone needs no answer.
+            let _ = waiting.outcome.send(Err(AppendError::Unavailable));
+        }
     }
+}
+
+/// Takes from the queue what fits; what does not is held for the next batch.
+fn fill(batch: &mut Vec<Waiting>, queue: &mut mpsc::Receiver<Waiting>, held: &mut Option<Waiting>) {
     let mut bytes: usize = batch.iter().map(|waiting| waiting.line.len() + 1).sum();
     while batch.len() < MAX_BATCH_EVENTS {
-        let Ok(waiting) = queue.try_recv() else { return };
+        let Some(waiting) = held.take().or_else(|| queue.try_recv().ok()) else { return };
         bytes += waiting.line.len() + 1;
-        if bytes > MAX_BATCH_BYTES {
+        if bytes > MAX_BATCH_BYTES && !batch.is_empty() {
             *held = Some(waiting);
             return;
         }
@@ -184,10 +190,14 @@ async fn store(
     loop {
         let message = PublishMessage::build().message_id(id).payload(payload.clone());
         let attempt = async { context.send_publish(partition::subject(partition), message).await?.await };
-        let refusal = match timeout(ATTEMPT_TIMEOUT.min(deadline - Instant::now()), attempt).await {
-            Ok(Ok(ack)) => return Ok(ack.sequence),
-            Ok(Err(error)) => refusal(&error),
-            Err(_) => None,
+        // A dropped attempt may be stored or not, and so may one whose answer went to a connection that is gone.
+        let refusal = tokio::select! {
+            answer = attempt => match answer {
+                Ok(ack) => return Ok(ack.sequence),
+                Err(error) => refusal(&error),
+            },
+            () = sleep(ATTEMPT_TIMEOUT.min(deadline - Instant::now())) => None,
+            () = reconnect(context) => None,
         };
         match refusal {
             Some(AppendError::Full) if !unanswered => return Err(AppendError::Full),
@@ -200,6 +210,16 @@ async fn store(
         if Instant::now() + RETRY_PAUSE >= deadline {
             return Err(if unanswered { AppendError::Unknown } else { refusal.unwrap_or(AppendError::Unknown) });
         }
+        sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Waits until there is another connection than now.
+async fn reconnect(context: &jetstream::Context) {
+    let client = context.client();
+    let statistics = client.statistics();
+    let connects = statistics.connects.load(Ordering::Relaxed);
+    while statistics.connects.load(Ordering::Relaxed) == connects {
         sleep(RETRY_PAUSE).await;
     }
 }
@@ -222,23 +242,5 @@ fn refusal(error: &PublishError) -> Option<AppendError> {
             }
         }
         _ => None,
-    }
-}
-
-/// A sequence that does not grow is another stream's: the log was made anew under our feet.
-async fn check_epoch(log: &Inner, partition: u32, sequence: u64, last_sequence: &mut u64) {
-    let grows = sequence > *last_sequence;
-    *last_sequence = sequence;
-    if grows {
-        return;
-    }
-    let stream = setup::request("asking for a stream of the log", log.context.get_stream(partition::stream(partition)));
-    match stream.await {
-        Ok(stream) if setup::epoch(stream.cached_info()) == log.epochs[partition as usize] => {}
-        Ok(_) => log.fail(Error::Replaced {
-            stream: partition::stream(partition),
-            reason: "its creation time has changed".to_owned(),
-        }),
-        Err(error) => tracing::warn!(partition, %error, "a sequence did not grow, and the stream does not answer"),
     }
 }

@@ -1,10 +1,11 @@
 //! The log as a whole: one connection to NATS, and what this process runs on it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
 use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ids::{NodeId, PresenterIdx};
 use crate::lease::Lease;
-use crate::partition::partition_of;
+use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
 use crate::setup::{self, REQUEST_TIMEOUT};
@@ -27,6 +28,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The longest pause between two attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether the log is still the same.
+const EPOCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The log. Cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
@@ -91,6 +95,8 @@ impl Log {
             failure: OnceLock::new(),
             failed: CancellationToken::new(),
         });
+        let watch = watch_epochs(Arc::downgrade(&inner));
+        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
         Ok(Log { inner })
     }
 
@@ -159,6 +165,31 @@ impl Log {
         self.inner.tasks.wait().await;
         // A server that is away has nothing to hear from us, and nothing accepted depends on it.
         let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.inner.context.client().drain()).await;
+    }
+}
+
+/// Asks every partition now and then whether it is still the one whose epoch this process gives to its positions.
+async fn watch_epochs(log: Weak<Inner>) {
+    let mut missing = vec![false; log.upgrade().map_or(0, |log| log.epochs.len())];
+    loop {
+        sleep(EPOCH_INTERVAL).await;
+        let Some(log) = log.upgrade() else { return };
+        for (partition, missing) in (0_u32..).zip(&mut missing) {
+            let stream = partition::stream(partition);
+            let reason = match setup::find(&log.context, &stream).await {
+                Ok(Some(info)) if setup::epoch(&info) == log.epochs[partition as usize] => {
+                    *missing = false;
+                    continue;
+                }
+                Ok(Some(_)) => "its creation time has changed",
+                // Asked twice, as a cluster that is starting may not know everything yet.
+                Ok(None) if std::mem::replace(missing, true) => "it is gone",
+                // An outage: whoever appends or reads says so.
+                Ok(None) | Err(_) => continue,
+            };
+            log.fail(Error::Replaced { stream, reason: reason.to_owned() });
+            return;
+        }
     }
 }
 

@@ -205,6 +205,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         let config = OrderedConfig {
             deliver_subject: log.context.client().new_inbox(),
             deliver_policy: self.deliver_policy(),
+            // The last message of every subject is only given to who names the subjects.
+            filter_subject: ">".to_owned(),
             ..OrderedConfig::default()
         };
         let consumer = request("creating a consumer", stream.create_consumer(config)).await?;

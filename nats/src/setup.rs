@@ -169,7 +169,7 @@ async fn bucket(
 }
 
 /// The stream of that name, if there is one.
-async fn find(context: &jetstream::Context, name: &str) -> Result<Option<stream::Info>, Error> {
+pub(crate) async fn find(context: &jetstream::Context, name: &str) -> Result<Option<stream::Info>, Error> {
     let found = tokio::time::timeout(REQUEST_TIMEOUT, context.get_stream(name)).await;
     match found {
         Ok(Ok(stream)) => Ok(Some(stream.cached_info().clone())),

@@ -19,6 +19,7 @@ use web::Secret;
 
 pub use line::{Line, read};
 pub use post::Outcome;
+pub(crate) use presenter::follow;
 pub use report::Report;
 
 use post::{Posted, Poster};

@@ -1,7 +1,7 @@
 //! The promise of the log under random trouble: a tail yields exactly the acknowledged events, and perhaps unknown
 //! ones; each room in the order of its positions; none twice; nothing that was refused.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +106,8 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
     stop.cancel();
     let mut attempts = HashMap::new();
     for writer in writers {
-        attempts.extend(writer.await.unwrap()?);
+        let writer = tokio::time::timeout(Duration::from_secs(20), writer).await;
+        attempts.extend(writer.map_err(|_| "the log takes no events after the troubles")?.unwrap()?);
     }
 
     // A log that was not there for the troubles reads it afresh; the live tail must come to the same.
@@ -137,7 +138,7 @@ async fn write(
     let mut attempts = HashMap::new();
     let room = writer as i64 % scenario.rooms + 1;
     let log = &logs[writer % logs.len()];
-    let mut last = None;
+    let (mut last, mut after) = (None, 0);
     for n in 0.. {
         let mut event = message(room, format!("{writer}/{n}"));
         let user = UserIdx::try_from(writer as i64 + 1).unwrap();
@@ -154,8 +155,10 @@ async fn write(
             }
             last = outcomes.iter().copied().filter_map(Result::ok).max();
         }
+        // The troubles are over when `stop` comes: then the log must take events again.
+        after += usize::from(stop.is_cancelled() && outcomes.iter().all(Result::is_ok));
         attempts.insert(event.id, Attempt { room: event.presenter, outcomes });
-        if stop.is_cancelled() {
+        if after == 3 {
             break;
         }
         sleep(Duration::from_millis(1)).await;
@@ -221,11 +224,6 @@ fn check(attempts: &HashMap<EventId, Attempt>, log: &[Entry]) -> Result<(), Stri
         if !in_place {
             return Err(format!("{id} was acknowledged at {first} and stands at {}", entry.position));
         }
-    }
-    let acknowledged = attempts.values().filter(|attempt| attempt.outcomes.iter().any(Result::is_ok)).count();
-    let rooms: BTreeSet<_> = attempts.values().map(|attempt| attempt.room).collect();
-    if acknowledged < 10 || rooms.is_empty() {
-        return Err(format!("only {acknowledged} events were acknowledged: too few to conclude anything"));
     }
     Ok(())
 }

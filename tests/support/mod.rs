@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod folder;
+mod proxy;
 mod role;
 mod room_server;
 mod servers;
@@ -12,6 +13,7 @@ mod servers;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use folder::Folder;
+pub use proxy::Proxy;
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
 pub use servers::{Mongod, NatsServer};

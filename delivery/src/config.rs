@@ -1,0 +1,124 @@
+//! What delivery has to be told. The values are in `src/defaults.toml`; here is what they mean and what is refused.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The section `[delivery]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the binary listens for presenters.
+    pub listen: SocketAddr,
+    /// Timeouts and bounds of the listener. Its grace period is also that of the sessions.
+    pub http: web::ServeConfig,
+    /// The zone of `time` in the original's frames, an IANA name.
+    pub time_zone: Zone,
+    /// Seconds for which an event is kept for presenters who are away or slow.
+    pub window_seconds: u64,
+    /// Bytes of all rooms' events together after which the oldest go before their time.
+    pub window_bytes: usize,
+    /// Milliseconds from the connection to a valid token.
+    pub authenticate_timeout_ms: u64,
+    /// Milliseconds for a presenter to take what is written.
+    pub write_timeout_ms: u64,
+    /// Milliseconds for the peer to answer a close frame.
+    pub close_timeout_ms: u64,
+    /// Milliseconds between the server's pings.
+    pub ping_interval_ms: u64,
+    /// Milliseconds without a pong or any other frame after which the connection counts as lost.
+    pub silence_timeout_ms: u64,
+    /// Milliseconds between two saves of the cursors that moved.
+    pub save_interval_ms: u64,
+    /// Milliseconds that a session waits for the one it replaces on another node to save its cursor.
+    pub handover_timeout_ms: u64,
+    /// Sessions at once on this node.
+    pub max_sessions: usize,
+    /// Sockets at once that have not shown a token yet.
+    pub max_unauthenticated: usize,
+    /// Bytes of a frame, and of a message, from a client.
+    pub max_frame_bytes: usize,
+    /// Frames that a client may send within one second.
+    pub max_frames_per_second: u32,
+}
+
+/// A time zone, known by its IANA name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Zone(pub(crate) TimeZone);
+
+impl TryFrom<String> for Zone {
+    type Error = jiff::Error;
+
+    fn try_from(name: String) -> Result<Zone, jiff::Error> {
+        TimeZone::get(&name).map(Zone)
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work, naming the key.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let at_least_one = [
+            ("window_seconds", self.window_seconds),
+            ("window_bytes", self.window_bytes as u64),
+            ("authenticate_timeout_ms", self.authenticate_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+            ("close_timeout_ms", self.close_timeout_ms),
+            ("ping_interval_ms", self.ping_interval_ms),
+            ("save_interval_ms", self.save_interval_ms),
+            ("max_sessions", self.max_sessions as u64),
+            ("max_unauthenticated", self.max_unauthenticated as u64),
+            ("max_frame_bytes", self.max_frame_bytes as u64),
+            ("max_frames_per_second", self.max_frames_per_second.into()),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(Error::Config { key, reason: "must be at least 1" });
+            }
+        }
+        if self.silence_timeout_ms <= self.ping_interval_ms {
+            return Err(Error::Config { key: "silence_timeout_ms", reason: "must exceed delivery.ping_interval_ms" });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_secs(self.window_seconds)
+    }
+
+    pub(crate) fn authenticate_timeout(&self) -> Duration {
+        Duration::from_millis(self.authenticate_timeout_ms)
+    }
+
+    pub(crate) fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms)
+    }
+
+    pub(crate) fn close_timeout(&self) -> Duration {
+        Duration::from_millis(self.close_timeout_ms)
+    }
+
+    pub(crate) fn ping_interval(&self) -> Duration {
+        Duration::from_millis(self.ping_interval_ms)
+    }
+
+    pub(crate) fn silence_timeout(&self) -> Duration {
+        Duration::from_millis(self.silence_timeout_ms)
+    }
+
+    pub(crate) fn save_interval(&self) -> Duration {
+        Duration::from_millis(self.save_interval_ms)
+    }
+
+    pub(crate) fn handover_timeout(&self) -> Duration {
+        Duration::from_millis(self.handover_timeout_ms)
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_millis(self.http.grace_ms)
+    }
+}

@@ -1,0 +1,20 @@
+//! Why delivery cannot go on.
+
+/// Why [`crate::run`] ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be right.
+    #[error("delivery.{key}: {reason}")]
+    Config {
+        /// The member of the section.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The log cannot be used, or is not the one that was read before.
+    #[error(transparent)]
+    Log(#[from] nats::Error),
+    /// Something that runs beside the sessions has failed for good; a new process begins with what is there.
+    #[error("delivery cannot go on: {0}")]
+    Failed(String),
+}

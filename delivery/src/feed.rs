@@ -1,0 +1,169 @@
+//! The window, shared: one task fills it from the log, sessions read it and are woken when their room got something. The
+//! lock is held for as long as a page or a batch takes to copy, never while anything is awaited.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use nats::{Body, Entry, Position, PresenterIdx, SessionId, Tail, TailStatus};
+use tokio::sync::{Notify, oneshot};
+
+use crate::window::{Bounds, Incoming, Limit, Page, Window};
+
+/// How often a quiet window is looked through for what is too old.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A page: about as much as a slow phone takes within the write deadline.
+const PAGE: Limit = Limit { events: 256, bytes: 32 * 1024 };
+
+/// The window of this node, over the log's tail.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    // Readers share the lock; a waiting writer goes before new readers, so that a storm of them cannot stall the tail.
+    window: RwLock<Window>,
+    status: TailStatus,
+    filled: AtomicBool,
+    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>>>,
+}
+
+impl Feed {
+    pub(crate) fn new(bounds: Bounds, status: TailStatus) -> Feed {
+        let window = RwLock::new(Window::new(bounds));
+        Feed { window, status, filled: AtomicBool::new(false), departures: Mutex::default() }
+    }
+
+    /// Follows the log for as long as it can be followed.
+    pub(crate) async fn follow(&self, mut tail: Tail) -> nats::Error {
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            // `next` hands a batch out only to the branch that takes it: none is lost with a dropped branch.
+            tokio::select! {
+                entries = tail.next() => match entries {
+                    Ok(entries) => self.push(entries),
+                    Err(error) => return error,
+                },
+                () = self.status.caught_up(), if !self.is_filled() => {
+                    self.filled.store(true, Ordering::Release);
+                    let events = self.read().len();
+                    tracing::info!(events, "the window is filled with {events} events");
+                }
+                _ = sweep.tick() => self.write().evict(Instant::now()),
+            }
+        }
+    }
+
+    /// Whether everything that was in the log at the start is in the window, as far as it fits.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    /// Whether the log was heard of lately.
+    pub(crate) fn is_current(&self) -> bool {
+        self.status.is_current()
+    }
+
+    /// A reader of the room, woken by whatever comes from now on.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> Reader {
+        let changed = Arc::new(Notify::new());
+        self.write().attach(presenter, changed.clone());
+        Reader { feed: self.clone(), presenter, changed }
+    }
+
+    /// Resolves when the log says that the session has ended.
+    pub(crate) fn departure(self: &Arc<Feed>, session: SessionId) -> Departure {
+        let (sender, departed) = oneshot::channel();
+        self.departures.lock().expect("nothing panics while it holds the lock").insert(session, sender);
+        Departure { feed: self.clone(), session, departed }
+    }
+
+    fn push(&self, entries: Vec<Entry>) {
+        let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
+        let incoming: Vec<Incoming> = entries.into_iter().map(Incoming::from).collect();
+        let woken = self.write().push(incoming, Instant::now());
+        for reader in woken {
+            reader.notify_one();
+        }
+        if !departed.is_empty() {
+            let mut departures = self.departures.lock().expect("nothing panics while it holds the lock");
+            for session in departed {
+                if let Some(waiting) = departures.remove(&session) {
+                    // Whoever waited may have given up.
+                    let _ = waiting.send(());
+                }
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Window> {
+        self.window.read().expect("nothing panics while it holds the lock")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Window> {
+        self.window.write().expect("nothing panics while it holds the lock")
+    }
+}
+
+fn departed(entry: &Entry) -> Option<SessionId> {
+    if entry.kind != "presenter.disconnected" {
+        return None;
+    }
+    match entry.event().ok()?.body {
+        Body::PresenterDisconnected(disconnected) => Some(disconnected.session),
+        _ => None,
+    }
+}
+
+/// One reader of one room.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    feed: Arc<Feed>,
+    presenter: PresenterIdx,
+    changed: Arc<Notify>,
+}
+
+impl Reader {
+    /// Whether something between the cursor and the window's beginning may be missing.
+    pub(crate) fn may_have_missed(&self, cursor: Position) -> bool {
+        self.feed.read().may_have_missed(self.presenter, cursor)
+    }
+
+    /// What follows the cursor, as much as is written at once.
+    pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
+        self.feed.read().after(self.presenter, cursor, PAGE)
+    }
+
+    /// Waits until the room got something since the last time, at once if it already has. Cancel safe.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.feed.write().detach(self.presenter, &self.changed);
+    }
+}
+
+/// Waits for the end of one session, wherever it is.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    feed: Arc<Feed>,
+    session: SessionId,
+    departed: oneshot::Receiver<()>,
+}
+
+impl Departure {
+    /// Returns when the log said that the session has ended.
+    pub(crate) async fn happened(&mut self) {
+        // The sender is dropped only when another wait for the same session took its place; then that one waits.
+        let _ = (&mut self.departed).await;
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        self.feed.departures.lock().expect("nothing panics while it holds the lock").remove(&self.session);
+    }
+}

@@ -1,0 +1,47 @@
+//! What all sessions of a delivery node share.
+
+use std::sync::Arc;
+
+use nats::{Lease, Log, Presence};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use web::auth::Verifier;
+
+use crate::config::Config;
+use crate::cursors::Cursors;
+use crate::feed::Feed;
+use crate::pulse::Pulse;
+use crate::seats::Seats;
+
+/// A delivery node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) auth: Arc<Verifier>,
+    pub(crate) log: Log,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) cursors: Cursors,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) presence: Presence,
+    pub(crate) lease: Lease,
+    pub(crate) pulse: Pulse,
+    /// One permit a session.
+    pub(crate) sessions: Semaphore,
+    /// One permit a socket that has not shown its token yet.
+    pub(crate) unauthenticated: Arc<Semaphore>,
+    /// Every socket, and what is written to the log for it. A graceful stop of the HTTP server knows nothing of them.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Node {
+    /// Whether a presenter who connects now gets everything, and why not.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        let fact = |holds: bool, otherwise: &str| if holds { Ok(()) } else { Err(otherwise.to_owned()) };
+        fact(self.feed.is_filled(), "the window is being filled")?;
+        fact(self.feed.is_current(), "the log was not heard of lately")?;
+        fact(self.presence.is_current(), "other nodes' sessions were not heard of lately")?;
+        fact(self.lease.is_held(), "the lease of this node has lapsed")
+    }
+}

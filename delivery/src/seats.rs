@@ -1,0 +1,155 @@
+//! Who sits where on this node: at most one session a room, the one with the newest claim. An older session is told to
+//! stop, and a newer one of this node waits until it has, so that between them they write every message once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nats::{Presence, PresenterIdx, Session};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::close::End;
+
+/// A session that is told to stop does so at its next step; this is for one that cannot take any.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The sessions of this node.
+#[derive(Debug, Default)]
+pub(crate) struct Seats(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    taken: HashMap<PresenterIdx, Taken>,
+    drained: bool,
+}
+
+#[derive(Debug)]
+struct Taken {
+    revision: u64,
+    end: watch::Sender<Option<End>>,
+    /// Cancelled when the session writes nothing more and its cursor is known.
+    left: CancellationToken,
+}
+
+/// A session's place. Dropping it gives it up.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    presenter: PresenterIdx,
+    revision: u64,
+    end: watch::Receiver<Option<End>>,
+    _left: DropGuard,
+}
+
+impl Seats {
+    /// Takes the room's seat for the session, once the one before it on this node has left.
+    pub(crate) async fn take(self: &Arc<Seats>, session: &Session) -> Result<Seat, End> {
+        let (seat, before) = self.replace(session)?;
+        if let Some(before) = before
+            && timeout(STOP_TIMEOUT, before.cancelled()).await.is_err()
+        {
+            tracing::error!(presenter = %session.presenter, "the replaced session did not stop in time");
+        }
+        Ok(seat)
+    }
+
+    fn replace(self: &Arc<Seats>, session: &Session) -> Result<(Seat, Option<CancellationToken>), End> {
+        let mut state = self.0.lock().expect("nothing panics while it holds the lock");
+        if state.drained {
+            return Err(End::Drain);
+        }
+        let before = match state.taken.get(&session.presenter) {
+            Some(taken) if taken.revision > session.revision => return Err(End::Replaced),
+            Some(taken) => {
+                taken.stop(End::Replaced);
+                Some(taken.left.clone())
+            }
+            None => None,
+        };
+        let (sender, end) = watch::channel(None);
+        let left = CancellationToken::new();
+        let taken = Taken { revision: session.revision, end: sender, left: left.clone() };
+        state.taken.insert(session.presenter, taken);
+        let (presenter, revision) = (session.presenter, session.revision);
+        Ok((Seat { seats: self.clone(), presenter, revision, end, _left: left.drop_guard() }, before))
+    }
+
+    /// Follows the claims of all nodes and stops the sessions that they replace. Returns when there are no more claims to
+    /// follow, which is a failure.
+    pub(crate) async fn follow(&self, presence: &Presence, mut claims: broadcast::Receiver<Session>) {
+        loop {
+            match claims.recv().await {
+                Ok(claim) => self.heed(&claim),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "claims came faster than they were followed, comparing all sessions");
+                    let presenters: Vec<PresenterIdx> = {
+                        let state = self.0.lock().expect("nothing panics while it holds the lock");
+                        state.taken.keys().copied().collect()
+                    };
+                    for claim in presenters.into_iter().filter_map(|presenter| presence.session(presenter)) {
+                        self.heed(&claim);
+                    }
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Stops the session that the claim replaces, if it is here.
+    fn heed(&self, claim: &Session) {
+        let state = self.0.lock().expect("nothing panics while it holds the lock");
+        if let Some(taken) = state.taken.get(&claim.presenter)
+            && taken.revision < claim.revision
+        {
+            taken.stop(End::Replaced);
+        }
+    }
+
+    /// Stops all sessions and lets no more in. Returns how many there were.
+    pub(crate) fn drain(&self) -> usize {
+        let mut state = self.0.lock().expect("nothing panics while it holds the lock");
+        state.drained = true;
+        state.taken.values().for_each(|taken| taken.stop(End::Drain));
+        state.taken.len()
+    }
+}
+
+impl Taken {
+    /// The first reason counts.
+    fn stop(&self, end: End) {
+        self.end.send_if_modified(|told| {
+            let first = told.is_none();
+            if first {
+                *told = Some(end);
+            }
+            first
+        });
+    }
+}
+
+impl Seat {
+    /// Whether the session was told to stop, and why.
+    pub(crate) fn told(&self) -> Option<End> {
+        *self.end.borrow()
+    }
+
+    /// Waits until the session is told to stop. Cancel safe.
+    pub(crate) async fn stopped(&self) -> End {
+        let mut end = self.end.clone();
+        let told = end.wait_for(Option::is_some).await.map(|told| *told);
+        // The sender goes only with a newer session's seat, which stopped this one first.
+        told.ok().flatten().unwrap_or(End::Replaced)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.seats.0.lock().expect("nothing panics while it holds the lock");
+        if state.taken.get(&self.presenter).is_some_and(|taken| taken.revision == self.revision) {
+            state.taken.remove(&self.presenter);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A client's socket with its bounds: every write has a deadline, what comes is counted, a close is a handshake that ends.
+//! What the frames mean is not known here.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use futures_util::SinkExt;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::tungstenite;
+
+use crate::close::End;
+use crate::config::Config;
+
+/// The library's own buffers have 128 KB each way. A client says next to nothing, and ...
+const READ_BUFFER_BYTES: usize = 1024;
+
+/// ... some ten messages fill a packet or two.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+
+/// The write buffer never holds more than its size and one frame more. The largest frame is that of an event as large as
+/// the log takes, 256 KB; this leaves room for what the frame adds.
+const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// After a breach of the protocol nothing more can be read. The connection stays for so long, lest the reset that follows
+/// unread bytes overtake the close frame.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// A client's socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    socket: WebSocket,
+    write_timeout: Duration,
+    close_timeout: Duration,
+    max_frames_per_second: u32,
+    heard: Instant,
+    /// The second that is being counted, and the frames in it.
+    second: (Instant, u32),
+}
+
+/// What came from the client.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Text(Utf8Bytes),
+    /// A ping or a pong: a sign of life.
+    Sign,
+}
+
+/// Puts the bounds on a handshake.
+pub(crate) fn bounded(upgrade: WebSocketUpgrade, config: &Config) -> WebSocketUpgrade {
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_frame_size(config.max_frame_bytes)
+        .max_message_size(config.max_frame_bytes)
+}
+
+impl Socket {
+    pub(crate) fn new(socket: WebSocket, config: &Config) -> Socket {
+        let now = Instant::now();
+        Socket {
+            socket,
+            write_timeout: config.write_timeout(),
+            close_timeout: config.close_timeout(),
+            max_frames_per_second: config.max_frames_per_second,
+            heard: now,
+            second: (now, 0),
+        }
+    }
+
+    /// When anything was last heard of the client.
+    pub(crate) fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// The next that comes. Cancel safe.
+    pub(crate) async fn hear(&mut self) -> Result<Heard, End> {
+        let message = match self.socket.recv().await {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(end_of(&error)),
+            None => return Err(End::Lost),
+        };
+        self.heard = Instant::now();
+        self.count()?;
+        match message {
+            Message::Text(text) => Ok(Heard::Text(text)),
+            Message::Ping(_) | Message::Pong(_) => Ok(Heard::Sign),
+            Message::Binary(_) => Err(End::Binary),
+            Message::Close(_) => Err(End::Closed),
+        }
+    }
+
+    /// Writes the frames, all of them by the deadline. Dropped in between, it leaves some in the buffer.
+    pub(crate) async fn write(&mut self, frames: impl IntoIterator<Item = Message>) -> Result<(), End> {
+        let writing = async {
+            for frame in frames {
+                self.socket.feed(frame).await?;
+            }
+            self.socket.flush().await
+        };
+        match timeout(self.write_timeout, writing).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Lost),
+            Err(_) => Err(End::Slow),
+        }
+    }
+
+    /// Writes one text.
+    pub(crate) async fn say(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.write([Message::Text(text)]).await
+    }
+
+    /// Says why, and waits for the client to agree, within the close timeout.
+    pub(crate) async fn close(mut self, end: End) {
+        if matches!(end, End::Lost | End::Lapsed) {
+            return;
+        }
+        let handshake = async {
+            if let Some(frame) = end.close_frame()
+                && self.socket.send(Message::Close(Some(frame))).await.is_err()
+            {
+                return;
+            }
+            if end.breaks_the_stream() {
+                sleep(LINGER).await;
+            }
+            while let Some(Ok(_)) = self.socket.recv().await {}
+        };
+        // A client that does not agree in time is gone, or as good as gone.
+        let _ = timeout(self.close_timeout, handshake).await;
+    }
+
+    fn count(&mut self) -> Result<(), End> {
+        let (second, frames) = &mut self.second;
+        if self.heard.duration_since(*second) >= Duration::from_secs(1) {
+            (*second, *frames) = (self.heard, 0);
+        }
+        *frames += 1;
+        if *frames > self.max_frames_per_second { Err(End::Flood) } else { Ok(()) }
+    }
+}
+
+fn end_of(error: &axum::Error) -> End {
+    use tungstenite::Error;
+    use tungstenite::error::ProtocolError;
+    let source = std::error::Error::source(error);
+    match source.and_then(|source| source.downcast_ref::<Error>()) {
+        Some(Error::Capacity(_)) => End::TooLarge,
+        Some(Error::Utf8(_)) => End::NotUtf8,
+        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => End::Lost,
+        Some(Error::Protocol(_)) => End::Violation,
+        _ => End::Lost,
+    }
+}

@@ -1,0 +1,202 @@
+//! The folder of a development system: who uses it, the secret, the configuration of its roles, and what its servers
+//! keep. One `dev` at a time; what a killed one left running is stopped before the next begins.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The folder, locked for as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// The name of the roles' configuration in the folder.
+const CONFIGURATION: &str = "chatting-server.toml";
+const SECRET: &str = "secret";
+const PROCESSES: &str = "processes";
+
+/// How long a leftover process may take to stop before it is killed.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The configuration that `dev` wrote for its roles.
+pub(super) fn configuration(folder: &Path) -> PathBuf {
+    folder.join(CONFIGURATION)
+}
+
+impl Folder {
+    /// Takes the folder, made where there is none, and stops what an earlier `dev` left running. `fresh`: and deletes
+    /// what is in it.
+    pub(super) fn open(path: &Path, fresh: bool) -> anyhow::Result<Folder> {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+        // Beside what is deleted, so that it is held throughout.
+        let lock = path.join("lock");
+        let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(
+                "another `chatting-server dev` is using {}: stop it, or give --data another folder",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the folder"),
+        }
+        let folder = Folder { path, _lock: lock };
+        folder.stop_leftovers();
+        if fresh {
+            folder.wipe()?;
+        }
+        Ok(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is ours and nothing else: someone may have named a folder that holds more.
+    fn wipe(&self) -> anyhow::Result<()> {
+        for name in ["nats-server", "mongod", "roles"] {
+            let part = self.path.join(name);
+            if part.exists() {
+                std::fs::remove_dir_all(&part).with_context(|| format!("cannot delete {}", part.display()))?;
+            }
+        }
+        for name in [CONFIGURATION, SECRET, PROCESSES] {
+            let file = self.path.join(name);
+            if file.exists() {
+                std::fs::remove_file(&file).with_context(|| format!("cannot delete {}", file.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key of this folder's tokens: drawn once, so that tokens survive a restart.
+    pub(super) fn secret(&self) -> anyhow::Result<String> {
+        let file = self.path.join(SECRET);
+        if let Ok(secret) = std::fs::read_to_string(&file) {
+            return Ok(secret.trim().to_owned());
+        }
+        // 244 random bits from the system's generator.
+        let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        write_private(&file, &secret)?;
+        Ok(secret)
+    }
+
+    /// Writes the configuration of the roles.
+    pub(super) fn configure(&self, settings: &toml::Table) -> anyhow::Result<PathBuf> {
+        let file = configuration(&self.path);
+        let text = format!("# Written by `chatting-server dev` at each start.\n{}", toml::to_string(settings)?);
+        write_private(&file, &text)?;
+        Ok(file)
+    }
+
+    /// Notes which processes run, for a successor in case this one is killed.
+    pub(super) fn note(&self, processes: impl Iterator<Item = u32>) -> anyhow::Result<()> {
+        let lines: String = processes.map(|id| format!("{id}\n")).collect();
+        write_private(&self.path.join(PROCESSES), &lines)
+    }
+
+    fn stop_leftovers(&self) {
+        let noted = std::fs::read_to_string(self.path.join(PROCESSES)).unwrap_or_default();
+        let here = self.path.display().to_string();
+        // A number may have gone to a stranger; ours name the folder in their arguments.
+        let is_ours = |id: &i32| command_line(*id).is_some_and(|line| line.contains(&here));
+        let left: Vec<i32> = noted.lines().filter_map(|id| id.parse().ok()).filter(is_ours).collect();
+        if left.is_empty() {
+            return;
+        }
+        tracing::warn!("an earlier `dev` was killed: stopping {} processes that it left", left.len());
+        let send = |signal| {
+            for id in left.iter().filter(|id| is_ours(id)) {
+                // An error says that it has ended just now.
+                let _ = kill(Pid::from_raw(*id), signal);
+            }
+        };
+        send(Signal::SIGTERM);
+        let asked = Instant::now();
+        while left.iter().any(is_ours) {
+            if asked.elapsed() > GRACE {
+                send(Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// None: there is no such process, or it has ended.
+fn command_line(id: i32) -> Option<String> {
+    if Path::new("/proc/self").exists() {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).ok()?;
+        return Some(String::from_utf8_lossy(&line).replace('\0', " "));
+    }
+    let output = std::process::Command::new("ps").args(["-o", "command=", "-p", &id.to_string()]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Readable by its owner only.
+fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(file)?.write_all(text.as_bytes())
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_use_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path(), false).unwrap();
+        let error = Folder::open(place.path(), false).unwrap_err().to_string();
+        assert!(error.contains("another `chatting-server dev` is using"), "{error}");
+        drop(folder);
+        Folder::open(place.path(), false).unwrap();
+    }
+
+    #[test]
+    fn the_secret_is_drawn_once_and_anew_after_a_wipe() {
+        let place = tempfile::tempdir().unwrap();
+        let secret = |fresh| Folder::open(place.path(), fresh).unwrap().secret().unwrap();
+        let first = secret(false);
+        assert_eq!(secret(false), first);
+        assert_ne!(secret(true), first);
+    }
+
+    #[test]
+    fn a_wipe_leaves_alone_what_is_not_ours() {
+        let place = tempfile::tempdir().unwrap();
+        let theirs = place.path().join("thesis.txt");
+        std::fs::write(&theirs, "").unwrap();
+        Folder::open(place.path(), true).unwrap();
+        assert!(theirs.exists());
+    }
+
+    #[test]
+    fn what_a_killed_dev_left_running_is_stopped_and_strangers_are_not() {
+        let place = tempfile::tempdir().unwrap();
+        let sleeper = |argument: &str| {
+            let script = "sleep 60; exit";
+            std::process::Command::new("sh").args(["-c", script, argument]).spawn().unwrap()
+        };
+        let here = place.path().canonicalize().unwrap().display().to_string();
+        let (mut ours, mut stranger) = (sleeper(&here), sleeper("elsewhere"));
+        Folder::open(place.path(), false).unwrap().note([ours.id(), stranger.id()].into_iter()).unwrap();
+        // A child that nobody waits for stays in the process table, with an empty command line.
+        Folder::open(place.path(), false).unwrap();
+        assert!(!ours.wait().unwrap().success());
+        assert!(stranger.try_wait().unwrap().is_none());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
+}

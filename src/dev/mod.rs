@@ -1,0 +1,212 @@
+//! `chatting-server dev`: the whole system on one machine, for trying it out and working on it. It starts the servers,
+//! a stand-in room server and the three roles as processes of their own, starts again whatever ends, and stops
+//! everything in order.
+
+mod folder;
+mod play;
+mod room_server;
+mod token;
+mod watch;
+mod welcome;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use toml::{Table, Value};
+
+use crate::cli::DevArguments;
+use crate::roles::Role;
+use crate::servers::{self, Program, Ready, Server, port};
+use crate::signals::Signals;
+
+use folder::Folder;
+
+pub use play::play;
+pub use token::token;
+pub use watch::watch;
+
+/// How long a part may take to stop: longer than the roles' own grace periods.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How often the parts are looked after.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Where everything listens.
+struct Addresses {
+    nats: String,
+    mongo: String,
+    rooms: u16,
+    ingest: u16,
+    delivery: u16,
+    archiver: u16,
+}
+
+/// Runs until a signal. An error if something cannot be started.
+pub async fn dev(arguments: &DevArguments) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let folder = Folder::open(&arguments.data, arguments.fresh)?;
+    let mut parts = Vec::new();
+    let ended = {
+        // Dropped by a signal during the start, it leaves the parts to be stopped below.
+        tokio::select! {
+            started = start(arguments, &folder, &mut parts) => started,
+            () = signals.next() => Ok(None),
+        }
+    };
+    let ended = match ended {
+        Ok(Some(rooms)) => {
+            tokio::select! {
+                never = look_after(&folder, &mut parts) => never,
+                rooms = rooms => rooms.context("the stand-in room server failed")?.context("the stand-in room server failed"),
+                () = signals.next() => Ok(()),
+            }
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    eprintln!("stopping; Ctrl-C again kills what is left");
+    tokio::select! {
+        () = stop(&mut parts) => {}
+        // Dropped, every part is killed.
+        () = signals.next() => {}
+    }
+    drop(parts);
+    folder.note(std::iter::empty())?;
+    ended
+}
+
+type RoomServerTask = tokio::task::JoinHandle<std::io::Result<()>>;
+
+async fn start(
+    arguments: &DevArguments,
+    folder: &Folder,
+    parts: &mut Vec<Server>,
+) -> anyhow::Result<Option<RoomServerTask>> {
+    let nats = match &arguments.nats {
+        Some(url) => url.clone(),
+        None => {
+            let (port, monitoring) = (port::or_free(4222), port::or_free(8222));
+            let server = servers::nats_server(&folder.path().join("nats-server"), port, monitoring, true).await?;
+            begin(server, folder, parts).await?;
+            format!("nats://127.0.0.1:{port}")
+        }
+    };
+    let mongo = match &arguments.mongo {
+        Some(uri) => uri.clone(),
+        None => {
+            let port = port::or_free(27017);
+            let server = servers::mongod(&folder.path().join("mongod"), port, true).await?;
+            begin(server, folder, parts).await?;
+            format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0")
+        }
+    };
+    let addresses = Addresses {
+        nats,
+        mongo,
+        rooms: port::or_free(8090),
+        ingest: port::or_free(8080),
+        delivery: port::or_free(8081),
+        archiver: port::or_free(8082),
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", addresses.rooms)).await;
+    let listener = listener.context("cannot listen for the stand-in room server")?;
+    let rooms = tokio::spawn(async move { axum::serve(listener, room_server::room_server()).await });
+
+    let secret = folder.secret()?;
+    let configuration = folder.configure(&settings(&addresses, &secret))?;
+    for role in [Role::Ingest, Role::Delivery, Role::Archiver] {
+        let server = role_server(role, &addresses, &configuration, folder)?;
+        begin(server, folder, parts).await?;
+    }
+    welcome::print(&addresses, &secret.into(), &arguments.data, folder.path(), parts)?;
+    Ok(Some(rooms))
+}
+
+/// Starts a part, in the hands of whoever stops them all.
+async fn begin(server: Server, folder: &Folder, parts: &mut Vec<Server>) -> anyhow::Result<()> {
+    eprintln!("starting {}", server.name());
+    parts.push(server);
+    let server = parts.last_mut().expect("it was pushed just now");
+    server.spawn()?;
+    folder.note(parts.iter().filter_map(Server::id))?;
+    parts.last_mut().expect("it was pushed just now").ready().await
+}
+
+fn role_server(role: Role, addresses: &Addresses, configuration: &Path, folder: &Folder) -> anyhow::Result<Server> {
+    let name = role.name();
+    let output = folder.path().join("roles");
+    std::fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
+    let port = match role {
+        Role::Ingest => addresses.ingest,
+        Role::Delivery => addresses.delivery,
+        Role::Archiver => addresses.archiver,
+    };
+    let program = Program {
+        name: name.to_owned(),
+        path: std::env::current_exe().context("cannot find the program that runs now")?,
+        arguments: vec![name.into(), "--config".into(), configuration.into()],
+        environment: Vec::new(),
+        output: output.join(format!("{name}.log")),
+        detached: true,
+    };
+    Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))))
+}
+
+/// What differs from the defaults.
+fn settings(addresses: &Addresses, secret: &str) -> Table {
+    let listen = |port: u16| Value::String(format!("127.0.0.1:{port}"));
+    let section = |members: Vec<(&str, Value)>| {
+        Value::Table(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    };
+    let text = |text: &str| Value::String(text.to_owned());
+    let rooms = section(vec![("url", Value::String(format!("http://127.0.0.1:{}", addresses.rooms)))]);
+    let sections = [
+        ("auth", section(vec![("secret", text(secret))])),
+        ("nats", section(vec![("urls", Value::Array(vec![text(&addresses.nats)]))])),
+        ("ingest", section(vec![("listen", listen(addresses.ingest)), ("rooms", rooms)])),
+        ("delivery", section(vec![("listen", listen(addresses.delivery))])),
+        ("archiver", section(vec![("listen", listen(addresses.archiver)), ("uri", text(&addresses.mongo))])),
+    ];
+    sections.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Starts again what has ended. Does not return unless the folder cannot be written.
+async fn look_after(folder: &Folder, parts: &mut Vec<Server>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        for index in 0..parts.len() {
+            if parts[index].exited()?.is_none() && parts[index].id().is_some() {
+                continue;
+            }
+            if let Err(ended) = parts[index].check() {
+                eprintln!("{ended}\nstarting {} again", parts[index].name());
+            }
+            parts[index].spawn()?;
+            folder.note(parts.iter().filter_map(Server::id))?;
+            match parts[index].ready().await {
+                Ok(()) => eprintln!("{} is back, pid {}", parts[index].name(), parts[index].id().unwrap_or_default()),
+                Err(error) => eprintln!("{error:#}"),
+            }
+        }
+    }
+}
+
+/// The roles first, so that they find their servers to the end; the servers after them.
+async fn stop(parts: &mut [Server]) {
+    while_stopping(parts.iter_mut().filter(|part| is_role(part))).await;
+    while_stopping(parts.iter_mut().filter(|part| !is_role(part))).await;
+}
+
+async fn while_stopping<'a>(parts: impl Iterator<Item = &'a mut Server>) {
+    let stopping = parts.map(async |part: &mut Server| {
+        if let Err(error) = part.terminate(GRACE).await {
+            eprintln!("{} could not be stopped: {error:#}", part.name());
+        }
+    });
+    futures_util::future::join_all(stopping).await;
+}
+
+fn is_role(part: &Server) -> bool {
+    [Role::Ingest, Role::Delivery, Role::Archiver].iter().any(|role| role.name() == part.name())
+}

@@ -1,0 +1,45 @@
+//! A stand-in for the room server of the platform: every room is live until it is switched off.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{post, put};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The rooms that were switched off.
+type NotLive = Arc<Mutex<HashSet<i64>>>;
+
+/// The question as ingest asks it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Question {
+    presenter_idx: String,
+}
+
+/// `POST /room/live/check` as the contract has it, and `PUT /rooms/{presenterIdx}/live` with `true` or `false`.
+pub(super) fn room_server() -> Router {
+    Router::new()
+        .route("/room/live/check", post(check))
+        .route("/rooms/{presenter}/live", put(switch))
+        .with_state(NotLive::default())
+}
+
+async fn check(State(rooms): State<NotLive>, Json(question): Json<Question>) -> Result<Json<Value>, StatusCode> {
+    let presenter = question.presenter_idx.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
+    let alive = !rooms.lock().unwrap_or_else(PoisonError::into_inner).contains(&presenter);
+    Ok(Json(json!({ "timestamp": "", "message": "", "data": { "alive": alive } })))
+}
+
+async fn switch(State(rooms): State<NotLive>, Path(presenter): Path<i64>, body: String) -> StatusCode {
+    let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    match body.trim() {
+        "true" => drop(rooms.remove(&presenter)),
+        "false" => drop(rooms.insert(presenter)),
+        _ => return StatusCode::BAD_REQUEST,
+    }
+    StatusCode::NO_CONTENT
+}

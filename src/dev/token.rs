@@ -1,0 +1,26 @@
+//! `chatting-server token`: a token as the auth server would issue it, signed with the secret of a configuration.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::folder;
+use crate::cli::TokenArguments;
+use crate::config::Config;
+
+/// The token. The secret is that of `--config`, else of the development system, and `CHATTING_AUTH__SECRET` comes
+/// before both.
+pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
+    let file = arguments.config.clone().or_else(|| {
+        let written = folder::configuration(&arguments.data);
+        written.exists().then_some(written)
+    });
+    let config = Config::load(file.as_deref())?;
+    // It refuses a secret with which no role would start.
+    web::auth::Verifier::new(&config.auth)
+        .map_err(anyhow::Error::msg)
+        .context("there is no secret to sign with: start `chatting-server dev`, or set CHATTING_AUTH__SECRET")?;
+    let email = format!("user{}@example.com", arguments.user);
+    let lifetime = Duration::from_secs(arguments.hours * 60 * 60);
+    Ok(web::auth::mint(&config.auth.secret, arguments.user, &arguments.nickname, &email, lifetime))
+}

@@ -1,0 +1,72 @@
+//! What a newcomer is told once everything is ready: where it is, and what to try.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use web::Secret;
+
+use super::Addresses;
+use crate::servers::Server;
+
+/// A day at the screen.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn print(
+    addresses: &Addresses,
+    secret: &Secret,
+    data: &Path,
+    folder: &Path,
+    parts: &[Server],
+) -> anyhow::Result<()> {
+    let mint = |user, nickname: &str| {
+        web::auth::mint(secret, user, nickname, &format!("user{user}@example.com"), TOKEN_LIFETIME)
+    };
+    let (presenter, viewer) = (mint(1, "presenter1"), mint(42, "viewer42"));
+    let Addresses { nats, mongo, rooms, ingest, delivery, archiver } = addresses;
+    // As it was called, and the folder only where it is not the default.
+    let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());
+    let place = match data == Path::new(crate::cli::DATA) {
+        true => String::new(),
+        false => format!(" --data {}", data.display()),
+    };
+    let pids: Vec<String> = parts.iter().filter_map(|part| Some(format!("{} {}", part.name(), part.id()?))).collect();
+    let text = format!(
+        "
+Everything runs. Ctrl-C stops it; the data stay, and --fresh deletes them.
+
+  ingest       http://127.0.0.1:{ingest}
+  delivery     ws://127.0.0.1:{delivery}/chatting
+  archiver     http://127.0.0.1:{archiver}
+  room server  http://127.0.0.1:{rooms}   a stand-in: every room is live until it is switched off, as room 7 by
+               curl -X PUT http://127.0.0.1:{rooms}/rooms/7/live -d false
+  NATS         {nats}
+  MongoDB      {mongo}   database chatting, collection chatting_log
+  data, logs   {folder}
+  processes    {pids}   (kill -9 any: it is started again, and nothing is lost)
+
+The presenter of room 1 has the token
+  {presenter}
+and user 42, a viewer, has
+  {viewer}
+More: {program} token --user 7 --nickname 별명{place}
+
+Watch room 1 as its presenter does, in another terminal:
+  {program} dev watch --room 1{place}
+
+Say something there, as the original's gateway would:
+  curl -i http://127.0.0.1:{ingest}/send/message -H 'content-type: application/json' -H 'token: {viewer}' -d '{{\"presenterIdx\":1,\"userType\":\"viewer\",\"textMessage\":\"안녕하세요\"}}'
+or by the interface of today:
+  curl -i http://127.0.0.1:{ingest}/v1/rooms/1/messages -H 'content-type: application/json' -H 'authorization: Bearer {viewer}' -d '{{\"text\":\"hello\"}}'
+
+Play a recorded evening into room 1, ten times as fast, and look for every message of it:
+  {program} dev play samples/evening.ndjson --speed 10{place}
+",
+        folder = folder.display(),
+        pids = pids.join(", "),
+    );
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
+
+mod dialect;
+mod handover;
+mod limits;
+mod outages;
+mod presenter;
+
+use std::time::Duration;
+
+use nats::{
+    Body, Config, Cursors, Event, Log, MessagePosted, Position, Presence, PresenterIdx, Session, User, UserIdx,
+};
+
+use crate::support::{NatsServer, Role, Settings, eventually};
+use presenter::Presenter;
+
+/// Long enough for a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A nats-server, and what the tests write to it and see of it.
+struct World {
+    nats: NatsServer,
+    log: Log,
+    presence: Presence,
+    cursors: Cursors,
+    settings: Settings,
+}
+
+impl World {
+    async fn start() -> World {
+        let nats = NatsServer::start().await;
+        let config = Config {
+            urls: vec![nats.url()],
+            credentials: String::new(),
+            partitions: 1,
+            replicas: 1,
+            max_age_hours: 24,
+            max_bytes: 1_073_741_824,
+            append_deadline_ms: 20_000,
+            append_queue: 8_192,
+            lease_seconds: 2,
+        };
+        let log = Log::connect(&config, "test").await.unwrap();
+        let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors()).unwrap();
+        let settings = Settings::new()
+            .nats(&nats)
+            .set("nats.max_bytes", "1073741824")
+            .set("nats.lease_seconds", "2")
+            .set("log.filter", "info,delivery=debug");
+        World { nats, log, presence, cursors, settings }
+    }
+
+    async fn node(&self) -> Role {
+        Role::start("delivery", &self.settings).await
+    }
+
+    async fn node_with(&self, key: &str, value: &str) -> Role {
+        Role::start("delivery", &self.settings.clone().set(&format!("delivery.{key}"), value)).await
+    }
+
+    /// Appends messages, one after the other, and returns the position of the last.
+    async fn post(&self, room: i64, texts: &[&str]) -> Position {
+        let mut last = None;
+        for text in texts {
+            last = Some(self.log.append(&message(room, *text)).await.unwrap());
+        }
+        last.unwrap()
+    }
+
+    /// Waits until a session other than `before` holds the room.
+    async fn session(&self, room: i64, before: Option<&Session>) -> Session {
+        eventually("a session holds the room", PATIENCE, async || {
+            self.presence.session(idx(room)).filter(|session| Some(session.id) != before.map(|before| before.id))
+        })
+        .await
+    }
+
+    /// Waits until this is the room's saved cursor, or a later one.
+    async fn saved(&self, room: i64, position: Position) {
+        eventually("the cursor is saved", PATIENCE, async || {
+            self.cursors.get(idx(room)).filter(|cursor| *cursor >= position)
+        })
+        .await;
+    }
+}
+
+fn idx(room: i64) -> PresenterIdx {
+    PresenterIdx::try_from(room).unwrap()
+}
+
+fn message(room: i64, text: impl Into<String>) -> Event {
+    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: nats::Role::Viewer };
+    Event::now(idx(room), Body::MessagePosted(MessagePosted { user, text: text.into(), flags: Vec::new() }))
+}
+
+fn texts(from: usize, to: usize) -> Vec<String> {
+    (from..=to).map(|number| format!("message {number}")).collect()
+}
+
+fn refs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}

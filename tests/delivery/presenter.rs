@@ -1,0 +1,117 @@
+//! A presenter's page: a WebSocket client that waits for what should come, and not for ever.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::PATIENCE;
+use crate::support::{Role, token};
+
+pub(super) struct Presenter {
+    pub(super) socket: WebSocketStream<TcpStream>,
+}
+
+/// What a presenter sees.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Seen {
+    /// A frame of JSON.
+    Frame(Value),
+    /// Any other text.
+    Text(String),
+    /// The close frame's code, 1005 without one, or 1006 where the connection ended without.
+    Closed(u16),
+}
+
+impl Presenter {
+    /// Opens a socket and shows no token.
+    pub(super) async fn open(node: &Role) -> Presenter {
+        Presenter::handshake(node, &[]).await.unwrap()
+    }
+
+    /// Opens a socket with a token in the handshake.
+    pub(super) async fn connect(node: &Role, room: i64) -> Presenter {
+        Presenter::handshake(node, &[("token", &token(room, "presenter"))]).await.unwrap()
+    }
+
+    pub(super) async fn handshake(node: &Role, headers: &[(&'static str, &str)]) -> Result<Presenter, Error> {
+        Presenter::handshake_on(TcpSocket::new_v4().unwrap(), node, headers).await
+    }
+
+    pub(super) async fn handshake_on(
+        socket: TcpSocket,
+        node: &Role,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Presenter, Error> {
+        let mut request = node.ws_url("/chatting").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let address = request.uri().authority().unwrap().as_str().parse().unwrap();
+        let stream = socket.connect(address).await.map_err(Error::Io)?;
+        let (socket, _) = timeout(PATIENCE, client_async(request, stream)).await.expect("the handshake hangs")?;
+        Ok(Presenter { socket })
+    }
+
+    pub(super) async fn say(&mut self, text: impl Into<String>) {
+        self.socket.send(Message::text(text.into())).await.unwrap();
+    }
+
+    pub(super) async fn start(&mut self, token: &str) {
+        self.say(json!({ "id": "start", "token": token }).to_string()).await;
+    }
+
+    /// The next that is to be seen.
+    pub(super) async fn see(&mut self) -> Seen {
+        loop {
+            let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing is to be seen");
+            return match message {
+                Some(Ok(Message::Text(text))) => match serde_json::from_str::<Value>(&text) {
+                    Ok(frame) => Seen::Frame(frame),
+                    Err(_) => Seen::Text(text.as_str().to_owned()),
+                },
+                Some(Ok(Message::Close(frame))) => Seen::Closed(frame.map_or(1005, |frame| frame.code.into())),
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => Seen::Closed(1006),
+            };
+        }
+    }
+
+    /// The next chat message's frame.
+    pub(super) async fn chat(&mut self) -> Value {
+        match self.see().await {
+            Seen::Frame(frame) if frame["id"] == "sendChatting" => frame,
+            other => panic!("not a chat message: {other:?}"),
+        }
+    }
+
+    /// The texts of the next so many chat messages.
+    pub(super) async fn chats(&mut self, count: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        while texts.len() < count {
+            texts.push(self.chat().await["message"].as_str().unwrap().to_owned());
+        }
+        texts
+    }
+
+    /// Everything until the close, and its code.
+    pub(super) async fn rest(&mut self) -> (Vec<String>, u16) {
+        let mut texts = Vec::new();
+        loop {
+            match self.see().await {
+                Seen::Frame(frame) => texts.push(frame["message"].as_str().unwrap().to_owned()),
+                Seen::Text(text) => texts.push(text),
+                Seen::Closed(code) => return (texts, code),
+            }
+        }
+    }
+
+    /// Proves that the socket is open and that nothing but a pong is underway.
+    pub(super) async fn is_served_and_quiet(&mut self) {
+        self.say("ping").await;
+        assert_eq!(self.see().await, Seen::Text("pong".to_owned()));
+    }
+}

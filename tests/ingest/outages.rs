@@ -1,0 +1,114 @@
+//! The log goes away and comes back; ingest is stopped while it works. What was promised holds.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{DEADLINE, System, answer};
+use crate::support::{eventually, token};
+
+#[tokio::test]
+async fn while_the_log_is_away_posts_are_503_and_afterwards_accepted_without_a_restart() {
+    let system = System::start_with(|settings| settings.set("nats.append_deadline_ms", "1000")).await;
+    let before = system.post_v1("42", json!({"text": "before"})).await;
+    assert_eq!(before.status, 202);
+    system.nats.kill();
+    for _ in 0..5 {
+        let refused = system.post_v1("42", json!({"text": "during"})).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+        let (code, outcome) = (&refused.json()["code"], &refused.json()["outcome"]);
+        let expected = [("log_unavailable", "not_stored"), ("outcome_unknown", "unknown")];
+        assert!(expected.iter().any(|known| (code, outcome) == (&json!(known.0), &json!(known.1))), "{refused:?}");
+        refused.header("retry-after");
+    }
+    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "during"})).await;
+    sent.assert_original_error(503, "채팅이 정상적으로 전송되지 않았습니다.", "/send/message");
+    eventually("ingest is not ready", DEADLINE, async || {
+        (answer(system.get("/readyz")).await.status == 503).then_some(())
+    })
+    .await;
+    assert_eq!(answer(system.get("/livez")).await.status, 200);
+
+    system.nats.start_again().await;
+    let after = eventually("posts are accepted again", DEADLINE, async || {
+        let after = system.post_v1("42", json!({"text": "after"})).await;
+        (after.status == 202).then(|| after.json()["id"].clone())
+    })
+    .await;
+    eventually("ingest is ready again", DEADLINE, async || {
+        (answer(system.get("/readyz")).await.status == 200).then_some(())
+    })
+    .await;
+    let ids: Vec<_> = system.messages().await.iter().map(|message| message["id"].clone()).collect();
+    assert!(ids.contains(&before.json()["id"]) && ids.contains(&after), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
+    let system = System::start_with(|settings| settings.set("nats.append_deadline_ms", "500")).await;
+    let post = || {
+        let request = system.post("/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+        answer(request.header("idempotency-key", "the-key").json(&json!({"text": "hi"})))
+    };
+    system.nats.pause();
+    let unknown = post().await;
+    unknown.assert_problem(503, "outcome_unknown");
+    assert_eq!(unknown.json()["outcome"], "unknown");
+    system.nats.resume();
+    let id = eventually("the retry is accepted", DEADLINE, async || {
+        let retried = post().await;
+        (retried.status == 202).then(|| retried.json()["id"].clone())
+    })
+    .await;
+    let ids: HashSet<String> = system.messages().await.iter().map(|message| message["id"].to_string()).collect();
+    assert_eq!(ids, HashSet::from([id.to_string()]), "however often it was stored, it is one message");
+}
+
+#[tokio::test]
+async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
+    let system = System::start().await;
+    let (stopping, accepted) = (tokio_util::sync::CancellationToken::new(), std::sync::Mutex::new(HashSet::new()));
+    let poster = async |n: usize| {
+        // Each has a connection of its own, kept alive; it posts until the connection is refused.
+        let client = super::client();
+        for m in 0.. {
+            let request = client.post(system.ingest.url() + "/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+            let sent = request.json(&json!({"text": format!("{n}/{m}")})).send().await;
+            let Ok(response) = sent else {
+                assert!(stopping.is_cancelled(), "a post failed before the stop: {sent:?}");
+                return;
+            };
+            assert_eq!(response.status(), 202);
+            let body: serde_json::Value = response.json().await.expect("an answer that has begun is whole");
+            accepted.lock().unwrap().insert(body["id"].as_str().unwrap().to_owned());
+        }
+    };
+    let posters = futures_util::future::join_all((0..16).map(&poster));
+    let stop = async {
+        eventually("the posters are at work", DEADLINE, async || {
+            (accepted.lock().unwrap().len() > 200).then_some(())
+        })
+        .await;
+        stopping.cancel();
+        system.ingest.terminate().await
+    };
+    let (_, code) = tokio::join!(posters, stop);
+    assert_eq!(code, 0, "{}", system.ingest.log());
+    let stored: HashSet<String> =
+        system.messages().await.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+    let accepted = accepted.into_inner().unwrap();
+    assert!(accepted.is_subset(&stored), "{} accepted messages are lost", accepted.difference(&stored).count());
+    assert!(!system.ingest.log().contains("panicked"));
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_idle_or_silent_connections() {
+    let system = System::start().await;
+    let address = system.ingest.url().replace("http://", "");
+    let _silent = tokio::net::TcpStream::connect(&address).await.unwrap();
+    assert_eq!(answer(system.get("/")).await.status, 200);
+    let started = std::time::Instant::now();
+    assert_eq!(system.ingest.terminate().await, 0);
+    assert!(started.elapsed() < Duration::from_secs(5), "the stop took {:?}", started.elapsed());
+}
