@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Invalid};
@@ -31,6 +32,9 @@ const USAGE: u8 = 64;
 
 /// `EX_SOFTWARE` of sysexits: the role ended although nobody asked it to.
 const SOFTWARE: u8 = 70;
+
+/// What a role may take beyond its grace period before it counts as stuck.
+const OVERTIME: Duration = Duration::from_secs(5);
 
 /// Between two attempts to reach the log.
 const RETRY: Duration = Duration::from_secs(2);
@@ -75,9 +79,9 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         Role::Archiver => None,
     };
     let (listen, http) = match role {
-        Role::Ingest => (config.ingest.listen, &config.ingest.http),
-        Role::Delivery => (config.delivery.listen, &config.delivery.http),
-        Role::Archiver => (config.archiver.listen, &config.archiver.http),
+        Role::Ingest => (config.ingest.listen, config.ingest.http.clone()),
+        Role::Delivery => (config.delivery.listen, config.delivery.http.clone()),
+        Role::Archiver => (config.archiver.listen, config.archiver.http.clone()),
     };
     let listener = bind(role, listen).await?;
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
@@ -95,19 +99,21 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         return waiting.await.context("the health endpoint failed");
     };
 
-    let ended = {
-        let role = work(role, config, auth, listener, log.clone(), stop.clone());
-        tokio::pin!(role);
-        // The first branch is polled by reference and goes on; the second one only waits.
-        tokio::select! {
-            ended = role.as_mut() => ended,
-            error = log.failed() => {
-                stop.cancel();
-                let ended = role.await;
-                ended.and(Err(anyhow::anyhow!("{error}")))
-            }
-        }
+    let grace = Duration::from_millis(http.grace_ms) + OVERTIME;
+    let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), stop.clone()));
+    // Each branch only waits: nothing is lost with the others.
+    let failure = tokio::select! {
+        ended = &mut role => return close(log, ended?, waiting).await,
+        () = stop.cancelled() => Ok(()),
+        error = log.failed() => Err(anyhow::anyhow!("{error}")),
     };
+    stop.cancel();
+    let ended = tokio::time::timeout(grace, role).await.context("it did not stop within its grace period")?;
+    close(log, failure.and(ended?), waiting).await
+}
+
+/// Takes leave of the log. The role has ended by then.
+async fn close(log: nats::Log, ended: anyhow::Result<()>, waiting: JoinHandle<()>) -> anyhow::Result<()> {
     log.close().await;
     waiting.await.context("the health endpoint failed")?;
     ended
@@ -168,6 +174,8 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
     error.is::<Invalid>()
         || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
         || matches!(error.downcast_ref(), Some(ingest::Error::Config(_)))
+        || matches!(error.downcast_ref(), Some(ingest::Error::Config { .. }))
+        || matches!(error.downcast_ref(), Some(delivery::Error::Config { .. }))
         || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }))
 }
 

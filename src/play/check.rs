@@ -44,6 +44,10 @@ pub(super) async fn check(
         }
     }
 
+    if report.accepted == 0 && !rooms.is_empty() {
+        report.problem("nothing was accepted".to_owned());
+    }
+
     until_complete(async || {
         let missing = |(room, screen): (&PresenterIdx, &Screen)| {
             let (seen, Some(room)) = (screen.seen(), rooms.get(room)) else { return 0 };
