@@ -21,7 +21,7 @@ const LARGEST_DISCARDED_BYTES: usize = 2 * 1024 * 1024;
 /// 1 s for a body that nobody wants.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The body as JSON of that shape. Members that it does not have are ignored.
+/// The body as a JSON object of that shape. Members that it does not have are ignored.
 pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadline: Duration) -> Result<T, Refusal> {
     if !is_json(parts) {
         discard(parts, body).await;
@@ -31,6 +31,10 @@ pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadlin
         return Err(Refusal::BodyTooLarge);
     }
     let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
+    // A struct may also be read from a list of its members; that is not our format.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::BodyMalformed);
+    }
     serde_json::from_slice(&bytes).map_err(|_| Refusal::BodyMalformed)
 }
 
