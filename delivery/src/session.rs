@@ -28,6 +28,9 @@ use crate::window::Page;
 /// How soon a session that has something to write asks again whether it may.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// How long a session that is told to stop waits for what it has begun to write. So long may it hold up the next one.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Runs the presenter's session on an authenticated socket, to its end.
 pub(crate) async fn run(node: &Arc<Node>, socket: Socket, presenter: PresenterIdx) {
     let Ok(_permit) = node.sessions.try_acquire() else {
@@ -67,6 +70,10 @@ enum Fence {
 
 impl<'a> Session<'a> {
     async fn begin(node: &'a Arc<Node>, presenter: PresenterIdx) -> Result<Session<'a>, End> {
+        // A claim that waited for the connection to come back could replace a session that began elsewhere meanwhile.
+        if !node.log.is_connected() {
+            return Err(End::Unavailable);
+        }
         let id = SessionId::new();
         let term = node.pulse.term(&node.lease).unwrap_or_default();
         let before = node.presence.session(presenter).filter(|before| before.node != *node.lease.node());
@@ -170,7 +177,7 @@ impl<'a> Session<'a> {
         }
         if now >= self.pinged + config.ping_interval() {
             self.pinged = now;
-            socket.write([Message::Ping(Bytes::new())]).await?;
+            socket.write(Message::Ping(Bytes::new())).await?;
         }
         Ok(())
     }
@@ -217,32 +224,44 @@ impl<'a> Session<'a> {
         if page.gap {
             tracing::warn!(%presenter, "presenter {presenter} lagged so far that messages left the window unread");
         }
-        let Some(cursor) = page.events.last().map(|kept| kept.position) else { return Ok(()) };
-        let zone = &node.config.time_zone.0;
-        let frames = page.events.iter().filter_map(|kept| match original::event_frame(kept, zone) {
-            Ok(frame) => frame.map(Message::Text),
-            Err(error) => {
-                tracing::error!(%presenter, position = %kept.position, %error, "skipped an event that cannot be shown");
-                None
-            }
-        });
-        let frames: Vec<Message> = frames.collect();
-        if !frames.is_empty() {
-            let mut writing = pin!(socket.write(frames));
+        let (seat, zone) = (&self.seat, &node.config.time_zone.0);
+        let mut reached = self.cursor;
+        {
+            let writing = async {
+                for kept in &page.events {
+                    // Nothing more is begun once the session is told to stop.
+                    if seat.told().is_some() {
+                        break;
+                    }
+                    match original::event_frame(kept, zone) {
+                        Ok(Some(frame)) => socket.put(Message::Text(frame)).await?,
+                        Ok(None) => {}
+                        Err(error) => {
+                            tracing::error!(%presenter, position = %kept.position, %error, "skipped an event that cannot be shown");
+                        }
+                    }
+                    reached = Some(kept.position);
+                }
+                socket.flush().await
+            };
+            let mut writing = pin!(timeout(node.config.write_timeout(), writing));
             // Asked at every step: a process that was suspended in the middle must not go on as if nothing had been.
-            let guarded = poll_fn(|context| match node.pulse.term(&node.lease) {
+            let mut guarded = poll_fn(|context| match node.pulse.term(&node.lease) {
                 None => Poll::Ready(Err(End::Lapsed)),
-                Some(_) => writing.as_mut().poll(context),
+                Some(_) => writing.as_mut().poll(context).map(|written| written.unwrap_or(Err(End::Slow))),
             });
             tokio::select! {
                 biased;
-                // What is lost is the rest of the page, which the next session writes again.
-                end = self.seat.stopped() => return Err(end),
-                written = guarded => written?,
+                // What was begun would go out before the close frame in any case. If the client takes it in time it counts
+                // as written; otherwise it is lost here, and the next session writes it again.
+                end = seat.stopped() => timeout(FINISH_TIMEOUT, &mut guarded).await.unwrap_or(Err(end))?,
+                written = &mut guarded => written?,
             }
         }
-        self.cursor = Some(cursor);
-        node.cursors.moved(presenter, cursor);
+        if let Some(reached) = reached {
+            self.cursor = Some(reached);
+            node.cursors.moved(presenter, reached);
+        }
         Ok(())
     }
 }
