@@ -6,5 +6,6 @@ mod delivery;
 mod dev;
 mod ingest;
 mod pipeline;
+mod roles;
 mod support;
 mod tidy;
