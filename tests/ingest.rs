@@ -117,12 +117,8 @@ impl Answer {
     pub(crate) fn assert_original_body(&self, status: u16, message: &str, path: &str) {
         let mut body = self.json();
         let timestamp = body["timestamp"].take();
-        let shape: String = timestamp
-            .as_str()
-            .unwrap_or_default()
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect();
+        let shape: String =
+            timestamp.as_str().unwrap_or_default().chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(shape, "0000-00-00 00:00:00", "{self:?}");
         assert_eq!(body, json!({"timestamp": null, "status": status, "message": message, "path": path}));
     }

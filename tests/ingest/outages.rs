@@ -86,10 +86,8 @@ async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
     };
     let posters = futures_util::future::join_all((0..16).map(&poster));
     let stop = async {
-        eventually("the posters are at work", DEADLINE, async || {
-            (accepted.lock().unwrap().len() > 200).then_some(())
-        })
-        .await;
+        eventually("the posters are at work", DEADLINE, async || (accepted.lock().unwrap().len() > 200).then_some(()))
+            .await;
         stopping.cancel();
         system.ingest.terminate().await
     };
