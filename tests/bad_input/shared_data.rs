@@ -92,7 +92,7 @@ fn utf8() -> Vec<(String, Vec<u8>, bool)> {
     let text = read("utf8tests/utf8tests.txt");
     let mut tests = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let mut members = line.splitn(3, ':');
+        let mut members = line.splitn(3, ':').map(str::trim);
         let (name, kind, rest) = (members.next().unwrap(), members.next().unwrap(), members.next().unwrap());
         let hex = rest.split(':').next().unwrap().replace(' ', "");
         let bytes = match kind {
