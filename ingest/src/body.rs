@@ -31,11 +31,13 @@ pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadlin
         return Err(Refusal::BodyTooLarge);
     }
     let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
+    // The parser does not look into strings that it skips.
+    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::BodyMalformed)?;
     // A struct may also be read from a list of its members; that is not our format.
-    if !bytes.trim_ascii_start().starts_with(b"{") {
+    if !text.trim_ascii_start().starts_with('{') {
         return Err(Refusal::BodyMalformed);
     }
-    serde_json::from_slice(&bytes).map_err(|_| Refusal::BodyMalformed)
+    serde_json::from_str(text).map_err(|_| Refusal::BodyMalformed)
 }
 
 /// Takes in a body that was refused unread, so that its sender sees the answer.

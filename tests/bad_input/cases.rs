@@ -24,7 +24,7 @@ pub(super) fn all() -> Vec<Case> {
 }
 
 /// A good post to the original's surface, to be spoilt.
-fn original(name: &str, body: impl Into<Vec<u8>>) -> Case {
+pub(super) fn original(name: &str, body: impl Into<Vec<u8>>) -> Case {
     Case {
         name: format!("{name} (original)"),
         method: Method::POST,
@@ -35,7 +35,7 @@ fn original(name: &str, body: impl Into<Vec<u8>>) -> Case {
 }
 
 /// A good post to `/v1`, to be spoilt.
-fn v1(name: &str, body: impl Into<Vec<u8>>) -> Case {
+pub(super) fn v1(name: &str, body: impl Into<Vec<u8>>) -> Case {
     Case { name: format!("{name} (v1)"), path: V1.to_owned(), ..original(name, body) }
 }
 
@@ -140,13 +140,53 @@ fn tokens() -> Vec<Case> {
 fn rooms() -> Vec<Case> {
     let body = |idx: &str| format!(r#"{{"presenterIdx":{idx},"userType":"viewer","textMessage":"hi"}}"#);
     let in_bodies = [
-        "0", "-1", "-0", "-42", "42.0", "42.5", "4.2e1", "1e400", "9223372036854775807", "9223372036854775808",
-        "18446744073709551616", "\"42\"", "\"\"", "true", "[]", "[42]", "{}", "null", "042", "0x2A", "NaN", "+42", "--1",
-        "Infinity", "undefined",
+        "0",
+        "-1",
+        "-0",
+        "-42",
+        "42.0",
+        "42.5",
+        "4.2e1",
+        "1e400",
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551616",
+        "\"42\"",
+        "\"\"",
+        "true",
+        "[]",
+        "[42]",
+        "{}",
+        "null",
+        "042",
+        "0x2A",
+        "NaN",
+        "+42",
+        "--1",
+        "Infinity",
+        "undefined",
     ];
     let in_paths = [
-        "0", "-1", "+1", "042", "1.0", "1e3", "9223372036854775807", "9223372036854775808", "abc", "%00", "%FF", "%2F",
-        "4%32", "%20", "%EA%B0%80", "42;x", "42%0d%0ax:y", "null", "..%2F..", "%E2%82%81",
+        "0",
+        "-1",
+        "+1",
+        "042",
+        "1.0",
+        "1e3",
+        "9223372036854775807",
+        "9223372036854775808",
+        "abc",
+        "%00",
+        "%FF",
+        "%2F",
+        "4%32",
+        "%20",
+        "%EA%B0%80",
+        "42;x",
+        "42%0d%0ax:y",
+        "null",
+        "..%2F..",
+        "%E2%82%81",
     ];
     let mut cases: Vec<Case> =
         in_bodies.iter().map(|idx| original(&format!("presenterIdx {idx}"), body(idx))).collect();
@@ -270,7 +310,10 @@ fn bodies() -> Vec<Case> {
         ("blanks around it", format!("{}{good}{}", " ".repeat(1_000), "\n".repeat(1_000)).into()),
         ("64 KB exactly", format!("{good}{}", " ".repeat(64 * 1024 - good.len())).into()),
         ("64 KB and one", format!("{good}{}", " ".repeat(64 * 1024 + 1 - good.len())).into()),
-        ("members in other case", br#"{"PRESENTERIDX":42,"UserType":"viewer","TextMessage":"hi","Text":"hi"}"#.to_vec()),
+        (
+            "members in other case",
+            br#"{"PRESENTERIDX":42,"UserType":"viewer","TextMessage":"hi","Text":"hi"}"#.to_vec(),
+        ),
         ("a form", b"presenterIdx=42&userType=viewer&textMessage=good".to_vec()),
         ("XML", b"<?xml version=\"1.0\"?><text>good</text>".to_vec()),
         ("an escaped lone surrogate", with_text(br"\uD800")),
@@ -293,9 +336,20 @@ fn bodies() -> Vec<Case> {
 fn headers() -> Vec<Case> {
     let mut cases = Vec::new();
     let types = [
-        "", "text/plain", "text/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-        "application/xml", "application/json; charset=euc-kr", "application/json; charset=utf-16", "application/json;",
-        "APPLICATION/JSON; CHARSET=UTF-8", "application/vnd.api+json", "garbage", "application/json, text/plain", "*/*",
+        "",
+        "text/plain",
+        "text/json",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "application/json; charset=euc-kr",
+        "application/json; charset=utf-16",
+        "application/json;",
+        "APPLICATION/JSON; CHARSET=UTF-8",
+        "application/vnd.api+json",
+        "garbage",
+        "application/json, text/plain",
+        "*/*",
     ];
     for kind in types {
         cases.extend(both_good(&format!("content type {kind:?}")).map(|case| with(case, "content-type", kind)));
@@ -350,10 +404,31 @@ fn paths() -> Vec<Case> {
         }
     }
     let paths = [
-        "/nowhere", "/send", "/send/", "/send/message/", "/send/message/x", "/SEND/MESSAGE", "/send%2Fmessage",
-        "//send/message", "/token", "/", "/v1/", "/v1/rooms", "/v1/rooms/42", "/v1/rooms/42/messages/",
-        "/v1/rooms/42/messages/1", "/v1/rooms//messages", "/v2/rooms/42/messages", "/v1/users", "/livez", "/readyz",
-        "/%00", "/%FF%FE", "/favicon.ico", "/.env", "/chatting",
+        "/nowhere",
+        "/send",
+        "/send/",
+        "/send/message/",
+        "/send/message/x",
+        "/SEND/MESSAGE",
+        "/send%2Fmessage",
+        "//send/message",
+        "/token",
+        "/",
+        "/v1/",
+        "/v1/rooms",
+        "/v1/rooms/42",
+        "/v1/rooms/42/messages/",
+        "/v1/rooms/42/messages/1",
+        "/v1/rooms//messages",
+        "/v2/rooms/42/messages",
+        "/v1/users",
+        "/livez",
+        "/readyz",
+        "/%00",
+        "/%FF%FE",
+        "/favicon.ico",
+        "/.env",
+        "/chatting",
     ];
     for path in paths {
         let mut case = original(&format!("path {path}"), both_good("")[0].body.clone());
