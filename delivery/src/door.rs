@@ -27,13 +27,18 @@ pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, 
     if !node.feed.is_filled() {
         return unavailable("not_ready", "This node is still reading the latest messages.");
     }
-    let Ok(permit) = node.unauthenticated.clone().try_acquire_owned() else {
-        return unavailable("overload", "Too many sockets of this node wait for their token.");
-    };
     let shown = match web::auth::token(&headers) {
         Ok(token) => Some(verify(&node, token)),
         Err(TokenError::Missing) => None,
         Err(error) => Some(Err(error)),
+    };
+    // A storm of presenters who show their token at once is not held up by this bound.
+    let permit = match shown {
+        Some(Ok(_)) => None,
+        _ => match node.unauthenticated.clone().try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => return unavailable("overload", "Too many sockets of this node wait for their token."),
+        },
     };
     // Counted from here on, so that a stop waits for it.
     let task = node.tasks.token();

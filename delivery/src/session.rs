@@ -124,7 +124,13 @@ impl<'a> Session<'a> {
             let _ = connected.await;
             let reason = end.word().to_owned();
             let body = Body::PresenterDisconnected(PresenterDisconnected { session, reason });
-            tokio::join!(append(node.clone(), Event::now(presenter, body)), release(node, &claim));
+            let withdrawn = async {
+                // A claim that was replaced is not there any more.
+                if end != End::Replaced {
+                    release(node, &claim).await;
+                }
+            };
+            tokio::join!(append(node.clone(), Event::now(presenter, body)), withdrawn);
         };
         tokio::join!(socket.close(end), record);
     }
