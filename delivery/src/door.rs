@@ -1,5 +1,5 @@
-//! The way in: the WebSocket handshake and the token, in the original's dialect. A token comes in the handshake's header
-//! or in the start frame; who shows none in time is shown out. Nothing here touches a room.
+//! The way in: the WebSocket handshake and the token, in the original's dialect. A token comes in the handshake's
+//! header or in the start frame; who shows none in time is shown out. Nothing here touches a room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::original::{self, Said};
 use crate::session;
 use crate::socket::{self, Heard, Socket};
 
-/// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is read.
+/// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
+/// read.
 pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     if node.stop.is_cancelled() {
         return unavailable("stopping", "This node is stopping; another one takes over.");

@@ -1,6 +1,6 @@
 //! A session: a socket and a cursor into its room's window. It claims the room, waits for the session before it to let
-//! go, and then writes everything after its cursor, once, in order, for as long as no newer session claims the room. It
-//! has no queue: a presenter who takes little has an old cursor, and costs nobody anything.
+//! go, and then writes everything after its cursor, once, in order, for as long as no newer session claims the room.
+//! It has no queue: a presenter who takes little has an old cursor, and costs nobody anything.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -98,7 +98,7 @@ impl<'a> Session<'a> {
         let reader = node.feed.reader(presenter);
         let cursor = node.cursors.get(presenter);
         if cursor.is_some_and(|cursor| reader.may_have_missed(cursor)) {
-            tracing::warn!(%presenter, "the window may not reach back to the cursor of presenter {presenter}");
+            tracing::info!(%presenter, "the window may not reach back to the cursor of presenter {presenter}");
         }
         let body = Body::PresenterConnected(PresenterConnected { session: id });
         let connected = node.tasks.spawn(append(node.clone(), Event::now(presenter, body)));
@@ -113,7 +113,8 @@ impl<'a> Session<'a> {
         };
         let Session { node, claim, seat, reader, connected, .. } = self;
         let (presenter, session) = (claim.presenter, claim.id);
-        tracing::info!(%presenter, %session, end = end.word(), "the session of presenter {presenter} ended: {}", end.word());
+        let word = end.word();
+        tracing::info!(%presenter, %session, end = word, "the session of presenter {presenter} ended: {word}");
         drop(reader);
         // The next session of this node may begin: nothing more is written, and the cursor is known.
         drop(seat);
@@ -160,13 +161,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits until there is something to do: a frame from the client, an event in the room, a ping that is due, or `until`.
+    /// Waits until there is something to do: a frame from the client, an event in the room, a ping that is due, or
+    /// `until`.
     async fn wait(&self, socket: &mut Socket, until: Option<Instant>) -> Result<(), End> {
         let config = &self.node.config;
         let alive = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
         let wake = until.map_or(alive, |until| until.min(alive));
-        // A frame is taken from the socket only by the branch that answers it, and an event stays in the window: nothing
-        // is lost with a dropped branch.
+        // A frame is taken from the socket only by the branch that answers it, and an event stays in the window:
+        // nothing is lost with a dropped branch.
         tokio::select! {
             biased;
             end = self.seat.stopped() => Err(end),
@@ -243,7 +245,8 @@ impl<'a> Session<'a> {
                         Ok(Some(frame)) => socket.put(Message::Text(frame)).await?,
                         Ok(None) => {}
                         Err(error) => {
-                            tracing::error!(%presenter, position = %kept.position, %error, "skipped an event that cannot be shown");
+                            let position = kept.position;
+                            tracing::error!(%presenter, %position, %error, "skipped an event that cannot be shown");
                         }
                     }
                     reached = Some(kept.position);
@@ -258,8 +261,8 @@ impl<'a> Session<'a> {
             });
             tokio::select! {
                 biased;
-                // What was begun would go out before the close frame in any case. If the client takes it in time it counts
-                // as written; otherwise it is lost here, and the next session writes it again.
+                // What was begun would go out before the close frame in any case. If the client takes it in time it
+                // counts as written; otherwise it is lost here, and the next session writes it again.
                 end = seat.stopped() => timeout(FINISH_TIMEOUT, &mut guarded).await.unwrap_or(Err(end))?,
                 written = &mut guarded => written?,
             }

@@ -1,5 +1,5 @@
-//! A client's socket with its bounds: every write has a deadline, what comes is counted, a close is a handshake that ends.
-//! What the frames mean is not known here.
+//! A client's socket with its bounds: every write has a deadline, what comes is counted, a close is a handshake that
+//! ends. What the frames mean is not known here.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ const READ_BUFFER_BYTES: usize = 1024;
 /// ... some ten messages fill a packet or two.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// The write buffer never holds more than its size and one frame more. The largest frame is that of an event as large as
-/// the log takes, 256 KB; this leaves room for what the frame adds.
+/// The write buffer never holds more than its size and one frame more. The largest frame is that of an event as large
+/// as the log takes, 256 KB; this leaves room for what the frame adds.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// After a breach of the protocol nothing more can be read. The connection stays for so long, lest the reset that follows
-/// unread bytes overtake the close frame.
+/// After a breach of the protocol nothing more can be read. The connection stays for so long, lest the reset that
+/// follows unread bytes overtake the close frame.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// A client's socket.

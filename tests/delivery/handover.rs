@@ -60,8 +60,8 @@ async fn across_nodes_the_newest_session_goes_on_where_the_older_one_stopped() {
     // However slow the machine is: here it is to be seen that the newer session waits, not for how long.
     let one = world.node_with("handover_timeout_ms", "20000").await;
     let other = world.node_with("handover_timeout_ms", "20000").await;
-    // The goodbye of the older session and its cursor reach the other node by different streams. Where the goodbye is the
-    // faster one, what came since the save before comes again.
+    // The goodbye of the older session and its cursor reach the other node by different streams. Where the goodbye is
+    // the faster one, what came since the save before comes again.
     let repeated = race(&world, &one, &other, 50).await;
     assert!(repeated < 100, "{repeated} messages came twice");
 }
