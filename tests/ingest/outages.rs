@@ -67,16 +67,19 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
 
 #[tokio::test]
 async fn a_full_log_refuses_and_says_so() {
-    let system = System::start_with(|settings| settings.set("nats.max_bytes", "20000")).await;
+    // The smallest that there is, and the longest texts.
+    let system = System::start_with(|settings| settings.set("nats.max_bytes", "524288")).await;
+    let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
     let refused = eventually("the log is full", DEADLINE, async || {
-        let posted = system.post_v1("42", json!({"text": "a".repeat(500)})).await;
+        let posted = system.post_v1("42", json!({"text": text})).await;
         (posted.status != 202).then_some(posted)
     })
     .await;
     refused.assert_problem(503, "log_full");
     assert_eq!((refused.header("retry-after"), &refused.json()["outcome"]), ("5", &json!("not_stored")));
-    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "a".repeat(500)})).await;
+    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": text})).await;
     sent.assert_original_error(503, "채팅이 정상적으로 전송되지 않았습니다.", "/send/message");
+    assert_eq!(sent.header("message-outcome"), "not_stored");
 }
 
 #[tokio::test]
