@@ -49,10 +49,11 @@ const NOT_SETTINGS: [&str; 2] = ["CHATTING_CACHE", "CHATTING_SHARED_DATA"];
 impl Config {
     /// The defaults, the file if there is one, the environment.
     pub fn load(file: Option<&Path>) -> Result<Config, Invalid> {
-        Config::from_layers(file, std::env::vars_os())
+        Config::layered(file, std::env::vars_os())
     }
 
-    fn from_layers(
+    /// The same with another environment.
+    pub fn layered(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Config, Invalid> {
@@ -152,12 +153,12 @@ mod tests {
         let mut path = tempfile::NamedTempFile::new().unwrap();
         path.write_all(file.as_bytes()).unwrap();
         let environment = environment.iter().map(|(key, value)| (key.into(), value.into()));
-        Config::from_layers(Some(path.path()), environment).map_err(|Invalid(message)| message)
+        Config::layered(Some(path.path()), environment).map_err(|Invalid(message)| message)
     }
 
     #[test]
     fn the_defaults_alone_are_a_configuration() {
-        let config = Config::from_layers(None, []).unwrap();
+        let config = Config::layered(None, []).unwrap();
         assert_eq!(config.nats.urls, ["nats://127.0.0.1:4222"]);
         assert_eq!(config.ingest.listen.port(), 8080);
         assert_eq!(config.delivery.listen.port(), 8081);

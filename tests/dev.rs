@@ -1,16 +1,234 @@
-//! dev
+//! `chatting-server dev` as a newcomer meets it: it starts from nothing, what it prints works, and it leaves nothing
+//! running.
 
-use crate::support::{Mongod, NatsServer, RoomServer};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use chatting_server::config::Config;
+use chatting_server::servers::{self, Program, Running};
+use nix::sys::signal::Signal;
+
+use crate::support::{Folder, eventually, port};
+
+/// A cold start, and a stop in order, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+const BINARY: &str = env!("CARGO_BIN_EXE_chatting-server");
+
+/// A running `dev`, and what it has printed.
+struct Dev {
+    running: Running,
+    output: PathBuf,
+}
+
+impl Dev {
+    /// Starts it and waits until it has told everything.
+    async fn start(place: &Folder, arguments: &[&str]) -> Dev {
+        let output = place.path().join("printed");
+        let _ = std::fs::remove_file(&output);
+        let program = Program {
+            name: "dev".into(),
+            path: BINARY.into(),
+            arguments: ["dev", "--data"]
+                .iter()
+                .map(Into::into)
+                .chain([data(place).into()])
+                .chain(arguments.iter().map(Into::into))
+                .collect(),
+            environment: Vec::new(),
+            output: output.clone(),
+            detached: false,
+        };
+        let mut dev = Dev { running: program.start().unwrap(), output };
+        eventually("dev is ready", PATIENCE, async || {
+            dev.running.check().unwrap();
+            dev.printed().contains("dev play").then_some(())
+        })
+        .await;
+        dev
+    }
+
+    fn printed(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    /// The process ids that it tells, by name.
+    fn processes(&self) -> Vec<(String, u32)> {
+        let printed = self.printed();
+        let line = printed.lines().find_map(|line| line.trim().strip_prefix("processes")).unwrap();
+        let list = line.split('(').next().unwrap().split(", ");
+        list.map(|part| {
+            let (name, id) = part.trim().split_once(' ').unwrap();
+            (name.to_owned(), id.parse().unwrap())
+        })
+        .collect()
+    }
+
+    /// Ctrl-C; returns the exit code.
+    async fn interrupt(&mut self) -> Option<i32> {
+        self.running.signal(Signal::SIGINT).unwrap();
+        eventually("dev ends", PATIENCE, async || self.running.exited().unwrap()).await.code()
+    }
+}
+
+fn data(place: &Folder) -> PathBuf {
+    place.path().join("data")
+}
+
+fn config(place: &Folder) -> Config {
+    Config::load(Some(&data(place).join("chatting-server.toml"))).unwrap()
+}
+
+/// Ended, or at least a zombie that nobody has waited for.
+fn is_running(id: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    !line.is_empty()
+}
+
+async fn run(arguments: &[&str], place: &Folder) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).arg("--data").arg(data(place)).current_dir(env!("CARGO_MANIFEST_DIR"));
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+}
+
+async fn archived(place: &Folder) -> usize {
+    let archive = archiver::Archive::connect(&config(place).archiver).await.unwrap();
+    archive.room(1.try_into().unwrap()).await.unwrap().len()
+}
+
+/// The words of a printed curl line: the URL, the headers, the body.
+async fn curl(line: &str) -> reqwest::Response {
+    let mut words = line.trim().split('\'');
+    let url = words.next().unwrap().split_whitespace().nth(2).unwrap().to_owned();
+    let quoted: Vec<&str> = line.trim().split('\'').skip(1).step_by(2).collect();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut request = client.post(url);
+    let (body, headers) = quoted.split_last().unwrap();
+    for header in headers {
+        let (name, value) = header.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    request.body(body.to_string()).send().await.unwrap()
+}
 
 #[tokio::test]
-async fn servers_start_and_survive_a_kill() {
-    let nats = NatsServer::start().await;
-    let mongod = Mongod::start().await;
-    let rooms = RoomServer::start().await;
-    nats.kill();
-    mongod.kill();
-    nats.start_again().await;
-    mongod.start_again().await;
-    rooms.stop().await;
-    rooms.start_again().await;
+async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() {
+    let place = Folder::new("dev");
+    let mut dev = Dev::start(&place, &[]).await;
+    let printed = dev.printed();
+    let curls: Vec<&str> = printed.lines().filter(|line| line.trim().starts_with("curl -i")).collect();
+    assert_eq!(curl(curls[0]).await.status(), 200);
+    assert_eq!(curl(curls[1]).await.status(), 202);
+
+    let watch = Program {
+        name: "watch".into(),
+        path: BINARY.into(),
+        arguments: ["dev", "watch", "--room", "1", "--data"]
+            .iter()
+            .map(Into::into)
+            .chain([data(&place).into()])
+            .collect(),
+        environment: Vec::new(),
+        output: place.path().join("watched"),
+        detached: false,
+    };
+    let watching = watch.start().unwrap();
+    let watched = async || {
+        let text = std::fs::read_to_string(&watch.output).unwrap_or_default();
+        (text.contains("viewer42: 안녕하세요") && text.contains("viewer42: hello")).then_some(())
+    };
+    eventually("the presenter sees both messages", PATIENCE, watched).await;
+    drop(watching);
+
+    let token = run(&["token", "--user", "7", "--nickname", "별명"], &place).await;
+    let token = String::from_utf8(token.stdout).unwrap();
+    let identity = web::auth::Verifier::new(&config(&place).auth).unwrap().verify(token.trim()).unwrap();
+    assert_eq!((identity.user_idx, identity.nickname.as_str()), (7, "별명"));
+
+    let played = run(&["dev", "play", "samples/evening.ndjson", "--speed", "max"], &place).await;
+    let report = String::from_utf8_lossy(&played.stdout);
+    assert!(played.status.success(), "{report}{}", String::from_utf8_lossy(&played.stderr));
+    assert!(report.contains("accepted   369") && report.contains("archived   369"), "{report}");
+
+    let processes = dev.processes();
+    assert_eq!(processes.len(), 5, "{processes:?}");
+    assert!(processes.iter().all(|(_, id)| is_running(*id)), "{processes:?}");
+    assert_eq!(dev.interrupt().await, Some(0), "{}", dev.printed());
+    let left: Vec<_> = processes.iter().filter(|(_, id)| is_running(*id)).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn data_survive_a_restart_and_fresh_wipes_them() {
+    let place = Folder::new("dev");
+    let mut dev = Dev::start(&place, &[]).await;
+    let printed = dev.printed();
+    let line = printed.lines().find(|line| line.trim().starts_with("curl -i")).unwrap();
+    assert_eq!(curl(line).await.status(), 200);
+    eventually("it is archived", PATIENCE, async || (archived(&place).await == 1).then_some(())).await;
+    let secret = secret(&place);
+    assert_eq!(dev.interrupt().await, Some(0));
+
+    let mut dev = Dev::start(&place, &[]).await;
+    assert_eq!(archived(&place).await, 1);
+    assert_eq!(self::secret(&place), secret);
+    assert_eq!(dev.interrupt().await, Some(0));
+
+    let mut dev = Dev::start(&place, &["--fresh"]).await;
+    assert_eq!(archived(&place).await, 0);
+    assert_ne!(self::secret(&place), secret);
+    assert_eq!(dev.interrupt().await, Some(0));
+}
+
+fn secret(place: &Folder) -> String {
+    std::fs::read_to_string(data(place).join("secret")).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_killed_comes_back_and_a_killed_dev_is_cleaned_up_after() {
+    let place = Folder::new("dev");
+    let mut dev = Dev::start(&place, &[]).await;
+    let processes = dev.processes();
+    let (_, ingest) = processes.iter().find(|(name, _)| name == "ingest").unwrap();
+    kill(*ingest);
+    eventually("ingest is back", PATIENCE, async || dev.printed().contains("ingest is back").then_some(())).await;
+
+    dev.running.kill().unwrap();
+    let left: Vec<_> = processes.iter().filter(|(name, id)| name != "ingest" && is_running(*id)).collect();
+    assert_eq!(left.len(), 4, "{left:?}");
+    let mut dev = Dev::start(&place, &[]).await;
+    assert!(left.iter().all(|(_, id)| !is_running(*id)), "{left:?}");
+    assert_eq!(dev.interrupt().await, Some(0));
+}
+
+fn kill(id: u32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(id.try_into().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_second_dev_in_the_same_folder_is_refused() {
+    let place = Folder::new("dev");
+    let _dev = chatting_server_lock(&data(&place));
+    let second = run(&["dev"], &place).await;
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("another `chatting-server dev` is using"), "{said}");
+}
+
+fn chatting_server_lock(data: &Path) -> std::fs::File {
+    std::fs::create_dir_all(data).unwrap();
+    let lock = std::fs::File::create(data.join("lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+#[tokio::test]
+async fn a_store_of_mongod_is_taken_to_another_port() {
+    let place = Folder::new("mongod");
+    for _ in 0..2 {
+        let mut mongod = servers::mongod(place.path(), port(), false).await.unwrap();
+        mongod.start().await.unwrap();
+        mongod.terminate(PATIENCE).await.unwrap();
+    }
 }

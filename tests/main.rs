@@ -9,5 +9,6 @@ mod dev;
 mod ingest;
 mod log;
 mod pipeline;
+mod roles;
 mod support;
 mod tidy;

@@ -1,1 +1,168 @@
-//! pipeline
+//! The pipeline as a whole, from the gateway's post to the presenter's socket and the archive: whatever is killed while
+//! the sample plays, everything accepted is found once and in order on both sides.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use chatting_server::play::Report;
+
+use crate::support::{Role, System, eventually, sample, token};
+
+/// Blank, empty and too long ones: the rest of the sample is accepted.
+const REFUSED: usize = 6;
+
+/// So many messages have been answered when the trouble begins.
+const BEFORE: usize = 60;
+
+/// The sample takes nine seconds: long enough for any part to be killed and started again in its midst.
+const SPEED: f64 = 10.0;
+
+/// Plays the sample, makes trouble in its midst, and finds everything accepted.
+async fn play_with(system: &System, speed: f64, trouble: impl AsyncFnOnce()) -> Report {
+    let answered = Arc::new(AtomicUsize::new(0));
+    let progress = {
+        let answered = Arc::clone(&answered);
+        move || {
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let in_its_midst = async {
+        let enough = async || (answered.load(Ordering::Relaxed) >= BEFORE).then_some(());
+        eventually("the play is under way", Duration::from_secs(60), enough).await;
+        trouble().await;
+        let at_its_end = answered.load(Ordering::Relaxed);
+        assert!(at_its_end < sample().len(), "the trouble was over before the play was");
+    };
+    let (report, ()) = tokio::join!(system.play(sample(), Some(speed), progress), in_its_midst);
+    report
+}
+
+/// A client repeats what is unknown, so in the end every good message is accepted.
+fn check(report: &Report) {
+    assert!(report.is_sound(), "{report}");
+    assert_eq!(report.accepted, sample().len() - REFUSED, "{report}");
+    assert_eq!(report.refused.values().sum::<usize>(), REFUSED, "{report}");
+}
+
+async fn kill_and_start_again(role: &Role) {
+    role.kill();
+    role.start_again().await;
+}
+
+#[tokio::test]
+async fn the_sample_arrives_once_and_in_order_on_the_socket_and_in_the_archive() {
+    let system = System::start().await;
+    let report = system.play(sample(), None, || {}).await;
+    check(&report);
+    // And again into the same room: an old message is not taken for a new one.
+    check(&system.play(sample(), None, || {}).await);
+}
+
+#[tokio::test]
+async fn ingest_killed_while_the_sample_plays_loses_nothing() {
+    let system = System::start().await;
+    check(&play_with(&system, SPEED, async || kill_and_start_again(&system.ingest).await).await);
+}
+
+#[tokio::test]
+async fn delivery_killed_while_the_sample_plays_loses_nothing() {
+    let system = System::start().await;
+    check(&play_with(&system, SPEED, async || kill_and_start_again(&system.delivery).await).await);
+}
+
+#[tokio::test]
+async fn the_archiver_killed_while_the_sample_plays_loses_nothing() {
+    let system = System::start().await;
+    check(&play_with(&system, SPEED, async || kill_and_start_again(&system.archiver).await).await);
+}
+
+#[tokio::test]
+async fn nats_server_killed_while_the_sample_plays_loses_nothing() {
+    let system = System::start().await;
+    let trouble = async || {
+        system.nats.kill();
+        system.nats.start_again().await;
+    };
+    check(&play_with(&system, SPEED, trouble).await);
+}
+
+#[tokio::test]
+async fn mongod_killed_while_the_sample_plays_loses_nothing() {
+    let system = System::start().await;
+    let trouble = async || {
+        system.mongod.kill();
+        system.mongod.start_again().await;
+    };
+    check(&play_with(&system, SPEED, trouble).await);
+}
+
+#[tokio::test]
+async fn a_restart_of_each_role_in_turn_loses_nothing() {
+    let system = System::start().await;
+    let trouble = async || {
+        for role in [&system.ingest, &system.delivery, &system.archiver] {
+            assert_eq!(role.terminate().await, 0, "{}", role.log());
+            role.start_again().await;
+        }
+    };
+    // Three stops and starts take longer than a kill.
+    check(&play_with(&system, SPEED / 2.0, trouble).await);
+}
+
+#[tokio::test]
+async fn twenty_seconds_without_mongod_under_load_cost_no_message_and_no_answer() {
+    let system = System::start().await;
+    let outage = async || {
+        system.mongod.kill();
+        // The outage that is tested, not a wait for something.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        system.mongod.start_again().await;
+    };
+    let report = play_with(&system, 2.5, outage).await;
+    check(&report);
+    // Nobody who posts notices.
+    assert!(report.unknown.is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn nats_down_is_answered_503_and_everything_recovers_without_a_restart() {
+    let system = System::start().await;
+    let processes = [&system.ingest, &system.delivery, &system.archiver].map(Role::id);
+    system.nats.kill();
+
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+    let post = async || {
+        let body = serde_json::json!({ "presenterIdx": 1, "userType": "viewer", "textMessage": "anyone there?" });
+        let post = client.post(format!("{}/send/message", system.ingest.url()));
+        post.header("token", token(42, "viewer")).json(&body).send().await.unwrap().status().as_u16()
+    };
+    let asked = Instant::now();
+    assert_eq!(post().await, 503);
+    assert!(asked.elapsed() < Duration::from_secs(10), "an outage is answered, not waited out");
+    for role in [&system.ingest, &system.delivery] {
+        let readyz = format!("{}/readyz", role.url());
+        let not_ready = async || (client.get(&readyz).send().await.ok()?.status() == 503).then_some(());
+        eventually("a role without its log is not ready", Duration::from_secs(30), not_ready).await;
+    }
+
+    system.nats.start_again().await;
+    let accepted = async || (post().await == 200).then_some(());
+    eventually("messages are accepted again", Duration::from_secs(30), accepted).await;
+    check(&system.play(sample(), None, || {}).await);
+    assert_eq!([&system.ingest, &system.delivery, &system.archiver].map(Role::id), processes);
+}
+
+/// Real chat, by the path of the data that are not in the tree: `.ci/run` sets it and turns the feature on.
+#[cfg(feature = "shared-data")]
+#[tokio::test]
+async fn ten_real_minutes_arrive_once_and_in_order() {
+    let data = std::env::var("CHATTING_SHARED_DATA").expect("CHATTING_SHARED_DATA is the path of the data folder");
+    let file = std::path::Path::new(&data).join("chat_youtube_mit/launch_2020_10min.ndjson");
+    let lines = chatting_server::play::read(&file).unwrap();
+    let expected = lines.len();
+    let system = System::start().await;
+    let report = system.play(lines, Some(60.0), || {}).await;
+    assert!(report.is_sound(), "{report}");
+    assert_eq!(report.accepted, expected, "{report}");
+}

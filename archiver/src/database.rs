@@ -45,8 +45,7 @@ pub(crate) enum Failure {
 impl Database {
     /// Reads the configuration and starts the driver, which connects in the background.
     pub(crate) async fn connect(config: &Config) -> Result<Database, Error> {
-        // The driver's messages about a connection string do not repeat it.
-        let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: describe(&error) };
+        let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: config.uri.complaint(&error) };
         let mut options = ClientOptions::parse(config.uri.as_str()).await.map_err(invalid)?;
         options.app_name.get_or_insert_with(|| "chatting-archiver".to_owned());
         options.server_selection_timeout = Some(config.server_selection_timeout());

@@ -74,7 +74,7 @@ async fn archive(
     let mut writes = JoinSet::new();
     let ended = loop {
         // Room first, then the batch: what is gathered is written at once and never waits in a queue.
-        while writes.len() >= config.batches_in_hand.max(1) && !stop.is_cancelled() {
+        while writes.len() >= config.batches_in_hand.get() && !stop.is_cancelled() {
             // The writes themselves go on, whichever comes first.
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -110,7 +110,7 @@ async fn gather(config: &Config, consumer: &mut Consumer, stop: &CancellationTok
     let mut batch = Batch::default();
     let mut until = None;
     loop {
-        if batch.events() >= config.batch_events || batch.bytes() >= config.batch_bytes {
+        if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_bytes.get() {
             return (batch, Ok(true));
         }
         let enough = async {

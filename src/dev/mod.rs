@@ -83,6 +83,8 @@ async fn start(
     folder: &Folder,
     parts: &mut Vec<Server>,
 ) -> anyhow::Result<Option<RoomServerTask>> {
+    // Another `dev` that starts now would find the same ports free; it waits until these are taken.
+    let _starting = servers::starting().await?;
     let nats = match &arguments.nats {
         Some(url) => url.clone(),
         None => {

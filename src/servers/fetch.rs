@@ -76,6 +76,18 @@ fn cache() -> anyhow::Result<PathBuf> {
         .context("neither HOME nor CHATTING_CACHE is set: there is no place for fetched servers")
 }
 
+/// One process of this user at a time holds it: for choosing ports and taking them.
+pub async fn starting() -> anyhow::Result<File> {
+    tokio::task::spawn_blocking(|| {
+        let cache = cache()?;
+        std::fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+        let lock = File::create(cache.join("starting.lock")).context("cannot create a lock in the cache")?;
+        lock.lock().context("cannot lock the cache")?;
+        Ok(lock)
+    })
+    .await?
+}
+
 fn fetch(release: &Release, cache: &Path, cached: &Path) -> anyhow::Result<()> {
     let system = (std::env::consts::OS, std::env::consts::ARCH);
     let wheel = release

@@ -9,6 +9,7 @@ pub mod port;
 mod program;
 mod server;
 
+pub use fetch::starting;
 pub use mongod::mongod;
 pub use nats_server::nats_server;
 pub use program::{Program, Running, Stopped};

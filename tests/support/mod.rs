@@ -9,6 +9,7 @@ mod proxy;
 mod role;
 mod room_server;
 mod servers;
+mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +18,7 @@ pub use proxy::Proxy;
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
 pub use servers::{Mongod, NatsServer};
+pub use system::{System, sample};
 
 /// The key of the tokens in tests.
 pub const SECRET: &str = "a secret of the tests, of more than 32 bytes";
@@ -56,7 +58,7 @@ pub fn eventually<T>(
 }
 
 /// A port that no other server of this process was given.
-fn port() -> u16 {
+pub fn port() -> u16 {
     use std::collections::HashSet;
     use std::sync::{LazyLock, Mutex};
     static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);

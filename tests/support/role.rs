@@ -47,6 +47,12 @@ impl Settings {
         self
     }
 
+    /// What a role makes of them.
+    pub fn config(&self) -> chatting_server::config::Config {
+        let variables = self.0.iter().map(|(key, value)| (key.into(), value.into()));
+        chatting_server::config::Config::layered(None, variables).unwrap()
+    }
+
     pub(super) fn variables(&self) -> Vec<(String, String)> {
         self.0.clone().into_iter().collect()
     }

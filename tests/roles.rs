@@ -1,0 +1,92 @@
+//! The life of a role as its operator sees it: what it refuses, what it waits for, and how it ends.
+
+use std::time::Duration;
+
+use crate::support::{Mongod, NatsServer, Role, RoomServer, Settings, eventually};
+
+/// `EX_USAGE`: starting again will not help.
+const USAGE: i32 = 64;
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn status(url: &str) -> Option<u16> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().unwrap();
+    Some(client.get(url).send().await.ok()?.status().as_u16())
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_refused_and_named() {
+    let check = async |role: &str, settings: Settings, named: &str| {
+        let role = Role::spawn(role, &settings);
+        assert_eq!(role.exit_code(SOON).await, USAGE, "{named}: {}", role.log());
+        assert!(role.log().contains(named), "{named}: {}", role.log());
+    };
+    check("ingest", Settings::new().set("ingest.no_such_key", "1"), "no_such_key").await;
+    check("ingest", Settings::new().set("nats.replicas", "three"), "nats.replicas").await;
+    check("ingest", Settings::new().unset("auth.secret"), "auth.secret").await;
+    check("delivery", Settings::new().set("auth.secret", "short"), "auth.secret").await;
+    check("delivery", Settings::new().set("log.filter", "ingest=loud"), "log.filter").await;
+    check("archiver", Settings::new().set("log.format", "xml"), "log.format").await;
+}
+
+#[tokio::test]
+async fn what_only_the_role_itself_can_judge_is_refused_and_named_too() {
+    let nats = NatsServer::start().await;
+    let check = async |role: &str, key: &str, value: &str| {
+        let role = Role::spawn(role, &Settings::new().nats(&nats).set(key, value));
+        assert_eq!(role.exit_code(SOON).await, USAGE, "{key}: {}", role.log());
+        assert!(role.log().contains(key), "{key}: {}", role.log());
+    };
+    check("delivery", "delivery.max_sessions", "0").await;
+    check("archiver", "archiver.uri", "http://mongo").await;
+    check("ingest", "ingest.rooms.url", "not a url").await;
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_than_the_log_was_made_with_is_refused() {
+    let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
+    let settings = Settings::new().nats(&nats).rooms(&rooms);
+    let first = Role::start("ingest", &settings).await;
+    let second = Role::spawn("ingest", &settings.set("nats.partitions", "4"));
+    assert_eq!(second.exit_code(SOON).await, USAGE, "{}", second.log());
+    assert!(second.log().contains("set nats.partitions = 1"), "{}", second.log());
+    assert_eq!(first.terminate().await, 0);
+}
+
+#[tokio::test]
+async fn a_role_waits_for_its_log_alive_and_not_ready() {
+    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
+    nats.kill();
+    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    for role in &roles {
+        let (livez, readyz) = (format!("{}/livez", role.url()), format!("{}/readyz", role.url()));
+        eventually("a role without a log lives", SOON, async || status(&livez).await.filter(|status| *status == 200))
+            .await;
+        assert_eq!(status(&readyz).await, Some(503));
+    }
+    nats.start_again().await;
+    for role in &roles {
+        role.ready().await;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_stops_a_role_also_while_it_waits_for_its_log() {
+    let nats = NatsServer::start().await;
+    nats.kill();
+    let role = Role::spawn("delivery", &Settings::new().nats(&nats));
+    eventually("it tries again", SOON, async || role.log().contains("trying again").then_some(())).await;
+    assert_eq!(role.terminate().await, 0);
+}
+
+#[tokio::test]
+async fn a_signal_stops_every_role_in_good_order() {
+    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
+    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    for role in ["ingest", "delivery", "archiver"] {
+        let role = Role::start(role, &settings).await;
+        assert_eq!(role.terminate().await, 0, "{}", role.log());
+        assert!(role.log().contains("has stopped"), "{}", role.log());
+    }
+}
