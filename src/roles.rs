@@ -91,6 +91,12 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let waiting = tokio::spawn({
         let (listener, http, connected) = (duplicate(&listener)?, http.clone(), connected.clone());
         let health = web::health(Arc::new(|| Err("waiting for the log".to_owned())), stop.clone());
+        let health = health.fallback(|| async {
+            // Not 404: what is asked for will be here.
+            let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
+            let problem = web::Problem::new(status, "log_unavailable", "The log cannot be reached.");
+            problem.with("outcome", "not_stored").retry_after(RETRY)
+        });
         async move { web::serve(listener, health, &http, connected).await }
     });
     let log = connect(role, &config.nats, &stop).await;
@@ -174,7 +180,6 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
     error.is::<Invalid>()
         || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
         || matches!(error.downcast_ref(), Some(ingest::Error::Config(_)))
-        || matches!(error.downcast_ref(), Some(ingest::Error::Config { .. }))
         || matches!(error.downcast_ref(), Some(delivery::Error::Config { .. }))
         || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{DEADLINE, System, answer};
-use crate::support::{eventually, token};
+use crate::support::{Role, Settings, eventually, token};
 
 #[tokio::test]
 async fn while_the_log_is_away_posts_are_503_and_afterwards_accepted_without_a_restart() {
@@ -63,6 +63,29 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
     .await;
     let ids: HashSet<String> = system.messages().await.iter().map(|message| message["id"].to_string()).collect();
     assert_eq!(ids, HashSet::from([id.to_string()]), "however often it was stored, it is one message");
+}
+
+#[tokio::test]
+async fn ingest_that_starts_without_the_log_answers_503_until_it_is_there() {
+    let system = System::start().await;
+    system.ingest.kill();
+    system.nats.kill();
+    let settings = Settings::new().set("nats.urls", &system.nats.url()).rooms(&system.rooms);
+    let ingest = Role::spawn("ingest", &settings);
+    let post = || {
+        let request = system.client.post(ingest.url() + "/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+        request.json(&json!({"text": "hi"})).send()
+    };
+    let refused = eventually("ingest listens", DEADLINE, async || post().await.ok()).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.json::<serde_json::Value>().await.unwrap()["code"], "log_unavailable");
+    system.nats.start_again().await;
+    eventually("posts are accepted", DEADLINE, async || {
+        // The connection may be closed between the two ways of answering.
+        let answer = post().await.ok()?;
+        (answer.status() == 202).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
