@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
+use axum::http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use web::Problem;
 
 use crate::config::{Config, Invalid};
 use crate::logging;
@@ -90,8 +93,8 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let connected = stop.child_token();
     let waiting = tokio::spawn({
         let (listener, http, connected) = (duplicate(&listener)?, http.clone(), connected.clone());
-        let health = web::health(Arc::new(|| Err("waiting for the log".to_owned())), stop.clone());
-        async move { web::serve(listener, health, &http, connected).await }
+        let app = not_ready_yet(stop.clone());
+        async move { web::serve(listener, app, &http, connected).await }
     });
     let log = connect(role, &config.nats, &stop).await;
     connected.cancel();
@@ -139,6 +142,15 @@ async fn work(
 async fn bind(role: Role, listen: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(listen).await;
     bound.with_context(|| format!("cannot listen on {listen} ({}.listen)", role.name()))
+}
+
+/// Health, and for everything else "later": to a client a 404 would be final.
+fn not_ready_yet(stop: CancellationToken) -> Router {
+    let later = async || {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "The server is starting.");
+        problem.with("outcome", "not_stored").retry_after(RETRY)
+    };
+    web::health(Arc::new(|| Err("waiting for the log".to_owned())), stop).fallback(later)
 }
 
 /// A second handle on the same socket.

@@ -64,6 +64,8 @@ async fn a_role_waits_for_its_log_alive_and_not_ready() {
         eventually("a role without a log lives", SOON, async || status(&livez).await.filter(|status| *status == 200))
             .await;
         assert_eq!(status(&readyz).await, Some(503));
+        // Not a 404, which would be final.
+        assert_eq!(status(&role.url()).await, Some(503));
     }
     nats.start_again().await;
     for role in &roles {

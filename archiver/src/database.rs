@@ -1,5 +1,5 @@
-//! MongoDB, asked with a deadline. A driver future that is dropped half-way can leave the driver in a bad state, so every
-//! request runs in a task of its own, and the deadline is on the wait for it.
+//! MongoDB, asked with a deadline. A driver future that is dropped half-way can leave the driver in a bad state, so
+//! every request runs in a task of its own, and the deadline is on the wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,6 +18,10 @@ use crate::{Config, Error};
 /// All archivers share this durable reader of the log.
 const READER: &str = "archiver";
 
+/// A batch that is not full also stops waiting when nothing has come for so long: the log has no more now, or hands out
+/// no more before some is acknowledged.
+const LULL: Duration = Duration::from_millis(10);
+
 /// How often a quiet archiver makes sure that it could write, for its readiness.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
@@ -92,6 +96,7 @@ async fn archive(
             Err(error) => break Err(error),
         }
     };
+    consumer.close().await;
     let grace = Instant::now() + config.grace();
     while !writes.is_empty() {
         match timeout_at(grace, writes.join_next()).await {
@@ -108,14 +113,14 @@ async fn archive(
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.
 async fn gather(config: &Config, consumer: &mut Consumer, stop: &CancellationToken) -> (Batch, Result<bool, Error>) {
     let mut batch = Batch::default();
-    let mut until = None;
+    let mut until: Option<Instant> = None;
     loop {
         if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_bytes.get() {
             return (batch, Ok(true));
         }
         let enough = async {
             match until {
-                Some(until) => tokio::time::sleep_until(until).await,
+                Some(until) => tokio::time::sleep_until(until.min(Instant::now() + LULL)).await,
                 None => std::future::pending().await,
             }
         };

@@ -2,6 +2,7 @@
 //! in which every user's messages follow each other as they were posted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use archiver::{Archive, ArchivedMessage};
@@ -17,12 +18,12 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// `posted` holds each user's lines, in order; users of this play only have numbers from `base` on.
+/// `posted` holds each user's lines, in order; `users` are the numbers that users of this play have, and no other.
 pub(super) async fn check(
     posted: &[Vec<Posted>],
     screens: &BTreeMap<PresenterIdx, Screen>,
     archive: &Archive,
-    base: i64,
+    users: &Range<i64>,
     posting: Duration,
 ) -> anyhow::Result<Report> {
     let mut report = Report { posting, ..Report::default() };
@@ -80,7 +81,7 @@ pub(super) async fn check(
         let messages = archived.remove(idx).unwrap_or_default();
         let screen = screens.get(idx).expect("every room of the play has a screen");
         room.check_screen(*idx, screen, &messages, &mut report);
-        room.check_archive(*idx, &messages, base, &mut report);
+        room.check_archive(*idx, &messages, users, &mut report);
     }
     for user in posted {
         report.check_order_of_user(user);
@@ -95,7 +96,7 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    fn check_archive(&self, idx: PresenterIdx, messages: &[ArchivedMessage], base: i64, report: &mut Report) {
+    fn check_archive(&self, idx: PresenterIdx, messages: &[ArchivedMessage], users: &Range<i64>, report: &mut Report) {
         let mut ids = HashSet::new();
         for message in messages {
             let id = message.id;
@@ -110,7 +111,7 @@ impl Room<'_> {
                     }
                     report.places.insert(id, message.position);
                 }
-                None if message.user.idx.get() < base => {}
+                None if !users.contains(&message.user.idx.get()) => {}
                 None => {
                     let may_be = |posted: &&&Posted| {
                         posted.user == message.user.idx.get() && posted.text.trim() == message.message

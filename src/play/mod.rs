@@ -75,13 +75,14 @@ pub async fn play(
     let poster = Arc::new(Poster::new(&target.ingest, options.patience)?);
     let permits = Arc::new(Semaphore::new(options.in_flight));
     let progress = Arc::new(progress);
-    let mut users = JoinSet::new();
+    let users = cast.base..cast.base + cast.parts.len() as i64;
+    let mut playing = JoinSet::new();
     for part in cast.parts {
         let token = token(&target.secret, part.user, &part.nickname);
         let (poster, permits, progress) = (Arc::clone(&poster), Arc::clone(&permits), Arc::clone(&progress));
         let speed = options.speed;
         // One after the other, because the order of a user's own messages is part of what is checked.
-        users.spawn(async move {
+        playing.spawn(async move {
             let mut posted = Vec::new();
             for (room, line) in part.lines {
                 if let Some(speed) = speed {
@@ -98,12 +99,12 @@ pub async fn play(
         });
     }
     let mut posted = Vec::new();
-    while let Some(part) = users.join_next().await {
+    while let Some(part) = playing.join_next().await {
         posted.push(part?);
     }
     let posting = started.elapsed();
 
-    let report = check::check(&posted, &screens, &target.archive, cast.base, posting).await;
+    let report = check::check(&posted, &screens, &target.archive, &users, posting).await;
     for (_, screen) in screens {
         screen.close().await;
     }
@@ -114,7 +115,7 @@ pub async fn play(
 struct Cast {
     rooms: BTreeSet<PresenterIdx>,
     parts: Vec<Part>,
-    /// Users of this play, and of no other, have numbers from here on.
+    /// The number of the first user; so many users, so many numbers.
     base: i64,
 }
 
