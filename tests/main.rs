@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod archive;
+mod bad_input;
 mod delivery;
 mod dev;
 mod ingest;
+mod log;
 mod pipeline;
 mod roles;
 mod support;

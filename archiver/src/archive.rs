@@ -10,7 +10,7 @@ use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
 use crate::work::Work;
 use crate::{Config, Error};
 
-/// 1,000: the first documents come after 3 ms, and the whole at 290,000 a second; 101, the default, is a quarter slower.
+/// 1,000: the first documents come after 3 ms, and all at 290,000 a second; 101, the default, is a quarter slower.
 const BATCH: u32 = 1_000;
 
 /// The archive, to be read. Cheap to clone; all clones share one connection pool.

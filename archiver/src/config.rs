@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -19,13 +20,13 @@ pub struct Config {
     /// The database that holds the collections.
     pub database: String,
     /// How many events go into one write.
-    pub batch_events: usize,
+    pub batch_events: NonZeroUsize,
     /// How many bytes of events go into one write.
-    pub batch_bytes: usize,
+    pub batch_bytes: NonZeroUsize,
     /// Milliseconds that a batch that is not full waits for more.
     pub batch_wait_ms: u64,
     /// How many batches are gathered or written at once. With `batch_bytes` it bounds the memory.
-    pub batches_in_hand: usize,
+    pub batches_in_hand: NonZeroUsize,
     /// Milliseconds to find a primary before a write counts as failed (and is tried again).
     pub server_selection_timeout_ms: u64,
     /// Milliseconds for a connection to be made, and for a heartbeat to be answered.
@@ -65,6 +66,15 @@ impl ConnectionString {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the driver says of it. Where there are credentials, its words may repeat them: a password with a slash is
+    /// read as a port.
+    pub(crate) fn complaint(&self, error: &mongodb::error::Error) -> String {
+        if self.0.contains('@') {
+            return "is not a connection string of MongoDB: are user name and password percent-encoded?".to_owned();
+        }
+        error.kind.to_string()
+    }
 }
 
 impl From<String> for ConnectionString {
@@ -76,5 +86,23 @@ impl From<String> for ConnectionString {
 impl fmt::Debug for ConnectionString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[connection string]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_connection_string_is_refused_without_the_password() {
+        for uri in
+            ["mongodb://user:hun/ter2@host", "mongodb://user:hunter2@", "user:hunter2@host", "mongodb://a:b:c", ""]
+        {
+            let uri = ConnectionString::from(uri.to_owned());
+            let error = mongodb::options::ClientOptions::parse(uri.as_str()).await.unwrap_err();
+            let complaint = uri.complaint(&error);
+            assert!(!complaint.is_empty() && !complaint.contains("hun"), "{complaint}");
+            assert_eq!(format!("{uri:?}"), "[connection string]");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! MongoDB, asked with a deadline. A driver future that is dropped half-way can leave the driver in a bad state, so every
-//! request runs in a task of its own, and the deadline is on the wait for it.
+//! MongoDB, asked with a deadline. A driver future that is dropped half-way can leave the driver in a bad state, so
+//! every request runs in a task of its own, and the deadline is on the wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,7 @@ pub(crate) enum Failure {
 impl Database {
     /// Reads the configuration and starts the driver, which connects in the background.
     pub(crate) async fn connect(config: &Config) -> Result<Database, Error> {
-        // The driver's messages about a connection string do not repeat it.
-        let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: describe(&error) };
+        let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: config.uri.complaint(&error) };
         let mut options = ClientOptions::parse(config.uri.as_str()).await.map_err(invalid)?;
         options.app_name.get_or_insert_with(|| "chatting-archiver".to_owned());
         options.server_selection_timeout = Some(config.server_selection_timeout());

@@ -1,8 +1,8 @@
 //! Decisions and messages commute: a message is deleted if a decision about it stands after it in the log, in whichever
 //! order the two are archived, and however many archivers do it.
 //!
-//! Both sides write first and look afterwards. Who archives a decision stores it, then marks the messages that it finds;
-//! who archives a message stores it, then looks for decisions. Whichever is second sees the other. Of several decisions
+//! Both sides write first and look afterwards. Who archives a decision stores it, then marks the messages that it
+//! finds; who archives a message stores it, then looks for decisions. Whichever is second sees the other. Of several decisions
 //! the first is the one that the message names, and of several copies of a decision only the first counts, so what
 //! a later copy marked beyond it is taken back.
 
@@ -114,7 +114,8 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     let set = doc! { "$set": { "deleted": serialize_to_bson(&deleted).map_err(unfit)? } };
     let collection = database.messages();
     match database.ask(async move { collection.update_many(about, set).await }).await {
-        // A validator that somebody put there. The decision is in `moderation_log` all the same, and waiting would not help.
+        // A validator that somebody put there. The decision is in `moderation_log` all the same, and waiting would not
+        // help.
         Err(Failure::Refused(reason)) => {
             tracing::error!(decision = decision.id, reason, "a message that was deleted cannot be marked: {reason}");
             Ok(())
@@ -123,7 +124,8 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     }
 }
 
-/// Removes the decision's marks from messages that its first copy is not about, and lets other decisions decide on them.
+/// Removes the decision's marks from messages that its first copy is not about, and lets other decisions decide on
+/// them.
 async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
     let Some(mut about) = about(decision) else { return Ok(()) };
     about.insert("position", doc! { "$lt": decision.position });

@@ -18,6 +18,10 @@ use crate::{Config, Error};
 /// All archivers share this durable reader of the log.
 const READER: &str = "archiver";
 
+/// A batch that is not full also stops waiting when nothing has come for so long: the log has no more now, or hands out
+/// no more before some is acknowledged.
+const LULL: Duration = Duration::from_millis(10);
+
 /// How often a quiet archiver makes sure that it could write, for its readiness.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
@@ -74,7 +78,7 @@ async fn archive(
     let mut writes = JoinSet::new();
     let ended = loop {
         // Room first, then the batch: what is gathered is written at once and never waits in a queue.
-        while writes.len() >= config.batches_in_hand.max(1) && !stop.is_cancelled() {
+        while writes.len() >= config.batches_in_hand.get() && !stop.is_cancelled() {
             // The writes themselves go on, whichever comes first.
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -108,14 +112,14 @@ async fn archive(
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.
 async fn gather(config: &Config, consumer: &mut Consumer, stop: &CancellationToken) -> (Batch, Result<bool, Error>) {
     let mut batch = Batch::default();
-    let mut until = None;
+    let mut until: Option<Instant> = None;
     loop {
-        if batch.events() >= config.batch_events || batch.bytes() >= config.batch_bytes {
+        if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_bytes.get() {
             return (batch, Ok(true));
         }
         let enough = async {
             match until {
-                Some(until) => tokio::time::sleep_until(until).await,
+                Some(until) => tokio::time::sleep_until(until.min(Instant::now() + LULL)).await,
                 None => std::future::pending().await,
             }
         };

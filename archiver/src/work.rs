@@ -1,6 +1,6 @@
 //! What a batch of lines asks of the database: which line becomes which document. Pure; it knows no connection.
 
-use mongodb::bson::{DateTime, serialize_to_document};
+use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Body, Entry, Event, Malformed, Position, User};
 
 use crate::documents::{
@@ -127,7 +127,8 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             Place::Decision(DecisionDocument { user_idx: Some(unbanned.user.get()), ..decision(Some(unbanned.by)) })
         }
         Body::RoomUpdated(updated) => {
-            let settings = serialize_to_document(&updated.settings)
+            let settings = serialize_to_raw_document_buf(&updated.settings)
+                .and_then(Document::try_from)
                 .map_err(|_| (Cause::Unmappable, "the settings hold a name or a number that BSON cannot".to_owned()))?;
             Place::Decision(DecisionDocument { settings: Some(settings), ..decision(None) })
         }
@@ -137,4 +138,92 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
         }
         Body::Unknown { kind, .. } => return Err((Cause::UnknownType, format!("unknown type {kind:?}"))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::serialize_to_bson;
+    use nats::{Position, PresenterIdx};
+    use serde::Serialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The document of one line and where it goes, as extended JSON with the members in their order: positions are
+    /// compared member by member.
+    fn document(line: &Value) -> String {
+        let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
+        let mut work = Work::default();
+        work.add(Ok(Entry {
+            position,
+            id: line["id"].as_str().unwrap().parse().unwrap(),
+            kind: line["type"].as_str().unwrap().to_owned(),
+            presenter: PresenterIdx::try_from(42).unwrap(),
+            at: line["at"].as_str().unwrap().parse().unwrap(),
+            line: line.to_string().into(),
+        }));
+        fn json<T: Serialize>(collection: &str, document: &T) -> String {
+            format!("{collection}: {}", serde_json::to_string(&serialize_to_bson(document).unwrap()).unwrap())
+        }
+        let Work { messages, decisions, sessions, quarantine } = &work;
+        let mut documents: Vec<String> = messages.iter().map(|m| json("chatting_log", &m.document)).collect();
+        documents.extend(decisions.iter().map(|decision| json("moderation_log", &decision.document)));
+        documents.extend(sessions.iter().map(|session| format!("broadcasts: {:?}", session.document)));
+        documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason))));
+        assert_eq!(documents.len(), 1);
+        documents.remove(0)
+    }
+
+    #[test]
+    fn every_type_of_event_has_its_place() {
+        let by = json!({ "idx": 42, "nickname": "진행자", "role": "presenter" });
+        let target = "0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3";
+        let documents = [
+            (
+                "message.posted",
+                json!({ "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "안녕 👋" }),
+            ),
+            ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
+            ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
+            ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
+            ("user.unbanned", json!({ "user": 7, "by": by })),
+            ("room.cleared", json!({ "by": by })),
+            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 } })),
+            ("presenter.connected", json!({ "session": target })),
+            ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
+            ("message.translated", json!({ "text": "of a later version" })),
+            ("message.deleted", json!({ "target": "not an id", "by": by })),
+        ]
+        .map(|(kind, members)| {
+            let mut line = json!({
+                "v": 1,
+                "id": "0192f0c1-2d3e-7a4b-8c5d-000000000001",
+                "type": kind,
+                "presenterIdx": 42,
+                "at": "2026-11-22T10:00:00.123Z",
+            });
+            line.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            format!("{kind} {members}\n  {}\n", document(&line))
+        });
+        insta::assert_snapshot!(documents.concat());
+    }
+
+    #[test]
+    fn a_position_that_mongodb_cannot_hold_is_put_aside() {
+        let mut work = Work::default();
+        let event = Event::now(
+            PresenterIdx::try_from(1).unwrap(),
+            Body::RoomUpdated(nats::RoomUpdated { settings: serde_json::Map::new() }),
+        );
+        work.add(Ok(Entry {
+            position: Position { epoch: u64::MAX, sequence: 1, index: 0 },
+            id: event.id,
+            kind: event.body.kind().to_owned(),
+            presenter: event.presenter,
+            at: event.at,
+            line: event.to_line(),
+        }));
+        assert_eq!(work.quarantine.len(), 1);
+        assert_eq!(work.quarantine[0].cause, Cause::Unmappable);
+    }
 }

@@ -21,7 +21,7 @@ const LARGEST_DISCARDED_BYTES: usize = 2 * 1024 * 1024;
 /// 1 s for a body that nobody wants.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The body as JSON of that shape. Members that it does not have are ignored.
+/// The body as a JSON object of that shape. Members that it does not have are ignored.
 pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadline: Duration) -> Result<T, Refusal> {
     if !is_json(parts) {
         discard(parts, body).await;
@@ -31,7 +31,13 @@ pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadlin
         return Err(Refusal::BodyTooLarge);
     }
     let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
-    serde_json::from_slice(&bytes).map_err(|_| Refusal::BodyMalformed)
+    // The parser does not look into strings that it skips.
+    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::BodyMalformed)?;
+    // A struct may also be read from a list of its members; that is not our format.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Refusal::BodyMalformed);
+    }
+    serde_json::from_str(text).map_err(|_| Refusal::BodyMalformed)
 }
 
 /// Takes in a body that was refused unread, so that its sender sees the answer.

@@ -72,7 +72,10 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
             }
             headers.into_response()
         }
-        Err(refusal) => refused(&ingest.time_zone, &path, refusal),
+        Err(refusal) => {
+            refusal.log();
+            refused(&ingest.time_zone, &path, refusal)
+        }
     }
 }
 

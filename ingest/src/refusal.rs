@@ -155,6 +155,12 @@ impl Refusal {
         (self.wire().status == StatusCode::SERVICE_UNAVAILABLE).then_some(delay)
     }
 
+    /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
+    pub(crate) fn log(self) {
+        let code = self.wire().code;
+        tracing::debug!(code, "refused a post: {code}");
+    }
+
     /// The answer on `/v1`.
     pub(crate) fn problem(self) -> Problem {
         let wire = self.wire();

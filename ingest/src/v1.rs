@@ -49,7 +49,10 @@ async fn post_message(State(ingest): State<Arc<Ingest>>, mut request: Request) -
             let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
             (StatusCode::ACCEPTED, Json(AcceptedBody { id, position, presenter })).into_response()
         }
-        Err(refusal) => refusal.problem().into_response(),
+        Err(refusal) => {
+            refusal.log();
+            refusal.problem().into_response()
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
 use crate::error::Error;
-use crate::setup::{epoch, request};
+use crate::setup::{self, epoch, request};
 
 /// How often the watchdog asks the stream.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(3);
@@ -33,6 +33,9 @@ const CURRENT_WITHIN: Duration = Duration::from_secs(10);
 /// The pause before a consumer is made anew, doubled up to the second.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// A stream that the server has not known for so long was deleted: one that starts or elects a leader knows it by then.
+const GONE_AFTER: Duration = Duration::from_secs(5);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +126,7 @@ pub(crate) fn read<T: Send + 'static>(
         epoch: None,
         last: None,
         caught_up: false,
+        missing: None,
         status: status.clone(),
         sink,
         map,
@@ -140,6 +144,8 @@ struct Reader<T, F> {
     /// The last sequence that was handed out.
     last: Option<u64>,
     caught_up: bool,
+    /// Since when the server has said that there is no such stream.
+    missing: Option<Instant>,
     status: Status,
     /// Bounded: a slow receiver slows the consumer, whose flow control slows the server.
     sink: mpsc::Sender<T>,
@@ -199,7 +205,11 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Trouble> {
         let log = self.log.upgrade().ok_or(Trouble::Unwanted)?;
-        let stream = request("asking for a stream", log.context.get_stream(&self.stream)).await?;
+        let stream = match request("asking for a stream", log.context.get_stream(&self.stream)).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(self.missing(&log, error).await),
+        };
+        self.missing = None;
         self.check(stream.cached_info())?;
         let last_at_start = stream.cached_info().state.last_sequence;
         let config = OrderedConfig {
@@ -249,6 +259,19 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
                 () = self.sink.closed() => return Err(Trouble::Unwanted),
             }
         }
+    }
+
+    /// What it means that the stream did not answer: an outage, unless it stays away while the server does answer.
+    async fn missing(&mut self, log: &Inner, error: Error) -> Trouble {
+        if !matches!(setup::find(&log.context, &self.stream).await, Ok(None)) {
+            self.missing = None;
+            return error.into();
+        }
+        let since = *self.missing.get_or_insert_with(Instant::now);
+        if since.elapsed() < GONE_AFTER {
+            return error.into();
+        }
+        Trouble::Final(Error::Replaced { stream: self.stream.clone(), reason: "it is gone".to_owned() })
     }
 
     /// Whether this is still the stream that was read before.

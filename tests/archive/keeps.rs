@@ -44,8 +44,8 @@ async fn a_document_is_as_described() {
 async fn of_an_id_that_stands_in_the_log_twice_the_first_text_stays() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    let first = message(1, "the first");
-    let again = Event { body: message(1, "another").body, ..first.clone() };
+    let first = message(1, "secret one");
+    let again = Event { body: message(1, "secret two").body, ..first.clone() };
     let position = world.log.append(&first).await.unwrap();
     for copy in [&first, &again, &first] {
         world.log.append(copy).await.unwrap();
@@ -53,12 +53,12 @@ async fn of_an_id_that_stands_in_the_log_twice_the_first_text_stays() {
     world.log.append(&message(1, "the end")).await.unwrap();
     let room = world.room(1, 2).await;
     let kept: Vec<_> = room.iter().map(|message| (message.position, message.message.as_str())).collect();
-    assert_eq!(kept[0], (position, "the first"));
+    assert_eq!(kept[0], (position, "secret one"));
     assert_eq!(kept.len(), 2);
     assert_eq!(archiver.terminate().await, 0);
     let log = archiver.log();
     assert!(log.contains(r#""contradictions":1"#), "{log}");
-    assert!(!log.contains("another") && !log.contains("the first"), "a text is in the logs: {log}");
+    assert!(!log.contains("secret"), "a text is in the logs: {log}");
 }
 
 #[tokio::test]
@@ -142,6 +142,6 @@ async fn every_decision_is_in_the_moderation_log() {
     kinds.sort();
     found.sort();
     assert_eq!(found, kinds);
-    let banned = documents.values().find(|document| document.get_str("type") == Ok("user.banned")).unwrap();
+    let banned = documents.values().find(|document| document.get_str("type").unwrap() == "user.banned").unwrap();
     assert_eq!(banned.get("userIdx"), Some(&Bson::Int64(9)));
 }

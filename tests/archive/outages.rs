@@ -125,3 +125,34 @@ async fn unready(archiver: &Role) {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_committed_but_not_acknowledged_comes_again_and_is_kept_once() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    world.mongod.pause();
+    let event = message(1, "twice handed out");
+    world.log.append(&event).await.unwrap();
+    eventually("the archiver holds the batch", super::PATIENCE, async || (held(&world).await == 1).then_some(())).await;
+    // Not paused: a server that resumes would read the acknowledgement out of its socket.
+    world.nats.kill();
+    world.mongod.resume();
+    assert_eq!(world.room(1, 1).await[0].id, event.id);
+    archiver.kill();
+    world.nats.start_again().await;
+    archiver.start_again().await;
+    // After the ack wait of 30 s.
+    eventually("the batch is acknowledged", super::PATIENCE, async || (held(&world).await == 0).then_some(())).await;
+    assert_eq!(world.room(1, 1).await.len(), 1);
+    assert_eq!(archiver.terminate().await, 0);
+    assert!(archiver.log().contains(r#""duplicates":1"#), "{}", archiver.log());
+}
+
+/// How many batches are handed out and not acknowledged.
+async fn held(world: &World) -> usize {
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let stream = context.get_stream("CHAT_0").await.unwrap();
+    let mut reader: async_nats::jetstream::consumer::PullConsumer = stream.get_consumer("archiver").await.unwrap();
+    reader.info().await.unwrap().num_ack_pending
+}

@@ -19,9 +19,11 @@ async fn a_token_is_answered_with_its_bare_user_idx() {
     let system = System::start().await;
     let good = answer(system.get("/token").header("token", token(42, "nick"))).await;
     assert_eq!((good.status.as_u16(), good.body.as_str()), (200, "42"));
-    answer(system.get("/token").header("token", "garbage"))
-        .await
-        .assert_original_error(401, "토큰의 유형이 아닙니다.", "/token");
+    answer(system.get("/token").header("token", "garbage")).await.assert_original_error(
+        401,
+        "토큰의 유형이 아닙니다.",
+        "/token",
+    );
     answer(system.get("/token")).await.assert_original_error(400, "Token null", "/token");
 }
 

@@ -66,6 +66,20 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
 }
 
 #[tokio::test]
+async fn a_full_log_refuses_and_says_so() {
+    let system = System::start_with(|settings| settings.set("nats.max_bytes", "20000")).await;
+    let refused = eventually("the log is full", DEADLINE, async || {
+        let posted = system.post_v1("42", json!({"text": "a".repeat(500)})).await;
+        (posted.status != 202).then_some(posted)
+    })
+    .await;
+    refused.assert_problem(503, "log_full");
+    assert_eq!((refused.header("retry-after"), &refused.json()["outcome"]), ("5", &json!("not_stored")));
+    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "a".repeat(500)})).await;
+    sent.assert_original_error(503, "채팅이 정상적으로 전송되지 않았습니다.", "/send/message");
+}
+
+#[tokio::test]
 async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
     let system = System::start().await;
     let (stopping, accepted) = (tokio_util::sync::CancellationToken::new(), std::sync::Mutex::new(HashSet::new()));
@@ -86,10 +100,8 @@ async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
     };
     let posters = futures_util::future::join_all((0..16).map(&poster));
     let stop = async {
-        eventually("the posters are at work", DEADLINE, async || {
-            (accepted.lock().unwrap().len() > 200).then_some(())
-        })
-        .await;
+        eventually("the posters are at work", DEADLINE, async || (accepted.lock().unwrap().len() > 200).then_some(()))
+            .await;
         stopping.cancel();
         system.ingest.terminate().await
     };

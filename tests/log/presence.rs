@@ -103,3 +103,16 @@ async fn a_node_that_cannot_reach_the_server_knows_that_its_lease_has_lapsed() {
     server.resume();
     eventually("the lease is held again", PATIENCE, async || lease.is_held().then_some(())).await;
 }
+
+#[tokio::test]
+async fn a_bucket_that_is_deleted_fails_the_log_in_place_of_looking_like_an_empty_house() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let _presence = log.presence().await.unwrap();
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    async_nats::jetstream::new(client).delete_key_value("sessions").await.unwrap();
+
+    let failed = tokio::time::timeout(PATIENCE, log.failed()).await.unwrap();
+    assert_eq!(failed.to_string(), "the stream KV_sessions was replaced: it is gone");
+}

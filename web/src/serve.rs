@@ -121,6 +121,9 @@ async fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
+        // A peer that has said all it has to say may still listen, and work that was begun is not dropped half-way
+        // because its peer went away.
+        .half_close(true)
         .max_header_size(LARGEST_HEADER_BYTES)
         .max_buf_size(LARGEST_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)

@@ -126,3 +126,15 @@ async fn connections_beyond_the_bound_wait_for_their_turn() {
     drop(first);
     assert!(answer(&mut second).await.ends_with("here"));
 }
+
+#[tokio::test]
+async fn a_peer_that_only_listens_any_more_gets_its_answer() {
+    let handler = || async {
+        sleep(Duration::from_millis(50)).await;
+        "here"
+    };
+    let server = Server::start(Router::new().route("/", get(handler)), |_| {}).await;
+    let mut stream = server.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    stream.shutdown().await.unwrap();
+    assert!(answer(&mut stream).await.ends_with("here"));
+}

@@ -1,12 +1,13 @@
 //! Ingest as its clients see it: a real process, a real log, a room server that can be made to fail. What was accepted
 //! is read back from the log itself.
 
+pub(crate) mod sockets;
+pub(crate) mod tokens;
+
 mod contract;
 mod gateway;
 mod outages;
 mod rooms;
-mod sockets;
-mod tokens;
 mod v1;
 
 use std::time::Duration;
@@ -117,12 +118,8 @@ impl Answer {
     pub(crate) fn assert_original_body(&self, status: u16, message: &str, path: &str) {
         let mut body = self.json();
         let timestamp = body["timestamp"].take();
-        let shape: String = timestamp
-            .as_str()
-            .unwrap_or_default()
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect();
+        let shape: String =
+            timestamp.as_str().unwrap_or_default().chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(shape, "0000-00-00 00:00:00", "{self:?}");
         assert_eq!(body, json!({"timestamp": null, "status": status, "message": message, "path": path}));
     }
@@ -146,7 +143,8 @@ pub(crate) async fn messages(url: &str) -> Vec<Value> {
     let stream = jetstream.get_stream("CHAT_0").await.unwrap();
     let state = stream.get_info().await.unwrap().state;
     let mut messages = Vec::new();
-    for sequence in state.first_sequence..=state.last_sequence {
+    // An empty stream says that its first message is number 0.
+    for sequence in state.first_sequence.max(1)..=state.last_sequence {
         let batch = stream.get_raw_message(sequence).await.unwrap();
         for line in batch.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let event: Value = serde_json::from_slice(line).unwrap();
@@ -167,7 +165,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn begin(nats: &NatsServer, presenter: i64) -> Session {
         let config = json!({
-            "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "max_bytes": 1 << 34,
+            "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "max_bytes": 1_i64 << 34,
             "append_deadline_ms": 5_000, "append_queue": 100, "lease_seconds": 10,
         });
         let log = nats::Log::connect(&serde_json::from_value(config).unwrap(), "test").await.unwrap();

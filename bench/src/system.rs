@@ -1,0 +1,76 @@
+//! The system under test: real servers and the release binary, each a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chatting_server::servers::{self, Program, Ready, Server, port};
+use web::Secret;
+
+use crate::room_server;
+
+/// What its tokens are signed with.
+const SECRET: &str = "a secret of the bench, of more than 32 bytes";
+
+/// A running system; dropped, its processes are killed.
+pub(crate) struct System {
+    pub(crate) ingest: u16,
+    pub(crate) delivery: u16,
+    _parts: Vec<Server>,
+    _folder: tempfile::TempDir,
+}
+
+impl System {
+    pub(crate) async fn start(archive: bool) -> anyhow::Result<System> {
+        let folder = tempfile::tempdir()?;
+        let nats = port::or_free(24_222);
+        let mut parts =
+            vec![servers::nats_server(&folder.path().join("nats-server"), nats, port::or_free(28_222), false).await?];
+        parts[0].start().await?;
+        let (ingest, delivery, archiver) = (port::or_free(28_080), port::or_free(28_081), port::or_free(28_082));
+        let mut environment = vec![
+            ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
+            ("CHATTING_NATS__URLS", format!("nats://127.0.0.1:{nats}")),
+            ("CHATTING_INGEST__ROOMS__URL", room_server::start().await?),
+            ("CHATTING_INGEST__LISTEN", format!("127.0.0.1:{ingest}")),
+            ("CHATTING_DELIVERY__LISTEN", format!("127.0.0.1:{delivery}")),
+            ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
+        ];
+        let mut roles = vec![("delivery", delivery), ("ingest", ingest)];
+        if archive {
+            let mongo = port::or_free(27_117);
+            let mut server = servers::mongod(&folder.path().join("mongod"), mongo, false).await?;
+            server.start().await?;
+            parts.push(server);
+            environment.push(("CHATTING_ARCHIVER__URI", format!("mongodb://127.0.0.1:{mongo}/?replicaSet=rs0")));
+            roles.push(("archiver", archiver));
+        }
+        for (role, port) in roles {
+            let program = Program {
+                name: role.to_owned(),
+                path: binary()?,
+                arguments: vec![role.into()],
+                environment: environment.iter().map(|(key, value)| ((*key).into(), value.into())).collect(),
+                output: folder.path().join(format!("{role}.log")),
+                detached: false,
+            };
+            let mut server = Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz")));
+            server.start().await?;
+            parts.push(server);
+        }
+        Ok(System { ingest, delivery, _parts: parts, _folder: folder })
+    }
+
+    pub(crate) fn token(&self, user: i64) -> String {
+        let secret = Secret::from(SECRET.to_owned());
+        web::auth::mint(&secret, user, &format!("user{user}"), "user@example.com", Duration::from_secs(3_600))
+    }
+}
+
+/// The binary beside this one, of the same profile.
+fn binary() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let binary = here.parent().unwrap_or(Path::new(".")).join("chatting-server");
+    anyhow::ensure!(binary.exists(), "{} is not there: cargo build --release", binary.display());
+    binary.canonicalize().context("cannot find the binary")
+}
