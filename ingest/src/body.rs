@@ -14,9 +14,9 @@ use crate::refusal::Refusal;
 /// 64 KB: the longest text has 8 KB, and six times that where every byte is escaped.
 const LARGEST_BODY_BYTES: usize = 64 * 1024;
 
-/// 2 MB more are read and thrown away, because a peer that is still sending would not see the answer. Beyond, it is
-/// cut off.
-const LARGEST_DISCARDED_BYTES: usize = 2 * 1024 * 1024;
+/// 8 MB: up to here what is too large is read and thrown away, because a peer that is still sending would not see the
+/// answer. Beyond, it is cut off.
+const LARGEST_DISCARDED_BYTES: usize = 8 * 1024 * 1024;
 
 /// 1 s for a body that nobody wants.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(1);

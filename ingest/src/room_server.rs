@@ -8,10 +8,14 @@ use moka::Expiry;
 use moka::future::Cache;
 use nats::PresenterIdx;
 use reqwest::{Client, Response, StatusCode, Url};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::breaker::{Breaker, Change};
 use crate::config::RoomsConfig;
+
+#[cfg(test)]
+mod tests;
 
 /// What the room server says of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +50,6 @@ struct Question {
     presenter_idx: String,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    data: AnswerData,
-}
-
-#[derive(Deserialize)]
-struct AnswerData {
-    alive: bool,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error("no answer: {0}")]
@@ -64,8 +58,8 @@ enum AskError {
     Status(StatusCode),
     #[error("the answer has more than {LARGEST_ANSWER_BYTES} bytes")]
     TooLarge,
-    #[error("the answer is not understood: {0}")]
-    NotUnderstood(#[from] serde_json::Error),
+    #[error("the answer has no data.alive")]
+    NotUnderstood,
 }
 
 struct Keep {
@@ -123,9 +117,14 @@ impl RoomServer {
         if response.status() != StatusCode::OK {
             return Err(AskError::Status(response.status()));
         }
-        let answer: Answer = serde_json::from_slice(&read(response).await?)?;
-        Ok(if answer.data.alive { Liveness::Live } else { Liveness::NotLive })
+        parse(&read(response).await?).ok_or(AskError::NotUnderstood)
     }
+}
+
+/// `{"data":{"alive":true}}`, whatever else is in it.
+fn parse(answer: &[u8]) -> Option<Liveness> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    Some(if answer.pointer("/data/alive")?.as_bool()? { Liveness::Live } else { Liveness::NotLive })
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, AskError> {

@@ -55,7 +55,7 @@ pub async fn run(
         presence,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,
-        in_flight: Semaphore::new(config.max_in_flight),
+        in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
     });

@@ -212,5 +212,5 @@ async fn what_is_not_utf_8_is_refused() {
         let is_accepted = text.as_deref().is_ok_and(|text| texts.contains(text));
         assert!(!is_accepted || *is_utf8, "{name} was accepted");
     }
-    assert!(accepted.len() > 20, "{} were accepted", accepted.len());
+    assert!(accepted.len() > 10, "{} were accepted", accepted.len());
 }

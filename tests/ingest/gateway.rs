@@ -6,7 +6,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::{System, answer};
-use crate::support::token;
+use crate::support::{NatsServer, Role, Settings, token};
 
 const KEY: &str = "the gateway's secret, of more than 32 bytes";
 
@@ -93,4 +93,19 @@ async fn forwarded_headers_count_with_the_gateways_signature() {
     let forged = answer(forwarded(&system).header("x-forward-signature", forged)).await;
     forged.assert_original_error(400, "Token null", "/send/message");
     answer(forwarded(&system)).await.assert_original_error(400, "Token null", "/send/message");
+}
+
+#[tokio::test]
+async fn a_mode_without_what_it_needs_is_refused_at_start_with_64_and_the_key_named() {
+    let nats = NatsServer::start().await;
+    let cases = [
+        ("trusted-addresses", "ingest.gateway.trusted"),
+        ("signature", "ingest.gateway.secret"),
+        ("believe-everything", "ingest.gateway.mode"),
+    ];
+    for (mode, key) in cases {
+        let role = Role::spawn("ingest", &Settings::new().nats(&nats).set("ingest.gateway.mode", mode));
+        assert_eq!(role.exit_code(super::DEADLINE).await, 64, "{mode}");
+        assert!(role.log().contains(key), "{}", role.log());
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{DEADLINE, System, answer};
-use crate::support::{eventually, token};
+use crate::support::{Role, Settings, eventually, token};
 
 #[tokio::test]
 async fn while_the_log_is_away_posts_are_503_and_afterwards_accepted_without_a_restart() {
@@ -66,17 +66,43 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
 }
 
 #[tokio::test]
+async fn ingest_that_starts_without_the_log_answers_503_until_it_is_there() {
+    let system = System::start().await;
+    system.ingest.kill();
+    system.nats.kill();
+    let settings = Settings::new().set("nats.urls", &system.nats.url()).rooms(&system.rooms);
+    let ingest = Role::spawn("ingest", &settings);
+    let post = || {
+        let request = system.client.post(ingest.url() + "/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+        request.json(&json!({"text": "hi"})).send()
+    };
+    let refused = eventually("ingest listens", DEADLINE, async || post().await.ok()).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.json::<serde_json::Value>().await.unwrap()["code"], "log_unavailable");
+    system.nats.start_again().await;
+    eventually("posts are accepted", DEADLINE, async || {
+        // The connection may be closed between the two ways of answering.
+        let answer = post().await.ok()?;
+        (answer.status() == 202).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_full_log_refuses_and_says_so() {
-    let system = System::start_with(|settings| settings.set("nats.max_bytes", "20000")).await;
+    // The smallest that there is, and the longest texts.
+    let system = System::start_with(|settings| settings.set("nats.max_bytes", "524288")).await;
+    let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
     let refused = eventually("the log is full", DEADLINE, async || {
-        let posted = system.post_v1("42", json!({"text": "a".repeat(500)})).await;
+        let posted = system.post_v1("42", json!({"text": text})).await;
         (posted.status != 202).then_some(posted)
     })
     .await;
     refused.assert_problem(503, "log_full");
     assert_eq!((refused.header("retry-after"), &refused.json()["outcome"]), ("5", &json!("not_stored")));
-    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "a".repeat(500)})).await;
+    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": text})).await;
     sent.assert_original_error(503, "채팅이 정상적으로 전송되지 않았습니다.", "/send/message");
+    assert_eq!(sent.header("message-outcome"), "not_stored");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ const LARGEST_BUFFER_BYTES: usize = 64 * 1024;
 pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
     let app = with_bounds(app, Duration::from_millis(config.request_timeout_ms));
     let header_timeout = Duration::from_millis(config.header_timeout_ms);
-    let permits = Arc::new(Semaphore::new(config.max_connections));
+    let permits = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
 

@@ -1,0 +1,94 @@
+//! Answers as data, and answers that do not end.
+
+use super::*;
+use axum::Router;
+use axum::body::Body;
+use axum::routing::post;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+#[test]
+fn an_answer_is_data_alive_and_nothing_else_is() {
+    let cases = [
+        (r#"{"data":{"alive":true}}"#, Some(Liveness::Live)),
+        (r#"{"data":{"alive":false}}"#, Some(Liveness::NotLive)),
+        (r#"{"timestamp":"x","message":null,"data":{"alive":true,"viewers":3}}"#, Some(Liveness::Live)),
+        (r#"{"data":{}}"#, None),
+        (r#"{"data":null}"#, None),
+        (r#"{"data":{"alive":null}}"#, None),
+        (r#"{"data":{"alive":"true"}}"#, None),
+        (r#"{"data":{"alive":1}}"#, None),
+        (r#"{"data":[true]}"#, None),
+        (r#"{"alive":true}"#, None),
+        ("true", None),
+        ("", None),
+        ("<html>", None),
+        (r#"{"data":{"alive":true}"#, None),
+    ];
+    for (answer, expected) in cases {
+        assert_eq!(parse(answer.as_bytes()), expected, "{answer}");
+    }
+}
+
+async fn room_server(body: impl Fn() -> Body + Clone + Send + Sync + 'static) -> (RoomServer, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let handler = move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(body())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let room_server = asking(&listener);
+    let app = Router::new().route("/base/room/live/check", post(handler));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (room_server, asked)
+}
+
+fn asking(listener: &TcpListener) -> RoomServer {
+    let config = RoomsConfig {
+        url: format!("http://{}/base/", listener.local_addr().unwrap()).parse().unwrap(),
+        deadline_ms: 300,
+        live_ms: 60_000,
+        not_live_ms: 60_000,
+        breaker_failures: 1_000,
+        breaker_open_ms: 1_000,
+    };
+    RoomServer::new(Client::builder().no_proxy().build().unwrap(), &config)
+}
+
+fn room(idx: i64) -> PresenterIdx {
+    idx.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_and_a_failure_is_not() {
+    let (good, asked) = room_server(|| Body::from(r#"{"data":{"alive":false}}"#)).await;
+    for _ in 0..3 {
+        assert_eq!(good.liveness(room(1)).await, Ok(Liveness::NotLive));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+
+    let (bad, asked) = room_server(|| Body::from("garbage")).await;
+    for _ in 0..3 {
+        assert_eq!(bad.liveness(room(1)).await, Err(Unreachable));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_or_does_not_end_is_an_outage() {
+    let large = format!(r#"{{"data":{{"alive":true}},"more":"{}"}}"#, "x".repeat(17_000));
+    let (large, _) = room_server(move || Body::from(large.clone())).await;
+    assert_eq!(large.liveness(room(1)).await, Err(Unreachable));
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endless = asking(&listener);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(endless.liveness(room(1)).await, Err(Unreachable));
+}
