@@ -153,16 +153,44 @@ async fn nats_down_is_answered_503_and_everything_recovers_without_a_restart() {
     assert_eq!([&system.ingest, &system.delivery, &system.archiver].map(Role::id), processes);
 }
 
+#[tokio::test]
+async fn logs_are_json_and_hold_neither_a_token_nor_a_text() {
+    // Everything that we write ourselves, whatever the level.
+    let ours = ["ingest", "delivery", "archiver", "nats", "web", "chatting_server"].map(|part| format!("{part}=trace"));
+    let filter = format!("info,{}", ours.join(","));
+    let system = System::start_with(|settings| settings.set("log.filter", &filter)).await;
+    check(&system.play(sample(), None, || {}).await);
+    for role in [&system.ingest, &system.delivery, &system.archiver] {
+        assert_eq!(role.terminate().await, 0, "{}", role.log());
+        let log = role.log();
+        for line in log.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+        }
+        // The header that every token of HS256 begins with.
+        assert!(!log.contains("eyJ"), "{log}");
+        for line in sample().iter().filter(|line| line.text.chars().count() > 8) {
+            assert!(!log.contains(line.text.trim()), "{:?} is in {log}", line.text);
+        }
+    }
+}
+
 /// Real chat, by the path of the data that are not in the tree: `.ci/run` sets it and turns the feature on.
 #[cfg(feature = "shared-data")]
-#[tokio::test]
-async fn ten_real_minutes_arrive_once_and_in_order() {
-    let data = std::env::var("CHATTING_SHARED_DATA").expect("CHATTING_SHARED_DATA is the path of the data folder");
-    let file = std::path::Path::new(&data).join("chat_youtube_mit/launch_2020_10min.ndjson");
-    let lines = chatting_server::play::read(&file).unwrap();
-    let expected = lines.len();
-    let system = System::start().await;
-    let report = system.play(lines, Some(60.0), || {}).await;
-    assert!(report.is_sound(), "{report}");
-    assert_eq!(report.accepted, expected, "{report}");
+mod shared_data {
+    use std::path::Path;
+
+    use crate::support::System;
+
+    #[tokio::test]
+    async fn ten_real_minutes_arrive_once_and_in_order() {
+        let data = std::env::var("CHATTING_SHARED_DATA").expect("CHATTING_SHARED_DATA is the path of the data folder");
+        let file = Path::new(&data).join("chat_youtube_mit/launch_2020_10min.ndjson");
+        let lines = chatting_server::play::read(&file).unwrap();
+        let expected = lines.len();
+        let system = System::start().await;
+        let report = system.play(lines, Some(60.0), || {}).await;
+        assert!(report.is_sound(), "{report}");
+        assert_eq!(report.accepted, expected, "{report}");
+    }
 }

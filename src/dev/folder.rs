@@ -191,8 +191,12 @@ mod tests {
         };
         let here = place.path().canonicalize().unwrap().display().to_string();
         let (mut ours, mut stranger) = (sleeper(&here), sleeper("elsewhere"));
+        // For a moment after it was started a process has no command line.
+        while command_line(ours.id() as i32).is_none_or(|line| !line.contains(&here)) {
+            std::thread::yield_now();
+        }
         Folder::open(place.path(), false).unwrap().note([ours.id(), stranger.id()].into_iter()).unwrap();
-        // A child that nobody waits for stays in the process table, with an empty command line.
+        // Nobody has waited for ours yet: it is in the process table still, and counts as ended all the same.
         Folder::open(place.path(), false).unwrap();
         assert!(!ours.wait().unwrap().success());
         assert!(stranger.try_wait().unwrap().is_none());

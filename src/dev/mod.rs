@@ -174,7 +174,7 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
 }
 
 /// Starts again what has ended. Does not return unless the folder cannot be written.
-async fn look_after(folder: &Folder, parts: &mut Vec<Server>) -> anyhow::Result<()> {
+async fn look_after(folder: &Folder, parts: &mut [Server]) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(LOOK).await;
         for index in 0..parts.len() {

@@ -9,7 +9,7 @@ use archiver::{Archive, ArchivedMessage};
 use nats::{EventId, PresenterIdx};
 
 use super::post::{Outcome, Posted};
-use super::presenter::Screen;
+use super::presenter::{Screen, Seen};
 use super::report::Report;
 
 /// For how long nothing new may arrive before what is missing counts as lost: longer than any outage's backoff.
@@ -80,7 +80,7 @@ pub(super) async fn check(
     for (idx, room) in &rooms {
         let messages = archived.remove(idx).unwrap_or_default();
         let screen = screens.get(idx).expect("every room of the play has a screen");
-        room.check_screen(*idx, screen, &messages, &mut report);
+        room.check_screen(*idx, &screen.seen(), &messages, &mut report);
         room.check_archive(*idx, &messages, users, &mut report);
     }
     for user in posted {
@@ -127,8 +127,7 @@ impl Room<'_> {
         }
     }
 
-    fn check_screen(&self, idx: PresenterIdx, screen: &Screen, messages: &[ArchivedMessage], report: &mut Report) {
-        let seen = screen.seen();
+    fn check_screen(&self, idx: PresenterIdx, seen: &Seen, messages: &[ArchivedMessage], report: &mut Report) {
         report.repeated += seen.repeated;
         for id in self.accepted.keys().filter(|id| !seen.contains(**id)) {
             report.problem(format!("room {idx}: {id} was accepted and did not reach the presenter"));
@@ -186,3 +185,6 @@ async fn until_complete(mut look: impl AsyncFnMut() -> usize) {
         tokio::time::sleep(LOOK).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,7 @@ impl Screen {
 }
 
 impl Seen {
-    fn show(&mut self, message: Shown) {
+    pub(super) fn show(&mut self, message: Shown) {
         if self.ids.insert(message.message_id) {
             self.shown.push(message);
         } else {

@@ -20,8 +20,13 @@ pub struct System {
 
 impl System {
     pub async fn start() -> System {
+        System::start_with(|settings| settings).await
+    }
+
+    /// With settings of the test's own.
+    pub async fn start_with(change: impl FnOnce(Settings) -> Settings) -> System {
         let (nats, mongod, rooms) = tokio::join!(NatsServer::start(), Mongod::start(), RoomServer::start());
-        let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+        let settings = change(Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod));
         let (ingest, delivery, archiver) = tokio::join!(
             Role::start("ingest", &settings),
             Role::start("delivery", &settings),
