@@ -179,10 +179,12 @@ class Presenter {
   };
 
   #handle() {
-    this.#handling ??= this.#handleAll().finally(() => (this.#handling = null));
+    this.#handling ??= this.#handleAll();
   }
 
   async #handleAll() {
+    // Let `#handling` be set before it is cleared.
+    await undefined;
     for (let next; !this.#ended && (next = this.#waiting.shift()); ) {
       if ('gap' in next) {
         await this.#call(() => this.#options.onGap?.(next.gap));
@@ -199,6 +201,7 @@ class Presenter {
       if (from === this.#live) this.#unacked = event.position;
       this.#ackTimer ??= setTimeout(this.#acknowledge, ACK_INTERVAL_MS);
     }
+    this.#handling = null;
     if (this.#full && !this.#ended) {
       this.#full = false;
       this.#connect();

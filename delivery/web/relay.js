@@ -151,6 +151,8 @@ class Relay {
 
   /** Sends what the viewer has not got, as much as its channel takes at the moment. @param {Viewer} viewer */
   #pump(viewer) {
+    // Closing a whole peer connection closes its channels without an event.
+    if (viewer.channel.readyState === 'closed') return this.#remove(viewer);
     if (viewer.cursor === null) return;
     while (viewer.cursor < this.#next && viewer.channel.bufferedAmount <= HIGH_WATER_BYTES) {
       if (viewer.cursor < this.#oldest) {
