@@ -1,0 +1,1 @@
+// The presenter's page module; written on a branch of its own.
