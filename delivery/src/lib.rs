@@ -67,7 +67,7 @@ pub async fn run(
         .route("/v1/presenter", get(door::presenter))
         .route("/chatting", get(door::chatting))
         .with_state(node.clone())
-        .route("/presenter.js", get(script::presenter_js));
+        .merge(script::modules());
     let ready = node.clone();
     let app = router.merge(web::health(Arc::new(move || ready.ready()), node.stop.clone()));
     // It goes on for as long as sessions do: readiness is asked, and who comes is told to go elsewhere.

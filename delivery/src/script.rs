@@ -1,17 +1,24 @@
-//! The presenter's module for browsers, `GET /presenter.js`: the same on every node, embedded in the binary, so that a
-//! page and its server always speak the same protocol.
+//! The modules for browsers: `GET /presenter.js`, `/relay.js` and `/viewer.js`. They are the same on every node, embedded
+//! in the binary, so that a page and its server always speak the same protocol.
 
+use axum::Router;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use axum::routing::get;
 
-const PRESENTER_JS: &str = include_str!("../web/presenter.js");
+pub(crate) fn modules() -> Router {
+    Router::new()
+        .route("/presenter.js", get(async || module(include_str!("../web/presenter.js"))))
+        .route("/relay.js", get(async || module(include_str!("../web/relay.js"))))
+        .route("/viewer.js", get(async || module(include_str!("../web/viewer.js"))))
+}
 
 /// Any page may import it. It is asked for anew each time, so that an old one does not outlive a deployment.
-pub(crate) async fn presenter_js() -> impl IntoResponse {
+fn module(source: &'static str) -> impl IntoResponse {
     let headers = [
         (CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (CACHE_CONTROL, "no-cache"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ];
-    (headers, PRESENTER_JS)
+    (headers, source)
 }
