@@ -6,6 +6,7 @@ mod limits;
 mod outages;
 mod page;
 mod presenter;
+mod resume;
 mod v1;
 
 use std::time::Duration;
