@@ -1,6 +1,7 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
 
 mod dialect;
+mod drain;
 mod handover;
 mod limits;
 mod outages;
