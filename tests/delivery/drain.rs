@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::presenter::Seen;
@@ -107,7 +108,8 @@ async fn presenters_of_a_stopping_node_are_elsewhere_in_time_and_miss_nothing() 
     while let Some(moved) = moving.join_next().await {
         let (room, Moved { events, took, within_ms, code }) = moved.unwrap();
         assert_eq!(within_ms, 1_000);
-        assert_eq!(code, 4002, "room {room}");
+        // Who comes late is closed before it has come.
+        assert!(matches!(code, 4002 | 4200), "room {room} was closed with {code}");
         slowest = slowest.max(took);
         let mut seen = HashSet::new();
         let texts_seen: Vec<&str> = events
@@ -119,7 +121,7 @@ async fn presenters_of_a_stopping_node_are_elsewhere_in_time_and_miss_nothing() 
         expected.push("last".to_owned());
         assert_eq!(texts_seen, expected, "room {room}");
     }
-    assert!(slowest < Duration::from_millis(2_500), "the slowest presenter took {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "the slowest presenter took {slowest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,10 +148,22 @@ async fn a_stopping_node_is_not_ready_and_refuses_newcomers_while_its_presenters
         },
         // One of the original's dialect cannot be told, and is closed sooner.
         async { assert_eq!(original.rest().await.1, 4200) },
-        eventually("it is not ready", PATIENCE, async || {
-            let response = reqwest::get(&ready).await.unwrap();
-            (response.status() == 503).then_some(())
-        }),
+        async {
+            eventually("it is not ready", PATIENCE, async || {
+                let response = reqwest::get(&ready).await.unwrap();
+                (response.status() == 503).then_some(())
+            })
+            .await;
+            match Page::handshake(&node, &[]).await {
+                Err(Error::Http(response)) => {
+                    assert_eq!(
+                        (response.status().as_u16(), &response.headers()["retry-after"]),
+                        (503, &"1".parse().unwrap())
+                    );
+                }
+                other => panic!("not refused: {:?}", other.map(|_| ())),
+            }
+        },
     );
     assert_eq!(exit, 0);
     assert!(!node.log().contains(r#""level":"ERROR""#), "{}", node.log());

@@ -6,6 +6,7 @@ mod handover;
 mod limits;
 mod outages;
 mod page;
+mod peers;
 mod presenter;
 mod resume;
 mod v1;
