@@ -20,7 +20,7 @@ const ALONE: [(&str, &str); 6] = [
     ("async-nats", "nats"),
     ("mongodb", "archiver"),
     ("jsonwebtoken", "web"),
-    ("config", "."),
+    ("toml", "."),
     ("tracing-subscriber", "."),
     ("clap", "."),
 ];
