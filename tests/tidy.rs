@@ -16,11 +16,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// What only one crate knows about. `.` is the binary: only it reads configuration and sets up tracing.
-const ALONE: [(&str, &str); 6] = [
+const ALONE: [(&str, &str); 5] = [
     ("async-nats", "nats"),
     ("mongodb", "archiver"),
     ("jsonwebtoken", "web"),
-    ("toml", "."),
     ("tracing-subscriber", "."),
     ("clap", "."),
 ];
@@ -99,6 +98,16 @@ fn every_source_file_says_first_what_it_is() {
     for path in files(".rs") {
         let source = fs::read_to_string(&path).unwrap();
         assert!(source.starts_with("//! "), "{} does not begin with a `//!` paragraph", path.display());
+    }
+}
+
+#[test]
+fn every_suite_of_the_tests_is_run() {
+    let main = fs::read_to_string(root().join("tests/main.rs")).unwrap();
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        let suite = name.trim_end_matches(".rs");
+        assert!(suite == "main" || main.contains(&format!("mod {suite};")), "tests/main.rs leaves out {name}");
     }
 }
 

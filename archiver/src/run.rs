@@ -96,6 +96,7 @@ async fn archive(
             Err(error) => break Err(error),
         }
     };
+    consumer.close().await;
     let grace = Instant::now() + config.grace();
     while !writes.is_empty() {
         match timeout_at(grace, writes.join_next()).await {

@@ -1,7 +1,7 @@
 //! Why a socket ends: the one closed table of close codes, whose ranges tell a client whether to come back. 4000 to
-//! 4099: do not reconnect; 4100 to 4199: reconnect with backoff; 4200 to 4299: reconnect now. What breaks the WebSocket
-//! protocol itself is answered with the code that RFC 6455 has for it, and is no reason to come back either. The table
-//! knows nothing of sessions: it is a format that clients depend on, pinned by a snapshot.
+//! 4099: do not reconnect; 4100 to 4199: reconnect with backoff; 4200 to 4299: reconnect now. What breaks the
+//! WebSocket protocol itself is answered with the code that RFC 6455 has for it, and is no reason to come back either.
+//! The table knows nothing of sessions: it is a format that clients depend on, pinned by a snapshot.
 
 use axum::extract::ws::CloseFrame;
 
@@ -12,8 +12,8 @@ pub(crate) enum End {
     Closed,
     /// The connection broke.
     Lost,
-    /// The node was out of touch for longer than its lease while bytes were on their way. Another node may hold the room,
-    /// so not even a close frame, which would have to follow them, is written any more.
+    /// The node was out of touch for longer than its lease while bytes were on their way. Another node may hold the
+    /// room, so not even a close frame, which would have to follow them, is written any more.
     Lapsed,
     /// No token came in time.
     Unauthenticated,

@@ -52,11 +52,8 @@ impl Cursors {
 
     /// Returns once all that has moved so far is saved, or could not be in time.
     pub(crate) async fn save_now(&self) {
-        let save = {
-            let moved = self.moved.lock().expect("nothing panics while it holds the lock");
-            // What is not here any more is being saved right now, by the save before.
-            if moved.positions.is_empty() { moved.save - 1 } else { moved.save }
-        };
+        // The save that runs now may have begun before the last move.
+        let save = self.moved.lock().expect("nothing panics while it holds the lock").save;
         self.urgent.notify_one();
         let mut ended = self.ended.subscribe();
         if timeout(SAVE_TIMEOUT, ended.wait_for(|ended| *ended >= save)).await.is_err() {
@@ -82,18 +79,23 @@ impl Cursors {
     async fn save(&self) {
         let (save, positions) = {
             let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
-            let positions: Vec<_> = std::mem::take(&mut moved.positions).into_iter().collect();
-            if positions.is_empty() {
-                return;
-            }
             moved.save += 1;
+            // They stay here until they are saved: at every moment one of the two knows them.
+            let positions: Vec<_> =
+                moved.positions.iter().map(|(presenter, position)| (*presenter, *position)).collect();
             (moved.save - 1, positions)
         };
-        if let Err(error) = self.saved.save(&positions).await {
-            tracing::warn!(%error, cursors = positions.len(), "cursors were not saved, trying again");
-            let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
-            for (presenter, position) in positions {
-                moved.positions.entry(presenter).or_insert(position);
+        if !positions.is_empty() {
+            match self.saved.save(&positions).await {
+                Ok(()) => {
+                    let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
+                    for (presenter, position) in &positions {
+                        if moved.positions.get(presenter) == Some(position) {
+                            moved.positions.remove(presenter);
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, cursors = positions.len(), "cursors were not saved, trying again"),
             }
         }
         self.ended.send_replace(save);

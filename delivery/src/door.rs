@@ -1,5 +1,5 @@
-//! The way in: the WebSocket handshake and the token, in the original's dialect. A token comes in the handshake's header
-//! or in the start frame; who shows none in time is shown out. Nothing here touches a room.
+//! The way in: the WebSocket handshake and the token, in the original's dialect. A token comes in the handshake's
+//! header or in the start frame; who shows none in time is shown out. Nothing here touches a room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::original::{self, Said};
 use crate::session;
 use crate::socket::{self, Heard, Socket};
 
-/// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is read.
+/// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
+/// read.
 pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     if node.stop.is_cancelled() {
         return unavailable("stopping", "This node is stopping; another one takes over.");
@@ -27,13 +28,18 @@ pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, 
     if !node.feed.is_filled() {
         return unavailable("not_ready", "This node is still reading the latest messages.");
     }
-    let Ok(permit) = node.unauthenticated.clone().try_acquire_owned() else {
-        return unavailable("overload", "Too many sockets of this node wait for their token.");
-    };
     let shown = match web::auth::token(&headers) {
         Ok(token) => Some(verify(&node, token)),
         Err(TokenError::Missing) => None,
         Err(error) => Some(Err(error)),
+    };
+    // A storm of presenters who show their token at once is not held up by this bound.
+    let permit = match shown {
+        Some(Ok(_)) => None,
+        _ => match node.unauthenticated.clone().try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => return unavailable("overload", "Too many sockets of this node wait for their token."),
+        },
     };
     // Counted from here on, so that a stop waits for it.
     let task = node.tasks.token();

@@ -1,5 +1,5 @@
-//! The window, shared: one task fills it from the log, sessions read it and are woken when their room got something. The
-//! lock is held for as long as a page or a batch takes to copy, never while anything is awaited.
+//! The window, shared: one task fills it from the log, sessions read it and are woken when their room got something.
+//! The lock is held for as long as a page or a batch takes to copy, never while anything is awaited.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
-//! Delivery: pushes each room's messages to its presenter's socket, every accepted message once and in order. A node keeps
-//! the latest events of all rooms in one window, so that it can take over any room at once; a session is a cursor into
-//! it. What is in the log is all that nodes know of each other.
+//! Delivery: pushes each room's messages to its presenter's socket, every accepted message once and in order. A node
+//! keeps the latest events of all rooms in one window, so that it can take over any room at once; a session is a
+//! cursor into it. What is in the log is all that nodes know of each other.
 
 mod close;
 mod config;
@@ -43,8 +43,8 @@ use crate::window::Bounds;
 /// Kept back from the grace period for what comes after the sessions: the last cursors and the lease.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
-/// Serves presenters until `stop`, then tells each of them to go elsewhere, within the grace period. It ends with an error
-/// where this process cannot go on, and should be started anew.
+/// Serves presenters until `stop`, then tells each of them to go elsewhere, within the grace period. It ends with an
+/// error where this process cannot go on, and should be started anew.
 pub async fn run(
     config: Config,
     auth: Arc<Verifier>,
@@ -102,8 +102,8 @@ pub async fn run(
     outcome
 }
 
-/// Joins the other nodes: reads what they share and starts what runs beside the sessions. Each of those tasks ends only
-/// with what makes this process useless.
+/// Joins the other nodes: reads what they share and starts what runs beside the sessions. Each of those tasks ends
+/// only with what makes this process useless.
 async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node>, JoinSet<Error>), Error> {
     let tail = log.tail(Start::Since(nats::now() - config.window()));
     let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;

@@ -1,5 +1,5 @@
-//! The frames of the original system's dialect, at `/chatting`: what its presenters' pages send and understand. It is a
-//! format that other programs depend on, pinned by snapshots. What a frame leads to is not known here.
+//! The frames of the original system's dialect, at `/chatting`: what its presenters' pages send and understand. It is
+//! a format that other programs depend on, pinned by snapshots. What a frame leads to is not known here.
 
 use std::fmt::Write;
 

@@ -1,6 +1,7 @@
 //! Whether this node can trust what it knows of other nodes. It cannot while its lease has lapsed, nor right after the
-//! process was suspended: meanwhile any of its rooms may have been claimed elsewhere, and the claim may not have arrived
-//! yet. Every such spell ends one term and begins the next; a session of an older term asks the log before it writes on.
+//! process was suspended: meanwhile any of its rooms may have been claimed elsewhere, and the claim may not have
+//! arrived yet. Every such spell ends one term and begins the next; a session of an older term asks the log before it
+//! writes on.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +32,8 @@ impl Pulse {
 
     /// The present term; none while the node is out of touch.
     pub(crate) fn term(&self, lease: &Lease) -> Option<u64> {
-        // The term is read first: if a beat comes in between, it is the older term, and its session asks once too often.
+        // The term is read first: if a beat comes in between, it is the older term, and its session asks once too
+        // often.
         let term = self.term.load(Ordering::SeqCst);
         (lease.is_held() && !self.was_suspended()).then_some(term)
     }

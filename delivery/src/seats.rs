@@ -77,8 +77,8 @@ impl Seats {
         Ok((Seat { seats: self.clone(), presenter, revision, end, _left: left.drop_guard() }, before))
     }
 
-    /// Follows the claims of all nodes and stops the sessions that they replace. Returns when there are no more claims to
-    /// follow, which is a failure.
+    /// Follows the claims of all nodes and stops the sessions that they replace. Returns when there are no more claims
+    /// to follow, which is a failure.
     pub(crate) async fn follow(&self, presence: &Presence, mut claims: broadcast::Receiver<Session>) {
         loop {
             match claims.recv().await {

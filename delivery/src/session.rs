@@ -1,6 +1,6 @@
 //! A session: a socket and a cursor into its room's window. It claims the room, waits for the session before it to let
-//! go, and then writes everything after its cursor, once, in order, for as long as no newer session claims the room. It
-//! has no queue: a presenter who takes little has an old cursor, and costs nobody anything.
+//! go, and then writes everything after its cursor, once, in order, for as long as no newer session claims the room.
+//! It has no queue: a presenter who takes little has an old cursor, and costs nobody anything.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -27,6 +27,9 @@ use crate::window::Page;
 
 /// How soon a session that has something to write asks again whether it may.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a session that is told to stop waits for what it has begun to write. So long may it hold up the next one.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs the presenter's session on an authenticated socket, to its end.
 pub(crate) async fn run(node: &Arc<Node>, socket: Socket, presenter: PresenterIdx) {
@@ -67,6 +70,10 @@ enum Fence {
 
 impl<'a> Session<'a> {
     async fn begin(node: &'a Arc<Node>, presenter: PresenterIdx) -> Result<Session<'a>, End> {
+        // A claim that waited for the connection to come back could replace a session that began elsewhere meanwhile.
+        if !node.log.is_connected() {
+            return Err(End::Unavailable);
+        }
         let id = SessionId::new();
         let term = node.pulse.term(&node.lease).unwrap_or_default();
         let before = node.presence.session(presenter).filter(|before| before.node != *node.lease.node());
@@ -91,7 +98,7 @@ impl<'a> Session<'a> {
         let reader = node.feed.reader(presenter);
         let cursor = node.cursors.get(presenter);
         if cursor.is_some_and(|cursor| reader.may_have_missed(cursor)) {
-            tracing::warn!(%presenter, "the window may not reach back to the cursor of presenter {presenter}");
+            tracing::info!(%presenter, "the window may not reach back to the cursor of presenter {presenter}");
         }
         let body = Body::PresenterConnected(PresenterConnected { session: id });
         let connected = node.tasks.spawn(append(node.clone(), Event::now(presenter, body)));
@@ -106,7 +113,8 @@ impl<'a> Session<'a> {
         };
         let Session { node, claim, seat, reader, connected, .. } = self;
         let (presenter, session) = (claim.presenter, claim.id);
-        tracing::info!(%presenter, %session, end = end.word(), "the session of presenter {presenter} ended: {}", end.word());
+        let word = end.word();
+        tracing::info!(%presenter, %session, end = word, "the session of presenter {presenter} ended: {word}");
         drop(reader);
         // The next session of this node may begin: nothing more is written, and the cursor is known.
         drop(seat);
@@ -117,7 +125,13 @@ impl<'a> Session<'a> {
             let _ = connected.await;
             let reason = end.word().to_owned();
             let body = Body::PresenterDisconnected(PresenterDisconnected { session, reason });
-            tokio::join!(append(node.clone(), Event::now(presenter, body)), release(node, &claim));
+            let withdrawn = async {
+                // A claim that was replaced is not there any more.
+                if end != End::Replaced {
+                    release(node, &claim).await;
+                }
+            };
+            tokio::join!(append(node.clone(), Event::now(presenter, body)), withdrawn);
         };
         tokio::join!(socket.close(end), record);
     }
@@ -147,13 +161,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits until there is something to do: a frame from the client, an event in the room, a ping that is due, or `until`.
+    /// Waits until there is something to do: a frame from the client, an event in the room, a ping that is due, or
+    /// `until`.
     async fn wait(&self, socket: &mut Socket, until: Option<Instant>) -> Result<(), End> {
         let config = &self.node.config;
         let alive = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
         let wake = until.map_or(alive, |until| until.min(alive));
-        // A frame is taken from the socket only by the branch that answers it, and an event stays in the window: nothing
-        // is lost with a dropped branch.
+        // A frame is taken from the socket only by the branch that answers it, and an event stays in the window:
+        // nothing is lost with a dropped branch.
         tokio::select! {
             biased;
             end = self.seat.stopped() => Err(end),
@@ -170,7 +185,7 @@ impl<'a> Session<'a> {
         }
         if now >= self.pinged + config.ping_interval() {
             self.pinged = now;
-            socket.write([Message::Ping(Bytes::new())]).await?;
+            socket.write(Message::Ping(Bytes::new())).await?;
         }
         Ok(())
     }
@@ -217,32 +232,45 @@ impl<'a> Session<'a> {
         if page.gap {
             tracing::warn!(%presenter, "presenter {presenter} lagged so far that messages left the window unread");
         }
-        let Some(cursor) = page.events.last().map(|kept| kept.position) else { return Ok(()) };
-        let zone = &node.config.time_zone.0;
-        let frames = page.events.iter().filter_map(|kept| match original::event_frame(kept, zone) {
-            Ok(frame) => frame.map(Message::Text),
-            Err(error) => {
-                tracing::error!(%presenter, position = %kept.position, %error, "skipped an event that cannot be shown");
-                None
-            }
-        });
-        let frames: Vec<Message> = frames.collect();
-        if !frames.is_empty() {
-            let mut writing = pin!(socket.write(frames));
+        let (seat, zone) = (&self.seat, &node.config.time_zone.0);
+        let mut reached = self.cursor;
+        {
+            let writing = async {
+                for kept in &page.events {
+                    // Nothing more is begun once the session is told to stop.
+                    if seat.told().is_some() {
+                        break;
+                    }
+                    match original::event_frame(kept, zone) {
+                        Ok(Some(frame)) => socket.put(Message::Text(frame)).await?,
+                        Ok(None) => {}
+                        Err(error) => {
+                            let position = kept.position;
+                            tracing::error!(%presenter, %position, %error, "skipped an event that cannot be shown");
+                        }
+                    }
+                    reached = Some(kept.position);
+                }
+                socket.flush().await
+            };
+            let mut writing = pin!(timeout(node.config.write_timeout(), writing));
             // Asked at every step: a process that was suspended in the middle must not go on as if nothing had been.
-            let guarded = poll_fn(|context| match node.pulse.term(&node.lease) {
+            let mut guarded = poll_fn(|context| match node.pulse.term(&node.lease) {
                 None => Poll::Ready(Err(End::Lapsed)),
-                Some(_) => writing.as_mut().poll(context),
+                Some(_) => writing.as_mut().poll(context).map(|written| written.unwrap_or(Err(End::Slow))),
             });
             tokio::select! {
                 biased;
-                // What is lost is the rest of the page, which the next session writes again.
-                end = self.seat.stopped() => return Err(end),
-                written = guarded => written?,
+                // What was begun would go out before the close frame in any case. If the client takes it in time it
+                // counts as written; otherwise it is lost here, and the next session writes it again.
+                end = seat.stopped() => timeout(FINISH_TIMEOUT, &mut guarded).await.unwrap_or(Err(end))?,
+                written = &mut guarded => written?,
             }
         }
-        self.cursor = Some(cursor);
-        node.cursors.moved(presenter, cursor);
+        if let Some(reached) = reached {
+            self.cursor = Some(reached);
+            node.cursors.moved(presenter, reached);
+        }
         Ok(())
     }
 }

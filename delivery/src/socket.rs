@@ -1,5 +1,5 @@
-//! A client's socket with its bounds: every write has a deadline, what comes is counted, a close is a handshake that ends.
-//! What the frames mean is not known here.
+//! A client's socket with its bounds: every write has a deadline, what comes is counted, a close is a handshake that
+//! ends. What the frames mean is not known here.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ const READ_BUFFER_BYTES: usize = 1024;
 /// ... some ten messages fill a packet or two.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// The write buffer never holds more than its size and one frame more. The largest frame is that of an event as large as
-/// the log takes, 256 KB; this leaves room for what the frame adds.
+/// The write buffer never holds more than its size and one frame more. The largest frame is that of an event as large
+/// as the log takes, 256 KB; this leaves room for what the frame adds.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// After a breach of the protocol nothing more can be read. The connection stays for so long, lest the reset that follows
-/// unread bytes overtake the close frame.
+/// After a breach of the protocol nothing more can be read. The connection stays for so long, lest the reset that
+/// follows unread bytes overtake the close frame.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// A client's socket.
@@ -90,24 +90,29 @@ impl Socket {
         }
     }
 
-    /// Writes the frames, all of them by the deadline. Dropped in between, it leaves some in the buffer.
-    pub(crate) async fn write(&mut self, frames: impl IntoIterator<Item = Message>) -> Result<(), End> {
-        let writing = async {
-            for frame in frames {
-                self.socket.feed(frame).await?;
-            }
-            self.socket.flush().await
-        };
-        match timeout(self.write_timeout, writing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Lost),
-            Err(_) => Err(End::Slow),
-        }
+    /// Takes a frame into the buffer, and writes what no longer fits. It has no deadline of its own.
+    pub(crate) async fn put(&mut self, frame: Message) -> Result<(), End> {
+        self.socket.feed(frame).await.map_err(|_| End::Lost)
     }
 
-    /// Writes one text.
+    /// Writes what is left in the buffer. It has no deadline of its own.
+    pub(crate) async fn flush(&mut self) -> Result<(), End> {
+        self.socket.flush().await.map_err(|_| End::Lost)
+    }
+
+    /// Writes one frame by the deadline.
+    pub(crate) async fn write(&mut self, frame: Message) -> Result<(), End> {
+        let write_timeout = self.write_timeout;
+        let writing = async {
+            self.put(frame).await?;
+            self.flush().await
+        };
+        timeout(write_timeout, writing).await.unwrap_or(Err(End::Slow))
+    }
+
+    /// Writes one text by the deadline.
     pub(crate) async fn say(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        self.write([Message::Text(text)]).await
+        self.write(Message::Text(text)).await
     }
 
     /// Says why, and waits for the client to agree, within the close timeout.

@@ -1,7 +1,7 @@
-//! The window: the latest events of all rooms, in memory once, as the bytes that came. It is plain data: it knows no log,
-//! no socket and no lock. It promises that a room's events are handed out in order from any position on, that a reader
-//! whose place is no longer held is told so, that it stays within its bounds whatever the number of rooms and readers,
-//! and that a text once deleted is not handed out again.
+//! The window: the latest events of all rooms, in memory once, as the bytes that came. It is plain data: it knows no
+//! log, no socket and no lock. It promises that a room's events are handed out in order from any position on, that a
+//! reader whose place is no longer held is told so, that it stays within its bounds whatever the number of rooms and
+//! readers, and that a text once deleted is not handed out again.
 //!
 //! A line shares the memory of the batch that it came in. Lines leave in the order in which they came, so that at most
 //! one partly evicted batch of each partition is held beyond what is counted.
@@ -24,8 +24,8 @@ pub(crate) struct Window {
     rooms: HashMap<PresenterIdx, Room>,
     /// One element an event, in the order in which they came, which is the order in which they go.
     arrivals: VecDeque<Arrival>,
-    /// By epoch, which tells partitions apart: of what came after that position nothing was evicted. It answers for rooms
-    /// of which nothing is held.
+    /// By epoch, which tells partitions apart: of what came after that position nothing was evicted. It answers for
+    /// rooms of which nothing is held.
     complete_after: HashMap<u64, Position>,
     bytes: usize,
     bounds: Bounds,
@@ -46,7 +46,8 @@ struct Room {
     events: VecDeque<Kept>,
     /// The last event that was evicted since the room was known.
     evicted: Option<Position>,
-    /// Who is woken. A room with readers is known even while it is empty, so that they are told exactly what they missed.
+    /// Who is woken. A room with readers is known even while it is empty, so that they are told exactly what they
+    /// missed.
     readers: Vec<Arc<Notify>>,
 }
 

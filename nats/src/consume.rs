@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,8 +20,9 @@ use crate::setup::{epoch, request};
 /// A batch that is neither acknowledged nor reported to be in progress for so long is handed out again.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
-/// Batches handed out and not acknowledged, over all processes: at most 64 MiB a partition.
-const MAX_ACK_PENDING: i64 = 256;
+/// Batches handed out and not acknowledged, over all processes. What one process holds is bounded by what it requests;
+/// this only has to be more than all of them hold together.
+const MAX_ACK_PENDING: i64 = 8_192;
 
 /// Batches requested ahead.
 const PREFETCH: usize = 16;
@@ -36,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Consumer {
     deliveries: mpsc::Receiver<Result<Delivery, Error>>,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 /// A batch that waits for its acknowledgement. Dropped without one it comes again, here or elsewhere, after the ack
@@ -55,16 +56,27 @@ impl Consumer {
         let (sink, deliveries) = mpsc::channel(1);
         let stop = log.stop.child_token();
         for partition in 0..log.config.partitions {
-            let work = run(Arc::downgrade(log), partition, name.to_owned(), sink.clone());
-            log.tasks.spawn(stop.clone().run_until_cancelled_owned(work));
+            log.tasks.spawn(run(Arc::downgrade(log), partition, name.to_owned(), sink.clone(), stop.clone()));
         }
-        Consumer { deliveries, _stop: CancellationToken::drop_guard(stop) }
+        Consumer { deliveries, stop: CancellationToken::drop_guard(stop) }
     }
 
     /// The next batch. Waits for as long as there is none, also through outages of the server. Cancel safe.
     /// An error is final.
     pub async fn next(&mut self) -> Result<Delivery, Error> {
         self.deliveries.recv().await.ok_or(Error::Closed)?
+    }
+
+    /// Gives back what was requested and not yet handed out, so that it need not wait for the ack wait to come again.
+    pub async fn close(mut self) {
+        self.deliveries.close();
+        drop(self.stop);
+        let mut left = Vec::new();
+        while let Some(delivery) = self.deliveries.recv().await {
+            left.extend(delivery.map(|delivery| delivery.message));
+        }
+        // Only now has every task withdrawn its request: what is given back earlier would come here again.
+        give_back(left).await;
     }
 }
 
@@ -85,9 +97,15 @@ impl Delivery {
     }
 }
 
-async fn run(log: Weak<Inner>, partition: u32, name: String, sink: mpsc::Sender<Result<Delivery, Error>>) {
+async fn run(
+    log: Weak<Inner>,
+    partition: u32,
+    name: String,
+    sink: mpsc::Sender<Result<Delivery, Error>>,
+    stop: CancellationToken,
+) {
     loop {
-        match follow(&log, partition, &name, &sink).await {
+        match follow(&log, partition, &name, &sink, &stop).await {
             Ok(()) => return,
             Err(error @ Error::Replaced { .. }) => {
                 // A receiver that has gone does not need the error.
@@ -96,8 +114,19 @@ async fn run(log: Weak<Inner>, partition: u32, name: String, sink: mpsc::Sender<
             }
             Err(error) => {
                 tracing::warn!(partition, consumer = name, %error, "reading the log was interrupted, beginning again");
-                sleep(PAUSE).await;
+                if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+                    return;
+                }
             }
+        }
+    }
+}
+
+/// Best effort: what is not given back comes again after the ack wait.
+async fn give_back(messages: Vec<Message>) {
+    for message in messages {
+        if let Err(error) = request("giving back a batch", message.ack_with(AckKind::Nak(None))).await {
+            tracing::debug!(%error, "a batch was not given back");
         }
     }
 }
@@ -108,6 +137,7 @@ async fn follow(
     partition: u32,
     name: &str,
     sink: &mpsc::Sender<Result<Delivery, Error>>,
+    stop: &CancellationToken,
 ) -> Result<(), Error> {
     let Some(log) = log.upgrade() else { return Ok(()) };
     let stream_name = partition::stream(partition);
@@ -132,14 +162,23 @@ async fn follow(
     let mut messages = request("requesting batches", messages).await?;
     // The log may be dropped from here on: a reader must not keep alive what owns it.
     drop(log);
-    while let Some(message) = messages.next().await {
+    let mut left = Vec::new();
+    // Nothing is lost with a branch that a stop drops: a message stays in `messages`, or is given back.
+    while let Some(Some(message)) = stop.run_until_cancelled(messages.next()).await {
         let message = message.map_err(|error| Error::JetStream { doing: "reading batches", source: error.into() })?;
+        let Some(Ok(room)) = stop.run_until_cancelled(sink.reserve()).await else {
+            left.push(message);
+            break;
+        };
         let info = message.info().map_err(|source| Error::JetStream { doing: "reading a batch", source })?;
         let (sequence, delivered) = (info.stream_sequence, info.delivered);
         let lines = entries(epoch_now, sequence, &message.payload);
-        if sink.send(Ok(Delivery { lines, message, delivered })).await.is_err() {
-            return Ok(());
-        }
+        room.send(Ok(Delivery { lines, message, delivered }));
     }
+    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+        left.push(message);
+    }
+    drop(messages);
+    give_back(left).await;
     Ok(())
 }

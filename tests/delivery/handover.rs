@@ -51,17 +51,19 @@ async fn race(world: &World, first: &Role, second: &Role, times: i64) -> usize {
 async fn on_one_node_the_newest_session_goes_on_exactly_where_the_older_one_stopped() {
     let world = World::start().await;
     let node = world.node().await;
-    // A page that was being written when the older session was stopped may come again; nothing else.
-    let repeated = race(&world, &node, &node, 50).await;
-    assert!(repeated <= 50, "{repeated} messages came twice");
+    assert_eq!(race(&world, &node, &node, 50).await, 0, "messages came twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn across_nodes_the_newest_session_goes_on_where_the_older_one_stopped() {
     let world = World::start().await;
-    let (one, other) = (world.node().await, world.node().await);
+    // However slow the machine is: here it is to be seen that the newer session waits, not for how long.
+    let one = world.node_with("handover_timeout_ms", "20000").await;
+    let other = world.node_with("handover_timeout_ms", "20000").await;
+    // The goodbye of the older session and its cursor reach the other node by different streams. Where the goodbye is
+    // the faster one, what came since the save before comes again.
     let repeated = race(&world, &one, &other, 50).await;
-    assert!(repeated <= 50, "{repeated} messages came twice");
+    assert!(repeated < 100, "{repeated} messages came twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,3 +114,18 @@ async fn sockets_without_a_token_are_bounded_in_number() {
     drop(waiting);
     eventually("there is room again", PATIENCE, async || Presenter::handshake(&node, &[]).await.ok()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_cannot_work_are_refused_by_name() {
+    let world = World::start().await;
+    for (key, value) in [
+        ("delivery.max_sessions", "0"),
+        ("delivery.ping_interval_ms", "0"),
+        ("delivery.silence_timeout_ms", "20000"),
+        ("delivery.time_zone", "Asia/Pyongyang2"),
+    ] {
+        let node = Role::spawn("delivery", &world.settings.clone().set(key, value));
+        assert_eq!(node.exit_code(PATIENCE).await, 64, "{key}");
+        assert!(node.log().contains(key), "{key}: {}", node.log());
+    }
+}

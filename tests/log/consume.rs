@@ -95,3 +95,28 @@ async fn poison_is_handed_out_as_what_it_is() {
     assert_eq!(positions, [(1, 0), (1, 1)]);
     assert!(empty.lines.is_empty());
 }
+
+#[tokio::test]
+async fn a_consumer_that_closes_gives_back_what_it_had_requested() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    for n in 0..30 {
+        log.append(&message(1, n.to_string())).await.unwrap();
+    }
+    let mut first = log.consume("archiver");
+    next(&mut first).await.ack().await.unwrap();
+    first.close().await;
+
+    let mut second = log.consume("archiver");
+    let mut seen = BTreeSet::new();
+    // Well before the ack wait of 30 s is over.
+    let rest = tokio::time::timeout(PATIENCE, async {
+        while seen.len() < 29 {
+            let delivery = next(&mut second).await;
+            seen.extend(texts(&delivery));
+            delivery.ack().await.unwrap();
+        }
+    });
+    rest.await.unwrap();
+    assert!(!seen.contains("0"));
+}

@@ -260,7 +260,8 @@ proptest! {
                 }
                 Step::Read { presenter, ago, events, bytes } => {
                     let presenter = room(presenter);
-                    let all: Vec<_> = model.events.iter().enumerate().filter(|(_, (of, ..))| *of == presenter).collect();
+                    let of_room = |(_, (of, ..)): &(usize, &(PresenterIdx, Kept, Instant))| *of == presenter;
+                    let all: Vec<_> = model.events.iter().enumerate().filter(of_room).collect();
                     let cursor = all.iter().rev().nth(ago).map(|(_, (_, kept, _))| kept.position);
                     let follows = |kept: &Kept| cursor.is_none_or(|cursor| kept.position > cursor);
                     let (mut expected, mut size, mut missed) = (Vec::new(), 0, false);
