@@ -4,6 +4,8 @@
 
 mod archive;
 mod bad_input;
+#[cfg(feature = "browser")]
+mod browser;
 mod delivery;
 mod dev;
 mod ingest;

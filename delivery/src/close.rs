@@ -25,6 +25,8 @@ pub(crate) enum End {
     TokenMissing,
     /// A second start frame, with the token of another presenter.
     OtherPresenter,
+    /// The token was valid once.
+    TokenExpired,
     /// The node has as many sessions as it may.
     Overload,
     /// More frames a second than anyone who means well sends.
@@ -75,6 +77,7 @@ impl End {
             End::Replaced => ("replaced", Some(4002), "replaced by a newer session"),
             End::TokenMissing => ("token_missing", Some(4003), "start without a token"),
             End::OtherPresenter => ("other_presenter", Some(4004), "already started as another presenter"),
+            End::TokenExpired => ("token_expired", Some(4005), "the token has expired"),
             End::Overload => ("overload", Some(4100), "too many sessions on this node"),
             End::Flood => ("flood", Some(4101), "too many frames"),
             End::Unavailable => ("unavailable", Some(4102), "the room could not be claimed"),
@@ -93,7 +96,7 @@ impl End {
 mod tests {
     use super::*;
 
-    const ALL: [End; 18] = [
+    const ALL: [End; 19] = [
         End::Closed,
         End::Lost,
         End::Lapsed,
@@ -102,6 +105,7 @@ mod tests {
         End::Replaced,
         End::TokenMissing,
         End::OtherPresenter,
+        End::TokenExpired,
         End::Overload,
         End::Flood,
         End::Unavailable,
@@ -132,6 +136,7 @@ mod tests {
         replaced        4002  replaced by a newer session
         token_missing   4003  start without a token
         other_presenter 4004  already started as another presenter
+        token_expired   4005  the token has expired
         overload        4100  too many sessions on this node
         flood           4101  too many frames
         unavailable     4102  the room could not be claimed

@@ -30,12 +30,17 @@ pub struct Config {
     pub close_timeout_ms: u64,
     /// Milliseconds between the server's pings.
     pub ping_interval_ms: u64,
+    /// Seconds of silence after which a client of `chat.v1` gets a keepalive, which its page can see.
+    pub keepalive_seconds: u64,
     /// Milliseconds without a pong or any other frame after which the connection counts as lost.
     pub silence_timeout_ms: u64,
     /// Milliseconds between two saves of the cursors that moved.
     pub save_interval_ms: u64,
     /// Milliseconds that a session waits for the one it replaces on another node to save its cursor.
     pub handover_timeout_ms: u64,
+    /// Milliseconds over which a stopping node spreads the closes of its sockets, and within which it asks clients of
+    /// `chat.v1` to go by themselves; those that do not are closed in the half of it that follows.
+    pub drain_spread_ms: u64,
     /// Sessions at once on this node.
     pub max_sessions: usize,
     /// Sockets at once that have not shown a token yet.
@@ -69,6 +74,7 @@ impl Config {
             ("write_timeout_ms", self.write_timeout_ms),
             ("close_timeout_ms", self.close_timeout_ms),
             ("ping_interval_ms", self.ping_interval_ms),
+            ("keepalive_seconds", self.keepalive_seconds),
             ("save_interval_ms", self.save_interval_ms),
             ("max_sessions", self.max_sessions as u64),
             ("max_unauthenticated", self.max_unauthenticated as u64),
@@ -82,6 +88,13 @@ impl Config {
         }
         if self.silence_timeout_ms <= self.ping_interval_ms {
             return Err(Error::Config { key: "silence_timeout_ms", reason: "must exceed delivery.ping_interval_ms" });
+        }
+        if self.drain_spread_ms > self.http.grace_ms / 3 {
+            // The spread and its half, and as much again for handshakes and cursors.
+            return Err(Error::Config {
+                key: "drain_spread_ms",
+                reason: "must be at most a third of delivery.http.grace_ms",
+            });
         }
         Ok(())
     }
@@ -106,6 +119,10 @@ impl Config {
         Duration::from_millis(self.ping_interval_ms)
     }
 
+    pub(crate) fn keepalive(&self) -> Duration {
+        Duration::from_secs(self.keepalive_seconds)
+    }
+
     pub(crate) fn silence_timeout(&self) -> Duration {
         Duration::from_millis(self.silence_timeout_ms)
     }
@@ -116,6 +133,10 @@ impl Config {
 
     pub(crate) fn handover_timeout(&self) -> Duration {
         Duration::from_millis(self.handover_timeout_ms)
+    }
+
+    pub(crate) fn drain_spread(&self) -> Duration {
+        Duration::from_millis(self.drain_spread_ms)
     }
 
     pub(crate) fn grace(&self) -> Duration {

@@ -45,9 +45,11 @@ impl Cursors {
         moved.max(self.saved.get(presenter))
     }
 
-    /// Takes note of a cursor, to be saved soon.
+    /// Takes note of a cursor, to be saved soon. It only moves forward.
     pub(crate) fn moved(&self, presenter: PresenterIdx, position: Position) {
-        self.moved.lock().expect("nothing panics while it holds the lock").positions.insert(presenter, position);
+        let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
+        let cursor = moved.positions.entry(presenter).or_insert(position);
+        *cursor = position.max(*cursor);
     }
 
     /// Returns once all that has moved so far is saved, or could not be in time.

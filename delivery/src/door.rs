@@ -1,5 +1,5 @@
-//! The way in: the WebSocket handshake and the token, in the original's dialect. A token comes in the handshake's
-//! header or in the start frame; who shows none in time is shown out. Nothing here touches a room.
+//! The way in: the WebSocket handshake and the token, in either dialect. A token comes in the handshake's header or in
+//! the start frame; who shows none in time is shown out. Nothing here touches a room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,42 +14,70 @@ use web::Problem;
 use web::auth::TokenError;
 
 use crate::close::End;
+use crate::dialect::{Complaint, Dialect, Said};
 use crate::node::Node;
-use crate::original::{self, Said};
-use crate::session;
+use crate::session::{self, Entrant};
 use crate::socket::{self, Heard, Socket};
+use crate::v1::SUBPROTOCOL;
+
+/// What the handshake's header says of who comes: nothing, or whose room its token opens.
+type Shown = Option<Result<PresenterIdx, TokenError>>;
 
 /// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
 /// read.
 pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    admit(node, &headers, upgrade, |node| &node.original)
+}
+
+/// `GET /v1/presenter`: our own dialect, to every origin for the same reason.
+pub(crate) async fn presenter(
+    State(node): State<Arc<Node>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        let detail = "The handshake has to offer the subprotocol chat.v1.";
+        return Problem::new(StatusCode::BAD_REQUEST, "subprotocol_required", detail).into_response();
+    }
+    admit(node, &headers, upgrade, |node| &node.v1)
+}
+
+fn admit(
+    node: Arc<Node>,
+    headers: &HeaderMap,
+    upgrade: WebSocketUpgrade,
+    dialect: fn(&Node) -> &dyn Dialect,
+) -> Response {
     if node.stop.is_cancelled() {
         return unavailable("stopping", "This node is stopping; another one takes over.");
     }
     if !node.feed.is_filled() {
         return unavailable("not_ready", "This node is still reading the latest messages.");
     }
-    let shown = match web::auth::token(&headers) {
+    let shown = match web::auth::token(headers) {
         Ok(token) => Some(verify(&node, token)),
         Err(TokenError::Missing) => None,
         Err(error) => Some(Err(error)),
     };
-    // A storm of presenters who show their token at once is not held up by this bound.
     let permit = match shown {
-        Some(Ok(_)) => None,
-        _ => match node.unauthenticated.clone().try_acquire_owned() {
+        // A storm of presenters who show their token at once is not held up by this bound.
+        Some(Ok(_)) if !dialect(&node).waits_for_start() => None,
+        _ => match node.unstarted.clone().try_acquire_owned() {
             Ok(permit) => Some(permit),
-            Err(_) => return unavailable("overload", "Too many sockets of this node wait for their token."),
+            Err(_) => return unavailable("overload", "Too many sockets of this node wait for their start."),
         },
     };
     // Counted from here on, so that a stop waits for it.
     let task = node.tasks.token();
     socket::bounded(upgrade, &node.config).on_upgrade(async move |socket| {
         let _task = task;
+        let dialect = dialect(&node);
         let mut socket = Socket::new(socket, &node.config);
-        let presenter = enter(&node, &mut socket, shown).await;
+        let entrant = enter(&node, dialect, &mut socket, shown).await;
         drop(permit);
-        match presenter {
-            Ok(presenter) => session::run(&node, socket, presenter).await,
+        match entrant {
+            Ok(entrant) => session::run(&node, dialect, socket, entrant).await,
             Err(end) => {
                 tracing::debug!(end = end.word(), "a socket ended before it became a session");
                 socket.close(end).await;
@@ -68,51 +96,64 @@ pub(crate) fn verify(node: &Node, token: &str) -> Result<PresenterIdx, TokenErro
     UserIdx::try_from(identity.user_idx).map(UserIdx::as_presenter).map_err(|_| TokenError::Claims)
 }
 
-/// Tells the client what is wrong with its token, as the original does.
-pub(crate) async fn refuse(socket: &mut Socket, error: TokenError) -> End {
-    let (answer, end) = match error {
-        TokenError::Missing => (original::token_missing(), End::TokenMissing),
-        _ => (original::token_refused(), End::TokenRefused),
-    };
+/// Tells the client what is wrong with its token.
+pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: TokenError) -> End {
     tracing::debug!(%error, "refused a token");
-    match socket.say(answer).await {
+    let end = match error {
+        TokenError::Missing => End::TokenMissing,
+        TokenError::Expired => End::TokenExpired,
+        TokenError::Ambiguous | TokenError::Malformed | TokenError::Signature | TokenError::Claims => End::TokenRefused,
+    };
+    match socket.say(dialect.token_refused(error)).await {
         Ok(()) => end,
         Err(broken) => broken,
     }
 }
 
-async fn enter(
-    node: &Node,
-    socket: &mut Socket,
-    shown: Option<Result<PresenterIdx, TokenError>>,
-) -> Result<PresenterIdx, End> {
-    let shown = match shown {
-        Some(shown) => shown,
-        None => tokio::select! {
-            // The socket ends with any of these, so that nothing can be lost with a dropped branch.
-            () = node.stop.cancelled() => return Err(End::Drain),
-            started = timeout(node.config.authenticate_timeout(), started(node, socket)) => match started {
-                Ok(shown) => shown?,
-                Err(_) => return Err(End::Unauthenticated),
-            },
-        },
-    };
+async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: Shown) -> Result<Entrant, End> {
     match shown {
-        Ok(presenter) => Ok(presenter),
-        Err(error) => Err(refuse(socket, error).await),
+        Some(Err(error)) => return Err(refuse(dialect, socket, error).await),
+        Some(Ok(presenter)) if !dialect.waits_for_start() => return Ok(Entrant { presenter, position: None }),
+        _ => {}
+    }
+    let started = tokio::select! {
+        // The socket ends with any of these, so that nothing can be lost with a dropped branch.
+        () = node.stop.cancelled() => return Err(End::Drain),
+        started = timeout(node.config.authenticate_timeout(), started(dialect, socket)) => started,
+    };
+    let Started { token, position } = started.unwrap_or(Err(End::Unauthenticated))?;
+    let presenter = match token {
+        Some(token) => verify(node, &token),
+        None => shown.unwrap_or(Err(TokenError::Missing)),
+    };
+    if let (Some(Ok(shown)), Ok(presenter)) = (shown, presenter)
+        && shown != presenter
+    {
+        return Err(End::OtherPresenter);
+    }
+    match presenter {
+        Ok(presenter) => Ok(Entrant { presenter, position }),
+        Err(error) => Err(refuse(dialect, socket, error).await),
     }
 }
 
+struct Started {
+    token: Option<String>,
+    position: Option<String>,
+}
+
 /// Waits for the start frame.
-async fn started(node: &Node, socket: &mut Socket) -> Result<Result<PresenterIdx, TokenError>, End> {
+async fn started(dialect: &dyn Dialect, socket: &mut Socket) -> Result<Started, End> {
     loop {
         let Heard::Text(text) = socket.hear().await? else { continue };
-        match Said::parse(&text) {
-            Said::Ping => socket.say(original::pong()).await?,
-            Said::Start { token } => {
-                return Ok(token.ok_or(TokenError::Missing).and_then(|token| verify(node, &token)));
+        match dialect.hear(&text) {
+            Said::Start { token, position } => return Ok(Started { token, position }),
+            Said::Answered(answer) => socket.say(answer).await?,
+            Said::Ack { .. } | Said::Keepalive => {
+                if let Some(answer) = dialect.complaint(Complaint::NotStarted) {
+                    socket.say(answer).await?;
+                }
             }
-            Said::Other { id } => socket.say(original::invalid_id(&id)).await?,
         }
     }
 }

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use nats::{Body, Entry, Position, PresenterIdx, SessionId, Tail, TailStatus};
 use tokio::sync::{Notify, oneshot};
 
-use crate::window::{Bounds, Incoming, Limit, Page, Window};
+use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
 
 /// How often a quiet window is looked through for what is too old.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A page: about as much as a slow phone takes within the write deadline.
-const PAGE: Limit = Limit { events: 256, bytes: 32 * 1024 };
+const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
 
 /// The window of this node, over the log's tail.
 #[derive(Debug)]
@@ -41,10 +41,11 @@ impl Feed {
             // `next` hands a batch out only to the branch that takes it: none is lost with a dropped branch.
             tokio::select! {
                 entries = tail.next() => match entries {
-                    Ok(entries) => self.push(entries),
+                    Ok(entries) => self.push(&tail, entries),
                     Err(error) => return error,
                 },
                 () = self.status.caught_up(), if !self.is_filled() => {
+                    self.push(&tail, Vec::new());
                     self.filled.store(true, Ordering::Release);
                     let events = self.read().len();
                     tracing::info!(events, "the window is filled with {events} events");
@@ -78,10 +79,14 @@ impl Feed {
         Departure { feed: self.clone(), session, departed }
     }
 
-    fn push(&self, entries: Vec<Entry>) {
+    fn push(&self, tail: &Tail, entries: Vec<Entry>) {
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
         let incoming: Vec<Incoming> = entries.into_iter().map(Incoming::from).collect();
-        let woken = self.write().push(incoming, Instant::now());
+        let woken = {
+            let mut window = self.write();
+            tail.whole_after().for_each(|position| window.set_whole_after(position));
+            window.push(incoming, Instant::now())
+        };
         for reader in woken {
             reader.notify_one();
         }
@@ -124,9 +129,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Whether something between the cursor and the window's beginning may be missing.
-    pub(crate) fn may_have_missed(&self, cursor: Position) -> bool {
-        self.feed.read().may_have_missed(self.presenter, cursor)
+    /// Where to begin in this room, whose positions have that epoch.
+    pub(crate) fn begin(&self, epoch: u64, ask: Ask) -> Beginning {
+        self.feed.read().begin(self.presenter, epoch, ask)
+    }
+
+    /// Whether the log has come so far here.
+    pub(crate) fn has_come(&self, position: Position) -> bool {
+        self.feed.read().has_come(position)
     }
 
     /// What follows the cursor, as much as is written at once.

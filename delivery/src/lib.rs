@@ -5,15 +5,19 @@
 mod close;
 mod config;
 mod cursors;
+mod dialect;
 mod door;
 mod error;
 mod feed;
+mod hold;
 mod node;
 mod original;
 mod pulse;
+mod script;
 mod seats;
 mod session;
 mod socket;
+mod v1;
 mod window;
 
 use std::sync::Arc;
@@ -36,8 +40,10 @@ pub use error::Error;
 use crate::cursors::Cursors;
 use crate::feed::Feed;
 use crate::node::Node;
+use crate::original::Original;
 use crate::pulse::Pulse;
 use crate::seats::Seats;
+use crate::v1::V1;
 use crate::window::Bounds;
 
 /// Kept back from the grace period for what comes after the sessions: the last cursors and the lease.
@@ -57,12 +63,18 @@ pub async fn run(
     let Some(joined) = stop.run_until_cancelled(join(config, auth, log)).await else { return Ok(()) };
     let (node, mut beside) = joined?;
 
-    let router = Router::new().route("/chatting", get(door::chatting)).with_state(node.clone());
+    let router = Router::new()
+        .route("/v1/presenter", get(door::presenter))
+        .route("/chatting", get(door::chatting))
+        .with_state(node.clone())
+        .merge(script::modules());
     let ready = node.clone();
     let app = router.merge(web::health(Arc::new(move || ready.ready()), node.stop.clone()));
-    let serving = tokio::spawn({
-        let node = node.clone();
-        async move { web::serve(listener, app, &node.config.http, node.stop.clone()).await }
+    // It goes on for as long as sessions do: readiness is asked, and who comes is told to go elsewhere.
+    let closed = CancellationToken::new();
+    let mut serving = tokio::spawn({
+        let (node, closed) = (node.clone(), closed.clone());
+        async move { web::serve(listener, app, &node.config.http, closed).await }
     });
     let saved = CancellationToken::new();
     let saving = tokio::spawn({
@@ -80,13 +92,21 @@ pub async fn run(
 
     let deadline = Instant::now() + node.config.grace();
     node.stop.cancel();
-    let sessions = node.seats.drain();
+    let sessions = node.seats.close();
     tracing::info!(sessions, "stopping: telling {sessions} presenters to reconnect elsewhere");
     node.tasks.close();
-    if timeout_at(deadline - LAST_STEPS.min(node.config.grace() / 4), node.tasks.wait()).await.is_err() {
+    let emptied = async {
+        // Nothing is lost with the dropped branch: who is not told to go has gone.
+        tokio::select! {
+            () = node.tasks.wait() => {}
+            () = async { node.seats.drain(node.config.drain_spread()).await; node.tasks.wait().await } => {}
+        }
+    };
+    if timeout_at(deadline - LAST_STEPS.min(node.config.grace() / 4), emptied).await.is_err() {
         let left = node.tasks.len();
         tracing::warn!(left, "{left} sessions did not end within the grace period");
     }
+    closed.cancel();
     saved.cancel();
     let last_steps = async {
         // Its panic would have been logged, and nothing is left to do about it.
@@ -97,8 +117,10 @@ pub async fn run(
         tracing::warn!("the last cursors or the end of the lease did not reach the log in time");
     }
     beside.shutdown().await;
-    // It ends by itself within the same grace period.
-    let _ = serving.await;
+    if timeout_at(deadline, &mut serving).await.is_err() {
+        tracing::warn!("requests were still in hand at the end of the grace period");
+        serving.abort();
+    }
     outcome
 }
 
@@ -113,12 +135,14 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     let bounds = Bounds { age: config.window(), bytes: config.window_bytes };
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
-        unauthenticated: Arc::new(Semaphore::new(config.max_unauthenticated)),
+        unstarted: Arc::new(Semaphore::new(config.max_unauthenticated)),
         feed: Arc::new(Feed::new(bounds, tail.status())),
         cursors: Cursors::new(cursors),
         seats: Arc::new(Seats::default()),
         pulse: Pulse::new(),
         tasks: TaskTracker::new(),
+        original: Original { zone: config.time_zone.0.clone() },
+        v1: V1 { keepalive: config.keepalive() },
         stop: CancellationToken::new(),
         config,
         auth,

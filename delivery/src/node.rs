@@ -11,14 +11,18 @@ use web::auth::Verifier;
 use crate::config::Config;
 use crate::cursors::Cursors;
 use crate::feed::Feed;
+use crate::original::Original;
 use crate::pulse::Pulse;
 use crate::seats::Seats;
+use crate::v1::V1;
 
 /// A delivery node.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) auth: Arc<Verifier>,
+    pub(crate) original: Original,
+    pub(crate) v1: V1,
     pub(crate) log: Log,
     pub(crate) feed: Arc<Feed>,
     pub(crate) cursors: Cursors,
@@ -28,8 +32,8 @@ pub(crate) struct Node {
     pub(crate) pulse: Pulse,
     /// One permit a session.
     pub(crate) sessions: Semaphore,
-    /// One permit a socket that has not shown its token yet.
-    pub(crate) unauthenticated: Arc<Semaphore>,
+    /// One permit a socket that has not started its session yet.
+    pub(crate) unstarted: Arc<Semaphore>,
     /// Every socket, and what is written to the log for it. A graceful stop of the HTTP server knows nothing of them.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,

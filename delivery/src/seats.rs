@@ -8,7 +8,7 @@ use std::time::Duration;
 use nats::{Presence, PresenterIdx, Session};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::close::End;
@@ -23,13 +23,16 @@ pub(crate) struct Seats(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     taken: HashMap<PresenterIdx, Taken>,
-    drained: bool,
+    /// Whether no more may come.
+    closed: bool,
 }
 
 #[derive(Debug)]
 struct Taken {
     revision: u64,
     end: watch::Sender<Option<End>>,
+    /// Whether its client hears of a drain before it is closed, and may go elsewhere by itself.
+    warned: bool,
     /// Cancelled when the session writes nothing more and its cursor is known.
     left: CancellationToken,
 }
@@ -46,8 +49,8 @@ pub(crate) struct Seat {
 
 impl Seats {
     /// Takes the room's seat for the session, once the one before it on this node has left.
-    pub(crate) async fn take(self: &Arc<Seats>, session: &Session) -> Result<Seat, End> {
-        let (seat, before) = self.replace(session)?;
+    pub(crate) async fn take(self: &Arc<Seats>, session: &Session, warned: bool) -> Result<Seat, End> {
+        let (seat, before) = self.replace(session, warned)?;
         if let Some(before) = before
             && timeout(STOP_TIMEOUT, before.cancelled()).await.is_err()
         {
@@ -56,9 +59,9 @@ impl Seats {
         Ok(seat)
     }
 
-    fn replace(self: &Arc<Seats>, session: &Session) -> Result<(Seat, Option<CancellationToken>), End> {
+    fn replace(self: &Arc<Seats>, session: &Session, warned: bool) -> Result<(Seat, Option<CancellationToken>), End> {
         let mut state = self.0.lock().expect("nothing panics while it holds the lock");
-        if state.drained {
+        if state.closed {
             return Err(End::Drain);
         }
         let before = match state.taken.get(&session.presenter) {
@@ -71,7 +74,7 @@ impl Seats {
         };
         let (sender, end) = watch::channel(None);
         let left = CancellationToken::new();
-        let taken = Taken { revision: session.revision, end: sender, left: left.clone() };
+        let taken = Taken { revision: session.revision, end: sender, warned, left: left.clone() };
         state.taken.insert(session.presenter, taken);
         let (presenter, revision) = (session.presenter, session.revision);
         Ok((Seat { seats: self.clone(), presenter, revision, end, _left: left.drop_guard() }, before))
@@ -108,12 +111,32 @@ impl Seats {
         }
     }
 
-    /// Stops all sessions and lets no more in. Returns how many there were.
-    pub(crate) fn drain(&self) -> usize {
+    /// Lets no more sessions in. Returns how many there are.
+    pub(crate) fn close(&self) -> usize {
         let mut state = self.0.lock().expect("nothing panics while it holds the lock");
-        state.drained = true;
-        state.taken.values().for_each(|taken| taken.stop(End::Drain));
+        state.closed = true;
         state.taken.len()
+    }
+
+    /// Stops all sessions one after the other: within `spread` those whose clients hear of it only now, then, in half
+    /// that time, those that were warned and have stayed. Cancel safe.
+    pub(crate) async fn drain(&self, spread: Duration) {
+        let (warned, surprised): (Vec<_>, Vec<_>) = {
+            let state = self.0.lock().expect("nothing panics while it holds the lock");
+            state.taken.iter().map(|(presenter, taken)| (*presenter, taken.warned)).partition(|(_, warned)| *warned)
+        };
+        let start = Instant::now();
+        for (group, start, span) in [(surprised, start, spread), (warned, start + spread, spread / 2)] {
+            let (count, mut at) = (u32::try_from(group.len()).unwrap_or(u32::MAX), start);
+            for (presenter, _) in group {
+                sleep_until(at).await;
+                let state = self.0.lock().expect("nothing panics while it holds the lock");
+                if let Some(taken) = state.taken.get(&presenter) {
+                    taken.stop(End::Drain);
+                }
+                at += span / count;
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! A session: a socket and a cursor into its room's window. It claims the room, waits for the session before it to let
-//! go, and then writes everything after its cursor, once, in order, for as long as no newer session claims the room.
-//! It has no queue: a presenter who takes little has an old cursor, and costs nobody anything.
+//! A session: a socket and a cursor into its room's window. It takes hold of the room and then writes everything after
+//! its cursor, once, in order, for as long as no newer session claims the room. It has no queue: a presenter who takes
+//! little has an old cursor, and costs nobody anything. It speaks whichever dialect its client does.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -12,18 +12,19 @@ use std::time::Duration;
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use nats::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx, SessionId};
+use nats::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
+use web::auth::TokenError;
 
 use crate::close::End;
+use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::door;
 use crate::feed::Reader;
+use crate::hold::{Fence, Hold, release};
 use crate::node::Node;
-use crate::original::{self, Said};
-use crate::seats::Seat;
 use crate::socket::{Heard, Socket};
-use crate::window::Page;
+use crate::window::{Ask, Page};
 
 /// How soon a session that has something to write asks again whether it may.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -31,14 +32,23 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a session that is told to stop waits for what it has begun to write. So long may it hold up the next one.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Who has shown a valid token, and what it asked for.
+#[derive(Debug)]
+pub(crate) struct Entrant {
+    pub(crate) presenter: PresenterIdx,
+    /// The last event that the client has dealt with, in its own words.
+    pub(crate) position: Option<String>,
+}
+
 /// Runs the presenter's session on an authenticated socket, to its end.
-pub(crate) async fn run(node: &Arc<Node>, socket: Socket, presenter: PresenterIdx) {
+pub(crate) async fn run(node: &Arc<Node>, dialect: &dyn Dialect, socket: Socket, entrant: Entrant) {
+    let presenter = entrant.presenter;
     let Ok(_permit) = node.sessions.try_acquire() else {
         tracing::warn!(%presenter, "turned presenter {presenter} away: the node has all the sessions that it may have");
         return socket.close(End::Overload).await;
     };
-    match Session::begin(node, presenter).await {
-        Ok(session) => session.run(socket).await,
+    match Session::begin(node, dialect, entrant).await {
+        Ok((session, welcome)) => session.run(socket, &welcome).await,
         Err(end) => {
             tracing::info!(%presenter, end = end.word(), "presenter {presenter} got no session: {}", end.word());
             socket.close(end).await;
@@ -48,70 +58,49 @@ pub(crate) async fn run(node: &Arc<Node>, socket: Socket, presenter: PresenterId
 
 struct Session<'a> {
     node: &'a Arc<Node>,
-    claim: nats::Session,
-    seat: Seat,
+    dialect: &'a dyn Dialect,
+    hold: Hold<'a>,
     reader: Reader,
-    /// The last event that was written.
+    /// The last event that was written, or where the session began.
     cursor: Option<Position>,
-    /// The term of the node's pulse in which the claim was last known to hold.
-    term: u64,
     pinged: Instant,
+    /// Whether the client knows that the node is stopping.
+    warned: bool,
     /// Appends `presenter.connected`; what follows in the log waits for it.
     connected: JoinHandle<()>,
 }
 
-/// Whether a session may write.
-enum Fence {
-    Holds,
-    Lost,
-    /// The node is out of touch with the others: not now.
-    Unknown,
-}
-
 impl<'a> Session<'a> {
-    async fn begin(node: &'a Arc<Node>, presenter: PresenterIdx) -> Result<Session<'a>, End> {
-        // A claim that waited for the connection to come back could replace a session that began elsewhere meanwhile.
-        if !node.log.is_connected() {
-            return Err(End::Unavailable);
-        }
-        let id = SessionId::new();
-        let term = node.pulse.term(&node.lease).unwrap_or_default();
-        let before = node.presence.session(presenter).filter(|before| before.node != *node.lease.node());
-        // Listened for before the claim, which is what makes the other session leave.
-        let departure = before.map(|before| node.feed.departure(before.id));
-        let claim = node.lease.claim(presenter, id).await.map_err(|error| {
-            tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");
-            End::Unavailable
-        })?;
-        let seat = match node.seats.take(&claim).await {
-            Ok(seat) => seat,
-            Err(end) => {
-                release(node, &claim).await;
-                return Err(end);
-            }
-        };
-        if let Some(mut departure) = departure
-            && timeout(node.config.handover_timeout(), departure.happened()).await.is_err()
-        {
-            tracing::info!(%presenter, "the session before did not say goodbye in time; some messages may come again");
-        }
+    async fn begin(
+        node: &'a Arc<Node>,
+        dialect: &'a dyn Dialect,
+        entrant: Entrant,
+    ) -> Result<(Session<'a>, Welcome), End> {
+        let Entrant { presenter, position } = entrant;
+        let warns = dialect.reconnect(Duration::ZERO).is_some();
+        let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
-        let cursor = node.cursors.get(presenter);
-        if cursor.is_some_and(|cursor| reader.may_have_missed(cursor)) {
-            tracing::info!(%presenter, "the window may not reach back to the cursor of presenter {presenter}");
-        }
-        let body = Body::PresenterConnected(PresenterConnected { session: id });
+        let ask = match position {
+            Some(position) => position.parse().map_or(Ask::Unknown, Ask::After),
+            None => node.cursors.get(presenter).map_or(Ask::Anything, Ask::After),
+        };
+        let beginning = reader.begin(node.log.epoch(presenter), ask);
+        let session = hold.claim.id;
+        let body = Body::PresenterConnected(PresenterConnected { session });
         let connected = node.tasks.spawn(append(node.clone(), Event::now(presenter, body)));
-        tracing::info!(%presenter, session = %id, "presenter {presenter} connected");
-        Ok(Session { node, claim, seat, reader, cursor, term, pinged: Instant::now(), connected })
+        let (cursor, recovered) = (beginning.cursor, beginning.whole);
+        tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
+        let welcome = Welcome { session, position: cursor.filter(|_| !beginning.blank), recovered };
+        let session = Session { node, dialect, hold, reader, cursor, pinged: Instant::now(), warned: false, connected };
+        Ok((session, welcome))
     }
 
-    async fn run(mut self, mut socket: Socket) {
-        let end = match self.deliver(&mut socket).await {
+    async fn run(mut self, mut socket: Socket, welcome: &Welcome) {
+        let end = match self.deliver(&mut socket, welcome).await {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        let Session { node, claim, seat, reader, connected, .. } = self;
+        let Session { node, hold: Hold { claim, seat, .. }, reader, connected, .. } = self;
         let (presenter, session) = (claim.presenter, claim.id);
         let word = end.word();
         tracing::info!(%presenter, %session, end = word, "the session of presenter {presenter} ended: {word}");
@@ -136,22 +125,31 @@ impl<'a> Session<'a> {
         tokio::join!(socket.close(end), record);
     }
 
-    async fn deliver(&mut self, socket: &mut Socket) -> Result<Infallible, End> {
+    async fn deliver(&mut self, socket: &mut Socket, welcome: &Welcome) -> Result<Infallible, End> {
+        if let Some(welcome) = self.dialect.welcome(welcome) {
+            socket.say(welcome).await?;
+        }
         loop {
-            if let Some(end) = self.seat.told() {
+            if let Some(end) = self.hold.seat.told() {
                 return Err(end);
             }
-            self.keep_alive(socket).await?;
+            self.attend(socket).await?;
             let page = self.reader.after(self.cursor);
+            if page.gap {
+                // It is told of the gap when it comes back: inside a session there are none.
+                let presenter = self.hold.claim.presenter;
+                tracing::warn!(%presenter, "presenter {presenter} lagged so far that events left the window unread");
+                return Err(End::Slow);
+            }
             if page.events.is_empty() {
                 self.wait(socket, None).await?;
                 continue;
             }
-            match self.fence().await {
+            match self.hold.fence().await {
                 Fence::Lost => return Err(End::Replaced),
                 Fence::Unknown => self.wait(socket, Some(Instant::now() + ASK_AGAIN)).await?,
                 Fence::Holds => {
-                    self.write(socket, page).await?;
+                    self.write(socket, &page).await?;
                     // What the client said meanwhile, without waiting for more.
                     while let Some(heard) = socket.hear().now_or_never() {
                         self.answer(socket, heard?).await?;
@@ -161,24 +159,34 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Waits until there is something to do: a frame from the client, an event in the room, a ping that is due, or
-    /// `until`.
+    /// Waits until there is something to do: a frame from the client, an event in the room, a sign of life that is due,
+    /// or `until`.
     async fn wait(&self, socket: &mut Socket, until: Option<Instant>) -> Result<(), End> {
-        let config = &self.node.config;
-        let alive = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
-        let wake = until.map_or(alive, |until| until.min(alive));
+        let wake = until.map_or(self.next_sign(socket), |until| until.min(self.next_sign(socket)));
         // A frame is taken from the socket only by the branch that answers it, and an event stays in the window:
         // nothing is lost with a dropped branch.
         tokio::select! {
             biased;
-            end = self.seat.stopped() => Err(end),
+            end = self.hold.seat.stopped() => Err(end),
             heard = socket.hear() => self.answer(socket, heard?).await,
             () = self.reader.changed(), if until.is_none() => Ok(()),
             () = sleep_until(wake) => Ok(()),
+            () = self.node.stop.cancelled(), if !self.warned => Ok(()),
         }
     }
 
-    async fn keep_alive(&mut self, socket: &mut Socket) -> Result<(), End> {
+    /// When to look after the connection again.
+    fn next_sign(&self, socket: &Socket) -> Instant {
+        let config = &self.node.config;
+        let next = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
+        match self.dialect.keepalive() {
+            Some(_) => next.min(socket.said() + config.keepalive()),
+            None => next,
+        }
+    }
+
+    /// Looks after the connection: whether the client is there, and whether it knows that we are and will be.
+    async fn attend(&mut self, socket: &mut Socket) -> Result<(), End> {
         let (config, now) = (&self.node.config, Instant::now());
         if now >= socket.heard() + config.silence_timeout() {
             return Err(End::Silent);
@@ -187,69 +195,76 @@ impl<'a> Session<'a> {
             self.pinged = now;
             socket.write(Message::Ping(Bytes::new())).await?;
         }
+        if now >= socket.said() + config.keepalive()
+            && let Some(keepalive) = self.dialect.keepalive()
+        {
+            socket.say(keepalive).await?;
+        }
+        if !self.warned && self.node.stop.is_cancelled() {
+            self.warned = true;
+            if let Some(reconnect) = self.dialect.reconnect(config.drain_spread()) {
+                socket.say(reconnect).await?;
+            }
+        }
         Ok(())
     }
 
     async fn answer(&self, socket: &mut Socket, heard: Heard) -> Result<(), End> {
         let Heard::Text(text) = heard else { return Ok(()) };
-        match Said::parse(&text) {
-            Said::Ping => socket.say(original::pong()).await,
-            Said::Other { id } => socket.say(original::invalid_id(&id)).await,
-            // The original's pages send it whatever the handshake's header said.
-            Said::Start { token } => {
-                let shown = token.ok_or(web::auth::TokenError::Missing);
-                match shown.and_then(|token| door::verify(self.node, &token)) {
-                    Ok(presenter) if presenter == self.claim.presenter => Ok(()),
+        match self.dialect.hear(&text) {
+            Said::Answered(answer) => socket.say(answer).await,
+            Said::Keepalive => Ok(()),
+            Said::Ack { position } => match position.parse() {
+                Ok(position) if self.was_written(position) => {
+                    self.node.cursors.moved(self.hold.claim.presenter, position);
+                    Ok(())
+                }
+                _ => self.complain(socket, Complaint::BadPosition).await,
+            },
+            Said::Start { token, .. } => {
+                if self.dialect.complaint(Complaint::AlreadyStarted).is_some() {
+                    return self.complain(socket, Complaint::AlreadyStarted).await;
+                }
+                // The original's pages send it whatever the handshake's header said.
+                match token.ok_or(TokenError::Missing).and_then(|token| door::verify(self.node, &token)) {
+                    Ok(presenter) if presenter == self.hold.claim.presenter => Ok(()),
                     Ok(_) => Err(End::OtherPresenter),
-                    Err(error) => Err(door::refuse(socket, error).await),
+                    Err(error) => Err(door::refuse(self.dialect, socket, error).await),
                 }
             }
         }
     }
 
-    async fn fence(&mut self) -> Fence {
-        let node = self.node;
-        let Some(term) = node.pulse.term(&node.lease) else { return Fence::Unknown };
-        if term != self.term {
-            match node.lease.holds(&self.claim).await {
-                Ok(true) => self.term = term,
-                Ok(false) => return Fence::Lost,
-                Err(error) => {
-                    tracing::warn!(presenter = %self.claim.presenter, %error, "cannot tell who holds the room");
-                    return Fence::Unknown;
-                }
-            }
+    async fn complain(&self, socket: &mut Socket, about: Complaint) -> Result<(), End> {
+        match self.dialect.complaint(about) {
+            Some(complaint) => socket.say(complaint).await,
+            None => Ok(()),
         }
-        match node.presence.session(self.claim.presenter) {
-            Some(newest) if newest.revision > self.claim.revision => Fence::Lost,
-            _ => Fence::Holds,
-        }
+    }
+
+    /// Whether the client can have seen the position: it is not ahead of the session, and the session, whose beginning
+    /// was the client's to choose, is not ahead of the log.
+    fn was_written(&self, position: Position) -> bool {
+        self.cursor.is_some_and(|cursor| cursor.epoch == position.epoch && position <= cursor)
+            && self.reader.has_come(position)
     }
 
     /// Writes a page and moves the cursor past it.
-    async fn write(&mut self, socket: &mut Socket, page: Page) -> Result<(), End> {
-        let (node, presenter) = (self.node, self.claim.presenter);
-        if page.gap {
-            tracing::warn!(%presenter, "presenter {presenter} lagged so far that messages left the window unread");
-        }
-        let (seat, zone) = (&self.seat, &node.config.time_zone.0);
+    async fn write(&mut self, socket: &mut Socket, page: &Page) -> Result<(), End> {
+        let (node, presenter) = (self.node, self.hold.claim.presenter);
+        let (seat, dialect) = (&self.hold.seat, self.dialect);
         let mut reached = self.cursor;
         {
             let writing = async {
-                for kept in &page.events {
-                    // Nothing more is begun once the session is told to stop.
-                    if seat.told().is_some() {
-                        break;
+                let mut rest = page.events.as_slice();
+                // Nothing more is begun once the session is told to stop.
+                while !rest.is_empty() && seat.told().is_none() {
+                    let Framed { frame, events } = dialect.frame(rest);
+                    if let Some(frame) = frame {
+                        socket.put(Message::Text(frame)).await?;
                     }
-                    match original::event_frame(kept, zone) {
-                        Ok(Some(frame)) => socket.put(Message::Text(frame)).await?,
-                        Ok(None) => {}
-                        Err(error) => {
-                            let position = kept.position;
-                            tracing::error!(%presenter, %position, %error, "skipped an event that cannot be shown");
-                        }
-                    }
-                    reached = Some(kept.position);
+                    reached = Some(rest[events - 1].position);
+                    rest = &rest[events..];
                 }
                 socket.flush().await
             };
@@ -269,7 +284,9 @@ impl<'a> Session<'a> {
         }
         if let Some(reached) = reached {
             self.cursor = Some(reached);
-            node.cursors.moved(presenter, reached);
+            if !dialect.acknowledges() {
+                node.cursors.moved(presenter, reached);
+            }
         }
         Ok(())
     }
@@ -279,11 +296,5 @@ async fn append(node: Arc<Node>, event: Event) {
     if let Err(error) = node.log.append(&event).await {
         let (presenter, kind) = (event.presenter, event.body.kind());
         tracing::warn!(%presenter, kind, %error, "the log does not say {kind} of presenter {presenter}: {error}");
-    }
-}
-
-async fn release(node: &Node, claim: &nats::Session) {
-    if let Err(error) = node.lease.release(claim).await {
-        tracing::warn!(presenter = %claim.presenter, %error, "a claim was not withdrawn");
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Socket {
     close_timeout: Duration,
     max_frames_per_second: u32,
     heard: Instant,
+    said: Instant,
     /// The second that is being counted, and the frames in it.
     second: (Instant, u32),
 }
@@ -64,6 +65,7 @@ impl Socket {
             close_timeout: config.close_timeout(),
             max_frames_per_second: config.max_frames_per_second,
             heard: now,
+            said: now,
             second: (now, 0),
         }
     }
@@ -71,6 +73,11 @@ impl Socket {
     /// When anything was last heard of the client.
     pub(crate) fn heard(&self) -> Instant {
         self.heard
+    }
+
+    /// When anything but a ping was last said to the client.
+    pub(crate) fn said(&self) -> Instant {
+        self.said
     }
 
     /// The next that comes. Cancel safe.
@@ -92,6 +99,9 @@ impl Socket {
 
     /// Takes a frame into the buffer, and writes what no longer fits. It has no deadline of its own.
     pub(crate) async fn put(&mut self, frame: Message) -> Result<(), End> {
+        if matches!(frame, Message::Text(_)) {
+            self.said = Instant::now();
+        }
         self.socket.feed(frame).await.map_err(|_| End::Lost)
     }
 

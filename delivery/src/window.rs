@@ -11,8 +11,9 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use nats::{Body, Entry, EventId, Position, PresenterIdx};
+use axum::extract::ws::Utf8Bytes;
+use jiff::Timestamp;
+use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User};
 use tokio::sync::Notify;
 
 #[cfg(test)]
@@ -24,9 +25,10 @@ pub(crate) struct Window {
     rooms: HashMap<PresenterIdx, Room>,
     /// One element an event, in the order in which they came, which is the order in which they go.
     arrivals: VecDeque<Arrival>,
-    /// By epoch, which tells partitions apart: of what came after that position nothing was evicted. It answers for
-    /// rooms of which nothing is held.
-    complete_after: HashMap<u64, Position>,
+    /// By epoch, which tells partitions apart.
+    extents: HashMap<u64, Extent>,
+    /// Above so many rooms those are forgotten of which nothing is held.
+    forget_above: usize,
     bytes: usize,
     bounds: Bounds,
 }
@@ -44,11 +46,22 @@ pub(crate) struct Bounds {
 #[derive(Debug, Default)]
 struct Room {
     events: VecDeque<Kept>,
-    /// The last event that was evicted since the room was known.
+    /// The last event that was evicted since the room was known. It is remembered for long: a presenter who comes back
+    /// to a quiet room has missed nothing, however old its position is.
     evicted: Option<Position>,
-    /// Who is woken. A room with readers is known even while it is empty, so that they are told exactly what they
-    /// missed.
+    /// Who is woken.
     readers: Vec<Arc<Notify>>,
+}
+
+/// How far back a partition is known.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// Every event after it has come here.
+    whole_after: Position,
+    /// Nothing after it was evicted of a room that is not known any more.
+    forgotten: Position,
+    /// The last event that came.
+    last: Position,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,21 +75,45 @@ struct Arrival {
 pub(crate) struct Kept {
     /// Where it stands in the log.
     pub(crate) position: Position,
-    /// The JSON as it was appended; empty for a deleted message.
-    pub(crate) line: Bytes,
-    pub(crate) kind: Kind,
+    /// The JSON object as it was appended. [`Kept::shown`] says what may be seen of it.
+    line: Utf8Bytes,
+    kind: Kind,
     id: EventId,
 }
 
-/// What a reader does with an event.
+/// Of which sort an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A message, to be shown.
+enum Kind {
+    /// A message.
     Message,
-    /// A message that was deleted: it has only its position left.
+    /// A message that was deleted.
     Deleted,
-    /// Anything else.
+    /// What only nodes need to know.
+    Hidden,
+    /// Anything else, also what this version does not know.
     Other,
+}
+
+/// What may be seen of an event.
+#[derive(Debug)]
+pub(crate) enum Shown<'a> {
+    /// A message: a JSON object as it was appended.
+    Message(&'a str),
+    /// What is left of a message that was deleted.
+    Deleted(Deleted),
+    /// Any other event: a JSON object as it was appended.
+    Other(&'a str),
+    /// Nothing but its position.
+    Nothing,
+}
+
+/// A message without its text.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    pub(crate) id: EventId,
+    pub(crate) presenter: PresenterIdx,
+    pub(crate) at: Timestamp,
+    pub(crate) user: User,
 }
 
 /// An event on its way into the window, with what it does to the events before it.
@@ -111,27 +148,73 @@ pub(crate) struct Page {
     pub(crate) gap: bool,
 }
 
+/// What a reader asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Whatever there is.
+    Anything,
+    /// What follows that position.
+    After(Position),
+    /// What follows something that is no position of any log.
+    Unknown,
+}
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// What follows comes after it. There is none only for a room of a log that was not heard of yet.
+    pub(crate) cursor: Option<Position>,
+    /// Whether nobody asked for it and the room has no events: then the cursor is nothing that a client has seen.
+    pub(crate) blank: bool,
+    /// Whether everything after what was asked for follows.
+    pub(crate) whole: bool,
+}
+
+/// Rooms of which nothing is held take some 150 bytes each.
+const KNOWN_ROOMS: usize = 50_000;
+
 /// What an event costs beside its line.
 const INDEX_BYTES: usize = size_of::<Kept>() + size_of::<Arrival>();
 
 impl Window {
     pub(crate) fn new(bounds: Bounds) -> Window {
-        Window { rooms: HashMap::new(), arrivals: VecDeque::new(), complete_after: HashMap::new(), bytes: 0, bounds }
+        Window {
+            rooms: HashMap::new(),
+            arrivals: VecDeque::new(),
+            extents: HashMap::new(),
+            forget_above: KNOWN_ROOMS,
+            bytes: 0,
+            bounds,
+        }
+    }
+
+    /// Takes note that no event of that log after the position is missing. Where it lies behind what came before,
+    /// something is missing in between, and what came before is not handed out any more.
+    pub(crate) fn set_whole_after(&mut self, position: Position) {
+        let extent = self.extents.entry(position.epoch).or_insert(Extent {
+            whole_after: position,
+            forgotten: position,
+            last: position,
+        });
+        extent.whole_after = position.max(extent.whole_after);
     }
 
     /// Takes in events, in the order of the log, evicts what no longer fits, and says whom to wake.
     pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Notify>> {
         let mut woken = Vec::new();
         for Incoming { presenter, kept, removes } in incoming {
-            let position = kept.position;
-            self.complete_after.entry(position.epoch).or_insert_with(|| just_before(position));
             let room = self.rooms.entry(presenter).or_default();
-            self.bytes -= match removes {
-                Removes::Nothing => 0,
-                Removes::One(target) => room.events.iter_mut().rev().find(|k| k.id == target).map_or(0, Kept::delete),
-                Removes::All => room.events.iter_mut().map(Kept::delete).sum(),
-            };
-            self.bytes += kept.line.len() + INDEX_BYTES;
+            match removes {
+                Removes::Nothing => {}
+                Removes::One(target) => {
+                    room.events.iter_mut().rev().find(|k| k.id == target).into_iter().for_each(Kept::delete)
+                }
+                Removes::All => room.events.iter_mut().for_each(Kept::delete),
+            }
+            self.bytes += kept.bytes() + INDEX_BYTES;
+            if let Some(extent) = self.extents.get_mut(&kept.position.epoch) {
+                extent.last = kept.position;
+            }
             room.events.push_back(kept);
             woken.extend(room.readers.iter().cloned());
             self.arrivals.push_back(Arrival { presenter, at: now });
@@ -149,41 +232,54 @@ impl Window {
             self.arrivals.pop_front();
             let room = self.rooms.get_mut(&presenter).expect("a room is known while it has events");
             let kept = room.events.pop_front().expect("a room has as many events as arrivals");
-            self.bytes -= kept.line.len() + INDEX_BYTES;
+            self.bytes -= kept.bytes() + INDEX_BYTES;
             room.evicted = Some(kept.position);
-            self.complete_after.insert(kept.position.epoch, kept.position);
             shrink(&mut room.events);
             shrink(&mut self.arrivals);
-            self.forget_if_idle(presenter);
+        }
+        if self.rooms.len() > self.forget_above {
+            self.forget_idle_rooms();
         }
     }
 
-    /// What follows `cursor` in the room; from the oldest event on without one, or with one of another log.
+    /// Where a reader begins that asks for that, in a room whose positions have that epoch.
+    pub(crate) fn begin(&self, presenter: PresenterIdx, epoch: u64, ask: Ask) -> Beginning {
+        let whole_after = self.whole_after(presenter, epoch);
+        let oldest = self.rooms.get(&presenter).and_then(|room| {
+            let held = |kept: &&Kept| whole_after.is_none_or(|whole_after| kept.position > whole_after);
+            room.events.iter().find(held).map(|kept| just_before(kept.position))
+        });
+        match ask {
+            Ask::Anything => Beginning { cursor: oldest.or(whole_after), blank: oldest.is_none(), whole: true },
+            Ask::After(cursor) if whole_after.is_some_and(|whole_after| reaches(cursor, whole_after)) => {
+                Beginning { cursor: Some(cursor), blank: false, whole: true }
+            }
+            Ask::After(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), blank: false, whole: false },
+        }
+    }
+
+    /// What follows `cursor` in the room; everything that is held without one.
     pub(crate) fn after(&self, presenter: PresenterIdx, cursor: Option<Position>, limit: Limit) -> Page {
         let Some(room) = self.rooms.get(&presenter) else { return Page::default() };
-        let gap = cursor.is_some_and(|cursor| room.evicted.is_some_and(|evicted| !reaches(cursor, evicted)));
-        let first = match cursor {
-            Some(cursor) if room.events.front().is_some_and(|oldest| oldest.position.epoch == cursor.epoch) => {
-                room.events.partition_point(|kept| kept.position <= cursor)
-            }
-            _ => 0,
-        };
+        let gap = cursor.is_some_and(|cursor| {
+            let missed = |position: Position| !reaches(cursor, position);
+            room.evicted.is_some_and(missed)
+                || self.extents.get(&cursor.epoch).is_some_and(|extent| missed(extent.whole_after))
+        });
+        let first = cursor.map_or(0, |cursor| room.events.partition_point(|kept| kept.position <= cursor));
         let mut bytes = 0;
         let fits = |kept: &&Kept| {
             let first = bytes == 0;
-            bytes += kept.line.len().max(1);
+            bytes += kept.bytes().max(1);
             first || bytes <= limit.bytes
         };
         let events = room.events.range(first..).take(limit.events).take_while(fits).cloned().collect();
         Page { events, gap }
     }
 
-    /// Whether a reader that comes with this cursor may have missed something. For a room of which nothing was evicted
-    /// while it was known, this says yes as soon as anything of any room was evicted after the cursor.
-    pub(crate) fn may_have_missed(&self, presenter: PresenterIdx, cursor: Position) -> bool {
-        let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
-        let complete_after = evicted.as_ref().or_else(|| self.complete_after.get(&cursor.epoch));
-        complete_after.is_none_or(|complete_after| !reaches(cursor, *complete_after))
+    /// Whether the log has come so far here.
+    pub(crate) fn has_come(&self, position: Position) -> bool {
+        self.extents.get(&position.epoch).is_some_and(|extent| position <= extent.last)
     }
 
     /// From now on `reader` is woken by every event of the room.
@@ -195,7 +291,9 @@ impl Window {
     pub(crate) fn detach(&mut self, presenter: PresenterIdx, reader: &Arc<Notify>) {
         if let Some(room) = self.rooms.get_mut(&presenter) {
             room.readers.retain(|other| !Arc::ptr_eq(other, reader));
-            self.forget_if_idle(presenter);
+            if room.is_idle() && room.evicted.is_none() {
+                self.rooms.remove(&presenter);
+            }
         }
     }
 
@@ -204,41 +302,103 @@ impl Window {
         self.arrivals.len()
     }
 
-    fn forget_if_idle(&mut self, presenter: PresenterIdx) {
-        if self.rooms.get(&presenter).is_some_and(|room| room.events.is_empty() && room.readers.is_empty()) {
-            self.rooms.remove(&presenter);
-        }
+    /// The position after which every event of the room is held. Of a room that was forgotten this is the last that
+    /// was evicted of any such room: it may be said in vain that something is missing, but never the contrary.
+    fn whole_after(&self, presenter: PresenterIdx, epoch: u64) -> Option<Position> {
+        let extent = self.extents.get(&epoch)?;
+        let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
+        Some(evicted.unwrap_or(extent.forgotten).max(extent.whole_after))
+    }
+
+    fn forget_idle_rooms(&mut self) {
+        let extents = &mut self.extents;
+        self.rooms.retain(|_, room| {
+            if let Some(evicted) = room.evicted.filter(|_| room.is_idle())
+                && let Some(extent) = extents.get_mut(&evicted.epoch)
+            {
+                extent.forgotten = evicted.max(extent.forgotten);
+            }
+            !room.is_idle()
+        });
+        // Twice what is left, so that the cost per room stays constant.
+        self.forget_above = KNOWN_ROOMS.max(2 * self.rooms.len());
+    }
+}
+
+impl Room {
+    fn is_idle(&self) -> bool {
+        self.events.is_empty() && self.readers.is_empty()
     }
 }
 
 impl Kept {
-    /// Takes the text away and says how many bytes that were. Other events stay.
-    fn delete(&mut self) -> usize {
-        if self.kind != Kind::Message {
-            return 0;
-        }
-        self.kind = Kind::Deleted;
-        std::mem::take(&mut self.line).len()
+    /// How many bytes its line has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.line.len()
     }
+
+    /// What may be seen of it. It fails for a deleted message whose author cannot be told.
+    pub(crate) fn shown(&self) -> Result<Shown<'_>, MalformedEvent> {
+        Ok(match self.kind {
+            Kind::Message => Shown::Message(&self.line),
+            Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
+                Event { id, presenter, at, body: Body::MessagePosted(posted) } => {
+                    Shown::Deleted(Deleted { id, presenter, at, user: posted.user })
+                }
+                _ => Shown::Nothing,
+            },
+            Kind::Other => Shown::Other(&self.line),
+            Kind::Hidden => Shown::Nothing,
+        })
+    }
+
+    fn delete(&mut self) {
+        if self.kind == Kind::Message {
+            self.kind = Kind::Deleted;
+        }
+    }
+}
+
+/// The event as if another had deleted it.
+#[cfg(test)]
+pub(crate) fn deleted(incoming: Incoming) -> Kept {
+    let mut kept = incoming.kept;
+    kept.delete();
+    kept
 }
 
 impl From<Entry> for Incoming {
     fn from(entry: Entry) -> Incoming {
-        let kind = if entry.kind == "message.posted" { Kind::Message } else { Kind::Other };
-        let removes = match entry.kind.as_str() {
-            "room.cleared" => Removes::All,
-            "message.deleted" => match entry.event() {
-                Ok(nats::Event { body: Body::MessageDeleted(deleted), .. }) => Removes::One(deleted.target),
-                Ok(_) => Removes::Nothing,
-                Err(error) => {
-                    tracing::warn!(event = %entry.id, %error, "a deletion names no message and deletes nothing");
-                    Removes::Nothing
-                }
-            },
-            _ => Removes::Nothing,
+        let removes = removes(&entry);
+        let Entry { position, id, kind, presenter, line, .. } = entry;
+        let kind = match kind.as_str() {
+            "message.posted" => Kind::Message,
+            "presenter.connected" | "presenter.disconnected" => Kind::Hidden,
+            _ => Kind::Other,
         };
-        let Entry { position, id, presenter, line, .. } = entry;
-        Incoming { presenter, kept: Kept { position, line, kind, id }, removes }
+        let kept = match Utf8Bytes::try_from(line) {
+            Ok(line) if line.starts_with('{') => Kept { position, line, kind, id },
+            _ => {
+                tracing::warn!(event = %id, %position, "the event at {position} is no JSON object in UTF-8, nobody sees it");
+                Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id }
+            }
+        };
+        Incoming { presenter, kept, removes }
+    }
+}
+
+fn removes(entry: &Entry) -> Removes {
+    match entry.kind.as_str() {
+        "room.cleared" => Removes::All,
+        "message.deleted" => match entry.event() {
+            Ok(Event { body: Body::MessageDeleted(deleted), .. }) => Removes::One(deleted.target),
+            Ok(_) => Removes::Nothing,
+            Err(error) => {
+                tracing::warn!(event = %entry.id, %error, "a deletion names no message and deletes nothing");
+                Removes::Nothing
+            }
+        },
+        _ => Removes::Nothing,
     }
 }
 
@@ -256,7 +416,9 @@ fn just_before(position: Position) -> Position {
 
 /// Gives memory back after a burst: each time three quarters are free, so that the cost per event stays constant.
 fn shrink<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > 64 && queue.len() < queue.capacity() / 4 {
+    if queue.is_empty() {
+        queue.shrink_to_fit();
+    } else if queue.capacity() > 64 && queue.len() < queue.capacity() / 4 {
         queue.shrink_to(queue.capacity() / 2);
     }
 }

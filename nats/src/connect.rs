@@ -107,6 +107,11 @@ impl Log {
         appender.append(event.to_line(), self.inner.config.append_deadline()).await
     }
 
+    /// The epoch of the room's positions: one of another epoch is of another log.
+    pub fn epoch(&self, presenter: PresenterIdx) -> u64 {
+        self.inner.epochs[partition_of(presenter, self.inner.config.partitions) as usize]
+    }
+
     /// Everything in the log from `start` on, in order, each event once.
     pub fn tail(&self, start: Start) -> Tail {
         Tail::start(&self.inner, start)

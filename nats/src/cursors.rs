@@ -65,7 +65,7 @@ impl Cursors {
                         tracing::warn!(sequence = record.sequence, %error, "a message of CURSORS is not cursors");
                     }
                 },
-                Ok(Item::CaughtUp) => self.status.set_caught_up(),
+                Ok(Item::CaughtUp(_)) => self.status.set_caught_up(),
                 Ok(Item::Resumed) => {}
                 Err(error) => self.log.fail(error),
             }

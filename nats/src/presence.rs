@@ -118,8 +118,8 @@ impl Presence {
             match change {
                 Change::Session(Ok(Item::Record(record))) => self.apply_session(&record),
                 Change::Node(Ok(Item::Record(record))) => self.apply_node(&record),
-                Change::Session(Ok(Item::CaughtUp)) => self.sessions.set_caught_up(),
-                Change::Node(Ok(Item::CaughtUp)) => self.nodes.set_caught_up(),
+                Change::Session(Ok(Item::CaughtUp(_))) => self.sessions.set_caught_up(),
+                Change::Node(Ok(Item::CaughtUp(_))) => self.nodes.set_caught_up(),
                 Change::Session(Ok(Item::Resumed)) => {}
                 // Renewals were missed. A node that has died meanwhile counts as alive for one more lease.
                 Change::Node(Ok(Item::Resumed)) => {

@@ -55,8 +55,8 @@ pub(crate) enum From {
 pub(crate) enum Item {
     /// The next message.
     Record(Record),
-    /// Everything that was in the stream when reading began came before this.
-    CaughtUp,
+    /// Everything that was in the stream when reading began, up to this sequence, came before this.
+    CaughtUp(u64),
     /// There was an outage; whatever was concluded from silence is to be forgotten.
     Resumed,
 }
@@ -224,7 +224,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         if info.num_pending == 0 && info.delivered.consumer_sequence == 0 {
             // Nothing is left of what the stream may have held in between.
             self.last = self.last.max(Some(last_at_start));
-            self.say_caught_up().await?;
+            self.say_caught_up(last_at_start).await?;
         }
         let mut messages = request("subscribing", consumer.messages()).await?;
         // From here on the log may be dropped: a reader must not keep alive what owns it.
@@ -240,7 +240,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
                     Some(Ok(message)) => {
                         self.hand_out(&message).await?;
                         if self.last >= Some(last_at_start) {
-                            self.say_caught_up().await?;
+                            self.say_caught_up(last_at_start).await?;
                         }
                     }
                     Some(Err(error)) => return Err(Trouble::Passing(error.to_string())),
@@ -304,9 +304,9 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         }
     }
 
-    async fn say_caught_up(&mut self) -> Result<(), Trouble> {
+    async fn say_caught_up(&mut self, sequence: u64) -> Result<(), Trouble> {
         if !std::mem::replace(&mut self.caught_up, true) {
-            self.sink.send((self.map)(Ok(Item::CaughtUp))).await.map_err(|_| Trouble::Unwanted)?;
+            self.sink.send((self.map)(Ok(Item::CaughtUp(sequence)))).await.map_err(|_| Trouble::Unwanted)?;
         }
         Ok(())
     }

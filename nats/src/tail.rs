@@ -11,6 +11,7 @@ use crate::connect::Inner;
 use crate::entry::{Entry, entries};
 use crate::error::Error;
 use crate::partition;
+use crate::position::Position;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::recent::Recent;
 
@@ -35,6 +36,8 @@ pub struct Tail {
     recent: Recent,
     /// For each partition the last sequence that came.
     last: HashMap<u32, u64>,
+    /// For each partition the sequence after which none was missed.
+    whole_after: HashMap<u32, u64>,
     _stop: DropGuard,
 }
 
@@ -63,6 +66,7 @@ impl Tail {
             status: TailStatus { partitions },
             recent: Recent::default(),
             last: HashMap::new(),
+            whole_after: HashMap::new(),
             _stop: CancellationToken::drop_guard(stop),
         }
     }
@@ -81,10 +85,24 @@ impl Tail {
                         return Ok(events);
                     }
                 }
-                Item::CaughtUp => self.status.partitions[partition as usize].set_caught_up(),
+                Item::CaughtUp(sequence) => {
+                    self.last.entry(partition).or_insert(sequence);
+                    self.whole_after.entry(partition).or_insert(sequence);
+                    self.status.partitions[partition as usize].set_caught_up();
+                }
                 Item::Resumed => {}
             }
         }
+    }
+
+    /// Of each partition that was heard of: every event after that position has been handed out, or will be. It moves
+    /// where batches left the log before they were read.
+    pub fn whole_after(&self) -> impl Iterator<Item = Position> {
+        self.whole_after.iter().map(|(partition, sequence)| Position {
+            epoch: self.log.epochs[*partition as usize],
+            sequence: *sequence,
+            index: u32::MAX,
+        })
     }
 
     /// A handle on how this tail is doing.
@@ -98,9 +116,11 @@ impl Tail {
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
                 tracing::error!(partition, after = last, missed, "batches left the log before they were read");
+                self.whole_after.insert(partition, sequence - 1);
             }
             _ => {}
         }
+        self.whole_after.entry(partition).or_insert(sequence - 1);
         let mut events = Vec::new();
         for line in entries(self.log.epochs[partition as usize], sequence, &record.payload) {
             match line {

@@ -4,7 +4,9 @@ mod dialect;
 mod handover;
 mod limits;
 mod outages;
+mod page;
 mod presenter;
+mod v1;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use nats::{
 };
 
 use crate::support::{NatsServer, Role, Settings, eventually};
+use page::Page;
 use presenter::Presenter;
 
 /// Long enough for a slow machine, short enough to tell a hang.

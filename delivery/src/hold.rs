@@ -1,0 +1,94 @@
+//! A session's hold on its room: the claim that all nodes know, the seat on this node, and whether both still stand.
+//! The newest session of a presenter wins; whoever held the room before writes nothing more once this says so. What is
+//! written is not known here.
+
+use std::sync::Arc;
+
+use nats::{PresenterIdx, SessionId};
+use tokio::time::timeout;
+
+use crate::close::End;
+use crate::node::Node;
+use crate::seats::Seat;
+
+/// A session's hold on its room.
+pub(crate) struct Hold<'a> {
+    node: &'a Arc<Node>,
+    pub(crate) claim: nats::Session,
+    pub(crate) seat: Seat,
+    /// The term of the node's pulse in which the claim was last known to stand.
+    term: u64,
+}
+
+/// Whether a session may write.
+pub(crate) enum Fence {
+    Holds,
+    Lost,
+    /// The node is out of touch with the others: not now.
+    Unknown,
+}
+
+impl<'a> Hold<'a> {
+    /// Takes the room for a new session, once the session before it on this node has left. One on another node has
+    /// heard of it by then or will within moments; where the new session begins at the saved cursor, it waits for the
+    /// other one to save it.
+    pub(crate) async fn take(
+        node: &'a Arc<Node>,
+        presenter: PresenterIdx,
+        from_saved_cursor: bool,
+        notice: bool,
+    ) -> Result<Hold<'a>, End> {
+        // A claim that waited for the connection to come back could replace a session that began elsewhere meanwhile.
+        if !node.log.is_connected() {
+            return Err(End::Unavailable);
+        }
+        let term = node.pulse.term(&node.lease).unwrap_or_default();
+        let before = node.presence.session(presenter).filter(|before| before.node != *node.lease.node());
+        // Listened for before the claim, which is what makes the other session leave.
+        let departure = before.filter(|_| from_saved_cursor).map(|before| node.feed.departure(before.id));
+        let claim = node.lease.claim(presenter, SessionId::new()).await.map_err(|error| {
+            tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");
+            End::Unavailable
+        })?;
+        let seat = match node.seats.take(&claim, notice).await {
+            Ok(seat) => seat,
+            Err(end) => {
+                release(node, &claim).await;
+                return Err(end);
+            }
+        };
+        if let Some(mut departure) = departure
+            && timeout(node.config.handover_timeout(), departure.happened()).await.is_err()
+        {
+            tracing::info!(%presenter, "the session before did not say goodbye in time; some messages may come again");
+        }
+        Ok(Hold { node, claim, seat, term })
+    }
+
+    /// Asked before anything is written.
+    pub(crate) async fn fence(&mut self) -> Fence {
+        let node = self.node;
+        let Some(term) = node.pulse.term(&node.lease) else { return Fence::Unknown };
+        if term != self.term {
+            match node.lease.holds(&self.claim).await {
+                Ok(true) => self.term = term,
+                Ok(false) => return Fence::Lost,
+                Err(error) => {
+                    tracing::warn!(presenter = %self.claim.presenter, %error, "cannot tell who holds the room");
+                    return Fence::Unknown;
+                }
+            }
+        }
+        match node.presence.session(self.claim.presenter) {
+            Some(newest) if newest.revision > self.claim.revision => Fence::Lost,
+            _ => Fence::Holds,
+        }
+    }
+}
+
+/// Withdraws a claim.
+pub(crate) async fn release(node: &Node, claim: &nats::Session) {
+    if let Err(error) = node.lease.release(claim).await {
+        tracing::warn!(presenter = %claim.presenter, %error, "a claim was not withdrawn");
+    }
+}

@@ -1,0 +1,80 @@
+//! The original's frames, pinned.
+
+use bytes::Bytes;
+use nats::Entry;
+
+use super::*;
+use crate::window::Incoming;
+
+fn kept(line: &str) -> Kept {
+    let event = Event::from_line(line.as_bytes()).unwrap();
+    let entry = Entry {
+        position: Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 },
+        id: event.id,
+        kind: event.body.kind().to_owned(),
+        presenter: event.presenter,
+        at: event.at,
+        line: Bytes::copy_from_slice(line.as_bytes()),
+    };
+    Incoming::from(entry).kept
+}
+
+fn original() -> Original {
+    Original { zone: TimeZone::get("Asia/Seoul").unwrap() }
+}
+
+#[test]
+fn what_a_client_says_is_understood() {
+    let start = |token: &str| Said::Start { token: Some(token.to_owned()), position: None };
+    let other = |id: &str| Said::Answered(invalid_id(id));
+    for (text, said) in [
+        ("ping", Said::Answered("pong".into())),
+        (r#"{"id":"start","token":"a.b.c"}"#, start("a.b.c")),
+        (r#"{"token":"a.b.c","more":[1],"id":"start"}"#, start("a.b.c")),
+        (r#"{"id":"start"}"#, Said::Start { token: None, position: None }),
+        (r#"{"id":"start","token":null}"#, Said::Start { token: None, position: None }),
+        (r#"{"id":"start","token":""}"#, start("")),
+        (r#"{"id":"start","token":5}"#, start("5")),
+        (r#"{"id":"stop"}"#, other("stop")),
+        (r#"{"id":"ping"}"#, other("ping")),
+        (r#"{"id":5}"#, other("5")),
+        (r#"{"id":null}"#, other("null")),
+        (r#"{"token":"a.b.c"}"#, other("null")),
+        (r#"["start"]"#, other("null")),
+        (r#""start""#, other("null")),
+        ("PING", other("null")),
+        ("ping ", other("null")),
+        ("", other("null")),
+        ("{", other("null")),
+    ] {
+        assert_eq!(original().hear(text), said, "{text}");
+    }
+    // Nesting has a bound, so that no text can exhaust the stack.
+    assert_eq!(original().hear(&r#"{"id":"#.repeat(5_000)), other("null"));
+}
+
+#[test]
+fn the_frame_of_a_message_is_pinned() {
+    let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>"}"#;
+    let frame = original().frame(&[kept(line)]).frame.unwrap();
+    insta::assert_snapshot!(frame.as_str(), @r#"{"id":"sendChatting","nickname":"고양이 \"나비\"","message":"안녕 👋🏽\n<b>","time":"00:04","messageId":"01890a5d-ac96-774b-bcce-b302099a8057","position":"1879f0c3a1b2c3d4-1f-3","userIdx":7,"role":"viewer","sentAt":"2024-03-01T15:04:05.678Z"}"#);
+}
+
+#[test]
+fn only_messages_are_shown() {
+    let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
+    assert_eq!(original().frame(&[kept(line)]), Framed { frame: None, events: 1 });
+}
+
+#[test]
+fn answers_are_pinned() {
+    let refused = |error| original().token_refused(error);
+    let answers =
+        [refused(TokenError::Missing), refused(TokenError::Expired), invalid_id("na\"me"), invalid_id("null")];
+    insta::assert_snapshot!(answers.map(|answer| answer.as_str().to_owned()).join("\n"), @r#"
+    {"id":"error","message":"룸 idx값이 정상적으로 오지 않습니다."}
+    {"id":"tokenException","response":"reject","message":"Jwt Exception"}
+    {"id":"error","message":"Invalid message with id na\"me"}
+    {"id":"error","message":"Invalid message with id null"}
+    "#);
+}

@@ -1,0 +1,196 @@
+//! The frames of `chat.v1`, at `/v1/presenter`, as `docs/presenter-protocol.md` describes them: a format that other
+//! programs depend on, pinned by snapshots. An event's line is not read on its way into a frame, only given its
+//! position; that is what makes a frame of many events cheap. What a frame leads to is not known here.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::time::Duration;
+
+use axum::extract::ws::Utf8Bytes;
+use nats::{EventId, MalformedEvent, Position, PresenterIdx, User};
+use serde::{Deserialize, Serialize};
+use web::auth::TokenError;
+
+use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
+use crate::window::{Deleted, Kept, Shown};
+
+#[cfg(test)]
+mod tests;
+
+/// The subprotocol's name.
+pub(crate) const SUBPROTOCOL: &str = "chat.v1";
+
+/// What a frame adds to an event: its position, and punctuation.
+const POSITION_BYTES: usize = 56;
+
+/// The second dialect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct V1 {
+    /// After how much silence the client gets a keepalive.
+    pub(crate) keepalive: Duration,
+}
+
+impl Dialect for V1 {
+    fn hear(&self, text: &str) -> Said {
+        #[derive(Deserialize)]
+        struct Head {
+            r#type: String,
+        }
+        #[derive(Deserialize)]
+        struct Start {
+            token: Option<String>,
+            position: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Ack {
+            position: String,
+        }
+        // The library would take an array for the members in their order.
+        let is_object = text.trim_ascii_start().starts_with('{');
+        let head = if is_object { serde_json::from_str::<Head>(text).ok() } else { None };
+        let Some(head) = head else {
+            return Said::Answered(error("bad_frame", "a frame is a JSON object with a type"));
+        };
+        match head.r#type.as_str() {
+            "start" => match serde_json::from_str(text) {
+                Ok(Start { token, position }) => Said::Start { token, position },
+                Err(_) => Said::Answered(error("bad_frame", "token and position are strings, if they are there")),
+            },
+            "ack" => match serde_json::from_str(text) {
+                Ok(Ack { position }) => Said::Ack { position },
+                Err(_) => Said::Answered(error("bad_frame", "an ack has a position, which is a string")),
+            },
+            "keepalive" => Said::Keepalive,
+            _ => Said::Answered(error("unknown_type", "this version has the types start, ack and keepalive")),
+        }
+    }
+
+    fn token_refused(&self, refused: TokenError) -> Utf8Bytes {
+        match refused {
+            TokenError::Missing => error("token_missing", "neither the handshake nor start has a token"),
+            TokenError::Expired => error("token_expired", "the token has expired, get a new one"),
+            TokenError::Ambiguous => error("token_invalid", "the handshake has more than one token"),
+            TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
+                error("token_invalid", "the token is not valid")
+            }
+        }
+    }
+
+    /// All of them: the window hands out what fits a frame.
+    fn frame(&self, events: &[Kept]) -> Framed {
+        let bytes: usize = events.iter().map(|kept| kept.bytes() + POSITION_BYTES).sum();
+        let mut frame = String::with_capacity(bytes + 2 * POSITION_BYTES);
+        let mut last = None;
+        for kept in events {
+            let position = kept.position;
+            match object(kept) {
+                Ok(None) => {}
+                Ok(Some(object)) => {
+                    let separator = if last.is_none() { "" } else { "," };
+                    write!(frame, r#"{separator}{{"position":"{position}",{}"#, &object[1..])
+                        .expect("a string takes what is written");
+                    last = Some(position);
+                }
+                Err(error) => tracing::error!(%position, %error, "skipped an event that cannot be shown: {error}"),
+            }
+        }
+        let frame = last.map(|last| {
+            // Only now is it known which is the last that is shown.
+            frame.insert_str(0, &format!(r#"{{"type":"events","position":"{last}","events":["#));
+            frame.push_str("]}");
+            frame.into()
+        });
+        Framed { frame, events: events.len() }
+    }
+
+    fn waits_for_start(&self) -> bool {
+        true
+    }
+
+    fn acknowledges(&self) -> bool {
+        true
+    }
+
+    fn complaint(&self, about: Complaint) -> Option<Utf8Bytes> {
+        Some(match about {
+            Complaint::NotStarted => error("not_started", "the first frame is start"),
+            Complaint::AlreadyStarted => error("already_started", "this session has started"),
+            Complaint::BadPosition => error("bad_position", "no event of this session has that position"),
+        })
+    }
+
+    fn welcome(&self, welcome: &Welcome) -> Option<Utf8Bytes> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Frame {
+            r#type: &'static str,
+            session: String,
+            position: Option<Position>,
+            recovered: bool,
+            keepalive_seconds: u64,
+        }
+        Some(json(&Frame {
+            r#type: "welcome",
+            session: welcome.session.to_string(),
+            position: welcome.position,
+            recovered: welcome.recovered,
+            keepalive_seconds: self.keepalive.as_secs(),
+        }))
+    }
+
+    fn keepalive(&self) -> Option<Utf8Bytes> {
+        Some(Utf8Bytes::from_static(r#"{"type":"keepalive"}"#))
+    }
+
+    fn reconnect(&self, within: Duration) -> Option<Utf8Bytes> {
+        Some(format!(r#"{{"type":"reconnect","withinMs":{}}}"#, within.as_millis()).into())
+    }
+}
+
+/// The JSON that is given a position; nothing for what is the nodes' own business.
+fn object(kept: &Kept) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+    Ok(match kept.shown()? {
+        Shown::Message(line) | Shown::Other(line) => Some(Cow::Borrowed(line)),
+        Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
+        Shown::Nothing => None,
+    })
+}
+
+/// A deleted message as it stands in the log, but for its text.
+fn deleted(message: &Deleted) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Object<'a> {
+        v: u32,
+        id: EventId,
+        r#type: &'static str,
+        presenter_idx: PresenterIdx,
+        at: String,
+        user: &'a User,
+        deleted: bool,
+    }
+    let object = Object {
+        v: 1,
+        id: message.id,
+        r#type: "message.posted",
+        presenter_idx: message.presenter,
+        at: format!("{:.3}", message.at),
+        user: &message.user,
+        deleted: true,
+    };
+    serde_json::to_string(&object).expect("an event has string keys and no failing serializer")
+}
+
+fn error(code: &'static str, message: &str) -> Utf8Bytes {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        r#type: &'static str,
+        code: &'static str,
+        message: &'a str,
+    }
+    json(&Frame { r#type: "error", code, message })
+}
+
+fn json(frame: &impl Serialize) -> Utf8Bytes {
+    serde_json::to_string(frame).expect("a frame has string keys and no failing serializer").into()
+}

@@ -1,0 +1,119 @@
+//! The frames of `chat.v1`, pinned: what changes here changes the contract with every client.
+
+use bytes::Bytes;
+use nats::{Entry, Event};
+
+use super::*;
+use crate::window::{Incoming, Kept};
+
+const V1: V1 = super::V1 { keepalive: Duration::from_secs(20) };
+
+const MESSAGE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>","flags":["profanity"]}"#;
+const CLEARED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8058","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
+const CONNECTED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8059","type":"presenter.connected","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","session":"01890a5d-ac96-774b-bcce-b302099a8050"}"#;
+const LATER: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805a","type":"poll.opened","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","choices":["a","b"]}"#;
+
+/// The event, the `index`-th of its batch.
+fn incoming(index: u32, line: &'static str) -> Incoming {
+    let event = Event::from_line(line.as_bytes()).unwrap();
+    Incoming::from(Entry {
+        position: Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index },
+        id: event.id,
+        kind: event.body.kind().to_owned(),
+        presenter: event.presenter,
+        at: event.at,
+        line: Bytes::from_static(line.as_bytes()),
+    })
+}
+
+fn kept(index: u32, line: &'static str) -> Kept {
+    incoming(index, line).kept
+}
+
+#[test]
+fn what_a_client_says_is_understood() {
+    let start = |token: Option<&str>, position: Option<&str>| Said::Start {
+        token: token.map(str::to_owned),
+        position: position.map(str::to_owned),
+    };
+    for (text, said) in [
+        (r#"{"type":"start"}"#, start(None, None)),
+        (r#"{"type":"start","token":"a.b.c"}"#, start(Some("a.b.c"), None)),
+        (r#" {"position":"1-2-3","more":[1],"token":"a.b.c","type":"start"}"#, start(Some("a.b.c"), Some("1-2-3"))),
+        (r#"{"type":"start","token":null,"position":null}"#, start(None, None)),
+        (r#"{"type":"start","position":"anything"}"#, start(None, Some("anything"))),
+        (r#"{"type":"ack","position":"1-2-3","more":1}"#, Said::Ack { position: "1-2-3".to_owned() }),
+        (r#"{"type":"keepalive"}"#, Said::Keepalive),
+    ] {
+        assert_eq!(V1.hear(text), said, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_is_answered() {
+    for (text, code) in [
+        ("", "bad_frame"),
+        ("ping", "bad_frame"),
+        ("{", "bad_frame"),
+        ("null", "bad_frame"),
+        (r#""start""#, "bad_frame"),
+        (r#"["start"]"#, "bad_frame"),
+        (r#"{"id":"start"}"#, "bad_frame"),
+        (r#"{"type":7}"#, "bad_frame"),
+        (r#"{"type":"start"}{"#, "bad_frame"),
+        (r#"{"type":"start","token":7}"#, "bad_frame"),
+        (r#"{"type":"start","position":{}}"#, "bad_frame"),
+        (r#"{"type":"ack"}"#, "bad_frame"),
+        (r#"{"type":"ack","position":null}"#, "bad_frame"),
+        (r#"{"type":"stop"}"#, "unknown_type"),
+        (r#"{"type":""}"#, "unknown_type"),
+        (r#"{"type":"START"}"#, "unknown_type"),
+    ] {
+        let Said::Answered(answer) = V1.hear(text) else { panic!("{text} was understood") };
+        assert!(answer.contains(&format!(r#""code":"{code}""#)), "{text}: {answer}");
+    }
+    // Nesting has a bound, so that no text can exhaust the stack.
+    assert!(matches!(V1.hear(&r#"{"type":"#.repeat(5_000)), Said::Answered(_)));
+}
+
+#[test]
+fn events_are_as_in_the_log_with_their_positions() {
+    let frame = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED), kept(2, CLEARED), kept(3, LATER)]);
+    assert_eq!(frame.events, 4);
+    insta::assert_snapshot!(frame.frame.unwrap().as_str());
+}
+
+#[test]
+fn a_frame_names_the_last_event_that_it_shows() {
+    let Framed { frame, events } = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED)]);
+    assert!(frame.unwrap().starts_with(r#"{"type":"events","position":"1879f0c3a1b2c3d4-1f-0","#));
+    assert_eq!(events, 2);
+    assert_eq!(V1.frame(&[kept(1, CONNECTED)]), Framed { frame: None, events: 1 });
+}
+
+#[test]
+fn a_deleted_message_has_no_text() {
+    let frame = V1.frame(&[crate::window::deleted(incoming(0, MESSAGE))]);
+    insta::assert_snapshot!(frame.frame.unwrap().as_str());
+}
+
+#[test]
+fn every_other_frame_is_pinned() {
+    let session = serde_json::from_str(r#""01890a5d-ac96-774b-bcce-b302099a8050""#).unwrap();
+    let position = Some(Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 });
+    let refused = |error| V1.token_refused(error);
+    let frames = [
+        V1.welcome(&Welcome { session, position: None, recovered: true }).unwrap(),
+        V1.welcome(&Welcome { session, position, recovered: false }).unwrap(),
+        V1.keepalive().unwrap(),
+        V1.reconnect(Duration::from_millis(2_000)).unwrap(),
+        V1.complaint(Complaint::NotStarted).unwrap(),
+        V1.complaint(Complaint::AlreadyStarted).unwrap(),
+        V1.complaint(Complaint::BadPosition).unwrap(),
+        refused(TokenError::Missing),
+        refused(TokenError::Expired),
+        refused(TokenError::Signature),
+        refused(TokenError::Ambiguous),
+    ];
+    insta::assert_snapshot!(frames.map(|frame| frame.as_str().to_owned()).join("\n"));
+}

@@ -1,0 +1,117 @@
+/** The types of `presenter.js`: a presenter's end of `chat.v1`. */
+
+/** Who wrote a message, or moderated. */
+export interface User {
+  idx: number;
+  nickname: string;
+  role: 'presenter' | 'moderator' | 'viewer';
+}
+
+interface EventBase {
+  /** Where the event stands. Opaque: compare for equality, keep, hand back. */
+  position: string;
+  v: number;
+  id: string;
+  presenterIdx: number;
+  /** RFC 3339, UTC, with milliseconds. */
+  at: string;
+}
+
+export interface MessagePosted extends EventBase {
+  type: 'message.posted';
+  user: User;
+  /** Absent if the message was deleted before it was sent. */
+  text?: string;
+  flags?: string[];
+  deleted?: true;
+}
+
+export interface MessageDeleted extends EventBase {
+  type: 'message.deleted';
+  /** The `id` of the message. */
+  target: string;
+  by: User;
+  reason?: string;
+}
+
+/** Everything before it is not to be shown any more. */
+export interface RoomCleared extends EventBase {
+  type: 'room.cleared';
+  by: User;
+}
+
+export interface UserBanned extends EventBase {
+  type: 'user.banned';
+  user: { idx: number };
+  /** RFC 3339; absent: for good. */
+  until?: string;
+  by: User;
+  reason?: string;
+}
+
+export interface UserUnbanned extends EventBase {
+  type: 'user.unbanned';
+  user: { idx: number };
+  by: User;
+}
+
+export interface RoomUpdated extends EventBase {
+  type: 'room.updated';
+  settings: Record<string, unknown>;
+}
+
+/** An event of the room. Later servers may send types that are not listed here: ignore them. */
+export type ChatEvent = MessagePosted | MessageDeleted | RoomCleared | UserBanned | UserUnbanned | RoomUpdated;
+
+/** Events between `after` and `resumedAt` may be missing: the server does not know the first place any more. */
+export interface Gap {
+  /** The last event that was taken before it, if any. */
+  after: string | null;
+  /** What follows are the events after this. */
+  resumedAt: string | null;
+}
+
+export type Status =
+  | { state: 'connecting' }
+  | { state: 'live' }
+  /** Not connected at the moment. `code` is the close code, if a connection was closed. */
+  | { state: 'waiting'; reason: string; code?: number; retryInMs?: number }
+  /** The server said that trying again is no use, such as 4001, a bad token, or 4002, replaced by a newer session. */
+  | { state: 'stopped'; code: number; reason: string }
+  /** After `close()`. */
+  | { state: 'closed' };
+
+export interface PresenterOptions {
+  /** Such as `wss://chat.example.com/v1/presenter`. */
+  url: string | URL;
+  /**
+   * Returns the presenter's token. Called before every connection, so a cache is in its place here; `expired` says that
+   * the server refused the last one for its age. If it throws, it is called again later.
+   */
+  getToken(hint: { expired: boolean }): string | Promise<string>;
+  /**
+   * Takes an event, each once and in order. The next comes when a returned promise is settled, and only then is the event
+   * acknowledged. An error is reported as uncaught, and the event counts as taken.
+   */
+  onEvent(event: ChatEvent): unknown;
+  /** Called at every change. */
+  onStatus?(status: Status): void;
+  /** Called in its place among the events. */
+  onGap?(gap: Gap): unknown;
+  /**
+   * Keeps the position beyond the page, at most once a second, for instance in `sessionStorage`. Without it a page that is
+   * loaded anew goes on after the last event that was acknowledged.
+   */
+  storage?: { load(): string | null; save(position: string): void };
+}
+
+export interface Presenter {
+  readonly status: Status;
+  /** The last event that `onEvent` has taken. */
+  readonly position: string | null;
+  /** Waits for the event that `onEvent` has in hand (so do not await it in there), acknowledges it, and closes. */
+  close(): Promise<void>;
+}
+
+/** Connects, and stays connected until `close()`, or until the server says that it is no use. */
+export function connectPresenter(options: PresenterOptions): Presenter;

@@ -1,0 +1,417 @@
+// @ts-check
+/**
+ * A presenter's end of `chat.v1` (docs/presenter-protocol.md): hands out every event of the room once, in order, across
+ * lost networks, restarted servers and expired tokens, or says plainly that there is a gap. It knows nothing of what
+ * becomes of the events; `relay.js` forwards them to viewers.
+ *
+ * It keeps one position: that of the last event that the handler has taken. Every connection starts there, so that a
+ * connection can be given up at any moment and nothing has to be remembered about it; what comes again is known by its id.
+ */
+
+/** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
+/** @typedef {import('./presenter.d.ts').PresenterOptions} PresenterOptions */
+/** @typedef {import('./presenter.d.ts').Status} Status */
+/** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number }} Welcome */
+/** @typedef {{ event: ChatEvent, from: Connection } | { gap: import('./presenter.d.ts').Gap }} Waiting */
+
+/** Events that may wait for a slow handler. Beyond, the connection is given up until they are taken: the log has them. */
+const MAX_WAITING = 10_000;
+
+/** Ids that are remembered, to know what comes again: more than can wait, and some seconds of a very busy room. */
+const MAX_SEEN = 20_000;
+
+/** The protocol asks for no more than one acknowledgement a second. */
+const ACK_INTERVAL_MS = 1_000;
+
+/** From the attempt to connect to the welcome: the server itself gives up after 10 s. */
+const WELCOME_TIMEOUT_MS = 12_000;
+
+/** Reconnects wait for a random part of 0.5, 1, 2, ... 20 s: spread out, so that a restarted server is not trampled. */
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MOST_MS = 20_000;
+
+/** "Reconnect now" is for all presenters of a node at once: this much apart. */
+const AT_ONCE_MS = 250;
+
+/** A session that lasted so long counts as a success: the next backoff begins anew. */
+const STABLE_MS = 5_000;
+
+/**
+ * A `start` that was given up may reach the server late, and replace the session that came after it. A session that is
+ * replaced within this time of such a one was probably replaced by ourselves, and not by another page.
+ */
+const UNANSWERED_MS = 60_000;
+
+/** What a client earns by breaking the protocol. Trying again would earn it again. */
+const OUR_FAULT = [1002, 1003, 1007, 1009];
+
+/** No code of the protocol: the connection ended without one, or we gave it up. */
+const LOST = 1006;
+
+/**
+ * Connects, and stays connected until `close()`, or until the server says that it is no use.
+ * @param {PresenterOptions} options
+ * @returns {import('./presenter.d.ts').Presenter}
+ */
+export function connectPresenter(options) {
+  return new Presenter(options);
+}
+
+class Presenter {
+  #options;
+  /** The status as the page was last told. @type {Status} */
+  #status = { state: 'connecting' };
+  /** The last event that the handler has taken. @type {string | null} */
+  #position;
+  /** Where events come from. @type {Connection | null} */
+  #live = null;
+  /** A connection that has no welcome yet. At its welcome it takes over from `#live`. @type {Connection | null} */
+  #next = null;
+  /** Counts attempts to connect, so that one that waits for its token notices that it was overtaken. */
+  #attempt = 0;
+  /** Attempts since the last session that lasted. */
+  #failures = 0;
+  /** Whether the server refused the last token for its age. */
+  #expired = false;
+  /** What the handler has not taken yet. @type {Waiting[]} */
+  #waiting = [];
+  #seen = new Set();
+  /** The handler's work on `#waiting`. @type {Promise<void> | null} */
+  #handling = null;
+  /** Too many events wait for the handler: not connected until they are taken. */
+  #full = false;
+  /** What to acknowledge next: an event that came on `#live`. @type {string | null} */
+  #unacked = null;
+  /** When a connection was last given up after its `start`, and before its welcome. */
+  #unansweredAt = -Infinity;
+  #ended = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retryTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #ackTimer;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #stableTimer;
+
+  /** @param {PresenterOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#position = options.storage?.load() ?? null;
+    globalThis.addEventListener?.('online', this.#online);
+    globalThis.addEventListener?.('pagehide', this.#acknowledge);
+    this.#connect();
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  get position() {
+    return this.#position;
+  }
+
+  /** Takes no more events, waits for the one in the handler's hands, acknowledges it and closes. */
+  async close() {
+    // A page that is being unloaded sees only what happens before the first `await`.
+    this.#acknowledge();
+    this.#end({ state: 'closed' });
+    await this.#handling;
+    this.#acknowledge();
+    this.#disconnect();
+  }
+
+  /** Begins a connection beside the live one, if there is one. */
+  async #connect() {
+    clearTimeout(this.#retryTimer);
+    this.#dropNext();
+    if (this.#ended || this.#full) return;
+    const attempt = ++this.#attempt;
+    if (!this.#live) this.#tell({ state: 'connecting' });
+    let token;
+    try {
+      token = await this.#options.getToken({ expired: this.#expired });
+    } catch (error) {
+      if (attempt === this.#attempt) this.#backOff({ reason: `no token: ${error}` });
+      return;
+    }
+    if (attempt !== this.#attempt || this.#ended || this.#full) return;
+    this.#expired = false;
+    this.#next = new Connection(this.#options.url, {
+      start: () => ({ token, ...(this.#position === null ? {} : { position: this.#position }) }),
+      onWelcome: this.#welcomed,
+      onEvents: this.#received,
+      onNotice: (withinMs) => this.#connectIn(Math.random() * withinMs),
+      onEnd: this.#lost,
+    });
+  }
+
+  /** @param {Connection} connection @param {Welcome} welcome */
+  #welcomed = (connection, welcome) => {
+    this.#live?.drop();
+    this.#live = connection;
+    this.#next = null;
+    this.#unacked = null;
+    if (welcome.recovered) {
+      // Everything that the handler has not taken comes again on this connection.
+      this.#waiting = [];
+      this.#position ??= welcome.position;
+    } else {
+      // What came before the gap is still to be taken, and does not come again.
+      this.#waiting.push({ gap: { after: this.#position, resumedAt: welcome.position } });
+    }
+    this.#handle();
+    clearTimeout(this.#stableTimer);
+    this.#stableTimer = setTimeout(() => (this.#failures = 0), STABLE_MS);
+    this.#tell({ state: 'live' });
+  };
+
+  /** @param {Connection} connection @param {ChatEvent[]} events */
+  #received = (connection, events) => {
+    // Until its successor is welcomed, the old connection goes on; then it is over.
+    if (connection !== this.#live || this.#ended) return;
+    if (this.#waiting.length + events.length > MAX_WAITING) {
+      this.#full = true;
+      this.#disconnect();
+      this.#tell({ state: 'waiting', reason: 'the handler is behind' });
+      return;
+    }
+    for (const event of events) this.#waiting.push({ event, from: connection });
+    this.#handle();
+  };
+
+  #handle() {
+    this.#handling ??= this.#handleAll();
+  }
+
+  async #handleAll() {
+    // Let `#handling` be set before it is cleared.
+    await undefined;
+    for (let next; !this.#ended && (next = this.#waiting.shift()); ) {
+      if ('gap' in next) {
+        await this.#call(() => this.#options.onGap?.(next.gap));
+        this.#position = next.gap.resumedAt ?? this.#position;
+        continue;
+      }
+      const { event, from } = next;
+      if (!this.#seen.has(event.id)) {
+        this.#remember(event.id);
+        await this.#call(() => this.#options.onEvent(event));
+      }
+      this.#position = event.position;
+      // An event of an earlier connection is unknown to the session that would get its acknowledgement.
+      if (from === this.#live) this.#unacked = event.position;
+      this.#ackTimer ??= setTimeout(this.#acknowledge, ACK_INTERVAL_MS);
+    }
+    this.#handling = null;
+    if (this.#full && !this.#ended) {
+      this.#full = false;
+      this.#connect();
+    }
+  }
+
+  /** One event that a page cannot show must not end the broadcast's chat. It counts as taken. @param {() => unknown} handler */
+  async #call(handler) {
+    try {
+      await handler();
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
+  /** @param {string} id */
+  #remember(id) {
+    this.#seen.add(id);
+    // A set keeps the order of insertion: the first is the oldest.
+    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value);
+  }
+
+  #acknowledge = () => {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+    if (this.#position !== null) this.#options.storage?.save(this.#position);
+    if (this.#unacked && this.#live) {
+      this.#live.say({ type: 'ack', position: this.#unacked });
+      this.#unacked = null;
+    }
+  };
+
+  /** @param {Connection} connection @param {number} code @param {string} reason */
+  #lost = (connection, code, reason) => {
+    if (connection === this.#live) {
+      this.#live = null;
+      clearTimeout(this.#stableTimer);
+      // Its successor is underway; very likely it is what this one was closed for.
+      if (this.#next?.started) return;
+    } else {
+      // The server that closed it has nothing of it left to come late.
+      if (code === LOST) this.#dropNext();
+      this.#next = null;
+    }
+    if (this.#ended) return;
+    const why = { code, reason };
+    if (code === 4005) {
+      this.#expired = true;
+      this.#again(why);
+    } else if (code === 4002 && Date.now() - this.#unansweredAt < UNANSWERED_MS) {
+      this.#backOff(why);
+    } else if ((code >= 4000 && code <= 4099) || OUR_FAULT.includes(code)) {
+      this.#disconnect();
+      this.#end({ state: 'stopped', ...why });
+    } else if (code >= 4200 && code <= 4299) {
+      this.#again(why);
+    } else {
+      this.#backOff(why);
+    }
+  };
+
+  /** Connects at once, unless that was tried just now. @param {{ code?: number, reason: string }} why */
+  #again(why) {
+    if (this.#failures > 0) return this.#backOff(why);
+    this.#failures += 1;
+    this.#wait(Math.random() * AT_ONCE_MS, why);
+  }
+
+  /** @param {{ code?: number, reason: string }} why */
+  #backOff(why) {
+    const most = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** this.#failures);
+    this.#failures += 1;
+    // Browsers know best when there is no network, and say when it is back. But a machine without one may still reach
+    // itself, so it is tried all the same, now and then.
+    const offline = globalThis.navigator?.onLine === false;
+    this.#wait(offline ? BACKOFF_MOST_MS : Math.random() * most, offline ? { ...why, reason: 'offline' } : why);
+  }
+
+  /** @param {number} delayMs @param {{ code?: number, reason: string }} why */
+  #wait(delayMs, why) {
+    if (!this.#live) this.#tell({ state: 'waiting', retryInMs: Math.round(delayMs), ...why });
+    this.#connectIn(delayMs);
+  }
+
+  /** @param {number} delayMs */
+  #connectIn(delayMs) {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+  }
+
+  /** The network is back. What was connected before may be dead and not know it: a new connection tells. */
+  #online = () => {
+    this.#failures = 0;
+    this.#connect();
+  };
+
+  /** @param {Status} status */
+  #end(status) {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#attempt += 1;
+    this.#dropNext();
+    this.#waiting = [];
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#stableTimer);
+    clearTimeout(this.#ackTimer);
+    globalThis.removeEventListener?.('online', this.#online);
+    globalThis.removeEventListener?.('pagehide', this.#acknowledge);
+    this.#tell(status);
+  }
+
+  #dropNext() {
+    if (this.#next?.started) this.#unansweredAt = Date.now();
+    this.#next?.drop();
+    this.#next = null;
+  }
+
+  #disconnect() {
+    this.#live?.drop();
+    this.#live = null;
+    this.#dropNext();
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#stableTimer);
+  }
+
+  /** @param {Status} status */
+  #tell(status) {
+    this.#status = status;
+    this.#options.onStatus?.(status);
+  }
+}
+
+/** One socket, from the attempt to the end. It knows frames and silence; what follows from them is the presenter's. */
+class Connection {
+  #socket;
+  #owner;
+  #silenceMs = WELCOME_TIMEOUT_MS;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #silence;
+  /** Whether `start` was sent: from then on it is the server's newest session. */
+  started = false;
+
+  /**
+   * @param {string | URL} url
+   * @param {{
+   *   start(): { token: string, position?: string },
+   *   onWelcome(connection: Connection, welcome: Welcome): void,
+   *   onEvents(connection: Connection, events: ChatEvent[]): void,
+   *   onNotice(withinMs: number): void,
+   *   onEnd(connection: Connection, code: number, reason: string): void,
+   * }} owner
+   */
+  constructor(url, owner) {
+    this.#owner = owner;
+    this.#socket = new WebSocket(url, 'chat.v1');
+    this.#socket.onopen = () => {
+      this.started = true;
+      this.say({ type: 'start', ...owner.start() });
+    };
+    this.#socket.onmessage = ({ data }) => this.#hear(data);
+    this.#socket.onclose = ({ code, reason }) => this.#end(code, reason);
+    this.#watch();
+  }
+
+  /** @param {object} frame */
+  say(frame) {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+  }
+
+  /** Closes it, and is not heard of again. */
+  drop() {
+    clearTimeout(this.#silence);
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close(1000);
+  }
+
+  /** @param {string} text */
+  #hear(text) {
+    this.#watch();
+    let frame;
+    try {
+      frame = JSON.parse(text);
+    } catch {
+      // To pass over it could be to pass over events. On another connection they come again.
+      return this.#end(LOST, 'a frame was not JSON');
+    }
+    switch (frame.type) {
+      case 'welcome':
+        // The server breaks the silence every so often. Twice as long without a word: the connection is dead.
+        this.#silenceMs = 2_000 * frame.keepaliveSeconds;
+        this.#watch();
+        return this.#owner.onWelcome(this, frame);
+      case 'events':
+        return this.#owner.onEvents(this, frame.events);
+      case 'reconnect':
+        return this.#owner.onNotice(frame.withinMs);
+      case 'error':
+        // Fatal ones are followed by a close, whose code says what to do.
+        return console.warn(`chat.v1: ${frame.code}: ${frame.message}`);
+    }
+  }
+
+  #watch() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#end(LOST, 'nothing was heard'), this.#silenceMs);
+  }
+
+  /** @param {number} code @param {string} reason */
+  #end(code, reason) {
+    this.drop();
+    this.#owner.onEnd(this, code, reason);
+  }
+}

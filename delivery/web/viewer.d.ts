@@ -1,0 +1,19 @@
+/** The types of `viewer.js`: a viewer's end of a presenter's relay. */
+
+import type { RelayEvent } from './relay.d.ts';
+
+export interface ViewerOptions {
+  /** Takes an event, each once and in order. */
+  onEvent(event: RelayEvent): void;
+  /** So many events are missing here and cannot be had any more; null: nobody knows how many, perhaps none. */
+  onGap?(gap: { missed: number | null }): void;
+}
+
+export interface Viewer {
+  /** Goes on over another channel, after a reconnect. */
+  attach(channel: RTCDataChannel): void;
+  /** Listens to no channel any more. */
+  detach(): void;
+}
+
+export function receive(channel: RTCDataChannel, options: ViewerOptions): Viewer;

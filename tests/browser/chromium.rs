@@ -1,0 +1,143 @@
+//! A headless Chromium of the test's own, and its pages, driven over the DevTools protocol: a page is opened, and
+//! JavaScript is evaluated in it. What that does is the page's business.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::{Folder, eventually};
+
+/// A page that computes for longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A browser with a profile of its own.
+#[derive(Debug)]
+pub(super) struct Chromium {
+    child: Child,
+    url: String,
+    // Dropped after the process.
+    _folder: Folder,
+}
+
+impl Chromium {
+    pub(super) async fn start() -> Chromium {
+        use std::os::unix::process::CommandExt;
+        let folder = Folder::new("chromium");
+        let output = std::fs::File::create(folder.path().join("output.log")).unwrap();
+        let child = Command::new("chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            // Peer connections on loopback, by address: there may be no other network, and no multicast DNS.
+            .args(["--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"])
+            // A tab in the background is slowed down; all of ours are.
+            .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
+            .arg(format!("--user-data-dir={}", folder.path().display()))
+            .arg("about:blank")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .process_group(0)
+            .spawn()
+            .expect("these tests need chromium on the PATH: apt-get install -y chromium");
+        let chosen: PathBuf = folder.path().join("DevToolsActivePort");
+        let port: u16 = eventually("chromium listens", PATIENCE, async || {
+            std::fs::read_to_string(&chosen).ok()?.lines().next()?.parse().ok()
+        })
+        .await;
+        Chromium { child, url: format!("http://127.0.0.1:{port}"), _folder: folder }
+    }
+
+    /// Opens a page in a tab of its own, and waits until it is loaded.
+    pub(super) async fn open(&self, url: &str) -> Page {
+        let tab = format!("{}/json/new?about:blank", self.url);
+        let tab: Value = reqwest::Client::new().put(tab).send().await.unwrap().json().await.unwrap();
+        let (socket, _) = connect_async(tab["webSocketDebuggerUrl"].as_str().unwrap()).await.unwrap();
+        let page = Page { socket: Mutex::new((socket, 0)) };
+        page.load(url).await;
+        page
+    }
+
+    /// Stops every process of the browser, as a suspended laptop would.
+    pub(super) fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(super) fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        killpg(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // Its own group: the browser and all its children, and nobody else.
+        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// A page in a tab.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// The connection to the tab, and the number of the last command.
+    socket: Mutex<(WebSocketStream<MaybeTlsStream<TcpStream>>, u64)>,
+}
+
+impl Page {
+    /// Goes to the address, and waits until the page says that it is ready by `window.ready = true`.
+    pub(super) async fn load(&self, url: &str) {
+        self.command("Page.navigate", json!({ "url": url })).await;
+        eventually("the page is loaded", PATIENCE, async || {
+            let ready = self.evaluate("location.href !== 'about:blank' && window.ready === true").await;
+            (ready == true).then_some(())
+        })
+        .await;
+    }
+
+    /// What the expression comes to, awaited where it is a promise, as JSON. Panics with what it throws.
+    pub(super) async fn evaluate(&self, expression: &str) -> Value {
+        let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let answer = self.command("Runtime.evaluate", parameters).await;
+        assert!(answer.get("exceptionDetails").is_none(), "{expression}: {}", answer["exceptionDetails"]);
+        answer["result"]["value"].clone()
+    }
+
+    /// Takes the page's network away, or gives it back; the browser tells the page.
+    pub(super) async fn offline(&self, offline: bool) {
+        self.command("Network.enable", json!({})).await;
+        let network = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.command("Network.emulateNetworkConditions", network).await;
+    }
+
+    /// Sends a command of the DevTools protocol and waits for its answer.
+    pub(super) async fn command(&self, method: &str, parameters: Value) -> Value {
+        let mut guard = self.socket.lock().await;
+        let (socket, id) = &mut *guard;
+        *id += 1;
+        let command = json!({ "id": *id, "method": method, "params": parameters });
+        socket.send(Message::text(command.to_string())).await.unwrap();
+        loop {
+            let message = timeout(PATIENCE, socket.next()).await.expect("chromium does not answer");
+            let Message::Text(text) = message.expect("chromium went away").unwrap() else { continue };
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            if answer["id"] == *id {
+                assert!(answer.get("error").is_none(), "{method}: {}", answer["error"]);
+                return answer["result"].clone();
+            }
+        }
+    }
+}

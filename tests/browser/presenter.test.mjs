@@ -1,0 +1,345 @@
+// What presenter.js does about time, close codes and slow handlers, against a socket that is the test's:
+// `node --test tests/browser/`. What it does with a real server is tested in a real browser, in mod.rs.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+import { connectPresenter } from '../../delivery/web/presenter.js';
+
+class Socket {
+  static OPEN = 1;
+  static all = [];
+  readyState = 0;
+  said = [];
+  constructor(url, protocol) {
+    Object.assign(this, { url, protocol });
+    Socket.all.push(this);
+  }
+  send(text) {
+    this.said.push(JSON.parse(text));
+  }
+  close() {
+    this.readyState = 3;
+  }
+  // The server's side.
+  open() {
+    this.readyState = 1;
+    this.onopen();
+    return this;
+  }
+  hear(frame) {
+    this.onmessage?.({ data: JSON.stringify(frame) });
+    return this;
+  }
+  welcome(more = {}) {
+    return this.hear({ type: 'welcome', session: 's', position: null, recovered: true, keepaliveSeconds: 20, ...more });
+  }
+  events(...numbers) {
+    const events = numbers.map((number) => ({ position: `p${number}`, id: `id${number}`, type: 'message.posted', number }));
+    return this.hear({ type: 'events', position: events.at(-1).position, events });
+  }
+  end(code, reason = '') {
+    this.readyState = 3;
+    this.onclose?.({ code, reason });
+  }
+}
+
+let window;
+let presenter;
+
+/** Lets promises settle; the clock stands. */
+const settle = async () => {
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+};
+
+const pass = async (ms) => {
+  mock.timers.tick(ms);
+  await settle();
+};
+
+const newest = () => Socket.all.at(-1);
+
+/** A presenter's page; what it was handed and told is collected. */
+async function page(options = {}) {
+  const seen = { numbers: [], statuses: [], gaps: [], hints: [] };
+  presenter = connectPresenter({
+    url: 'wss://example/v1/presenter',
+    getToken: (hint) => (seen.hints.push(hint), 'token'),
+    onEvent: (event) => void seen.numbers.push(event.number),
+    onStatus: (status) => void seen.statuses.push(status),
+    onGap: (gap) => void seen.gaps.push({ ...gap, at: seen.numbers.length }),
+    ...options,
+  });
+  await settle();
+  return seen;
+}
+
+beforeEach(() => {
+  Socket.all = [];
+  window = new EventTarget();
+  globalThis.WebSocket = Socket;
+  globalThis.addEventListener = window.addEventListener.bind(window);
+  globalThis.removeEventListener = window.removeEventListener.bind(window);
+  globalThis.reportError = mock.fn();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  mock.method(Math, 'random', () => 0.5);
+});
+
+afterEach(async () => {
+  presenter.close();
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+test('it starts with its token, hands events out in order and acknowledges once a second', async () => {
+  const seen = await page();
+  newest().open().welcome().events(1, 2).events(3);
+  await settle();
+  assert.deepEqual(newest().said, [{ type: 'start', token: 'token' }]);
+  assert.deepEqual(seen.numbers, [1, 2, 3]);
+  await pass(1_000);
+  assert.deepEqual(newest().said.slice(1), [{ type: 'ack', position: 'p3' }]);
+});
+
+test('it resumes after the last event that was taken, and what comes again is dropped', async () => {
+  const seen = await page();
+  newest().open().welcome().events(1, 2);
+  await settle();
+  newest().end(1006);
+  await pass(500);
+  newest().open();
+  assert.equal(newest().said[0].position, 'p2');
+  newest().welcome({ position: 'p2' }).events(2, 3);
+  await settle();
+  assert.deepEqual(seen.numbers, [1, 2, 3]);
+});
+
+test('the next event comes when the handler has taken the one before, and only then is it acknowledged', async () => {
+  const taking = [];
+  await page({ onEvent: (event) => new Promise((resolve) => taking.push({ event, resolve })) });
+  newest().open().welcome().events(1, 2);
+  await pass(5_000);
+  assert.deepEqual(taking.map(({ event }) => event.number), [1]);
+  assert.equal(newest().said.length, 1);
+  taking[0].resolve();
+  await settle();
+  await pass(1_000);
+  assert.deepEqual(taking.map(({ event }) => event.number), [1, 2]);
+  assert.deepEqual(newest().said[1], { type: 'ack', position: 'p1' });
+});
+
+test('an error of the handler is reported, and the next event comes', async () => {
+  const numbers = [];
+  await page({
+    onEvent: ({ number }) => {
+      numbers.push(number);
+      if (number === 1) throw new Error('cannot be shown');
+    },
+  });
+  newest().open().welcome().events(1, 2);
+  await settle();
+  assert.deepEqual(numbers, [1, 2]);
+  assert.equal(reportError.mock.callCount(), 1);
+});
+
+test('what waits for a slow handler comes again on the next connection, once', async () => {
+  const numbers = [];
+  let take;
+  await page({ onEvent: ({ number }) => (numbers.push(number), new Promise((resolve) => (take = resolve))) });
+  newest().open().welcome().events(1, 2, 3);
+  await settle();
+  newest().end(1006);
+  await pass(500);
+  newest().open().welcome().events(1, 2, 3);
+  for (let turn = 0; turn < 5; turn++) {
+    take();
+    await settle();
+  }
+  assert.deepEqual(numbers, [1, 2, 3]);
+});
+
+test('too many events for the handler end the connection, until they are taken', async () => {
+  const taking = [];
+  await page({ onEvent: () => (taking.length < 1 ? new Promise((resolve) => taking.push(resolve)) : undefined) });
+  const first = newest().open().welcome();
+  for (let frame = 0; frame < 11; frame++) {
+    first.events(...Array.from({ length: 1_000 }, (_, index) => frame * 1_000 + index));
+  }
+  await settle();
+  assert.equal(first.readyState, 3);
+  assert.equal(presenter.status.state, 'waiting');
+  taking[0]();
+  for (let turn = 0; turn < 2_000; turn++) await settle();
+  assert.equal(Socket.all.length, 2);
+  newest().open();
+  assert.equal(newest().said[0].position, 'p9999');
+});
+
+for (const code of [4000, 4001, 4002, 4003, 4004, 4099, 1002, 1003, 1007, 1009]) {
+  test(`it stops after ${code}, and says why`, async () => {
+    await page();
+    newest().open().welcome().end(code, 'why');
+    await pass(100_000);
+    assert.equal(Socket.all.length, 1);
+    assert.deepEqual(presenter.status, { state: 'stopped', code, reason: 'why' });
+  });
+}
+
+test('an expired token is got anew at once, and not in a hot loop', async () => {
+  const seen = await page();
+  newest().open().end(4005);
+  await pass(250);
+  assert.deepEqual(seen.hints, [{ expired: false }, { expired: true }]);
+  newest().open().end(4005);
+  await pass(250);
+  assert.equal(Socket.all.length, 2);
+  await pass(500);
+  assert.equal(Socket.all.length, 3);
+});
+
+for (const code of [1006, 1001, 1011, 4100, 4199, 4300]) {
+  test(`it backs off after ${code}, with jitter, up to 20 s`, async () => {
+    const seen = await page();
+    for (let attempt = 0; attempt < 8; attempt++) {
+      newest().end(code);
+      await pass(10_000);
+    }
+    const delays = seen.statuses.filter(({ state }) => state === 'waiting').map(({ retryInMs }) => retryInMs);
+    assert.deepEqual(delays, [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+  });
+}
+
+test('it reconnects at once after 4200 to 4299, and backs off if that does not last', async () => {
+  const seen = await page();
+  for (const code of [4200, 4201]) {
+    newest().open().welcome().end(code);
+    await pass(1_000);
+  }
+  newest().open().welcome();
+  await pass(6_000);
+  newest().end(4299);
+  const delays = seen.statuses.filter(({ state }) => state === 'waiting').map(({ retryInMs }) => retryInMs);
+  assert.deepEqual(delays, [125, 500, 125]);
+});
+
+test('a connection that is silent for twice the keepalive is dead', async () => {
+  await page();
+  newest().open().welcome({ keepaliveSeconds: 3 });
+  for (let turn = 0; turn < 5; turn++) {
+    await pass(5_999);
+    newest().hear({ type: 'keepalive' });
+  }
+  assert.equal(presenter.status.state, 'live');
+  await pass(6_000);
+  assert.equal(presenter.status.reason, 'nothing was heard');
+});
+
+test('after a notice the second connection stands before the first ends, and nothing is lost or repeated', async () => {
+  const seen = await page();
+  const first = newest().open().welcome().events(1);
+  await settle();
+  first.hear({ type: 'reconnect', withinMs: 2_000 });
+  await pass(1_000);
+  const second = newest();
+  assert.notEqual(second, first);
+  first.events(2);
+  await settle();
+  second.open();
+  first.events(3).end(4002);
+  await settle();
+  assert.equal(presenter.status.state, 'live');
+  second.welcome({ position: 'p2' }).events(3, 4);
+  await settle();
+  assert.deepEqual(seen.numbers, [1, 2, 3, 4]);
+  assert.deepEqual(seen.statuses.map(({ state }) => state), ['connecting', 'live', 'live']);
+});
+
+test('a second connection that fails is tried again while the first goes on', async () => {
+  const seen = await page();
+  const first = newest().open().welcome();
+  first.hear({ type: 'reconnect', withinMs: 2_000 });
+  await pass(1_000);
+  newest().end(1006);
+  first.events(1);
+  await pass(500);
+  assert.equal(Socket.all.length, 3);
+  assert.deepEqual(seen.numbers, [1]);
+  assert.equal(presenter.status.state, 'live');
+});
+
+test('a gap is told in its place, after what came before it', async () => {
+  const seen = await page();
+  newest().open().welcome().events(1);
+  await settle();
+  newest().end(1006);
+  await pass(500);
+  newest().open().welcome({ recovered: false, position: 'p7' }).events(8);
+  await settle();
+  assert.deepEqual(seen.gaps, [{ after: 'p1', resumedAt: 'p7', at: 1 }]);
+  assert.deepEqual(seen.numbers, [1, 8]);
+});
+
+test('when the network is back it connects at once, beside what may be dead', async () => {
+  await page();
+  const first = newest().open().welcome();
+  window.dispatchEvent(new Event('online'));
+  await settle();
+  newest().open().welcome();
+  assert.equal(first.readyState, 3);
+  newest().end(1006);
+  newest().end(1006);
+  window.dispatchEvent(new Event('online'));
+  await settle();
+  assert.equal(Socket.all.length, 3);
+});
+
+test('a page replaced by its own lost start tries again', async () => {
+  await page();
+  // The start of the second attempt gets no answer; the third is welcomed, and then replaced by the second.
+  newest().open().welcome().end(1006);
+  await pass(500);
+  newest().open();
+  await pass(12_000);
+  await pass(1_000);
+  newest().open().welcome().end(4002, 'replaced');
+  assert.equal(presenter.status.state, 'waiting');
+});
+
+test('a getter that fails is asked again', async () => {
+  let asked = 0;
+  await page({
+    getToken: async () => {
+      if (++asked < 3) throw new Error('the auth server is away');
+      return 'token';
+    },
+  });
+  await pass(500);
+  await pass(1_000);
+  assert.equal(asked, 3);
+  assert.equal(Socket.all.length, 1);
+});
+
+test('closing acknowledges what was taken, and nothing more comes', async () => {
+  const seen = await page();
+  const socket = newest().open().welcome().events(1);
+  await settle();
+  const closed = presenter.close();
+  assert.deepEqual(socket.said.at(-1), { type: 'ack', position: 'p1' });
+  socket.events(2);
+  await closed;
+  await pass(100_000);
+  assert.deepEqual(seen.numbers, [1]);
+  assert.equal(socket.readyState, 3);
+  assert.equal(Socket.all.length, 1);
+  assert.equal(presenter.status.state, 'closed');
+});
+
+test('a stored position is where it begins, and it is kept up to date', async () => {
+  let stored = 'p5';
+  await page({ storage: { load: () => stored, save: (position) => (stored = position) } });
+  newest().open();
+  assert.equal(newest().said[0].position, 'p5');
+  newest().welcome({ position: 'p5' }).events(6);
+  await settle();
+  await pass(1_000);
+  assert.equal(stored, 'p6');
+});

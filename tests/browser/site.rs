@@ -1,0 +1,140 @@
+//! What stands around the pages: the platform's web server, which hands out the pages, the modules and tokens, and its
+//! load balancer, which leads to whichever delivery node is ready.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::{Path as Name, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::support::{Role, SECRET, token};
+
+/// The web server.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) address: SocketAddr,
+    tokens: Arc<Tokens>,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Tokens {
+    handed_out: AtomicUsize,
+    /// So many of the next ones have expired.
+    expired: AtomicUsize,
+}
+
+impl Site {
+    pub(super) async fn start() -> Site {
+        let tokens = Arc::new(Tokens::default());
+        let router = Router::new()
+            .route("/token", get(hand_out))
+            .route("/{name}", get(file))
+            .with_state(tokens.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Site { address, tokens, serving }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// The next so many tokens have expired already.
+    pub(super) fn expire(&self, tokens: usize) {
+        self.tokens.expired.store(tokens, Ordering::SeqCst);
+    }
+
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens.handed_out.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// A token for the presenter 42.
+async fn hand_out(State(tokens): State<Arc<Tokens>>) -> String {
+    tokens.handed_out.fetch_add(1, Ordering::SeqCst);
+    let left = tokens.expired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if left.is_err() {
+        return token(42, "presenter");
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = json!({ "user_idx": 42, "nickname": "presenter", "exp": now - 1 });
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// A page of `tests/browser`, or a module as it is in the tree.
+async fn file(Name(name): Name<String>) -> impl IntoResponse {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (kind, folder): (_, PathBuf) = match name.rsplit_once('.') {
+        Some((_, "html")) => ("text/html; charset=utf-8", root.join("tests/browser")),
+        Some((_, "js")) => ("text/javascript; charset=utf-8", root.join("delivery/web")),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    match std::fs::read_to_string(folder.join(name)) {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// A load balancer: every new connection goes to the first node that is ready, in turn.
+#[derive(Debug)]
+pub(super) struct Balancer {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Balancer {
+    pub(super) async fn start(nodes: &[&Role]) -> Balancer {
+        let nodes: Vec<String> = nodes.iter().map(|node| node.url()).collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, nodes.clone()));
+            }
+        });
+        Balancer { address, accepting }
+    }
+
+    pub(super) fn ws_url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Carries a connection to a ready node; drops it if there is none.
+async fn carry(mut client: TcpStream, nodes: Vec<String>) {
+    let http = reqwest::Client::builder().timeout(Duration::from_millis(500)).build().unwrap();
+    for node in nodes {
+        let ready = http.get(format!("{node}/readyz")).send().await;
+        if ready.is_ok_and(|answer| answer.status().is_success())
+            && let Ok(mut server) = TcpStream::connect(node.trim_start_matches("http://")).await
+        {
+            // Either end may go away at any moment; that is what the tests are about.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            return;
+        }
+    }
+}
