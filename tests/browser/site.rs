@@ -36,10 +36,8 @@ struct Tokens {
 impl Site {
     pub(super) async fn start() -> Site {
         let tokens = Arc::new(Tokens::default());
-        let router = Router::new()
-            .route("/token", get(hand_out))
-            .route("/{name}", get(file))
-            .with_state(tokens.clone());
+        let router =
+            Router::new().route("/token", get(hand_out)).route("/{name}", get(file)).with_state(tokens.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });

@@ -1,11 +1,14 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
 
 mod dialect;
+mod drain;
 mod handover;
 mod limits;
 mod outages;
 mod page;
+mod peers;
 mod presenter;
+mod resume;
 mod v1;
 
 use std::time::Duration;

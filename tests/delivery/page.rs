@@ -1,9 +1,8 @@
 //! A presenter's page that speaks `chat.v1`: it checks each frame as it comes.
 
-use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Error;
 
 use super::presenter::{Presenter, Seen};
 use crate::support::{Role, token};
@@ -117,6 +116,16 @@ impl Page {
         self.events(count).await.iter().map(text_of).collect()
     }
 
+    /// The texts of the next messages, up to this one.
+    pub(super) async fn texts_to(&mut self, last: &str) -> Vec<String> {
+        let mut texts: Vec<String> = Vec::new();
+        while texts.last().is_none_or(|text| text != last) {
+            let frame = self.frame().await;
+            texts.extend(frame["events"].as_array().unwrap_or_else(|| panic!("{frame}")).iter().map(text_of));
+        }
+        texts
+    }
+
     /// Every event until the close, and its code.
     pub(super) async fn rest(&mut self) -> (Vec<Value>, u16) {
         let mut events = Vec::new();
@@ -150,8 +159,8 @@ impl Page {
     }
 
     /// Is gone without a word.
-    pub(super) async fn break_off(mut self) {
-        let _ = self.presenter.socket.send(Message::Ping(Vec::new().into())).await;
+    pub(super) fn break_off(self) {
+        drop(self);
     }
 }
 
