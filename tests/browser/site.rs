@@ -38,6 +38,7 @@ impl Site {
         let tokens = Arc::new(Tokens::default());
         let router = Router::new()
             .route("/token", get(hand_out))
+            .route("/documented/{delivery}", get(documented))
             .route("/{name}", get(file))
             .with_state(tokens.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -77,6 +78,13 @@ async fn hand_out(State(tokens): State<Arc<Tokens>>) -> String {
     let claims = json!({ "user_idx": 42, "nickname": "presenter", "exp": now - 1 });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// The page of `docs/presenter-js.md`, for a delivery node at another address than that of `dev`.
+async fn documented(Name(delivery): Name<String>) -> impl IntoResponse {
+    let documentation = include_str!("../../docs/presenter-js.md");
+    let page = documentation.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.replace("127.0.0.1:8081", &delivery))
 }
 
 /// A page of `tests/browser`, or a module as it is in the tree.
