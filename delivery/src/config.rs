@@ -43,7 +43,7 @@ pub struct Config {
     pub drain_spread_ms: u64,
     /// Sessions at once on this node.
     pub max_sessions: usize,
-    /// Sockets at once that have not shown a token yet.
+    /// Sockets at once that have no session yet.
     pub max_unauthenticated: usize,
     /// Bytes of a frame, and of a message, from a client.
     pub max_frame_bytes: usize,

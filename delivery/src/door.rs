@@ -60,13 +60,8 @@ fn admit(
         Err(TokenError::Missing) => None,
         Err(error) => Some(Err(error)),
     };
-    let permit = match shown {
-        // A storm of presenters who show their token at once is not held up by this bound.
-        Some(Ok(_)) if !dialect(&node).waits_for_start() => None,
-        _ => match node.unstarted.clone().try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) => return unavailable("overload", "Too many sockets of this node wait for their start."),
-        },
+    let Ok(permit) = node.unstarted.clone().try_acquire_owned() else {
+        return unavailable("overload", "Too many sockets of this node wait for their start.");
     };
     // Counted from here on, so that a stop waits for it.
     let task = node.tasks.token();
@@ -75,9 +70,8 @@ fn admit(
         let dialect = dialect(&node);
         let mut socket = Socket::new(socket, &node.config);
         let entrant = enter(&node, dialect, &mut socket, shown).await;
-        drop(permit);
         match entrant {
-            Ok(entrant) => session::run(&node, dialect, socket, entrant).await,
+            Ok(entrant) => session::run(&node, dialect, socket, entrant, permit).await,
             Err(end) => {
                 tracing::debug!(end = end.word(), "a socket ended before it became a session");
                 socket.close(end).await;

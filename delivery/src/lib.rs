@@ -17,6 +17,7 @@ mod script;
 mod seats;
 mod session;
 mod socket;
+mod turns;
 mod v1;
 mod window;
 
@@ -43,6 +44,7 @@ use crate::node::Node;
 use crate::original::Original;
 use crate::pulse::Pulse;
 use crate::seats::Seats;
+use crate::turns::Turns;
 use crate::v1::V1;
 use crate::window::Bounds;
 
@@ -139,6 +141,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
         feed: Arc::new(Feed::new(bounds, tail.status())),
         cursors: Cursors::new(cursors),
         seats: Arc::new(Seats::default()),
+        turns: Turns::default(),
         pulse: Pulse::new(),
         tasks: TaskTracker::new(),
         original: Original { zone: config.time_zone.0.clone() },

@@ -14,6 +14,7 @@ use crate::feed::Feed;
 use crate::original::Original;
 use crate::pulse::Pulse;
 use crate::seats::Seats;
+use crate::turns::Turns;
 use crate::v1::V1;
 
 /// A delivery node.
@@ -27,12 +28,13 @@ pub(crate) struct Node {
     pub(crate) feed: Arc<Feed>,
     pub(crate) cursors: Cursors,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) turns: Turns,
     pub(crate) presence: Presence,
     pub(crate) lease: Lease,
     pub(crate) pulse: Pulse,
     /// One permit a session.
     pub(crate) sessions: Semaphore,
-    /// One permit a socket that has not started its session yet.
+    /// One permit a socket that has no session yet, or that gets none.
     pub(crate) unstarted: Arc<Semaphore>,
     /// Every socket, and what is written to the log for it. A graceful stop of the HTTP server knows nothing of them.
     pub(crate) tasks: TaskTracker,

@@ -13,6 +13,7 @@ use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use nats::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use web::auth::TokenError;
@@ -40,15 +41,27 @@ pub(crate) struct Entrant {
     pub(crate) position: Option<String>,
 }
 
-/// Runs the presenter's session on an authenticated socket, to its end.
-pub(crate) async fn run(node: &Arc<Node>, dialect: &dyn Dialect, socket: Socket, entrant: Entrant) {
+/// Runs the presenter's session on an authenticated socket, to its end. The newcomer's permit is given back once the
+/// session has begun.
+pub(crate) async fn run(
+    node: &Arc<Node>,
+    dialect: &dyn Dialect,
+    socket: Socket,
+    entrant: Entrant,
+    newcomer: OwnedSemaphorePermit,
+) {
     let presenter = entrant.presenter;
-    let Ok(_permit) = node.sessions.try_acquire() else {
-        tracing::warn!(%presenter, "turned presenter {presenter} away: the node has all the sessions that it may have");
-        return socket.close(End::Overload).await;
-    };
-    match Session::begin(node, dialect, entrant).await {
-        Ok((session, welcome)) => session.run(socket, &welcome).await,
+    let begun: Result<_, End> = async {
+        node.turns.wait(presenter).await?;
+        let permit = node.sessions.try_acquire().map_err(|_| End::Overload)?;
+        Ok((Session::begin(node, dialect, entrant).await?, permit))
+    }
+    .await;
+    match begun {
+        Ok(((session, welcome), _permit)) => {
+            drop(newcomer);
+            session.run(socket, &welcome).await;
+        }
         Err(end) => {
             tracing::info!(%presenter, end = end.word(), "presenter {presenter} got no session: {}", end.word());
             socket.close(end).await;

@@ -46,7 +46,7 @@ pub(crate) struct Bounds {
 #[derive(Debug, Default)]
 struct Room {
     events: VecDeque<Kept>,
-    /// The last event that was evicted since the room was known. It is remembered for long: a presenter who comes back
+    /// The last event that was evicted since the room was known, and that a client misses. It is remembered for long: a presenter who comes back
     /// to a quiet room has missed nothing, however old its position is.
     evicted: Option<Position>,
     /// Who is woken.
@@ -233,7 +233,9 @@ impl Window {
             let room = self.rooms.get_mut(&presenter).expect("a room is known while it has events");
             let kept = room.events.pop_front().expect("a room has as many events as arrivals");
             self.bytes -= kept.bytes() + INDEX_BYTES;
-            room.evicted = Some(kept.position);
+            if kept.kind != Kind::Hidden {
+                room.evicted = Some(kept.position);
+            }
             shrink(&mut room.events);
             shrink(&mut self.arrivals);
         }

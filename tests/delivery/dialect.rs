@@ -13,12 +13,12 @@ use crate::support::{SECRET, token};
 
 const TOKEN_EXCEPTION: &str = r#"{"id":"tokenException","response":"reject","message":"Jwt Exception"}"#;
 
-fn signed(secret: &str, claims: serde_json::Value) -> String {
+pub(super) fn signed(secret: &str, claims: serde_json::Value) -> String {
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -111,21 +111,21 @@ async fn a_bad_token_is_told_so_and_closed_wherever_it_comes() {
     let world = World::start().await;
     let node = world.node().await;
     let bad = [
-        "garbage".to_owned(),
-        signed(SECRET, json!({ "user_idx": 42, "exp": now() - 1 })),
-        signed("another secret, of more than 32 bytes", json!({ "user_idx": 42, "exp": now() + 60 })),
-        signed(SECRET, json!({ "user_idx": 0, "exp": now() + 60 })),
-        signed(SECRET, json!({ "user_idx": "42", "exp": now() + 60 })),
-        signed(SECRET, json!({ "exp": now() + 60 })),
-        signed(SECRET, json!({ "user_idx": 42 })),
+        (4001, "garbage".to_owned()),
+        (4005, signed(SECRET, json!({ "user_idx": 42, "exp": now() - 1 }))),
+        (4001, signed("another secret, of more than 32 bytes", json!({ "user_idx": 42, "exp": now() + 60 }))),
+        (4001, signed(SECRET, json!({ "user_idx": 0, "exp": now() + 60 }))),
+        (4001, signed(SECRET, json!({ "user_idx": "42", "exp": now() + 60 }))),
+        (4001, signed(SECRET, json!({ "exp": now() + 60 }))),
+        (4001, signed(SECRET, json!({ "user_idx": 42 }))),
     ];
-    for token in bad {
+    for (code, token) in bad {
         let mut by_frame = Presenter::open(&node).await;
         by_frame.start(&token).await;
         let by_header = Presenter::handshake(&node, &[("token", &token)]).await.unwrap();
         for mut presenter in [by_frame, by_header] {
             assert_eq!(presenter.see().await, Seen::Frame(serde_json::from_str(TOKEN_EXCEPTION).unwrap()), "{token}");
-            assert_eq!(presenter.see().await, Seen::Closed(4001), "{token}");
+            assert_eq!(presenter.see().await, Seen::Closed(code), "{token}");
         }
     }
     assert_eq!(world.presence.session(idx(42)), None);

@@ -4,6 +4,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::support::token;
 
 /// Posts numbered messages until it is told to stop, and returns how many.
 fn keep_posting(log: &Log, room: i64, stop: &CancellationToken) -> JoinHandle<usize> {
@@ -84,4 +85,77 @@ async fn of_sessions_that_come_at_once_exactly_one_remains() {
         assert!(!last.is_finished(), "nobody is left in room {room}");
         last.abort();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_pages_that_start_at_once_on_two_nodes_exactly_one_remains_a_hundred_times() {
+    let world = World::start().await;
+    let nodes = [world.node().await, world.node().await];
+    for room in 1..=100 {
+        let starting = [&nodes[0], &nodes[1]].map(|node| async {
+            let mut page = Page::open(node).await;
+            page.say_start(&token(room, "presenter"), None).await;
+            page
+        });
+        let pages = futures_util::future::join_all(starting).await;
+        let watching = pages.into_iter().map(|mut page| tokio::spawn(async move { page.rest().await }));
+        let (loser, _, mut winner) = futures_util::future::select_all(watching).await;
+        assert_eq!(loser.unwrap(), (Vec::new(), 4002), "room {room}");
+        let winner = winner.pop().unwrap();
+        assert!(!winner.is_finished(), "nobody is left in room {room}");
+        winner.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newer_page_wins_within_a_second_and_not_one_event_more_comes_to_the_older() {
+    let world = World::start().await;
+    let nodes = [world.node().await, world.node().await];
+    for room in 1..=20 {
+        let stop = CancellationToken::new();
+        let posting = keep_posting(&world.log, room, &stop);
+        let (mut older, _) = Page::connect(&nodes[0], room).await;
+        older.frame().await;
+        let reading = tokio::spawn(async move {
+            let (events, code) = older.rest().await;
+            (events, code, std::time::Instant::now())
+        });
+        let (mut newer, _) = Page::resume(&nodes[1], room, None).await;
+        let welcomed = std::time::Instant::now();
+        let frame = newer.frame().await;
+        let (seen, code, closed) = reading.await.unwrap();
+        assert_eq!(code, 4002, "room {room}");
+        let took = closed.saturating_duration_since(welcomed);
+        assert!(took < Duration::from_secs(1), "the older one of room {room} was closed after {took:?}");
+        stop.cancel();
+        let posted = texts(1, posting.await.unwrap());
+        let mut all: Vec<String> = frame["events"].as_array().unwrap().iter().map(page::text_of).collect();
+        if all.last() != posted.last() {
+            all.extend(newer.texts_to(posted.last().unwrap()).await);
+        }
+        // Nothing was acked: the newer one gets everything, the older one the beginning of it.
+        assert_eq!(all, posted, "room {room}");
+        assert!(seen.len() <= posted.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_node_finds_out_that_it_lost_before_it_writes_what_piled_up() {
+    let world = World::start().await;
+    let (one, other) = (world.node().await, world.node().await);
+    let (mut older, _) = Page::connect(&one, 42).await;
+    world.post(42, &["before"]).await;
+    assert_eq!(older.texts(1).await, ["before"]);
+    let held = world.session(42, None).await;
+    one.pause();
+    // While its lease runs out, and after.
+    world.post(42, &refs(&texts(1, 100))).await;
+    eventually("the lease runs out", PATIENCE, async || world.presence.session(idx(42)).is_none().then_some(())).await;
+    world.post(42, &refs(&texts(101, 200))).await;
+    let (mut newer, _) = Page::resume(&other, 42, older.position.as_deref()).await;
+    world.session(42, Some(&held)).await;
+    assert_eq!(newer.texts(200).await, texts(1, 200));
+    one.resume();
+    assert_eq!(older.rest().await, (Vec::new(), 4002));
+    newer.is_served_and_quiet().await;
 }

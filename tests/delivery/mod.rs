@@ -1,10 +1,15 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
 
 mod dialect;
+mod drain;
 mod handover;
 mod limits;
 mod outages;
+mod page;
+mod peers;
 mod presenter;
+mod resume;
+mod v1;
 
 use std::time::Duration;
 
@@ -13,6 +18,7 @@ use nats::{
 };
 
 use crate::support::{NatsServer, Role, Settings, eventually};
+use page::Page;
 use presenter::Presenter;
 
 /// Long enough for a slow machine, short enough to tell a hang.

@@ -46,7 +46,16 @@ impl Presenter {
         node: &Role,
         headers: &[(&'static str, &str)],
     ) -> Result<Presenter, Error> {
-        let mut request = node.ws_url("/chatting").into_client_request().unwrap();
+        Presenter::handshake_at(socket, node, "/chatting", headers).await
+    }
+
+    pub(super) async fn handshake_at(
+        socket: TcpSocket,
+        node: &Role,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Presenter, Error> {
+        let mut request = node.ws_url(path).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }

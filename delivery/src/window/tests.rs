@@ -166,6 +166,19 @@ fn a_presenter_of_a_quiet_room_has_missed_nothing_however_old_its_position() {
 }
 
 #[test]
+fn what_no_client_sees_is_not_missed() {
+    let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
+    let start = Instant::now();
+    window.set_whole_after(at(0, u32::MAX));
+    let mut connected = message(1, at(2, 0), "{}");
+    connected.kept.kind = Kind::Hidden;
+    window.push(vec![message(1, at(1, 0), "a"), connected], start);
+    window.evict(start + Duration::from_secs(11));
+    assert_eq!(window.len(), 0);
+    assert_eq!(begin(&window, 1, Ask::After(at(1, 0))), (Some(at(1, 0)), true));
+}
+
+#[test]
 fn what_was_before_the_window_began_may_have_been_missed() {
     let mut window = Window::new(ROOMY);
     assert_eq!(begin(&window, 1, Ask::After(at(99, 0))), (None, false));

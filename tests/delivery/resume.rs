@@ -1,0 +1,198 @@
+//! A presenter comes back with the position of the last event that it has dealt with, and gets exactly what followed,
+//! on any node; or it is told that there is a gap.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Comes back to the node and expects exactly the messages from that number on.
+async fn resumes(node: &Role, position: &str, expected: &[String]) -> Page {
+    let (mut page, welcome) = Page::resume(node, 42, Some(position)).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(position)));
+    assert_eq!(page.texts(expected.len()).await, expected);
+    page.is_served_and_quiet().await;
+    page
+}
+
+/// Comes back with a place that is not known any more.
+async fn is_told_of_the_gap(node: &Role, position: &str) -> (Page, Value) {
+    let (page, welcome) = Page::resume(node, 42, Some(position)).await;
+    assert_eq!(welcome["recovered"], false, "{position}");
+    (page, welcome)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_break_exactly_what_was_missed_follows_on_any_node() {
+    let world = World::start().await;
+    let (one, other) = (world.node().await, world.node().await);
+    let (mut page, _) = Page::connect(&one, 42).await;
+    world.post(42, &refs(&texts(1, 20))).await;
+    assert_eq!(page.texts(20).await, texts(1, 20));
+    let position = page.position.clone().unwrap();
+    let missed = texts(21, 520);
+    world.post(42, &refs(&missed[..250])).await;
+    world.post(43, &["to another room"]).await;
+
+    // The client is gone without a word, and again, and the node is killed.
+    page.break_off();
+    world.post(42, &refs(&missed[250..])).await;
+    resumes(&one, &position, &missed).await.break_off();
+    resumes(&other, &position, &missed).await.close().await;
+    let mut page = resumes(&one, &position, &missed).await;
+    one.kill();
+    assert_eq!(page.rest().await.1, 1006);
+    resumes(&other, &position, &missed).await.close().await;
+    one.start_again().await;
+    let mut page = resumes(&one, &position, &missed).await;
+    world.post(42, &["and on"]).await;
+    assert_eq!(page.texts(1).await, ["and on"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_position_of_this_log_is_a_gap_and_the_oldest_events_follow() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let last = world.post(42, &refs(&texts(1, 3))).await;
+    let of_a_later_log = Position { epoch: last.epoch + 1, ..last };
+    let of_an_earlier_log = Position { epoch: last.epoch - 1, ..last };
+    for position in ["", "garbage", "1-2", &of_a_later_log.to_string(), &of_an_earlier_log.to_string()] {
+        let (mut page, welcome) = is_told_of_the_gap(&node, position).await;
+        assert_eq!(page.texts(3).await, texts(1, 3));
+        // What it begins after is a position as good as any.
+        let position = welcome["position"].as_str().unwrap();
+        resumes(&node, position, &texts(1, 3)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_left_the_window_for_its_bytes_is_a_gap() {
+    let world = World::start().await;
+    let node = world.node_with("window_bytes", "40000").await;
+    let (mut page, _) = Page::connect(&node, 42).await;
+    world.post(42, &["first"]).await;
+    page.events(1).await;
+    let first = page.position.clone().unwrap();
+    page.close().await;
+    world.post(42, &refs(&texts(1, 400))).await;
+    world.post(43, &["mark"]).await;
+    let (mut mark, _) = Page::connect(&node, 43).await;
+    assert_eq!(mark.texts(1).await, ["mark"]);
+
+    let (mut page, welcome) = is_told_of_the_gap(&node, &first).await;
+    let seen = page.texts_to("message 400").await;
+    assert!((20..400).contains(&seen.len()), "{} of 400 are held", seen.len());
+    assert_eq!(seen, texts(401 - seen.len(), 400));
+    let begins: Position = welcome["position"].as_str().unwrap().parse().unwrap();
+    assert!(begins > first.parse().unwrap(), "{welcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_followed() {
+    let world = World::start().await;
+    let node = world.node_with("window_seconds", "1").await;
+    let (mut page, _) = Page::connect(&node, 42).await;
+    world.post(42, &["first"]).await;
+    page.events(1).await;
+    let first = page.position.clone().unwrap();
+    world.post(42, &["second"]).await;
+    page.events(1).await;
+    let second = page.position.clone().unwrap();
+    page.close().await;
+    let (page, welcome) = eventually("the window is empty", PATIENCE, async || {
+        let (page, welcome) = Page::resume(&node, 42, Some(&first)).await;
+        (welcome["recovered"] == false).then_some((page, welcome))
+    })
+    .await;
+    let begins: Position = welcome["position"].as_str().unwrap().parse().unwrap();
+    assert!(begins >= second.parse().unwrap(), "{welcome}");
+    page.close().await;
+    // However old it is: nothing followed.
+    resumes(&node, &second, &[]).await;
+    world.post(42, &["third"]).await;
+    resumes(&node, &second, &["third".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_window_begins_later_does_not_claim_to_know_what_was_before() {
+    let world = World::start().await;
+    let positions = [world.post(42, &["first"]).await, world.post(42, &["second"]).await].map(|at| at.to_string());
+    // Older than the node's window; nothing can be seen of it before the node is there.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    // The window that it begins with is empty, and begins after the last event.
+    let node = world.node_with("window_seconds", "1").await;
+    for position in positions {
+        let (page, welcome) = is_told_of_the_gap(&node, &position).await;
+        page.break_off();
+        resumes(&node, welcome["position"].as_str().unwrap(), &[]).await.break_off();
+    }
+    let (_, welcome) = Page::connect(&node, 42).await;
+    world.post(42, &["third"]).await;
+    resumes(&node, welcome["position"].as_str().unwrap(), &["third".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_ahead_of_the_node_waits_for_what_follows_it() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let last = world.post(42, &["before"]).await;
+    let ahead = Position { sequence: last.sequence + 20, index: 0, ..last };
+    let (mut page, welcome) = Page::resume(&node, 42, Some(&ahead.to_string())).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(ahead.to_string())));
+    let mut expected = Vec::new();
+    for number in 1..=40 {
+        let text = format!("message {number}");
+        if world.post(42, &[&text]).await > ahead {
+            expected.push(text);
+        }
+    }
+    assert!(expected.len() >= 15, "{expected:?}");
+    assert_eq!(page.texts(expected.len()).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_position_the_saved_cursor_counts_and_its_gap_is_told_too() {
+    let world = World::start().await;
+    let node = world.node_with("window_bytes", "40000").await;
+    let (mut page, welcome) = Page::connect(&node, 42).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &Value::Null));
+    let first = world.post(42, &["first"]).await;
+    page.events(1).await;
+    page.ack(&first.to_string()).await;
+    world.saved(42, first).await;
+    page.close().await;
+    let (page, welcome) = Page::connect(&node, 42).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(first.to_string())));
+    page.close().await;
+    world.post(42, &refs(&texts(1, 400))).await;
+    let recovered = eventually("the node has read them all", PATIENCE, async || {
+        let (_, welcome) = Page::connect(&node, 42).await;
+        (welcome["position"] != first.to_string()).then(|| welcome["recovered"].clone())
+    })
+    .await;
+    assert_eq!(recovered, false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_lost_before_the_node_read_it_is_a_gap() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let (mut page, _) = Page::connect(&node, 42).await;
+    world.post(42, &["before"]).await;
+    page.events(1).await;
+    let before = page.position.clone().unwrap();
+    world.nats.kill();
+    // Its connection is broken, and it makes no other before it goes on.
+    node.pause();
+    world.nats.start_again().await;
+    world.post(42, &["lost"]).await;
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    let mut config = context.get_stream("CHAT_0").await.unwrap().cached_info().config.clone();
+    (config.max_messages, config.discard) = (1, async_nats::jetstream::stream::DiscardPolicy::Old);
+    context.update_stream(config).await.unwrap();
+    world.post(42, &["after"]).await;
+    node.resume();
+    assert_eq!(page.rest().await, (Vec::new(), 4201));
+    let (mut page, _) = is_told_of_the_gap(&node, &before).await;
+    assert_eq!(page.texts(1).await, ["after"]);
+}
