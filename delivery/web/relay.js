@@ -121,7 +121,7 @@ class Relay {
   #redact(number) {
     const { event, bytes } = /** @type {Kept} */ (this.#kept.get(number));
     if (event.type !== 'message.posted') return;
-    const { text, ...rest } = event;
+    const { text, flags, ...rest } = event;
     this.#bytes -= bytes;
     this.#keep(number, { ...rest, deleted: true });
   }
