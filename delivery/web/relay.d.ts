@@ -19,8 +19,11 @@ export interface RelayOptions {
 export interface Relay {
   /** Viewers at the moment. */
   readonly viewers: number;
-  /** Forwards an event to every viewer; to be handed over as it is: `onEvent: relay.send`. */
-  send: (event: { id: string; type: string }) => void;
+  /**
+   * Forwards an event to every viewer; to be handed over as it is: `onEvent: relay.send`. The promise, where one is returned,
+   * is settled when the fastest viewer has caught up.
+   */
+  send: (event: { id: string; type: string }) => Promise<void> | undefined;
   /** Serves a viewer until the channel closes. Open channels are welcome, and such that are connecting. */
   add(channel: RTCDataChannel): void;
   /** Closes every channel. */

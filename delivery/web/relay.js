@@ -8,7 +8,7 @@
 
 /** @typedef {import('./relay.d.ts').RelayEvent} RelayEvent */
 /** @typedef {{ event: RelayEvent, pieces: (string | Uint8Array<ArrayBuffer>)[], bytes: number }} Kept */
-/** @typedef {{ channel: RTCDataChannel, cursor: number | null, listen: AbortController }} Viewer */
+/** @typedef {{ channel: RTCDataChannel, cursor: number | null, moves: boolean, listen: AbortController }} Viewer */
 
 /** The largest message that every browser takes from every other on a data channel: 64 KB. */
 const SAFE_BYTES = 64 * 1024;
@@ -19,6 +19,9 @@ const PART_HEADER_BYTES = 8;
 /** What a channel may hold unsent: enough to keep the line busy. It asks for more when it falls below the second. */
 const HIGH_WATER_BYTES = 256 * 1024;
 const LOW_WATER_BYTES = 64 * 1024;
+
+/** A viewer to whom nothing can be sent for so long does not set the pace any more. */
+const STALL_MS = 1_000;
 
 /** A viewer says next to nothing; whatever is longer is not for us. */
 const MAX_HEARD_CHARACTERS = 1024;
@@ -44,6 +47,8 @@ class Relay {
   #numbers = new Map();
   /** @type {Set<Viewer>} */
   #viewers = new Set();
+  /** Resolved when the viewers have caught up; null while they are. @type {{ ends: Promise<void>, end(): void } | null} */
+  #pause = null;
 
   /** @param {import('./relay.d.ts').RelayOptions} [options] */
   constructor({ history = 100, maxEvents = 2_000, maxBytes = 4 * 1024 * 1024 } = {}) {
@@ -58,6 +63,9 @@ class Relay {
 
   /**
    * Forwards an event to every viewer. It can be handed over as it is: `onEvent: relay.send`.
+   *
+   * After an outage events may come faster than any channel takes them. The promise, where one is returned, makes the
+   * source wait for the fastest viewer, so that not all of them miss what is more than is kept. Slower ones do not count.
    * @param {RelayEvent} event
    */
   send = (event) => {
@@ -72,6 +80,8 @@ class Relay {
       this.#bytes -= bytes;
     }
     for (const viewer of this.#viewers) this.#pump(viewer);
+    if (this.#allLag()) this.#pause ??= this.#beginPause();
+    return this.#pause?.ends;
   };
 
   /**
@@ -80,7 +90,7 @@ class Relay {
    */
   add(channel) {
     /** @type {Viewer} */
-    const viewer = { channel, cursor: null, listen: new AbortController() };
+    const viewer = { channel, cursor: null, moves: true, listen: new AbortController() };
     const { signal } = viewer.listen;
     channel.bufferedAmountLowThreshold = LOW_WATER_BYTES;
     channel.addEventListener('bufferedamountlow', () => this.#pump(viewer), { signal });
@@ -111,7 +121,7 @@ class Relay {
   #redact(number) {
     const { event, bytes } = /** @type {Kept} */ (this.#kept.get(number));
     if (event.type !== 'message.posted') return;
-    const { text, ...rest } = event;
+    const { text, flags, ...rest } = event;
     this.#bytes -= bytes;
     this.#keep(number, { ...rest, deleted: true });
   }
@@ -163,7 +173,33 @@ class Relay {
       const { pieces } = /** @type {Kept} */ (this.#kept.get(viewer.cursor));
       if (!this.#transmit(viewer, pieces)) return;
       viewer.cursor += 1;
+      viewer.moves = true;
     }
+    if (this.#pause && !this.#allLag()) this.#pause.end();
+  }
+
+  /** Whether even the fastest viewer has not got half of what is kept, and what is kept grows near its bounds. */
+  #allLag() {
+    if (this.#kept.size < this.#maxEvents / 2 && this.#bytes < this.#maxBytes / 2) return false;
+    const middle = this.#oldest + this.#kept.size / 2;
+    const pacing = [...this.#viewers].filter(({ cursor, moves }) => cursor !== null && moves);
+    return pacing.length > 0 && pacing.every(({ cursor }) => /** @type {number} */ (cursor) < middle);
+  }
+
+  #beginPause() {
+    let end = () => {};
+    const ends = new Promise((/** @type {(nothing: void) => void} */ resolve) => {
+      const stalled = setTimeout(() => {
+        for (const viewer of this.#viewers) viewer.moves = false;
+        end();
+      }, STALL_MS);
+      end = () => {
+        clearTimeout(stalled);
+        this.#pause = null;
+        resolve();
+      };
+    });
+    return { ends, end };
   }
 
   /** @param {Viewer} viewer @param {(string | Uint8Array<ArrayBuffer>)[]} pieces */
@@ -182,6 +218,7 @@ class Relay {
   #remove(viewer) {
     viewer.listen.abort();
     this.#viewers.delete(viewer);
+    if (this.#pause && !this.#allLag()) this.#pause.end();
   }
 }
 

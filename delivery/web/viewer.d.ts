@@ -1,6 +1,6 @@
 /** The types of `viewer.js`: a viewer's end of a presenter's relay. */
 
-import type { RelayEvent } from './relay.d.ts';
+import type { RelayEvent } from './relay.js';
 
 export interface ViewerOptions {
   /** Takes an event, each once and in order. */

@@ -98,12 +98,13 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Goes to the address, and waits until the page says that it is ready by `window.ready = true`.
+    /// Goes to the address, and waits until the page is loaded and its modules have run.
     pub(super) async fn load(&self, url: &str) {
+        self.evaluate("window.isTheOldPage = true").await;
         self.command("Page.navigate", json!({ "url": url })).await;
         eventually("the page is loaded", PATIENCE, async || {
-            let ready = self.evaluate("location.href !== 'about:blank' && window.ready === true").await;
-            (ready == true).then_some(())
+            let loaded = self.evaluate("!window.isTheOldPage && document.readyState === 'complete'").await;
+            (loaded == true).then_some(())
         })
         .await;
     }

@@ -4,13 +4,13 @@
 mod chromium;
 mod site;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nats::{Body, Config, Event, Log, MessagePosted, PresenterIdx, User, UserIdx};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{NatsServer, Role, Settings, eventually};
+use crate::support::{NatsServer, Role, Settings, eventually, token};
 use chromium::{Chromium, Page};
 use site::{Balancer, Site};
 
@@ -131,8 +131,7 @@ async fn has_everything(page: &Page, name: &str, posted: usize) {
         (page.evaluate("window.taken.at(-1)").await == last.as_str()).then_some(())
     })
     .await;
-    let expected: Vec<String> = (1..=posted).map(|number| format!("message {number}")).collect();
-    let taken = taken(page).await;
+    let (expected, taken) = (texts(1, posted), taken(page).await);
     assert_eq!(taken.len(), posted, "{name} has another number of messages than were posted");
     assert_eq!(taken, expected, "{name}");
     assert_eq!(page.evaluate("window.gaps").await, serde_json::json!([]), "{name} was told of a gap");
@@ -164,18 +163,30 @@ async fn every_viewer_gets_every_message_once_and_in_order_whatever_dies_in_betw
     world.nats.start_again().await;
     takes(&presenter, 50).await;
 
-    // The presenter's network dies, and the browser says so.
+    // The presenter's network dies, the browser says so, and the connection breaks.
     presenter.offline(true).await;
-    presenter.offline(false).await;
-    takes(&presenter, 50).await;
-
-    // The server dies again, and the token that the page gets next has expired.
-    let before = world.site.tokens();
-    world.site.expire(1);
     node.kill();
     node.start_again().await;
+    eventually("the page waits for its network", PATIENCE, async || {
+        (presenter.evaluate("window.presenter.status.reason").await == "offline").then_some(())
+    })
+    .await;
+    let back = Instant::now();
+    presenter.offline(false).await;
+    is_live(&presenter).await;
+    assert!(back.elapsed() < Duration::from_secs(10), "it did not try at once");
     takes(&presenter, 50).await;
-    assert!(world.site.tokens() >= before + 2, "the page did not ask for another token");
+
+    // The server dies again, and when it is back the page's token has expired.
+    world.site.expire_tokens(true);
+    node.kill();
+    node.start_again().await;
+    eventually("the page's token is refused", PATIENCE, async || {
+        (presenter.evaluate("window.statuses.some(({ code }) => code === 4005)").await == true).then_some(())
+    })
+    .await;
+    world.site.expire_tokens(false);
+    takes(&presenter, 50).await;
 
     // A viewer's connection dies.
     connect(&presenter, &viewers[1].1, "bela").await;
@@ -212,6 +223,28 @@ async fn a_stopping_node_hands_its_presenter_over_and_nothing_is_lost_or_repeate
     let posted = posting.await.unwrap();
     has_everything(&presenter, "the presenter", posted).await;
     has_everything(&viewer, "the viewer", posted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_get_all_that_was_missed_even_if_it_is_more_than_the_relay_keeps() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let balancer = Balancer::start(&[&node]).await;
+    let presenter = world.presenter(&balancer, r#"{"maxEvents":200}"#).await;
+    let viewer = world.viewer(&presenter, "anna").await;
+    world.post(&["hello".to_owned()]).await;
+    takes_all(&viewer, 1).await;
+    node.kill();
+    // More than fits into the channel at once, too.
+    let filler = "x".repeat(1_000);
+    let missed: Vec<String> = (1..=5_000).map(|number| format!("{number} {filler}")).collect();
+    world.post(&missed).await;
+    node.start_again().await;
+    for page in [&presenter, &viewer] {
+        let taken = taken_when_last(page, missed.last().unwrap()).await;
+        assert!(taken[1..] == missed, "{} messages of {}", taken.len() - 1, missed.len());
+        assert_eq!(page.evaluate("window.gaps").await, serde_json::json!([]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,6 +307,32 @@ async fn a_late_viewer_gets_the_latest_events_and_large_ones_come_whole() {
     let taken = taken_when_last(&viewer, "after").await;
     assert!(taken[..3] == texts[7..], "what it has seen does not come again");
     assert_eq!(taken.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_in_the_documentation_works() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let delivery = node.url().replace("http://", "");
+    let page = world.chromium.open(&world.site.url(&format!("documented/{delivery}"))).await;
+    let connect = format!("token.value = '{}'; connect.click()", token(42, "presenter"));
+    page.evaluate(&connect).await;
+    world.post(&texts(1, 20)).await;
+    node.kill();
+    world.post(&texts(21, 40)).await;
+    node.start_again().await;
+    let expected = texts(1, 40).iter().map(|text| format!("별명: {text}")).collect::<Vec<_>>();
+    for list in ["presenter", "viewer1", "viewer2"] {
+        let shown = format!("[...{list}.children].map((line) => line.textContent)");
+        eventually("the page shows everything", PATIENCE, async || {
+            (page.evaluate(&shown).await == serde_json::json!(expected)).then_some(())
+        })
+        .await;
+    }
+}
+
+fn texts(from: usize, to: usize) -> Vec<String> {
+    (from..=to).map(|number| format!("message {number}")).collect()
 }
 
 async fn takes_all(page: &Page, count: usize) {

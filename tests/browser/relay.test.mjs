@@ -93,6 +93,29 @@ test('a slow channel holds a bounded amount, and the viewer is told how many it 
   assert.deepEqual([slow.gaps.length, fast.gaps.length], [1, 0]);
 });
 
+test('the source waits for the fastest viewer, but not for one that stands still', async () => {
+  const relay = createRelay({ maxEvents: 100 });
+  const [stuck, fast] = [viewer(relay), viewer(relay)];
+  carry(stuck.ends);
+  carry(fast.ends);
+  let pauses = 0;
+  for (let id = 1; id <= 2_000; id++) {
+    const pause = relay.send({ id: `${id}`, type: 'message.posted', text: 'x'.repeat(10_000) });
+    if (pause && ++pauses) {
+      setImmediate(() => carry(fast.ends));
+      await pause;
+    }
+  }
+  carry(fast.ends);
+  assert.deepEqual([fast.ids, fast.gaps], [range(1, 2_000), []]);
+  assert(pauses > 10);
+  fast.ends[0].close();
+  // Nobody takes anything any more: it waits once, and then no more.
+  const began = Date.now();
+  for (let id = 2_001; id <= 2_500; id++) await relay.send({ id: `${id}`, type: 'message.posted' });
+  assert(Date.now() - began < 3_000);
+});
+
 test('what is kept is bounded in bytes too', () => {
   const relay = createRelay({ maxBytes: 10_000, history: 1_000 });
   send(relay, 1, 100, { text: 'x'.repeat(1_000) });

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -22,39 +22,31 @@ use crate::support::{Role, SECRET, token};
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) address: SocketAddr,
-    tokens: Arc<Tokens>,
+    tokens_are_expired: Arc<AtomicBool>,
     serving: JoinHandle<()>,
-}
-
-#[derive(Debug, Default)]
-struct Tokens {
-    handed_out: AtomicUsize,
-    /// So many of the next ones have expired.
-    expired: AtomicUsize,
 }
 
 impl Site {
     pub(super) async fn start() -> Site {
-        let tokens = Arc::new(Tokens::default());
-        let router =
-            Router::new().route("/token", get(hand_out)).route("/{name}", get(file)).with_state(tokens.clone());
+        let tokens_are_expired = Arc::new(AtomicBool::new(false));
+        let router = Router::new()
+            .route("/token", get(hand_out))
+            .route("/documented/{delivery}", get(documented))
+            .route("/{name}", get(file))
+            .with_state(tokens_are_expired.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Site { address, tokens, serving }
+        Site { address, tokens_are_expired, serving }
     }
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 
-    /// The next so many tokens have expired already.
-    pub(super) fn expire(&self, tokens: usize) {
-        self.tokens.expired.store(tokens, Ordering::SeqCst);
-    }
-
-    pub(super) fn tokens(&self) -> usize {
-        self.tokens.handed_out.load(Ordering::SeqCst)
+    /// Whether the tokens that are handed out from now on have expired already.
+    pub(super) fn expire_tokens(&self, expired: bool) {
+        self.tokens_are_expired.store(expired, Ordering::SeqCst);
     }
 }
 
@@ -65,16 +57,21 @@ impl Drop for Site {
 }
 
 /// A token for the presenter 42.
-async fn hand_out(State(tokens): State<Arc<Tokens>>) -> String {
-    tokens.handed_out.fetch_add(1, Ordering::SeqCst);
-    let left = tokens.expired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-    if left.is_err() {
+async fn hand_out(State(expired): State<Arc<AtomicBool>>) -> String {
+    if !expired.load(Ordering::SeqCst) {
         return token(42, "presenter");
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({ "user_idx": 42, "nickname": "presenter", "exp": now - 1 });
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+}
+
+/// The page of `docs/presenter-js.md`, for a delivery node at another address than that of `dev`.
+async fn documented(Name(delivery): Name<String>) -> impl IntoResponse {
+    let documentation = include_str!("../../docs/presenter-js.md");
+    let page = documentation.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.replace("127.0.0.1:8081", &delivery))
 }
 
 /// A page of `tests/browser`, or a module as it is in the tree.
