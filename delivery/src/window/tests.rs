@@ -1,5 +1,6 @@
 //! The window against examples, and against a model that keeps everything and counts anew each time.
 
+use nats::{Entry, EventId};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,140 @@
+//! An event as the window keeps it, and what may be seen of it: of a deleted message everything but its text, of what
+//! only nodes need to know nothing. Neither the window's order nor its bounds are known here.
+
+use axum::extract::ws::Utf8Bytes;
+use jiff::Timestamp;
+use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User};
+
+/// An event of the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Where it stands in the log.
+    pub(crate) position: Position,
+    /// The JSON object as it was appended. [`Kept::shown`] says what may be seen of it.
+    pub(super) line: Utf8Bytes,
+    pub(super) kind: Kind,
+    pub(super) id: EventId,
+}
+
+/// Of which sort an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A message.
+    Message,
+    /// A message that was deleted.
+    Deleted,
+    /// What only nodes need to know.
+    Hidden,
+    /// Anything else, also what this version does not know.
+    Other,
+}
+
+/// What may be seen of an event.
+#[derive(Debug)]
+pub(crate) enum Shown<'a> {
+    /// A message: a JSON object as it was appended.
+    Message(&'a str),
+    /// What is left of a message that was deleted.
+    Deleted(Deleted),
+    /// Any other event: a JSON object as it was appended.
+    Other(&'a str),
+    /// Nothing but its position.
+    Nothing,
+}
+
+/// A message without its text.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    pub(crate) id: EventId,
+    pub(crate) presenter: PresenterIdx,
+    pub(crate) at: Timestamp,
+    pub(crate) user: User,
+}
+
+/// An event on its way into the window, with what it does to the events before it.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) presenter: PresenterIdx,
+    pub(crate) kept: Kept,
+    pub(crate) removes: Removes,
+}
+
+/// Which earlier texts of the room an event takes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removes {
+    Nothing,
+    One(EventId),
+    All,
+}
+
+impl Kept {
+    /// How many bytes its line has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.line.len()
+    }
+
+    /// What may be seen of it. It fails for a deleted message whose author cannot be told.
+    pub(crate) fn shown(&self) -> Result<Shown<'_>, MalformedEvent> {
+        Ok(match self.kind {
+            Kind::Message => Shown::Message(&self.line),
+            Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
+                Event { id, presenter, at, body: Body::MessagePosted(posted) } => {
+                    Shown::Deleted(Deleted { id, presenter, at, user: posted.user })
+                }
+                _ => Shown::Nothing,
+            },
+            Kind::Other => Shown::Other(&self.line),
+            Kind::Hidden => Shown::Nothing,
+        })
+    }
+
+    /// From now on its text cannot be seen; other events than messages stay as they are.
+    pub(super) fn delete(&mut self) {
+        if self.kind == Kind::Message {
+            self.kind = Kind::Deleted;
+        }
+    }
+}
+
+/// The event as if another had deleted it.
+#[cfg(test)]
+pub(crate) fn deleted(incoming: Incoming) -> Kept {
+    let mut kept = incoming.kept;
+    kept.delete();
+    kept
+}
+
+impl From<Entry> for Incoming {
+    fn from(entry: Entry) -> Incoming {
+        let removes = removes(&entry);
+        let Entry { position, id, kind, presenter, line, .. } = entry;
+        let kind = match kind.as_str() {
+            "message.posted" => Kind::Message,
+            "presenter.connected" | "presenter.disconnected" => Kind::Hidden,
+            _ => Kind::Other,
+        };
+        let kept = match Utf8Bytes::try_from(line) {
+            Ok(line) if line.starts_with('{') => Kept { position, line, kind, id },
+            _ => {
+                tracing::warn!(event = %id, %position, "the event at {position} is no JSON object in UTF-8, nobody sees it");
+                Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id }
+            }
+        };
+        Incoming { presenter, kept, removes }
+    }
+}
+
+fn removes(entry: &Entry) -> Removes {
+    match entry.kind.as_str() {
+        "room.cleared" => Removes::All,
+        "message.deleted" => match entry.event() {
+            Ok(Event { body: Body::MessageDeleted(deleted), .. }) => Removes::One(deleted.target),
+            Ok(_) => Removes::Nothing,
+            Err(error) => {
+                tracing::warn!(event = %entry.id, %error, "a deletion names no message and deletes nothing");
+                Removes::Nothing
+            }
+        },
+        _ => Removes::Nothing,
+    }
+}
