@@ -35,6 +35,8 @@ pub enum Command {
     },
     /// Print a token for development, as the auth server would issue it
     Token(TokenArguments),
+    /// Say what acknowledgements of these NATS servers are worth: whether an append is fsynced before it is acknowledged
+    Check(CheckArguments),
 }
 
 /// What to do with a development system that runs.
@@ -124,6 +126,14 @@ pub struct TokenArguments {
     /// The configuration that has the secret, instead; CHATTING_AUTH__SECRET overrides both
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub config: Option<PathBuf>,
+}
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The monitoring of each server of the cluster: http://host:8222
+    #[arg(required = true, value_name = "URL")]
+    pub monitoring: Vec<String>,
 }
 
 /// How fast a recording is played.

@@ -1,6 +1,7 @@
 //! The binary's parts: the command line, the configuration, the life of a role, and what development needs beside the
 //! roles. The tests start servers with [`servers`] too.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod dev;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chatting_server::cli::{Cli, Command, DevArguments, DevCommand};
+use chatting_server::cli::{CheckArguments, Cli, Command, DevArguments, DevCommand};
 use chatting_server::roles::{self, Role};
 use chatting_server::{dev, logging};
 use clap::Parser as _;
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Archiver(arguments) => return roles::run(Role::Archiver, arguments.config.as_deref()),
         Command::Dev { arguments, command } => develop(&arguments, command),
         Command::Token(arguments) => dev::token(&arguments).map(print),
+        Command::Check(arguments) => check(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,6 +42,18 @@ fn develop(arguments: &DevArguments, command: Option<DevCommand>) -> anyhow::Res
             }
         }
     })
+}
+
+fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let mut is_sound = true;
+    for url in &arguments.monitoring {
+        let report = runtime.block_on(chatting_server::check::check(url))?;
+        is_sound &= report.is_sound();
+        print(report);
+    }
+    anyhow::ensure!(is_sound, "a message that was accepted can be lost");
+    Ok(())
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]

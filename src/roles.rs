@@ -147,7 +147,8 @@ async fn bind(role: Role, listen: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Health, and for everything else "later": to a client a 404 would be final.
 fn not_ready_yet(stop: CancellationToken) -> Router {
     let later = async || {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "starting", "The server is starting.");
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The log cannot be reached yet.");
         problem.with("outcome", "not_stored").retry_after(RETRY)
     };
     web::health(Arc::new(|| Err("waiting for the log".to_owned())), stop).fallback(later)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: [(&str, &[&str]); 7] = [
     (".", &["archiver", "delivery", "ingest", "nats", "web"]),
     ("archiver", &["nats", "web"]),
-    ("bench", &["web"]),
+    ("bench", &["nats", "web"]),
     ("delivery", &["nats", "web"]),
     ("ingest", &["nats", "web"]),
     ("nats", &[]),

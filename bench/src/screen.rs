@@ -41,7 +41,7 @@ impl Screen {
         start: Instant,
         arrived: Arc<AtomicUsize>,
     ) -> anyhow::Result<Screen> {
-        let url = format!("ws://127.0.0.1:{}/chatting", system.delivery);
+        let url = format!("ws://127.0.0.1:{}/chatting", system.nodes[0].port);
         let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
         let start_frame = serde_json::json!({ "id": "start", "token": system.token(room) });
         socket.send(Message::text(start_frame.to_string())).await?;

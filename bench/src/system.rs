@@ -15,28 +15,51 @@ const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 /// A running system; dropped, its processes are killed.
 pub(crate) struct System {
     pub(crate) ingest: u16,
-    pub(crate) delivery: u16,
+    /// The delivery nodes.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) nats: String,
     _parts: Vec<Server>,
     _folder: tempfile::TempDir,
 }
 
+/// A delivery node.
+pub(crate) struct Node {
+    pub(crate) port: u16,
+    server: Server,
+}
+
+impl Node {
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        let id = self.server.id().context("the node does not run")?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.server.kill()
+    }
+}
+
 impl System {
-    pub(crate) async fn start(archive: bool) -> anyhow::Result<System> {
+    pub(crate) async fn start(nodes: usize, archive: bool) -> anyhow::Result<System> {
         let folder = tempfile::tempdir()?;
         let nats = port::or_free(24_222);
         let mut parts =
             vec![servers::nats_server(&folder.path().join("nats-server"), nats, port::or_free(28_222), false).await?];
         parts[0].start().await?;
-        let (ingest, delivery, archiver) = (port::or_free(28_080), port::or_free(28_081), port::or_free(28_082));
+        let (ingest, archiver) = (port::or_free(28_080), port::or_free(28_082));
+        let nats_url = format!("nats://127.0.0.1:{nats}");
         let mut environment = vec![
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
-            ("CHATTING_NATS__URLS", format!("nats://127.0.0.1:{nats}")),
+            ("CHATTING_NATS__URLS", nats_url.clone()),
             ("CHATTING_INGEST__ROOMS__URL", room_server::start().await?),
             ("CHATTING_INGEST__LISTEN", format!("127.0.0.1:{ingest}")),
-            ("CHATTING_DELIVERY__LISTEN", format!("127.0.0.1:{delivery}")),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
         ];
-        let mut roles = vec![("delivery", delivery), ("ingest", ingest)];
+        let mut roles = vec![("ingest", ingest)];
         if archive {
             let mongo = port::or_free(27_117);
             let mut server = servers::mongod(&folder.path().join("mongod"), mongo, false).await?;
@@ -45,20 +68,31 @@ impl System {
             environment.push(("CHATTING_ARCHIVER__URI", format!("mongodb://127.0.0.1:{mongo}/?replicaSet=rs0")));
             roles.push(("archiver", archiver));
         }
-        for (role, port) in roles {
+        let role = |role: &str, port: u16, own: Option<(&str, String)>| -> anyhow::Result<Server> {
             let program = Program {
                 name: role.to_owned(),
                 path: binary()?,
                 arguments: vec![role.into()],
-                environment: environment.iter().map(|(key, value)| ((*key).into(), value.into())).collect(),
-                output: folder.path().join(format!("{role}.log")),
+                environment: environment.iter().chain(&own).map(|(key, value)| ((*key).into(), value.into())).collect(),
+                output: folder.path().join(format!("{role}-{port}.log")),
                 detached: false,
             };
-            let mut server = Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz")));
+            Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))))
+        };
+        for (name, port) in roles {
+            let mut server = role(name, port, None)?;
             server.start().await?;
             parts.push(server);
         }
-        Ok(System { ingest, delivery, _parts: parts, _folder: folder })
+        let mut started = Vec::new();
+        for node in 0..nodes {
+            let port = port::or_free(28_090 + node as u16);
+            let listen = ("CHATTING_DELIVERY__LISTEN", format!("127.0.0.1:{port}"));
+            let mut server = role("delivery", port, Some(listen))?;
+            server.start().await?;
+            started.push(Node { port, server });
+        }
+        Ok(System { ingest, nodes: started, nats: nats_url, _parts: parts, _folder: folder })
     }
 
     pub(crate) fn token(&self, user: i64) -> String {

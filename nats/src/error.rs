@@ -46,6 +46,12 @@ pub enum Error {
         /// What the client says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A room is being claimed from all sides.
+    #[error("room {presenter} is claimed by too many sessions at once")]
+    Contended {
+        /// The room.
+        presenter: crate::ids::PresenterIdx,
+    },
     /// The log was closed by its owner.
     #[error("the log is closed")]
     Closed,

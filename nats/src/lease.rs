@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_nats::jetstream::kv::UpdateErrorKind;
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
@@ -12,10 +13,16 @@ use crate::error::Error;
 use crate::event::now;
 use crate::ids::{NodeId, PresenterIdx, SessionId};
 use crate::presence::{Claim, Session};
-use crate::setup::request;
+use crate::setup::{REQUEST_TIMEOUT, request};
 
 /// A lease is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
+
+/// Others claimed the room so often between our question and our claim: nobody means well who connects that fast.
+const CLAIM_ATTEMPTS: u32 = 20;
+
+/// Before the next attempt; a replica that answers for the leader may need a moment to know of the other claim.
+const CLAIM_PAUSE: Duration = Duration::from_millis(10);
 
 /// A delivery node's lease, renewed in the background.
 #[derive(Debug)]
@@ -51,12 +58,26 @@ impl Lease {
     }
 
     /// Claims the room for a session of this node: newest wins, across all nodes. The answer's revision is the fence.
+    ///
+    /// The claim names the one that it replaces. The client sends what it holds back during an outage after it, and a
+    /// claim from then must not take the room from who came meanwhile.
     pub async fn claim(&self, presenter: PresenterIdx, session: SessionId) -> Result<Session, Error> {
         let since = now();
+        let key = presenter.to_string();
         let claim = Claim { node: self.node.clone(), session, since };
-        let put = self.log.sessions.put(presenter.to_string(), claim.to_json());
-        let revision = request("claiming a room", put).await?;
-        Ok(Session { presenter, id: session, node: self.node.clone(), since, revision })
+        for _ in 0..CLAIM_ATTEMPTS {
+            let entry = request("asking who holds a room", self.log.sessions.entry(&key)).await?;
+            let replaced = entry.map_or(0, |entry| entry.revision);
+            match timeout(REQUEST_TIMEOUT, self.log.sessions.update(&key, claim.to_json(), replaced)).await {
+                Ok(Ok(revision)) => {
+                    return Ok(Session { presenter, id: session, node: self.node.clone(), since, revision });
+                }
+                Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => sleep(CLAIM_PAUSE).await,
+                Ok(Err(error)) => return Err(Error::JetStream { doing: "claiming a room", source: error.into() }),
+                Err(elapsed) => return Err(Error::JetStream { doing: "claiming a room", source: elapsed.into() }),
+            }
+        }
+        Err(Error::Contended { presenter })
     }
 
     /// Whether no newer claim has replaced the session's, as the server says now. For a node whose lease has lapsed:

@@ -186,8 +186,9 @@ mod tests {
     fn what_a_killed_dev_left_running_is_stopped_and_strangers_are_not() {
         let place = tempfile::tempdir().unwrap();
         let sleeper = |argument: &str| {
-            let script = "sleep 60; exit";
-            std::process::Command::new("sh").args(["-c", script, argument]).spawn().unwrap()
+            // Waits for a line that never comes, without a child of its own.
+            let mut sleeper = std::process::Command::new("sh");
+            sleeper.args(["-c", "read line", argument]).stdin(std::process::Stdio::piped()).spawn().unwrap()
         };
         let here = place.path().canonicalize().unwrap().display().to_string();
         let (mut ours, mut stranger) = (sleeper(&here), sleeper("elsewhere"));

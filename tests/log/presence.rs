@@ -116,3 +116,22 @@ async fn a_bucket_that_is_deleted_fails_the_log_in_place_of_looking_like_an_empt
     let failed = tokio::time::timeout(PATIENCE, log.failed()).await.unwrap();
     assert_eq!(failed.to_string(), "the stream KV_sessions was replaced: it is gone");
 }
+
+#[tokio::test]
+async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
+    let server = NatsServer::start().await;
+    let (one, other) = (log(&server).await, log(&server).await);
+    let presence = one.presence().await.unwrap();
+    let leases = [one.lease(NodeId::new()).await.unwrap(), other.lease(NodeId::new()).await.unwrap()];
+
+    let claims = (0..10).map(|n| leases[n % 2].claim(presenter(1), SessionId::new()));
+    let mut claims: Vec<Session> =
+        futures_util::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
+
+    claims.sort_by_key(|claim| claim.revision);
+    assert!(claims.windows(2).all(|pair| pair[0].revision < pair[1].revision));
+    holds(&presence, &claims[9]).await;
+    for claim in &claims[..9] {
+        assert!(!leases[0].holds(claim).await.unwrap());
+    }
+}

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use nats::{Config, Error, Log};
 
 use super::{config, everything, log, message};
-use crate::support::NatsServer;
+use crate::support::{Folder, NatsServer, port};
 
 #[tokio::test]
 async fn many_nodes_may_start_at_once_on_an_empty_server() {
@@ -49,11 +49,24 @@ async fn a_log_is_brought_up_to_date_with_the_configuration_and_keeps_its_events
 }
 
 #[tokio::test]
-async fn the_servers_configuration_fsyncs_every_append() {
+async fn check_tells_the_projects_configuration_from_jetstreams_lazy_default() {
     let server = NatsServer::start().await;
-    let varz: serde_json::Value =
-        reqwest::get(format!("{}/varz", server.monitoring_url())).await.unwrap().json().await.unwrap();
-    assert_eq!(varz["jetstream"]["config"]["sync_always"], true, "{varz}");
+    let check = |url: String| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_chatting-server")).args(["check", &url]).output().unwrap()
+    };
+
+    let sound = check(server.monitoring_url());
+    let said = String::from_utf8(sound.stdout).unwrap();
+    assert!(sound.status.success() && said.contains("an acknowledged append is fsynced"), "{said}");
+
+    let (folder, monitoring) = (Folder::new("lazy-nats-server"), port());
+    let lazy = chatting_server::servers::nats_server(folder.path(), port(), monitoring, false).await.unwrap();
+    std::fs::write(folder.path().join("server.conf"), "jetstream {}").unwrap();
+    let mut lazy = lazy;
+    lazy.start().await.unwrap();
+    let lazy = check(format!("http://127.0.0.1:{monitoring}"));
+    let said = String::from_utf8(lazy.stdout).unwrap();
+    assert!(!lazy.status.success() && said.contains("LAZY") && said.contains("last 120 s"), "{said}");
 }
 
 #[tokio::test]
