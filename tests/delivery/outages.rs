@@ -150,3 +150,52 @@ async fn a_log_that_was_made_anew_ends_the_node_loudly() {
     let mut presenter = Presenter::handshake(&second, &[("token", &token(42, "presenter"))]).await.unwrap();
     presenter.is_served_and_quiet().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_presenters_of_a_killed_node_catches_up_and_the_others_notice_little() {
+    const PRESENTERS: i64 = 1_000;
+    let world = World::start().await;
+    let (one, other) = (world.node().await, std::sync::Arc::new(world.node().await));
+    let (mut calm, _) = Page::connect(&other, 9_999).await;
+    let mut pages = Vec::new();
+    for rooms in (1..=PRESENTERS).collect::<Vec<_>>().chunks(100) {
+        pages.extend(futures_util::future::join_all(rooms.iter().map(|room| Page::connect(&one, *room))).await);
+    }
+    let log = &world.log;
+    let post = async |text: &str| {
+        let all = (1..=PRESENTERS).map(|room| {
+            let event = message(room, text);
+            async move { log.append(&event).await.unwrap() }
+        });
+        futures_util::future::join_all(all).await;
+    };
+    post("before").await;
+    for (page, _) in &mut pages {
+        assert_eq!(page.texts(1).await, ["before"]);
+    }
+    one.kill();
+    post("missed").await;
+    let started = std::time::Instant::now();
+    let coming = pages.into_iter().zip(1..=PRESENTERS).map(|((page, _), room)| {
+        let other = other.clone();
+        tokio::spawn(async move {
+            let (mut page, welcome) = Page::resume(&other, room, page.position.as_deref()).await;
+            assert_eq!(welcome["recovered"], true);
+            assert_eq!(page.texts(1).await, ["missed"]);
+            page
+        })
+    });
+    let coming = tokio::spawn(futures_util::future::join_all(coming.collect::<Vec<_>>()));
+    let mut worst = Duration::ZERO;
+    while !coming.is_finished() {
+        let sent = std::time::Instant::now();
+        world.post(9_999, &["calm"]).await;
+        assert_eq!(calm.texts(1).await, ["calm"]);
+        worst = worst.max(sent.elapsed());
+    }
+    let took = started.elapsed();
+    for page in coming.await.unwrap() {
+        page.unwrap().is_served_and_quiet().await;
+    }
+    assert!(took < PATIENCE && worst < Duration::from_secs(2), "it took {took:?}, a message {worst:?}");
+}
