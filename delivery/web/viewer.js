@@ -38,6 +38,8 @@ class Viewer {
   #seen = new Set();
   /** When what is missing was last asked for. */
   #askedAt = 0;
+  /** Asks again where no welcome comes. @type {ReturnType<typeof setTimeout> | undefined} */
+  #unanswered;
   /** The parts of one large event, as far as they are here. */
   #parts = { number: 0, contents: /** @type {Uint8Array[]} */ ([]) };
 
@@ -60,15 +62,21 @@ class Viewer {
   /** Listens to no channel any more. */
   detach() {
     this.#listen.abort();
+    clearTimeout(this.#unanswered);
     this.#listen = new AbortController();
     this.#channel = null;
     this.#expected = null;
     this.#parts = { number: 0, contents: [] };
   }
 
+  /** Asks for what follows the last event. */
   #start() {
+    if (this.#channel?.readyState !== 'open') return;
     this.#askedAt = Date.now();
-    this.#channel?.send(JSON.stringify({ type: 'start', after: this.#last }));
+    this.#channel.send(JSON.stringify({ type: 'start', after: this.#last }));
+    // Chromium now and then loses what is sent in the moment in which a channel opens: said once is not enough.
+    clearTimeout(this.#unanswered);
+    this.#unanswered = setTimeout(() => this.#start(), ASK_AGAIN_MS);
   }
 
   /** @param {string | ArrayBuffer} data */
@@ -78,6 +86,7 @@ class Viewer {
     const frame = JSON.parse(text);
     switch (frame.type) {
       case 'welcome':
+        clearTimeout(this.#unanswered);
         this.#expected = frame.next;
         this.#askedAt = 0;
         if (!frame.recovered) this.#options.onGap?.({ missed: null });

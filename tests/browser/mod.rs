@@ -310,6 +310,29 @@ async fn a_late_viewer_gets_the_latest_events_and_large_ones_come_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_presenter_opened_another_one_stops_and_says_why() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let balancer = Balancer::start(&[&node]).await;
+    let older = world.presenter(&balancer, "{}").await;
+    world.post(&texts(1, 5)).await;
+    takes_all(&older, 5).await;
+    // Its last words are an acknowledgement, and the newer one begins there.
+    older.evaluate("window.dispatchEvent(new Event('pagehide'))").await;
+    let newer = world.presenter(&balancer, "{}").await;
+    eventually("the older page stops", PATIENCE, async || {
+        (older.evaluate("[presenter.status.state, presenter.status.code]").await
+            == serde_json::json!(["stopped", 4002]))
+        .then_some(())
+    })
+    .await;
+    world.post(&texts(6, 10)).await;
+    takes_all(&newer, 5).await;
+    assert_eq!(taken(&newer).await, texts(6, 10));
+    assert_eq!(taken(&older).await, texts(1, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_in_the_documentation_works() {
     let world = World::start().await;
     let node = world.node().await;

@@ -159,6 +159,19 @@ test('another relay that knows the last event leaves no gap, one that does not m
   assert.deepEqual([seen.ids, seen.gaps], [[...range(1, 12), 14, 15], [null]]);
 });
 
+test('a start that gets no answer is said again', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const relay = createRelay();
+  send(relay, 1, 1);
+  const seen = viewer(relay);
+  carry(seen.ends, () => true);
+  context.mock.timers.tick(1_000);
+  carry(seen.ends);
+  assert.deepEqual(seen.ids, [1]);
+  context.mock.timers.tick(10_000);
+  assert.deepEqual(seen.ends[1].sent, []);
+});
+
 test('what a lossy channel lost is asked for and comes, in order', () => {
   const relay = createRelay();
   const seen = viewer(relay);
