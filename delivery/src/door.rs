@@ -69,7 +69,8 @@ fn admit(
         let _task = task;
         let dialect = dialect(&node);
         let mut socket = Socket::new(socket, &node.config);
-        let entrant = enter(&node, dialect, &mut socket, shown).await;
+        // Boxed, so that what only the door needs is given back before the session idles for hours.
+        let entrant = Box::pin(enter(&node, dialect, &mut socket, shown)).await;
         match entrant {
             Ok(entrant) => session::run(&node, dialect, socket, entrant, permit).await,
             Err(end) => {

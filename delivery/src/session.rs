@@ -51,11 +51,12 @@ pub(crate) async fn run(
     newcomer: OwnedSemaphorePermit,
 ) {
     let presenter = entrant.presenter;
-    let begun: Result<_, End> = async {
+    // Boxed, so that what only the beginning needs is given back before the session idles for hours.
+    let begun: Result<_, End> = Box::pin(async {
         node.turns.wait(presenter).await?;
         let permit = node.sessions.try_acquire().map_err(|_| End::Overload)?;
         Ok((Session::begin(node, dialect, entrant).await?, permit))
-    }
+    })
     .await;
     match begun {
         Ok(((session, welcome), _permit)) => {
