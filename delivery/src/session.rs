@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use nats::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use web::auth::TokenError;
 
@@ -81,7 +81,7 @@ struct Session<'a> {
     /// Whether the client knows that the node is stopping.
     warned: bool,
     /// Appends `presenter.connected`; what follows in the log waits for it.
-    connected: JoinHandle<()>,
+    connected: oneshot::Receiver<()>,
 }
 
 impl<'a> Session<'a> {
@@ -101,7 +101,14 @@ impl<'a> Session<'a> {
         let beginning = reader.begin(node.log.epoch(presenter), ask);
         let session = hold.claim.id;
         let body = Body::PresenterConnected(PresenterConnected { session });
-        let connected = node.tasks.spawn(append(node.clone(), Event::now(presenter, body)));
+        let (appended, connected) = oneshot::channel();
+        let append = append(node.clone(), Event::now(presenter, body));
+        // Not by its handle, which would keep the task's memory for as long as the session lives.
+        node.tasks.spawn(async move {
+            append.await;
+            // A session that has ended badly does not ask.
+            let _ = appended.send(());
+        });
         let (cursor, recovered) = (beginning.cursor, beginning.whole);
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
         let welcome = Welcome { session, position: cursor.filter(|_| !beginning.blank), recovered };
@@ -121,7 +128,7 @@ impl<'a> Session<'a> {
         drop(reader);
         // The next session of this node may begin: nothing more is written, and the cursor is known.
         drop(seat);
-        let record = async {
+        let record = Box::pin(async {
             // In this order: a session on another node takes the event to mean that the cursor is saved.
             node.cursors.save_now().await;
             // A panic in the append would be a defect of its own; the goodbye is said all the same.
@@ -135,8 +142,8 @@ impl<'a> Session<'a> {
                 }
             };
             tokio::join!(append(node.clone(), Event::now(presenter, body)), withdrawn);
-        };
-        tokio::join!(socket.close(end), record);
+        });
+        tokio::join!(Box::pin(socket.close(end)), record);
     }
 
     async fn deliver(&mut self, socket: &mut Socket, welcome: &Welcome) -> Result<Infallible, End> {
@@ -159,14 +166,16 @@ impl<'a> Session<'a> {
                 self.wait(socket, None).await?;
                 continue;
             }
-            match self.hold.fence().await {
+            match Box::pin(self.hold.fence()).await {
                 Fence::Lost => return Err(End::Replaced),
                 Fence::Unknown => self.wait(socket, Some(Instant::now() + ASK_AGAIN)).await?,
                 Fence::Holds => {
-                    self.write(socket, &page).await?;
+                    // Boxed here and below: a session idles most of its life, and its task is as large as the largest
+                    // thing that it could be doing.
+                    Box::pin(self.write(socket, &page)).await?;
                     // What the client said meanwhile, without waiting for more.
                     while let Some(heard) = socket.hear().now_or_never() {
-                        self.answer(socket, heard?).await?;
+                        Box::pin(self.answer(socket, heard?)).await?;
                     }
                 }
             }
@@ -182,7 +191,7 @@ impl<'a> Session<'a> {
         tokio::select! {
             biased;
             end = self.hold.seat.stopped() => Err(end),
-            heard = socket.hear() => self.answer(socket, heard?).await,
+            heard = socket.hear() => Box::pin(self.answer(socket, heard?)).await,
             () = self.reader.changed(), if until.is_none() => Ok(()),
             () = sleep_until(wake) => Ok(()),
             () = self.node.stop.cancelled(), if !self.warned => Ok(()),

@@ -113,10 +113,11 @@ impl Socket {
     /// Writes one frame by the deadline.
     pub(crate) async fn write(&mut self, frame: Message) -> Result<(), End> {
         let write_timeout = self.write_timeout;
-        let writing = async {
+        // Boxed: frames that go alone are rare, and every session would hold the room for one.
+        let writing = Box::pin(async {
             self.put(frame).await?;
             self.flush().await
-        };
+        });
         timeout(write_timeout, writing).await.unwrap_or(Err(End::Slow))
     }
 
