@@ -6,11 +6,11 @@ mod site;
 
 use std::time::{Duration, Instant};
 
-use nats::{Body, Config, Event, Log, MessagePosted, PresenterIdx, User, UserIdx};
+use nats::{Body, Event, Log, MessagePosted, PresenterIdx, User, UserIdx};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{NatsServer, Role, Settings, eventually, token};
+use crate::support::{self, NatsServer, Role, Settings, eventually, token};
 use chromium::{Chromium, Page};
 use site::{Balancer, Site};
 
@@ -29,23 +29,12 @@ struct World {
 impl World {
     async fn start() -> World {
         let nats = NatsServer::start().await;
-        let config = Config {
-            urls: vec![nats.url()],
-            credentials: String::new(),
-            partitions: 1,
-            replicas: 1,
-            max_age_hours: 24,
-            max_bytes: 1_073_741_824,
-            append_deadline_ms: 20_000,
-            append_queue: 8_192,
-            lease_seconds: 2,
-        };
-        let log = Log::connect(&config, "test").await.unwrap();
         let settings = Settings::new()
             .nats(&nats)
             .set("nats.max_bytes", "1073741824")
             .set("nats.lease_seconds", "2")
             .set("log.filter", "info,delivery=debug");
+        let log = support::log(&settings).await;
         World { nats, log, settings, site: Site::start().await, chromium: Chromium::start().await }
     }
 

@@ -13,11 +13,9 @@ mod v1;
 
 use std::time::Duration;
 
-use nats::{
-    Body, Config, Cursors, Event, Log, MessagePosted, Position, Presence, PresenterIdx, Session, User, UserIdx,
-};
+use nats::{Body, Cursors, Event, Log, MessagePosted, Position, Presence, PresenterIdx, Session, User, UserIdx};
 
-use crate::support::{NatsServer, Role, Settings, eventually};
+use crate::support::{self, NatsServer, Role, Settings, eventually};
 use page::Page;
 use presenter::Presenter;
 
@@ -36,24 +34,13 @@ struct World {
 impl World {
     async fn start() -> World {
         let nats = NatsServer::start().await;
-        let config = Config {
-            urls: vec![nats.url()],
-            credentials: String::new(),
-            partitions: 1,
-            replicas: 1,
-            max_age_hours: 24,
-            max_bytes: 1_073_741_824,
-            append_deadline_ms: 20_000,
-            append_queue: 8_192,
-            lease_seconds: 2,
-        };
-        let log = Log::connect(&config, "test").await.unwrap();
-        let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors()).unwrap();
         let settings = Settings::new()
             .nats(&nats)
             .set("nats.max_bytes", "1073741824")
             .set("nats.lease_seconds", "2")
             .set("log.filter", "info,delivery=debug");
+        let log = support::log(&settings).await;
+        let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors()).unwrap();
         World { nats, log, presence, cursors, settings }
     }
 
