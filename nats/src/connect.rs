@@ -199,8 +199,6 @@ async fn watch_epochs(log: Weak<Inner>) {
 }
 
 async fn connect(config: &Config, name: &str) -> Result<async_nats::Client, Error> {
-    let urls = config.urls.join(",");
-    let refuse = |source: Box<dyn std::error::Error + Send + Sync>| Error::Connect { urls: urls.clone(), source };
     if config.urls.is_empty() {
         return Err(Error::Config { key: "urls", reason: "must name at least one server".to_owned() });
     }
@@ -223,7 +221,8 @@ async fn connect(config: &Config, name: &str) -> Result<async_nats::Client, Erro
             .await
             .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
     }
-    options.connect(config.urls.as_slice()).await.map_err(|error| refuse(error.into()))
+    let connected = options.connect(config.urls.as_slice()).await;
+    connected.map_err(|error| Error::Connect { urls: config.urls.join(","), source: error.into() })
 }
 
 /// Doubles from 20 ms to 2 s, and half of it is chance, so that many nodes do not come back at the same moment.

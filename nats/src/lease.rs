@@ -111,21 +111,18 @@ impl Lease {
 }
 
 async fn keep(log: Arc<Inner>, node: NodeId, renewed: Arc<Mutex<Instant>>) {
-    let mut renewal = interval(log.config.lease() / RENEWALS);
+    let pause = log.config.lease() / RENEWALS;
+    let mut renewal = interval(pause);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         renewal.tick().await;
         let sent = Instant::now();
-        match tokio::time::timeout(retry_after(&log), renew(&log, &node)).await {
+        match timeout(pause, renew(&log, &node)).await {
             Ok(Ok(())) => *renewed.lock().expect("nothing panics while it holds the lock") = sent,
             Ok(Err(error)) => tracing::warn!(%node, %error, "the lease was not renewed"),
             Err(_) => tracing::warn!(%node, "the lease was not renewed in time"),
         }
     }
-}
-
-fn retry_after(log: &Inner) -> Duration {
-    log.config.lease() / RENEWALS
 }
 
 async fn renew(log: &Inner, node: &NodeId) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 //! first. What would tear the log apart is refused instead.
 
 use std::collections::HashMap;
-use std::future::{Future, IntoFuture};
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
@@ -194,18 +194,7 @@ pub(crate) async fn request<T, E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    request_within(REQUEST_TIMEOUT, doing, request.into_future()).await
-}
-
-async fn request_within<T, E>(
-    timeout: Duration,
-    doing: &'static str,
-    request: impl Future<Output = Result<T, E>>,
-) -> Result<T, Error>
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    match tokio::time::timeout(timeout, request).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request.into_future()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Error::JetStream { doing, source: error.into() }),
         Err(elapsed) => Err(Error::JetStream { doing, source: elapsed.into() }),
