@@ -4,7 +4,7 @@
 use crate::pattern::{Options, Pattern};
 use crate::reading::Reading;
 use crate::sign::jamo;
-use crate::stream::{Gap, MASKED, Source, Stream};
+use crate::stream::{Gap, MASKED, Place, Source, Stream};
 
 /// Which stream a word is looked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,9 +134,15 @@ fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
 }
 
 /// At least half of it is letters, or it is a number or a model's name: `455`, `A55`.
-fn is_leet(symbols: &[u8], places: &[crate::stream::Place]) -> bool {
-    let count = |source: Source| places.iter().filter(|place| place.source == source).count();
-    let letters = count(Source::Letter) + count(Source::Foreign);
-    let masked = symbols.iter().filter(|symbol| **symbol == MASKED).count();
-    letters > 0 && count(Source::Digit) <= letters && masked <= letters
+fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
+    let (mut letters, mut digits, mut masked) = (0, 0, 0);
+    for (symbol, place) in symbols.iter().zip(places) {
+        match place.source {
+            Source::Letter | Source::Foreign => letters += 1,
+            Source::Digit => digits += place.times,
+            Source::Symbol if *symbol == MASKED => masked += 1,
+            Source::Symbol => {}
+        }
+    }
+    letters > 0 && digits <= letters && masked <= letters
 }

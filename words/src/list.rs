@@ -82,7 +82,7 @@ impl List {
                 if word.contains('*') {
                     return Err(format!("`{word}` has a `*`: an allowed word is allowed wherever it stands"));
                 }
-                self.allowed.extend(Pattern::parse(word, Options::default())?);
+                self.allowed.extend(Pattern::parse(&format!("*{word}*"), Options::default())?);
             }
             return Ok(());
         }
