@@ -85,6 +85,12 @@ impl Filter {
         Filter::build(&words, vec![ROOM.into()])
     }
 
+    /// Whether there is nothing that it could find: a room's words were only punctuation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&self.hangul, &self.latin, &self.leet, &self.mixed].iter().all(|automaton| automaton.search.is_none())
+    }
+
     /// What of the text is one of the words: in order, never overlapping.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Match> {
