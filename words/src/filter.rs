@@ -13,6 +13,9 @@ use crate::reading::Reading;
 use crate::sign::Sign;
 use crate::stream::{MASKED, Stream, hangul, latin, leet, mixed};
 
+#[cfg(test)]
+mod tests;
+
 /// Finds the words of a list. Immutable; share it.
 #[derive(Debug)]
 pub struct Filter {
