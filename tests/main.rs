@@ -14,3 +14,5 @@ mod pipeline;
 mod roles;
 mod support;
 mod tidy;
+#[cfg(feature = "shared-data")]
+mod words;

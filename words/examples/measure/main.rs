@@ -9,6 +9,7 @@
     reason = "a program that measures prints, and stops at what is wrong"
 )]
 
+mod lists;
 mod sets;
 
 use std::collections::BTreeMap;
@@ -99,7 +100,7 @@ fn scores(set: &str, rows: &[Labelled], name: &str, is_flagged: impl Fn(&str) ->
 
 /// What most filters do: is one of the words anywhere in the text?
 fn substrings(folder: &Path, lists: &[&str]) -> AhoCorasick {
-    AhoCorasick::new(lists.iter().flat_map(|list| sets::list(folder, list))).unwrap()
+    AhoCorasick::new(lists.iter().flat_map(|list| lists::list(folder, list))).unwrap()
 }
 
 fn show(folder: &Path, filter: &Filter, what: &str, set: &str) {
