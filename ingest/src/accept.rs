@@ -53,7 +53,8 @@ impl Ingest {
         };
         let user = User { idx: sender.idx, nickname: sender.nickname, role };
         let message = MessagePosted { user, text: text.into_string(), flags: Vec::new() };
-        let event = Event { id, presenter, at: now(), body: Body::MessagePosted(message) };
+        let event =
+            Event { id, presenter: Some(presenter), at: now(), request: None, body: Body::MessagePosted(message) };
         let position = self.log.append(&event).await?;
 
         let is_presenter_connected = self.presence.session(presenter).is_some();
