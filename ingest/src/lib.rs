@@ -13,11 +13,13 @@ mod refusal;
 mod request;
 mod room_server;
 mod serve;
+mod settings;
 mod text;
 mod v1;
 
 pub use config::{Config, RoomsConfig};
 pub use serve::{Error, run};
+pub use settings::{Rate, Settings, WordPolicy};
 
 /// What every request needs.
 #[derive(Debug)]
