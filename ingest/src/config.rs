@@ -21,6 +21,10 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Milliseconds for a post's body to arrive.
     pub body_timeout_ms: u64,
+    /// Seconds for which an idempotency key is remembered.
+    pub idempotency_seconds: u64,
+    /// How many idempotency keys are remembered; of more the oldest are forgotten earlier.
+    pub idempotency_keys: usize,
     /// Where a reconnect request is posted as well; empty: nowhere.
     #[serde(deserialize_with = "optional_url")]
     pub reconnect_webhook: Option<Url>,
