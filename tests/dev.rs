@@ -143,7 +143,7 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
 
     let token = run(&["token", "--user", "7", "--nickname", "별명"], &place).await;
     let token = String::from_utf8(token.stdout).unwrap();
-    let identity = web::auth::Verifier::new(&config(&place).auth).unwrap().verify(token.trim()).unwrap();
+    let identity = web::auth::Verifier::new(&config(&place).auth).unwrap().verify(token.trim()).await.unwrap();
     assert_eq!((identity.user_idx, identity.nickname.as_str()), (7, "별명"));
 
     let played = run(&["dev", "play", "samples/evening.ndjson", "--speed", "max"], &place).await;

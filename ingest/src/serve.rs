@@ -70,7 +70,7 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
         Arc::new(move || match () {
             () if !ingest.log.is_connected() => Err("not connected to the log".to_owned()),
             () if !ingest.presence.is_current() => Err("who is connected is not known".to_owned()),
-            () => Ok(()),
+            () => ingest.verifier.ready(),
         })
     };
     // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.

@@ -58,7 +58,7 @@ async fn post_message(State(ingest): State<Arc<Ingest>>, mut request: Request) -
 
 async fn send(ingest: &Ingest, presenter: Option<PresenterIdx>, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
     let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
-    let head = ingest.head(&parts).and_then(|head| Ok((head, presenter.ok_or(Refusal::PresenterIdxInvalid)?)));
+    let head = ingest.head(&parts).await.and_then(|head| Ok((head, presenter.ok_or(Refusal::PresenterIdxInvalid)?)));
     let (head, presenter) = match head {
         Ok(head) => head,
         Err(refusal) => {
