@@ -3,6 +3,7 @@
 mod dialect;
 mod drain;
 mod handover;
+mod keys;
 mod limits;
 mod outages;
 mod page;

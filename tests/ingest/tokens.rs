@@ -288,11 +288,14 @@ const ORDER: [u8; 32] = [
     0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
+/// What becomes of a signature's r and s.
+type Change = fn(&[u8], &[u8]) -> Vec<u8>;
+
 #[tokio::test]
 async fn a_signature_of_es256_is_two_numbers_of_the_curve_and_nothing_else() {
     let world = World::start().await;
     let key = &world.ec;
-    let signed = |change: &dyn Fn(&[u8], &[u8]) -> Vec<u8>| {
+    let signed = |change: Change| {
         compact(&key.header(), &good(), |message| {
             let signature = key.sign(message);
             let (r, s) = signature.split_at(32);
@@ -302,20 +305,20 @@ async fn a_signature_of_es256_is_two_numbers_of_the_curve_and_nothing_else() {
     world
         .refuse(vec![
             // CVE-2022-21449: zeros that fit every message.
-            ("zeros", signed(&|_, _| vec![0; 64])),
-            ("s is zero", signed(&|r, _| [r, &[0; 32]].concat())),
-            ("r is zero", signed(&|_, s| [&[0; 32], s].concat())),
-            ("the order twice", signed(&|_, _| [ORDER, ORDER].concat())),
-            ("the largest numbers", signed(&|_, _| vec![0xff; 64])),
-            ("DER", signed(&|r, s| der(r, s))),
-            ("too short", signed(&|r, s| [r, &s[..31]].concat())),
-            ("too long", signed(&|r, s| [r, s, &[0]].concat())),
-            ("swapped", signed(&|r, s| [s, r].concat())),
-            ("empty", signed(&|_, _| Vec::new())),
+            ("zeros", signed(|_, _| vec![0; 64])),
+            ("s is zero", signed(|r, _| [r, &[0; 32]].concat())),
+            ("r is zero", signed(|_, s| [&[0; 32], s].concat())),
+            ("the order twice", signed(|_, _| [ORDER, ORDER].concat())),
+            ("the largest numbers", signed(|_, _| vec![0xff; 64])),
+            ("DER", signed(|r, s| der(r, s))),
+            ("too short", signed(|r, s| [r, &s[..31]].concat())),
+            ("too long", signed(|r, s| [r, s, &[0]].concat())),
+            ("swapped", signed(|r, s| [s, r].concat())),
+            ("empty", signed(|_, _| Vec::new())),
         ])
         .await;
     // (r, n - s) is as good as (r, s): RFC 7518 does not choose between them, and nothing here tells tokens by their bytes.
-    assert_eq!(world.who(&signed(&|r, s| [r, &negated(s)].concat())).await, "7");
+    assert_eq!(world.who(&signed(|r, s| [r, &negated(s)].concat())).await, "7");
 }
 
 /// `n - s`.

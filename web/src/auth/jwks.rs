@@ -140,32 +140,35 @@ impl Jwks {
 
     /// Takes over what was fetched, and logs what is new.
     fn learn(&self, fetched: Result<KeySet, FetchError>) {
-        let had_failed = self.known.borrow().has_failed;
-        match &fetched {
-            Ok(KeySet { summary: keys, is_cut, .. }) => {
-                let is_new = self.known.borrow().keys.as_ref().is_none_or(|known| known.summary != *keys);
-                if is_new && *is_cut {
-                    tracing::warn!(keys, "the issuer's keys are now {keys}");
-                } else if is_new || had_failed {
-                    tracing::info!(keys, "the issuer's keys are now {keys}");
-                }
-            }
-            Err(error) if !had_failed => {
-                let error = with_sources(error);
-                tracing::warn!(
-                    error,
-                    "cannot fetch the issuer's keys (auth.jwks.url), going on with those known: {error}"
-                );
-            }
-            Err(error) => tracing::debug!(%error, "still cannot fetch the issuer's keys: {error}"),
-        }
+        let (keys, error) = match fetched {
+            Ok(keys) => (Some(Arc::new(keys)), None),
+            Err(error) => (None, Some(error)),
+        };
+        let (mut before, mut had_failed) = (None, false);
         self.known.send_modify(|known| {
-            known.has_failed = fetched.is_err();
             known.is_fetching = false;
-            if let Ok(keys) = fetched {
-                known.keys = Some(Arc::new(keys));
+            had_failed = std::mem::replace(&mut known.has_failed, error.is_some());
+            if let Some(keys) = &keys {
+                before = known.keys.replace(Arc::clone(keys));
             }
         });
+        if let Some(keys) = keys {
+            let is_new = before.is_none_or(|before| before.summary != keys.summary);
+            let (is_cut, keys) = (keys.is_cut, &keys.summary);
+            if is_new && is_cut {
+                tracing::warn!(keys, "the issuer's keys are now {keys}");
+            } else if is_new || had_failed {
+                tracing::info!(keys, "the issuer's keys are now {keys}");
+            }
+        }
+        if let Some(error) = error {
+            let error = with_sources(&error);
+            if had_failed {
+                tracing::debug!(error, "still cannot fetch the issuer's keys: {error}");
+            } else {
+                tracing::warn!(error, "cannot fetch the issuer's keys (auth.jwks.url), keeping those known: {error}");
+            }
+        }
     }
 }
 
