@@ -54,7 +54,7 @@ struct ErrorBody<'a> {
 }
 
 async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
-    match ingest.verifier.verify_headers(request.headers()) {
+    match ingest.verifier.verify_headers(request.headers()).await {
         Ok(identity) => identity.user_idx.to_string().into_response(),
         Err(error) => refused(&ingest.time_zone, request.uri().path(), &error.into()),
     }
@@ -81,7 +81,7 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
 
 async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
     let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
-    let head = match ingest.head(&parts) {
+    let head = match ingest.head(&parts).await {
         Ok(head) => head,
         Err(refusal) => {
             body::discard(&parts, body).await;

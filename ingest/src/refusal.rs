@@ -90,6 +90,7 @@ impl Refusal {
             Refusal::Token(TokenError::Signature) => same(S::UNAUTHORIZED, "token_invalid", "토큰이 변조되었습니다."),
             Refusal::Token(TokenError::Expired) => same(S::UNAUTHORIZED, "token_expired", "토큰이 만료되었습니다."),
             Refusal::Token(TokenError::Claims) => same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION),
+            Refusal::Token(TokenError::KeysUnavailable) => same(S::SERVICE_UNAVAILABLE, "keys_unavailable", NOT_SENT),
             Refusal::Forwarded(ForwardError::Missing(_)) => {
                 same(S::BAD_REQUEST, "forwarded_identity_invalid", "Token null")
             }

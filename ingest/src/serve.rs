@@ -91,7 +91,7 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
             () if !ingest.presence.is_current() => Err("who is connected is not known".to_owned()),
             () if !ingest.fold.is_caught_up() => Err("the log is still being read".to_owned()),
             () if !ingest.fold.is_current() => Err("the log was not heard of lately".to_owned()),
-            () => Ok(()),
+            () => ingest.verifier.ready(),
         })
     };
     // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.

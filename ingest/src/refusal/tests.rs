@@ -17,6 +17,7 @@ fn all() -> Vec<Refusal> {
         Token(TokenError::Signature),
         Token(TokenError::Expired),
         Token(TokenError::Claims),
+        Token(TokenError::KeysUnavailable),
         Forwarded(ForwardError::Missing("x-forward-useridx")),
         Forwarded(ForwardError::Malformed("x-forward-useridx")),
         PresenterIdxMissing,
