@@ -79,14 +79,16 @@ impl Ingest {
         if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
             return Err(Refusal::Banned { until: ban.until });
         }
-        let settings = self.fold.rules.settings(presenter, now());
+        let current = self.fold.rules.current(presenter, now());
+        let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
         if text.length() > settings.max_length {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
-        let message = MessagePosted { user: sender.user(role), text: text.into_string(), flags: Vec::new() };
+        let (text, flags) = self.word_filter.judge(text, &current)?;
+        let message = MessagePosted { user: sender.user(role), text: text.into_string(), flags };
         self.append(naming, Some(presenter), Body::MessagePosted(message)).await
     }
 
@@ -160,7 +162,7 @@ impl Naming {
 impl Sender {
     pub(crate) fn new(identity: &Identity) -> Sender {
         let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
-        let is_moderator = identity.scopes.iter().any(|scope| scope == MODERATE);
+        let is_moderator = identity.has_scope(MODERATE);
         Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
     }
 
