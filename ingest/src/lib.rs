@@ -7,17 +7,20 @@ mod accept;
 mod body;
 mod breaker;
 mod config;
+mod limits;
 mod original;
 mod reconnect;
 mod refusal;
 mod request;
+mod review;
 mod room_server;
 mod serve;
 mod settings;
 mod text;
 mod v1;
 
-pub use config::{Config, RoomsConfig};
+pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
+pub use review::{Fallback, SigningKey};
 pub use serve::{Error, run};
 pub use settings::{Rate, Settings, WordPolicy};
 
