@@ -40,7 +40,7 @@ impl OfEvent for MessageDocument {
 
 impl OfEvent for DecisionDocument {
     const OPTIONAL: &[&str] =
-        &["presenterIdx", "by", "target", "userIdx", "until", "reason", "settings", "settingsUntil"];
+        &["presenterIdx", "by", "target", "userIdx", "until", "reason", "settings", "settingsChanged", "settingsUntil"];
 
     fn id(&self) -> &str {
         &self.id

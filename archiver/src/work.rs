@@ -92,6 +92,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
         until: None,
         reason,
         settings: None,
+        settings_changed: Vec::new(),
         settings_until: None,
     };
     let session = |session: nats::SessionId, presenter_idx, disconnected| {
@@ -132,6 +133,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
             Place::Decision(DecisionDocument {
                 settings: Some(document(&updated.settings)?),
+                settings_changed: updated.changed,
                 settings_until: until,
                 ..decision(updated.by, updated.reason)
             })
@@ -192,7 +194,7 @@ mod tests {
             ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
             ("room.cleared", json!({ "by": by, "reason": "raid" })),
-            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
+            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
             ("presenter.connected", json!({ "session": target })),
             ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
             ("message.translated", json!({ "text": "of a later version" })),

@@ -30,6 +30,7 @@ async fn every_decision_is_in_the_moderation_log_with_who_when_and_why() {
     let until = "2030-01-01T00:00:00.000Z";
     let updated = RoomUpdated {
         settings: object(json!({ "slowModeSeconds": 5, "a.$b": { "c": [1, null] } })),
+        changed: vec!["slowModeSeconds".to_owned()],
         until: object(json!({ "slowModeSeconds": until })),
         by: by.clone(),
         reason: Some("raid".to_owned()),
@@ -39,7 +40,13 @@ async fn every_decision_is_in_the_moderation_log_with_who_when_and_why() {
         Body::UserUnbanned(UserUnbanned { user: target, by: by.clone(), reason: Some("appeal".to_owned()) }),
         Body::RoomCleared(RoomCleared { by: by.clone(), reason: Some("raid".to_owned()) }),
         Body::RoomUpdated(updated),
-        Body::RoomUpdated(RoomUpdated { settings: Map::new(), until: Map::new(), by, reason: None }),
+        Body::RoomUpdated(RoomUpdated {
+            settings: Map::new(),
+            changed: Vec::new(),
+            until: Map::new(),
+            by,
+            reason: None,
+        }),
     ];
     let events = bodies.map(|body| Event::now(presenter(1), body));
     for event in &events {
@@ -65,6 +72,8 @@ async fn every_decision_is_in_the_moderation_log_with_who_when_and_why() {
     let settings = updated.get_document("settings").unwrap();
     assert_eq!(settings.get_document("a.$b").unwrap(), &doc! { "c": [1_i64, Bson::Null] });
     assert_eq!(updated.get_document("settingsUntil").unwrap(), &doc! { "slowModeSeconds": until });
+    assert_eq!(updated.get_array("settingsChanged").unwrap(), &[Bson::from("slowModeSeconds")]);
+    assert_eq!(reset.get("settingsChanged"), None);
     assert_eq!((reset.get_document("settings").unwrap(), reset.get("settingsUntil")), (&doc! {}, None));
 }
 

@@ -90,6 +90,7 @@ async fn moderation_stands_among_the_messages_at_its_place() {
     let object = |value: Value| value.as_object().unwrap().clone();
     let updated = RoomUpdated {
         settings: object(json!({ "slowModeSeconds": 5 })),
+        changed: vec!["slowModeSeconds".to_owned()],
         until: object(json!({ "slowModeSeconds": "2030-01-01T00:00:00.000Z" })),
         by: by.clone(),
         reason: Some("raid".to_owned()),
