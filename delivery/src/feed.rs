@@ -81,7 +81,7 @@ impl Feed {
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
-        let incoming: Vec<Incoming> = entries.into_iter().map(Incoming::from).collect();
+        let incoming: Vec<Incoming> = entries.into_iter().filter_map(Incoming::new).collect();
         let woken = {
             let mut window = self.write();
             tail.whole_after().for_each(|position| window.set_whole_after(position));

@@ -321,7 +321,7 @@ impl<'a> Session<'a> {
 
 async fn append(node: Arc<Node>, event: Event) {
     if let Err(error) = node.log.append(&event).await {
-        let (presenter, kind) = (event.presenter, event.body.kind());
-        tracing::warn!(%presenter, kind, %error, "the log does not say {kind} of presenter {presenter}: {error}");
+        let (presenter, kind) = (event.presenter.map(nats::PresenterIdx::get), event.body.kind());
+        tracing::warn!(presenter, kind, %error, "a session's {kind} is not in the log: {error}");
     }
 }

@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::settings::{Rate, Settings, WordPolicy};
+
 /// The section `[ingest]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,15 +21,69 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Milliseconds for a post's body to arrive.
     pub body_timeout_ms: u64,
+    /// Seconds for which an idempotency key is remembered.
+    pub idempotency_seconds: u64,
+    /// How many idempotency keys are remembered; of more the oldest are forgotten earlier.
+    pub idempotency_keys: usize,
     /// Where a reconnect request is posted as well; empty: nowhere.
     #[serde(deserialize_with = "optional_url")]
     pub reconnect_webhook: Option<Url>,
+    /// What holds in a room that has set nothing itself.
+    pub room: RoomConfig,
+    /// How much one may write.
+    pub limits: LimitsConfig,
     /// Timeouts and bounds of the listener.
     pub http: web::ServeConfig,
     /// When forwarded headers count.
     pub gateway: web::gateway::Config,
     /// Who knows which rooms are live.
     pub rooms: RoomsConfig,
+}
+
+/// The section `[ingest.room]` of the configuration: the deployment's settings. A room can change each of them for
+/// itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomConfig {
+    /// Seconds between two messages of a viewer; 0: none.
+    pub slow_mode_seconds: u32,
+    /// Whether a message must differ from the room's latest ones.
+    pub unique_chat: bool,
+    /// Whether only the presenter and moderators may write.
+    pub presenter_only: bool,
+    /// What becomes of a message in which the word filter finds something.
+    pub word_policy: WordPolicy,
+    /// Characters of a message, 500 at most.
+    pub max_length: usize,
+    /// How many messages a viewer may write in a time.
+    pub message_rate: Rate,
+}
+
+/// The section `[ingest.limits]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// How many messages the presenter or a moderator may write in a room in a time.
+    pub moderator_rate: Rate,
+    /// How many messages anybody may write in all rooms together in a time.
+    pub user_rate: Rate,
+}
+
+impl RoomConfig {
+    /// Err: what is out of bounds, naming the key.
+    pub(crate) fn settings(&self) -> Result<Settings, String> {
+        let settings = Settings {
+            slow_mode_seconds: self.slow_mode_seconds,
+            unique_chat: self.unique_chat,
+            presenter_only: self.presenter_only,
+            word_policy: self.word_policy,
+            words: Vec::new(),
+            max_length: self.max_length,
+            message_rate: self.message_rate,
+        };
+        settings.check().map_err(|error| format!("ingest.room: {error}"))?;
+        Ok(settings)
+    }
 }
 
 /// The section `[ingest.rooms]` of the configuration.

@@ -56,7 +56,7 @@ struct ErrorBody<'a> {
 async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     match ingest.verifier.verify_headers(request.headers()).await {
         Ok(identity) => identity.user_idx.to_string().into_response(),
-        Err(error) => refused(&ingest.time_zone, request.uri().path(), error.into()),
+        Err(error) => refused(&ingest.time_zone, request.uri().path(), &error.into()),
     }
 }
 
@@ -74,7 +74,7 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
         }
         Err(refusal) => {
             refusal.log();
-            refused(&ingest.time_zone, &path, refusal)
+            refused(&ingest.time_zone, &path, &refusal)
         }
     }
 }
@@ -126,7 +126,7 @@ fn headers(accepted: &Accepted) -> [(HeaderName, HeaderValue); 2] {
 }
 
 /// The error answer of this surface.
-pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: Refusal) -> Response {
+pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Response {
     let wire = refusal.wire();
     let body = ErrorBody::now(time_zone, path, wire.original_status, wire.original_message);
     let mut response = (wire.original_status, Json(body)).into_response();

@@ -57,6 +57,15 @@ impl Text {
         Ok(Text(text.to_owned()))
     }
 
+    /// Characters, as people count them.
+    pub(crate) fn length(&self) -> usize {
+        self.0.graphemes(true).count()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The text.
     pub(crate) fn into_string(self) -> String {
         self.0

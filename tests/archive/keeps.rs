@@ -128,9 +128,15 @@ async fn every_decision_is_in_the_moderation_log() {
     let serde_json::Value::Object(settings) = settings else { unreachable!("it is an object") };
     let bodies = [
         Body::UserBanned(nats::UserBanned { user: target, until: None, by: by.clone(), reason: None }),
-        Body::UserUnbanned(nats::UserUnbanned { user: target, by: by.clone() }),
-        Body::RoomCleared(nats::RoomCleared { by }),
-        Body::RoomUpdated(nats::RoomUpdated { settings }),
+        Body::UserUnbanned(nats::UserUnbanned { user: target, by: by.clone(), reason: Some("appeal".to_owned()) }),
+        Body::RoomCleared(nats::RoomCleared { by: by.clone(), reason: Some("raid".to_owned()) }),
+        Body::RoomUpdated(nats::RoomUpdated {
+            settings,
+            changed: Vec::new(),
+            until: serde_json::Map::new(),
+            by,
+            reason: None,
+        }),
     ];
     let mut kinds = Vec::new();
     for body in bodies {

@@ -86,9 +86,9 @@ async fn moderation_stands_among_the_messages_at_its_place() {
     let bodies = [
         Body::MessageDeleted(deleted),
         Body::UserBanned(banned),
-        Body::UserUnbanned(UserUnbanned { user, by: by.clone() }),
+        Body::UserUnbanned(UserUnbanned { user, by: by.clone(), reason: None }),
         unknown,
-        Body::RoomCleared(RoomCleared { by }),
+        Body::RoomCleared(RoomCleared { by, reason: None }),
     ];
     world.log.append(&first).await.unwrap();
     // Before it is deleted.

@@ -16,7 +16,7 @@ fn kept(line: &str) -> Kept {
         at: event.at,
         line: Bytes::copy_from_slice(line.as_bytes()),
     };
-    Incoming::from(entry).kept
+    Incoming::new(entry).unwrap().kept
 }
 
 fn original() -> Original {

@@ -16,7 +16,7 @@ const LATER: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805a","type"
 /// The event, the `index`-th of its batch.
 fn incoming(index: u32, line: &'static str) -> Incoming {
     let event = Event::from_line(line.as_bytes()).unwrap();
-    Incoming::from(Entry {
+    Incoming::new(Entry {
         position: Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index },
         id: event.id,
         kind: event.body.kind().to_owned(),
@@ -24,6 +24,7 @@ fn incoming(index: u32, line: &'static str) -> Incoming {
         at: event.at,
         line: Bytes::from_static(line.as_bytes()),
     })
+    .unwrap()
 }
 
 fn kept(index: u32, line: &'static str) -> Kept {

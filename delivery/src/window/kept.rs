@@ -78,7 +78,7 @@ impl Kept {
         Ok(match self.kind {
             Kind::Message => Shown::Message(&self.line),
             Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
-                Event { id, presenter, at, body: Body::MessagePosted(posted) } => {
+                Event { id, presenter: Some(presenter), at, body: Body::MessagePosted(posted), .. } => {
                     Shown::Deleted(Deleted { id, presenter, at, user: posted.user })
                 }
                 _ => Shown::Nothing,
@@ -104,8 +104,9 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
     kept
 }
 
-impl From<Entry> for Incoming {
-    fn from(entry: Entry) -> Incoming {
+impl Incoming {
+    /// None: the event is of every room.
+    pub(crate) fn new(entry: Entry) -> Option<Incoming> {
         let removes = removes(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
         let kind = match kind.as_str() {
@@ -120,7 +121,7 @@ impl From<Entry> for Incoming {
                 Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id }
             }
         };
-        Incoming { presenter, kept, removes }
+        Some(Incoming { presenter: presenter?, kept, removes })
     }
 }
 

@@ -235,11 +235,11 @@ fn what_is_no_object_is_kept_from_everyone() {
         position: at(1, 0),
         id: EventId::new(),
         kind: kind.to_owned(),
-        presenter: room(1),
+        presenter: Some(room(1)),
         at: nats::now(),
         line: bytes::Bytes::from_static(line),
     };
-    let shows = |kind, line| match Incoming::from(entry(kind, line)).kept.shown().unwrap() {
+    let shows = |kind, line| match Incoming::new(entry(kind, line)).unwrap().kept.shown().unwrap() {
         Shown::Nothing => None,
         Shown::Message(line) | Shown::Other(line) => Some(line.to_owned()),
         Shown::Deleted(deleted) => panic!("{deleted:?}"),
