@@ -79,14 +79,16 @@ impl Ingest {
         if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
             return Err(Refusal::Banned { until: ban.until });
         }
-        let settings = self.fold.rules.settings(presenter, now());
+        let current = self.fold.rules.current(presenter, now());
+        let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
         if text.length() > settings.max_length {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
-        let message = MessagePosted { user: sender.user(role), text: text.into_string(), flags: Vec::new() };
+        let (text, flags) = self.word_filter.judge(text, &current)?;
+        let message = MessagePosted { user: sender.user(role), text: text.into_string(), flags };
         self.append(naming, Some(presenter), Body::MessagePosted(message)).await
     }
 

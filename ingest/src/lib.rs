@@ -8,6 +8,7 @@ mod body;
 mod breaker;
 mod config;
 mod decide;
+mod filter;
 mod fold;
 mod keyed;
 mod original;
@@ -34,6 +35,7 @@ struct Ingest {
     log: nats::Log,
     presence: nats::Presence,
     fold: std::sync::Arc<fold::Fold>,
+    word_filter: filter::WordFilter,
     /// How long it is waited for an event to come back from the log.
     fold_deadline: std::time::Duration,
     reconnects: reconnect::Reconnects,

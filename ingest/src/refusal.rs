@@ -53,6 +53,8 @@ pub(crate) enum Refusal {
         until: Option<Timestamp>,
     },
     PresenterOnly,
+    /// By the words in it, or by the platform's review.
+    Rejected,
     RoomNotLive,
     RoomServerUnavailable,
     Overloaded,
@@ -133,6 +135,9 @@ impl Refusal {
             Refusal::PresenterOnly => {
                 same(S::FORBIDDEN, "msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다.")
             }
+            Refusal::Rejected => {
+                same(S::UNPROCESSABLE_ENTITY, "msg_rejected", "사용할 수 없는 표현이 포함되어 있습니다.")
+            }
             Refusal::RoomNotLive => Wire {
                 original_status: S::BAD_REQUEST,
                 ..same(S::CONFLICT, "room_not_live", "해당 스트리머는 현재 방송 중이지 않습니다.")
@@ -192,6 +197,7 @@ impl Refusal {
             Refusal::Text(InvalidText::Forbidden) => {
                 "The text has a line break, another control character, a bidi override or a noncharacter.".to_owned()
             }
+            Refusal::Rejected => "The message has what may not be said here.".to_owned(),
             Refusal::RoomNotLive => "The room is not live.".to_owned(),
             Refusal::RoomServerUnavailable => "It cannot be found out whether the room is live.".to_owned(),
             Refusal::Overloaded => "Too many messages are being handled.".to_owned(),

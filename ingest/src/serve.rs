@@ -18,6 +18,7 @@ use web::auth::Verifier;
 use web::gateway::Gateway;
 
 use crate::config::Config;
+use crate::filter::WordFilter;
 use crate::fold::{Fold, Memory};
 use crate::reconnect::Reconnects;
 use crate::refusal::Refusal;
@@ -56,6 +57,7 @@ pub async fn run(
     let gateway = Gateway::new(&config.gateway, "ingest.gateway").map_err(Error::Config)?;
     // No proxy of the environment: the room server is a neighbour. No redirects: it is an answer that nobody expects.
     let client = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(Error::Client)?;
+    let word_filter = WordFilter::new(&config.words).map_err(Error::Config)?;
     let rules = Rules::new(config.room.settings().map_err(Error::Config)?);
     let presence = log.presence().await.map_err(Error::Presence)?;
     let (tasks, stop_folding) = (TaskTracker::new(), CancellationToken::new());
@@ -68,6 +70,7 @@ pub async fn run(
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
         fold,
+        word_filter,
         fold_deadline: FOLD_DEADLINE,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,

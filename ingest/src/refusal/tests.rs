@@ -46,6 +46,7 @@ fn all() -> Vec<Refusal> {
         Banned { until: None },
         Banned { until: Some(Timestamp::UNIX_EPOCH) },
         PresenterOnly,
+        Rejected,
         RoomNotLive,
         RoomServerUnavailable,
         Overloaded,
@@ -62,7 +63,7 @@ fn all() -> Vec<Refusal> {
             Token(_) | Forwarded(_) | PresenterIdxMissing | PresenterIdxInvalid | UserTypeInvalid => {}
             UserIdxInvalid | MessageIdInvalid | QueryInvalid | IdempotencyKeyReused => {}
             TextTooLongHere(_) | ReasonInvalid | SecondsInvalid | Setting(_) | SettingMissing => {}
-            Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly => {}
+            Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly | Rejected => {}
             IdempotencyKeyInvalid | UnsupportedMediaType | BodyMalformed | BodyTooLarge | BodyTimeout => {}
             Text(_) | RoomNotLive | RoomServerUnavailable | Overloaded | Append(_) | NotFound | MethodNotAllowed => {}
         }
