@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::review::{Fallback, SigningKey};
 use crate::settings::{Rate, Settings, WordPolicy};
 
 /// The section `[ingest]` of the configuration.
@@ -35,6 +36,8 @@ pub struct Config {
     pub words: WordsConfig,
     /// How much one may write.
     pub limits: LimitsConfig,
+    /// Who is asked about every message before it is accepted.
+    pub review: ReviewConfig,
     /// Timeouts and bounds of the listener.
     pub http: web::ServeConfig,
     /// When forwarded headers count.
@@ -80,6 +83,40 @@ pub struct LimitsConfig {
     pub moderator_rate: Rate,
     /// How many messages anybody may write in all rooms together in a time.
     pub user_rate: Rate,
+}
+
+/// The section `[ingest.review]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Where every message is posted before it is accepted; empty: nowhere.
+    #[serde(deserialize_with = "optional_url")]
+    pub url: Option<Url>,
+    /// What signs the question: `whsec_` and the base64 of at least 24 bytes. Required with a url.
+    #[serde(default)]
+    pub secret: Option<SigningKey>,
+    /// Milliseconds for a whole answer.
+    pub deadline_ms: u64,
+    /// What becomes of a message for which there is no answer.
+    pub fallback: Fallback,
+    /// Questions at once; for more there is no answer.
+    pub max_in_flight: usize,
+    /// How many failures in a row stop the questions.
+    pub breaker_failures: u32,
+    /// Milliseconds that they stop for, until one is tried.
+    pub breaker_open_ms: u64,
+}
+
+impl LimitsConfig {
+    /// Err: what is out of bounds, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, rate) in [("moderator_rate", self.moderator_rate), ("user_rate", self.user_rate)] {
+            if !rate.is_valid() {
+                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl RoomConfig {
