@@ -64,7 +64,9 @@ pub(crate) struct DecisionDocument {
     /// The type of the event, such as `message.deleted`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    pub(crate) presenter_idx: i64,
+    /// None: every room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) presenter_idx: Option<i64>,
     pub(crate) at: DateTime,
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +83,12 @@ pub(crate) struct DecisionDocument {
     pub(crate) reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<Document>,
+    /// Which settings were decided on; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) settings_changed: Vec<String>,
+    /// Of the settings that end by themselves, when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settings_until: Option<Document>,
 }
 
 /// What one event says about a presenter's session; its two ends make one document of `broadcasts`.

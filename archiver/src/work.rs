@@ -1,7 +1,8 @@
 //! What a batch of lines asks of the database: which line becomes which document. Pure; it knows no connection.
 
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
-use nats::{Body, Entry, Event, Malformed, Position, User};
+use nats::{Body, Entry, Event, Malformed, Position, PresenterIdx, User};
+use serde_json::{Map, Value};
 
 use crate::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, readable,
@@ -73,35 +74,34 @@ impl Line {
 }
 
 fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
-    let Event { id, presenter, at, body } = entry.event().map_err(|e| (Cause::Malformed, e.to_string()))?;
+    let Event { id, presenter, at, body, .. } = entry.event().map_err(|e| (Cause::Malformed, e.to_string()))?;
     let position = PositionDocument::try_from(entry.position).map_err(|e| (Cause::Unmappable, e.to_string()))?;
     let at = DateTime::from_millis(at.as_millisecond());
     let id = id.to_string();
-    let presenter_idx = presenter.get();
-    let decision = |by: Option<User>| DecisionDocument {
+    let room = presenter.map(PresenterIdx::get);
+    let its_room = room.ok_or_else(|| (Cause::Malformed, format!("{} without presenterIdx", entry.kind)));
+    let decision = |by: User, reason: Option<String>| DecisionDocument {
         id: id.clone(),
         kind: entry.kind.clone(),
-        presenter_idx,
+        presenter_idx: room,
         at,
         position,
-        by: by.map(Into::into),
+        by: Some(by.into()),
         target: None,
         user_idx: None,
         until: None,
-        reason: None,
+        reason,
         settings: None,
+        settings_changed: Vec::new(),
+        settings_until: None,
     };
-    let session = |session: nats::SessionId, disconnected| SessionEnd {
-        session: session.to_string(),
-        presenter_idx,
-        at,
-        position,
-        disconnected,
+    let session = |session: nats::SessionId, presenter_idx, disconnected| {
+        Place::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
     };
     Ok(match body {
         Body::MessagePosted(posted) => Place::Message(MessageDocument {
             id,
-            presenter_idx,
+            presenter_idx: its_room?,
             user_idx: posted.user.idx.get(),
             nickname: posted.user.nickname,
             role: posted.user.role,
@@ -113,28 +113,34 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
         }),
         Body::MessageDeleted(deleted) => Place::Decision(DecisionDocument {
             target: Some(deleted.target.to_string()),
-            reason: deleted.reason,
-            ..decision(Some(deleted.by))
+            ..decision(deleted.by, deleted.reason)
         }),
-        Body::RoomCleared(cleared) => Place::Decision(decision(Some(cleared.by))),
+        Body::RoomCleared(cleared) => Place::Decision(decision(cleared.by, cleared.reason)),
         Body::UserBanned(banned) => Place::Decision(DecisionDocument {
             user_idx: Some(banned.user.get()),
             until: banned.until.map(|until| DateTime::from_millis(until.as_millisecond())),
-            reason: banned.reason,
-            ..decision(Some(banned.by))
+            ..decision(banned.by, banned.reason)
         }),
-        Body::UserUnbanned(unbanned) => {
-            Place::Decision(DecisionDocument { user_idx: Some(unbanned.user.get()), ..decision(Some(unbanned.by)) })
-        }
+        Body::UserUnbanned(unbanned) => Place::Decision(DecisionDocument {
+            user_idx: Some(unbanned.user.get()),
+            ..decision(unbanned.by, unbanned.reason)
+        }),
         Body::RoomUpdated(updated) => {
-            let settings = serialize_to_raw_document_buf(&updated.settings)
-                .and_then(Document::try_from)
-                .map_err(|_| (Cause::Unmappable, "the settings hold a name or a number that BSON cannot".to_owned()))?;
-            Place::Decision(DecisionDocument { settings: Some(settings), ..decision(None) })
+            let document = |members: &Map<String, Value>| {
+                let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
+                document.map_err(|_| (Cause::Unmappable, "the settings hold what BSON cannot".to_owned()))
+            };
+            let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
+            Place::Decision(DecisionDocument {
+                settings: Some(document(&updated.settings)?),
+                settings_changed: updated.changed,
+                settings_until: until,
+                ..decision(updated.by, updated.reason)
+            })
         }
-        Body::PresenterConnected(connected) => Place::Session(session(connected.session, None)),
+        Body::PresenterConnected(connected) => session(connected.session, its_room?, None),
         Body::PresenterDisconnected(disconnected) => {
-            Place::Session(session(disconnected.session, Some(disconnected.reason)))
+            session(disconnected.session, its_room?, Some(disconnected.reason))
         }
         Body::Unknown { kind, .. } => return Err((Cause::UnknownType, format!("unknown type {kind:?}"))),
     })
@@ -143,9 +149,8 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
 #[cfg(test)]
 mod tests {
     use mongodb::bson::serialize_to_bson;
-    use nats::{Position, PresenterIdx};
     use serde::Serialize;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -158,7 +163,7 @@ mod tests {
             position,
             id: line["id"].as_str().unwrap().parse().unwrap(),
             kind: line["type"].as_str().unwrap().to_owned(),
-            presenter: PresenterIdx::try_from(42).unwrap(),
+            presenter: line["presenterIdx"].as_i64().map(|idx| PresenterIdx::try_from(idx).unwrap()),
             at: line["at"].as_str().unwrap().parse().unwrap(),
             line: line.to_string().into(),
         }));
@@ -186,9 +191,10 @@ mod tests {
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
-            ("user.unbanned", json!({ "user": 7, "by": by })),
-            ("room.cleared", json!({ "by": by })),
-            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 } })),
+            ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
+            ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
+            ("room.cleared", json!({ "by": by, "reason": "raid" })),
+            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
             ("presenter.connected", json!({ "session": target })),
             ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
             ("message.translated", json!({ "text": "of a later version" })),
@@ -213,7 +219,14 @@ mod tests {
         let mut work = Work::default();
         let event = Event::now(
             PresenterIdx::try_from(1).unwrap(),
-            Body::RoomUpdated(nats::RoomUpdated { settings: serde_json::Map::new() }),
+            Body::RoomCleared(nats::RoomCleared {
+                by: User {
+                    idx: nats::UserIdx::try_from(1).unwrap(),
+                    nickname: String::new(),
+                    role: nats::Role::Presenter,
+                },
+                reason: None,
+            }),
         );
         work.add(Ok(Entry {
             position: Position { epoch: u64::MAX, sequence: 1, index: 0 },

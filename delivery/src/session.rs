@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use web::auth::TokenError;
 
 use crate::close::End;
+use crate::cut_off;
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::door;
 use crate::feed::Reader;
@@ -75,7 +76,7 @@ struct Session<'a> {
     dialect: &'a dyn Dialect,
     hold: Hold<'a>,
     reader: Reader,
-    /// The last event that was written, or where the session began.
+    /// Up to here everything of the room was written.
     cursor: Option<Position>,
     pinged: Instant,
     /// Whether the client knows that the node is stopping.
@@ -93,12 +94,12 @@ impl<'a> Session<'a> {
         let Entrant { presenter, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
-        let reader = node.feed.reader(presenter);
+        let reader = node.feed.reader(presenter, node.log.epoch(presenter));
         let ask = match position {
             Some(position) => position.parse().map_or(Ask::Unknown, Ask::After),
             None => node.cursors.get(presenter).map_or(Ask::Anything, Ask::After),
         };
-        let beginning = reader.begin(node.log.epoch(presenter), ask);
+        let beginning = reader.begin(ask);
         let session = hold.claim.id;
         let body = Body::PresenterConnected(PresenterConnected { session });
         let (appended, connected) = oneshot::channel();
@@ -129,6 +130,8 @@ impl<'a> Session<'a> {
         // The next session of this node may begin: nothing more is written, and the cursor is known.
         drop(seat);
         let record = Box::pin(async {
+            // A claim that is left behind would have the presenter count as connected once the lease is back.
+            cut_off::over(node).await;
             // In this order: a session on another node takes the event to mean that the cursor is saved.
             node.cursors.save_now().await;
             // A panic in the append would be a defect of its own; the goodbye is said all the same.
@@ -202,7 +205,7 @@ impl<'a> Session<'a> {
     fn next_sign(&self, socket: &Socket) -> Instant {
         let config = &self.node.config;
         let next = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
-        match self.dialect.keepalive() {
+        match self.dialect.keepalive(None) {
             Some(_) => next.min(socket.said() + config.keepalive()),
             None => next,
         }
@@ -218,10 +221,11 @@ impl<'a> Session<'a> {
             self.pinged = now;
             socket.write(Message::Ping(Bytes::new())).await?;
         }
-        if now >= socket.said() + config.keepalive()
-            && let Some(keepalive) = self.dialect.keepalive()
-        {
-            socket.say(keepalive).await?;
+        if now >= socket.said() + config.keepalive() {
+            self.cursor = self.cursor.map(|cursor| self.reader.reached(cursor));
+            if let Some(keepalive) = self.dialect.keepalive(self.cursor) {
+                socket.say(keepalive).await?;
+            }
         }
         if !self.warned && self.node.stop.is_cancelled() {
             self.warned = true;
@@ -249,7 +253,11 @@ impl<'a> Session<'a> {
                     return self.complain(socket, Complaint::AlreadyStarted).await;
                 }
                 // The original's pages send it whatever the handshake's header said.
-                match token.ok_or(TokenError::Missing).and_then(|token| door::verify(self.node, &token)) {
+                let presenter = match token {
+                    Some(token) => door::verify(self.node, &token).await,
+                    None => Err(TokenError::Missing),
+                };
+                match presenter {
                     Ok(presenter) if presenter == self.hold.claim.presenter => Ok(()),
                     Ok(_) => Err(End::OtherPresenter),
                     Err(error) => Err(door::refuse(self.dialect, socket, error).await),
@@ -317,7 +325,7 @@ impl<'a> Session<'a> {
 
 async fn append(node: Arc<Node>, event: Event) {
     if let Err(error) = node.log.append(&event).await {
-        let (presenter, kind) = (event.presenter, event.body.kind());
-        tracing::warn!(%presenter, kind, %error, "the log does not say {kind} of presenter {presenter}: {error}");
+        let (presenter, kind) = (event.presenter.map(nats::PresenterIdx::get), event.body.kind());
+        tracing::warn!(presenter, kind, %error, "a session's {kind} is not in the log: {error}");
     }
 }

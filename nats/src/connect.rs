@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
 use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
+use futures_util::future::try_join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +14,8 @@ use crate::append::{AppendError, Appender};
 use crate::config::Config;
 use crate::consume::Consumer;
 use crate::cursors::Cursors;
+use crate::decisions::Decisions;
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ids::{NodeId, PresenterIdx};
@@ -46,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) epochs: Vec<u64>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
+    pub(crate) decisions: kv::Store,
     appenders: Vec<Appender>,
     /// Every task that was started for this log; [`Log::close`] awaits them.
     pub(crate) tasks: TaskTracker,
@@ -90,6 +94,7 @@ impl Log {
             epochs: setup.epochs,
             sessions: setup.sessions,
             nodes: setup.nodes,
+            decisions: setup.decisions,
             tasks,
             stop,
             failure: OnceLock::new(),
@@ -101,10 +106,33 @@ impl Log {
     }
 
     /// Appends one event and waits until it is fsynced, the configured deadline at most.
+    ///
+    /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
+    /// partition's is the one that counts, and the others follow it: only if all are there is the append one that is
+    /// known to be.
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
-        let partition = partition_of(event.presenter, self.inner.config.partitions);
-        let appender = &self.inner.appenders[partition as usize];
-        appender.append(event.to_line(), self.inner.config.append_deadline()).await
+        let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
+        let Some(presenter) = event.presenter else {
+            let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
+            let position = first.append(line.clone(), deadline).await?;
+            let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
+            return match try_join_all(copies).await {
+                Ok(_) => Ok(position),
+                Err(_) => Err(AppendError::Unknown),
+            };
+        };
+        let partition = partition_of(presenter, self.inner.config.partitions);
+        self.inner.appenders[partition as usize].append(line, deadline).await
+    }
+
+    /// What is older has left the log.
+    pub fn max_age(&self) -> Duration {
+        self.inner.config.max_age()
+    }
+
+    /// Whether an event at that place has an effect: of the copies of an event of every room only one has.
+    pub fn counts(&self, entry: &Entry) -> bool {
+        entry.presenter.is_some() || entry.position.epoch == self.inner.epochs[0]
     }
 
     /// The epoch of the room's positions: one of another epoch is of another log.
@@ -130,6 +158,11 @@ impl Log {
     /// The saved cursors, kept up to date until the log is closed. Waits until the present state is known.
     pub async fn cursors(&self) -> Result<Cursors, Error> {
         Cursors::start(&self.inner).await
+    }
+
+    /// The decisions that are kept beyond the log's age.
+    pub fn decisions(&self) -> Decisions {
+        Decisions::new(&self.inner)
     }
 
     /// Announces this delivery node and keeps its lease until [`Lease::end`] or the log is closed.

@@ -16,8 +16,8 @@ pub struct Entry {
     pub id: EventId,
     /// Its type, such as `message.posted`.
     pub kind: String,
-    /// Its room.
-    pub presenter: PresenterIdx,
+    /// Its room; none: every room.
+    pub presenter: Option<PresenterIdx>,
     /// When it was decided.
     pub at: Timestamp,
     /// The JSON as it was appended, sharing the memory of its batch.
@@ -49,12 +49,15 @@ pub(crate) fn entries(epoch: u64, sequence: u64, batch: &Bytes) -> Vec<Result<En
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            let position = Position { epoch, sequence, index };
-            let line = batch.slice_ref(line);
-            match Head::from_line(&line) {
-                Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
-                Err(reason) => Err(Malformed { position, line, reason }),
-            }
+            entry(Position { epoch, sequence, index }, batch.slice_ref(line))
         })
         .collect()
+}
+
+/// The line that stands at that position.
+pub(crate) fn entry(position: Position, line: Bytes) -> Result<Entry, Malformed> {
+    match Head::from_line(&line) {
+        Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
+        Err(reason) => Err(Malformed { position, line, reason }),
+    }
 }

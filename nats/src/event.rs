@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ids::{EventId, PresenterIdx, SessionId, UserIdx};
+use crate::ids::{EventId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 
 /// The version of the format, member `v`.
 pub(crate) const VERSION: u32 = 1;
@@ -17,10 +17,12 @@ pub(crate) const VERSION: u32 = 1;
 pub struct Event {
     /// The identity; of two events with the same id every reader keeps the first.
     pub id: EventId,
-    /// The room.
-    pub presenter: PresenterIdx,
+    /// The room. None: every room, which only a ban or its end can be about.
+    pub presenter: Option<PresenterIdx>,
     /// When ingest decided it, to the millisecond. Order is the log's, not this.
     pub at: Timestamp,
+    /// What was asked for under an idempotency key, so that another request under the same key is noticed.
+    pub request: Option<RequestDigest>,
     /// What happened.
     pub body: Body,
 }
@@ -100,7 +102,7 @@ pub struct MessageDeleted {
     pub reason: Option<String>,
 }
 
-/// A user may not write in the room.
+/// A user may not write in the room, or in any room but the own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserBanned {
     /// Who is banned.
@@ -115,13 +117,16 @@ pub struct UserBanned {
     pub reason: Option<String>,
 }
 
-/// A user may write in the room again.
+/// A user may write in the room again, or in every room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserUnbanned {
     /// Who was banned.
     pub user: UserIdx,
     /// Who decided.
     pub by: User,
+    /// Why, in the words of who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Nothing that was said before is to be shown.
@@ -129,13 +134,27 @@ pub struct UserUnbanned {
 pub struct RoomCleared {
     /// Who decided.
     pub by: User,
+    /// Why, in the words of who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The room's settings from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomUpdated {
-    /// Every setting, by name.
+    /// Every setting that is not the deployment's, by name, as far as known where it was decided.
     pub settings: Map<String, Value>,
+    /// Which settings were decided on; the others stay as they are, whatever `settings` says. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// Of those settings that end by themselves, when: RFC 3339.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub until: Map<String, Value>,
+    /// Who decided.
+    pub by: User,
+    /// Why, in the words of who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A presenter's session began.
@@ -177,9 +196,9 @@ impl Body {
 }
 
 impl Event {
-    /// An event that happens now, under an id that nobody has had before.
+    /// An event of a room that happens now, under an id that nobody has had before.
     pub fn now(presenter: PresenterIdx, body: Body) -> Event {
-        Event { id: EventId::new(), presenter, at: now(), body }
+        Event { id: EventId::new(), presenter: Some(presenter), at: now(), request: None, body }
     }
 
     /// The event as one line of JSON, without the line feed.
@@ -190,16 +209,18 @@ impl Event {
             id: EventId,
             #[serde(rename = "type")]
             kind: &'a str,
-            #[serde(rename = "presenterIdx")]
-            presenter: PresenterIdx,
+            #[serde(rename = "presenterIdx", skip_serializing_if = "Option::is_none")]
+            presenter: Option<PresenterIdx>,
             #[serde(with = "millis")]
             at: Timestamp,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            request: Option<RequestDigest>,
             #[serde(flatten)]
             body: B,
         }
         fn line<B: Serialize>(event: &Event, body: B) -> Bytes {
-            let Event { id, presenter, at, .. } = *event;
-            let line = Line { v: VERSION, id, kind: event.body.kind(), presenter, at, body };
+            let Event { id, presenter, at, request, .. } = *event;
+            let line = Line { v: VERSION, id, kind: event.body.kind(), presenter, at, request, body };
             serde_json::to_vec(&line).expect("an event has string keys and no failing serializer").into()
         }
         match &self.body {
@@ -229,13 +250,13 @@ impl Event {
             "presenter.disconnected" => Body::PresenterDisconnected(parse(line)?),
             _ => {
                 let mut members: Map<String, Value> = parse(line)?;
-                for known in ["v", "id", "type", "presenterIdx", "at"] {
+                for known in ["v", "id", "type", "presenterIdx", "at", "request"] {
                     members.remove(known);
                 }
                 Body::Unknown { kind: head.kind, members }
             }
         };
-        Ok(Event { id: head.id, presenter: head.presenter, at: head.at, body })
+        Ok(Event { id: head.id, presenter: head.presenter, at: head.at, request: head.request, body })
     }
 }
 
@@ -246,16 +267,24 @@ pub(crate) struct Head {
     pub(crate) id: EventId,
     #[serde(rename = "type")]
     pub(crate) kind: String,
-    #[serde(rename = "presenterIdx")]
-    pub(crate) presenter: PresenterIdx,
+    #[serde(rename = "presenterIdx", default)]
+    pub(crate) presenter: Option<PresenterIdx>,
     #[serde(with = "millis")]
     pub(crate) at: Timestamp,
+    #[serde(default)]
+    request: Option<RequestDigest>,
 }
 
 impl Head {
     pub(crate) fn from_line(line: &[u8]) -> Result<Head, MalformedEvent> {
         let head: Head = parse(line)?;
-        if head.v == VERSION { Ok(head) } else { Err(MalformedEvent(format!("version {} is not {VERSION}", head.v))) }
+        if head.v != VERSION {
+            return Err(MalformedEvent(format!("version {} is not {VERSION}", head.v)));
+        }
+        if head.presenter.is_none() && !matches!(head.kind.as_str(), "user.banned" | "user.unbanned") {
+            return Err(MalformedEvent(format!("{} without presenterIdx: it must be about a room", head.kind)));
+        }
+        Ok(head)
     }
 }
 
@@ -304,7 +333,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 11] = [
+    const LINES: [&str; 14] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -312,10 +341,13 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000005","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000006","type":"user.unbanned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000007","type":"room.cleared","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","by":{"idx":42,"nickname":"presenter","role":"presenter"}}"#,
-        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000008","type":"room.updated","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","settings":{"slowModeSeconds":5}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000008","type":"room.updated","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","settings":{"slowModeSeconds":5,"uniqueChat":true},"changed":["slowModeSeconds"],"until":{"slowModeSeconds":"2026-11-22T12:45:00.000Z"},"by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"raid"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000009","type":"presenter.connected","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","session":"019ab5a0-8000-7000-8000-0000000000ff"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000a","type":"presenter.disconnected","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","session":"019ab5a0-8000-7000-8000-0000000000ff","reason":"closed"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000b","type":"poll.opened","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","answers":["a","b"],"question":"which?"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-00000000000c","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:58.000Z","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"again"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000d","type":"user.banned","at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000e","type":"user.unbanned","at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"appeal"}"#,
     ];
 
     #[test]
@@ -362,6 +394,8 @@ mod tests {
             &LINES[0].replace(r#","text":"안녕하세요 👋""#, ""),
             &LINES[0].replace("viewer", "king"),
             &LINES[0].replace(r#""idx":7"#, r#""idx":-7"#),
+            &LINES[0].replace(r#""presenterIdx":42,"#, ""),
+            &LINES[11].replace("00d4a7e1b05f3c29", "d4a7e1b05f3c29"),
         ];
         let reasons: Vec<String> =
             cases.iter().map(|line| Event::from_line(line.as_bytes()).unwrap_err().to_string()).collect();

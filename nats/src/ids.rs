@@ -97,14 +97,59 @@ impl EventId {
         EventId(Uuid::now_v7())
     }
 
-    /// The id of what `user` sends to the room under an idempotency key: always the same for the same three.
-    pub fn derived(presenter: PresenterIdx, user: UserIdx, key: &str) -> EventId {
-        EventId(Uuid::new_v5(&KEYED_EVENTS, format!("{presenter}/{user}/{key}").as_bytes()))
+    /// The id of what `user` sends to the room, or to every room, under an idempotency key: always the same for the
+    /// same three.
+    pub fn derived(presenter: Option<PresenterIdx>, user: UserIdx, key: &str) -> EventId {
+        let name = match presenter {
+            Some(presenter) => format!("{presenter}/{user}/{key}"),
+            None => format!("all/{user}/{key}"),
+        };
+        EventId(Uuid::new_v5(&KEYED_EVENTS, name.as_bytes()))
+    }
+
+    /// Whether the id was derived from an idempotency key.
+    pub fn is_derived(self) -> bool {
+        self.0.get_version_num() == 5
     }
 
     /// The id as a number, for sets that hold many.
     pub fn as_u128(self) -> u128 {
         self.0.as_u128()
+    }
+}
+
+/// What was asked for under an idempotency key, in 60 bits: enough to notice that a key was used for something else.
+/// Who does not know the key learns nothing of the request, not even by trying short ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestDigest(u64);
+
+/// A string that is not 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a request digest is 16 lower-case hexadecimal digits")]
+pub struct InvalidDigest;
+
+impl RequestDigest {
+    /// Of what was asked for, under that key.
+    pub fn of(key: &str, request: &str) -> RequestDigest {
+        let keyed = Uuid::new_v5(&KEYED_EVENTS, key.as_bytes());
+        RequestDigest(Uuid::new_v5(&keyed, request.as_bytes()).as_u64_pair().0)
+    }
+}
+
+impl From<RequestDigest> for String {
+    fn from(RequestDigest(digest): RequestDigest) -> String {
+        format!("{digest:016x}")
+    }
+}
+
+impl TryFrom<String> for RequestDigest {
+    type Error = InvalidDigest;
+
+    fn try_from(text: String) -> Result<RequestDigest, InvalidDigest> {
+        let is_canonical = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let digest = u64::from_str_radix(&text, 16).map_err(|_| InvalidDigest)?;
+        if is_canonical { Ok(RequestDigest(digest)) } else { Err(InvalidDigest) }
     }
 }
 
@@ -202,14 +247,30 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_tells_requests_and_keys_apart_and_survives_its_text() {
+        let digest = RequestDigest::of("key", "hello");
+        assert_eq!(RequestDigest::try_from(String::from(digest)), Ok(digest));
+        assert_ne!(digest, RequestDigest::of("key", "hello!"));
+        assert_ne!(digest, RequestDigest::of("other", "hello"));
+        // Pinned: a new value would refuse every retry across an upgrade.
+        assert_eq!(String::from(digest), "6305ffdc42785b3e");
+        for bad in ["", "0", "00d4a7e1b05f3c2", "00D4A7E1B05F3C29", "+0d4a7e1b05f3c29", "00d4a7e1b05f3c2g"] {
+            assert_eq!(RequestDigest::try_from(bad.to_owned()), Err(InvalidDigest), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_derived_id_depends_on_room_user_and_key_alone() {
         let (one, two): (PresenterIdx, PresenterIdx) = ("1".parse().unwrap(), "2".parse().unwrap());
-        let id = EventId::derived(one, two.as_user(), "key");
-        assert_eq!(id, EventId::derived(one, two.as_user(), "key"));
-        assert_ne!(id, EventId::derived(one, two.as_user(), "other"));
-        assert_ne!(id, EventId::derived(two, two.as_user(), "key"));
-        assert_ne!(id, EventId::derived(one, one.as_user(), "key"));
+        let id = EventId::derived(Some(one), two.as_user(), "key");
+        assert_eq!(id, EventId::derived(Some(one), two.as_user(), "key"));
+        assert_ne!(id, EventId::derived(Some(one), two.as_user(), "other"));
+        assert_ne!(id, EventId::derived(Some(two), two.as_user(), "key"));
+        assert_ne!(id, EventId::derived(Some(one), one.as_user(), "key"));
+        assert_ne!(id, EventId::derived(None, two.as_user(), "key"));
         // Pinned: a new value would make every retry across an upgrade a new event.
         assert_eq!(id.to_string(), "e09f4ed1-8ded-56a3-aa2b-78ea6b203a3a");
+        assert!(id.is_derived());
+        assert!(!EventId::new().is_derived());
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod connect;
 mod consume;
 mod cursors;
+mod decisions;
 mod entry;
 mod error;
 mod event;
@@ -23,13 +24,14 @@ pub use config::Config;
 pub use connect::Log;
 pub use consume::{Consumer, Delivery};
 pub use cursors::Cursors;
+pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, Malformed};
 pub use error::Error;
 pub use event::{
     Body, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected, Role,
     RoomCleared, RoomUpdated, User, UserBanned, UserUnbanned, now,
 };
-pub use ids::{EventId, InvalidIdx, NodeId, PresenterIdx, SessionId, UserIdx};
+pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;
 pub use position::{InvalidPosition, Position};
 pub use presence::{Presence, Session};

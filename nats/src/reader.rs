@@ -319,7 +319,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         let early = match (self.last, self.from) {
             (Some(last), _) => sequence <= last,
             (None, From::Since(time)) => published.unix_timestamp_nanos() < time.as_nanosecond(),
-            (None, _) => false,
+            (None, From::Sequence(first)) => sequence < first,
+            (None, From::Oldest | From::LastPerSubject) => false,
         };
         if early {
             return Ok(());

@@ -20,6 +20,9 @@ pub(crate) const CURSORS_SUBJECT: &str = "cursors";
 /// The bucket that says which session holds a room.
 pub(crate) const SESSIONS: &str = "sessions";
 
+/// The bucket of the decisions that stand, which outlive the log's age.
+pub(crate) const DECISIONS: &str = "decisions";
+
 /// The bucket of the delivery nodes' leases.
 pub(crate) const NODES: &str = "nodes";
 
@@ -44,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) epochs: Vec<u64>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
+    pub(crate) decisions: kv::Store,
 }
 
 pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Result<Setup, Error> {
@@ -66,7 +70,8 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
     request("creating the stream CURSORS", context.create_or_update_stream(cursors)).await?;
     let sessions = bucket(context, config, SESSIONS, "which session holds a room", Duration::ZERO).await?;
     let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
-    Ok(Setup { epochs, sessions, nodes })
+    let decisions = bucket(context, config, DECISIONS, "the last decision about each subject", Duration::ZERO).await?;
+    Ok(Setup { epochs, sessions, nodes, decisions })
 }
 
 fn check(config: &Config) -> Result<(), Error> {

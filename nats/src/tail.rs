@@ -19,12 +19,14 @@ use crate::recent::Recent;
 const BATCHES: usize = 64;
 
 /// Where a tail begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// At the oldest event that the log still has.
     Oldest,
     /// At the first batch appended at or after that time.
     Since(Timestamp),
+    /// In each partition after the batch of that position, where there is one for it; in the others at the oldest.
+    After(Vec<Position>),
 }
 
 /// A reader of everything. Dropping it ends its tasks.
@@ -33,7 +35,8 @@ pub struct Tail {
     log: Arc<Inner>,
     batches: mpsc::Receiver<(u32, Result<Item, Error>)>,
     status: TailStatus,
-    recent: Recent,
+    /// For each partition: an event of every room has a copy in each.
+    recent: Vec<Recent>,
     /// For each partition the last sequence that came.
     last: HashMap<u32, u64>,
     /// For each partition the sequence after which none was missed.
@@ -51,20 +54,24 @@ impl Tail {
     pub(crate) fn start(log: &Arc<Inner>, start: Start) -> Tail {
         let (sink, batches) = mpsc::channel(BATCHES);
         let stop = log.stop.child_token();
-        let from = match start {
-            Start::Oldest => From::Oldest,
-            Start::Since(time) => From::Since(time),
-        };
-        let follow = |partition: u32| {
+        let follow = |(partition, epoch): (u32, &u64)| {
+            let from = match &start {
+                Start::Oldest => From::Oldest,
+                Start::Since(time) => From::Since(*time),
+                Start::After(positions) => match positions.iter().find(|position| position.epoch == *epoch) {
+                    Some(position) => From::Sequence(position.sequence + 1),
+                    None => From::Oldest,
+                },
+            };
             let stream = partition::stream(partition);
             reader::read(log, &stream, from, stop.clone(), sink.clone(), move |item| (partition, item))
         };
-        let partitions = (0..log.config.partitions).map(follow).collect();
+        let partitions = (0..).zip(&log.epochs).map(follow).collect();
         Tail {
             log: log.clone(),
             batches,
             status: TailStatus { partitions },
-            recent: Recent::default(),
+            recent: log.epochs.iter().map(|_| Recent::default()).collect(),
             last: HashMap::new(),
             whole_after: HashMap::new(),
             _stop: CancellationToken::drop_guard(stop),
@@ -124,7 +131,7 @@ impl Tail {
         let mut events = Vec::new();
         for line in entries(self.log.epochs[partition as usize], sequence, &record.payload) {
             match line {
-                Ok(entry) if self.recent.insert(entry.id) => events.push(entry),
+                Ok(entry) if self.recent[partition as usize].insert(entry.id) => events.push(entry),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),
                 Err(malformed) => {
                     let (position, reason) = (malformed.position, malformed.reason);

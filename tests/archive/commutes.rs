@@ -76,10 +76,10 @@ impl Step {
                 (id(2, decision), room, Body::MessageDeleted(MessageDeleted { target, by: user(room), reason }))
             }
             Step::Clear { id: decision, room } => {
-                (id(3, decision), room, Body::RoomCleared(RoomCleared { by: user(room) }))
+                (id(3, decision), room, Body::RoomCleared(RoomCleared { by: user(room), reason: None }))
             }
         };
-        Event { id, presenter: presenter(room), at, body }
+        Event { id, presenter: Some(presenter(room)), at, request: None, body }
     }
 }
 

@@ -157,7 +157,7 @@ async fn write(
         }
         // The troubles are over when `stop` comes: then the log must take events again.
         after += usize::from(stop.is_cancelled() && outcomes.iter().all(Result::is_ok));
-        attempts.insert(event.id, Attempt { room: event.presenter, outcomes });
+        attempts.insert(event.id, Attempt { room: event.presenter.unwrap(), outcomes });
         if after == 3 {
             break;
         }
@@ -191,7 +191,7 @@ async fn make(trouble: Trouble, server: &NatsServer, proxy: &Proxy) {
 fn rooms(entries: &[Entry]) -> BTreeMap<PresenterIdx, Vec<(Position, String)>> {
     let mut rooms: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for entry in entries {
-        rooms.entry(entry.presenter).or_default().push((entry.position, text(entry)));
+        rooms.entry(entry.presenter.unwrap()).or_default().push((entry.position, text(entry)));
     }
     rooms
 }
@@ -208,7 +208,7 @@ fn check(attempts: &HashMap<EventId, Attempt>, log: &[Entry]) -> Result<(), Stri
     }
     for (id, entry) in &stored {
         let attempt = attempts.get(id).ok_or_else(|| format!("{id} was never appended"))?;
-        if attempt.room != entry.presenter {
+        if Some(attempt.room) != entry.presenter {
             return Err(format!("{id} is in another room"));
         }
         let possible = attempt.outcomes.iter().any(|outcome| matches!(outcome, Ok(_) | Err(AppendError::Unknown)));

@@ -54,7 +54,8 @@ pub(crate) struct Deleted {
 /// An event on its way into the window, with what it does to the events before it.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    pub(crate) presenter: PresenterIdx,
+    /// None: every room.
+    pub(crate) presenter: Option<PresenterIdx>,
     pub(crate) kept: Kept,
     pub(crate) removes: Removes,
 }
@@ -78,7 +79,7 @@ impl Kept {
         Ok(match self.kind {
             Kind::Message => Shown::Message(&self.line),
             Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
-                Event { id, presenter, at, body: Body::MessagePosted(posted) } => {
+                Event { id, presenter: Some(presenter), at, body: Body::MessagePosted(posted), .. } => {
                     Shown::Deleted(Deleted { id, presenter, at, user: posted.user })
                 }
                 _ => Shown::Nothing,
@@ -104,8 +105,8 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
     kept
 }
 
-impl From<Entry> for Incoming {
-    fn from(entry: Entry) -> Incoming {
+impl Incoming {
+    pub(crate) fn new(entry: Entry) -> Incoming {
         let removes = removes(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
         let kind = match kind.as_str() {

@@ -1,0 +1,104 @@
+//! Settings as data: what can be set, what holds when, what survives the log.
+
+use serde_json::json;
+
+use super::*;
+
+fn deployment() -> Settings {
+    Settings {
+        slow_mode_seconds: 0,
+        unique_chat: false,
+        presenter_only: false,
+        word_policy: WordPolicy::Flag,
+        words: Vec::new(),
+        max_length: 500,
+        message_rate: Rate { messages: 20, seconds: 30 },
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+#[test]
+fn each_setting_has_its_bounds() {
+    let long = "가".repeat(50);
+    let good = [
+        json!({"slowModeSeconds": 0}),
+        json!({"slowModeSeconds": 3600}),
+        json!({"uniqueChat": true, "presenterOnly": false}),
+        json!({"wordPolicy": "reject"}),
+        json!({"words": []}),
+        json!({"words": vec![&long; 200]}),
+        json!({"maxLength": 1}),
+        json!({"messageRate": {"messages": 1, "seconds": 3600}}),
+    ];
+    for patch in good {
+        assert!(Own::default().patched(&object(patch.clone()), None, at(0)).is_ok(), "{patch}");
+    }
+    let bad = [
+        json!({"slowModeSeconds": -1}),
+        json!({"slowModeSeconds": 3601}),
+        json!({"slowModeSeconds": 1.5}),
+        json!({"slowModeSeconds": "5"}),
+        json!({"uniqueChat": 1}),
+        json!({"wordPolicy": "REJECT"}),
+        json!({"words": "word"}),
+        json!({"words": [" "]}),
+        json!({"words": [format!("{long}가")]}),
+        json!({"words": vec!["a"; 201]}),
+        json!({"maxLength": 0}),
+        json!({"maxLength": 501}),
+        json!({"messageRate": {"messages": 0, "seconds": 1}}),
+        json!({"messageRate": {"messages": 1}}),
+        json!({"messageRate": {"messages": 1, "seconds": 1, "hours": 1}}),
+        json!({"slow_mode_seconds": 5}),
+        json!({"slowModeSeconds": 5, "later": 1}),
+    ];
+    let errors: Vec<String> = bad
+        .into_iter()
+        .map(|patch| Own::default().patched(&object(patch), None, at(0)).unwrap_err().to_string())
+        .collect();
+    insta::assert_debug_snapshot!(errors);
+}
+
+#[test]
+fn a_setting_ends_by_itself_and_the_others_stay() {
+    let own = Own::default().patched(&object(json!({"uniqueChat": true, "maxLength": 10})), None, at(0)).unwrap();
+    let own = own.patched(&object(json!({"slowModeSeconds": 5, "maxLength": 20})), Some(at(10)), at(0)).unwrap();
+    let during = own.over(&deployment(), at(9));
+    assert_eq!((during.slow_mode_seconds, during.unique_chat, during.max_length), (5, true, 20));
+    let after = own.over(&deployment(), at(10));
+    assert_eq!((after.slow_mode_seconds, after.unique_chat, after.max_length), (0, true, 500));
+    assert!(!own.is_empty(at(10)));
+}
+
+#[test]
+fn null_gives_a_setting_back_to_the_deployment() {
+    let own = Own::default().patched(&object(json!({"slowModeSeconds": 5})), Some(at(10)), at(0)).unwrap();
+    let own = own.patched(&object(json!({"slowModeSeconds": null, "words": null})), None, at(0)).unwrap();
+    assert_eq!(own, Own::default());
+}
+
+#[test]
+fn settings_survive_the_log() {
+    let patch = json!({
+        "slowModeSeconds": 5, "uniqueChat": true, "presenterOnly": true, "wordPolicy": "mask",
+        "words": ["바보"], "maxLength": 7, "messageRate": {"messages": 2, "seconds": 3},
+    });
+    let own = Own::default().patched(&object(patch), Some(at(10)), at(0)).unwrap();
+    let (settings, until) = own.to_event();
+    assert_eq!(Own::of_event(&settings, &until), own);
+    assert_eq!(own.over(&deployment(), at(0)).message_rate, Rate { messages: 2, seconds: 3 });
+}
+
+#[test]
+fn what_a_later_version_sets_does_not_hold_here() {
+    let settings = object(json!({"emotesOnly": true, "maxLength": "short", "slowModeSeconds": 5}));
+    let own = Own::of_event(&settings, &object(json!({"slowModeSeconds": "soon"})));
+    assert_eq!(own.over(&deployment(), at(1)), deployment());
+}

@@ -1,0 +1,180 @@
+//! The decisions that stand: of each subject, such as a user's ban or a room's settings, the last event about it, in
+//! the bucket `decisions`. The log decides and the bucket follows it, so that a decision outlives the log's age; who
+//! takes what is kept and then reads the log after the checkpoint misses none. What a decision means is not known here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::connect::Inner;
+use crate::entry::{Entry, entry};
+use crate::error::Error;
+use crate::event::{Body, Event};
+use crate::ids::{PresenterIdx, UserIdx};
+use crate::position::Position;
+use crate::reader::{self, From, Item, Record};
+use crate::setup::{DECISIONS, REQUEST_TIMEOUT, request};
+
+/// Other nodes write what they read of the same log at the same moment; each write settles one of them.
+const ATTEMPTS: u32 = 20;
+
+/// Before the next attempt; a replica that answers for the leader may need a moment to know of the other write.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What a lasting decision is about. Of two decisions about the same subject the later one stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A room's settings.
+    Settings(PresenterIdx),
+    /// Whether a user may write: in that room, or in every room.
+    Ban(Option<PresenterIdx>, UserIdx),
+}
+
+/// The bucket of decisions that stand.
+#[derive(Debug, Clone)]
+pub struct Decisions {
+    log: Arc<Inner>,
+}
+
+/// What the bucket holds.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The decisions, in no order.
+    pub entries: Vec<Entry>,
+    /// Of each partition: every decision up to that position is among them, or was replaced by one that is.
+    pub read: Vec<Position>,
+}
+
+/// The value of a key. A checkpoint has no event.
+#[derive(Serialize, Deserialize)]
+struct Value {
+    position: Position,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event: Option<Box<RawValue>>,
+}
+
+impl Subject {
+    /// None: the event decides nothing that lasts.
+    pub fn of(event: &Event) -> Option<Subject> {
+        match &event.body {
+            Body::RoomUpdated(_) => event.presenter.map(Subject::Settings),
+            Body::UserBanned(banned) => Some(Subject::Ban(event.presenter, banned.user)),
+            Body::UserUnbanned(unbanned) => Some(Subject::Ban(event.presenter, unbanned.user)),
+            _ => None,
+        }
+    }
+
+    fn key(self) -> String {
+        match self {
+            Subject::Settings(presenter) => format!("settings.{presenter}"),
+            Subject::Ban(Some(presenter), user) => format!("ban.{presenter}.{user}"),
+            Subject::Ban(None, user) => format!("ban.all.{user}"),
+        }
+    }
+}
+
+impl Decisions {
+    pub(crate) fn new(log: &Arc<Inner>) -> Decisions {
+        Decisions { log: log.clone() }
+    }
+
+    /// Everything that is kept now.
+    pub async fn load(&self) -> Result<Kept, Error> {
+        let (sink, mut items) = mpsc::channel(256);
+        let stop = self.log.stop.child_token();
+        let _reading = CancellationToken::drop_guard(stop.clone());
+        reader::read(&self.log, &format!("KV_{DECISIONS}"), From::LastPerSubject, stop, sink, |item| item);
+        let mut kept = Kept::default();
+        loop {
+            match items.recv().await.ok_or(Error::Closed)?? {
+                Item::Record(record) => self.add(&mut kept, &record),
+                Item::Resumed => {}
+                Item::CaughtUp(_) => return Ok(kept),
+            }
+        }
+    }
+
+    /// Keeps a decision, unless a later one about the subject is kept already. Returns once that is durable.
+    pub async fn keep(&self, subject: Subject, position: Position, decision: &Event) -> Result<(), Error> {
+        let event = serde_json::from_slice(&decision.to_line()).expect("the line of an event is JSON");
+        self.put(&subject.key(), Value { position, event: Some(event) }).await
+    }
+
+    /// Forgets the decision of that position, which has no effect any more, unless another about the subject is kept.
+    pub async fn forget(&self, subject: Subject, decision: Position) -> Result<(), Error> {
+        let key = subject.key();
+        let Some(kept) = request("reading a decision", self.log.decisions.entry(&key)).await? else { return Ok(()) };
+        if position(&kept.value) != Some(decision) {
+            return Ok(());
+        }
+        // If it fails because somebody was faster, it is their decision that is kept.
+        let purge = self.log.decisions.purge_expect_revision(&key, Some(kept.revision));
+        request("forgetting a decision", purge).await
+    }
+
+    /// Says that of each partition every decision up to that position has been kept. It only moves forward.
+    pub async fn set_read(&self, read: impl IntoIterator<Item = Position>) -> Result<(), Error> {
+        for position in read {
+            let Some(partition) = self.log.epochs.iter().position(|epoch| *epoch == position.epoch) else { continue };
+            self.put(&format!("read.{partition}"), Value { position, event: None }).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the value, unless the key has one of a later position.
+    async fn put(&self, key: &str, value: Value) -> Result<(), Error> {
+        let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
+        for _ in 0..ATTEMPTS {
+            let present = request("reading a decision", self.log.decisions.entry(key)).await?;
+            if let Some(present) = &present
+                && present.operation == Operation::Put
+                && position(&present.value) >= Some(value.position)
+            {
+                return Ok(());
+            }
+            let revision = present.map_or(0, |present| present.revision);
+            match timeout(REQUEST_TIMEOUT, self.log.decisions.update(key, json.clone(), revision)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => sleep(PAUSE).await,
+                Ok(Err(error)) => return Err(Error::JetStream { doing: "keeping a decision", source: error.into() }),
+                Err(elapsed) => return Err(Error::JetStream { doing: "keeping a decision", source: elapsed.into() }),
+            }
+        }
+        Err(Error::JetStream { doing: "keeping a decision", source: "others write the same key all the time".into() })
+    }
+
+    fn add(&self, kept: &mut Kept, record: &Record) {
+        // The marker of what was forgotten.
+        if record.payload.is_empty() {
+            return;
+        }
+        let read = serde_json::from_slice::<Value>(&record.payload).map_err(|error| error.to_string());
+        let added = read.and_then(|Value { position, event }| match event {
+            None => {
+                kept.read.push(position);
+                Ok(())
+            }
+            Some(event) => {
+                let line = Bytes::copy_from_slice(event.get().as_bytes());
+                let entry = entry(position, line).map_err(|malformed| malformed.reason.to_string())?;
+                kept.entries.push(entry);
+                Ok(())
+            }
+        });
+        if let Err(error) = added {
+            tracing::warn!(subject = record.subject, error, "a value of the bucket `decisions` is not a decision");
+        }
+    }
+}
+
+/// None: the value is not one of ours.
+fn position(value: &[u8]) -> Option<Position> {
+    serde_json::from_slice::<Value>(value).ok().map(|value| value.position)
+}
