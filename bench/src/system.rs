@@ -97,7 +97,9 @@ impl System {
 
     pub(crate) fn token(&self, user: i64) -> String {
         let secret = Secret::from(SECRET.to_owned());
-        web::auth::mint(&secret, user, &format!("user{user}"), "user@example.com", Duration::from_secs(3_600))
+        let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
+        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new() };
+        web::auth::mint(&secret, &identity, Duration::from_secs(3_600))
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) trait Dialect: Send + Sync {
     /// The first frame of a session.
     fn welcome(&self, welcome: &Welcome) -> Option<Utf8Bytes>;
 
-    /// What a client hears when there is nothing to say.
-    fn keepalive(&self) -> Option<Utf8Bytes>;
+    /// What a client hears when there is nothing to say: that it has everything of its room up to that position.
+    fn keepalive(&self, position: Option<Position>) -> Option<Utf8Bytes>;
 
     /// What a client hears before its node stops.
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes>;

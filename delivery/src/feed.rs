@@ -65,11 +65,11 @@ impl Feed {
         self.status.is_current()
     }
 
-    /// A reader of the room, woken by whatever comes from now on.
-    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> Reader {
+    /// A reader of the room, whose positions have that epoch, woken by whatever comes from now on.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx, epoch: u64) -> Reader {
         let changed = Arc::new(Notify::new());
-        self.write().attach(presenter, changed.clone());
-        Reader { feed: self.clone(), presenter, changed }
+        self.write().attach(presenter, epoch, changed.clone());
+        Reader { feed: self.clone(), presenter, epoch, changed }
     }
 
     /// Resolves when the log says that the session has ended.
@@ -81,7 +81,7 @@ impl Feed {
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
-        let incoming: Vec<Incoming> = entries.into_iter().filter_map(Incoming::new).collect();
+        let incoming: Vec<Incoming> = entries.into_iter().map(Incoming::new).collect();
         let woken = {
             let mut window = self.write();
             tail.whole_after().for_each(|position| window.set_whole_after(position));
@@ -125,13 +125,14 @@ fn departed(entry: &Entry) -> Option<SessionId> {
 pub(crate) struct Reader {
     feed: Arc<Feed>,
     presenter: PresenterIdx,
+    epoch: u64,
     changed: Arc<Notify>,
 }
 
 impl Reader {
-    /// Where to begin in this room, whose positions have that epoch.
-    pub(crate) fn begin(&self, epoch: u64, ask: Ask) -> Beginning {
-        self.feed.read().begin(self.presenter, epoch, ask)
+    /// Where to begin in this room.
+    pub(crate) fn begin(&self, ask: Ask) -> Beginning {
+        self.feed.read().begin(self.presenter, self.epoch, ask)
     }
 
     /// Whether the log has come so far here.
@@ -141,7 +142,12 @@ impl Reader {
 
     /// What follows the cursor, as much as is written at once.
     pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
-        self.feed.read().after(self.presenter, cursor, PAGE)
+        self.feed.read().after(self.presenter, self.epoch, cursor, PAGE)
+    }
+
+    /// How far a reader at the cursor has come, counting what is not of its room.
+    pub(crate) fn reached(&self, cursor: Position) -> Position {
+        self.feed.read().reached(self.presenter, self.epoch, cursor)
     }
 
     /// Waits until the room got something since the last time, at once if it already has. Cancel safe.
@@ -152,7 +158,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.feed.write().detach(self.presenter, &self.changed);
+        self.feed.write().detach(self.presenter, self.epoch, &self.changed);
     }
 }
 

@@ -75,7 +75,7 @@ struct Session<'a> {
     dialect: &'a dyn Dialect,
     hold: Hold<'a>,
     reader: Reader,
-    /// The last event that was written, or where the session began.
+    /// Up to here everything of the room was written.
     cursor: Option<Position>,
     pinged: Instant,
     /// Whether the client knows that the node is stopping.
@@ -93,12 +93,12 @@ impl<'a> Session<'a> {
         let Entrant { presenter, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
-        let reader = node.feed.reader(presenter);
+        let reader = node.feed.reader(presenter, node.log.epoch(presenter));
         let ask = match position {
             Some(position) => position.parse().map_or(Ask::Unknown, Ask::After),
             None => node.cursors.get(presenter).map_or(Ask::Anything, Ask::After),
         };
-        let beginning = reader.begin(node.log.epoch(presenter), ask);
+        let beginning = reader.begin(ask);
         let session = hold.claim.id;
         let body = Body::PresenterConnected(PresenterConnected { session });
         let (appended, connected) = oneshot::channel();
@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
     fn next_sign(&self, socket: &Socket) -> Instant {
         let config = &self.node.config;
         let next = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
-        match self.dialect.keepalive() {
+        match self.dialect.keepalive(None) {
             Some(_) => next.min(socket.said() + config.keepalive()),
             None => next,
         }
@@ -218,10 +218,11 @@ impl<'a> Session<'a> {
             self.pinged = now;
             socket.write(Message::Ping(Bytes::new())).await?;
         }
-        if now >= socket.said() + config.keepalive()
-            && let Some(keepalive) = self.dialect.keepalive()
-        {
-            socket.say(keepalive).await?;
+        if now >= socket.said() + config.keepalive() {
+            self.cursor = self.cursor.map(|cursor| self.reader.reached(cursor));
+            if let Some(keepalive) = self.dialect.keepalive(self.cursor) {
+                socket.say(keepalive).await?;
+            }
         }
         if !self.warned && self.node.stop.is_cancelled() {
             self.warned = true;
@@ -249,7 +250,11 @@ impl<'a> Session<'a> {
                     return self.complain(socket, Complaint::AlreadyStarted).await;
                 }
                 // The original's pages send it whatever the handshake's header said.
-                match token.ok_or(TokenError::Missing).and_then(|token| door::verify(self.node, &token)) {
+                let presenter = match token {
+                    Some(token) => door::verify(self.node, &token).await,
+                    None => Err(TokenError::Missing),
+                };
+                match presenter {
                     Ok(presenter) if presenter == self.hold.claim.presenter => Ok(()),
                     Ok(_) => Err(End::OtherPresenter),
                     Err(error) => Err(door::refuse(self.dialect, socket, error).await),

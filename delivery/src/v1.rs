@@ -1,6 +1,7 @@
 //! The frames of `chat.v1`, at `/v1/presenter`, as `docs/presenter-protocol.md` describes them: a format that other
 //! programs depend on, pinned by snapshots. An event's line is not read on its way into a frame, only given its
-//! position; that is what makes a frame of many events cheap. What a frame leads to is not known here.
+//! position; that is what makes a frame of many events cheap. The exception are lines with the member `request`, which
+//! is ingest's own business and is taken out. What a frame leads to is not known here.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use axum::extract::ws::Utf8Bytes;
 use nats::{EventId, MalformedEvent, Position, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use web::auth::TokenError;
 
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
@@ -72,6 +74,9 @@ impl Dialect for V1 {
             TokenError::Ambiguous => error("token_invalid", "the handshake has more than one token"),
             TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
                 error("token_invalid", "the token is not valid")
+            }
+            TokenError::KeysUnavailable => {
+                error("keys_unavailable", "the token cannot be verified now, try again later")
             }
         }
     }
@@ -138,8 +143,13 @@ impl Dialect for V1 {
         }))
     }
 
-    fn keepalive(&self) -> Option<Utf8Bytes> {
-        Some(Utf8Bytes::from_static(r#"{"type":"keepalive"}"#))
+    fn keepalive(&self, position: Option<Position>) -> Option<Utf8Bytes> {
+        #[derive(Serialize)]
+        struct Frame {
+            r#type: &'static str,
+            position: Option<Position>,
+        }
+        Some(json(&Frame { r#type: "keepalive", position }))
     }
 
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes> {
@@ -150,10 +160,35 @@ impl Dialect for V1 {
 /// The JSON that is given a position; nothing for what is the nodes' own business.
 fn object(kept: &Kept) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
-        Shown::Message(line) | Shown::Other(line) => Some(Cow::Borrowed(line)),
+        Shown::Message(line) | Shown::Other(line) => Some(without_request(line)),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
         Shown::Nothing => None,
     })
+}
+
+/// The line without the member `request`, which only what was posted under an idempotency key has.
+fn without_request(line: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        request: Option<&'a RawValue>,
+    }
+    const NAME: &str = r#""request""#;
+    // Within a text these quotes would have a backslash before them: few lines have this that have no such member.
+    if !line.contains(NAME) {
+        return Cow::Borrowed(line);
+    }
+    let Ok(Line { request: Some(value) }) = serde_json::from_str(line) else { return Cow::Borrowed(line) };
+    let value = value.get();
+    let start = value.as_ptr().addr() - line.as_ptr().addr();
+    let (before, after) = (&line[..start], &line[start + value.len()..]);
+    let before = before.rfind(NAME).map_or(before, |name| before[..name].trim_ascii_end());
+    // One of the commas beside it goes with it; the first member has none before it.
+    let rest = match before.strip_suffix(',') {
+        Some(before) => [before, after].concat(),
+        None => [before, after.trim_ascii_start().trim_start_matches(',')].concat(),
+    };
+    Cow::Owned(rest)
 }
 
 /// A deleted message as it stands in the log, but for its text.

@@ -3,6 +3,9 @@
 //! reader whose place is no longer held is told so, that it stays within its bounds whatever the number of rooms and
 //! readers, and that a text once deleted is not handed out again.
 //!
+//! An event of every room has a copy in each partition. Here each copy is held once, for all rooms of its partition, and
+//! finds its place among a room's own events when they are read.
+//!
 //! A line shares the memory of the batch that it came in. Lines leave in the order in which they came, so that at most
 //! one partly evicted batch of each partition is held beyond what is counted.
 
@@ -27,6 +30,8 @@ pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown};
 #[derive(Debug)]
 pub(crate) struct Window {
     rooms: HashMap<PresenterIdx, Room>,
+    /// By epoch.
+    everywhere: HashMap<u64, Everywhere>,
     /// One element an event, in the order in which they came, which is the order in which they go.
     arrivals: VecDeque<Arrival>,
     /// By epoch, which tells partitions apart.
@@ -53,25 +58,40 @@ struct Room {
     /// The last event that was evicted since the room was known, and that a client misses. It is remembered for long: a presenter who comes back
     /// to a quiet room has missed nothing, however old its position is.
     evicted: Option<Position>,
-    /// Who is woken.
-    readers: Vec<Arc<Notify>>,
+}
+
+/// What the rooms of a partition have in common.
+#[derive(Debug, Default)]
+struct Everywhere {
+    /// The events of every room.
+    events: VecDeque<Kept>,
+    /// Who is woken, by room; rooms without a reader are not among them.
+    readers: HashMap<PresenterIdx, Vec<Arc<Notify>>>,
 }
 
 /// How far back a partition is known.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
-    /// Every event after it has come here.
+    /// Every event after it has come here, and no event of every room after it was evicted.
     whole_after: Position,
     /// Nothing after it was evicted of a room that is not known any more.
     forgotten: Position,
-    /// The last event that came.
+    /// The end of the last batch that came.
     last: Position,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
-    presenter: PresenterIdx,
+    of: Whose,
     at: Instant,
+}
+
+/// Where an event is held.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    Room(PresenterIdx),
+    /// Every room whose positions have that epoch.
+    Every(u64),
 }
 
 /// How much a reader takes at once. The first event comes in any case, so that every reader gets on.
@@ -122,6 +142,7 @@ impl Window {
     pub(crate) fn new(bounds: Bounds) -> Window {
         Window {
             rooms: HashMap::new(),
+            everywhere: HashMap::new(),
             arrivals: VecDeque::new(),
             extents: HashMap::new(),
             forget_above: KNOWN_ROOMS,
@@ -141,25 +162,37 @@ impl Window {
         extent.whole_after = position.max(extent.whole_after);
     }
 
-    /// Takes in events, in the order of the log, evicts what no longer fits, and says whom to wake.
+    /// Takes in events, whole batches in the order of the log, evicts what no longer fits, and says whom to wake.
     pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Notify>> {
         let mut woken = Vec::new();
         for Incoming { presenter, kept, removes } in incoming {
-            let room = self.rooms.entry(presenter).or_default();
-            match removes {
-                Removes::Nothing => {}
-                Removes::One(target) => {
-                    room.events.iter_mut().rev().find(|k| k.id == target).into_iter().for_each(Kept::delete)
-                }
-                Removes::All => room.events.iter_mut().for_each(Kept::delete),
-            }
+            let epoch = kept.position.epoch;
             self.bytes += kept.bytes() + INDEX_BYTES;
-            if let Some(extent) = self.extents.get_mut(&kept.position.epoch) {
-                extent.last = kept.position;
+            if let Some(extent) = self.extents.get_mut(&epoch) {
+                extent.last = end_of_batch(kept.position);
             }
-            room.events.push_back(kept);
-            woken.extend(room.readers.iter().cloned());
-            self.arrivals.push_back(Arrival { presenter, at: now });
+            let everywhere = self.everywhere.entry(epoch).or_default();
+            let of = match presenter {
+                Some(presenter) => {
+                    let events = &mut self.rooms.entry(presenter).or_default().events;
+                    match removes {
+                        Removes::Nothing => {}
+                        Removes::One(target) => {
+                            events.iter_mut().rev().find(|k| k.id == target).into_iter().for_each(Kept::delete)
+                        }
+                        Removes::All => events.iter_mut().for_each(Kept::delete),
+                    }
+                    events.push_back(kept);
+                    woken.extend(everywhere.readers.get(&presenter).into_iter().flatten().cloned());
+                    Whose::Room(presenter)
+                }
+                None => {
+                    everywhere.events.push_back(kept);
+                    woken.extend(everywhere.readers.values().flatten().cloned());
+                    Whose::Every(epoch)
+                }
+            };
+            self.arrivals.push_back(Arrival { of, at: now });
         }
         self.evict(now);
         woken
@@ -167,19 +200,30 @@ impl Window {
 
     /// Evicts what is too old, and as much of the oldest as is too much.
     pub(crate) fn evict(&mut self, now: Instant) {
-        while let Some(&Arrival { presenter, at }) = self.arrivals.front() {
+        while let Some(&Arrival { of, at }) = self.arrivals.front() {
             if self.bytes <= self.bounds.bytes && now.duration_since(at) <= self.bounds.age {
                 break;
             }
             self.arrivals.pop_front();
-            let room = self.rooms.get_mut(&presenter).expect("a room is known while it has events");
-            let kept = room.events.pop_front().expect("a room has as many events as arrivals");
-            self.bytes -= kept.bytes() + INDEX_BYTES;
-            if kept.kind != Kind::Hidden {
-                room.evicted = Some(kept.position);
-            }
-            shrink(&mut room.events);
             shrink(&mut self.arrivals);
+            let kept = match of {
+                Whose::Room(presenter) => {
+                    let room = self.rooms.get_mut(&presenter).expect("a room is known while it has events");
+                    let kept = pop(&mut room.events);
+                    if kept.kind != Kind::Hidden {
+                        room.evicted = Some(kept.position);
+                    }
+                    kept
+                }
+                Whose::Every(epoch) => {
+                    let everywhere = self.everywhere.get_mut(&epoch).expect("it is known while it has events");
+                    let kept = pop(&mut everywhere.events);
+                    // Whatever of that log came before it is evicted too, so that this is true of every room.
+                    self.set_whole_after(kept.position);
+                    kept
+                }
+            };
+            self.bytes -= kept.bytes() + INDEX_BYTES;
         }
         if self.rooms.len() > self.forget_above {
             self.forget_idle_rooms();
@@ -189,10 +233,10 @@ impl Window {
     /// Where a reader begins that asks for that, in a room whose positions have that epoch.
     pub(crate) fn begin(&self, presenter: PresenterIdx, epoch: u64, ask: Ask) -> Beginning {
         let whole_after = self.whole_after(presenter, epoch);
-        let oldest = self.rooms.get(&presenter).and_then(|room| {
-            let held = |kept: &&Kept| whole_after.is_none_or(|whole_after| kept.position > whole_after);
-            room.events.iter().find(held).map(|kept| just_before(kept.position))
-        });
+        let held = |kept: &&Kept| whole_after.is_none_or(|whole_after| kept.position > whole_after);
+        let own = self.rooms.get(&presenter).and_then(|room| room.events.iter().find(held));
+        let every = self.everywhere.get(&epoch).and_then(|everywhere| everywhere.events.iter().find(held));
+        let oldest = own.into_iter().chain(every).map(|kept| kept.position).min().map(just_before);
         match ask {
             Ask::Anything => Beginning { cursor: oldest.or(whole_after), blank: oldest.is_none(), whole: true },
             Ask::After(cursor) if whole_after.is_some_and(|whole_after| reaches(cursor, whole_after)) => {
@@ -202,23 +246,44 @@ impl Window {
         }
     }
 
-    /// What follows `cursor` in the room; everything that is held without one.
-    pub(crate) fn after(&self, presenter: PresenterIdx, cursor: Option<Position>, limit: Limit) -> Page {
-        let Some(room) = self.rooms.get(&presenter) else { return Page::default() };
+    /// What follows `cursor` in the room, whose positions have that epoch; everything that is held without one.
+    pub(crate) fn after(&self, presenter: PresenterIdx, epoch: u64, cursor: Option<Position>, limit: Limit) -> Page {
+        let room = self.rooms.get(&presenter);
         let gap = cursor.is_some_and(|cursor| {
             let missed = |position: Position| !reaches(cursor, position);
-            room.evicted.is_some_and(missed)
-                || self.extents.get(&cursor.epoch).is_some_and(|extent| missed(extent.whole_after))
+            room.and_then(|room| room.evicted).is_some_and(missed)
+                || self.extents.get(&epoch).is_some_and(|extent| missed(extent.whole_after))
         });
-        let first = cursor.map_or(0, |cursor| room.events.partition_point(|kept| kept.position <= cursor));
+        let following =
+            |events: &VecDeque<Kept>| cursor.map_or(0, |cursor| events.partition_point(|kept| kept.position <= cursor));
+        let own = room.map(|room| room.events.range(following(&room.events)..));
+        let every = self.everywhere.get(&epoch).map(|every| every.events.range(following(&every.events)..));
+        let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
         let mut bytes = 0;
-        let fits = |kept: &&Kept| {
-            let first = bytes == 0;
+        let mut events = Vec::new();
+        while events.len() < limit.events {
+            let of_every = match (own.peek(), every.peek()) {
+                (Some(own), Some(every)) => every.position < own.position,
+                (own, _) => own.is_none(),
+            };
+            let Some(kept) = (if of_every { every.next() } else { own.next() }) else { break };
             bytes += kept.bytes().max(1);
-            first || bytes <= limit.bytes
-        };
-        let events = room.events.range(first..).take(limit.events).take_while(fits).cloned().collect();
+            if !events.is_empty() && bytes > limit.bytes {
+                break;
+            }
+            events.push(kept.clone());
+        }
         Page { events, gap }
+    }
+
+    /// How far a reader at `cursor` has come: further than the last event of its room, if nothing follows that but what
+    /// is of other rooms.
+    pub(crate) fn reached(&self, presenter: PresenterIdx, epoch: u64, cursor: Position) -> Position {
+        let Page { events, gap } = self.after(presenter, epoch, Some(cursor), Limit { events: 1, bytes: 0 });
+        match self.extents.get(&epoch) {
+            Some(extent) if !gap && events.is_empty() => cursor.max(extent.last),
+            _ => cursor,
+        }
     }
 
     /// Whether the log has come so far here.
@@ -226,17 +291,19 @@ impl Window {
         self.extents.get(&position.epoch).is_some_and(|extent| position <= extent.last)
     }
 
-    /// From now on `reader` is woken by every event of the room.
-    pub(crate) fn attach(&mut self, presenter: PresenterIdx, reader: Arc<Notify>) {
-        self.rooms.entry(presenter).or_default().readers.push(reader);
+    /// From now on `reader` is woken by every event of the room, whose positions have that epoch.
+    pub(crate) fn attach(&mut self, presenter: PresenterIdx, epoch: u64, reader: Arc<Notify>) {
+        self.everywhere.entry(epoch).or_default().readers.entry(presenter).or_default().push(reader);
     }
 
     /// Undoes [`Window::attach`].
-    pub(crate) fn detach(&mut self, presenter: PresenterIdx, reader: &Arc<Notify>) {
-        if let Some(room) = self.rooms.get_mut(&presenter) {
-            room.readers.retain(|other| !Arc::ptr_eq(other, reader));
-            if room.is_idle() && room.evicted.is_none() {
-                self.rooms.remove(&presenter);
+    pub(crate) fn detach(&mut self, presenter: PresenterIdx, epoch: u64, reader: &Arc<Notify>) {
+        if let Some(everywhere) = self.everywhere.get_mut(&epoch)
+            && let Some(readers) = everywhere.readers.get_mut(&presenter)
+        {
+            readers.retain(|other| !Arc::ptr_eq(other, reader));
+            if readers.is_empty() {
+                everywhere.readers.remove(&presenter);
             }
         }
     }
@@ -255,23 +322,24 @@ impl Window {
     }
 
     fn forget_idle_rooms(&mut self) {
-        let extents = &mut self.extents;
-        self.rooms.retain(|_, room| {
-            if let Some(evicted) = room.evicted.filter(|_| room.is_idle())
-                && let Some(extent) = extents.get_mut(&evicted.epoch)
-            {
+        let Window { rooms, everywhere, extents, .. } = self;
+        rooms.retain(|presenter, room| {
+            let evicted = match room.evicted {
+                _ if !room.events.is_empty() => return true,
+                Some(evicted) => evicted,
+                None => return false,
+            };
+            let has_readers = |everywhere: &Everywhere| everywhere.readers.contains_key(presenter);
+            if everywhere.get(&evicted.epoch).is_some_and(has_readers) {
+                return true;
+            }
+            if let Some(extent) = extents.get_mut(&evicted.epoch) {
                 extent.forgotten = evicted.max(extent.forgotten);
             }
-            !room.is_idle()
+            false
         });
         // Twice what is left, so that the cost per room stays constant.
         self.forget_above = KNOWN_ROOMS.max(2 * self.rooms.len());
-    }
-}
-
-impl Room {
-    fn is_idle(&self) -> bool {
-        self.events.is_empty() && self.readers.is_empty()
     }
 }
 
@@ -285,6 +353,18 @@ fn just_before(position: Position) -> Position {
         Some(index) => Position { index, ..position },
         None => Position { sequence: position.sequence.saturating_sub(1), index: u32::MAX, ..position },
     }
+}
+
+/// Every event of the position's batch stands at or before this.
+fn end_of_batch(position: Position) -> Position {
+    Position { index: u32::MAX, ..position }
+}
+
+/// Takes out the oldest event of a place that an arrival named.
+fn pop(events: &mut VecDeque<Kept>) -> Kept {
+    let kept = events.pop_front().expect("there are as many events as arrivals");
+    shrink(events);
+    kept
 }
 
 /// Gives memory back after a burst: each time three quarters are free, so that the cost per event stays constant.

@@ -12,12 +12,21 @@ interface EventBase {
   position: string;
   v: number;
   id: string;
-  presenterIdx: number;
   /** RFC 3339, UTC, with milliseconds. */
   at: string;
 }
 
-export interface MessagePosted extends EventBase {
+interface RoomEvent extends EventBase {
+  presenterIdx: number;
+}
+
+/** An event of this room, or of every room of the platform. */
+interface RoomOrPlatformEvent extends EventBase {
+  /** Absent: it is of every room. */
+  presenterIdx?: number;
+}
+
+export interface MessagePosted extends RoomEvent {
   type: 'message.posted';
   user: User;
   /** Absent if the message was deleted before it was sent. */
@@ -26,7 +35,7 @@ export interface MessagePosted extends EventBase {
   deleted?: true;
 }
 
-export interface MessageDeleted extends EventBase {
+export interface MessageDeleted extends RoomEvent {
   type: 'message.deleted';
   /** The `id` of the message. */
   target: string;
@@ -35,29 +44,39 @@ export interface MessageDeleted extends EventBase {
 }
 
 /** Everything before it is not to be shown any more. */
-export interface RoomCleared extends EventBase {
+export interface RoomCleared extends RoomEvent {
   type: 'room.cleared';
   by: User;
+  reason?: string;
 }
 
-export interface UserBanned extends EventBase {
+/** The user may not write in this room; without `presenterIdx`: in no room but the own. */
+export interface UserBanned extends RoomOrPlatformEvent {
   type: 'user.banned';
-  user: { idx: number };
+  user: number;
   /** RFC 3339; absent: for good. */
   until?: string;
   by: User;
   reason?: string;
 }
 
-export interface UserUnbanned extends EventBase {
+/** The end of a ban: in this room, or of the one in every room. The other one may stand. */
+export interface UserUnbanned extends RoomOrPlatformEvent {
   type: 'user.unbanned';
-  user: { idx: number };
+  user: number;
   by: User;
+  reason?: string;
 }
 
-export interface RoomUpdated extends EventBase {
+/** Not for viewers: the settings may hold a room's own words. `relay.js` does not pass it on. */
+export interface RoomUpdated extends RoomEvent {
   type: 'room.updated';
+  /** Every setting that is not the deployment's, by name. */
   settings: Record<string, unknown>;
+  /** Of those that end by themselves, when: RFC 3339. */
+  until?: Record<string, string>;
+  by: User;
+  reason?: string;
 }
 
 /** An event of the room. Later servers may send types that are not listed here: ignore them. */
@@ -65,7 +84,7 @@ export type ChatEvent = MessagePosted | MessageDeleted | RoomCleared | UserBanne
 
 /** Events between `after` and `resumedAt` may be missing: the server does not know the first place any more. */
 export interface Gap {
-  /** The last event that was taken before it, if any. */
+  /** Up to here everything was taken before it. */
   after: string | null;
   /** What follows are the events after this. */
   resumedAt: string | null;
@@ -107,7 +126,7 @@ export interface PresenterOptions {
 
 export interface Presenter {
   readonly status: Status;
-  /** The last event that `onEvent` has taken. */
+  /** Up to here `onEvent` has taken everything. In a quiet room it moves all the same. */
   readonly position: string | null;
   /** Waits for the event that `onEvent` has in hand (so do not await it in there), acknowledges it, and closes. */
   close(): Promise<void>;

@@ -4,15 +4,16 @@
  * lost networks, restarted servers and expired tokens, or says plainly that there is a gap. It knows nothing of what
  * becomes of the events; `relay.js` forwards them to viewers.
  *
- * It keeps one position: that of the last event that the handler has taken. Every connection starts there, so that a
- * connection can be given up at any moment and nothing has to be remembered about it; what comes again is known by its id.
+ * It keeps one position: up to there the handler has taken everything. Every connection starts there, so that a connection
+ * can be given up at any moment and nothing has to be remembered about it; what comes again is known by its id. In a quiet
+ * room the position moves with the server's keepalives, so that it does not grow too old to be known.
  */
 
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
 /** @typedef {import('./presenter.d.ts').PresenterOptions} PresenterOptions */
 /** @typedef {import('./presenter.d.ts').Status} Status */
 /** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number }} Welcome */
-/** @typedef {{ event: ChatEvent, from: Connection } | { gap: import('./presenter.d.ts').Gap }} Waiting */
+/** @typedef {{ event: ChatEvent, from: Connection } | { reached: string, from: Connection } | { gap: import('./presenter.d.ts').Gap }} Waiting */
 
 /** Events that may wait for a slow handler. Beyond, the connection is given up until they are taken: the log has them. */
 const MAX_WAITING = 10_000;
@@ -61,7 +62,7 @@ class Presenter {
   #options;
   /** The status as the page was last told. @type {Status} */
   #status = { state: 'connecting' };
-  /** The last event that the handler has taken. @type {string | null} */
+  /** Up to here the handler has taken everything. @type {string | null} */
   #position;
   /** Where events come from. @type {Connection | null} */
   #live = null;
@@ -80,7 +81,7 @@ class Presenter {
   #handling = null;
   /** Too many events wait for the handler: not connected until they are taken. */
   #full = false;
-  /** What to acknowledge next: an event that came on `#live`. @type {string | null} */
+  /** What to acknowledge next: a position that came on `#live`. @type {string | null} */
   #unacked = null;
   /** When a connection was last given up after its `start`, and before its welcome. */
   #unansweredAt = -Infinity;
@@ -139,6 +140,7 @@ class Presenter {
       start: () => ({ token, ...(this.#position === null ? {} : { position: this.#position }) }),
       onWelcome: this.#welcomed,
       onEvents: this.#received,
+      onKeepalive: this.#keptAlive,
       onNotice: (withinMs) => this.#connectIn(Math.random() * withinMs),
       onEnd: this.#lost,
     });
@@ -178,6 +180,14 @@ class Presenter {
     this.#handle();
   };
 
+  /** Nothing of the room is missing up to that position. @param {Connection} connection @param {string | null} position */
+  #keptAlive = (connection, position) => {
+    // While events wait for the handler this one is of no use: there will be another.
+    if (connection !== this.#live || this.#ended || !position || this.#waiting.length > 0) return;
+    this.#waiting.push({ reached: position, from: connection });
+    this.#handle();
+  };
+
   #handle() {
     this.#handling ??= this.#handleAll();
   }
@@ -191,14 +201,13 @@ class Presenter {
         this.#position = next.gap.resumedAt ?? this.#position;
         continue;
       }
-      const { event, from } = next;
-      if (!this.#seen.has(event.id)) {
-        this.#remember(event.id);
-        await this.#call(() => this.#options.onEvent(event));
+      if ('event' in next && !this.#seen.has(next.event.id)) {
+        this.#remember(next.event.id);
+        await this.#call(() => this.#options.onEvent(next.event));
       }
-      this.#position = event.position;
-      // An event of an earlier connection is unknown to the session that would get its acknowledgement.
-      if (from === this.#live) this.#unacked = event.position;
+      this.#position = 'event' in next ? next.event.position : next.reached;
+      // A position of an earlier connection is unknown to the session that would get its acknowledgement.
+      if (next.from === this.#live) this.#unacked = this.#position;
       this.#ackTimer ??= setTimeout(this.#acknowledge, ACK_INTERVAL_MS);
     }
     this.#handling = null;
@@ -350,6 +359,7 @@ class Connection {
    *   start(): { token: string, position?: string },
    *   onWelcome(connection: Connection, welcome: Welcome): void,
    *   onEvents(connection: Connection, events: ChatEvent[]): void,
+   *   onKeepalive(connection: Connection, position: string | null): void,
    *   onNotice(withinMs: number): void,
    *   onEnd(connection: Connection, code: number, reason: string): void,
    * }} owner
@@ -396,6 +406,8 @@ class Connection {
         return this.#owner.onWelcome(this, frame);
       case 'events':
         return this.#owner.onEvents(this, frame.events);
+      case 'keepalive':
+        return this.#owner.onKeepalive(this, frame.position);
       case 'reconnect':
         return this.#owner.onNotice(frame.withinMs);
       case 'error':

@@ -21,7 +21,7 @@ export interface Relay {
   readonly viewers: number;
   /**
    * Forwards an event to every viewer; to be handed over as it is: `onEvent: relay.send`. The promise, where one is returned,
-   * is settled when the fastest viewer has caught up.
+   * is settled when the fastest viewer has caught up. `room.updated` is not forwarded: it may hold the room's own words.
    */
   send: (event: { id: string; type: string }) => Promise<void> | undefined;
   /** Serves a viewer until the channel closes. Open channels are welcome, and such that are connecting. */

@@ -3,7 +3,7 @@
  * The presenter's end of the data channels: numbers the events and forwards them to every viewer, each at its own pace.
  * It keeps the latest events once, and a viewer is a cursor into them: a slow viewer holds up nobody and costs no
  * memory, a late one begins some events back, one that reconnects goes on where it was. Whoever falls behind what is
- * kept is told of the gap. `viewer.js` is the other end.
+ * kept is told of the gap. `viewer.js` is the other end. The room's settings stay here: its own words are not for viewers.
  */
 
 /** @typedef {import('./relay.d.ts').RelayEvent} RelayEvent */
@@ -69,6 +69,7 @@ class Relay {
    * @param {RelayEvent} event
    */
   send = (event) => {
+    if (event.type === 'room.updated') return this.#pause?.ends;
     this.#forget(event);
     const number = this.#next++;
     this.#keep(number, event);

@@ -1,7 +1,9 @@
-//! The core under both surfaces: is the room live, then append, then answer. It says yes only after the log's
-//! fsynced acknowledgement. Nothing of HTTP is known here.
+//! The core under both surfaces: may this be said in this room, then append, then answer. It says yes only after the
+//! log's fsynced acknowledgement. Nothing of HTTP is known here.
 
-use nats::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, UserIdx, now};
+use nats::{
+    AppendError, Body, Event, EventId, MessagePosted, Position, PresenterIdx, RequestDigest, Role, User, UserIdx, now,
+};
 use web::auth::Identity;
 
 use crate::Ingest;
@@ -9,14 +11,18 @@ use crate::refusal::Refusal;
 use crate::room_server::{Liveness, Unreachable};
 use crate::text::{Text, nickname};
 
-/// Who posts.
+/// With this scope a token moderates every room.
+const MODERATE: &str = "chat:moderate";
+
+/// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
     pub(crate) idx: UserIdx,
     nickname: String,
+    pub(crate) is_moderator: bool,
 }
 
-/// A client's name for a post; a retry under the same name is the same event.
+/// A client's name for a request; a retry under the same name is the same event.
 #[derive(Debug, Clone)]
 pub(crate) struct IdempotencyKey(String);
 
@@ -30,7 +36,7 @@ pub(crate) struct Post {
 }
 
 /// A message that is in the log for good.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Accepted {
     pub(crate) id: EventId,
     pub(crate) position: Position,
@@ -43,25 +49,78 @@ impl Ingest {
     /// Err: the message is not in the log, except for an append of unknown outcome.
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
         let Post { sender, presenter, text, key } = post;
-        self.check_is_live(presenter).await?;
-
-        // The role is computed, never believed.
-        let role = if sender.idx == presenter.as_user() { Role::Presenter } else { Role::Viewer };
-        let id = match key {
-            Some(IdempotencyKey(key)) => EventId::derived(presenter, sender.idx, &key),
-            None => EventId::new(),
+        let role = sender.role(presenter);
+        let naming = Naming::new(Some(presenter), &sender, key.as_ref(), text.as_str());
+        let position = match self.earlier(&naming)? {
+            // A retry is answered as the first try was, whatever has been decided since.
+            Some(position) => position,
+            None => self.append_message(&sender, role, presenter, text, &naming).await?,
         };
-        let user = User { idx: sender.idx, nickname: sender.nickname, role };
-        let message = MessagePosted { user, text: text.into_string(), flags: Vec::new() };
-        let event =
-            Event { id, presenter: Some(presenter), at: now(), request: None, body: Body::MessagePosted(message) };
-        let position = self.log.append(&event).await?;
-
         let is_presenter_connected = self.presence.session(presenter).is_some();
         if !is_presenter_connected {
             self.reconnects.request(presenter).await;
         }
-        Ok(Accepted { id, position, role, is_presenter_connected })
+        Ok(Accepted { id: naming.id, position, role, is_presenter_connected })
+    }
+
+    async fn append_message(
+        &self,
+        sender: &Sender,
+        role: Role,
+        presenter: PresenterIdx,
+        text: Text,
+        naming: &Naming,
+    ) -> Result<Position, Refusal> {
+        // Who is banned is known only once all of the log was read.
+        if !self.fold.is_caught_up() {
+            return Err(Refusal::Append(AppendError::Unavailable));
+        }
+        self.check_is_live(presenter).await?;
+        if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
+            return Err(Refusal::Banned { until: ban.until });
+        }
+        let current = self.fold.rules.current(presenter, now());
+        let settings = &current.settings;
+        if settings.presenter_only && role == Role::Viewer {
+            return Err(Refusal::PresenterOnly);
+        }
+        if text.length() > settings.max_length {
+            return Err(Refusal::TextTooLongHere(settings.max_length));
+        }
+        let (text, flags) = self.word_filter.judge(text, &current)?;
+        let message = MessagePosted { user: sender.user(role), text: text.into_string(), flags };
+        self.append(naming, Some(presenter), Body::MessagePosted(message)).await
+    }
+
+    /// The position that the request's event has in the log already.
+    pub(crate) fn earlier(&self, naming: &Naming) -> Result<Option<Position>, Refusal> {
+        let Some(request) = naming.request else { return Ok(None) };
+        match self.fold.keyed.get(naming.id) {
+            None => Ok(None),
+            Some(earlier) if earlier.request == request => Ok(Some(earlier.position)),
+            Some(_) => Err(Refusal::IdempotencyKeyReused),
+        }
+    }
+
+    /// Appends an event and says where it stands. Under a key several nodes may append it at the same moment; all of them
+    /// wait to see which copy is the first.
+    pub(crate) async fn append(
+        &self,
+        naming: &Naming,
+        presenter: Option<PresenterIdx>,
+        body: Body,
+    ) -> Result<Position, Refusal> {
+        let Naming { id, request } = *naming;
+        let appended = self.log.append(&Event { id, presenter, at: now(), request, body }).await?;
+        if request.is_none() {
+            return Ok(appended);
+        }
+        let first = self.fold.find(self.fold_deadline, |fold| fold.keyed.get(id)).await;
+        match first {
+            Some(_) => self.earlier(naming)?.ok_or(Refusal::Append(AppendError::Unknown)),
+            // It is in the log, but whether as this request's or another's is not known.
+            None => Err(Refusal::Append(AppendError::Unknown)),
+        }
     }
 
     async fn check_is_live(&self, presenter: PresenterIdx) -> Result<(), Refusal> {
@@ -75,10 +134,50 @@ impl Ingest {
     }
 }
 
+/// What an event is called, and what was asked for if a key names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Naming {
+    pub(crate) id: EventId,
+    pub(crate) request: Option<RequestDigest>,
+}
+
+impl Naming {
+    /// `request`: everything that was asked for, as text. Another text under the same key is another request.
+    pub(crate) fn new(
+        presenter: Option<PresenterIdx>,
+        sender: &Sender,
+        key: Option<&IdempotencyKey>,
+        request: &str,
+    ) -> Naming {
+        match key {
+            None => Naming { id: EventId::new(), request: None },
+            Some(IdempotencyKey(key)) => Naming {
+                id: EventId::derived(presenter, sender.idx, key),
+                request: Some(RequestDigest::of(key, request)),
+            },
+        }
+    }
+}
+
 impl Sender {
     pub(crate) fn new(identity: &Identity) -> Sender {
         let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
-        Sender { idx, nickname: nickname(&identity.nickname) }
+        let is_moderator = identity.has_scope(MODERATE);
+        Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
+    }
+
+    /// What the sender is in that room. It is computed, never believed.
+    pub(crate) fn role(&self, presenter: PresenterIdx) -> Role {
+        match () {
+            () if self.idx == presenter.as_user() => Role::Presenter,
+            () if self.is_moderator => Role::Moderator,
+            () => Role::Viewer,
+        }
+    }
+
+    /// The sender, as an event names people.
+    pub(crate) fn user(&self, role: Role) -> User {
+        User { idx: self.idx, nickname: self.nickname.clone(), role }
     }
 }
 

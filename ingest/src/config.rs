@@ -1,6 +1,7 @@
 //! What ingest has to be told: the section `[ingest]`. Its defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use reqwest::Url;
@@ -22,11 +23,17 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Milliseconds for a post's body to arrive.
     pub body_timeout_ms: u64,
+    /// Seconds for which an idempotency key is remembered.
+    pub idempotency_seconds: u64,
+    /// How many idempotency keys are remembered; of more the oldest are forgotten earlier.
+    pub idempotency_keys: usize,
     /// Where a reconnect request is posted as well; empty: nowhere.
     #[serde(deserialize_with = "optional_url")]
     pub reconnect_webhook: Option<Url>,
     /// What holds in a room that has set nothing itself.
     pub room: RoomConfig,
+    /// Which words the word filter looks for.
+    pub words: WordsConfig,
     /// How much one may write.
     pub limits: LimitsConfig,
     /// Who is asked about every message before it is accepted.
@@ -56,6 +63,16 @@ pub struct RoomConfig {
     pub max_length: usize,
     /// How many messages a viewer may write in a time.
     pub message_rate: Rate,
+}
+
+/// The section `[ingest.words]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordsConfig {
+    /// The path of a list in place of the built-in one; empty: the built-in one.
+    pub list: PathBuf,
+    /// The path of a list that is added; empty: none.
+    pub extra: PathBuf,
 }
 
 /// The section `[ingest.limits]` of the configuration.

@@ -1,12 +1,16 @@
 //! Ingest: checks who sends a message, what it says and whether the room is live, appends it to the log, and answers
-//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. It keeps no state that another
-//! ingest node would need, starts and stays up while the room server is down, and knows nothing of presenters' sockets
+//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. What it knows beside its configuration is folded from the log, so
+//! that every node decides alike. It starts and stays up while the room server is down, and knows nothing of presenters' sockets
 //! but that there are sessions.
 
 mod accept;
 mod body;
 mod breaker;
 mod config;
+mod decide;
+mod filter;
+mod fold;
+mod keyed;
 mod limits;
 mod original;
 mod reconnect;
@@ -14,6 +18,7 @@ mod refusal;
 mod request;
 mod review;
 mod room_server;
+mod rules;
 mod serve;
 mod settings;
 mod text;
@@ -32,6 +37,10 @@ struct Ingest {
     room_server: room_server::RoomServer,
     log: nats::Log,
     presence: nats::Presence,
+    fold: std::sync::Arc<fold::Fold>,
+    word_filter: filter::WordFilter,
+    /// How long it is waited for an event to come back from the log.
+    fold_deadline: std::time::Duration,
     reconnects: reconnect::Reconnects,
     /// Posts at once, from the header to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,

@@ -54,9 +54,9 @@ struct ErrorBody<'a> {
 }
 
 async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
-    match ingest.verifier.verify_headers(request.headers()) {
+    match ingest.verifier.verify_headers(request.headers()).await {
         Ok(identity) => identity.user_idx.to_string().into_response(),
-        Err(error) => refused(&ingest.time_zone, request.uri().path(), error.into()),
+        Err(error) => refused(&ingest.time_zone, request.uri().path(), &error.into()),
     }
 }
 
@@ -74,14 +74,14 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
         }
         Err(refusal) => {
             refusal.log();
-            refused(&ingest.time_zone, &path, refusal)
+            refused(&ingest.time_zone, &path, &refusal)
         }
     }
 }
 
 async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
     let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
-    let head = match ingest.head(&parts) {
+    let head = match ingest.head(&parts).await {
         Ok(head) => head,
         Err(refusal) => {
             body::discard(&parts, body).await;
@@ -126,7 +126,7 @@ fn headers(accepted: &Accepted) -> [(HeaderName, HeaderValue); 2] {
 }
 
 /// The error answer of this surface.
-pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: Refusal) -> Response {
+pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Response {
     let wire = refusal.wire();
     let body = ErrorBody::now(time_zone, path, wire.original_status, wire.original_message);
     let mut response = (wire.original_status, Json(body)).into_response();

@@ -4,30 +4,57 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use nats::AppendError;
 use web::Problem;
 use web::auth::TokenError;
 use web::gateway::ForwardError;
 
+use crate::decide::LONGEST_TERM_SECONDS;
+use crate::settings::InvalidSetting;
 use crate::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 
 #[cfg(test)]
 mod tests;
 
 /// Why a request is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Token(TokenError),
     Forwarded(ForwardError),
     PresenterIdxMissing,
     PresenterIdxInvalid,
     UserTypeInvalid,
+    UserIdxInvalid,
+    MessageIdInvalid,
+    QueryInvalid,
     IdempotencyKeyInvalid,
+    /// The key named another request before.
+    IdempotencyKeyReused,
     UnsupportedMediaType,
     BodyMalformed,
     BodyTooLarge,
     BodyTimeout,
     Text(InvalidText),
+    /// The room allows so many characters.
+    TextTooLongHere(usize),
+    /// A moderator's reason is not a text that may be said.
+    ReasonInvalid,
+    SecondsInvalid,
+    Setting(InvalidSetting),
+    /// A change that names no setting.
+    SettingMissing,
+    Forbidden,
+    /// Nobody can be banned in the own room.
+    PresenterBanned,
+    NotBanned,
+    Banned {
+        /// None: for good.
+        until: Option<Timestamp>,
+    },
+    PresenterOnly,
+    /// By the words in it, or by the platform's review.
+    Rejected,
     RoomNotLive,
     RoomServerUnavailable,
     Overloaded,
@@ -53,7 +80,7 @@ const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다."
 const JWT_EXCEPTION: &str = "Jwt Exception";
 
 impl Refusal {
-    pub(crate) fn wire(self) -> Wire {
+    pub(crate) fn wire(&self) -> Wire {
         use StatusCode as S;
         let same = |status, code, original_message| Wire { status, code, original_status: status, original_message };
         match self {
@@ -65,6 +92,7 @@ impl Refusal {
             Refusal::Token(TokenError::Signature) => same(S::UNAUTHORIZED, "token_invalid", "토큰이 변조되었습니다."),
             Refusal::Token(TokenError::Expired) => same(S::UNAUTHORIZED, "token_expired", "토큰이 만료되었습니다."),
             Refusal::Token(TokenError::Claims) => same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION),
+            Refusal::Token(TokenError::KeysUnavailable) => same(S::SERVICE_UNAVAILABLE, "keys_unavailable", NOT_SENT),
             Refusal::Forwarded(ForwardError::Missing(_)) => {
                 same(S::BAD_REQUEST, "forwarded_identity_invalid", "Token null")
             }
@@ -78,7 +106,11 @@ impl Refusal {
                 same(S::BAD_REQUEST, "presenter_idx_invalid", "룸 idx값이 정상적으로 오지 않습니다.")
             }
             Refusal::UserTypeInvalid => same(S::BAD_REQUEST, "user_type_invalid", NOT_SENT),
+            Refusal::UserIdxInvalid => same(S::BAD_REQUEST, "user_idx_invalid", NOT_SENT),
+            Refusal::MessageIdInvalid => same(S::BAD_REQUEST, "message_id_invalid", NOT_SENT),
+            Refusal::QueryInvalid => same(S::BAD_REQUEST, "query_invalid", NOT_SENT),
             Refusal::IdempotencyKeyInvalid => same(S::BAD_REQUEST, "idempotency_key_invalid", NOT_SENT),
+            Refusal::IdempotencyKeyReused => same(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", NOT_SENT),
             Refusal::UnsupportedMediaType => {
                 same(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported Media Type")
             }
@@ -92,6 +124,20 @@ impl Refusal {
                 same(S::BAD_REQUEST, "text_too_long", NOT_SENT)
             }
             Refusal::Text(InvalidText::Forbidden) => same(S::BAD_REQUEST, "text_forbidden_characters", NOT_SENT),
+            Refusal::TextTooLongHere(_) => same(S::BAD_REQUEST, "text_too_long", NOT_SENT),
+            Refusal::ReasonInvalid => same(S::BAD_REQUEST, "reason_invalid", NOT_SENT),
+            Refusal::SecondsInvalid => same(S::BAD_REQUEST, "seconds_invalid", NOT_SENT),
+            Refusal::Setting(_) | Refusal::SettingMissing => same(S::BAD_REQUEST, "setting_invalid", NOT_SENT),
+            Refusal::Forbidden => same(S::FORBIDDEN, "forbidden", NOT_SENT),
+            Refusal::PresenterBanned => same(S::CONFLICT, "presenter_not_bannable", NOT_SENT),
+            Refusal::NotBanned => same(S::NOT_FOUND, "not_banned", NOT_SENT),
+            Refusal::Banned { .. } => same(S::FORBIDDEN, "msg_banned", "채팅이 금지된 사용자입니다."),
+            Refusal::PresenterOnly => {
+                same(S::FORBIDDEN, "msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다.")
+            }
+            Refusal::Rejected => {
+                same(S::UNPROCESSABLE_ENTITY, "msg_rejected", "사용할 수 없는 표현이 포함되어 있습니다.")
+            }
             Refusal::RoomNotLive => Wire {
                 original_status: S::BAD_REQUEST,
                 ..same(S::CONFLICT, "room_not_live", "해당 스트리머는 현재 방송 중이지 않습니다.")
@@ -107,13 +153,36 @@ impl Refusal {
     }
 
     /// A plain sentence for whoever reads the answer.
-    fn detail(self) -> String {
+    fn detail(&self) -> String {
         match self {
             Refusal::Token(error) => format!("{}.", capital(&error.to_string())),
             Refusal::Forwarded(error) => format!("{}.", capital(&error.to_string())),
             Refusal::PresenterIdxMissing => "A viewer must say whose room the message is for.".to_owned(),
             Refusal::PresenterIdxInvalid => "The presenterIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
             Refusal::UserTypeInvalid => "The userType must be \"presenter\" or \"viewer\".".to_owned(),
+            Refusal::UserIdxInvalid => "The userIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
+            Refusal::MessageIdInvalid => "The message's id must be a UUID.".to_owned(),
+            Refusal::QueryInvalid => "The query is not as documented.".to_owned(),
+            Refusal::IdempotencyKeyReused => {
+                "The Idempotency-Key was used for another request. Make one up for each.".to_owned()
+            }
+            Refusal::TextTooLongHere(length) => format!("The room allows texts of at most {length} characters."),
+            Refusal::ReasonInvalid => {
+                format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, as a message.")
+            }
+            Refusal::SecondsInvalid => {
+                format!("The seconds must be an integer from 1 to {LONGEST_TERM_SECONDS}, or absent: for good.")
+            }
+            Refusal::Setting(error) => format!("{}.", capital(&error.to_string())),
+            Refusal::SettingMissing => "The settings name nothing to change.".to_owned(),
+            Refusal::Forbidden => {
+                "Only the room's presenter, or a token with the scope chat:moderate, may do this.".to_owned()
+            }
+            Refusal::PresenterBanned => "A presenter cannot be banned in the own room.".to_owned(),
+            Refusal::NotBanned => "The user is not banned.".to_owned(),
+            Refusal::Banned { until: None } => "The user is banned.".to_owned(),
+            Refusal::Banned { until: Some(until) } => format!("The user is banned until {until:.3}."),
+            Refusal::PresenterOnly => "Only the presenter may write at the moment.".to_owned(),
             Refusal::IdempotencyKeyInvalid => {
                 "There may be one Idempotency-Key, of 1 to 255 visible ASCII characters.".to_owned()
             }
@@ -128,6 +197,7 @@ impl Refusal {
             Refusal::Text(InvalidText::Forbidden) => {
                 "The text has a line break, another control character, a bidi override or a noncharacter.".to_owned()
             }
+            Refusal::Rejected => "The message has what may not be said here.".to_owned(),
             Refusal::RoomNotLive => "The room is not live.".to_owned(),
             Refusal::RoomServerUnavailable => "It cannot be found out whether the room is live.".to_owned(),
             Refusal::Overloaded => "Too many messages are being handled.".to_owned(),
@@ -138,7 +208,7 @@ impl Refusal {
     }
 
     /// Whether the message is in the log, said where it is a question: with a 503.
-    pub(crate) fn outcome(self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Refusal::Append(AppendError::Unknown) => "unknown",
             _ => "not_stored",
@@ -146,7 +216,7 @@ impl Refusal {
     }
 
     /// When another try may do better, if it is worth one.
-    pub(crate) fn retry_after(self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         let delay = match self {
             // A full log has to be emptied by somebody.
             Refusal::Append(AppendError::Full) => Duration::from_secs(5),
@@ -156,15 +226,18 @@ impl Refusal {
     }
 
     /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
-    pub(crate) fn log(self) {
+    pub(crate) fn log(&self) {
         let code = self.wire().code;
         tracing::debug!(code, "refused a post: {code}");
     }
 
     /// The answer on `/v1`.
-    pub(crate) fn problem(self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         let wire = self.wire();
-        let problem = Problem::new(wire.status, wire.code, self.detail());
+        let mut problem = Problem::new(wire.status, wire.code, self.detail());
+        if let Refusal::Banned { until: Some(until) } = self {
+            problem = problem.with("until", format!("{until:.3}"));
+        }
         match self.retry_after() {
             Some(delay) => problem.with("outcome", self.outcome()).retry_after(delay),
             None => problem,
@@ -187,6 +260,12 @@ impl From<ForwardError> for Refusal {
 impl From<InvalidText> for Refusal {
     fn from(error: InvalidText) -> Refusal {
         Refusal::Text(error)
+    }
+}
+
+impl From<InvalidSetting> for Refusal {
+    fn from(error: InvalidSetting) -> Refusal {
+        Refusal::Setting(error)
     }
 }
 

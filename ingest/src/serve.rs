@@ -12,15 +12,22 @@ use reqwest::redirect::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 use web::gateway::Gateway;
 
 use crate::config::Config;
+use crate::filter::WordFilter;
+use crate::fold::{Fold, Memory};
 use crate::reconnect::Reconnects;
 use crate::refusal::Refusal;
 use crate::room_server::RoomServer;
+use crate::rules::Rules;
 use crate::{Ingest, body, original, v1};
+
+/// 2 s for an event to come back from the log: it takes milliseconds, or there is an outage.
+const FOLD_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +41,9 @@ pub enum Error {
     /// The log does not say who is connected.
     #[error("cannot read who is connected: {0}")]
     Presence(#[source] nats::Error),
+    /// The log does not say what holds.
+    #[error("cannot read the decisions that hold: {0}")]
+    Decisions(#[source] nats::Error),
 }
 
 /// Serves until `stop`, then answers the posts in hand within the grace period.
@@ -47,12 +57,21 @@ pub async fn run(
     let gateway = Gateway::new(&config.gateway, "ingest.gateway").map_err(Error::Config)?;
     // No proxy of the environment: the room server is a neighbour. No redirects: it is an answer that nobody expects.
     let client = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(Error::Client)?;
+    let word_filter = WordFilter::new(&config.words).map_err(Error::Config)?;
+    let rules = Rules::new(config.room.settings().map_err(Error::Config)?);
     let presence = log.presence().await.map_err(Error::Presence)?;
+    let (tasks, stop_folding) = (TaskTracker::new(), CancellationToken::new());
+    let memory =
+        Memory { keys_for: Duration::from_secs(config.idempotency_seconds), most_keys: config.idempotency_keys };
+    let fold = Fold::start(&log, rules, memory, &tasks, &stop_folding).await.map_err(Error::Decisions)?;
     let ingest = Arc::new(Ingest {
         verifier: auth,
         gateway,
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
+        fold,
+        word_filter,
+        fold_deadline: FOLD_DEADLINE,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
@@ -61,6 +80,9 @@ pub async fn run(
     });
     web::serve(listener, app(ingest.clone(), stop.clone()), &config.http, stop).await;
     ingest.reconnects.finish().await;
+    stop_folding.cancel();
+    tasks.close();
+    tasks.wait().await;
     Ok(())
 }
 
@@ -70,7 +92,9 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
         Arc::new(move || match () {
             () if !ingest.log.is_connected() => Err("not connected to the log".to_owned()),
             () if !ingest.presence.is_current() => Err("who is connected is not known".to_owned()),
-            () => Ok(()),
+            () if !ingest.fold.is_caught_up() => Err("the log is still being read".to_owned()),
+            () if !ingest.fold.is_current() => Err("the log was not heard of lately".to_owned()),
+            () => ingest.verifier.ready(),
         })
     };
     // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.
@@ -105,6 +129,6 @@ fn refused(ingest: &Ingest, path: &str, refusal: Refusal) -> Response {
     if path == "/v1" || path.starts_with("/v1/") {
         refusal.problem().into_response()
     } else {
-        original::refused(&ingest.time_zone, path, refusal)
+        original::refused(&ingest.time_zone, path, &refusal)
     }
 }

@@ -149,6 +149,25 @@ impl Own {
         (settings.collect(), until.collect())
     }
 
+    /// Takes over from `decided` what the event is about; the rest stays.
+    pub(crate) fn change(&mut self, changed: &[String], decided: Own) {
+        if changed.is_empty() {
+            *self = decided;
+            return;
+        }
+        for name in changed.iter().filter_map(|name| known(name).ok()) {
+            self.settings.remove(name);
+            self.until.remove(name);
+            self.settings.extend(decided.settings.get(name).map(|value| (name, value.clone())));
+            self.until.extend(decided.until.get(name).map(|until| (name, *until)));
+        }
+    }
+
+    /// When the next of the settings ends by itself.
+    pub(crate) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.values().filter(|until| **until > now).min().copied()
+    }
+
     /// Sets what the patch names, until then or for good; null gives a setting back to the deployment. What has
     /// ended by `now` is left out.
     pub(crate) fn patched(
@@ -182,7 +201,7 @@ impl Own {
     }
 
     /// Without what has ended by then.
-    fn at(&self, now: Timestamp) -> Own {
+    pub(crate) fn at(&self, now: Timestamp) -> Own {
         let mut own = self.clone();
         own.until.retain(|_, until| *until > now);
         own.settings.retain(|name, _| own.until.contains_key(name) || !self.until.contains_key(name));

@@ -57,6 +57,20 @@ impl Text {
         Ok(Text(text.to_owned()))
     }
 
+    /// Characters, as people count them.
+    pub(crate) fn length(&self) -> usize {
+        self.0.graphemes(true).count()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// With stars for what was found. There is as much to see as before.
+    pub(crate) fn masked(&self, found: &[words::Match]) -> Text {
+        Text(words::mask(&self.0, found))
+    }
+
     /// The text.
     pub(crate) fn into_string(self) -> String {
         self.0

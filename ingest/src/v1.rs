@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, RequestExt, Router};
-use nats::{EventId, PresenterIdx};
+use axum::{Json, Router};
+use nats::EventId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Ingest;
 use crate::accept::{Accepted, Post};
-use crate::body;
 use crate::refusal::Refusal;
 use crate::text::{InvalidText, Text};
 
+mod call;
+mod moderation;
+
+use call::Call;
+
 pub(crate) fn routes() -> Router<Arc<Ingest>> {
-    Router::new().route("/v1/rooms/{presenterIdx}/messages", post(post_message))
+    let messages = post(post_message).delete(moderation::clear);
+    Router::new().route("/v1/rooms/{presenterIdx}/messages", messages).merge(moderation::routes())
 }
 
 /// `POST /v1/rooms/{presenterIdx}/messages`
@@ -38,39 +41,26 @@ struct AcceptedBody {
     presenter: &'static str,
 }
 
-async fn post_message(State(ingest): State<Arc<Ingest>>, mut request: Request) -> Response {
-    let presenter = match request.extract_parts::<RawPathParams>().await {
-        Ok(params) => params.iter().next().and_then(|(_, idx)| idx.parse().ok()),
-        Err(_) => None,
-    };
-    let (parts, body) = request.into_parts();
-    match send(&ingest, presenter, parts, body).await {
-        Ok(Accepted { id, position, is_presenter_connected, .. }) => {
-            let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
-            (StatusCode::ACCEPTED, Json(AcceptedBody { id, position, presenter })).into_response()
-        }
-        Err(refusal) => {
-            refusal.log();
-            refusal.problem().into_response()
-        }
-    }
+async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+    answer(async {
+        let Call { sender, key, place, body, .. } = Call::with_body::<NewMessage>(&ingest, request).await?;
+        let text = match &body.text {
+            Value::Null => return Err(Refusal::Text(InvalidText::Empty)),
+            Value::String(text) => Text::parse(text)?,
+            _ => return Err(Refusal::BodyMalformed),
+        };
+        let Accepted { id, position, is_presenter_connected, .. } =
+            ingest.accept(Post { sender, presenter: place.presenter()?, text, key }).await?;
+        let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
+        Ok((StatusCode::ACCEPTED, Json(AcceptedBody { id, position, presenter })).into_response())
+    })
+    .await
 }
 
-async fn send(ingest: &Ingest, presenter: Option<PresenterIdx>, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
-    let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
-    let head = ingest.head(&parts).and_then(|head| Ok((head, presenter.ok_or(Refusal::PresenterIdxInvalid)?)));
-    let (head, presenter) = match head {
-        Ok(head) => head,
-        Err(refusal) => {
-            body::discard(&parts, body).await;
-            return Err(refusal);
-        }
-    };
-    let message: NewMessage = body::json(&parts, body, ingest.body_deadline).await?;
-    let text = match &message.text {
-        Value::Null => return Err(Refusal::Text(InvalidText::Empty)),
-        Value::String(text) => Text::parse(text)?,
-        _ => return Err(Refusal::BodyMalformed),
-    };
-    ingest.accept(Post { sender: head.sender, presenter, text, key: head.key }).await
+/// The answer, or the problem that it became.
+async fn answer(work: impl Future<Output = Result<Response, Refusal>>) -> Response {
+    work.await.unwrap_or_else(|refusal| {
+        refusal.log();
+        refusal.problem().into_response()
+    })
 }

@@ -125,6 +125,11 @@ impl Log {
         self.inner.appenders[partition as usize].append(line, deadline).await
     }
 
+    /// What is older has left the log.
+    pub fn max_age(&self) -> Duration {
+        self.inner.config.max_age()
+    }
+
     /// Whether an event at that place has an effect: of the copies of an event of every room only one has.
     pub fn counts(&self, entry: &Entry) -> bool {
         entry.presenter.is_some() || entry.position.epoch == self.inner.epochs[0]

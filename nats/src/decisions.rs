@@ -102,16 +102,16 @@ impl Decisions {
     }
 
     /// Keeps a decision, unless a later one about the subject is kept already. Returns once that is durable.
-    pub async fn keep(&self, subject: Subject, decision: &Entry) -> Result<(), Error> {
-        let event = serde_json::from_slice(&decision.line).expect("the line of an entry is JSON");
-        self.put(&subject.key(), Value { position: decision.position, event: Some(event) }).await
+    pub async fn keep(&self, subject: Subject, position: Position, decision: &Event) -> Result<(), Error> {
+        let event = serde_json::from_slice(&decision.to_line()).expect("the line of an event is JSON");
+        self.put(&subject.key(), Value { position, event: Some(event) }).await
     }
 
-    /// Forgets a decision that has no effect any more, unless another about the subject is kept.
-    pub async fn forget(&self, subject: Subject, decision: &Entry) -> Result<(), Error> {
+    /// Forgets the decision of that position, which has no effect any more, unless another about the subject is kept.
+    pub async fn forget(&self, subject: Subject, decision: Position) -> Result<(), Error> {
         let key = subject.key();
         let Some(kept) = request("reading a decision", self.log.decisions.entry(&key)).await? else { return Ok(()) };
-        if position(&kept.value) != Some(decision.position) {
+        if position(&kept.value) != Some(decision) {
             return Ok(());
         }
         // If it fails because somebody was faster, it is their decision that is kept.

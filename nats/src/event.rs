@@ -142,8 +142,11 @@ pub struct RoomCleared {
 /// The room's settings from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomUpdated {
-    /// Every setting that is not the deployment's, by name.
+    /// Every setting that is not the deployment's, by name, as far as known where it was decided.
     pub settings: Map<String, Value>,
+    /// Which settings were decided on; the others stay as they are, whatever `settings` says. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
     /// Of those settings that end by themselves, when: RFC 3339.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub until: Map<String, Value>,
@@ -338,7 +341,7 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000005","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000006","type":"user.unbanned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000007","type":"room.cleared","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","by":{"idx":42,"nickname":"presenter","role":"presenter"}}"#,
-        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000008","type":"room.updated","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","settings":{"slowModeSeconds":5,"uniqueChat":true},"until":{"slowModeSeconds":"2026-11-22T12:45:00.000Z"},"by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"raid"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000008","type":"room.updated","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","settings":{"slowModeSeconds":5,"uniqueChat":true},"changed":["slowModeSeconds"],"until":{"slowModeSeconds":"2026-11-22T12:45:00.000Z"},"by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"raid"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000009","type":"presenter.connected","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","session":"019ab5a0-8000-7000-8000-0000000000ff"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000a","type":"presenter.disconnected","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","session":"019ab5a0-8000-7000-8000-0000000000ff","reason":"closed"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000b","type":"poll.opened","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","answers":["a","b"],"question":"which?"}"#,

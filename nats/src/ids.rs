@@ -97,9 +97,14 @@ impl EventId {
         EventId(Uuid::now_v7())
     }
 
-    /// The id of what `user` sends to the room under an idempotency key: always the same for the same three.
-    pub fn derived(presenter: PresenterIdx, user: UserIdx, key: &str) -> EventId {
-        EventId(Uuid::new_v5(&KEYED_EVENTS, format!("{presenter}/{user}/{key}").as_bytes()))
+    /// The id of what `user` sends to the room, or to every room, under an idempotency key: always the same for the
+    /// same three.
+    pub fn derived(presenter: Option<PresenterIdx>, user: UserIdx, key: &str) -> EventId {
+        let name = match presenter {
+            Some(presenter) => format!("{presenter}/{user}/{key}"),
+            None => format!("all/{user}/{key}"),
+        };
+        EventId(Uuid::new_v5(&KEYED_EVENTS, name.as_bytes()))
     }
 
     /// Whether the id was derived from an idempotency key.
@@ -257,11 +262,12 @@ mod tests {
     #[test]
     fn a_derived_id_depends_on_room_user_and_key_alone() {
         let (one, two): (PresenterIdx, PresenterIdx) = ("1".parse().unwrap(), "2".parse().unwrap());
-        let id = EventId::derived(one, two.as_user(), "key");
-        assert_eq!(id, EventId::derived(one, two.as_user(), "key"));
-        assert_ne!(id, EventId::derived(one, two.as_user(), "other"));
-        assert_ne!(id, EventId::derived(two, two.as_user(), "key"));
-        assert_ne!(id, EventId::derived(one, one.as_user(), "key"));
+        let id = EventId::derived(Some(one), two.as_user(), "key");
+        assert_eq!(id, EventId::derived(Some(one), two.as_user(), "key"));
+        assert_ne!(id, EventId::derived(Some(one), two.as_user(), "other"));
+        assert_ne!(id, EventId::derived(Some(two), two.as_user(), "key"));
+        assert_ne!(id, EventId::derived(Some(one), one.as_user(), "key"));
+        assert_ne!(id, EventId::derived(None, two.as_user(), "key"));
         // Pinned: a new value would make every retry across an upgrade a new event.
         assert_eq!(id.to_string(), "e09f4ed1-8ded-56a3-aa2b-78ea6b203a3a");
         assert!(id.is_derived());

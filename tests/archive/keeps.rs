@@ -130,7 +130,13 @@ async fn every_decision_is_in_the_moderation_log() {
         Body::UserBanned(nats::UserBanned { user: target, until: None, by: by.clone(), reason: None }),
         Body::UserUnbanned(nats::UserUnbanned { user: target, by: by.clone(), reason: Some("appeal".to_owned()) }),
         Body::RoomCleared(nats::RoomCleared { by: by.clone(), reason: Some("raid".to_owned()) }),
-        Body::RoomUpdated(nats::RoomUpdated { settings, until: serde_json::Map::new(), by, reason: None }),
+        Body::RoomUpdated(nats::RoomUpdated {
+            settings,
+            changed: Vec::new(),
+            until: serde_json::Map::new(),
+            by,
+            reason: None,
+        }),
     ];
     let mut kinds = Vec::new();
     for body in bodies {

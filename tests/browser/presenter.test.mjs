@@ -233,6 +233,32 @@ test('a connection that is silent for twice the keepalive is dead', async () => 
   assert.equal(presenter.status.reason, 'nothing was heard');
 });
 
+test('a keepalive moves the position once everything before it is taken, and is acknowledged', async () => {
+  let take;
+  const saved = [];
+  await page({
+    onEvent: () => new Promise((resolve) => (take = resolve)),
+    storage: { load: () => null, save: (position) => saved.push(position) },
+  });
+  newest().open().welcome({ position: 'p0' }).events(1);
+  await settle();
+  // More than one may come while the handler is busy.
+  for (const position of ['k1', 'k2', 'k3']) newest().hear({ type: 'keepalive', position });
+  await pass(1_000);
+  assert.equal(presenter.position, 'p0');
+  take();
+  await settle();
+  assert.equal(presenter.position, 'k1');
+  newest().hear({ type: 'keepalive', position: 'k4' }).hear({ type: 'keepalive', position: null });
+  await settle();
+  await pass(1_000);
+  assert.deepEqual([presenter.position, saved.at(-1)], ['k4', 'k4']);
+  assert.deepEqual(newest().said.at(-1), { type: 'ack', position: 'k4' });
+  newest().end(4200);
+  await pass(1_000);
+  assert.equal(newest().open().said[0].position, 'k4');
+});
+
 test('after a notice the second connection stands before the first ends, and nothing is lost or repeated', async () => {
   const seen = await page();
   const first = newest().open().welcome().events(1);

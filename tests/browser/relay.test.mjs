@@ -216,6 +216,24 @@ test('what was deleted or cleared is not told to who comes later', () => {
   assert(!JSON.stringify(late.events).includes('text 1'));
 });
 
+test("a room's settings stay with the presenter, and every other decision reaches the viewers", () => {
+  const relay = createRelay();
+  const seen = viewer(relay);
+  carry(seen.ends);
+  send(relay, 1, 1);
+  relay.send({ id: '2', type: 'room.updated', settings: { words: ['our own'] } });
+  // Of every room: without a presenterIdx.
+  relay.send({ id: '3', type: 'user.banned', user: 7 });
+  relay.send({ id: '4', type: 'user.unbanned', user: 7 });
+  const late = viewer(relay);
+  carry(seen.ends);
+  carry(late.ends);
+  for (const { ids, events, gaps } of [seen, late]) {
+    assert.deepEqual([ids, gaps], [[1, 3, 4], []]);
+    assert.ok(!JSON.stringify(events).includes('our own'));
+  }
+});
+
 test('nonsense from a viewer is passed over', () => {
   const relay = createRelay();
   const seen = viewer(relay);

@@ -2,7 +2,9 @@
 
 mod dialect;
 mod drain;
+mod everywhere;
 mod handover;
+mod keys;
 mod limits;
 mod outages;
 mod page;
@@ -33,9 +35,14 @@ struct World {
 
 impl World {
     async fn start() -> World {
+        World::with_partitions(1).await
+    }
+
+    async fn with_partitions(partitions: u32) -> World {
         let nats = NatsServer::start().await;
         let settings = Settings::new()
             .nats(&nats)
+            .set("nats.partitions", &partitions.to_string())
             .set("nats.max_bytes", "1073741824")
             .set("nats.lease_seconds", "2")
             .set("log.filter", "info,delivery=debug");

@@ -130,6 +130,69 @@ async fn a_node_whose_window_begins_later_does_not_claim_to_know_what_was_before
     resumes(&node, welcome["position"].as_str().unwrap(), &["third".to_owned()]).await;
 }
 
+/// The position of the page's next keepalive.
+async fn kept_alive(page: &mut Page) -> String {
+    let keepalive = page.frame().await;
+    assert_eq!(keepalive["type"], "keepalive", "{keepalive}");
+    keepalive["position"].as_str().unwrap().to_owned()
+}
+
+/// A presenter of a quiet room sees its node replaced by one whose window is shorter than the room was quiet.
+async fn a_quiet_room_is_whole_on_a_new_node(beside: impl AsyncFn(&World)) {
+    let world = World::start().await;
+    let node = world.node_with("keepalive_seconds", "1").await;
+    let (mut page, _) = Page::connect(&node, 42).await;
+    let position = world.post(42, &["all that is said here"]).await.to_string();
+    assert_eq!(page.texts(1).await, ["all that is said here"]);
+    beside(&world).await;
+    // Each comes after a second of silence: the room is quiet for longer than the next node's window.
+    for _ in 0..3 {
+        kept_alive(&mut page).await;
+    }
+    let next = world.node_with("window_seconds", "1").await;
+    beside(&world).await;
+    kept_alive(&mut page).await;
+    let reached = kept_alive(&mut page).await;
+    page.ack(&reached).await;
+    world.saved(42, reached.parse().unwrap()).await;
+    node.kill();
+
+    is_told_of_the_gap(&next, &position).await.0.break_off();
+    resumes(&next, &reached, &[]).await.break_off();
+    // The saved cursor is as good.
+    let (_, welcome) = Page::connect(&next, 42).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(reached)));
+    world.post(42, &["and on"]).await;
+    resumes(&next, &reached, &["and on".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_room_beside_a_busy_one_has_missed_nothing_on_a_new_node() {
+    a_quiet_room_is_whole_on_a_new_node(async |world| {
+        world.post(43, &refs(&texts(1, 50))).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_room_of_a_quiet_log_has_missed_nothing_on_a_new_node() {
+    a_quiet_room_is_whole_on_a_new_node(async |_| ()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_position_of_a_welcome_may_be_acknowledged() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let last = world.post(42, &["first"]).await;
+    let before = Position { epoch: last.epoch + 1, ..last };
+    let (mut page, welcome) = is_told_of_the_gap(&node, &before.to_string()).await;
+    let begins = welcome["position"].as_str().unwrap();
+    page.ack(begins).await;
+    world.saved(42, begins.parse().unwrap()).await;
+    assert_eq!(page.texts(1).await, ["first"]);
+    page.is_served_and_quiet().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_ahead_of_the_node_waits_for_what_follows_it() {
     let world = World::start().await;

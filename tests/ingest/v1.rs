@@ -88,7 +88,7 @@ async fn what_is_wrong_with_a_post_is_said_by_a_stable_code() {
     answer(system.get("/v1/nowhere")).await.assert_problem(404, "not_found");
     let wrong = answer(system.get("/v1/rooms/42/messages")).await;
     wrong.assert_problem(405, "method_not_allowed");
-    assert_eq!(wrong.header("allow"), "POST");
+    assert_eq!(wrong.header("allow"), "POST,DELETE");
     assert!(system.messages().await.is_empty());
 }
 

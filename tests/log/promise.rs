@@ -142,7 +142,7 @@ async fn write(
     for n in 0.. {
         let mut event = message(room, format!("{writer}/{n}"));
         let user = UserIdx::try_from(writer as i64 + 1).unwrap();
-        event.id = EventId::derived(event.presenter.unwrap(), user, &n.to_string());
+        event.id = EventId::derived(event.presenter, user, &n.to_string());
         let outcomes = if n % scenario.twice_in == 0 {
             let other = &logs[(writer + 1) % logs.len()];
             <[_; 2]>::from(tokio::join!(log.append(&event), other.append(&event))).to_vec()

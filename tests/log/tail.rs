@@ -61,7 +61,7 @@ async fn an_event_that_stands_in_the_log_twice_is_given_once_at_its_first_place(
     let server = NatsServer::start().await;
     let (one, other) = (log(&server).await, log(&server).await);
     let mut event = message(1, "posted twice");
-    event.id = EventId::derived(event.presenter.unwrap(), nats::UserIdx::try_from(7).unwrap(), "key");
+    event.id = EventId::derived(event.presenter, nats::UserIdx::try_from(7).unwrap(), "key");
 
     let first = one.append(&event).await.unwrap();
     let second = other.append(&event).await.unwrap();

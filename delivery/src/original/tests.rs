@@ -7,6 +7,10 @@ use super::*;
 use crate::window::Incoming;
 
 fn kept(line: &str) -> Kept {
+    incoming(line).kept
+}
+
+fn incoming(line: &str) -> Incoming {
     let event = Event::from_line(line.as_bytes()).unwrap();
     let entry = Entry {
         position: Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 },
@@ -16,7 +20,7 @@ fn kept(line: &str) -> Kept {
         at: event.at,
         line: Bytes::copy_from_slice(line.as_bytes()),
     };
-    Incoming::new(entry).unwrap().kept
+    Incoming::new(entry)
 }
 
 fn original() -> Original {
@@ -61,19 +65,43 @@ fn the_frame_of_a_message_is_pinned() {
 }
 
 #[test]
-fn only_messages_are_shown() {
-    let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
-    assert_eq!(original().frame(&[kept(line)]), Framed { frame: None, events: 1 });
+fn only_messages_that_are_not_deleted_are_shown() {
+    let by = r#""by":{"idx":42,"nickname":"a","role":"presenter"}"#;
+    let line = |kind: &str, members: &str| {
+        format!(
+            r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"{kind}","at":"2024-03-01T15:04:05.678Z",{members}}}"#
+        )
+    };
+    for (kind, members) in [
+        ("message.deleted", format!(r#""presenterIdx":42,"target":"01890a5d-ac96-774b-bcce-b302099a8058",{by}"#)),
+        ("room.cleared", format!(r#""presenterIdx":42,{by}"#)),
+        ("room.updated", format!(r#""presenterIdx":42,"settings":{{}},{by}"#)),
+        ("user.banned", format!(r#""presenterIdx":42,"user":7,{by}"#)),
+        ("user.unbanned", format!(r#""user":7,{by}"#)),
+        ("user.banned", format!(r#""user":7,{by}"#)),
+    ] {
+        let kept = kept(&line(kind, &members));
+        assert_eq!(original().frame(&[kept]), Framed { frame: None, events: 1 }, "{kind}");
+    }
+    let message =
+        line("message.posted", r#""presenterIdx":42,"user":{"idx":7,"nickname":"n","role":"viewer"},"text":"a""#);
+    assert_eq!(original().frame(&[crate::window::deleted(incoming(&message))]), Framed { frame: None, events: 1 });
 }
 
 #[test]
 fn answers_are_pinned() {
     let refused = |error| original().token_refused(error);
-    let answers =
-        [refused(TokenError::Missing), refused(TokenError::Expired), invalid_id("na\"me"), invalid_id("null")];
+    let answers = [
+        refused(TokenError::Missing),
+        refused(TokenError::Expired),
+        refused(TokenError::KeysUnavailable),
+        invalid_id("na\"me"),
+        invalid_id("null"),
+    ];
     insta::assert_snapshot!(answers.map(|answer| answer.as_str().to_owned()).join("\n"), @r#"
     {"id":"error","message":"룸 idx값이 정상적으로 오지 않습니다."}
     {"id":"tokenException","response":"reject","message":"Jwt Exception"}
+    {"id":"error","message":"토큰을 지금 확인할 수 없습니다. 잠시 후에 다시 연결해주세요."}
     {"id":"error","message":"Invalid message with id na\"me"}
     {"id":"error","message":"Invalid message with id null"}
     "#);

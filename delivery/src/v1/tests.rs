@@ -11,6 +11,9 @@ const V1: V1 = super::V1 { keepalive: Duration::from_secs(20) };
 const MESSAGE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>","flags":["profanity"]}"#;
 const CLEARED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8058","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
 const CONNECTED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8059","type":"presenter.connected","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","session":"01890a5d-ac96-774b-bcce-b302099a8050"}"#;
+const UPDATED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805b","type":"room.updated","presenterIdx":42,"at":"2024-03-01T15:04:07.000Z","settings":{"slowModeSeconds":5},"until":{"slowModeSeconds":"2024-03-01T15:09:07.000Z"},"by":{"idx":42,"nickname":"a","role":"presenter"},"reason":"raid"}"#;
+const BANNED_EVERYWHERE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"user.banned","at":"2024-03-01T15:04:08.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"spam"}"#;
+const KEYED: &str = r#"{"v":1,"id":"01890a5d-ac96-574b-bcce-b302099a805d","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:09.000Z","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"n","role":"viewer"},"text":"\"request\":\"no\",\"request\""}"#;
 const LATER: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805a","type":"poll.opened","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","choices":["a","b"]}"#;
 
 /// The event, the `index`-th of its batch.
@@ -24,7 +27,6 @@ fn incoming(index: u32, line: &'static str) -> Incoming {
         at: event.at,
         line: Bytes::from_static(line.as_bytes()),
     })
-    .unwrap()
 }
 
 fn kept(index: u32, line: &'static str) -> Kept {
@@ -79,8 +81,10 @@ fn what_cannot_be_understood_is_answered() {
 
 #[test]
 fn events_are_as_in_the_log_with_their_positions() {
-    let frame = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED), kept(2, CLEARED), kept(3, LATER)]);
-    assert_eq!(frame.events, 4);
+    let lines = [MESSAGE, CONNECTED, CLEARED, LATER, UPDATED, BANNED_EVERYWHERE, KEYED];
+    let events: Vec<Kept> = (0..).zip(lines).map(|(index, line)| kept(index, line)).collect();
+    let frame = V1.frame(&events);
+    assert_eq!(frame.events, 7);
     insta::assert_snapshot!(frame.frame.unwrap().as_str());
 }
 
@@ -90,6 +94,34 @@ fn a_frame_names_the_last_event_that_it_shows() {
     assert!(frame.unwrap().starts_with(r#"{"type":"events","position":"1879f0c3a1b2c3d4-1f-0","#));
     assert_eq!(events, 2);
     assert_eq!(V1.frame(&[kept(1, CONNECTED)]), Framed { frame: None, events: 1 });
+}
+
+#[test]
+fn what_ingest_keeps_for_itself_is_taken_out() {
+    for (line, shown) in [
+        (r#"{"v":1,"request":"00d4a7e1b05f3c29","text":"a"}"#, r#"{"v":1,"text":"a"}"#),
+        (r#"{"request":"00d4a7e1b05f3c29","v":1}"#, r#"{"v":1}"#),
+        (r#"{"v":1,"request":"00d4a7e1b05f3c29"}"#, r#"{"v":1}"#),
+        (r#"{"request":"00d4a7e1b05f3c29"}"#, "{}"),
+        (r#"{ "v": 1 , "request" : "00d4a7e1b05f3c29" , "text": "a" }"#, r#"{ "v": 1  , "text": "a" }"#),
+        (r#"{"request" : "00d4a7e1b05f3c29" , "v": 1}"#, r#"{ "v": 1}"#),
+        // Not the event's own.
+        (
+            r#"{"v":1,"settings":{"request":"a"},"text":"request"}"#,
+            r#"{"v":1,"settings":{"request":"a"},"text":"request"}"#,
+        ),
+        (
+            r#"{"v":1,"settings":{"request":"a"},"request":"b","x":{"request":1}}"#,
+            r#"{"v":1,"settings":{"request":"a"},"x":{"request":1}}"#,
+        ),
+        (r#"{"v":1,"text":"\",\"request\":\"a\""}"#, r#"{"v":1,"text":"\",\"request\":\"a\""}"#),
+    ] {
+        assert_eq!(without_request(line), shown, "{line}");
+    }
+    let copied = matches!(without_request(MESSAGE), Cow::Owned(_));
+    assert!(!copied, "a line without it is copied");
+    let deleted = V1.frame(&[crate::window::deleted(incoming(0, KEYED))]).frame.unwrap();
+    assert!(!deleted.contains("request"), "{deleted}");
 }
 
 #[test]
@@ -106,7 +138,8 @@ fn every_other_frame_is_pinned() {
     let frames = [
         V1.welcome(&Welcome { session, position: None, recovered: true }).unwrap(),
         V1.welcome(&Welcome { session, position, recovered: false }).unwrap(),
-        V1.keepalive().unwrap(),
+        V1.keepalive(position).unwrap(),
+        V1.keepalive(None).unwrap(),
         V1.reconnect(Duration::from_millis(2_000)).unwrap(),
         V1.complaint(Complaint::NotStarted).unwrap(),
         V1.complaint(Complaint::AlreadyStarted).unwrap(),
@@ -115,6 +148,7 @@ fn every_other_frame_is_pinned() {
         refused(TokenError::Expired),
         refused(TokenError::Signature),
         refused(TokenError::Ambiguous),
+        refused(TokenError::KeysUnavailable),
     ];
     insta::assert_snapshot!(frames.map(|frame| frame.as_str().to_owned()).join("\n"));
 }

@@ -54,7 +54,8 @@ pub(crate) struct Deleted {
 /// An event on its way into the window, with what it does to the events before it.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    pub(crate) presenter: PresenterIdx,
+    /// None: every room.
+    pub(crate) presenter: Option<PresenterIdx>,
     pub(crate) kept: Kept,
     pub(crate) removes: Removes,
 }
@@ -105,8 +106,7 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 }
 
 impl Incoming {
-    /// None: the event is of every room.
-    pub(crate) fn new(entry: Entry) -> Option<Incoming> {
+    pub(crate) fn new(entry: Entry) -> Incoming {
         let removes = removes(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
         let kind = match kind.as_str() {
@@ -121,7 +121,7 @@ impl Incoming {
                 Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id }
             }
         };
-        Some(Incoming { presenter: presenter?, kept, removes })
+        Incoming { presenter, kept, removes }
     }
 }
 

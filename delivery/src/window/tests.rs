@@ -18,7 +18,12 @@ fn at(sequence: u64, index: u32) -> Position {
 
 fn message(presenter: i64, position: Position, text: &str) -> Incoming {
     let kept = Kept { position, line: text.into(), kind: Kind::Message, id: EventId::new() };
-    Incoming { presenter: room(presenter), kept, removes: Removes::Nothing }
+    Incoming { presenter: Some(room(presenter)), kept, removes: Removes::Nothing }
+}
+
+fn of_every_room(position: Position, text: &str) -> Incoming {
+    let kept = Kept { position, line: text.into(), kind: Kind::Other, id: EventId::new() };
+    Incoming { presenter: None, kept, removes: Removes::Nothing }
 }
 
 fn removal(presenter: i64, position: Position, removes: Removes) -> Incoming {
@@ -33,7 +38,7 @@ fn texts(window: &Window, presenter: i64, cursor: Option<Position>) -> Vec<Strin
         Kind::Deleted => "-".to_owned(),
         _ => kept.line.to_string(),
     };
-    window.after(room(presenter), cursor, ALL).events.into_iter().map(text).collect()
+    window.after(room(presenter), 7, cursor, ALL).events.into_iter().map(text).collect()
 }
 
 #[test]
@@ -68,8 +73,88 @@ fn a_page_is_bounded_but_never_empty_while_there_is_something() {
         (Limit { events: 100, bytes: 40 }, 4),
         (Limit { events: 100, bytes: 1 }, 1),
     ] {
-        assert_eq!(window.after(room(1), None, limit).events.len(), expected, "{limit:?}");
+        assert_eq!(window.after(room(1), 7, None, limit).events.len(), expected, "{limit:?}");
     }
+}
+
+#[test]
+fn an_event_of_every_room_stands_at_its_place_in_each_room_of_its_partition() {
+    let mut window = Window::new(ROOMY);
+    let elsewhere = Position { epoch: 8, sequence: 3, index: 0 };
+    let events = vec![
+        of_every_room(at(1, 0), "every 1"),
+        message(1, at(1, 1), "a"),
+        message(2, at(2, 0), "b"),
+        of_every_room(at(3, 0), "every 2"),
+        of_every_room(elsewhere, "every 2 elsewhere"),
+        message(1, at(3, 1), "c"),
+        of_every_room(at(3, 2), "every 3"),
+    ];
+    window.push(events, Instant::now());
+    for (presenter, cursor, expected) in [
+        (1, None, vec!["every 1", "a", "every 2", "c", "every 3"]),
+        (1, Some(at(0, 9)), vec!["every 1", "a", "every 2", "c", "every 3"]),
+        (1, Some(at(1, 0)), vec!["a", "every 2", "c", "every 3"]),
+        (1, Some(at(3, 0)), vec!["c", "every 3"]),
+        (1, Some(at(3, 1)), vec!["every 3"]),
+        (1, Some(at(3, u32::MAX)), vec![]),
+        (2, None, vec!["every 1", "b", "every 2", "every 3"]),
+        (2, Some(at(2, 0)), vec!["every 2", "every 3"]),
+        // Nothing was ever said there.
+        (3, None, vec!["every 1", "every 2", "every 3"]),
+        (3, Some(at(3, 0)), vec!["every 3"]),
+    ] {
+        assert_eq!(texts(&window, presenter, cursor), expected, "room {presenter} after {cursor:?}");
+    }
+    let after = |limit| window.after(room(1), 7, Some(at(1, 0)), limit).events.len();
+    assert_eq!(after(Limit { events: 2, bytes: 1_000 }), 2);
+    assert_eq!(after(Limit { events: 9, bytes: "aevery 2".len() }), 2);
+    assert_eq!(after(Limit { events: 9, bytes: 0 }), 1);
+    let page = window.after(room(1), 8, None, ALL);
+    assert_eq!(page.events.iter().filter(|kept| kept.line.as_str() == "every 2 elsewhere").count(), 1);
+}
+
+#[test]
+fn an_event_of_every_room_that_was_evicted_is_missed_in_every_room() {
+    let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
+    let start = Instant::now();
+    window.set_whole_after(at(0, u32::MAX));
+    let empty = window.bytes;
+    window.push(vec![message(1, at(1, 0), "a"), of_every_room(at(2, 0), "every")], start);
+    window.push(vec![message(1, at(3, 0), "b")], start + Duration::from_secs(8));
+    assert_eq!(begin(&window, 5, Ask::Anything), (Some(just_before(at(2, 0))), true));
+    window.evict(start + Duration::from_secs(11));
+    assert_eq!(texts(&window, 1, None), ["b"]);
+    for presenter in [1, 5] {
+        assert!(!begin(&window, presenter, Ask::After(at(1, 0))).1, "room {presenter}");
+        assert!(window.after(room(presenter), 7, Some(at(1, 0)), ALL).gap, "room {presenter}");
+        assert_eq!(begin(&window, presenter, Ask::After(at(2, 0))), (Some(at(2, 0)), true), "room {presenter}");
+        assert!(!window.after(room(presenter), 7, Some(at(2, 0)), ALL).gap, "room {presenter}");
+    }
+    window.evict(start + Duration::from_secs(19));
+    assert_eq!((window.bytes, window.len()), (empty, 0));
+}
+
+#[test]
+fn a_reader_who_has_everything_of_its_room_has_reached_the_end_of_the_log() {
+    let mut window = Window::new(ROOMY);
+    window.set_whole_after(at(9, u32::MAX));
+    let reached = |window: &Window, cursor| window.reached(room(1), 7, cursor);
+    assert_eq!(reached(&window, at(9, u32::MAX)), at(9, u32::MAX));
+    window.push(vec![message(1, at(10, 0), "a"), message(2, at(10, 1), "b")], Instant::now());
+    assert_eq!(reached(&window, at(9, u32::MAX)), at(9, u32::MAX));
+    assert_eq!(reached(&window, at(10, 0)), at(10, u32::MAX));
+    window.push(vec![message(2, at(20, 0), "c")], Instant::now());
+    assert_eq!(reached(&window, at(10, 0)), at(20, u32::MAX));
+    // It comes from a node that has read more of the log.
+    assert_eq!(reached(&window, at(30, 0)), at(30, 0));
+    window.push(vec![of_every_room(at(21, 0), "every")], Instant::now());
+    assert_eq!(reached(&window, at(10, 0)), at(10, 0));
+    assert_eq!(reached(&window, at(21, 0)), at(21, u32::MAX));
+    // What is missing is not reached.
+    window.set_whole_after(at(40, u32::MAX));
+    window.push(vec![message(2, at(41, 0), "d")], Instant::now());
+    assert_eq!(reached(&window, at(21, u32::MAX)), at(21, u32::MAX));
 }
 
 #[test]
@@ -195,10 +280,10 @@ fn what_was_before_the_window_began_may_have_been_missed() {
 fn a_reader_whose_place_is_gone_is_told() {
     let mut window = evicted();
     for (cursor, gap) in [(None, false), (Some(at(1, 0)), true), (Some(at(2, 0)), false), (Some(at(3, 0)), false)] {
-        assert_eq!(window.after(room(1), cursor, ALL).gap, gap, "{cursor:?}");
+        assert_eq!(window.after(room(1), 7, cursor, ALL).gap, gap, "{cursor:?}");
     }
-    window.attach(room(9), Arc::default());
-    assert!(!window.after(room(9), Some(at(4, 0)), ALL).gap);
+    window.attach(room(9), 7, Arc::default());
+    assert!(!window.after(room(9), 7, Some(at(4, 0)), ALL).gap);
 }
 
 #[test]
@@ -206,16 +291,16 @@ fn what_the_log_lost_before_it_was_read_is_a_gap_in_every_room() {
     let mut window = Window::new(ROOMY);
     window.set_whole_after(at(0, u32::MAX));
     window.push(vec![message(1, at(1, 0), "a"), message(2, at(2, 0), "b")], Instant::now());
-    window.attach(room(3), Arc::default());
+    window.attach(room(3), 7, Arc::default());
     // The batches 3 to 10 are gone.
     window.set_whole_after(at(10, u32::MAX));
     window.push(vec![message(1, at(11, 0), "c")], Instant::now());
     for presenter in 1..=3 {
-        window.attach(room(presenter), Arc::default());
-        assert!(window.after(room(presenter), Some(at(2, 0)), ALL).gap, "room {presenter}");
+        window.attach(room(presenter), 7, Arc::default());
+        assert!(window.after(room(presenter), 7, Some(at(2, 0)), ALL).gap, "room {presenter}");
         assert!(!begin(&window, presenter, Ask::After(at(2, 0))).1, "room {presenter}");
         let (cursor, _) = begin(&window, presenter, Ask::After(at(2, 0)));
-        assert!(!window.after(room(presenter), cursor, ALL).gap, "room {presenter}");
+        assert!(!window.after(room(presenter), 7, cursor, ALL).gap, "room {presenter}");
     }
     let (cursor, whole) = begin(&window, 1, Ask::Anything);
     assert_eq!((texts(&window, 1, cursor), whole), (vec!["c".to_owned()], true));
@@ -225,7 +310,9 @@ fn what_the_log_lost_before_it_was_read_is_a_gap_in_every_room() {
 fn only_what_has_come_counts_as_come() {
     let window = evicted();
     assert!(window.has_come(at(4, 0)) && window.has_come(at(1, 5)));
-    assert!(!window.has_come(at(4, 1)) && !window.has_come(at(9, 0)));
+    // Batches come whole.
+    assert!(window.has_come(at(4, u32::MAX)));
+    assert!(!window.has_come(at(5, 0)) && !window.has_come(at(9, 0)));
     assert!(!window.has_come(Position { epoch: 8, ..at(1, 0) }));
 }
 
@@ -239,7 +326,7 @@ fn what_is_no_object_is_kept_from_everyone() {
         at: nats::now(),
         line: bytes::Bytes::from_static(line),
     };
-    let shows = |kind, line| match Incoming::new(entry(kind, line)).unwrap().kept.shown().unwrap() {
+    let shows = |kind, line| match Incoming::new(entry(kind, line)).kept.shown().unwrap() {
         Shown::Nothing => None,
         Shown::Message(line) | Shown::Other(line) => Some(line.to_owned()),
         Shown::Deleted(deleted) => panic!("{deleted:?}"),
@@ -260,14 +347,21 @@ fn what_is_no_object_is_kept_from_everyone() {
 fn only_the_readers_of_the_room_are_woken() {
     let mut window = Window::new(ROOMY);
     let (one, other): (Arc<Notify>, Arc<Notify>) = Default::default();
-    window.attach(room(1), one.clone());
-    window.attach(room(2), other.clone());
+    window.attach(room(1), 7, one.clone());
+    window.attach(room(2), 7, other.clone());
     let woken = window.push(vec![message(1, at(1, 0), "a"), message(3, at(1, 1), "b")], Instant::now());
     assert!(woken.iter().all(|woken| Arc::ptr_eq(woken, &one)) && woken.len() == 1);
-    window.detach(room(1), &one);
+    // Those of every room of the partition, where it is of every room.
+    let elsewhere = Arc::default();
+    window.attach(room(4), 8, elsewhere);
+    let woken = window.push(vec![of_every_room(at(1, 2), "every")], Instant::now());
+    assert!(
+        woken.len() == 2 && [&one, &other].iter().all(|reader| woken.iter().any(|woken| Arc::ptr_eq(woken, reader)))
+    );
+    window.detach(room(1), 7, &one);
     assert!(window.push(vec![message(1, at(2, 0), "c")], Instant::now()).is_empty());
-    window.detach(room(2), &other);
-    assert!(!window.rooms.contains_key(&room(2)));
+    window.detach(room(2), 7, &other);
+    assert!(window.everywhere[&7].readers.is_empty());
 }
 
 #[test]
@@ -295,6 +389,11 @@ enum Step {
     Clear {
         presenter: i64,
     },
+    /// In that of the two partitions.
+    Everywhere {
+        partition: usize,
+        bytes: usize,
+    },
     Pass {
         seconds: u64,
     },
@@ -312,6 +411,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (presenter.clone(), 0..60_usize).prop_map(|(presenter, bytes)| Step::Message { presenter, bytes }),
         2 => (0..30_usize).prop_map(|ago| Step::Delete { ago }),
         1 => presenter.clone().prop_map(|presenter| Step::Clear { presenter }),
+        1 => (0..2_usize, 0..60_usize).prop_map(|(partition, bytes)| Step::Everywhere { partition, bytes }),
         2 => (0..20_u64).prop_map(|seconds| Step::Pass { seconds }),
         4 => (presenter, 0..40_usize, 1..10_usize, 1..200_usize)
             .prop_map(|(presenter, ago, events, bytes)| Step::Read { presenter, ago, events, bytes }),
@@ -321,7 +421,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Everything that ever came, in order, with the time, and whether it was evicted.
 #[derive(Default)]
 struct Model {
-    events: Vec<(PresenterIdx, Kept, Instant)>,
+    events: Vec<(Option<PresenterIdx>, Kept, Instant)>,
     evicted: usize,
 }
 
@@ -338,7 +438,7 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, presenter: PresenterIdx, removes: Removes) {
+    fn remove(&mut self, presenter: Option<PresenterIdx>, removes: Removes) {
         for (of, kept, _) in &mut self.events {
             let removed = match removes {
                 Removes::Nothing => false,
@@ -353,14 +453,14 @@ impl Model {
 }
 
 /// Two partitions, each with an epoch and a sequence of its own.
-fn next(sequences: &mut [u64; 2], presenter: i64) -> Position {
-    let partition = usize::from(presenter % 2 == 1);
+fn next(sequences: &mut [u64; 2], partition: usize) -> Position {
     sequences[partition] += 1;
-    Position {
-        epoch: 100 + partition as u64,
-        sequence: sequences[partition] / 3 + 1,
-        index: (sequences[partition] % 3) as u32,
-    }
+    let sequence = sequences[partition];
+    Position { epoch: 100 + partition as u64, sequence, index: (sequence % 3) as u32 }
+}
+
+fn partition(presenter: i64) -> usize {
+    usize::from(presenter % 2 == 1)
 }
 
 proptest! {
@@ -373,14 +473,17 @@ proptest! {
         for step in steps {
             let incoming = match step {
                 Step::Message { presenter, bytes } => {
-                    Some(message(presenter, next(&mut sequences, presenter), &"x".repeat(bytes)))
+                    Some(message(presenter, next(&mut sequences, partition(presenter)), &"x".repeat(bytes)))
                 }
                 Step::Delete { ago } => model.events.iter().rev().nth(ago).map(|(presenter, kept, _)| {
-                    let presenter = presenter.get();
-                    removal(presenter, next(&mut sequences, presenter), Removes::One(kept.id))
+                    let presenter = presenter.map_or(1, PresenterIdx::get);
+                    removal(presenter, next(&mut sequences, partition(presenter)), Removes::One(kept.id))
                 }),
                 Step::Clear { presenter } => {
-                    Some(removal(presenter, next(&mut sequences, presenter), Removes::All))
+                    Some(removal(presenter, next(&mut sequences, partition(presenter)), Removes::All))
+                }
+                Step::Everywhere { partition, bytes } => {
+                    Some(of_every_room(next(&mut sequences, partition), &"x".repeat(bytes)))
                 }
                 Step::Pass { seconds } => {
                     now += Duration::from_secs(seconds);
@@ -389,12 +492,15 @@ proptest! {
                     None
                 }
                 Step::Read { presenter, ago, events, bytes } => {
-                    let presenter = room(presenter);
-                    let of_room = |(_, (of, ..)): &(usize, &(PresenterIdx, Kept, Instant))| *of == presenter;
+                    let (presenter, epoch) = (room(presenter), 100 + partition(presenter) as u64);
+                    let of_room = |(_, (of, kept, _)): &(usize, &(Option<PresenterIdx>, Kept, Instant))| {
+                        of.map_or(kept.position.epoch == epoch, |of| of == presenter)
+                    };
                     let all: Vec<_> = model.events.iter().enumerate().filter(of_room).collect();
                     let cursor = all.iter().rev().nth(ago).map(|(_, (_, kept, _))| kept.position);
                     let follows = |kept: &Kept| cursor.is_none_or(|cursor| kept.position > cursor);
                     let (mut expected, mut size, mut missed) = (Vec::new(), 0, false);
+                    let all_seen = all.last().is_some_and(|(_, (_, kept, _))| Some(kept.position) == cursor);
                     for (index, (_, kept, _)) in all {
                         if index < model.evicted {
                             missed |= follows(kept);
@@ -406,10 +512,13 @@ proptest! {
                             expected.push(kept.clone());
                         }
                     }
-                    let page = window.after(presenter, cursor, Limit { events, bytes });
+                    let page = window.after(presenter, epoch, cursor, Limit { events, bytes });
                     prop_assert_eq!(page.events, expected);
                     if let Some(cursor) = cursor {
-                        let whole = window.begin(presenter, cursor.epoch, Ask::After(cursor)).whole;
+                        let whole = window.begin(presenter, epoch, Ask::After(cursor)).whole;
+                        let last = Position { epoch, sequence: sequences[partition(presenter.get())], index: u32::MAX };
+                        let reached = if all_seen { last } else { cursor };
+                        prop_assert_eq!(window.reached(presenter, epoch, cursor), reached);
                         prop_assert_eq!(page.gap, missed);
                         prop_assert_eq!(whole, !missed);
                     }

@@ -17,12 +17,17 @@ fn all() -> Vec<Refusal> {
         Token(TokenError::Signature),
         Token(TokenError::Expired),
         Token(TokenError::Claims),
+        Token(TokenError::KeysUnavailable),
         Forwarded(ForwardError::Missing("x-forward-useridx")),
         Forwarded(ForwardError::Malformed("x-forward-useridx")),
         PresenterIdxMissing,
         PresenterIdxInvalid,
         UserTypeInvalid,
+        UserIdxInvalid,
+        MessageIdInvalid,
+        QueryInvalid,
         IdempotencyKeyInvalid,
+        IdempotencyKeyReused,
         UnsupportedMediaType,
         BodyMalformed,
         BodyTooLarge,
@@ -30,6 +35,18 @@ fn all() -> Vec<Refusal> {
         Text(InvalidText::Empty),
         Text(InvalidText::TooLong),
         Text(InvalidText::Forbidden),
+        TextTooLongHere(200),
+        ReasonInvalid,
+        SecondsInvalid,
+        Setting(InvalidSetting::Value("uniqueChat", "true or false")),
+        SettingMissing,
+        Forbidden,
+        PresenterBanned,
+        NotBanned,
+        Banned { until: None },
+        Banned { until: Some(Timestamp::UNIX_EPOCH) },
+        PresenterOnly,
+        Rejected,
         RoomNotLive,
         RoomServerUnavailable,
         Overloaded,
@@ -44,6 +61,9 @@ fn all() -> Vec<Refusal> {
     for refusal in &all {
         match refusal {
             Token(_) | Forwarded(_) | PresenterIdxMissing | PresenterIdxInvalid | UserTypeInvalid => {}
+            UserIdxInvalid | MessageIdInvalid | QueryInvalid | IdempotencyKeyReused => {}
+            TextTooLongHere(_) | ReasonInvalid | SecondsInvalid | Setting(_) | SettingMissing => {}
+            Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly | Rejected => {}
             IdempotencyKeyInvalid | UnsupportedMediaType | BodyMalformed | BodyTooLarge | BodyTimeout => {}
             Text(_) | RoomNotLive | RoomServerUnavailable | Overloaded | Append(_) | NotFound | MethodNotAllowed => {}
         }
@@ -71,7 +91,7 @@ async fn every_refusal_has_one_answer_on_each_surface() {
     let mut table = String::new();
     for refusal in all() {
         let v1 = show(refusal.problem().into_response()).await;
-        let original = show(crate::original::refused(&TimeZone::UTC, "/send/message", refusal)).await;
+        let original = show(crate::original::refused(&TimeZone::UTC, "/send/message", &refusal)).await;
         writeln!(table, "{refusal:?}\n  v1:       {v1}\n  original: {original}").unwrap();
     }
     insta::assert_snapshot!(table);
@@ -90,7 +110,7 @@ fn every_code_is_documented() {
 
 #[test]
 fn the_timestamp_is_local() {
-    let response = crate::original::refused(&TimeZone::get("Asia/Seoul").unwrap(), "/", Refusal::NotFound);
+    let response = crate::original::refused(&TimeZone::get("Asia/Seoul").unwrap(), "/", &Refusal::NotFound);
     let body = body_of(response);
     let seoul = jiff::Timestamp::now().to_zoned(TimeZone::get("Asia/Seoul").unwrap());
     let minute_before = seoul.checked_sub(jiff::Span::new().minutes(1)).unwrap();

@@ -1,0 +1,135 @@
+//! Moderation: who may decide what about a room or every room. A decision is an event in the log like a message; it
+//! holds here from the moment that this node has read it back, and on every other node as soon as that has. Nothing of
+//! HTTP is known here.
+
+use std::time::Duration;
+
+use nats::{
+    Body, EventId, MessageDeleted, Position, PresenterIdx, Role, RoomCleared, RoomUpdated, Subject, UserBanned,
+    UserIdx, UserUnbanned, now,
+};
+use serde_json::{Map, Value, json};
+
+use crate::Ingest;
+use crate::accept::{IdempotencyKey, Naming, Sender};
+use crate::refusal::Refusal;
+use crate::text::Text;
+
+/// A decision that is asked for.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) sender: Sender,
+    /// None: every room.
+    pub(crate) presenter: Option<PresenterIdx>,
+    pub(crate) decision: Decision,
+    pub(crate) reason: Option<Text>,
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+/// What is to be decided.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Nobody is to see the message any more.
+    Delete(EventId),
+    /// Nobody is to see any more what was said before.
+    Clear,
+    /// The user may not write, for so long or for good.
+    Ban(UserIdx, Option<Term>),
+    /// The user may write again.
+    Unban(UserIdx),
+    /// These settings of the room are to hold, for so long or for good; null gives one back to the deployment.
+    Set(PresenterIdx, Map<String, Value>, Option<Term>),
+}
+
+/// How long a decision holds: a second to 14 days. What is to hold longer holds for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Term(Duration);
+
+/// 14 days, as on Twitch.
+pub(crate) const LONGEST_TERM_SECONDS: u64 = 14 * 24 * 60 * 60;
+
+/// A decision that is in the log for good.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decided {
+    pub(crate) id: EventId,
+    pub(crate) position: Position,
+}
+
+impl Ingest {
+    /// Err: nothing was decided, except for an append of unknown outcome.
+    pub(crate) async fn decide(&self, order: Order) -> Result<Decided, Refusal> {
+        let Order { sender, presenter, decision, reason, key } = order;
+        let role = sender.may_moderate(presenter)?;
+        let reason = reason.map(Text::into_string);
+        let naming = Naming::new(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
+        if let Some(position) = self.earlier(&naming)? {
+            return Ok(Decided { id: naming.id, position });
+        }
+        let (by, now) = (sender.user(role), now());
+        let (subject, body) = match decision {
+            Decision::Delete(target) => (None, Body::MessageDeleted(MessageDeleted { target, by, reason })),
+            Decision::Clear => (None, Body::RoomCleared(RoomCleared { by, reason })),
+            Decision::Ban(user, _) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
+                return Err(Refusal::PresenterBanned);
+            }
+            Decision::Ban(user, time) => {
+                let until = time.map(|Term(time)| now + time);
+                (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
+            }
+            Decision::Unban(user) => {
+                self.fold.rules.ban_of(presenter, user, now).ok_or(Refusal::NotBanned)?;
+                (Some(Subject::Ban(presenter, user)), Body::UserUnbanned(UserUnbanned { user, by, reason }))
+            }
+            Decision::Set(presenter, patch, time) => {
+                let until = time.map(|Term(time)| now + time);
+                let own = self.fold.rules.own(presenter, now).patched(&patch, until, now)?;
+                let (settings, until) = own.to_event();
+                let changed = patch.into_iter().map(|(name, _)| name).collect();
+                let updated = RoomUpdated { settings, changed, until, by, reason };
+                (Some(Subject::Settings(presenter)), Body::RoomUpdated(updated))
+            }
+        };
+        let position = self.append(&naming, presenter, body).await?;
+        if let Some(subject) = subject {
+            // Who asks this node next is answered by what was decided. If reading lags, the decision stands all the same.
+            self.fold.find(self.fold_deadline, |fold| fold.rules.knows(subject, position).then_some(())).await;
+        }
+        Ok(Decided { id: naming.id, position })
+    }
+}
+
+impl Decision {
+    /// Everything that is asked for, as text.
+    fn as_request(&self, reason: Option<&str>) -> String {
+        let decision = match self {
+            Decision::Delete(target) => json!(["delete", target]),
+            Decision::Clear => json!(["clear"]),
+            Decision::Ban(user, time) => json!(["ban", user, time.map(Term::seconds)]),
+            Decision::Unban(user) => json!(["unban", user]),
+            Decision::Set(_, patch, time) => json!(["set", patch, time.map(Term::seconds)]),
+        };
+        json!([decision, reason]).to_string()
+    }
+}
+
+impl Term {
+    /// None: fewer than a second or more than 14 days.
+    pub(crate) fn of_seconds(seconds: u64) -> Option<Term> {
+        (1..=LONGEST_TERM_SECONDS).contains(&seconds).then(|| Term(Duration::from_secs(seconds)))
+    }
+
+    fn seconds(self) -> u64 {
+        self.0.as_secs()
+    }
+}
+
+impl Sender {
+    /// As what the sender moderates the room, or every room.
+    pub(crate) fn may_moderate(&self, presenter: Option<PresenterIdx>) -> Result<Role, Refusal> {
+        match presenter.map(|presenter| self.role(presenter)) {
+            Some(role @ (Role::Presenter | Role::Moderator)) => Ok(role),
+            None if self.is_moderator => Ok(Role::Moderator),
+            Some(Role::Viewer) | None => Err(Refusal::Forbidden),
+        }
+    }
+}

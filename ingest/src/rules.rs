@@ -1,0 +1,209 @@
+//! What holds where: bans and rooms' settings, folded from the log in its order. Every node folds the same log, so all
+//! of them decide alike. What has ended by itself does not hold, whoever looks and whenever.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, RwLock};
+
+use jiff::Timestamp;
+use nats::{Body, Event, Position, PresenterIdx, Subject, User, UserBanned, UserIdx};
+use words::Filter;
+
+use crate::settings::{Own, Settings};
+
+#[cfg(test)]
+mod tests;
+
+/// What holds where.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    deployment: Arc<Current>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rooms: HashMap<PresenterIdx, Room>,
+    /// In the order in which they are listed.
+    bans: BTreeMap<(Option<PresenterIdx>, UserIdx), Verdict>,
+}
+
+#[derive(Debug)]
+struct Room {
+    own: Own,
+    position: Position,
+    /// What holds until then; looked at with every message, so it is not made anew each time.
+    current: Arc<Current>,
+    until: Option<Timestamp>,
+}
+
+/// What holds in a room at a moment.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) settings: Settings,
+    /// The room's own words, ready to be looked for.
+    pub(crate) words: Option<Filter>,
+}
+
+/// The last word about whether a user may write. What was unbanned is remembered as well while decisions may come that
+/// are older.
+#[derive(Debug)]
+struct Verdict {
+    position: Position,
+    ban: Option<Ban>,
+}
+
+/// A user may not write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ban {
+    pub(crate) user: UserIdx,
+    /// When it was decided.
+    pub(crate) at: Timestamp,
+    /// None: for good.
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) by: User,
+    pub(crate) reason: Option<String>,
+}
+
+impl Rules {
+    pub(crate) fn new(deployment: Settings) -> Rules {
+        Rules { deployment: Arc::new(Current::new(deployment)), state: RwLock::default() }
+    }
+
+    /// Takes in a decision, unless a later one about the same subject is known. Answers with the decision as it is to be
+    /// kept: one that says all that holds, so that those before it are not needed.
+    pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
+        let subject = Subject::of(event)?;
+        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        match (subject, &event.body) {
+            (Subject::Ban(presenter, user), body) => {
+                let key = (presenter, user);
+                if state.bans.get(&key).is_some_and(|known| known.position >= position) {
+                    return None;
+                }
+                let ban = match body {
+                    Body::UserBanned(UserBanned { until, by, reason, .. }) => {
+                        Some(Ban { user, at: event.at, until: *until, by: by.clone(), reason: reason.clone() })
+                    }
+                    _ => None,
+                };
+                state.bans.insert(key, Verdict { position, ban });
+                Some((subject, event.clone()))
+            }
+            (Subject::Settings(presenter), Body::RoomUpdated(updated)) => {
+                let known = state.rooms.get(&presenter);
+                if known.is_some_and(|known| known.position >= position) {
+                    return None;
+                }
+                let mut own = known.map(|known| known.own.clone()).unwrap_or_default();
+                own.change(&updated.changed, Own::of_event(&updated.settings, &updated.until));
+                let (settings, until) = own.to_event();
+                let whole = nats::RoomUpdated { settings, until, changed: Vec::new(), ..updated.clone() };
+                state.rooms.insert(presenter, Room::new(own, position, &self.deployment.settings, now));
+                Some((subject, Event { body: Body::RoomUpdated(whole), ..event.clone() }))
+            }
+            (Subject::Settings(_), _) => None,
+        }
+    }
+
+    /// Why the user may not write in the room then, if so. Nobody is banned in the own room.
+    pub(crate) fn ban(&self, presenter: PresenterIdx, user: UserIdx, now: Timestamp) -> Option<Ban> {
+        if presenter.as_user() == user {
+            return None;
+        }
+        self.ban_of(Some(presenter), user, now).or_else(|| self.ban_of(None, user, now))
+    }
+
+    /// The ban of exactly that room, or of every room.
+    pub(crate) fn ban_of(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Ban> {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        state.bans.get(&(presenter, user))?.ban.as_ref().filter(|ban| ban.holds(now)).cloned()
+    }
+
+    /// The bans of exactly that room, or of every room, by user, after that user.
+    pub(crate) fn bans(
+        &self,
+        presenter: Option<PresenterIdx>,
+        after: Option<UserIdx>,
+        first: usize,
+        now: Timestamp,
+    ) -> Vec<Ban> {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let lowest = UserIdx::try_from(1).expect("1 is an id");
+        let start = match after {
+            Some(after) => Bound::Excluded((presenter, after)),
+            None => Bound::Included((presenter, lowest)),
+        };
+        let of_room = state.bans.range((start, Bound::Unbounded)).take_while(|((room, _), _)| *room == presenter);
+        let held = of_room.filter_map(|(_, verdict)| verdict.ban.as_ref().filter(|ban| ban.holds(now)));
+        held.take(first).cloned().collect()
+    }
+
+    /// What holds in the room now.
+    pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<Current> {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        match state.rooms.get(&presenter) {
+            None => return self.deployment.clone(),
+            Some(room) if !room.has_ended(now) => return room.current.clone(),
+            Some(_) => drop(state),
+        }
+        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        let Some(room) = state.rooms.get_mut(&presenter) else { return self.deployment.clone() };
+        room.renew(&self.deployment.settings, now);
+        room.current.clone()
+    }
+
+    /// What of it the room has set itself.
+    pub(crate) fn own(&self, presenter: PresenterIdx, now: Timestamp) -> Own {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        state.rooms.get(&presenter).map(|room| room.own.at(now)).unwrap_or_default()
+    }
+
+    /// Whether that decision, or a later one about the same subject, was taken in.
+    pub(crate) fn knows(&self, subject: Subject, position: Position) -> bool {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let known = match subject {
+            Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|verdict| verdict.position),
+            Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
+        };
+        known >= Some(position)
+    }
+
+    /// Forgets what has ended. For when no decision can come any more that is older than what is known.
+    pub(crate) fn tidy(&self, now: Timestamp) {
+        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        state.bans.retain(|_, verdict| verdict.ban.as_ref().is_some_and(|ban| ban.holds(now)));
+        state.rooms.retain(|_, room| !room.own.is_empty(now));
+    }
+}
+
+impl Room {
+    fn new(own: Own, position: Position, deployment: &Settings, now: Timestamp) -> Room {
+        let current = Arc::new(Current::new(own.over(deployment, now)));
+        Room { current, until: own.next_end(now), own, position }
+    }
+
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Leaves out what has ended.
+    fn renew(&mut self, deployment: &Settings, now: Timestamp) {
+        if self.has_ended(now) {
+            *self = Room::new(self.own.at(now), self.position, deployment, now);
+        }
+    }
+}
+
+impl Current {
+    fn new(settings: Settings) -> Current {
+        let words = (!settings.words.is_empty()).then(|| Filter::with_words(&settings.words));
+        Current { settings, words }
+    }
+}
+
+impl Ban {
+    pub(crate) fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}

@@ -1,0 +1,126 @@
+//! A request to `/v1`, read as far as all of them are alike: who asks, under which key, about what, and the body. If
+//! any of it is refused the body is taken in all the same, so that its sender sees the answer.
+
+use axum::RequestExt;
+use axum::extract::{Query, RawPathParams, Request};
+use axum::http::request::Parts;
+use nats::{EventId, PresenterIdx, UserIdx};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::SemaphorePermit;
+
+use crate::Ingest;
+use crate::accept::{IdempotencyKey, Sender};
+use crate::body;
+use crate::refusal::Refusal;
+use crate::request::Head;
+use crate::text::Text;
+
+/// A request that may go on.
+pub(super) struct Call<'a, T> {
+    pub(super) sender: Sender,
+    pub(super) key: Option<IdempotencyKey>,
+    pub(super) place: Place,
+    pub(super) body: T,
+    parts: Parts,
+    /// Held to the answer: as many requests as there are permits are in hand at once.
+    _permit: SemaphorePermit<'a>,
+}
+
+/// What the path names.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    presenter: Option<PresenterIdx>,
+    user: Option<UserIdx>,
+    message: Option<EventId>,
+}
+
+/// The query of a `DELETE`.
+#[derive(Debug, Deserialize)]
+struct ReasonQuery {
+    reason: Option<String>,
+}
+
+impl<'a> Call<'a, ()> {
+    /// A request whose body, if any, says nothing.
+    pub(super) async fn without_body(ingest: &'a Ingest, request: Request) -> Result<Call<'a, ()>, Refusal> {
+        let (call, body) = Call::begin(ingest, request).await?;
+        body::discard(&call.parts, body).await;
+        Ok(call)
+    }
+
+    /// A request with a JSON object of that shape.
+    pub(super) async fn with_body<T: DeserializeOwned>(
+        ingest: &'a Ingest,
+        request: Request,
+    ) -> Result<Call<'a, T>, Refusal> {
+        let (call, body) = Call::begin(ingest, request).await?;
+        let Call { sender, key, place, parts, _permit, .. } = call;
+        let body = body::json(&parts, body, ingest.body_deadline).await?;
+        Ok(Call { sender, key, place, body, parts, _permit })
+    }
+
+    async fn begin(ingest: &'a Ingest, mut request: Request) -> Result<(Call<'a, ()>, axum::body::Body), Refusal> {
+        let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
+        let params = request.extract_parts::<RawPathParams>().await;
+        let (parts, body) = request.into_parts();
+        let place = params.map_err(|_| Refusal::NotFound).and_then(|params| Place::parse(&params));
+        match ingest.head(&parts).await.and_then(|head| Ok((head, place?))) {
+            Ok((Head { sender, key }, place)) => Ok((Call { sender, key, place, body: (), parts, _permit }, body)),
+            Err(refusal) => {
+                body::discard(&parts, body).await;
+                Err(refusal)
+            }
+        }
+    }
+}
+
+impl<T> Call<'_, T> {
+    pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
+        Query::try_from_uri(&self.parts.uri).map(|Query(query)| query).map_err(|_| Refusal::QueryInvalid)
+    }
+
+    /// The reason that the query gives.
+    pub(super) fn reason(&self) -> Result<Option<Text>, Refusal> {
+        reason(self.query::<ReasonQuery>()?.reason.as_deref())
+    }
+}
+
+impl Place {
+    fn parse(params: &RawPathParams) -> Result<Place, Refusal> {
+        let mut place = Place::default();
+        for (name, value) in params {
+            match name {
+                "presenterIdx" => {
+                    place.presenter = Some(value.parse().map_err(|_| Refusal::PresenterIdxInvalid)?);
+                }
+                "userIdx" => place.user = Some(value.parse().map_err(|_| Refusal::UserIdxInvalid)?),
+                "messageId" => place.message = Some(value.parse().map_err(|_| Refusal::MessageIdInvalid)?),
+                _ => {}
+            }
+        }
+        Ok(place)
+    }
+
+    /// The room; none where the path is about every room.
+    pub(super) fn room(&self) -> Option<PresenterIdx> {
+        self.presenter
+    }
+
+    pub(super) fn presenter(&self) -> Result<PresenterIdx, Refusal> {
+        self.presenter.ok_or(Refusal::PresenterIdxInvalid)
+    }
+
+    pub(super) fn user(&self) -> Result<UserIdx, Refusal> {
+        self.user.ok_or(Refusal::UserIdxInvalid)
+    }
+
+    pub(super) fn message(&self) -> Result<EventId, Refusal> {
+        self.message.ok_or(Refusal::MessageIdInvalid)
+    }
+}
+
+/// A moderator's reason, if there is one.
+pub(super) fn reason(reason: Option<&str>) -> Result<Option<Text>, Refusal> {
+    reason.map(|reason| Text::parse(reason).map_err(|_| Refusal::ReasonInvalid)).transpose()
+}

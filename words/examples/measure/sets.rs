@@ -1,0 +1,149 @@
+//! The labelled sets, recordings and lists that the filter is measured on. They are not part of this tree: a folder is
+//! given. Every set is split by its texts, so that who works on the list can look at one half and be judged by the other.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// The half of a set that a text is in: the same for the same text, whatever set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// May be looked at.
+    Development,
+    /// Is only counted.
+    Test,
+}
+
+/// A text, and whether people called it abuse.
+pub(crate) struct Labelled {
+    pub(crate) text: String,
+    pub(crate) is_abuse: bool,
+    pub(crate) half: Half,
+}
+
+/// What a filter did with labelled texts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Score {
+    pub(crate) right: usize,
+    pub(crate) wrong: usize,
+    pub(crate) missed: usize,
+}
+
+impl Half {
+    /// Development, if the first byte of the SHA-256 of the text is even.
+    pub(crate) fn of(text: &str) -> Half {
+        if Sha256::digest(text.as_bytes())[0].is_multiple_of(2) { Half::Development } else { Half::Test }
+    }
+}
+
+impl Score {
+    /// What `is_flagged` does with one half of a set.
+    pub(crate) fn of(set: &[Labelled], half: Half, is_flagged: impl Fn(&str) -> bool) -> Score {
+        let mut score = Score::default();
+        for row in set.iter().filter(|row| row.half == half) {
+            match (is_flagged(&row.text), row.is_abuse) {
+                (true, true) => score.right += 1,
+                (true, false) => score.wrong += 1,
+                (false, true) => score.missed += 1,
+                (false, false) => {}
+            }
+        }
+        score
+    }
+
+    /// Of what was flagged, the share that is abuse.
+    pub(crate) fn precision(&self) -> f64 {
+        self.right as f64 / (self.right + self.wrong) as f64
+    }
+
+    /// Of what is abuse, the share that was flagged.
+    pub(crate) fn recall(&self) -> f64 {
+        self.right as f64 / (self.right + self.missed) as f64
+    }
+}
+
+/// Korean: the comments of 2runo.
+pub(crate) fn korean(folder: &Path) -> Vec<Labelled> {
+    labelled(&folder.join("abuse_ko_curse_2runo/dataset.ndjson"), |row| row["abusive"] == 1)
+}
+
+/// English: the tweets of Davidson and others; abuse is what was called hate or offensive.
+pub(crate) fn english(folder: &Path) -> Vec<Labelled> {
+    labelled(&folder.join("abuse_en_davidson/labeled.ndjson.gz"), |row| row["class"] != "neither")
+}
+
+/// The messages of all recordings in a folder.
+pub(crate) fn chat(folder: &Path, name: &str) -> Vec<(String, Half)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder.join(name))
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.join(name).display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains(".ndjson"))
+        .collect();
+    files.sort();
+    let texts = files.iter().flat_map(|path| rows(path)).map(|row| text(&row));
+    texts.map(|text| (text.clone(), Half::of(&text))).collect()
+}
+
+/// A list of others, as its words in lower case.
+pub(crate) fn list(folder: &Path, name: &str) -> Vec<String> {
+    let read = |path: &str| {
+        let path = folder.join("wordlists").join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let lines = |path: &str| read(path).lines().map(str::to_owned).collect::<Vec<_>>();
+    let mut words = match name {
+        "badwords-ko" => {
+            let list: Value = serde_json::from_str(&read("badwords-ko/badwords.ko.config.json")).unwrap();
+            list["badWords"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+        }
+        "nerv-ko" => {
+            let list: Value = serde_json::from_str(&read("nerv-ko/default_dic.json")).unwrap();
+            let mut words = Vec::new();
+            for group in list.as_object().unwrap().values().filter_map(Value::as_object) {
+                for (root, entry) in group {
+                    words.push(root.clone());
+                    let variants = entry["variants"].as_array().into_iter().flatten();
+                    words.extend(variants.filter_map(Value::as_str).map(str::to_owned));
+                }
+            }
+            words
+        }
+        "surge-en" => {
+            let rows = lines("surge-en/profanity_en.csv");
+            rows.iter().skip(1).filter_map(|row| row.split(',').next()).map(str::to_owned).collect()
+        }
+        "ldnoobw-ko" => lines("ldnoobw/ko.txt"),
+        "ldnoobw-en" => lines("ldnoobw/en.txt"),
+        _ => panic!("there is no list {name}"),
+    };
+    words.iter_mut().for_each(|word| *word = word.trim().to_lowercase());
+    words.retain(|word| word.chars().count() > 1);
+    words.sort();
+    words.dedup();
+    words
+}
+
+fn labelled(path: &Path, is_abuse: impl Fn(&Value) -> bool) -> Vec<Labelled> {
+    rows(path)
+        .iter()
+        .map(|row| {
+            let text = text(row);
+            Labelled { is_abuse: is_abuse(row), half: Half::of(&text), text }
+        })
+        .collect()
+}
+
+fn text(row: &Value) -> String {
+    row["text"].as_str().unwrap().to_owned()
+}
+
+fn rows(path: &Path) -> Vec<Value> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    let reader: Box<dyn Read> = if is_packed { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+    BufReader::new(reader).lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+}

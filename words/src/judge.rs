@@ -1,0 +1,148 @@
+//! Whether a candidate, whose letters are those of a word, is that word: what stands between its letters and around
+//! them. `다시 발견` has the letters of an abuse, and is none.
+
+use crate::pattern::{Options, Pattern};
+use crate::reading::Reading;
+use crate::sign::jamo;
+use crate::stream::{Gap, MASKED, Place, Source, Stream};
+
+/// Which stream a word is looked for in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alphabet {
+    Hangul,
+    Latin,
+    Leet,
+    Mixed,
+}
+
+/// A word as an automaton's pattern.
+#[derive(Debug)]
+pub(crate) struct Word {
+    alphabet: Alphabet,
+    free_left: bool,
+    free_right: bool,
+    options: Options,
+    /// For each symbol, how often it must have been written at least, and whether the word has a gap before it.
+    steps: Vec<(u32, bool)>,
+    /// Consonants only: `ㅅㅂ`.
+    is_initials: bool,
+    /// None: a context in which other words are allowed.
+    pub(crate) label: Option<u16>,
+}
+
+/// Syllables that are put before an abuse without a space: `야이시1발`. Others make `다시1발` a word of its own.
+const CALLS: [&str; 10] = ["아", "야", "이", "와", "어", "오", "에", "하", "개", "존"];
+/// Syllables that follow one whose syllables are spaced: `시 발아`.
+const ENDINGS: [&str; 10] = ["놈", "년", "새", "들", "아", "야", "롬", "럼", "련", "같"];
+
+impl Word {
+    pub(crate) fn new(pattern: &Pattern, stream: &Stream, alphabet: Alphabet, label: Option<u16>) -> Word {
+        let steps = stream.places.iter().map(|place| (place.times, place.gap != Gap::None)).collect();
+        Word {
+            alphabet,
+            free_left: pattern.free_left,
+            free_right: pattern.free_right,
+            options: pattern.options,
+            steps,
+            is_initials: alphabet == Alphabet::Hangul && stream.places.iter().all(|place| !place.in_syllable),
+            label,
+        }
+    }
+
+    /// The graphemes of the candidate that ends with the symbol before `end`, the last one included, if it is the word.
+    pub(crate) fn judge(&self, reading: &Reading<'_>, stream: &Stream, end: usize) -> Option<(u32, u32)> {
+        let start = end - self.steps.len();
+        let places = &stream.places[start..end];
+        if places.iter().zip(&self.steps).any(|(place, (times, _))| place.times < *times) {
+            return None;
+        }
+        let gaps = places.iter().zip(&self.steps).skip(1);
+        let gap = gaps
+            .map(|(place, (_, has_gap))| if *has_gap && place.gap < Gap::Wall { Gap::None } else { place.gap })
+            .max()
+            .unwrap_or(Gap::None);
+        let is_word = match self.alphabet {
+            Alphabet::Hangul => self.is_hangul(reading, stream, start, end, gap),
+            Alphabet::Latin => self.is_latin(stream, start, end, gap),
+            Alphabet::Leet => self.is_latin(stream, start, end, gap) && is_leet(&stream.symbols[start..end], places),
+            Alphabet::Mixed => self.is_mixed(stream, start, end, gap),
+        };
+        is_word.then(|| (places[0].first, places[places.len() - 1].last))
+    }
+
+    fn is_hangul(&self, reading: &Reading<'_>, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
+        let (first, last) = (stream.places[start], stream.places[end - 1]);
+        if !first.opens || !(last.closes || self.options.open && is_closed_by_one(stream, end)) {
+            return false;
+        }
+        let begins = stream.begins(start) && !first.after_digit;
+        let ends = stream.ends(end - 1);
+        // Consonants that stand for words are next to syllables as words are next to words.
+        let changes = |at: usize| stream.places[at - 1].in_syllable != stream.places[at].in_syllable;
+        let left = self.free_left || begins || start > 0 && changes(start);
+        let right = self.free_right || ends || changes(end);
+        if !left || !right {
+            return false;
+        }
+        let is_one_of = |unit: u32, syllables: &[&str]| syllables.contains(&reading.grapheme(unit));
+        let called = || start > 0 && !first.after_digit && is_one_of(stream.places[start - 1].last, &CALLS);
+        let ended =
+            || stream.places.get(end).is_some_and(|place| is_one_of(place.first, &ENDINGS) || !place.in_syllable);
+        match gap {
+            Gap::None => true,
+            Gap::Wall => false,
+            _ if self.label.is_none() || self.options.joined => false,
+            Gap::Space => begins && (ends || ended()),
+            Gap::Intruders if self.is_initials => false,
+            Gap::Spelled | Gap::Marks | Gap::Intruders => begins || called(),
+        }
+    }
+
+    fn is_latin(&self, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
+        let (begins, ends) = (stream.begins(start), stream.ends(end - 1));
+        if !(self.free_left || begins) || !(self.free_right || ends) {
+            return false;
+        }
+        if stream.places[start..end].iter().all(|place| place.source == Source::Foreign) {
+            return false;
+        }
+        match gap {
+            Gap::None => true,
+            Gap::Spelled => !self.options.joined,
+            Gap::Marks => !self.options.joined && self.label.is_some() && self.free_left && self.free_right && begins,
+            Gap::Intruders | Gap::Space | Gap::Wall => false,
+        }
+    }
+
+    fn is_mixed(&self, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
+        let (first, last) = (stream.places[start], stream.places[end - 1]);
+        let (begins, ends) = (stream.begins(start), stream.ends(end - 1));
+        let is_whole = first.opens && last.closes && (self.free_left || begins) && (self.free_right || ends);
+        match gap {
+            Gap::None => is_whole,
+            Gap::Wall => false,
+            _ => is_whole && !self.options.joined && self.label.is_some() && begins && ends,
+        }
+    }
+}
+
+/// Behind a syllable that ends in a vowel, one of the consonants that particles or laughter put there: `새낀`, `새낄`, `새낔`.
+fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
+    let closes = [jamo('ㄴ'), jamo('ㄹ'), jamo('ㅁ'), jamo('ㅂ'), jamo('ㅅ'), jamo('ㅆ'), jamo('ㅋ'), jamo('ㅎ')];
+    let is_closing = |symbol: &u8| closes.contains(symbol);
+    stream.symbols.get(end).is_some_and(is_closing) && stream.places[end].closes && !stream.places[end].opens
+}
+
+/// At least half of it is letters, or it is a number or a model's name: `455`, `A55`.
+fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
+    let (mut letters, mut digits, mut masked) = (0, 0, 0);
+    for (symbol, place) in symbols.iter().zip(places) {
+        match place.source {
+            Source::Letter | Source::Foreign => letters += 1,
+            Source::Digit => digits += place.times,
+            Source::Symbol if *symbol == MASKED => masked += 1,
+            Source::Symbol => {}
+        }
+    }
+    letters > 0 && digits <= letters && masked <= letters
+}

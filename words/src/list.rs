@@ -1,0 +1,118 @@
+//! A list of words as an operator writes it; the format is described at the top of `lists/ko.txt` and in
+//! `docs/word-filter.md`. A list is only read and put together here, `Filter` makes it fast.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::pattern::{Options, Pattern};
+
+/// Words, each with its label, and the contexts in which they are allowed.
+#[derive(Debug, Clone, Default)]
+pub struct List {
+    pub(crate) words: Vec<(Pattern, Arc<str>)>,
+    pub(crate) allowed: Vec<Pattern>,
+    dropped: BTreeSet<String>,
+}
+
+/// A line that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct ParseError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl List {
+    /// The list that comes with the crate: Korean and English.
+    #[must_use]
+    pub fn built_in() -> List {
+        let mut list = List::default();
+        for text in [include_str!("../lists/ko.txt"), include_str!("../lists/en.txt")] {
+            list.extend(List::parse(text).expect("a test parses the built-in lists"));
+        }
+        list
+    }
+
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// The first line that cannot be understood.
+    pub fn parse(text: &str) -> Result<List, ParseError> {
+        let mut list = List::default();
+        let mut label = None;
+        for (at, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            list.parse_line(line, &mut label).map_err(|what| ParseError { line: at + 1, what })?;
+        }
+        Ok(list)
+    }
+
+    /// Adds another list's words and allowed contexts, and takes out the labels that it drops.
+    pub fn extend(&mut self, other: List) {
+        self.words.retain(|(_, label)| !other.dropped.contains(label.as_ref()));
+        self.words.extend(other.words);
+        self.allowed.extend(other.allowed);
+        self.dropped.extend(other.dropped);
+    }
+
+    /// The labels of its words, each once.
+    #[must_use]
+    pub fn labels(&self) -> BTreeSet<&str> {
+        self.words.iter().map(|(_, label)| label.as_ref()).collect()
+    }
+
+    fn parse_line(&mut self, line: &str, label: &mut Option<Arc<str>>) -> Result<(), String> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        if let Some(name) = line.strip_prefix("label:") {
+            *label = Some(parse_label(name)?.into());
+            return Ok(());
+        }
+        if let Some(names) = line.strip_prefix("drop:") {
+            for name in names.split_whitespace() {
+                self.dropped.insert(parse_label(name)?);
+            }
+            return Ok(());
+        }
+        if let Some(words) = line.strip_prefix("allow:") {
+            for word in words.split_whitespace() {
+                if word.contains('*') {
+                    return Err(format!("`{word}` has a `*`: an allowed word is allowed wherever it stands"));
+                }
+                self.allowed.extend(Pattern::parse(&format!("*{word}*"), Options::default())?);
+            }
+            return Ok(());
+        }
+        let label = label.as_ref().ok_or("a word comes before the first `label:`")?;
+        let (words, options) = parse_options(line)?;
+        for word in words.split_whitespace() {
+            let patterns = Pattern::parse(word, options)?;
+            self.words.extend(patterns.into_iter().map(|pattern| (pattern, Arc::clone(label))));
+        }
+        Ok(())
+    }
+}
+
+/// Labels become `flags` of events, which other programs read.
+fn parse_label(name: &str) -> Result<String, String> {
+    let name = name.trim();
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    if name.is_empty() || name.len() > 32 || !name.chars().all(is_plain) {
+        return Err(format!("`{name}` is no label: up to 32 of a-z, 0-9, `.` and `-`, as in ko.abuse"));
+    }
+    Ok(name.to_owned())
+}
+
+/// `word word (open, joined)`.
+fn parse_options(line: &str) -> Result<(&str, Options), String> {
+    let mut options = Options::default();
+    let Some((words, rest)) = line.split_once('(') else { return Ok((line, options)) };
+    let names = rest.strip_suffix(')').ok_or("options end the line: `(open, joined)`")?;
+    for name in names.split(',') {
+        options.set(name.trim())?;
+    }
+    Ok((words, options))
+}

@@ -1,0 +1,110 @@
+//! A reading as one alphabet sees it: the symbols of that alphabet as bytes, and before each of them what was skipped. A
+//! word of a list goes through the same functions as a text, so the two can only disagree on what was skipped.
+
+mod hangul;
+mod latin;
+mod mixed;
+
+pub(crate) use hangul::hangul;
+pub(crate) use latin::{MASKED, latin, leet};
+pub(crate) use mixed::mixed;
+
+/// A text for one automaton.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    /// What the automaton reads.
+    pub(crate) symbols: Vec<u8>,
+    /// For each symbol, where it came from.
+    pub(crate) places: Vec<Place>,
+}
+
+/// Where a symbol stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// The graphemes that it covers: several, if it was repeated.
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// What was skipped between it and the symbol before.
+    pub(crate) gap: Gap,
+    /// A digit stands directly before it.
+    pub(crate) after_digit: bool,
+    /// The first and the last of its grapheme.
+    pub(crate) opens: bool,
+    pub(crate) closes: bool,
+    /// Of a Hangul syllable.
+    pub(crate) in_syllable: bool,
+    /// How often it was written.
+    pub(crate) times: u32,
+    pub(crate) source: Source,
+}
+
+/// What a symbol was before it was read as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Letter,
+    /// A letter of Russian or Greek that looks Latin.
+    Foreign,
+    /// A digit or a symbol in place of a letter.
+    Digit,
+    Symbol,
+}
+
+/// What was skipped between two symbols, the more the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Gap {
+    /// Nothing, or nothing that can be seen.
+    None,
+    /// Whatever separates letters that stand alone: `s h i t`.
+    Spelled,
+    /// Punctuation and symbols.
+    Marks,
+    /// A few letters, digits or laughs of another alphabet: `시1발`.
+    Intruders,
+    /// White space, perhaps with punctuation.
+    Space,
+    /// So much that no word goes on behind it.
+    Wall,
+}
+
+/// What has been skipped since the last symbol.
+#[derive(Debug, Default)]
+struct Skipped {
+    spaces: u32,
+    marks: u32,
+    intruders: u32,
+}
+
+impl Skipped {
+    /// More separators than this separate.
+    const SEPARATORS: u32 = 8;
+    /// More intruders than this are a word themselves.
+    const INTRUDERS: u32 = 3;
+
+    fn gap(&self) -> Gap {
+        match self {
+            Skipped { spaces: 0, marks: 0, intruders: 0 } => Gap::None,
+            _ if self.spaces + self.marks > Skipped::SEPARATORS || self.intruders > Skipped::INTRUDERS => Gap::Wall,
+            Skipped { intruders: 0, spaces: 0, .. } => Gap::Marks,
+            Skipped { intruders: 0, .. } => Gap::Space,
+            Skipped { spaces: 0, .. } => Gap::Intruders,
+            _ => Gap::Wall,
+        }
+    }
+}
+
+impl Stream {
+    /// Whether a word may begin at this symbol.
+    pub(crate) fn begins(&self, at: usize) -> bool {
+        at == 0 || self.places[at].gap > Gap::Spelled
+    }
+
+    /// Whether a word may end with this symbol.
+    pub(crate) fn ends(&self, at: usize) -> bool {
+        at + 1 == self.places.len() || self.begins(at + 1)
+    }
+
+    fn push(&mut self, symbol: u8, place: Place) {
+        self.symbols.push(symbol);
+        self.places.push(place);
+    }
+}

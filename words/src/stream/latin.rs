@@ -1,0 +1,118 @@
+//! Latin letters, twice. Plain: letters only, whatever they look like. Leet: digits and symbols that are put in place of
+//! letters are letters too, and `l` is `i`, because `1`, `!`, `|` and `I` stand for both. Letters that stand alone spell
+//! a word together (`s h i t`), and a repeated letter is one symbol that knows how often it was written.
+
+use super::{Gap, Place, Skipped, Source, Stream};
+use crate::reading::{Glyph, Reading};
+use crate::sign::Sign;
+
+/// A letter that was blotted out: `f*ck`.
+pub(crate) const MASKED: u8 = b'*';
+
+/// The letters of a text.
+pub(crate) fn latin(reading: &Reading<'_>) -> Stream {
+    read(reading, |glyphs, at| match glyphs[at].sign {
+        Sign::Latin { letter, foreign: false } => Some((letter, Source::Letter)),
+        Sign::Latin { letter, foreign: true } => Some((letter, Source::Foreign)),
+        _ => None,
+    })
+}
+
+/// The letters of a text, and what may stand for one.
+pub(crate) fn leet(reading: &Reading<'_>) -> Stream {
+    read(reading, |glyphs, at| {
+        let is_letter =
+            |at: usize| glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. } | Sign::Digit(_)));
+        let is_symbol = |at: usize| {
+            matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#'), .. }))
+        };
+        let is_inside = || {
+            let before = (0..at).rev().take(4).find(|at| !is_symbol(*at));
+            let after = (at + 1..glyphs.len()).take(4).find(|at| !is_symbol(*at));
+            before.is_some_and(is_letter) && after.is_some_and(is_letter)
+        };
+        Some(match glyphs[at].sign {
+            Sign::Latin { letter: b'l', foreign } => (b'i', if foreign { Source::Foreign } else { Source::Letter }),
+            Sign::Latin { letter, foreign: false } => (letter, Source::Letter),
+            Sign::Latin { letter, foreign: true } => (letter, Source::Foreign),
+            Sign::Digit(digit) => {
+                (*b"oi?easgtbg".get(usize::from(digit - b'0')).filter(|c| **c != b'?')?, Source::Digit)
+            }
+            Sign::Mark('@') => (b'a', Source::Symbol),
+            Sign::Mark('$') => (b's', Source::Symbol),
+            Sign::Other('€') => (b'e', Source::Symbol),
+            Sign::Mark('!' | '|' | '¡') if is_inside() => (b'i', Source::Symbol),
+            Sign::Mark('+') if is_inside() => (b't', Source::Symbol),
+            Sign::Mark('*' | '#') if is_inside() => (MASKED, Source::Symbol),
+            _ => return None,
+        })
+    })
+}
+
+fn read(reading: &Reading<'_>, letter: impl Fn(&[Glyph], usize) -> Option<(u8, Source)>) -> Stream {
+    let (mut letters, mut skipped, mut is_wall) = (Stream::default(), Skipped::default(), false);
+    let is_letter = |at: usize| reading.glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. }));
+    for (at, glyph) in reading.glyphs.iter().enumerate() {
+        let Some((letter, source)) = letter(&reading.glyphs, at) else {
+            match glyph.sign {
+                // Inside a word it is one of its letters: `it's`.
+                Sign::Mark('\'' | '’') if at > 0 && is_letter(at - 1) && is_letter(at + 1) => {}
+                Sign::Space => skipped.spaces += 1,
+                Sign::Mark(_) => skipped.marks += 1,
+                Sign::Other(c) if !c.is_alphanumeric() => skipped.marks += 1,
+                _ => is_wall = true,
+            }
+            continue;
+        };
+        let skipped = std::mem::take(&mut skipped).gap();
+        let gap = if std::mem::take(&mut is_wall) { Gap::Wall } else { skipped };
+        let (unit, opens, closes) = (glyph.unit, glyph.opens, glyph.closes);
+        let place = Place {
+            first: unit,
+            last: unit,
+            gap,
+            after_digit: false,
+            opens,
+            closes,
+            in_syllable: false,
+            times: 1,
+            source,
+        };
+        letters.push(letter, place);
+    }
+    spell(&mut letters);
+    repeats_as_one(&letters)
+}
+
+/// Letters that stand alone, next to each other, are one word. A letter and its repetitions count as one.
+fn spell(letters: &mut Stream) {
+    let starts: Vec<usize> = (0..letters.places.len()).filter(|at| letters.begins(*at)).collect();
+    let stands_alone = |word: usize| {
+        let end = starts.get(word + 1).copied().unwrap_or(letters.symbols.len());
+        letters.symbols[starts[word]..end].windows(2).all(|pair| pair[0] == pair[1])
+    };
+    let alone: Vec<bool> = (0..starts.len()).map(stands_alone).collect();
+    for word in 1..starts.len() {
+        let place = &mut letters.places[starts[word]];
+        if alone[word - 1] && alone[word] && place.gap != Gap::Wall {
+            place.gap = Gap::Spelled;
+        }
+    }
+}
+
+fn repeats_as_one(letters: &Stream) -> Stream {
+    let mut stream = Stream::default();
+    for (at, (symbol, place)) in letters.symbols.iter().zip(&letters.places).enumerate() {
+        match stream.places.last_mut() {
+            Some(last) if stream.symbols.last() == Some(symbol) && !letters.begins(at) => {
+                last.last = place.last;
+                last.times += 1;
+                if last.source == Source::Letter {
+                    last.source = place.source;
+                }
+            }
+            _ => stream.push(*symbol, *place),
+        }
+    }
+    stream
+}
