@@ -112,7 +112,7 @@ impl LimitsConfig {
     pub(crate) fn check(&self) -> Result<(), String> {
         for (name, rate) in [("moderator_rate", self.moderator_rate), ("user_rate", self.user_rate)] {
             if !rate.is_valid() {
-                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 1000, seconds = 1 to 3600 }}"));
+                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
             }
         }
         Ok(())

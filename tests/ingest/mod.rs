@@ -7,7 +7,9 @@ pub(crate) mod tokens;
 mod contract;
 mod gateway;
 mod keys;
+mod limits;
 mod outages;
+mod review;
 mod rooms;
 mod v1;
 
