@@ -1,7 +1,7 @@
 //! Ingest: checks who sends a message, what it says and whether the room is live, appends it to the log, and answers
-//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. What it knows beside its configuration is folded from the log, so
-//! that every node decides alike. It starts and stays up while the room server is down, and knows nothing of presenters' sockets
-//! but that there are sessions.
+//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. What it knows beside its
+//! configuration is folded from the log, so that every node decides alike. It starts and stays up while the room server
+//! is down, and knows nothing of presenters' sockets but that there are sessions.
 
 mod accept;
 mod body;
@@ -39,6 +39,7 @@ struct Ingest {
     presence: nats::Presence,
     fold: std::sync::Arc<fold::Fold>,
     word_filter: filter::WordFilter,
+    review: Option<review::Review>,
     /// How long it is waited for an event to come back from the log.
     fold_deadline: std::time::Duration,
     reconnects: reconnect::Reconnects,

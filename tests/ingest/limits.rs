@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::{Answer, DEADLINE, System, answer};
 use crate::support::{Role, Settings, eventually, token};
 
-const SLOW_MODE: &str = "저속 모드입니다. 잠시 후에 다시 보내주세요.";
+const TOO_MANY: &str = "채팅을 너무 빠르게 보내고 있습니다. 잠시 후에 다시 보내주세요.";
+const SLOW_MODE: &str = "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.";
+const DUPLICATE: &str = "이미 같은 내용의 채팅이 있습니다.";
 
 /// The deployment's rates, an hour long: nothing comes back while a test runs.
 fn rates(settings: Settings) -> Settings {
@@ -53,16 +55,18 @@ fn assert_rate_limited(refused: &Answer, policy: &str) {
     let retry_after: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=3_600).contains(&retry_after), "{refused:?}");
     let (name, _) = policy.split_once(';').unwrap();
-    assert_eq!((refused.header("ratelimit-policy"), refused.header("ratelimit")), (policy, &*format!("{name};r=0;t=3600")));
+    assert_eq!(
+        (refused.header("ratelimit-policy"), refused.header("ratelimit")),
+        (policy, &*format!("{name};r=0;t=3600"))
+    );
 }
 
 #[tokio::test]
 async fn by_default_a_viewer_may_write_20_messages_in_30_s_and_the_presenter_100() {
     let unset = |settings: Settings| {
         let keys = ["ingest.room.message_rate", "ingest.limits.moderator_rate", "ingest.limits.user_rate"];
-        keys.iter().fold(settings, |settings, key| {
-            settings.unset(&format!("{key}.messages")).unset(&format!("{key}.seconds"))
-        })
+        keys.iter()
+            .fold(settings, |settings, key| settings.unset(&format!("{key}.messages")).unset(&format!("{key}.seconds")))
     };
     let system = System::start_with(unset).await;
     let viewer = system.post_v1("42", json!({"text": "hi"})).await;
@@ -99,11 +103,8 @@ async fn the_21st_message_is_refused_on_both_surfaces_and_leaves_no_trace() {
 #[tokio::test]
 async fn the_presenter_may_write_100_messages_and_a_room_may_say_otherwise_for_its_viewers() {
     let system = System::start_with(rates).await;
-    let posts = join_all((0..101).map(|n| async move { n }).map(async |n| {
-        let n = n.await;
-        system.write(&system.ingest, 42, 42, &format!("message {n}")).await
-    }))
-    .await;
+    let texts: Vec<String> = (0..101).map(|n| n.to_string()).collect();
+    let posts = join_all(texts.iter().map(|text| system.write(&system.ingest, 42, 42, text))).await;
     let (accepted, refused): (Vec<_>, Vec<_>) = posts.into_iter().partition(|answer| answer.status == 202);
     assert_eq!((accepted.len(), refused.len()), (100, 1));
     assert_rate_limited(&refused[0], "\"room\";q=100;w=3600");
