@@ -91,14 +91,14 @@ impl Ingest {
         if text.length() > settings.max_length {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
-        let ask = Ask { presenter, user: sender.idx, role, text: text.as_str() };
+        let ask = Ask { id: naming.id, presenter, user: sender.idx, role, text: text.as_str() };
         let admission = self.fold.limits.admit(&ask, settings)?;
         let (text, mut flags) = self.word_filter.judge(text, &current)?;
         let user = sender.user(role);
         let text = self.reviewed(naming.id, presenter, &user, text, &mut flags).await?;
 
         let quota = admission.quota;
-        admission.appending(naming.id);
+        admission.appending();
         let message = MessagePosted { user, text: text.into_string(), flags };
         let position = self.append(naming, Some(presenter), Body::MessagePosted(message)).await?;
         admission.stored();
