@@ -1,5 +1,6 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
 
+mod cut_off;
 mod dialect;
 mod drain;
 mod everywhere;
@@ -7,9 +8,9 @@ mod handover;
 mod keys;
 mod limits;
 mod outages;
-mod page;
+pub(crate) mod page;
 mod peers;
-mod presenter;
+pub(crate) mod presenter;
 mod resume;
 mod v1;
 

@@ -6,6 +6,7 @@ pub(crate) mod tokens;
 
 mod contract;
 mod gateway;
+mod idempotency;
 mod keys;
 mod limits;
 mod outages;
