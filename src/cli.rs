@@ -117,6 +117,9 @@ pub struct TokenArguments {
     /// The name shown beside the messages
     #[arg(long)]
     pub nickname: String,
+    /// What its bearer may do, such as chat:moderate; may be given more than once
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
     /// For how long it is valid
     #[arg(long, default_value_t = 1)]
     pub hours: u64,

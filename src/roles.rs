@@ -130,13 +130,24 @@ async fn work(
     log: nats::Log,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let auth = || auth.expect("the roles that need tokens verified got a verifier");
-    match role {
-        Role::Ingest => ingest::run(config.ingest, auth(), listener, log, stop).await?,
-        Role::Delivery => delivery::run(config.delivery, auth(), listener, log, stop).await?,
-        Role::Archiver => archiver::run(config.archiver, listener, log, stop).await?,
-    }
-    Ok(())
+    let ended = CancellationToken::new();
+    let work = async {
+        let _ended = ended.clone().drop_guard();
+        let auth = || auth.clone().expect("the roles that need tokens verified got a verifier");
+        match role {
+            Role::Ingest => ingest::run(config.ingest, auth(), listener, log, stop).await?,
+            Role::Delivery => delivery::run(config.delivery, auth(), listener, log, stop).await?,
+            Role::Archiver => archiver::run(config.archiver, listener, log, stop).await?,
+        }
+        anyhow::Ok(())
+    };
+    // Beside the role and as long: work in hand needs keys to the end.
+    let keys = async {
+        if let Some(auth) = &auth {
+            auth.follow_keys(&ended).await;
+        }
+    };
+    tokio::join!(work, keys).0
 }
 
 async fn bind(role: Role, listen: SocketAddr) -> anyhow::Result<TcpListener> {

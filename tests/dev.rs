@@ -141,10 +141,14 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
     eventually("the presenter sees both messages", PATIENCE, watched).await;
     drop(watching);
 
-    let token = run(&["token", "--user", "7", "--nickname", "별명"], &place).await;
+    let verifier = web::auth::Verifier::new(&config(&place).auth).unwrap();
+    let token = run(&["token", "--user", "7", "--nickname", "별명", "--scope", "chat:read"], &place).await;
     let token = String::from_utf8(token.stdout).unwrap();
-    let identity = web::auth::Verifier::new(&config(&place).auth).unwrap().verify(token.trim()).unwrap();
+    let identity = verifier.verify(token.trim()).await.unwrap();
     assert_eq!((identity.user_idx, identity.nickname.as_str()), (7, "별명"));
+    assert!(identity.has_scope("chat:read") && !identity.has_scope("chat:moderate"));
+    let moderators = printed.lines().skip_while(|line| !line.contains("chat:moderate")).nth(1).unwrap();
+    assert!(verifier.verify(moderators.trim()).await.unwrap().has_scope("chat:moderate"));
 
     let played = run(&["dev", "play", "samples/evening.ndjson", "--speed", "max"], &place).await;
     let report = String::from_utf8_lossy(&played.stdout);

@@ -25,6 +25,13 @@ async fn a_wrong_setting_is_refused_and_named() {
     check("ingest", Settings::new().set("nats.replicas", "three"), "nats.replicas").await;
     check("ingest", Settings::new().unset("auth.secret"), "auth.secret").await;
     check("delivery", Settings::new().set("auth.secret", "short"), "auth.secret").await;
+    check("ingest", Settings::new().set("auth.jwks.url", "file:///keys"), "auth.jwks.url").await;
+    check(
+        "ingest",
+        Settings::new().set("auth.jwks.deadline_ms", "9000").set("auth.jwks.url", "http://a"),
+        "deadline_ms",
+    )
+    .await;
     check("delivery", Settings::new().set("log.filter", "ingest=loud"), "log.filter").await;
     check("archiver", Settings::new().set("log.format", "xml"), "log.format").await;
 }

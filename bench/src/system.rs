@@ -56,6 +56,11 @@ impl System {
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
             ("CHATTING_NATS__URLS", nats_url.clone()),
             ("CHATTING_INGEST__ROOMS__URL", room_server::start().await?),
+            // One poster stands for many people.
+            ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000".to_owned()),
+            ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1".to_owned()),
+            ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000".to_owned()),
+            ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1".to_owned()),
             ("CHATTING_INGEST__LISTEN", format!("127.0.0.1:{ingest}")),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
         ];
@@ -97,7 +102,9 @@ impl System {
 
     pub(crate) fn token(&self, user: i64) -> String {
         let secret = Secret::from(SECRET.to_owned());
-        web::auth::mint(&secret, user, &format!("user{user}"), "user@example.com", Duration::from_secs(3_600))
+        let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
+        let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new() };
+        web::auth::mint(&secret, &identity, Duration::from_secs(3_600))
     }
 }
 

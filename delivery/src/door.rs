@@ -26,7 +26,7 @@ type Shown = Option<Result<PresenterIdx, TokenError>>;
 /// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
 /// read.
 pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    admit(node, &headers, upgrade, |node| &node.original)
+    admit(node, &headers, upgrade, |node| &node.original).await
 }
 
 /// `GET /v1/presenter`: our own dialect, to every origin for the same reason.
@@ -40,10 +40,10 @@ pub(crate) async fn presenter(
         let detail = "The handshake has to offer the subprotocol chat.v1.";
         return Problem::new(StatusCode::BAD_REQUEST, "subprotocol_required", detail).into_response();
     }
-    admit(node, &headers, upgrade, |node| &node.v1)
+    admit(node, &headers, upgrade, |node| &node.v1).await
 }
 
-fn admit(
+async fn admit(
     node: Arc<Node>,
     headers: &HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -56,7 +56,7 @@ fn admit(
         return unavailable("not_ready", "This node is still reading the latest messages.");
     }
     let shown = match web::auth::token(headers) {
-        Ok(token) => Some(verify(&node, token)),
+        Ok(token) => Some(verify(&node, token).await),
         Err(TokenError::Missing) => None,
         Err(error) => Some(Err(error)),
     };
@@ -86,8 +86,8 @@ fn unavailable(code: &'static str, detail: &str) -> Response {
 }
 
 /// Whose room the token opens: a presenter's own.
-pub(crate) fn verify(node: &Node, token: &str) -> Result<PresenterIdx, TokenError> {
-    let identity = node.auth.verify(token)?;
+pub(crate) async fn verify(node: &Node, token: &str) -> Result<PresenterIdx, TokenError> {
+    let identity = node.auth.verify(token).await?;
     UserIdx::try_from(identity.user_idx).map(UserIdx::as_presenter).map_err(|_| TokenError::Claims)
 }
 
@@ -98,6 +98,8 @@ pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: To
         TokenError::Missing => End::TokenMissing,
         TokenError::Expired => End::TokenExpired,
         TokenError::Ambiguous | TokenError::Malformed | TokenError::Signature | TokenError::Claims => End::TokenRefused,
+        // It may be good: the client comes back with it.
+        TokenError::KeysUnavailable => End::Unavailable,
     };
     match socket.say(dialect.token_refused(error)).await {
         Ok(()) => end,
@@ -118,7 +120,7 @@ async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: S
     };
     let Started { token, position } = started.unwrap_or(Err(End::Unauthenticated))?;
     let presenter = match token {
-        Some(token) => verify(node, &token),
+        Some(token) => verify(node, &token).await,
         None => shown.unwrap_or(Err(TokenError::Missing)),
     };
     if let (Some(Ok(shown)), Ok(presenter)) = (shown, presenter)

@@ -48,6 +48,7 @@ impl Node {
         fact(self.feed.is_filled(), "the window is being filled")?;
         fact(self.feed.is_current(), "the log was not heard of lately")?;
         fact(self.presence.is_current(), "other nodes' sessions were not heard of lately")?;
-        fact(self.lease.is_held(), "the lease of this node has lapsed")
+        fact(self.lease.is_held(), "the lease of this node has lapsed")?;
+        self.auth.ready()
     }
 }

@@ -53,6 +53,10 @@ impl Dialect for Original {
     fn token_refused(&self, error: TokenError) -> Utf8Bytes {
         Utf8Bytes::from_static(match error {
             TokenError::Missing => r#"{"id":"error","message":"룸 idx값이 정상적으로 오지 않습니다."}"#,
+            // Not a tokenException: a page would take that for the end.
+            TokenError::KeysUnavailable => {
+                r#"{"id":"error","message":"토큰을 지금 확인할 수 없습니다. 잠시 후에 다시 연결해주세요."}"#
+            }
             _ => r#"{"id":"tokenException","response":"reject","message":"Jwt Exception"}"#,
         })
     }

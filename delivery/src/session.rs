@@ -253,7 +253,11 @@ impl<'a> Session<'a> {
                     return self.complain(socket, Complaint::AlreadyStarted).await;
                 }
                 // The original's pages send it whatever the handshake's header said.
-                match token.ok_or(TokenError::Missing).and_then(|token| door::verify(self.node, &token)) {
+                let presenter = match token {
+                    Some(token) => door::verify(self.node, &token).await,
+                    None => Err(TokenError::Missing),
+                };
+                match presenter {
                     Ok(presenter) if presenter == self.hold.claim.presenter => Ok(()),
                     Ok(_) => Err(End::OtherPresenter),
                     Err(error) => Err(door::refuse(self.dialect, socket, error).await),

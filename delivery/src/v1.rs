@@ -75,6 +75,9 @@ impl Dialect for V1 {
             TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
                 error("token_invalid", "the token is not valid")
             }
+            TokenError::KeysUnavailable => {
+                error("keys_unavailable", "the token cannot be verified now, try again later")
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keyed::{Earlier, Keyed};
+use crate::limits::{Limits, Observed};
 use crate::rules::Rules;
 use crate::settings::Own;
 
@@ -31,6 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Fold {
     pub(crate) rules: Rules,
     pub(crate) keyed: Keyed,
+    pub(crate) limits: Limits,
     status: TailStatus,
     /// Whoever waits for an event of the log is woken by each batch.
     moved: Notify,
@@ -56,6 +58,7 @@ impl Fold {
     pub(crate) async fn start(
         log: &Log,
         rules: Rules,
+        limits: Limits,
         memory: Memory,
         tasks: &TaskTracker,
         stop: &CancellationToken,
@@ -71,7 +74,7 @@ impl Fold {
         tracing::info!(decisions = entries.len(), "took over {} decisions that are kept", entries.len());
         let tail = log.tail(Start::After(read));
         let keyed = Keyed::new(memory.keys_for, memory.most_keys);
-        let fold = Arc::new(Fold { rules, keyed, status: tail.status(), moved: Notify::new() });
+        let fold = Arc::new(Fold { rules, keyed, limits, status: tail.status(), moved: Notify::new() });
         let (keep, waiting) = mpsc::channel(WAITING);
         tasks.spawn(stop.clone().run_until_cancelled_owned(forget(log.clone(), entries)));
         tasks.spawn(stop.clone().run_until_cancelled_owned(fold.clone().follow(log.clone(), tail, keep)));
@@ -150,8 +153,13 @@ impl Fold {
         if let Some(request) = event.request {
             self.keyed.insert(event.id, Earlier { position: entry.position, request }, event.at, now());
         }
-        match &event.body {
-            Body::MessagePosted(_) => None,
+        match (&event.body, event.presenter) {
+            (Body::MessagePosted(posted), Some(presenter)) => {
+                let (id, at, user, role, text) = (event.id, event.at, posted.user.idx, posted.user.role, &posted.text);
+                let observed = Observed { id, at, presenter, user, role, text };
+                self.limits.observe(&observed, &self.rules.current(presenter, now()).settings);
+                None
+            }
             _ => self.rules.apply(entry.position, &event, now()),
         }
     }

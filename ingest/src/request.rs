@@ -16,19 +16,19 @@ pub(crate) struct Head {
 }
 
 impl Ingest {
-    pub(crate) fn head(&self, parts: &Parts) -> Result<Head, Refusal> {
-        Ok(Head { sender: self.sender(parts)?, key: key(parts)? })
+    pub(crate) async fn head(&self, parts: &Parts) -> Result<Head, Refusal> {
+        Ok(Head { sender: self.sender(parts).await?, key: key(parts)? })
     }
 
     /// The gateway's word counts before the token, where it counts at all: the gateway has verified the token.
-    fn sender(&self, parts: &Parts) -> Result<Sender, Refusal> {
+    async fn sender(&self, parts: &Parts) -> Result<Sender, Refusal> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         if let Some(ConnectInfo(peer)) = peer
             && let Some(identity) = self.gateway.identity(&parts.headers, peer.ip())?
         {
             return Ok(Sender::new(&identity));
         }
-        Ok(Sender::new(&self.verifier.verify_headers(&parts.headers)?))
+        Ok(Sender::new(&self.verifier.verify_headers(&parts.headers).await?))
     }
 }
 

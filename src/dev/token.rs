@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use web::auth::Identity;
 
 use super::folder;
 use crate::cli::TokenArguments;
@@ -16,11 +17,18 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
         written.exists().then_some(written)
     });
     let config = Config::load(file.as_deref())?;
-    // It refuses a secret with which no role would start.
-    web::auth::Verifier::new(&config.auth)
+    // Neither missing nor too short: no role would start with it.
+    let secret = &config.auth.secret;
+    secret
+        .check("auth.secret")
         .map_err(anyhow::Error::msg)
         .context("there is no secret to sign with: start `chatting-server dev`, or set CHATTING_AUTH__SECRET")?;
-    let email = format!("user{}@example.com", arguments.user);
+    let identity = Identity {
+        user_idx: arguments.user,
+        nickname: arguments.nickname.clone(),
+        email: format!("user{}@example.com", arguments.user),
+        scopes: arguments.scopes.clone(),
+    };
     let lifetime = Duration::from_secs(arguments.hours * 60 * 60);
-    Ok(web::auth::mint(&config.auth.secret, arguments.user, &arguments.nickname, &email, lifetime))
+    Ok(web::auth::mint(secret, &identity, lifetime))
 }

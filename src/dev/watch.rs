@@ -26,6 +26,7 @@ pub async fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
     let token = token::token(&TokenArguments {
         user: arguments.room,
         nickname: format!("presenter{}", arguments.room),
+        scopes: Vec::new(),
         hours: 24,
         data: arguments.data.clone(),
         config: None,

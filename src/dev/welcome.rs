@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use web::Secret;
+use web::auth::Identity;
 
 use super::Addresses;
 use crate::servers::Server;
@@ -19,10 +20,17 @@ pub(super) fn print(
     folder: &Path,
     parts: &[Server],
 ) -> anyhow::Result<()> {
-    let mint = |user, nickname: &str| {
-        web::auth::mint(secret, user, nickname, &format!("user{user}@example.com"), TOKEN_LIFETIME)
+    let mint = |user_idx, nickname: &str, scopes: &[&str]| {
+        let identity = Identity {
+            user_idx,
+            nickname: nickname.to_owned(),
+            email: format!("user{user_idx}@example.com"),
+            scopes: scopes.iter().copied().map(str::to_owned).collect(),
+        };
+        web::auth::mint(secret, &identity, TOKEN_LIFETIME)
     };
-    let (presenter, viewer) = (mint(1, "presenter1"), mint(42, "viewer42"));
+    let (presenter, viewer) = (mint(1, "presenter1", &[]), mint(42, "viewer42", &[]));
+    let moderator = mint(99, "moderator99", &["chat:moderate"]);
     let Addresses { nats, mongo, rooms, ingest, delivery, archiver } = addresses;
     // As it was called, and the folder only where it is not the default.
     let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());
@@ -47,9 +55,11 @@ Everything runs. Ctrl-C stops it; the data stay, and --fresh deletes them.
 
 The presenter of room 1 has the token
   {presenter}
-and user 42, a viewer, has
+user 42, a viewer, has
   {viewer}
-More: {program} token --user 7 --nickname 별명{place}
+and user 99, who moderates every room (scope chat:moderate), has
+  {moderator}
+More: {program} token --user 7 --nickname 별명{place}, and with --scope chat:moderate a moderator's
 
 Watch room 1 as its presenter does, in another terminal:
   {program} dev watch --room 1{place}
@@ -59,7 +69,11 @@ Say something there, as the original's gateway would:
 or by the interface of today:
   curl -i http://127.0.0.1:{ingest}/v1/rooms/1/messages -H 'content-type: application/json' -H 'authorization: Bearer {viewer}' -d '{{\"text\":\"hello\"}}'
 
-Play a recorded evening into room 1, ten times as fast, and look for every message of it:
+Ban user 42 from room 1 for a minute, as the moderator (docs/moderation.md has the rest):
+  curl -i -X PUT http://127.0.0.1:{ingest}/v1/rooms/1/bans/42 -H 'content-type: application/json' -H 'authorization: Bearer {moderator}' -d '{{\"seconds\":60,\"reason\":\"spam\"}}'
+
+Play a recorded evening into room 1, ten times as fast, and look for every message of it (here people may write
+1,000 messages a second; elsewhere it is 20 in 30 s unless configured):
   {program} dev play samples/evening.ndjson --speed 10{place}
 ",
         folder = folder.display(),

@@ -160,5 +160,7 @@ impl Cast {
 }
 
 fn token(secret: &Secret, user: i64, nickname: &str) -> String {
-    web::auth::mint(secret, user, nickname, &format!("user{user}@example.com"), TOKEN_LIFETIME)
+    let (nickname, email) = (nickname.to_owned(), format!("user{user}@example.com"));
+    let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new() };
+    web::auth::mint(secret, &identity, TOKEN_LIFETIME)
 }

@@ -5,6 +5,7 @@ mod dialect;
 mod drain;
 mod everywhere;
 mod handover;
+mod keys;
 mod limits;
 mod outages;
 mod page;

@@ -20,9 +20,14 @@ fn forwarded(system: &System) -> RequestBuilder {
 }
 
 fn signature(key: &str) -> String {
+    signature_of(key, "")
+}
+
+/// `more`: a line feed and the scope, if it is signed too.
+fn signature_of(key: &str, more: &str) -> String {
     let time = super::tokens::now();
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    mac.update(format!("{time}\n9\ngateway%40example.com\n%EA%B0%80+%EB%82%98").as_bytes());
+    mac.update(format!("{time}\n9\ngateway%40example.com\n%EA%B0%80+%EB%82%98{more}").as_bytes());
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("t={time},v1={hex}")
 }
@@ -93,6 +98,15 @@ async fn forwarded_headers_count_with_the_gateways_signature() {
     let forged = answer(forwarded(&system).header("x-forward-signature", forged)).await;
     forged.assert_original_error(400, "Token null", "/send/message");
     answer(forwarded(&system)).await.assert_original_error(400, "Token null", "/send/message");
+
+    let scoped = |signature: String| {
+        answer(forwarded(&system).header("x-forward-scope", "chat%3Amoderate").header("x-forward-signature", signature))
+    };
+    scoped(signature_of(KEY, "\nchat%3Amoderate")).await.assert_sent();
+    for unsigned in ["", "\n", "\nchat%3Aread"] {
+        let refused = scoped(signature_of(KEY, unsigned)).await;
+        refused.assert_original_error(400, "Token null", "/send/message");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub(crate) mod tokens;
 
 mod contract;
 mod gateway;
+mod keys;
 mod outages;
 mod rooms;
 mod v1;

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod folder;
+mod jwks;
 mod proxy;
 mod role;
 mod room_server;
@@ -14,6 +15,7 @@ mod system;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use folder::Folder;
+pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
 pub use proxy::Proxy;
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};

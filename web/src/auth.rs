@@ -1,47 +1,62 @@
-//! Who sends a request, by its token: a JWT, HS256, in the header `token` or `Authorization: Bearer`. One algorithm is
-//! pinned to the one key, whatever a token says of itself; nothing in a token's header chooses or fetches a key. What
-//! an identity may do is not known here.
-
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//! Who sends a request, by its token: a JWT in the header `token` or `Authorization: Bearer`. It is verified by the secret
+//! that the auth server shares with us (HS256), or by one of the public keys that an issuer publishes (`auth.jwks`). One
+//! algorithm is pinned to each key, whatever a token says of itself, and a token's header names a key at most: it brings
+//! none and makes nobody fetch one from elsewhere. What an identity may do is not known here.
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use jsonwebtoken::{Algorithm, decode_header};
+use reqwest::Url;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use tokio_util::sync::CancellationToken;
+
+use jwks::Jwks;
+use key::{Key, Required};
 
 pub use crate::secret::Secret;
+pub(crate) use claims::split as split_scopes;
+pub use claims::{Identity, mint};
 
+mod claims;
+mod jwks;
+mod key;
+mod key_set;
 #[cfg(test)]
 mod tests;
 
-/// The section `[auth]` of the configuration.
+/// The section `[auth]` of the configuration. At least one of `secret` and `jwks.url` is required.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// HS256 key: the raw bytes of this string, at least 32. No default.
+    /// HS256 key: the raw bytes of this string, at least 32. No default; empty: no token is verified by it.
     #[serde(default)]
     pub secret: Secret,
-    /// Required `iss`, if not empty.
+    /// Required `iss` of a token that the secret verifies, if not empty.
     pub issuer: String,
-    /// Required `aud`, if not empty. A token that names an audience is refused while none is configured: it is meant
-    /// for somebody else.
+    /// Required `aud` of such a token, if not empty. A token that names an audience is refused while none is configured:
+    /// it is meant for somebody else.
     pub audience: String,
     /// Clock difference tolerated in `exp` and `nbf`, in seconds, 600 at most.
     pub leeway_seconds: u64,
+    /// The issuer that publishes its keys.
+    pub jwks: JwksConfig,
 }
 
-/// Who a valid token, or a trusted gateway, speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Claim `user_idx`, 1 or more.
-    pub user_idx: i64,
-    /// Claim `nickname`, as it came: unbounded and unchecked. Empty where there is none.
-    pub nickname: String,
-    /// Claim `sub`. Empty where there is none.
-    pub email: String,
-    /// Claim `scope`, split at blanks.
-    pub scopes: Vec<String>,
+/// The section `[auth.jwks]` of the configuration. It has an issuer and an audience of its own: the auth server's tokens,
+/// which the secret verifies, name neither, while those of an issuer with published keys always do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwksConfig {
+    /// Where the keys are, http or https; empty: there are none.
+    #[serde(deserialize_with = "optional_url")]
+    pub url: Option<Url>,
+    /// Required `iss` of a token that one of the keys verifies, if not empty.
+    pub issuer: String,
+    /// Required `aud` of such a token, if not empty, as above.
+    pub audience: String,
+    /// Seconds between two fetches, 1 or more.
+    pub refresh_seconds: u64,
+    /// Milliseconds for a fetch, and for a request to wait for one; 1 to 5,000.
+    pub deadline_ms: u64,
 }
 
 /// Why a request has no identity.
@@ -65,6 +80,9 @@ pub enum TokenError {
     /// A claim is missing, of the wrong type, or not what is configured.
     #[error("the token's claims are not as required")]
     Claims,
+    /// The issuer's keys could not be fetched, so that nobody can say whether the token is good.
+    #[error("the keys that verify the token cannot be fetched")]
+    KeysUnavailable,
 }
 
 /// 8 KB: a token of the auth server has about 250 bytes, and what is longer is not worth a hash.
@@ -73,61 +91,97 @@ const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
 /// 10 minutes: more would rather hide a broken clock than tolerate one.
 const LONGEST_LEEWAY_SECONDS: u64 = 600;
 
+/// 5 s: a request waits for so long, and has to be answered within the deadline of its role.
+const LONGEST_DEADLINE_MS: u64 = 5_000;
+
 /// Checks tokens.
+#[derive(Debug)]
 pub struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
+    secret: Option<Key>,
+    jwks: Option<Jwks>,
 }
 
 impl Verifier {
-    /// Err: what is wrong with the configuration, naming the key (`auth.secret is required`).
+    /// Fetches nothing: [`Verifier::follow_keys`] does. Err: what is wrong with the configuration, naming the key
+    /// (`auth.secret is required`).
     pub fn new(config: &Config) -> Result<Verifier, String> {
-        config.secret.check("auth.secret")?;
-        if config.leeway_seconds > LONGEST_LEEWAY_SECONDS {
+        let Config { secret, issuer, audience, leeway_seconds, jwks } = config;
+        if *leeway_seconds > LONGEST_LEEWAY_SECONDS {
             return Err(format!("auth.leeway_seconds is more than {LONGEST_LEEWAY_SECONDS}"));
         }
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = config.leeway_seconds;
-        validation.validate_nbf = true;
-        // The library checks an issuer or audience only where there is one, unless presence is required as well.
-        let mut required = vec!["exp"];
-        if !config.issuer.is_empty() {
-            validation.set_issuer(&[&config.issuer]);
-            required.push("iss");
+        let has_secret = !secret.bytes().is_empty();
+        match &jwks.url {
+            None => secret.check("auth.secret").map_err(|wrong| format!("{wrong}, or set auth.jwks.url"))?,
+            Some(_) if has_secret => secret.check("auth.secret")?,
+            Some(_) if !issuer.is_empty() || !audience.is_empty() => {
+                return Err(
+                    "auth.issuer and auth.audience are for tokens that auth.secret verifies, and there is none: \
+                    set auth.jwks.issuer and auth.jwks.audience"
+                        .to_owned(),
+                );
+            }
+            Some(_) => {}
         }
-        if !config.audience.is_empty() {
-            validation.set_audience(&[&config.audience]);
-            required.push("aud");
-        }
-        validation.set_required_spec_claims(&required);
-        Ok(Verifier { key: DecodingKey::from_secret(config.secret.bytes()), validation })
+        let required = Required::new(issuer, audience, *leeway_seconds);
+        let jwks = match &jwks.url {
+            None => None,
+            Some(_) if jwks.refresh_seconds == 0 => return Err("auth.jwks.refresh_seconds is 0".to_owned()),
+            Some(_) if !(1..=LONGEST_DEADLINE_MS).contains(&jwks.deadline_ms) => {
+                return Err(format!("auth.jwks.deadline_ms is not from 1 to {LONGEST_DEADLINE_MS}"));
+            }
+            Some(url) => Some(Jwks::new(url, jwks, Required::new(&jwks.issuer, &jwks.audience, *leeway_seconds))?),
+        };
+        Ok(Verifier { secret: has_secret.then(|| Key::from_secret(secret, required)), jwks })
     }
 
-    /// Who the token speaks for.
-    pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+    /// Fetches the issuer's keys, and fetches them again whenever it is time, until the stop. Returns at once where none
+    /// are configured.
+    pub async fn follow_keys(&self, stop: &CancellationToken) {
+        if let Some(jwks) = &self.jwks {
+            // A fetch that is dropped half-way has changed nothing.
+            stop.run_until_cancelled(jwks.follow()).await;
+        }
+    }
+
+    /// Whether some token can be verified, and why not. Without the issuer's keys there is still the secret.
+    pub fn ready(&self) -> Result<(), String> {
+        match &self.jwks {
+            Some(jwks) if self.secret.is_none() && !jwks.has_keys() => {
+                Err("the keys at auth.jwks.url were never fetched".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who the token speaks for. It waits, within the configured deadline, only where the token names a key that is not
+    /// known yet.
+    pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         if token.is_empty() {
             return Err(TokenError::Missing);
         }
         if token.len() > LONGEST_TOKEN_BYTES {
             return Err(TokenError::Malformed);
         }
-        let token = decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(reason)?;
+        let header = decode_header(token).map_err(key::reason)?;
         // RFC 7515: what is critical must be understood, and we understand no extension.
-        if token.header.crit.is_some() {
+        if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
-        identity(&token.claims).ok_or(TokenError::Claims)
+        let kid = header.kid.as_deref();
+        match (header.alg, &self.secret, &self.jwks) {
+            // Whoever names a published key and yet no public-key algorithm takes the one for the other.
+            (Algorithm::HS256, Some(_), Some(jwks)) if kid.is_some_and(|kid| jwks.has_kid(kid)) => {
+                Err(TokenError::Signature)
+            }
+            (Algorithm::HS256, Some(secret), _) => secret.read(token),
+            (Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512, _, _) | (_, _, None) => Err(TokenError::Signature),
+            (algorithm, _, Some(jwks)) => jwks.key(kid, algorithm).await?.read(token),
+        }
     }
 
     /// Who a request's headers speak for: [`token`], verified.
-    pub fn verify_headers(&self, headers: &HeaderMap) -> Result<Identity, TokenError> {
-        self.verify(token(headers)?)
-    }
-}
-
-impl std::fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier").finish_non_exhaustive()
+    pub async fn verify_headers(&self, headers: &HeaderMap) -> Result<Identity, TokenError> {
+        self.verify(token(headers)?).await
     }
 }
 
@@ -146,20 +200,6 @@ pub fn token(headers: &HeaderMap) -> Result<&str, TokenError> {
     }
 }
 
-/// A token for development and tests, as the auth server issues them.
-pub fn mint(secret: &Secret, user_idx: i64, nickname: &str, email: &str, lifetime: Duration) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let claims = json!({
-        "sub": email,
-        "nickname": nickname,
-        "user_idx": user_idx,
-        "iat": now.as_secs(),
-        "exp": now.saturating_add(lifetime).as_secs(),
-    });
-    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.bytes()))
-        .expect("HS256 signs any JSON with any key")
-}
-
 fn single<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Result<Option<&'a str>, TokenError> {
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -168,37 +208,11 @@ fn single<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Result<Optio
     }
 }
 
-/// None: a claim is not of its type.
-fn identity(claims: &Map<String, Value>) -> Option<Identity> {
-    let text = |claim| match claims.get(claim) {
-        None | Some(Value::Null) => Some(""),
-        Some(value) => value.as_str(),
-    };
-    // The library lets an `iss` be a list, and an `aud` that nobody asked for be anything.
-    text("iss")?;
-    if let Some(audience) = claims.get("aud")
-        && !(audience.is_string() || audience.is_array())
-    {
-        return None;
+fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
     }
-    Some(Identity {
-        user_idx: claims.get("user_idx")?.as_i64().filter(|idx| *idx >= 1)?,
-        nickname: text("nickname")?.to_owned(),
-        email: text("sub")?.to_owned(),
-        scopes: text("scope")?.split_ascii_whitespace().map(str::to_owned).collect(),
-    })
-}
-
-fn reason(error: Error) -> TokenError {
-    match error.kind() {
-        ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => TokenError::Signature,
-        ErrorKind::ExpiredSignature => TokenError::Expired,
-        ErrorKind::MissingRequiredClaim(_)
-        | ErrorKind::InvalidClaimFormat(_)
-        | ErrorKind::InvalidIssuer
-        | ErrorKind::InvalidAudience
-        | ErrorKind::InvalidSubject
-        | ErrorKind::ImmatureSignature => TokenError::Claims,
-        _ => TokenError::Malformed,
-    }
+    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.map(Some).ok_or_else(|| D::Error::custom(format!("{text:?} is not an http:// or https:// address")))
 }

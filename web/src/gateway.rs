@@ -1,6 +1,6 @@
-//! Who sends a request, by what the gateway forwards: `x-forward-userIdx`, `x-forward-email` and `x-forward-nickname`
-//! (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted addresses or with the gateway's
-//! signature; otherwise they are as good as absent, and the token decides.
+//! Who sends a request, by what the gateway forwards: `x-forward-userIdx`, `x-forward-email`, `x-forward-nickname` and,
+//! if it likes, `x-forward-scope` (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted
+//! addresses or with the gateway's signature; otherwise they are as good as absent, and the token decides.
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use sha2::Sha256;
 
-use crate::auth::Identity;
+use crate::auth::{Identity, split_scopes};
 use crate::secret::Secret;
 
 #[cfg(test)]
@@ -25,6 +25,9 @@ pub struct Config {
     pub mode: Mode,
     /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer.
     pub trusted: Vec<IpNet>,
+    /// For `trusted-addresses`: whether `x-forward-scope` counts too. A gateway that does not know this header passes on
+    /// what a client wrote there, and anybody could be a moderator.
+    pub trusted_scope: bool,
     /// For `signature`: the key that the gateway shares with us, at least 32 bytes.
     #[serde(default)]
     pub secret: Secret,
@@ -39,7 +42,7 @@ pub enum Mode {
     /// The address that the connection comes from.
     TrustedAddresses,
     /// Header `x-forward-signature: t=<unix seconds>,v1=<hex>`: HMAC-SHA256 over the four lines t, userIdx, email and
-    /// nickname, as sent, joined by line feeds. It holds for 300 s.
+    /// nickname, and a fifth with the scope where that header is there, as sent, joined by line feeds. It holds for 300 s.
     Signature,
 }
 
@@ -57,6 +60,7 @@ pub enum ForwardError {
 const USER_IDX: &str = "x-forward-useridx";
 const EMAIL: &str = "x-forward-email";
 const NICKNAME: &str = "x-forward-nickname";
+const SCOPE: &str = "x-forward-scope";
 const SIGNATURE: &str = "x-forward-signature";
 
 /// 300 s: what signed webhooks commonly tolerate between two clocks, and as long as a stolen signature is of use.
@@ -93,8 +97,18 @@ impl Gateway {
             user_idx: user_idx.filter(|idx| *idx >= 1).ok_or(ForwardError::Malformed(USER_IDX))?,
             nickname: decoded(single(headers, NICKNAME)?).ok_or(ForwardError::Malformed(NICKNAME))?,
             email: decoded(single(headers, EMAIL)?).ok_or(ForwardError::Malformed(EMAIL))?,
-            scopes: Vec::new(),
+            scopes: self.scopes(headers)?,
         }))
+    }
+
+    /// Of headers that count.
+    fn scopes(&self, headers: &HeaderMap) -> Result<Vec<String>, ForwardError> {
+        let counts = self.config.mode == Mode::Signature || self.config.trusted_scope;
+        if !counts || !headers.contains_key(SCOPE) {
+            return Ok(Vec::new());
+        }
+        let scopes = decoded(single(headers, SCOPE)?).ok_or(ForwardError::Malformed(SCOPE))?;
+        Ok(split_scopes(&scopes))
     }
 
     fn is_trusted(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
@@ -120,7 +134,10 @@ fn is_signed(headers: &HeaderMap, secret: &Secret, now_seconds: u64) -> Option<b
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes a key of any length");
     mac.update(time.as_bytes());
-    for name in [USER_IDX, EMAIL, NICKNAME] {
+    // Where a scope is there it has to be signed: whoever adds it to a signed request, or takes it away, breaks the
+    // signature.
+    let scope = headers.contains_key(SCOPE).then_some(SCOPE);
+    for name in [USER_IDX, EMAIL, NICKNAME].into_iter().chain(scope) {
         // A header cannot hold a line feed, so no two identities have the same lines.
         mac.update(b"\n");
         mac.update(single(headers, name).ok()?.as_bytes());

@@ -18,7 +18,7 @@ impl Secret {
     }
 
     /// Refuses a secret that is missing or too short, naming the configuration `key` that holds it.
-    pub(crate) fn check(&self, key: &str) -> Result<(), String> {
+    pub fn check(&self, key: &str) -> Result<(), String> {
         match self.0.len() {
             0 => Err(format!("{key} is required: set it to a secret of at least {SHORTEST_BYTES} bytes")),
             length if length < SHORTEST_BYTES => {

@@ -91,11 +91,17 @@ fn only_messages_that_are_not_deleted_are_shown() {
 #[test]
 fn answers_are_pinned() {
     let refused = |error| original().token_refused(error);
-    let answers =
-        [refused(TokenError::Missing), refused(TokenError::Expired), invalid_id("na\"me"), invalid_id("null")];
+    let answers = [
+        refused(TokenError::Missing),
+        refused(TokenError::Expired),
+        refused(TokenError::KeysUnavailable),
+        invalid_id("na\"me"),
+        invalid_id("null"),
+    ];
     insta::assert_snapshot!(answers.map(|answer| answer.as_str().to_owned()).join("\n"), @r#"
     {"id":"error","message":"룸 idx값이 정상적으로 오지 않습니다."}
     {"id":"tokenException","response":"reject","message":"Jwt Exception"}
+    {"id":"error","message":"토큰을 지금 확인할 수 없습니다. 잠시 후에 다시 연결해주세요."}
     {"id":"error","message":"Invalid message with id na\"me"}
     {"id":"error","message":"Invalid message with id null"}
     "#);

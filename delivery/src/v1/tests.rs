@@ -148,6 +148,7 @@ fn every_other_frame_is_pinned() {
         refused(TokenError::Expired),
         refused(TokenError::Signature),
         refused(TokenError::Ambiguous),
+        refused(TokenError::KeysUnavailable),
     ];
     insta::assert_snapshot!(frames.map(|frame| frame.as_str().to_owned()).join("\n"));
 }

@@ -65,7 +65,7 @@ impl<'a> Call<'a, ()> {
         let params = request.extract_parts::<RawPathParams>().await;
         let (parts, body) = request.into_parts();
         let place = params.map_err(|_| Refusal::NotFound).and_then(|params| Place::parse(&params));
-        match ingest.head(&parts).and_then(|head| Ok((head, place?))) {
+        match ingest.head(&parts).await.and_then(|head| Ok((head, place?))) {
             Ok((Head { sender, key }, place)) => Ok((Call { sender, key, place, body: (), parts, _permit }, body)),
             Err(refusal) => {
                 body::discard(&parts, body).await;

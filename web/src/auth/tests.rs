@@ -1,5 +1,10 @@
 //! Tokens as data: what is accepted, and by which reason the rest is refused.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
 use super::*;
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
@@ -10,7 +15,13 @@ fn config(issuer: &str, audience: &str) -> Config {
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
         leeway_seconds: 0,
+        jwks: jwks(""),
     }
+}
+
+fn jwks(url: &str) -> JwksConfig {
+    let config = json!({"url": url, "issuer": "", "audience": "", "refresh_seconds": 300, "deadline_ms": 2_000});
+    serde_json::from_value(config).unwrap()
 }
 
 fn now() -> u64 {
@@ -58,24 +69,39 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-#[test]
-fn a_token_of_the_auth_server_is_accepted() {
+#[tokio::test]
+async fn a_token_of_the_auth_server_is_accepted() {
     let verifier = Verifier::new(&config("", "")).unwrap();
-    let token = mint(&KEY.to_owned().into(), 42, "가나", "a@b.c", Duration::from_secs(60));
-    let identity =
-        Identity { user_idx: 42, nickname: "가나".to_owned(), email: "a@b.c".to_owned(), scopes: Vec::new() };
-    assert_eq!(verifier.verify(&token), Ok(identity));
+    for scopes in [Vec::new(), vec!["chat:moderate".to_owned(), "chat:read".to_owned()]] {
+        let identity = Identity { user_idx: 42, nickname: "가나".to_owned(), email: "a@b.c".to_owned(), scopes };
+        let token = mint(&KEY.to_owned().into(), &identity, Duration::from_secs(60));
+        assert_eq!(verifier.verify(&token).await, Ok(identity));
+    }
 }
 
-#[test]
-fn scopes_are_split_at_blanks() {
+#[tokio::test]
+async fn scopes_are_those_of_scope_or_else_of_scp() {
     let verifier = Verifier::new(&config("", "")).unwrap();
-    let identity = verifier.verify(&sign(json!({"scope": "chat:moderate  chat:read"}))).unwrap();
-    assert_eq!(identity.scopes, ["chat:moderate", "chat:read"]);
+    let cases = [
+        (json!({"scope": "chat:moderate  chat:read"}), vec!["chat:moderate", "chat:read"]),
+        (json!({"scope": ""}), vec![]),
+        (json!({"scp": "chat:moderate chat:read"}), vec!["chat:moderate", "chat:read"]),
+        (json!({"scp": ["chat:moderate", "chat:read"]}), vec!["chat:moderate", "chat:read"]),
+        // A blank in a list's member does not make two of it.
+        (json!({"scp": ["chat:moderate chat:read"]}), vec!["chat:moderate chat:read"]),
+        (json!({"scope": "chat:read", "scp": ["chat:moderate"]}), vec!["chat:read"]),
+        (json!({"scope": "", "scp": "chat:moderate"}), vec![]),
+    ];
+    for (changes, scopes) in cases {
+        let identity = verifier.verify(&sign(changes)).await.unwrap();
+        assert_eq!(identity.scopes, scopes);
+        assert_eq!(identity.has_scope("chat:moderate"), scopes.contains(&"chat:moderate"));
+        assert!(!identity.has_scope("chat") && !identity.has_scope("CHAT:MODERATE") && !identity.has_scope(""));
+    }
 }
 
-#[test]
-fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
+#[tokio::test]
+async fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
     use TokenError::*;
     let verifier = Verifier::new(&config("", "")).unwrap();
     let good = sign(json!({}));
@@ -134,18 +160,20 @@ fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
         ("number nickname", sign(json!({"nickname": 1})), Err(Claims)),
         ("list sub", sign(json!({"sub": []})), Err(Malformed)),
         ("list scope", sign(json!({"scope": ["chat:moderate"]})), Err(Claims)),
+        ("object scp", sign(json!({"scp": {"chat:moderate": true}})), Err(Claims)),
+        ("scp a list of numbers", sign(json!({"scp": [1]})), Err(Claims)),
         ("number iss", sign(json!({"iss": 1})), Err(Claims)),
         ("number aud", sign(json!({"aud": 1})), Err(Claims)),
         ("somebody else's audience", sign(json!({"aud": "somebody"})), Err(Claims)),
         ("claims a list", sign_with(&Header::new(Algorithm::HS256), &json!([]), KEY), Err(Malformed)),
     ];
     for (name, token, expected) in cases {
-        assert_eq!(verifier.verify(&token).map(|identity| identity.user_idx), expected, "{name}");
+        assert_eq!(verifier.verify(&token).await.map(|identity| identity.user_idx), expected, "{name}");
     }
 }
 
-#[test]
-fn a_configured_issuer_and_audience_must_be_there_and_right() {
+#[tokio::test]
+async fn a_configured_issuer_and_audience_must_be_there_and_right() {
     use TokenError::Claims;
     let verifier = Verifier::new(&config("us", "chat")).unwrap();
     let cases = [
@@ -161,23 +189,55 @@ fn a_configured_issuer_and_audience_must_be_there_and_right() {
         ("number audience", json!({"iss": "us", "aud": 1}), Err(Claims)),
     ];
     for (name, changes, expected) in cases {
-        assert_eq!(verifier.verify(&sign(changes)).map(|identity| identity.user_idx), expected, "{name}");
+        assert_eq!(verifier.verify(&sign(changes)).await.map(|identity| identity.user_idx), expected, "{name}");
     }
 }
 
-#[test]
-fn leeway_is_tolerated_in_exp() {
+#[tokio::test]
+async fn leeway_is_tolerated_in_exp() {
     let verifier = Verifier::new(&Config { leeway_seconds: 60, ..config("", "") }).unwrap();
-    assert!(verifier.verify(&sign(json!({"exp": now() - 30}))).is_ok());
-    assert_eq!(verifier.verify(&sign(json!({"exp": now() - 90}))), Err(TokenError::Expired));
+    assert!(verifier.verify(&sign(json!({"exp": now() - 30}))).await.is_ok());
+    assert_eq!(verifier.verify(&sign(json!({"exp": now() - 90}))).await, Err(TokenError::Expired));
 }
 
 #[test]
 fn a_wrong_configuration_is_refused_and_its_key_named() {
-    let wrong = Verifier::new(&Config { secret: "short".to_owned().into(), ..config("", "") }).unwrap_err();
-    assert!(wrong.contains("auth.secret"), "{wrong}");
-    let wrong = Verifier::new(&Config { leeway_seconds: 601, ..config("", "") }).unwrap_err();
-    assert!(wrong.contains("auth.leeway_seconds"), "{wrong}");
+    let good = config("", "");
+    let with_keys = || Config { secret: Secret::default(), jwks: jwks("https://issuer.example/keys"), ..good.clone() };
+    let cases = [
+        ("auth.secret", Config { secret: "short".to_owned().into(), ..good.clone() }),
+        ("auth.leeway_seconds", Config { leeway_seconds: 601, ..good.clone() }),
+        ("auth.secret", Config { secret: Secret::default(), ..good.clone() }),
+        ("auth.jwks.url", Config { secret: Secret::default(), ..good.clone() }),
+        ("auth.secret", Config { secret: "short".to_owned().into(), ..with_keys() }),
+        ("auth.jwks.issuer", Config { issuer: "us".to_owned(), ..with_keys() }),
+        ("auth.jwks.audience", Config { audience: "chat".to_owned(), ..with_keys() }),
+        (
+            "auth.jwks.refresh_seconds",
+            Config { jwks: JwksConfig { refresh_seconds: 0, ..with_keys().jwks }, ..good.clone() },
+        ),
+        ("auth.jwks.deadline_ms", Config { jwks: JwksConfig { deadline_ms: 0, ..with_keys().jwks }, ..good.clone() }),
+        (
+            "auth.jwks.deadline_ms",
+            Config { jwks: JwksConfig { deadline_ms: 5_001, ..with_keys().jwks }, ..good.clone() },
+        ),
+    ];
+    for (key, config) in cases {
+        let wrong = Verifier::new(&config).unwrap_err();
+        assert!(wrong.contains(key), "{key}: {wrong}");
+    }
+    assert!(Verifier::new(&with_keys()).is_ok());
+    let error = serde_json::from_value::<JwksConfig>(json!({"url": "file:///etc/keys"})).unwrap_err().to_string();
+    assert!(error.contains("file:///etc/keys"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_secret_verifies_nothing() {
+    let config = Config { secret: Secret::default(), jwks: jwks("http://127.0.0.1:9/"), ..config("", "") };
+    let verifier = Verifier::new(&config).unwrap();
+    let token = sign_with(&Header::new(Algorithm::HS256), &claims(json!({})), "");
+    assert_eq!(verifier.verify(&token).await, Err(TokenError::Signature));
+    assert!(verifier.ready().is_err(), "no token can be verified");
 }
 
 #[test]

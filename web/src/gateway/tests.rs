@@ -10,7 +10,8 @@ type Header = (&'static str, &'static str);
 type Found = Result<Option<i64>, ForwardError>;
 
 fn config(mode: &str, trusted: serde_json::Value) -> Config {
-    serde_json::from_value(serde_json::json!({"mode": mode, "trusted": trusted, "secret": KEY})).unwrap()
+    let config = serde_json::json!({"mode": mode, "trusted": trusted, "trusted_scope": false, "secret": KEY});
+    serde_json::from_value(config).unwrap()
 }
 
 fn gateway(mode: &str) -> Gateway {
@@ -76,6 +77,51 @@ fn headers_that_count_must_be_whole_and_well_formed() {
         let found = gateway("trusted-addresses").identity(&headers(&given), GATEWAY.parse().unwrap());
         assert_eq!(found.map(|identity| identity.map(|identity| identity.user_idx)), expected, "{given:?}");
     }
+}
+
+#[test]
+fn a_scope_from_a_trusted_address_counts_only_where_the_gateway_answers_for_it() {
+    let config =
+        |trusted_scope| Config { trusted_scope, ..config("trusted-addresses", serde_json::json!(["10.0.0.0/8"])) };
+    let scopes = |trusted_scope, scope: &[&'static str]| {
+        let mut given = FORWARDED.to_vec();
+        given.extend(scope.iter().map(|scope| ("x-forward-scope", *scope)));
+        let gateway = Gateway::new(&config(trusted_scope), "ingest.gateway").unwrap();
+        gateway.identity(&headers(&given), GATEWAY.parse().unwrap()).map(|identity| identity.unwrap().scopes)
+    };
+    let both = vec!["chat:moderate".to_owned(), "chat:read".to_owned()];
+    assert_eq!(scopes(true, &["chat%3Amoderate+chat%3Aread"]), Ok(both.clone()));
+    assert_eq!(scopes(true, &["chat:moderate chat:read"]), Ok(both));
+    assert_eq!(scopes(true, &[]), Ok(Vec::new()));
+    assert_eq!(scopes(true, &["chat:read", "chat:moderate"]), Err(ForwardError::Malformed(SCOPE)));
+    assert_eq!(scopes(true, &["%FF"]), Err(ForwardError::Malformed(SCOPE)));
+    assert_eq!(scopes(false, &["chat:moderate"]), Ok(Vec::new()));
+    assert_eq!(scopes(false, &["%FF"]), Ok(Vec::new()));
+}
+
+#[test]
+fn a_scope_is_signed_or_the_signature_does_not_hold() {
+    let now = 1_800_000_000;
+    let sign = |lines: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
+        mac.update(format!("{now}\n42\na%40b.c\n%EA%B0%80+%2B{lines}").as_bytes());
+        let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("t={now},v1={hex}")
+    };
+    let holds = |signature: String, scope: &[&'static str]| {
+        let mut given = FORWARDED.to_vec();
+        given.extend(scope.iter().map(|scope| ("x-forward-scope", *scope)));
+        let mut headers = headers(&given);
+        headers.insert(SIGNATURE, signature.parse().unwrap());
+        is_signed(&headers, &KEY.to_owned().into(), now)
+    };
+    assert_eq!(holds(sign("\nchat%3Amoderate"), &["chat%3Amoderate"]), Some(true));
+    assert_eq!(holds(sign("\n"), &[""]), Some(true));
+    assert_eq!(holds(sign(""), &["chat%3Amoderate"]), Some(false), "added");
+    assert_eq!(holds(sign(""), &[""]), Some(false), "added, empty");
+    assert_eq!(holds(sign("\nchat%3Aread"), &[]), Some(false), "taken away");
+    assert_eq!(holds(sign("\nchat%3Aread"), &["chat%3Amoderate"]), Some(false), "changed");
+    assert_eq!(holds(sign("\nchat%3Aread"), &["chat%3Aread", "chat%3Amoderate"]), None, "doubled");
 }
 
 #[test]

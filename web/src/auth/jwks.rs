@@ -1,0 +1,225 @@
+//! The keys that an issuer publishes, fetched in the background and kept: the last good set stays for as long as no other
+//! comes. A token that names an unknown key leads to a fetch at once, though at most once a minute, whatever the traffic;
+//! it waits for it, and so does every other that comes meanwhile.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::key::{Key, Required};
+use super::key_set::{KeySet, NoKey, NoSet};
+use super::{JwksConfig, TokenError};
+
+/// The published keys of one issuer.
+#[derive(Debug)]
+pub(super) struct Jwks {
+    client: Client,
+    url: Url,
+    required: Required,
+    refresh: Duration,
+    deadline: Duration,
+    known: watch::Sender<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    keys: Option<Arc<KeySet>>,
+    /// Whether the last fetch failed: what is not known may well have been published.
+    has_failed: bool,
+    /// Whether a fetch is under way, or about to be.
+    is_fetching: bool,
+    /// When a token last led to a fetch.
+    asked: Option<Instant>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("no answer: {0}")]
+    Request(#[source] reqwest::Error),
+    #[error("the answer has status {0}")]
+    Status(StatusCode),
+    #[error("the answer has more than {LARGEST_ANSWER_BYTES} bytes")]
+    TooLarge,
+    #[error(transparent)]
+    NoSet(#[from] NoSet),
+}
+
+/// 64 KB: a set of five RSA keys with certificates has about 10.
+const LARGEST_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A minute: tokens can be made up faster than any issuer wants to be asked.
+const ASK_PAUSE: Duration = Duration::from_secs(60);
+
+/// 10 s after a failure: meanwhile tokens of a new key cannot be verified.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+impl Jwks {
+    pub(super) fn new(url: &Url, config: &JwksConfig, required: Required) -> Result<Jwks, String> {
+        // No redirects: whoever answers at the configured address, and nobody else, says whose tokens count. No proxy of
+        // the environment: it is no part of the configuration.
+        let client = Client::builder().redirect(Policy::none()).no_proxy().build();
+        Ok(Jwks {
+            client: client.map_err(|error| format!("auth.jwks.url: cannot make an HTTP client: {error}"))?,
+            url: url.clone(),
+            required,
+            refresh: Duration::from_secs(config.refresh_seconds),
+            deadline: Duration::from_millis(config.deadline_ms),
+            // The first fetch is about to be: who comes before it is there waits for it.
+            known: watch::Sender::new(Known { keys: None, has_failed: false, is_fetching: true, asked: None }),
+        })
+    }
+
+    /// Fetches, and goes on fetching. All fetches are made here, so that there is one at a time.
+    pub(super) async fn follow(&self) -> Infallible {
+        let mut known = self.known.subscribe();
+        loop {
+            self.known.send_modify(|known| known.is_fetching = true);
+            let fetched = self.fetch().await;
+            let pause = if fetched.is_ok() { self.refresh } else { self.refresh.min(RETRY_PAUSE) };
+            self.learn(fetched);
+            // Both branches only wait: nothing is lost with the other.
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = known.wait_for(|known| known.is_fetching) => {}
+            }
+        }
+    }
+
+    /// The key that a token means. Unavailable: it cannot be known at present.
+    pub(super) async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, TokenError> {
+        let mut found = self.known.borrow().find(kid, algorithm);
+        if matches!(found, Err(NoKey::Unknown)) {
+            self.ask().await;
+            found = self.known.borrow().find(kid, algorithm);
+        }
+        found.map_err(|no_key| match no_key {
+            NoKey::Unknown if self.known.borrow().is_in_doubt() => TokenError::KeysUnavailable,
+            NoKey::Unknown | NoKey::Unsuitable => TokenError::Signature,
+        })
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        self.known.borrow().keys.is_some()
+    }
+
+    pub(super) fn has_kid(&self, kid: &str) -> bool {
+        self.known.borrow().keys.as_ref().is_some_and(|keys| keys.has(kid))
+    }
+
+    /// Has the keys fetched if that may be, and waits for a fetch that is under way.
+    async fn ask(&self) {
+        self.known.send_if_modified(|known| known.ask(Instant::now()));
+        let mut known = self.known.subscribe();
+        // Whether it came in time is seen by looking.
+        let _ = timeout(self.deadline, known.wait_for(|known| !known.is_fetching)).await;
+    }
+
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        // The timeout covers the body too.
+        let request = self.client.get(self.url.clone()).timeout(self.deadline);
+        let failed = |error: reqwest::Error| FetchError::Request(error.without_url());
+        let mut response = request.send().await.map_err(failed)?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if answer.len() + chunk.len() > LARGEST_ANSWER_BYTES {
+                return Err(FetchError::TooLarge);
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        Ok(KeySet::parse(&answer, &self.required)?)
+    }
+
+    /// Takes over what was fetched, and logs what is new.
+    fn learn(&self, fetched: Result<KeySet, FetchError>) {
+        let (keys, error) = match fetched {
+            Ok(keys) => (Some(Arc::new(keys)), None),
+            Err(error) => (None, Some(error)),
+        };
+        let (mut before, mut had_failed) = (None, false);
+        self.known.send_modify(|known| {
+            known.is_fetching = false;
+            had_failed = std::mem::replace(&mut known.has_failed, error.is_some());
+            if let Some(keys) = &keys {
+                before = known.keys.replace(Arc::clone(keys));
+            }
+        });
+        if let Some(keys) = keys {
+            let is_new = before.is_none_or(|before| before.summary != keys.summary);
+            let (is_cut, keys) = (keys.is_cut, &keys.summary);
+            if is_new && is_cut {
+                tracing::warn!(keys, "the issuer's keys are now {keys}");
+            } else if is_new || had_failed {
+                tracing::info!(keys, "the issuer's keys are now {keys}");
+            }
+        }
+        if let Some(error) = error {
+            let error = with_sources(&error);
+            if had_failed {
+                tracing::debug!(error, "still cannot fetch the issuer's keys: {error}");
+            } else {
+                tracing::warn!(error, "cannot fetch the issuer's keys (auth.jwks.url), keeping those known: {error}");
+            }
+        }
+    }
+}
+
+impl Known {
+    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
+        self.keys.as_ref().map_or(Err(NoKey::Unknown), |keys| keys.find(kid, algorithm))
+    }
+
+    /// Whether a key that is not known may have been published all the same.
+    fn is_in_doubt(&self) -> bool {
+        self.keys.is_none() || self.has_failed || self.is_fetching
+    }
+
+    /// A token asks for a fetch. False: there is one already, or there was one less than a minute ago.
+    fn ask(&mut self, now: Instant) -> bool {
+        let may = !self.is_fetching && self.asked.is_none_or(|asked| now.duration_since(asked) >= ASK_PAUSE);
+        if may {
+            self.is_fetching = true;
+            self.asked = Some(now);
+        }
+        may
+    }
+}
+
+/// The library's own message does not say whether the name, the connection or the time was the trouble.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_lead_to_one_fetch_a_minute() {
+        let mut known = Known { keys: None, has_failed: false, is_fetching: true, asked: None };
+        let start = Instant::now();
+        assert!(!known.ask(start), "one is under way");
+        known.is_fetching = false;
+        assert!(known.ask(start));
+        known.is_fetching = false;
+        assert!(!known.ask(start + Duration::from_secs(59)));
+        assert!(known.ask(start + Duration::from_secs(60)));
+    }
+}

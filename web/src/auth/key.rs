@@ -1,0 +1,144 @@
+//! A key with the one algorithm that it verifies and the claims that its tokens must have. What a key is for is decided
+//! here, once, from the key itself; a token has no say in it.
+
+use jsonwebtoken::errors::{Error, ErrorKind};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode};
+use serde_json::{Map, Value};
+
+use super::claims::Identity;
+use super::{Secret, TokenError};
+
+/// What the claims of a token must say, whichever key of its issuer has signed it.
+#[derive(Debug, Clone)]
+pub(super) struct Required(Validation);
+
+/// A key that tokens are verified by.
+pub(super) struct Key {
+    /// By which tokens name it; the secret has none, and a published key need not have one.
+    pub(super) kid: Option<String>,
+    pub(super) algorithm: Algorithm,
+    key: DecodingKey,
+    validation: Validation,
+}
+
+/// RFC 7518 wants 2,048 bits at least; more than 8,192 the library refuses, for they cost too much to verify.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
+
+/// What a point of P-256 takes: a byte that says so, and its two coordinates.
+const P256_BYTES: usize = 65;
+const ED25519_BYTES: usize = 32;
+
+impl Required {
+    /// `exp` always, and an issuer and an audience where they are not empty.
+    pub(super) fn new(issuer: &str, audience: &str, leeway_seconds: u64) -> Required {
+        let mut validation = Validation::default();
+        validation.algorithms.clear();
+        validation.leeway = leeway_seconds;
+        validation.validate_nbf = true;
+        // The library checks an issuer or audience only where there is one, unless presence is required as well.
+        let mut required = vec!["exp"];
+        if !issuer.is_empty() {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        if !audience.is_empty() {
+            validation.set_audience(&[audience]);
+            required.push("aud");
+        }
+        validation.set_required_spec_claims(&required);
+        Required(validation)
+    }
+}
+
+impl Key {
+    pub(super) fn from_secret(secret: &Secret, required: Required) -> Key {
+        Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret.bytes()), required)
+    }
+
+    /// A key of a JWKS. Err: why it is of no use here, in a few words.
+    pub(super) fn from_jwk(jwk: &Jwk, required: Required) -> Result<Key, String> {
+        let common = &jwk.common;
+        if !matches!(common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+            return Err("its use is not sig".to_owned());
+        }
+        if common.key_operations.as_ref().is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
+            return Err("its key_ops have no verify".to_owned());
+        }
+        let algorithm = algorithm(&jwk.algorithm, common.key_algorithm)?;
+        let key = DecodingKey::from_jwk(jwk).map_err(|error| error.to_string())?;
+        check_size(&key)?;
+        Ok(Key::new(common.key_id.clone(), algorithm, key, required))
+    }
+
+    fn new(kid: Option<String>, algorithm: Algorithm, key: DecodingKey, required: Required) -> Key {
+        let mut validation = required.0;
+        validation.algorithms = vec![algorithm];
+        Key { kid, algorithm, key, validation }
+    }
+
+    /// Who the token speaks for, if this key has signed it and its claims are as required.
+    pub(super) fn read(&self, token: &str) -> Result<Identity, TokenError> {
+        let token = decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(reason)?;
+        Identity::from_claims(&token.claims).ok_or(TokenError::Claims)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("kid", &self.kid).field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+/// The one algorithm of a published key: what its `alg` says, if that goes with its type, else the type's own.
+fn algorithm(parameters: &AlgorithmParameters, alg: Option<KeyAlgorithm>) -> Result<Algorithm, String> {
+    use KeyAlgorithm as K;
+    let algorithm = match parameters {
+        AlgorithmParameters::RSA(_) => match alg {
+            None | Some(K::RS256) => Some(Algorithm::RS256),
+            Some(K::RS384) => Some(Algorithm::RS384),
+            Some(K::RS512) => Some(Algorithm::RS512),
+            Some(K::PS256) => Some(Algorithm::PS256),
+            Some(K::PS384) => Some(Algorithm::PS384),
+            Some(K::PS512) => Some(Algorithm::PS512),
+            Some(_) => None,
+        },
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            matches!(alg, None | Some(K::ES256)).then_some(Algorithm::ES256)
+        }
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            matches!(alg, None | Some(K::EdDSA)).then_some(Algorithm::EdDSA)
+        }
+        // Whoever can read a published secret can sign with it.
+        AlgorithmParameters::OctetKey(_) => return Err("it is a shared secret".to_owned()),
+        _ => return Err("its kty or crv is not supported".to_owned()),
+    };
+    algorithm.ok_or_else(|| "its alg does not go with its kty".to_owned())
+}
+
+fn check_size(key: &DecodingKey) -> Result<(), String> {
+    match key.kind() {
+        DecodingKeyKind::RsaModulusExponent { n, .. } => {
+            let zeros = n.iter().take_while(|byte| **byte == 0).count();
+            let bits = 8 * (n.len() - zeros) - n.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
+            if RSA_BITS.contains(&bits) { Ok(()) } else { Err(format!("it is an RSA key of {bits} bits")) }
+        }
+        DecodingKeyKind::SecretOrDer(bytes) if matches!(bytes.len(), P256_BYTES | ED25519_BYTES) => Ok(()),
+        DecodingKeyKind::SecretOrDer(_) => Err("it is not as long as its crv".to_owned()),
+    }
+}
+
+/// What is wrong with a token, in our words.
+pub(super) fn reason(error: Error) -> TokenError {
+    match error.kind() {
+        ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => TokenError::Signature,
+        ErrorKind::ExpiredSignature => TokenError::Expired,
+        ErrorKind::MissingRequiredClaim(_)
+        | ErrorKind::InvalidClaimFormat(_)
+        | ErrorKind::InvalidIssuer
+        | ErrorKind::InvalidAudience
+        | ErrorKind::InvalidSubject
+        | ErrorKind::ImmatureSignature => TokenError::Claims,
+        _ => TokenError::Malformed,
+    }
+}
