@@ -196,7 +196,7 @@ impl Refusal {
             Refusal::Setting(error) => format!("{}.", capital(&error.to_string())),
             Refusal::SettingMissing => "The settings name nothing to change.".to_owned(),
             Refusal::Forbidden => {
-                "Only the room's presenter, or a token with the scope chat:moderate, may do this.".to_owned()
+                "Only a token with the scope chat:moderate, or in a room its presenter, may do this.".to_owned()
             }
             Refusal::PresenterBanned => "A presenter cannot be banned in the own room.".to_owned(),
             Refusal::NotBanned => "The user is not banned.".to_owned(),

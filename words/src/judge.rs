@@ -99,10 +99,15 @@ impl Word {
         if !left || !right {
             return false;
         }
+        // Fingers that hit the keys beside the one for laughter: `ㅋㅋㅅㅂㅋㅋ`.
+        let is_laughter = |unit: u32| ["ㅋ", "ㅎ"].contains(&reading.grapheme(unit));
+        if self.is_initials && first.first > 0 && is_laughter(first.first - 1) && is_laughter(last.last + 1) {
+            return false;
+        }
         let is_one_of = |unit: u32, syllables: &[&str]| syllables.contains(&reading.grapheme(unit));
         let called = || start > 0 && !first.after_digit && is_one_of(stream.places[start - 1].last, &CALLS);
-        let ended =
-            || stream.places.get(end).is_some_and(|place| is_one_of(place.first, &ENDINGS) || !place.in_syllable);
+        let ends_word = |place: &Place| !place.in_syllable || is_one_of(place.first, &ENDINGS);
+        let ended = || stream.places.get(end).is_some_and(ends_word);
         match gap {
             Gap::None => true,
             Gap::Wall => false,

@@ -87,7 +87,7 @@ impl Rates {
         self.limiters.get_with((policy, user, rate), || {
             let messages = NonZeroU32::new(rate.messages).expect("a rate is of at least one message");
             let every = Duration::from_secs(rate.seconds.into()) / rate.messages;
-            let cells = Cells::with_period(every).expect("a rate has at most 1,000 messages a second");
+            let cells = Cells::with_period(every).expect("a rate has at most 100,000 messages a second");
             Arc::new(RateLimiter::direct(cells.allow_burst(messages)).with_middleware())
         })
     }
