@@ -10,6 +10,7 @@ mod delivery;
 mod dev;
 mod ingest;
 mod log;
+mod moderation;
 mod pipeline;
 mod roles;
 mod support;

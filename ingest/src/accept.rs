@@ -91,14 +91,14 @@ impl Ingest {
         if text.length() > settings.max_length {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
-        let ask = Ask { presenter, user: sender.idx, role, text: text.as_str() };
+        let ask = Ask { id: naming.id, presenter, user: sender.idx, role, text: text.as_str() };
         let admission = self.fold.limits.admit(&ask, settings)?;
         let (text, mut flags) = self.word_filter.judge(text, &current)?;
         let user = sender.user(role);
         let text = self.reviewed(naming.id, presenter, &user, text, &mut flags).await?;
 
         let quota = admission.quota;
-        admission.appending(naming.id);
+        admission.appending();
         let message = MessagePosted { user, text: text.into_string(), flags };
         let position = self.append(naming, Some(presenter), Body::MessagePosted(message)).await?;
         admission.stored();
@@ -130,7 +130,7 @@ impl Ingest {
     /// The position that the request's event has in the log already.
     pub(crate) fn earlier(&self, naming: &Naming) -> Result<Option<Position>, Refusal> {
         let Some(request) = naming.request else { return Ok(None) };
-        match self.fold.keyed.get(naming.id) {
+        match self.fold.keyed.get(naming.id, now()) {
             None => Ok(None),
             Some(earlier) if earlier.request == request => Ok(Some(earlier.position)),
             Some(_) => Err(Refusal::IdempotencyKeyReused),
@@ -150,7 +150,7 @@ impl Ingest {
         if request.is_none() {
             return Ok(appended);
         }
-        let first = self.fold.find(self.fold_deadline, |fold| fold.keyed.get(id)).await;
+        let first = self.fold.find(self.fold_deadline, |fold| fold.keyed.get(id, now())).await;
         match first {
             Some(_) => self.earlier(naming)?.ok_or(Refusal::Append(AppendError::Unknown)),
             // It is in the log, but whether as this request's or another's is not known.

@@ -72,7 +72,8 @@ impl Fold {
             }
         }
         tracing::info!(decisions = entries.len(), "took over {} decisions that are kept", entries.len());
-        let tail = log.tail(Start::After(read));
+        // Which copy counts is a question of keys.
+        let tail = log.tail_with_copies(Start::After(read));
         let keyed = Keyed::new(memory.keys_for, memory.most_keys);
         let fold = Arc::new(Fold { rules, keyed, limits, status: tail.status(), moved: Notify::new() });
         let (keep, waiting) = mpsc::channel(WAITING);
@@ -151,7 +152,10 @@ impl Fold {
             }
         };
         if let Some(request) = event.request {
-            self.keyed.insert(event.id, Earlier { position: entry.position, request }, event.at, now());
+            let earlier = Earlier { position: entry.position, request };
+            if !self.keyed.insert(event.id, earlier, event.at, now()) {
+                return None;
+            }
         }
         match (&event.body, event.presenter) {
             (Body::MessagePosted(posted), Some(presenter)) => {

@@ -35,6 +35,9 @@ const LONGEST_APPENDING: Duration = Duration::from_secs(60);
 /// A message that somebody wants to write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
+    /// What it is called if it is accepted: a retry that comes before the first try was answered is the same message,
+    /// and neither slow mode nor unique chat holds it up.
+    pub(crate) id: EventId,
     pub(crate) presenter: PresenterIdx,
     pub(crate) user: UserIdx,
     pub(crate) role: Role,
@@ -60,6 +63,7 @@ pub(crate) struct Observed<'a> {
 pub(crate) struct Admission {
     /// The rate of which least is left.
     pub(crate) quota: Quota,
+    id: EventId,
     writing: Option<Writing>,
     claim: Option<Claim>,
     appending: Cache<EventId, ()>,
@@ -103,22 +107,22 @@ impl Limits {
 
     /// Takes what a message costs, or says why it may not be written.
     pub(crate) fn admit(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Admission, Limited> {
-        let Ask { presenter, user, role, text } = *ask;
+        let Ask { id, presenter, user, role, text } = *ask;
         let is_viewer = role == Role::Viewer;
 
         let pause = Duration::from_secs(settings.slow_mode_seconds.into());
         let writing = match is_viewer && !pause.is_zero() {
-            true => Some(self.slow_mode.begin(presenter, user, pause, Instant::now())?),
+            true => self.slow_mode.begin(id, presenter, user, pause, Instant::now())?,
             false => None,
         };
         let in_room = self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings))?;
         let in_all = self.rates.spend(Policy::User, user, self.user_rate)?;
         let claim = match is_viewer && settings.unique_chat {
-            true => Some(self.unique_chat.claim(presenter, text).ok_or(Limited::Duplicate)?),
+            true => self.unique_chat.claim(id, presenter, text)?,
             false => None,
         };
         let quota = if in_all.remaining < in_room.remaining { in_all } else { in_room };
-        Ok(Admission { quota, writing, claim, appending: self.appending.clone() })
+        Ok(Admission { quota, id, writing, claim, appending: self.appending.clone() })
     }
 
     /// Counts a message of the log, by whichever node. `settings` are those of its room.
@@ -133,10 +137,10 @@ impl Limits {
         }
         // These say the same twice without harm, and of an own append of unknown outcome they have said nothing yet.
         if role == Role::Viewer && settings.slow_mode_seconds > 0 {
-            self.slow_mode.wrote(presenter, user, age);
+            self.slow_mode.wrote(id, presenter, user, age);
         }
         if settings.unique_chat {
-            self.unique_chat.said(presenter, text, age);
+            self.unique_chat.said(id, presenter, text, age);
         }
     }
 
@@ -149,9 +153,9 @@ impl Limits {
 }
 
 impl Admission {
-    /// The message is about to be appended under that id: when the log shows it, it is known to be counted.
-    pub(crate) fn appending(&self, id: EventId) {
-        self.appending.insert(id, ());
+    /// The message is about to be appended: when the log shows it, it is known to be counted.
+    pub(crate) fn appending(&self) {
+        self.appending.insert(self.id, ());
     }
 
     /// The message is in the log.

@@ -72,7 +72,7 @@ pub(crate) enum InvalidSetting {
     #[error("there is no setting {0:?}")]
     Unknown(String),
     /// The value is of the wrong type, or out of bounds.
-    #[error("{0} must be {1}")]
+    #[error("the setting {0} must be {1}")]
     Value(&'static str, &'static str),
 }
 

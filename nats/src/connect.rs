@@ -24,7 +24,7 @@ use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
 use crate::setup::{self, REQUEST_TIMEOUT};
-use crate::tail::{Start, Tail};
+use crate::tail::{Copies, Start, Tail};
 
 /// A dead server is noticed after two of these; the client's own default takes minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -142,7 +142,12 @@ impl Log {
 
     /// Everything in the log from `start` on, in order, each event once.
     pub fn tail(&self, start: Start) -> Tail {
-        Tail::start(&self.inner, start)
+        Tail::start(&self.inner, start, Copies::Dropped)
+    }
+
+    /// As [`Log::tail`], with every copy of an event: for who remembers longer than a tail what came before.
+    pub fn tail_with_copies(&self, start: Start) -> Tail {
+        Tail::start(&self.inner, start, Copies::HandedOut)
     }
 
     /// The shared, durable reader of that name: every batch goes to one of its consumers, again until acknowledged.

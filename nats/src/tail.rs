@@ -29,13 +29,20 @@ pub enum Start {
     After(Vec<Position>),
 }
 
+/// What becomes of an event that came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copies {
+    Dropped,
+    HandedOut,
+}
+
 /// A reader of everything. Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct Tail {
     log: Arc<Inner>,
     batches: mpsc::Receiver<(u32, Result<Item, Error>)>,
     status: TailStatus,
-    /// For each partition: an event of every room has a copy in each.
+    /// For each partition, as an event of every room has a copy in each; empty: copies are handed out.
     recent: Vec<Recent>,
     /// For each partition the last sequence that came.
     last: HashMap<u32, u64>,
@@ -51,7 +58,7 @@ pub struct TailStatus {
 }
 
 impl Tail {
-    pub(crate) fn start(log: &Arc<Inner>, start: Start) -> Tail {
+    pub(crate) fn start(log: &Arc<Inner>, start: Start, copies: Copies) -> Tail {
         let (sink, batches) = mpsc::channel(BATCHES);
         let stop = log.stop.child_token();
         let follow = |(partition, epoch): (u32, &u64)| {
@@ -71,7 +78,10 @@ impl Tail {
             log: log.clone(),
             batches,
             status: TailStatus { partitions },
-            recent: log.epochs.iter().map(|_| Recent::default()).collect(),
+            recent: match copies {
+                Copies::Dropped => log.epochs.iter().map(|_| Recent::default()).collect(),
+                Copies::HandedOut => Vec::new(),
+            },
             last: HashMap::new(),
             whole_after: HashMap::new(),
             _stop: CancellationToken::drop_guard(stop),
@@ -79,7 +89,7 @@ impl Tail {
     }
 
     /// The next events: one batch of one partition, never empty. Within a room in the order of positions, each event
-    /// id once. Waits for as long as there is nothing. Cancel safe. An error is final.
+    /// id once unless copies are asked for. Waits for as long as there is nothing. Cancel safe. An error is final.
     ///
     /// Two copies of an event are recognised when fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
@@ -131,7 +141,7 @@ impl Tail {
         let mut events = Vec::new();
         for line in entries(self.log.epochs[partition as usize], sequence, &record.payload) {
             match line {
-                Ok(entry) if self.recent[partition as usize].insert(entry.id) => events.push(entry),
+                Ok(entry) if self.is_wanted(partition, &entry) => events.push(entry),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),
                 Err(malformed) => {
                     let (position, reason) = (malformed.position, malformed.reason);
@@ -140,6 +150,10 @@ impl Tail {
             }
         }
         events
+    }
+
+    fn is_wanted(&mut self, partition: u32, entry: &Entry) -> bool {
+        self.recent.get_mut(partition as usize).is_none_or(|recent| recent.insert(entry.id))
     }
 }
 

@@ -8,9 +8,9 @@ mod handover;
 mod keys;
 mod limits;
 mod outages;
-mod page;
+pub(crate) mod page;
 mod peers;
-mod presenter;
+pub(crate) mod presenter;
 mod resume;
 mod v1;
 

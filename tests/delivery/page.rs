@@ -10,23 +10,23 @@ use crate::support::{Role, token};
 const PATH: &str = "/v1/presenter";
 const SUBPROTOCOL: (&str, &str) = ("sec-websocket-protocol", "chat.v1");
 
-pub(super) struct Page {
-    pub(super) presenter: Presenter,
+pub(crate) struct Page {
+    pub(crate) presenter: Presenter,
     /// Of the last event that came, or where the session began.
-    pub(super) position: Option<String>,
+    pub(crate) position: Option<String>,
 }
 
 impl Page {
     /// Opens a socket and says nothing.
-    pub(super) async fn open(node: &Role) -> Page {
+    pub(crate) async fn open(node: &Role) -> Page {
         Page::handshake(node, &[]).await.unwrap()
     }
 
-    pub(super) async fn handshake(node: &Role, headers: &[(&'static str, &str)]) -> Result<Page, Error> {
+    pub(crate) async fn handshake(node: &Role, headers: &[(&'static str, &str)]) -> Result<Page, Error> {
         Page::handshake_on(TcpSocket::new_v4().unwrap(), node, headers).await
     }
 
-    pub(super) async fn handshake_on(
+    pub(crate) async fn handshake_on(
         socket: TcpSocket,
         node: &Role,
         headers: &[(&'static str, &str)],
@@ -37,24 +37,24 @@ impl Page {
     }
 
     /// Opens a socket without offering the subprotocol.
-    pub(super) async fn without_subprotocol(node: &Role, headers: &[(&'static str, &str)]) -> Result<Presenter, Error> {
+    pub(crate) async fn without_subprotocol(node: &Role, headers: &[(&'static str, &str)]) -> Result<Presenter, Error> {
         Presenter::handshake_at(TcpSocket::new_v4().unwrap(), node, PATH, headers).await
     }
 
     /// A session that begins where the server's saved cursor stands, and its welcome.
-    pub(super) async fn connect(node: &Role, room: i64) -> (Page, Value) {
+    pub(crate) async fn connect(node: &Role, room: i64) -> (Page, Value) {
         Page::resume(node, room, None).await
     }
 
     /// A session that begins after the position, and its welcome.
-    pub(super) async fn resume(node: &Role, room: i64, position: Option<&str>) -> (Page, Value) {
+    pub(crate) async fn resume(node: &Role, room: i64, position: Option<&str>) -> (Page, Value) {
         let mut page = Page::open(node).await;
         let welcome = page.start(room, position).await;
         (page, welcome)
     }
 
     /// Says start and expects the welcome.
-    pub(super) async fn start(&mut self, room: i64, position: Option<&str>) -> Value {
+    pub(crate) async fn start(&mut self, room: i64, position: Option<&str>) -> Value {
         self.say_start(&token(room, "presenter"), position).await;
         let welcome = self.frame().await;
         assert_eq!(welcome["type"], "welcome", "{welcome}");
@@ -62,7 +62,7 @@ impl Page {
         welcome
     }
 
-    pub(super) async fn say_start(&mut self, token: &str, position: Option<&str>) {
+    pub(crate) async fn say_start(&mut self, token: &str, position: Option<&str>) {
         let mut start = json!({ "type": "start", "token": token });
         if let Some(position) = position {
             start["position"] = position.into();
@@ -70,16 +70,16 @@ impl Page {
         self.say(start).await;
     }
 
-    pub(super) async fn say(&mut self, frame: Value) {
+    pub(crate) async fn say(&mut self, frame: Value) {
         self.presenter.say(frame.to_string()).await;
     }
 
-    pub(super) async fn ack(&mut self, position: &str) {
+    pub(crate) async fn ack(&mut self, position: &str) {
         self.say(json!({ "type": "ack", "position": position })).await;
     }
 
     /// The next that is to be seen.
-    pub(super) async fn see(&mut self) -> Seen {
+    pub(crate) async fn see(&mut self) -> Seen {
         let seen = self.presenter.see().await;
         if let Seen::Frame(frame) = &seen
             && frame["type"] == "events"
@@ -92,7 +92,7 @@ impl Page {
         seen
     }
 
-    pub(super) async fn frame(&mut self) -> Value {
+    pub(crate) async fn frame(&mut self) -> Value {
         match self.see().await {
             Seen::Frame(frame) => frame,
             other => panic!("not a frame: {other:?}"),
@@ -100,7 +100,7 @@ impl Page {
     }
 
     /// The next events, so many.
-    pub(super) async fn events(&mut self, count: usize) -> Vec<Value> {
+    pub(crate) async fn events(&mut self, count: usize) -> Vec<Value> {
         let mut events = Vec::new();
         while events.len() < count {
             let mut frame = self.frame().await;
@@ -112,12 +112,12 @@ impl Page {
     }
 
     /// The texts of the next messages, so many.
-    pub(super) async fn texts(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn texts(&mut self, count: usize) -> Vec<String> {
         self.events(count).await.iter().map(text_of).collect()
     }
 
     /// The texts of the next messages, up to this one.
-    pub(super) async fn texts_to(&mut self, last: &str) -> Vec<String> {
+    pub(crate) async fn texts_to(&mut self, last: &str) -> Vec<String> {
         let mut texts: Vec<String> = Vec::new();
         while texts.last().is_none_or(|text| text != last) {
             let frame = self.frame().await;
@@ -127,7 +127,7 @@ impl Page {
     }
 
     /// Every event until the close, and its code.
-    pub(super) async fn rest(&mut self) -> (Vec<Value>, u16) {
+    pub(crate) async fn rest(&mut self) -> (Vec<Value>, u16) {
         let mut events = Vec::new();
         loop {
             match self.see().await {
@@ -141,29 +141,29 @@ impl Page {
     }
 
     /// The next frame is this error.
-    pub(super) async fn is_told(&mut self, code: &str) {
+    pub(crate) async fn is_told(&mut self, code: &str) {
         let frame = self.frame().await;
         assert_eq!((&frame["type"], &frame["code"]), (&json!("error"), &json!(code)), "{frame}");
         assert!(frame["message"].is_string());
     }
 
     /// Proves that the socket is open and that nothing is underway.
-    pub(super) async fn is_served_and_quiet(&mut self) {
+    pub(crate) async fn is_served_and_quiet(&mut self) {
         self.say(json!({ "type": "a type of later" })).await;
         self.is_told("unknown_type").await;
     }
 
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.presenter.socket.close(None).await.unwrap();
         self.rest().await;
     }
 
     /// Is gone without a word.
-    pub(super) fn break_off(self) {
+    pub(crate) fn break_off(self) {
         drop(self);
     }
 }
 
-pub(super) fn text_of(event: &Value) -> String {
+pub(crate) fn text_of(event: &Value) -> String {
     event["text"].as_str().unwrap_or_else(|| panic!("not a message: {event}")).to_owned()
 }

@@ -11,13 +11,13 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::PATIENCE;
 use crate::support::{Role, token};
 
-pub(super) struct Presenter {
-    pub(super) socket: WebSocketStream<TcpStream>,
+pub(crate) struct Presenter {
+    pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
 /// What a presenter sees.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// A frame of JSON.
     Frame(Value),
     /// Any other text.
@@ -28,20 +28,20 @@ pub(super) enum Seen {
 
 impl Presenter {
     /// Opens a socket and shows no token.
-    pub(super) async fn open(node: &Role) -> Presenter {
+    pub(crate) async fn open(node: &Role) -> Presenter {
         Presenter::handshake(node, &[]).await.unwrap()
     }
 
     /// Opens a socket with a token in the handshake.
-    pub(super) async fn connect(node: &Role, room: i64) -> Presenter {
+    pub(crate) async fn connect(node: &Role, room: i64) -> Presenter {
         Presenter::handshake(node, &[("token", &token(room, "presenter"))]).await.unwrap()
     }
 
-    pub(super) async fn handshake(node: &Role, headers: &[(&'static str, &str)]) -> Result<Presenter, Error> {
+    pub(crate) async fn handshake(node: &Role, headers: &[(&'static str, &str)]) -> Result<Presenter, Error> {
         Presenter::handshake_on(TcpSocket::new_v4().unwrap(), node, headers).await
     }
 
-    pub(super) async fn handshake_on(
+    pub(crate) async fn handshake_on(
         socket: TcpSocket,
         node: &Role,
         headers: &[(&'static str, &str)],
@@ -49,7 +49,7 @@ impl Presenter {
         Presenter::handshake_at(socket, node, "/chatting", headers).await
     }
 
-    pub(super) async fn handshake_at(
+    pub(crate) async fn handshake_at(
         socket: TcpSocket,
         node: &Role,
         path: &str,
@@ -65,16 +65,16 @@ impl Presenter {
         Ok(Presenter { socket })
     }
 
-    pub(super) async fn say(&mut self, text: impl Into<String>) {
+    pub(crate) async fn say(&mut self, text: impl Into<String>) {
         self.socket.send(Message::text(text.into())).await.unwrap();
     }
 
-    pub(super) async fn start(&mut self, token: &str) {
+    pub(crate) async fn start(&mut self, token: &str) {
         self.say(json!({ "id": "start", "token": token }).to_string()).await;
     }
 
     /// The next that is to be seen.
-    pub(super) async fn see(&mut self) -> Seen {
+    pub(crate) async fn see(&mut self) -> Seen {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing is to be seen");
             return match message {
@@ -90,7 +90,7 @@ impl Presenter {
     }
 
     /// The next chat message's frame.
-    pub(super) async fn chat(&mut self) -> Value {
+    pub(crate) async fn chat(&mut self) -> Value {
         match self.see().await {
             Seen::Frame(frame) if frame["id"] == "sendChatting" => frame,
             other => panic!("not a chat message: {other:?}"),
@@ -98,7 +98,7 @@ impl Presenter {
     }
 
     /// The texts of the next so many chat messages.
-    pub(super) async fn chats(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn chats(&mut self, count: usize) -> Vec<String> {
         let mut texts = Vec::new();
         while texts.len() < count {
             texts.push(self.chat().await["message"].as_str().unwrap().to_owned());
@@ -107,7 +107,7 @@ impl Presenter {
     }
 
     /// Everything until the close, and its code.
-    pub(super) async fn rest(&mut self) -> (Vec<String>, u16) {
+    pub(crate) async fn rest(&mut self) -> (Vec<String>, u16) {
         let mut texts = Vec::new();
         loop {
             match self.see().await {
@@ -119,7 +119,7 @@ impl Presenter {
     }
 
     /// Proves that the socket is open and that nothing but a pong is underway.
-    pub(super) async fn is_served_and_quiet(&mut self) {
+    pub(crate) async fn is_served_and_quiet(&mut self) {
         self.say("ping").await;
         assert_eq!(self.see().await, Seen::Text("pong".to_owned()));
     }

@@ -63,7 +63,7 @@ async fn take(tail: &mut Tail, count: usize) -> Vec<Entry> {
 }
 
 /// Everything that the log has now.
-async fn everything(log: &Log) -> Vec<Entry> {
+pub(crate) async fn everything(log: &Log) -> Vec<Entry> {
     let mut tail = log.tail(Start::Oldest);
     let status = tail.status();
     let mut all = Vec::new();

@@ -17,7 +17,7 @@ use nats::{PresenterIdx, UserIdx};
 use super::{Limited, whole_seconds};
 use crate::settings::Rate;
 
-/// 200,000 limiters: some 80 MB. Beyond, who has not written for longest begins anew, which never forbids anything.
+/// 200,000 limiters: some 90 MB. Beyond, who has not written for longest begins anew, which never forbids anything.
 const MOST_LIMITERS: u64 = 200_000;
 
 /// An hour: the longest time that a rate can have, after which an unused limiter is as good as a new one.
@@ -87,7 +87,7 @@ impl Rates {
         self.limiters.get_with((policy, user, rate), || {
             let messages = NonZeroU32::new(rate.messages).expect("a rate is of at least one message");
             let every = Duration::from_secs(rate.seconds.into()) / rate.messages;
-            let cells = Cells::with_period(every).expect("a rate has at most 1,000 messages a second");
+            let cells = Cells::with_period(every).expect("a rate has at most 100,000 messages a second");
             Arc::new(RateLimiter::direct(cells.allow_burst(messages)).with_middleware())
         })
     }

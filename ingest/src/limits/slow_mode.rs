@@ -7,11 +7,11 @@ use moka::Entry;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use nats::{PresenterIdx, UserIdx};
+use nats::{EventId, PresenterIdx, UserIdx};
 
 use super::{Limited, whole_seconds};
 
-/// 200,000 viewers of rooms in slow mode: some 40 MB. Beyond, who has not written for longest may write at once.
+/// 200,000 viewers of rooms in slow mode: some 70 MB. Beyond, who has not written for longest may write at once.
 const MOST_VIEWERS: u64 = 200_000;
 
 /// An hour: the longest pause that a room can set.
@@ -27,9 +27,9 @@ type Turns = Cache<(PresenterIdx, UserIdx), Turn>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     /// A message is on its way into the log.
-    Writing,
+    Writing(EventId),
     /// The last one came into the log then.
-    Wrote(Instant),
+    Wrote(EventId, Instant),
 }
 
 /// A viewer's turn. Dropped before it is done, it is as if it had never begun.
@@ -37,6 +37,7 @@ enum Turn {
 pub(super) struct Writing {
     turns: Turns,
     viewer: (PresenterIdx, UserIdx),
+    id: EventId,
 }
 
 impl SlowMode {
@@ -50,37 +51,41 @@ impl SlowMode {
         SlowMode { turns }
     }
 
-    /// Begins a turn, if the last one was long enough ago.
+    /// Begins a turn, if the last one was long enough ago. None: the turn was that message's own.
     pub(super) fn begin(
         &self,
+        id: EventId,
         presenter: PresenterIdx,
         user: UserIdx,
         pause: Duration,
         now: Instant,
-    ) -> Result<Writing, Limited> {
+    ) -> Result<Option<Writing>, Limited> {
         let viewer = (presenter, user);
-        let mut wait = Duration::ZERO;
+        let mut begun = Ok(None);
         self.turns.entry(viewer).and_compute_with(|turn| {
-            wait = match turn.map(Entry::into_value) {
+            let left = match turn.map(Entry::into_value) {
+                Some(Turn::Writing(last) | Turn::Wrote(last, _)) if last == id => return Op::Nop,
+                Some(Turn::Writing(_)) => pause,
+                Some(Turn::Wrote(_, at)) => pause.saturating_sub(now.saturating_duration_since(at)),
                 None => Duration::ZERO,
-                Some(Turn::Writing) => pause,
-                Some(Turn::Wrote(at)) => pause.saturating_sub(now.saturating_duration_since(at)),
             };
-            if wait.is_zero() { Op::Put(Turn::Writing) } else { Op::Nop }
+            if !left.is_zero() {
+                begun = Err(Limited::SlowMode { retry_after: whole_seconds(left) });
+                return Op::Nop;
+            }
+            begun = Ok(Some(Writing { turns: self.turns.clone(), viewer, id }));
+            Op::Put(Turn::Writing(id))
         });
-        match wait.is_zero() {
-            true => Ok(Writing { turns: self.turns.clone(), viewer }),
-            false => Err(Limited::SlowMode { retry_after: whole_seconds(wait) }),
-        }
+        begun
     }
 
     /// The log has a message that the viewer wrote so long ago.
-    pub(super) fn wrote(&self, presenter: PresenterIdx, user: UserIdx, age: Duration) {
+    pub(super) fn wrote(&self, id: EventId, presenter: PresenterIdx, user: UserIdx, age: Duration) {
         // The clock does not reach back so far: that is longer than any pause.
         let Some(at) = Instant::now().checked_sub(age) else { return };
         self.turns.entry((presenter, user)).and_compute_with(|turn| match turn.map(Entry::into_value) {
-            Some(Turn::Wrote(later)) if later >= at => Op::Nop,
-            _ => Op::Put(Turn::Wrote(at)),
+            Some(Turn::Wrote(_, later)) if later >= at => Op::Nop,
+            _ => Op::Put(Turn::Wrote(id, at)),
         });
     }
 
@@ -93,16 +98,16 @@ impl SlowMode {
 impl Writing {
     /// The message is in the log.
     pub(super) fn done(self) {
-        self.turns.insert(self.viewer, Turn::Wrote(Instant::now()));
+        self.turns.insert(self.viewer, Turn::Wrote(self.id, Instant::now()));
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
         self.turns.entry(self.viewer).and_compute_with(|turn| match turn.map(Entry::into_value) {
-            Some(Turn::Writing) => Op::Remove,
+            Some(Turn::Writing(id)) if id == self.id => Op::Remove,
             // The message came into the log, or another of the viewer's did.
-            Some(Turn::Wrote(_)) | None => Op::Nop,
+            _ => Op::Nop,
         });
     }
 }

@@ -9,14 +9,16 @@ use moka::Entry;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use nats::PresenterIdx;
+use nats::{EventId, PresenterIdx};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use super::Limited;
 
 /// 10 minutes: who repeats after that is answering somebody else.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// 250,000 texts of all rooms in unique-chat mode: some 50 MB. Beyond, the oldest may be said again.
+/// 250,000 texts of all rooms in unique-chat mode: some 100 MB. Beyond, the oldest may be said again.
 const MOST_TEXTS: u64 = 250_000;
 
 #[derive(Debug)]
@@ -31,9 +33,9 @@ type Texts = Cache<(PresenterIdx, u64), Said>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     /// It is on its way into the log.
-    Claimed,
+    Claimed(EventId),
     /// It is in the log.
-    Stored,
+    Stored(EventId),
 }
 
 /// The right to say a text. Dropped before it is kept, it is as if the text had never been claimed.
@@ -41,6 +43,7 @@ enum Said {
 pub(super) struct Claim {
     texts: Texts,
     text: (PresenterIdx, u64),
+    id: EventId,
 }
 
 impl UniqueChat {
@@ -54,17 +57,21 @@ impl UniqueChat {
         UniqueChat { texts, hasher: RandomState::new() }
     }
 
-    /// None: it was said, or is being said.
-    pub(super) fn claim(&self, presenter: PresenterIdx, text: &str) -> Option<Claim> {
+    /// None: it was that message that said it.
+    pub(super) fn claim(&self, id: EventId, presenter: PresenterIdx, text: &str) -> Result<Option<Claim>, Limited> {
         let text = self.key(presenter, text);
-        let is_new = self.texts.entry(text).or_insert(Said::Claimed).is_fresh();
-        is_new.then(|| Claim { texts: self.texts.clone(), text })
+        let entry = self.texts.entry(text).or_insert(Said::Claimed(id));
+        if entry.is_fresh() {
+            return Ok(Some(Claim { texts: self.texts.clone(), text, id }));
+        }
+        let (Said::Claimed(by) | Said::Stored(by)) = entry.into_value();
+        if by == id { Ok(None) } else { Err(Limited::Duplicate) }
     }
 
     /// The log has that text, written so long ago.
-    pub(super) fn said(&self, presenter: PresenterIdx, text: &str, age: Duration) {
+    pub(super) fn said(&self, id: EventId, presenter: PresenterIdx, text: &str, age: Duration) {
         if age < MEMORY {
-            self.texts.insert(self.key(presenter, text), Said::Stored);
+            self.texts.insert(self.key(presenter, text), Said::Stored(id));
         }
     }
 
@@ -81,16 +88,16 @@ impl UniqueChat {
 impl Claim {
     /// The text is in the log.
     pub(super) fn keep(self) {
-        self.texts.insert(self.text, Said::Stored);
+        self.texts.insert(self.text, Said::Stored(self.id));
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.texts.entry(self.text).and_compute_with(|said| match said.map(Entry::into_value) {
-            Some(Said::Claimed) => Op::Remove,
+            Some(Said::Claimed(id)) if id == self.id => Op::Remove,
             // The message came into the log, or another with that text did.
-            Some(Said::Stored) | None => Op::Nop,
+            _ => Op::Nop,
         });
     }
 }

@@ -1,0 +1,80 @@
+//! The lists of bans: whole, in order, and paged through without a gap while others ban and unban.
+
+use super::*;
+
+async fn users(world: &World, node: &Role, path: &str) -> (Vec<i64>, Option<String>) {
+    let page = world.get(node, path, &moderator()).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    let body = page.json();
+    let users = body["bans"].as_array().unwrap().iter().map(|ban| ban["user"].as_i64().unwrap()).collect();
+    (users, body["next"].as_str().map(str::to_owned))
+}
+
+#[tokio::test]
+async fn a_list_has_every_ban_of_its_room_by_user_with_who_when_until_when_and_why() {
+    let world = World::start().await;
+    world.ban(&world.nodes[0], 9, json!({ "reason": "spam" })).await;
+    world.ban(&world.nodes[0], 7, json!({ "seconds": 600 })).await;
+    world.ban(&world.nodes[0], 8, json!({})).await;
+    decided(&world.delete(&world.nodes[0], &ban(8), &presenter()).await);
+    decided(&world.put(&world.nodes[0], "/v1/rooms/43/bans/10", &moderator(), json!({})).await);
+    decided(&world.put(&world.nodes[0], "/v1/bans/11", &moderator(), json!({})).await);
+
+    let path = "/v1/rooms/42/bans";
+    let list = eventually("the other node has the list", PROMISED, async || {
+        let list = world.get(&world.nodes[1], path, &presenter()).await.json();
+        let there = users(&world, &world.nodes[1], "/v1/bans").await.0 == [11];
+        there.then_some(list)
+    })
+    .await;
+    assert!(list.get("next").is_none());
+    let bans = list["bans"].as_array().unwrap();
+    assert_eq!(bans.iter().map(|ban| ban["user"].as_i64().unwrap()).collect::<Vec<_>>(), [7, 9]);
+    assert_eq!(bans[1]["by"], json!({ "idx": 42, "nickname": "presenter", "role": "presenter" }));
+    assert_eq!((&bans[1]["reason"], bans[1].get("until")), (&json!("spam"), None));
+    assert!(bans[0].get("reason").is_none());
+    let time = |member: &str| bans[0][member].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time("until").duration_since(time("at")).as_secs(), 600);
+    assert_eq!(world.get(&world.nodes[1], &ban(9), &presenter()).await.json(), bans[1], "one ban is as in the list");
+    assert_eq!(users(&world, &world.nodes[1], "/v1/rooms/43/bans").await.0, [10]);
+}
+
+#[tokio::test]
+async fn pages_miss_nothing_and_repeat_nothing_while_others_ban_and_unban() {
+    let world = World::start().await;
+    let node = &world.nodes[0];
+    for user in (10..40).step_by(2) {
+        world.ban(node, user, json!({})).await;
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    for page in 0.. {
+        let (users, next) = users(&world, node, &format!("/v1/rooms/42/bans?first=4{after}")).await;
+        assert!(users.len() <= 4);
+        seen.extend(users);
+        let Some(next) = next else { break };
+        after = format!("&after={next}");
+        // Before and after what was seen; and what was seen last ends.
+        world.ban(node, 11 + page, json!({})).await;
+        world.ban(node, 51 + page, json!({})).await;
+        decided(&world.delete(node, &ban(*seen.last().unwrap()), &presenter()).await);
+        assert!(page < 20, "the pages do not end");
+    }
+    assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
+    assert!((10..40).step_by(2).all(|user| seen.contains(&user)), "{seen:?}");
+
+    let last = users(&world, node, "/v1/rooms/42/bans?after=9223372036854775807").await;
+    assert_eq!(last, (Vec::new(), None));
+    let (all, next) = users(&world, node, "/v1/rooms/42/bans?first=1000").await;
+    assert!(all.len() > 10 && next.is_none());
+}
+
+#[tokio::test]
+async fn a_page_that_holds_exactly_the_rest_is_the_last() {
+    let world = World::start().await;
+    for user in 10..14 {
+        world.ban(&world.nodes[0], user, json!({})).await;
+    }
+    assert_eq!(users(&world, &world.nodes[0], "/v1/rooms/42/bans?first=4").await, (vec![10, 11, 12, 13], None));
+    let (users, next) = users(&world, &world.nodes[0], "/v1/rooms/42/bans?first=3").await;
+    assert_eq!((users, next.as_deref()), (vec![10, 11, 12], Some("12")));
+}

@@ -1,0 +1,238 @@
+//! Decisions live on: on nodes that start later, through the death of everything, and beyond the age of the log.
+
+use async_nats::jetstream;
+use nats::{Body, Event, Role as Of, User, UserBanned, UserIdx, UserUnbanned};
+
+use super::*;
+
+/// The stream of the log, by a client that may do what no role does.
+async fn stream(world: &World, name: &str) -> jetstream::stream::Stream {
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    jetstream::new(client).get_stream(name).await.unwrap()
+}
+
+async fn reconfigure(world: &World, name: &str, change: impl FnOnce(&mut jetstream::stream::Config)) {
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let context = jetstream::new(client);
+    let mut config = context.get_stream(name).await.unwrap().cached_info().config.clone();
+    change(&mut config);
+    context.update_stream(config).await.unwrap();
+}
+
+/// Waits until everything that the log holds has become too old for it.
+async fn let_the_log_age(world: &World) {
+    reconfigure(world, "CHAT_0", |config| {
+        config.max_age = Duration::from_secs(1);
+        config.duplicate_window = Duration::from_secs(1);
+    })
+    .await;
+    let stream = stream(world, "CHAT_0").await;
+    eventually("the log is empty", PATIENCE, async || {
+        (stream.get_info().await.unwrap().state.messages == 0).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the bucket has so many decisions.
+async fn until_kept(world: &World, count: usize) {
+    let log = world.log().await;
+    eventually("the decisions are kept", PATIENCE, async || {
+        (log.decisions().load().await.unwrap().entries.len() == count).then_some(())
+    })
+    .await;
+}
+
+fn user(idx: i64) -> UserIdx {
+    UserIdx::try_from(idx).unwrap()
+}
+
+fn event(body: Body) -> Event {
+    Event::now(nats::PresenterIdx::try_from(PRESENTER).unwrap(), body)
+}
+
+fn by() -> User {
+    User { idx: user(PRESENTER), nickname: "presenter".to_owned(), role: Of::Presenter }
+}
+
+fn banned(idx: i64) -> Event {
+    event(Body::UserBanned(UserBanned { user: user(idx), until: None, by: by(), reason: None }))
+}
+
+fn unbanned(idx: i64) -> Event {
+    event(Body::UserUnbanned(UserUnbanned { user: user(idx), by: by(), reason: None }))
+}
+
+/// In the presenter's room 7 is banned, 8 was, 9 is timed out for long; 10 is banned everywhere; two settings are set.
+async fn decide_something(world: &World) {
+    let node = &world.nodes[0];
+    world.ban(node, 7, json!({})).await;
+    world.ban(node, 8, json!({})).await;
+    decided(&world.delete(node, &ban(8), &presenter()).await);
+    world.ban(node, 9, json!({ "seconds": 1_000 })).await;
+    decided(&world.put(node, "/v1/bans/10", &moderator(), json!({})).await);
+    decided(&world.patch(node, SETTINGS, &presenter(), json!({ "settings": { "maxLength": 40 } })).await);
+    let settings = json!({ "settings": { "uniqueChat": true }, "seconds": 1_000 });
+    decided(&world.patch(node, SETTINGS, &presenter(), settings).await);
+}
+
+/// At once: a node that is ready knows everything.
+async fn all_of_it_holds(world: &World, node: &Role) {
+    for user in [7, 9, 10] {
+        world.post(node, PRESENTER, user, "am I banned?").await.assert_problem(403, "msg_banned");
+    }
+    world.post(node, 43, 10, "am I banned?").await.assert_problem(403, "msg_banned");
+    assert_eq!(world.post(node, PRESENTER, 8, "am I banned?").await.status, 202);
+    assert_eq!(world.post(node, 43, 7, "am I banned?").await.status, 202);
+    let settings = world.get(node, SETTINGS, &presenter()).await.json();
+    assert_eq!(settings["own"], json!({ "maxLength": 40, "uniqueChat": true }));
+    assert_eq!(settings["until"].as_object().unwrap().keys().collect::<Vec<_>>(), ["uniqueChat"]);
+}
+
+#[tokio::test]
+async fn a_node_that_starts_later_knows_every_decision_when_it_is_ready() {
+    let world = World::start().await;
+    decide_something(&world).await;
+    all_of_it_holds(&world, &world.node().await).await;
+}
+
+#[tokio::test]
+async fn decisions_survive_the_death_of_every_process() {
+    let world = World::start().await;
+    decide_something(&world).await;
+    for round in 0..2 {
+        world.nodes.iter().for_each(Role::kill);
+        world.nats.kill();
+        world.nats.start_again().await;
+        for node in &world.nodes {
+            node.start_again().await;
+        }
+        for node in &world.nodes {
+            all_of_it_holds(&world, node).await;
+        }
+        if round == 0 {
+            // The second time the log has nothing of it any more: what was kept must hold it.
+            until_kept(&world, 5).await;
+            world.nodes.iter().for_each(Role::kill);
+            let_the_log_age(&world).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn decisions_hold_when_they_are_older_than_the_log() {
+    let world = World::start().await;
+    decide_something(&world).await;
+    until_kept(&world, 5).await;
+    let_the_log_age(&world).await;
+    let later = world.node().await;
+    all_of_it_holds(&world, &later).await;
+    all_of_it_holds(&world, &world.nodes[1]).await;
+
+    // And they can be changed: what is decided now counts, on nodes that know the old decision from the bucket as well.
+    decided(&world.delete(&later, &ban(7), &presenter()).await);
+    let patch = json!({ "settings": { "maxLength": null, "slowModeSeconds": 1 } });
+    decided(&world.patch(&later, SETTINGS, &presenter(), patch).await);
+    let last = world.node().await;
+    for node in [&later, &world.nodes[0], &last] {
+        world.is_heard(node, PRESENTER, 7).await;
+        world.has_set(node, &json!({ "uniqueChat": true, "slowModeSeconds": 1 })).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_killed_as_soon_as_it_has_answered_has_decided() {
+    let world = World::start().await;
+    for user in 100..108 {
+        world.ban(&world.nodes[0], user, json!({})).await;
+        world.nodes[0].kill();
+        if user % 4 == 0 {
+            world.nodes[1].kill();
+            world.nats.kill();
+            world.nats.start_again().await;
+            world.nodes[1].start_again().await;
+        }
+        world.is_banned(&world.nodes[1], PRESENTER, user).await;
+        world.nodes[0].start_again().await;
+        world.post(&world.nodes[0], PRESENTER, user, "am I?").await.assert_problem(403, "msg_banned");
+    }
+}
+
+#[tokio::test]
+async fn what_was_appended_and_never_kept_is_read_from_the_log() {
+    let world = World::start().await;
+    let log = world.log().await;
+    world.ban(&world.nodes[0], 7, json!({})).await;
+    until_kept(&world, 1).await;
+    // All nodes are dead when this is appended: nobody keeps it.
+    world.nodes.iter().for_each(Role::kill);
+    log.append(&unbanned(7)).await.unwrap();
+    let position = log.append(&banned(8)).await.unwrap();
+    // As far as that was read before, and kept.
+    let before = nats::Position { sequence: position.sequence - 2, ..position };
+    log.decisions().set_read([before]).await.unwrap();
+    world.nats.kill();
+    world.nats.start_again().await;
+
+    let node = world.node().await;
+    assert_eq!(world.post(&node, PRESENTER, 7, "am I banned?").await.status, 202);
+    world.post(&node, PRESENTER, 8, "am I banned?").await.assert_problem(403, "msg_banned");
+    // It is kept now, with an unban in place of the ban.
+    until_kept(&world, 2).await;
+    node.kill();
+    let_the_log_age(&world).await;
+    let node = world.node().await;
+    assert_eq!(world.post(&node, PRESENTER, 7, "am I banned?").await.status, 202);
+    world.post(&node, PRESENTER, 8, "am I banned?").await.assert_problem(403, "msg_banned");
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afterwards() {
+    let world = World::start().await;
+    let bytes = stream(&world, "KV_decisions").await.cached_info().config.max_bytes;
+    // The bucket is as good as full.
+    reconfigure(&world, "KV_decisions", |config| config.max_bytes = 1).await;
+    decide_something(&world).await;
+    let later = world.node().await;
+    for node in [&world.nodes[1], &later] {
+        all_of_it_holds(&world, node).await;
+    }
+    reconfigure(&world, "KV_decisions", |config| config.max_bytes = bytes).await;
+    until_kept(&world, 5).await;
+    let_the_log_age(&world).await;
+    all_of_it_holds(&world, &world.node().await).await;
+}
+
+#[tokio::test]
+async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else() {
+    let world = World::start().await;
+    let log = world.log().await;
+    let long_ago = nats::now() - Duration::from_secs(48 * 60 * 60);
+    let old = |event: Event| Event { at: long_ago, ..event };
+    let timed_out = |idx, until| {
+        event(Body::UserBanned(UserBanned { user: user(idx), until: Some(until), by: by(), reason: None }))
+    };
+    let an_hour = Duration::from_secs(60 * 60);
+    for event in [
+        old(banned(7)),
+        old(banned(8)),
+        old(unbanned(8)),
+        old(timed_out(9, long_ago + an_hour)),
+        old(timed_out(10, nats::now() + an_hour)),
+        // Ended, and young: it may still replace something older in the log.
+        unbanned(11),
+    ] {
+        log.append(&event).await.unwrap();
+    }
+    until_kept(&world, 5).await;
+    let node = world.node().await;
+    until_kept(&world, 3).await;
+    for user in [7, 10] {
+        world.post(&node, PRESENTER, user, "am I banned?").await.assert_problem(403, "msg_banned");
+    }
+    let_the_log_age(&world).await;
+    let node = world.node().await;
+    for (user, status) in [(7, 403), (8, 202), (9, 202), (10, 403), (11, 202)] {
+        let answer = world.post(&node, PRESENTER, user, "am I banned?").await;
+        assert_eq!(answer.status, status, "{user}: {answer:?}");
+    }
+}

@@ -1,0 +1,167 @@
+//! Moderation as its callers and everybody else see it: real ingest nodes over one real log. Whatever is decided through
+//! one node holds on every other within a second, which is promise P9 and the deadline of these tests.
+
+mod allowed;
+mod expiry;
+mod in_flight;
+mod lists;
+mod lives_on;
+mod places;
+mod settings;
+
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+use crate::ingest::tokens::token_with;
+use crate::ingest::{Answer, answer, client};
+use crate::support::{NatsServer, Role, RoomServer, Settings, eventually, token};
+
+/// P9: how long a decision may take to hold on another node.
+const PROMISED: Duration = Duration::from_secs(1);
+
+/// Long enough for a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The presenter of the room that most tests are about, and a user of the scope `chat:moderate`.
+const PRESENTER: i64 = 42;
+const MODERATOR: i64 = 3;
+
+/// A log, a room server, and ingest nodes.
+struct World {
+    // Dropped in this order: the roles first.
+    nodes: Vec<Role>,
+    _rooms: RoomServer,
+    nats: NatsServer,
+    settings: Settings,
+    client: Client,
+}
+
+impl World {
+    /// With two nodes.
+    async fn start() -> World {
+        World::start_with(|settings| settings).await
+    }
+
+    async fn start_with(change: impl FnOnce(Settings) -> Settings) -> World {
+        let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
+        let settings = change(settings(&nats, &rooms));
+        let (one, other) = tokio::join!(Role::start("ingest", &settings), Role::start("ingest", &settings));
+        World { nodes: vec![one, other], _rooms: rooms, nats, settings, client: client() }
+    }
+
+    /// Another node, that is ready.
+    async fn node(&self) -> Role {
+        Role::start("ingest", &self.settings).await
+    }
+
+    /// A request to that node, of whoever the token says.
+    async fn call(&self, node: &Role, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", node.url())).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request).await
+    }
+
+    async fn put(&self, node: &Role, path: &str, token: &str, body: Value) -> Answer {
+        self.call(node, Method::PUT, path, token, Some(body)).await
+    }
+
+    async fn patch(&self, node: &Role, path: &str, token: &str, body: Value) -> Answer {
+        self.call(node, Method::PATCH, path, token, Some(body)).await
+    }
+
+    async fn delete(&self, node: &Role, path: &str, token: &str) -> Answer {
+        self.call(node, Method::DELETE, path, token, None).await
+    }
+
+    async fn get(&self, node: &Role, path: &str, token: &str) -> Answer {
+        self.call(node, Method::GET, path, token, None).await
+    }
+
+    async fn post(&self, node: &Role, room: i64, user: i64, text: &str) -> Answer {
+        let body = json!({ "text": text });
+        self.call(node, Method::POST, &format!("/v1/rooms/{room}/messages"), &token(user, "nick"), Some(body)).await
+    }
+
+    /// Bans the user in the presenter's room through that node, in the presenter's name.
+    async fn ban(&self, node: &Role, user: i64, body: Value) -> Value {
+        decided(&self.put(node, &ban(user), &presenter(), body).await)
+    }
+
+    /// Within the promised time the node refuses what the user says in that room because of a ban.
+    async fn is_banned(&self, node: &Role, room: i64, user: i64) -> Answer {
+        let refused = eventually("the ban holds", PROMISED, async || {
+            let answer = self.post(node, room, user, "am I banned?").await;
+            (answer.status != 202).then_some(answer)
+        })
+        .await;
+        refused.assert_problem(403, "msg_banned");
+        refused
+    }
+
+    /// Within the promised time the node takes what the user says in that room.
+    async fn is_heard(&self, node: &Role, room: i64, user: i64) {
+        eventually("the user may write", PROMISED, async || {
+            let answer = self.post(node, room, user, "may I write?").await;
+            (answer.status == 202).then_some(())
+        })
+        .await;
+    }
+
+    /// Within the promised time the room's settings are those on that node.
+    async fn has_set(&self, node: &Role, expected: &Value) {
+        eventually(&format!("{expected} is set"), PROMISED, async || {
+            let answer = self.get(node, SETTINGS, &presenter()).await.json();
+            (&answer["own"] == expected).then_some(())
+        })
+        .await;
+    }
+
+    /// The log's own reader and writer, as a role has it.
+    async fn log(&self) -> nats::Log {
+        crate::support::log(&self.settings).await
+    }
+}
+
+/// What every node is told. Nobody is slowed down here.
+fn settings(nats: &NatsServer, rooms: &RoomServer) -> Settings {
+    Settings::new()
+        .nats(nats)
+        .rooms(rooms)
+        .set("nats.max_bytes", "1073741824")
+        .set("ingest.room.message_rate.messages", "1000")
+        .set("ingest.room.message_rate.seconds", "1")
+        .set("ingest.limits.moderator_rate.messages", "1000")
+        .set("ingest.limits.moderator_rate.seconds", "1")
+        .set("ingest.limits.user_rate.messages", "1000")
+        .set("ingest.limits.user_rate.seconds", "1")
+}
+
+/// A ban of the user in the presenter's room.
+fn ban(user: i64) -> String {
+    format!("/v1/rooms/{PRESENTER}/bans/{user}")
+}
+
+/// The settings of the presenter's room.
+const SETTINGS: &str = "/v1/rooms/42/settings";
+
+fn presenter() -> String {
+    token(PRESENTER, "presenter")
+}
+
+/// May moderate every room.
+fn moderator() -> String {
+    token_with(json!({ "user_idx": MODERATOR, "nickname": "mod", "scope": "profile chat:moderate" }))
+}
+
+/// The id and the position of what was decided.
+#[track_caller]
+fn decided(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let body = answer.json();
+    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "position"], "{answer:?}");
+    body
+}
