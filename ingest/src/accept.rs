@@ -71,10 +71,7 @@ impl Ingest {
         text: Text,
         naming: &Naming,
     ) -> Result<Position, Refusal> {
-        // Who is banned is known only once all of the log was read.
-        if !self.fold.is_caught_up() {
-            return Err(Refusal::Append(AppendError::Unavailable));
-        }
+        self.check_knows_what_holds()?;
         self.check_is_live(presenter).await?;
         if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
             return Err(Refusal::Banned { until: ban.until });
@@ -119,6 +116,11 @@ impl Ingest {
             // It is in the log, but whether as this request's or another's is not known.
             None => Err(Refusal::Append(AppendError::Unknown)),
         }
+    }
+
+    /// Who is banned and what is set is known only once all of the log was read.
+    pub(crate) fn check_knows_what_holds(&self) -> Result<(), Refusal> {
+        if self.fold.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
     }
 
     async fn check_is_live(&self, presenter: PresenterIdx) -> Result<(), Refusal> {

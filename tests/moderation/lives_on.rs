@@ -96,6 +96,34 @@ async fn a_node_that_starts_later_knows_every_decision_when_it_is_ready() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_still_reading_says_so_and_not_that_nobody_is_banned() {
+    let world = World::start().await;
+    world.nodes.iter().for_each(Role::kill);
+    // Enough to read for a while; the ban comes last, and nobody was there to keep it.
+    let log = world.log().await;
+    let said = || {
+        let user = User { idx: user(7), nickname: "nick".to_owned(), role: Of::Viewer };
+        event(Body::MessagePosted(nats::MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() }))
+    };
+    for _ in 0..10 {
+        let messages: Vec<Event> = (0..4_000).map(|_| said()).collect();
+        let appended = futures_util::future::join_all(messages.iter().map(|message| log.append(message))).await;
+        assert!(appended.iter().all(Result::is_ok));
+    }
+    log.append(&banned(7)).await.unwrap();
+    let node = Role::spawn("ingest", &world.settings);
+    eventually("the node knows the ban", PATIENCE, async || {
+        let request = world.client.get(node.url() + &ban(7)).bearer_auth(presenter()).send().await.ok()?;
+        match request.status().as_u16() {
+            200 => Some(()),
+            503 => None,
+            status => panic!("{status}: {}", request.text().await.unwrap()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn decisions_survive_the_death_of_every_process() {
     let world = World::start().await;
     decide_something(&world).await;
@@ -196,6 +224,7 @@ async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afte
     for node in [&world.nodes[1], &later] {
         all_of_it_holds(&world, node).await;
     }
+    until_kept(&world, 0).await;
     reconfigure(&world, "KV_decisions", |config| config.max_bytes = bytes).await;
     until_kept(&world, 5).await;
     let_the_log_age(&world).await;
