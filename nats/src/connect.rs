@@ -108,18 +108,16 @@ impl Log {
     /// Appends one event and waits until it is fsynced, the configured deadline at most.
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
-    /// partition's is the one that counts, and the others follow it: only if all are there is the append one that is
-    /// known to be.
+    /// partition's is the one that counts. It comes last: where it is, the others are, and a retry need not look.
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
         let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
         let Some(presenter) = event.presenter else {
             let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
-            let position = first.append(line.clone(), deadline).await?;
             let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
-            return match try_join_all(copies).await {
-                Ok(_) => Ok(position),
-                Err(_) => Err(AppendError::Unknown),
-            };
+            // Some of the copies may be there.
+            try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
+            let position = first.append(line.clone(), deadline).await;
+            return position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown });
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
         self.inner.appenders[partition as usize].append(line, deadline).await
