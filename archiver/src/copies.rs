@@ -39,7 +39,8 @@ impl OfEvent for MessageDocument {
 }
 
 impl OfEvent for DecisionDocument {
-    const OPTIONAL: &[&str] = &["by", "target", "userIdx", "until", "reason", "settings"];
+    const OPTIONAL: &[&str] =
+        &["presenterIdx", "by", "target", "userIdx", "until", "reason", "settings", "settingsChanged", "settingsUntil"];
 
     fn id(&self) -> &str {
         &self.id

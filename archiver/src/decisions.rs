@@ -15,7 +15,8 @@ use crate::copies;
 use crate::database::{Database, Failure};
 use crate::documents::{DecisionDocument, DeletedDocument, MessageDocument, PositionDocument};
 
-/// How many marks are taken back in one step.
+/// How many messages are marked, or marks are taken back, in one request. A room may have millions of messages, and
+/// no request may take longer than it is waited for.
 const PAGE: i64 = 1_000;
 
 /// What of a message decides whether a decision is about it.
@@ -96,7 +97,6 @@ async fn apply(
 /// Marks the messages before the decision that no earlier decision has marked.
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(decision), decision.by.clone()) else { return Ok(()) };
-    about.insert("position", doc! { "$lt": decision.position });
     let later = doc! { "deleted.position": { "$gt": decision.position } };
     about.insert("$or", [doc! { "deleted": { "$exists": false } }, later]);
     if let Some(ids) = messages {
@@ -112,16 +112,54 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     };
     let unfit = |_| Failure::Refused("a value does not fit into BSON".to_owned());
     let set = doc! { "$set": { "deleted": serialize_to_bson(&deleted).map_err(unfit)? } };
-    let collection = database.messages();
-    match database.ask(async move { collection.update_many(about, set).await }).await {
-        // A validator that somebody put there. The decision is in `moderation_log` all the same, and waiting would not
-        // help.
-        Err(Failure::Refused(reason)) => {
-            tracing::error!(decision = decision.id, reason, "a message that was deleted cannot be marked: {reason}");
-            Ok(())
+    let is_large = decision.kind == "room.cleared" && messages.is_none();
+    let mut range = doc! { "$lt": decision.position };
+    loop {
+        let end = if is_large { end_of_page(database, decision, &range).await? } else { None };
+        let (mut page, mut filter) = (range.clone(), about.clone());
+        if let Some(end) = end {
+            page.insert("$lte", end);
         }
-        answer => answer.map(|_| ()),
+        filter.insert("position", page);
+        let (collection, set) = (database.messages(), set.clone());
+        match database.ask(async move { collection.update_many(filter, set).await }).await {
+            // A validator that somebody put there. The decision is in `moderation_log` all the same, and waiting would
+            // not help.
+            Err(Failure::Refused(reason)) => {
+                tracing::error!(
+                    decision = decision.id,
+                    reason,
+                    "a message that was deleted cannot be marked: {reason}"
+                );
+            }
+            answer => _ = answer?,
+        }
+        match end {
+            Some(end) => range.insert("$gt", end),
+            None => return Ok(()),
+        };
     }
+}
+
+/// The position of the last of the next so many messages of the decision's room; none where there are fewer.
+async fn end_of_page(
+    database: &Database,
+    decision: &DecisionDocument,
+    range: &Document,
+) -> Result<Option<PositionDocument>, Failure> {
+    #[derive(Deserialize)]
+    struct Stored {
+        position: PositionDocument,
+    }
+    let collection = database.messages().clone_with_type::<Stored>();
+    let room = doc! { "presenterIdx": decision.presenter_idx, "position": range };
+    let last = async move {
+        // Read from the index alone.
+        let members = doc! { "_id": 0, "position": 1 };
+        let skipped = (PAGE - 1).unsigned_abs();
+        collection.find_one(room).sort(doc! { "position": 1 }).skip(skipped).projection(members).await
+    };
+    Ok(database.ask(last).await?.map(|stored| stored.position))
 }
 
 /// Removes the decision's marks from messages that its first copy is not about, and lets other decisions decide on

@@ -83,6 +83,9 @@ pub(crate) struct DecisionDocument {
     pub(crate) reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<Document>,
+    /// Which settings were decided on; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) settings_changed: Vec<String>,
     /// Of the settings that end by themselves, when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings_until: Option<Document>,

@@ -85,7 +85,7 @@ async fn archive(
                 joined = writes.join_next() => report_panic(joined),
             }
         }
-        let (batch, more) = gather(config, &mut consumer, stop).await;
+        let (batch, more) = gather(config, log, &mut consumer, stop).await;
         if !batch.is_empty() {
             let (database, status) = (database.clone(), status.clone());
             writes.spawn(async move { batch.write(&database, &status).await });
@@ -111,7 +111,12 @@ async fn archive(
 }
 
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.
-async fn gather(config: &Config, consumer: &mut Consumer, stop: &CancellationToken) -> (Batch, Result<bool, Error>) {
+async fn gather(
+    config: &Config,
+    log: &Log,
+    consumer: &mut Consumer,
+    stop: &CancellationToken,
+) -> (Batch, Result<bool, Error>) {
     let mut batch = Batch::default();
     let mut until: Option<Instant> = None;
     loop {
@@ -129,7 +134,7 @@ async fn gather(config: &Config, consumer: &mut Consumer, stop: &CancellationTok
             biased;
             () = stop.cancelled() => return (batch, Ok(false)),
             next = consumer.next() => match next {
-                Ok(delivery) => batch.add(delivery),
+                Ok(delivery) => batch.add(log, delivery),
                 Err(error) => return (batch, Err(error.into())),
             },
             () = enough => return (batch, Ok(true)),

@@ -92,6 +92,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
         until: None,
         reason,
         settings: None,
+        settings_changed: Vec::new(),
         settings_until: None,
     };
     let session = |session: nats::SessionId, presenter_idx, disconnected| {
@@ -132,6 +133,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
             Place::Decision(DecisionDocument {
                 settings: Some(document(&updated.settings)?),
+                settings_changed: updated.changed,
                 settings_until: until,
                 ..decision(updated.by, updated.reason)
             })
@@ -161,7 +163,7 @@ mod tests {
             position,
             id: line["id"].as_str().unwrap().parse().unwrap(),
             kind: line["type"].as_str().unwrap().to_owned(),
-            presenter: Some(PresenterIdx::try_from(42).unwrap()),
+            presenter: line["presenterIdx"].as_i64().map(|idx| PresenterIdx::try_from(idx).unwrap()),
             at: line["at"].as_str().unwrap().parse().unwrap(),
             line: line.to_string().into(),
         }));
@@ -189,9 +191,10 @@ mod tests {
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
-            ("user.unbanned", json!({ "user": 7, "by": by })),
-            ("room.cleared", json!({ "by": by })),
-            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
+            ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
+            ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
+            ("room.cleared", json!({ "by": by, "reason": "raid" })),
+            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
             ("presenter.connected", json!({ "session": target })),
             ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
             ("message.translated", json!({ "text": "of a later version" })),

@@ -56,6 +56,11 @@ impl System {
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
             ("CHATTING_NATS__URLS", nats_url.clone()),
             ("CHATTING_INGEST__ROOMS__URL", room_server::start().await?),
+            // One poster stands for many people.
+            ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000".to_owned()),
+            ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1".to_owned()),
+            ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000".to_owned()),
+            ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1".to_owned()),
             ("CHATTING_INGEST__LISTEN", format!("127.0.0.1:{ingest}")),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
         ];

@@ -33,6 +33,8 @@ pub(crate) enum End {
     Flood,
     /// The room could not be claimed: the log cannot be reached.
     Unavailable,
+    /// The node has not reached the log for long; another one may.
+    CutOff,
     /// The node is stopping.
     Drain,
     /// The presenter did not take what was written in time.
@@ -81,6 +83,7 @@ impl End {
             End::Overload => ("overload", Some(4100), "too many sessions on this node"),
             End::Flood => ("flood", Some(4101), "too many frames"),
             End::Unavailable => ("unavailable", Some(4102), "the room could not be claimed"),
+            End::CutOff => ("cut_off", Some(4103), "this node is cut off from the log"),
             End::Drain => ("drain", Some(4200), "the node is stopping"),
             End::Slow => ("slow", Some(4201), "messages were not taken in time"),
             End::Silent => ("silent", Some(4202), "no pong came in time"),
@@ -96,7 +99,7 @@ impl End {
 mod tests {
     use super::*;
 
-    const ALL: [End; 19] = [
+    const ALL: [End; 20] = [
         End::Closed,
         End::Lost,
         End::Lapsed,
@@ -109,6 +112,7 @@ mod tests {
         End::Overload,
         End::Flood,
         End::Unavailable,
+        End::CutOff,
         End::Drain,
         End::Slow,
         End::Silent,
@@ -140,6 +144,7 @@ mod tests {
         overload        4100  too many sessions on this node
         flood           4101  too many frames
         unavailable     4102  the room could not be claimed
+        cut_off         4103  this node is cut off from the log
         drain           4200  the node is stopping
         slow            4201  messages were not taken in time
         silent          4202  no pong came in time

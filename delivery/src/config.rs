@@ -38,6 +38,9 @@ pub struct Config {
     pub save_interval_ms: u64,
     /// Milliseconds that a session waits for the one it replaces on another node to save its cursor.
     pub handover_timeout_ms: u64,
+    /// Milliseconds after its lease has lapsed for which a node waits for the log to come back, before it sends its
+    /// presenters elsewhere.
+    pub cut_off_grace_ms: u64,
     /// Milliseconds over which a stopping node spreads the closes of its sockets, and within which it asks clients of
     /// `chat.v1` to go by themselves; those that do not are closed in the half of it that follows.
     pub drain_spread_ms: u64,
@@ -133,6 +136,10 @@ impl Config {
 
     pub(crate) fn handover_timeout(&self) -> Duration {
         Duration::from_millis(self.handover_timeout_ms)
+    }
+
+    pub(crate) fn cut_off_grace(&self) -> Duration {
+        Duration::from_millis(self.cut_off_grace_ms)
     }
 
     pub(crate) fn drain_spread(&self) -> Duration {

@@ -5,6 +5,7 @@
 mod close;
 mod config;
 mod cursors;
+mod cut_off;
 mod dialect;
 mod door;
 mod error;
@@ -161,6 +162,11 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     beside.spawn(async move {
         shared.seats.follow(&shared.presence, claims).await;
         Error::Failed("the claims of other nodes cannot be followed any more".to_owned())
+    });
+    let shared = node.clone();
+    beside.spawn(async move {
+        cut_off::follow(&shared).await;
+        Error::Failed("it cannot be told any more whether this node is cut off".to_owned())
     });
     let shared = node.clone();
     beside.spawn(async move { Error::Failed(shared.log.failed().await.to_string()) });

@@ -111,6 +111,20 @@ impl Seats {
         }
     }
 
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().expect("nothing panics while it holds the lock").taken.len()
+    }
+
+    /// Stops all sessions one after the other, within `spread`. Cancel safe.
+    pub(crate) async fn send_away(&self, end: End, spread: Duration) {
+        let presenters = {
+            let state = self.0.lock().expect("nothing panics while it holds the lock");
+            state.taken.keys().copied().collect()
+        };
+        self.stop_each(presenters, end, Instant::now(), spread).await;
+    }
+
     /// Lets no more sessions in. Returns how many there are.
     pub(crate) fn close(&self) -> usize {
         let mut state = self.0.lock().expect("nothing panics while it holds the lock");
@@ -127,15 +141,21 @@ impl Seats {
         };
         let start = Instant::now();
         for (group, start, span) in [(surprised, start, spread), (warned, start + spread, spread / 2)] {
-            let (count, mut at) = (u32::try_from(group.len()).unwrap_or(u32::MAX), start);
-            for (presenter, _) in group {
-                sleep_until(at).await;
-                let state = self.0.lock().expect("nothing panics while it holds the lock");
-                if let Some(taken) = state.taken.get(&presenter) {
-                    taken.stop(End::Drain);
-                }
-                at += span / count;
+            let presenters = group.into_iter().map(|(presenter, _)| presenter).collect();
+            self.stop_each(presenters, End::Drain, start, span).await;
+        }
+    }
+
+    /// Stops these sessions one after the other, evenly over the span from `start` on.
+    async fn stop_each(&self, presenters: Vec<PresenterIdx>, end: End, start: Instant, span: Duration) {
+        let (count, mut at) = (u32::try_from(presenters.len()).unwrap_or(u32::MAX), start);
+        for presenter in presenters {
+            sleep_until(at).await;
+            let state = self.0.lock().expect("nothing panics while it holds the lock");
+            if let Some(taken) = state.taken.get(&presenter) {
+                taken.stop(end);
             }
+            at += span / count;
         }
     }
 }

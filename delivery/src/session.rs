@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use web::auth::TokenError;
 
 use crate::close::End;
+use crate::cut_off;
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::door;
 use crate::feed::Reader;
@@ -129,6 +130,8 @@ impl<'a> Session<'a> {
         // The next session of this node may begin: nothing more is written, and the cursor is known.
         drop(seat);
         let record = Box::pin(async {
+            // A claim that is left behind would have the presenter count as connected once the lease is back.
+            cut_off::over(node).await;
             // In this order: a session on another node takes the event to mean that the cursor is saved.
             node.cursors.save_now().await;
             // A panic in the append would be a defect of its own; the goodbye is said all the same.

@@ -73,6 +73,8 @@ export interface RoomUpdated extends RoomEvent {
   type: 'room.updated';
   /** Every setting that is not the deployment's, by name. */
   settings: Record<string, unknown>;
+  /** Which of them this decision was about, those included that are the deployment's again. Absent: all. */
+  changed?: string[];
   /** Of those that end by themselves, when: RFC 3339. */
   until?: Record<string, string>;
   by: User;

@@ -7,7 +7,9 @@ use nats::{
 use web::auth::Identity;
 
 use crate::Ingest;
+use crate::limits::{Ask, Quota};
 use crate::refusal::Refusal;
+use crate::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::room_server::{Liveness, Unreachable};
 use crate::text::{Text, nickname};
 
@@ -43,6 +45,8 @@ pub(crate) struct Accepted {
     pub(crate) role: Role,
     /// Whether the presenter has a session; if not, it is asked to reconnect, and the message waits for it.
     pub(crate) is_presenter_connected: bool,
+    /// How much the sender may still write; none for a retry, which costs nothing.
+    pub(crate) quota: Option<Quota>,
 }
 
 impl Ingest {
@@ -51,16 +55,16 @@ impl Ingest {
         let Post { sender, presenter, text, key } = post;
         let role = sender.role(presenter);
         let naming = Naming::new(Some(presenter), &sender, key.as_ref(), text.as_str());
-        let position = match self.earlier(&naming)? {
+        let (position, quota) = match self.earlier(&naming)? {
             // A retry is answered as the first try was, whatever has been decided since.
-            Some(position) => position,
+            Some(position) => (position, None),
             None => self.append_message(&sender, role, presenter, text, &naming).await?,
         };
         let is_presenter_connected = self.presence.session(presenter).is_some();
         if !is_presenter_connected {
             self.reconnects.request(presenter).await;
         }
-        Ok(Accepted { id: naming.id, position, role, is_presenter_connected })
+        Ok(Accepted { id: naming.id, position, role, is_presenter_connected, quota })
     }
 
     async fn append_message(
@@ -70,21 +74,54 @@ impl Ingest {
         presenter: PresenterIdx,
         text: Text,
         naming: &Naming,
-    ) -> Result<Position, Refusal> {
+    ) -> Result<(Position, Option<Quota>), Refusal> {
         self.check_knows_what_holds()?;
         self.check_is_live(presenter).await?;
         if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
             return Err(Refusal::Banned { until: ban.until });
         }
-        let settings = self.fold.rules.settings(presenter, now());
+        let current = self.fold.rules.current(presenter, now());
+        let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
         if text.length() > settings.max_length {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
-        let message = MessagePosted { user: sender.user(role), text: text.into_string(), flags: Vec::new() };
-        self.append(naming, Some(presenter), Body::MessagePosted(message)).await
+        let ask = Ask { id: naming.id, presenter, user: sender.idx, role, text: text.as_str() };
+        let admission = self.fold.limits.admit(&ask, settings)?;
+        let (text, mut flags) = self.word_filter.judge(text, &current)?;
+        let user = sender.user(role);
+        let text = self.reviewed(naming.id, presenter, &user, text, &mut flags).await?;
+
+        let quota = admission.quota;
+        admission.appending();
+        let message = MessagePosted { user, text: text.into_string(), flags };
+        let position = self.append(naming, Some(presenter), Body::MessagePosted(message)).await?;
+        admission.stored();
+        Ok((position, Some(quota)))
+    }
+
+    /// The text as the platform's own review lets it pass.
+    async fn reviewed(
+        &self,
+        id: EventId,
+        presenter: PresenterIdx,
+        user: &User,
+        text: Text,
+        flags: &mut Vec<String>,
+    ) -> Result<Text, Refusal> {
+        let Some(review) = &self.review else { return Ok(text) };
+        match review.ask(&Question { id, presenter, user, text: text.as_str(), flags }).await {
+            Verdict::Allow => Ok(text),
+            Verdict::Replace(text) => Ok(text),
+            Verdict::Deny { reason } => Err(Refusal::Denied { reason }),
+            Verdict::Unavailable(Fallback::Deny) => Err(Refusal::ReviewUnavailable),
+            Verdict::Unavailable(Fallback::Allow) => {
+                flags.push(UNAVAILABLE_FLAG.to_owned());
+                Ok(text)
+            }
+        }
     }
 
     /// The position that the request's event has in the log already.
@@ -162,7 +199,7 @@ impl Naming {
 impl Sender {
     pub(crate) fn new(identity: &Identity) -> Sender {
         let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
-        let is_moderator = identity.scopes.iter().any(|scope| scope == MODERATE);
+        let is_moderator = identity.has_scope(MODERATE);
         Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
     }
 

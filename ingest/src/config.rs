@@ -1,11 +1,13 @@
 //! What ingest has to be told: the section `[ingest]`. Its defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::review::{Fallback, SigningKey};
 use crate::settings::{Rate, Settings, WordPolicy};
 
 /// The section `[ingest]` of the configuration.
@@ -30,8 +32,12 @@ pub struct Config {
     pub reconnect_webhook: Option<Url>,
     /// What holds in a room that has set nothing itself.
     pub room: RoomConfig,
+    /// Which words the word filter looks for.
+    pub words: WordsConfig,
     /// How much one may write.
     pub limits: LimitsConfig,
+    /// Who is asked about every message before it is accepted.
+    pub review: ReviewConfig,
     /// Timeouts and bounds of the listener.
     pub http: web::ServeConfig,
     /// When forwarded headers count.
@@ -59,6 +65,16 @@ pub struct RoomConfig {
     pub message_rate: Rate,
 }
 
+/// The section `[ingest.words]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordsConfig {
+    /// The path of a list in place of the built-in one; empty: the built-in one.
+    pub list: PathBuf,
+    /// The path of a list that is added; empty: none.
+    pub extra: PathBuf,
+}
+
 /// The section `[ingest.limits]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,6 +83,40 @@ pub struct LimitsConfig {
     pub moderator_rate: Rate,
     /// How many messages anybody may write in all rooms together in a time.
     pub user_rate: Rate,
+}
+
+/// The section `[ingest.review]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Where every message is posted before it is accepted; empty: nowhere.
+    #[serde(deserialize_with = "optional_url")]
+    pub url: Option<Url>,
+    /// What signs the question: `whsec_` and the base64 of at least 24 bytes. Required with a url.
+    #[serde(default)]
+    pub secret: Option<SigningKey>,
+    /// Milliseconds for a whole answer.
+    pub deadline_ms: u64,
+    /// What becomes of a message for which there is no answer.
+    pub fallback: Fallback,
+    /// Questions at once; for more there is no answer.
+    pub max_in_flight: usize,
+    /// How many failures in a row stop the questions.
+    pub breaker_failures: u32,
+    /// Milliseconds that they stop for, until one is tried.
+    pub breaker_open_ms: u64,
+}
+
+impl LimitsConfig {
+    /// Err: what is out of bounds, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, rate) in [("moderator_rate", self.moderator_rate), ("user_rate", self.user_rate)] {
+            if !rate.is_valid() {
+                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl RoomConfig {

@@ -83,7 +83,7 @@ impl Ingest {
             }
             Decision::Set(presenter, patch, time) => {
                 let until = time.map(|Term(time)| now + time);
-                let own = self.fold.rules.room(presenter, now).own.patched(&patch, until, now)?;
+                let own = self.fold.rules.own(presenter, now).patched(&patch, until, now)?;
                 let (settings, until) = own.to_event();
                 let changed = patch.into_iter().map(|(name, _)| name).collect();
                 let updated = RoomUpdated { settings, changed, until, by, reason };

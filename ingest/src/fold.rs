@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keyed::{Earlier, Keyed};
+use crate::limits::{Limits, Observed};
 use crate::rules::Rules;
 use crate::settings::Own;
 
@@ -31,6 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Fold {
     pub(crate) rules: Rules,
     pub(crate) keyed: Keyed,
+    pub(crate) limits: Limits,
     status: TailStatus,
     /// Whoever waits for an event of the log is woken by each batch.
     moved: Notify,
@@ -56,6 +58,7 @@ impl Fold {
     pub(crate) async fn start(
         log: &Log,
         rules: Rules,
+        limits: Limits,
         memory: Memory,
         tasks: &TaskTracker,
         stop: &CancellationToken,
@@ -72,7 +75,7 @@ impl Fold {
         // Which copy counts is a question of keys.
         let tail = log.tail_with_copies(Start::After(read));
         let keyed = Keyed::new(memory.keys_for, memory.most_keys);
-        let fold = Arc::new(Fold { rules, keyed, status: tail.status(), moved: Notify::new() });
+        let fold = Arc::new(Fold { rules, keyed, limits, status: tail.status(), moved: Notify::new() });
         let (keep, waiting) = mpsc::channel(WAITING);
         tasks.spawn(stop.clone().run_until_cancelled_owned(forget(log.clone(), entries)));
         tasks.spawn(stop.clone().run_until_cancelled_owned(fold.clone().follow(log.clone(), tail, keep)));
@@ -154,8 +157,13 @@ impl Fold {
                 return None;
             }
         }
-        match &event.body {
-            Body::MessagePosted(_) => None,
+        match (&event.body, event.presenter) {
+            (Body::MessagePosted(posted), Some(presenter)) => {
+                let (id, at, user, role, text) = (event.id, event.at, posted.user.idx, posted.user.role, &posted.text);
+                let observed = Observed { id, at, presenter, user, role, text };
+                self.limits.observe(&observed, &self.rules.current(presenter, now()).settings);
+                None
+            }
             _ => self.rules.apply(entry.position, &event, now()),
         }
     }

@@ -1,19 +1,22 @@
 //! Ingest: checks who sends a message, what it says and whether the room is live, appends it to the log, and answers
-//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. What it knows beside its configuration is folded from the log, so
-//! that every node decides alike. It starts and stays up while the room server is down, and knows nothing of presenters' sockets
-//! but that there are sessions.
+//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. What it knows beside its
+//! configuration is folded from the log, so that every node decides alike. It starts and stays up while the room server
+//! is down, and knows nothing of presenters' sockets but that there are sessions.
 
 mod accept;
 mod body;
 mod breaker;
 mod config;
 mod decide;
+mod filter;
 mod fold;
 mod keyed;
+mod limits;
 mod original;
 mod reconnect;
 mod refusal;
 mod request;
+mod review;
 mod room_server;
 mod rules;
 mod serve;
@@ -21,7 +24,8 @@ mod settings;
 mod text;
 mod v1;
 
-pub use config::{Config, RoomsConfig};
+pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
+pub use review::{Fallback, SigningKey};
 pub use serve::{Error, run};
 pub use settings::{Rate, Settings, WordPolicy};
 
@@ -34,6 +38,8 @@ struct Ingest {
     log: nats::Log,
     presence: nats::Presence,
     fold: std::sync::Arc<fold::Fold>,
+    word_filter: filter::WordFilter,
+    review: Option<review::Review>,
     /// How long it is waited for an event to come back from the log.
     fold_deadline: std::time::Duration,
     reconnects: reconnect::Reconnects,

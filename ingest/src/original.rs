@@ -22,6 +22,7 @@ use crate::accept::{Accepted, Post, Sender};
 use crate::body;
 use crate::refusal::Refusal;
 use crate::text::{InvalidText, Text};
+use crate::v1::with_quota;
 
 /// 202 and this: how a presenter of the original learns that it must reconnect. Its message is stored all the same.
 const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";
@@ -65,12 +66,12 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
     let path = parts.uri.path().to_owned();
     match send(&ingest, parts, body).await {
         Ok(accepted) => {
-            let headers = headers(&accepted);
+            let (headers, quota) = (headers(&accepted), accepted.quota);
             if accepted.role == Role::Presenter && !accepted.is_presenter_connected {
                 let body = ErrorBody::now(&ingest.time_zone, &path, StatusCode::BAD_REQUEST, RECONNECT);
-                return (StatusCode::ACCEPTED, headers, Json(body)).into_response();
+                return with_quota((StatusCode::ACCEPTED, headers, Json(body)).into_response(), quota);
             }
-            headers.into_response()
+            with_quota(headers.into_response(), quota)
         }
         Err(refusal) => {
             refusal.log();
@@ -132,9 +133,11 @@ pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Re
     let mut response = (wire.original_status, Json(body)).into_response();
     if let Some(delay) = refusal.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+    }
+    if refusal.is_outage() {
         response.headers_mut().insert("message-outcome", HeaderValue::from_static(refusal.outcome()));
     }
-    response
+    with_quota(response, refusal.quota())
 }
 
 impl<'a> ErrorBody<'a> {

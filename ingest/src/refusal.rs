@@ -11,6 +11,7 @@ use web::auth::TokenError;
 use web::gateway::ForwardError;
 
 use crate::decide::LONGEST_TERM_SECONDS;
+use crate::limits::{Limited, Quota};
 use crate::settings::InvalidSetting;
 use crate::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 
@@ -53,6 +54,15 @@ pub(crate) enum Refusal {
         until: Option<Timestamp>,
     },
     PresenterOnly,
+    Limited(Limited),
+    /// By the words in it.
+    Rejected,
+    /// By the platform's review.
+    Denied {
+        /// In the review's words.
+        reason: Option<String>,
+    },
+    ReviewUnavailable,
     RoomNotLive,
     RoomServerUnavailable,
     Overloaded,
@@ -133,6 +143,21 @@ impl Refusal {
             Refusal::PresenterOnly => {
                 same(S::FORBIDDEN, "msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다.")
             }
+            Refusal::Limited(Limited::SlowMode { .. }) => {
+                let message = "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.";
+                same(S::TOO_MANY_REQUESTS, "msg_slow_mode", message)
+            }
+            Refusal::Limited(Limited::Rate { .. }) => {
+                let message = "채팅을 너무 빠르게 보내고 있습니다. 잠시 후에 다시 보내주세요.";
+                same(S::TOO_MANY_REQUESTS, "msg_rate_limited", message)
+            }
+            Refusal::Limited(Limited::Duplicate) => {
+                same(S::CONFLICT, "msg_duplicate", "이미 같은 내용의 채팅이 있습니다.")
+            }
+            Refusal::Rejected | Refusal::Denied { .. } => {
+                same(S::UNPROCESSABLE_ENTITY, "msg_rejected", "사용할 수 없는 표현이 포함되어 있습니다.")
+            }
+            Refusal::ReviewUnavailable => same(S::SERVICE_UNAVAILABLE, "review_unavailable", NOT_SENT),
             Refusal::RoomNotLive => Wire {
                 original_status: S::BAD_REQUEST,
                 ..same(S::CONFLICT, "room_not_live", "해당 스트리머는 현재 방송 중이지 않습니다.")
@@ -171,7 +196,7 @@ impl Refusal {
             Refusal::Setting(error) => format!("{}.", capital(&error.to_string())),
             Refusal::SettingMissing => "The settings name nothing to change.".to_owned(),
             Refusal::Forbidden => {
-                "Only the room's presenter, or a token with the scope chat:moderate, may do this.".to_owned()
+                "Only a token with the scope chat:moderate, or in a room its presenter, may do this.".to_owned()
             }
             Refusal::PresenterBanned => "A presenter cannot be banned in the own room.".to_owned(),
             Refusal::NotBanned => "The user is not banned.".to_owned(),
@@ -192,6 +217,18 @@ impl Refusal {
             Refusal::Text(InvalidText::Forbidden) => {
                 "The text has a line break, another control character, a bidi override or a noncharacter.".to_owned()
             }
+            Refusal::Limited(Limited::SlowMode { .. }) => {
+                "The room is in slow mode, and the last message was a moment ago.".to_owned()
+            }
+            Refusal::Limited(Limited::Rate { .. }) => "Too many messages in too short a time.".to_owned(),
+            Refusal::Limited(Limited::Duplicate) => {
+                "The room wants no message twice, and this one was there a moment ago.".to_owned()
+            }
+            Refusal::Rejected | Refusal::Denied { reason: None } => {
+                "The message has what may not be said here.".to_owned()
+            }
+            Refusal::Denied { reason: Some(reason) } => format!("The message was refused: {reason}"),
+            Refusal::ReviewUnavailable => "The message cannot be reviewed at the moment.".to_owned(),
             Refusal::RoomNotLive => "The room is not live.".to_owned(),
             Refusal::RoomServerUnavailable => "It cannot be found out whether the room is live.".to_owned(),
             Refusal::Overloaded => "Too many messages are being handled.".to_owned(),
@@ -211,12 +248,27 @@ impl Refusal {
 
     /// When another try may do better, if it is worth one.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let delay = match self {
+        match self {
             // A full log has to be emptied by somebody.
-            Refusal::Append(AppendError::Full) => Duration::from_secs(5),
-            _ => Duration::from_secs(1),
-        };
-        (self.wire().status == StatusCode::SERVICE_UNAVAILABLE).then_some(delay)
+            Refusal::Append(AppendError::Full) => Some(Duration::from_secs(5)),
+            Refusal::Limited(Limited::SlowMode { retry_after } | Limited::Rate { retry_after, .. }) => {
+                Some(*retry_after)
+            }
+            _ => self.is_outage().then_some(Duration::from_secs(1)),
+        }
+    }
+
+    /// Whether the sender could do nothing about it; then it is a question whether the message is in the log.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.wire().status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// How much the sender may write, where that is the reason.
+    pub(crate) fn quota(&self) -> Option<Quota> {
+        match self {
+            Refusal::Limited(Limited::Rate { quota, .. }) => Some(*quota),
+            _ => None,
+        }
     }
 
     /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
@@ -232,8 +284,11 @@ impl Refusal {
         if let Refusal::Banned { until: Some(until) } = self {
             problem = problem.with("until", format!("{until:.3}"));
         }
+        if self.is_outage() {
+            problem = problem.with("outcome", self.outcome());
+        }
         match self.retry_after() {
-            Some(delay) => problem.with("outcome", self.outcome()).retry_after(delay),
+            Some(delay) => problem.retry_after(delay),
             None => problem,
         }
     }
@@ -254,6 +309,12 @@ impl From<ForwardError> for Refusal {
 impl From<InvalidText> for Refusal {
     fn from(error: InvalidText) -> Refusal {
         Refusal::Text(error)
+    }
+}
+
+impl From<Limited> for Refusal {
+    fn from(limited: Limited) -> Refusal {
+        Refusal::Limited(limited)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 use nats::{Body, Event, Position, PresenterIdx, Subject, User, UserBanned, UserIdx};
+use words::Filter;
 
 use crate::settings::{Own, Settings};
 
@@ -16,7 +17,7 @@ mod tests;
 /// What holds where.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    deployment: Arc<Settings>,
+    deployment: Arc<Current>,
     state: RwLock<State>,
 }
 
@@ -32,8 +33,16 @@ struct Room {
     own: Own,
     position: Position,
     /// What holds until then; looked at with every message, so it is not made anew each time.
-    current: Arc<Settings>,
+    current: Arc<Current>,
     until: Option<Timestamp>,
+}
+
+/// What holds in a room at a moment.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) settings: Settings,
+    /// The room's own words, ready to be looked for.
+    pub(crate) words: Option<Filter>,
 }
 
 /// The last word about whether a user may write. What was unbanned is remembered as well while decisions may come that
@@ -56,16 +65,9 @@ pub(crate) struct Ban {
     pub(crate) reason: Option<String>,
 }
 
-/// What a room has set, and what holds.
-#[derive(Debug, Clone)]
-pub(crate) struct RoomSettings {
-    pub(crate) own: Own,
-    pub(crate) effective: Arc<Settings>,
-}
-
 impl Rules {
     pub(crate) fn new(deployment: Settings) -> Rules {
-        Rules { deployment: Arc::new(deployment), state: RwLock::default() }
+        Rules { deployment: Arc::new(Current::new(deployment)), state: RwLock::default() }
     }
 
     /// Takes in a decision, unless a later one about the same subject is known. Answers with the decision as it is to be
@@ -97,7 +99,7 @@ impl Rules {
                 own.change(&updated.changed, Own::of_event(&updated.settings, &updated.until));
                 let (settings, until) = own.to_event();
                 let whole = nats::RoomUpdated { settings, until, changed: Vec::new(), ..updated.clone() };
-                state.rooms.insert(presenter, Room::new(own, position, &self.deployment, now));
+                state.rooms.insert(presenter, Room::new(own, position, &self.deployment.settings, now));
                 Some((subject, Event { body: Body::RoomUpdated(whole), ..event.clone() }))
             }
             (Subject::Settings(_), _) => None,
@@ -137,22 +139,24 @@ impl Rules {
         held.take(first).cloned().collect()
     }
 
-    /// What holds in the room then.
-    pub(crate) fn settings(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<Settings> {
+    /// What holds in the room now.
+    pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<Current> {
         let state = self.state.read().expect("nothing panics while it holds the lock");
         match state.rooms.get(&presenter) {
-            None => self.deployment.clone(),
-            Some(room) if room.until.is_none_or(|until| now < until) => room.current.clone(),
-            Some(room) => Arc::new(room.own.over(&self.deployment, now)),
+            None => return self.deployment.clone(),
+            Some(room) if !room.has_ended(now) => return room.current.clone(),
+            Some(_) => drop(state),
         }
+        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        let Some(room) = state.rooms.get_mut(&presenter) else { return self.deployment.clone() };
+        room.renew(&self.deployment.settings, now);
+        room.current.clone()
     }
 
-    /// What the room has set, and what holds then.
-    pub(crate) fn room(&self, presenter: PresenterIdx, now: Timestamp) -> RoomSettings {
-        let effective = self.settings(presenter, now);
+    /// What of it the room has set itself.
+    pub(crate) fn own(&self, presenter: PresenterIdx, now: Timestamp) -> Own {
         let state = self.state.read().expect("nothing panics while it holds the lock");
-        let own = state.rooms.get(&presenter).map(|room| room.own.at(now)).unwrap_or_default();
-        RoomSettings { own, effective }
+        state.rooms.get(&presenter).map(|room| room.own.at(now)).unwrap_or_default()
     }
 
     /// Whether that decision, or a later one about the same subject, was taken in.
@@ -170,15 +174,31 @@ impl Rules {
         let mut state = self.state.write().expect("nothing panics while it holds the lock");
         state.bans.retain(|_, verdict| verdict.ban.as_ref().is_some_and(|ban| ban.holds(now)));
         state.rooms.retain(|_, room| !room.own.is_empty(now));
-        for room in state.rooms.values_mut().filter(|room| room.until.is_some_and(|until| until <= now)) {
-            *room = Room::new(room.own.at(now), room.position, &self.deployment, now);
-        }
     }
 }
 
 impl Room {
     fn new(own: Own, position: Position, deployment: &Settings, now: Timestamp) -> Room {
-        Room { current: Arc::new(own.over(deployment, now)), until: own.next_end(now), own, position }
+        let current = Arc::new(Current::new(own.over(deployment, now)));
+        Room { current, until: own.next_end(now), own, position }
+    }
+
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Leaves out what has ended.
+    fn renew(&mut self, deployment: &Settings, now: Timestamp) {
+        if self.has_ended(now) {
+            *self = Room::new(self.own.at(now), self.position, deployment, now);
+        }
+    }
+}
+
+impl Current {
+    fn new(settings: Settings) -> Current {
+        let words = (!settings.words.is_empty()).then(|| Filter::with_words(&settings.words));
+        Current { settings, words }
     }
 }
 

@@ -18,9 +18,12 @@ use web::auth::Verifier;
 use web::gateway::Gateway;
 
 use crate::config::Config;
+use crate::filter::WordFilter;
 use crate::fold::{Fold, Memory};
+use crate::limits::Limits;
 use crate::reconnect::Reconnects;
 use crate::refusal::Refusal;
+use crate::review::Review;
 use crate::room_server::RoomServer;
 use crate::rules::Rules;
 use crate::{Ingest, body, original, v1};
@@ -56,18 +59,23 @@ pub async fn run(
     let gateway = Gateway::new(&config.gateway, "ingest.gateway").map_err(Error::Config)?;
     // No proxy of the environment: the room server is a neighbour. No redirects: it is an answer that nobody expects.
     let client = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(Error::Client)?;
+    let word_filter = WordFilter::new(&config.words).map_err(Error::Config)?;
+    let limits = Limits::new(&config.limits).map_err(Error::Config)?;
+    let review = Review::new(client.clone(), &config.review).map_err(Error::Config)?;
     let rules = Rules::new(config.room.settings().map_err(Error::Config)?);
     let presence = log.presence().await.map_err(Error::Presence)?;
     let (tasks, stop_folding) = (TaskTracker::new(), CancellationToken::new());
     let memory =
         Memory { keys_for: Duration::from_secs(config.idempotency_seconds), most_keys: config.idempotency_keys };
-    let fold = Fold::start(&log, rules, memory, &tasks, &stop_folding).await.map_err(Error::Decisions)?;
+    let fold = Fold::start(&log, rules, limits, memory, &tasks, &stop_folding).await.map_err(Error::Decisions)?;
     let ingest = Arc::new(Ingest {
         verifier: auth,
         gateway,
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
         fold,
+        word_filter,
+        review,
         fold_deadline: FOLD_DEADLINE,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,

@@ -84,7 +84,7 @@ const NAMES: [(&str, &str); 7] = [
     ("wordPolicy", "\"off\", \"flag\", \"mask\" or \"reject\""),
     ("words", "a list of at most 200 texts of 1 to 50 characters"),
     ("maxLength", "an integer from 1 to 500"),
-    ("messageRate", "{\"messages\": 1 to 1000, \"seconds\": 1 to 3600}"),
+    ("messageRate", "{\"messages\": 1 to 100000, \"seconds\": 1 to 3600}"),
 ];
 
 /// An hour: who writes less often does not chat.
@@ -96,7 +96,8 @@ const MOST_WORDS: usize = 200;
 /// Characters of a word.
 const LONGEST_WORD: usize = 50;
 
-const MOST_MESSAGES: u32 = 1_000;
+/// What a load test needs of one user.
+const MOST_MESSAGES: u32 = 100_000;
 
 const MOST_RATE_SECONDS: u32 = 3_600;
 

@@ -66,6 +66,11 @@ impl Text {
         &self.0
     }
 
+    /// With stars for what was found. There is as much to see as before.
+    pub(crate) fn masked(&self, found: &[words::Match]) -> Text {
+        Text(words::mask(&self.0, found))
+    }
+
     /// The text.
     pub(crate) fn into_string(self) -> String {
         self.0

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::Ingest;
 use crate::accept::{Accepted, Post};
+use crate::limits::Quota;
 use crate::refusal::Refusal;
 use crate::text::{InvalidText, Text};
 
@@ -49,18 +50,25 @@ async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
             Value::String(text) => Text::parse(text)?,
             _ => return Err(Refusal::BodyMalformed),
         };
-        let Accepted { id, position, is_presenter_connected, .. } =
+        let Accepted { id, position, is_presenter_connected, quota, .. } =
             ingest.accept(Post { sender, presenter: place.presenter()?, text, key }).await?;
         let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
-        Ok((StatusCode::ACCEPTED, Json(AcceptedBody { id, position, presenter })).into_response())
+        let accepted = (StatusCode::ACCEPTED, Json(AcceptedBody { id, position, presenter }));
+        Ok(with_quota(accepted.into_response(), quota))
     })
     .await
+}
+
+/// Says how much more may be written.
+pub(crate) fn with_quota(mut response: Response, quota: Option<Quota>) -> Response {
+    response.headers_mut().extend(quota.iter().flat_map(Quota::headers));
+    response
 }
 
 /// The answer, or the problem that it became.
 async fn answer(work: impl Future<Output = Result<Response, Refusal>>) -> Response {
     work.await.unwrap_or_else(|refusal| {
         refusal.log();
-        refusal.problem().into_response()
+        with_quota(refusal.problem().into_response(), refusal.quota())
     })
 }

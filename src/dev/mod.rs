@@ -163,10 +163,15 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     };
     let text = |text: &str| Value::String(text.to_owned());
     let rooms = section(vec![("url", Value::String(format!("http://127.0.0.1:{}", addresses.rooms)))]);
+    // A recording that is played ten times as fast has people write ten times as fast.
+    let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
+    let room = section(vec![("message_rate", rate())]);
+    let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate())]);
+    let ingest = vec![("listen", listen(addresses.ingest)), ("rooms", rooms), ("room", room), ("limits", limits)];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
         ("nats", section(vec![("urls", Value::Array(vec![text(&addresses.nats)]))])),
-        ("ingest", section(vec![("listen", listen(addresses.ingest)), ("rooms", rooms)])),
+        ("ingest", section(ingest)),
         ("delivery", section(vec![("listen", listen(addresses.delivery))])),
         ("archiver", section(vec![("listen", listen(addresses.archiver)), ("uri", text(&addresses.mongo))])),
     ];

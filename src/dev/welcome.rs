@@ -69,7 +69,11 @@ Say something there, as the original's gateway would:
 or by the interface of today:
   curl -i http://127.0.0.1:{ingest}/v1/rooms/1/messages -H 'content-type: application/json' -H 'authorization: Bearer {viewer}' -d '{{\"text\":\"hello\"}}'
 
-Play a recorded evening into room 1, ten times as fast, and look for every message of it:
+Ban user 42 from room 1 for a minute, as the moderator (docs/moderation.md has the rest):
+  curl -i -X PUT http://127.0.0.1:{ingest}/v1/rooms/1/bans/42 -H 'content-type: application/json' -H 'authorization: Bearer {moderator}' -d '{{\"seconds\":60,\"reason\":\"spam\"}}'
+
+Play a recorded evening into room 1, ten times as fast, and look for every message of it (here people may write
+1,000 messages a second; elsewhere it is 20 in 30 s unless configured):
   {program} dev play samples/evening.ndjson --speed 10{place}
 ",
         folder = folder.display(),

@@ -1,7 +1,7 @@
 //! What is appended is archived once, exactly, in order, and stopping loses nothing.
 
-use mongodb::bson::{Bson, doc};
-use nats::{Body, Event};
+use mongodb::bson::doc;
+use nats::Event;
 
 use super::{World, append_many, assert_archived, deletion, message, presenter};
 use crate::support::eventually;
@@ -116,38 +116,4 @@ async fn stopping_under_load_ends_cleanly_and_the_next_archiver_goes_on() {
     }
     let _archiver = world.archiver().await;
     assert_archived(&world, &load.await.unwrap()).await;
-}
-
-#[tokio::test]
-async fn every_decision_is_in_the_moderation_log() {
-    let world = World::start().await;
-    let _archiver = world.archiver().await;
-    let by = super::user(1);
-    let target = super::user(9).idx;
-    let settings = serde_json::json!({ "slowModeSeconds": 5, "a.$b": { "c": [1, null] } });
-    let serde_json::Value::Object(settings) = settings else { unreachable!("it is an object") };
-    let bodies = [
-        Body::UserBanned(nats::UserBanned { user: target, until: None, by: by.clone(), reason: None }),
-        Body::UserUnbanned(nats::UserUnbanned { user: target, by: by.clone(), reason: Some("appeal".to_owned()) }),
-        Body::RoomCleared(nats::RoomCleared { by: by.clone(), reason: Some("raid".to_owned()) }),
-        Body::RoomUpdated(nats::RoomUpdated {
-            settings,
-            changed: Vec::new(),
-            until: serde_json::Map::new(),
-            by,
-            reason: None,
-        }),
-    ];
-    let mut kinds = Vec::new();
-    for body in bodies {
-        kinds.push(body.kind().to_owned());
-        world.log.append(&Event::now(presenter(1), body)).await.unwrap();
-    }
-    let documents = world.documents("moderation_log", 4).await;
-    let mut found: Vec<_> = documents.values().map(|document| document.get_str("type").unwrap().to_owned()).collect();
-    kinds.sort();
-    found.sort();
-    assert_eq!(found, kinds);
-    let banned = documents.values().find(|document| document.get_str("type").unwrap() == "user.banned").unwrap();
-    assert_eq!(banned.get("userIdx"), Some(&Bson::Int64(9)));
 }

@@ -2,6 +2,7 @@
 
 mod broadcasts;
 mod commutes;
+mod decisions;
 mod keeps;
 mod outages;
 mod poison;
@@ -32,12 +33,22 @@ struct World {
 
 impl World {
     async fn start() -> World {
+        World::with_partitions(1).await
+    }
+
+    async fn with_partitions(partitions: u32) -> World {
         let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start());
         let mut config = config(&mongod);
+        // No log here is large, and each partition reserves so much.
+        (config.nats.partitions, config.nats.max_bytes) = (partitions, 1 << 30);
         config.nats.urls = vec![nats.url()];
         let log = Log::connect(&config.nats, "test").await.unwrap();
         let archive = Archive::connect(&config.archiver).await.unwrap();
-        let settings = Settings::new().nats(&nats).mongo(&mongod);
+        let settings = Settings::new()
+            .nats(&nats)
+            .mongo(&mongod)
+            .set("nats.partitions", &partitions.to_string())
+            .set("nats.max_bytes", &config.nats.max_bytes.to_string());
         let database = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
         World { nats, mongod, log, archive, settings, database }
     }

@@ -9,6 +9,7 @@ async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() 
     let world = World::start().await;
     let good = message(1, "beside poison");
     let head = r#""id":"0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3","presenterIdx":1,"at":"2026-11-22T10:00:00.000Z""#;
+    let by = r#""by":{"idx":1,"nickname":"a","role":"presenter"}"#;
     let long = "x".repeat(200 * 1024);
     let poison: Vec<(Vec<u8>, &str)> = vec![
         (b"garbage".to_vec(), "malformed"),
@@ -17,9 +18,9 @@ async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() 
         (format!(r#"{{"v":1,{head},"type":"message.posted","text":"no user"}}"#).into(), "malformed"),
         (format!(r#"{{"v":1,{head},"type":"message.deleted","target":7}}"#).into(), "malformed"),
         (format!(r#"{{"v":1,{head},"type":"message.translated","text":"of a later version"}}"#).into(), "unknown_type"),
-        (format!(r#"{{"v":1,{head},"type":"room.updated","settings":{{"a\u0000b":1}}}}"#).into(), "unmappable"),
+        (format!(r#"{{"v":1,{head},"type":"room.updated",{by},"settings":{{"a\u0000b":1}}}}"#).into(), "unmappable"),
         (
-            format!(r#"{{"v":1,{head},"type":"room.updated","settings":{{"a":18446744073709551615}}}}"#).into(),
+            format!(r#"{{"v":1,{head},"type":"room.updated",{by},"settings":{{"a":18446744073709551615}}}}"#).into(),
             "unmappable",
         ),
         (b"null".to_vec(), "malformed"),

@@ -41,19 +41,29 @@ async fn moves(mut page: Page, room: i64, to: &Role, last: &str) -> Moved {
     let at = Duration::from_millis(within_ms) * u32::try_from(room).unwrap() / u32::try_from(PRESENTERS).unwrap();
     let going = tokio::time::sleep(at);
     tokio::pin!(going);
-    // Events go on to come until the time to go.
-    loop {
+    // Events go on to come until the time to go, or until the node has waited long enough for who is late.
+    let closed = loop {
         tokio::select! {
-            () = &mut going => break,
-            frame = page.frame() => take(&mut events, frame),
+            () = &mut going => break None,
+            seen = page.see() => match seen {
+                Seen::Frame(frame) => take(&mut events, frame),
+                Seen::Closed(code) => break Some(code),
+                Seen::Text(text) => panic!("not a frame: {text}"),
+            }
         }
-    }
+    };
     let position = page.position.clone();
     let (mut next, welcome) = Page::resume(to, room, position.as_deref()).await;
     assert_eq!(welcome["recovered"], true);
     let took = noticed.elapsed();
-    let (rest, code) = page.rest().await;
-    events.extend(rest);
+    let code = match closed {
+        Some(code) => code,
+        None => {
+            let (rest, code) = page.rest().await;
+            events.extend(rest);
+            code
+        }
+    };
     while !events.iter().any(|event| event["text"] == last) {
         let frame = next.frame().await;
         take(&mut events, frame);

@@ -1,5 +1,6 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
 
+mod cut_off;
 mod dialect;
 mod drain;
 mod everywhere;

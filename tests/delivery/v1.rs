@@ -1,7 +1,7 @@
 //! The dialect `chat.v1` as `docs/presenter-protocol.md` has it: its frames, its errors, its close codes.
 
 use futures_util::SinkExt;
-use nats::{MessageDeleted, RoomCleared, UserBanned, UserUnbanned};
+use nats::{MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -87,12 +87,21 @@ async fn moderation_stands_among_the_messages_at_its_place() {
     };
     let deleted = MessageDeleted { target: first.id, by: by.clone(), reason: Some("spam".to_owned()) };
     let banned = UserBanned { user, until, by: by.clone(), reason: None };
+    let object = |value: Value| value.as_object().unwrap().clone();
+    let updated = RoomUpdated {
+        settings: object(json!({ "slowModeSeconds": 5 })),
+        changed: vec!["slowModeSeconds".to_owned()],
+        until: object(json!({ "slowModeSeconds": "2030-01-01T00:00:00.000Z" })),
+        by: by.clone(),
+        reason: Some("raid".to_owned()),
+    };
     let bodies = [
         Body::MessageDeleted(deleted),
         Body::UserBanned(banned),
         Body::UserUnbanned(UserUnbanned { user, by: by.clone(), reason: None }),
         unknown,
-        Body::RoomCleared(RoomCleared { by, reason: None }),
+        Body::RoomUpdated(updated),
+        Body::RoomCleared(RoomCleared { by, reason: Some("raid".to_owned()) }),
     ];
     world.log.append(&first).await.unwrap();
     // Before it is deleted.
@@ -100,7 +109,9 @@ async fn moderation_stands_among_the_messages_at_its_place() {
     for body in bodies {
         world.log.append(&Event::now(idx(42), body)).await.unwrap();
     }
-    world.post(42, &["last"]).await;
+    // Posted under an idempotency key.
+    let request = serde_json::from_str(r#""00d4a7e1b05f3c29""#).unwrap();
+    world.log.append(&Event { request: Some(request), ..message(42, "last") }).await.unwrap();
     let kinds = |events: &[Value]| -> Vec<String> {
         events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     };
@@ -110,19 +121,24 @@ async fn moderation_stands_among_the_messages_at_its_place() {
         "user.banned",
         "user.unbanned",
         "poll.opened",
+        "room.updated",
         "room.cleared",
         "message.posted",
     ];
-    events.extend(page.events(6).await);
+    events.extend(page.events(7).await);
     assert_eq!(kinds(&events), all);
     assert_eq!(events[0]["text"], "first");
     assert_eq!((&events[1]["target"], &events[1]["reason"]), (&json!(first.id.to_string()), &json!("spam")));
     assert_eq!(events[2]["until"], "2030-01-01T00:00:00.000Z");
     assert_eq!(events[4]["choices"], json!(["a", "b"]));
+    assert_eq!(events[5]["until"], json!({ "slowModeSeconds": "2030-01-01T00:00:00.000Z" }));
+    assert_eq!((&events[5]["by"]["idx"], &events[5]["reason"]), (&json!(42), &json!("raid")));
+    assert_eq!(events[6]["reason"], "raid");
+    assert_eq!((&events[7]["text"], events[7].get("request")), (&json!("last"), None));
 
     // Who comes later gets the same without the texts that were taken away.
     let (mut later, _) = Page::connect(&node, 42).await;
-    let again = later.events(7).await;
+    let again = later.events(8).await;
     assert_eq!(kinds(&again), all);
     assert_eq!((&again[0]["deleted"], again[0].get("text")), (&json!(true), None));
     assert_eq!((&again[0]["user"]["nickname"], &again[0]["position"]), (&json!("별명"), &events[0]["position"]));

@@ -75,6 +75,21 @@ async fn forwarded_headers_from_a_trusted_address_count_on_both_surfaces() {
 }
 
 #[tokio::test]
+async fn a_client_does_not_become_a_moderator_through_a_gateway_that_does_not_know_scopes() {
+    for (trusted_scope, role) in [("false", "viewer"), ("true", "moderator")] {
+        let system = System::start_with(|settings| {
+            settings
+                .set("ingest.gateway.mode", "trusted-addresses")
+                .set("ingest.gateway.trusted", "127.0.0.0/8")
+                .set("ingest.gateway.trusted_scope", trusted_scope)
+        })
+        .await;
+        answer(forwarded(&system).header("x-forward-scope", "chat%3Amoderate")).await.assert_sent();
+        assert_eq!(last_user(&system).await["role"], role);
+    }
+}
+
+#[tokio::test]
 async fn forwarded_headers_from_another_address_are_ignored() {
     let system = System::start_with(|settings| {
         settings.set("ingest.gateway.mode", "trusted-addresses").set("ingest.gateway.trusted", "10.0.0.0/8")
@@ -103,6 +118,7 @@ async fn forwarded_headers_count_with_the_gateways_signature() {
         answer(forwarded(&system).header("x-forward-scope", "chat%3Amoderate").header("x-forward-signature", signature))
     };
     scoped(signature_of(KEY, "\nchat%3Amoderate")).await.assert_sent();
+    assert_eq!(last_user(&system).await["role"], "moderator");
     for unsigned in ["", "\n", "\nchat%3Aread"] {
         let refused = scoped(signature_of(KEY, unsigned)).await;
         refused.assert_original_error(400, "Token null", "/send/message");

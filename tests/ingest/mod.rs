@@ -8,7 +8,9 @@ mod contract;
 mod gateway;
 mod idempotency;
 mod keys;
+mod limits;
 mod outages;
+mod review;
 mod rooms;
 mod v1;
 
@@ -69,6 +71,12 @@ impl System {
     /// The messages in the log, in its order.
     pub(crate) async fn messages(&self) -> Vec<Value> {
         messages(&self.nats.url()).await
+    }
+
+    /// Where the log ends: whatever comes in moves it.
+    pub(crate) async fn last_sequence(&self) -> u64 {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(self.nats.url()).await.unwrap());
+        jetstream.get_stream("CHAT_0").await.unwrap().get_info().await.unwrap().state.last_sequence
     }
 }
 

@@ -138,6 +138,10 @@ async fn tokens_of_each_kind_of_key_are_accepted_and_the_secrets_beside_them() {
     assert_eq!(answer(post.json(&json!({"text": "hi"}))).await.status, 202);
     let user = world.system.messages().await[0]["user"].clone();
     assert_eq!(user, json!({"idx": 7, "nickname": "nick", "role": "viewer"}));
+    let moderators = claims(json!({"user_idx": 8, "scp": ["chat:read", "chat:moderate"]}));
+    let post = world.system.post("/v1/rooms/42/messages").header("token", world.ed.token(&moderators));
+    assert_eq!(answer(post.json(&json!({"text": "hi"}))).await.status, 202);
+    assert_eq!(world.system.messages().await[1]["user"]["role"], "moderator");
     assert_eq!(world.issuer.requests(), 1);
 }
 
@@ -310,7 +314,7 @@ async fn a_signature_of_es256_is_two_numbers_of_the_curve_and_nothing_else() {
             ("r is zero", signed(|_, s| [&[0; 32], s].concat())),
             ("the order twice", signed(|_, _| [ORDER, ORDER].concat())),
             ("the largest numbers", signed(|_, _| vec![0xff; 64])),
-            ("DER", signed(|r, s| der(r, s))),
+            ("DER", signed(der)),
             ("too short", signed(|r, s| [r, &s[..31]].concat())),
             ("too long", signed(|r, s| [r, s, &[0]].concat())),
             ("swapped", signed(|r, s| [s, r].concat())),

@@ -69,7 +69,7 @@ async fn what_is_wrong_with_a_post_is_said_by_a_stable_code() {
         ("0", json!({"text": "hi"}), 400, "presenter_idx_invalid"),
         ("042", json!({"text": "hi"}), 400, "presenter_idx_invalid"),
         ("9223372036854775808", json!({"text": "hi"}), 400, "presenter_idx_invalid"),
-        ("%FF", json!({"text": "hi"}), 400, "presenter_idx_invalid"),
+        ("%FF", json!({"text": "hi"}), 404, "not_found"),
         ("43", json!({"text": "hi"}), 409, "room_not_live"),
     ];
     for (room, body, status, code) in cases {

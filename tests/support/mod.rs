@@ -7,6 +7,7 @@
 mod folder;
 mod jwks;
 mod proxy;
+mod review_hook;
 mod role;
 mod room_server;
 mod servers;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use folder::Folder;
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
 pub use proxy::Proxy;
+pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
 pub use servers::{Mongod, NatsServer};

@@ -18,9 +18,21 @@ impl Default for Settings {
     }
 }
 
+/// Nothing that a test does comes near.
+const UNLIMITED: [(&str, &str); 6] = [
+    ("ingest.room.message_rate.messages", "100000"),
+    ("ingest.room.message_rate.seconds", "1"),
+    ("ingest.limits.moderator_rate.messages", "100000"),
+    ("ingest.limits.moderator_rate.seconds", "1"),
+    ("ingest.limits.user_rate.messages", "100000"),
+    ("ingest.limits.user_rate.seconds", "1"),
+];
+
 impl Settings {
     pub fn new() -> Settings {
-        Settings(BTreeMap::new()).set("auth.secret", SECRET).set("log.format", "json")
+        let settings = Settings(BTreeMap::new()).set("auth.secret", SECRET).set("log.format", "json");
+        // Tests write faster than people; those of the limits set their own.
+        UNLIMITED.iter().fold(settings, |settings, (key, value)| settings.set(key, value))
     }
 
     pub fn nats(self, nats: &NatsServer) -> Settings {

@@ -13,6 +13,9 @@ use crate::reading::Reading;
 use crate::sign::Sign;
 use crate::stream::{MASKED, Stream, hangul, latin, leet, mixed};
 
+#[cfg(test)]
+mod tests;
+
 /// Finds the words of a list. Immutable; share it.
 #[derive(Debug)]
 pub struct Filter {
@@ -83,6 +86,12 @@ impl Filter {
         let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::room(word)).collect();
         let words: Vec<_> = patterns.iter().map(|pattern| (pattern, Some(0))).collect();
         Filter::build(&words, vec![ROOM.into()])
+    }
+
+    /// Whether there is nothing that it could find: a room's words were only punctuation.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&self.hangul, &self.latin, &self.leet, &self.mixed].iter().all(|automaton| automaton.search.is_none())
     }
 
     /// What of the text is one of the words: in order, never overlapping.

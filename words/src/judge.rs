@@ -22,12 +22,22 @@ pub(crate) struct Word {
     free_left: bool,
     free_right: bool,
     options: Options,
-    /// For each symbol, how often it must have been written at least, and whether the word has a gap before it.
-    steps: Vec<(u32, bool)>,
+    steps: Vec<Step>,
     /// Consonants only: `ㅅㅂ`.
     is_initials: bool,
     /// None: a context in which other words are allowed.
     pub(crate) label: Option<u16>,
+}
+
+/// One symbol of a word.
+#[derive(Debug)]
+struct Step {
+    /// How often it must have been written at least.
+    times: u32,
+    /// A space in the word: one may stand before it.
+    has_gap: bool,
+    /// A jamo on its own, which none in a syllable is: `시ㅂ` is an abuse cut short, `십` is ten.
+    is_lone: bool,
 }
 
 /// Syllables that are put before an abuse without a space: `야이시1발`. Others make `다시1발` a word of its own.
@@ -37,14 +47,20 @@ const ENDINGS: [&str; 10] = ["놈", "년", "새", "들", "아", "야", "롬", "�
 
 impl Word {
     pub(crate) fn new(pattern: &Pattern, stream: &Stream, alphabet: Alphabet, label: Option<u16>) -> Word {
-        let steps = stream.places.iter().map(|place| (place.times, place.gap != Gap::None)).collect();
+        let is_hangul = alphabet == Alphabet::Hangul;
+        let step = |place: &Place| Step {
+            times: place.times,
+            has_gap: place.gap != Gap::None,
+            is_lone: is_hangul && !place.in_syllable,
+        };
+        let steps: Vec<Step> = stream.places.iter().map(step).collect();
         Word {
             alphabet,
             free_left: pattern.free_left,
             free_right: pattern.free_right,
             options: pattern.options,
+            is_initials: steps.iter().all(|step| step.is_lone),
             steps,
-            is_initials: alphabet == Alphabet::Hangul && stream.places.iter().all(|place| !place.in_syllable),
             label,
         }
     }
@@ -53,14 +69,13 @@ impl Word {
     pub(crate) fn judge(&self, reading: &Reading<'_>, stream: &Stream, end: usize) -> Option<(u32, u32)> {
         let start = end - self.steps.len();
         let places = &stream.places[start..end];
-        if places.iter().zip(&self.steps).any(|(place, (times, _))| place.times < *times) {
+        let fits = |(place, step): (&Place, &Step)| place.times >= step.times && !(step.is_lone && place.in_syllable);
+        if !places.iter().zip(&self.steps).all(fits) {
             return None;
         }
         let gaps = places.iter().zip(&self.steps).skip(1);
-        let gap = gaps
-            .map(|(place, (_, has_gap))| if *has_gap && place.gap < Gap::Wall { Gap::None } else { place.gap })
-            .max()
-            .unwrap_or(Gap::None);
+        let gap = gaps.map(|(place, step)| if step.has_gap && place.gap < Gap::Wall { Gap::None } else { place.gap });
+        let gap = gap.max().unwrap_or(Gap::None);
         let is_word = match self.alphabet {
             Alphabet::Hangul => self.is_hangul(reading, stream, start, end, gap),
             Alphabet::Latin => self.is_latin(stream, start, end, gap),
@@ -84,10 +99,15 @@ impl Word {
         if !left || !right {
             return false;
         }
+        // Fingers that hit the keys beside the one for laughter: `ㅋㅋㅅㅂㅋㅋ`.
+        let is_laughter = |unit: u32| ["ㅋ", "ㅎ"].contains(&reading.grapheme(unit));
+        if self.is_initials && first.first > 0 && is_laughter(first.first - 1) && is_laughter(last.last + 1) {
+            return false;
+        }
         let is_one_of = |unit: u32, syllables: &[&str]| syllables.contains(&reading.grapheme(unit));
         let called = || start > 0 && !first.after_digit && is_one_of(stream.places[start - 1].last, &CALLS);
-        let ended =
-            || stream.places.get(end).is_some_and(|place| is_one_of(place.first, &ENDINGS) || !place.in_syllable);
+        let ends_word = |place: &Place| !place.in_syllable || is_one_of(place.first, &ENDINGS);
+        let ended = || stream.places.get(end).is_some_and(ends_word);
         match gap {
             Gap::None => true,
             Gap::Wall => false,

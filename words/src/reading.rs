@@ -54,8 +54,8 @@ impl Reading<'_> {
         self.starts[first as usize]..self.starts[last as usize + 1]
     }
 
-    /// One grapheme as it was written.
+    /// One grapheme as it was written; behind the last one, nothing.
     pub(crate) fn grapheme(&self, unit: u32) -> &str {
-        &self.text[self.bytes(unit, unit)]
+        if unit as usize >= self.units() { "" } else { &self.text[self.bytes(unit, unit)] }
     }
 }

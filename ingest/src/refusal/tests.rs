@@ -46,6 +46,13 @@ fn all() -> Vec<Refusal> {
         Banned { until: None },
         Banned { until: Some(Timestamp::UNIX_EPOCH) },
         PresenterOnly,
+        Limited(crate::limits::Limited::SlowMode { retry_after: Duration::from_secs(5) }),
+        Limited(crate::limits::Limited::Rate { retry_after: Duration::from_secs(2), quota: quota() }),
+        Limited(crate::limits::Limited::Duplicate),
+        Rejected,
+        Denied { reason: None },
+        Denied { reason: Some("politics".to_owned()) },
+        ReviewUnavailable,
         RoomNotLive,
         RoomServerUnavailable,
         Overloaded,
@@ -62,7 +69,8 @@ fn all() -> Vec<Refusal> {
             Token(_) | Forwarded(_) | PresenterIdxMissing | PresenterIdxInvalid | UserTypeInvalid => {}
             UserIdxInvalid | MessageIdInvalid | QueryInvalid | IdempotencyKeyReused => {}
             TextTooLongHere(_) | ReasonInvalid | SecondsInvalid | Setting(_) | SettingMissing => {}
-            Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly => {}
+            Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly | Rejected => {}
+            Limited(_) | Denied { .. } | ReviewUnavailable => {}
             IdempotencyKeyInvalid | UnsupportedMediaType | BodyMalformed | BodyTooLarge | BodyTimeout => {}
             Text(_) | RoomNotLive | RoomServerUnavailable | Overloaded | Append(_) | NotFound | MethodNotAllowed => {}
         }
@@ -70,9 +78,13 @@ fn all() -> Vec<Refusal> {
     all
 }
 
+fn quota() -> Quota {
+    Quota { policy: "room", rate: crate::settings::Rate { messages: 20, seconds: 30 }, remaining: 0 }
+}
+
 async fn show(response: Response) -> String {
     let status = response.status().as_u16();
-    let headers: Vec<String> = ["content-type", "retry-after", "message-outcome"]
+    let headers: Vec<String> = ["content-type", "retry-after", "ratelimit", "ratelimit-policy", "message-outcome"]
         .into_iter()
         .filter_map(|name| Some(format!("{name}: {}", response.headers().get(name)?.to_str().unwrap())))
         .collect();

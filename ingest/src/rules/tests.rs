@@ -87,7 +87,7 @@ fn what_is_older_than_what_is_known_changes_nothing() {
     assert!(rules.ban(room(1), user(7), now).is_none());
     rules.apply(at(9), &set(json!({"uniqueChat": true}), &[], json!({})), now);
     assert!(rules.apply(at(8), &set(json!({}), &[], json!({})), now).is_none());
-    assert!(rules.settings(room(1), now).unique_chat);
+    assert!(rules.current(room(1), now).settings.unique_chat);
 }
 
 #[test]
@@ -97,12 +97,12 @@ fn two_changes_made_at_the_same_moment_both_hold() {
     // Decided by a node that had not heard of the first.
     let second = set(json!({"slowModeSeconds": 5}), &["slowModeSeconds"], json!({}));
     let (_, kept) = rules.apply(at(2), &second, now).unwrap();
-    let settings = rules.settings(room(1), now);
+    let settings = rules.current(room(1), now).settings.clone();
     assert_eq!((settings.unique_chat, settings.slow_mode_seconds), (true, 5));
     // What is kept says all of it, for nodes that read nothing else.
     let other = self::rules();
     other.apply(at(2), &kept, now);
-    assert_eq!(other.settings(room(1), now), settings);
+    assert_eq!(other.current(room(1), now).settings, settings);
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn a_setting_ends_without_anyone_asking() {
     let (rules, now) = (rules(), nats::now());
     let until = format!("{}", now + 60.seconds());
     rules.apply(at(1), &set(json!({"slowModeSeconds": 5}), &[], json!({"slowModeSeconds": until})), now);
-    assert_eq!(rules.settings(room(1), now).slow_mode_seconds, 5);
-    assert_eq!(rules.settings(room(1), now + 60.seconds()).slow_mode_seconds, 0);
+    assert_eq!(rules.current(room(1), now).settings.slow_mode_seconds, 5);
+    assert_eq!(rules.current(room(1), now + 60.seconds()).settings.slow_mode_seconds, 0);
 }
 
 #[test]

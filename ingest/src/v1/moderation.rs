@@ -178,9 +178,9 @@ async fn get_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
         let presenter = call.place.presenter()?;
         call.sender.may_moderate(Some(presenter))?;
         ingest.check_knows_what_holds()?;
-        let room = ingest.fold.rules.room(presenter, now());
-        let (own, until) = room.own.to_event();
-        Ok(Json(SettingsBody { settings: &room.effective, own, until }).into_response())
+        let (own, until) = ingest.fold.rules.own(presenter, now()).to_event();
+        let current = ingest.fold.rules.current(presenter, now());
+        Ok(Json(SettingsBody { settings: &current.settings, own, until }).into_response())
     })
     .await
 }

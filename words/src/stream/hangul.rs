@@ -8,6 +8,11 @@ use crate::sign::{Sign, jamo};
 const IEUNG: u8 = jamo('ㅇ');
 /// A long dash among letters, unless it stands for the vowel.
 const EU: u8 = jamo('ㅡ');
+/// How each vowel, in the order of Unicode, ends when it is held.
+const SOUNDS: [char; 21] = [
+    'ㅏ', 'ㅐ', 'ㅏ', 'ㅐ', 'ㅓ', 'ㅐ', 'ㅓ', 'ㅐ', 'ㅗ', 'ㅏ', 'ㅐ', 'ㅐ', 'ㅗ', 'ㅜ', 'ㅓ', 'ㅐ', 'ㅣ', 'ㅜ', 'ㅡ',
+    'ㅣ', 'ㅣ',
+];
 
 /// `together`: whether to pull together what is drawn out. It can hide a word that begins as the one before it ends
 /// (`개애미`), so a text is looked at both ways. Returns also whether there was any.
@@ -34,12 +39,12 @@ pub(crate) fn hangul(reading: &Reading<'_>, together: bool) -> (Stream, bool) {
         let after_digit = std::mem::take(&mut after_digit);
         if let (Some(&before), Some(last), Gap::None) = (stream.symbols.last(), stream.places.last_mut(), gap) {
             let is_dash = code == EU && last.in_syllable;
-            let is_lone_repeat = !glyph.in_syllable && (code == before || is_dash);
+            let is_lone_repeat = !glyph.in_syllable && (code == before || is_dash || lengthens(before, code));
             let is_long_vowel = glyph.opens
                 && code == IEUNG
                 && glyph.in_syllable
                 && last.closes
-                && glyphs.peek().is_some_and(|next| next.sign == Sign::Jamo(before) && next.sign.is_vowel());
+                && glyphs.peek().is_some_and(|next| matches!(next.sign, Sign::Jamo(code) if lengthens(before, code)));
             any |= is_lone_repeat || is_long_vowel;
             if together && is_lone_repeat {
                 last.last = glyph.unit;
@@ -73,4 +78,10 @@ pub(crate) fn hangul(reading: &Reading<'_>, together: bool) -> (Stream, bool) {
 /// `ㅋㅋㅋ` and `ㅎㅎ` stand wherever one laughs, also in the middle of a word.
 fn is_laughter(code: u8) -> bool {
     code == jamo('ㅋ') || code == jamo('ㅎ')
+}
+
+/// Whether a syllable that ends in this vowel is drawn out with that one: `시이`, `벼어`.
+fn lengthens(vowel: u8, with: u8) -> bool {
+    let sound = |code: u8| SOUNDS.get(usize::from(code.checked_sub(jamo('ㅏ'))?));
+    sound(vowel).is_some() && sound(vowel) == sound(with)
 }

@@ -1,0 +1,122 @@
+//! No message twice in a room: a text is compared with what was said there in the last ten minutes, as people read it
+//! (NFKC, lower case, no invisible format characters, one blank for several, one punctuation mark or symbol for several
+//! of the same). Texts are kept as hashes only.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use moka::Entry;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use nats::{EventId, PresenterIdx};
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use super::Limited;
+
+/// 10 minutes: who repeats after that is answering somebody else.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// 250,000 texts of all rooms in unique-chat mode: some 50 MB. Beyond, the oldest may be said again.
+const MOST_TEXTS: u64 = 250_000;
+
+#[derive(Debug)]
+pub(super) struct UniqueChat {
+    texts: Texts,
+    /// With keys of its own: nobody can make up texts that collide.
+    hasher: RandomState,
+}
+
+type Texts = Cache<(PresenterIdx, u64), Said>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// It is on its way into the log.
+    Claimed(EventId),
+    /// It is in the log.
+    Stored(EventId),
+}
+
+/// The right to say a text. Dropped before it is kept, it is as if the text had never been claimed.
+#[derive(Debug)]
+pub(super) struct Claim {
+    texts: Texts,
+    text: (PresenterIdx, u64),
+    id: EventId,
+}
+
+impl UniqueChat {
+    pub(super) fn new() -> UniqueChat {
+        let texts = Cache::builder()
+            .max_capacity(MOST_TEXTS)
+            // By frequency, a full cache would not let new texts in.
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(MEMORY)
+            .build();
+        UniqueChat { texts, hasher: RandomState::new() }
+    }
+
+    /// None: it was that message that said it.
+    pub(super) fn claim(&self, id: EventId, presenter: PresenterIdx, text: &str) -> Result<Option<Claim>, Limited> {
+        let text = self.key(presenter, text);
+        let entry = self.texts.entry(text).or_insert(Said::Claimed(id));
+        if entry.is_fresh() {
+            return Ok(Some(Claim { texts: self.texts.clone(), text, id }));
+        }
+        let (Said::Claimed(by) | Said::Stored(by)) = entry.into_value();
+        if by == id { Ok(None) } else { Err(Limited::Duplicate) }
+    }
+
+    /// The log has that text, written so long ago.
+    pub(super) fn said(&self, id: EventId, presenter: PresenterIdx, text: &str, age: Duration) {
+        if age < MEMORY {
+            self.texts.insert(self.key(presenter, text), Said::Stored(id));
+        }
+    }
+
+    fn key(&self, presenter: PresenterIdx, text: &str) -> (PresenterIdx, u64) {
+        (presenter, self.hasher.hash_one(as_read(text)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.texts.iter().count()
+    }
+}
+
+impl Claim {
+    /// The text is in the log.
+    pub(super) fn keep(self) {
+        self.texts.insert(self.text, Said::Stored(self.id));
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.texts.entry(self.text).and_compute_with(|said| match said.map(Entry::into_value) {
+            Some(Said::Claimed(id)) if id == self.id => Op::Remove,
+            // The message came into the log, or another with that text did.
+            _ => Op::Nop,
+        });
+    }
+}
+
+/// What two texts have in common that read the same.
+pub(super) fn as_read(text: &str) -> String {
+    let mut read = String::with_capacity(text.len());
+    let mut last = ' ';
+    for c in text.nfkc().flat_map(char::to_lowercase) {
+        if c.general_category() == GeneralCategory::Format {
+            continue;
+        }
+        let c = if c.is_whitespace() { ' ' } else { c };
+        let is_repeated = c == last && !c.is_alphanumeric();
+        if !is_repeated {
+            read.push(c);
+        }
+        last = c;
+    }
+    read.truncate(read.trim_end().len());
+    read
+}

@@ -1,0 +1,208 @@
+//! How much one may write: what the writer is told, that a refused message leaves no trace, and that what was written
+//! through one node counts on another.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{Answer, DEADLINE, System, answer};
+use crate::support::{Role, Settings, eventually, token};
+
+const TOO_MANY: &str = "채팅을 너무 빠르게 보내고 있습니다. 잠시 후에 다시 보내주세요.";
+const SLOW_MODE: &str = "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.";
+const DUPLICATE: &str = "이미 같은 내용의 채팅이 있습니다.";
+
+/// The deployment's rates, an hour long: nothing comes back while a test runs.
+fn rates(settings: Settings) -> Settings {
+    [("ingest.room.message_rate", 20), ("ingest.limits.moderator_rate", 100), ("ingest.limits.user_rate", 200)]
+        .into_iter()
+        .fold(settings, |settings, (key, messages)| {
+            settings.set(&format!("{key}.messages"), &messages.to_string()).set(&format!("{key}.seconds"), "3600")
+        })
+}
+
+impl System {
+    /// Another ingest node on the same log.
+    async fn second(&self, change: impl FnOnce(Settings) -> Settings) -> Role {
+        Role::start("ingest", &change(Settings::new().nats(&self.nats).rooms(&self.rooms))).await
+    }
+
+    async fn write(&self, node: &Role, user: i64, room: i64, text: &str) -> Answer {
+        let request = self.client.post(format!("{}/v1/rooms/{room}/messages", node.url()));
+        answer(request.bearer_auth(token(user, "nick")).json(&json!({"text": text}))).await
+    }
+
+    /// Sets something in a room, as its presenter, and waits until it holds on that node: then the node has read all
+    /// that was written before.
+    async fn set(&self, room: i64, settings: Value, on: &Role) {
+        let url = |node: &Role| format!("{}/v1/rooms/{room}/settings", node.url());
+        let presenter = token(room, "presenter");
+        let patch = self.client.patch(url(&self.ingest)).bearer_auth(&presenter);
+        let patched = answer(patch.json(&json!({"settings": settings}))).await;
+        assert!(patched.status.is_success(), "{patched:?}");
+        eventually("the settings hold on the node", DEADLINE, async || {
+            let own = answer(self.client.get(url(on)).bearer_auth(&presenter)).await.json()["own"].clone();
+            let holds = settings.as_object().unwrap().iter().all(|(name, value)| own[name] == *value);
+            holds.then_some(())
+        })
+        .await;
+    }
+}
+
+/// 429, with everything that a client needs to do better.
+#[track_caller]
+fn assert_rate_limited(refused: &Answer, policy: &str) {
+    refused.assert_problem(429, "msg_rate_limited");
+    let retry_after: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=3_600).contains(&retry_after), "{refused:?}");
+    let (name, _) = policy.split_once(';').unwrap();
+    assert_eq!(
+        (refused.header("ratelimit-policy"), refused.header("ratelimit")),
+        (policy, &*format!("{name};r=0;t=3600"))
+    );
+}
+
+#[tokio::test]
+async fn by_default_a_viewer_may_write_20_messages_in_30_s_and_the_presenter_100() {
+    let unset = |settings: Settings| {
+        let keys = ["ingest.room.message_rate", "ingest.limits.moderator_rate", "ingest.limits.user_rate"];
+        keys.iter()
+            .fold(settings, |settings, key| settings.unset(&format!("{key}.messages")).unset(&format!("{key}.seconds")))
+    };
+    let system = System::start_with(unset).await;
+    let viewer = system.post_v1("42", json!({"text": "hi"})).await;
+    assert_eq!(viewer.header("ratelimit-policy"), "\"room\";q=20;w=30");
+    assert_eq!(viewer.header("ratelimit"), "\"room\";r=19;t=2");
+    let presenter = system.write(&system.ingest, 42, 42, "hi").await;
+    assert_eq!(presenter.header("ratelimit-policy"), "\"room\";q=100;w=30");
+    let sent = system.send_as(8, json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "hi"})).await;
+    sent.assert_sent();
+    assert_eq!(sent.header("ratelimit"), "\"room\";r=19;t=2");
+}
+
+#[tokio::test]
+async fn the_21st_message_is_refused_on_both_surfaces_and_leaves_no_trace() {
+    let system = System::start_with(rates).await;
+    for n in 0..20 {
+        let accepted = system.post_v1("42", json!({"text": n.to_string()})).await;
+        assert_eq!(accepted.status, 202);
+        assert!(accepted.header("ratelimit").starts_with(&format!("\"room\";r={};t=", 19 - n)), "{accepted:?}");
+    }
+    let last = system.last_sequence().await;
+    assert_rate_limited(&system.post_v1("42", json!({"text": "one more"})).await, "\"room\";q=20;w=3600");
+    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "one more"})).await;
+    sent.assert_original_error(429, TOO_MANY, "/send/message");
+    assert_eq!(sent.header("ratelimit"), "\"room\";r=0;t=3600");
+    assert!(sent.header("retry-after").parse::<u64>().unwrap() > 0);
+
+    assert_eq!(system.last_sequence().await, last);
+    assert_eq!(system.messages().await.len(), 20);
+    assert_eq!(system.write(&system.ingest, 8, 42, "another viewer").await.status, 202);
+    assert_eq!(system.post_v1("43", json!({"text": "another room"})).await.status, 202);
+}
+
+#[tokio::test]
+async fn the_presenter_may_write_100_messages_and_a_room_may_say_otherwise_for_its_viewers() {
+    let system = System::start_with(rates).await;
+    let texts: Vec<String> = (0..101).map(|n| n.to_string()).collect();
+    let posts = join_all(texts.iter().map(|text| system.write(&system.ingest, 42, 42, text))).await;
+    let (accepted, refused): (Vec<_>, Vec<_>) = posts.into_iter().partition(|answer| answer.status == 202);
+    assert_eq!((accepted.len(), refused.len()), (100, 1));
+    assert_rate_limited(&refused[0], "\"room\";q=100;w=3600");
+
+    system.set(43, json!({"messageRate": {"messages": 2, "seconds": 3_600}}), &system.ingest).await;
+    let statuses = [(); 3].map(|()| system.post_v1("43", json!({"text": "hi"})));
+    let statuses: Vec<u16> = join_all(statuses).await.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 202).count(), 2, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 1, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_user_is_limited_over_all_rooms_together() {
+    let system = System::start_with(|settings| rates(settings).set("ingest.limits.user_rate.messages", "5")).await;
+    for room in 100..105 {
+        assert_eq!(system.post_v1(&room.to_string(), json!({"text": "hi"})).await.status, 202);
+    }
+    assert_rate_limited(&system.post_v1("200", json!({"text": "hi"})).await, "\"user\";q=5;w=3600");
+    assert_eq!(system.write(&system.ingest, 8, 200, "hi").await.status, 202);
+}
+
+#[tokio::test]
+async fn what_was_written_through_one_node_counts_on_another_and_on_one_started_later() {
+    let system = System::start_with(rates).await;
+    let second = system.second(rates).await;
+    for n in 0..20 {
+        let node = if n % 2 == 0 { &system.ingest } else { &second };
+        assert_eq!(system.write(node, 7, 42, &n.to_string()).await.status, 202);
+        // So that neither counts a message before it has read those through the other.
+        system.set(42, json!({"maxLength": 100 + n}), &second).await;
+        system.set(42, json!({"maxLength": 200 + n}), &system.ingest).await;
+    }
+    let third = system.second(rates).await;
+    for node in [&system.ingest, &second, &third] {
+        assert_rate_limited(&system.write(node, 7, 42, "one more").await, "\"room\";q=20;w=3600");
+        assert_eq!(system.write(node, 7, 43, "another room").await.status, 202);
+    }
+    assert_eq!(system.messages().await.len(), 23);
+}
+
+#[tokio::test]
+async fn in_slow_mode_a_viewer_writes_once_in_so_many_seconds_through_whichever_node() {
+    let system = System::start().await;
+    let second = system.second(|settings| settings).await;
+    system.set(42, json!({"slowModeSeconds": 3_600}), &system.ingest).await;
+
+    let posts = join_all((0..20).map(|_| system.post_v1("42", json!({"text": "hi"})))).await;
+    let (accepted, refused): (Vec<_>, Vec<_>) = posts.into_iter().partition(|answer| answer.status == 202);
+    assert_eq!(accepted.len(), 1, "of twenty at once");
+    for refused in refused {
+        refused.assert_problem(429, "msg_slow_mode");
+        let retry_after: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((3_500..=3_600).contains(&retry_after), "{refused:?}");
+    }
+    let sent = system.send(json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "again"})).await;
+    sent.assert_original_error(429, SLOW_MODE, "/send/message");
+
+    system.set(42, json!({"slowModeSeconds": 3_000}), &second).await;
+    system.write(&second, 7, 42, "again").await.assert_problem(429, "msg_slow_mode");
+    assert_eq!(system.write(&second, 8, 42, "another viewer").await.status, 202);
+    for n in 0..3 {
+        assert_eq!(system.write(&second, 42, 42, &format!("the presenter {n}")).await.status, 202);
+    }
+    assert_eq!(system.messages().await.len(), 5);
+}
+
+#[tokio::test]
+async fn slow_mode_ends_by_itself_and_a_message_that_was_refused_delays_none() {
+    let system = System::start_with(|settings| settings.set("ingest.room.slow_mode_seconds", "1")).await;
+    system.rooms.set_live(43, false);
+    system.post_v1("43", json!({"text": "hi"})).await.assert_problem(409, "room_not_live");
+    assert_eq!(system.post_v1("42", json!({"text": "first"})).await.status, 202);
+    eventually("the pause is over", DEADLINE, async || {
+        (system.post_v1("42", json!({"text": "second"})).await.status == 202).then_some(())
+    })
+    .await;
+    assert_eq!(system.messages().await.len(), 2);
+}
+
+#[tokio::test]
+async fn in_unique_chat_no_viewer_says_what_was_just_said_through_whichever_node() {
+    let system = System::start().await;
+    let second = system.second(|settings| settings).await;
+    system.set(42, json!({"uniqueChat": true}), &system.ingest).await;
+
+    let posts = join_all((100..120).map(|user| system.write(&system.ingest, user, 42, "First!"))).await;
+    let (accepted, refused): (Vec<_>, Vec<_>) = posts.into_iter().partition(|answer| answer.status == 202);
+    assert_eq!(accepted.len(), 1, "of twenty at once");
+    for refused in &refused {
+        refused.assert_problem(409, "msg_duplicate");
+    }
+    let body = json!({"presenterIdx": 42, "userType": "viewer", "textMessage": "first!!!"});
+    system.send(body).await.assert_original_error(409, DUPLICATE, "/send/message");
+
+    system.set(42, json!({"maxLength": 100}), &second).await;
+    system.write(&second, 7, 42, "  ＦＩＲＳＴ! ").await.assert_problem(409, "msg_duplicate");
+    assert_eq!(system.write(&second, 7, 42, "second").await.status, 202);
+    assert_eq!(system.write(&second, 42, 42, "first!").await.status, 202, "the presenter");
+    assert_eq!(system.write(&second, 7, 43, "first!").await.status, 202, "another room");
+    assert_eq!(system.messages().await.len(), 4);
+}

@@ -1,0 +1,117 @@
+//! A stand-in for a platform's review hook, which believes no question that the reference implementation of Standard
+//! Webhooks would not believe, and does whatever such hooks do on a bad day.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use standardwebhooks::Webhook;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::Settings;
+
+/// The key of the hook in tests.
+const KEY: &str = "whsec_YSBrZXkgb2YgdGhlIHRlc3RzLCBvZiAzMiBieXRlcyE=";
+
+/// What it says to every question.
+#[derive(Debug, Clone)]
+pub enum Says {
+    Allow,
+    Deny(Option<&'static str>),
+    Replace(String),
+    /// Allow, late.
+    Delay(Duration),
+    /// Allow, with this status.
+    Status(u16),
+    /// With a redirect to a place that would say allow.
+    Redirect,
+    /// With 200 and this body.
+    Garbage(String),
+}
+
+/// A question, as it came.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The header `webhook-id`.
+    pub id: String,
+    pub body: Value,
+}
+
+/// `POST /review`
+#[derive(Debug)]
+pub struct ReviewHook {
+    url: String,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    says: Mutex<Says>,
+    asked: Mutex<Vec<Asked>>,
+}
+
+impl ReviewHook {
+    pub async fn start() -> ReviewHook {
+        let shared = Arc::new(Shared { says: Mutex::new(Says::Allow), asked: Mutex::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/review", listener.local_addr().unwrap());
+        let app = Router::new()
+            .route("/review", post(review))
+            .route("/elsewhere", post(async || json!({"action": "allow"}).to_string()))
+            .with_state(shared.clone());
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        ReviewHook { url, shared, task }
+    }
+
+    /// Has ingest ask it.
+    pub fn settings(&self, settings: Settings) -> Settings {
+        settings.set("ingest.review.url", &self.url).set("ingest.review.secret", KEY)
+    }
+
+    pub fn say(&self, says: Says) {
+        *self.shared.says.lock().unwrap() = says;
+    }
+
+    /// Every question with a right signature, in the order in which they came.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for ReviewHook {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn review(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err(error) = Webhook::new(KEY).unwrap().verify(&body, &headers) {
+        return (StatusCode::UNAUTHORIZED, error.to_string()).into_response();
+    }
+    let id = headers["webhook-id"].to_str().unwrap().to_owned();
+    let body = serde_json::from_slice(&body).unwrap();
+    shared.asked.lock().unwrap().push(Asked { id, body });
+
+    let allow = json!({"action": "allow"}).to_string();
+    let says = shared.says.lock().unwrap().clone();
+    match says {
+        Says::Allow => allow.into_response(),
+        Says::Deny(reason) => json!({"action": "deny", "reason": reason}).to_string().into_response(),
+        Says::Replace(text) => json!({"action": "replace", "text": text}).to_string().into_response(),
+        Says::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            allow.into_response()
+        }
+        Says::Status(status) => (StatusCode::from_u16(status).unwrap(), allow).into_response(),
+        Says::Redirect => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/elsewhere")]).into_response(),
+        Says::Garbage(body) => body.into_response(),
+    }
+}
