@@ -77,9 +77,7 @@ impl Ingest {
     ) -> Result<(Position, Option<Quota>), Refusal> {
         self.check_knows_what_holds()?;
         self.check_is_live(presenter).await?;
-        if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
-            return Err(Refusal::Banned { until: ban.until });
-        }
+        self.check_is_not_banned(presenter, sender)?;
         let current = self.fold.rules.current(presenter, now());
         let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
@@ -93,6 +91,8 @@ impl Ingest {
         let (text, mut flags) = self.word_filter.judge(text, &current)?;
         let user = sender.user(role);
         let text = self.reviewed(naming.id, presenter, &user, text, &mut flags).await?;
+        // A ban holds within a second, however long the review took.
+        self.check_is_not_banned(presenter, sender)?;
 
         let quota = admission.quota;
         admission.appending();
@@ -158,6 +158,13 @@ impl Ingest {
     /// Who is banned and what is set is known only once all of the log was read.
     pub(crate) fn check_knows_what_holds(&self) -> Result<(), Refusal> {
         if self.fold.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
+    }
+
+    fn check_is_not_banned(&self, presenter: PresenterIdx, sender: &Sender) -> Result<(), Refusal> {
+        match self.fold.rules.ban(presenter, sender.idx, now()) {
+            Some(ban) => Err(Refusal::Banned { until: ban.until }),
+            None => Ok(()),
+        }
     }
 
     async fn check_is_live(&self, presenter: PresenterIdx) -> Result<(), Refusal> {
