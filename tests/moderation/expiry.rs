@@ -74,8 +74,8 @@ async fn settings_for_a_second_end_by_themselves_on_both_nodes_and_the_others_st
     let later = json!({ "settings": { "uniqueChat": true } });
     decided(&world.patch(&world.nodes[1], SETTINGS, &presenter(), later).await);
     eventually("the second has passed", ENDED, async || (started.elapsed() > ENDED / 2).then_some(())).await;
-    for node in &world.nodes {
-        assert_eq!(world.post(node, PRESENTER, 7, "longer than five").await.status, 202);
+    for (node, text) in world.nodes.iter().zip(["longer than five", "much longer than five"]) {
+        assert_eq!(world.post(node, PRESENTER, 7, text).await.status, 202);
         let shown = world.get(node, SETTINGS, &presenter()).await.json();
         // What ends gives the setting back to the deployment, not to what the room had before.
         assert_eq!((&shown["own"], &shown["until"]), (&json!({ "uniqueChat": true }), &json!({})), "{shown}");

@@ -1,9 +1,10 @@
-//! A ban while the banned user writes as fast as it goes, through every node.
+//! A ban while the banned user writes as fast as it goes, through every node, and while a node is cut off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::ingest::messages;
+use crate::support::Proxy;
 
 /// Posts at once through each node.
 const POSTERS: usize = 8;
@@ -45,5 +46,49 @@ async fn on_the_node_that_answered_a_ban_it_holds_at_once() {
         world.post(&world.nodes[0], PRESENTER, user, "am I?").await.assert_problem(403, "msg_banned");
         decided(&world.delete(&world.nodes[0], &ban(user), &presenter()).await);
         assert_eq!(world.post(&world.nodes[0], PRESENTER, user, "am I?").await.status, 202);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_connection_to_the_log_broke_knows_within_a_second_what_it_missed() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.nats.url().replace("nats://", "")).await;
+    let behind = Role::start("ingest", &world.settings.clone().set("nats.urls", &proxy.url())).await;
+    for (round, user) in (100..110).enumerate() {
+        match round % 2 {
+            0 => proxy.cut(),
+            _ => proxy.hold_up(),
+        }
+        world.ban(&world.nodes[0], user, json!({})).await;
+        proxy.release();
+        let refused = eventually("the ban holds on the node", PROMISED, async || {
+            let answer = world.post(&behind, PRESENTER, user, "am I banned?").await;
+            (answer.status == 403).then_some(answer)
+        })
+        .await;
+        refused.assert_problem(403, "msg_banned");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_read_several_partitions_hold_the_same() {
+    let world = World::start_with(|settings| settings.set("nats.partitions", "3")).await;
+    let rooms = 42..52;
+    for room in rooms.clone() {
+        let path = format!("/v1/rooms/{room}/bans/7");
+        decided(&world.put(&world.nodes[0], &path, &moderator(), json!({})).await);
+    }
+    decided(&world.put(&world.nodes[0], "/v1/bans/8", &moderator(), json!({})).await);
+    let later = world.node().await;
+    for room in rooms.clone() {
+        for node in [&world.nodes[1], &later] {
+            world.is_banned(node, room, 7).await;
+            world.is_banned(node, room, 8).await;
+        }
+    }
+    decided(&world.delete(&later, "/v1/bans/8", &moderator()).await);
+    for room in rooms {
+        world.is_banned(&world.nodes[0], room, 7).await;
+        world.is_heard(&world.nodes[0], room, 8).await;
     }
 }
