@@ -24,21 +24,23 @@ mod shared_data {
     #[test]
     fn korean_comments_are_judged_as_people_judged_them() {
         let score = score(&sets::korean(&folder()));
-        assert!(score.precision() > 0.90, "precision {}", score.precision());
-        assert!(score.recall() > 0.60, "recall {}", score.recall());
+        assert!(score.precision() > 0.92, "precision {}", score.precision());
+        assert!(score.recall() > 0.65, "recall {}", score.recall());
     }
 
     #[test]
     fn english_tweets_are_judged_as_people_judged_them() {
         let score = score(&sets::english(&folder()));
         assert!(score.precision() > 0.98, "precision {}", score.precision());
-        assert!(score.recall() > 0.90, "recall {}", score.recall());
+        assert!(score.recall() > 0.95, "recall {}", score.recall());
     }
 
+    /// What is flagged includes what is rightly flagged: people swear.
     #[test]
     fn ordinary_chat_is_left_alone() {
         let filter = Filter::new(&List::built_in());
-        for (name, most) in [("chat_twitch_ko", 0.01), ("chat_youtube_mit", 0.01), ("chat_youtube_multiroom", 0.001)] {
+        for (name, most) in [("chat_twitch_ko", 0.010), ("chat_youtube_mit", 0.006), ("chat_youtube_multiroom", 0.0005)]
+        {
             let messages = sets::chat(&folder(), name);
             let test: Vec<_> = messages.iter().filter(|(_, half)| *half == Half::Test).collect();
             let flagged = test.iter().filter(|(text, _)| !filter.find(text).is_empty()).count();

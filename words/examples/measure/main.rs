@@ -87,7 +87,11 @@ fn report(folder: &Path, filter: &Filter) {
 
 fn scores(set: &str, rows: &[Labelled], name: &str, is_flagged: impl Fn(&str) -> bool) {
     let [development, test] = [Half::Development, Half::Test].map(|half| Score::of(rows, half, &is_flagged));
-    let both = development.and(test);
+    let both = Score {
+        right: development.right + test.right,
+        wrong: development.wrong + test.wrong,
+        missed: development.missed + test.missed,
+    };
     let show = |score: Score| format!("{:.3} / {:.3}", score.precision(), score.recall());
     println!("| {set} | {name} | {} | {} | {} |", show(development), show(test), show(both));
 }

@@ -55,12 +55,6 @@ impl Score {
         score
     }
 
-    /// Of both halves.
-    pub(crate) fn and(self, other: Score) -> Score {
-        let (right, wrong) = (self.right + other.right, self.wrong + other.wrong);
-        Score { right, wrong, missed: self.missed + other.missed }
-    }
-
     /// Of what was flagged, the share that is abuse.
     pub(crate) fn precision(&self) -> f64 {
         self.right as f64 / (self.right + self.wrong) as f64
