@@ -15,3 +15,5 @@ mod pipeline;
 mod roles;
 mod support;
 mod tidy;
+#[cfg(feature = "shared-data")]
+mod words;

@@ -168,9 +168,11 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     let room = section(vec![("message_rate", rate())]);
     let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate())]);
     let ingest = vec![("listen", listen(addresses.ingest)), ("rooms", rooms), ("room", room), ("limits", limits)];
+    // 1 GiB: the server refuses a log for which the disk has no room.
+    let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_bytes", Value::Integer(1 << 30))];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
-        ("nats", section(vec![("urls", Value::Array(vec![text(&addresses.nats)]))])),
+        ("nats", section(nats)),
         ("ingest", section(ingest)),
         ("delivery", section(vec![("listen", listen(addresses.delivery))])),
         ("archiver", section(vec![("listen", listen(addresses.archiver)), ("uri", text(&addresses.mongo))])),

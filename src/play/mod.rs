@@ -19,7 +19,6 @@ use web::Secret;
 
 pub use line::{Line, read};
 pub use post::Outcome;
-pub(crate) use presenter::follow;
 pub use report::Report;
 
 use post::{Posted, Poster};

@@ -18,11 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// A message as it arrived.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Shown {
-    pub(crate) message_id: EventId,
-    pub(crate) nickname: String,
-    pub(crate) message: String,
-    pub(crate) time: String,
+pub(super) struct Shown {
+    pub(super) message_id: EventId,
+    pub(super) message: String,
 }
 
 /// What a presenter saw, each message once, in the order of arrival.
@@ -97,7 +95,7 @@ impl Seen {
 }
 
 /// Connects once, and hands out every message until the socket ends. Ok: the server closed it, with this code.
-pub(crate) async fn follow(url: &str, token: &str, mut show: impl FnMut(Shown)) -> anyhow::Result<Option<u16>> {
+async fn follow(url: &str, token: &str, mut show: impl FnMut(Shown)) -> anyhow::Result<Option<u16>> {
     let (mut socket, _) = connect_async(url).await.with_context(|| format!("cannot connect to {url}"))?;
     socket.send(Frame::text(json!({ "id": "start", "token": token }).to_string())).await?;
     let mut asked = false;

@@ -206,3 +206,24 @@ async fn in_unique_chat_no_viewer_says_what_was_just_said_through_whichever_node
     assert_eq!(system.write(&second, 7, 43, "first!").await.status, 202, "another room");
     assert_eq!(system.messages().await.len(), 4);
 }
+
+#[tokio::test]
+async fn a_retry_is_held_up_by_neither_slow_mode_nor_unique_chat_however_early_it_comes() {
+    let change = |settings: Settings| {
+        settings.set("ingest.room.slow_mode_seconds", "3600").set("ingest.room.unique_chat", "true")
+    };
+    let system = System::start_with(change).await;
+    let second = system.second(change).await;
+    let tries = (0..20).map(|n| {
+        let node = if n % 2 == 0 { &system.ingest } else { &second };
+        let request = system.client.post(format!("{}/v1/rooms/42/messages", node.url()));
+        let request = request.bearer_auth(token(7, "nick")).header("idempotency-key", "key");
+        answer(request.json(&json!({"text": "hi"})))
+    });
+    let answers = join_all(tries).await;
+    for answer in &answers {
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.json(), answers[0].json());
+    }
+    system.post_v1("42", json!({"text": "more"})).await.assert_problem(429, "msg_slow_mode");
+}

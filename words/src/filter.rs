@@ -117,9 +117,9 @@ impl Filter {
                 (has(|sign| matches!(sign, Sign::Jamo(_))), has(|sign| matches!(sign, Sign::Latin { .. })));
             let has_others = has(|sign| matches!(sign, Sign::Digit(_) | Sign::Other(_)));
             match (has_hangul, has_latin, has_others) {
-                (true, false, false) => in_hangul.add(pattern, hangul(&reading, true).0, Alphabet::Hangul, *label),
+                (true, false, false) => in_hangul.add(pattern, hangul(&reading, false).0, Alphabet::Hangul, *label),
                 (false, true, false) => {
-                    let blotted = leet(&Reading::new(&pattern.word.replace('?', "*")));
+                    let blotted = leet(&Reading::new(&pattern.word.replace('?', "*")), b'i');
                     if pattern.word.contains('?') {
                         in_leet.add(pattern, blotted, Alphabet::Leet, *label);
                         continue;
@@ -149,7 +149,10 @@ impl Filter {
         }
         if has(|sign| matches!(sign, Sign::Latin { .. })) {
             self.latin.search(reading, &latin(reading), &mut found);
-            self.leet.search(reading, &leet(reading), &mut found);
+            self.leet.search(reading, &leet(reading, b'i'), &mut found);
+            if reading.text().contains(['1', '!', '|', 'I', '１']) {
+                self.leet.search(reading, &leet(reading, b'l'), &mut found);
+            }
         }
         if self.mixed.search.is_some() {
             self.mixed.search(reading, &mixed(reading), &mut found);

@@ -40,6 +40,9 @@ struct Step {
     is_lone: bool,
 }
 
+/// A word of so few different letters becomes another one when one of them is doubled.
+const SHORT: usize = 3;
+
 /// Syllables that are put before an abuse without a space: `야이시1발`. Others make `다시1발` a word of its own.
 const CALLS: [&str; 10] = ["아", "야", "이", "와", "어", "오", "에", "하", "개", "존"];
 /// Syllables that follow one whose syllables are spaced: `시 발아`.
@@ -73,6 +76,11 @@ impl Word {
         if !places.iter().zip(&self.steps).all(fits) {
             return None;
         }
+        // `jap` is not `jaap`, and `asss` is `ass`.
+        let is_double = |(place, step): (&Place, &Step)| place.times == step.times + 1;
+        if self.steps.len() <= SHORT && self.is_bounded() && places.iter().zip(&self.steps).any(is_double) {
+            return None;
+        }
         let gaps = places.iter().zip(&self.steps).skip(1);
         let gap = gaps.map(|(place, step)| if step.has_gap && place.gap < Gap::Wall { Gap::None } else { place.gap });
         let gap = gap.max().unwrap_or(Gap::None);
@@ -83,6 +91,10 @@ impl Word {
             Alphabet::Mixed => self.is_mixed(stream, start, end, gap),
         };
         is_word.then(|| (places[0].first, places[places.len() - 1].last))
+    }
+
+    fn is_bounded(&self) -> bool {
+        !self.free_left && !self.free_right
     }
 
     fn is_hangul(&self, reading: &Reading<'_>, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {

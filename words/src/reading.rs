@@ -44,6 +44,11 @@ impl Reading<'_> {
         Reading { text, starts, glyphs }
     }
 
+    /// The text as it was written.
+    pub(crate) fn text(&self) -> &str {
+        self.text
+    }
+
     /// How many graphemes it has.
     pub(crate) fn units(&self) -> usize {
         self.starts.len() - 1

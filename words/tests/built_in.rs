@@ -47,7 +47,7 @@ fn korean_abuse_is_found_with_whatever_follows_it() {
         ("이런 호로새끼", "이런 ****"),
         ("찐따 같네", "** 같네"),
         ("아가리 다물어", "*** 다물어"),
-        ("엿먹어라", "***라"),
+        ("엿먹어라", "****"),
         ("뒤질래?", "***?"),
     ]);
 }
@@ -365,6 +365,12 @@ fn korean_words_that_contain_one_are_innocent() {
         "돌아가리라 고향으로",
         "병아가리",
         "홍어무침 맛있다",
+        "홍어 먹으러 가자",
+        "삭힌 홍어 도전",
+        "흑산도 홍어가 좋대",
+        "할머니 틀니 맞춰드렸어",
+        "틀니 세정제 광고",
+        "마음에 새기고",
         "보지 마세요",
         "그거 보지 않았어요",
         "자지 말고 일어나",
@@ -387,6 +393,13 @@ fn korean_words_that_contain_one_are_innocent() {
         "씨바로 보내",
         "다람쥐새끼손톱만하다",
         "시벌써 열두시",
+        "조또마떼 쿠다사이",
+        "갑진년 새해",
+        "네비 켜고 가자",
+        "곱씹어 볼 말",
+        "냄새끼리 섞였네",
+        "그 년도에는",
+        "올해는 10주년들이 많다",
     ]);
 }
 
@@ -501,6 +514,18 @@ fn numbers_and_names_are_innocent() {
 fn english_words_that_contain_one_are_innocent() {
     innocent(&[
         "Scunthorpe",
+        "titles",
+        "muzzle",
+        "blotch",
+        "cuckoo",
+        "who're you",
+        "Takeshita",
+        "Guy Fawkes",
+        "sniggering",
+        "pornography law",
+        "5HT",
+        "Jaap",
+        "goodie bag",
         "cockpit",
         "cocktail",
         "peacock",

@@ -17,7 +17,7 @@ use nats::{PresenterIdx, UserIdx};
 use super::{Limited, whole_seconds};
 use crate::settings::Rate;
 
-/// 200,000 limiters: some 80 MB. Beyond, who has not written for longest begins anew, which never forbids anything.
+/// 200,000 limiters: some 90 MB. Beyond, who has not written for longest begins anew, which never forbids anything.
 const MOST_LIMITERS: u64 = 200_000;
 
 /// An hour: the longest time that a rate can have, after which an unused limiter is as good as a new one.

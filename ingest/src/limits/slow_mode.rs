@@ -11,7 +11,7 @@ use nats::{EventId, PresenterIdx, UserIdx};
 
 use super::{Limited, whole_seconds};
 
-/// 200,000 viewers of rooms in slow mode: some 40 MB. Beyond, who has not written for longest may write at once.
+/// 200,000 viewers of rooms in slow mode: some 70 MB. Beyond, who has not written for longest may write at once.
 const MOST_VIEWERS: u64 = 200_000;
 
 /// An hour: the longest pause that a room can set.

@@ -18,7 +18,7 @@ use super::Limited;
 /// 10 minutes: who repeats after that is answering somebody else.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// 250,000 texts of all rooms in unique-chat mode: some 50 MB. Beyond, the oldest may be said again.
+/// 250,000 texts of all rooms in unique-chat mode: some 100 MB. Beyond, the oldest may be said again.
 const MOST_TEXTS: u64 = 250_000;
 
 #[derive(Debug)]

@@ -42,7 +42,7 @@ fn archive() -> Vec<ArchivedMessage> {
 }
 
 fn shown(number: u128, message: &str) -> Shown {
-    Shown { message_id: id(number), nickname: String::new(), message: message.to_owned(), time: String::new() }
+    Shown { message_id: id(number), message: message.to_owned() }
 }
 
 fn screen() -> Vec<Shown> {

@@ -1,5 +1,5 @@
 //! Latin letters, twice. Plain: letters only, whatever they look like. Leet: digits and symbols that are put in place of
-//! letters are letters too, and `l` is `i`, because `1`, `!`, `|` and `I` stand for both. Letters that stand alone spell
+//! letters are letters too; `1`, `!`, `|` and `I` stand for `i` and for `l`, so a text is looked at both ways. Letters that stand alone spell
 //! a word together (`s h i t`), and a repeated letter is one symbol that knows how often it was written.
 
 use super::{Gap, Place, Skipped, Source, Stream};
@@ -18,8 +18,8 @@ pub(crate) fn latin(reading: &Reading<'_>) -> Stream {
     })
 }
 
-/// The letters of a text, and what may stand for one.
-pub(crate) fn leet(reading: &Reading<'_>) -> Stream {
+/// The letters of a text, and what may stand for one; `either` is what those stand for that can be `i` or `l`.
+pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
     read(reading, |glyphs, at| {
         let is_letter =
             |at: usize| glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. } | Sign::Digit(_)));
@@ -32,16 +32,16 @@ pub(crate) fn leet(reading: &Reading<'_>) -> Stream {
             before.is_some_and(is_letter) && after.is_some_and(is_letter)
         };
         Some(match glyphs[at].sign {
-            Sign::Latin { letter: b'l', foreign } => (b'i', if foreign { Source::Foreign } else { Source::Letter }),
+            Sign::Latin { .. } if reading.grapheme(glyphs[at].unit) == "I" => (either, Source::Letter),
             Sign::Latin { letter, foreign: false } => (letter, Source::Letter),
             Sign::Latin { letter, foreign: true } => (letter, Source::Foreign),
-            Sign::Digit(digit) => {
-                (*b"oi?easgtbg".get(usize::from(digit - b'0')).filter(|c| **c != b'?')?, Source::Digit)
-            }
+            Sign::Digit(b'1') => (either, Source::Digit),
+            Sign::Digit(b'2') => return None,
+            Sign::Digit(digit) => (b"o__easgtbg"[usize::from(digit - b'0')], Source::Digit),
             Sign::Mark('@') => (b'a', Source::Symbol),
             Sign::Mark('$') => (b's', Source::Symbol),
             Sign::Other('€') => (b'e', Source::Symbol),
-            Sign::Mark('!' | '|' | '¡') if is_inside() => (b'i', Source::Symbol),
+            Sign::Mark('!' | '|') if is_inside() => (either, Source::Symbol),
             Sign::Mark('+') if is_inside() => (b't', Source::Symbol),
             Sign::Mark('*' | '#') if is_inside() => (MASKED, Source::Symbol),
             _ => return None,
@@ -51,12 +51,11 @@ pub(crate) fn leet(reading: &Reading<'_>) -> Stream {
 
 fn read(reading: &Reading<'_>, letter: impl Fn(&[Glyph], usize) -> Option<(u8, Source)>) -> Stream {
     let (mut letters, mut skipped, mut is_wall) = (Stream::default(), Skipped::default(), false);
-    let is_letter = |at: usize| reading.glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. }));
     for (at, glyph) in reading.glyphs.iter().enumerate() {
         let Some((letter, source)) = letter(&reading.glyphs, at) else {
             match glyph.sign {
-                // Inside a word it is one of its letters: `it's`.
-                Sign::Mark('\'' | '’') if at > 0 && is_letter(at - 1) && is_letter(at + 1) => {}
+                // `who're` is two words, and no third one.
+                Sign::Mark('\'' | '’') => is_wall = true,
                 Sign::Space => skipped.spaces += 1,
                 Sign::Mark(_) => skipped.marks += 1,
                 Sign::Other(c) if !c.is_alphanumeric() => skipped.marks += 1,
