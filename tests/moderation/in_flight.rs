@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::ingest::messages;
-use crate::support::Proxy;
+use crate::support::{Proxy, ReviewHook, Says};
 
 /// Posts at once through each node.
 const POSTERS: usize = 8;
@@ -36,6 +36,22 @@ async fn a_second_after_a_ban_nothing_of_the_user_comes_into_the_log() {
     };
     let (_, then) = tokio::join!(futures_util::future::join_all(posters), ban);
     assert_eq!(messages(&world.nats.url()).await.len(), then);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_being_reviewed_when_its_writer_is_banned_is_refused() {
+    let hook = ReviewHook::start().await;
+    let world = World::start_with(|settings| hook.settings(settings).set("ingest.review.deadline_ms", "10000")).await;
+    hook.say(Says::Delay(PROMISED * 2));
+    let posts = futures_util::future::join_all(world.nodes.iter().map(|node| world.post(node, PRESENTER, 7, "hm")));
+    let ban = async {
+        let asked = async || (hook.asked().len() == 2).then_some(());
+        eventually("both messages are being reviewed", PATIENCE, asked).await;
+        world.ban(&world.nodes[0], 7, json!({})).await;
+    };
+    let (refused, ()) = tokio::join!(posts, ban);
+    refused.iter().for_each(|refused| refused.assert_problem(403, "msg_banned"));
+    assert!(messages(&world.nats.url()).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
