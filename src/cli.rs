@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ pub enum Command {
     Token(TokenArguments),
     /// Say what acknowledgements of these NATS servers are worth: whether an append is fsynced before it is acknowledged
     Check(CheckArguments),
+    /// Print the OpenAPI document of a role's HTTP interface
+    Openapi(OpenapiArguments),
 }
 
 /// What to do with a development system that runs.
@@ -137,6 +139,29 @@ pub struct CheckArguments {
     /// The monitoring of each server of the cluster: http://host:8222
     #[arg(required = true, value_name = "URL")]
     pub monitoring: Vec<String>,
+}
+
+/// What `openapi` takes.
+#[derive(Debug, Args)]
+pub struct OpenapiArguments {
+    /// Whose interface
+    pub role: Documented,
+}
+
+/// A role with an OpenAPI document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Documented {
+    /// Posting and moderating
+    Ingest,
+}
+
+impl Documented {
+    /// The document, as it is served.
+    pub fn document(self) -> String {
+        match self {
+            Documented::Ingest => ingest::openapi(),
+        }
+    }
 }
 
 /// How fast a recording is played.

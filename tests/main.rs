@@ -11,6 +11,7 @@ mod dev;
 mod ingest;
 mod log;
 mod moderation;
+mod openapi;
 mod pipeline;
 mod roles;
 mod support;

@@ -12,6 +12,7 @@ mod filter;
 mod fold;
 mod keyed;
 mod limits;
+mod openapi;
 mod original;
 mod reconnect;
 mod refusal;
@@ -25,6 +26,7 @@ mod text;
 mod v1;
 
 pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
+pub use openapi::document as openapi;
 pub use review::{Fallback, SigningKey};
 pub use serve::{Error, run};
 pub use settings::{Rate, Settings, WordPolicy};
@@ -47,4 +49,6 @@ struct Ingest {
     in_flight: tokio::sync::Semaphore,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,
+    /// The document of the interface.
+    openapi: bytes::Bytes,
 }

@@ -3,23 +3,27 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nats::{PresenterIdx, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Ingest;
 use crate::accept::{Accepted, Post, Sender};
 use crate::body;
+use crate::openapi::parameters::Key;
+use crate::openapi::schemas;
 use crate::refusal::Refusal;
 use crate::text::{InvalidText, Text};
 use crate::v1::with_quota;
@@ -27,33 +31,59 @@ use crate::v1::with_quota;
 /// 202 and this: how a presenter of the original learns that it must reconnect. Its message is stored all the same.
 const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";
 
-pub(crate) fn routes() -> Router<Arc<Ingest>> {
-    Router::new()
-        .route("/", get(|| async { "Chatting Server is Running" }))
-        .route("/token", get(token))
-        .route("/send/message", post(send_message))
+pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new().routes(routes!(root)).routes(routes!(token)).routes(routes!(send_message))
 }
 
-/// `POST /send/message`. Members are values, so that each can be refused by its own message.
-#[derive(Deserialize)]
+/// A message. Members that are not listed are ignored.
+// Members are values, so that each can be refused by its own message.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(examples(json!({ "presenterIdx": 42, "userType": "viewer", "textMessage": "안녕하세요" })))]
 struct SendMessage {
+    /// The room, by its presenter's number. Null or absent: the sender's own, if `userType` is `presenter`.
     #[serde(default)]
+    #[schema(value_type = Option<schemas::PresenterIdx>)]
     presenter_idx: Value,
+    /// What the sender calls itself. It is not believed.
     #[serde(default)]
+    #[schema(value_type = schemas::UserType, required)]
     user_type: Value,
     #[serde(default)]
+    #[schema(value_type = schemas::Text, required)]
     text_message: Value,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// An error, as the original says it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody<'a> {
+    /// Local to the server's time zone.
+    #[schema(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$", example = "2026-01-02 12:34:56")]
     timestamp: String,
     status: u16,
     message: &'a str,
     path: &'a str,
 }
 
+/// That the server runs
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "original",
+    security(()),
+    responses((status = 200, description = "It does.", body = String, example = "Chatting Server is Running")),
+)]
+async fn root() -> &'static str {
+    "Chatting Server is Running"
+}
+
+/// Whose token it is
+#[utoipa::path(
+    get,
+    path = "/token",
+    tag = "original",
+    responses((status = 200, description = "The bare number of the token's user.", body = String, example = "7")),
+)]
 async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     match ingest.verifier.verify_headers(request.headers()).await {
         Ok(identity) => identity.user_idx.to_string().into_response(),
@@ -61,6 +91,40 @@ async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response 
     }
 }
 
+/// Post a message
+///
+/// Behind a gateway that ingest trusts, the headers `x-forward-userIdx`, `x-forward-email` and `x-forward-nickname` say
+/// who sends.
+#[utoipa::path(
+    post,
+    path = "/send/message",
+    tag = "original",
+    params(Key),
+    request_body = SendMessage,
+    responses(
+        (
+            status = 200,
+            description = "The message is in the log, fsynced, and will reach the presenter and the archive. No body.",
+            headers(
+                ("message-id" = inline(schemas::EventId), description = "The message's id."),
+                ("message-position" = inline(schemas::Position), description = "The message's position."),
+                ("RateLimit" = inline(schemas::RateLimit)),
+                ("RateLimit-Policy" = inline(schemas::RateLimitPolicy)),
+            ),
+        ),
+        (
+            status = 202,
+            description = "The same, and the sender is the room's presenter and has no session: it should reconnect.",
+            body = ErrorBody,
+            headers(
+                ("message-id" = inline(schemas::EventId), description = "The message's id."),
+                ("message-position" = inline(schemas::Position), description = "The message's position."),
+                ("RateLimit" = inline(schemas::RateLimit)),
+                ("RateLimit-Policy" = inline(schemas::RateLimitPolicy)),
+            ),
+        ),
+    ),
+)]
 async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();

@@ -15,6 +15,8 @@ use crate::limits::{Limited, Quota};
 use crate::settings::InvalidSetting;
 use crate::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 
+mod all;
+
 #[cfg(test)]
 mod tests;
 
@@ -173,7 +175,7 @@ impl Refusal {
     }
 
     /// A plain sentence for whoever reads the answer.
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Refusal::Token(error) => format!("{}.", capital(&error.to_string())),
             Refusal::Forwarded(error) => format!("{}.", capital(&error.to_string())),

@@ -26,7 +26,7 @@ use crate::refusal::Refusal;
 use crate::review::Review;
 use crate::room_server::RoomServer;
 use crate::rules::Rules;
-use crate::{Ingest, body, original, v1};
+use crate::{Ingest, body, openapi, original};
 
 /// 2 s for an event to come back from the log: it takes milliseconds, or there is an outage.
 const FOLD_DEADLINE: Duration = Duration::from_secs(2);
@@ -82,6 +82,7 @@ pub async fn run(
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
+        openapi: openapi::document().into(),
     });
     web::serve(listener, app(ingest.clone(), stop.clone()), &config.http, stop).await;
     ingest.reconnects.finish().await;
@@ -105,8 +106,7 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
     // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.
     let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
     Router::new()
-        .merge(original::routes())
-        .merge(v1::routes())
+        .merge(openapi::routes())
         .merge(web::health(ready, stop).with_state(()))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -6,17 +6,20 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
+use crate::openapi::schemas;
 use crate::text::LONGEST_TEXT;
 
 #[cfg(test)]
 mod tests;
 
 /// Every setting, as it holds at a moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// Seconds between two messages of a viewer; 0: none.
+    #[schema(maximum = 3600)]
     pub slow_mode_seconds: u32,
     /// Whether a message must differ from the room's latest ones.
     pub unique_chat: bool,
@@ -25,15 +28,17 @@ pub struct Settings {
     /// What becomes of a message in which the word filter finds something.
     pub word_policy: WordPolicy,
     /// Words of the room's own, beside those of the deployment.
+    #[schema(value_type = Vec<schemas::Word>, max_items = 200)]
     pub words: Vec<String>,
     /// Characters (grapheme clusters) of a message.
+    #[schema(minimum = 1, maximum = 500)]
     pub max_length: usize,
     /// How many messages a viewer may write in a time.
     pub message_rate: Rate,
 }
 
 /// What becomes of a message in which the word filter finds something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WordPolicy {
     /// Nothing is looked for.
@@ -47,12 +52,14 @@ pub enum WordPolicy {
 }
 
 /// So many in a time. What was spent comes back evenly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
     /// How many at once.
+    #[schema(minimum = 1, maximum = 100000)]
     pub messages: u32,
     /// Seconds in which all of them come back.
+    #[schema(minimum = 1, maximum = 3600)]
     pub seconds: u32,
 }
 
@@ -94,7 +101,7 @@ const MOST_SLOW_MODE_SECONDS: u32 = 3_600;
 const MOST_WORDS: usize = 200;
 
 /// Characters of a word.
-const LONGEST_WORD: usize = 50;
+pub(crate) const LONGEST_WORD: usize = 50;
 
 /// What a load test needs of one user.
 const MOST_MESSAGES: u32 = 100_000;

@@ -2,46 +2,85 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use nats::EventId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::Ingest;
 use crate::accept::{Accepted, Post};
 use crate::limits::Quota;
+use crate::openapi::parameters::{Key, RoomPath};
+use crate::openapi::schemas;
 use crate::refusal::Refusal;
 use crate::text::{InvalidText, Text};
 
 mod call;
+mod everywhere;
 mod moderation;
 
 use call::Call;
 
-pub(crate) fn routes() -> Router<Arc<Ingest>> {
-    let messages = post(post_message).delete(moderation::clear);
-    Router::new().route("/v1/rooms/{presenterIdx}/messages", messages).merge(moderation::routes())
+pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new()
+        .routes(routes!(post_message, moderation::clear))
+        .merge(moderation::routes())
+        .merge(everywhere::routes())
 }
 
-/// `POST /v1/rooms/{presenterIdx}/messages`
-#[derive(Deserialize)]
+/// A message. Members that are not listed are ignored.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({ "text": "안녕하세요" })))]
 struct NewMessage {
     #[serde(default)]
+    #[schema(value_type = schemas::Text, required)]
     text: Value,
 }
 
-/// 202
-#[derive(Serialize)]
+/// The message is in the log.
+#[derive(Serialize, ToSchema)]
 struct AcceptedBody {
+    #[schema(value_type = schemas::EventId)]
     id: EventId,
+    #[schema(value_type = schemas::Position)]
     position: nats::Position,
+    /// `reconnecting`: the presenter has no session, has been asked to reconnect, and gets the message when it does.
+    #[schema(value_type = schemas::PresenterState)]
     presenter: &'static str,
 }
 
+/// Post a message
+///
+/// Under an `Idempotency-Key`, posts of one user to one room are one message, through whichever node.
+#[utoipa::path(
+    post,
+    path = "/v1/rooms/{presenterIdx}/messages",
+    tag = "messages",
+    params(RoomPath, Key),
+    request_body = NewMessage,
+    responses((
+        status = 202,
+        description = "The message is in the log, fsynced, and will reach the presenter and the archive.",
+        body = AcceptedBody,
+        headers(
+            ("RateLimit" = inline(schemas::RateLimit)),
+            ("RateLimit-Policy" = inline(schemas::RateLimitPolicy)),
+        ),
+        links(("delete" = (
+            operation_id = "delete_message",
+            parameters(
+                ("presenterIdx" = "$request.path.presenterIdx"),
+                ("messageId" = "$response.body#/id"),
+            ),
+        ))),
+    )),
+)]
 async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let Call { sender, key, place, body, .. } = Call::with_body::<NewMessage>(&ingest, request).await?;

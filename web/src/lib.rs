@@ -11,4 +11,4 @@ mod serve;
 pub use health::{Readiness, health};
 pub use problem::Problem;
 pub use secret::Secret;
-pub use serve::{ServeConfig, serve};
+pub use serve::{LAST_RESORTS, ServeConfig, serve};

@@ -48,6 +48,15 @@ pub struct ServeConfig {
     pub grace_ms: u64,
 }
 
+/// What [`serve`] answers by itself, on whatever path: status, code and sentence of the problem.
+pub const LAST_RESORTS: [(StatusCode, &str, &str); 2] = [PANICKED, TIMED_OUT];
+
+const PANICKED: (StatusCode, &str, &str) =
+    (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.");
+
+const TIMED_OUT: (StatusCode, &str, &str) =
+    (StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long; it may have had an effect.");
+
 /// 100 ms: accepting fails while file descriptors are used up, and trying again at once would only burn the processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -155,19 +164,17 @@ fn with_bounds(app: Router, request_timeout: Duration) -> Router {
 /// Handlers have deadlines of their own, and know what came of it; this is the last resort.
 fn timed_out() -> Response {
     tracing::error!("a request was given up at the last deadline");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long; it may have had an effect.")
-        .with("outcome", "unknown")
-        .retry_after(Duration::from_secs(1))
-        .into_response()
+    let (status, code, detail) = TIMED_OUT;
+    let problem = Problem::new(status, code, detail).with("outcome", "unknown");
+    problem.retry_after(Duration::from_secs(1)).into_response()
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     tracing::error!(panic = message, "a request handler panicked: {message}");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.")
-        .with("outcome", "unknown")
-        .into_response()
+    let (status, code, detail) = PANICKED;
+    Problem::new(status, code, detail).with("outcome", "unknown").into_response()
 }
 
 /// The peer went away before it was accepted; the listener itself is well.

@@ -8,10 +8,12 @@ use nats::{EventId, PresenterIdx, UserIdx};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
+use utoipa::IntoParams;
 
 use crate::Ingest;
 use crate::accept::{IdempotencyKey, Sender};
 use crate::body;
+use crate::openapi::schemas;
 use crate::refusal::Refusal;
 use crate::request::Head;
 use crate::text::Text;
@@ -36,8 +38,11 @@ pub(super) struct Place {
 }
 
 /// The query of a `DELETE`.
-#[derive(Debug, Deserialize)]
-struct ReasonQuery {
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReasonQuery {
+    /// Why, for those who read the log.
+    #[param(inline, value_type = Option<schemas::Text>, nullable = false)]
     reason: Option<String>,
 }
 

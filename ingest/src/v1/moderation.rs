@@ -3,19 +3,23 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
-use axum::{Json, Router};
 use nats::{EventId, Position, User, UserIdx, now};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::answer;
-use super::call::{Call, reason};
+use super::call::{Call, ReasonQuery, reason};
 use crate::Ingest;
 use crate::decide::{Decided, Decision, Order, Term};
+use crate::openapi::parameters::{Key, MessagePath, RoomPath, UserPath};
+use crate::openapi::schemas;
 use crate::refusal::Refusal;
 use crate::rules::Ban;
 use crate::settings::Settings;
@@ -26,78 +30,108 @@ const PAGE: usize = 100;
 /// 1,000: an answer of some 200 KB.
 const LARGEST_PAGE: usize = 1_000;
 
-pub(super) fn routes() -> Router<Arc<Ingest>> {
-    let ban = || get(get_ban).put(put_ban).delete(delete_ban);
-    Router::new()
-        .route("/v1/rooms/{presenterIdx}/messages/{messageId}", delete(delete_message))
-        .route("/v1/rooms/{presenterIdx}/bans", get(list_bans))
-        .route("/v1/rooms/{presenterIdx}/bans/{userIdx}", ban())
-        .route("/v1/rooms/{presenterIdx}/settings", get(get_settings).patch(patch_settings))
-        .route("/v1/bans", get(list_bans))
-        .route("/v1/bans/{userIdx}", ban())
+pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new()
+        .routes(routes!(delete_message))
+        .routes(routes!(list_bans))
+        .routes(routes!(get_ban, put_ban, delete_ban))
+        .routes(routes!(get_settings, patch_settings))
 }
 
-/// 202: the decision is in the log.
-#[derive(Serialize)]
-struct DecidedBody {
+/// The decision is in the log.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DecidedBody {
+    #[schema(value_type = schemas::EventId)]
     id: EventId,
+    #[schema(value_type = schemas::Position)]
     position: Position,
 }
 
-/// `PUT …/bans/{userIdx}`
-#[derive(Deserialize)]
-struct NewBan {
+/// A ban to be. Members that are not listed are ignored.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({ "seconds": 600, "reason": "spam" })))]
+pub(super) struct NewBan {
     /// Absent: for good.
+    #[schema(value_type = Option<schemas::Seconds>)]
     seconds: Option<Value>,
+    #[schema(value_type = Option<schemas::Text>)]
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
-struct BanBody {
+/// A ban that holds.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BanBody {
+    #[schema(value_type = schemas::UserIdx)]
     user: UserIdx,
+    #[schema(value_type = schemas::Time)]
     at: String,
+    /// Absent: for good.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
     until: Option<String>,
+    #[schema(value_type = schemas::User)]
     by: User,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
-struct BansBody {
+/// A page of bans.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BansBody {
     bans: Vec<BanBody>,
     /// What `after` has to be for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^[1-9][0-9]{0,18}$")]
     next: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct PageQuery {
+/// A page of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     first: Option<usize>,
+    /// What `next` was on the page before.
+    #[param(inline, value_type = Option<schemas::UserIdx>, nullable = false)]
     after: Option<String>,
 }
 
-/// `PATCH …/settings`
-#[derive(Deserialize)]
+/// A change of settings; those that it does not name stay. Members that are not listed are ignored.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({ "settings": { "slowModeSeconds": 10 }, "seconds": 600 })))]
 struct SettingsPatch {
-    /// By name; null gives one back to the deployment.
+    #[schema(value_type = schemas::SettingsChange)]
     settings: Map<String, Value>,
-    /// After so many seconds those that are named end by themselves. Absent: never.
+    /// Absent: they do not end by themselves.
+    #[schema(value_type = Option<schemas::Seconds>)]
     seconds: Option<Value>,
+    #[schema(value_type = Option<schemas::Text>)]
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A room's settings.
+#[derive(Serialize, ToSchema)]
 struct SettingsBody<'a> {
     /// What holds now.
     settings: &'a Settings,
     /// What of it the room has set itself.
+    #[schema(value_type = schemas::OwnSettings)]
     own: Map<String, Value>,
     /// Of those that end by themselves, when.
+    #[schema(value_type = schemas::Ends)]
     until: Map<String, Value>,
 }
 
-/// `DELETE /v1/rooms/{presenterIdx}/messages/{messageId}`
+/// Delete a message
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/messages/{messageId}",
+    tag = "messages",
+    params(RoomPath, MessagePath, ReasonQuery, Key),
+    responses((status = 202, description = "The deletion is in the log, whether or not there is such a message.", body = DecidedBody)),
+)]
 async fn delete_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
@@ -107,7 +141,16 @@ async fn delete_message(State(ingest): State<Arc<Ingest>>, request: Request) -> 
     .await
 }
 
-/// `DELETE /v1/rooms/{presenterIdx}/messages`
+/// Clear a room
+///
+/// Every message that stands in it is deleted.
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/messages",
+    tag = "messages",
+    params(RoomPath, ReasonQuery, Key),
+    responses((status = 202, description = "The decision is in the log.", body = DecidedBody)),
+)]
 pub(super) async fn clear(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
@@ -116,19 +159,50 @@ pub(super) async fn clear(State(ingest): State<Arc<Ingest>>, request: Request) -
     .await
 }
 
-/// `PUT /v1/rooms/{presenterIdx}/bans/{userIdx}`, `PUT /v1/bans/{userIdx}`
-async fn put_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+/// Ban a user
+///
+/// It takes the place of the room's ban that there is.
+#[utoipa::path(
+    put,
+    path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
+    tag = "bans",
+    params(RoomPath, UserPath, Key),
+    request_body = NewBan,
+    responses((
+        status = 202,
+        description = "The ban is in the log.",
+        body = DecidedBody,
+        links(
+            ("get" = (operation_id = "get_ban", parameters(
+                ("presenterIdx" = "$request.path.presenterIdx"),
+                ("userIdx" = "$request.path.userIdx"),
+            ))),
+            ("delete" = (operation_id = "delete_ban", parameters(
+                ("presenterIdx" = "$request.path.presenterIdx"),
+                ("userIdx" = "$request.path.userIdx"),
+            ))),
+        ),
+    )),
+)]
+pub(super) async fn put_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let Call { sender, key, place, body, .. } = Call::with_body::<NewBan>(&ingest, request).await?;
-        let decision = Decision::Ban(place.user()?, term(body.seconds.as_ref())?);
+        let decision = Decision::Ban(place.user()?, term(body.seconds)?);
         let reason = reason(body.reason.as_deref())?;
         decided(ingest.decide(Order { sender, presenter: place.room(), decision, reason, key }).await?)
     })
     .await
 }
 
-/// `DELETE /v1/rooms/{presenterIdx}/bans/{userIdx}`, `DELETE /v1/bans/{userIdx}`
-async fn delete_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+/// Lift a user's ban
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
+    tag = "bans",
+    params(RoomPath, UserPath, ReasonQuery, Key),
+    responses((status = 202, description = "It is in the log that the user is not banned.", body = DecidedBody)),
+)]
+pub(super) async fn delete_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
         let decision = Decision::Unban(call.place.user()?);
@@ -137,8 +211,15 @@ async fn delete_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Resp
     .await
 }
 
-/// `GET /v1/rooms/{presenterIdx}/bans/{userIdx}`, `GET /v1/bans/{userIdx}`
-async fn get_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+/// A user's ban
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
+    tag = "bans",
+    params(RoomPath, UserPath),
+    responses((status = 200, description = "The ban.", body = BanBody)),
+)]
+pub(super) async fn get_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
         call.sender.may_moderate(call.place.room())?;
@@ -149,8 +230,15 @@ async fn get_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Respons
     .await
 }
 
-/// `GET /v1/rooms/{presenterIdx}/bans`, `GET /v1/bans`
-async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+/// List the bans
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/bans",
+    tag = "bans",
+    params(RoomPath, PageQuery),
+    responses((status = 200, description = "The bans, by the users' numbers.", body = BansBody)),
+)]
+pub(super) async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
         call.sender.may_moderate(call.place.room())?;
@@ -171,7 +259,14 @@ async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Request) -> Respo
     .await
 }
 
-/// `GET /v1/rooms/{presenterIdx}/settings`
+/// A room's settings
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/settings",
+    tag = "settings",
+    params(RoomPath),
+    responses((status = 200, description = "The settings.", body = SettingsBody)),
+)]
 async fn get_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
@@ -185,7 +280,23 @@ async fn get_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
     .await
 }
 
-/// `PATCH /v1/rooms/{presenterIdx}/settings`
+/// Change a room's settings
+#[utoipa::path(
+    patch,
+    path = "/v1/rooms/{presenterIdx}/settings",
+    tag = "settings",
+    params(RoomPath, Key),
+    request_body = SettingsPatch,
+    responses((
+        status = 202,
+        description = "The change is in the log.",
+        body = DecidedBody,
+        links(("get" = (
+            operation_id = "get_settings",
+            parameters(("presenterIdx" = "$request.path.presenterIdx")),
+        ))),
+    )),
+)]
 async fn patch_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     answer(async {
         let Call { sender, key, place, body, .. } = Call::with_body::<SettingsPatch>(&ingest, request).await?;
@@ -193,7 +304,7 @@ async fn patch_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> 
         if body.settings.is_empty() {
             return Err(Refusal::SettingMissing);
         }
-        let decision = Decision::Set(presenter, body.settings, term(body.seconds.as_ref())?);
+        let decision = Decision::Set(presenter, body.settings, term(body.seconds)?);
         let reason = reason(body.reason.as_deref())?;
         decided(ingest.decide(Order { sender, presenter: Some(presenter), decision, reason, key }).await?)
     })
@@ -210,10 +321,12 @@ fn decided(Decided { id, position }: Decided) -> Result<Response, Refusal> {
     Ok((StatusCode::ACCEPTED, Json(DecidedBody { id, position })).into_response())
 }
 
-fn term(seconds: Option<&Value>) -> Result<Option<Term>, Refusal> {
+fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {
     match seconds {
         None | Some(Value::Null) => Ok(None),
-        Some(seconds) => seconds.as_u64().and_then(Term::of_seconds).ok_or(Refusal::SecondsInvalid).map(Some),
+        Some(seconds) => {
+            seconds.as_u64().and_then(Term::of_seconds).ok_or(Refusal::SecondsInvalid).map(Some)
+        }
     }
 }
 

@@ -1,0 +1,186 @@
+//! The answers to requests that are refused: which refusals an operation has, by the parts that it is made of, and how
+//! each surface says them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use nats::AppendError;
+use serde_json::{Map, Value, json};
+use utoipa::PartialSchema as _;
+
+use super::schemas;
+use crate::refusal::Refusal;
+
+/// What a request can be refused by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Its token.
+    Token,
+    /// Everything else that its head says, and that there are too many.
+    Head,
+    /// A segment of its path that is not UTF-8.
+    Path,
+    Room,
+    User,
+    Message,
+    Query,
+    Reason,
+    Seconds,
+    Body,
+    /// What only the original's body says.
+    OriginalBody,
+    /// That the sender is no moderator.
+    Moderator,
+    /// That there is no such ban.
+    Ban,
+    /// Whom it would ban.
+    Banning,
+    Settings,
+    /// What is said, where and by whom.
+    Saying,
+    /// The log.
+    Append,
+    /// Its method: no operation at all.
+    Method,
+}
+
+use Part::{
+    Append, Ban, Banning, Body, Head, Message, Method, Moderator, OriginalBody, Path, Query, Reason, Room, Saying,
+    Seconds, Settings, Token, User,
+};
+
+/// The parts of each operation that can be refused.
+pub(super) const OPERATIONS: [(&str, &[Part]); 17] = [
+    ("post_message", &[Token, Head, Path, Room, Body, Saying, Append]),
+    ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Append]),
+    ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Append]),
+    ("list_bans", &[Token, Head, Path, Room, Query, Moderator]),
+    ("get_ban", &[Token, Head, Path, Room, User, Moderator, Ban]),
+    ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, Append]),
+    ("delete_ban", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Ban, Append]),
+    ("list_bans_everywhere", &[Token, Head, Query, Moderator]),
+    ("get_ban_everywhere", &[Token, Head, Path, User, Moderator, Ban]),
+    ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, Append]),
+    ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Append]),
+    ("get_settings", &[Token, Head, Path, Room, Moderator]),
+    ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Append]),
+    ("send_message", &[Token, Head, Room, Body, OriginalBody, Saying, Append]),
+    ("token", &[Token]),
+    ("root", &[]),
+    ("openapi", &[]),
+];
+
+/// Adds to every operation how it refuses.
+pub(super) fn add(paths: &mut Value) {
+    let items = paths.as_object_mut().expect("paths are an object").values_mut();
+    for operation in items.flat_map(|item| item.as_object_mut().expect("a path has methods").values_mut()) {
+        let refusals = refusals(operation["operationId"].as_str().expect("every operation has an id"));
+        let is_original = operation["tags"] == json!(["original"]);
+        let responses = operation["responses"].as_object_mut().expect("every operation has responses");
+        responses.extend(if is_original { original(&refusals) } else { v1(&refusals) });
+    }
+}
+
+fn refusals(operation: &str) -> Vec<Refusal> {
+    let known = OPERATIONS.iter().find(|(id, _)| *id == operation);
+    let (_, parts) = known.expect("the table above has every operation, or no test passes");
+    Refusal::all().into_iter().filter(|refusal| parts.contains(&part(refusal))).collect()
+}
+
+/// By status, as problems.
+fn v1(refusals: &[Refusal]) -> Map<String, Value> {
+    // Of each code, one of the sentences that may go with it.
+    let mut responses: BTreeMap<StatusCode, BTreeMap<&str, String>> = BTreeMap::new();
+    // Before the log was reached, every path answers that it is not there.
+    let starting = [Refusal::Append(AppendError::Unavailable)];
+    for refusal in refusals.iter().chain(&starting) {
+        let wire = refusal.wire();
+        responses.entry(wire.status).or_default().entry(wire.code).or_insert_with(|| refusal.detail());
+    }
+    for (status, code, detail) in web::LAST_RESORTS {
+        responses.entry(status).or_default().insert(code, detail.to_owned());
+    }
+    responses.into_iter().map(|(status, codes)| (status.as_str().to_owned(), problem(status, &codes))).collect()
+}
+
+/// By status, with the original's error body, or as a problem what is answered by others than ingest itself.
+fn original(refusals: &[Refusal]) -> Map<String, Value> {
+    let mut responses: BTreeMap<StatusCode, BTreeSet<&str>> = BTreeMap::new();
+    for refusal in refusals {
+        let wire = refusal.wire();
+        responses.entry(wire.original_status).or_default().insert(wire.original_message);
+    }
+    let mut refused = v1(&[]);
+    for (status, messages) in responses {
+        let response = refused.entry(status.as_str()).or_insert_with(|| response(status));
+        response["description"] = json!(messages.iter().map(|message| format!("- {message}\n")).collect::<String>());
+        response["content"]["application/json"] = json!({ "schema": { "allOf": [
+            { "$ref": "#/components/schemas/ErrorBody" },
+            { "properties": { "status": { "const": status.as_u16() }, "message": { "enum": messages } } },
+        ]}});
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response["headers"]["message-outcome"] = json!({
+                "description": "Whether the message was stored. Absent from a problem, which says it in its body.",
+                "schema": { "$ref": "#/components/schemas/Outcome" },
+            });
+        }
+    }
+    refused
+}
+
+fn problem(status: StatusCode, codes: &BTreeMap<&str, String>) -> Value {
+    let names: Vec<&&str> = codes.keys().collect();
+    let mut response = response(status);
+    response["description"] =
+        json!(codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}\n")).collect::<String>());
+    response["content"]["application/problem+json"] = json!({ "schema": { "allOf": [
+        { "$ref": "#/components/schemas/Problem" },
+        { "properties": { "status": { "const": status.as_u16() }, "code": { "enum": names } } },
+    ]}});
+    response
+}
+
+/// Its headers.
+fn response(status: StatusCode) -> Value {
+    let retry_after = json!({
+        "description": "Seconds until another try may do better.",
+        "required": true,
+        "schema": { "type": "integer", "minimum": 1 },
+    });
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => json!({ "headers": { "Retry-After": retry_after } }),
+        StatusCode::TOO_MANY_REQUESTS => json!({ "headers": {
+            "Retry-After": retry_after,
+            "RateLimit": { "schema": schemas::RateLimit::schema() },
+            "RateLimit-Policy": { "schema": schemas::RateLimitPolicy::schema() },
+        }}),
+        _ => json!({}),
+    }
+}
+
+/// The part that a refusal is about.
+fn part(refusal: &Refusal) -> Part {
+    match refusal {
+        Refusal::Token(_) => Token,
+        Refusal::Forwarded(_) | Refusal::IdempotencyKeyInvalid | Refusal::Overloaded => Head,
+        Refusal::NotFound => Path,
+        Refusal::PresenterIdxInvalid => Room,
+        Refusal::UserIdxInvalid => User,
+        Refusal::MessageIdInvalid => Message,
+        Refusal::QueryInvalid => Query,
+        Refusal::ReasonInvalid => Reason,
+        Refusal::SecondsInvalid => Seconds,
+        Refusal::UnsupportedMediaType | Refusal::BodyMalformed | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
+        Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => OriginalBody,
+        Refusal::Forbidden => Moderator,
+        Refusal::NotBanned => Ban,
+        Refusal::PresenterBanned => Banning,
+        Refusal::Setting(_) | Refusal::SettingMissing => Settings,
+        Refusal::Text(_) | Refusal::TextTooLongHere(_) | Refusal::Banned { .. } | Refusal::PresenterOnly => Saying,
+        Refusal::Limited(_) | Refusal::Rejected | Refusal::Denied { .. } | Refusal::ReviewUnavailable => Saying,
+        Refusal::RoomNotLive | Refusal::RoomServerUnavailable => Saying,
+        Refusal::Append(AppendError::TooLarge) => Saying,
+        Refusal::Append(_) | Refusal::IdempotencyKeyReused => Append,
+        Refusal::MethodNotAllowed => Method,
+    }
+}
