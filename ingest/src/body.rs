@@ -7,6 +7,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::refusal::Refusal;
@@ -38,6 +39,21 @@ pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadlin
         return Err(Refusal::BodyMalformed);
     }
     serde_json::from_str(text).map_err(|_| Refusal::BodyMalformed)
+}
+
+/// The value with 5 in place of 5.0: JSON has one kind of number, and some of its writers know but floating point.
+pub(crate) fn whole(value: Value) -> Value {
+    /// 2^53: beyond, not every integer is a floating-point number.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= LARGEST => (float as i64).into(),
+            _ => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(whole).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => value,
+    }
 }
 
 /// Takes in a body that was refused unread, so that its sender sees the answer.
@@ -90,6 +106,16 @@ fn is_json(parts: &Parts) -> bool {
 mod tests {
     use super::*;
     use axum::http::Request;
+
+    #[test]
+    fn five_is_five_however_it_is_written() {
+        let read = |text: &str| whole(serde_json::from_str(text).unwrap()).to_string();
+        assert_eq!(read("[5.0, 5, 5e0, -0.0, 1.2e6]"), "[5,5,5,0,1200000]");
+        assert_eq!(read(r#"{"a":{"b":640.0}}"#), r#"{"a":{"b":640}}"#);
+        for other in ["5.5", "1e300", "18446744073709551615", "\"5.0\"", "null"] {
+            assert_eq!(read(other), serde_json::from_str::<Value>(other).unwrap().to_string());
+        }
+    }
 
     #[test]
     fn json_is_json_in_utf_8() {

@@ -174,7 +174,7 @@ fn presenter(message: &SendMessage, sender: &Sender) -> Result<PresenterIdx, Ref
         Value::Null if is_presenter => Ok(sender.idx.as_presenter()),
         Value::Null => Err(Refusal::PresenterIdxMissing),
         idx => {
-            let idx = idx.as_i64().and_then(|idx| PresenterIdx::try_from(idx).ok());
+            let idx = body::whole(idx.clone()).as_i64().and_then(|idx| PresenterIdx::try_from(idx).ok());
             idx.ok_or(Refusal::PresenterIdxInvalid)
         }
     }

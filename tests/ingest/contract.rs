@@ -119,7 +119,7 @@ async fn what_the_body_must_not_be_is_refused_with_the_catalogues_message() {
         (room(json!(0)), BAD_ROOM),
         (room(json!(-1)), BAD_ROOM),
         (room(json!(1_u64 << 63)), BAD_ROOM),
-        (room(json!(42.0)), BAD_ROOM),
+        (room(json!(42.5)), BAD_ROOM),
         (room(json!("42")), BAD_ROOM),
         (text(json!(null)), NULL_TEXT),
         (json!({"presenterIdx": 42, "userType": "viewer"}), NULL_TEXT),

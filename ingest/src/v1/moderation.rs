@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use super::answer;
 use super::call::{Call, ReasonQuery, reason};
 use crate::Ingest;
+use crate::body;
 use crate::decide::{Decided, Decision, Order, Term};
 use crate::openapi::parameters::{Key, MessagePath, RoomPath, UserPath};
 use crate::openapi::schemas;
@@ -304,7 +305,8 @@ async fn patch_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> 
         if body.settings.is_empty() {
             return Err(Refusal::SettingMissing);
         }
-        let decision = Decision::Set(presenter, body.settings, term(body.seconds)?);
+        let settings = body.settings.into_iter().map(|(name, value)| (name, body::whole(value))).collect();
+        let decision = Decision::Set(presenter, settings, term(body.seconds)?);
         let reason = reason(body.reason.as_deref())?;
         decided(ingest.decide(Order { sender, presenter: Some(presenter), decision, reason, key }).await?)
     })
@@ -325,7 +327,7 @@ fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {
     match seconds {
         None | Some(Value::Null) => Ok(None),
         Some(seconds) => {
-            seconds.as_u64().and_then(Term::of_seconds).ok_or(Refusal::SecondsInvalid).map(Some)
+            body::whole(seconds).as_u64().and_then(Term::of_seconds).ok_or(Refusal::SecondsInvalid).map(Some)
         }
     }
 }
