@@ -1,0 +1,40 @@
+"""What the document says in words only: which texts may be said, that they are trimmed, and that a key names one
+request."""
+
+import re
+import uuid
+
+import schemathesis
+from hypothesis import strategies as st
+
+# Letters, numbers, punctuation and symbols of every script, but for those that are blank.
+visible = st.characters(categories=("L", "N", "P", "S"), exclude_characters="\u115f\u1160\u3164\uffa0\u2800")
+
+schemathesis.openapi.format("chat-text", st.text(visible, min_size=1, max_size=500))
+schemathesis.openapi.format("chat-word", st.text(visible, min_size=1, max_size=50))
+
+
+def is_padded(value):
+    """Too long as the schema counts, and not once it is trimmed."""
+    if isinstance(value, dict):
+        return any(is_padded(member) for member in value.values())
+    if isinstance(value, list):
+        return any(is_padded(item) for item in value)
+    return isinstance(value, str) and len(value) > 50 and value != value.strip()
+
+
+@schemathesis.hook
+def filter_body(context, body):
+    return not is_padded(body)
+
+
+@schemathesis.hook
+def filter_query(context, query):
+    return not is_padded(query)
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    key = (case.headers or {}).get("Idempotency-Key")
+    if isinstance(key, str) and re.fullmatch("[!-~]{1,255}", key):
+        case.headers["Idempotency-Key"] = key[: 255 - 32] + uuid.uuid4().hex
