@@ -75,14 +75,9 @@ impl Ingest {
         text: Text,
         naming: &Naming,
     ) -> Result<(Position, Option<Quota>), Refusal> {
-        // Who is banned is known only once all of the log was read.
-        if !self.fold.is_caught_up() {
-            return Err(Refusal::Append(AppendError::Unavailable));
-        }
+        self.check_knows_what_holds()?;
         self.check_is_live(presenter).await?;
-        if let Some(ban) = self.fold.rules.ban(presenter, sender.idx, now()) {
-            return Err(Refusal::Banned { until: ban.until });
-        }
+        self.check_is_not_banned(presenter, sender)?;
         let current = self.fold.rules.current(presenter, now());
         let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
@@ -96,6 +91,8 @@ impl Ingest {
         let (text, mut flags) = self.word_filter.judge(text, &current)?;
         let user = sender.user(role);
         let text = self.reviewed(naming.id, presenter, &user, text, &mut flags).await?;
+        // A ban holds within a second, however long the review took.
+        self.check_is_not_banned(presenter, sender)?;
 
         let quota = admission.quota;
         admission.appending();
@@ -155,6 +152,18 @@ impl Ingest {
             Some(_) => self.earlier(naming)?.ok_or(Refusal::Append(AppendError::Unknown)),
             // It is in the log, but whether as this request's or another's is not known.
             None => Err(Refusal::Append(AppendError::Unknown)),
+        }
+    }
+
+    /// Who is banned and what is set is known only once all of the log was read.
+    pub(crate) fn check_knows_what_holds(&self) -> Result<(), Refusal> {
+        if self.fold.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
+    }
+
+    fn check_is_not_banned(&self, presenter: PresenterIdx, sender: &Sender) -> Result<(), Refusal> {
+        match self.fold.rules.ban(presenter, sender.idx, now()) {
+            Some(ban) => Err(Refusal::Banned { until: ban.until }),
+            None => Ok(()),
         }
     }
 

@@ -65,6 +65,7 @@ impl Ingest {
         if let Some(position) = self.earlier(&naming)? {
             return Ok(Decided { id: naming.id, position });
         }
+        self.check_knows_what_holds()?;
         let (by, now) = (sender.user(role), now());
         let (subject, body) = match decision {
             Decision::Delete(target) => (None, Body::MessageDeleted(MessageDeleted { target, by, reason })),

@@ -106,12 +106,14 @@ impl Rules {
         }
     }
 
-    /// Why the user may not write in the room then, if so. Nobody is banned in the own room.
+    /// Why the user may not write in the room then, if so: of two bans the one that holds longer. Nobody is banned in the
+    /// own room.
     pub(crate) fn ban(&self, presenter: PresenterIdx, user: UserIdx, now: Timestamp) -> Option<Ban> {
         if presenter.as_user() == user {
             return None;
         }
-        self.ban_of(Some(presenter), user, now).or_else(|| self.ban_of(None, user, now))
+        let bans = [self.ban_of(Some(presenter), user, now), self.ban_of(None, user, now)];
+        bans.into_iter().flatten().max_by_key(|ban| ban.until.unwrap_or(Timestamp::MAX))
     }
 
     /// The ban of exactly that room, or of every room.

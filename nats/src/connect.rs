@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, kv};
 use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
 use futures_util::future::try_join_all;
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -50,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
+    /// Changes with each new connection.
+    pub(crate) connections: watch::Receiver<()>,
     appenders: Vec<Appender>,
     /// Every task that was started for this log; [`Log::close`] awaits them.
     pub(crate) tasks: TaskTracker,
@@ -80,7 +83,8 @@ impl Log {
     /// It does not wait for a server that is not there: [`Error::Connect`] and [`Error::JetStream`] are worth another
     /// attempt, [`Error::Config`] and [`Error::Partitions`] are not.
     pub async fn connect(config: &Config, name: &str) -> Result<Log, Error> {
-        let client = connect(config, name).await?;
+        let (connected, connections) = watch::channel(());
+        let client = connect(config, name, connected).await?;
         let mut context = jetstream::new(client);
         context.set_timeout(REQUEST_TIMEOUT);
         let setup = setup::set_up(&context, config).await?;
@@ -95,6 +99,7 @@ impl Log {
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
+            connections,
             tasks,
             stop,
             failure: OnceLock::new(),
@@ -108,18 +113,16 @@ impl Log {
     /// Appends one event and waits until it is fsynced, the configured deadline at most.
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
-    /// partition's is the one that counts, and the others follow it: only if all are there is the append one that is
-    /// known to be.
+    /// partition's is the one that counts. It comes last: where it is, the others are, and a retry need not look.
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
         let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
         let Some(presenter) = event.presenter else {
             let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
-            let position = first.append(line.clone(), deadline).await?;
             let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
-            return match try_join_all(copies).await {
-                Ok(_) => Ok(position),
-                Err(_) => Err(AppendError::Unknown),
-            };
+            // Some of the copies may be there.
+            try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
+            let position = first.append(line.clone(), deadline).await;
+            return position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown });
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
         self.inner.appenders[partition as usize].append(line, deadline).await
@@ -236,7 +239,8 @@ async fn watch_epochs(log: Weak<Inner>) {
     }
 }
 
-async fn connect(config: &Config, name: &str) -> Result<async_nats::Client, Error> {
+/// `connected` is told of each new connection.
+async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> Result<async_nats::Client, Error> {
     if config.urls.is_empty() {
         return Err(Error::Config { key: "urls", reason: "must name at least one server".to_owned() });
     }
@@ -246,12 +250,16 @@ async fn connect(config: &Config, name: &str) -> Result<async_nats::Client, Erro
         .connection_timeout(REQUEST_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .reconnect_delay_callback(reconnect_delay)
-        .event_callback(|event| async move {
+        .event_callback(move |event| {
             match event {
-                ConnectionEvent::Connected => tracing::info!("connected to NATS"),
+                ConnectionEvent::Connected => {
+                    tracing::info!("connected to NATS");
+                    connected.send_replace(());
+                }
                 ConnectionEvent::Disconnected => tracing::warn!("lost the connection to NATS"),
                 event => tracing::warn!(%event, "the connection to NATS is in trouble"),
             }
+            std::future::ready(())
         });
     if !config.credentials.is_empty() {
         options = options

@@ -30,7 +30,7 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_secs(3);
 /// A reader that has heard nothing of its stream for so long is not current: three answers of the watchdog are missing.
 const CURRENT_WITHIN: Duration = Duration::from_secs(10);
 
-/// The pause before a consumer is made anew, doubled up to the second.
+/// The pause before a consumer is made anew, doubled up to the second while consumers read nothing and fail soon.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
@@ -175,7 +175,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
     async fn run(mut self) {
         let mut pause = MIN_PAUSE;
         loop {
-            let last = self.last;
+            let (last, began) = (self.last, Instant::now());
             match self.follow().await {
                 Trouble::Unwanted => return,
                 Trouble::Final(error) => {
@@ -190,16 +190,26 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             if self.sink.send((self.map)(Ok(Item::Resumed))).await.is_err() {
                 return;
             }
-            pause = if self.last == last { (pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+            let is_steady = self.last != last || began.elapsed() > MAX_PAUSE;
+            pause = if is_steady { MIN_PAUSE } else { (pause * 2).min(MAX_PAUSE) };
             sleep(pause).await;
         }
     }
 
-    /// Reads through one consumer until there is trouble.
+    /// Reads through one consumer until there is trouble. A new connection is trouble: what was underway over the one
+    /// before it may be lost, and it could take seconds until somebody misses it.
     async fn follow(&mut self) -> Trouble {
-        match self.try_follow().await {
-            Ok(never) => match never {},
-            Err(trouble) => trouble,
+        let Some(mut connections) = self.log.upgrade().map(|log| log.connections.clone()) else {
+            return Trouble::Unwanted;
+        };
+        connections.mark_unchanged();
+        // Whatever the consumer held when it is dropped was not handed out, and the next one begins with it.
+        tokio::select! {
+            followed = self.try_follow() => match followed {
+                Ok(never) => match never {},
+                Err(trouble) => trouble,
+            },
+            Ok(()) = connections.changed() => Trouble::Passing("there is a new connection".to_owned()),
         }
     }
 
@@ -305,8 +315,9 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
     }
 
     async fn say_caught_up(&mut self, sequence: u64) -> Result<(), Trouble> {
-        if !std::mem::replace(&mut self.caught_up, true) {
+        if !self.caught_up {
             self.sink.send((self.map)(Ok(Item::CaughtUp(sequence)))).await.map_err(|_| Trouble::Unwanted)?;
+            self.caught_up = true;
         }
         Ok(())
     }

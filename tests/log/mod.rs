@@ -3,6 +3,7 @@
 mod append;
 mod consume;
 mod cursors;
+mod decisions;
 mod presence;
 mod promise;
 mod setup;

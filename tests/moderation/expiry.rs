@@ -61,6 +61,24 @@ async fn a_ban_for_good_replaces_a_time_out_and_the_other_way_round() {
 }
 
 #[tokio::test]
+async fn who_is_banned_twice_is_told_when_the_longer_ban_ends() {
+    let world = World::start().await;
+    let node = &world.nodes[0];
+    let everywhere = "/v1/bans/7";
+    let until = async |path: &str| world.get(node, path, &moderator()).await.json()["until"].clone();
+    for (here, there) in [(60, 600), (600, 60)] {
+        world.ban(node, 7, json!({ "seconds": here })).await;
+        decided(&world.put(node, everywhere, &moderator(), json!({ "seconds": there })).await);
+        let longer = until(&if here > there { ban(7) } else { everywhere.to_owned() }).await;
+        assert_eq!(world.is_banned(node, PRESENTER, 7).await.json()["until"], longer);
+    }
+    world.ban(node, 7, json!({})).await;
+    assert!(world.is_banned(node, PRESENTER, 7).await.json().get("until").is_none(), "for good is longest");
+    decided(&world.delete(node, &ban(7), &presenter()).await);
+    assert_eq!(world.is_banned(node, PRESENTER, 7).await.json()["until"], until(everywhere).await);
+}
+
+#[tokio::test]
 async fn settings_for_a_second_end_by_themselves_on_both_nodes_and_the_others_stay() {
     let world = World::start().await;
     let started = Instant::now();
@@ -74,8 +92,8 @@ async fn settings_for_a_second_end_by_themselves_on_both_nodes_and_the_others_st
     let later = json!({ "settings": { "uniqueChat": true } });
     decided(&world.patch(&world.nodes[1], SETTINGS, &presenter(), later).await);
     eventually("the second has passed", ENDED, async || (started.elapsed() > ENDED / 2).then_some(())).await;
-    for node in &world.nodes {
-        assert_eq!(world.post(node, PRESENTER, 7, "longer than five").await.status, 202);
+    for (node, text) in world.nodes.iter().zip(["longer than five", "much longer than five"]) {
+        assert_eq!(world.post(node, PRESENTER, 7, text).await.status, 202);
         let shown = world.get(node, SETTINGS, &presenter()).await.json();
         // What ends gives the setting back to the deployment, not to what the room had before.
         assert_eq!((&shown["own"], &shown["until"]), (&json!({ "uniqueChat": true }), &json!({})), "{shown}");

@@ -70,21 +70,24 @@ async fn decide_something(world: &World) {
     decided(&world.delete(node, &ban(8), &presenter()).await);
     world.ban(node, 9, json!({ "seconds": 1_000 })).await;
     decided(&world.put(node, "/v1/bans/10", &moderator(), json!({})).await);
-    decided(&world.patch(node, SETTINGS, &presenter(), json!({ "settings": { "maxLength": 40 } })).await);
+    decided(&world.patch(node, SETTINGS, &presenter(), json!({ "settings": { "maxLength": 60 } })).await);
     let settings = json!({ "settings": { "uniqueChat": true }, "seconds": 1_000 });
     decided(&world.patch(node, SETTINGS, &presenter(), settings).await);
 }
 
 /// At once: a node that is ready knows everything.
 async fn all_of_it_holds(world: &World, node: &Role) {
-    for user in [7, 9, 10] {
-        world.post(node, PRESENTER, user, "am I banned?").await.assert_problem(403, "msg_banned");
+    // The room wants no message twice.
+    let text = || different("am I banned?");
+    for (room, user) in [(PRESENTER, 7), (PRESENTER, 9), (PRESENTER, 10), (43, 10)] {
+        world.post(node, room, user, &text()).await.assert_problem(403, "msg_banned");
     }
-    world.post(node, 43, 10, "am I banned?").await.assert_problem(403, "msg_banned");
-    assert_eq!(world.post(node, PRESENTER, 8, "am I banned?").await.status, 202);
-    assert_eq!(world.post(node, 43, 7, "am I banned?").await.status, 202);
+    for (room, user) in [(PRESENTER, 8), (43, 7)] {
+        let posted = world.post(node, room, user, &text()).await;
+        assert_eq!(posted.status, 202, "{posted:?}");
+    }
     let settings = world.get(node, SETTINGS, &presenter()).await.json();
-    assert_eq!(settings["own"], json!({ "maxLength": 40, "uniqueChat": true }));
+    assert_eq!(settings["own"], json!({ "maxLength": 60, "uniqueChat": true }));
     assert_eq!(settings["until"].as_object().unwrap().keys().collect::<Vec<_>>(), ["uniqueChat"]);
 }
 
@@ -93,6 +96,34 @@ async fn a_node_that_starts_later_knows_every_decision_when_it_is_ready() {
     let world = World::start().await;
     decide_something(&world).await;
     all_of_it_holds(&world, &world.node().await).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_still_reading_says_so_and_not_that_nobody_is_banned() {
+    let world = World::start().await;
+    world.nodes.iter().for_each(Role::kill);
+    // Enough to read for a while; the ban comes last, and nobody was there to keep it.
+    let log = world.log().await;
+    let said = || {
+        let user = User { idx: user(7), nickname: "nick".to_owned(), role: Of::Viewer };
+        event(Body::MessagePosted(nats::MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() }))
+    };
+    for _ in 0..10 {
+        let messages: Vec<Event> = (0..4_000).map(|_| said()).collect();
+        let appended = futures_util::future::join_all(messages.iter().map(|message| log.append(message))).await;
+        assert!(appended.iter().all(Result::is_ok));
+    }
+    log.append(&banned(7)).await.unwrap();
+    let node = Role::spawn("ingest", &world.settings);
+    eventually("the node knows the ban", PATIENCE, async || {
+        let request = world.client.get(node.url() + &ban(7)).bearer_auth(presenter()).send().await.ok()?;
+        match request.status().as_u16() {
+            200 => Some(()),
+            503 => None,
+            status => panic!("{status}: {}", request.text().await.unwrap()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -130,12 +161,12 @@ async fn decisions_hold_when_they_are_older_than_the_log() {
 
     // And they can be changed: what is decided now counts, on nodes that know the old decision from the bucket as well.
     decided(&world.delete(&later, &ban(7), &presenter()).await);
-    let patch = json!({ "settings": { "maxLength": null, "slowModeSeconds": 1 } });
+    let patch = json!({ "settings": { "maxLength": null, "presenterOnly": false } });
     decided(&world.patch(&later, SETTINGS, &presenter(), patch).await);
     let last = world.node().await;
     for node in [&later, &world.nodes[0], &last] {
         world.is_heard(node, PRESENTER, 7).await;
-        world.has_set(node, &json!({ "uniqueChat": true, "slowModeSeconds": 1 })).await;
+        world.has_set(node, &json!({ "presenterOnly": false, "uniqueChat": true })).await;
     }
 }
 
@@ -188,15 +219,17 @@ async fn what_was_appended_and_never_kept_is_read_from_the_log() {
 #[tokio::test]
 async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afterwards() {
     let world = World::start().await;
-    let bytes = stream(&world, "KV_decisions").await.cached_info().config.max_bytes;
-    // The bucket is as good as full.
+    let log = world.log().await;
+    // The bucket is as good as full, until somebody brings its configuration up to date: who starts does.
     reconfigure(&world, "KV_decisions", |config| config.max_bytes = 1).await;
     decide_something(&world).await;
-    let later = world.node().await;
-    for node in [&world.nodes[1], &later] {
+    for node in &world.nodes {
+        // The last of them.
+        world.has_set(node, &json!({ "maxLength": 60, "uniqueChat": true })).await;
         all_of_it_holds(&world, node).await;
     }
-    reconfigure(&world, "KV_decisions", |config| config.max_bytes = bytes).await;
+    assert!(log.decisions().load().await.unwrap().entries.is_empty());
+    all_of_it_holds(&world, &world.node().await).await;
     until_kept(&world, 5).await;
     let_the_log_age(&world).await;
     all_of_it_holds(&world, &world.node().await).await;

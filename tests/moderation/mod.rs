@@ -94,7 +94,7 @@ impl World {
     /// Within the promised time the node refuses what the user says in that room because of a ban.
     async fn is_banned(&self, node: &Role, room: i64, user: i64) -> Answer {
         let refused = eventually("the ban holds", PROMISED, async || {
-            let answer = self.post(node, room, user, "am I banned?").await;
+            let answer = self.post(node, room, user, &different("am I banned?")).await;
             (answer.status != 202).then_some(answer)
         })
         .await;
@@ -105,7 +105,7 @@ impl World {
     /// Within the promised time the node takes what the user says in that room.
     async fn is_heard(&self, node: &Role, room: i64, user: i64) {
         eventually("the user may write", PROMISED, async || {
-            let answer = self.post(node, room, user, "may I write?").await;
+            let answer = self.post(node, room, user, &different("may I write?")).await;
             (answer.status == 202).then_some(())
         })
         .await;
@@ -138,6 +138,11 @@ fn settings(nats: &NatsServer, rooms: &RoomServer) -> Settings {
         .set("ingest.limits.moderator_rate.seconds", "1")
         .set("ingest.limits.user_rate.messages", "1000")
         .set("ingest.limits.user_rate.seconds", "1")
+}
+
+/// A text that no room has had before.
+fn different(text: &str) -> String {
+    format!("{text} {}", uuid::Uuid::new_v4())
 }
 
 /// A ban of the user in the presenter's room.

@@ -142,6 +142,7 @@ async fn get_ban(State(ingest): State<Arc<Ingest>>, request: Request) -> Respons
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
         call.sender.may_moderate(call.place.room())?;
+        ingest.check_knows_what_holds()?;
         let ban = ingest.fold.rules.ban_of(call.place.room(), call.place.user()?, now()).ok_or(Refusal::NotBanned)?;
         Ok(Json(BanBody::from(ban)).into_response())
     })
@@ -153,6 +154,7 @@ async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Request) -> Respo
     answer(async {
         let call = Call::without_body(&ingest, request).await?;
         call.sender.may_moderate(call.place.room())?;
+        ingest.check_knows_what_holds()?;
         let PageQuery { first, after } = call.query()?;
         let first = first.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&first) {
@@ -175,6 +177,7 @@ async fn get_settings(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
         let call = Call::without_body(&ingest, request).await?;
         let presenter = call.place.presenter()?;
         call.sender.may_moderate(Some(presenter))?;
+        ingest.check_knows_what_holds()?;
         let (own, until) = ingest.fold.rules.own(presenter, now()).to_event();
         let current = ingest.fold.rules.current(presenter, now());
         Ok(Json(SettingsBody { settings: &current.settings, own, until }).into_response())
