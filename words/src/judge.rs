@@ -117,13 +117,14 @@ impl Word {
             return false;
         }
         let is_one_of = |unit: u32, syllables: &[&str]| syllables.contains(&reading.grapheme(unit));
-        let called = || start > 0 && !first.after_digit && is_one_of(stream.places[start - 1].last, &CALLS);
+        let called = || start > 0 && is_one_of(stream.places[start - 1].last, &CALLS);
         let ends_word = |place: &Place| !place.in_syllable || is_one_of(place.first, &ENDINGS);
         let ended = || stream.places.get(end).is_some_and(ends_word);
         match gap {
             Gap::None => true,
             Gap::Wall => false,
-            _ if self.label.is_none() || self.options.joined => false,
+            // `10 시 발` is a train.
+            _ if self.label.is_none() || self.options.joined || first.is_counted => false,
             Gap::Space => begins && (ends || ended()),
             Gap::Intruders if self.is_initials => false,
             Gap::Spelled | Gap::Marks | Gap::Intruders => begins || called(),

@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) gap: Gap,
     /// A digit stands directly before it.
     pub(crate) after_digit: bool,
+    /// A digit stands directly before it, or before the space before it.
+    pub(crate) is_counted: bool,
     /// The first and the last of its grapheme.
     pub(crate) opens: bool,
     pub(crate) closes: bool,

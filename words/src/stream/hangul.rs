@@ -17,11 +17,13 @@ const SOUNDS: [char; 21] = [
 /// `together`: whether to pull together what is drawn out. It can hide a word that begins as the one before it ends
 /// (`개애미`), so a text is looked at both ways. Returns also whether there was any.
 pub(crate) fn hangul(reading: &Reading<'_>, together: bool) -> (Stream, bool) {
-    let (mut stream, mut skipped, mut after_digit, mut any) = (Stream::default(), Skipped::default(), false, false);
+    let (mut stream, mut skipped, mut any) = (Stream::default(), Skipped::default(), false);
+    let (mut after_digit, mut is_counted) = (false, false);
     let mut glyphs = reading.glyphs.iter().peekable();
     while let Some(glyph) = glyphs.next() {
         let Sign::Jamo(code) = glyph.sign else {
             after_digit = matches!(glyph.sign, Sign::Digit(_));
+            is_counted = after_digit || is_counted && glyph.sign == Sign::Space;
             match glyph.sign {
                 Sign::Space => skipped.spaces += 1,
                 Sign::Other(c) if c.is_alphanumeric() => skipped.intruders += 1,
@@ -32,11 +34,11 @@ pub(crate) fn hangul(reading: &Reading<'_>, together: bool) -> (Stream, bool) {
         };
         if !glyph.in_syllable && is_laughter(code) {
             skipped.intruders += 1;
-            after_digit = false;
+            (after_digit, is_counted) = (false, false);
             continue;
         }
         let gap = std::mem::take(&mut skipped).gap();
-        let after_digit = std::mem::take(&mut after_digit);
+        let (after_digit, is_counted) = (std::mem::take(&mut after_digit), std::mem::take(&mut is_counted));
         if let (Some(&before), Some(last), Gap::None) = (stream.symbols.last(), stream.places.last_mut(), gap) {
             let is_dash = code == EU && last.in_syllable;
             let is_lone_repeat = !glyph.in_syllable && (code == before || is_dash || lengthens(before, code));
@@ -64,6 +66,7 @@ pub(crate) fn hangul(reading: &Reading<'_>, together: bool) -> (Stream, bool) {
             last: unit,
             gap,
             after_digit,
+            is_counted,
             opens,
             closes,
             in_syllable,

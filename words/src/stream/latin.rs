@@ -71,6 +71,7 @@ fn read(reading: &Reading<'_>, letter: impl Fn(&[Glyph], usize) -> Option<(u8, S
             last: unit,
             gap,
             after_digit: false,
+            is_counted: false,
             opens,
             closes,
             in_syllable: false,

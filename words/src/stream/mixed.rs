@@ -39,6 +39,7 @@ pub(crate) fn mixed(reading: &Reading<'_>) -> Stream {
                 last: glyph.unit,
                 gap: std::mem::take(&mut skipped).gap(),
                 after_digit: false,
+                is_counted: false,
                 opens: glyph.opens && at == 0,
                 closes: glyph.closes && at + 1 == symbols.len(),
                 in_syllable: glyph.in_syllable,
