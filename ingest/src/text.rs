@@ -51,7 +51,7 @@ impl Text {
         if !text.chars().any(is_visible) {
             return Err(InvalidText::Empty);
         }
-        if text.graphemes(true).nth(LONGEST_TEXT).is_some() {
+        if length(text) > LONGEST_TEXT {
             return Err(InvalidText::TooLong);
         }
         Ok(Text(text.to_owned()))
@@ -59,7 +59,7 @@ impl Text {
 
     /// Characters, as people count them.
     pub(crate) fn length(&self) -> usize {
-        self.0.graphemes(true).count()
+        length(&self.0)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -75,6 +75,11 @@ impl Text {
     pub(crate) fn into_string(self) -> String {
         self.0
     }
+}
+
+/// Grapheme clusters. Of ASCII without line breaks each character is one.
+fn length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.graphemes(true).count() }
 }
 
 /// A nickname that is fit to be shown. It comes out of a token, so whoever posts cannot mend it, and refusing would

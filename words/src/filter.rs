@@ -140,21 +140,28 @@ impl Filter {
     fn candidates(&self, reading: &Reading<'_>) -> Found {
         let mut found = Found { allowed: vec![0; reading.units()], candidates: Vec::new(), steps: 0 };
         let has = |kind: fn(&Sign) -> bool| reading.glyphs.iter().any(|glyph| kind(&glyph.sign));
-        if has(|sign| matches!(sign, Sign::Jamo(_))) {
+        let (has_jamo, has_latin) =
+            (has(|sign| matches!(sign, Sign::Jamo(_))), has(|sign| matches!(sign, Sign::Latin { .. })));
+        let has_others = has(|sign| matches!(sign, Sign::Digit(_) | Sign::Other(_)));
+        if has_jamo {
             let (together, any) = hangul(reading, true);
             self.hangul.search(reading, &together, &mut found);
             if any {
                 self.hangul.search(reading, &hangul(reading, false).0, &mut found);
             }
         }
-        if has(|sign| matches!(sign, Sign::Latin { .. })) {
+        if has_latin {
             self.latin.search(reading, &latin(reading), &mut found);
-            self.leet.search(reading, &leet(reading, b'i'), &mut found);
+            // Where nothing could stand for a letter, it is the same stream once more.
+            if has_others || has(|sign| matches!(sign, Sign::Mark(_))) {
+                self.leet.search(reading, &leet(reading, b'i'), &mut found);
+            }
             if reading.text().contains(['1', '!', '|', 'I', '１']) {
                 self.leet.search(reading, &leet(reading, b'l'), &mut found);
             }
         }
-        if self.mixed.search.is_some() {
+        // Its words are of two alphabets, or have what is of neither.
+        if self.mixed.search.is_some() && (has_others || has_jamo && has_latin) {
             self.mixed.search(reading, &mixed(reading), &mut found);
         }
         found

@@ -29,7 +29,27 @@ pub(crate) struct Glyph {
 
 impl Reading<'_> {
     pub(crate) fn new(text: &str) -> Reading<'_> {
-        let (mut starts, mut glyphs, mut signs) = (Vec::with_capacity(text.len()), Vec::new(), Vec::new());
+        let mut starts = Vec::with_capacity(text.len() + 1);
+        let mut glyphs = Vec::with_capacity(text.len());
+        let mut signs = Vec::new();
+        // Each character of ASCII is a grapheme, but for CR LF, with neither of which a word begins or ends.
+        if text.is_ascii() {
+            for (unit, c) in text.chars().enumerate() {
+                starts.push(unit);
+                signs.clear();
+                fold(c, &mut signs);
+                let glyph = |sign: &Sign| Glyph {
+                    sign: *sign,
+                    unit: unit as u32,
+                    opens: true,
+                    closes: true,
+                    in_syllable: false,
+                };
+                glyphs.extend(signs.first().map(glyph));
+            }
+            starts.push(text.len());
+            return Reading { text, starts, glyphs };
+        }
         for (unit, (start, grapheme)) in text.grapheme_indices(true).enumerate() {
             starts.push(start);
             signs.clear();

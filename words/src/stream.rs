@@ -95,6 +95,10 @@ impl Skipped {
 }
 
 impl Stream {
+    fn with_capacity(symbols: usize) -> Stream {
+        Stream { symbols: Vec::with_capacity(symbols), places: Vec::with_capacity(symbols) }
+    }
+
     /// Whether a word may begin at this symbol.
     pub(crate) fn begins(&self, at: usize) -> bool {
         at == 0 || self.places[at].gap > Gap::Spelled

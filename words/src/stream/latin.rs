@@ -50,7 +50,8 @@ pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
 }
 
 fn read(reading: &Reading<'_>, letter: impl Fn(&[Glyph], usize) -> Option<(u8, Source)>) -> Stream {
-    let (mut letters, mut skipped, mut is_wall) = (Stream::default(), Skipped::default(), false);
+    let mut letters = Stream::with_capacity(reading.glyphs.len());
+    let (mut skipped, mut is_wall) = (Skipped::default(), false);
     for (at, glyph) in reading.glyphs.iter().enumerate() {
         let Some((letter, source)) = letter(&reading.glyphs, at) else {
             match glyph.sign {
@@ -101,7 +102,7 @@ fn spell(letters: &mut Stream) {
 }
 
 fn repeats_as_one(letters: &Stream) -> Stream {
-    let mut stream = Stream::default();
+    let mut stream = Stream::with_capacity(letters.symbols.len());
     for (at, (symbol, place)) in letters.symbols.iter().zip(&letters.places).enumerate() {
         match stream.places.last_mut() {
             Some(last) if stream.symbols.last() == Some(symbol) && !letters.begins(at) => {

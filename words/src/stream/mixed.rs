@@ -6,7 +6,7 @@ use crate::sign::Sign;
 
 /// Jamo are below 64, digits are `A` to `J`, letters `a` to `z`; everything else is its UTF-8, above 127.
 pub(crate) fn mixed(reading: &Reading<'_>) -> Stream {
-    let (mut stream, mut skipped) = (Stream::default(), Skipped::default());
+    let (mut stream, mut skipped) = (Stream::with_capacity(reading.glyphs.len()), Skipped::default());
     for glyph in &reading.glyphs {
         let mut bytes = [0; 4];
         let symbols = match glyph.sign {
