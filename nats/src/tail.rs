@@ -1,4 +1,5 @@
-//! The tail: every event of every partition, in order, each once. Delivery nodes fill their window from it.
+//! The tail: every event of every partition, in order, each once unless copies are asked for. Delivery nodes fill their
+//! window from it, ingest nodes fold from it what holds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
