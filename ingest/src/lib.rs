@@ -45,7 +45,7 @@ struct Ingest {
     /// How long it is waited for an event to come back from the log.
     fold_deadline: std::time::Duration,
     reconnects: reconnect::Reconnects,
-    /// Posts at once, from the header to the answer. None left: 503 at once.
+    /// Requests at once, from the header to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,
