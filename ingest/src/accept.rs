@@ -147,7 +147,7 @@ impl Ingest {
         if request.is_none() {
             return Ok(appended);
         }
-        let first = self.fold.find(self.fold_deadline, |fold| fold.keyed.get(id, now())).await;
+        let first = self.fold.find(|fold| fold.keyed.get(id, now())).await;
         match first {
             Some(_) => self.earlier(naming)?.ok_or(Refusal::Append(AppendError::Unknown)),
             // It is in the log, but whether as this request's or another's is not known.

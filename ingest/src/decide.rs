@@ -93,7 +93,7 @@ impl Ingest {
         let position = self.append(&naming, presenter, body).await?;
         if let Some(subject) = subject {
             // Who asks this node next is answered by what was decided. If reading lags, the decision stands all the same.
-            self.fold.find(self.fold_deadline, |fold| fold.rules.knows(subject, position).then_some(())).await;
+            self.fold.find(|fold| fold.rules.knows(subject, position).then_some(())).await;
         }
         Ok(Decided { id: naming.id, position })
     }

@@ -2,30 +2,25 @@
 //! the rules, the memory of keys and the limits, and keeps the decisions that stand beyond the log's age. A node that
 //! has not read everything up to its start is not ready.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use nats::{Body, Decisions, Entry, Event, Kept, Log, Position, Start, Subject, Tail, TailStatus, now};
-use tokio::sync::{Notify, mpsc};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use nats::{Body, Entry, Event, Kept, Log, Position, Start, Subject, Tail, TailStatus, now};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::keeper::Keeper;
 use crate::keyed::{Earlier, Keyed};
 use crate::limits::{Limits, Observed};
 use crate::rules::Rules;
-use crate::settings::Own;
-
-/// Decisions that wait to be kept. If more come, reading waits: it is the same server that does not take them.
-const WAITING: usize = 1_024;
 
 /// How often it is noted how far reading has come, and what has ended is forgotten.
 const TICK: Duration = Duration::from_secs(30);
 
-/// Before a decision that could not be kept is tried again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// 2 s for an event to come back from the log: it takes milliseconds, or there is an outage.
+const FIND_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The log, folded.
 #[derive(Debug)]
@@ -36,14 +31,6 @@ pub(crate) struct Fold {
     status: TailStatus,
     /// Whoever waits for an event of the log is woken by each batch.
     moved: Notify,
-}
-
-/// What is to be done to the bucket, in this order.
-#[derive(Debug)]
-enum Keep {
-    Decision(Subject, Position, Box<Event>),
-    /// So far everything was read then.
-    Read(Timestamp, Vec<Position>),
 }
 
 /// How long what was read must be looked back on: for so long a key is remembered.
@@ -76,10 +63,11 @@ impl Fold {
         let tail = log.tail_with_copies(Start::After(read));
         let keyed = Keyed::new(memory.keys_for, memory.most_keys);
         let fold = Arc::new(Fold { rules, keyed, limits, status: tail.status(), moved: Notify::new() });
-        let (keep, waiting) = mpsc::channel(WAITING);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(forget(log.clone(), entries)));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(fold.clone().follow(log.clone(), tail, keep)));
-        let keeping = keep_all(decisions, waiting, memory.keys_for);
+        let keeper = Arc::new(Keeper::new(decisions, memory.keys_for));
+        let following = fold.clone().follow(log.clone(), tail, keeper.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(following));
+        let max_age = log.max_age();
+        let keeping = async move { keeper.run(entries, max_age).await };
         tasks.spawn(stop.clone().run_until_cancelled_owned(keeping));
         Ok(fold)
     }
@@ -94,8 +82,8 @@ impl Fold {
         self.status.is_current()
     }
 
-    /// Waits until the fold has what `look` looks for, no longer than the deadline.
-    pub(crate) async fn find<T>(&self, deadline: Duration, look: impl Fn(&Fold) -> Option<T>) -> Option<T> {
+    /// Waits until the fold has what `look` looks for, if it comes within 2 s.
+    pub(crate) async fn find<T>(&self, look: impl Fn(&Fold) -> Option<T>) -> Option<T> {
         let search = async {
             loop {
                 let moved = self.moved.notified();
@@ -105,10 +93,10 @@ impl Fold {
                 moved.await;
             }
         };
-        timeout(deadline, search).await.ok()
+        timeout(FIND_DEADLINE, search).await.ok()
     }
 
-    async fn follow(self: Arc<Fold>, log: Log, mut tail: Tail, keep: mpsc::Sender<Keep>) {
+    async fn follow(self: Arc<Fold>, log: Log, mut tail: Tail, keeper: Arc<Keeper>) {
         let mut read: Vec<Position> = Vec::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,8 +107,7 @@ impl Fold {
                 _ = tick.tick() => {
                     if self.is_caught_up() {
                         self.rules.tidy(now());
-                        // Whoever reads the other end is gone only when everything ends.
-                        let _ = keep.send(Keep::Read(now(), read.clone())).await;
+                        keeper.set_read(read.clone());
                     }
                     continue;
                 }
@@ -131,7 +118,7 @@ impl Fold {
             };
             for entry in &batch {
                 if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry)).flatten() {
-                    let _ = keep.send(Keep::Decision(subject, entry.position, Box::new(decision))).await;
+                    keeper.keep(subject, entry.position, decision);
                 }
             }
             if let Some(Entry { position, .. }) = batch.last() {
@@ -165,54 +152,6 @@ impl Fold {
                 None
             }
             _ => self.rules.apply(entry.position, &event, now()),
-        }
-    }
-}
-
-/// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log.
-async fn forget(log: Log, kept: Vec<Entry>) {
-    let decisions = log.decisions();
-    for entry in kept.iter().filter(|entry| now().duration_since(entry.at).unsigned_abs() > log.max_age()) {
-        let Ok(event) = entry.event() else { continue };
-        let has_ended = match &event.body {
-            Body::UserUnbanned(_) => true,
-            Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
-            Body::RoomUpdated(updated) => Own::of_event(&updated.settings, &updated.until).is_empty(now()),
-            _ => false,
-        };
-        if let Some(subject) = Subject::of(&event).filter(|_| has_ended)
-            && let Err(error) = decisions.forget(subject, entry.position).await
-        {
-            tracing::warn!(id = %entry.id, %error, "a decision that has ended is still kept: {error}");
-        }
-    }
-}
-
-/// Keeps what comes, again and again if need be, and says how far the log was read once it is long enough ago: a node
-/// that starts reads on from there, and must find the keys of that time.
-async fn keep_all(decisions: Decisions, mut waiting: mpsc::Receiver<Keep>, keys_for: Duration) {
-    let mut read: VecDeque<(Timestamp, Vec<Position>)> = VecDeque::new();
-    while let Some(keep) = waiting.recv().await {
-        match keep {
-            Keep::Decision(subject, position, decision) => {
-                while let Err(error) = decisions.keep(subject, position, &decision).await {
-                    tracing::warn!(%position, %error, "a decision is not kept yet, trying again: {error}");
-                    sleep(PAUSE).await;
-                }
-            }
-            Keep::Read(at, positions) => {
-                read.push_back((at, positions));
-                let is_old = |(at, _): &(Timestamp, _)| now().duration_since(*at).unsigned_abs() > keys_for;
-                let mut reached = None;
-                while read.front().is_some_and(is_old) {
-                    reached = read.pop_front();
-                }
-                if let Some((_, positions)) = reached
-                    && let Err(error) = decisions.set_read(positions).await
-                {
-                    tracing::warn!(%error, "it is not noted how far the log was read: {error}");
-                }
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod config;
 mod decide;
 mod filter;
 mod fold;
+mod keeper;
 mod keyed;
 mod limits;
 mod openapi;
@@ -42,8 +43,6 @@ struct Ingest {
     fold: std::sync::Arc<fold::Fold>,
     word_filter: filter::WordFilter,
     review: Option<review::Review>,
-    /// How long it is waited for an event to come back from the log.
-    fold_deadline: std::time::Duration,
     reconnects: reconnect::Reconnects,
     /// Requests at once, from the header to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,

@@ -276,7 +276,7 @@ impl Refusal {
     /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
     pub(crate) fn log(&self) {
         let code = self.wire().code;
-        tracing::debug!(code, "refused a post: {code}");
+        tracing::debug!(code, "refused a request: {code}");
     }
 
     /// The answer on `/v1`.

@@ -28,9 +28,6 @@ use crate::room_server::RoomServer;
 use crate::rules::Rules;
 use crate::{Ingest, body, openapi, original};
 
-/// 2 s for an event to come back from the log: it takes milliseconds, or there is an outage.
-const FOLD_DEADLINE: Duration = Duration::from_secs(2);
-
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,7 +73,6 @@ pub async fn run(
         fold,
         word_filter,
         review,
-        fold_deadline: FOLD_DEADLINE,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),

@@ -1,0 +1,127 @@
+//! Keeps decisions beyond the log's age: what the log decides is written to the bucket, again and again until it is
+//! there. Nobody waits for it, as the log has it too; and how far the log was read is noted only once everything up to
+//! there is kept.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nats::{Body, Decisions, Entry, Event, Position, Subject, now};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::settings::Own;
+
+/// Before a decision that could not be kept is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    decisions: Decisions,
+    /// A node that starts must find the keys of so long ago.
+    keys_for: Duration,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of each subject the last decision that is not kept yet: never more than there are subjects.
+    waiting: HashMap<Subject, (Position, Event)>,
+    /// Up to where everything was read and kept at a time.
+    read: VecDeque<(Timestamp, Vec<Position>)>,
+}
+
+impl Keeper {
+    pub(crate) fn new(decisions: Decisions, keys_for: Duration) -> Keeper {
+        Keeper { decisions, keys_for, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Returns at once.
+    pub(crate) fn keep(&self, subject: Subject, position: Position, decision: Event) {
+        self.state().waiting.insert(subject, (position, decision));
+        self.changed.notify_one();
+    }
+
+    /// Everything up to there was read. That counts for nothing while a decision waits; the next time will.
+    pub(crate) fn set_read(&self, positions: Vec<Position>) {
+        let mut state = self.state();
+        if state.waiting.is_empty() {
+            state.read.push_back((now(), positions));
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Does the work, for as long as it is polled. Cut off at any point it leaves less kept than there could be, which
+    /// the next node makes good.
+    pub(crate) async fn run(&self, kept_at_start: Vec<Entry>, max_age: Duration) {
+        self.forget(kept_at_start, max_age).await;
+        loop {
+            let next = self.state().waiting.iter().next().map(|(subject, decision)| (*subject, decision.clone()));
+            if let Some((subject, (position, decision))) = next {
+                self.keep_one(subject, position, &decision).await;
+                continue;
+            }
+            if let Some(positions) = self.reached()
+                && let Err(error) = self.decisions.set_read(positions).await
+            {
+                tracing::warn!(%error, "it is not noted how far the log was read: {error}");
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    async fn keep_one(&self, subject: Subject, position: Position, decision: &Event) {
+        match self.decisions.keep(subject, position, decision).await {
+            Ok(()) => {
+                let mut state = self.state();
+                // A later one may have come meanwhile.
+                if state.waiting.get(&subject).is_some_and(|(waiting, _)| *waiting == position) {
+                    state.waiting.remove(&subject);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%position, %error, "a decision is not kept yet, trying again: {error}");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    /// The last mark that is older than the keys.
+    fn reached(&self) -> Option<Vec<Position>> {
+        let mut state = self.state();
+        let is_old = |(at, _): &(Timestamp, _)| now().duration_since(*at).unsigned_abs() > self.keys_for;
+        let mut reached = None;
+        while state.read.front().is_some_and(is_old) {
+            reached = state.read.pop_front();
+        }
+        reached.map(|(_, positions)| positions)
+    }
+
+    /// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log.
+    async fn forget(&self, kept: Vec<Entry>, max_age: Duration) {
+        for entry in kept.iter().filter(|entry| now().duration_since(entry.at).unsigned_abs() > max_age) {
+            let Ok(event) = entry.event() else { continue };
+            if let Some(subject) = Subject::of(&event).filter(|_| has_ended(&event))
+                && let Err(error) = self.decisions.forget(subject, entry.position).await
+            {
+                tracing::warn!(id = %entry.id, %error, "a decision that has ended is still kept: {error}");
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+fn has_ended(event: &Event) -> bool {
+    match &event.body {
+        Body::UserUnbanned(_) => true,
+        Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
+        Body::RoomUpdated(updated) => Own::of_event(&updated.settings, &updated.until).is_empty(now()),
+        _ => false,
+    }
+}
