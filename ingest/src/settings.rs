@@ -12,7 +12,7 @@ use crate::openapi::schemas;
 use crate::text::LONGEST_TEXT;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Every setting, as it holds at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -5,18 +5,10 @@ use nats::{Role, RoomUpdated, UserUnbanned};
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::settings::{Rate, WordPolicy};
+use crate::settings::tests::deployment;
 
 fn rules() -> Rules {
-    Rules::new(Settings {
-        slow_mode_seconds: 0,
-        unique_chat: false,
-        presenter_only: false,
-        word_policy: WordPolicy::Flag,
-        words: Vec::new(),
-        max_length: 500,
-        message_rate: Rate { messages: 20, seconds: 30 },
-    })
+    Rules::new(deployment())
 }
 
 fn at(sequence: u64) -> Position {

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-fn deployment() -> Settings {
+/// As `src/defaults.toml` has them.
+pub(crate) fn deployment() -> Settings {
     Settings {
         slow_mode_seconds: 0,
         unique_chat: false,
