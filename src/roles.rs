@@ -198,7 +198,6 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
     error.is::<Invalid>()
         || matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
         || matches!(error.downcast_ref(), Some(ingest::Error::Config(_)))
-        || matches!(error.downcast_ref(), Some(ingest::Error::Config { .. }))
         || matches!(error.downcast_ref(), Some(delivery::Error::Config { .. }))
         || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }))
 }

@@ -55,8 +55,8 @@ pub(crate) struct Bounds {
 #[derive(Debug, Default)]
 struct Room {
     events: VecDeque<Kept>,
-    /// The last event that was evicted since the room was known, and that a client misses. It is remembered for long: a presenter who comes back
-    /// to a quiet room has missed nothing, however old its position is.
+    /// The last event that was evicted since the room was known, and that a client misses. It is remembered for long: a
+    /// presenter who comes back to a quiet room has missed nothing, however old its position is.
     evicted: Option<Position>,
 }
 

@@ -19,7 +19,7 @@ pub struct Config {
     /// IANA name, such as `Asia/Seoul`, of the zone of the original error body's `timestamp`.
     #[serde(deserialize_with = "time_zone")]
     pub time_zone: TimeZone,
-    /// Posts at once, from the header to the answer; more are answered 503 at once.
+    /// Requests at once, from the header to the answer; more are answered 503 at once.
     pub max_in_flight: usize,
     /// Milliseconds for a post's body to arrive.
     pub body_timeout_ms: u64,

@@ -73,16 +73,16 @@ impl Ingest {
             Decision::Ban(user, _) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
                 return Err(Refusal::PresenterBanned);
             }
-            Decision::Ban(user, time) => {
-                let until = time.map(|Term(time)| now + time);
+            Decision::Ban(user, term) => {
+                let until = term.map(|Term(term)| now + term);
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
             }
             Decision::Unban(user) => {
                 self.fold.rules.ban_of(presenter, user, now).ok_or(Refusal::NotBanned)?;
                 (Some(Subject::Ban(presenter, user)), Body::UserUnbanned(UserUnbanned { user, by, reason }))
             }
-            Decision::Set(presenter, patch, time) => {
-                let until = time.map(|Term(time)| now + time);
+            Decision::Set(presenter, patch, term) => {
+                let until = term.map(|Term(term)| now + term);
                 let own = self.fold.rules.own(presenter, now).patched(&patch, until, now)?;
                 let (settings, until) = own.to_event();
                 let changed = patch.into_iter().map(|(name, _)| name).collect();
@@ -105,9 +105,9 @@ impl Decision {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),
             Decision::Clear => json!(["clear"]),
-            Decision::Ban(user, time) => json!(["ban", user, time.map(Term::seconds)]),
+            Decision::Ban(user, term) => json!(["ban", user, term.map(Term::seconds)]),
             Decision::Unban(user) => json!(["unban", user]),
-            Decision::Set(_, patch, time) => json!(["set", patch, time.map(Term::seconds)]),
+            Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
         json!([decision, reason]).to_string()
     }

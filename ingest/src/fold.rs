@@ -1,6 +1,6 @@
 //! What this node makes of the log: one task reads it from before the oldest event that still matters, folds it into
-//! the rules, the memory of keys and the limits, and keeps the decisions that stand beyond the log's age. A node that
-//! has not read everything up to its start is not ready.
+//! the rules, the memory of keys and the limits, and hands the decisions that stand to whoever keeps them. A node that has
+//! not read everything up to its start is not ready.
 
 use std::sync::Arc;
 use std::time::Duration;

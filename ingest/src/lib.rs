@@ -44,7 +44,7 @@ struct Ingest {
     word_filter: filter::WordFilter,
     review: Option<review::Review>,
     reconnects: reconnect::Reconnects,
-    /// Posts at once, from the header to the answer. None left: 503 at once.
+    /// Requests at once, from the header to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,

@@ -88,7 +88,7 @@ struct Envelope<'a> {
     data: &'a Question<'a>,
 }
 
-/// 200
+/// The body of an answer, whose status is 200.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Answer {

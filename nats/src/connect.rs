@@ -257,6 +257,8 @@ async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> R
                     connected.send_replace(());
                 }
                 ConnectionEvent::Disconnected => tracing::warn!("lost the connection to NATS"),
+                // Only this process itself drains and closes it: it is about to end.
+                ConnectionEvent::Draining | ConnectionEvent::Closed => tracing::debug!(%event, "leaving NATS"),
                 event => tracing::warn!(%event, "the connection to NATS is in trouble"),
             }
             std::future::ready(())

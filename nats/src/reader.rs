@@ -1,5 +1,5 @@
 //! Reads one stream from a place onwards, in order, for as long as the log is open: the machinery under the tail, the
-//! presence and the cursors.
+//! presence, the cursors and the decisions.
 //!
 //! Underneath is an ordered consumer, which mends most troubles by itself and in silence. So that an outage cannot look
 //! like a quiet night, a watchdog asks the stream itself every few seconds: where it has grown and nothing came, the

@@ -1,4 +1,5 @@
-//! The tail: every event of every partition, in order, each once. Delivery nodes fill their window from it.
+//! The tail: every event of every partition, in order, each once unless copies are asked for. Delivery nodes fill their
+//! window from it, ingest nodes fold from it what holds.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -89,12 +90,17 @@ impl Tail {
     }
 
     /// The next events: one batch of one partition, never empty. Within a room in the order of positions, each event
-    /// id once unless copies are asked for. Waits for as long as there is nothing. Cancel safe. An error is final.
+    /// id once unless copies are asked for. Waits for as long as there is nothing. Cancel safe. An error is final, and where the
+    /// stream was replaced the log has failed.
     ///
     /// Two copies of an event are recognised when fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
             let (partition, item) = self.batches.recv().await.ok_or(Error::Closed)?;
+            if let Err(Error::Replaced { stream, reason }) = &item {
+                // Whoever goes by what was read must not go on: it is about another log, and nothing more will come.
+                self.log.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
+            }
             match item? {
                 Item::Record(record) => {
                     let events = self.events(partition, record);
