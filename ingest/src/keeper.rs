@@ -57,11 +57,13 @@ impl Keeper {
     /// Does the work, for as long as it is polled. Cut off at any point it leaves less kept than there could be, which
     /// the next node makes good.
     pub(crate) async fn run(&self, kept_at_start: Vec<Entry>, max_age: Duration) {
-        self.forget(kept_at_start, max_age).await;
+        tokio::join!(self.forget(kept_at_start, max_age), self.keep_all());
+    }
+
+    async fn keep_all(&self) {
         loop {
-            let next = self.state().waiting.iter().next().map(|(subject, decision)| (*subject, decision.clone()));
-            if let Some((subject, (position, decision))) = next {
-                self.keep_one(subject, position, &decision).await;
+            if !self.keep_waiting().await {
+                sleep(PAUSE).await;
                 continue;
             }
             if let Some(positions) = self.reached()
@@ -73,20 +75,27 @@ impl Keeper {
         }
     }
 
-    async fn keep_one(&self, subject: Subject, position: Position, decision: &Event) {
-        match self.decisions.keep(subject, position, decision).await {
-            Ok(()) => {
-                let mut state = self.state();
-                // A later one may have come meanwhile.
-                if state.waiting.get(&subject).is_some_and(|(waiting, _)| *waiting == position) {
-                    state.waiting.remove(&subject);
-                }
+    /// Tries to keep each decision that waits, and says whether all are kept. One that cannot be holds up no other.
+    async fn keep_waiting(&self) -> bool {
+        let waiting: Vec<(Subject, (Position, Event))> =
+            self.state().waiting.iter().map(|(subject, decision)| (*subject, decision.clone())).collect();
+        let (mut failed, mut last_error) = (0, None);
+        for (subject, (position, decision)) in waiting {
+            if let Err(error) = self.decisions.keep(subject, position, &decision).await {
+                failed += 1;
+                last_error = Some(error);
+                continue;
             }
-            Err(error) => {
-                tracing::warn!(%position, %error, "a decision is not kept yet, trying again: {error}");
-                sleep(PAUSE).await;
+            let mut state = self.state();
+            // A later one may have come meanwhile.
+            if state.waiting.get(&subject).is_some_and(|(waiting, _)| *waiting == position) {
+                state.waiting.remove(&subject);
             }
         }
+        if let Some(error) = &last_error {
+            tracing::warn!(failed, %error, "{failed} decisions are not kept yet, trying again: {error}");
+        }
+        last_error.is_none()
     }
 
     /// The last mark that is older than the keys.
