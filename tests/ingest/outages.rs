@@ -150,3 +150,33 @@ async fn a_stop_does_not_wait_for_idle_or_silent_connections() {
     assert_eq!(system.ingest.terminate().await, 0);
     assert!(started.elapsed() < Duration::from_secs(5), "the stop took {:?}", started.elapsed());
 }
+
+#[tokio::test]
+async fn a_log_that_went_back_ends_the_process_as_no_ban_would_reach_it() {
+    let system = System::start().await;
+    // Under a key the answer comes once the node has read the message back.
+    let say = async |text: &str| {
+        let key = text.replace(' ', "-");
+        let posted = async || {
+            let post = system.post("/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+            let answer = answer(post.header("idempotency-key", &key).json(&json!({ "text": text }))).await;
+            (answer.status == 202).then_some(())
+        };
+        eventually("a message is accepted", DEADLINE, posted).await;
+    };
+    say("before the copy").await;
+    system.nats.kill();
+    let backup = system.nats.backup();
+    system.nats.start_again().await;
+    for text in ["lost", "lost too"] {
+        say(text).await;
+    }
+    system.nats.kill();
+    system.nats.restore(&backup);
+    system.nats.start_again().await;
+    assert_eq!(system.ingest.exit_code(DEADLINE).await, 70, "{}", system.ingest.log());
+    assert!(system.ingest.log().contains("it went back"), "{}", system.ingest.log());
+    // The next one begins with what is there.
+    system.ingest.start_again().await;
+    say("after it").await;
+}

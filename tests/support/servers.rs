@@ -1,5 +1,6 @@
 //! NATS and MongoDB for one test.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use chatting_server::servers::{self, Server};
@@ -110,12 +111,40 @@ impl NatsServer {
         self.server.start().await;
     }
 
+    /// What it has stored, copied; for a server that is not running.
+    pub fn backup(&self) -> Folder {
+        let backup = Folder::new("nats-server-backup");
+        copy(&self.folder.path().join("store"), &backup.path().join("store"));
+        backup
+    }
+
+    /// Puts back what it had stored then; for a server that is not running.
+    pub fn restore(&self, backup: &Folder) {
+        let store = self.folder.path().join("store");
+        std::fs::remove_dir_all(&store).unwrap();
+        copy(&backup.path().join("store"), &store);
+    }
+
     pub fn pause(&self) {
         self.server.pause();
     }
 
     pub fn resume(&self) {
         self.server.resume();
+    }
+}
+
+/// A folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 
