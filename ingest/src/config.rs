@@ -28,7 +28,7 @@ pub struct Config {
     /// How many idempotency keys are remembered; of more the oldest are forgotten earlier.
     pub idempotency_keys: usize,
     /// Where a reconnect request is posted as well; empty: nowhere.
-    #[serde(deserialize_with = "optional_url")]
+    #[serde(deserialize_with = "web::address::optional_url")]
     pub reconnect_webhook: Option<Url>,
     /// What holds in a room that has set nothing itself.
     pub room: RoomConfig,
@@ -90,7 +90,7 @@ pub struct LimitsConfig {
 #[serde(deny_unknown_fields)]
 pub struct ReviewConfig {
     /// Where every message is posted before it is accepted; empty: nowhere.
-    #[serde(deserialize_with = "optional_url")]
+    #[serde(deserialize_with = "web::address::optional_url")]
     pub url: Option<Url>,
     /// What signs the question: `whsec_` and the base64 of at least 24 bytes. Required with a url.
     #[serde(default)]
@@ -141,7 +141,7 @@ impl RoomConfig {
 #[serde(deny_unknown_fields)]
 pub struct RoomsConfig {
     /// The base, `http://host:port`; `/room/live/check` is appended.
-    #[serde(deserialize_with = "url")]
+    #[serde(deserialize_with = "web::address::url")]
     pub url: Url,
     /// Milliseconds for a whole answer.
     pub deadline_ms: u64,
@@ -158,15 +158,4 @@ pub struct RoomsConfig {
 fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {
     let name = String::deserialize(deserializer)?;
     TimeZone::get(&name).map_err(|_| D::Error::custom(format!("{name:?} is not an IANA time zone such as Asia/Seoul")))
-}
-
-fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or_else(|| D::Error::custom(format!("{text:?} is not an http:// or https:// address")))
-}
-
-fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() { Ok(None) } else { url(serde::de::value::StringDeserializer::new(text)).map(Some) }
 }

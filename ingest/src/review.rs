@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use nats::{EventId, PresenterIdx, User, now};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use web::NoAnswer;
 
 use crate::breaker::{Breaker, Change};
 use crate::config::ReviewConfig;
@@ -99,12 +100,8 @@ enum Answer {
 
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("no answer: {0}")]
-    Request(#[from] reqwest::Error),
-    #[error("the answer has status {0}")]
-    Status(StatusCode),
-    #[error("the answer has more than {LARGEST_ANSWER_BYTES} bytes")]
-    TooLarge,
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
     #[error("the answer is not {{\"action\": \"allow\", \"deny\" or \"replace\"}} as documented")]
     NotUnderstood,
     #[error("the answer replaces the text by one that no message may have")]
@@ -174,15 +171,9 @@ impl Review {
             .header("webhook-signature", self.key.sign(&id, &seconds, &body))
             .header("webhook-id", id)
             .header("webhook-timestamp", seconds)
-            // Covers the answer's body too.
             .timeout(self.deadline)
             .body(body);
-        // The address may hold a secret of its own.
-        let response = request.send().await.map_err(reqwest::Error::without_url)?;
-        if response.status() != StatusCode::OK {
-            return Err(AskError::Status(response.status()));
-        }
-        verdict(&read(response).await?)
+        verdict(&web::answer(request, LARGEST_ANSWER_BYTES).await?)
     }
 }
 
@@ -199,15 +190,4 @@ fn one_line(reason: &str) -> Option<String> {
     let line: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
     let line = line.trim();
     (!line.is_empty()).then(|| line.to_owned())
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, AskError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
-        if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-            return Err(AskError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::future::Cache;
 use nats::PresenterIdx;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Url};
 use serde::Serialize;
 use serde_json::Value;
+use web::NoAnswer;
 
 use crate::breaker::{Breaker, Change};
 use crate::config::RoomsConfig;
@@ -52,12 +53,8 @@ struct Question {
 
 #[derive(Debug, thiserror::Error)]
 enum AskError {
-    #[error("no answer: {0}")]
-    Request(#[from] reqwest::Error),
-    #[error("the answer has status {0}")]
-    Status(StatusCode),
-    #[error("the answer has more than {LARGEST_ANSWER_BYTES} bytes")]
-    TooLarge,
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
     #[error("the answer has no data.alive")]
     NotUnderstood,
 }
@@ -111,13 +108,8 @@ impl RoomServer {
 
     async fn request(&self, presenter: PresenterIdx) -> Result<Liveness, AskError> {
         let question = Question { presenter_idx: presenter.to_string() };
-        // The timeout covers the body too.
         let request = self.client.post(self.url.clone()).json(&question).timeout(self.deadline);
-        let response = request.send().await?;
-        if response.status() != StatusCode::OK {
-            return Err(AskError::Status(response.status()));
-        }
-        parse(&read(response).await?).ok_or(AskError::NotUnderstood)
+        parse(&web::answer(request, LARGEST_ANSWER_BYTES).await?).ok_or(AskError::NotUnderstood)
     }
 }
 
@@ -125,17 +117,6 @@ impl RoomServer {
 fn parse(answer: &[u8]) -> Option<Liveness> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     Some(if answer.pointer("/data/alive")?.as_bool()? { Liveness::Live } else { Liveness::NotLive })
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, AskError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-            return Err(AskError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 impl Keep {

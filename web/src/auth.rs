@@ -6,7 +6,7 @@
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, decode_header};
 use reqwest::Url;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use jwks::Jwks;
@@ -47,7 +47,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
     /// Where the keys are, http or https; empty: there are none.
-    #[serde(deserialize_with = "optional_url")]
+    #[serde(deserialize_with = "crate::address::optional_url")]
     pub url: Option<Url>,
     /// Required `iss` of a token that one of the keys verifies, if not empty.
     pub issuer: String,
@@ -206,13 +206,4 @@ fn single<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Result<Optio
         (Some(value), None) => value.to_str().map(|value| Some(value.trim())).map_err(|_| TokenError::Malformed),
         (Some(_), Some(_)) => Err(TokenError::Ambiguous),
     }
-}
-
-fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.map(Some).ok_or_else(|| D::Error::custom(format!("{text:?} is not an http:// or https:// address")))
 }

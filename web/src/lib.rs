@@ -1,6 +1,8 @@
 //! What two roles need and that mentions HTTP: authentication, the error body, health, serving with timeouts and a
-//! graceful stop. Nothing else is admitted; rooms, messages and the log are unknown here.
+//! graceful stop, asking other servers. Nothing else is admitted; rooms, messages and the log are unknown here.
 
+pub mod address;
+mod answer;
 pub mod auth;
 pub mod gateway;
 mod health;
@@ -8,6 +10,7 @@ mod problem;
 mod secret;
 mod serve;
 
+pub use answer::{NoAnswer, answer};
 pub use health::{Readiness, health};
 pub use problem::Problem;
 pub use secret::Secret;

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, Url};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
 use super::{JwksConfig, TokenError};
+use crate::answer::{NoAnswer, answer};
 
 /// The published keys of one issuer.
 #[derive(Debug)]
@@ -40,12 +41,8 @@ struct Known {
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("no answer: {0}")]
-    Request(#[source] reqwest::Error),
-    #[error("the answer has status {0}")]
-    Status(StatusCode),
-    #[error("the answer has more than {LARGEST_ANSWER_BYTES} bytes")]
-    TooLarge,
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
     #[error(transparent)]
     NoSet(#[from] NoSet),
 }
@@ -121,20 +118,8 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
-        // The timeout covers the body too.
         let request = self.client.get(self.url.clone()).timeout(self.deadline);
-        let failed = |error: reqwest::Error| FetchError::Request(error.without_url());
-        let mut response = request.send().await.map_err(failed)?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status()));
-        }
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if answer.len() + chunk.len() > LARGEST_ANSWER_BYTES {
-                return Err(FetchError::TooLarge);
-            }
-            answer.extend_from_slice(&chunk);
-        }
+        let answer = answer(request, LARGEST_ANSWER_BYTES).await?;
         Ok(KeySet::parse(&answer, &self.required)?)
     }
 
