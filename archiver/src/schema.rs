@@ -24,6 +24,8 @@ pub(crate) const USER_TIMES: &str = "user_times";
 pub(crate) const ROOM_FLAGGED: &str = "room_flagged";
 /// The few messages that were taken away.
 pub(crate) const ROOM_DELETED: &str = "room_deleted";
+/// A room's sessions; `_id` makes the order total.
+pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 
 const INDEXES: [Index; 7] = [
     Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
@@ -53,11 +55,17 @@ const INDEXES: [Index; 7] = [
     },
     // The decisions after a message, asked for with every batch.
     Index { collection: "moderation_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
-    Index { collection: "broadcasts", name: "room_by_time", keys: &["presenterIdx", "connectedAt"], only_with: &[] },
+    Index {
+        collection: "broadcasts",
+        name: ROOM_SESSIONS,
+        keys: &["presenterIdx", "connectedAt", "_id"],
+        only_with: &[],
+    },
 ];
 
 /// Indexes of earlier versions whose work the ones above do; they would only cost.
-const SUPERSEDED: [(&str, &str); 2] = [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time")];
+const SUPERSEDED: [(&str, &str); 3] =
+    [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time"), ("broadcasts", "room_by_time")];
 
 /// Creates what is missing.
 pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
