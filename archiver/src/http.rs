@@ -18,10 +18,12 @@ use crate::{Config, Error};
 mod access;
 mod bodies;
 mod call;
+mod exports;
 mod messages;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod stream;
 
 use refusal::Refusal;
 
@@ -32,6 +34,7 @@ pub(crate) struct Reader {
     pub(crate) database: Database,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
+    pub(crate) streams: stream::Streams,
     /// The document of the interface.
     openapi: Bytes,
 }
@@ -43,6 +46,7 @@ impl Reader {
             verifier,
             database,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            streams: stream::Streams::new(&config.reads),
             openapi: openapi::document().into(),
         })
     }

@@ -3,6 +3,7 @@
 mod broadcasts;
 mod commutes;
 mod decisions;
+mod exports;
 mod keeps;
 mod outages;
 mod poison;

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, messages};
+use super::{Reader, Shared, exports, messages};
 
 mod refused;
 pub(super) mod schemas;
@@ -27,7 +27,10 @@ struct Components;
 
 /// Every documented path. Health is not among them: it is the same for all roles.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
-    OpenApiRouter::with_openapi(Components::openapi()).merge(messages::routes()).routes(routes!(openapi))
+    OpenApiRouter::with_openapi(Components::openapi())
+        .merge(messages::routes())
+        .merge(exports::routes())
+        .routes(routes!(openapi))
 }
 
 /// The document, as JSON for people.
@@ -42,6 +45,7 @@ pub fn document() -> String {
         scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
+            { "name": "exports", "description": "Taking them along." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,
