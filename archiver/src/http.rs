@@ -17,12 +17,16 @@ use crate::{Config, Error};
 
 mod access;
 mod bodies;
+mod broadcast_export;
+mod broadcasts;
 mod call;
+mod events;
 mod exports;
 mod messages;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod replay;
 mod stream;
 
 use refusal::Refusal;
@@ -35,18 +39,25 @@ pub(crate) struct Reader {
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     pub(crate) streams: stream::Streams,
+    /// Cancelled when the archiver stops: what goes on for as long as its reader listens ends then.
+    ending: CancellationToken,
     /// The document of the interface.
     openapi: Bytes,
 }
 
 impl Reader {
-    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>) -> Result<Reader, Error> {
+    pub(crate) async fn connect(
+        config: &Config,
+        verifier: Arc<Verifier>,
+        ending: CancellationToken,
+    ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
             verifier,
             database,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             streams: stream::Streams::new(&config.reads),
+            ending,
             openapi: openapi::document().into(),
         })
     }

@@ -37,7 +37,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let database = Database::connect(&config).await?;
-    let reader = Arc::new(Reader::connect(&config, auth).await?);
+    let reader = Arc::new(Reader::connect(&config, auth, stop.clone()).await?);
     let status = Arc::new(Status::starting());
 
     let served = CancellationToken::new();

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, exports, messages};
+use super::{Reader, Shared, broadcast_export, broadcasts, events, exports, messages, replay};
 
 mod refused;
 pub(super) mod schemas;
@@ -30,6 +30,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
         .merge(exports::routes())
+        .merge(broadcasts::routes())
+        .merge(replay::routes())
+        .merge(events::routes())
+        .merge(broadcast_export::routes())
         .routes(routes!(openapi))
 }
 
@@ -45,6 +49,7 @@ pub fn document() -> String {
         scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
+            { "name": "broadcasts", "description": "Which there were, and their chat beside the recorded video." },
             { "name": "exports", "description": "Taking them along." },
             { "name": "service", "description": "The service itself." },
         ]),

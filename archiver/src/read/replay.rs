@@ -37,6 +37,16 @@ pub(crate) enum Place {
     After(PositionDocument, i64),
 }
 
+impl Place {
+    /// The latest time up to it.
+    pub(crate) fn time(&self) -> i64 {
+        match self {
+            Place::At(at) => *at,
+            Place::After(_, latest) => *latest,
+        }
+    }
+}
+
 /// A part of a replay.
 #[derive(Debug)]
 pub(crate) struct Part {

@@ -23,7 +23,7 @@ const STEP: i64 = 200;
 const LONGEST: usize = 10_000;
 
 /// After so long a page of broadcasts ends with what it has.
-const BUDGET: Duration = Duration::from_secs(1);
+pub(crate) const BUDGET: Duration = Duration::from_secs(1);
 
 /// A session's place among those of its room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +32,18 @@ pub(crate) struct SessionKey {
     pub(crate) id: String,
 }
 
+impl SessionKey {
+    pub(crate) fn first_of(broadcast: &Broadcast) -> SessionKey {
+        SessionKey { began: broadcast.started(), id: broadcast.id.clone() }
+    }
+}
+
 /// Some of a room's broadcasts, the newest first.
 #[derive(Debug)]
 pub(crate) struct BroadcastsPage {
     pub(crate) broadcasts: Vec<Broadcast>,
-    /// Where to go on; none: that was all.
-    pub(crate) next: Option<SessionKey>,
+    /// Whether there are more before them.
+    pub(crate) more: bool,
 }
 
 /// The broadcast that the session belongs to.
@@ -67,19 +73,17 @@ pub(crate) async fn broadcasts(
     let mut broadcasts = Vec::new();
     loop {
         let newest = before(database, presenter_idx, after.as_ref(), span.to, 1).await?.pop();
-        let Some(newest) = newest else { return Ok(BroadcastsPage { broadcasts, next: None }) };
+        let Some(newest) = newest else { return Ok(BroadcastsPage { broadcasts, more: false }) };
         let run = run(database, presenter_idx, newest).await?;
-        let (Some(oldest), Some(broadcast)) = (run.first(), Broadcast::new(&run)) else {
-            return Ok(BroadcastsPage { broadcasts, next: None });
-        };
+        let Some(broadcast) = Broadcast::new(&run) else { return Ok(BroadcastsPage { broadcasts, more: false }) };
         let from = span.from.map(|from| from.timestamp_millis());
         if from.is_some_and(|from| broadcast.ended().is_some_and(|ended| ended < from)) {
-            return Ok(BroadcastsPage { broadcasts, next: None });
+            return Ok(BroadcastsPage { broadcasts, more: false });
         }
         if broadcasts.len() == first || (started.elapsed() > BUDGET && !broadcasts.is_empty()) {
-            return Ok(BroadcastsPage { broadcasts, next: after });
+            return Ok(BroadcastsPage { broadcasts, more: true });
         }
-        after = Some(SessionKey { began: oldest.began, id: oldest.id.clone() });
+        after = Some(SessionKey::first_of(&broadcast));
         broadcasts.push(broadcast);
     }
 }

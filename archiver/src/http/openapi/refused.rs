@@ -47,6 +47,7 @@ fn refusals(operation: &Value) -> Vec<Refusal> {
         ("presenterIdx", [Refusal::PresenterIdxInvalid].as_slice()),
         ("userIdx", &[Refusal::UserIdxInvalid]),
         ("messageId", &[Refusal::MessageIdInvalid, Refusal::MessageNotFound]),
+        ("broadcastId", &[Refusal::BroadcastIdInvalid, Refusal::BroadcastNotFound]),
         ("after", &[Refusal::CursorInvalid]),
     ] {
         if has(parameter) {
