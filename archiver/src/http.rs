@@ -20,6 +20,7 @@ mod bodies;
 mod call;
 mod exports;
 mod messages;
+mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;

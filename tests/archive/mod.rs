@@ -1,5 +1,6 @@
 //! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
 
+mod audit;
 mod broadcasts;
 mod commutes;
 mod decisions;

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, exports, messages};
+use super::{Reader, Shared, exports, messages, moderation};
 
 mod refused;
 pub(super) mod schemas;
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
         .merge(exports::routes())
+        .merge(moderation::routes())
         .routes(routes!(openapi))
 }
 
@@ -46,6 +47,7 @@ pub fn document() -> String {
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
             { "name": "exports", "description": "Taking them along." },
+            { "name": "moderation", "description": "Who decided what." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,
