@@ -9,6 +9,7 @@ mod keeps;
 mod outages;
 mod poison;
 mod reading;
+mod recording;
 mod search;
 
 use std::collections::HashMap;
