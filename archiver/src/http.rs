@@ -23,6 +23,7 @@ mod call;
 mod events;
 mod exports;
 mod messages;
+mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;

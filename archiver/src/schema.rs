@@ -26,8 +26,10 @@ pub(crate) const ROOM_FLAGGED: &str = "room_flagged";
 pub(crate) const ROOM_DELETED: &str = "room_deleted";
 /// A room's sessions; `_id` makes the order total.
 pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
+/// Decisions in the order of time; `_id` makes it total.
+pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 7] = [
+const INDEXES: [Index; 9] = [
     Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index {
         collection: "chatting_log",
@@ -55,6 +57,8 @@ const INDEXES: [Index; 7] = [
     },
     // The decisions after a message, asked for with every batch.
     Index { collection: "moderation_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
+    Index { collection: "moderation_log", name: ROOM_TIMES, keys: &["presenterIdx", "at", "_id"], only_with: &[] },
+    Index { collection: "moderation_log", name: DECISION_TIMES, keys: &["at", "_id"], only_with: &[] },
     Index {
         collection: "broadcasts",
         name: ROOM_SESSIONS,

@@ -1,5 +1,6 @@
 //! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
 
+mod audit;
 mod broadcasts;
 mod commutes;
 mod decisions;
@@ -8,6 +9,7 @@ mod keeps;
 mod outages;
 mod poison;
 mod reading;
+mod recording;
 mod search;
 
 use std::collections::HashMap;

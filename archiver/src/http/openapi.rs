@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, broadcast_export, broadcasts, events, exports, messages, replay};
+use super::{Reader, Shared, broadcast_export, broadcasts, events, exports, messages, moderation, replay};
 
 mod refused;
 pub(super) mod schemas;
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
         .merge(exports::routes())
+        .merge(moderation::routes())
         .merge(broadcasts::routes())
         .merge(replay::routes())
         .merge(events::routes())
@@ -51,6 +52,7 @@ pub fn document() -> String {
             { "name": "messages", "description": "Finding messages." },
             { "name": "broadcasts", "description": "Which there were, and their chat beside the recorded video." },
             { "name": "exports", "description": "Taking them along." },
+            { "name": "moderation", "description": "Who decided what." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,

@@ -18,21 +18,32 @@ use crate::documents::PositionDocument;
 pub(crate) struct Cursor(String);
 
 impl Cursor {
+    /// A place in the list of that name, which has no blank.
+    pub(crate) fn at(list: &str, place: &str) -> Cursor {
+        Cursor(format!("{list} {place}"))
+    }
+
+    /// The place in the list of that name; none: it is no cursor of that list.
+    pub(crate) fn place(text: &str, list: &str) -> Option<String> {
+        let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        decoded.strip_prefix(list)?.strip_prefix(' ').map(str::to_owned)
+    }
+
     pub(crate) fn new(sequence: &Sequence, key: &Key) -> Option<Cursor> {
         let place = match key {
             Key::Position(position) => position.position()?.to_string(),
-            Key::Time(at, id) => format!("{} {id}", at.timestamp_millis()),
+            Key::Time(at, id) => of_time(*at, id),
         };
-        Some(Cursor(format!("{} {place}", whose(sequence))))
+        Some(Cursor::at(&whose(sequence), &place))
     }
 
     /// Among the broadcasts of a room, by the first session of one.
     pub(crate) fn of_session(presenter_idx: i64, key: &SessionKey) -> Cursor {
-        Cursor(format!("b{presenter_idx} {} {}", key.began, key.id))
+        Cursor::at(&format!("b{presenter_idx}"), &format!("{} {}", key.began, key.id))
     }
 
     pub(crate) fn parse_session(text: &str, presenter_idx: i64) -> Option<SessionKey> {
-        let place = decode(text, &format!("b{presenter_idx}"))?;
+        let place = Cursor::place(text, &format!("b{presenter_idx}"))?;
         let (began, id) = place.split_once(' ')?;
         Some(SessionKey { began: began.parse().ok()?, id: id.to_owned() })
     }
@@ -43,11 +54,11 @@ impl Cursor {
             Place::At(at) => at.to_string(),
             Place::After(position, latest) => format!("{latest} {}", position.position()?),
         };
-        Some(Cursor(format!("p{presenter_idx} {broadcast} {place}")))
+        Some(Cursor::at(&format!("p{presenter_idx} {broadcast}"), &place))
     }
 
     pub(crate) fn parse_place(text: &str, presenter_idx: i64, broadcast: SessionId) -> Option<Place> {
-        let place = decode(text, &format!("p{presenter_idx} {broadcast}"))?;
+        let place = Cursor::place(text, &format!("p{presenter_idx} {broadcast}"))?;
         match place.split_once(' ') {
             None => place.parse().ok().map(Place::At),
             Some((latest, position)) => {
@@ -59,15 +70,15 @@ impl Cursor {
 
     /// None: it is no cursor of that sequence.
     pub(crate) fn parse(text: &str, sequence: &Sequence) -> Option<Key> {
-        let place = decode(text, &whose(sequence))?;
+        let place = Cursor::place(text, &whose(sequence))?;
         match sequence {
             Sequence::Room { .. } => {
                 let position: Position = place.parse().ok()?;
                 Some(Key::Position(PositionDocument::try_from(position).ok()?))
             }
             Sequence::User { .. } => {
-                let (at, id) = place.split_once(' ')?;
-                Some(Key::Time(DateTime::from_millis(at.parse().ok()?), id.to_owned()))
+                let (at, id) = to_time(&place)?;
+                Some(Key::Time(at, id))
             }
         }
     }
@@ -79,11 +90,15 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// What stands behind the words that say what it is a place in.
-fn decode(text: &str, whose: &str) -> Option<String> {
-    let decoded = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let decoded = std::str::from_utf8(&decoded).ok()?;
-    decoded.strip_prefix(whose)?.strip_prefix(' ').map(str::to_owned)
+/// A place in an order of time, in which the id decides between what is of one millisecond.
+pub(crate) fn of_time(at: DateTime, id: &str) -> String {
+    format!("{} {id}", at.timestamp_millis())
+}
+
+/// What [`of_time`] wrote.
+pub(crate) fn to_time(place: &str) -> Option<(DateTime, String)> {
+    let (at, id) = place.split_once(' ')?;
+    Some((DateTime::from_millis(at.parse().ok()?), id.to_owned()))
 }
 
 fn whose(sequence: &Sequence) -> String {
