@@ -186,7 +186,11 @@ impl Voice {
     async fn rest(&mut self, until: Instant) -> Result<(), Cut> {
         while Instant::now() < until {
             self.flush().await?;
-            tokio::time::sleep_until(until.min(self.said + HEARTBEAT)).await;
+            // Neither branch loses anything.
+            tokio::select! {
+                () = tokio::time::sleep_until(until.min(self.said + HEARTBEAT)) => {}
+                () = self.sink.gone() => return Err(Cut::Gone),
+            }
             if self.said.elapsed() >= HEARTBEAT {
                 self.text.push_str(":\n\n");
             }

@@ -54,11 +54,11 @@ impl Cursor {
             Place::At(at) => at.to_string(),
             Place::After(position, latest) => format!("{latest} {}", position.position()?),
         };
-        Some(Cursor::at(&format!("p{presenter_idx} {broadcast}"), &place))
+        Some(Cursor::at(&format!("p{presenter_idx}.{broadcast}"), &place))
     }
 
     pub(crate) fn parse_place(text: &str, presenter_idx: i64, broadcast: SessionId) -> Option<Place> {
-        let place = Cursor::place(text, &format!("p{presenter_idx} {broadcast}"))?;
+        let place = Cursor::place(text, &format!("p{presenter_idx}.{broadcast}"))?;
         match place.split_once(' ') {
             None => place.parse().ok().map(Place::At),
             Some((latest, position)) => {
