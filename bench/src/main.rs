@@ -8,6 +8,7 @@ mod posts;
 mod presenter;
 mod room_server;
 mod screen;
+mod seek;
 mod sessions;
 mod system;
 
@@ -27,6 +28,8 @@ enum Command {
     /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them come
     /// back to another at once
     Sessions(sessions::Arguments),
+    /// Seeking in the replay of a long broadcast while the archive grows
+    Seek(seek::Arguments),
 }
 
 #[tokio::main]
@@ -34,5 +37,6 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Posts(arguments) => posts::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
+        Command::Seek(arguments) => seek::run(&arguments).await,
     }
 }

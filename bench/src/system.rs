@@ -109,7 +109,7 @@ impl System {
 }
 
 /// The binary beside this one, of the same profile.
-fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let binary = here.parent().unwrap_or(Path::new(".")).join("chatting-server");
     anyhow::ensure!(binary.exists(), "{} is not there: cargo build --release", binary.display());
