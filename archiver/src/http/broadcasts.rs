@@ -18,7 +18,7 @@ use super::access::Sight;
 use super::bodies::time;
 use super::call::Call;
 use super::openapi::schemas;
-use super::parameters::{BroadcastPath, PageQuery, RoomPath, check};
+use super::parameters::{BroadcastPath, PageQuery, RoomPath};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::read::broadcasts::Broadcast;
@@ -39,7 +39,7 @@ struct WhenQuery {
     /// Broadcasts that had not ended before.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
     from: Option<Timestamp>,
-    /// Broadcasts that had begun before.
+    /// Broadcasts that had begun before. Not later than `from`: those that were on all that time.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
     to: Option<Timestamp>,
 }
@@ -115,12 +115,9 @@ async fn list_broadcasts(State(reader): Shared, request: Request) -> Response {
         let (room, _) = call.readable_room()?;
         let WhenQuery { from, to } = call.query()?;
         let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
-        let span = check(Span { from: from.map(date), to: to.map(date) })?;
+        let span = Span { from: from.map(date), to: to.map(date) };
         let PageQuery { first, after } = call.query()?;
-        let after = match after {
-            Some(after) => Some(Cursor::parse_session(&after, room.get()).ok_or(Refusal::CursorInvalid)?),
-            None => None,
-        };
+        let after = after.parse(|after| Cursor::parse_session(after, room.get()))?;
         let started = Instant::now();
         let BroadcastsPage { broadcasts: found, mut more } =
             sessions::broadcasts(&reader.database, room.get(), span, after, first.0).await?;

@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use super::broadcasts::find;
 use super::call::Call;
+use super::openapi::schemas;
 use super::parameters::{BroadcastPath, FromQuery, RoomPath, TimelineQuery};
 use super::refusal::Refusal;
 use super::replay::{ReplayMessageBody, settled};
@@ -88,8 +89,8 @@ impl TryFrom<String> for Speed {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "documents what `replay_events` reads")]
 struct LastEventId {
-    /// The `id` of the last event that came; it goes on after it. An `EventSource` sends it by itself.
-    #[param(rename = "Last-Event-ID", nullable = false)]
+    /// The `id` of the last event that came; it goes on after it. An `EventSource` sends it by itself. Empty: none came.
+    #[param(rename = "Last-Event-ID", value_type = Option<schemas::Cursor>, inline, nullable = false)]
     last_event_id: Option<String>,
 }
 
@@ -113,7 +114,8 @@ async fn replay_events(State(reader): Shared, request: Request) -> Response {
         let SpeedQuery { speed } = call.query()?;
         let (id, broadcast) = find(&reader, &call).await?;
         let timeline = Timeline::new(&broadcast, kind);
-        let (place, from) = match call.parts.headers.get(LAST_EVENT_ID) {
+        let last = call.parts.headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
+        let (place, from) = match last {
             Some(last) => {
                 let place = last.to_str().ok().and_then(|last| Cursor::parse_place(last, room.get(), id));
                 let place = place.ok_or(Refusal::CursorInvalid)?;

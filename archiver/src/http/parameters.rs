@@ -140,7 +140,7 @@ pub(super) struct FromQuery {
     /// Where in the recording to begin: milliseconds, or `01:02:03`, or `01:02:03.250`. Not looked at where a cursor says
     /// where to go on.
     #[serde(default)]
-    #[param(value_type = Option<String>, pattern = r"^(\d{1,12}|\d{2,5}:[0-5]\d:[0-5]\d(\.\d{3})?)$", nullable = false)]
+    #[param(value_type = Option<String>, pattern = r"^([0-9]{1,12}|[0-9]{2,5}:[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?)$", nullable = false)]
     pub(super) from: PlayerTime,
 }
 

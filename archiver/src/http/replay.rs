@@ -16,7 +16,6 @@ use super::bodies::MessageBody;
 use super::broadcasts::find;
 use super::call::Call;
 use super::parameters::{BroadcastPath, FromQuery, PageQuery, RoomPath, TimelineQuery};
-use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::documents::MessageDocument;
 use crate::read::broadcasts::Broadcast;
@@ -80,8 +79,8 @@ async fn replay(State(reader): Shared, request: Request) -> Response {
         let PageQuery { first, after } = call.query()?;
         let (id, broadcast) = find(&reader, &call).await?;
         let timeline = Timeline::new(&broadcast, kind);
-        let place = match after {
-            Some(after) => Some(Cursor::parse_place(&after, room.get(), id).ok_or(Refusal::CursorInvalid)?),
+        let place = match after.parse(|after| Cursor::parse_place(after, room.get(), id))? {
+            Some(place) => Some(place),
             None => timeline.at(from.0).map(Place::At),
         };
         let Some(place) = place else {

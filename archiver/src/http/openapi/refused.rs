@@ -49,6 +49,7 @@ fn refusals(operation: &Value) -> Vec<Refusal> {
         ("messageId", &[Refusal::MessageIdInvalid, Refusal::MessageNotFound]),
         ("broadcastId", &[Refusal::BroadcastIdInvalid, Refusal::BroadcastNotFound]),
         ("after", &[Refusal::CursorInvalid]),
+        ("Last-Event-ID", &[Refusal::CursorInvalid]),
     ] {
         if has(parameter) {
             refusals.extend_from_slice(said);
