@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use crate::documents::{DecisionDocument, MessageDocument, QuarantineDocument};
+use crate::documents::{DecisionDocument, ErasedIdDocument, ErasureDocument, MessageDocument, QuarantineDocument};
 use crate::{Config, Error};
 
 /// How many requests may be on their way, those included whose deadline has passed and whose task still waits for the
@@ -90,6 +90,14 @@ impl Database {
         self.database.collection("quarantine")
     }
 
+    pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {
+        self.database.collection("erased_ids")
+    }
+
+    pub(crate) fn erasures(&self) -> Collection<ErasureDocument> {
+        self.database.collection("erasures")
+    }
+
     /// Creates a collection, unless it exists.
     pub(crate) async fn create_collection(&self, name: &'static str, options: Document) -> Result<(), Failure> {
         let database = self.database.clone();
@@ -112,6 +120,12 @@ impl Database {
         let database = self.database.clone();
         let command = doc! { "createIndexes": collection, "indexes": [{ "name": name, "key": keys }] };
         self.ask(async move { database.run_command(command).await }).await.map(|_| ())
+    }
+
+    /// Any command.
+    pub(crate) async fn command(&self, command: Document) -> Result<Document, Failure> {
+        let database = self.database.clone();
+        self.ask(async move { database.run_command(command).await }).await
     }
 
     /// Whether a primary answers.

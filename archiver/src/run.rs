@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
+use crate::retention;
 use crate::schema;
 use crate::status::{Status, insist};
 use crate::write::Batch;
@@ -28,6 +29,7 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
 /// acknowledged and comes again. MongoDB need not answer, not even at the start.
 pub async fn run(config: Config, listener: TcpListener, log: Log, stop: CancellationToken) -> Result<(), Error> {
+    config.retention.check(log.max_age())?;
     let database = Database::connect(&config).await?;
     let status = Arc::new(Status::starting());
 
@@ -50,8 +52,11 @@ pub async fn run(config: Config, listener: TcpListener, log: Log, stop: Cancella
         async move { status.report().await }
     });
 
+    let sweep = tokio::spawn(retention::sweep(config.clone(), database.clone(), log.clone()));
+
     let archived = archive(&config, &database, &log, &status, &stop).await;
 
+    sweep.abort();
     report.abort();
     watch.abort();
     served.cancel();
@@ -73,6 +78,10 @@ async fn archive(
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         () = insist(status, || schema::prepare(database)) => {}
+    }
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = insist(status, || retention::prepare(database, &config.retention, log.max_age())) => {}
     }
     let mut consumer = log.consume(READER);
     let mut writes = JoinSet::new();

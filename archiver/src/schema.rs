@@ -6,7 +6,7 @@ use mongodb::bson::{Document, doc};
 use crate::database::{Database, Failure};
 
 /// Collection, index name, keys.
-const INDEXES: [(&str, &str, &[&str]); 5] = [
+const INDEXES: [(&str, &str, &[&str]); 9] = [
     // A room by time; `_id` makes the order total, for cursors.
     ("chatting_log", "room_by_time", &["presenterIdx", "sentAt", "_id"]),
     ("chatting_log", "user_by_time", &["userIdx", "sentAt"]),
@@ -15,6 +15,11 @@ const INDEXES: [(&str, &str, &[&str]); 5] = [
     // The decisions after a message, asked for with every batch.
     ("moderation_log", "room_by_position", &["presenterIdx", "position"]),
     ("broadcasts", "room_by_time", &["presenterIdx", "connectedAt"]),
+    // The erasures of those whom a batch names, asked for with every batch; and what they are about.
+    ("erasures", "user", &["userIdx"]),
+    ("moderation_log", "by", &["by.userIdx"]),
+    ("moderation_log", "user", &["userIdx"]),
+    ("quarantine", "users", &["users"]),
 ];
 
 /// Creates what is missing.
@@ -22,7 +27,7 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     // zstd: 59 bytes on disk a message, against 98 with the default.
     let compressed = doc! { "storageEngine": { "wiredTiger": { "configString": "block_compressor=zstd" } } };
     database.create_collection("chatting_log", compressed).await?;
-    for collection in ["moderation_log", "broadcasts", "quarantine"] {
+    for collection in ["moderation_log", "broadcasts", "quarantine", "erasures", "erased_ids"] {
         database.create_collection(collection, doc! {}).await?;
     }
     for (collection, name, keys) in INDEXES {
