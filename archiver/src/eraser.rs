@@ -21,22 +21,17 @@ pub(crate) struct Eraser {
     /// Whoever waits for an erasure may leave; the work goes on.
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// So long whoever asked waits for it to be done.
+    patience: Duration,
 }
 
 impl Eraser {
-    pub(crate) fn new(database: Database, log: Log, stop: CancellationToken) -> Eraser {
-        Eraser { database, log, tasks: TaskTracker::new(), stop }
+    pub(crate) fn new(database: Database, log: Log, stop: CancellationToken, patience: Duration) -> Eraser {
+        Eraser { database, log, tasks: TaskTracker::new(), stop, patience }
     }
 
-    /// Erases what the user wrote until now. It is certain to happen once this returns; if it takes longer than `within`
-    /// the receipt says that it still runs. Err: MongoDB does not answer, and nothing was begun.
-    pub(crate) async fn erase(
-        &self,
-        user: UserIdx,
-        mode: ErasureMode,
-        by: User,
-        within: Duration,
-    ) -> Result<ErasureDocument, Failure> {
+    /// Erases what the user wrote until now. It is certain to happen once this returns; if it takes long the receipt says that it still runs. Err: MongoDB does not answer, and nothing was begun.
+    pub(crate) async fn erase(&self, user: UserIdx, mode: ErasureMode, by: User) -> Result<ErasureDocument, Failure> {
         let event = Event::of_every_room(Body::UserErased(UserErased { user, mode, by: by.clone() }));
         let at = DateTime::from_millis(event.at.as_millisecond());
         let erasure = Erasure { id: event.id.to_string(), user, mode, at, by, log: LogFacts::of(&self.log) };
@@ -53,7 +48,7 @@ impl Eraser {
             }
         };
         let work = self.tasks.spawn(async move { stop.run_until_cancelled(carry_out).await.flatten() });
-        match timeout(within, work).await {
+        match timeout(self.patience, work).await {
             Ok(Ok(Some(done))) => Ok(done),
             // It takes longer, or waits for the log or for another archiver.
             _ => Ok(erasures::find(&self.database, &begun.id).await?.unwrap_or(begun)),

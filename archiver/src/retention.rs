@@ -85,7 +85,7 @@ impl RetentionConfig {
     }
 }
 
-/// Brings the TTL indexes up to date with the configuration, and makes the one by which the sweeper finds its texts.
+/// Brings the TTL indexes up to date with the configuration, and the tombstones with the log's age.
 pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_age: Duration) -> Result<(), Failure> {
     for (collection, field, days) in config.expiries() {
         let seconds = (days > 0).then_some(i64::from(days) * 24 * 60 * 60);
@@ -95,26 +95,7 @@ pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_a
     for collection in ["erasures", "erased_ids"] {
         expire(database, collection, "expiresAt", Some(0)).await?;
     }
-    erasures::hold_for(database, log_age).await?;
-    // Only what is deleted and has its text is in it, so that it costs next to nothing.
-    let has_text = doc! { "deleted.at": { "$exists": true }, "message": { "$exists": true } };
-    create(
-        database,
-        "chatting_log",
-        doc! {
-            "name": "deleted_text", "key": { "deleted.at": 1 }, "partialFilterExpression": has_text,
-        },
-    )
-    .await?;
-    let by_somebody = doc! { "deleted.by.userIdx": { "$exists": true } };
-    create(
-        database,
-        "chatting_log",
-        doc! {
-            "name": "deleted_by", "key": { "deleted.by.userIdx": 1 }, "partialFilterExpression": by_somebody,
-        },
-    )
-    .await
+    erasures::hold_for(database, log_age).await
 }
 
 /// Has the documents go so long after that date, or not at all.
@@ -147,7 +128,7 @@ async fn expire(
             let index = doc! { "name": &name, "expireAfterSeconds": wanted };
             database.command(doc! { "collMod": collection, "index": index }).await?;
         }
-        (Some(_), None) => _ = database.command(doc! { "dropIndexes": collection, "index": &name }).await?,
+        (Some(_), None) => database.drop_index(collection, &name).await?,
     }
     match days {
         Some(days) => tracing::info!(collection, days, "documents of {collection} go {days} days after {field}"),
@@ -158,16 +139,16 @@ async fn expire(
 
 async fn create(database: &Database, collection: &'static str, index: Document) -> Result<(), Failure> {
     let name = index.get_str("name").unwrap_or_default().to_owned();
-    match database.command(doc! { "createIndexes": collection, "indexes": [index] }).await {
+    match database.create_index(collection, index).await {
         Err(Failure::Exists) => {
             tracing::error!(
                 collection,
                 index = name,
-                "{collection} has another index with the keys or the name of {name}: nothing goes by it until that is removed"
+                "{collection} has another index with the keys of {name}: nothing goes by itself until that is removed"
             );
             Ok(())
         }
-        answer => answer.map(|_| ()),
+        answer => answer,
     }
 }
 

@@ -3,9 +3,13 @@
 mod broadcasts;
 mod commutes;
 mod decisions;
+mod erasure;
 mod keeps;
 mod outages;
 mod poison;
+mod reading;
+mod retention;
+mod search;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! The judge, judged: whatever can go wrong between an answer and the two places is called a problem.
 
+use archiver::Author;
 use jiff::Timestamp;
-use nats::{Position, Role, User};
+use nats::{Position, Role};
 
 use super::super::presenter::Shown;
 use super::*;
@@ -27,7 +28,7 @@ fn archived(number: u128, sequence: u64, user: i64, message: &str) -> ArchivedMe
         id: id(number),
         position: Position { epoch: 1, sequence, index: 0 },
         presenter: 1.try_into().unwrap(),
-        user: User { idx: user.try_into().unwrap(), nickname: String::new(), role: Role::Viewer },
+        user: Author { idx: user, nickname: String::new(), role: Role::Viewer },
         message: message.to_owned(),
         sent_at: Timestamp::UNIX_EPOCH,
         flags: Vec::new(),
