@@ -145,6 +145,11 @@ pub(crate) struct ErasureDocument {
     pub(crate) state: ErasureState,
     /// What was found and erased; it adds up whoever did it, and however often it was interrupted.
     pub(crate) counts: ErasureCounts,
+    /// How many pages are erased and counted.
+    pub(crate) pages: i64,
+    /// The page in hand: whoever finds it finishes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) page: Option<PageDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) finished_at: Option<DateTime>,
     /// When the last of the copies became known.
@@ -156,6 +161,17 @@ pub(crate) struct ErasureDocument {
     /// When this document goes: never while the erasure runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<DateTime>,
+}
+
+/// Documents that are being erased.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PageDocument {
+    /// So many pages came before it.
+    pub(crate) number: i64,
+    /// What is done with them: the member of the counts.
+    pub(crate) step: String,
+    /// Their `_id`s.
+    pub(crate) ids: Vec<String>,
 }
 
 /// `erased_ids`: the id of a message that was removed and may stand in the log once more.

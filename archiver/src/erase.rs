@@ -1,18 +1,22 @@
 //! Erases what stands in the archive before an erasure: the messages, and the user's name everywhere else. A page at a
-//! time, and each page together with its count in one transaction, so that the counts add up whoever does it, how often it
-//! is interrupted, and however many do it at once.
+//! time: the erasure's document says which one is in hand before it is changed, and counts it afterwards. So the counts add
+//! up whoever does it, how often it is interrupted, and however many do it at once: who finds a page in hand finishes it.
+//!
+//! A transaction would do the same, and hold its locks for a minute where whoever began it was killed.
 
-use futures_util::FutureExt;
+use futures_util::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::options::UpdateModifications;
+use mongodb::bson::{DateTime, Document, doc, serialize_to_bson};
 use nats::ErasureMode;
 use serde::Deserialize;
 
 use crate::database::{Database, Failure};
-use crate::documents::{ErasureDocument, QuarantineDocument};
-use crate::erased_ids;
+use crate::documents::{ErasureDocument, PageDocument};
 use crate::tombstones::{Tombstones, place};
+use crate::{erased_ids, erasures};
+
+/// What counts lines of the quarantine.
+const QUARANTINED: &str = "quarantined";
 
 /// How many documents are changed in one request. No request may take longer than it is waited for.
 const PAGE: i64 = 1_000;
@@ -25,7 +29,7 @@ struct Step {
     member: &'static str,
     /// What is found, that member's value included.
     about: Document,
-    /// In the order of an index that begins with the member, so that what stays is passed over only once.
+    /// In this order, so that what stays is passed over only once.
     order: Option<&'static str>,
     change: Change,
 }
@@ -37,8 +41,18 @@ enum Change {
 
 /// Erases what stands before the known copies. What is archived meanwhile is seen to by who archives it.
 pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Result<(), Failure> {
-    let user = erasure.user_idx;
-    let others = Tombstones::of_users(database, [user].into()).await?;
+    let others = Tombstones::of_users(database, [erasure.user_idx].into()).await?;
+    let steps = steps(database, erasure, &others);
+    for step in &steps {
+        while let Some(page) = next_page(database, erasure, step, &steps, &others).await? {
+            finish_page(database, erasure, &steps, &page).await?;
+        }
+    }
+    Ok(())
+}
+
+fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) -> [Step; 5] {
+    let (user, pseudonym) = (erasure.user_idx, erasure.pseudonym);
     let within = |field: &str, member: &str| {
         let mut about = erasure.range(field, others.all());
         about.insert(member, user);
@@ -46,7 +60,6 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
     };
     let messages = database.messages().clone_with_type();
     let decisions = database.decisions().clone_with_type();
-    let pseudonym = erasure.pseudonym;
     let own = Step {
         collection: messages.clone(),
         counter: "messages",
@@ -83,128 +96,130 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
     // Decisions before the marks that they have left: who marks looks at the decision once more afterwards.
     let decided = by("position", "by.userIdx", "by", decisions, "decided");
     let deleted = by("deleted.position", "deleted.by.userIdx", "deleted.by", messages, "deleted");
-    for step in [own, about, decided, deleted] {
-        run(database, erasure, &step).await?;
-    }
-    erase_quarantine(database, &others, erasure).await
+    let quarantined = Step {
+        collection: database.quarantine().clone_with_type(),
+        counter: QUARANTINED,
+        member: "users",
+        about: doc! { "users": user },
+        // Those of them that stand after the erasure stay.
+        order: Some("_id"),
+        change: Change::Remove,
+    };
+    [own, about, decided, deleted, quarantined]
 }
 
-/// All pages of a step.
-async fn run(database: &Database, erasure: &ErasureDocument, step: &Step) -> Result<(), Failure> {
+/// Takes the next page of the step in hand; none is left of it where there is none. A page that somebody else has in hand
+/// is finished first.
+async fn next_page(
+    database: &Database,
+    erasure: &ErasureDocument,
+    step: &Step,
+    steps: &[Step],
+    others: &Tombstones,
+) -> Result<Option<PageDocument>, Failure> {
+    let mut about = step.about.clone();
+    loop {
+        let Some(now) = erasures::find(database, &erasure.id).await? else { return Ok(None) };
+        if let Some(page) = now.page {
+            finish_page(database, erasure, steps, &page).await?;
+            continue;
+        }
+        // Found after the last page was counted, so that nothing of these is.
+        let Some(found) = look(database, erasure, step, &mut about, others).await? else { return Ok(None) };
+        let page = PageDocument { number: now.pages, step: step.counter.to_owned(), ids: found };
+        let free = doc! { "_id": &erasure.id, "pages": now.pages, "page": { "$exists": false } };
+        let unfit = |_| Failure::Refused("an id does not fit into BSON".to_owned());
+        let take = doc! { "$set": { "page": serialize_to_bson(&page).map_err(unfit)? } };
+        let collection = database.erasures();
+        let taken = database.ask(async move { collection.update_one(free, take).await }).await?;
+        if taken.modified_count == 1 {
+            return Ok(Some(page));
+        }
+    }
+}
+
+/// Changes what is in the page, and counts it. Whoever comes later finds nothing to change and nothing to count.
+async fn finish_page(
+    database: &Database,
+    erasure: &ErasureDocument,
+    steps: &[Step],
+    page: &PageDocument,
+) -> Result<(), Failure> {
+    let step = steps.iter().find(|step| step.counter == page.step);
+    let step = step.ok_or_else(|| Failure::Unavailable("a page of an erasure is of a later version".to_owned()))?;
+    let (collection, filter) =
+        (step.collection.clone(), doc! { "_id": { "$in": &page.ids }, step.member: erasure.user_idx });
+    let changed = match &step.change {
+        Change::Remove => database.ask(async move { collection.delete_many(filter).await }).await.map(|_| ()),
+        Change::Update(update) => {
+            let update = update.clone();
+            database.ask(async move { collection.update_many(filter, update).await }).await.map(|_| ())
+        }
+    };
+    if let Err(Failure::Refused(reason)) = changed {
+        // A validator that somebody put there: waiting mends it only if they do, and the erasure must not look done.
+        return Err(Failure::Unavailable(format!("an erasure is refused: {reason}")));
+    }
+    changed?;
+    let count = i64::try_from(page.ids.len()).expect("a page is small");
+    let in_hand = doc! { "_id": &erasure.id, "pages": page.number, "page": { "$exists": true } };
+    let counted = doc! {
+        "$inc": { "pages": 1_i64, format!("counts.{}", step.counter): count },
+        "$unset": { "page": "" },
+    };
+    let collection = database.erasures();
+    database.ask(async move { collection.update_one(in_hand, counted).await }).await.map(|_| ())
+}
+
+/// The ids of the next documents that the step is about.
+async fn look(
+    database: &Database,
+    erasure: &ErasureDocument,
+    step: &Step,
+    about: &mut Document,
+    others: &Tombstones,
+) -> Result<Option<Vec<String>>, Failure> {
     #[derive(Deserialize)]
     struct Found {
         #[serde(rename = "_id")]
-        id: Bson,
+        id: String,
         #[serde(rename = "sentAt")]
         sent_at: Option<DateTime>,
     }
-    let mut about = step.about.clone();
     loop {
         let (collection, filter) = (step.collection.clone_with_type::<Found>(), about.clone());
-        let order = step.order.map(|order| doc! { order: 1 });
+        let order = step.order;
         let page = async move {
             let find = collection.find(filter).projection(doc! { "_id": 1, "sentAt": 1 }).limit(PAGE);
-            let mut found = match order {
-                Some(order) => find.sort(order).await?,
+            let found = match order {
+                Some(order) => find.sort(doc! { order: 1 }).await?,
+                // In the order of whichever index finds them.
                 None => find.await?,
             };
-            let mut page = Vec::new();
-            while found.advance().await? {
-                page.push(found.deserialize_current()?);
-            }
-            Ok(page)
+            found.try_collect::<Vec<_>>().await
         };
-        let page: Vec<Found> = database.ask(page).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        if let (Some(order), Some(sent_at)) = (step.order, last.sent_at) {
-            about.insert(order, doc! { "$gte": sent_at });
+        let mut page = database.ask(page).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        match (step.order, last.sent_at) {
+            (Some("_id"), _) => about.insert("_id", doc! { "$gt": &last.id }),
+            (Some(order), Some(sent_at)) => about.insert(order, doc! { "$gte": sent_at }),
+            _ => None,
+        };
+        if step.counter == QUARANTINED {
+            // The place of a line is in its `_id`, as text, in which MongoDB cannot compare it.
+            page.retain(|line| {
+                let covering = place(&line.id).and_then(|place| others.covering(erasure.user_idx, place));
+                covering.is_some_and(|covering| covering.id == erasure.id)
+            });
+            if page.is_empty() {
+                continue;
+            }
         }
         if matches!(step.change, Change::Remove) {
-            let messages = page.iter().filter_map(|found| Some((found.id.as_str()?, found.sent_at?)));
+            let messages = page.iter().filter_map(|found| Some((found.id.as_str(), found.sent_at?)));
             erased_ids::remember(database, erasure, messages).await?;
         }
-        let ids: Vec<Bson> = page.into_iter().map(|found| found.id).collect();
-        // Somebody else may have erased it meanwhile, and counted it.
-        let filter = doc! { "_id": { "$in": ids }, step.member: erasure.user_idx };
-        change(database, erasure, step, filter).await?;
-    }
-}
-
-/// Changes a page and counts it, both or neither.
-async fn change(database: &Database, erasure: &ErasureDocument, step: &Step, filter: Document) -> Result<(), Failure> {
-    let collection = step.collection.clone();
-    let update = match &step.change {
-        Change::Remove => None,
-        Change::Update(update) => Some(UpdateModifications::from(update.clone())),
-    };
-    let (erasures, receipt) = (database.erasures(), doc! { "_id": &erasure.id });
-    let counter = format!("counts.{}", step.counter);
-    let changed = async move {
-        let mut session = collection.client().start_session().await?;
-        let transaction = session.start_transaction();
-        transaction
-            .and_run((), move |session, ()| {
-                let (collection, filter, update) = (collection.clone(), filter.clone(), update.clone());
-                let (erasures, receipt, counter) = (erasures.clone(), receipt.clone(), counter.clone());
-                async move {
-                    let count = match update {
-                        None => collection.delete_many(filter).session(&mut *session).await?.deleted_count,
-                        Some(update) => {
-                            collection.update_many(filter, update).session(&mut *session).await?.modified_count
-                        }
-                    };
-                    if count > 0 {
-                        let count = doc! { "$inc": { counter: count as i64 } };
-                        erasures.update_one(receipt, count).session(&mut *session).await?;
-                    }
-                    Ok(())
-                }
-                .boxed()
-            })
-            .await
-    };
-    database.ask(changed).await
-}
-
-/// Removes the lines that name the user. Their place is in their `_id`, as text.
-async fn erase_quarantine(
-    database: &Database,
-    erasures: &Tombstones,
-    erasure: &ErasureDocument,
-) -> Result<(), Failure> {
-    let user = erasure.user_idx;
-    let mut after = String::new();
-    loop {
-        let collection = database.quarantine();
-        let filter = doc! { "users": user, "_id": { "$gt": &after } };
-        let page = async move {
-            let mut found = collection.find(filter).sort(doc! { "_id": 1 }).limit(PAGE).await?;
-            let mut page: Vec<QuarantineDocument> = Vec::new();
-            while found.advance().await? {
-                page.push(found.deserialize_current()?);
-            }
-            Ok(page)
-        };
-        let page = database.ask(page).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after.clone_from(&last.id);
-        let is_erased = |line: &QuarantineDocument| {
-            let covering = place(line).and_then(|place| erasures.covering(user, place));
-            covering.is_some_and(|covering| covering.id == erasure.id)
-        };
-        let ids: Vec<Bson> = page.into_iter().filter(is_erased).map(|line| line.id.into()).collect();
-        if ids.is_empty() {
-            continue;
-        }
-        let step = Step {
-            collection: database.quarantine().clone_with_type(),
-            counter: "quarantined",
-            member: "users",
-            about: Document::new(),
-            order: None,
-            change: Change::Remove,
-        };
-        change(database, erasure, &step, doc! { "_id": { "$in": ids } }).await?;
+        return Ok(Some(page.into_iter().map(|found| found.id).collect()));
     }
 }
 

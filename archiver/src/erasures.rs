@@ -73,6 +73,8 @@ async fn begin(database: &Database, erasure: &Erasure) -> Result<ErasureDocument
         positions: Vec::new(),
         state: ErasureState::Running,
         counts: ErasureCounts::default(),
+        pages: 0,
+        page: None,
         finished_at: None,
         recorded_at: None,
         log_held_until: None,

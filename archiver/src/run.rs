@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
-use crate::database::Database;
+use crate::database::{Database, Failure};
 use crate::eraser::Eraser;
 use crate::http::{self, Reader};
 use crate::retention;
@@ -90,11 +90,7 @@ async fn archive(
     // Nothing is lost with what is dropped here: preparing can be begun again.
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        () = insist(status, || schema::prepare(database)) => {}
-    }
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        () = insist(status, || retention::prepare(database, &config.retention, log.max_age())) => {}
+        () = insist(status, || prepare(config, database, log)) => {}
     }
     let mut consumer = log.consume(READER);
     let mut writes = JoinSet::new();
@@ -130,6 +126,12 @@ async fn archive(
         }
     }
     ended
+}
+
+/// Has the database as the configuration wants it.
+async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<(), Failure> {
+    schema::prepare(database).await?;
+    retention::prepare(database, &config.retention, log.max_age()).await
 }
 
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.

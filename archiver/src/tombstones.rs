@@ -96,7 +96,7 @@ impl Tombstones {
 
     /// Whether somebody is erased whom the line names, so that it must not be kept.
     pub(crate) fn is_about(&self, line: &QuarantineDocument) -> bool {
-        let Some(position) = place(line) else { return false };
+        let Some(position) = place(&line.id) else { return false };
         line.users.iter().any(|user| self.covering(*user, position).is_some())
     }
 
@@ -173,9 +173,9 @@ impl ErasureDocument {
     }
 }
 
-/// Where the line stands.
-pub(crate) fn place(line: &QuarantineDocument) -> Option<PositionDocument> {
-    PositionDocument::try_from(line.id.parse::<Position>().ok()?).ok()
+/// Where a line in quarantine stands, by its `_id`.
+pub(crate) fn place(id: &str) -> Option<PositionDocument> {
+    PositionDocument::try_from(id.parse::<Position>().ok()?).ok()
 }
 
 /// A role that does not say who somebody is: the presenter of a room is known by its number.

@@ -113,9 +113,8 @@ impl Room<'_> {
                 }
                 None if !users.contains(&message.user.idx) => {}
                 None => {
-                    let may_be = |posted: &&&Posted| {
-                        posted.user == message.user.idx && posted.text.trim() == message.message
-                    };
+                    let may_be =
+                        |posted: &&&Posted| posted.user == message.user.idx && posted.text.trim() == message.message;
                     if self.unknown.iter().find(may_be).is_none() {
                         report.problem(format!("room {idx}: {id} is in the archive, and nobody was told of it"));
                     }
