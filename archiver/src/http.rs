@@ -20,10 +20,13 @@ mod access;
 mod bodies;
 mod call;
 mod erasures;
+mod exports;
 mod messages;
+mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod stream;
 
 use refusal::Refusal;
 
@@ -35,6 +38,7 @@ pub(crate) struct Reader {
     pub(crate) eraser: Eraser,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
+    pub(crate) streams: stream::Streams,
     /// The document of the interface.
     openapi: Bytes,
 }
@@ -47,6 +51,7 @@ impl Reader {
             database,
             eraser,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            streams: stream::Streams::new(&config.reads),
             openapi: openapi::document().into(),
         })
     }

@@ -13,6 +13,7 @@ mod erased_ids;
 mod eraser;
 mod erasures;
 mod error;
+mod formats;
 mod http;
 mod read;
 mod replica_set;

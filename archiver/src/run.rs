@@ -56,7 +56,7 @@ pub async fn run(
         }
     });
     let server = tokio::spawn({
-        let (app, http, served) = (http::app(reader, ready, stop.clone()), config.http.clone(), served.clone());
+        let (app, http, served) = (http::app(reader.clone(), ready, stop.clone()), config.http.clone(), served.clone());
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
@@ -76,6 +76,7 @@ pub async fn run(
         tracing::error!("serving readers panicked");
     }
     eraser.close().await;
+    reader.streams.finish().await;
     status.log("stopped, archived");
     archived
 }

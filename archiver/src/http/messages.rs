@@ -41,6 +41,9 @@ pub(super) struct FilterQuery {
     /// Messages that were taken away; without it they are left out. For moderators.
     #[param(inline, nullable = false)]
     deleted: Option<Deleted>,
+    /// What this decision took away, a clear of the room for instance. For moderators.
+    #[param(value_type = Option<schemas::EventId>, inline, nullable = false)]
+    decision: Option<nats::EventId>,
     /// From the oldest to the newest (`asc`, where nothing is said) or the other way.
     #[param(inline, nullable = false)]
     order: Option<Order>,
@@ -150,7 +153,7 @@ pub(super) async fn of_room(reader: &Reader, call: &Call<'_>) -> Result<(Option<
     let query: FilterQuery = call.query()?;
     let mut filter = query.filter(sight)?;
     filter.extend(span.filter().map(|range| ("sentAt".to_owned(), range)));
-    let only = match (&query.flag, query.deleted) {
+    let only = match (&query.flag, query.deleted()) {
         (_, Some(Deleted::Only)) => Only::Deleted,
         (Some(_), _) => Only::Flagged,
         _ => Only::All,
@@ -201,9 +204,16 @@ async fn messages(
 }
 
 impl FilterQuery {
+    fn deleted(&self) -> Option<Deleted> {
+        self.decision.map(|_| Deleted::Only).or(self.deleted)
+    }
+
     /// What messages match; nothing of the sequence that they are read in.
     fn filter(&self, sight: Sight) -> Result<Document, Refusal> {
-        let mut filter = hidden_from(sight, self.deleted)?;
+        let mut filter = hidden_from(sight, self.deleted())?;
+        if let Some(decision) = self.decision {
+            filter.insert("deleted.decision", decision.to_string());
+        }
         if let Some(text) = &self.text {
             filter.insert("message", Regex { pattern: regex(text)?, options: "i".try_into().expect("it has no NUL") });
         }

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, erasures, messages};
+use super::{Reader, Shared, erasures, exports, messages, moderation};
 
 mod refused;
 pub(super) mod schemas;
@@ -29,6 +29,8 @@ struct Components;
 pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
+        .merge(exports::routes())
+        .merge(moderation::routes())
         .merge(erasures::routes())
         .routes(routes!(openapi))
 }
@@ -45,6 +47,8 @@ pub fn document() -> String {
         scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`, erasing a user `chat:erase`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
+            { "name": "exports", "description": "Taking them along." },
+            { "name": "moderation", "description": "Who decided what." },
             { "name": "erasure", "description": "Forgetting people." },
             { "name": "service", "description": "The service itself." },
         ]),
