@@ -226,12 +226,12 @@ impl Life {
     }
 }
 
+/// Of each message who wrote it; of each decision who decided and about whom. None: nobody can tell.
+type Named = (BTreeMap<String, Option<i64>>, BTreeMap<String, [Option<i64>; 2]>);
+
 /// Of each message and each decision the first copy counts, of each erasure the last one. What is before the erasure of
 /// whom it is by, or about, has no number there.
-fn names_left(
-    lives: &[Life],
-    mode: ErasureMode,
-) -> (BTreeMap<String, Option<i64>>, BTreeMap<String, [Option<i64>; 2]>) {
+fn names_left(lives: &[Life], mode: ErasureMode) -> Named {
     let mut erased_until = BTreeMap::new();
     for (place, life) in lives.iter().enumerate() {
         if let Life::Erase { id } = life {

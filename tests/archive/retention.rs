@@ -153,8 +153,8 @@ async fn a_deleted_text_is_there_for_its_time_and_then_gone_for_good() {
     let (young, shown) = (days_ago(40, message(1, "young")), days_ago(40, message(1, "shown")));
     let delete = days_ago(29, deletion(1, young.id));
     let mut appends = tokio::task::JoinSet::new();
-    for event in old.iter().cloned() {
-        let log = world.log.clone();
+    for event in &old {
+        let (log, event) = (world.log.clone(), event.clone());
         appends.spawn(async move { log.append(&event).await.unwrap() });
     }
     appends.join_all().await;
