@@ -46,12 +46,19 @@ impl Tombstones {
         &self.0
     }
 
-    /// Those that are not among the others, or were about less there.
-    pub(crate) fn beyond(&self, others: &Tombstones) -> impl Iterator<Item = ErasureDocument> {
-        let known = |found: &ErasureDocument| {
-            others.0.iter().any(|other| other.id == found.id && other.positions == found.positions)
-        };
-        self.0.iter().filter(move |found| !known(found)).cloned()
+    /// Those that are about something of the batch.
+    pub(crate) fn about(&self, work: &Work) -> impl Iterator<Item = &ErasureDocument> {
+        let messages = work.messages.iter().map(|message| (message.document.user_idx, message.document.position));
+        let decisions = work.decisions.iter().flat_map(|Lined { document, .. }| {
+            let people = [document.by.as_ref().map(|by| by.user_idx), document.user_idx];
+            people.into_iter().flatten().map(|person| (person, document.position))
+        });
+        let lines = work.quarantine.iter().filter_map(|line| Some((place(&line.id)?, &line.users)));
+        let lines = lines.flat_map(|(place, users)| users.iter().map(move |user| (*user, place)));
+        let covering = messages.chain(decisions).chain(lines);
+        let covering: BTreeSet<&str> =
+            covering.filter_map(|(user, place)| Some(self.covering(user, place)?.id.as_str())).collect();
+        self.0.iter().filter(move |erasure| covering.contains(erasure.id.as_str()))
     }
 
     /// The batch as it may be archived: nothing that was erased, or nobody's name on it.

@@ -12,11 +12,11 @@ use crate::copies::keep_first;
 use crate::database::{Database, Failure};
 use crate::decisions::{self, Place};
 use crate::documents::QuarantineDocument;
-use crate::erased_ids;
 use crate::erasures::{self, LogFacts};
 use crate::status::{Status, insist};
 use crate::tombstones::Tombstones;
 use crate::work::Work;
+use crate::{erase, erased_ids};
 
 /// A batch that is not acknowledged within 30 s comes again; whoever holds one says so three times as often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -103,17 +103,20 @@ impl Work {
     ///
     /// Erasures of the batch hold before anything of it is stored; what others learn of meanwhile is seen to afterwards.
     pub(crate) async fn write(&self, database: &Database) -> Result<Written, Failure> {
-        let mut erasures = Vec::new();
+        let mut recorded = Vec::new();
         for (erasure, position) in &self.erasures {
-            erasures.push(erasures::record(database, erasure, &[*position]).await?);
+            recorded.push(erasures::record(database, erasure, &[*position]).await?);
         }
         let known = Tombstones::of(database, self).await?;
         let censored = if known.is_empty() { None } else { Some(erased_ids::censor(database, &known, self).await?) };
         let written = censored.as_ref().unwrap_or(self).store(database, &known).await?;
         let now = Tombstones::of(database, self).await?;
         erased_ids::enforce(database, &now, self).await?;
-        erasures.extend(now.beyond(&known));
-        for erasure in erasures {
+        // Also where it was known before: an attempt that was cut off may have stored what it did not know to be erased.
+        for erasure in now.about(self) {
+            erase::erase(database, erasure).await?;
+        }
+        for erasure in recorded {
             erasures::enforce(database, erasure).await?;
         }
         Ok(written)

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use archiver::Archive;
 use async_nats::jetstream;
+use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use nats::{
     Body, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, User, UserBanned, UserErased,
@@ -494,4 +496,85 @@ async fn a_log_that_is_to_hold_its_events_longer_lengthens_the_life_of_tombstone
     let _: Document = world.collection("erasures").find_one(doc! {}).await.unwrap().unwrap();
     world.log.append(&message(1, "the end")).await.unwrap();
     assert_eq!(world.room(1, 1).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_nothing() {
+    let mongod = crate::support::Mongod::start().await;
+    let config = super::config(&mongod).archiver;
+    let archives = [Archive::connect(&config).await.unwrap(), Archive::connect(&config).await.unwrap()];
+    let lines = |first: u64, events: &[Event]| {
+        let lines = (first..).zip(events).map(|(sequence, event)| Ok(super::broadcasts::at(sequence, event)));
+        lines.collect::<Vec<_>>()
+    };
+    const ROUNDS: i64 = 400;
+    for round in 1..=ROUNDS {
+        let (gone, other) = (1_000 + round, 9_000 + round);
+        let target = by(other, round, "of somebody else");
+        let deleted = MessageDeleted { target: target.id, by: user(gone), reason: None };
+        let decision = Event::now(presenter(round), Body::MessageDeleted(deleted));
+        let mode = if round % 2 == 0 { ErasureMode::Remove } else { ErasureMode::Anonymise };
+        let erased = UserErased { user: user(gone).idx, mode, by: user(9) };
+        let erased = Event::of_every_room(Body::UserErased(erased));
+        let first = 10 * round.unsigned_abs();
+        let life = lines(first, &[target, by(gone, round, "before"), decision]);
+        let erasure = lines(first + 5, &[erased]);
+        // Each of the two gets ahead of the other by turns, a little further each time.
+        let behind = async |turns: i64| {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        let turns = round / 2 % 40;
+        let (life_behind, erasure_behind) = if round % 4 < 2 { (turns, 0) } else { (0, turns) };
+        let (one, two) = tokio::join!(
+            async {
+                behind(life_behind).await;
+                archives[0].write(life).await
+            },
+            async {
+                behind(erasure_behind).await;
+                archives[1].write(erasure).await
+            }
+        );
+        one.unwrap();
+        two.unwrap();
+    }
+    let database = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
+    let leads = |path: &str| doc! { path: { "$gte": 1_000_i64, "$lt": 9_000_i64 } };
+    for (collection, path) in
+        [("chatting_log", "userIdx"), ("chatting_log", "deleted.by.userIdx"), ("moderation_log", "by.userIdx")]
+    {
+        let found = database.collection::<Document>(collection).count_documents(leads(path)).await.unwrap();
+        assert_eq!(found, 0, "{path} of {collection} leads to somebody");
+    }
+    let marked = doc! { "deleted.by.userIdx": { "$lt": 0_i64 } };
+    let marked = database.collection::<Document>("chatting_log").count_documents(marked).await.unwrap();
+    assert_eq!(marked as i64, ROUNDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_when_its_batch_comes_again() {
+    for mode in [ErasureMode::Remove, ErasureMode::Anonymise] {
+        let world = World::start().await;
+        let line = |sequence, event: &Event| Ok(super::broadcasts::at(sequence, event));
+        let ban = UserBanned { user: user(8).idx, until: None, by: user(GONE), reason: None };
+        let (message, ban) = (secret(1, 1), Event::now(presenter(1), Body::UserBanned(ban)));
+        let batch = || vec![line(1, &message), line(2, &ban)];
+        world.archive.write(batch()).await.unwrap();
+        let (message, ban) = (world.documents("chatting_log", 1).await, world.documents("moderation_log", 1).await);
+        world.archive.write(vec![line(3, &erased(mode))]).await.unwrap();
+        let receipt = world.documents("erasures", 1).await.into_values().next().unwrap();
+        assert_eq!(receipt.get_str("state").unwrap(), "done");
+        // It had looked for erasures before that one was there, and dies after its insert.
+        for (collection, document) in [("chatting_log", message), ("moderation_log", ban)] {
+            let document = document.into_values().next().unwrap();
+            let id = doc! { "_id": document.get_str("_id").unwrap() };
+            world.collection(collection).replace_one(id, document).upsert(true).await.unwrap();
+        }
+        world.archive.write(batch()).await.unwrap();
+        let found = traces(&world).await;
+        assert!(found.iter().all(|trace| !trace.contains(&user(GONE).nickname)), "{found:?}");
+        assert_eq!(found.len(), if mode == ErasureMode::Remove { 0 } else { 1 }, "{found:?}");
+    }
 }
