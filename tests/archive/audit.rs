@@ -84,7 +84,8 @@ async fn the_audit_says_who_decided_what_when_and_why_about_whom() {
     assert!(everything[0].get("presenterIdx").is_none());
 
     let (from, to) = (time(20), time(50));
-    let cases: [(&str, &[(&str, &str)], &[usize]); 8] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [usize]);
+    let cases: [Case<'_>; 8] = [
         (room, &[("type", "user.banned")], &[1]),
         (room, &[("by", "42")], &[2, 3, 4]),
         (room, &[("user", "7")], &[0, 1, 2]),

@@ -20,7 +20,7 @@ use super::access::{self, Sight};
 use super::bodies::{MessageBody, UserBody, time};
 use super::call::Call;
 use super::openapi::schemas;
-use super::parameters::{PageQuery, RoomPath, SpanQuery, check};
+use super::parameters::{PageQuery, RoomPath, SpanQuery};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::copies;
@@ -170,7 +170,7 @@ async fn list_decisions_everywhere(State(reader): Shared, request: Request) -> R
 
 async fn decisions(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>) -> Result<Response, Refusal> {
     access::moderates(&call.identity, room)?;
-    let span = check(call.query::<SpanQuery>()?.span())?;
+    let span = call.query::<SpanQuery>()?.span();
     let PageQuery { first, after } = call.query()?;
     let query: DecisionsQuery = call.query()?;
     let (list, index) = match room {
@@ -188,9 +188,7 @@ async fn decisions(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>)
     if let Some(user) = query.user {
         all.push(about(reader, user, room).await?);
     }
-    if let Some(after) = after {
-        let place = Cursor::place(&after, &list).and_then(|place| to_time(&place));
-        let (at, id) = place.ok_or(Refusal::CursorInvalid)?;
+    if let Some((at, id)) = after.parse(|after| to_time(&Cursor::place(after, &list)?))? {
         all.extend(by_time("at", beyond, at, &id));
     }
     let filter = if all.is_empty() {
