@@ -13,11 +13,13 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
+use crate::eraser::Eraser;
 use crate::{Config, Error};
 
 mod access;
 mod bodies;
 mod call;
+mod erasures;
 mod exports;
 mod messages;
 mod moderation;
@@ -33,6 +35,7 @@ use refusal::Refusal;
 pub(crate) struct Reader {
     verifier: Arc<Verifier>,
     pub(crate) database: Database,
+    pub(crate) eraser: Eraser,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     pub(crate) streams: stream::Streams,
@@ -41,11 +44,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>) -> Result<Reader, Error> {
+    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>, eraser: Eraser) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
             verifier,
             database,
+            eraser,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             streams: stream::Streams::new(&config.reads),
             openapi: openapi::document().into(),

@@ -10,8 +10,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
-use crate::database::Database;
+use crate::database::{Database, Failure};
+use crate::eraser::Eraser;
 use crate::http::{self, Reader};
+use crate::retention;
 use crate::schema;
 use crate::status::{Status, insist};
 use crate::write::Batch;
@@ -36,8 +38,12 @@ pub async fn run(
     log: Log,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    config.retention.check(log.max_age())?;
     let database = Database::connect(&config).await?;
-    let reader = Arc::new(Reader::connect(&config, auth).await?);
+    // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
+    let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
+    let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
+    let reader = Arc::new(Reader::connect(&config, auth, eraser.clone()).await?);
     let status = Arc::new(Status::starting());
 
     let served = CancellationToken::new();
@@ -58,15 +64,18 @@ pub async fn run(
         let status = status.clone();
         async move { status.report().await }
     });
+    let sweep = tokio::spawn(retention::sweep(config.clone(), database.clone(), log.clone()));
 
     let archived = archive(&config, &database, &log, &status, &stop).await;
 
+    sweep.abort();
     report.abort();
     watch.abort();
     served.cancel();
     if server.await.is_err() {
         tracing::error!("serving readers panicked");
     }
+    eraser.close().await;
     reader.streams.finish().await;
     status.log("stopped, archived");
     archived
@@ -82,7 +91,7 @@ async fn archive(
     // Nothing is lost with what is dropped here: preparing can be begun again.
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        () = insist(status, || schema::prepare(database)) => {}
+        () = insist(status, || prepare(config, database, log)) => {}
     }
     let mut consumer = log.consume(READER);
     let mut writes = JoinSet::new();
@@ -118,6 +127,12 @@ async fn archive(
         }
     }
     ended
+}
+
+/// Has the database as the configuration wants it.
+async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<(), Failure> {
+    schema::prepare(database).await?;
+    retention::prepare(database, &config.retention, log.max_age()).await
 }
 
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.

@@ -28,8 +28,8 @@ pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, Malformed};
 pub use error::Error;
 pub use event::{
-    Body, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected, Role,
-    RoomCleared, RoomUpdated, User, UserBanned, UserUnbanned, now,
+    Body, ErasureMode, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected,
+    Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
 };
 pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;

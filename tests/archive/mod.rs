@@ -4,12 +4,14 @@ mod audit;
 mod broadcasts;
 mod commutes;
 mod decisions;
+mod erasure;
 mod exports;
 mod keeps;
 mod outages;
 mod poison;
 mod reading;
 mod recording;
+mod retention;
 mod search;
 
 use std::collections::HashMap;

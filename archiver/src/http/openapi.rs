@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, exports, messages, moderation};
+use super::{Reader, Shared, erasures, exports, messages, moderation};
 
 mod refused;
 pub(super) mod schemas;
@@ -31,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .merge(messages::routes())
         .merge(exports::routes())
         .merge(moderation::routes())
+        .merge(erasures::routes())
         .routes(routes!(openapi))
 }
 
@@ -43,11 +44,12 @@ pub fn document() -> String {
     let document = web::openapi::Document {
         role: "archiver",
         description: include_str!("openapi/description.md"),
-        scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`.",
+        scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`, erasing a user `chat:erase`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
             { "name": "exports", "description": "Taking them along." },
             { "name": "moderation", "description": "Who decided what." },
+            { "name": "erasure", "description": "Forgetting people." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,
