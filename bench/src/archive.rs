@@ -32,14 +32,16 @@ pub(crate) struct Arguments {
     /// Rounds; in each of them both take their turn, and the medians are shown
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Requests in flight: of the bare insert, and `archiver.batches_in_hand`
+    #[arg(long, default_value_t = 3)]
+    in_hand: usize,
     /// After each round the archiver reads the log once more into the same database: everything is there already
     #[arg(long)]
     again: bool,
 }
 
-/// The defaults of the archiver (`archiver.batch_events`, `archiver.batches_in_hand`), so that both ask MongoDB alike.
+/// As `archiver.batch_events`, so that both ask MongoDB alike.
 const BATCH_EVENTS: usize = 1_000;
-const BATCHES_IN_HAND: usize = 3;
 
 /// As in the recordings that this project was tested with.
 const ROOMS: usize = 52;
@@ -66,6 +68,7 @@ struct World {
     mongod: Server,
     archiver: Program,
     port: u16,
+    in_hand: usize,
     client: Client,
     log: jetstream::Context,
     _folder: tempfile::TempDir,
@@ -73,7 +76,7 @@ struct World {
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let world = World::start().await?;
+    let world = World::start(arguments.in_hand).await?;
     let began = Instant::now();
     let deletions = world.fill(arguments).await?;
     let expected = (arguments.messages, deletions);
@@ -121,7 +124,7 @@ fn median(turns: &mut [Turn]) -> Option<Turn> {
 }
 
 impl World {
-    async fn start() -> anyhow::Result<World> {
+    async fn start(in_hand: usize) -> anyhow::Result<World> {
         let folder = tempfile::tempdir()?;
         let (nats_port, mongo_port, port) = (port::or_free(24_222), port::or_free(27_117), port::or_free(28_082));
         let mut nats =
@@ -138,6 +141,7 @@ impl World {
             environment: [
                 ("CHATTING_NATS__URLS", nats_url.clone()),
                 ("CHATTING_ARCHIVER__URI", uri.clone()),
+                ("CHATTING_ARCHIVER__BATCHES_IN_HAND", in_hand.to_string()),
                 ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{port}")),
             ]
             .map(|(key, value)| (key.to_owned(), value))
@@ -149,7 +153,7 @@ impl World {
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let client = Client::with_options(options)?;
         let log = jetstream::new(async_nats::connect(&nats_url).await?);
-        let world = World { nats, mongod, archiver, port, client, log, _folder: folder };
+        let world = World { nats, mongod, archiver, port, in_hand, client, log, _folder: folder };
         // The streams are made by whoever comes first.
         world.archiver("documents").start().await?;
         Ok(world)
@@ -258,7 +262,7 @@ impl World {
             let (collection, chunk) = (collection.clone(), chunk.to_vec());
             tokio::spawn(async move { collection.insert_many(chunk).ordered(false).await })
         });
-        let mut inserts = inserts.buffer_unordered(BATCHES_IN_HAND);
+        let mut inserts = inserts.buffer_unordered(self.in_hand);
         while let Some(inserted) = inserts.next().await {
             inserted??;
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::event::{Event, Head, MalformedEvent};
+use crate::event::{Body, Event, Head, MalformedEvent};
 use crate::ids::{EventId, PresenterIdx};
 use crate::position::Position;
 
@@ -39,6 +39,11 @@ impl Entry {
     /// The whole event. It fails where the members of a known type are not as they must be.
     pub fn event(&self) -> Result<Event, MalformedEvent> {
         Event::from_line(&self.line)
+    }
+
+    /// What happened. It fails as [`Entry::event`] does, and reads the line once where that reads it twice.
+    pub fn body(&self) -> Result<Body, MalformedEvent> {
+        Body::from_line(&self.kind, &self.line)
     }
 }
 
