@@ -153,6 +153,8 @@ pub struct OpenapiArguments {
 pub enum Documented {
     /// Posting and moderating
     Ingest,
+    /// Reading the archive
+    Archiver,
 }
 
 impl Documented {
@@ -160,6 +162,7 @@ impl Documented {
     pub fn document(self) -> String {
         match self {
             Documented::Ingest => ingest::openapi(),
+            Documented::Archiver => archiver::openapi(),
         }
     }
 }

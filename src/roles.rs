@@ -77,10 +77,7 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
 
 async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let stop = Signals::listen()?.stop();
-    let auth = match role {
-        Role::Ingest | Role::Delivery => Some(Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?)),
-        Role::Archiver => None,
-    };
+    let auth = Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?);
     let (listen, http) = match role {
         Role::Ingest => (config.ingest.listen, config.ingest.http.clone()),
         Role::Delivery => (config.delivery.listen, config.delivery.http.clone()),
@@ -125,7 +122,7 @@ async fn close(log: nats::Log, ended: anyhow::Result<()>, waiting: JoinHandle<()
 async fn work(
     role: Role,
     config: Config,
-    auth: Option<Arc<web::auth::Verifier>>,
+    auth: Arc<web::auth::Verifier>,
     listener: TcpListener,
     log: nats::Log,
     stop: CancellationToken,
@@ -133,21 +130,16 @@ async fn work(
     let ended = CancellationToken::new();
     let work = async {
         let _ended = ended.clone().drop_guard();
-        let auth = || auth.clone().expect("the roles that need tokens verified got a verifier");
+        let auth = auth.clone();
         match role {
-            Role::Ingest => ingest::run(config.ingest, auth(), listener, log, stop).await?,
-            Role::Delivery => delivery::run(config.delivery, auth(), listener, log, stop).await?,
-            Role::Archiver => archiver::run(config.archiver, listener, log, stop).await?,
+            Role::Ingest => ingest::run(config.ingest, auth, listener, log, stop).await?,
+            Role::Delivery => delivery::run(config.delivery, auth, listener, log, stop).await?,
+            Role::Archiver => archiver::run(config.archiver, auth, listener, log, stop).await?,
         }
         anyhow::Ok(())
     };
     // Beside the role and as long: work in hand needs keys to the end.
-    let keys = async {
-        if let Some(auth) = &auth {
-            auth.follow_keys(&ended).await;
-        }
-    };
-    tokio::join!(work, keys).0
+    tokio::join!(work, auth.follow_keys(&ended)).0
 }
 
 async fn bind(role: Role, listen: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where health, and later the reading side, is served. The binary binds it.
+    /// Where the reading side and health are served. The binary binds it.
     pub listen: SocketAddr,
     /// Timeouts and bounds of that listener; its grace period is also that of the writes in hand.
     pub http: web::ServeConfig,
@@ -33,6 +33,28 @@ pub struct Config {
     pub connect_timeout_ms: u64,
     /// Milliseconds for one request to MongoDB, finding a primary included.
     pub request_timeout_ms: u64,
+    /// Bounds of the reading side.
+    pub reads: ReadsConfig,
+}
+
+/// The section `[archiver.reads]`: what those who read the archive may cost those who write it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadsConfig {
+    /// Requests at once, streams excepted; more are answered 503 at once.
+    pub max_in_flight: usize,
+    /// Exports and replays at once that go on for as long as their reader takes.
+    pub max_streams: usize,
+    /// Milliseconds for one question to MongoDB, on its side too.
+    pub timeout_ms: u64,
+    /// Milliseconds after which a stream whose reader takes nothing is cut.
+    pub stall_timeout_ms: u64,
+}
+
+impl ReadsConfig {
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
 }
 
 impl Config {

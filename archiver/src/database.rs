@@ -45,9 +45,20 @@ pub(crate) enum Failure {
 impl Database {
     /// Reads the configuration and starts the driver, which connects in the background.
     pub(crate) async fn connect(config: &Config) -> Result<Database, Error> {
+        Database::open(config, "chatting-archiver", config.request_timeout(), REQUESTS).await
+    }
+
+    /// The same for those who read, over connections of their own: they must not keep the writer waiting.
+    pub(crate) async fn connect_for_reading(config: &Config) -> Result<Database, Error> {
+        let requests = config.reads.max_in_flight.saturating_add(config.reads.max_streams);
+        let requests = requests.clamp(1, Semaphore::MAX_PERMITS);
+        Database::open(config, "chatting-archiver reading", config.reads.timeout(), requests).await
+    }
+
+    async fn open(config: &Config, name: &str, request_timeout: Duration, requests: usize) -> Result<Database, Error> {
         let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: config.uri.complaint(&error) };
         let mut options = ClientOptions::parse(config.uri.as_str()).await.map_err(invalid)?;
-        options.app_name.get_or_insert_with(|| "chatting-archiver".to_owned());
+        options.app_name.get_or_insert_with(|| name.to_owned());
         options.server_selection_timeout = Some(config.server_selection_timeout());
         options.connect_timeout = Some(config.connect_timeout());
         // The driver has no socket timeout: a server that has gone silent is noticed by the heartbeats, which then
@@ -60,7 +71,7 @@ impl Database {
                 .w(Acknowledgment::Majority)
                 .journal(true)
                 // A write that the majority does not confirm ends on the server too, before we stop waiting for it.
-                .w_timeout(config.request_timeout() / 2)
+                .w_timeout(request_timeout / 2)
                 .build(),
         );
         let client = Client::with_options(options).map_err(invalid)?;
@@ -69,9 +80,14 @@ impl Database {
         }
         Ok(Database {
             database: client.database(&config.database),
-            request_timeout: config.request_timeout(),
-            requests: Arc::new(Semaphore::new(REQUESTS)),
+            request_timeout,
+            requests: Arc::new(Semaphore::new(requests)),
         })
+    }
+
+    /// How long a request may take.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     pub(crate) fn messages(&self) -> Collection<MessageDocument> {
@@ -102,16 +118,25 @@ impl Database {
         }
     }
 
-    /// Creates an ascending index, unless it exists. [`Failure::Exists`]: one that differs stands in its way.
-    pub(crate) async fn create_index(
-        &self,
-        collection: &'static str,
-        name: &'static str,
-        keys: Document,
-    ) -> Result<(), Failure> {
+    /// Creates an index, unless it exists. [`Failure::Exists`]: one that differs stands in its way.
+    pub(crate) async fn create_index(&self, collection: &'static str, index: Document) -> Result<(), Failure> {
         let database = self.database.clone();
-        let command = doc! { "createIndexes": collection, "indexes": [{ "name": name, "key": keys }] };
+        let command = doc! { "createIndexes": collection, "indexes": [index] };
         self.ask(async move { database.run_command(command).await }).await.map(|_| ())
+    }
+
+    /// Drops an index, if there is one of that name.
+    pub(crate) async fn drop_index(&self, collection: &'static str, name: &'static str) -> Result<(), Failure> {
+        /// MongoDB's `IndexNotFound`.
+        const NOT_FOUND: i32 = 27;
+        let database = self.database.clone();
+        let command = doc! { "dropIndexes": collection, "index": name };
+        match self.ask_driver(async move { database.run_command(command).await }).await? {
+            Err(error) if !matches!(error.kind.as_ref(), ErrorKind::Command(CommandError { code: NOT_FOUND, .. })) => {
+                Err(classify(&error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a primary answers.

@@ -1,4 +1,5 @@
-//! Archiver: writes the log into MongoDB, every event once. `docs/archive.md` describes what it leaves there.
+//! Archiver: writes the log into MongoDB, every event once, and serves what is there to those who may read it.
+//! `docs/archive.md` describes the collections, `docs/archive-api.md` the reading side. Writing knows nothing of reading.
 
 mod archive;
 mod broadcasts;
@@ -8,6 +9,8 @@ mod database;
 mod decisions;
 mod documents;
 mod error;
+mod http;
+mod read;
 mod replica_set;
 mod run;
 mod schema;
@@ -16,7 +19,8 @@ mod work;
 mod write;
 
 pub use archive::{Archive, ArchivedMessage, Deletion};
-pub use config::{Config, ConnectionString};
+pub use config::{Config, ConnectionString, ReadsConfig};
 pub use error::Error;
+pub use http::openapi::document as openapi;
 pub use replica_set::initiate_replica_set;
 pub use run::run;

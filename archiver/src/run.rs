@@ -8,8 +8,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use web::auth::Verifier;
 
 use crate::database::Database;
+use crate::http::{self, Reader};
 use crate::schema;
 use crate::status::{Status, insist};
 use crate::write::Batch;
@@ -27,21 +29,28 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
 /// acknowledged and comes again. MongoDB need not answer, not even at the start.
-pub async fn run(config: Config, listener: TcpListener, log: Log, stop: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    auth: Arc<Verifier>,
+    listener: TcpListener,
+    log: Log,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let database = Database::connect(&config).await?;
+    let reader = Arc::new(Reader::connect(&config, auth).await?);
     let status = Arc::new(Status::starting());
 
     let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({
-        let (status, log) = (status.clone(), log.clone());
+        let (status, log, reader) = (status.clone(), log.clone(), reader.clone());
         move || match status.trouble() {
             Some(reason) => Err(reason),
             None if !log.is_connected() => Err("the log cannot be reached".to_owned()),
-            None => Ok(()),
+            None => reader.ready(),
         }
     });
     let server = tokio::spawn({
-        let (app, http, served) = (web::health(ready, stop.clone()), config.http.clone(), served.clone());
+        let (app, http, served) = (http::app(reader, ready, stop.clone()), config.http.clone(), served.clone());
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
@@ -56,7 +65,7 @@ pub async fn run(config: Config, listener: TcpListener, log: Log, stop: Cancella
     watch.abort();
     served.cancel();
     if server.await.is_err() {
-        tracing::error!("serving health panicked");
+        tracing::error!("serving readers panicked");
     }
     status.log("stopped, archived");
     archived

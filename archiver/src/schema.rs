@@ -5,17 +5,59 @@ use mongodb::bson::{Document, doc};
 
 use crate::database::{Database, Failure};
 
-/// Collection, index name, keys.
-const INDEXES: [(&str, &str, &[&str]); 5] = [
-    // A room by time; `_id` makes the order total, for cursors.
-    ("chatting_log", "room_by_time", &["presenterIdx", "sentAt", "_id"]),
-    ("chatting_log", "user_by_time", &["userIdx", "sentAt"]),
-    // A room in the order of the log, and what a decision is about.
-    ("chatting_log", "room_by_position", &["presenterIdx", "position"]),
+/// An ascending index.
+struct Index {
+    collection: &'static str,
+    name: &'static str,
+    keys: &'static [&'static str],
+    /// Members without which a document is not in it.
+    only_with: &'static [&'static str],
+}
+
+/// A room in the order of the log, and what a decision is about.
+pub(crate) const ROOM_BY_POSITION: &str = "room_by_position";
+/// Which positions a room had at a time, read without the messages.
+pub(crate) const ROOM_TIMES: &str = "room_times";
+/// A user across rooms; `_id` makes the order total, the room is there to be passed over without reading the message.
+pub(crate) const USER_TIMES: &str = "user_times";
+/// The few messages in which a filter found something.
+pub(crate) const ROOM_FLAGGED: &str = "room_flagged";
+/// The few messages that were taken away.
+pub(crate) const ROOM_DELETED: &str = "room_deleted";
+
+const INDEXES: [Index; 7] = [
+    Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
+    Index {
+        collection: "chatting_log",
+        name: ROOM_TIMES,
+        keys: &["presenterIdx", "sentAt", "position"],
+        only_with: &[],
+    },
+    Index {
+        collection: "chatting_log",
+        name: USER_TIMES,
+        keys: &["userIdx", "sentAt", "_id", "presenterIdx"],
+        only_with: &[],
+    },
+    Index {
+        collection: "chatting_log",
+        name: ROOM_FLAGGED,
+        keys: &["presenterIdx", "position"],
+        only_with: &["flags.0"],
+    },
+    Index {
+        collection: "chatting_log",
+        name: ROOM_DELETED,
+        keys: &["presenterIdx", "position"],
+        only_with: &["deleted"],
+    },
     // The decisions after a message, asked for with every batch.
-    ("moderation_log", "room_by_position", &["presenterIdx", "position"]),
-    ("broadcasts", "room_by_time", &["presenterIdx", "connectedAt"]),
+    Index { collection: "moderation_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
+    Index { collection: "broadcasts", name: "room_by_time", keys: &["presenterIdx", "connectedAt"], only_with: &[] },
 ];
+
+/// Indexes of earlier versions whose work the ones above do; they would only cost.
+const SUPERSEDED: [(&str, &str); 2] = [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time")];
 
 /// Creates what is missing.
 pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
@@ -25,9 +67,14 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     for collection in ["moderation_log", "broadcasts", "quarantine"] {
         database.create_collection(collection, doc! {}).await?;
     }
-    for (collection, name, keys) in INDEXES {
+    for Index { collection, name, keys, only_with } in INDEXES {
         let keys: Document = keys.iter().map(|key| ((*key).to_owned(), 1.into())).collect();
-        match database.create_index(collection, name, keys).await {
+        let mut index = doc! { "name": name, "key": keys };
+        if !only_with.is_empty() {
+            let exist = only_with.iter().map(|member| ((*member).to_owned(), doc! { "$exists": true }.into()));
+            index.insert("partialFilterExpression", exist.collect::<Document>());
+        }
+        match database.create_index(collection, index).await {
             Err(Failure::Exists) => tracing::warn!(
                 collection,
                 index = name,
@@ -35,6 +82,9 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
             ),
             answer => answer?,
         }
+    }
+    for (collection, name) in SUPERSEDED {
+        database.drop_index(collection, name).await?;
     }
     Ok(())
 }

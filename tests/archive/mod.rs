@@ -6,6 +6,8 @@ mod decisions;
 mod keeps;
 mod outages;
 mod poison;
+mod reading;
+mod search;
 
 use std::collections::HashMap;
 use std::time::Duration;

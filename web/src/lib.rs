@@ -1,11 +1,12 @@
-//! What two roles need and that mentions HTTP: authentication, the error body, health, serving with timeouts and a
-//! graceful stop, asking other servers. Nothing else is admitted; rooms, messages and the log are unknown here.
+//! What two roles need and that mentions HTTP: authentication, the error body, health, the frame of an OpenAPI document,
+//! serving with timeouts and a graceful stop, asking other servers. Nothing else is admitted; rooms, messages and the log are unknown here.
 
 pub mod address;
 mod answer;
 pub mod auth;
 pub mod gateway;
 mod health;
+pub mod openapi;
 mod problem;
 mod secret;
 mod serve;

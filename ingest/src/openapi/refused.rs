@@ -89,18 +89,17 @@ fn refusals(operation: &str) -> Vec<Refusal> {
 
 /// By status, as problems.
 fn v1(refusals: &[Refusal]) -> Map<String, Value> {
-    // Of each code, one of the sentences that may go with it.
-    let mut responses: BTreeMap<StatusCode, BTreeMap<&str, String>> = BTreeMap::new();
     // Before the log was reached, every path answers that it is not there.
     let starting = [Refusal::Append(AppendError::Unavailable)];
-    for refusal in refusals.iter().chain(&starting) {
+    let refusals = refusals.iter().chain(&starting);
+    let mut responses = web::openapi::problems(refusals.map(|refusal| {
         let wire = refusal.wire();
-        responses.entry(wire.status).or_default().entry(wire.code).or_insert_with(|| refusal.detail());
+        (wire.status, wire.code, refusal.detail())
+    }));
+    if let Some(limited) = responses.get_mut(StatusCode::TOO_MANY_REQUESTS.as_str()) {
+        add_quota(limited);
     }
-    for (status, code, detail) in web::LAST_RESORTS {
-        responses.entry(status).or_default().insert(code, detail.to_owned());
-    }
-    responses.into_iter().map(|(status, codes)| (status.as_str().to_owned(), problem(status, &codes))).collect()
+    responses
 }
 
 /// By status, with the original's error body, or as a problem what is answered by others than ingest itself.
@@ -112,12 +111,15 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
     }
     let mut refused = v1(&[]);
     for (status, messages) in responses {
-        let response = refused.entry(status.as_str()).or_insert_with(|| response(status));
+        let response = refused.entry(status.as_str()).or_insert_with(|| web::openapi::response(status));
         response["description"] = json!(messages.iter().map(|message| format!("- {message}\n")).collect::<String>());
         response["content"]["application/json"] = json!({ "schema": { "allOf": [
             { "$ref": "#/components/schemas/ErrorBody" },
             { "properties": { "status": { "const": status.as_u16() }, "message": { "enum": messages } } },
         ]}});
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            add_quota(response);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response["headers"]["message-outcome"] = json!({
                 "description": "Whether the message was stored. Absent from a problem, which says it in its body.",
@@ -128,34 +130,10 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
     refused
 }
 
-fn problem(status: StatusCode, codes: &BTreeMap<&str, String>) -> Value {
-    let names: Vec<&&str> = codes.keys().collect();
-    let mut response = response(status);
-    response["description"] =
-        json!(codes.iter().map(|(code, detail)| format!("- `{code}`: {detail}\n")).collect::<String>());
-    response["content"]["application/problem+json"] = json!({ "schema": { "allOf": [
-        { "$ref": "#/components/schemas/Problem" },
-        { "properties": { "status": { "const": status.as_u16() }, "code": { "enum": names } } },
-    ]}});
-    response
-}
-
-/// Its headers.
-fn response(status: StatusCode) -> Value {
-    let retry_after = json!({
-        "description": "Seconds until another try may do better.",
-        "required": true,
-        "schema": { "type": "integer", "minimum": 1 },
-    });
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => json!({ "headers": { "Retry-After": retry_after } }),
-        StatusCode::TOO_MANY_REQUESTS => json!({ "headers": {
-            "Retry-After": retry_after,
-            "RateLimit": { "schema": schemas::RateLimit::schema() },
-            "RateLimit-Policy": { "schema": schemas::RateLimitPolicy::schema() },
-        }}),
-        _ => json!({}),
-    }
+/// Says how much may still be written.
+fn add_quota(limited: &mut Value) {
+    limited["headers"]["RateLimit"] = json!({ "schema": schemas::RateLimit::schema() });
+    limited["headers"]["RateLimit-Policy"] = json!({ "schema": schemas::RateLimitPolicy::schema() });
 }
 
 /// The part that a refusal is about.

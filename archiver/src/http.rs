@@ -1,0 +1,78 @@
+//! The reading side over HTTP, `/v1`: who may read what, the questions that the query asks, and the answers. Errors are
+//! RFC 9457. What is asked of MongoDB is not known here.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::cors::{AllowHeaders, CorsLayer};
+use web::auth::Verifier;
+
+use crate::database::Database;
+use crate::{Config, Error};
+
+mod access;
+mod bodies;
+mod call;
+mod messages;
+pub(crate) mod openapi;
+mod parameters;
+mod refusal;
+
+use refusal::Refusal;
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    verifier: Arc<Verifier>,
+    pub(crate) database: Database,
+    /// Requests at once. None left: 503 at once.
+    in_flight: Semaphore,
+    /// The document of the interface.
+    openapi: Bytes,
+}
+
+impl Reader {
+    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>) -> Result<Reader, Error> {
+        let database = Database::connect_for_reading(config).await?;
+        Ok(Reader {
+            verifier,
+            database,
+            in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            openapi: openapi::document().into(),
+        })
+    }
+
+    /// Whether some token can be verified, and why not.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        self.verifier.ready()
+    }
+}
+
+/// Everything that the archiver serves.
+pub(crate) fn app(reader: Arc<Reader>, ready: web::Readiness, stop: CancellationToken) -> Router {
+    // Moderators' pages ask from wherever they were loaded; a token is what counts.
+    let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
+    Router::new()
+        .merge(openapi::routes())
+        .merge(web::health(ready, stop).with_state(()))
+        .fallback(async || Refusal::NotFound.problem())
+        .method_not_allowed_fallback(async || Refusal::MethodNotAllowed.problem())
+        .with_state(reader)
+        .layer(cors)
+}
+
+/// The answer, or the problem that it became.
+async fn answer(work: impl Future<Output = Result<Response, Refusal>>) -> Response {
+    work.await.unwrap_or_else(|refusal| {
+        refusal.log();
+        refusal.problem().into_response()
+    })
+}
+
+/// What handlers get.
+type Shared = State<Arc<Reader>>;

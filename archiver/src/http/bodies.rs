@@ -1,0 +1,95 @@
+//! What several answers are made of.
+
+use jiff::Timestamp;
+use mongodb::bson::DateTime;
+use nats::Role;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::access::Sight;
+use super::openapi::schemas;
+use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
+
+/// A message as archived.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageBody {
+    #[schema(value_type = schemas::EventId)]
+    id: String,
+    #[schema(value_type = schemas::Position)]
+    position: String,
+    #[schema(value_type = schemas::PresenterIdx)]
+    presenter_idx: i64,
+    user: UserBody,
+    text: String,
+    #[schema(value_type = schemas::Time)]
+    sent_at: String,
+    /// What the word filter and the review found, by label.
+    flags: Vec<String>,
+    /// Present where it was taken away; only moderators get such messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    deleted: Option<DeletionBody>,
+}
+
+/// Who took a message away, when and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeletionBody {
+    /// The decision, in the room's moderation.
+    #[schema(value_type = schemas::EventId)]
+    decision: String,
+    #[schema(value_type = schemas::Time)]
+    at: String,
+    by: UserBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+/// A person, as known then.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserBody {
+    /// A negative number is the pseudonym of somebody who was erased.
+    idx: i64,
+    nickname: String,
+    #[schema(value_type = schemas::Role)]
+    role: Role,
+}
+
+impl MessageBody {
+    /// `sight`: of whoever reads it.
+    pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
+        let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, sent_at, position, flags, deleted } =
+            document;
+        MessageBody {
+            id,
+            position: position.position().map(|position| position.to_string()).unwrap_or_default(),
+            presenter_idx,
+            user: UserBody { idx: user_idx, nickname, role },
+            text: message,
+            sent_at: time(sent_at),
+            flags,
+            deleted: deleted.filter(|_| sight == Sight::Everything).map(DeletionBody::from),
+        }
+    }
+}
+
+impl From<DeletedDocument> for DeletionBody {
+    fn from(document: DeletedDocument) -> DeletionBody {
+        let DeletedDocument { decision, at, by, reason, position: _ } = document;
+        DeletionBody { decision, at: time(at), by: by.into(), reason }
+    }
+}
+
+impl From<UserDocument> for UserBody {
+    fn from(document: UserDocument) -> UserBody {
+        let UserDocument { user_idx, nickname, role } = document;
+        UserBody { idx: user_idx, nickname, role }
+    }
+}
+
+/// RFC 3339, UTC, to the millisecond.
+pub(super) fn time(at: DateTime) -> String {
+    let at = Timestamp::from_millisecond(at.timestamp_millis()).unwrap_or(Timestamp::MIN);
+    format!("{at:.3}")
+}

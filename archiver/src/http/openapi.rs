@@ -1,0 +1,64 @@
+//! The OpenAPI document of the reading side, made from the handlers and their bodies: a route that is not documented
+//! cannot be added, and how an operation refuses follows from what it asks for. It is served as `GET /v1/openapi.json`,
+//! and `docs/openapi/archiver.json` in the tree is the same text.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Reader, Shared, messages};
+
+mod refused;
+pub(super) mod schemas;
+
+#[cfg(test)]
+mod tests;
+
+/// What no handler names.
+#[derive(OpenApi)]
+#[openapi(components(schemas(web::openapi::Problem)))]
+struct Components;
+
+/// Every documented path. Health is not among them: it is the same for all roles.
+pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
+    OpenApiRouter::with_openapi(Components::openapi()).merge(messages::routes()).routes(routes!(openapi))
+}
+
+/// The document, as JSON for people.
+pub fn document() -> String {
+    let (_, openapi) = routes().split_for_parts();
+    let mut openapi = serde_json::to_value(openapi).expect("a document has only strings for keys");
+    let mut paths = openapi["paths"].take();
+    refused::add(&mut paths);
+    let document = web::openapi::Document {
+        role: "archiver",
+        description: include_str!("openapi/description.md"),
+        scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`.",
+        tags: json!([
+            { "name": "messages", "description": "Finding messages." },
+            { "name": "service", "description": "The service itself." },
+        ]),
+        paths,
+        components: openapi["components"].take(),
+        not_ready: "MongoDB was not reached yet",
+    };
+    document.text()
+}
+
+/// This document
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    tag = "service",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
+)]
+async fn openapi(State(reader): Shared) -> Response {
+    ([(CONTENT_TYPE, "application/json")], reader.openapi.clone()).into_response()
+}

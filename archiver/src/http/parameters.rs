@@ -1,0 +1,173 @@
+//! Parameters of paths and queries, read and documented in one place. A value that is not as documented is refused with
+//! the parameter named.
+
+use jiff::Timestamp;
+use mongodb::bson::DateTime;
+use serde::Deserialize;
+use unicode_normalization::UnicodeNormalization as _;
+use utoipa::IntoParams;
+
+use super::openapi::schemas;
+use super::refusal::Refusal;
+use crate::read::sequence::Span;
+
+/// `{presenterIdx}`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what `Call` reads")]
+pub(super) struct RoomPath {
+    /// The room, by its presenter's number.
+    #[param(inline)]
+    presenter_idx: schemas::PresenterIdx,
+}
+
+/// `{userIdx}`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what `Call` reads")]
+pub(super) struct UserPath {
+    /// The user's number.
+    #[param(inline)]
+    user_idx: schemas::UserIdx,
+}
+
+/// `{messageId}`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what `Call` reads")]
+pub(super) struct MessagePath {
+    /// The message's id.
+    #[param(inline)]
+    message_id: schemas::EventId,
+}
+
+/// Which part of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// How many at most. There may be fewer, also where there are more to come: `next` says so.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 1000, default = 100, value_type = Option<u32>, nullable = false)]
+    pub(super) first: First,
+    /// What `next` was on the page before.
+    #[param(nullable = false)]
+    pub(super) after: Option<String>,
+}
+
+/// How many items a page has at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct First(pub(super) usize);
+
+impl Default for First {
+    fn default() -> First {
+        First(100)
+    }
+}
+
+impl TryFrom<String> for First {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<First, &'static str> {
+        let first = text.parse().ok().filter(|first| (1..=1_000).contains(first));
+        first.map(First).ok_or("must be an integer from 1 to 1000")
+    }
+}
+
+/// A time, from and to when.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SpanQuery {
+    /// What was sent then or later.
+    #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
+    pub(super) from: Option<Timestamp>,
+    /// What was sent before.
+    #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
+    pub(super) to: Option<Timestamp>,
+}
+
+impl SpanQuery {
+    pub(super) fn span(self) -> Span {
+        let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
+        Span { from: self.from.map(date), to: self.to.map(date) }
+    }
+}
+
+/// What a message must contain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct SearchText(String);
+
+/// 100 characters: whoever looks for more looks for a message that is there already.
+const LONGEST_SEARCH: usize = 100;
+
+impl TryFrom<String> for SearchText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<SearchText, &'static str> {
+        let text = text.trim();
+        let fits = (1..=LONGEST_SEARCH).contains(&text.chars().count());
+        if fits && !text.contains(char::is_control) {
+            Ok(SearchText(text.to_owned()))
+        } else {
+            Err("must be 1 to 100 characters, none of them a control character")
+        }
+    }
+}
+
+impl SearchText {
+    /// A regular expression that finds it anywhere, whether its letters are written in one piece or taken apart: some
+    /// systems write Hangul so.
+    pub(super) fn pattern(&self) -> String {
+        let (composed, decomposed) = (quoted(self.0.nfc()), quoted(self.0.nfd()));
+        if composed == decomposed { composed } else { format!("{composed}|{decomposed}") }
+    }
+}
+
+fn quoted(text: impl Iterator<Item = char>) -> String {
+    let mut pattern = String::new();
+    for char in text {
+        if char.is_ascii_punctuation() {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern
+}
+
+/// Refuses a time that ends before it begins.
+pub(super) fn check(span: Span) -> Result<Span, Refusal> {
+    match (span.from, span.to) {
+        (Some(from), Some(to)) if to <= from => Err(Refusal::QueryInvalid("`to` must be later than `from`".to_owned())),
+        _ => Ok(span),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> String {
+        SearchText::try_from(text.to_owned()).unwrap().pattern()
+    }
+
+    #[test]
+    fn what_is_looked_for_is_taken_literally_and_in_both_forms_of_unicode() {
+        assert_eq!(pattern(" a.b*(c "), r"a\.b\*\(c");
+        assert_eq!(pattern(r"\E[x]"), r"\\E\[x\]");
+        assert_eq!(pattern("한"), "한|\u{1112}\u{1161}\u{11ab}");
+        assert_eq!(pattern("\u{1112}\u{1161}\u{11ab}"), "한|\u{1112}\u{1161}\u{11ab}");
+        for text in ["", "  ", "a\0b", &"x".repeat(101)] {
+            assert!(SearchText::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_1_to_1000_items() {
+        for (text, first) in
+            [("1", Some(1)), ("1000", Some(1000)), ("0", None), ("1001", None), ("-1", None), ("", None)]
+        {
+            assert_eq!(First::try_from(text.to_owned()).ok(), first.map(First), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Every reason for which a reader is refused, once: status, stable code and plain sentence. `docs/archive-api.md` lists
+//! the same table.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use web::Problem;
+use web::auth::TokenError;
+
+use crate::database::Failure;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Token(TokenError),
+    /// Who may, as the subject of a sentence.
+    Forbidden(&'static str),
+    PresenterIdxInvalid,
+    UserIdxInvalid,
+    MessageIdInvalid,
+    /// What is wrong, the parameter named.
+    QueryInvalid(String),
+    /// `after` is not what a page of this list gave.
+    CursorInvalid,
+    MessageNotFound,
+    NotFound,
+    MethodNotAllowed,
+    Overloaded,
+    ArchiveUnavailable,
+    /// The binary says so, before the log was reached.
+    Starting,
+}
+
+impl Refusal {
+    /// Status and code on the wire. A code never changes its meaning.
+    pub(crate) fn wire(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Refusal::Token(TokenError::Missing) => (S::UNAUTHORIZED, "token_missing"),
+            Refusal::Token(TokenError::Expired) => (S::UNAUTHORIZED, "token_expired"),
+            Refusal::Token(TokenError::KeysUnavailable) => (S::SERVICE_UNAVAILABLE, "keys_unavailable"),
+            Refusal::Token(_) => (S::UNAUTHORIZED, "token_invalid"),
+            Refusal::Forbidden(_) => (S::FORBIDDEN, "forbidden"),
+            Refusal::PresenterIdxInvalid => (S::BAD_REQUEST, "presenter_idx_invalid"),
+            Refusal::UserIdxInvalid => (S::BAD_REQUEST, "user_idx_invalid"),
+            Refusal::MessageIdInvalid => (S::BAD_REQUEST, "message_id_invalid"),
+            Refusal::QueryInvalid(_) => (S::BAD_REQUEST, "query_invalid"),
+            Refusal::CursorInvalid => (S::BAD_REQUEST, "cursor_invalid"),
+            Refusal::MessageNotFound => (S::NOT_FOUND, "message_not_found"),
+            Refusal::NotFound => (S::NOT_FOUND, "not_found"),
+            Refusal::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Refusal::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded"),
+            Refusal::ArchiveUnavailable => (S::SERVICE_UNAVAILABLE, "archive_unavailable"),
+            Refusal::Starting => (S::SERVICE_UNAVAILABLE, "log_unavailable"),
+        }
+    }
+
+    /// A plain sentence for whoever reads the answer.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Refusal::Token(error) => sentence(&error.to_string()),
+            Refusal::Forbidden(who) => format!("Only {who} may do this."),
+            Refusal::PresenterIdxInvalid => "The presenterIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
+            Refusal::UserIdxInvalid => "The userIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
+            Refusal::MessageIdInvalid => "The message's id must be a UUID.".to_owned(),
+            Refusal::QueryInvalid(what) => sentence(what),
+            Refusal::CursorInvalid => "The cursor is not one that this list gave.".to_owned(),
+            Refusal::MessageNotFound => "The room has no such message.".to_owned(),
+            Refusal::NotFound => "There is nothing at this address.".to_owned(),
+            Refusal::MethodNotAllowed => "This address has other methods.".to_owned(),
+            Refusal::Overloaded => "Too many are reading at the moment.".to_owned(),
+            Refusal::Starting => "The log cannot be reached yet.".to_owned(),
+            Refusal::ArchiveUnavailable => {
+                "The archive cannot be reached, or took too long; a shorter time may do.".to_owned()
+            }
+        }
+    }
+
+    /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
+    pub(crate) fn log(&self) {
+        let (_, code) = self.wire();
+        tracing::debug!(code, "refused a request: {code}");
+    }
+
+    /// The answer.
+    pub(crate) fn problem(&self) -> Problem {
+        let (status, code) = self.wire();
+        let problem = Problem::new(status, code, self.detail());
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => problem.retry_after(Duration::from_secs(1)),
+            _ => problem,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.problem().into_response()
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Refusal {
+        Refusal::Token(error)
+    }
+}
+
+impl From<Failure> for Refusal {
+    /// What MongoDB says is for the log: a reader could do nothing with it.
+    fn from(failure: Failure) -> Refusal {
+        tracing::warn!(error = %failure, "a question to the archive failed: {failure}");
+        Refusal::ArchiveUnavailable
+    }
+}
+
+fn sentence(words: &str) -> String {
+    let mut chars = words.trim_end_matches('.').chars();
+    chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).chain(['.']).collect()
+}

@@ -1,0 +1,119 @@
+//! From times to places. A room's order is the log's, and its times come from the clocks of several ingest nodes, so they
+//! do not quite ascend. The first message in the room's order that was sent at a time or later is found among those sent
+//! shortly after it, from an index that has nothing but times and positions.
+
+use mongodb::bson::{DateTime, Document, doc};
+use serde::Deserialize;
+
+use super::sequence::{Bounds, Span};
+use crate::database::{Database, Failure};
+use crate::documents::PositionDocument;
+use crate::schema::ROOM_TIMES;
+
+/// 10 s: a message is in the log within 5 s (`nats.append_deadline_ms`) of the time that it bears, and clocks are within
+/// a second of each other. What differs by more is found all the same, if not quite at its place.
+const DISORDER_MS: i64 = 10_000;
+
+/// Which end of the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    First,
+    Last,
+}
+
+/// The positions between which lies what was sent in that time; none if nothing was. Messages that were not are among
+/// them.
+pub(crate) async fn bounds(database: &Database, presenter_idx: i64, span: Span) -> Result<Option<Bounds>, Failure> {
+    let mut bounds = Bounds::default();
+    if let Some(from) = span.from {
+        let Some(first) = first_since(database, presenter_idx, from).await? else { return Ok(None) };
+        bounds.lower = Some(first);
+    }
+    if let Some(to) = span.to {
+        let Some(last) = last_before(database, presenter_idx, to).await? else { return Ok(None) };
+        bounds.upper = Some(last);
+    }
+    Ok(Some(bounds))
+}
+
+/// The first message in the room's order that was sent then or later.
+pub(crate) async fn first_since(
+    database: &Database,
+    presenter_idx: i64,
+    from: DateTime,
+) -> Result<Option<PositionDocument>, Failure> {
+    let window = |from: DateTime| doc! { "$gte": from, "$lt": later(from, DISORDER_MS) };
+    if let Some(found) = extreme(database, presenter_idx, window(from), End::First).await? {
+        return Ok(Some(found));
+    }
+    // It was quiet then.
+    match nearest(database, presenter_idx, doc! { "$gte": from }, End::First).await? {
+        Some(at) => extreme(database, presenter_idx, window(at), End::First).await,
+        None => Ok(None),
+    }
+}
+
+/// The last message in the room's order that was sent before.
+pub(crate) async fn last_before(
+    database: &Database,
+    presenter_idx: i64,
+    to: DateTime,
+) -> Result<Option<PositionDocument>, Failure> {
+    let window = |to: DateTime| doc! { "$gte": later(to, -DISORDER_MS), "$lt": to };
+    if let Some(found) = extreme(database, presenter_idx, window(to), End::Last).await? {
+        return Ok(Some(found));
+    }
+    match nearest(database, presenter_idx, doc! { "$lt": to }, End::Last).await? {
+        Some(at) => extreme(database, presenter_idx, window(later(at, 1)), End::Last).await,
+        None => Ok(None),
+    }
+}
+
+/// The first or last position among what was sent in that time.
+async fn extreme(
+    database: &Database,
+    presenter_idx: i64,
+    sent_at: Document,
+    end: End,
+) -> Result<Option<PositionDocument>, Failure> {
+    #[derive(Deserialize)]
+    struct Found {
+        position: PositionDocument,
+    }
+    let operator = if end == End::First { "$min" } else { "$max" };
+    let stages = vec![
+        doc! { "$match": { "presenterIdx": presenter_idx, "sentAt": sent_at } },
+        // What the index has, and nothing else: no message is read.
+        doc! { "$project": { "_id": 0, "position": 1 } },
+        doc! { "$group": { "_id": null, "position": { operator: "$position" } } },
+    ];
+    let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
+    Ok(found.into_iter().next().map(|found| found.position))
+}
+
+/// When the first or last message of that time was sent.
+async fn nearest(
+    database: &Database,
+    presenter_idx: i64,
+    sent_at: Document,
+    end: End,
+) -> Result<Option<DateTime>, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Found {
+        sent_at: DateTime,
+    }
+    let direction = if end == End::First { 1 } else { -1 };
+    let stages = vec![
+        doc! { "$match": { "presenterIdx": presenter_idx, "sentAt": sent_at } },
+        doc! { "$sort": { "sentAt": direction } },
+        doc! { "$limit": 1 },
+        doc! { "$project": { "_id": 0, "sentAt": 1 } },
+    ];
+    let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
+    Ok(found.into_iter().next().map(|found| found.sent_at))
+}
+
+fn later(at: DateTime, ms: i64) -> DateTime {
+    DateTime::from_millis(at.timestamp_millis().saturating_add(ms))
+}

@@ -1,0 +1,133 @@
+//! The reading side as its users call it: an archiver process, tokens, and HTTP.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use jiff::Timestamp;
+use nats::{Body, Event, MessagePosted};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{World, presenter, user};
+use crate::ingest::tokens::token_with;
+use crate::support::{Role, eventually};
+
+/// Somebody who reads: what a token allows.
+#[derive(Debug, Clone)]
+pub(super) struct Reader<'a> {
+    archiver: &'a Role,
+    token: Option<String>,
+    client: reqwest::Client,
+}
+
+impl<'a> Reader<'a> {
+    /// With a token that has these claims, beside the usual ones.
+    pub(super) fn with(archiver: &'a Role, claims: Value) -> Reader<'a> {
+        Reader { archiver, token: Some(token_with(claims)), client: reqwest::Client::new() }
+    }
+
+    pub(super) fn nobody(archiver: &'a Role) -> Reader<'a> {
+        Reader { archiver, token: None, client: reqwest::Client::new() }
+    }
+
+    pub(super) fn analyst(archiver: &'a Role) -> Reader<'a> {
+        Reader::with(archiver, json!({ "user_idx": 900, "scope": "chat:read" }))
+    }
+
+    pub(super) fn moderator(archiver: &'a Role) -> Reader<'a> {
+        Reader::with(archiver, json!({ "user_idx": 901, "scope": "chat:moderate" }))
+    }
+
+    /// The answer to `GET` of the path, which begins with `/v1`; the query is percent-encoded here.
+    pub(super) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Response {
+        let mut url = reqwest::Url::parse(&self.archiver.url()).unwrap().join(path).unwrap();
+        url.query_pairs_mut().extend_pairs(query);
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// The body of a 200.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
+        let answer = self.ask(path, query).await;
+        let (status, body) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status, 200, "{path} {query:?}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The code of an answer that is none, with its status and its detail.
+    pub(super) async fn refused(&self, path: &str, query: &[(&str, &str)]) -> (StatusCode, String, String) {
+        let answer = self.ask(path, query).await;
+        let status = answer.status();
+        assert_ne!(status, 200, "{path} {query:?}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let problem: Value = answer.json().await.unwrap();
+        let text = |member: &str| problem[member].as_str().unwrap().to_owned();
+        (status, text("code"), text("detail"))
+    }
+
+    /// The items of all pages of a list, `first` a page.
+    pub(super) async fn all(&self, path: &str, query: &[(&str, &str)], list: &str, first: usize) -> Vec<Value> {
+        let first = first.to_string();
+        let mut items = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut query = query.to_vec();
+            query.push(("first", &first));
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let page = self.get(path, &query).await;
+            items.extend(page[list].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => after = Some(next.to_owned()),
+                None => return items,
+            }
+        }
+    }
+}
+
+/// So many milliseconds into the evening of which the tests tell.
+pub(super) fn evening(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_763_805_600_000 + ms).unwrap()
+}
+
+/// The same as answers have it.
+pub(super) fn time(ms: i64) -> String {
+    format!("{:.3}", evening(ms))
+}
+
+/// A message of that user, sent then.
+pub(super) fn said(room: i64, by: i64, ms: i64, text: &str) -> Event {
+    let posted = MessagePosted { user: user(by), text: text.to_owned(), flags: Vec::new() };
+    Event { at: evening(ms), ..Event::now(presenter(room), Body::MessagePosted(posted)) }
+}
+
+/// The member of each item, as text.
+pub(super) fn texts<'a>(items: &'a [Value], member: &str) -> Vec<&'a str> {
+    items.iter().map(|item| item[member].as_str().unwrap()).collect()
+}
+
+/// Appends the events one after the other and waits until all of them are archived, with everything that follows from
+/// them.
+pub(super) async fn archive(world: &World, events: &[Event]) {
+    for event in events {
+        world.log.append(event).await.unwrap();
+    }
+    archived(world).await;
+}
+
+/// Waits until everything that is in the log is acknowledged by the archiver, which it is once it is durable.
+pub(super) async fn archived(world: &World) {
+    let client = async_nats::connect(world.nats.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    for partition in 0..world.settings.config().nats.partitions {
+        let stream = context.get_stream(format!("CHAT_{partition}")).await.unwrap();
+        let mut reader: PullConsumer = stream.get_consumer("archiver").await.unwrap();
+        eventually("everything is archived", Duration::from_secs(120), async || {
+            let info = reader.info().await.unwrap();
+            (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,260 @@
+//! Search: what a room and a user said, found by time, user, text, flag and deletion, page by page.
+
+use nats::{Body, Event, RoomCleared};
+use serde_json::{Value, json};
+
+use super::reading::{Reader, archive, archived, said, texts, time};
+use super::{World, deletion, message, presenter, user};
+
+fn flagged(mut event: Event, flag: &str) -> Event {
+    if let Body::MessagePosted(posted) = &mut event.body {
+        posted.flags.push(flag.to_owned());
+    }
+    event
+}
+
+#[tokio::test]
+async fn a_room_is_read_in_the_order_of_the_log_page_by_page_forwards_and_backwards() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    // The clocks of two ingest nodes: the times do not ascend.
+    let times = [0, 900, 400, 1_300, 800, 1_700, 1_200, 2_100, 1_600, 2_500];
+    let events: Vec<Event> =
+        times.iter().enumerate().map(|(number, ms)| said(42, 7, *ms, &format!("message {number}"))).collect();
+    archive(&world, &events).await;
+    archive(&world, &[said(43, 7, 0, "elsewhere")]).await;
+    let reader = Reader::analyst(&archiver);
+    let mut expected: Vec<String> = (0..10).map(|number| format!("message {number}")).collect();
+    for first in [1, 3, 10, 1_000] {
+        let messages = reader.all("/v1/rooms/42/messages", &[], "messages", first).await;
+        assert_eq!(texts(&messages, "text"), expected, "{first} a page");
+    }
+    expected.reverse();
+    let backwards = reader.all("/v1/rooms/42/messages", &[("order", "desc")], "messages", 3).await;
+    assert_eq!(texts(&backwards, "text"), expected);
+    let one = &backwards[9];
+    let expected = json!({
+        "id": events[0].id.to_string(), "position": one["position"], "presenterIdx": 42, "text": "message 0",
+        "user": { "idx": 7, "nickname": "사용자7", "role": "viewer" }, "sentAt": time(0), "flags": [],
+    });
+    assert_eq!(*one, expected);
+    let single = reader.get(&format!("/v1/rooms/42/messages/{}", events[0].id), &[]).await;
+    assert_eq!(single, expected);
+}
+
+#[tokio::test]
+async fn a_time_gives_what_was_sent_in_it_and_nothing_else() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    // Long silences, disorder at the edges, and two messages of one millisecond.
+    let times = [0, 500, 300, 60_000, 59_800, 60_000, 60_300, 3_600_000, 3_599_500, 3_600_400];
+    let events: Vec<Event> = times.iter().map(|ms| said(42, 7, *ms, &format!("at {ms}"))).collect();
+    archive(&world, &events).await;
+    let reader = Reader::analyst(&archiver);
+    let edges = [-100_000, 0, 1, 300, 400, 501, 59_800, 60_000, 60_001, 100_000, 3_599_500, 3_600_000, 3_700_000];
+    for from in edges {
+        for to in edges.into_iter().filter(|to| *to > from) {
+            let expected: Vec<String> =
+                times.iter().filter(|ms| (from..to).contains(*ms)).map(|ms| format!("at {ms}")).collect();
+            let query = [("from", time(from)), ("to", time(to))];
+            let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let found = reader.all("/v1/rooms/42/messages", &query, "messages", 2).await;
+            assert_eq!(texts(&found, "text"), expected, "{from} to {to}");
+            let mut of_user = reader.all("/v1/users/7/messages", &query, "messages", 2).await;
+            of_user.sort_by_key(|message| message["position"].as_str().unwrap().to_owned());
+            assert_eq!(texts(&of_user, "text"), expected, "{from} to {to} of a user");
+        }
+    }
+}
+
+#[tokio::test]
+async fn text_is_found_anywhere_in_korean_in_any_case_and_literally() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let lines = [
+        "안녕하세요 여러분",
+        "정말 안녕하신가요",
+        "\u{110b}\u{1161}\u{11ab}\u{1102}\u{1167}\u{11bc}", // 안녕, taken apart
+        "Hello World",
+        "HELLO (again) a.b",
+        "axb",
+        "ÉCLAIR",
+    ];
+    let events: Vec<Event> = lines.iter().map(|line| said(42, 7, 0, line)).collect();
+    archive(&world, &events).await;
+    let reader = Reader::analyst(&archiver);
+    for (text, expected) in [
+        ("안녕", vec![0, 1, 2]),
+        ("녕하세", vec![0]),
+        ("hello", vec![3, 4]),
+        ("a.b", vec![4]),
+        ("(again)", vec![4]),
+        (".*", vec![]),
+        ("éclair", vec![6]),
+        ("none of it", vec![]),
+    ] {
+        let found = reader.all("/v1/rooms/42/messages", &[("text", text)], "messages", 2).await;
+        let expected: Vec<&str> = expected.into_iter().map(|line: usize| lines[line]).collect();
+        assert_eq!(texts(&found, "text"), expected, "{text}");
+        let of_user = reader.all("/v1/users/7/messages", &[("text", text)], "messages", 2).await;
+        assert_eq!(of_user.len(), expected.len(), "{text} of a user");
+    }
+}
+
+#[tokio::test]
+async fn flags_users_and_deletions_are_found_and_deletions_only_by_moderators() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let events = [
+        said(42, 7, 0, "plain"),
+        flagged(said(42, 8, 10, "rude"), "ko.abuse"),
+        flagged(said(42, 7, 20, "rude and deleted"), "ko.abuse"),
+        said(42, 8, 30, "deleted"),
+        said(43, 7, 40, "elsewhere"),
+    ];
+    archive(&world, &events).await;
+    archive(&world, &[deletion(42, events[2].id), deletion(42, events[3].id)]).await;
+    let moderator = Reader::moderator(&archiver);
+    let (room, of_user) = ("/v1/rooms/42/messages", "/v1/users/7/messages");
+    let cases: [(&str, &[(&str, &str)], &[&str]); 10] = [
+        (room, &[], &["plain", "rude"]),
+        (room, &[("flag", "ko.abuse")], &["rude"]),
+        (room, &[("flag", "ko.abuse"), ("deleted", "include")], &["rude", "rude and deleted"]),
+        (room, &[("deleted", "only")], &["rude and deleted", "deleted"]),
+        (room, &[("deleted", "only"), ("flag", "ko.abuse")], &["rude and deleted"]),
+        (room, &[("deleted", "include")], &["plain", "rude", "rude and deleted", "deleted"]),
+        (room, &[("user", "8")], &["rude"]),
+        (room, &[("user", "7"), ("deleted", "include")], &["plain", "rude and deleted"]),
+        (of_user, &[], &["plain", "elsewhere"]),
+        (of_user, &[("room", "42"), ("deleted", "include")], &["plain", "rude and deleted"]),
+    ];
+    for (path, query, expected) in cases {
+        assert_eq!(texts(&moderator.all(path, query, "messages", 1).await, "text"), expected, "{path} {query:?}");
+    }
+    let deleted = moderator.get(room, &[("deleted", "only")]).await["messages"][0]["deleted"].clone();
+    assert_eq!(deleted["reason"], "$spam");
+    assert_eq!(deleted["by"], json!({ "idx": 42, "nickname": "사용자42", "role": "viewer" }));
+
+    let presenter = Reader::with(&archiver, json!({ "user_idx": 42 }));
+    assert_eq!(presenter.all(room, &[("deleted", "only")], "messages", 10).await.len(), 2);
+    let analyst = Reader::analyst(&archiver);
+    for deleted in ["include", "only"] {
+        for path in [room, of_user] {
+            let (status, code, _) = analyst.refused(path, &[("deleted", deleted)]).await;
+            assert_eq!((status.as_u16(), code.as_str()), (403, "forbidden"), "{path} {deleted}");
+        }
+    }
+    let gone = format!("{room}/{}", events[3].id);
+    assert_eq!(analyst.refused(&gone, &[]).await.1, "message_not_found");
+}
+
+#[tokio::test]
+async fn who_may_not_read_is_refused() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    archive(&world, &[said(42, 7, 0, "seen")]).await;
+    let (room, of_user) = ("/v1/rooms/42/messages", "/v1/users/7/messages");
+    let cases: [(&str, Value, bool, bool); 6] = [
+        ("the presenter", json!({ "user_idx": 42 }), true, false),
+        ("another presenter", json!({ "user_idx": 43 }), false, false),
+        ("the user", json!({ "user_idx": 7 }), false, true),
+        ("an analyst", json!({ "user_idx": 1, "scope": "chat:read" }), true, true),
+        ("a moderator", json!({ "user_idx": 1, "scope": "chat:moderate" }), true, true),
+        ("somebody with another scope", json!({ "user_idx": 1, "scope": "chat:erase chat:reader" }), false, false),
+    ];
+    for (who, claims, may_room, may_user) in cases {
+        let reader = Reader::with(&archiver, claims);
+        for (path, may) in [(room, may_room), (of_user, may_user)] {
+            let status = reader.ask(path, &[]).await.status();
+            assert_eq!(status, if may { 200 } else { 403 }, "{who} {path}");
+        }
+    }
+    let nobody = Reader::nobody(&archiver).refused(room, &[]).await;
+    assert_eq!((nobody.0.as_u16(), nobody.1.as_str()), (401, "token_missing"));
+    let expired = Reader::with(&archiver, json!({ "user_idx": 42, "exp": 1 })).refused(room, &[]).await;
+    assert_eq!((expired.0.as_u16(), expired.1.as_str()), (401, "token_expired"));
+}
+
+#[tokio::test]
+async fn what_comes_and_goes_between_two_pages_moves_nothing() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let events: Vec<Event> = (0..6).map(|number| said(42, 7, number * 10, &format!("message {number}"))).collect();
+    archive(&world, &events).await;
+    let reader = Reader::analyst(&archiver);
+    let page = reader.get("/v1/rooms/42/messages", &[("first", "3")]).await;
+    assert_eq!(texts(page["messages"].as_array().unwrap(), "text"), ["message 0", "message 1", "message 2"]);
+    // The message at which the page ended, one before and one after it go; others come.
+    let gone = [events[1].id, events[2].id, events[3].id].map(|id| deletion(42, id));
+    archive(&world, &gone).await;
+    archive(&world, &[said(42, 7, 100, "message 6")]).await;
+    let after = page["next"].as_str().unwrap();
+    let rest = reader.get("/v1/rooms/42/messages", &[("after", after)]).await;
+    assert_eq!(texts(rest["messages"].as_array().unwrap(), "text"), ["message 4", "message 5", "message 6"]);
+    assert!(rest["next"].is_null());
+}
+
+#[tokio::test]
+async fn the_one_message_that_matches_in_a_large_room_is_found_and_no_request_reads_without_end() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let mut events: Vec<Event> = (0..50_000).map(|number| said(42, 7, number, "nothing")).collect();
+    events[49_990] = said(42, 7, 49_990, "바늘 in the hay");
+    let mut appends = tokio::task::JoinSet::new();
+    for event in events {
+        let log = world.log.clone();
+        appends.spawn(async move { log.append(&event).await.unwrap() });
+        if appends.len() == 1_000 {
+            appends.join_next().await.unwrap().unwrap();
+        }
+    }
+    appends.join_all().await;
+    archived(&world).await;
+    let reader = Reader::analyst(&archiver);
+    for order in ["asc", "desc"] {
+        let found = reader.all("/v1/rooms/42/messages", &[("text", "바늘"), ("order", order)], "messages", 10).await;
+        assert_eq!(texts(&found, "text"), ["바늘 in the hay"]);
+    }
+    // A cleared room has nothing to show, and says so.
+    let cleared = RoomCleared { by: user(42), reason: None };
+    world.log.append(&Event::now(presenter(42), Body::RoomCleared(cleared))).await.unwrap();
+    archived(&world).await;
+    assert!(reader.all("/v1/rooms/42/messages", &[], "messages", 100).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_as_documented_is_refused_by_name() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    archive(&world, &[message(42, "one"), message(42, "two"), message(43, "three")]).await;
+    let reader = Reader::moderator(&archiver);
+    let room = "/v1/rooms/42/messages";
+    let next = reader.get(room, &[("first", "1")]).await["next"].as_str().unwrap().to_owned();
+    let long = "x".repeat(101);
+    let cases: [(&str, (&str, &str), &str, &str); 14] = [
+        (room, ("first", "0"), "query_invalid", "first"),
+        (room, ("first", "1001"), "query_invalid", "first"),
+        (room, ("from", "yesterday"), "query_invalid", "from"),
+        (room, ("order", "random"), "query_invalid", "order"),
+        (room, ("deleted", "perhaps"), "query_invalid", "deleted"),
+        (room, ("text", " "), "query_invalid", "text"),
+        (room, ("text", &long), "query_invalid", "text"),
+        (room, ("user", "-1"), "query_invalid", "user"),
+        (room, ("after", "nonsense"), "cursor_invalid", ""),
+        ("/v1/rooms/43/messages", ("after", &next), "cursor_invalid", ""),
+        ("/v1/users/7/messages", ("after", &next), "cursor_invalid", ""),
+        ("/v1/rooms/0/messages", ("first", "1"), "presenter_idx_invalid", ""),
+        ("/v1/users/x/messages", ("first", "1"), "user_idx_invalid", ""),
+        ("/v1/rooms/42/messages/x", ("first", "1"), "message_id_invalid", ""),
+    ];
+    for (path, parameter, code, named) in cases {
+        let (status, found, detail) = reader.refused(path, &[parameter]).await;
+        assert_eq!((status.as_u16(), found.as_str()), (400, code), "{path} {parameter:?}: {detail}");
+        assert!(detail.contains(named), "{parameter:?}: {detail}");
+    }
+    let twice = reader.refused(room, &[("first", "1"), ("first", "2")]).await;
+    assert_eq!(twice.1, "query_invalid", "{}", twice.2);
+    let backwards = [("from", "2026-01-02T00:00:00Z"), ("to", "2026-01-01T00:00:00Z")];
+    assert_eq!(reader.refused(room, &backwards).await.1, "query_invalid");
+    assert_eq!(reader.refused("/v1/nothing", &[]).await.1, "not_found");
+}
