@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
+use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -59,6 +60,39 @@ pub struct Delivery {
     pub lines: Vec<Result<Entry, Malformed>>,
     message: Message,
     delivered: i64,
+}
+
+/// What a shared reader has yet to deal with in one stream of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The stream.
+    pub stream: String,
+    /// Batches that were handed to nobody yet.
+    pub waiting: u64,
+    /// Batches that were handed out and are not acknowledged.
+    pub held: u64,
+    /// Those of them that were handed out more than once.
+    pub held_again: u64,
+    /// Every batch up to this sequence is acknowledged; it can then leave the log without loss.
+    pub acknowledged: u64,
+}
+
+/// What the reader of that name has yet to deal with, stream by stream. An error where it never read.
+pub(crate) async fn backlog(log: &Inner, name: &str) -> Result<Vec<Backlog>, Error> {
+    let asked = (0..log.config.partitions).map(async |partition| {
+        let stream = partition::stream(partition);
+        let consumer = log.context.get_consumer_from_stream::<pull::Config, _, _>(name, &stream);
+        let consumer = request("asking for a consumer", consumer).await?;
+        let info = consumer.cached_info();
+        Ok(Backlog {
+            stream,
+            waiting: info.num_pending,
+            held: info.num_ack_pending as u64,
+            held_again: info.num_redelivered as u64,
+            acknowledged: info.ack_floor.stream_sequence,
+        })
+    });
+    try_join_all(asked).await
 }
 
 impl Consumer {

@@ -36,6 +36,14 @@ pub struct Malformed {
 }
 
 impl Entry {
+    /// Reads the line that stands at that position, wherever it was kept.
+    pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
+        match Head::from_line(&line) {
+            Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
+            Err(reason) => Err(Malformed { position, line, reason }),
+        }
+    }
+
     /// The whole event. It fails where the members of a known type are not as they must be.
     pub fn event(&self) -> Result<Event, MalformedEvent> {
         Event::from_line(&self.line)
@@ -54,15 +62,7 @@ pub(crate) fn entries(epoch: u64, sequence: u64, batch: &Bytes) -> Vec<Result<En
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            entry(Position { epoch, sequence, index }, batch.slice_ref(line))
+            Entry::read(Position { epoch, sequence, index }, batch.slice_ref(line))
         })
         .collect()
-}
-
-/// The line that stands at that position.
-pub(crate) fn entry(position: Position, line: Bytes) -> Result<Entry, Malformed> {
-    match Head::from_line(&line) {
-        Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
-        Err(reason) => Err(Malformed { position, line, reason }),
-    }
 }
