@@ -13,6 +13,7 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
+use crate::status::Status;
 use crate::{Config, Error};
 
 mod access;
@@ -22,6 +23,7 @@ mod messages;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod status;
 
 use refusal::Refusal;
 
@@ -30,6 +32,8 @@ use refusal::Refusal;
 pub(crate) struct Reader {
     verifier: Arc<Verifier>,
     pub(crate) database: Database,
+    /// How the writing is doing.
+    status: Arc<Status>,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     /// The document of the interface.
@@ -37,11 +41,16 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>) -> Result<Reader, Error> {
+    pub(crate) async fn connect(
+        config: &Config,
+        verifier: Arc<Verifier>,
+        status: Arc<Status>,
+    ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
             verifier,
             database,
+            status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             openapi: openapi::document().into(),
         })

@@ -24,7 +24,7 @@ const READER: &str = "archiver";
 /// no more before some is acknowledged.
 const LULL: Duration = Duration::from_millis(10);
 
-/// How often a quiet archiver makes sure that it could write, for its readiness.
+/// How often a quiet archiver makes sure that it could write, for its readiness, and asks what is waiting in the log.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
@@ -37,8 +37,8 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let database = Database::connect(&config).await?;
-    let reader = Arc::new(Reader::connect(&config, auth).await?);
     let status = Arc::new(Status::starting());
+    let reader = Arc::new(Reader::connect(&config, auth, status.clone()).await?);
 
     let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({
@@ -54,6 +54,7 @@ pub async fn run(
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
+    let backlog = tokio::spawn(follow_backlog(log.clone(), status.clone()));
     let report = tokio::spawn({
         let status = status.clone();
         async move { status.report().await }
@@ -62,6 +63,7 @@ pub async fn run(
     let archived = archive(&config, &database, &log, &status, &stop).await;
 
     report.abort();
+    backlog.abort();
     watch.abort();
     served.cancel();
     if server.await.is_err() {
@@ -156,6 +158,17 @@ async fn gather(
 async fn watch(database: Database, status: Arc<Status>) {
     loop {
         status.answers(database.ping().await);
+        tokio::time::sleep(PING_EVERY).await;
+    }
+}
+
+/// Asks the log what is waiting in it, so that whoever asks for the status costs nothing. Never ends.
+async fn follow_backlog(log: Log, status: Arc<Status>) {
+    loop {
+        match log.backlog(READER).await {
+            Ok(streams) => status.waits(streams),
+            Err(error) => tracing::debug!(%error, "the log did not say what is waiting in it"),
+        }
         tokio::time::sleep(PING_EVERY).await;
     }
 }

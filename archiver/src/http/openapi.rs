@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, messages};
+use super::{Reader, Shared, messages, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -27,7 +27,7 @@ struct Components;
 
 /// Every documented path. Health is not among them: it is the same for all roles.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
-    OpenApiRouter::with_openapi(Components::openapi()).merge(messages::routes()).routes(routes!(openapi))
+    OpenApiRouter::with_openapi(Components::openapi()).merge(messages::routes()).merge(status::routes()).routes(routes!(openapi))
 }
 
 /// The document, as JSON for people.
