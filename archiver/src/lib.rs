@@ -10,6 +10,7 @@ mod decisions;
 mod documents;
 mod error;
 mod http;
+mod quarantine;
 mod read;
 mod replica_set;
 mod run;
@@ -20,7 +21,9 @@ mod write;
 
 pub use archive::{Archive, ArchivedMessage, Deletion};
 pub use config::{Config, ConnectionString, ReadsConfig};
+pub use documents::Cause;
 pub use error::Error;
 pub use http::openapi::document as openapi;
+pub use quarantine::{Quarantine, QuarantinedLine, Retried, Which};
 pub use replica_set::initiate_replica_set;
 pub use run::run;

@@ -27,7 +27,10 @@ struct Components;
 
 /// Every documented path. Health is not among them: it is the same for all roles.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
-    OpenApiRouter::with_openapi(Components::openapi()).merge(messages::routes()).merge(status::routes()).routes(routes!(openapi))
+    OpenApiRouter::with_openapi(Components::openapi())
+        .merge(messages::routes())
+        .merge(status::routes())
+        .routes(routes!(openapi))
 }
 
 /// The document, as JSON for people.
