@@ -6,8 +6,10 @@ mod decisions;
 mod keeps;
 mod outages;
 mod poison;
+mod quarantine;
 mod reading;
 mod search;
+mod status;
 
 use std::collections::HashMap;
 use std::time::Duration;
