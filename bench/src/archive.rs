@@ -15,7 +15,7 @@ use mongodb::{Client, Collection, Database};
 use nats::{Body, Event, MessageDeleted, MessagePosted, PresenterIdx, Role, User, UserIdx};
 
 use crate::process;
-use crate::system::binary;
+use crate::system::{SECRET, binary};
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -139,6 +139,7 @@ impl World {
             path: binary()?,
             arguments: vec!["archiver".into()],
             environment: [
+                ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
                 ("CHATTING_NATS__URLS", nats_url.clone()),
                 ("CHATTING_ARCHIVER__URI", uri.clone()),
                 ("CHATTING_ARCHIVER__BATCHES_IN_HAND", in_hand.to_string()),

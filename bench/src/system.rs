@@ -10,7 +10,7 @@ use web::Secret;
 use crate::{process, room_server};
 
 /// What its tokens are signed with.
-const SECRET: &str = "a secret of the bench, of more than 32 bytes";
+pub(crate) const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
 /// A running system; dropped, its processes are killed.
 pub(crate) struct System {
