@@ -19,11 +19,14 @@ use crate::{Config, Error};
 mod access;
 mod bodies;
 mod call;
+mod exports;
 mod messages;
+mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
 mod status;
+mod stream;
 
 use refusal::Refusal;
 
@@ -36,6 +39,7 @@ pub(crate) struct Reader {
     status: Arc<Status>,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
+    pub(crate) streams: stream::Streams,
     /// The document of the interface.
     openapi: Bytes,
 }
@@ -52,6 +56,7 @@ impl Reader {
             database,
             status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            streams: stream::Streams::new(&config.reads),
             openapi: openapi::document().into(),
         })
     }

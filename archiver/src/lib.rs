@@ -9,6 +9,7 @@ mod database;
 mod decisions;
 mod documents;
 mod error;
+mod formats;
 mod http;
 mod quarantine;
 mod read;

@@ -50,7 +50,7 @@ pub async fn run(
         }
     });
     let server = tokio::spawn({
-        let (app, http, served) = (http::app(reader, ready, stop.clone()), config.http.clone(), served.clone());
+        let (app, http, served) = (http::app(reader.clone(), ready, stop.clone()), config.http.clone(), served.clone());
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
@@ -69,6 +69,7 @@ pub async fn run(
     if server.await.is_err() {
         tracing::error!("serving readers panicked");
     }
+    reader.streams.finish().await;
     status.log("stopped, archived");
     archived
 }

@@ -25,7 +25,10 @@ pub(crate) const ROOM_FLAGGED: &str = "room_flagged";
 /// The few messages that were taken away.
 pub(crate) const ROOM_DELETED: &str = "room_deleted";
 
-const INDEXES: [Index; 7] = [
+/// Decisions in the order of time; `_id` makes it total.
+pub(crate) const DECISION_TIMES: &str = "times";
+
+const INDEXES: [Index; 9] = [
     Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index {
         collection: "chatting_log",
@@ -53,6 +56,8 @@ const INDEXES: [Index; 7] = [
     },
     // The decisions after a message, asked for with every batch.
     Index { collection: "moderation_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
+    Index { collection: "moderation_log", name: ROOM_TIMES, keys: &["presenterIdx", "at", "_id"], only_with: &[] },
+    Index { collection: "moderation_log", name: DECISION_TIMES, keys: &["at", "_id"], only_with: &[] },
     Index { collection: "broadcasts", name: "room_by_time", keys: &["presenterIdx", "connectedAt"], only_with: &[] },
 ];
 

@@ -72,6 +72,9 @@ or by the interface of today:
 Ban user 42 from room 1 for a minute, as the moderator (docs/moderation.md has the rest):
   curl -i -X PUT http://127.0.0.1:{ingest}/v1/rooms/1/bans/42 -H 'content-type: application/json' -H 'authorization: Bearer {moderator}' -d '{{\"seconds\":60,\"reason\":\"spam\"}}'
 
+Search what was said there, as the moderator (docs/archive-api.md has exports, replay, statistics and the rest):
+  curl -G http://127.0.0.1:{archiver}/v1/rooms/1/messages -H 'authorization: Bearer {moderator}' --data-urlencode 'text=안녕'
+
 Play a recorded evening into room 1, ten times as fast, and look for every message of it (here people may write
 1,000 messages a second; elsewhere it is 20 in 30 s unless configured):
   {program} dev play samples/evening.ndjson --speed 10{place}

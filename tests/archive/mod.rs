@@ -1,13 +1,16 @@
 //! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
 
+mod audit;
 mod broadcasts;
 mod commutes;
 mod decisions;
+mod exports;
 mod keeps;
 mod outages;
 mod poison;
 mod quarantine;
 mod reading;
+mod recording;
 mod search;
 mod status;
 

@@ -38,6 +38,10 @@ impl<'a> Reader<'a> {
         Reader::with(archiver, json!({ "user_idx": 901, "scope": "chat:moderate" }))
     }
 
+    pub(super) fn token(&self) -> &str {
+        self.token.as_deref().expect("only nobody has none")
+    }
+
     /// The answer to `GET` of the path, which begins with `/v1`; the query is percent-encoded here.
     pub(super) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Response {
         let mut url = reqwest::Url::parse(&self.archiver.url()).unwrap().join(path).unwrap();
@@ -114,6 +118,20 @@ pub(super) async fn archive(world: &World, events: &[Event]) {
     for event in events {
         world.log.append(event).await.unwrap();
     }
+    archived(world).await;
+}
+
+/// The same for many, a thousand at a time; which of those comes first in the log is left open.
+pub(super) async fn archive_many(world: &World, events: Vec<Event>) {
+    let mut appends = tokio::task::JoinSet::new();
+    for event in events {
+        let log = world.log.clone();
+        appends.spawn(async move { log.append(&event).await.unwrap() });
+        if appends.len() == 1_000 {
+            appends.join_next().await.unwrap().unwrap();
+        }
+    }
+    appends.join_all().await;
     archived(world).await;
 }
 

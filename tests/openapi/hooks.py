@@ -1,5 +1,5 @@
-"""What the document says in words only: which texts may be said, that they are trimmed, and that a key names one
-request."""
+"""What the documents say in words only: which texts may be said or looked for, that they are trimmed, that a key names
+one request, and that a cursor comes from the page before."""
 
 import re
 import uuid
@@ -12,6 +12,9 @@ visible = st.characters(categories=("L", "N", "P", "S"), exclude_characters="\u1
 
 schemathesis.openapi.format("chat-text", st.text(visible, min_size=1, max_size=500))
 schemathesis.openapi.format("chat-word", st.text(visible, min_size=1, max_size=50))
+schemathesis.openapi.format("chat-search", st.text(visible, min_size=1, max_size=100))
+# None can be made up; without one a list begins at its beginning. That a wrong one is refused is tested by hand.
+schemathesis.openapi.format("chat-cursor", st.just(""))
 
 
 def is_padded(value):

@@ -1,15 +1,16 @@
-//! Schemathesis against a live ingest: requests made from the document, good and bad, must be answered as it says.
-//! What is sent, and which checks are left out and why, is in `schemathesis.toml` beside this file.
+//! Schemathesis against live roles: requests made from the document, good and bad, must be answered as it says.
+//! What is sent, and which checks are left out and why, is in `ingest.toml` and `archiver.toml` beside this file.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use nats::{Body, Event, MessagePosted, PresenterIdx, User, UserIdx};
 use serde_json::json;
 use tokio::process::Command;
 
 use super::{NatsServer, Role, RoomServer, Settings};
 use crate::ingest::tokens::token_with;
-use crate::support::Folder;
+use crate::support::{self, Folder, Mongod};
 
 /// Requests of an operation and phase.
 const EXAMPLES: &str = "50";
@@ -23,21 +24,45 @@ async fn ingest_does_what_its_document_says() {
     let ingest = Role::start("ingest", &Settings::new().nats(&nats).rooms(&rooms)).await;
     // One after the other: each has links of its own to follow, and a room's settings and bans decide what may be said
     // in it, so that they come when nobody speaks any more.
+    // A moderator of every room, whose number no generated ban is likely to name.
+    let token = token_with(json!({ "user_idx": 9_007_199_254_740_993_i64, "scope": "chat:moderate" }));
     for tags in [["messages", "original", "service"].as_slice(), &["bans"], &["settings"]] {
-        schemathesis(&ingest, tags).await;
+        schemathesis("ingest", &ingest, &token, tags).await;
     }
 }
 
-async fn schemathesis(role: &Role, tags: &[&str]) {
+#[tokio::test]
+async fn the_archiver_does_what_its_document_says() {
+    let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start());
+    let settings = Settings::new().nats(&nats).mongo(&mongod);
+    let archiver = Role::start("archiver", &settings).await;
+    // Under the numbers and ids of the document's examples, so that there is something to find.
+    let (room, user) = (PresenterIdx::try_from(42).unwrap(), UserIdx::try_from(7).unwrap());
+    let user = User { idx: user, nickname: "별명".to_owned(), role: nats::Role::Viewer };
+    let posted = MessagePosted { user, text: "안녕하세요".to_owned(), flags: Vec::new() };
+    let id = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
+    let message = Event { id, ..Event::now(room, Body::MessagePosted(posted)) };
+    support::log(&settings).await.append(&message).await.unwrap();
+    let token = token_with(json!({ "user_idx": 1, "scope": "chat:moderate chat:erase" }));
+    let url = format!("{}/v1/rooms/42/messages/{id}", archiver.url());
+    support::eventually("the message is archived", PATIENCE, async || {
+        let answer = reqwest::Client::new().get(&url).bearer_auth(&token).send().await.ok()?;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+    schemathesis("archiver", &archiver, &token, &[]).await;
+}
+
+/// `tags`: of the operations that are tried; none: all are.
+async fn schemathesis(name: &str, role: &Role, token: &str, tags: &[&str]) {
     let folder = Folder::new("schemathesis");
-    // A moderator of every room, whose number no generated ban is likely to name.
-    let token = token_with(json!({ "user_idx": 9_007_199_254_740_993_i64, "scope": "chat:moderate" }));
     let mut command = Command::new("st");
+    let config = format!("{}/tests/openapi/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     command
         .current_dir(folder.path())
         .env("SCHEMATHESIS_HOOKS", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/hooks.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .args(["--config-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi/schemathesis.toml")])
+        .args(["--config-file", &config])
         .args(["run", &format!("{}/v1/openapi.json", role.url())])
         .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(["--seed", "1", "--max-examples", EXAMPLES, "--no-color"])

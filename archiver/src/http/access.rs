@@ -39,3 +39,15 @@ pub(super) fn of_user(identity: &Identity, user: UserIdx) -> Result<Sight, Refus
     }
     Err(Refusal::Forbidden("the user, or a token with the scope chat:read or chat:moderate,"))
 }
+
+/// Sees who decided what; none: in every room.
+pub(super) fn moderates(identity: &Identity, room: Option<PresenterIdx>) -> Result<(), Refusal> {
+    let is_own = room.is_some_and(|room| identity.user_idx == room.get());
+    if is_own || identity.has_scope(MODERATE) {
+        return Ok(());
+    }
+    Err(match room {
+        Some(_) => Refusal::Forbidden("the room's presenter, or a token with the scope chat:moderate,"),
+        None => Refusal::Forbidden("a token with the scope chat:moderate"),
+    })
+}

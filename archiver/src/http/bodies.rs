@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::access::Sight;
 use super::openapi::schemas;
 use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
+use crate::formats::csv::cell;
 
 /// A message as archived.
 #[derive(Debug, Serialize, ToSchema)]
@@ -71,6 +72,47 @@ impl MessageBody {
             flags,
             deleted: deleted.filter(|_| sight == Sight::Everything).map(DeletionBody::from),
         }
+    }
+}
+
+/// The columns of a message in a spreadsheet.
+impl MessageBody {
+    pub(super) const COLUMNS: [&str; 12] = [
+        "id",
+        "position",
+        "presenterIdx",
+        "sentAt",
+        "userIdx",
+        "nickname",
+        "role",
+        "text",
+        "flags",
+        "deletedAt",
+        "deletedBy",
+        "deletedReason",
+    ];
+
+    pub(super) fn row(self) -> [String; 12] {
+        let MessageBody { id, position, presenter_idx, user, text, sent_at, flags, deleted } = self;
+        let role = serde_json::to_value(user.role).ok().and_then(|role| role.as_str().map(str::to_owned));
+        let (deleted_at, deleted_by, reason) = match deleted {
+            Some(DeletionBody { at, by, reason, decision: _ }) => (at, by.idx.to_string(), reason.unwrap_or_default()),
+            None => Default::default(),
+        };
+        [
+            id,
+            position,
+            presenter_idx.to_string(),
+            sent_at,
+            user.idx.to_string(),
+            cell(&user.nickname),
+            role.unwrap_or_default(),
+            cell(&text),
+            cell(&flags.join(" ")),
+            deleted_at,
+            deleted_by,
+            cell(&reason),
+        ]
     }
 }
 

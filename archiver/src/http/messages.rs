@@ -15,7 +15,7 @@ use super::access::{self, Sight};
 use super::bodies::MessageBody;
 use super::call::Call;
 use super::openapi::schemas;
-use super::parameters::{MessagePath, PageQuery, RoomPath, SearchText, SpanQuery, UserPath, check};
+use super::parameters::{MessagePath, PageQuery, RoomPath, SearchText, SpanQuery, UserPath};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::documents::MessageDocument;
@@ -33,7 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 #[into_params(parameter_in = Query)]
 pub(super) struct FilterQuery {
     /// What the text contains, in whatever case. Every message of the time is looked at, some 300,000 a second.
-    #[param(value_type = Option<String>, min_length = 1, max_length = 100, nullable = false)]
+    #[param(value_type = Option<schemas::SearchText>, inline, nullable = false)]
     text: Option<SearchText>,
     /// A label of the word filter or of the review.
     #[param(nullable = false)]
@@ -41,6 +41,9 @@ pub(super) struct FilterQuery {
     /// Messages that were taken away; without it they are left out. For moderators.
     #[param(inline, nullable = false)]
     deleted: Option<Deleted>,
+    /// What this decision took away, a clear of the room for instance. For moderators.
+    #[param(value_type = Option<schemas::EventId>, inline, nullable = false)]
+    decision: Option<nats::EventId>,
     /// From the oldest to the newest (`asc`, where nothing is said) or the other way.
     #[param(inline, nullable = false)]
     order: Option<Order>,
@@ -145,12 +148,12 @@ async fn get_message(State(reader): Shared, request: Request) -> Response {
 /// What a request selects of a room; none: nothing was sent in that time.
 pub(super) async fn of_room(reader: &Reader, call: &Call<'_>) -> Result<(Option<Selection>, Sight), Refusal> {
     let (room, sight) = call.readable_room()?;
-    let span = check(call.query::<SpanQuery>()?.span())?;
+    let span = call.query::<SpanQuery>()?.span();
     let WhoseQuery { user } = call.query()?;
     let query: FilterQuery = call.query()?;
     let mut filter = query.filter(sight)?;
     filter.extend(span.filter().map(|range| ("sentAt".to_owned(), range)));
-    let only = match (&query.flag, query.deleted) {
+    let only = match (&query.flag, query.deleted()) {
         (_, Some(Deleted::Only)) => Only::Deleted,
         (Some(_), _) => Only::Flagged,
         _ => Only::All,
@@ -170,7 +173,7 @@ pub(super) async fn of_room(reader: &Reader, call: &Call<'_>) -> Result<(Option<
 pub(super) fn of_user(call: &Call<'_>) -> Result<(Selection, Sight), Refusal> {
     let user = call.user()?;
     let sight = access::of_user(&call.identity, user)?;
-    let span = check(call.query::<SpanQuery>()?.span())?;
+    let span = call.query::<SpanQuery>()?.span();
     let WhereQuery { room } = call.query()?;
     let query: FilterQuery = call.query()?;
     let mut filter = query.filter(sight)?;
@@ -190,10 +193,7 @@ async fn messages(
     let Some(selection) = selection else {
         return Ok(Json(MessagesBody { messages: Vec::new(), next: None }).into_response());
     };
-    let after = match after {
-        Some(after) => Some(Cursor::parse(&after, &selection.sequence).ok_or(Refusal::CursorInvalid)?),
-        None => None,
-    };
+    let after = after.parse(|after| Cursor::parse(after, &selection.sequence))?;
     let Page { messages, next } = page(&reader.database, &selection, after, first.0).await?;
     let messages = messages.into_iter().map(|message| MessageBody::new(message, sight)).collect();
     let next = next.and_then(|key| Cursor::new(&selection.sequence, &key)).map(|cursor| cursor.to_string());
@@ -201,9 +201,16 @@ async fn messages(
 }
 
 impl FilterQuery {
+    fn deleted(&self) -> Option<Deleted> {
+        self.decision.map(|_| Deleted::Only).or(self.deleted)
+    }
+
     /// What messages match; nothing of the sequence that they are read in.
     fn filter(&self, sight: Sight) -> Result<Document, Refusal> {
-        let mut filter = hidden_from(sight, self.deleted)?;
+        let mut filter = hidden_from(sight, self.deleted())?;
+        if let Some(decision) = self.decision {
+            filter.insert("deleted.decision", decision.to_string());
+        }
         if let Some(text) = &self.text {
             filter.insert("message", Regex { pattern: regex(text)?, options: "i".try_into().expect("it has no NUL") });
         }

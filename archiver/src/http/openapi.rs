@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, messages, status};
+use super::{Reader, Shared, exports, messages, moderation, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -29,6 +29,8 @@ struct Components;
 pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
+        .merge(exports::routes())
+        .merge(moderation::routes())
         .merge(status::routes())
         .routes(routes!(openapi))
 }
@@ -45,6 +47,8 @@ pub fn document() -> String {
         scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
+            { "name": "exports", "description": "Taking them along." },
+            { "name": "moderation", "description": "Who decided what." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,

@@ -49,9 +49,10 @@ pub(super) struct PageQuery {
     #[serde(default)]
     #[param(minimum = 1, maximum = 1000, default = 100, value_type = Option<u32>, nullable = false)]
     pub(super) first: First,
-    /// What `next` was on the page before.
-    #[param(nullable = false)]
-    pub(super) after: Option<String>,
+    /// What `next` was on the page before; empty: there was none.
+    #[serde(default)]
+    #[param(value_type = Option<schemas::Cursor>, inline, nullable = false)]
+    pub(super) after: After,
 }
 
 /// How many items a page has at most.
@@ -74,6 +75,21 @@ impl TryFrom<String> for First {
     }
 }
 
+/// Where the page before ended.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct After(String);
+
+impl After {
+    /// The place, as the list reads its cursors; none at the beginning.
+    pub(super) fn parse<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        parse(&self.0).map(Some).ok_or(Refusal::CursorInvalid)
+    }
+}
+
 /// A time, from and to when.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -81,7 +97,7 @@ pub(super) struct SpanQuery {
     /// What was sent then or later.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
     pub(super) from: Option<Timestamp>,
-    /// What was sent before.
+    /// What was sent before. Not later than `from`: nothing.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
     pub(super) to: Option<Timestamp>,
 }
@@ -99,7 +115,7 @@ impl SpanQuery {
 pub(super) struct SearchText(String);
 
 /// 100 characters: whoever looks for more looks for a message that is there already.
-const LONGEST_SEARCH: usize = 100;
+pub(super) const LONGEST_SEARCH: usize = 100;
 
 impl TryFrom<String> for SearchText {
     type Error = &'static str;
@@ -133,14 +149,6 @@ fn quoted(text: impl Iterator<Item = char>) -> String {
         pattern.push(char);
     }
     pattern
-}
-
-/// Refuses a time that ends before it begins.
-pub(super) fn check(span: Span) -> Result<Span, Refusal> {
-    match (span.from, span.to) {
-        (Some(from), Some(to)) if to <= from => Err(Refusal::QueryInvalid("`to` must be later than `from`".to_owned())),
-        _ => Ok(span),
-    }
 }
 
 #[cfg(test)]

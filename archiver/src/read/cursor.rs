@@ -16,27 +16,36 @@ use crate::documents::PositionDocument;
 pub(crate) struct Cursor(String);
 
 impl Cursor {
+    /// A place in the list of that name, which has no blank.
+    pub(crate) fn at(list: &str, place: &str) -> Cursor {
+        Cursor(format!("{list} {place}"))
+    }
+
+    /// The place in the list of that name; none: it is no cursor of that list.
+    pub(crate) fn place(text: &str, list: &str) -> Option<String> {
+        let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        decoded.strip_prefix(list)?.strip_prefix(' ').map(str::to_owned)
+    }
+
     pub(crate) fn new(sequence: &Sequence, key: &Key) -> Option<Cursor> {
         let place = match key {
             Key::Position(position) => position.position()?.to_string(),
-            Key::Time(at, id) => format!("{} {id}", at.timestamp_millis()),
+            Key::Time(at, id) => of_time(*at, id),
         };
-        Some(Cursor(format!("{} {place}", whose(sequence))))
+        Some(Cursor::at(&whose(sequence), &place))
     }
 
     /// None: it is no cursor of that sequence.
     pub(crate) fn parse(text: &str, sequence: &Sequence) -> Option<Key> {
-        let decoded = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let decoded = std::str::from_utf8(&decoded).ok()?;
-        let place = decoded.strip_prefix(&whose(sequence))?.strip_prefix(' ')?;
+        let place = Cursor::place(text, &whose(sequence))?;
         match sequence {
             Sequence::Room { .. } => {
                 let position: Position = place.parse().ok()?;
                 Some(Key::Position(PositionDocument::try_from(position).ok()?))
             }
             Sequence::User { .. } => {
-                let (at, id) = place.split_once(' ')?;
-                Some(Key::Time(DateTime::from_millis(at.parse().ok()?), id.to_owned()))
+                let (at, id) = to_time(&place)?;
+                Some(Key::Time(at, id))
             }
         }
     }
@@ -46,6 +55,17 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&URL_SAFE_NO_PAD.encode(&self.0))
     }
+}
+
+/// A place in an order of time, in which the id decides between what is of one millisecond.
+pub(crate) fn of_time(at: DateTime, id: &str) -> String {
+    format!("{} {id}", at.timestamp_millis())
+}
+
+/// What [`of_time`] wrote.
+pub(crate) fn to_time(place: &str) -> Option<(DateTime, String)> {
+    let (at, id) = place.split_once(' ')?;
+    Some((DateTime::from_millis(at.parse().ok()?), id.to_owned()))
 }
 
 fn whose(sequence: &Sequence) -> String {

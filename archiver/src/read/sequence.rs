@@ -102,11 +102,7 @@ impl Sequence {
             Sequence::User { .. } => {
                 for (key, operator) in [(after, beyond), (end, within)] {
                     if let Some(Key::Time(at, id)) = key {
-                        // The index is read from that time on; of those of the same millisecond the id decides.
-                        let from = if operator.starts_with("$g") { "$gte" } else { "$lte" };
-                        let strictly = if operator.starts_with("$g") { "$gt" } else { "$lt" };
-                        all.push(doc! { "sentAt": { from: *at } });
-                        all.push(doc! { "$or": [{ "sentAt": { strictly: *at } }, { "_id": { operator: id } }] });
+                        all.extend(by_time("sentAt", operator, *at, id));
                     }
                 }
             }
@@ -160,6 +156,13 @@ impl Sequence {
             Sequence::User { .. } => Key::Time(message.sent_at, message.id.clone()),
         }
     }
+}
+
+/// What is beyond a place in an order of time, for `$gt` and `$lt`, or not before it: the index is read from that time on,
+/// and of what is of the same millisecond the id decides.
+pub(crate) fn by_time(member: &str, operator: &str, at: DateTime, id: &str) -> [Document; 2] {
+    let (from, strictly) = if operator.starts_with("$g") { ("$gte", "$gt") } else { ("$lte", "$lt") };
+    [doc! { member: { from: at } }, doc! { "$or": [{ member: { strictly: at } }, { "_id": { operator: id } }] }]
 }
 
 /// From when to when, the end excluded.

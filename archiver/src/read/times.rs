@@ -24,6 +24,11 @@ enum End {
 /// The positions between which lies what was sent in that time; none if nothing was. Messages that were not are among
 /// them.
 pub(crate) async fn bounds(database: &Database, presenter_idx: i64, span: Span) -> Result<Option<Bounds>, Failure> {
+    if let (Some(from), Some(to)) = (span.from, span.to)
+        && to <= from
+    {
+        return Ok(None);
+    }
     let mut bounds = Bounds::default();
     if let Some(from) = span.from {
         let Some(first) = first_since(database, presenter_idx, from).await? else { return Ok(None) };

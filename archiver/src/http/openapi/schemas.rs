@@ -4,6 +4,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{Number, PartialSchema, ToSchema};
 
+use super::super::parameters::LONGEST_SEARCH;
+
 macro_rules! schema {
     ($name:ident, $builder:expr) => {
         pub(crate) struct $name;
@@ -51,6 +53,23 @@ schema!(
     string().enum_values(Some(["presenter", "moderator", "viewer"])).description(Some(
         "What a person is in a room: its presenter, a moderator by the token's scope, or anyone else."
     ))
+);
+
+schema!(
+    Cursor,
+    string()
+        .format(Some(SchemaFormat::Custom("chat-cursor".to_owned())))
+        .description(Some("What `next` was on the page before; opaque. Empty: from the beginning."))
+);
+
+schema!(
+    SearchText,
+    string()
+        .format(Some(SchemaFormat::Custom("chat-search".to_owned())))
+        .min_length(Some(1))
+        .max_length(Some(LONGEST_SEARCH))
+        .description(Some("1 to 100 characters after trimming, none of them a control character."))
+        .examples(["안녕"])
 );
 
 fn string() -> ObjectBuilder {

@@ -1,0 +1,3 @@
+//! Files that other programs open. Pure: messages in, text out.
+
+pub(crate) mod csv;

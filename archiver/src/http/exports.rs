@@ -1,0 +1,152 @@
+//! Exports: everything that a search finds, as a file of any size. It is read page by page while it is sent, so that a
+//! deletion holds from the next page on and no cursor of MongoDB has to live as long as a slow reader.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::access::Sight;
+use super::bodies::MessageBody;
+use super::call::Call;
+use super::messages::{self, FilterQuery, WhereQuery, WhoseQuery};
+use super::parameters::{RoomPath, SpanQuery, UserPath};
+use super::refusal::Refusal;
+use super::stream::{Cut, Sink, file};
+use super::{Reader, Shared, answer};
+use crate::formats::csv;
+use crate::read::pages::{Page, Selection, page};
+
+/// Messages of one question to MongoDB, and of one piece: some 300 KB.
+const PIECE: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+    OpenApiRouter::new().routes(routes!(export_room)).routes(routes!(export_user))
+}
+
+/// As what.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ExportQuery {
+    /// `ndjson` (where nothing is said): a message a line, as a search has it. `csv`: for spreadsheets; what would be a
+    /// formula has an apostrophe before it.
+    #[param(inline, nullable = false)]
+    format: Option<Format>,
+    /// Whether a CSV file begins with a byte order mark, by which Excel knows UTF-8.
+    #[serde(default)]
+    #[param(default = false, value_type = Option<bool>, nullable = false)]
+    bom: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Ndjson,
+    Csv,
+}
+
+/// Export a room
+///
+/// All that a search with the same parameters finds. A file that breaks off is not whole: the connection breaks, too.
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/export",
+    tag = "exports",
+    params(RoomPath, SpanQuery, WhoseQuery, FilterQuery, ExportQuery),
+    responses((status = 200, description = "The messages.", content((String = "application/x-ndjson"), (String = "text/csv")))),
+)]
+async fn export_room(State(reader): Shared, request: Request) -> Response {
+    answer(async {
+        let call = Call::begin(&reader, request).await?;
+        let (selection, sight) = messages::of_room(&reader, &call).await?;
+        let name = format!("room-{}", call.room()?.get());
+        export(&reader, &call, selection, sight, &name)
+    })
+    .await
+}
+
+/// Export a user's messages
+///
+/// Across rooms, in the order of time: all that a search with the same parameters finds.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{userIdx}/export",
+    tag = "exports",
+    params(UserPath, SpanQuery, WhereQuery, FilterQuery, ExportQuery),
+    responses((status = 200, description = "The messages.", content((String = "application/x-ndjson"), (String = "text/csv")))),
+)]
+async fn export_user(State(reader): Shared, request: Request) -> Response {
+    answer(async {
+        let call = Call::begin(&reader, request).await?;
+        let (selection, sight) = messages::of_user(&call)?;
+        let name = format!("user-{}", call.user()?.get());
+        export(&reader, &call, Some(selection), sight, &name)
+    })
+    .await
+}
+
+fn export(
+    reader: &Arc<Reader>,
+    call: &Call<'_>,
+    selection: Option<Selection>,
+    sight: Sight,
+    name: &str,
+) -> Result<Response, Refusal> {
+    let ExportQuery { format, bom } = call.query()?;
+    let format = format.unwrap_or(Format::Ndjson);
+    let place = reader.place()?;
+    let body = reader.stream(place, {
+        let reader = reader.clone();
+        |sink| async move {
+            if format == Format::Csv {
+                sink.send(head(bom)).await?;
+            }
+            match selection {
+                Some(selection) => write(&reader, &selection, sight, format, &sink).await,
+                None => Ok(()),
+            }
+        }
+    });
+    Ok(match format {
+        Format::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
+        Format::Csv => file(body, "text/csv; charset=utf-8", &format!("{name}.csv")),
+    })
+}
+
+async fn write(reader: &Reader, selection: &Selection, sight: Sight, format: Format, sink: &Sink) -> Result<(), Cut> {
+    let mut after = None;
+    loop {
+        let Page { messages, next } = page(&reader.database, selection, after, PIECE).await?;
+        let messages = messages.into_iter().map(|message| MessageBody::new(message, sight));
+        let piece = match format {
+            Format::Ndjson => ndjson(messages),
+            Format::Csv => csv::rows(messages.map(|message| message.row())),
+        };
+        if !piece.is_empty() {
+            sink.send(piece).await?;
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn ndjson(messages: impl Iterator<Item = MessageBody>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for message in messages {
+        serde_json::to_writer(&mut lines, &message).expect("a message is written to memory");
+        lines.push(b'\n');
+    }
+    lines
+}
+
+fn head(bom: bool) -> Vec<u8> {
+    let mut head = if bom { csv::BOM.as_bytes().to_vec() } else { Vec::new() };
+    head.extend(csv::rows([MessageBody::COLUMNS.map(str::to_owned)]));
+    head
+}

@@ -1,0 +1,137 @@
+//! Answers of any size: written piece by piece, as fast as their reader takes them and no faster, so that they need the
+//! memory of a few pieces. How many there are at once is bounded, and a reader who takes nothing for too long is cut.
+//! A stream that fails half-way breaks the connection: its reader sees that it is not whole.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Reader;
+use super::refusal::Refusal;
+use crate::ReadsConfig;
+use crate::database::Failure;
+
+/// Pieces that wait for the reader; one more is being made.
+const WAITING: usize = 2;
+
+/// The streams at work.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    permits: Arc<Semaphore>,
+    stall_timeout: Duration,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// The right to one stream, for as long as it lasts.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Where the pieces of a stream go.
+#[derive(Debug, Clone)]
+pub(super) struct Sink {
+    /// None: that was all. Without it the stream was cut.
+    pieces: mpsc::Sender<Option<Bytes>>,
+    stall_timeout: Duration,
+}
+
+/// Why a stream ends before it is whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Cut {
+    /// The reader went away, or takes nothing.
+    #[error("the reader is gone")]
+    Gone,
+    #[error("{0}")]
+    Archive(#[from] Failure),
+}
+
+impl Streams {
+    pub(super) fn new(config: &ReadsConfig) -> Streams {
+        Streams {
+            permits: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
+            stall_timeout: Duration::from_millis(config.stall_timeout_ms),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Ends what is left. The connections are closed by then, so that nobody reads it.
+    pub(crate) async fn finish(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Reader {
+    /// Room for one more stream, before it is begun.
+    pub(super) fn place(&self) -> Result<Place, Refusal> {
+        let permit = self.streams.permits.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+        Ok(Place { _permit: permit })
+    }
+
+    /// A body of what `produce` gives to its sink.
+    pub(super) fn stream<F>(&self, place: Place, produce: impl FnOnce(Sink) -> F) -> Body
+    where
+        F: Future<Output = Result<(), Cut>> + Send + 'static,
+    {
+        let (pieces, mut waiting) = mpsc::channel(WAITING);
+        let sink = Sink { pieces, stall_timeout: self.streams.stall_timeout };
+        let (produced, end) = (produce(sink.clone()), sink);
+        let stop = self.streams.stop.clone();
+        self.streams.tasks.spawn(async move {
+            let _place = place;
+            let whole = async {
+                produced.await?;
+                end.give(None).await
+            };
+            // What is dropped by a stop is read by nobody.
+            if let Some(Err(Cut::Archive(failure))) = stop.run_until_cancelled(whole).await {
+                tracing::warn!(error = %failure, "a stream was cut half-way: {failure}");
+            }
+        });
+        Body::from_stream(stream::poll_fn(move |context| {
+            waiting.poll_recv(context).map(|piece| match piece {
+                Some(piece) => piece.map(Ok),
+                None => Some(Err(io::Error::other("the stream was cut"))),
+            })
+        }))
+    }
+}
+
+impl Sink {
+    /// Gives a piece to the reader; waits until there is room for it.
+    pub(super) async fn send(&self, piece: impl Into<Bytes>) -> Result<(), Cut> {
+        self.give(Some(piece.into())).await
+    }
+
+    async fn give(&self, piece: Option<Bytes>) -> Result<(), Cut> {
+        match timeout(self.stall_timeout, self.pieces.send(piece)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Cut::Gone),
+            Err(_) => {
+                tracing::debug!("a stream is cut: its reader takes nothing");
+                Err(Cut::Gone)
+            }
+        }
+    }
+}
+
+/// A file to be saved under that name, which is ASCII.
+pub(super) fn file(body: Body, content_type: &'static str, name: &str) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
+    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")], [(CONTENT_DISPOSITION, disposition)], body)
+        .into_response()
+}
