@@ -213,7 +213,7 @@ pub(crate) struct ErasureCounts {
 /// Why a line is in quarantine, in a stable word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Cause {
+pub enum Cause {
     /// It is not an event of this version.
     Malformed,
     /// An event of a type that this version does not know.
@@ -222,6 +222,21 @@ pub(crate) enum Cause {
     Unmappable,
     /// MongoDB refused the document, by a validator for example.
     Refused,
+}
+
+impl Cause {
+    /// Every cause there is.
+    pub const ALL: [Cause; 4] = [Cause::Malformed, Cause::UnknownType, Cause::Unmappable, Cause::Refused];
+
+    /// The word, as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Malformed => "malformed",
+            Cause::UnknownType => "unknown_type",
+            Cause::Unmappable => "unmappable",
+            Cause::Refused => "refused",
+        }
+    }
 }
 
 /// A value that MongoDB cannot hold.
@@ -311,5 +326,13 @@ mod tests {
             assert_eq!(people(line.as_bytes()), expected, "{line}");
         }
         assert_eq!(people(b"\xff\"user\":3"), [3]);
+    }
+
+    #[test]
+    fn a_cause_is_stored_as_its_word() {
+        for cause in Cause::ALL {
+            let stored = mongodb::bson::serialize_to_bson(&cause).unwrap();
+            assert_eq!(stored, Bson::String(cause.as_str().to_owned()));
+        }
     }
 }

@@ -14,6 +14,7 @@ use web::auth::Verifier;
 
 use crate::database::Database;
 use crate::eraser::Eraser;
+use crate::status::Status;
 use crate::{Config, Error};
 
 mod access;
@@ -26,6 +27,7 @@ mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod status;
 mod stream;
 
 use refusal::Refusal;
@@ -36,6 +38,8 @@ pub(crate) struct Reader {
     verifier: Arc<Verifier>,
     pub(crate) database: Database,
     pub(crate) eraser: Eraser,
+    /// How the writing is doing.
+    status: Arc<Status>,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     pub(crate) streams: stream::Streams,
@@ -44,12 +48,18 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>, eraser: Eraser) -> Result<Reader, Error> {
+    pub(crate) async fn connect(
+        config: &Config,
+        verifier: Arc<Verifier>,
+        eraser: Eraser,
+        status: Arc<Status>,
+    ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
             verifier,
             database,
             eraser,
+            status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             streams: stream::Streams::new(&config.reads),
             openapi: openapi::document().into(),

@@ -15,6 +15,7 @@ mod erasures;
 mod error;
 mod formats;
 mod http;
+mod quarantine;
 mod read;
 mod replica_set;
 mod retention;
@@ -27,8 +28,10 @@ mod write;
 
 pub use archive::{Archive, ArchivedMessage, Author, Deletion};
 pub use config::{Config, ConnectionString, ReadsConfig};
+pub use documents::Cause;
 pub use error::Error;
 pub use http::openapi::document as openapi;
+pub use quarantine::{Quarantine, QuarantinedLine, Retried, Which};
 pub use replica_set::initiate_replica_set;
 pub use retention::RetentionConfig;
 pub use run::run;

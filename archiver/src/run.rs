@@ -26,7 +26,7 @@ const READER: &str = "archiver";
 /// no more before some is acknowledged.
 const LULL: Duration = Duration::from_millis(10);
 
-/// How often a quiet archiver makes sure that it could write, for its readiness.
+/// How often a quiet archiver makes sure that it could write, for its readiness, and asks what is waiting in the log.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
@@ -40,11 +40,11 @@ pub async fn run(
 ) -> Result<(), Error> {
     config.retention.check(log.max_age())?;
     let database = Database::connect(&config).await?;
+    let status = Arc::new(Status::starting());
     // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
     let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
-    let reader = Arc::new(Reader::connect(&config, auth, eraser.clone()).await?);
-    let status = Arc::new(Status::starting());
+    let reader = Arc::new(Reader::connect(&config, auth, eraser.clone(), status.clone()).await?);
 
     let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({
@@ -60,6 +60,7 @@ pub async fn run(
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
+    let backlog = tokio::spawn(follow_backlog(log.clone(), status.clone()));
     let report = tokio::spawn({
         let status = status.clone();
         async move { status.report().await }
@@ -70,6 +71,7 @@ pub async fn run(
 
     sweep.abort();
     report.abort();
+    backlog.abort();
     watch.abort();
     served.cancel();
     if server.await.is_err() {
@@ -172,6 +174,17 @@ async fn gather(
 async fn watch(database: Database, status: Arc<Status>) {
     loop {
         status.answers(database.ping().await);
+        tokio::time::sleep(PING_EVERY).await;
+    }
+}
+
+/// Asks the log what is waiting in it, so that whoever asks for the status costs nothing. Never ends.
+async fn follow_backlog(log: Log, status: Arc<Status>) {
+    loop {
+        match log.backlog(READER).await {
+            Ok(streams) => status.waits(streams),
+            Err(error) => tracing::debug!(%error, "the log did not say what is waiting in it"),
+        }
         tokio::time::sleep(PING_EVERY).await;
     }
 }

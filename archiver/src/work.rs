@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
-use nats::{Body, Entry, Event, Malformed, Position, PresenterIdx, User};
+use nats::{Body, Entry, Malformed, Position, PresenterIdx, User};
 use serde_json::{Map, Value};
 
 use crate::documents::{
@@ -104,11 +104,11 @@ impl Line {
 }
 
 fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
-    let Event { id, presenter, at, body, .. } = entry.event().map_err(|e| (Cause::Malformed, e.to_string()))?;
+    let body = entry.body().map_err(|e| (Cause::Malformed, e.to_string()))?;
     let position = PositionDocument::try_from(entry.position).map_err(|e| (Cause::Unmappable, e.to_string()))?;
-    let at = DateTime::from_millis(at.as_millisecond());
-    let id = id.to_string();
-    let room = presenter.map(PresenterIdx::get);
+    let at = DateTime::from_millis(entry.at.as_millisecond());
+    let id = entry.id.to_string();
+    let room = entry.presenter.map(PresenterIdx::get);
     let its_room = room.ok_or_else(|| (Cause::Malformed, format!("{} without presenterIdx", entry.kind)));
     let decision = |by: User, reason: Option<String>| DecisionDocument {
         id: id.clone(),
@@ -183,6 +183,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
 #[cfg(test)]
 mod tests {
     use mongodb::bson::serialize_to_bson;
+    use nats::Event;
     use serde::Serialize;
     use serde_json::json;
 

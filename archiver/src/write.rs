@@ -44,7 +44,8 @@ pub(crate) struct Written {
     pub(crate) contradictions: usize,
     pub(crate) decisions: usize,
     pub(crate) sessions: usize,
-    pub(crate) quarantined: usize,
+    /// What has no place, and is in quarantine.
+    pub(crate) quarantined: Vec<QuarantineDocument>,
 }
 
 impl Batch {
@@ -139,9 +140,8 @@ impl Work {
                 .filter(|line| !known.is_about(line))
                 .cloned()
                 .collect();
-        let quarantined = quarantine.len();
-        if quarantined > 0 {
-            let inserted = database.insert(database.quarantine(), quarantine).await?;
+        if !quarantine.is_empty() {
+            let inserted = database.insert(database.quarantine(), quarantine.clone()).await?;
             if let Some((_, reason)) = inserted.refused.into_iter().next() {
                 // Dropping the line is the one thing that must not happen.
                 return Err(Failure::Unavailable(format!("the quarantine refuses a line: {reason}")));
@@ -154,7 +154,7 @@ impl Work {
             contradictions: messages.contradictions + decisions.contradictions,
             decisions: decisions.new,
             sessions: self.sessions.len() - refused_sessions.len(),
-            quarantined,
+            quarantined: quarantine,
         })
     }
 }

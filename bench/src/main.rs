@@ -3,9 +3,11 @@
 //!
 //! `cargo build --release --workspace && target/release/bench posts`
 
+mod archive;
 mod load;
 mod posts;
 mod presenter;
+mod process;
 mod room_server;
 mod screen;
 mod sessions;
@@ -27,6 +29,8 @@ enum Command {
     /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them come
     /// back to another at once
     Sessions(sessions::Arguments),
+    /// The archiver catching up, against a bare insert of the same documents
+    Archive(archive::Arguments),
 }
 
 #[tokio::main]
@@ -34,5 +38,6 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Posts(arguments) => posts::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
+        Command::Archive(arguments) => archive::run(&arguments).await,
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::append::{AppendError, Appender};
 use crate::config::Config;
-use crate::consume::Consumer;
+use crate::consume::{self, Backlog, Consumer};
 use crate::cursors::Cursors;
 use crate::decisions::Decisions;
 use crate::entry::Entry;
@@ -169,6 +169,11 @@ impl Log {
     /// The shared, durable reader of that name: every batch goes to one of its consumers, again until acknowledged.
     pub fn consume(&self, name: &str) -> Consumer {
         Consumer::start(&self.inner, name)
+    }
+
+    /// What the shared reader of that name has yet to deal with, in each stream of the log. Fails where it never read.
+    pub async fn backlog(&self, name: &str) -> Result<Vec<Backlog>, Error> {
+        consume::backlog(&self.inner, name).await
     }
 
     /// Who is connected where, kept up to date until the log is closed. Waits until the present state is known.

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
-use crate::entry::{Entry, entry};
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::event::{Body, Event};
 use crate::ids::{PresenterIdx, UserIdx};
@@ -194,7 +194,7 @@ impl Decisions {
             }
             Some(event) => {
                 let line = Bytes::copy_from_slice(event.get().as_bytes());
-                let entry = entry(position, line).map_err(|malformed| malformed.reason.to_string())?;
+                let entry = Entry::read(position, line).map_err(|malformed| malformed.reason.to_string())?;
                 kept.entries.push(entry);
                 Ok(())
             }

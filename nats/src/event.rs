@@ -272,8 +272,15 @@ impl Event {
 
     /// Reads what [`Event::to_line`] wrote, or what a later version wrote.
     pub fn from_line(line: &[u8]) -> Result<Event, MalformedEvent> {
-        let head = Head::from_line(line)?;
-        let body = match head.kind.as_str() {
+        let Head { id, kind, presenter, at, request, .. } = Head::from_line(line)?;
+        Ok(Event { id, presenter, at, request, body: Body::from_line(&kind, line)? })
+    }
+}
+
+impl Body {
+    /// The body of an event whose type is known already.
+    pub(crate) fn from_line(kind: &str, line: &[u8]) -> Result<Body, MalformedEvent> {
+        Ok(match kind {
             "message.posted" => Body::MessagePosted(parse(line)?),
             "message.deleted" => Body::MessageDeleted(parse(line)?),
             "user.banned" => Body::UserBanned(parse(line)?),
@@ -288,10 +295,9 @@ impl Event {
                 for known in ["v", "id", "type", "presenterIdx", "at", "request"] {
                     members.remove(known);
                 }
-                Body::Unknown { kind: head.kind, members }
+                Body::Unknown { kind: kind.to_owned(), members }
             }
-        };
-        Ok(Event { id: head.id, presenter: head.presenter, at: head.at, request: head.request, body })
+        })
     }
 }
 

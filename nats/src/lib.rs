@@ -22,7 +22,7 @@ mod tail;
 pub use append::AppendError;
 pub use config::Config;
 pub use connect::Log;
-pub use consume::{Consumer, Delivery};
+pub use consume::{Backlog, Consumer, Delivery};
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, Malformed};

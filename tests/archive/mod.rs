@@ -9,10 +9,12 @@ mod exports;
 mod keeps;
 mod outages;
 mod poison;
+mod quarantine;
 mod reading;
 mod recording;
 mod retention;
 mod search;
+mod status;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, erasures, exports, messages, moderation};
+use super::{Reader, Shared, erasures, exports, messages, moderation, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -32,6 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .merge(exports::routes())
         .merge(moderation::routes())
         .merge(erasures::routes())
+        .merge(status::routes())
         .routes(routes!(openapi))
 }
 
