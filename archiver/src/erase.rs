@@ -44,7 +44,8 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
     let others = Tombstones::of_users(database, [erasure.user_idx].into()).await?;
     let steps = steps(database, erasure, &others);
     for step in &steps {
-        while let Some(page) = next_page(database, erasure, step, &steps, &others).await? {
+        let mut about = step.about.clone();
+        while let Some(page) = next_page(database, erasure, step, &mut about, &steps, &others).await? {
             finish_page(database, erasure, &steps, &page).await?;
         }
     }
@@ -108,16 +109,16 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
     [own, about, decided, deleted, quarantined]
 }
 
-/// Takes the next page of the step in hand; none is left of it where there is none. A page that somebody else has in hand
-/// is finished first.
+/// Takes the next page of what the step is still about in hand; none is left where there is none. A page that somebody
+/// else has in hand is finished first.
 async fn next_page(
     database: &Database,
     erasure: &ErasureDocument,
     step: &Step,
+    about: &mut Document,
     steps: &[Step],
     others: &Tombstones,
 ) -> Result<Option<PageDocument>, Failure> {
-    let mut about = step.about.clone();
     loop {
         let Some(now) = erasures::find(database, &erasure.id).await? else { return Ok(None) };
         if let Some(page) = now.page {
@@ -125,7 +126,8 @@ async fn next_page(
             continue;
         }
         // Found after the last page was counted, so that nothing of these is.
-        let Some(found) = look(database, erasure, step, &mut about, others).await? else { return Ok(None) };
+        let mut rest = about.clone();
+        let Some(found) = look(database, erasure, step, &mut rest, others).await? else { return Ok(None) };
         let page = PageDocument { number: now.pages, step: step.counter.to_owned(), ids: found };
         let free = doc! { "_id": &erasure.id, "pages": now.pages, "page": { "$exists": false } };
         let unfit = |_| Failure::Refused("an id does not fit into BSON".to_owned());
@@ -133,6 +135,7 @@ async fn next_page(
         let collection = database.erasures();
         let taken = database.ask(async move { collection.update_one(free, take).await }).await?;
         if taken.modified_count == 1 {
+            *about = rest;
             return Ok(Some(page));
         }
     }
@@ -171,7 +174,7 @@ async fn finish_page(
     database.ask(async move { collection.update_one(in_hand, counted).await }).await.map(|_| ())
 }
 
-/// The ids of the next documents that the step is about.
+/// The ids of the next documents, and what is left to look at after them.
 async fn look(
     database: &Database,
     erasure: &ErasureDocument,

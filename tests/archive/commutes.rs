@@ -181,7 +181,8 @@ const PEOPLE: u8 = 2;
 fn life() -> impl Strategy<Value = Life> {
     prop_oneof![
         6 => (0..8_u8).prop_map(|id| Life::Post { id }),
-        2 => (0..4_u8, 0..8_u8).prop_map(|(id, target)| Life::Delete { id, target }),
+        // In the room of the decision: its id, like every id, is of one room.
+        2 => (0..4_u8, 0..8_u8).prop_map(|(id, target)| Life::Delete { id, target: target & !2 | id & 2 }),
         1 => (0..2_u8).prop_map(|id| Life::Clear { id }),
         1 => (0..2_u8).prop_map(|id| Life::Ban { id }),
         2 => (0..3_u8).prop_map(|id| Life::Erase { id }),
