@@ -304,7 +304,7 @@ fn bucket_ms(stretch: Stretch, bucket_seconds: i64) -> Result<i64, Refusal> {
     let buckets = stretch.buckets(bucket_ms);
     if buckets > MOST_BUCKETS {
         return Err(Refusal::QueryInvalid(format!(
-            "bucketSeconds: {buckets} buckets of {bucket_seconds} s are too many, an answer has at most {MOST_BUCKETS}"
+            "`bucketSeconds` must be larger: {buckets} buckets are more than the {MOST_BUCKETS} that an answer may have"
         )));
     }
     Ok(bucket_ms)
