@@ -42,11 +42,6 @@ impl Stretch {
     }
 }
 
-/// So many milliseconds after that.
-pub(crate) fn after(at: DateTime, ms: i64) -> DateTime {
-    DateTime::from_millis(at.timestamp_millis().saturating_add(ms))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +52,6 @@ mod tests {
             let (from, to) = (DateTime::from_millis(500), DateTime::from_millis(500 + ms));
             Stretch { presenter_idx: 1, from, to }.buckets(1_000)
         };
-        assert_eq!([1, 999, 1_000, 1_001, 2_000].map(buckets), [1, 1, 1, 2, 2]);
+        assert_eq!([-1, 0, 1, 999, 1_000, 1_001, 2_000].map(buckets), [0, 0, 1, 1, 1, 2, 2]);
     }
 }

@@ -1,16 +1,15 @@
 //! Statistics: every number is that of a recount, and what stands out is what ought to.
 
-use std::collections::BTreeMap;
-
 use nats::{Body, Event, MessagePosted, Role};
 use serde_json::{Value, json};
 
-use super::reading::{Reader, archive, archived, evening, said, time};
+use super::reading::{Reader, archive, archive_many, evening, said, time};
+use super::recording::{Rooms, Said};
 use super::{World, deletion, presenter, user};
 
 mod recount;
 
-pub(crate) use recount::{Line, statistics_are_right};
+pub(super) use recount::statistics_are_right;
 
 const ROOM: &str = "/v1/rooms/42/statistics";
 
@@ -49,22 +48,9 @@ async fn ask(reader: &Reader<'_>, path: &str, from: i64, to: i64, more: &[(&str,
     reader.get(path, &query).await
 }
 
-/// Appends them, many at once: their order in the log is not quite theirs here.
-async fn archive_many(world: &World, events: Vec<Event>) {
-    let mut appends = tokio::task::JoinSet::new();
-    for event in events {
-        let log = world.log.clone();
-        appends.spawn(async move { log.append(&event).await.unwrap() });
-        if appends.len() == 500 {
-            appends.join_next().await.unwrap().unwrap();
-        }
-    }
-    appends.join_all().await;
-    archived(world).await;
-}
-
-/// Three hours of chat in a room, with rushes, and some of its people on the day before. What counts of it, and all of it.
-fn generated(room: i64, seed: u64) -> (Vec<Event>, Vec<Event>, Vec<Line>) {
+/// Three hours of chat in a room, with rushes, and some of its people on the day before: the messages, what deletes some
+/// of them, and the same as a recording.
+fn generated(room: i64, seed: u64) -> (Vec<Event>, Vec<Event>, Vec<Said>) {
     const TEXTS: [&str; 16] = [
         "안녕하세요 여러분",
         "안녕하세요! 안녕하세요!!",
@@ -105,11 +91,11 @@ fn generated(room: i64, seed: u64) -> (Vec<Event>, Vec<Event>, Vec<Line>) {
     let (mut events, mut deletions, mut lines) = (Vec::new(), Vec::new(), Vec::new());
     for (by, ms, text) in said_so_far {
         let event = said(room, by, ms, &text);
-        if random.below(25) == 0 {
+        let deleted = random.below(25) == 0;
+        if deleted {
             deletions.push(deletion(room, event.id));
-        } else {
-            lines.push((by, ms, text));
         }
+        lines.push(Said { id: event.id, user: by, ms, text, deleted });
         events.push(event);
     }
     (events, deletions, lines)
@@ -119,7 +105,7 @@ fn generated(room: i64, seed: u64) -> (Vec<Event>, Vec<Event>, Vec<Line>) {
 async fn every_statistic_of_generated_rooms_is_that_of_a_recount() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    let mut rooms = BTreeMap::new();
+    let mut rooms = Rooms::new();
     let (mut all, mut gone) = (Vec::new(), Vec::new());
     for room in [42, 43] {
         let (events, deletions, lines) = generated(room, room as u64);
@@ -362,8 +348,12 @@ async fn statistics_are_for_those_who_may_read_the_room_and_of_a_bounded_time() 
         assert!(detail.contains(named), "{path} {more:?}: {detail}");
     };
     for path in &paths {
-        refused(path, 0, 0, &[], "`to`").await;
-        refused(path, 1, 0, &[], "`to`").await;
+        // No time at all has nothing in it.
+        for to in [0, -day, -400 * day] {
+            let nothing = ask(&reader, path, 0, to, &[]).await;
+            let list = nothing.as_object().unwrap().values().find_map(Value::as_array).unwrap();
+            assert!(list.is_empty(), "{path}: {nothing:#}");
+        }
         refused(path, 0, 31 * day + 1, &[("bucketSeconds", "60")], "31 days").await;
         for (missing, given) in [("from", ("to", short[1].1)), ("to", ("from", short[0].1))] {
             let (status, code, detail) = reader.refused(path, &[given]).await;

@@ -20,11 +20,12 @@ use super::parameters::{Number, RoomPath};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::documents::UserDocument;
+use crate::read::times::later;
+use crate::statistics::Stretch;
 use crate::statistics::buckets::{self, Bucket, Counts};
 use crate::statistics::chatters::{self, Chatter, Known};
 use crate::statistics::highlights::{self, Highlight};
 use crate::statistics::words::{self, Word};
-use crate::statistics::{Stretch, after};
 
 /// 31 days: a month, whatever its length.
 const LONGEST_MS: i64 = 31 * 86_400_000;
@@ -47,7 +48,7 @@ struct StretchQuery {
     /// What was sent then or later.
     #[param(value_type = schemas::Time, inline)]
     from: Timestamp,
-    /// What was sent before. At most 31 days later.
+    /// What was sent before. At most 31 days later; not later than `from`: nothing.
     #[param(value_type = schemas::Time, inline)]
     to: Timestamp,
 }
@@ -209,7 +210,7 @@ async fn count_room(State(reader): Shared, request: Request) -> Response {
         let bucket_ms = bucket_ms(stretch, bucket_seconds.get())?;
         let counts = buckets::counts(&reader.database, stretch, bucket_ms).await?;
         let Counts { messages, chatters, new_chatters, buckets } = counts;
-        let begins = (0_i64..).map(|number| time(after(stretch.from, number * bucket_ms)));
+        let begins = (0_i64..).map(|number| time(later(stretch.from, number * bucket_ms)));
         let buckets = buckets.into_iter().zip(begins).map(|(bucket, at)| BucketBody::new(bucket, at)).collect();
         let (from, to) = (time(stretch.from), time(stretch.to));
         Ok(Json(StatisticsBody { from, to, messages, chatters, new_chatters, buckets }).into_response())
@@ -288,9 +289,6 @@ fn stretch(call: &Call<'_>) -> Result<Stretch, Refusal> {
     let (room, _) = call.readable_room()?;
     let StretchQuery { from, to } = call.query()?;
     let [from, to] = [from, to].map(|at| at.as_millisecond());
-    if to <= from {
-        return Err(Refusal::QueryInvalid("`to` must be later than `from`".to_owned()));
-    }
     if to - from > LONGEST_MS {
         return Err(Refusal::QueryInvalid("`to` must be at most 31 days later than `from`".to_owned()));
     }

@@ -14,9 +14,10 @@
 use mongodb::bson::{DateTime, Document, doc};
 use serde::Deserialize;
 
-use super::{Stretch, after};
+use super::Stretch;
 use crate::database::{Database, Failure};
 use crate::documents::MessageDocument;
+use crate::read::times::later;
 use crate::schema::ROOM_TIMES;
 
 /// Buckets that a bucket is compared with: 5 minutes of 10 s.
@@ -99,7 +100,7 @@ struct Outstanding {
 /// The buckets that stand out, by time.
 async fn outstanding(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<Vec<Outstanding>, Failure> {
     let earliest = EARLIER + PAST + GAP;
-    let from = after(stretch.from, -earliest * bucket_ms);
+    let from = later(stretch.from, -earliest * bucket_ms);
     let whole = Stretch { from, ..stretch };
     let end = (earliest + i64::try_from(stretch.buckets(bucket_ms)).unwrap_or(i64::MAX)).saturating_mul(bucket_ms);
     let sum = |what: &str, first: i64, last: i64| doc! { "$sum": what, "window": { "documents": [first, last] } };
@@ -163,7 +164,7 @@ struct Moment {
 fn moments(outstanding: Vec<Outstanding>, bucket_ms: i64) -> Vec<Moment> {
     let mut moments: Vec<Moment> = Vec::new();
     for bucket in outstanding {
-        let until = after(bucket.at, bucket_ms);
+        let until = later(bucket.at, bucket_ms);
         match moments.last_mut() {
             Some(moment) if moment.until == bucket.at => {
                 moment.until = until;
@@ -196,7 +197,7 @@ async fn samples(
     if moments.is_empty() {
         return Ok(Vec::new());
     }
-    let peak = |at: DateTime| doc! { "sentAt": { "$gte": at, "$lt": after(at, bucket_ms).min(stretch.to) } };
+    let peak = |at: DateTime| doc! { "sentAt": { "$gte": at, "$lt": later(at, bucket_ms).min(stretch.to) } };
     let mut filter = stretch.counting();
     filter.insert("$or", moments.iter().map(|moment| peak(moment.peak.at)).collect::<Vec<_>>());
     filter.insert("message", doc! { "$type": "string" });

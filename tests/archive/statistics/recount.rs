@@ -7,30 +7,29 @@ use serde_json::{Value, json};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::archive::reading::{Reader, time};
+use crate::archive::recording::{Rooms, Said, shown};
 use crate::archive::user;
-
-/// Who said what, and when, in milliseconds into the evening.
-pub(crate) type Line = (i64, i64, String);
 
 /// What was said in a stretch, and who had said something before.
 struct Stretch<'a> {
-    lines: Vec<&'a Line>,
+    lines: Vec<&'a Said>,
     known: HashSet<i64>,
     /// The whole room: highlights look at what was before.
-    room: &'a [Line],
+    room: Vec<&'a Said>,
     from: i64,
     to: i64,
 }
 
 impl<'a> Stretch<'a> {
-    fn new(room: &'a [Line], from: i64, to: i64) -> Stretch<'a> {
+    fn new(room: &'a [Said], from: i64, to: i64) -> Stretch<'a> {
         let mut known = HashSet::new();
         let mut lines = Vec::new();
-        for line in room {
-            if line.1 < from {
-                known.insert(line.0);
-            } else if line.1 < to {
-                lines.push(line);
+        let room: Vec<&Said> = shown(room).collect();
+        for said in &room {
+            if said.ms < from {
+                known.insert(said.user);
+            } else if said.ms < to {
+                lines.push(*said);
             }
         }
         Stretch { lines, known, room, from, to }
@@ -45,18 +44,18 @@ impl<'a> Stretch<'a> {
         let mut buckets = Vec::new();
         let mut known = self.known.clone();
         let mut chatters = HashSet::new();
-        let mut by_time: Vec<&Line> = self.lines.clone();
-        by_time.sort_by_key(|line| line.1);
+        let mut by_time = self.lines.clone();
+        by_time.sort_by_key(|said| said.ms);
         let mut lines = by_time.into_iter().peekable();
         let mut at = self.from;
         while at < self.to {
             let (mut messages, mut new) = (0, 0);
             let mut writers = HashSet::new();
-            while let Some((user, ..)) = lines.next_if(|line| line.1 < at + bucket_ms) {
+            while let Some(said) = lines.next_if(|said| said.ms < at + bucket_ms) {
                 messages += 1;
-                writers.insert(*user);
-                chatters.insert(*user);
-                if known.insert(*user) {
+                writers.insert(said.user);
+                chatters.insert(said.user);
+                if known.insert(said.user) {
                     new += 1;
                 }
             }
@@ -73,7 +72,7 @@ impl<'a> Stretch<'a> {
     /// Nicknames are as `said` gives them.
     fn chatters(&self, first: usize) -> Value {
         let mut chatters: BTreeMap<i64, (usize, i64, i64)> = BTreeMap::new();
-        for (user, ms, _) in &self.lines {
+        for Said { user, ms, .. } in &self.lines {
             let (messages, first, last) = chatters.entry(*user).or_insert((0, *ms, *ms));
             *messages += 1;
             *first = (*first).min(*ms);
@@ -90,7 +89,7 @@ impl<'a> Stretch<'a> {
 
     fn words(&self, first: usize) -> Value {
         let mut counts: HashMap<String, (usize, usize)> = HashMap::new();
-        for (_, _, text) in &self.lines {
+        for Said { text, .. } in &self.lines {
             let mut seen = BTreeSet::new();
             for word in words(text) {
                 let (messages, uses) = counts.entry(word.clone()).or_default();
@@ -122,7 +121,7 @@ impl<'a> Stretch<'a> {
             writers.push(HashSet::new());
             at += bucket_ms;
         }
-        for (user, ms, _) in self.room.iter().filter(|line| (begin..self.to).contains(&line.1)) {
+        for Said { user, ms, .. } in self.room.iter().filter(|said| (begin..self.to).contains(&said.ms)) {
             let bucket = ((ms - begin) / bucket_ms) as usize;
             messages[bucket] += 1;
             writers[bucket].insert(*user);
@@ -162,7 +161,7 @@ impl<'a> Stretch<'a> {
     /// How many wrote each text of a bucket.
     fn texts(&self, at: i64, bucket_ms: i64) -> HashMap<String, HashSet<i64>> {
         let mut texts: HashMap<String, HashSet<i64>> = HashMap::new();
-        for (user, _, text) in self.lines.iter().filter(|line| (at..at + bucket_ms).contains(&line.1)) {
+        for Said { user, text, .. } in self.lines.iter().filter(|said| (at..at + bucket_ms).contains(&said.ms)) {
             texts.entry(text.to_ascii_lowercase()).or_default().insert(*user);
         }
         texts
@@ -188,10 +187,10 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Every statistic of the rooms is that of a recount: of all of a room, of a part that begins and ends in the midst of
-/// it, and of a time in which nothing was said. What was deleted is not among the lines.
-pub(crate) async fn statistics_are_right(reader: &Reader<'_>, rooms: &BTreeMap<i64, Vec<Line>>) {
+/// it, and of a time in which nothing was said.
+pub(crate) async fn statistics_are_right(reader: &Reader<'_>, rooms: &Rooms) {
     for (room, lines) in rooms {
-        let mut times: Vec<i64> = lines.iter().map(|line| line.1).collect();
+        let mut times: Vec<i64> = shown(lines).map(|said| said.ms).collect();
         times.sort_unstable();
         let (first, last) = (times[0], *times.last().unwrap());
         let inner = (times[times.len() / 3] + 1, (times[times.len() * 5 / 6]).max(times[times.len() / 3] + 2));
