@@ -27,6 +27,7 @@ mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod statistics;
 mod status;
 mod stream;
 

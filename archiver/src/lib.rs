@@ -21,6 +21,7 @@ mod replica_set;
 mod retention;
 mod run;
 mod schema;
+mod statistics;
 mod status;
 mod tombstones;
 mod work;

@@ -11,6 +11,7 @@ mod process;
 mod room_server;
 mod screen;
 mod sessions;
+mod statistics;
 mod system;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ enum Command {
     Sessions(sessions::Arguments),
     /// The archiver catching up, against a bare insert of the same documents
     Archive(archive::Arguments),
+    /// How long the statistics of a room take, by the number of its messages
+    Statistics(statistics::Arguments),
 }
 
 #[tokio::main]
@@ -39,5 +42,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Posts(arguments) => posts::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
+        Command::Statistics(arguments) => statistics::run(&arguments).await,
     }
 }

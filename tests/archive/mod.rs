@@ -14,6 +14,7 @@ mod reading;
 mod recording;
 mod retention;
 mod search;
+mod statistics;
 mod status;
 
 use std::collections::HashMap;

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, erasures, exports, messages, moderation, status};
+use super::{Reader, Shared, erasures, exports, messages, moderation, statistics, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -31,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .merge(messages::routes())
         .merge(exports::routes())
         .merge(moderation::routes())
+        .merge(statistics::routes())
         .merge(erasures::routes())
         .merge(status::routes())
         .routes(routes!(openapi))
@@ -50,6 +51,7 @@ pub fn document() -> String {
             { "name": "messages", "description": "Finding messages." },
             { "name": "exports", "description": "Taking them along." },
             { "name": "moderation", "description": "Who decided what." },
+            { "name": "statistics", "description": "What a room was like, in numbers." },
             { "name": "erasure", "description": "Forgetting people." },
             { "name": "service", "description": "The service itself." },
         ]),
