@@ -13,6 +13,8 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
+use crate::eraser::Eraser;
+use crate::status::Status;
 use crate::{Config, Error};
 
 mod access;
@@ -20,6 +22,7 @@ mod bodies;
 mod broadcast_export;
 mod broadcasts;
 mod call;
+mod erasures;
 mod events;
 mod exports;
 mod messages;
@@ -28,6 +31,8 @@ pub(crate) mod openapi;
 mod parameters;
 mod refusal;
 mod replay;
+mod statistics;
+mod status;
 mod stream;
 
 use refusal::Refusal;
@@ -37,6 +42,9 @@ use refusal::Refusal;
 pub(crate) struct Reader {
     verifier: Arc<Verifier>,
     pub(crate) database: Database,
+    pub(crate) eraser: Eraser,
+    /// How the writing is doing.
+    status: Arc<Status>,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     pub(crate) streams: stream::Streams,
@@ -51,11 +59,15 @@ impl Reader {
         config: &Config,
         verifier: Arc<Verifier>,
         ending: CancellationToken,
+        eraser: Eraser,
+        status: Arc<Status>,
     ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
             verifier,
             database,
+            eraser,
+            status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             streams: stream::Streams::new(&config.reads),
             ending,

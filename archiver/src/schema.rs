@@ -29,7 +29,7 @@ pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time; `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 9] = [
+const INDEXES: [Index; 15] = [
     Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index {
         collection: "chatting_log",
@@ -65,6 +65,24 @@ const INDEXES: [Index; 9] = [
         keys: &["presenterIdx", "connectedAt", "_id"],
         only_with: &[],
     },
+    // The erasures of those whom a batch names, asked for with every batch; and what they are about.
+    Index { collection: "erasures", name: "user", keys: &["userIdx"], only_with: &[] },
+    Index { collection: "moderation_log", name: "by", keys: &["by.userIdx"], only_with: &[] },
+    Index { collection: "moderation_log", name: "user", keys: &["userIdx"], only_with: &["userIdx"] },
+    Index {
+        collection: "chatting_log",
+        name: "deleted_by",
+        keys: &["deleted.by.userIdx"],
+        only_with: &["deleted.by.userIdx"],
+    },
+    Index { collection: "quarantine", name: "users", keys: &["users"], only_with: &["users"] },
+    // The deleted texts that are to go.
+    Index {
+        collection: "chatting_log",
+        name: "deleted_text",
+        keys: &["deleted.at"],
+        only_with: &["deleted.at", "message"],
+    },
 ];
 
 /// Indexes of earlier versions whose work the ones above do; they would only cost.
@@ -76,7 +94,7 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     // zstd: 59 bytes on disk a message, against 98 with the default.
     let compressed = doc! { "storageEngine": { "wiredTiger": { "configString": "block_compressor=zstd" } } };
     database.create_collection("chatting_log", compressed).await?;
-    for collection in ["moderation_log", "broadcasts", "quarantine"] {
+    for collection in ["moderation_log", "broadcasts", "quarantine", "erasures", "erased_ids"] {
         database.create_collection(collection, doc! {}).await?;
     }
     for Index { collection, name, keys, only_with } in INDEXES {

@@ -3,13 +3,16 @@
 //!
 //! `cargo build --release --workspace && target/release/bench posts`
 
+mod archive;
 mod load;
 mod posts;
 mod presenter;
+mod process;
 mod room_server;
 mod screen;
 mod seek;
 mod sessions;
+mod statistics;
 mod system;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +33,10 @@ enum Command {
     Sessions(sessions::Arguments),
     /// Seeking in the replay of a long broadcast while the archive grows
     Seek(seek::Arguments),
+    /// The archiver catching up, against a bare insert of the same documents
+    Archive(archive::Arguments),
+    /// How long the statistics of a room take, by the number of its messages
+    Statistics(statistics::Arguments),
 }
 
 #[tokio::main]
@@ -38,5 +45,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Posts(arguments) => posts::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,
+        Command::Archive(arguments) => archive::run(&arguments).await,
+        Command::Statistics(arguments) => statistics::run(&arguments).await,
     }
 }

@@ -146,7 +146,9 @@ pub(super) async fn archived(world: &World) {
     let context = async_nats::jetstream::new(client);
     for partition in 0..world.settings.config().nats.partitions {
         let stream = context.get_stream(format!("CHAT_{partition}")).await.unwrap();
-        let mut reader: PullConsumer = stream.get_consumer("archiver").await.unwrap();
+        // An archiver that has just become ready makes it in a moment.
+        let reader = async || stream.get_consumer("archiver").await.ok();
+        let mut reader: PullConsumer = eventually("an archiver reads", Duration::from_secs(60), reader).await;
         eventually("everything is archived", Duration::from_secs(120), async || {
             let info = reader.info().await.unwrap();
             (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())

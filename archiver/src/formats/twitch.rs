@@ -85,6 +85,8 @@ impl Comments {
             Role::Moderator => Some("moderator"),
             Role::Viewer => None,
         };
+        // What is shown has its text.
+        let body = message.message.as_deref().unwrap_or_default();
         let comment = Comment {
             id: &message.id,
             created_at: time(message.sent_at.timestamp_millis()),
@@ -100,9 +102,9 @@ impl Comments {
                 logo: None,
             },
             message: Message {
-                body: &message.message,
+                body,
                 bits_spent: 0,
-                fragments: [Fragment { text: &message.message, emoticon: None }],
+                fragments: [Fragment { text: body, emoticon: None }],
                 user_badges: badge.map(|badge| Badge { id: badge, version: "1" }).into_iter().collect(),
                 user_color: None,
                 emoticons: [],
@@ -231,7 +233,7 @@ mod tests {
             user_idx: 7,
             nickname: "닉".to_owned(),
             role,
-            message: text.to_owned(),
+            message: Some(text.to_owned()),
             sent_at: DateTime::from_millis(1_763_805_601_250),
             position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
             flags: Vec::new(),

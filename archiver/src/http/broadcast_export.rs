@@ -160,7 +160,9 @@ fn ndjson(timeline: &Timeline, messages: Vec<(i64, MessageDocument)>, _: &mut ()
 
 fn webvtt(timeline: &Timeline, messages: Vec<(i64, MessageDocument)>, _: &mut ()) -> Vec<u8> {
     let cues = messages.iter().map(|(latest, message)| {
-        webvtt::cue(&message.id, timeline.offset(*latest), &message.nickname, &message.message)
+        // What is shown has its text.
+        let text = message.message.as_deref().unwrap_or_default();
+        webvtt::cue(&message.id, timeline.offset(*latest), &message.nickname, text)
     });
     cues.collect::<String>().into_bytes()
 }

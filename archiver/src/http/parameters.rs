@@ -103,6 +103,33 @@ impl After {
     }
 }
 
+/// An integer from 1 to `MOST`, in the query; `USUAL` where nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Number<const USUAL: i64, const MOST: i64>(i64);
+
+impl<const USUAL: i64, const MOST: i64> Number<USUAL, MOST> {
+    /// As the type that counts such things; no `MOST` is too large for any.
+    pub(super) fn get<T: TryFrom<i64>>(self) -> T {
+        T::try_from(self.0).ok().expect("it is positive and small")
+    }
+}
+
+impl<const USUAL: i64, const MOST: i64> Default for Number<USUAL, MOST> {
+    fn default() -> Self {
+        Number(USUAL)
+    }
+}
+
+impl<const USUAL: i64, const MOST: i64> TryFrom<String> for Number<USUAL, MOST> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| (1..=MOST).contains(number));
+        number.map(Number).ok_or_else(|| format!("must be an integer from 1 to {MOST}"))
+    }
+}
+
 /// A time, from and to when.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -265,5 +292,15 @@ mod tests {
         {
             assert_eq!(First::try_from(text.to_owned()).ok(), first.map(First), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_number_keeps_its_bounds() {
+        for (text, number) in [("1", Some(1)), ("60", Some(60)), ("0", None), ("61", None), ("-1", None), ("1.5", None)]
+        {
+            let read = Number::<10, 60>::try_from(text.to_owned());
+            assert_eq!(read.ok().map(Number::get::<i64>), number, "{text:?}");
+        }
+        assert_eq!(Number::<10, 60>::default().get::<usize>(), 10);
     }
 }

@@ -138,6 +138,7 @@ async fn nearest(
     Ok(found.into_iter().next().map(|found| found.sent_at))
 }
 
-fn later(at: DateTime, ms: i64) -> DateTime {
+/// So many milliseconds after that.
+pub(crate) fn later(at: DateTime, ms: i64) -> DateTime {
     DateTime::from_millis(at.timestamp_millis().saturating_add(ms))
 }
