@@ -19,14 +19,18 @@ use crate::{Config, Error};
 
 mod access;
 mod bodies;
+mod broadcast_export;
+mod broadcasts;
 mod call;
 mod erasures;
+mod events;
 mod exports;
 mod messages;
 mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod replay;
 mod statistics;
 mod status;
 mod stream;
@@ -44,6 +48,8 @@ pub(crate) struct Reader {
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     pub(crate) streams: stream::Streams,
+    /// Cancelled when the archiver stops: what goes on for as long as its reader listens ends then.
+    ending: CancellationToken,
     /// The document of the interface.
     openapi: Bytes,
 }
@@ -54,6 +60,7 @@ impl Reader {
         verifier: Arc<Verifier>,
         eraser: Eraser,
         status: Arc<Status>,
+        ending: CancellationToken,
     ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
@@ -63,6 +70,7 @@ impl Reader {
             status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             streams: stream::Streams::new(&config.reads),
+            ending,
             openapi: openapi::document().into(),
         })
     }

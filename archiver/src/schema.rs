@@ -24,7 +24,8 @@ pub(crate) const USER_TIMES: &str = "user_times";
 pub(crate) const ROOM_FLAGGED: &str = "room_flagged";
 /// The few messages that were taken away.
 pub(crate) const ROOM_DELETED: &str = "room_deleted";
-
+/// A room's sessions; `_id` makes the order total.
+pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time; `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
@@ -58,7 +59,12 @@ const INDEXES: [Index; 15] = [
     Index { collection: "moderation_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index { collection: "moderation_log", name: ROOM_TIMES, keys: &["presenterIdx", "at", "_id"], only_with: &[] },
     Index { collection: "moderation_log", name: DECISION_TIMES, keys: &["at", "_id"], only_with: &[] },
-    Index { collection: "broadcasts", name: "room_by_time", keys: &["presenterIdx", "connectedAt"], only_with: &[] },
+    Index {
+        collection: "broadcasts",
+        name: ROOM_SESSIONS,
+        keys: &["presenterIdx", "connectedAt", "_id"],
+        only_with: &[],
+    },
     // The erasures of those whom a batch names, asked for with every batch; and what they are about.
     Index { collection: "erasures", name: "user", keys: &["userIdx"], only_with: &[] },
     Index { collection: "moderation_log", name: "by", keys: &["by.userIdx"], only_with: &[] },
@@ -80,7 +86,8 @@ const INDEXES: [Index; 15] = [
 ];
 
 /// Indexes of earlier versions whose work the ones above do; they would only cost.
-const SUPERSEDED: [(&str, &str); 2] = [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time")];
+const SUPERSEDED: [(&str, &str); 3] =
+    [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time"), ("broadcasts", "room_by_time")];
 
 /// Creates what is missing.
 pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {

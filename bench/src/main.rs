@@ -10,6 +10,7 @@ mod presenter;
 mod process;
 mod room_server;
 mod screen;
+mod seek;
 mod sessions;
 mod statistics;
 mod system;
@@ -34,6 +35,8 @@ enum Command {
     Archive(archive::Arguments),
     /// How long the statistics of a room take, by the number of its messages
     Statistics(statistics::Arguments),
+    /// Seeking in the replay of a long broadcast while the archive grows
+    Seek(seek::Arguments),
 }
 
 #[tokio::main]
@@ -43,5 +46,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Sessions(arguments) => sessions::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,
+        Command::Seek(arguments) => seek::run(&arguments).await,
     }
 }

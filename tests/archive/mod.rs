@@ -1,6 +1,8 @@
 //! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
 
 mod audit;
+mod broadcast;
+mod broadcast_exports;
 mod broadcasts;
 mod commutes;
 mod decisions;
@@ -12,6 +14,8 @@ mod poison;
 mod quarantine;
 mod reading;
 mod recording;
+mod replay;
+mod replay_events;
 mod retention;
 mod search;
 mod statistics;

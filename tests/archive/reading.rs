@@ -44,13 +44,18 @@ impl<'a> Reader<'a> {
 
     /// The answer to `GET` of the path, which begins with `/v1`; the query is percent-encoded here.
     pub(super) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Response {
+        self.request(path, query).send().await.unwrap()
+    }
+
+    /// The same before it is sent.
+    pub(super) fn request(&self, path: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
         let mut url = reqwest::Url::parse(&self.archiver.url()).unwrap().join(path).unwrap();
         url.query_pairs_mut().extend_pairs(query);
-        let mut request = self.client.get(url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        let request = self.client.get(url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
-        request.send().await.unwrap()
     }
 
     /// The body of a 200.

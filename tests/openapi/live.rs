@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use nats::{Body, Event, MessagePosted, PresenterIdx, User, UserIdx};
+use nats::{Body, Event, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, User, UserIdx};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -43,7 +43,14 @@ async fn the_archiver_does_what_its_document_says() {
     let posted = MessagePosted { user, text: "안녕하세요".to_owned(), flags: Vec::new() };
     let id = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
     let message = Event { id, ..Event::now(room, Body::MessagePosted(posted)) };
-    support::log(&settings).await.append(&message).await.unwrap();
+    let log = support::log(&settings).await;
+    log.append(&message).await.unwrap();
+    // A broadcast of a moment, so that it is soon played.
+    let session = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12".parse().unwrap();
+    let disconnected = PresenterDisconnected { session, reason: "closed".to_owned() };
+    for body in [Body::PresenterConnected(PresenterConnected { session }), Body::PresenterDisconnected(disconnected)] {
+        log.append(&Event { at: message.at, ..Event::now(room, body) }).await.unwrap();
+    }
     let token = token_with(json!({ "user_idx": 1, "scope": "chat:moderate chat:erase" }));
     let url = format!("{}/v1/rooms/42/messages/{id}", archiver.url());
     support::eventually("the message is archived", PATIENCE, async || {

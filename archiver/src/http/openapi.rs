@@ -12,7 +12,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, erasures, exports, messages, moderation, statistics, status};
+use super::{Reader, Shared, broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay};
+use super::{statistics, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -34,6 +35,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .merge(statistics::routes())
         .merge(erasures::routes())
         .merge(status::routes())
+        .merge(broadcasts::routes())
+        .merge(replay::routes())
+        .merge(events::routes())
+        .merge(broadcast_export::routes())
         .routes(routes!(openapi))
 }
 
@@ -49,6 +54,7 @@ pub fn document() -> String {
         scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`, erasing a user `chat:erase`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
+            { "name": "broadcasts", "description": "Which there were, and their chat beside the recorded video." },
             { "name": "exports", "description": "Taking them along." },
             { "name": "moderation", "description": "Who decided what." },
             { "name": "statistics", "description": "What a room was like, in numbers." },

@@ -1,6 +1,8 @@
 //! Parameters of paths and queries, read and documented in one place. A value that is not as documented is refused with
 //! the parameter named.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use mongodb::bson::DateTime;
 use serde::Deserialize;
@@ -10,6 +12,7 @@ use utoipa::IntoParams;
 use super::openapi::schemas;
 use super::refusal::Refusal;
 use crate::read::sequence::Span;
+use crate::read::timeline::Kind;
 
 /// `{presenterIdx}`
 #[derive(IntoParams)]
@@ -39,6 +42,16 @@ pub(super) struct MessagePath {
     /// The message's id.
     #[param(inline)]
     message_id: schemas::EventId,
+}
+
+/// `{broadcastId}`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what `Call` reads")]
+pub(super) struct BroadcastPath {
+    /// The broadcast's id, or that of any of its sessions.
+    #[param(inline)]
+    broadcast_id: schemas::SessionId,
 }
 
 /// Which part of a list.
@@ -136,6 +149,55 @@ impl SpanQuery {
     }
 }
 
+/// What of a broadcast's time the recording holds.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TimelineQuery {
+    /// `segments` (where nothing is said): the recording was cut while the presenter was away; what was said then is at
+    /// the cut. `wall`: it ran on.
+    #[serde(default)]
+    #[param(inline, value_type = Option<Kind>, nullable = false)]
+    pub(super) timeline: Kind,
+}
+
+/// Where in a recording to begin.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct FromQuery {
+    /// Where in the recording to begin: milliseconds, or `01:02:03`, or `01:02:03.250`. Not looked at where a cursor says
+    /// where to go on.
+    #[serde(default)]
+    #[param(value_type = Option<String>, pattern = r"^([0-9]{1,12}|[0-9]{2,5}:[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?)$", nullable = false)]
+    pub(super) from: PlayerTime,
+}
+
+/// Milliseconds into a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct PlayerTime(pub(super) i64);
+
+impl TryFrom<String> for PlayerTime {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<PlayerTime, &'static str> {
+        let number = |digits: &str, lengths: RangeInclusive<usize>| {
+            let is_number = lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| digits.parse::<i64>().ok()).flatten()
+        };
+        let clock = |text: &str| {
+            let (clock, fraction) = text.split_once('.').unwrap_or((text, "000"));
+            let mut parts = clock.split(':');
+            let hours = number(parts.next()?, 2..=5)?;
+            let minutes = number(parts.next()?, 2..=2).filter(|minutes| *minutes < 60)?;
+            let seconds = number(parts.next()?, 2..=2).filter(|seconds| *seconds < 60)?;
+            let ms = number(fraction, 3..=3)?;
+            parts.next().is_none().then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000 + ms)
+        };
+        let time = number(&text, 1..=12).or_else(|| clock(&text));
+        time.map(PlayerTime).ok_or("must be milliseconds, or a time such as 01:02:03 or 01:02:03.250")
+    }
+}
+
 /// What a message must contain.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -194,6 +256,32 @@ mod tests {
         assert_eq!(pattern("\u{1112}\u{1161}\u{11ab}"), "한|\u{1112}\u{1161}\u{11ab}");
         for text in ["", "  ", "a\0b", &"x".repeat(101)] {
             assert!(SearchText::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_in_a_recording_is_milliseconds_or_what_a_player_shows() {
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("3723000", Some(3_723_000)),
+            ("01:02:03", Some(3_723_000)),
+            ("01:02:03.250", Some(3_723_250)),
+            ("100:00:00", Some(360_000_000)),
+            ("999999999999", Some(999_999_999_999)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("1:02:03", None),
+            ("01:60:00", None),
+            ("01:00:60", None),
+            ("01:02", None),
+            ("01:02:03:04", None),
+            ("01:02:03.2", None),
+            ("1000000000000", None),
+            ("００:00:00", None),
+        ] {
+            assert_eq!(PlayerTime::try_from(text.to_owned()).ok(), ms.map(PlayerTime), "{text:?}");
         }
     }
 
