@@ -231,7 +231,7 @@ mod tests {
             user_idx: 7,
             nickname: "닉".to_owned(),
             role,
-            message: text.to_owned(),
+            message: Some(text.to_owned()),
             sent_at: DateTime::from_millis(1_763_805_601_250),
             position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
             flags: Vec::new(),
