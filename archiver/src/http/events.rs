@@ -178,9 +178,11 @@ struct Voice {
 
 impl Voice {
     /// When that is due. `data` is one line.
-    async fn say(&mut self, event: &str, id: &str, offset: i64, data: &str) -> Result<(), Cut> {
+    async fn say(&mut self, event: &str, id: Option<Cursor>, offset: i64, data: &str) -> Result<(), Cut> {
         self.rest(self.clock.due(offset)).await?;
-        write!(self.text, "id: {id}\nevent: {event}\ndata: {data}\n\n").expect("a text takes everything");
+        // A position that this log did not write makes no cursor; the listener keeps the one before.
+        let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+        write!(self.text, "{id}event: {event}\ndata: {data}\n\n").expect("a text takes everything");
         if self.text.len() >= PIECE { self.flush().await } else { Ok(()) }
     }
 
@@ -259,7 +261,7 @@ impl Player {
             let id = self.cursor(&place);
             let body = ReplayMessageBody::new(timeline, latest, message);
             let data = serde_json::to_string(&body).expect("a message is written to memory");
-            self.voice.say("message", &id, timeline.offset(latest), &data).await?;
+            self.voice.say("message", id, timeline.offset(latest), &data).await?;
         }
         self.place = place;
         Ok(rest)
@@ -267,12 +269,11 @@ impl Player {
 
     async fn end(&mut self, duration: i64) -> Result<(), Cut> {
         let id = self.cursor(&self.place);
-        self.voice.say("end", &id, duration, &format!("{{\"durationMs\":{duration}}}")).await?;
+        self.voice.say("end", id, duration, &format!("{{\"durationMs\":{duration}}}")).await?;
         self.voice.flush().await
     }
 
-    fn cursor(&self, place: &Place) -> String {
-        // A position that this log did not write has none; the listener keeps the one before.
-        Cursor::of_place(self.room.get(), self.id, place).map(|cursor| cursor.to_string()).unwrap_or_default()
+    fn cursor(&self, place: &Place) -> Option<Cursor> {
+        Cursor::of_place(self.room.get(), self.id, place)
     }
 }

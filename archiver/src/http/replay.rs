@@ -46,7 +46,7 @@ pub(super) struct ReplayMessageBody {
 struct ReplayBody {
     messages: Vec<ReplayMessageBody>,
     /// What `after` has to be for what follows; absent at the end. A part may be short, or empty, and have one; while
-    /// the broadcast runs every part has one, unless `from` lies ahead.
+    /// the broadcast runs every part has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
