@@ -80,6 +80,8 @@ fn archiver(folder: &Path, nats_port: u16, uri: &str, port: u16) -> anyhow::Resu
     let environment = [
         ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
         ("CHATTING_NATS__URLS", format!("nats://127.0.0.1:{nats_port}")),
+        // Nothing is in the log.
+        ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
         ("CHATTING_ARCHIVER__URI", uri.to_owned()),
         ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{port}")),
         ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
