@@ -45,6 +45,9 @@ const BEGAN: i64 = 1_763_805_600_000;
 /// Milliseconds between two messages.
 const STEP: i64 = 10;
 
+/// 4 GB: some ten million messages; the default is reserved at once, and may be more than the disk has.
+const LOG_BYTES: i64 = 4 << 30;
+
 /// Appends at once.
 const APPENDS: usize = 4_000;
 
@@ -101,6 +104,7 @@ impl Bench {
         let environment = [
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
             ("CHATTING_NATS__URLS", nats.clone()),
+            ("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string()),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
             ("CHATTING_ARCHIVER__URI", uri.clone()),
         ];
@@ -116,7 +120,7 @@ impl Bench {
         role.start().await?;
         parts.push(role);
         let mut config = chatting_server::config::Config::load(None)?;
-        config.nats.urls = vec![nats];
+        (config.nats.urls, config.nats.max_bytes) = (vec![nats], LOG_BYTES);
         let log = Log::connect(&config.nats, "bench").await?;
         let database = mongodb::Client::with_uri_str(&uri).await?.database("chatting");
         let identity = web::auth::Identity {
@@ -150,11 +154,12 @@ impl Bench {
         self.messages = size;
         let asked = Instant::now();
         loop {
-            let broadcast = self.get("").await?;
-            if broadcast["messages"] == size {
+            // At first not even the broadcast is there.
+            let broadcast = self.get("").await;
+            if broadcast.as_ref().is_ok_and(|broadcast| broadcast["messages"] == size) {
                 return Ok(());
             }
-            anyhow::ensure!(asked.elapsed() < PATIENCE, "not archived: {broadcast}");
+            anyhow::ensure!(asked.elapsed() < PATIENCE, "not archived: {broadcast:?}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
