@@ -61,7 +61,7 @@ enum Format {
     tag = "exports",
     params(RoomPath, BroadcastPath, FormatQuery, TimelineQuery),
     responses((status = 200, description = "The messages.", content(
-        (String = "application/x-ndjson"), (String = "application/json"), (String = "text/vtt")
+        (String = "application/x-ndjson"), (serde_json::Value = "application/json"), (String = "text/vtt")
     ))),
 )]
 async fn export_broadcast(State(reader): Shared, request: Request) -> Response {
