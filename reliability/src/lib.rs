@@ -1,5 +1,14 @@
 //! Proves the promise, in the spirit of Jepsen: plays chat into the whole system while its parts are killed, paused and
-//! cut off, notes everything that is seen from outside, and checks the notes. `docs/reliability.md` says what was found.
+//! cut off, notes everything that is seen from outside, and judges the notes. `docs/reliability.md` says what was found.
 
+mod ask;
 pub mod checker;
 pub mod history;
+mod moderators;
+mod nemesis;
+mod presenters;
+mod readings;
+pub mod report;
+pub mod run;
+pub mod system;
+mod viewers;

@@ -31,6 +31,17 @@ pub(crate) struct Post<'a> {
     attempts: usize,
 }
 
+impl Outcome {
+    /// As reports call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Outcome::Ok(_) => "accepted",
+            Outcome::Failed(_) => "refused",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
 impl Post<'_> {
     pub(crate) fn outcome(&self) -> Outcome {
         match (self.oks.first(), self.refusals.last()) {
