@@ -31,7 +31,7 @@ pub(crate) async fn ask(
     method: Method,
     url: String,
     token: &str,
-    key: &str,
+    key: Option<&str>,
     body: Option<&Value>,
 ) -> Answer {
     #[derive(Deserialize)]
@@ -41,7 +41,11 @@ pub(crate) async fn ask(
         code: Option<String>,
         outcome: Option<String>,
     }
-    let request = client.request(method, url).bearer_auth(token).header("idempotency-key", key);
+    let request = client.request(method, url).bearer_auth(token);
+    let request = match key {
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
+    };
     let request = match body {
         Some(body) => request.json(body),
         None => request,

@@ -48,8 +48,8 @@ pub enum What {
         room: i64,
         /// Who writes.
         user: i64,
-        /// The idempotency key.
-        key: String,
+        /// The idempotency key, if there is one.
+        key: Option<String>,
         /// The text, unique within the run.
         text: String,
     },

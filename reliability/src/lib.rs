@@ -6,6 +6,7 @@ pub mod checker;
 pub mod history;
 mod moderators;
 mod nemesis;
+pub mod planted;
 mod presenters;
 mod readings;
 pub mod report;

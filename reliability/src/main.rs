@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use reliability::history;
 use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
 use reliability::system::{Plan, binary};
+use reliability::{history, planted};
 
 /// Breaks the whole system while chat plays into it, and looks whether anything accepted is lost, repeated or reordered
 #[derive(Debug, Parser)]
@@ -22,6 +22,11 @@ struct Arguments {
 enum Command {
     /// Starts everything, breaks it for a while, and judges what happened
     Run(RunArguments),
+    /// Plants each of our bugs into a copy of the tree, and looks whether a run notices it
+    Planted {
+        /// Only these, by the names of the patches
+        names: Vec<String>,
+    },
     /// Judges a history again
     Check {
         /// The history.ndjson of a run
@@ -52,6 +57,9 @@ struct RunArguments {
     /// Viewers who write
     #[arg(long, default_value_t = 40)]
     viewers: i64,
+    /// Parts of the names of the faults to make, such as "kill nats,half-open"; else all
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<String>,
     /// The chatting-server to test; else the one beside this program
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -69,6 +77,7 @@ const CALM: std::ops::Range<u64> = 1_000..12_000;
 async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run(arguments) => make(arguments).await,
+        Command::Planted { names } => planted::all(&names).await,
         Command::Check { file } => {
             let lines = history::read(&file)?;
             Ok(tell(&Report::of(&lines, file.parent().map(PathBuf::from).unwrap_or_default())))
@@ -96,6 +105,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         rate: arguments.rate,
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
+        faults: arguments.faults,
         plan: Plan { folder: folder.clone(), binary },
     };
     let report = run(&options).await?;

@@ -1,6 +1,7 @@
 //! Those who decide: they delete what was just said, clear rooms, ban and unban. Nobody is decided about by two of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,10 +73,10 @@ impl Moderators {
                     // Odd ones are the other moderator's.
                     let user = FIRST + rng.i64(0..OFFENDERS / 2) * 2 + number % 2;
                     let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
-                    if !bans.contains_key(&(room, user)) {
+                    if let Entry::Vacant(ban) = bans.entry((room, user)) {
                         let answer = self.ask(&client, &token, room, Decided::Ban { user }, &mut rng).await;
                         if !matches!(answer, Answer::Refused { .. }) {
-                            bans.insert((room, user), Instant::now());
+                            ban.insert(Instant::now());
                         }
                     }
                 }
@@ -105,7 +106,7 @@ impl Moderators {
                 Decided::Ban { user } => (Method::PUT, format!("{base}/v1/rooms/{room}/bans/{user}"), Some(json!({}))),
                 Decided::Unban { user } => (Method::DELETE, format!("{base}/v1/rooms/{room}/bans/{user}"), None),
             };
-            let answer = ask(client, method, url, token, &key, body.as_ref()).await;
+            let answer = ask(client, method, url, token, Some(&key), body.as_ref()).await;
             match answer {
                 Answer::Accepted { id, position } => {
                     self.confirmed(room, &decided, position);

@@ -46,6 +46,32 @@ const LINKS: [&str; 6] = [
     "presenter to delivery",
 ];
 
+impl Fault {
+    /// As the history and the command line call it.
+    fn name(self) -> String {
+        match self {
+            Fault::Kill(kind) => format!("kill {}", kind.word()),
+            Fault::Pause(kind) => format!("pause {}", kind.word()),
+            Fault::Terminate(kind) => format!("terminate {}", kind.word()),
+            Fault::Roll(kind) => format!("rolling restart of {}", kind.word()),
+            Fault::Cut(link) => format!("reset {link}"),
+            Fault::HoldUp(link) => format!("half-open {link}"),
+            Fault::Slow(link) => format!("slow {link}"),
+            Fault::Refuse(link) => format!("refuse {link}"),
+        }
+    }
+}
+
+/// Every fault whose name contains one of the words; all where there are none.
+fn deck(words: &[String]) -> Vec<Fault> {
+    let processes = KINDS.into_iter().flat_map(|kind| [Fault::Kill(kind), Fault::Pause(kind), Fault::Terminate(kind)]);
+    let links = LINKS
+        .into_iter()
+        .flat_map(|link| [Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]);
+    let wanted = |fault: &Fault| words.is_empty() || words.iter().any(|word| fault.name().contains(word));
+    processes.chain(ROLES.map(Fault::Roll)).chain(links).filter(wanted).collect()
+}
+
 /// How long a role or a server may take to stop by itself.
 const GRACE: Duration = Duration::from_secs(40);
 
@@ -55,6 +81,8 @@ pub(crate) struct Nemesis {
     system: Arc<System>,
     recorder: Arc<Recorder>,
     rng: Rng,
+    possible: Vec<Fault>,
+    /// What is to come, of all that is possible.
     deck: VecDeque<Fault>,
     faults: AtomicU64,
     /// How long nothing is broken, between two faults.
@@ -62,9 +90,18 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    pub(crate) fn new(system: Arc<System>, recorder: Arc<Recorder>, seed: u64, calm: std::ops::Range<u64>) -> Nemesis {
-        let rng = Rng::with_seed(seed);
-        Nemesis { system, recorder, rng, deck: VecDeque::new(), faults: AtomicU64::new(0), calm }
+    /// `words` are parts of the names of the faults that are wanted; none: all.
+    pub(crate) fn new(
+        system: Arc<System>,
+        recorder: Arc<Recorder>,
+        seed: u64,
+        calm: std::ops::Range<u64>,
+        words: &[String],
+    ) -> anyhow::Result<Nemesis> {
+        let possible = deck(words);
+        anyhow::ensure!(!possible.is_empty(), "no fault is called like that: {}", words.join(", "));
+        let (rng, faults) = (Rng::with_seed(seed), AtomicU64::new(0));
+        Ok(Nemesis { system, recorder, rng, possible, deck: VecDeque::new(), faults, calm })
     }
 
     /// Breaks things until told to stop. When it returns everything is whole.
@@ -93,15 +130,7 @@ impl Nemesis {
 
     fn draw(&mut self) -> (Fault, Rng) {
         if self.deck.is_empty() {
-            let mut deck: Vec<Fault> =
-                KINDS
-                    .into_iter()
-                    .flat_map(|kind| [Fault::Kill(kind), Fault::Pause(kind), Fault::Terminate(kind)])
-                    .chain(ROLES.map(Fault::Roll))
-                    .chain(LINKS.into_iter().flat_map(|link| {
-                        [Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]
-                    }))
-                    .collect();
+            let mut deck = self.possible.clone();
             self.rng.shuffle(&mut deck);
             self.deck = deck.into();
         }
@@ -111,8 +140,8 @@ impl Nemesis {
 
     async fn make(&self, fault: Fault, rng: &mut Rng) -> anyhow::Result<()> {
         let number = self.faults.fetch_add(1, Ordering::Relaxed);
-        let breaks = |kind: String, parts: Vec<String>| {
-            self.recorder.note(What::Breaks { fault: number, kind, parts });
+        let breaks = |parts: Vec<String>| {
+            self.recorder.note(What::Breaks { fault: number, kind: fault.name(), parts });
         };
         // Long enough for what waits to notice, and sometimes for a lease to end.
         let long = Duration::from_millis(if rng.u32(..4) == 0 { rng.u64(8_000..14_000) } else { rng.u64(500..5_000) });
@@ -120,7 +149,7 @@ impl Nemesis {
             Fault::Kill(kind) => {
                 let part = self.part(kind, rng);
                 let mut server = part.server.lock().await;
-                breaks(format!("kill {}", kind.word()), vec![part.name.clone()]);
+                breaks(vec![part.name.clone()]);
                 server.kill()?;
                 if rng.bool() {
                     tokio::time::sleep(long.min(Duration::from_secs(4))).await;
@@ -130,27 +159,27 @@ impl Nemesis {
             Fault::Pause(kind) => {
                 let part = self.part(kind, rng);
                 let server = part.server.lock().await;
-                breaks(format!("pause {}", kind.word()), vec![part.name.clone()]);
+                breaks(vec![part.name.clone()]);
                 server.signal(Signal::SIGSTOP)?;
                 tokio::time::sleep(long).await;
                 server.signal(Signal::SIGCONT)?;
             }
             Fault::Terminate(kind) => {
                 let part = self.part(kind, rng);
-                breaks(format!("terminate {}", kind.word()), vec![part.name.clone()]);
+                breaks(vec![part.name.clone()]);
                 restart(part).await?;
             }
             Fault::Roll(kind) => {
                 let parts: Vec<&Part> = self.system.parts.iter().filter(|part| part.kind == kind).collect();
                 let names = parts.iter().map(|part| part.name.clone()).collect();
-                breaks(format!("rolling restart of {}", kind.word()), names);
+                breaks(names);
                 for part in parts {
                     restart(part).await?;
                 }
             }
             Fault::Cut(link) => {
                 let link = self.link(link, rng);
-                breaks(format!("reset {}", link.name), vec![link.part.clone()]);
+                breaks(vec![link.part.clone()]);
                 for _ in 0..rng.u32(1..6) {
                     link.proxy.cut();
                     tokio::time::sleep(Duration::from_millis(rng.u64(20..400))).await;
@@ -158,21 +187,21 @@ impl Nemesis {
             }
             Fault::HoldUp(link) => {
                 let link = self.link(link, rng);
-                breaks(format!("half-open {}", link.name), vec![link.part.clone()]);
+                breaks(vec![link.part.clone()]);
                 link.proxy.hold_up();
                 tokio::time::sleep(long).await;
                 link.proxy.release();
             }
             Fault::Slow(link) => {
                 let link = self.link(link, rng);
-                breaks(format!("slow {}", link.name), vec![link.part.clone()]);
+                breaks(vec![link.part.clone()]);
                 link.proxy.slow_down(Duration::from_millis(rng.u64(20..400)));
                 tokio::time::sleep(long).await;
                 link.proxy.release();
             }
             Fault::Refuse(link) => {
                 let link = self.link(link, rng);
-                breaks(format!("refuse {}", link.name), vec![link.part.clone()]);
+                breaks(vec![link.part.clone()]);
                 link.proxy.refuse();
                 tokio::time::sleep(long).await;
                 link.proxy.release();

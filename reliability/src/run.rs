@@ -35,6 +35,8 @@ pub struct Options {
     pub recordings: Vec<PathBuf>,
     /// Milliseconds for which nothing is broken, between two faults.
     pub calm: std::ops::Range<u64>,
+    /// Parts of the names of the faults that are made, such as `kill nats`; none: all.
+    pub faults: Vec<String>,
     /// Where everything is kept, and what is tested.
     pub plan: Plan,
 }
@@ -89,7 +91,8 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         cleared: Default::default(),
     };
     let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed));
-    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), seed, options.calm.clone());
+    let (calm, faults) = (options.calm.clone(), &options.faults);
+    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), seed, calm, faults)?;
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
     let watching = tokio::spawn({

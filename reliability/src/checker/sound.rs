@@ -89,7 +89,7 @@ impl World {
             node: node.clone(),
             room,
             user,
-            key: key.clone(),
+            key: Some(key.clone()),
             text: text.clone(),
         };
         self.draft(now, invoke(1));

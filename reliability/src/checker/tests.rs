@@ -242,10 +242,7 @@ fn a_message_that_overtook_an_earlier_one_is_noticed() {
         // A post goes back to the beginning of the log.
         let late = lines.len() / 4;
         let later: Vec<Line> = lines[late..].to_vec();
-        let ok = any(&later, rng, |what| match what {
-            What::Ok { attempt: 1, .. } => true,
-            _ => false,
-        });
+        let ok = any(&later, rng, |what| matches!(what, What::Ok { attempt: 1, .. }));
         let What::Ok { id: moved, .. } = later[ok].what else { unreachable!("it was looked for") };
         let place = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == moved));
         let What::Logged { position, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
