@@ -23,5 +23,5 @@ pub use archive::{Archive, ArchivedMessage, Deletion};
 pub use config::{Config, ConnectionString, ReadsConfig};
 pub use error::Error;
 pub use http::openapi::document as openapi;
-pub use replica_set::initiate_replica_set;
+pub use replica_set::{initiate_replica_set, primary_of, step_down};
 pub use run::run;

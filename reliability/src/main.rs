@@ -45,6 +45,9 @@ struct RunArguments {
     /// A run of less than a minute with few pauses between the faults, as CI has it
     #[arg(long)]
     short: bool,
+    /// The log on three nats-servers, the archive on three mongods
+    #[arg(long)]
+    cluster: bool,
     /// A recording whose texts are said, as NDJSON; may be given several times
     #[arg(long)]
     recording: Vec<PathBuf>,
@@ -106,7 +109,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
-        plan: Plan { folder: folder.clone(), binary },
+        plan: Plan { folder: folder.clone(), binary, cluster: arguments.cluster },
     };
     let report = run(&options).await?;
     std::fs::write(folder.join("report.txt"), report.to_string())?;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chatting_server::servers::Ready;
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,15 @@ enum Fault {
     Terminate(Kind),
     /// SIGTERM of every node of a role, one after the other, each when the one before is ready again.
     Roll(Kind),
+    /// SIGKILL of the server that leads the log, or SIGSTOP, and whole again.
+    KillLeader,
+    PauseLeader,
+    /// SIGKILL of a server that follows, or SIGSTOP, which cuts it off, and whole again.
+    KillFollower,
+    PauseFollower,
+    /// SIGKILL of the primary, or it gives way.
+    KillPrimary,
+    StepDown,
     /// Connections are reset.
     Cut(&'static str),
     /// Connections stand and carry nothing.
@@ -54,6 +64,12 @@ impl Fault {
             Fault::Pause(kind) => format!("pause {}", kind.word()),
             Fault::Terminate(kind) => format!("terminate {}", kind.word()),
             Fault::Roll(kind) => format!("rolling restart of {}", kind.word()),
+            Fault::KillLeader => "kill leader of the log".to_owned(),
+            Fault::PauseLeader => "pause leader of the log".to_owned(),
+            Fault::KillFollower => "kill follower of the log".to_owned(),
+            Fault::PauseFollower => "pause follower of the log".to_owned(),
+            Fault::KillPrimary => "kill primary of mongod".to_owned(),
+            Fault::StepDown => "step down primary of mongod".to_owned(),
             Fault::Cut(link) => format!("reset {link}"),
             Fault::HoldUp(link) => format!("half-open {link}"),
             Fault::Slow(link) => format!("slow {link}"),
@@ -63,13 +79,24 @@ impl Fault {
 }
 
 /// Every fault whose name contains one of the words; all where there are none.
-fn deck(words: &[String]) -> Vec<Fault> {
+fn deck(words: &[String], is_cluster: bool) -> Vec<Fault> {
     let processes = KINDS.into_iter().flat_map(|kind| [Fault::Kill(kind), Fault::Pause(kind), Fault::Terminate(kind)]);
-    let links = LINKS
-        .into_iter()
-        .flat_map(|link| [Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]);
+    // Nothing of ours is between the members of a set and who asks them.
+    let links = LINKS.into_iter().filter(|link| !is_cluster || *link != "archiver to mongod");
+    let links = links.flat_map(|link| [Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]);
+    let members = [
+        Fault::KillLeader,
+        Fault::PauseLeader,
+        Fault::KillFollower,
+        Fault::PauseFollower,
+        Fault::KillPrimary,
+        Fault::StepDown,
+        Fault::Roll(Kind::Nats),
+        Fault::Roll(Kind::Mongod),
+    ];
+    let members = members.into_iter().filter(|_| is_cluster);
     let wanted = |fault: &Fault| words.is_empty() || words.iter().any(|word| fault.name().contains(word));
-    processes.chain(ROLES.map(Fault::Roll)).chain(links).filter(wanted).collect()
+    processes.chain(ROLES.map(Fault::Roll)).chain(members).chain(links).filter(wanted).collect()
 }
 
 /// How long a role or a server may take to stop by itself.
@@ -98,7 +125,7 @@ impl Nemesis {
         calm: std::ops::Range<u64>,
         words: &[String],
     ) -> anyhow::Result<Nemesis> {
-        let possible = deck(words);
+        let possible = deck(words, system.monitoring.len() > 1);
         anyhow::ensure!(!possible.is_empty(), "no fault is called like that: {}", words.join(", "));
         let (rng, faults) = (Rng::with_seed(seed), AtomicU64::new(0));
         Ok(Nemesis { system, recorder, rng, possible, deck: VecDeque::new(), faults, calm })
@@ -146,8 +173,8 @@ impl Nemesis {
         // Long enough for what waits to notice, and sometimes for a lease to end.
         let long = Duration::from_millis(if rng.u32(..4) == 0 { rng.u64(8_000..14_000) } else { rng.u64(500..5_000) });
         match fault {
-            Fault::Kill(kind) => {
-                let part = self.part(kind, rng);
+            Fault::Kill(_) | Fault::KillLeader | Fault::KillFollower | Fault::KillPrimary => {
+                let part = self.victim(fault, rng).await?;
                 let mut server = part.server.lock().await;
                 breaks(vec![part.name.clone()]);
                 server.kill()?;
@@ -156,13 +183,22 @@ impl Nemesis {
                 }
                 server.start().await.with_context(|| format!("{} does not start again", part.name))?;
             }
-            Fault::Pause(kind) => {
-                let part = self.part(kind, rng);
+            Fault::Pause(_) | Fault::PauseLeader | Fault::PauseFollower => {
+                let part = self.victim(fault, rng).await?;
                 let server = part.server.lock().await;
                 breaks(vec![part.name.clone()]);
                 server.signal(Signal::SIGSTOP)?;
                 tokio::time::sleep(long).await;
                 server.signal(Signal::SIGCONT)?;
+            }
+            Fault::StepDown => {
+                let part = self.victim(fault, rng).await?;
+                let server = part.server.lock().await;
+                breaks(vec![part.name.clone()]);
+                if let Ready::ReplicaSet(members) = server.ready_when() {
+                    // It has lost its office to somebody else meanwhile: that is what was wanted.
+                    let _ = archiver::step_down(&members[0]).await;
+                }
             }
             Fault::Terminate(kind) => {
                 let part = self.part(kind, rng);
@@ -170,7 +206,7 @@ impl Nemesis {
                 restart(part).await?;
             }
             Fault::Roll(kind) => {
-                let parts: Vec<&Part> = self.system.parts.iter().filter(|part| part.kind == kind).collect();
+                let parts = self.parts(kind);
                 let names = parts.iter().map(|part| part.name.clone()).collect();
                 breaks(names);
                 for part in parts {
@@ -211,8 +247,60 @@ impl Nemesis {
         Ok(())
     }
 
+    /// Whom it hits.
+    async fn victim(&self, fault: Fault, rng: &mut Rng) -> anyhow::Result<&Part> {
+        let asked = match fault {
+            Fault::Kill(kind) | Fault::Pause(kind) => return Ok(self.part(kind, rng)),
+            Fault::KillLeader | Fault::PauseLeader => self.leader().await?,
+            Fault::KillPrimary | Fault::StepDown => self.primary().await?,
+            _ => {
+                let leader = self.leader().await?;
+                let followers: Vec<&Part> =
+                    self.parts(Kind::Nats).into_iter().filter(|part| Some(&part.name) != leader.as_ref()).collect();
+                return Ok(followers[rng.usize(..followers.len())]);
+            }
+        };
+        let kind = if matches!(fault, Fault::KillPrimary | Fault::StepDown) { Kind::Mongod } else { Kind::Nats };
+        let found = self.parts(kind).into_iter().find(|part| Some(&part.name) == asked.as_ref());
+        // Nobody leads at the moment, because of another fault.
+        Ok(found.unwrap_or_else(|| self.part(kind, rng)))
+    }
+
+    /// The server that leads the first partition of the log.
+    async fn leader(&self) -> anyhow::Result<Option<String>> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
+        for url in &self.system.monitoring {
+            let Ok(answer) = client.get(format!("{url}/jsz?accounts=1&streams=1")).send().await else { continue };
+            let Ok(said) = answer.json::<serde_json::Value>().await else { continue };
+            let accounts = said["account_details"].as_array().cloned().unwrap_or_default();
+            let streams = accounts.iter().flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
+            for stream in streams.filter(|stream| stream["name"] == "CHAT_0") {
+                if let Some(leader) = stream["cluster"]["leader"].as_str() {
+                    return Ok(Some(leader.to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn primary(&self) -> anyhow::Result<Option<String>> {
+        let addresses = &self.system.mongod;
+        for address in addresses {
+            let asked = tokio::time::timeout(Duration::from_secs(2), archiver::primary_of(address)).await;
+            if let Ok(Ok(Some(primary))) = asked {
+                let number = addresses.iter().position(|address| *address == primary);
+                return Ok(number.map(|number| format!("mongod-{number}")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn parts(&self, kind: Kind) -> Vec<&Part> {
+        self.system.parts.iter().filter(|part| part.kind == kind).collect()
+    }
+
     fn part(&self, kind: Kind, rng: &mut Rng) -> &Part {
-        let parts: Vec<&Part> = self.system.parts.iter().filter(|part| part.kind == kind).collect();
+        let parts = self.parts(kind);
         parts[rng.usize(..parts.len())]
     }
 
@@ -233,6 +321,8 @@ async fn restart(part: &Part) -> anyhow::Result<()> {
 fn target(fault: Fault) -> &'static str {
     match fault {
         Fault::Kill(kind) | Fault::Pause(kind) | Fault::Terminate(kind) | Fault::Roll(kind) => kind.word(),
+        Fault::KillLeader | Fault::PauseLeader | Fault::KillFollower | Fault::PauseFollower => Kind::Nats.word(),
+        Fault::KillPrimary | Fault::StepDown => Kind::Mongod.word(),
         Fault::Cut(link) | Fault::HoldUp(link) | Fault::Slow(link) | Fault::Refuse(link) => link,
     }
 }

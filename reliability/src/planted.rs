@@ -121,7 +121,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             recordings: Vec::new(),
             calm: 500..2_500,
             faults: planted.faults.clone(),
-            plan: Plan { folder: folder.path().to_owned(), binary: binary.to_owned() },
+            plan: Plan { folder: folder.path().to_owned(), binary: binary.to_owned(), cluster: false },
         };
         let began = Instant::now();
         let report: Report = run(&options).await?;

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fastrand::Rng;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -26,6 +27,9 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A connection that has not come to its welcome by then is given up.
 const CONNECT: Duration = Duration::from_secs(4);
+
+/// How often what was dealt with is acknowledged, and looked whether the socket still lives.
+const ACK: Duration = Duration::from_millis(500);
 
 /// How long an older socket is watched beside its successor.
 const LINGER: Duration = Duration::from_secs(5);
@@ -217,7 +221,7 @@ impl Presenters {
 
     /// A presenter who has seen nothing, on each node: everything from the first position to the room's last.
     pub(crate) async fn fresh(&self, node: usize, url: &str, room: i64, last: Position) -> anyhow::Result<()> {
-        let (name, first) = (format!("delivery-{node}"), Position { sequence: 0, index: 0, ..last });
+        let (name, first) = (format!("delivery-{node}"), Position { sequence: 0, index: u32::MAX, ..last });
         let reached: Arc<Reached> = Arc::default();
         let session = self.connect(url, &name, room, Some(first), true, Arc::clone(&reached)).await?;
         let mut watching = tokio::spawn(session.watch());
@@ -244,17 +248,37 @@ impl Session {
     async fn watch(mut self) {
         // Also where the task is aborted.
         let mut ended = Ended { session: self.number, code: None, recorder: Arc::clone(&self.recorder) };
+        let (mut heard, mut unacknowledged) = (Instant::now(), None);
+        let mut acks = tokio::time::interval(ACK);
+        acks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let Ok(Some(Ok(message))) = tokio::time::timeout(self.silence, self.socket.next()).await else { return };
+            // A frame is taken from the socket only by the branch that notes it.
+            let message = tokio::select! {
+                message = self.socket.next() => message,
+                _ = acks.tick() => {
+                    if heard.elapsed() > self.silence {
+                        return;
+                    }
+                    if let Some(position) = unacknowledged.take() {
+                        let ack = json!({ "type": "ack", "position": position });
+                        if self.socket.send(Message::text(ack.to_string())).await.is_err() {
+                            return;
+                        }
+                    }
+                    continue;
+                }
+            };
+            heard = Instant::now();
             let text = match message {
-                Message::Text(text) => text,
-                Message::Close(frame) => {
+                Some(Ok(Message::Text(text))) => text,
+                Some(Ok(Message::Close(frame))) => {
                     ended.code = frame.map(|frame| frame.code.into());
                     return;
                 }
-                _ => continue,
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return,
             };
-            let ack = match serde_json::from_str(&text) {
+            let position = match serde_json::from_str(&text) {
                 Ok(Frame::Events { events }) => self.note(events),
                 Ok(Frame::Keepalive { position: Some(position) }) => {
                     self.reached.keepalive(position);
@@ -262,12 +286,7 @@ impl Session {
                 }
                 _ => None,
             };
-            if let Some(position) = ack {
-                let ack = json!({ "type": "ack", "position": position });
-                if self.socket.send(Message::text(ack.to_string())).await.is_err() {
-                    return;
-                }
-            }
+            unacknowledged = position.or(unacknowledged);
         }
     }
 

@@ -21,6 +21,9 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// So many of each role.
 pub const NODES: usize = 2;
 
+/// So many servers hold the log, and as many the archive, in a cluster.
+const MEMBERS: usize = 3;
+
 /// What kind of process a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -86,6 +89,10 @@ pub struct System {
     pub delivery_direct: Vec<String>,
     /// Archivers, without a network between.
     pub archivers: Vec<String>,
+    /// What the log's servers say of themselves, `http://host:port`.
+    pub monitoring: Vec<String>,
+    /// The archive's servers, `host:port`.
+    pub mongod: Vec<String>,
     /// The log and the archive without a network between.
     pub config: Config,
 }
@@ -97,6 +104,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// `chatting-server`.
     pub binary: PathBuf,
+    /// Whether the log and the archive are kept by three servers each.
+    pub cluster: bool,
 }
 
 /// Settings beside the defaults: nothing that a run does is to be refused for its rate, a log has room on a small disk,
@@ -137,21 +146,27 @@ impl System {
             delivery: Vec::new(),
             delivery_direct: Vec::new(),
             archivers: Vec::new(),
+            monitoring: Vec::new(),
+            mongod: Vec::new(),
             config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
         };
-        let nats = free_port();
-        let server = servers::nats_server(&plan.folder.join("nats"), nats, free_port(), false).await?;
-        system.run("nats", Kind::Nats, server).await?;
-        let mongod = free_port();
-        let server = servers::mongod(&plan.folder.join("mongod"), mongod, false).await?;
-        system.run("mongod", Kind::Mongod, server).await?;
+        let members = if plan.cluster { MEMBERS } else { 1 };
+        let nats = system.start_nats(plan, members).await?;
+        let mongod = system.start_mongod(plan, members).await?;
         let rooms = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let rooms_url = format!("http://{}", rooms.local_addr()?);
         tokio::spawn(async move { axum::serve(rooms, servers::room_server()).await });
 
+        let log_urls = |addresses: &[String]| {
+            let urls: Vec<String> = addresses.iter().map(|address| format!("nats://{address}")).collect();
+            urls.join(",")
+        };
+        let set = format!("mongodb://{}/?replicaSet=rs0", mongod.join(","));
+        let replicas = members.to_string();
         let direct = [
-            ("CHATTING_NATS__URLS", format!("nats://{}", local(nats))),
-            ("CHATTING_ARCHIVER__URI", format!("mongodb://{}/?replicaSet=rs0", local(mongod))),
+            ("CHATTING_NATS__URLS", log_urls(&nats)),
+            ("CHATTING_NATS__REPLICAS", replicas.clone()),
+            ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
         let direct = direct.into_iter().map(|(key, value)| (key.into(), value.into()));
@@ -165,9 +180,13 @@ impl System {
                     Kind::Delivery => "delivery to nats",
                     _ => "archiver to nats",
                 };
-                let log = system.link(to_nats, &name, &local(nats)).await;
+                let mut log = Vec::new();
+                for server in &nats {
+                    log.push(system.link(to_nats, &name, server).await);
+                }
                 let mut environment = vec![
-                    ("CHATTING_NATS__URLS", format!("nats://{log}")),
+                    ("CHATTING_NATS__URLS", log_urls(&log)),
+                    ("CHATTING_NATS__REPLICAS", replicas.clone()),
                     ("CHATTING_INGEST__ROOMS__URL", rooms_url.clone()),
                 ];
                 match kind {
@@ -184,9 +203,15 @@ impl System {
                     }
                     _ => {
                         environment.push(("CHATTING_ARCHIVER__LISTEN", local(own)));
-                        let uri = system.link("archiver to mongod", &name, &local(mongod)).await;
-                        // The set would send the driver past the network.
-                        environment.push(("CHATTING_ARCHIVER__URI", format!("mongodb://{uri}/?directConnection=true")));
+                        // The members of a set send the driver past any network of ours.
+                        let uri = match mongod.as_slice() {
+                            [one] => {
+                                let uri = system.link("archiver to mongod", &name, one).await;
+                                format!("mongodb://{uri}/?directConnection=true")
+                            }
+                            _ => set.clone(),
+                        };
+                        environment.push(("CHATTING_ARCHIVER__URI", uri));
                         system.archivers.push(format!("http://{}", local(own)));
                     }
                 }
@@ -206,6 +231,65 @@ impl System {
         }
         drop(starting);
         Ok(system)
+    }
+
+    /// The log's servers; the answer is where they are.
+    async fn start_nats(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
+        let clients: Vec<u16> = (0..members).map(|_| free_port()).collect();
+        let routes: Vec<String> = (0..members).map(|_| format!("nats://{}", local(free_port()))).collect();
+        let mut servers = Vec::new();
+        for (number, port) in clients.iter().enumerate() {
+            let (name, monitoring) = (format!("nats-{number}"), free_port());
+            let server = servers::nats_server(&plan.folder.join(&name), *port, monitoring, false).await?;
+            let mut program = server.program().clone();
+            if members > 1 {
+                let cluster = ["--name", &name, "--cluster_name", "chatting", "--cluster", &routes[number]];
+                program.arguments.extend(cluster.map(Into::into));
+                // Clients know the servers by our networks alone.
+                let routes = ["--routes".to_owned(), routes.join(","), "--no_advertise=true".to_owned()];
+                program.arguments.extend(routes.map(Into::into));
+            }
+            self.monitoring.push(format!("http://{}", local(monitoring)));
+            servers.push((name, Server::new(program, server.ready_when().clone())));
+        }
+        self.run_together(Kind::Nats, servers).await?;
+        Ok(clients.into_iter().map(local).collect())
+    }
+
+    /// The archive's servers; the answer is where they are.
+    async fn start_mongod(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
+        let ports: Vec<u16> = (0..members).map(|_| free_port()).collect();
+        let mut servers = Vec::new();
+        for (number, port) in ports.iter().enumerate() {
+            let name = format!("mongod-{number}");
+            let server = servers::mongod(&plan.folder.join(&name), *port, false).await?;
+            // Itself first, then the others.
+            let set = ports.iter().cycle().skip(number).take(members).map(|port| local(*port)).collect();
+            servers.push((name, Server::new(server.program().clone(), Ready::ReplicaSet(set))));
+        }
+        self.run_together(Kind::Mongod, servers).await?;
+        self.mongod = ports.into_iter().map(local).collect();
+        Ok(self.mongod.clone())
+    }
+
+    /// Members of a cluster are ready only when the others are there.
+    async fn run_together(&mut self, kind: Kind, mut servers: Vec<(String, Server)>) -> anyhow::Result<()> {
+        for (_, server) in &mut servers {
+            server.spawn()?;
+        }
+        for (_, server) in &servers {
+            if let Ready::ReplicaSet(members) = server.ready_when() {
+                let accepts = async || tokio::net::TcpStream::connect(&members[0]).await.is_ok();
+                while !accepts().await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        for (name, mut server) in servers {
+            server.ready().await?;
+            self.parts.push(Part { name, kind, server: tokio::sync::Mutex::new(server) });
+        }
+        Ok(())
     }
 
     async fn run(&mut self, name: &str, kind: Kind, mut server: Server) -> anyhow::Result<()> {
