@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +12,7 @@ use crate::error::Error;
 use crate::event::now;
 use crate::ids::{NodeId, PresenterIdx, SessionId};
 use crate::presence::{Claim, Session};
-use crate::setup::{REQUEST_TIMEOUT, request};
+use crate::setup::{REQUEST_TIMEOUT, is_conflict, request};
 
 /// A lease is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
@@ -72,7 +71,7 @@ impl Lease {
                 Ok(Ok(revision)) => {
                     return Ok(Session { presenter, id: session, node: self.node.clone(), since, revision });
                 }
-                Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => sleep(CLAIM_PAUSE).await,
+                Ok(Err(error)) if is_conflict(&error) => sleep(CLAIM_PAUSE).await,
                 Ok(Err(error)) => return Err(Error::JetStream { doing: "claiming a room", source: error.into() }),
                 Err(elapsed) => return Err(Error::JetStream { doing: "claiming a room", source: elapsed.into() }),
             }

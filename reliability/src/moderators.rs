@@ -23,8 +23,8 @@ const FIRST_MODERATOR: i64 = 900;
 /// So many viewers are banned now and then.
 const OFFENDERS: i64 = 6;
 
-/// How long a ban lasts, at least.
-const BAN: Duration = Duration::from_secs(6);
+/// How long a ban lasts, in milliseconds: some outlast the restart of an ingest node.
+const BAN_MS: std::ops::Range<u64> = 5_000..25_000;
 
 /// A decision of unknown outcome is asked for again so often.
 const ATTEMPTS: u32 = 4;
@@ -55,7 +55,7 @@ impl Moderators {
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return Ok(());
             }
-            let ripe = bans.iter().find(|(_, since)| since.elapsed() > BAN).map(|(who, _)| *who);
+            let ripe = bans.iter().find(|(_, until)| **until < Instant::now()).map(|(who, _)| *who);
             if let Some((room, user)) = ripe {
                 // Of unknown outcome: it is lifted again, until there is none.
                 let answer = self.ask(&client, &token, room, Decided::Unban { user }, &mut rng).await;
@@ -76,7 +76,7 @@ impl Moderators {
                     if let Entry::Vacant(ban) = bans.entry((room, user)) {
                         let answer = self.ask(&client, &token, room, Decided::Ban { user }, &mut rng).await;
                         if !matches!(answer, Answer::Refused { .. }) {
-                            ban.insert(Instant::now());
+                            ban.insert(Instant::now() + Duration::from_millis(rng.u64(BAN_MS)));
                         }
                     }
                 }

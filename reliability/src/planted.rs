@@ -96,7 +96,7 @@ fn build(planted: &Planted, tree: &Path) -> anyhow::Result<PathBuf> {
     apply(&[])?;
     // Kept, so that the next time only what was changed is built.
     let target = root().join("target/planted");
-    let built = Command::new(env!("CARGO"))
+    let built = Command::new("cargo")
         .current_dir(tree)
         .args(["build", "--quiet", "--package", "chatting-server", "--bin", "chatting-server", "--target-dir"])
         .arg(&target)

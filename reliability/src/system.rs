@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
-use chatting_server::servers::{self, Program, Proxy, Ready, Server, port};
+use chatting_server::servers::{self, Member, Program, Proxy, Ready, Server, port};
 use web::Secret;
 use web::auth::Identity;
 
@@ -235,25 +235,18 @@ impl System {
 
     /// The log's servers; the answer is where they are.
     async fn start_nats(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
-        let clients: Vec<u16> = (0..members).map(|_| free_port()).collect();
-        let routes: Vec<String> = (0..members).map(|_| format!("nats://{}", local(free_port()))).collect();
-        let mut servers = Vec::new();
-        for (number, port) in clients.iter().enumerate() {
-            let (name, monitoring) = (format!("nats-{number}"), free_port());
-            let server = servers::nats_server(&plan.folder.join(&name), *port, monitoring, false).await?;
-            let mut program = server.program().clone();
-            if members > 1 {
-                let cluster = ["--name", &name, "--cluster_name", "chatting", "--cluster", &routes[number]];
-                program.arguments.extend(cluster.map(Into::into));
-                // Clients know the servers by our networks alone.
-                let routes = ["--routes".to_owned(), routes.join(","), "--no_advertise=true".to_owned()];
-                program.arguments.extend(routes.map(Into::into));
+        let member = |_| Member { port: free_port(), monitoring: free_port(), route: free_port() };
+        let members: Vec<Member> = (0..members).map(member).collect();
+        self.monitoring = members.iter().map(|member| format!("http://{}", local(member.monitoring))).collect();
+        let servers = match members.as_slice() {
+            [Member { port, monitoring, .. }] => {
+                vec![servers::nats_server(&plan.folder.join("nats-0"), *port, *monitoring, false).await?]
             }
-            self.monitoring.push(format!("http://{}", local(monitoring)));
-            servers.push((name, Server::new(program, server.ready_when().clone())));
-        }
-        self.run_together(Kind::Nats, servers).await?;
-        Ok(clients.into_iter().map(local).collect())
+            members => servers::nats_cluster(&plan.folder, members).await?,
+        };
+        let named = servers.into_iter().enumerate().map(|(number, server)| (format!("nats-{number}"), server));
+        self.run_together(Kind::Nats, named.collect()).await?;
+        Ok(members.into_iter().map(|member| local(member.port)).collect())
     }
 
     /// The archive's servers; the answer is where they are.

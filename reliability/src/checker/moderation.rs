@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Findings;
-use super::view::{Decision, Place, View};
+use super::view::{Decision, Place, SETTLE_US, View};
 use crate::history::Decided;
 
 /// How long after the confirmation a text may still be on its way to a presenter: it is written to the socket before
@@ -54,7 +54,7 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
             let (decided, shown) = (view.at(*confirmed), view.at(frame.line));
             let late = shown > decided + ON_ITS_WAY_US;
             // A node that cannot hear the news may show the old; it hears it before it is whole again.
-            if late && !view.disturbed(&["nats", session.node], decided, shown) {
+            if late && !view.disturbed(&["nats", session.node], decided, shown, SETTLE_US) {
                 let sentence = format!(
                     "room {}: {} was deleted, and shown {} ms later on {}",
                     session.room,
@@ -112,6 +112,9 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
     }
 }
 
+/// What waits in a node that cannot reach the log is appended within the deadline of an append, 5 s, once it can.
+const RECONNECTED_US: u64 = 6_000_000;
+
 /// Within a second, as `docs/moderation.md` has it.
 const SILENT_WITHIN_US: u64 = 1_000_000;
 
@@ -140,7 +143,7 @@ pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
         }
         findings.look();
         if let Some((ok, ..)) = post.oks.first()
-            && !view.disturbed(&["nats", "ingest"], view.at(confirmed), answered)
+            && !view.disturbed(&["nats", "ingest"], sent, answered, RECONNECTED_US)
         {
             let sentence = format!(
                 "user {} was banned from room {} and posted {} ms later",

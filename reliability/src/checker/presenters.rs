@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use nats::Position;
 
 use super::Findings;
-use super::view::{Place, Session, View};
+use super::view::{Place, SETTLE_US, Session, View};
 
 /// A stretch of a room's log: after the first, up to the second, which may be the end of what came.
 type Stretch = (Option<Position>, Option<Position>);
@@ -111,7 +111,7 @@ pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
         });
         // A node that is paused, or cut off from the log, cannot know; it has nothing new to show either.
         if let Some(late) = late
-            && !view.disturbed(&["nats", older.node, newer.node], view.at(newer.welcome), view.at(late.line))
+            && !view.disturbed(&["nats", older.node, newer.node], view.at(newer.welcome), view.at(late.line), SETTLE_US)
         {
             let sentence = format!(
                 "room {}: session {} was replaced by {} and still got {}",

@@ -315,16 +315,16 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Whether one of the parts (or what they all need) was broken at some moment from one line's time to another, or
-    /// so lately before that it may not have recovered.
-    pub(crate) fn disturbed(&self, parts: &[&str], from: u64, to: u64) -> bool {
+    /// Whether one of the parts was broken at some moment from one time to another, or so lately before, less than
+    /// `settle` microseconds, that it may not have recovered.
+    pub(crate) fn disturbed(&self, parts: &[&str], from: u64, to: u64, settle: u64) -> bool {
         self.faults.values().any(|fault| {
             let touches = fault.parts.iter().any(|part| parts.iter().any(|asked| part.starts_with(asked)));
-            let healed = fault.heals.map_or(u64::MAX, |line| self.at(line) + SETTLE_US);
+            let healed = fault.heals.map_or(u64::MAX, |line| self.at(line) + settle);
             touches && self.at(fault.begins) <= to && from <= healed
         })
     }
 }
 
 /// 10 s: after a fault a connection is noticed to be dead, made again, and read from where it was.
-const SETTLE_US: u64 = 10_000_000;
+pub(crate) const SETTLE_US: u64 = 10_000_000;
