@@ -18,6 +18,9 @@ use crate::system::{System, token};
 /// wait of 30 s for a batch that a killed archiver held, on a busy machine.
 const DRAIN: Duration = Duration::from_secs(90);
 
+/// A presenter who has seen nothing is tried again for so long.
+const FRESH: Duration = Duration::from_secs(60);
+
 /// Reading the whole log takes no longer.
 const LOG: Duration = Duration::from_secs(120);
 
@@ -164,11 +167,22 @@ pub(crate) async fn read(
 
     for (room, last) in last {
         for (node, url) in system.delivery_direct.iter().enumerate() {
-            presenters.fresh(node, url, room, last).await?;
+            fresh(presenters, node, url, room, last).await?;
         }
     }
     recorder.note(What::Read { reading: Reading::Fresh });
     Ok(())
+}
+
+/// Comes back as a page would where the node sends it away: the sessions from before may still be leaving.
+async fn fresh(presenters: &Presenters, node: usize, url: &str, room: i64, last: Position) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        match presenters.fresh(node, url, room, last).await {
+            Err(_) if began.elapsed() < FRESH => tokio::time::sleep(Duration::from_millis(200)).await,
+            read => return read,
+        }
+    }
 }
 
 /// The room as the archiver gives it to its viewers: what is not deleted, from the beginning.
