@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
-use reliability::system::{Plan, binary};
+use reliability::system::{LOG_BYTES, Plan, binary};
 use reliability::{history, planted};
 
 /// Breaks the whole system while chat plays into it, and looks whether anything accepted is lost, repeated or reordered
@@ -48,6 +48,9 @@ struct RunArguments {
     /// The log on three nats-servers, the archive on three mongods
     #[arg(long)]
     cluster: bool,
+    /// How large the log may grow, in bytes; 1000000 is full within a minute
+    #[arg(long, default_value_t = LOG_BYTES)]
+    log_bytes: u64,
     /// A recording whose texts are said, as NDJSON; may be given several times
     #[arg(long)]
     recording: Vec<PathBuf>,
@@ -109,7 +112,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
-        plan: Plan { folder: folder.clone(), binary, cluster: arguments.cluster },
+        plan: Plan { folder: folder.clone(), binary, cluster: arguments.cluster, log_bytes: arguments.log_bytes },
     };
     let report = run(&options).await?;
     std::fs::write(folder.join("report.txt"), report.to_string())?;

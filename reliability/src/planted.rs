@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::report::Report;
 use crate::run::{Options, run};
-use crate::system::Plan;
+use crate::system::{LOG_BYTES, Plan};
 
 /// A planted bug is looked for under so many seeds; the first that shows it is enough.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=4;
@@ -121,7 +121,12 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             recordings: Vec::new(),
             calm: 500..2_500,
             faults: planted.faults.clone(),
-            plan: Plan { folder: folder.path().to_owned(), binary: binary.to_owned(), cluster: false },
+            plan: Plan {
+                folder: folder.path().to_owned(),
+                binary: binary.to_owned(),
+                cluster: false,
+                log_bytes: LOG_BYTES,
+            },
         };
         let began = Instant::now();
         let report: Report = run(&options).await?;

@@ -106,13 +106,13 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Whether the log and the archive are kept by three servers each.
     pub cluster: bool,
+    /// How large the log may grow.
+    pub log_bytes: u64,
 }
 
-/// Settings beside the defaults: nothing that a run does is to be refused for its rate, a log has room on a small disk,
-/// and a presenter notices a dead connection before a run is over.
-const SETTINGS: [(&str, &str); 9] = [
+/// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
+const SETTINGS: [(&str, &str); 8] = [
     ("CHATTING_AUTH__SECRET", SECRET),
-    ("CHATTING_NATS__MAX_BYTES", "1073741824"),
     ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000"),
     ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1"),
     ("CHATTING_INGEST__LIMITS__MODERATOR_RATE__MESSAGES", "100000"),
@@ -129,6 +129,9 @@ fn free_port() -> u16 {
     let given = given.get_or_insert_default();
     port::free(|port| given.insert(port))
 }
+
+/// 1 GiB: what a small disk has room for, and no run fills.
+pub const LOG_BYTES: u64 = 1_073_741_824;
 
 fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
@@ -166,6 +169,7 @@ impl System {
         let direct = [
             ("CHATTING_NATS__URLS", log_urls(&nats)),
             ("CHATTING_NATS__REPLICAS", replicas.clone()),
+            ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
             ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
@@ -187,6 +191,7 @@ impl System {
                 let mut environment = vec![
                     ("CHATTING_NATS__URLS", log_urls(&log)),
                     ("CHATTING_NATS__REPLICAS", replicas.clone()),
+                    ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
                     ("CHATTING_INGEST__ROOMS__URL", rooms_url.clone()),
                 ];
                 match kind {

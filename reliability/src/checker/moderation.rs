@@ -54,7 +54,7 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
             let (decided, shown) = (view.at(*confirmed), view.at(frame.line));
             let late = shown > decided + ON_ITS_WAY_US;
             // A node that cannot hear the news may show the old; it hears it before it is whole again.
-            if late && !view.disturbed(&["nats", session.node], decided, shown, SETTLE_US) {
+            if late && !view.disturbed(&["nats", session.node], shown, shown, SETTLE_US) {
                 let sentence = format!(
                     "room {}: {} was deleted, and shown {} ms later on {}",
                     session.room,

@@ -111,7 +111,7 @@ pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
         });
         // A node that is paused, or cut off from the log, cannot know; it has nothing new to show either.
         if let Some(late) = late
-            && !view.disturbed(&["nats", older.node, newer.node], view.at(newer.welcome), view.at(late.line), SETTLE_US)
+            && !view.disturbed(&["nats", older.node, newer.node], view.at(late.line), view.at(late.line), SETTLE_US)
         {
             let sentence = format!(
                 "room {}: session {} was replaced by {} and still got {}",

@@ -370,6 +370,34 @@ fn a_deleted_message_that_is_shown_to_a_fresh_presenter_is_noticed() {
 }
 
 #[test]
+fn a_deleted_message_that_comes_back_with_a_restarted_node_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let decision = deleted(lines, rng);
+        let (_, gone) = target(lines, decision);
+        let logged = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == gone));
+        let What::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
+        for line in lines.iter_mut() {
+            match &mut line.what {
+                What::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
+                _ => {}
+            }
+        }
+        // Restarted at once after the decision: long over when the text is shown.
+        let (at, parts) = (lines[decision].at, vec!["delivery-0".to_owned()]);
+        let after = [What::Breaks { fault: 9, kind: "kill delivery".to_owned(), parts }, What::Heals { fault: 9 }];
+        let end = (lines.last().unwrap().at - at).saturating_sub(11_000_000);
+        for (place, what) in (decision + 1..).zip(after) {
+            lines.insert(place, Line { at, what });
+        }
+        // Of the latest decisions the restart is not long enough ago: those are excused.
+        if end == 0 {
+            let What::Breaks { parts, .. } = &mut lines[decision + 1].what else { unreachable!() };
+            parts.clear();
+        }
+    });
+}
+
+#[test]
 fn a_deletion_that_the_archive_does_not_know_is_noticed() {
     caught("deleted_is_not_shown", |lines, rng| {
         let (_, gone) = target(lines, deleted(lines, rng));
