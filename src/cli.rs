@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use archiver::Cause;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nats::Position;
 
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
 #[derive(Debug, Parser)]
@@ -37,6 +39,9 @@ pub enum Command {
     Token(TokenArguments),
     /// Say what acknowledgements of these NATS servers are worth: whether an append is fsynced before it is acknowledged
     Check(CheckArguments),
+    /// Look after the lines of the log that had no place in the archive. Exits with 0 if all that was asked for was
+    /// done, with 1 if not, with 64 if the configuration is wrong
+    Quarantine(QuarantineArguments),
     /// Print the OpenAPI document of a role's HTTP interface
     Openapi(OpenapiArguments),
 }
@@ -141,6 +146,65 @@ pub struct CheckArguments {
     pub monitoring: Vec<String>,
 }
 
+/// What `quarantine` takes.
+#[derive(Debug, Args)]
+pub struct QuarantineArguments {
+    /// The configuration of the archiver
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: QuarantineCommand,
+}
+
+/// What to do with lines in quarantine.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// Print a line for each: where it stands in the log, the cause, when it was put aside, its size, and why. The
+    /// oldest first
+    List {
+        /// Only those of this cause
+        #[arg(long, value_parser = cause)]
+        cause: Option<Cause>,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        first: u32,
+        /// Also print the beginning of each line: it may hold the text of a message
+        #[arg(long)]
+        lines: bool,
+    },
+    /// Print one of them whole; it may hold the text of a message
+    Show {
+        /// Where it stands in the log
+        position: Position,
+    },
+    /// Archive lines again, as the archiver would: those that find their place leave the quarantine, the others stay
+    /// with the new reason. It may be repeated, and archivers may run meanwhile
+    Retry(WhichLines),
+    /// Remove lines for good
+    Discard(WhichLines),
+}
+
+/// Which lines in quarantine are meant.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct WhichLines {
+    /// Where they stand in the log
+    #[arg(value_name = "POSITION")]
+    pub positions: Vec<Position>,
+    /// All lines in quarantine
+    #[arg(long)]
+    pub all: bool,
+    /// The lines of this cause: malformed, unknown_type, unmappable or refused
+    #[arg(long, value_parser = cause)]
+    pub cause: Option<Cause>,
+}
+
+fn cause(text: &str) -> Result<Cause, String> {
+    let found = Cause::ALL.into_iter().find(|cause| cause.as_str() == text);
+    found.ok_or_else(|| format!("one of {}", Cause::ALL.map(Cause::as_str).join(", ")))
+}
+
 /// What `openapi` takes.
 #[derive(Debug, Args)]
 pub struct OpenapiArguments {
@@ -197,6 +261,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_in_quarantine_are_named_in_exactly_one_way() {
+        let parse = |which: &[&str]| {
+            let command = ["chatting-server", "quarantine", "retry"].iter().chain(which);
+            Cli::try_parse_from(command).is_ok()
+        };
+        for which in [["--all"].as_slice(), &["--cause", "refused"], &["18-1-0", "18-1-1"]] {
+            assert!(parse(which), "{which:?}");
+        }
+        for which in
+            [[].as_slice(), &["--all", "18-1-0"], &["--all", "--cause", "refused"], &["--cause", "bad"], &["18"]]
+        {
+            assert!(!parse(which), "{which:?}");
+        }
     }
 
     #[test]

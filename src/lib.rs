@@ -7,6 +7,7 @@ pub mod config;
 pub mod dev;
 pub mod logging;
 pub mod play;
+pub mod quarantine;
 pub mod roles;
 pub mod servers;
 pub mod signals;

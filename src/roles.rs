@@ -31,7 +31,7 @@ pub enum Role {
 }
 
 /// `EX_USAGE` of sysexits: the configuration has to be changed, starting again will not help.
-const USAGE: u8 = 64;
+pub(crate) const USAGE: u8 = 64;
 
 /// `EX_SOFTWARE` of sysexits: the role ended although nobody asked it to.
 const SOFTWARE: u8 = 70;

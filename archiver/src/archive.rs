@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::bson::{DateTime, doc};
-use nats::{Entry, EventId, Malformed, Position, PresenterIdx, User};
+use nats::{Entry, EventId, Malformed, Position, PresenterIdx, Role};
 
 use crate::database::Database;
 use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
@@ -29,8 +29,8 @@ pub struct ArchivedMessage {
     /// The room.
     pub presenter: PresenterIdx,
     /// Who wrote it.
-    pub user: User,
-    /// The text as sent.
+    pub user: Author,
+    /// The text as sent; empty where it was deleted so long ago that it is gone.
     pub message: String,
     /// When ingest accepted it, to the millisecond.
     pub sent_at: Timestamp,
@@ -38,6 +38,17 @@ pub struct ArchivedMessage {
     pub flags: Vec<String>,
     /// Why it must not be shown, if so.
     pub deleted: Option<Deletion>,
+}
+
+/// Who wrote or decided something, as archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The user's number; negative: the pseudonym of somebody who was erased.
+    pub idx: i64,
+    /// As known then; empty for a pseudonym.
+    pub nickname: String,
+    /// In the room, then.
+    pub role: Role,
 }
 
 /// The decision that took a message away.
@@ -48,7 +59,7 @@ pub struct Deletion {
     /// When it was decided.
     pub at: Timestamp,
     /// Who decided.
-    pub by: User,
+    pub by: Author,
     /// Why, in the words of who decided.
     pub reason: Option<String>,
 }
@@ -90,12 +101,8 @@ fn message(document: MessageDocument) -> Result<ArchivedMessage, Error> {
         id: document.id.parse().map_err(|_| odd("its _id is not a UUID"))?,
         position: document.position.position().ok_or_else(|| odd("its position is negative"))?,
         presenter: document.presenter_idx.try_into().map_err(|_| odd("its presenterIdx is not positive"))?,
-        user: User {
-            idx: document.user_idx.try_into().map_err(|_| odd("its userIdx is not positive"))?,
-            nickname: document.nickname,
-            role: document.role,
-        },
-        message: document.message,
+        user: Author { idx: document.user_idx, nickname: document.nickname, role: document.role },
+        message: document.message.unwrap_or_default(),
         sent_at: timestamp(document.sent_at).ok_or_else(|| odd("its sentAt is out of range"))?,
         flags: document.flags,
         deleted: match document.deleted {
@@ -110,7 +117,7 @@ fn deletion(document: DeletedDocument) -> Option<Deletion> {
     Some(Deletion {
         decision: document.decision.parse().ok()?,
         at: timestamp(document.at)?,
-        by: User { idx: user_idx.try_into().ok()?, nickname, role },
+        by: Author { idx: user_idx, nickname, role },
         reason: document.reason,
     })
 }

@@ -33,6 +33,8 @@ pub struct Config {
     pub connect_timeout_ms: u64,
     /// Milliseconds for one request to MongoDB, finding a primary included.
     pub request_timeout_ms: u64,
+    /// How long what is kept.
+    pub retention: crate::RetentionConfig,
     /// Bounds of the reading side.
     pub reads: ReadsConfig,
 }

@@ -15,6 +15,8 @@ use crate::work::Lined;
 pub(crate) trait OfEvent: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
     /// The members that not every such document has, and that come from the event.
     const OPTIONAL: &[&str];
+    /// The member that was taken away on purpose where it is missing: what comes again must not bring it back.
+    const FORGETTABLE: Option<&str> = None;
 
     fn id(&self) -> &str;
     fn position(&self) -> PositionDocument;
@@ -24,6 +26,7 @@ pub(crate) trait OfEvent: Serialize + DeserializeOwned + Clone + Send + Sync + U
 
 impl OfEvent for MessageDocument {
     const OPTIONAL: &[&str] = &[];
+    const FORGETTABLE: Option<&str> = Some("message");
 
     fn id(&self) -> &str {
         &self.id
@@ -34,7 +37,10 @@ impl OfEvent for MessageDocument {
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
-        (self.presenter_idx, self.user_idx, &self.message) == (other.presenter_idx, other.user_idx, &other.message)
+        // Who was erased and what was deleted long ago cannot be compared.
+        let same_user = self.user_idx == other.user_idx || self.user_idx < 0 || other.user_idx < 0;
+        let same_text = self.message == other.message || self.message.is_none() || other.message.is_none();
+        self.presenter_idx == other.presenter_idx && same_user && same_text
     }
 }
 
@@ -51,8 +57,10 @@ impl OfEvent for DecisionDocument {
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
-        (self.presenter_idx, &self.kind, &self.target, self.user_idx)
-            == (other.presenter_idx, &other.kind, &other.target, other.user_idx)
+        let is_erased = |user: Option<i64>| user.is_some_and(|user| user < 0);
+        let same_user = self.user_idx == other.user_idx || is_erased(self.user_idx) || is_erased(other.user_idx);
+        let same = (self.presenter_idx, &self.kind, &self.target) == (other.presenter_idx, &other.kind, &other.target);
+        same && same_user
     }
 }
 
@@ -138,7 +146,10 @@ async fn replace<T: OfEvent>(database: &Database, collection: &Collection<T>, do
     let absent = T::OPTIONAL.iter().filter(|name| !members.contains_key(**name));
     let mut update = doc! { "$unset": absent.map(|name| ((*name).to_owned(), "".into())).collect::<Document>() };
     update.insert("$set", members);
-    let later = doc! { "_id": document.id(), "position": { "$gt": document.position() } };
+    let mut later = doc! { "_id": document.id(), "position": { "$gt": document.position() } };
+    if let Some(forgettable) = T::FORGETTABLE {
+        later.insert(forgettable, doc! { "$exists": true });
+    }
     let collection = collection.clone();
     database.ask(async move { collection.update_one(later, update).await }).await?;
     Ok(())

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use crate::documents::{DecisionDocument, MessageDocument, QuarantineDocument};
+use crate::documents::{DecisionDocument, ErasedIdDocument, ErasureDocument, MessageDocument, QuarantineDocument};
 use crate::{Config, Error};
 
 /// How many requests may be on their way, those included whose deadline has passed and whose task still waits for the
@@ -106,6 +106,14 @@ impl Database {
         self.database.collection("quarantine")
     }
 
+    pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {
+        self.database.collection("erased_ids")
+    }
+
+    pub(crate) fn erasures(&self) -> Collection<ErasureDocument> {
+        self.database.collection("erasures")
+    }
+
     /// Creates a collection, unless it exists.
     pub(crate) async fn create_collection(&self, name: &'static str, options: Document) -> Result<(), Failure> {
         let database = self.database.clone();
@@ -125,8 +133,14 @@ impl Database {
         self.ask(async move { database.run_command(command).await }).await.map(|_| ())
     }
 
+    /// Any command.
+    pub(crate) async fn command(&self, command: Document) -> Result<Document, Failure> {
+        let database = self.database.clone();
+        self.ask(async move { database.run_command(command).await }).await
+    }
+
     /// Drops an index, if there is one of that name.
-    pub(crate) async fn drop_index(&self, collection: &'static str, name: &'static str) -> Result<(), Failure> {
+    pub(crate) async fn drop_index(&self, collection: &'static str, name: &str) -> Result<(), Failure> {
         /// MongoDB's `IndexNotFound`.
         const NOT_FOUND: i32 = 27;
         let database = self.database.clone();

@@ -84,9 +84,11 @@ async fn apply(
             last.insert(decision.id.clone(), decision);
         }
         let standing = copies::find(database, &database.decisions(), last.keys().cloned().collect()).await?;
-        let changed = |decision: &DecisionDocument| last[&decision.id].position != decision.position;
-        decisions = standing.into_values().filter(changed).collect();
-        moved.extend(decisions.iter().map(|decision| decision.id.clone()));
+        let has_moved = |decision: &DecisionDocument| last[&decision.id].position != decision.position;
+        // Or erased who decided: with the name that was applied, marks would keep it.
+        let is_other = |decision: &DecisionDocument| decided_by(&last[&decision.id]) != decided_by(decision);
+        decisions = standing.into_values().filter(|decision| has_moved(decision) || is_other(decision)).collect();
+        moved.extend(decisions.iter().filter(|decision| has_moved(decision)).map(|decision| decision.id.clone()));
     }
     for decision in last.values().filter(|decision| moved.contains(&decision.id)) {
         take_back(database, decision).await?;
@@ -98,7 +100,8 @@ async fn apply(
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(decision), decision.by.clone()) else { return Ok(()) };
     let later = doc! { "deleted.position": { "$gt": decision.position } };
-    about.insert("$or", [doc! { "deleted": { "$exists": false } }, later]);
+    let of_another = doc! { "deleted.decision": &decision.id, "deleted.by.userIdx": { "$ne": by.user_idx } };
+    about.insert("$or", [doc! { "deleted": { "$exists": false } }, later, of_another]);
     if let Some(ids) = messages {
         // Beside the `_id` that the filter may have: both must hold.
         about.insert("$and", [doc! { "_id": { "$in": ids } }]);
@@ -185,6 +188,10 @@ async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(
         database.ask(async move { collection.update_many(marked, unmark).await }).await?;
         reconcile(database, &messages).await?;
     }
+}
+
+fn decided_by(decision: &DecisionDocument) -> Option<i64> {
+    decision.by.as_ref().map(|by| by.user_idx)
 }
 
 /// Which messages a decision is about, wherever they stand; none for a decision that takes nothing away.

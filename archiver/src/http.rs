@@ -13,17 +13,26 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
+use crate::eraser::Eraser;
+use crate::status::Status;
 use crate::{Config, Error};
 
 mod access;
 mod bodies;
+mod broadcast_export;
+mod broadcasts;
 mod call;
+mod erasures;
+mod events;
 mod exports;
 mod messages;
 mod moderation;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
+mod replay;
+mod statistics;
+mod status;
 mod stream;
 
 use refusal::Refusal;
@@ -33,21 +42,35 @@ use refusal::Refusal;
 pub(crate) struct Reader {
     verifier: Arc<Verifier>,
     pub(crate) database: Database,
+    pub(crate) eraser: Eraser,
+    /// How the writing is doing.
+    status: Arc<Status>,
     /// Requests at once. None left: 503 at once.
     in_flight: Semaphore,
     pub(crate) streams: stream::Streams,
+    /// Cancelled when the archiver stops: what goes on for as long as its reader listens ends then.
+    ending: CancellationToken,
     /// The document of the interface.
     openapi: Bytes,
 }
 
 impl Reader {
-    pub(crate) async fn connect(config: &Config, verifier: Arc<Verifier>) -> Result<Reader, Error> {
+    pub(crate) async fn connect(
+        config: &Config,
+        verifier: Arc<Verifier>,
+        eraser: Eraser,
+        status: Arc<Status>,
+        ending: CancellationToken,
+    ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {
             verifier,
             database,
+            eraser,
+            status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
             streams: stream::Streams::new(&config.reads),
+            ending,
             openapi: openapi::document().into(),
         })
     }

@@ -9,9 +9,13 @@ use serde::de::DeserializeOwned;
 
 use crate::database::{Database, Failure};
 
+pub(crate) mod broadcasts;
 pub(crate) mod cursor;
 pub(crate) mod pages;
+pub(crate) mod replay;
 pub(crate) mod sequence;
+pub(crate) mod sessions;
+pub(crate) mod timeline;
 pub(crate) mod times;
 
 /// 1,000: all documents come at 290,000 a second; with 101, the driver's default, a quarter slower.

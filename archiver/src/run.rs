@@ -10,8 +10,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
-use crate::database::Database;
+use crate::database::{Database, Failure};
+use crate::eraser::Eraser;
 use crate::http::{self, Reader};
+use crate::retention;
 use crate::schema;
 use crate::status::{Status, insist};
 use crate::write::Batch;
@@ -24,7 +26,7 @@ const READER: &str = "archiver";
 /// no more before some is acknowledged.
 const LULL: Duration = Duration::from_millis(10);
 
-/// How often a quiet archiver makes sure that it could write, for its readiness.
+/// How often a quiet archiver makes sure that it could write, for its readiness, and asks what is waiting in the log.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
@@ -36,9 +38,13 @@ pub async fn run(
     log: Log,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    config.retention.check(log.max_age())?;
     let database = Database::connect(&config).await?;
-    let reader = Arc::new(Reader::connect(&config, auth).await?);
     let status = Arc::new(Status::starting());
+    // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
+    let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
+    let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
+    let reader = Arc::new(Reader::connect(&config, auth, eraser.clone(), status.clone(), stop.clone()).await?);
 
     let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({
@@ -54,19 +60,24 @@ pub async fn run(
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
+    let backlog = tokio::spawn(follow_backlog(log.clone(), status.clone()));
     let report = tokio::spawn({
         let status = status.clone();
         async move { status.report().await }
     });
+    let sweep = tokio::spawn(retention::sweep(config.clone(), database.clone(), log.clone()));
 
     let archived = archive(&config, &database, &log, &status, &stop).await;
 
+    sweep.abort();
     report.abort();
+    backlog.abort();
     watch.abort();
     served.cancel();
     if server.await.is_err() {
         tracing::error!("serving readers panicked");
     }
+    eraser.close().await;
     reader.streams.finish().await;
     status.log("stopped, archived");
     archived
@@ -82,7 +93,7 @@ async fn archive(
     // Nothing is lost with what is dropped here: preparing can be begun again.
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        () = insist(status, || schema::prepare(database)) => {}
+        () = insist(status, || prepare(config, database, log)) => {}
     }
     let mut consumer = log.consume(READER);
     let mut writes = JoinSet::new();
@@ -118,6 +129,12 @@ async fn archive(
         }
     }
     ended
+}
+
+/// Has the database as the configuration wants it.
+async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<(), Failure> {
+    schema::prepare(database).await?;
+    retention::prepare(database, &config.retention, log.max_age()).await
 }
 
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.
@@ -157,6 +174,17 @@ async fn gather(
 async fn watch(database: Database, status: Arc<Status>) {
     loop {
         status.answers(database.ping().await);
+        tokio::time::sleep(PING_EVERY).await;
+    }
+}
+
+/// Asks the log what is waiting in it, so that whoever asks for the status costs nothing. Never ends.
+async fn follow_backlog(log: Log, status: Arc<Status>) {
+    loop {
+        match log.backlog(READER).await {
+            Ok(streams) => status.waits(streams),
+            Err(error) => tracing::debug!(%error, "the log did not say what is waiting in it"),
+        }
         tokio::time::sleep(PING_EVERY).await;
     }
 }

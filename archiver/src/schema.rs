@@ -24,11 +24,12 @@ pub(crate) const USER_TIMES: &str = "user_times";
 pub(crate) const ROOM_FLAGGED: &str = "room_flagged";
 /// The few messages that were taken away.
 pub(crate) const ROOM_DELETED: &str = "room_deleted";
-
+/// A room's sessions; `_id` makes the order total.
+pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time; `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 9] = [
+const INDEXES: [Index; 15] = [
     Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index {
         collection: "chatting_log",
@@ -58,18 +59,42 @@ const INDEXES: [Index; 9] = [
     Index { collection: "moderation_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index { collection: "moderation_log", name: ROOM_TIMES, keys: &["presenterIdx", "at", "_id"], only_with: &[] },
     Index { collection: "moderation_log", name: DECISION_TIMES, keys: &["at", "_id"], only_with: &[] },
-    Index { collection: "broadcasts", name: "room_by_time", keys: &["presenterIdx", "connectedAt"], only_with: &[] },
+    Index {
+        collection: "broadcasts",
+        name: ROOM_SESSIONS,
+        keys: &["presenterIdx", "connectedAt", "_id"],
+        only_with: &[],
+    },
+    // The erasures of those whom a batch names, asked for with every batch; and what they are about.
+    Index { collection: "erasures", name: "user", keys: &["userIdx"], only_with: &[] },
+    Index { collection: "moderation_log", name: "by", keys: &["by.userIdx"], only_with: &[] },
+    Index { collection: "moderation_log", name: "user", keys: &["userIdx"], only_with: &["userIdx"] },
+    Index {
+        collection: "chatting_log",
+        name: "deleted_by",
+        keys: &["deleted.by.userIdx"],
+        only_with: &["deleted.by.userIdx"],
+    },
+    Index { collection: "quarantine", name: "users", keys: &["users"], only_with: &["users"] },
+    // The deleted texts that are to go.
+    Index {
+        collection: "chatting_log",
+        name: "deleted_text",
+        keys: &["deleted.at"],
+        only_with: &["deleted.at", "message"],
+    },
 ];
 
 /// Indexes of earlier versions whose work the ones above do; they would only cost.
-const SUPERSEDED: [(&str, &str); 2] = [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time")];
+const SUPERSEDED: [(&str, &str); 3] =
+    [("chatting_log", "room_by_time"), ("chatting_log", "user_by_time"), ("broadcasts", "room_by_time")];
 
 /// Creates what is missing.
 pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     // zstd: 59 bytes on disk a message, against 98 with the default.
     let compressed = doc! { "storageEngine": { "wiredTiger": { "configString": "block_compressor=zstd" } } };
     database.create_collection("chatting_log", compressed).await?;
-    for collection in ["moderation_log", "broadcasts", "quarantine"] {
+    for collection in ["moderation_log", "broadcasts", "quarantine", "erasures", "erased_ids"] {
         database.create_collection(collection, doc! {}).await?;
     }
     for Index { collection, name, keys, only_with } in INDEXES {

@@ -1,12 +1,15 @@
 //! What a batch of lines asks of the database: which line becomes which document. Pure; it knows no connection.
 
+use std::collections::BTreeSet;
+
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
-use nats::{Body, Entry, Event, Malformed, Position, PresenterIdx, User};
+use nats::{Body, Entry, Malformed, Position, PresenterIdx, User};
 use serde_json::{Map, Value};
 
 use crate::documents::{
-    Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, readable,
+    Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
+use crate::erasures::{Erasure, LogFacts};
 
 /// The lines of one write, sorted by where they go.
 #[derive(Debug, Default)]
@@ -15,10 +18,12 @@ pub(crate) struct Work {
     pub(crate) decisions: Vec<Lined<DecisionDocument>>,
     pub(crate) sessions: Vec<Lined<SessionEnd>>,
     pub(crate) quarantine: Vec<QuarantineDocument>,
+    /// Each copy, as each is about what stands before it.
+    pub(crate) erasures: Vec<(Erasure, PositionDocument)>,
 }
 
 /// A document with the line that it was made of, which is kept if MongoDB refuses the document.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lined<T> {
     pub(crate) document: T,
     pub(crate) line: Line,
@@ -37,11 +42,17 @@ enum Place {
     Message(MessageDocument),
     Decision(DecisionDocument),
     Session(SessionEnd),
+    Erasure(Erasure, PositionDocument),
 }
 
 impl Work {
     /// Adds one line of the log.
     pub(crate) fn add(&mut self, line: Result<Entry, Malformed>) {
+        self.add_of(line, &LogFacts::default());
+    }
+
+    /// Adds one line of that log.
+    pub(crate) fn add_of(&mut self, line: Result<Entry, Malformed>, log: &LogFacts) {
         let (line, place) = match line {
             Ok(entry) => {
                 let place = place(&entry);
@@ -55,8 +66,26 @@ impl Work {
             Ok(Place::Message(document)) => self.messages.push(Lined { document, line }),
             Ok(Place::Decision(document)) => self.decisions.push(Lined { document, line }),
             Ok(Place::Session(document)) => self.sessions.push(Lined { document, line }),
+            Ok(Place::Erasure(mut erasure, position)) => {
+                erasure.log = log.clone();
+                if erasure.log.epochs.is_empty() {
+                    erasure.log.epochs.push(position.epoch);
+                }
+                self.erasures.push((erasure, position));
+            }
             Err((cause, reason)) => self.quarantine.push(line.quarantined(cause, reason)),
         }
+    }
+}
+
+impl Work {
+    /// All whom the batch names.
+    pub(crate) fn people(&self) -> BTreeSet<i64> {
+        let decisions = self.decisions.iter().map(|decision| &decision.document);
+        let decisions = decisions.flat_map(|decision| [decision.by.as_ref().map(|by| by.user_idx), decision.user_idx]);
+        let messages = self.messages.iter().map(|message| message.document.user_idx);
+        let lines = self.quarantine.iter().flat_map(|line| line.users.iter().copied());
+        messages.chain(decisions.flatten()).chain(lines).collect()
     }
 }
 
@@ -69,16 +98,17 @@ impl Line {
             reason,
             at: DateTime::now(),
             line: readable(&self.bytes),
+            users: people(&self.bytes),
         }
     }
 }
 
 fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
-    let Event { id, presenter, at, body, .. } = entry.event().map_err(|e| (Cause::Malformed, e.to_string()))?;
+    let body = entry.body().map_err(|e| (Cause::Malformed, e.to_string()))?;
     let position = PositionDocument::try_from(entry.position).map_err(|e| (Cause::Unmappable, e.to_string()))?;
-    let at = DateTime::from_millis(at.as_millisecond());
-    let id = id.to_string();
-    let room = presenter.map(PresenterIdx::get);
+    let at = DateTime::from_millis(entry.at.as_millisecond());
+    let id = entry.id.to_string();
+    let room = entry.presenter.map(PresenterIdx::get);
     let its_room = room.ok_or_else(|| (Cause::Malformed, format!("{} without presenterIdx", entry.kind)));
     let decision = |by: User, reason: Option<String>| DecisionDocument {
         id: id.clone(),
@@ -105,7 +135,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             user_idx: posted.user.idx.get(),
             nickname: posted.user.nickname,
             role: posted.user.role,
-            message: posted.text,
+            message: Some(posted.text),
             sent_at: at,
             position,
             flags: posted.flags,
@@ -138,6 +168,10 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
                 ..decision(updated.by, updated.reason)
             })
         }
+        Body::UserErased(erased) => {
+            let (user, mode, by) = (erased.user, erased.mode, erased.by);
+            Place::Erasure(Erasure { id, user, mode, at, by, log: LogFacts::default() }, position)
+        }
         Body::PresenterConnected(connected) => session(connected.session, its_room?, None),
         Body::PresenterDisconnected(disconnected) => {
             session(disconnected.session, its_room?, Some(disconnected.reason))
@@ -149,6 +183,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
 #[cfg(test)]
 mod tests {
     use mongodb::bson::serialize_to_bson;
+    use nats::Event;
     use serde::Serialize;
     use serde_json::json;
 
@@ -170,11 +205,12 @@ mod tests {
         fn json<T: Serialize>(collection: &str, document: &T) -> String {
             format!("{collection}: {}", serde_json::to_string(&serialize_to_bson(document).unwrap()).unwrap())
         }
-        let Work { messages, decisions, sessions, quarantine } = &work;
+        let Work { messages, decisions, sessions, quarantine, erasures } = &work;
         let mut documents: Vec<String> = messages.iter().map(|m| json("chatting_log", &m.document)).collect();
         documents.extend(decisions.iter().map(|decision| json("moderation_log", &decision.document)));
         documents.extend(sessions.iter().map(|session| format!("broadcasts: {:?}", session.document)));
-        documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason))));
+        documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason, &q.users))));
+        documents.extend(erasures.iter().map(|erasure| format!("erasures: {erasure:?}")));
         assert_eq!(documents.len(), 1);
         documents.remove(0)
     }
@@ -195,6 +231,7 @@ mod tests {
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
             ("room.cleared", json!({ "by": by, "reason": "raid" })),
             ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
+            ("user.erased", json!({ "presenterIdx": null, "user": 7, "mode": "anonymise", "by": by })),
             ("presenter.connected", json!({ "session": target })),
             ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
             ("message.translated", json!({ "text": "of a later version" })),

@@ -12,8 +12,11 @@ use crate::copies::keep_first;
 use crate::database::{Database, Failure};
 use crate::decisions::{self, Place};
 use crate::documents::QuarantineDocument;
+use crate::erasures::{self, LogFacts};
 use crate::status::{Status, insist};
+use crate::tombstones::Tombstones;
 use crate::work::Work;
+use crate::{erase, erased_ids};
 
 /// A batch that is not acknowledged within 30 s comes again; whoever holds one says so three times as often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -41,13 +44,21 @@ pub(crate) struct Written {
     pub(crate) contradictions: usize,
     pub(crate) decisions: usize,
     pub(crate) sessions: usize,
-    pub(crate) quarantined: usize,
+    /// What has no place, and is in quarantine.
+    pub(crate) quarantined: Vec<QuarantineDocument>,
 }
 
 impl Batch {
     pub(crate) fn add(&mut self, log: &Log, mut delivery: Delivery) {
         for line in std::mem::take(&mut delivery.lines) {
-            // An event of every room has a copy in each partition, and becomes one document all the same.
+            // An event of every room has a copy in each partition, and becomes one document all the same. But each copy of
+            // an erasure is about what stands before it.
+            let is_erasure = line.as_ref().is_ok_and(|entry| entry.kind == "user.erased");
+            if is_erasure {
+                self.work.add_of(line, &LogFacts::of(log));
+                self.events += 1;
+                continue;
+            }
             if line.as_ref().is_ok_and(|entry| !log.counts(entry)) {
                 continue;
             }
@@ -90,7 +101,29 @@ impl Batch {
 
 impl Work {
     /// Everything once. Whatever was written by an attempt that failed is found to be there by the next.
+    ///
+    /// Erasures of the batch hold before anything of it is stored; what others learn of meanwhile is seen to afterwards.
     pub(crate) async fn write(&self, database: &Database) -> Result<Written, Failure> {
+        let mut recorded = Vec::new();
+        for (erasure, position) in &self.erasures {
+            recorded.push(erasures::record(database, erasure, &[*position]).await?);
+        }
+        let known = Tombstones::of(database, self).await?;
+        let censored = if known.is_empty() { None } else { Some(erased_ids::censor(database, &known, self).await?) };
+        let written = censored.as_ref().unwrap_or(self).store(database, &known).await?;
+        let now = Tombstones::of(database, self).await?;
+        erased_ids::enforce(database, &now, self).await?;
+        // Also where it was known before: an attempt that was cut off may have stored what it did not know to be erased.
+        for erasure in now.about(self) {
+            erase::erase(database, erasure).await?;
+        }
+        for erasure in recorded {
+            erasures::enforce(database, erasure).await?;
+        }
+        Ok(written)
+    }
+
+    async fn store(&self, database: &Database, known: &Tombstones) -> Result<Written, Failure> {
         let messages = keep_first(database, &database.messages(), &self.messages).await?;
         let decisions = keep_first(database, &database.decisions(), &self.decisions).await?;
         let refused_sessions = broadcasts::record(database, &self.sessions).await?;
@@ -104,11 +137,11 @@ impl Work {
             [&self.quarantine, &messages.refused, &decisions.refused, &refused_sessions]
                 .into_iter()
                 .flatten()
+                .filter(|line| !known.is_about(line))
                 .cloned()
                 .collect();
-        let quarantined = quarantine.len();
-        if quarantined > 0 {
-            let inserted = database.insert(database.quarantine(), quarantine).await?;
+        if !quarantine.is_empty() {
+            let inserted = database.insert(database.quarantine(), quarantine.clone()).await?;
             if let Some((_, reason)) = inserted.refused.into_iter().next() {
                 // Dropping the line is the one thing that must not happen.
                 return Err(Failure::Unavailable(format!("the quarantine refuses a line: {reason}")));
@@ -121,7 +154,7 @@ impl Work {
             contradictions: messages.contradictions + decisions.contradictions,
             decisions: decisions.new,
             sessions: self.sessions.len() - refused_sessions.len(),
-            quarantined,
+            quarantined: quarantine,
         })
     }
 }

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use chatting_server::servers::{self, Program, Ready, Server, port};
 use web::Secret;
 
-use crate::room_server;
+use crate::{process, room_server};
 
 /// What its tokens are signed with.
-const SECRET: &str = "a secret of the bench, of more than 32 bytes";
+pub(crate) const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
 /// A running system; dropped, its processes are killed.
 pub(crate) struct System {
@@ -31,10 +31,7 @@ pub(crate) struct Node {
 impl Node {
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        let id = self.server.id().context("the node does not run")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+        process::memory(self.server.id().context("the node does not run")?)
     }
 
     /// SIGKILL.
@@ -109,7 +106,7 @@ impl System {
 }
 
 /// The binary beside this one, of the same profile.
-fn binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let binary = here.parent().unwrap_or(Path::new(".")).join("chatting-server");
     anyhow::ensure!(binary.exists(), "{} is not there: cargo build --release", binary.display());

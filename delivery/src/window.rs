@@ -1,7 +1,7 @@
 //! The window: the latest events of all rooms, in memory once, as the bytes that came. It is plain data: it knows no
 //! log, no socket and no lock. It promises that a room's events are handed out in order from any position on, that a
 //! reader whose place is no longer held is told so, that it stays within its bounds whatever the number of rooms and
-//! readers, and that a text once deleted is not handed out again.
+//! readers, and that a text once deleted is not handed out again, nor anything of a message whose author was erased.
 //!
 //! An event of every room has a copy in each partition. Here each copy is held once, for all rooms of its partition, and
 //! finds its place among a room's own events when they are read.
@@ -14,7 +14,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nats::{Position, PresenterIdx};
+use nats::{Position, PresenterIdx, UserIdx};
 use tokio::sync::Notify;
 
 mod kept;
@@ -65,8 +65,18 @@ struct Room {
 struct Everywhere {
     /// The events of every room.
     events: VecDeque<Kept>,
+    /// Who was erased, by those of the events that say so. Whose a message is is asked when it is read, and only while
+    /// there are any: marking a full window would hold up everybody.
+    erasures: VecDeque<Erasure>,
     /// Who is woken, by room; rooms without a reader are not among them.
     readers: HashMap<PresenterIdx, Vec<Arc<Notify>>>,
+}
+
+/// Nothing that the user wrote before the position is handed out.
+#[derive(Debug, Clone, Copy)]
+struct Erasure {
+    position: Position,
+    user: UserIdx,
 }
 
 /// How far back a partition is known.
@@ -176,7 +186,8 @@ impl Window {
                 Some(presenter) => {
                     let events = &mut self.rooms.entry(presenter).or_default().events;
                     match removes {
-                        Removes::Nothing => {}
+                        // Nobody is erased in one room alone.
+                        Removes::Nothing | Removes::Of(_) => {}
                         Removes::One(target) => {
                             events.iter_mut().rev().find(|k| k.id == target).into_iter().for_each(Kept::delete)
                         }
@@ -187,6 +198,9 @@ impl Window {
                     Whose::Room(presenter)
                 }
                 None => {
+                    if let Removes::Of(user) = removes {
+                        everywhere.erasures.push_back(Erasure { position: kept.position, user });
+                    }
                     everywhere.events.push_back(kept);
                     woken.extend(everywhere.readers.values().flatten().cloned());
                     Whose::Every(epoch)
@@ -218,6 +232,10 @@ impl Window {
                 Whose::Every(epoch) => {
                     let everywhere = self.everywhere.get_mut(&epoch).expect("it is known while it has events");
                     let kept = pop(&mut everywhere.events);
+                    // What it is about was evicted before it.
+                    let is_of_this = |erasure: &mut Erasure| erasure.position == kept.position;
+                    everywhere.erasures.pop_front_if(is_of_this);
+                    shrink(&mut everywhere.erasures);
                     // Whatever of that log came before it is evicted too, so that this is true of every room.
                     self.set_whole_after(kept.position);
                     kept
@@ -257,6 +275,7 @@ impl Window {
         let following =
             |events: &VecDeque<Kept>| cursor.map_or(0, |cursor| events.partition_point(|kept| kept.position <= cursor));
         let own = room.map(|room| room.events.range(following(&room.events)..));
+        let erasures = self.everywhere.get(&epoch).map(|every| &every.erasures);
         let every = self.everywhere.get(&epoch).map(|every| every.events.range(following(&every.events)..));
         let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
         let mut bytes = 0;
@@ -271,7 +290,11 @@ impl Window {
             if !events.is_empty() && bytes > limit.bytes {
                 break;
             }
-            events.push(kept.clone());
+            let mut kept = kept.clone();
+            if erasures.is_some_and(|erasures| is_erased(&kept, erasures)) {
+                kept.hide();
+            }
+            events.push(kept);
         }
         Page { events, gap }
     }
@@ -341,6 +364,13 @@ impl Window {
         // Twice what is left, so that the cost per room stays constant.
         self.forget_above = KNOWN_ROOMS.max(2 * self.rooms.len());
     }
+}
+
+/// Whether the author of the message was erased after it.
+fn is_erased(kept: &Kept, erasures: &VecDeque<Erasure>) -> bool {
+    let later = erasures.partition_point(|erasure| erasure.position <= kept.position);
+    let mut later = erasures.range(later..).peekable();
+    later.peek().is_some() && kept.author().is_some_and(|author| later.any(|erasure| erasure.user == author))
 }
 
 /// Whether nothing up to `position` is still to come for a reader at `cursor`.

@@ -81,8 +81,18 @@ export interface RoomUpdated extends RoomEvent {
   reason?: string;
 }
 
+/** Nothing that the user wrote before is to be shown any more, in any room, whoever keeps it. */
+export interface UserErased extends EventBase {
+  type: 'user.erased';
+  user: number;
+  /** What becomes of the archived messages; no matter to who shows them. */
+  mode: 'remove' | 'anonymise';
+  by: User;
+}
+
 /** An event of the room. Later servers may send types that are not listed here: ignore them. */
-export type ChatEvent = MessagePosted | MessageDeleted | RoomCleared | UserBanned | UserUnbanned | RoomUpdated;
+export type ChatEvent =
+  MessagePosted | MessageDeleted | RoomCleared | UserBanned | UserUnbanned | RoomUpdated | UserErased;
 
 /** Events between `after` and `resumedAt` may be missing: the server does not know the first place any more. */
 export interface Gap {

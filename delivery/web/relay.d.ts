@@ -1,6 +1,9 @@
 /** The types of `relay.js`: the presenter's end of the data channels. */
 
-/** What is forwarded: an event of the room, or whatever has an id of its own. */
+/**
+ * What is forwarded: an event of the room, or whatever has an id of its own. In the place of a message whose author was
+ * erased a later viewer gets `message.erased`, which has an id and nothing else.
+ */
 export interface RelayEvent {
   id: string;
   type: string;

@@ -108,23 +108,35 @@ class Relay {
     }
   }
 
-  /** What was deleted is not told to who comes later. @param {RelayEvent} event */
+  /** What was deleted is not told to who comes later, nor anything of who was erased. @param {RelayEvent} event */
   #forget(event) {
     if (event.type === 'message.deleted') {
       const number = this.#numbers.get(/** @type {string} */ (event.target));
       if (number !== undefined) this.#redact(number);
     } else if (event.type === 'room.cleared') {
       for (const number of this.#kept.keys()) this.#redact(number);
+    } else if (event.type === 'user.erased') {
+      for (const [number, { event: kept }] of this.#kept) {
+        const author = /** @type {{ idx?: number } | undefined} */ (kept.user)?.idx;
+        if (kept.type !== 'message.posted' || author !== event.user) continue;
+        // The id stays, so that a viewer whose last event it was goes on where it was.
+        this.#replace(number, { id: kept.id, type: 'message.erased' });
+      }
     }
   }
 
   /** @param {number} number */
   #redact(number) {
-    const { event, bytes } = /** @type {Kept} */ (this.#kept.get(number));
+    const { event } = /** @type {Kept} */ (this.#kept.get(number));
     if (event.type !== 'message.posted') return;
     const { text, flags, ...rest } = event;
-    this.#bytes -= bytes;
-    this.#keep(number, { ...rest, deleted: true });
+    this.#replace(number, { ...rest, deleted: true });
+  }
+
+  /** @param {number} number @param {RelayEvent} event */
+  #replace(number, event) {
+    this.#bytes -= /** @type {Kept} */ (this.#kept.get(number)).bytes;
+    this.#keep(number, event);
   }
 
   /** @param {number} number @param {RelayEvent} event */

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nats::{Body, Entry, Event, Kept, Log, Position, Start, Subject, Tail, TailStatus, now};
+use nats::{Body, Entry, Event, Kept, Log, Position, Start, Subject, Tail, TailStatus, UserIdx, now};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -117,6 +117,12 @@ impl Fold {
                 return;
             };
             for entry in &batch {
+                // Each copy is about what stands before it.
+                if let Some(user) = erased(entry) {
+                    self.rules.erase(entry.position, user);
+                    keeper.erase(entry.position, user);
+                    continue;
+                }
                 if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry)).flatten() {
                     keeper.keep(subject, entry.position, decision);
                 }
@@ -153,5 +159,16 @@ impl Fold {
             }
             _ => self.rules.apply(entry.position, &event, now()),
         }
+    }
+}
+
+/// Who is erased by it.
+fn erased(entry: &Entry) -> Option<UserIdx> {
+    if entry.kind != "user.erased" {
+        return None;
+    }
+    match entry.event().ok()?.body {
+        Body::UserErased(erased) => Some(erased.user),
+        _ => None,
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nats::{Body, Decisions, Entry, Event, Position, Subject, now};
+use nats::{Body, Decisions, Entry, Event, Position, Subject, UserIdx, now};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::rules::is_before;
 use crate::settings::Own;
 
 /// Before a decision that could not be kept is tried again.
@@ -29,6 +30,8 @@ pub(crate) struct Keeper {
 struct State {
     /// Of each subject the last decision that is not kept yet: never more than there are subjects.
     waiting: HashMap<Subject, (Position, Event)>,
+    /// Who is erased before a position, and still has a name under decisions that are kept.
+    erasures: Vec<(Position, UserIdx)>,
     /// Up to where everything was read and kept at a time.
     read: VecDeque<(Timestamp, Vec<Position>)>,
 }
@@ -44,10 +47,22 @@ impl Keeper {
         self.changed.notify_one();
     }
 
+    /// The user's name is to go from what was decided before that. Returns at once.
+    pub(crate) fn erase(&self, position: Position, user: UserIdx) {
+        let mut state = self.state();
+        let is_theirs = |decision: &(Position, Event)| is_before(decision.0, position);
+        for decision in state.waiting.values_mut().filter(|decision| is_theirs(decision)) {
+            unname(&mut decision.1, user);
+        }
+        state.erasures.push((position, user));
+        drop(state);
+        self.changed.notify_one();
+    }
+
     /// Everything up to there was read. That counts for nothing while a decision waits; the next time will.
     pub(crate) fn set_read(&self, positions: Vec<Position>) {
         let mut state = self.state();
-        if state.waiting.is_empty() {
+        if state.waiting.is_empty() && state.erasures.is_empty() {
             state.read.push_back((now(), positions));
         }
         drop(state);
@@ -62,7 +77,7 @@ impl Keeper {
 
     async fn keep_all(&self) {
         loop {
-            if !self.keep_waiting().await {
+            if !self.keep_waiting().await || !self.erase_names().await {
                 sleep(PAUSE).await;
                 continue;
             }
@@ -96,6 +111,36 @@ impl Keeper {
             tracing::warn!(failed, %error, "{failed} decisions are not kept yet, trying again: {error}");
         }
         last_error.is_none()
+    }
+
+    /// Takes the names of who was erased from what is kept, and says whether all are gone. Every node does it: it is done
+    /// whichever of them lives, and once it is there is nothing to write.
+    async fn erase_names(&self) -> bool {
+        let erasures = self.state().erasures.clone();
+        if erasures.is_empty() {
+            return true;
+        }
+        let erased = async {
+            for entry in self.decisions.load().await?.entries {
+                let Ok(mut event) = entry.event() else { continue };
+                let about = erasures.iter().filter(|(position, _)| is_before(entry.position, *position));
+                let named = about.filter(|(_, user)| unname(&mut event, *user)).count();
+                if let Some(subject) = Subject::of(&event).filter(|_| named > 0) {
+                    self.decisions.reword(subject, entry.position, &event).await?;
+                }
+            }
+            Ok::<(), nats::Error>(())
+        };
+        match erased.await {
+            Ok(()) => {
+                self.state().erasures.retain(|erasure| !erasures.contains(erasure));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "names of who was erased are still kept, trying again: {error}");
+                false
+            }
+        }
     }
 
     /// The last mark that is older than the keys.
@@ -133,4 +178,19 @@ fn has_ended(event: &Event) -> bool {
         Body::RoomUpdated(updated) => Own::of_event(&updated.settings, &updated.until).is_empty(now()),
         _ => false,
     }
+}
+
+/// Takes the user's name from a decision of theirs, and says whether it had one.
+fn unname(decision: &mut Event, user: UserIdx) -> bool {
+    let by = match &mut decision.body {
+        Body::UserBanned(banned) => &mut banned.by,
+        Body::UserUnbanned(unbanned) => &mut unbanned.by,
+        Body::RoomUpdated(updated) => &mut updated.by,
+        _ => return false,
+    };
+    let is_named = by.idx == user && !by.nickname.is_empty();
+    if is_named {
+        by.nickname.clear();
+    }
+    is_named
 }

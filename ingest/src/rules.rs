@@ -106,6 +106,16 @@ impl Rules {
         }
     }
 
+    /// Forgets the name of who decided bans before that position, in its partition. The bans stand, those of the user too.
+    pub(crate) fn erase(&self, position: Position, user: UserIdx) {
+        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        for verdict in state.bans.values_mut().filter(|verdict| is_before(verdict.position, position)) {
+            if let Some(ban) = verdict.ban.as_mut().filter(|ban| ban.by.idx == user) {
+                ban.by.nickname.clear();
+            }
+        }
+    }
+
     /// Why the user may not write in the room then, if so: of two bans the one that holds longer. Nobody is banned in the
     /// own room.
     pub(crate) fn ban(&self, presenter: PresenterIdx, user: UserIdx, now: Timestamp) -> Option<Ban> {
@@ -177,6 +187,11 @@ impl Rules {
         state.bans.retain(|_, verdict| verdict.ban.as_ref().is_some_and(|ban| ban.holds(now)));
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
+}
+
+/// Whether it stands before the other in the same partition.
+pub(crate) fn is_before(position: Position, other: Position) -> bool {
+    position.epoch == other.epoch && position < other
 }
 
 impl Room {

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::append::{AppendError, Appender};
 use crate::config::Config;
-use crate::consume::Consumer;
+use crate::consume::{self, Backlog, Consumer};
 use crate::cursors::Cursors;
 use crate::decisions::Decisions;
 use crate::entry::Entry;
@@ -113,19 +113,27 @@ impl Log {
     /// Appends one event and waits until it is fsynced, the configured deadline at most.
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
-    /// partition's is the one that counts. It comes last: where it is, the others are, and a retry need not look.
+    /// partition's is the one that counts.
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
-        let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
         let Some(presenter) = event.presenter else {
-            let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
-            let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
-            // Some of the copies may be there.
-            try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
-            let position = first.append(line.clone(), deadline).await;
-            return position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown });
+            return self.append_everywhere(event).await.map(|positions| positions[0]);
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
-        self.inner.appenders[partition as usize].append(line, deadline).await
+        self.inner.appenders[partition as usize].append(event.to_line(), self.inner.config.append_deadline()).await
+    }
+
+    /// As [`Log::append`], for an event of every room: where its copies stand, one in each partition.
+    ///
+    /// The first partition's comes last: where it is, the others are, and a retry need not look.
+    pub async fn append_everywhere(&self, event: &Event) -> Result<Vec<Position>, AppendError> {
+        let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
+        let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
+        let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
+        // Some of the copies may be there.
+        let mut positions = try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
+        let position = first.append(line.clone(), deadline).await;
+        positions.insert(0, position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown })?);
+        Ok(positions)
     }
 
     /// What is older has left the log.
@@ -143,6 +151,11 @@ impl Log {
         self.inner.epochs[partition_of(presenter, self.inner.config.partitions) as usize]
     }
 
+    /// The epochs of all positions of this log: one of another epoch is of another log.
+    pub fn epochs(&self) -> &[u64] {
+        &self.inner.epochs
+    }
+
     /// Everything in the log from `start` on, in order, each event once.
     pub fn tail(&self, start: Start) -> Tail {
         Tail::start(&self.inner, start, Copies::Dropped)
@@ -156,6 +169,11 @@ impl Log {
     /// The shared, durable reader of that name: every batch goes to one of its consumers, again until acknowledged.
     pub fn consume(&self, name: &str) -> Consumer {
         Consumer::start(&self.inner, name)
+    }
+
+    /// What the shared reader of that name has yet to deal with, in each stream of the log. Fails where it never read.
+    pub async fn backlog(&self, name: &str) -> Result<Vec<Backlog>, Error> {
+        consume::backlog(&self.inner, name).await
     }
 
     /// Who is connected where, kept up to date until the log is closed. Waits until the present state is known.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
+use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -22,10 +23,23 @@ const ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// Batches handed out and not acknowledged, over all processes. What one process holds is bounded by what it requests;
 /// this only has to be more than all of them hold together.
-const MAX_ACK_PENDING: i64 = 8_192;
+const MAX_ACK_PENDING: i64 = 65_536;
 
-/// Batches requested ahead.
-const PREFETCH: usize = 16;
+/// Batches requested ahead: a batch may hold a single event, and the next write wants a thousand.
+const PREFETCH: usize = 2_048;
+
+/// Bytes requested ahead, in all partitions together; the next request is made when half of them have come, so half as
+/// much again may be on its way. Some 7,000 events: at the speed of MongoDB a fraction of a second. Not more, because
+/// nobody asks for more time for what only waits here: a MongoDB that writes 300 events a second must come to all of it
+/// within the ack wait, or writes everything twice.
+const PREFETCH_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes requested ahead in one partition at least: the largest batch has 512 KiB, and one that exceeds the request is
+/// not handed out.
+const MIN_PREFETCH_BYTES: usize = 1024 * 1024;
+
+/// Batches that are read and wait to be taken, so that reading and writing need not take turns.
+const READ_AHEAD: usize = 16;
 
 /// The server says so often that it lives; twice without a word, and the request is made anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -50,10 +64,43 @@ pub struct Delivery {
     delivered: i64,
 }
 
+/// What a shared reader has yet to deal with in one stream of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The stream.
+    pub stream: String,
+    /// Batches that were handed to nobody yet.
+    pub waiting: u64,
+    /// Batches that were handed out and are not acknowledged.
+    pub held: u64,
+    /// Those of them that were handed out more than once.
+    pub held_again: u64,
+    /// Every batch up to this sequence is acknowledged; it can then leave the log without loss.
+    pub acknowledged: u64,
+}
+
+/// What the reader of that name has yet to deal with, stream by stream. An error where it never read.
+pub(crate) async fn backlog(log: &Inner, name: &str) -> Result<Vec<Backlog>, Error> {
+    let asked = (0..log.config.partitions).map(async |partition| {
+        let stream = partition::stream(partition);
+        let consumer = log.context.get_consumer_from_stream::<pull::Config, _, _>(name, &stream);
+        let consumer = request("asking for a consumer", consumer).await?;
+        let info = consumer.cached_info();
+        Ok(Backlog {
+            stream,
+            waiting: info.num_pending,
+            held: info.num_ack_pending as u64,
+            held_again: info.num_redelivered as u64,
+            acknowledged: info.ack_floor.stream_sequence,
+        })
+    });
+    try_join_all(asked).await
+}
+
 impl Consumer {
     pub(crate) fn start(log: &Arc<Inner>, name: &str) -> Consumer {
-        // One waits here; the others wait in the client, where their number is bounded by the prefetch.
-        let (sink, deliveries) = mpsc::channel(1);
+        // These are read already; the others wait in the client, where the prefetch bounds them.
+        let (sink, deliveries) = mpsc::channel(READ_AHEAD);
         let stop = log.stop.child_token();
         for partition in 0..log.config.partitions {
             log.tasks.spawn(run(Arc::downgrade(log), partition, name.to_owned(), sink.clone(), stop.clone()));
@@ -158,7 +205,9 @@ async fn follow(
         ..pull::Config::default()
     };
     let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
-    let messages = consumer.stream().max_messages_per_batch(PREFETCH).heartbeat(HEARTBEAT).messages();
+    let bytes = (PREFETCH_BYTES / log.epochs.len()).max(MIN_PREFETCH_BYTES);
+    let requests = consumer.stream().max_messages_per_batch(PREFETCH).max_bytes_per_batch(bytes);
+    let messages = requests.heartbeat(HEARTBEAT).messages();
     let mut messages = request("requesting batches", messages).await?;
     // The log may be dropped from here on: a reader must not keep alive what owns it.
     drop(log);

@@ -2,6 +2,7 @@
 //! the bucket `decisions`. The log decides and the bucket follows it, so that a decision outlives the log's age; who
 //! takes what is kept and then reads the log after the checkpoint misses none. What a decision means is not known here.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
-use crate::entry::{Entry, entry};
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::event::{Body, Event};
 use crate::ids::{PresenterIdx, UserIdx};
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record};
-use crate::setup::{DECISIONS, REQUEST_TIMEOUT, is_conflict, request};
+use crate::setup::{self, DECISIONS, REQUEST_TIMEOUT, is_conflict, request};
 
 /// Other nodes write what they read of the same log at the same moment; each write settles one of them.
 const ATTEMPTS: u32 = 20;
@@ -91,14 +92,30 @@ impl Decisions {
         let stop = self.log.stop.child_token();
         let _reading = CancellationToken::drop_guard(stop.clone());
         reader::read(&self.log, &format!("KV_{DECISIONS}"), From::LastPerSubject, stop, sink, |item| item);
-        let mut kept = Kept::default();
+        let (mut records, mut reached, mut caught_up) = (HashMap::new(), 0, false);
         loop {
             match items.recv().await.ok_or(Error::Closed)?? {
-                Item::Record(record) => self.add(&mut kept, &record),
+                Item::Record(record) => {
+                    reached = reached.max(record.sequence);
+                    records.insert(record.subject.clone(), record);
+                }
+                Item::CaughtUp(sequence) => (reached, caught_up) = (reached.max(sequence), true),
                 Item::Resumed => {}
-                Item::CaughtUp(_) => return Ok(kept),
+            }
+            // A key that is written while all are read comes after the others, and not before.
+            if caught_up && reached >= self.last_sequence().await? {
+                break;
             }
         }
+        let mut kept = Kept::default();
+        records.values().for_each(|record| self.add(&mut kept, record));
+        Ok(kept)
+    }
+
+    /// Of the bucket as it is now.
+    async fn last_sequence(&self) -> Result<u64, Error> {
+        let info = setup::find(&self.log.context, &format!("KV_{DECISIONS}")).await?;
+        Ok(info.map_or(0, |info| info.state.last_sequence))
     }
 
     /// Keeps a decision, unless a later one about the subject is kept already. Returns once that is durable.
@@ -117,6 +134,20 @@ impl Decisions {
         // If it fails because somebody was faster, it is their decision that is kept.
         let purge = self.log.decisions.purge_expect_revision(&key, Some(kept.revision));
         request("forgetting a decision", purge).await
+    }
+
+    /// Keeps the decision of that position in other words, unless another about the subject is kept.
+    pub async fn reword(&self, subject: Subject, position: Position, decision: &Event) -> Result<(), Error> {
+        let key = subject.key();
+        let Some(kept) = request("reading a decision", self.log.decisions.entry(&key)).await? else { return Ok(()) };
+        if kept.operation != Operation::Put || self::position(&kept.value) != Some(position) {
+            return Ok(());
+        }
+        let event = serde_json::from_slice(&decision.to_line()).expect("the line of an event is JSON");
+        let value = Value { position, event: Some(event) };
+        let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
+        // If it fails because somebody was faster, it is tried again.
+        request("rewording a decision", self.log.decisions.update(&key, json, kept.revision)).await.map(|_revision| ())
     }
 
     /// Says that of each partition every decision up to that position has been kept. It only moves forward.
@@ -163,7 +194,7 @@ impl Decisions {
             }
             Some(event) => {
                 let line = Bytes::copy_from_slice(event.get().as_bytes());
-                let entry = entry(position, line).map_err(|malformed| malformed.reason.to_string())?;
+                let entry = Entry::read(position, line).map_err(|malformed| malformed.reason.to_string())?;
                 kept.entries.push(entry);
                 Ok(())
             }

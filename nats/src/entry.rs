@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::event::{Event, Head, MalformedEvent};
+use crate::event::{Body, Event, Head, MalformedEvent};
 use crate::ids::{EventId, PresenterIdx};
 use crate::position::Position;
 
@@ -36,9 +36,22 @@ pub struct Malformed {
 }
 
 impl Entry {
+    /// Reads the line that stands at that position, wherever it was kept.
+    pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
+        match Head::from_line(&line) {
+            Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
+            Err(reason) => Err(Malformed { position, line, reason }),
+        }
+    }
+
     /// The whole event. It fails where the members of a known type are not as they must be.
     pub fn event(&self) -> Result<Event, MalformedEvent> {
         Event::from_line(&self.line)
+    }
+
+    /// What happened. It fails as [`Entry::event`] does, and reads the line once where that reads it twice.
+    pub fn body(&self) -> Result<Body, MalformedEvent> {
+        Body::from_line(&self.kind, &self.line)
     }
 }
 
@@ -49,15 +62,7 @@ pub(crate) fn entries(epoch: u64, sequence: u64, batch: &Bytes) -> Vec<Result<En
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            entry(Position { epoch, sequence, index }, batch.slice_ref(line))
+            Entry::read(Position { epoch, sequence, index }, batch.slice_ref(line))
         })
         .collect()
-}
-
-/// The line that stands at that position.
-pub(crate) fn entry(position: Position, line: Bytes) -> Result<Entry, Malformed> {
-    match Head::from_line(&line) {
-        Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
-        Err(reason) => Err(Malformed { position, line, reason }),
-    }
 }

@@ -12,12 +12,15 @@ use crate::ids::{EventId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 /// The version of the format, member `v`.
 pub(crate) const VERSION: u32 = 1;
 
+/// The types that can be about every room.
+const OF_EVERY_ROOM: [&str; 3] = ["user.banned", "user.unbanned", "user.erased"];
+
 /// Something that happened in a room, and was decided: nothing is in the log that could still be refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// The identity; of two events with the same id every reader keeps the first.
     pub id: EventId,
-    /// The room. None: every room, which only a ban or its end can be about.
+    /// The room. None: every room, which only a ban, its end and an erasure can be about.
     pub presenter: Option<PresenterIdx>,
     /// When ingest decided it, to the millisecond. Order is the log's, not this.
     pub at: Timestamp,
@@ -42,6 +45,8 @@ pub enum Body {
     RoomCleared(RoomCleared),
     /// `room.updated`
     RoomUpdated(RoomUpdated),
+    /// `user.erased`
+    UserErased(UserErased),
     /// `presenter.connected`
     PresenterConnected(PresenterConnected),
     /// `presenter.disconnected`
@@ -157,6 +162,28 @@ pub struct RoomUpdated {
     pub reason: Option<String>,
 }
 
+/// Everything that the user wrote before it, in whichever room, is to be forgotten: each copy of the event is about what
+/// stands before it in its partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserErased {
+    /// Who is to be forgotten.
+    pub user: UserIdx,
+    /// What becomes of the messages in the archive.
+    pub mode: ErasureMode,
+    /// Who decided.
+    pub by: User,
+}
+
+/// What an erasure does with a user's messages in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErasureMode {
+    /// They are removed.
+    Remove,
+    /// Their texts stay, and nobody can tell who wrote them.
+    Anonymise,
+}
+
 /// A presenter's session began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenterConnected {
@@ -188,6 +215,7 @@ impl Body {
             Body::UserUnbanned(_) => "user.unbanned",
             Body::RoomCleared(_) => "room.cleared",
             Body::RoomUpdated(_) => "room.updated",
+            Body::UserErased(_) => "user.erased",
             Body::PresenterConnected(_) => "presenter.connected",
             Body::PresenterDisconnected(_) => "presenter.disconnected",
             Body::Unknown { kind, .. } => kind,
@@ -199,6 +227,11 @@ impl Event {
     /// An event of a room that happens now, under an id that nobody has had before.
     pub fn now(presenter: PresenterIdx, body: Body) -> Event {
         Event { id: EventId::new(), presenter: Some(presenter), at: now(), request: None, body }
+    }
+
+    /// An event of every room that happens now, under an id that nobody has had before.
+    pub fn of_every_room(body: Body) -> Event {
+        Event { id: EventId::new(), presenter: None, at: now(), request: None, body }
     }
 
     /// The event as one line of JSON, without the line feed.
@@ -230,6 +263,7 @@ impl Event {
             Body::UserUnbanned(body) => line(self, body),
             Body::RoomCleared(body) => line(self, body),
             Body::RoomUpdated(body) => line(self, body),
+            Body::UserErased(body) => line(self, body),
             Body::PresenterConnected(body) => line(self, body),
             Body::PresenterDisconnected(body) => line(self, body),
             Body::Unknown { members, .. } => line(self, members),
@@ -238,14 +272,22 @@ impl Event {
 
     /// Reads what [`Event::to_line`] wrote, or what a later version wrote.
     pub fn from_line(line: &[u8]) -> Result<Event, MalformedEvent> {
-        let head = Head::from_line(line)?;
-        let body = match head.kind.as_str() {
+        let Head { id, kind, presenter, at, request, .. } = Head::from_line(line)?;
+        Ok(Event { id, presenter, at, request, body: Body::from_line(&kind, line)? })
+    }
+}
+
+impl Body {
+    /// The body of an event whose type is known already.
+    pub(crate) fn from_line(kind: &str, line: &[u8]) -> Result<Body, MalformedEvent> {
+        Ok(match kind {
             "message.posted" => Body::MessagePosted(parse(line)?),
             "message.deleted" => Body::MessageDeleted(parse(line)?),
             "user.banned" => Body::UserBanned(parse(line)?),
             "user.unbanned" => Body::UserUnbanned(parse(line)?),
             "room.cleared" => Body::RoomCleared(parse(line)?),
             "room.updated" => Body::RoomUpdated(parse(line)?),
+            "user.erased" => Body::UserErased(parse(line)?),
             "presenter.connected" => Body::PresenterConnected(parse(line)?),
             "presenter.disconnected" => Body::PresenterDisconnected(parse(line)?),
             _ => {
@@ -253,10 +295,9 @@ impl Event {
                 for known in ["v", "id", "type", "presenterIdx", "at", "request"] {
                     members.remove(known);
                 }
-                Body::Unknown { kind: head.kind, members }
+                Body::Unknown { kind: kind.to_owned(), members }
             }
-        };
-        Ok(Event { id: head.id, presenter: head.presenter, at: head.at, request: head.request, body })
+        })
     }
 }
 
@@ -281,8 +322,11 @@ impl Head {
         if head.v != VERSION {
             return Err(MalformedEvent(format!("version {} is not {VERSION}", head.v)));
         }
-        if head.presenter.is_none() && !matches!(head.kind.as_str(), "user.banned" | "user.unbanned") {
+        if head.presenter.is_none() && !OF_EVERY_ROOM.contains(&head.kind.as_str()) {
             return Err(MalformedEvent(format!("{} without presenterIdx: it must be about a room", head.kind)));
+        }
+        if head.presenter.is_some() && head.kind == "user.erased" {
+            return Err(MalformedEvent("user.erased with presenterIdx: it must be about every room".to_owned()));
         }
         Ok(head)
     }
@@ -333,7 +377,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 14] = [
+    const LINES: [&str; 15] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -348,6 +392,7 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-5000-8000-00000000000c","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:58.000Z","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"again"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000d","type":"user.banned","at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000e","type":"user.unbanned","at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"appeal"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000f","type":"user.erased","at":"2026-11-22T12:37:00.000Z","user":7,"mode":"anonymise","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
     ];
 
     #[test]
@@ -396,6 +441,8 @@ mod tests {
             &LINES[0].replace(r#""idx":7"#, r#""idx":-7"#),
             &LINES[0].replace(r#""presenterIdx":42,"#, ""),
             &LINES[11].replace("00d4a7e1b05f3c29", "d4a7e1b05f3c29"),
+            &LINES[14].replace(r#""user":7"#, r#""presenterIdx":42,"user":7"#),
+            &LINES[14].replace("anonymise", "forget"),
         ];
         let reasons: Vec<String> =
             cases.iter().map(|line| Event::from_line(line.as_bytes()).unwrap_err().to_string()).collect();

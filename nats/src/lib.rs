@@ -22,14 +22,14 @@ mod tail;
 pub use append::AppendError;
 pub use config::Config;
 pub use connect::Log;
-pub use consume::{Consumer, Delivery};
+pub use consume::{Backlog, Consumer, Delivery};
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, Malformed};
 pub use error::Error;
 pub use event::{
-    Body, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected, Role,
-    RoomCleared, RoomUpdated, User, UserBanned, UserUnbanned, now,
+    Body, ErasureMode, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected,
+    Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
 };
 pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;

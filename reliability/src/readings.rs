@@ -152,7 +152,7 @@ pub(crate) async fn read(
                 room,
                 id: message.id,
                 position: message.position,
-                user: message.user.idx.get(),
+                user: message.user.idx,
                 text: message.message,
                 deleted: message.deleted.map(|deletion| deletion.decision),
             });

@@ -139,6 +139,9 @@ fn line(event: &Event) -> String {
             let settings = serde_json::Value::from(updated.settings.clone());
             decided(format!("the room's settings are {settings}"), &updated.by, &updated.reason)
         }
+        Body::UserErased(erased) => {
+            decided(format!("user {} is erased: what they wrote is not shown any more", erased.user), &erased.by, &None)
+        }
         _ => event.body.kind().to_owned(),
     }
 }

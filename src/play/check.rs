@@ -106,16 +106,15 @@ impl Room<'_> {
             match self.accepted.get(&id) {
                 Some(posted) => {
                     report.archived += 1;
-                    if posted.text.trim() != message.message || posted.user != message.user.idx.get() {
+                    if posted.text.trim() != message.message || posted.user != message.user.idx {
                         report.problem(format!("room {idx}: {id} is not archived as it was sent"));
                     }
                     report.places.insert(id, message.position);
                 }
-                None if !users.contains(&message.user.idx.get()) => {}
+                None if !users.contains(&message.user.idx) => {}
                 None => {
-                    let may_be = |posted: &&&Posted| {
-                        posted.user == message.user.idx.get() && posted.text.trim() == message.message
-                    };
+                    let may_be =
+                        |posted: &&&Posted| posted.user == message.user.idx && posted.text.trim() == message.message;
                     if self.unknown.iter().find(may_be).is_none() {
                         report.problem(format!("room {idx}: {id} is in the archive, and nobody was told of it"));
                     }

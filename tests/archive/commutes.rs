@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use archiver::{Archive, ArchivedMessage};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use nats::{Body, Entry, Event, EventId, MessageDeleted, MessagePosted, RoomCleared};
+use mongodb::bson::{Bson, Document, doc};
+use nats::{
+    Body, Entry, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, UserBanned, UserErased,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -39,24 +42,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// An order in which so many batches are archived.
+fn groups(count: usize) -> impl Strategy<Value = Vec<Vec<usize>>> {
+    let order = Just((0..count).collect::<Vec<_>>()).prop_shuffle();
+    let repeated = prop::collection::vec(0..count, 0..6);
+    (order, repeated, prop::collection::vec(1..4_usize, count + 6)).prop_map(|(mut order, repeated, sizes)| {
+        order.extend(repeated);
+        let mut rest = order.as_slice();
+        let mut groups = Vec::new();
+        for size in sizes {
+            let (group, after) = rest.split_at(size.min(rest.len()));
+            groups.push(group.to_vec());
+            rest = after;
+        }
+        groups
+    })
+}
+
 fn case() -> impl Strategy<Value = Case> {
     prop::collection::vec(step(), 4..24).prop_flat_map(|steps| {
-        let count = steps.len();
-        let order = Just((0..count).collect::<Vec<_>>()).prop_shuffle();
-        let repeated = prop::collection::vec(0..count, 0..6);
-        (Just(steps), order, repeated, prop::collection::vec(1..4_usize, count + 6)).prop_map(
-            |(steps, mut order, repeated, sizes)| {
-                order.extend(repeated);
-                let mut rest = order.as_slice();
-                let mut groups = Vec::new();
-                for size in sizes {
-                    let (group, after) = rest.split_at(size.min(rest.len()));
-                    groups.push(group.to_vec());
-                    rest = after;
-                }
-                Case { steps, groups }
-            },
-        )
+        let groups = groups(steps.len());
+        (Just(steps), groups).prop_map(|(steps, groups)| Case { steps, groups })
     })
 }
 
@@ -141,5 +147,189 @@ async fn check(mongod: &Mongod, database: &str, case: Case) -> Result<(), TestCa
         }
     }
     prop_assert_eq!(archived, expected(&log));
+    Ok(())
+}
+
+/// A log in which a user is erased now and then: who wrote and decided what, under which of the few ids.
+#[derive(Debug, Clone, Copy)]
+enum Life {
+    /// Ids of messages are of one user each; under a key, so that copies are possible.
+    Post {
+        id: u8,
+    },
+    /// By one of the users, of one of the messages.
+    Delete {
+        id: u8,
+        target: u8,
+    },
+    /// By the user whose room it is.
+    Clear {
+        id: u8,
+    },
+    /// Of one user, by another.
+    Ban {
+        id: u8,
+    },
+    Erase {
+        id: u8,
+    },
+}
+
+/// Users 1 and 2 present rooms 1 and 2, and write in each other's.
+const PEOPLE: u8 = 2;
+
+fn life() -> impl Strategy<Value = Life> {
+    prop_oneof![
+        6 => (0..8_u8).prop_map(|id| Life::Post { id }),
+        // In the room of the decision: its id, like every id, is of one room.
+        2 => (0..4_u8, 0..8_u8).prop_map(|(id, target)| Life::Delete { id, target: target & !2 | id & 2 }),
+        1 => (0..2_u8).prop_map(|id| Life::Clear { id }),
+        1 => (0..2_u8).prop_map(|id| Life::Ban { id }),
+        2 => (0..3_u8).prop_map(|id| Life::Erase { id }),
+    ]
+}
+
+impl Life {
+    fn person(id: u8) -> i64 {
+        1 + i64::from(id % PEOPLE)
+    }
+
+    fn event(self, mode: ErasureMode) -> Event {
+        let id = |kind: u8, id: u8| format!("00000000-0000-5000-8000-0000000000{kind:x}{id:x}").parse().unwrap();
+        let event = |event: Event, id: EventId| Event { id, ..event };
+        let room = |id: u8| presenter(1 + i64::from(id / PEOPLE % 2));
+        match self {
+            Life::Post { id: message } => {
+                let (user, text) = (user(Life::person(message)), format!("text {message}"));
+                let posted = MessagePosted { user, text, flags: Vec::new() };
+                event(Event::now(room(message), Body::MessagePosted(posted)), id(1, message))
+            }
+            Life::Delete { id: decision, target } => {
+                let (by, reason) = (user(Life::person(decision)), Some("reason".to_owned()));
+                let deleted = MessageDeleted { target: id(1, target), by, reason };
+                event(Event::now(room(target), Body::MessageDeleted(deleted)), id(2, decision))
+            }
+            Life::Clear { id: decision } => {
+                let by = user(Life::person(decision));
+                let room = presenter(Life::person(decision));
+                event(Event::now(room, Body::RoomCleared(RoomCleared { by, reason: None })), id(3, decision))
+            }
+            Life::Ban { id: decision } => {
+                let (banned, by) = (user(Life::person(decision)).idx, user(Life::person(decision + 1)));
+                let banned = UserBanned { user: banned, until: None, by, reason: Some("reason".to_owned()) };
+                event(Event::now(presenter(1), Body::UserBanned(banned)), id(4, decision))
+            }
+            Life::Erase { id: erasure } => {
+                let erased = UserErased { user: user(Life::person(erasure)).idx, mode, by: user(9) };
+                event(Event::of_every_room(Body::UserErased(erased)), id(5, erasure))
+            }
+        }
+    }
+}
+
+/// Of each message who wrote it; of each decision who decided and about whom. None: nobody can tell.
+type Named = (BTreeMap<String, Option<i64>>, BTreeMap<String, [Option<i64>; 2]>);
+
+/// Of each message and each decision the first copy counts, of each erasure the last one. What is before the erasure of
+/// whom it is by, or about, has no number there.
+fn names_left(lives: &[Life], mode: ErasureMode) -> Named {
+    let mut erased_until = BTreeMap::new();
+    for (place, life) in lives.iter().enumerate() {
+        if let Life::Erase { id } = life {
+            erased_until.insert(Life::person(*id), place);
+        }
+    }
+    let left = |person: i64, place: usize| {
+        let is_erased = erased_until.get(&person).is_some_and(|until| place < *until);
+        if is_erased { None } else { Some(person) }
+    };
+    let (mut messages, mut decisions) = (BTreeMap::new(), BTreeMap::new());
+    for (place, life) in lives.iter().enumerate() {
+        let id = life.event(mode).id.to_string();
+        match life {
+            Life::Post { id: message } => _ = messages.entry(id).or_insert(left(Life::person(*message), place)),
+            Life::Delete { id: decision, .. } | Life::Clear { id: decision } => {
+                decisions.entry(id).or_insert([left(Life::person(*decision), place), None]);
+            }
+            Life::Ban { id: decision } => {
+                let (banned, by) = (Life::person(*decision), Life::person(decision + 1));
+                decisions.entry(id).or_insert([left(by, place), left(banned, place)]);
+            }
+            Life::Erase { .. } => {}
+        }
+    }
+    if mode == ErasureMode::Remove {
+        messages.retain(|_, author| author.is_some());
+    }
+    (messages, decisions)
+}
+
+#[test]
+fn what_is_left_of_a_user_does_not_depend_on_the_order_the_repetition_or_the_concurrency_of_batches() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mongod = runtime.block_on(Mongod::start());
+    let databases = std::cell::Cell::new(0);
+    let settings = Config { cases: 64, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let mode = prop_oneof![Just(ErasureMode::Remove), Just(ErasureMode::Anonymise)];
+    let lives = prop::collection::vec(life(), 4..24).prop_flat_map(|lives| {
+        let groups = groups(lives.len());
+        (Just(lives), groups)
+    });
+    let result = TestRunner::new(settings).run(&(lives, mode), |((lives, groups), mode)| {
+        databases.set(databases.get() + 1);
+        runtime.block_on(check_lives(&mongod, &format!("life_{}", databases.get()), &lives, &groups, mode))
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+async fn check_lives(
+    mongod: &Mongod,
+    database: &str,
+    lives: &[Life],
+    groups: &[Vec<usize>],
+    mode: ErasureMode,
+) -> Result<(), TestCaseError> {
+    let mut config = config(mongod).archiver;
+    config.database = database.to_owned();
+    let archives = [Archive::connect(&config).await.unwrap(), Archive::connect(&config).await.unwrap()];
+    let log: Vec<Entry> =
+        lives.iter().enumerate().map(|(place, life)| at(1 + place as u64, &life.event(mode))).collect();
+    for group in groups {
+        let writes = group.iter().enumerate().map(|(turn, place)| {
+            let (archive, lines) = (&archives[turn % 2], vec![Ok(log[*place].clone())]);
+            async move { archive.write(lines).await.unwrap() }
+        });
+        join_all(writes).await;
+    }
+    let database = mongodb::Client::with_uri_str(mongod.uri()).await.unwrap().database(database);
+    let person = |document: &Document, path: &str| {
+        let value = path.split('.').try_fold(Bson::from(document.clone()), |value, name| {
+            value.as_document().and_then(|document| document.get(name)).cloned()
+        });
+        value.and_then(|value| value.as_i64()).filter(|person| *person > 0)
+    };
+    let (mut messages, mut decisions) = (BTreeMap::new(), BTreeMap::new());
+    let mut found = database.collection::<Document>("moderation_log").find(doc! {}).await.unwrap();
+    while found.advance().await.unwrap() {
+        let document = found.deserialize_current().unwrap();
+        let [by, about] = ["by.userIdx", "userIdx"].map(|path| person(&document, path));
+        prop_assert_eq!(by.is_some(), !document.get_document("by").unwrap().get_str("nickname").unwrap().is_empty());
+        decisions.insert(document.get_str("_id").unwrap().to_owned(), [by, about]);
+    }
+    let mut found = database.collection::<Document>("chatting_log").find(doc! {}).await.unwrap();
+    while found.advance().await.unwrap() {
+        let document = found.deserialize_current().unwrap();
+        let author = person(&document, "userIdx");
+        prop_assert_eq!(author.is_some(), !document.get_str("nickname").unwrap().is_empty());
+        if let Ok(deleted) = document.get_document("deleted") {
+            // Whoever deleted it is named as in the decision.
+            let decision = &decisions[deleted.get_str("decision").unwrap()];
+            prop_assert_eq!(person(&document, "deleted.by.userIdx"), decision[0], "{}", document);
+        }
+        messages.insert(document.get_str("_id").unwrap().to_owned(), author);
+    }
+    let (messages_left, decisions_left) = names_left(lives, mode);
+    prop_assert_eq!(messages, messages_left);
+    prop_assert_eq!(decisions, decisions_left);
     Ok(())
 }

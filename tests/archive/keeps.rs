@@ -94,7 +94,17 @@ async fn the_indexes_and_the_compression_are_there_after_a_start_and_after_a_sec
         let archiver = world.archiver().await;
         let mut indexes = world.collection("chatting_log").list_index_names().await.unwrap();
         indexes.sort();
-        assert_eq!(indexes, ["_id_", "room_by_position", "room_by_time", "user_by_time"]);
+        let expected = [
+            "_id_",
+            "deleted_by",
+            "deleted_text",
+            "room_by_position",
+            "room_deleted",
+            "room_flagged",
+            "room_times",
+            "user_times",
+        ];
+        assert_eq!(indexes, expected);
         assert_eq!(archiver.terminate().await, 0);
     }
     let options = world.database.run_command(doc! { "listCollections": 1, "filter": { "name": "chatting_log" } });

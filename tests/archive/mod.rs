@@ -1,16 +1,25 @@
 //! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
 
 mod audit;
+mod broadcast;
+mod broadcast_exports;
 mod broadcasts;
 mod commutes;
 mod decisions;
+mod erasure;
 mod exports;
 mod keeps;
 mod outages;
 mod poison;
+mod quarantine;
 mod reading;
 mod recording;
+mod replay;
+mod replay_events;
+mod retention;
 mod search;
+mod statistics;
+mod status;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -42,6 +42,23 @@ async fn two_archivers_share_the_work_and_survive_each_others_death() {
 }
 
 #[tokio::test]
+async fn mongodb_and_an_archiver_killed_in_mid_catch_up_leave_an_exact_archive() {
+    let world = World::start().await;
+    let appended = append_many(&world.log, "while nobody archived", 30_000).await;
+    let (one, _other) = tokio::join!(world.archiver(), world.archiver());
+    for round in 1..=3 {
+        world.documents("chatting_log", round * 2_000).await;
+        world.mongod.kill();
+        if round == 2 {
+            one.kill();
+        }
+        world.mongod.start_again().await;
+    }
+    one.start_again().await;
+    assert_archived(&world, &appended).await;
+}
+
+#[tokio::test]
 async fn mongodb_killed_and_paused_and_away_for_20_s_under_load_costs_nothing_but_time() {
     let world = World::start().await;
     let archiver = world.archiver().await;

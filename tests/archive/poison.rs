@@ -1,8 +1,12 @@
 //! A line that cannot be archived is put aside, whole and with the reason, and nothing stalls behind it.
 
 use mongodb::bson::{Bson, doc};
+use nats::{Body, Event, PresenterDisconnected, RoomCleared, RoomUpdated, SessionId};
+use serde_json::json;
 
-use super::{World, message};
+use super::broadcasts::at;
+use super::reading::archived;
+use super::{World, message, presenter, user};
 
 #[tokio::test]
 async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() {
@@ -22,6 +26,12 @@ async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() 
         (
             format!(r#"{{"v":1,{head},"type":"room.updated",{by},"settings":{{"a":18446744073709551615}}}}"#).into(),
             "unmappable",
+        ),
+        (format!(r#"{{"v":1,{head},"type":"message.posted","text":"a","text":"b"}}"#).into(), "malformed"),
+        (format!(r#"{{"v":1,{head},"type":"room.updated",{by},"settings":{{"a":1e999}}}}"#).into(), "malformed"),
+        (
+            format!(r#"{{"v":1,{head},"type":"room.updated",{by},"settings":{{"a":{}}}}}"#, nested(300)).into(),
+            "malformed",
         ),
         (b"null".to_vec(), "malformed"),
         (b"[]".to_vec(), "malformed"),
@@ -101,4 +111,73 @@ async fn a_unique_index_that_somebody_added_is_not_mistaken_for_a_duplicate() {
     assert_eq!(world.room(1, 2).await.len(), 2);
     let quarantine = world.documents("quarantine", 1).await;
     assert_eq!(quarantine.values().next().unwrap().get_str("cause").unwrap(), "refused");
+}
+
+/// Arrays in arrays, so deep.
+fn nested(depth: usize) -> String {
+    format!("{}{}", "[".repeat(depth), "]".repeat(depth))
+}
+
+#[tokio::test]
+async fn odd_keys_and_large_or_deep_values_are_archived_as_they_are_in_whichever_order_their_copies_come() {
+    let world = World::start().await;
+    let settings = [
+        json!({ "$where": 1, "$set": { "$inc": 2 } }),
+        json!({ "a.b": 1, ".": { "..": 2 }, "a..b": 3 }),
+        json!({ "": 1, " ": { "": 2 } }),
+        json!({ "_id": 1, "__proto__": {}, "settings": null }),
+        // MongoDB takes no more than 180 levels, JSON is read to 128.
+        serde_json::from_str(&format!(r#"{{"a":{}}}"#, nested(110))).unwrap(),
+        // 170 KB of JSON are 750 KB of BSON.
+        json!({ "a": vec![json!([]); 60_000] }),
+    ];
+    let events = settings.map(|settings| {
+        let serde_json::Value::Object(settings) = settings else { unreachable!("it is an object") };
+        let (changed, until) = (Vec::new(), serde_json::Map::new());
+        Event::now(presenter(1), Body::RoomUpdated(RoomUpdated { settings, changed, until, by: user(1), reason: None }))
+    });
+    // The later copy is archived before the earlier one, which takes its place.
+    for sequence in [2, 1] {
+        for event in &events {
+            world.archive.write(vec![Ok(at(sequence, event))]).await.unwrap();
+        }
+    }
+    assert!(world.documents("quarantine", 0).await.is_empty(), "{:?}", world.documents("quarantine", 0).await);
+    let documents = world.documents("moderation_log", events.len() as u64).await;
+    for event in &events {
+        let document = &documents[&event.id.to_string()];
+        let Body::RoomUpdated(RoomUpdated { settings, .. }) = &event.body else { unreachable!("made above") };
+        let archived = serde_json::to_value(document.get_document("settings").unwrap()).unwrap();
+        assert_eq!(archived, serde_json::Value::Object(settings.clone()));
+        assert_eq!(document.get_document("position").unwrap().get_i64("sequence").unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_a_validator_refuses_of_decisions_and_sessions_is_quarantined_too() {
+    let world = World::start().await;
+    let _archiver = world.archiver().await;
+    for (collection, validator) in [
+        ("moderation_log", doc! { "reason": { "$ne": "forbidden" } }),
+        ("broadcasts", doc! { "reason": { "$ne": "forbidden" } }),
+    ] {
+        world.database.run_command(doc! { "collMod": collection, "validator": validator }).await.unwrap();
+    }
+    for reason in ["forbidden", "fine"] {
+        let cleared = RoomCleared { by: user(1), reason: Some(reason.to_owned()) };
+        world.log.append(&Event::now(presenter(1), Body::RoomCleared(cleared))).await.unwrap();
+        let session = SessionId::new();
+        let ended = PresenterDisconnected { session, reason: reason.to_owned() };
+        world.log.append(&Event::now(presenter(1), Body::PresenterDisconnected(ended))).await.unwrap();
+    }
+    archived(&world).await;
+    assert_eq!(world.documents("moderation_log", 1).await.len(), 1);
+    assert_eq!(world.documents("broadcasts", 1).await.len(), 1);
+    let quarantine = world.documents("quarantine", 2).await;
+    assert_eq!(quarantine.len(), 2);
+    for document in quarantine.values() {
+        assert_eq!(document.get_str("cause").unwrap(), "refused");
+        assert_eq!(document.get_str("reason").unwrap(), "a validator of the collection refuses it (121)");
+        assert!(document.get_str("line").unwrap().contains("forbidden"));
+    }
 }

@@ -44,13 +44,18 @@ impl<'a> Reader<'a> {
 
     /// The answer to `GET` of the path, which begins with `/v1`; the query is percent-encoded here.
     pub(super) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Response {
+        self.request(path, query).send().await.unwrap()
+    }
+
+    /// The same before it is sent.
+    pub(super) fn request(&self, path: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
         let mut url = reqwest::Url::parse(&self.archiver.url()).unwrap().join(path).unwrap();
         url.query_pairs_mut().extend_pairs(query);
-        let mut request = self.client.get(url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+        let request = self.client.get(url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
-        request.send().await.unwrap()
     }
 
     /// The body of a 200.
@@ -141,7 +146,9 @@ pub(super) async fn archived(world: &World) {
     let context = async_nats::jetstream::new(client);
     for partition in 0..world.settings.config().nats.partitions {
         let stream = context.get_stream(format!("CHAT_{partition}")).await.unwrap();
-        let mut reader: PullConsumer = stream.get_consumer("archiver").await.unwrap();
+        // An archiver that has just become ready makes it in a moment.
+        let reader = async || stream.get_consumer("archiver").await.ok();
+        let mut reader: PullConsumer = eventually("an archiver reads", Duration::from_secs(60), reader).await;
         eventually("everything is archived", Duration::from_secs(120), async || {
             let info = reader.info().await.unwrap();
             (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())

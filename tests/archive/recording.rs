@@ -9,6 +9,8 @@ use nats::{Body, Event, EventId, MessagePosted, User};
 use serde_json::Value;
 
 use super::reading::{Reader, archived, evening, texts, time};
+use super::replay::replay_is_right;
+use super::statistics::statistics_are_right;
 use super::{World, deletion, presenter, user};
 
 /// The number of the first room; the others follow.
@@ -149,6 +151,8 @@ async fn is_answered_right(recording: &Path) {
     play_in(&world, &rooms).await;
     let reader = Reader::moderator(&archiver);
     search_is_right(&world, &reader, &rooms).await;
+    statistics_are_right(&reader, &rooms).await;
+    replay_is_right(&world, &reader, &rooms).await;
 }
 
 #[tokio::test]

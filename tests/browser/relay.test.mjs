@@ -216,6 +216,29 @@ test('what was deleted or cleared is not told to who comes later', () => {
   assert(!JSON.stringify(late.events).includes('text 1'));
 });
 
+test('of a user who was erased nothing is told to who comes later, and the numbers stay whole', () => {
+  const relay = createRelay();
+  const seen = viewer(relay);
+  const post = (id, idx, text) =>
+    relay.send({ id, type: 'message.posted', user: { idx, nickname: `nick ${idx}`, role: 'viewer' }, text });
+  post('1', 7, 'text 1');
+  post('2', 8, 'text 2');
+  relay.send({ id: '3', type: 'user.banned', user: 7 });
+  post('4', 7, 'text 4');
+  relay.send({ id: '5', type: 'message.deleted', target: '4' });
+  relay.send({ id: '6', type: 'user.erased', user: 7, mode: 'remove' });
+  post('7', 7, 'text 7');
+  carry(seen.ends);
+  const late = viewer(relay);
+  carry(late.ends);
+  assert.deepEqual(late.events.map(({ type }) => type.split('.')[1]), [
+    'erased', 'posted', 'banned', 'erased', 'deleted', 'erased', 'posted',
+  ]);
+  assert.deepEqual(late.events[0], { id: '1', type: 'message.erased' });
+  assert(!/text [14]/.test(JSON.stringify(late.events)));
+  assert.deepEqual([late.events[1].text, late.events[6].text, late.gaps], ['text 2', 'text 7', []]);
+});
+
 test("a room's settings stay with the presenter, and every other decision reaches the viewers", () => {
   const relay = createRelay();
   const seen = viewer(relay);

@@ -3,6 +3,7 @@
 mod cut_off;
 mod dialect;
 mod drain;
+mod erased;
 mod everywhere;
 mod handover;
 mod keys;

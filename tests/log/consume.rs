@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nats::{Config, Consumer, Delivery, Log};
 
 use super::{PATIENCE, config, log, message, text};
-use crate::support::NatsServer;
+use crate::support::{NatsServer, eventually};
 
 async fn next(consumer: &mut Consumer) -> Delivery {
     tokio::time::timeout(PATIENCE * 2, consumer.next()).await.expect("a batch comes").unwrap()
@@ -119,4 +119,61 @@ async fn a_consumer_that_closes_gives_back_what_it_had_requested() {
     });
     rest.await.unwrap();
     assert!(!seen.contains("0"));
+}
+
+#[tokio::test]
+async fn the_backlog_says_what_waits_what_is_held_and_up_to_where_all_is_acknowledged() {
+    let server = NatsServer::start().await;
+    let config = Config { partitions: 2, ..config(&server.url()) };
+    let log = Log::connect(&config, "test").await.unwrap();
+    assert!(log.backlog("archiver").await.is_err(), "nobody ever read");
+    let mut consumer = log.consume("archiver");
+    for text in ["one", "two", "three"] {
+        log.append(&message(1, text)).await.unwrap();
+    }
+    let (_one, two, three) = (next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await);
+    let backlog = async |held| {
+        eventually("the server knows", PATIENCE, async || {
+            let backlog = log.backlog("archiver").await.ok()?;
+            let total: u64 = backlog.iter().map(|stream| stream.held).sum();
+            (total == held).then_some(backlog)
+        })
+        .await
+    };
+    let all = backlog(3).await;
+    assert_eq!(all.iter().map(|stream| stream.stream.as_str()).collect::<Vec<_>>(), ["CHAT_0", "CHAT_1"]);
+    two.ack().await.unwrap();
+    three.ack().await.unwrap();
+    let after = backlog(1).await;
+    // The first is not acknowledged, so nothing is up to there.
+    assert!(after.iter().all(|stream| (stream.waiting, stream.held_again, stream.acknowledged) == (0, 0, 0)));
+}
+
+#[tokio::test]
+async fn batches_of_any_size_are_handed_out_however_many_there_are() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    // More bytes and more batches than are requested at once, and the largest batches among the smallest.
+    let large = "x".repeat(500 * 1024);
+    let mut appends = Vec::new();
+    for number in 0..6_000 {
+        let batch = if number % 150 == 0 { large.clone() } else { format!("small {number}") };
+        appends.push(context.publish("chat.0", batch.into()).await.unwrap());
+        if appends.len() == 200 {
+            for append in appends.drain(..) {
+                append.await.unwrap();
+            }
+        }
+    }
+    let mut consumer = log.consume("archiver");
+    let mut sizes = [0, 0];
+    for _ in 0..6_000 {
+        let delivery = next(&mut consumer).await;
+        let line = &delivery.lines[0].as_ref().unwrap_err().line;
+        sizes[usize::from(line.len() == large.len())] += 1;
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(sizes, [5_960, 40]);
 }

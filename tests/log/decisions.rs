@@ -293,3 +293,38 @@ fn rooms_of_each_partition(log: &Log, partitions: usize) -> Vec<i64> {
     assert_eq!(rooms.len(), partitions);
     rooms.into_iter().map(|(_, room)| room).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_reworded_while_it_is_loaded_is_loaded_all_the_same() {
+    let server = NatsServer::start().await;
+    let (one, two) = (log(&server).await, log(&server).await);
+    const BANS: u64 = 60;
+    let subject = |idx: u64| Subject::Ban(Some(presenter(42)), user(idx as i64));
+    for idx in 1..=BANS {
+        one.decisions().keep(subject(idx), position(idx), &banned(idx as i64, "named")).await.unwrap();
+    }
+    let rewording = tokio::spawn(async move {
+        for round in 0..5 {
+            for idx in 1..=BANS {
+                let reworded = banned(idx as i64, &format!("round {round}"));
+                one.decisions().reword(subject(idx), position(idx), &reworded).await.unwrap();
+            }
+        }
+        // Of another position: a later decision is kept, and is not reworded.
+        one.decisions().reword(subject(1), position(99), &banned(1, "another")).await.unwrap();
+    });
+    loop {
+        let last = rewording.is_finished();
+        let kept = kept(&two).await;
+        assert_eq!(kept.len() as u64, BANS);
+        if last {
+            let reason = |event: &Event| match &event.body {
+                Body::UserBanned(banned) => banned.reason.clone(),
+                body => panic!("{body:?}"),
+            };
+            assert!(kept.values().all(|event| reason(event).as_deref() == Some("round 4")), "{kept:?}");
+            break;
+        }
+    }
+    rewording.await.unwrap();
+}

@@ -66,7 +66,7 @@ impl Settings {
         chatting_server::config::Config::layered(None, variables).unwrap()
     }
 
-    pub(super) fn variables(&self) -> Vec<(String, String)> {
+    pub fn variables(&self) -> Vec<(String, String)> {
         self.0.clone().into_iter().collect()
     }
 }

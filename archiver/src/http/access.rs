@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 
 const READ: &str = "chat:read";
 const MODERATE: &str = "chat:moderate";
+const ERASE: &str = "chat:erase";
 
 /// How much somebody sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,11 @@ pub(super) fn of_user(identity: &Identity, user: UserIdx) -> Result<Sight, Refus
         return Ok(Sight::Shown);
     }
     Err(Refusal::Forbidden("the user, or a token with the scope chat:read or chat:moderate,"))
+}
+
+/// Any user.
+pub(super) fn erases(identity: &Identity) -> Result<(), Refusal> {
+    if identity.has_scope(ERASE) { Ok(()) } else { Err(Refusal::Forbidden("a token with the scope chat:erase")) }
 }
 
 /// Sees who decided what; none: in every room.

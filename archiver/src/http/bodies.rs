@@ -22,7 +22,10 @@ pub(super) struct MessageBody {
     #[schema(value_type = schemas::PresenterIdx)]
     presenter_idx: i64,
     user: UserBody,
-    text: String,
+    /// Absent where it was deleted so long ago that it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    text: Option<String>,
     #[schema(value_type = schemas::Time)]
     sent_at: String,
     /// What the word filter and the review found, by label.
@@ -107,7 +110,7 @@ impl MessageBody {
             user.idx.to_string(),
             cell(&user.nickname),
             role.unwrap_or_default(),
-            cell(&text),
+            cell(text.as_deref().unwrap_or_default()),
             cell(&flags.join(" ")),
             deleted_at,
             deleted_by,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::RequestExt;
 use axum::extract::{Query, RawPathParams, Request};
 use axum::http::request::Parts;
-use nats::{EventId, PresenterIdx, UserIdx};
+use nats::{EventId, PresenterIdx, SessionId, UserIdx};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use web::auth::Identity;
@@ -46,6 +46,11 @@ impl<'a> Call<'a> {
     /// The message that the path names.
     pub(super) fn message(&self) -> Result<EventId, Refusal> {
         self.named("messageId", Refusal::MessageIdInvalid)
+    }
+
+    /// The broadcast that the path names, by one of its sessions.
+    pub(super) fn broadcast(&self) -> Result<SessionId, Refusal> {
+        self.named("broadcastId", Refusal::BroadcastIdInvalid)
     }
 
     /// The room, and how much of it whoever asks may see.

@@ -12,7 +12,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, exports, messages, moderation};
+use super::{Reader, Shared, broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay};
+use super::{statistics, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -31,6 +32,13 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .merge(messages::routes())
         .merge(exports::routes())
         .merge(moderation::routes())
+        .merge(statistics::routes())
+        .merge(erasures::routes())
+        .merge(status::routes())
+        .merge(broadcasts::routes())
+        .merge(replay::routes())
+        .merge(events::routes())
+        .merge(broadcast_export::routes())
         .routes(routes!(openapi))
 }
 
@@ -43,11 +51,14 @@ pub fn document() -> String {
     let document = web::openapi::Document {
         role: "archiver",
         description: include_str!("openapi/description.md"),
-        scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`.",
+        scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`, erasing a user `chat:erase`.",
         tags: json!([
             { "name": "messages", "description": "Finding messages." },
+            { "name": "broadcasts", "description": "Which there were, and their chat beside the recorded video." },
             { "name": "exports", "description": "Taking them along." },
             { "name": "moderation", "description": "Who decided what." },
+            { "name": "statistics", "description": "What a room was like, in numbers." },
+            { "name": "erasure", "description": "Forgetting people." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,

@@ -1,6 +1,8 @@
 //! Parameters of paths and queries, read and documented in one place. A value that is not as documented is refused with
 //! the parameter named.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use mongodb::bson::DateTime;
 use serde::Deserialize;
@@ -10,6 +12,7 @@ use utoipa::IntoParams;
 use super::openapi::schemas;
 use super::refusal::Refusal;
 use crate::read::sequence::Span;
+use crate::read::timeline::Kind;
 
 /// `{presenterIdx}`
 #[derive(IntoParams)]
@@ -39,6 +42,16 @@ pub(super) struct MessagePath {
     /// The message's id.
     #[param(inline)]
     message_id: schemas::EventId,
+}
+
+/// `{broadcastId}`
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path, rename_all = "camelCase")]
+#[expect(dead_code, reason = "documents what `Call` reads")]
+pub(super) struct BroadcastPath {
+    /// The broadcast's id, or that of any of its sessions.
+    #[param(inline)]
+    broadcast_id: schemas::SessionId,
 }
 
 /// Which part of a list.
@@ -90,6 +103,33 @@ impl After {
     }
 }
 
+/// An integer from 1 to `MOST`, in the query; `USUAL` where nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Number<const USUAL: i64, const MOST: i64>(i64);
+
+impl<const USUAL: i64, const MOST: i64> Number<USUAL, MOST> {
+    /// As the type that counts such things; no `MOST` is too large for any.
+    pub(super) fn get<T: TryFrom<i64>>(self) -> T {
+        T::try_from(self.0).ok().expect("it is positive and small")
+    }
+}
+
+impl<const USUAL: i64, const MOST: i64> Default for Number<USUAL, MOST> {
+    fn default() -> Self {
+        Number(USUAL)
+    }
+}
+
+impl<const USUAL: i64, const MOST: i64> TryFrom<String> for Number<USUAL, MOST> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| (1..=MOST).contains(number));
+        number.map(Number).ok_or_else(|| format!("must be an integer from 1 to {MOST}"))
+    }
+}
+
 /// A time, from and to when.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -106,6 +146,55 @@ impl SpanQuery {
     pub(super) fn span(self) -> Span {
         let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
         Span { from: self.from.map(date), to: self.to.map(date) }
+    }
+}
+
+/// What of a broadcast's time the recording holds.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TimelineQuery {
+    /// `segments` (where nothing is said): the recording was cut while the presenter was away; what was said then is at
+    /// the cut. `wall`: it ran on.
+    #[serde(default)]
+    #[param(inline, value_type = Option<Kind>, nullable = false)]
+    pub(super) timeline: Kind,
+}
+
+/// Where in a recording to begin.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct FromQuery {
+    /// Where in the recording to begin: milliseconds, or `01:02:03`, or `01:02:03.250`. Not looked at where a cursor says
+    /// where to go on.
+    #[serde(default)]
+    #[param(value_type = Option<String>, pattern = r"^([0-9]{1,12}|[0-9]{2,5}:[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?)$", nullable = false)]
+    pub(super) from: PlayerTime,
+}
+
+/// Milliseconds into a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct PlayerTime(pub(super) i64);
+
+impl TryFrom<String> for PlayerTime {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<PlayerTime, &'static str> {
+        let number = |digits: &str, lengths: RangeInclusive<usize>| {
+            let is_number = lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| digits.parse::<i64>().ok()).flatten()
+        };
+        let clock = |text: &str| {
+            let (clock, fraction) = text.split_once('.').unwrap_or((text, "000"));
+            let mut parts = clock.split(':');
+            let hours = number(parts.next()?, 2..=5)?;
+            let minutes = number(parts.next()?, 2..=2).filter(|minutes| *minutes < 60)?;
+            let seconds = number(parts.next()?, 2..=2).filter(|seconds| *seconds < 60)?;
+            let ms = number(fraction, 3..=3)?;
+            parts.next().is_none().then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000 + ms)
+        };
+        let time = number(&text, 1..=12).or_else(|| clock(&text));
+        time.map(PlayerTime).ok_or("must be milliseconds, or a time such as 01:02:03 or 01:02:03.250")
     }
 }
 
@@ -171,11 +260,47 @@ mod tests {
     }
 
     #[test]
+    fn a_time_in_a_recording_is_milliseconds_or_what_a_player_shows() {
+        for (text, ms) in [
+            ("0", Some(0)),
+            ("3723000", Some(3_723_000)),
+            ("01:02:03", Some(3_723_000)),
+            ("01:02:03.250", Some(3_723_250)),
+            ("100:00:00", Some(360_000_000)),
+            ("999999999999", Some(999_999_999_999)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.5", None),
+            ("1:02:03", None),
+            ("01:60:00", None),
+            ("01:00:60", None),
+            ("01:02", None),
+            ("01:02:03:04", None),
+            ("01:02:03.2", None),
+            ("1000000000000", None),
+            ("００:00:00", None),
+        ] {
+            assert_eq!(PlayerTime::try_from(text.to_owned()).ok(), ms.map(PlayerTime), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_page_has_1_to_1000_items() {
         for (text, first) in
             [("1", Some(1)), ("1000", Some(1000)), ("0", None), ("1001", None), ("-1", None), ("", None)]
         {
             assert_eq!(First::try_from(text.to_owned()).ok(), first.map(First), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_number_keeps_its_bounds() {
+        for (text, number) in [("1", Some(1)), ("60", Some(60)), ("0", None), ("61", None), ("-1", None), ("1.5", None)]
+        {
+            let read = Number::<10, 60>::try_from(text.to_owned());
+            assert_eq!(read.ok().map(Number::get::<i64>), number, "{text:?}");
+        }
+        assert_eq!(Number::<10, 60>::default().get::<usize>(), 10);
     }
 }

@@ -117,6 +117,11 @@ impl Sink {
         self.give(Some(piece.into())).await
     }
 
+    /// Waits until the reader is known to be gone, which may be never.
+    pub(super) async fn gone(&self) {
+        self.pieces.closed().await;
+    }
+
     async fn give(&self, piece: Option<Bytes>) -> Result<(), Cut> {
         match timeout(self.stall_timeout, self.pieces.send(piece)).await {
             Ok(Ok(())) => Ok(()),

@@ -6,12 +6,14 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mongodb::bson::DateTime;
-use nats::Position;
+use nats::{Position, SessionId};
 
+use super::replay::Place;
 use super::sequence::{Key, Sequence};
+use super::sessions::SessionKey;
 use crate::documents::PositionDocument;
 
-/// A place in a room, or among a user's messages.
+/// A place in a room, among a user's messages, among a room's broadcasts, or in the replay of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor(String);
 
@@ -33,6 +35,37 @@ impl Cursor {
             Key::Time(at, id) => of_time(*at, id),
         };
         Some(Cursor::at(&whose(sequence), &place))
+    }
+
+    /// Among the broadcasts of a room, by the first session of one.
+    pub(crate) fn of_session(presenter_idx: i64, key: &SessionKey) -> Cursor {
+        Cursor::at(&format!("b{presenter_idx}"), &format!("{} {}", key.began, key.id))
+    }
+
+    pub(crate) fn parse_session(text: &str, presenter_idx: i64) -> Option<SessionKey> {
+        let place = Cursor::place(text, &format!("b{presenter_idx}"))?;
+        let (began, id) = place.split_once(' ')?;
+        Some(SessionKey { began: began.parse().ok()?, id: id.to_owned() })
+    }
+
+    /// In the replay of a broadcast, on whichever timeline.
+    pub(crate) fn of_place(presenter_idx: i64, broadcast: SessionId, place: &Place) -> Option<Cursor> {
+        let place = match place {
+            Place::At(at) => at.to_string(),
+            Place::After(position, latest) => format!("{latest} {}", position.position()?),
+        };
+        Some(Cursor::at(&format!("p{presenter_idx}.{broadcast}"), &place))
+    }
+
+    pub(crate) fn parse_place(text: &str, presenter_idx: i64, broadcast: SessionId) -> Option<Place> {
+        let place = Cursor::place(text, &format!("p{presenter_idx}.{broadcast}"))?;
+        match place.split_once(' ') {
+            None => place.parse().ok().map(Place::At),
+            Some((latest, position)) => {
+                let position: Position = position.parse().ok()?;
+                Some(Place::After(PositionDocument::try_from(position).ok()?, latest.parse().ok()?))
+            }
+        }
     }
 
     /// None: it is no cursor of that sequence.
@@ -82,6 +115,24 @@ mod tests {
 
     fn room(presenter_idx: i64) -> Sequence {
         Sequence::Room { presenter_idx, only: Only::All }
+    }
+
+    #[test]
+    fn a_cursor_of_broadcasts_or_of_a_replay_survives_its_text_and_belongs_to_its_room() {
+        let key = SessionKey { began: -5, id: "a-session".to_owned() };
+        let text = Cursor::of_session(42, &key).to_string();
+        assert_eq!(Cursor::parse_session(&text, 42), Some(key));
+        assert_eq!(Cursor::parse_session(&text, 4), None);
+        let (broadcast, other) = (SessionId::new(), SessionId::new());
+        let position = PositionDocument { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
+        for place in [Place::At(1_700_000_000_123), Place::After(position, i64::MIN), Place::After(position, 17)] {
+            let text = Cursor::of_place(42, broadcast, &place).unwrap().to_string();
+            assert_eq!(Cursor::parse_place(&text, 42, broadcast), Some(place));
+            assert_eq!(Cursor::parse_place(&text, 42, other), None);
+            assert_eq!(Cursor::parse_place(&text, 43, broadcast), None);
+            assert_eq!(Cursor::parse_session(&text, 42), None);
+            assert_eq!(Cursor::parse(&text, &room(42)), None);
+        }
     }
 
     #[test]

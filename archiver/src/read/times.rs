@@ -47,12 +47,22 @@ pub(crate) async fn first_since(
     presenter_idx: i64,
     from: DateTime,
 ) -> Result<Option<PositionDocument>, Failure> {
-    let window = |from: DateTime| doc! { "$gte": from, "$lt": later(from, DISORDER_MS) };
+    first_between(database, presenter_idx, from, DateTime::MAX).await
+}
+
+/// The first message in the room's order that was sent in that time, the end excluded.
+pub(crate) async fn first_between(
+    database: &Database,
+    presenter_idx: i64,
+    from: DateTime,
+    to: DateTime,
+) -> Result<Option<PositionDocument>, Failure> {
+    let window = |from: DateTime| doc! { "$gte": from, "$lt": later(from, DISORDER_MS).min(to) };
     if let Some(found) = extreme(database, presenter_idx, window(from), End::First).await? {
         return Ok(Some(found));
     }
     // It was quiet then.
-    match nearest(database, presenter_idx, doc! { "$gte": from }, End::First).await? {
+    match nearest(database, presenter_idx, doc! { "$gte": from, "$lt": to }, End::First).await? {
         Some(at) => extreme(database, presenter_idx, window(at), End::First).await,
         None => Ok(None),
     }
@@ -72,6 +82,15 @@ pub(crate) async fn last_before(
         Some(at) => extreme(database, presenter_idx, window(later(at, 1)), End::Last).await,
         None => Ok(None),
     }
+}
+
+/// When the last message before was sent.
+pub(crate) async fn last_said_before(
+    database: &Database,
+    presenter_idx: i64,
+    to: DateTime,
+) -> Result<Option<DateTime>, Failure> {
+    nearest(database, presenter_idx, doc! { "$lt": to }, End::Last).await
 }
 
 /// The first or last position among what was sent in that time.
@@ -119,6 +138,7 @@ async fn nearest(
     Ok(found.into_iter().next().map(|found| found.sent_at))
 }
 
-fn later(at: DateTime, ms: i64) -> DateTime {
+/// So many milliseconds after that.
+pub(crate) fn later(at: DateTime, ms: i64) -> DateTime {
     DateTime::from_millis(at.timestamp_millis().saturating_add(ms))
 }

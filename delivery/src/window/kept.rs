@@ -1,9 +1,9 @@
 //! An event as the window keeps it, and what may be seen of it: of a deleted message everything but its text, of what
-//! only nodes need to know nothing. Neither the window's order nor its bounds are known here.
+//! only nodes need to know, or a user wrote who was erased, nothing. Neither the window's order nor its bounds are known here.
 
 use axum::extract::ws::Utf8Bytes;
 use jiff::Timestamp;
-use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User};
+use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Message,
     /// A message that was deleted.
     Deleted,
-    /// What only nodes need to know.
+    /// What only nodes need to know, and what nobody is to know any more.
     Hidden,
     /// Anything else, also what this version does not know.
     Other,
@@ -66,6 +66,8 @@ pub(crate) enum Removes {
     Nothing,
     One(EventId),
     All,
+    /// Those of a user, in whichever room, names included.
+    Of(UserIdx),
 }
 
 impl Kept {
@@ -87,6 +89,22 @@ impl Kept {
             Kind::Other => Shown::Other(&self.line),
             Kind::Hidden => Shown::Nothing,
         })
+    }
+
+    /// Who wrote it, if it is a message.
+    pub(super) fn author(&self) -> Option<UserIdx> {
+        if !matches!(self.kind, Kind::Message | Kind::Deleted) {
+            return None;
+        }
+        match Event::from_line(self.line.as_bytes()).ok()?.body {
+            Body::MessagePosted(posted) => Some(posted.user.idx),
+            _ => None,
+        }
+    }
+
+    /// From now on nothing of it can be seen but its position.
+    pub(super) fn hide(&mut self) {
+        self.kind = Kind::Hidden;
     }
 
     /// From now on its text cannot be seen; other events than messages stay as they are.
@@ -126,16 +144,18 @@ impl Incoming {
 }
 
 fn removes(entry: &Entry) -> Removes {
-    match entry.kind.as_str() {
-        "room.cleared" => Removes::All,
-        "message.deleted" => match entry.event() {
-            Ok(Event { body: Body::MessageDeleted(deleted), .. }) => Removes::One(deleted.target),
-            Ok(_) => Removes::Nothing,
-            Err(error) => {
-                tracing::warn!(event = %entry.id, %error, "a deletion names no message and deletes nothing");
-                Removes::Nothing
-            }
-        },
-        _ => Removes::Nothing,
+    if !matches!(entry.kind.as_str(), "room.cleared" | "message.deleted" | "user.erased") {
+        return Removes::Nothing;
+    }
+    match entry.event().map(|event| event.body) {
+        Ok(Body::RoomCleared(_)) => Removes::All,
+        Ok(Body::MessageDeleted(deleted)) => Removes::One(deleted.target),
+        Ok(Body::UserErased(erased)) => Removes::Of(erased.user),
+        Ok(_) => Removes::Nothing,
+        Err(error) => {
+            let kind = &entry.kind;
+            tracing::warn!(event = %entry.id, %error, "a {kind} does not say what it is about and removes nothing");
+            Removes::Nothing
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The window against examples, and against a model that keeps everything and counts anew each time.
 
-use nats::{Entry, EventId};
+use nats::{Body, Entry, ErasureMode, Event, EventId, MessagePosted, User, UserErased};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,6 +36,7 @@ fn removal(presenter: i64, position: Position, removes: Removes) -> Incoming {
 fn texts(window: &Window, presenter: i64, cursor: Option<Position>) -> Vec<String> {
     let text = |kept: Kept| match kept.kind {
         Kind::Deleted => "-".to_owned(),
+        Kind::Hidden => "hidden".to_owned(),
         _ => kept.line.to_string(),
     };
     window.after(room(presenter), 7, cursor, ALL).events.into_iter().map(text).collect()
@@ -178,6 +179,65 @@ fn deleted_texts_are_gone_and_the_places_stay() {
     assert_eq!(texts(&window, 2, None), ["other", "{}"]);
     window.evict(now + Duration::from_secs(601));
     assert_eq!((window.bytes, window.len()), (before, 0));
+}
+
+/// A message as the log has it, by that user, or what erases the user.
+fn incoming(presenter: Option<i64>, position: Position, body: Body) -> Incoming {
+    let event = match presenter {
+        Some(presenter) => Event::now(room(presenter), body),
+        None => Event::of_every_room(body),
+    };
+    let (kind, line) = (event.body.kind().to_owned(), event.to_line());
+    Incoming::new(Entry { position, id: event.id, kind, presenter: event.presenter, at: event.at, line })
+}
+
+fn user(idx: i64) -> User {
+    User { idx: UserIdx::try_from(idx).unwrap(), nickname: "별명".to_owned(), role: nats::Role::Viewer }
+}
+
+fn by(idx: i64, presenter: i64, position: Position) -> Incoming {
+    let posted = MessagePosted { user: user(idx), text: format!("{idx}"), flags: Vec::new() };
+    incoming(Some(presenter), position, Body::MessagePosted(posted))
+}
+
+fn erasure(idx: i64, position: Position) -> Incoming {
+    let erased = UserErased { user: user(idx).idx, mode: ErasureMode::Remove, by: user(3) };
+    incoming(None, position, Body::UserErased(erased))
+}
+
+#[test]
+fn of_a_user_who_was_erased_nothing_from_before_is_handed_out_in_any_room_of_the_partition() {
+    let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
+    let start = Instant::now();
+    let whose = |window: &Window, presenter, epoch| {
+        let page = window.after(room(presenter), epoch, None, ALL);
+        let whose = |kept: &Kept| match kept.kind {
+            Kind::Hidden => "hidden".to_owned(),
+            Kind::Other => "other".to_owned(),
+            kind => format!("{kind:?} {}", kept.author().unwrap()),
+        };
+        page.events.iter().map(whose).collect::<Vec<_>>()
+    };
+    let elsewhere = Position { epoch: 8, sequence: 1, index: 0 };
+    let messages = vec![by(7, 1, at(1, 0)), by(8, 1, at(1, 1)), by(7, 2, at(1, 2)), by(7, 5, elsewhere)];
+    let deleted = removal(1, at(1, 3), Removes::One(messages[0].kept.id));
+    window.push(messages.into_iter().chain([deleted]).collect(), start);
+    assert_eq!(whose(&window, 1, 7), ["Deleted 7", "Message 8", "other"]);
+    let after = by(7, 1, at(2, 1));
+    window.push(vec![erasure(7, at(2, 0)), after], start + Duration::from_secs(5));
+    // Not even who wrote what was deleted.
+    assert_eq!(whose(&window, 1, 7), ["hidden", "Message 8", "other", "other", "Message 7"]);
+    assert_eq!(whose(&window, 2, 7), ["hidden", "other"]);
+    // Each partition has a copy of its own, at its place.
+    assert_eq!(whose(&window, 5, 8), ["Message 7"]);
+    // Another one, and the same again.
+    window.push(vec![erasure(8, at(3, 0)), erasure(7, at(3, 1))], start + Duration::from_secs(6));
+    assert_eq!(whose(&window, 1, 7), ["hidden", "hidden", "other", "other", "hidden", "other", "other"]);
+    assert_eq!(window.everywhere[&7].erasures.len(), 3);
+    window.evict(start + Duration::from_secs(16));
+    assert_eq!(window.everywhere[&7].erasures.len(), 2);
+    window.evict(start + Duration::from_secs(17));
+    assert_eq!((window.len(), window.everywhere[&7].erasures.len()), (0, 0));
 }
 
 /// Where a reader of the room begins that asks for this, and whether nothing is missing.
@@ -444,6 +504,7 @@ impl Model {
                 Removes::Nothing => false,
                 Removes::One(target) => kept.id == target,
                 Removes::All => true,
+                Removes::Of(_) => unreachable!("no step erases anybody"),
             };
             if *of == presenter && kept.kind == Kind::Message && removed {
                 kept.kind = Kind::Deleted;

@@ -1,7 +1,8 @@
 //! The judge, judged: whatever can go wrong between an answer and the two places is called a problem.
 
+use archiver::Author;
 use jiff::Timestamp;
-use nats::{Position, Role, User};
+use nats::{Position, Role};
 
 use super::super::presenter::Shown;
 use super::*;
@@ -27,7 +28,7 @@ fn archived(number: u128, sequence: u64, user: i64, message: &str) -> ArchivedMe
         id: id(number),
         position: Position { epoch: 1, sequence, index: 0 },
         presenter: 1.try_into().unwrap(),
-        user: User { idx: user.try_into().unwrap(), nickname: String::new(), role: Role::Viewer },
+        user: Author { idx: user, nickname: String::new(), role: Role::Viewer },
         message: message.to_owned(),
         sent_at: Timestamp::UNIX_EPOCH,
         flags: Vec::new(),
@@ -99,7 +100,7 @@ fn whatever_is_not_as_it_must_be_is_a_problem() {
     check(|archive, _| archive.push(archive[1].clone()), "is in the archive twice");
     check(|archive, _| archive.push(archived(9, 9, 100, "one")), "nobody was told of it");
     check(|archive, _| archive[0].message.push('!'), "is not archived as it was sent");
-    check(|archive, _| archive[0].user.idx = 101.try_into().unwrap(), "is not archived as it was sent");
+    check(|archive, _| archive[0].user.idx = 101, "is not archived as it was sent");
     check(|_, screen| drop(screen.remove(1)), "did not reach the presenter");
     check(|_, screen| screen[2].message = " three ".to_owned(), "did not reach the presenter as it was sent");
     check(|_, screen| screen.swap(1, 2), "another order than the archive's");

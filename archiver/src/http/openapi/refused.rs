@@ -47,7 +47,9 @@ fn refusals(operation: &Value) -> Vec<Refusal> {
         ("presenterIdx", [Refusal::PresenterIdxInvalid].as_slice()),
         ("userIdx", &[Refusal::UserIdxInvalid]),
         ("messageId", &[Refusal::MessageIdInvalid, Refusal::MessageNotFound]),
+        ("broadcastId", &[Refusal::BroadcastIdInvalid, Refusal::BroadcastNotFound]),
         ("after", &[Refusal::CursorInvalid]),
+        ("Last-Event-ID", &[Refusal::CursorInvalid]),
     ] {
         if has(parameter) {
             refusals.extend_from_slice(said);

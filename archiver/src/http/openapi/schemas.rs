@@ -33,6 +33,14 @@ schema!(
 );
 
 schema!(
+    SessionId,
+    string()
+        .format(Some(SchemaFormat::Custom("uuid".to_owned())))
+        .description(Some("A presenter's session."))
+        .examples(["01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12"])
+);
+
+schema!(
     Position,
     string()
         .pattern(Some("^[0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,8}$"))

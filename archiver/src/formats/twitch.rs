@@ -1,0 +1,255 @@
+//! The chat file of TwitchDownloader (github.com/lay295/TwitchDownloader), which renders chat into video and which other
+//! programs read too: ChatRoot 1.4. Written by its `TwitchDownloaderCore/TwitchObjects/ChatRoot.cs`, `ChatRootInfo.cs` and
+//! `Chat/ChatJson.cs`, which reads it with System.Text.Json. What follows from that:
+//!
+//! - The file has to begin with `{`. A member that is missing gets its default, but one that is `null` where the type
+//!   cannot be (numbers, dates), or has the wrong type, makes the whole file unreadable. So what we do not know about
+//!   somebody, such as when the account was made, is left out.
+//! - `streamer.id` is a 32-bit integer: a presenter whose number is larger gets 0 there, and `channel_id` has it as text.
+//! - Without `streamer.login` the number would be looked up at Twitch, where it is somebody else's.
+//! - `message.fragments` is what is drawn; `user_badges` with `broadcaster` marks the presenter.
+
+use jiff::Timestamp;
+use nats::Role;
+use serde::Serialize;
+
+use crate::documents::MessageDocument;
+
+/// How every file ends.
+pub(crate) const TAIL: &str = "],\"embeddedData\":null}\n";
+
+/// What the messages belong to. Times are milliseconds since 1970.
+#[derive(Debug, Clone)]
+pub(crate) struct Recording {
+    pub(crate) id: String,
+    pub(crate) room: i64,
+    /// The presenter's.
+    pub(crate) nickname: String,
+    pub(crate) started: i64,
+    pub(crate) duration: i64,
+    /// When the file was made.
+    pub(crate) made: i64,
+}
+
+/// Messages on their way into the file.
+#[derive(Debug)]
+pub(crate) struct Comments {
+    channel_id: String,
+    content_id: String,
+    is_first: bool,
+}
+
+impl Recording {
+    /// Everything before the messages.
+    pub(crate) fn head(&self) -> String {
+        let made = time(self.made);
+        let version = Version { major: 1, minor: 4, patch: 0 };
+        let file_info = FileInfo { version, created_at: made.clone(), updated_at: made };
+        let streamer =
+            Streamer { name: &self.nickname, login: self.room.to_string(), id: i32::try_from(self.room).unwrap_or(0) };
+        let length = seconds(self.duration);
+        let created_at = time(self.started);
+        let title = format!("{} {}", self.nickname, &created_at[..10.min(created_at.len())]);
+        let video = Video {
+            title,
+            id: &self.id,
+            created_at,
+            start: 0.0,
+            end: length,
+            length,
+            view_count: 0,
+            game: None,
+            chapters: [],
+        };
+        format!(
+            "{{\"FileInfo\":{},\"streamer\":{},\"video\":{},\"comments\":[",
+            json(&file_info),
+            json(&streamer),
+            json(&video)
+        )
+    }
+
+    pub(crate) fn comments(&self) -> Comments {
+        Comments { channel_id: self.room.to_string(), content_id: self.id.clone(), is_first: true }
+    }
+}
+
+impl Comments {
+    /// Appends a message, so far into the recording.
+    pub(crate) fn write(&mut self, offset_ms: i64, message: &MessageDocument, text: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.is_first) {
+            text.extend_from_slice(b",\n");
+        }
+        let badge = match message.role {
+            Role::Presenter => Some("broadcaster"),
+            Role::Moderator => Some("moderator"),
+            Role::Viewer => None,
+        };
+        let comment = Comment {
+            id: &message.id,
+            created_at: time(message.sent_at.timestamp_millis()),
+            channel_id: &self.channel_id,
+            content_type: "video",
+            content_id: &self.content_id,
+            content_offset_seconds: seconds(offset_ms),
+            commenter: Commenter {
+                display_name: &message.nickname,
+                id: message.user_idx.to_string(),
+                name: message.user_idx.to_string(),
+                bio: None,
+                logo: None,
+            },
+            message: Message {
+                body: message.text(),
+                bits_spent: 0,
+                fragments: [Fragment { text: message.text(), emoticon: None }],
+                user_badges: badge.map(|badge| Badge { id: badge, version: "1" }).into_iter().collect(),
+                user_color: None,
+                emoticons: [],
+            },
+        };
+        text.extend_from_slice(json(&comment).as_bytes());
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FileInfo {
+    version: Version,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+#[derive(Serialize)]
+struct Streamer<'a> {
+    name: &'a str,
+    login: String,
+    id: i32,
+}
+
+#[derive(Serialize)]
+struct Video<'a> {
+    title: String,
+    id: &'a str,
+    created_at: String,
+    start: f64,
+    end: f64,
+    length: f64,
+    #[serde(rename = "viewCount")]
+    view_count: i32,
+    game: Option<&'a str>,
+    chapters: [(); 0],
+}
+
+#[derive(Serialize)]
+struct Comment<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    created_at: String,
+    channel_id: &'a str,
+    content_type: &'a str,
+    content_id: &'a str,
+    content_offset_seconds: f64,
+    commenter: Commenter<'a>,
+    message: Message<'a>,
+}
+
+#[derive(Serialize)]
+struct Commenter<'a> {
+    display_name: &'a str,
+    #[serde(rename = "_id")]
+    id: String,
+    name: String,
+    bio: Option<&'a str>,
+    logo: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    body: &'a str,
+    bits_spent: i32,
+    fragments: [Fragment<'a>; 1],
+    user_badges: Vec<Badge<'a>>,
+    user_color: Option<&'a str>,
+    emoticons: [(); 0],
+}
+
+#[derive(Serialize)]
+struct Fragment<'a> {
+    text: &'a str,
+    emoticon: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Badge<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    version: &'a str,
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("it has only strings for keys, and no number that JSON has not")
+}
+
+/// To the millisecond, which a double holds exactly enough.
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+fn time(ms: i64) -> String {
+    format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::DateTime;
+
+    use super::*;
+    use crate::documents::PositionDocument;
+
+    #[test]
+    fn the_file_is_pinned() {
+        let recording = Recording {
+            id: "a-session".to_owned(),
+            room: 42,
+            nickname: "방송 \"인\"".to_owned(),
+            started: 1_763_805_600_000,
+            duration: 3_723_250,
+            made: 1_763_809_999_000,
+        };
+        let message = |role: Role, text: &str| MessageDocument {
+            id: "an-event".to_owned(),
+            presenter_idx: 42,
+            user_idx: 7,
+            nickname: "닉".to_owned(),
+            role,
+            message: Some(text.to_owned()),
+            sent_at: DateTime::from_millis(1_763_805_601_250),
+            position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
+            flags: Vec::new(),
+            deleted: None,
+        };
+        let mut file = recording.head().into_bytes();
+        let mut comments = recording.comments();
+        comments.write(1_250, &message(Role::Viewer, "안녕 \"\\\n"), &mut file);
+        comments.write(1_251, &message(Role::Presenter, "hi"), &mut file);
+        file.extend_from_slice(TAIL.as_bytes());
+        let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        insta::assert_json_snapshot!(file);
+    }
+
+    #[test]
+    fn a_presenter_whose_number_has_more_than_32_bits_does_not_make_the_file_unreadable() {
+        let recording =
+            Recording { id: String::new(), room: 1 << 40, nickname: String::new(), started: 0, duration: 0, made: 0 };
+        assert!(recording.head().contains(r#""login":"1099511627776","id":0"#), "{}", recording.head());
+    }
+}

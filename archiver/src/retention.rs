@@ -1,0 +1,199 @@
+//! How long the archive keeps what: MongoDB removes whole documents by their age (TTL indexes, which follow the
+//! configuration at each start), and a sweeper takes the texts away of what was deleted long ago. Nothing that went comes
+//! back, because nothing goes that the log still holds.
+
+use std::time::Duration;
+
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use nats::Log;
+use serde::Deserialize;
+use tokio::time::sleep;
+
+use crate::database::{Database, Failure};
+use crate::eraser;
+use crate::erasures;
+use crate::{Config, Error};
+
+/// How many texts are taken away in one request.
+const PAGE: i64 = 1_000;
+
+/// MongoDB counts a TTL in seconds of 31 bits.
+const MOST_DAYS: u32 = 24_000;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The section `[archiver.retention]`: days, 0 for ever.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// After so many days a message goes from `chatting_log`.
+    pub messages_days: u32,
+    /// After so many days a decision goes from `moderation_log`.
+    pub moderation_days: u32,
+    /// After so many days a presenter's session goes from `broadcasts`.
+    pub broadcasts_days: u32,
+    /// After so many days a line goes from `quarantine`.
+    pub quarantine_days: u32,
+    /// So many days after it was deleted a message loses its text.
+    pub deleted_text_days: u32,
+    /// Seconds between two looks for texts that are to go, and for erasures that somebody left unfinished.
+    pub sweep_seconds: u64,
+}
+
+impl RetentionConfig {
+    fn days(&self) -> [(&'static str, u32); 5] {
+        [
+            ("retention.messages_days", self.messages_days),
+            ("retention.moderation_days", self.moderation_days),
+            ("retention.broadcasts_days", self.broadcasts_days),
+            ("retention.quarantine_days", self.quarantine_days),
+            ("retention.deleted_text_days", self.deleted_text_days),
+        ]
+    }
+
+    /// Refuses what would not last: as long as the log has it, it can come again.
+    pub(crate) fn check(&self, log_age: Duration) -> Result<(), Error> {
+        let hours = log_age.as_secs() / 3_600;
+        for (key, days) in self.days().into_iter().filter(|(_, days)| *days > 0) {
+            if DAY * days <= log_age {
+                let reason = format!(
+                    "must be 0 or more than the {hours} hours of nats.max_age_hours: what the log holds could come back"
+                );
+                return Err(Error::Config { key, reason });
+            }
+            if days > MOST_DAYS {
+                return Err(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
+            }
+        }
+        if self.sweep_seconds == 0 {
+            let reason = "must be at least 1".to_owned();
+            return Err(Error::Config { key: "retention.sweep_seconds", reason });
+        }
+        Ok(())
+    }
+
+    /// Collection, the date that counts, days.
+    fn expiries(&self) -> [(&'static str, &'static str, u32); 5] {
+        [
+            ("chatting_log", "sentAt", self.messages_days),
+            ("moderation_log", "at", self.moderation_days),
+            ("broadcasts", "connectedAt", self.broadcasts_days),
+            // For those of which only the end is known.
+            ("broadcasts", "disconnectedAt", self.broadcasts_days),
+            ("quarantine", "at", self.quarantine_days),
+        ]
+    }
+}
+
+/// Brings the TTL indexes up to date with the configuration, and the tombstones with the log's age.
+pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_age: Duration) -> Result<(), Failure> {
+    for (collection, field, days) in config.expiries() {
+        let seconds = (days > 0).then_some(i64::from(days) * 24 * 60 * 60);
+        expire(database, collection, field, seconds).await?;
+    }
+    // These say themselves when they go.
+    for collection in ["erasures", "erased_ids"] {
+        expire(database, collection, "expiresAt", Some(0)).await?;
+    }
+    erasures::hold_for(database, log_age).await
+}
+
+/// Has the documents go so long after that date, or not at all.
+async fn expire(
+    database: &Database,
+    collection: &'static str,
+    field: &'static str,
+    seconds: Option<i64>,
+) -> Result<(), Failure> {
+    let name = format!("expires_by_{field}");
+    let indexes = database.command(doc! { "listIndexes": collection }).await?;
+    let indexes = indexes.get_document("cursor").and_then(|cursor| cursor.get_array("firstBatch"));
+    let mut indexes = indexes.ok().into_iter().flatten().filter_map(Bson::as_document);
+    let ours = indexes.find(|index| index.get_str("name").is_ok_and(|other| other == name));
+    let present = ours.map(|index| match index.get("expireAfterSeconds") {
+        Some(Bson::Int32(seconds)) => i64::from(*seconds),
+        Some(Bson::Int64(seconds)) => *seconds,
+        Some(Bson::Double(seconds)) => *seconds as i64,
+        _ => -1,
+    });
+    let days = seconds.map(|seconds| seconds / (24 * 60 * 60));
+    match (present, seconds) {
+        (None, None) => return Ok(()),
+        (Some(present), Some(wanted)) if present == wanted => return Ok(()),
+        (None, Some(wanted)) => {
+            create(database, collection, doc! { "name": &name, "key": { field: 1 }, "expireAfterSeconds": wanted })
+                .await?;
+        }
+        (Some(_), Some(wanted)) => {
+            let index = doc! { "name": &name, "expireAfterSeconds": wanted };
+            database.command(doc! { "collMod": collection, "index": index }).await?;
+        }
+        (Some(_), None) => database.drop_index(collection, &name).await?,
+    }
+    match days {
+        Some(days) => tracing::info!(collection, days, "documents of {collection} go {days} days after {field}"),
+        None => tracing::info!(collection, "documents of {collection} are kept for ever from now on"),
+    }
+    Ok(())
+}
+
+async fn create(database: &Database, collection: &'static str, index: Document) -> Result<(), Failure> {
+    let name = index.get_str("name").unwrap_or_default().to_owned();
+    match database.create_index(collection, index).await {
+        Err(Failure::Exists) => {
+            tracing::error!(
+                collection,
+                index = name,
+                "{collection} has another index with the keys of {name}: nothing goes by itself until that is removed"
+            );
+            Ok(())
+        }
+        answer => answer,
+    }
+}
+
+/// Takes old texts away and finishes what others left, again and again. Never ends.
+pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
+    let interval = Duration::from_secs(config.retention.sweep_seconds);
+    loop {
+        sleep(interval).await;
+        // Tried again the next time; that MongoDB does not answer is said by whoever writes.
+        if let Err(failure) = forget_texts(&database, config.retention.deleted_text_days).await {
+            tracing::warn!("texts of deleted messages could not be removed: {failure}");
+        }
+        if let Err(failure) = eraser::finish_left(&database, &log, interval).await {
+            tracing::warn!("an erasure could not be finished: {failure}");
+        }
+    }
+}
+
+/// Takes the texts away of messages that were deleted so many days ago.
+async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
+    #[derive(Deserialize)]
+    struct Found {
+        #[serde(rename = "_id")]
+        id: Bson,
+    }
+    if days == 0 {
+        return Ok(());
+    }
+    let millis = i64::from(days) * 24 * 60 * 60 * 1_000;
+    let before = DateTime::from_millis(DateTime::now().timestamp_millis() - millis);
+    let old = doc! { "deleted.at": { "$lt": before }, "message": { "$exists": true } };
+    let mut gone = 0;
+    loop {
+        let found: Vec<Found> = database.find(&database.messages(), old.clone(), PAGE).await?;
+        if found.is_empty() {
+            break;
+        }
+        let mut page = old.clone();
+        page.insert("_id", doc! { "$in": found.into_iter().map(|found| found.id).collect::<Vec<_>>() });
+        let collection = database.messages();
+        let update = async move { collection.update_many(page, doc! { "$unset": { "message": "" } }).await };
+        gone += database.ask(update).await?.modified_count;
+    }
+    if gone > 0 {
+        tracing::info!(texts = gone, "the texts of {gone} messages that were deleted {days} days ago are gone");
+    }
+    Ok(())
+}

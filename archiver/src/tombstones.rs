@@ -1,0 +1,191 @@
+//! Erasures and archiving commute: what a user wrote before an erasure is not in the archive with the user's name, in
+//! whichever order the two are archived, and however many archivers do it.
+//!
+//! Both sides write first and look afterwards, as deletions do. Who learns of an erasure records its tombstone, then erases
+//! what is there; who archives a batch stores it, then looks for tombstones. Because what is erased must not even show up
+//! for a moment when the log is read once more, a batch is also looked through before it is stored.
+
+use std::collections::BTreeSet;
+
+use mongodb::bson::{DateTime, Document, doc};
+use nats::{ErasureMode, Position, Role};
+
+use crate::database::{Database, Failure};
+use crate::documents::{
+    DecisionDocument, ErasureDocument, MessageDocument, PositionDocument, QuarantineDocument, UserDocument,
+};
+use crate::work::{Lined, Work};
+
+/// The erasures of some users.
+#[derive(Debug, Default)]
+pub(crate) struct Tombstones(Vec<ErasureDocument>);
+
+impl Tombstones {
+    /// The erasures of all whom the batch names.
+    pub(crate) async fn of(database: &Database, work: &Work) -> Result<Tombstones, Failure> {
+        Tombstones::of_users(database, work.people()).await
+    }
+
+    pub(crate) async fn of_users(database: &Database, users: BTreeSet<i64>) -> Result<Tombstones, Failure> {
+        if users.is_empty() {
+            return Ok(Tombstones::default());
+        }
+        let users: Vec<i64> = users.into_iter().collect();
+        let mut found: Vec<ErasureDocument> =
+            database.find(&database.erasures(), doc! { "userIdx": { "$in": users } }, 0).await?;
+        found.sort_by(|one, other| (one.at, &one.id).cmp(&(other.at, &other.id)));
+        Ok(Tombstones(found))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, the first one first.
+    pub(crate) fn all(&self) -> &[ErasureDocument] {
+        &self.0
+    }
+
+    /// Those that are about something of the batch.
+    pub(crate) fn about(&self, work: &Work) -> impl Iterator<Item = &ErasureDocument> {
+        let messages = work.messages.iter().map(|message| (message.document.user_idx, message.document.position));
+        let decisions = work.decisions.iter().flat_map(|Lined { document, .. }| {
+            let people = [document.by.as_ref().map(|by| by.user_idx), document.user_idx];
+            people.into_iter().flatten().map(|person| (person, document.position))
+        });
+        let lines = work.quarantine.iter().filter_map(|line| Some((place(&line.id)?, &line.users)));
+        let lines = lines.flat_map(|(place, users)| users.iter().map(move |user| (*user, place)));
+        let covering = messages.chain(decisions).chain(lines);
+        let covering: BTreeSet<&str> =
+            covering.filter_map(|(user, place)| Some(self.covering(user, place)?.id.as_str())).collect();
+        self.0.iter().filter(move |erasure| covering.contains(erasure.id.as_str()))
+    }
+
+    /// The batch as it may be archived: nothing that was erased, or nobody's name on it.
+    pub(crate) fn censor(&self, work: &Work) -> Work {
+        let messages = work.messages.iter().filter_map(|Lined { document, line }| {
+            Some(Lined { document: self.message(document)?, line: line.clone() })
+        });
+        let decisions = work
+            .decisions
+            .iter()
+            .map(|Lined { document, line }| Lined { document: self.decision(document), line: line.clone() });
+        Work {
+            messages: messages.collect(),
+            decisions: decisions.collect(),
+            sessions: work.sessions.clone(),
+            quarantine: work.quarantine.iter().filter(|line| !self.is_about(line)).cloned().collect(),
+            erasures: work.erasures.clone(),
+        }
+    }
+
+    /// Of each erasure that removes messages those of the batch that it removes, with when they were sent.
+    pub(crate) fn removed<'a>(&'a self, work: &'a Work) -> Vec<(&'a ErasureDocument, Vec<(&'a str, DateTime)>)> {
+        let mut removed: Vec<(&ErasureDocument, Vec<(&str, DateTime)>)> = Vec::new();
+        for Lined { document, .. } in &work.messages {
+            let Some(erasure) = self.covering(document.user_idx, document.position) else { continue };
+            if erasure.mode != ErasureMode::Remove {
+                continue;
+            }
+            let message = (document.id.as_str(), document.sent_at);
+            match removed.iter_mut().find(|(other, _)| other.id == erasure.id) {
+                Some((_, messages)) => messages.push(message),
+                None => removed.push((erasure, vec![message])),
+            }
+        }
+        removed
+    }
+
+    /// Whether messages of the user were removed.
+    pub(crate) fn has_removed(&self, user: i64) -> bool {
+        self.0.iter().any(|erasure| erasure.user_idx == user && erasure.mode == ErasureMode::Remove)
+    }
+
+    /// Whether somebody is erased whom the line names, so that it must not be kept.
+    pub(crate) fn is_about(&self, line: &QuarantineDocument) -> bool {
+        let Some(position) = place(&line.id) else { return false };
+        line.users.iter().any(|user| self.covering(*user, position).is_some())
+    }
+
+    /// The erasure that is about what the user did there: the first one after it.
+    pub(crate) fn covering(&self, user: i64, position: PositionDocument) -> Option<&ErasureDocument> {
+        let of_user = || self.0.iter().filter(move |erasure| erasure.user_idx == user);
+        let here = of_user().filter_map(|erasure| Some((erasure.position_after(position)?, erasure)));
+        here.min_by_key(|(after, _)| *after)
+            .map(|(_, erasure)| erasure)
+            // What is of an earlier log stands before all that is in this one.
+            .or_else(|| of_user().find(|erasure| erasure.is_complete() && !erasure.epochs.contains(&position.epoch)))
+    }
+
+    fn message(&self, message: &MessageDocument) -> Option<MessageDocument> {
+        match self.covering(message.user_idx, message.position) {
+            None => Some(message.clone()),
+            Some(erasure) if erasure.mode == ErasureMode::Remove => None,
+            Some(erasure) => Some(MessageDocument {
+                user_idx: erasure.pseudonym,
+                nickname: String::new(),
+                role: nobodys(message.role, Role::Viewer),
+                ..message.clone()
+            }),
+        }
+    }
+
+    fn decision(&self, decision: &DecisionDocument) -> DecisionDocument {
+        let mut decision = decision.clone();
+        if let Some(by) = &decision.by
+            && let Some(erasure) = self.covering(by.user_idx, decision.position)
+        {
+            let role = nobodys(by.role, Role::Moderator);
+            decision.by = Some(UserDocument { user_idx: erasure.pseudonym, nickname: String::new(), role });
+        }
+        if let Some(user) = decision.user_idx
+            && let Some(erasure) = self.covering(user, decision.position)
+        {
+            (decision.user_idx, decision.reason) = (Some(erasure.pseudonym), None);
+        }
+        decision
+    }
+}
+
+impl ErasureDocument {
+    /// Whether all of its copies are known.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.epochs.iter().all(|epoch| self.positions.iter().any(|position| position.epoch == *epoch))
+    }
+
+    /// Its place in that partition, if that is after the position.
+    pub(crate) fn position_after(&self, position: PositionDocument) -> Option<PositionDocument> {
+        self.positions.iter().copied().find(|own| own.epoch == position.epoch && *own > position)
+    }
+
+    /// What it is about, as a filter on a position: in each partition what stands before it, and after the erasure of the
+    /// same user before it, to whose mode that belongs. `others`: all erasures of the user, the first one first.
+    pub(crate) fn range(&self, field: &str, others: &[ErasureDocument]) -> Document {
+        let mut ranges: Vec<Document> = Vec::new();
+        for own in &self.positions {
+            let earlier = others.iter().flat_map(|other| &other.positions);
+            let earlier = earlier.filter(|other| other.epoch == own.epoch && *other < own).max().copied();
+            let start = earlier.unwrap_or(PositionDocument { epoch: own.epoch, sequence: 0, index: 0 });
+            ranges.push(doc! { field: { "$gte": start, "$lt": *own } });
+        }
+        if self.is_complete() && others.first().is_none_or(|first| first.id == self.id) {
+            ranges.push(doc! { format!("{field}.epoch"): { "$nin": &self.epochs } });
+        }
+        // Nothing, where no copy is known yet.
+        if ranges.is_empty() {
+            doc! { field: { "$in": [] } }
+        } else {
+            doc! { "$or": ranges }
+        }
+    }
+}
+
+/// Where a line in quarantine stands, by its `_id`.
+pub(crate) fn place(id: &str) -> Option<PositionDocument> {
+    PositionDocument::try_from(id.parse::<Position>().ok()?).ok()
+}
+
+/// A role that does not say who somebody is: the presenter of a room is known by its number.
+fn nobodys(role: Role, instead: Role) -> Role {
+    if role == Role::Presenter { instead } else { role }
+}

@@ -1,0 +1,147 @@
+//! How long the statistics of a room take, by the number of its messages: asked of a real archiver over HTTP, on rooms
+//! that are put into MongoDB as the archiver would have left them.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chatting_server::servers::{self, Program, Ready, Server, port};
+use clap::Args;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::{Client, Collection};
+use nats::EventId;
+use web::Secret;
+
+use crate::load::connect;
+use crate::system::{SECRET, binary};
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Messages of each room
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
+    messages: Vec<usize>,
+    /// Messages for each chatter, on average
+    #[arg(long, default_value_t = 10)]
+    each: usize,
+    /// Times that each question is asked; the median is shown
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+/// 2026-11-22T10:00:00Z, and four hours.
+const BEGIN_MS: i64 = 1_795_341_600_000;
+const SPAN_MS: i64 = 4 * 3_600_000;
+const SPAN: &str = "from=2026-11-22T10:00:00Z&to=2026-11-22T14:00:00Z";
+
+/// One quarter of the chatters also wrote on the day before.
+const DAY_MS: i64 = 86_400_000;
+
+/// What is asked.
+const QUESTIONS: [&str; 4] = ["", "/chatters", "/words", "/highlights"];
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (nats_port, mongo_port, port) = (port::or_free(24_222), port::or_free(27_117), port::or_free(28_082));
+    let mut nats =
+        servers::nats_server(&folder.path().join("nats-server"), nats_port, port::or_free(28_222), false).await?;
+    let mut mongod = servers::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
+    nats.start().await?;
+    mongod.start().await?;
+    let uri = format!("mongodb://127.0.0.1:{mongo_port}/?replicaSet=rs0");
+    let mut archiver = archiver(folder.path(), nats_port, &uri, port)?;
+    // It makes the indexes.
+    archiver.start().await?;
+    let collection = Client::with_uri_str(&uri).await?.database("chatting").collection::<Document>("chatting_log");
+    println!("| messages, chatters | buckets | chatters | words | highlights |");
+    println!("|---|---|---|---|---|");
+    for (messages, room) in arguments.messages.iter().zip(1_i64..) {
+        let chatters = (messages / arguments.each).max(1);
+        fill(&collection, room, *messages, chatters).await?;
+        let mut line = format!("| {messages}, {chatters} |");
+        for question in QUESTIONS {
+            let mut took = Vec::new();
+            for _ in 0..arguments.runs {
+                took.push(ask(port, &format!("/v1/rooms/{room}/statistics{question}?{SPAN}")).await?);
+            }
+            took.sort_unstable();
+            line.push_str(&format!(" {:.2} s |", took[took.len() / 2].as_secs_f64()));
+        }
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Patient: what takes longer than is usually allowed is measured too.
+fn archiver(folder: &Path, nats_port: u16, uri: &str, port: u16) -> anyhow::Result<Server> {
+    let environment = [
+        ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
+        ("CHATTING_NATS__URLS", format!("nats://127.0.0.1:{nats_port}")),
+        // Nothing is in the log.
+        ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
+        ("CHATTING_ARCHIVER__URI", uri.to_owned()),
+        ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{port}")),
+        ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
+        ("CHATTING_ARCHIVER__HTTP__REQUEST_TIMEOUT_MS", "310000".to_owned()),
+    ];
+    let program = Program {
+        name: "archiver".to_owned(),
+        path: binary()?,
+        arguments: vec!["archiver".into()],
+        environment: environment.map(|(key, value)| (key.to_owned(), value)).into(),
+        output: folder.join("archiver.log"),
+        detached: false,
+    };
+    Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))))
+}
+
+/// Messages spread over the span, of which one in fifty was deleted; few chatters write most.
+async fn fill(collection: &Collection<Document>, room: i64, messages: usize, chatters: usize) -> anyhow::Result<()> {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
+    let texts: Vec<String> = chatting_server::play::read(&sample)?.into_iter().map(|line| line.text).collect();
+    let past = chatters / 4;
+    let documents = (0..past + messages).map(|number| {
+        let said = number.checked_sub(past);
+        let sent_at = match said {
+            Some(said) => BEGIN_MS + (said as i64 * SPAN_MS) / messages as i64,
+            None => BEGIN_MS - DAY_MS + number as i64,
+        };
+        // Two numbers that are not in step make the product fall on low ones more often.
+        let (one, other) = (number * 7_919 % chatters, number * 104_729 / 3 % chatters);
+        let user = 1 + said.map_or(number, |_| one * other / chatters) as i64;
+        let mut document = doc! {
+            "_id": EventId::new().to_string(), "presenterIdx": room, "userIdx": user,
+            "nickname": format!("시청자{user}"), "role": "viewer",
+            "message": format!("{} {number}", texts[number * 31 % texts.len()]),
+            "sentAt": DateTime::from_millis(sent_at),
+            "position": { "epoch": 1_i64, "sequence": number as i64, "index": 0_i64 }, "flags": [],
+        };
+        if said.is_some_and(|said| said % 50 == 0) {
+            document.insert("deleted", doc! { "decision": "bench", "at": DateTime::from_millis(sent_at) });
+        }
+        document
+    });
+    let chunks = stream::iter(documents).chunks(1_000).map(|chunk| async move {
+        collection.insert_many(chunk).ordered(false).await?;
+        anyhow::Ok(())
+    });
+    chunks.buffer_unordered(3).try_collect().await
+}
+
+/// How long the answer took to come, all of it.
+async fn ask(port: u16, path: &str) -> anyhow::Result<Duration> {
+    let scopes = vec!["chat:read".to_owned()];
+    let identity = web::auth::Identity { user_idx: 1, nickname: String::new(), email: String::new(), scopes };
+    let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(3_600));
+    let request = hyper::Request::get(path).header("host", "bench").header("token", token);
+    let mut connection = connect(port).await?;
+    let began = Instant::now();
+    let response = connection.send_request(request.body(Full::new(Bytes::new()))?).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    anyhow::ensure!(status == 200, "{path} was answered {status}: {}", String::from_utf8_lossy(&body));
+    Ok(began.elapsed())
+}

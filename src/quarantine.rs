@@ -1,0 +1,137 @@
+//! `chatting-server quarantine`: looks after the lines of the log that had no place in the archive, at the command line.
+//! What it prints goes to a terminal, so nothing of a line is printed as it is.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use archiver::{Quarantine, QuarantinedLine, Retried, Which};
+
+use crate::cli::{QuarantineArguments, QuarantineCommand, WhichLines};
+use crate::config::{Config, Invalid};
+use crate::logging;
+use crate::roles::USAGE;
+
+/// Characters of a line that are shown in a list: the type and the room are among them.
+const BEGINNING: usize = 160;
+
+/// What a command came to.
+#[derive(Debug)]
+struct Outcome {
+    /// For standard output.
+    answer: String,
+    /// Whether everything that was asked for was done.
+    is_done: bool,
+}
+
+/// Does it, and says how it went: 0 if all that was asked for was done, 1 if not, 64 where the configuration is wrong.
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+pub fn run(arguments: &QuarantineArguments) -> ExitCode {
+    logging::install_for_people();
+    match outcome(arguments) {
+        Ok(Outcome { answer, is_done }) => {
+            print!("{answer}");
+            if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("chatting-server: {error:#}");
+            let is_usage =
+                error.is::<Invalid>() || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }));
+            if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn outcome(arguments: &QuarantineArguments) -> anyhow::Result<Outcome> {
+    let config = Config::load(arguments.config.as_deref())?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let quarantine = Quarantine::connect(&config.archiver).await?;
+        match &arguments.command {
+            QuarantineCommand::List { cause, first, lines } => {
+                let which = cause.map_or(Which::All, Which::Cause);
+                let total = quarantine.count(&which).await?;
+                let listed = quarantine.list(*cause, *first).await?;
+                let mut answer: String = listed.iter().map(|line| item(line, *lines)).collect();
+                writeln!(answer, "{} of {total} lines in quarantine", listed.len())?;
+                Ok(Outcome { answer, is_done: true })
+            }
+            QuarantineCommand::Show { position } => Ok(match quarantine.get(*position).await? {
+                Some(line) => Outcome { answer: whole(&line), is_done: true },
+                None => Outcome { answer: format!("{position}: not in quarantine\n"), is_done: false },
+            }),
+            QuarantineCommand::Retry(lines) => Ok(retried(&quarantine.retry(&which(lines)).await?)),
+            QuarantineCommand::Discard(lines) => {
+                let discarded = quarantine.discard(&which(lines)).await?;
+                let is_done = lines.positions.is_empty() || discarded == lines.positions.len() as u64;
+                Ok(Outcome { answer: format!("discarded {discarded}\n"), is_done })
+            }
+        }
+    })
+}
+
+fn which(lines: &WhichLines) -> Which {
+    match lines.cause {
+        Some(cause) => Which::Cause(cause),
+        None if lines.all => Which::All,
+        None => {
+            let mut positions = lines.positions.clone();
+            positions.sort_unstable();
+            positions.dedup();
+            Which::At(positions)
+        }
+    }
+}
+
+fn item(QuarantinedLine { position, cause, reason, at, line }: &QuarantinedLine, with_line: bool) -> String {
+    let (cause, bytes, reason) = (cause.as_str(), line.len(), printable(reason));
+    let mut item = format!("{position}\t{cause}\t{at:.3}\t{bytes} bytes\t{reason}\n");
+    if with_line {
+        let text = String::from_utf8_lossy(line);
+        let beginning: String = text.chars().take(BEGINNING).collect();
+        let more = if beginning.len() < text.len() { " …" } else { "" };
+        item.extend(["\t", &printable(&beginning), more, "\n"]);
+    }
+    item
+}
+
+fn whole(QuarantinedLine { position, cause, reason, at, line }: &QuarantinedLine) -> String {
+    let (cause, bytes, reason) = (cause.as_str(), line.len(), printable(reason));
+    let line = printable(&String::from_utf8_lossy(line));
+    format!("position: {position}\ncause: {cause}\nreason: {reason}\nat: {at:.3}\nbytes: {bytes}\nline: {line}\n")
+}
+
+fn retried(Retried { archived, kept, missing }: &Retried) -> Outcome {
+    let mut answer = format!("archived {archived}, kept {}\n", kept.len());
+    for position in kept {
+        answer.extend([&position.to_string(), ": kept, see quarantine show\n"]);
+    }
+    for position in missing {
+        answer.extend([&position.to_string(), ": not in quarantine\n"]);
+    }
+    Outcome { answer, is_done: kept.is_empty() && missing.is_empty() }
+}
+
+/// A terminal obeys control characters, and those that change the direction of writing.
+fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for char in text.chars() {
+        match char {
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                printable.extend(char.escape_unicode());
+            }
+            char if char.is_control() => printable.extend(char.escape_default()),
+            char => printable.push(char),
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        assert_eq!(printable("안녕 👋\t\u{1b}[2J\u{9b}\u{202e}\n"), r"안녕 👋\t\u{1b}[2J\u{9b}\u{202e}\n");
+    }
+}

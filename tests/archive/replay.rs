@@ -1,0 +1,403 @@
+//! Broadcasts, and their replay beside the video: derived from the presenter's sessions, in the log's order, without
+//! drift, and the same whether it is sought or paged.
+
+use mongodb::bson::doc;
+use nats::{Body, Event, RoomCleared};
+use serde_json::json;
+
+use super::broadcast::{Session, TIMELINES, Told, offsets, recount, replay};
+use super::broadcast_exports::exported;
+use super::reading::{Reader, archive, archive_many, archived, said, texts, time};
+use super::recording::{Rooms, shown};
+use super::{World, deletion, presenter, user};
+use crate::support::eventually;
+
+/// One after the other, as numbers that look random.
+fn scatter(seed: u64) -> impl FnMut(i64) -> i64 {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as i64) % below
+    }
+}
+
+#[tokio::test]
+async fn a_broadcast_that_was_cut_and_resumed_is_one_with_its_segments_and_counts() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let sessions = [
+        // One evening: lost for a minute, then the node was drained, then a takeover.
+        Session::new(0, 600_000),
+        Session::new(660_000, 900_000),
+        Session::new(910_000, 1_200_000),
+        Session::new(1_199_000, 1_500_000),
+        // Another: its node was killed, and the room spoke until it was back.
+        Session::new(10_000_000, 0),
+        Session::new(11_000_000, 11_500_000),
+        // A third: its node was killed, and the room fell silent.
+        Session::new(20_000_000, 0),
+        // The last one, which is on.
+        Session::new(30_000_000, 0),
+    ];
+    let reasons = ["lost", "drain", "replaced", "closed", "", "closed", "", ""];
+    let mut events: Vec<Event> = sessions.iter().map(|session| session.begins(42)).collect();
+    let ended = sessions.iter().zip(reasons).filter(|(session, _)| session.to > 0);
+    events.extend(ended.map(|(session, reason)| session.ends(42, reason)));
+    // Only the end of this one came; and another room's.
+    events.push(Session::new(0, 5_000_000).ends(42, "closed"));
+    events.push(Session::new(1_000_000, 1_100_000).begins(43));
+    let spoken = [
+        (7, 1_000),
+        (8, 2_000),
+        (8, 630_000),
+        (7, 1_499_999),
+        (42, 1_500_000),
+        (9, 1_500_001),
+        (9, -1),
+        (7, 10_000_500),
+        (7, 10_800_000),
+        (7, 20_300_000),
+        (7, 30_000_000),
+    ];
+    events.extend(spoken.iter().map(|(by, ms)| said(42, *by, *ms, &format!("at {ms}"))));
+    let gone = [events.len() - 10, events.len() - 5].map(|index| deletion(42, events[index].id));
+    archive(&world, &events).await;
+    archive(&world, &gone).await;
+    let reader = Reader::analyst(&archiver);
+    let listed = reader.all("/v1/rooms/42/broadcasts", &[], "broadcasts", 1).await;
+    let segment = |from: i64, to: Option<i64>, offset: i64| json!({ "startedAt": time(from), "endedAt": to.map(time), "offsetMs": offset });
+    let expected = json!([
+        {
+            "id": sessions[7].id.to_string(), "startedAt": time(30_000_000), "endedAt": null, "durationMs": null,
+            "segments": [segment(30_000_000, None, 0)], "messages": 1,
+        },
+        {
+            "id": sessions[6].id.to_string(), "startedAt": time(20_000_000), "endedAt": time(20_300_000),
+            "durationMs": 300_000, "segments": [segment(20_000_000, Some(20_300_000), 0)], "messages": 1,
+        },
+        {
+            "id": sessions[4].id.to_string(), "startedAt": time(10_000_000), "endedAt": time(11_500_000),
+            "durationMs": 1_500_000, "segments": [segment(10_000_000, Some(11_500_000), 0)], "messages": 2,
+        },
+        {
+            "id": sessions[0].id.to_string(), "startedAt": time(0), "endedAt": time(1_500_000), "durationMs": 1_440_000,
+            "segments": [segment(0, Some(600_000), 0), segment(660_000, Some(1_500_000), 600_000)], "messages": 4,
+        },
+    ]);
+    assert_eq!(json!(listed), expected);
+    for first in [2, 3, 100] {
+        assert_eq!(reader.all("/v1/rooms/42/broadcasts", &[], "broadcasts", first).await, listed);
+    }
+
+    // Any of its sessions names it; a moderator also learns how many were deleted.
+    for session in &sessions[..4] {
+        let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+        let mut expected = listed[3].clone();
+        expected["chatters"] = json!(3);
+        assert_eq!(reader.get(&path, &[]).await, expected);
+        expected["deleted"] = json!(1);
+        assert_eq!(Reader::moderator(&archiver).get(&path, &[]).await, expected);
+    }
+
+    // By when they were on.
+    for (from, to, expected) in [
+        (1_500_001, 9_999_999, &[][..]),
+        (1_500_000, 10_000_000, &[3]),
+        (1_400_000, 10_000_001, &[2, 3]),
+        (20_300_000, 20_300_001, &[1]),
+        (40_000_000, 50_000_000, &[0]),
+        (-5, 1_000, &[3]),
+    ] {
+        let (from, to) = (time(from), time(to));
+        let found = reader.all("/v1/rooms/42/broadcasts", &[("from", &from), ("to", &to)], "broadcasts", 1).await;
+        let expected: Vec<&str> = expected.iter().map(|index: &usize| listed[*index]["id"].as_str().unwrap()).collect();
+        assert_eq!(texts(&found, "id"), expected, "{from} to {to}");
+    }
+}
+
+/// A room whose presenter was away twice, whose clocks differ, and of which some was deleted.
+pub(super) async fn cut_twice(world: &World) -> (Session, Vec<(i64, i64)>, Vec<Told>) {
+    let sessions = [Session::new(0, 60_000), Session::new(100_000, 160_000), Session::new(161_000, 200_000)];
+    let segments = vec![(0, 60_000), (100_000, 160_000), (161_000, 200_000)];
+    let mut events: Vec<Event> =
+        sessions.iter().flat_map(|session| [session.begins(42), session.ends(42, "lost")]).collect();
+    let mut random = scatter(7);
+    let mut told = Vec::new();
+    for number in 0..300 {
+        // From before it began to after it ended, up to three seconds off.
+        let ms = number * 700 - 4_000 + random(6_000) - 3_000;
+        // Some of one millisecond, some at the very ends.
+        let ms = match number {
+            10 => 0,
+            90 => 60_000,
+            150 => 100_000,
+            290 => 200_000,
+            _ => ms / 10 * 10,
+        };
+        let event = said(42, 7 + number % 5, ms, &format!("message {number}"));
+        told.push(Told { id: event.id, ms, deleted: random(10) == 0 });
+        events.push(event);
+    }
+    archive(world, &events).await;
+    let gone: Vec<Event> = told.iter().filter(|told| told.deleted).map(|told| deletion(42, told.id)).collect();
+    archive_many(world, gone).await;
+    (sessions[0], segments, told)
+}
+
+#[tokio::test]
+async fn a_replay_is_in_the_logs_order_and_seeking_gives_what_paging_gives_at_every_offset() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (session, segments, told) = cut_twice(&world).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    for timeline in TIMELINES {
+        let expected = recount(&segments, &told, timeline);
+        assert!(expected.len() > 200 && expected.is_sorted_by_key(|(offset, _)| *offset));
+        for first in [1_000, 7] {
+            assert_eq!(replay(&reader, &path, timeline, first).await, expected, "{timeline}, {first} a page");
+        }
+        let mut sought: Vec<i64> = expected.iter().flat_map(|(offset, _)| [offset - 1, *offset, offset + 1]).collect();
+        sought.retain(|offset| *offset >= 0);
+        sought.dedup();
+        for from in sought {
+            let query = [("from", &*from.to_string()), ("timeline", timeline), ("first", "5")];
+            let page = reader.get(&format!("{path}/replay"), &query).await;
+            let first = expected.partition_point(|(offset, _)| *offset < from);
+            let rest = &expected[first..];
+            let found = offsets(page["messages"].as_array().unwrap());
+            assert_eq!(found, rest[..rest.len().min(5)], "{timeline} from {from}");
+            assert_eq!(page["next"].is_null(), rest.len() <= 5, "{timeline} from {from}");
+        }
+    }
+    let clock = reader.get(&format!("{path}/replay"), &[("from", "00:01:30.000"), ("first", "3")]).await;
+    assert_eq!(clock, reader.get(&format!("{path}/replay"), &[("from", "90000"), ("first", "3")]).await);
+    let beyond = reader.get(&format!("{path}/replay"), &[("from", "100:00:00")]).await;
+    assert_eq!(beyond, json!({ "messages": [] }));
+}
+
+#[tokio::test]
+async fn what_is_deleted_after_the_broadcast_is_in_no_replay_and_moves_nothing() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (session, segments, mut told) = cut_twice(&world).await;
+    let reader = Reader::moderator(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let page = reader.get(&format!("{path}/replay"), &[("first", "50")]).await;
+    let mut gone = Vec::new();
+    for (index, told) in told.iter_mut().enumerate().filter(|(_, told)| !told.deleted) {
+        if index % 3 == 0 {
+            told.deleted = true;
+            gone.push(deletion(42, told.id));
+        }
+    }
+    archive_many(&world, gone).await;
+    for timeline in TIMELINES {
+        assert_eq!(replay(&reader, &path, timeline, 40).await, recount(&segments, &told, timeline), "{timeline}");
+    }
+    // A page that was begun before goes on with the same offsets.
+    let after = page["next"].as_str().unwrap();
+    let rest = reader.all(&format!("{path}/replay"), &[], "messages", 40).await;
+    let on = reader.get(&format!("{path}/replay"), &[("after", after), ("first", "1000")]).await;
+    let on = offsets(on["messages"].as_array().unwrap());
+    assert!(!on.is_empty() && offsets(&rest).ends_with(&on));
+
+    let cleared = RoomCleared { by: user(42), reason: None };
+    archive(&world, &[Event::now(presenter(42), Body::RoomCleared(cleared))]).await;
+    assert!(replay(&reader, &path, "wall", 40).await.is_empty());
+    let broadcast = reader.get(&path, &[]).await;
+    assert_eq!([&broadcast["messages"], &broadcast["chatters"]], [0, 0]);
+}
+
+/// Every room's recording as a broadcast that was cut in its middle: its replay, what is sought in it, and its files,
+/// against a recount.
+pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
+    let mut broadcasts = Vec::new();
+    let mut sessions = Vec::new();
+    for (room, messages) in rooms {
+        let (first, last) = (messages[0].ms, messages[messages.len() - 1].ms);
+        let (middle, pause) = (first + (last - first) / 2, ((last - first) / 10).min(110_000));
+        let segments = vec![(first, middle), (middle + pause, last)];
+        let both = [Session::new(first, middle), Session::new(middle + pause, last)];
+        sessions.extend(both.iter().flat_map(|session| [session.begins(*room), session.ends(*room, "lost")]));
+        broadcasts.push((*room, both[0].id, segments, messages));
+    }
+    archive_many(world, sessions).await;
+    for (number, (room, session, segments, messages)) in broadcasts.into_iter().enumerate() {
+        let path = format!("/v1/rooms/{room}/broadcasts/{session}");
+        let told: Vec<Told> =
+            messages.iter().map(|said| Told { id: said.id, ms: said.ms, deleted: said.deleted }).collect();
+        for timeline in TIMELINES {
+            let expected = recount(&segments, &told, timeline);
+            assert!(replay(reader, &path, timeline, 1_000).await == expected, "the replay of room {room}, {timeline}");
+            for part in 0..10 {
+                let from = expected.last().map_or(0, |(offset, _)| offset * part / 9);
+                let query = [("from", &*from.to_string()), ("timeline", timeline), ("first", "20")];
+                let page = reader.get(&format!("{path}/replay"), &query).await;
+                let rest = &expected[expected.partition_point(|(offset, _)| *offset < from)..];
+                let found = offsets(page["messages"].as_array().unwrap());
+                assert_eq!(found, rest[..rest.len().min(20)], "room {room} {timeline} from {from}");
+            }
+        }
+        let timeline = TIMELINES[number % 2];
+        let shown: Vec<&str> = shown(messages).map(|said| said.text.as_str()).collect();
+        let expected = recount(&segments, &told, timeline);
+        let [ndjson, twitch, webvtt] = exported(reader, &path, timeline).await;
+        for (format, found) in [("ndjson", ndjson), ("twitchdownloader", twitch), ("webvtt", webvtt)] {
+            let texts = found.iter().map(|(_, _, text)| text.as_str());
+            // Subtitles have no empty lines.
+            let is_said =
+                |(text, said): (&str, &&str)| text == *said || (format == "webvtt" && said.contains(['\n', '\r']));
+            assert!(texts.zip(&shown).all(is_said), "what is said in {format} of room {room}");
+            let found: Vec<(i64, String)> = found.into_iter().map(|(offset, id, _)| (offset, id)).collect();
+            assert!(found == expected, "{format} of room {room}, {timeline}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_archived_late_joins_two_broadcasts_and_the_old_id_still_finds_it() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (first, late, last) = (Session::new(0, 60_000), Session::new(100_000, 200_000), Session::new(250_000, 300_000));
+    let mut events = vec![first.begins(42), first.ends(42, "lost"), last.begins(42), last.ends(42, "closed")];
+    events.extend([10, 150, 260].map(|second| said(42, 7, second * 1_000, &format!("at {second}"))));
+    archive(&world, &events).await;
+    let reader = Reader::analyst(&archiver);
+    assert_eq!(reader.all("/v1/rooms/42/broadcasts", &[], "broadcasts", 10).await.len(), 2);
+    let path = format!("/v1/rooms/42/broadcasts/{}", last.id);
+    let page = reader.get(&format!("{path}/replay"), &[]).await;
+    assert_eq!(offsets(page["messages"].as_array().unwrap()), [(10_000, events[6].id.to_string())]);
+
+    archive(&world, &[late.ends(42, "lost"), late.begins(42)]).await;
+    let listed = reader.all("/v1/rooms/42/broadcasts", &[], "broadcasts", 10).await;
+    assert_eq!(texts(&listed, "id"), [first.id.to_string()]);
+    assert_eq!(reader.get(&path, &[]).await["id"], first.id.to_string());
+    let page = reader.get(&format!("{path}/replay"), &[]).await;
+    let expected: Vec<(i64, String)> =
+        [(10_000, 4), (110_000, 5), (170_000, 6)].map(|(offset, index)| (offset, events[index].id.to_string())).into();
+    assert_eq!(offsets(page["messages"].as_array().unwrap()), expected);
+}
+
+#[tokio::test]
+async fn a_presenter_whose_page_connects_without_end_has_one_broadcast_without_drift() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    // 200 sessions of 100 ms with 37 ms between them.
+    let sessions: Vec<Session> = (0..200).map(|number| Session::new(number * 137, number * 137 + 100)).collect();
+    let mut events: Vec<Event> =
+        sessions.iter().flat_map(|session| [session.begins(42), session.ends(42, "lost")]).collect();
+    let messages: Vec<Event> = (0..200).map(|number| said(42, 7, number * 137 + 50, "hi")).collect();
+    events.extend(messages.iter().cloned());
+    for batch in events.chunks(500) {
+        let lines: Vec<_> = batch.iter().map(Event::to_line).collect();
+        world.append_raw(&lines.join(&b'\n')).await;
+    }
+    archived(&world).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", sessions[100].id);
+    let broadcast = reader.get(&path, &[]).await;
+    assert_eq!(broadcast["id"], sessions[0].id.to_string());
+    assert_eq!(broadcast["durationMs"], 20_000);
+    assert_eq!(broadcast["segments"].as_array().unwrap().len(), 200);
+    let expected: Vec<(i64, String)> =
+        messages.iter().enumerate().map(|(number, event)| (number as i64 * 100 + 50, event.id.to_string())).collect();
+    assert_eq!(replay(&reader, &path, "segments", 60).await, expected);
+}
+
+#[tokio::test]
+async fn a_broadcast_that_runs_has_always_a_next_page_and_it_has_what_was_said_since() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let session = Session::new(0, 0);
+    archive(&world, &[session.begins(42), said(42, 7, 1_000, "old")]).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}/replay", session.id);
+    let page = reader.get(&path, &[]).await;
+    assert_eq!(texts(page["messages"].as_array().unwrap(), "text"), ["old"]);
+    let next = page["next"].as_str().unwrap().to_owned();
+    let new = super::message(42, "new");
+    archive(&world, &[new]).await;
+    eventually("the new message is in the replay", super::PATIENCE, async || {
+        let page = reader.get(&path, &[("after", &next)]).await;
+        assert!(page["next"].is_string());
+        let messages = page["messages"].as_array().unwrap();
+        (texts(messages, "text") == ["new"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_room_or_asks_what_is_not_documented_is_refused() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (session, other) = (Session::new(0, 60_000), Session::new(0, 60_000));
+    let events =
+        [session.begins(42), session.ends(42, "closed"), other.begins(43), said(42, 7, 1, "a"), said(42, 7, 2, "b")];
+    archive(&world, &events).await;
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let viewer = Reader::with(&archiver, json!({ "user_idx": 7 }));
+    let presenter = Reader::with(&archiver, json!({ "user_idx": 42 }));
+    let below = ["", "/replay", "/export", "/replay/events"];
+    for path in below.map(|rest| format!("{path}{rest}")).iter().chain([&"/v1/rooms/42/broadcasts".to_owned()]) {
+        assert_eq!(viewer.refused(path, &[]).await.1, "forbidden", "{path}");
+        assert_eq!(Reader::nobody(&archiver).refused(path, &[]).await.1, "token_missing", "{path}");
+        assert_eq!(presenter.ask(path, &[("speed", "100")]).await.status(), 200, "{path}");
+    }
+    let reader = Reader::analyst(&archiver);
+    for rest in below {
+        let path = format!("/v1/rooms/42/broadcasts/x{rest}");
+        assert_eq!(reader.refused(&path, &[]).await.1, "broadcast_id_invalid");
+        let path = format!("/v1/rooms/42/broadcasts/{}{rest}", other.id);
+        assert_eq!(reader.refused(&path, &[]).await.1, "broadcast_not_found");
+    }
+    let replay = format!("{path}/replay");
+    let next = reader.get(&replay, &[("first", "1")]).await["next"].as_str().unwrap().to_owned();
+    let elsewhere = format!("/v1/rooms/43/broadcasts/{}/replay", other.id);
+    assert_eq!(reader.refused(&elsewhere, &[("after", &next)]).await.1, "cursor_invalid");
+    assert_eq!(reader.refused("/v1/rooms/42/broadcasts", &[("after", &next)]).await.1, "cursor_invalid");
+    let events = format!("{replay}/events");
+    let export = format!("{path}/export");
+    for (path, parameter) in [
+        (&replay, ("from", "1.5")),
+        (&replay, ("timeline", "other")),
+        (&events, ("speed", "0")),
+        (&events, ("speed", "NaN")),
+        (&events, ("speed", "101")),
+        (&export, ("format", "srt")),
+    ] {
+        let (status, code, detail) = reader.refused(path, &[parameter]).await;
+        assert_eq!((status.as_u16(), code.as_str()), (400, "query_invalid"), "{parameter:?}");
+        assert!(detail.contains(parameter.0), "{parameter:?}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn finding_a_place_in_a_broadcast_looks_at_no_more_messages_than_it_gives() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let session = Session::new(0, 20_000_000);
+    let messages: Vec<Event> = (0..20_000).map(|number| said(42, 7, number * 1_000, "hi")).collect();
+    archive(&world, &[session.begins(42), session.ends(42, "closed")]).await;
+    archive_many(&world, messages).await;
+    let reader = Reader::analyst(&archiver);
+    // What MongoDB looked at, by its own account.
+    world.database.run_command(doc! { "profile": 2 }).await.unwrap();
+    let path = format!("/v1/rooms/42/broadcasts/{}/replay", session.id);
+    let page = reader.get(&path, &[("from", "15000000"), ("first", "50")]).await;
+    assert_eq!(page["messages"].as_array().unwrap().len(), 50);
+    world.database.run_command(doc! { "profile": 0 }).await.unwrap();
+    let profile = world.collection("system.profile");
+    let mut asked = profile.find(doc! { "ns": "chatting.chatting_log" }).await.unwrap();
+    let (mut keys, mut documents, mut questions) = (0, 0, 0);
+    while asked.advance().await.unwrap() {
+        let question = asked.deserialize_current().unwrap();
+        let number = |member: &str| question.get(member).and_then(mongodb::bson::Bson::as_i32).unwrap_or(0);
+        keys += number("keysExamined");
+        documents += number("docsExamined");
+        questions += 1;
+    }
+    // The end of the broadcast, the place, and the page with one more.
+    assert_eq!((questions, documents), (3, 51));
+    assert!(keys <= 51 + 2 * 12, "{keys} keys");
+}

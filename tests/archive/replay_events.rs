@@ -1,0 +1,228 @@
+//! A replay that plays: nothing before its time, nothing lost or doubled by a listener that comes back, and what is deleted
+//! while it plays does not come.
+
+use std::time::{Duration, Instant};
+
+use nats::Event;
+use serde_json::Value;
+
+use super::broadcast::{Session, offsets, recount};
+use super::reading::{Reader, archive, said};
+use super::replay::cut_twice;
+use super::{PATIENCE, World, deletion, message};
+use crate::support::Role;
+
+/// Somebody who listens, as an `EventSource` does.
+struct Listener {
+    answer: reqwest::Response,
+    text: String,
+    asked: Instant,
+}
+
+/// An event that came.
+#[derive(Debug)]
+struct Heard {
+    event: String,
+    id: String,
+    data: Value,
+    /// After so long.
+    after: Duration,
+}
+
+impl Listener {
+    async fn new(reader: &Reader<'_>, path: &str, query: &[(&str, &str)], last: Option<&str>) -> Listener {
+        let asked = Instant::now();
+        let answer = ask(reader, path, query, last).await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Listener { answer, text: String::new(), asked }
+    }
+
+    /// The next event; none: the stream ended, whole.
+    async fn next(&mut self) -> Option<Heard> {
+        loop {
+            while let Some((block, rest)) = self.text.split_once("\n\n") {
+                let fields: Vec<(&str, &str)> = block.lines().filter_map(|line| line.split_once(": ")).collect();
+                let field =
+                    |name| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+                let heard = field("data").map(|data| Heard {
+                    event: field("event").unwrap(),
+                    id: field("id").unwrap(),
+                    data: serde_json::from_str(&data).unwrap(),
+                    after: self.asked.elapsed(),
+                });
+                self.text = rest.to_owned();
+                if heard.is_some() {
+                    return heard;
+                }
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("something comes");
+            let chunk = chunk.expect("the stream does not break")?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// All of it, to its end.
+    async fn rest(&mut self) -> Vec<Heard> {
+        let mut heard = Vec::new();
+        while let Some(event) = self.next().await {
+            heard.push(event);
+        }
+        heard
+    }
+}
+
+async fn ask(reader: &Reader<'_>, path: &str, query: &[(&str, &str)], last: Option<&str>) -> reqwest::Response {
+    let request = reader.request(&format!("{path}/replay/events"), query);
+    let request = match last {
+        Some(last) => request.header("Last-Event-ID", last),
+        None => request,
+    };
+    request.send().await.unwrap()
+}
+
+/// The messages among the events, in their order.
+fn messages(heard: &[Heard]) -> Vec<(i64, String)> {
+    let messages: Vec<Value> =
+        heard.iter().filter(|heard| heard.event == "message").map(|heard| heard.data.clone()).collect();
+    offsets(&messages)
+}
+
+#[tokio::test]
+async fn messages_play_in_order_none_before_its_time_and_then_the_end() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (session, segments, told) = cut_twice(&world).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    for (timeline, from, speed) in [("segments", 0, 100), ("wall", 150_000, 50), ("segments", 1_000_000, 1)] {
+        let query = [("timeline", timeline), ("from", &*from.to_string()), ("speed", &*speed.to_string())];
+        let heard = Listener::new(&reader, &path, &query, None).await.rest().await;
+        let mut expected = recount(&segments, &told, timeline);
+        expected.retain(|(offset, _)| *offset >= from);
+        assert_eq!(messages(&heard), expected, "{timeline} from {from}");
+        let end = heard.last().unwrap();
+        let duration = if timeline == "wall" { 200_000 } else { 159_000 };
+        assert_eq!((end.event.as_str(), &end.data["durationMs"]), ("end", &Value::from(duration)));
+        assert_eq!(heard.len(), expected.len() + 1);
+        for Heard { data, after, .. } in &heard {
+            let offset = data["offsetMs"].as_i64().unwrap_or(duration);
+            let due = Duration::from_millis(((offset - from).max(0) / speed) as u64);
+            assert!(*after >= due, "{offset} came after {after:?}, and is due after {due:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (session, segments, told) = cut_twice(&world).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let query = [("speed", "100")];
+    let mut heard = Vec::new();
+    let mut last: Option<String> = None;
+    'listening: loop {
+        // Each time it goes away after a few more.
+        let mut listener = Listener::new(&reader, &path, &query, last.as_deref()).await;
+        for _ in 0..1 + heard.len() % 90 {
+            let event = listener.next().await.expect("it ends with its end");
+            last = Some(event.id.clone());
+            heard.push(event);
+            if heard.last().is_some_and(|heard| heard.event == "end") {
+                break 'listening;
+            }
+        }
+    }
+    assert_eq!(messages(&heard), recount(&segments, &told, "segments"));
+    // Whoever comes back after the end hears that it is over.
+    let again = Listener::new(&reader, &path, &query, last.as_deref()).await.rest().await;
+    assert_eq!((again.len(), again[0].event.as_str()), (1, "end"));
+    let refused = ask(&reader, &path, &query, Some("nonsense")).await;
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "cursor_invalid");
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_it_plays_does_not_come() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let reader = Reader::analyst(&archiver);
+    // On a machine on which deleting takes too long the broadcast has to be longer.
+    for (number, seconds) in [4, 16, 64].into_iter().enumerate() {
+        let room = 42 + number as i64;
+        let session = Session::new(0, seconds * 10_000);
+        let last = session.to - 100;
+        let events = [
+            session.begins(room),
+            session.ends(room, "closed"),
+            said(room, 7, 0, "first"),
+            said(room, 7, last, "last but one"),
+            said(room, 7, last, "last"),
+        ];
+        archive(&world, &events).await;
+        let path = format!("/v1/rooms/{room}/broadcasts/{}", session.id);
+        let mut listener = Listener::new(&reader, &path, &[("speed", "10")], None).await;
+        assert_eq!(listener.next().await.unwrap().data["text"], "first");
+        archive(&world, &[deletion(room, events[3].id)]).await;
+        let was_deleted_in_time = listener.asked.elapsed() < Duration::from_secs(seconds as u64 - 2);
+        let heard = listener.rest().await;
+        if was_deleted_in_time {
+            let texts: Vec<&Value> = heard.iter().map(|heard| &heard.data["text"]).collect();
+            assert_eq!(texts, [&Value::from("last"), &Value::Null]);
+            return;
+        }
+    }
+    panic!("deleting a message takes a minute");
+}
+
+#[tokio::test]
+async fn a_broadcast_that_runs_is_played_on_as_it_goes_on_until_it_ends() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let reader = Reader::analyst(&archiver);
+    let session = Session::new(0, 0);
+    let begins = Event { at: jiff::Timestamp::now(), ..session.begins(42) };
+    archive(&world, &[begins, message(42, "one")]).await;
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let mut listener = Listener::new(&reader, &path, &[("speed", "100")], None).await;
+    assert_eq!(listener.next().await.unwrap().data["text"], "one");
+    archive(&world, &[message(42, "two")]).await;
+    assert_eq!(listener.next().await.unwrap().data["text"], "two");
+    archive(&world, &[message(42, "three")]).await;
+    let ends = Event { at: jiff::Timestamp::now(), ..session.ends(42, "closed") };
+    archive(&world, &[ends]).await;
+    assert_eq!(listener.next().await.unwrap().data["text"], "three");
+    assert_eq!(listener.next().await.unwrap().event, "end");
+    assert!(listener.next().await.is_none());
+}
+
+#[tokio::test]
+async fn listeners_are_bounded_and_a_stop_ends_them_at_once() {
+    let mut world = World::start().await;
+    world.settings = world.settings.clone().set("archiver.reads.max_streams", "2");
+    let archiver: Role = world.archiver().await;
+    let session = Session::new(0, 3_600_000);
+    archive(&world, &[session.begins(42), session.ends(42, "closed"), said(42, 7, 0, "hi")]).await;
+    let reader = Reader::analyst(&archiver);
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let mut listeners = Vec::new();
+    for _ in 0..2 {
+        let mut listener = Listener::new(&reader, &path, &[], None).await;
+        assert_eq!(listener.next().await.unwrap().data["text"], "hi");
+        listeners.push(listener);
+    }
+    let refused = ask(&reader, &path, &[], None).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "overloaded");
+    let (code, ends) = tokio::join!(archiver.terminate(), async {
+        let mut ends = Vec::new();
+        for listener in &mut listeners {
+            ends.push(listener.next().await.is_none());
+        }
+        ends
+    });
+    assert_eq!((code, ends), (0, vec![true, true]));
+    assert!(!archiver.log().contains("did not finish within the grace period"));
+}

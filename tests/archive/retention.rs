@@ -1,0 +1,187 @@
+//! How long the archive keeps what: as configured, and nothing that went comes back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mongodb::bson::{Bson, Document, doc};
+use nats::{Event, EventId};
+
+use super::reading::archived;
+use super::{PATIENCE, World, deletion, message};
+use crate::support::{Role, Settings, eventually};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The event, as if it had happened so many days ago.
+fn days_ago(days: u32, event: Event) -> Event {
+    let at = Timestamp::now() - DAY * days;
+    Event { at: Timestamp::from_millisecond(at.as_millisecond()).unwrap(), ..event }
+}
+
+/// After how many days documents go, by collection and date.
+async fn expiries(world: &World) -> Vec<(&'static str, String, i64)> {
+    let mut expiries = Vec::new();
+    for collection in ["broadcasts", "chatting_log", "moderation_log", "quarantine"] {
+        let answer = world.database.run_command(doc! { "listIndexes": collection }).await.unwrap();
+        for index in answer.get_document("cursor").unwrap().get_array("firstBatch").unwrap() {
+            let index: &Document = index.as_document().unwrap();
+            let seconds = match index.get("expireAfterSeconds") {
+                None => continue,
+                Some(Bson::Int32(seconds)) => i64::from(*seconds),
+                Some(Bson::Int64(seconds)) => *seconds,
+                other => panic!("{other:?}"),
+            };
+            let key = index.get_document("key").unwrap().keys().next().unwrap().clone();
+            expiries.push((collection, key, seconds / 86_400));
+        }
+    }
+    expiries.sort();
+    expiries
+}
+
+fn with(world: &World, days: &[(&str, &str)]) -> Settings {
+    let set = |settings: Settings, (key, days): &(&str, &str)| settings.set(&format!("archiver.retention.{key}"), days);
+    days.iter().fold(world.settings.clone(), set)
+}
+
+#[tokio::test]
+async fn how_long_documents_are_kept_follows_the_configuration_at_each_start() {
+    let world = World::start().await;
+    let owned = |expected: &[(&'static str, &str, i64)]| {
+        expected.iter().map(|(collection, key, days)| (*collection, (*key).to_owned(), *days)).collect::<Vec<_>>()
+    };
+    for (settings, expected) in [
+        (&[][..], &[][..]),
+        (
+            &[
+                ("messages_days", "400"),
+                ("moderation_days", "500"),
+                ("broadcasts_days", "600"),
+                ("quarantine_days", "7"),
+            ][..],
+            &[
+                ("broadcasts", "connectedAt", 600),
+                ("broadcasts", "disconnectedAt", 600),
+                ("chatting_log", "sentAt", 400),
+                ("moderation_log", "at", 500),
+                ("quarantine", "at", 7),
+            ][..],
+        ),
+        (
+            &[("messages_days", "30"), ("quarantine_days", "7")],
+            &[("chatting_log", "sentAt", 30), ("quarantine", "at", 7)],
+        ),
+        (&[], &[]),
+    ] {
+        // Twice: nothing changes where nothing is to be changed.
+        for _ in 0..2 {
+            let archiver = Role::start("archiver", &with(&world, settings)).await;
+            assert_eq!(expiries(&world).await, owned(expected), "{settings:?}");
+            assert_eq!(archiver.terminate().await, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_retention_that_the_log_outlives_is_refused_with_the_key_named() {
+    let world = World::start().await;
+    for (key, days) in [
+        ("messages_days", "1"),
+        ("moderation_days", "1"),
+        ("broadcasts_days", "1"),
+        ("quarantine_days", "1"),
+        ("deleted_text_days", "1"),
+        ("messages_days", "24001"),
+        ("sweep_seconds", "0"),
+    ] {
+        let archiver = Role::spawn("archiver", &with(&world, &[(key, days)]));
+        assert_eq!(archiver.exit_code(PATIENCE).await, 64, "{key}");
+        assert!(archiver.log().contains(&format!("archiver.retention.{key}: ")), "{}", archiver.log());
+    }
+    let settings = with(&world, &[("messages_days", "7")]).set("nats.max_age_hours", "168");
+    let archiver = Role::spawn("archiver", &settings);
+    assert_eq!(archiver.exit_code(PATIENCE).await, 64);
+    assert!(archiver.log().contains("nats.max_age_hours"), "{}", archiver.log());
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_and_what_is_not_stays() {
+    let world = World::start().await;
+    let admin = mongodb::Client::with_uri_str(world.mongod.uri()).await.unwrap().database("admin");
+    admin.run_command(doc! { "setParameter": 1, "ttlMonitorSleepSecs": 1 }).await.unwrap();
+    let settings = with(&world, &[("messages_days", "30"), ("moderation_days", "10")]);
+    let _archiver = Role::start("archiver", &settings).await;
+    let kept = days_ago(29, message(1, "kept"));
+    let events = [
+        days_ago(31, message(1, "gone")),
+        days_ago(29, message(1, "deleted, and stays so")),
+        kept.clone(),
+        days_ago(400, message(1, "gone")),
+    ];
+    let delete = days_ago(11, deletion(1, events[1].id));
+    for event in events.iter().chain([&delete]) {
+        world.log.append(event).await.unwrap();
+    }
+    archived(&world).await;
+    // The server first looks a minute after its start, whatever it is told then.
+    eventually("what is too old is gone", 3 * PATIENCE, async || {
+        let messages = world.collection("chatting_log").count_documents(doc! {}).await.unwrap();
+        let decisions = world.collection("moderation_log").count_documents(doc! {}).await.unwrap();
+        (messages == 2 && decisions == 0).then_some(())
+    })
+    .await;
+    let room = world.room(1, 2).await;
+    assert_eq!((room[0].id, room[0].deleted.is_some()), (events[1].id, true));
+    assert_eq!((room[1].id, room[1].deleted.is_some()), (kept.id, false));
+}
+
+/// The text of a message, if it has one.
+async fn text(world: &World, id: EventId) -> Option<String> {
+    let message = world.collection("chatting_log").find_one(doc! { "_id": id.to_string() }).await.unwrap().unwrap();
+    message.get_str("message").ok().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_deleted_text_is_there_for_its_time_and_then_gone_for_good() {
+    let world = World::start().await;
+    let settings = with(&world, &[("sweep_seconds", "1")]);
+    let archiver = Role::start("archiver", &settings).await;
+    // More than are taken away at once.
+    let old: Vec<Event> = (0..2_500).map(|number| days_ago(40, message(1, format!("old {number}")))).collect();
+    let cleared = nats::RoomCleared { by: super::user(1), reason: None };
+    let clear = days_ago(31, Event::now(super::presenter(1), nats::Body::RoomCleared(cleared)));
+    let (young, shown) = (days_ago(40, message(1, "young")), days_ago(40, message(1, "shown")));
+    let delete = days_ago(29, deletion(1, young.id));
+    let mut appends = tokio::task::JoinSet::new();
+    for event in &old {
+        let (log, event) = (world.log.clone(), event.clone());
+        appends.spawn(async move { log.append(&event).await.unwrap() });
+    }
+    appends.join_all().await;
+    for event in [&clear, &young, &shown, &delete] {
+        world.log.append(event).await.unwrap();
+    }
+    archived(&world).await;
+    let with_text = doc! { "message": { "$exists": true } };
+    eventually("the old texts are gone", PATIENCE, async || {
+        (world.collection("chatting_log").count_documents(with_text.clone()).await.unwrap() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(text(&world, young.id).await.as_deref(), Some("young"));
+    assert_eq!(text(&world, shown.id).await.as_deref(), Some("shown"));
+
+    // A copy at a lower place, and all of the log again.
+    let line = super::broadcasts::at(1, &old[0]);
+    world.archive.write(vec![Ok(line)]).await.unwrap();
+    let context = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    let stream = context.get_stream("CHAT_0").await.unwrap();
+    stream.delete_consumer("archiver").await.unwrap();
+    eventually("the log is read again", PATIENCE, async || stream.consumer_info("archiver").await.ok()).await;
+    archived(&world).await;
+    assert_eq!(world.collection("chatting_log").count_documents(with_text).await.unwrap(), 2);
+    assert_eq!(text(&world, old[0].id).await, None);
+    let room = world.room(1, 2_502).await;
+    assert!(room.iter().filter(|message| message.message.is_empty()).all(|message| message.deleted.is_some()));
+    assert_eq!(archiver.terminate().await, 0);
+    assert!(!archiver.log().contains(r#""contradictions":1"#), "{}", archiver.log());
+}
