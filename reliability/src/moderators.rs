@@ -64,12 +64,13 @@ impl Moderators {
                 }
                 continue;
             }
-            match rng.u32(..100) {
+            match rng.u32(..400) {
+                // Seldom: it takes everything away that could be replayed.
                 0..2 => {
                     let room = rng.i64(1..=self.rooms);
                     self.ask(&client, &token, room, Decided::Clear, &mut rng).await;
                 }
-                2..20 => {
+                2..80 => {
                     // Odd ones are the other moderator's.
                     let user = FIRST + rng.i64(0..OFFENDERS / 2) * 2 + number % 2;
                     let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };

@@ -143,3 +143,22 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
     println!("  NOT FOUND; {} should have been broken", planted.breaks.join(" or "));
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::INVARIANTS;
+
+    #[test]
+    fn every_planted_bug_fits_the_tree_and_names_invariants_that_there_are() {
+        for entry in std::fs::read_dir(root().join("reliability/planted")).unwrap() {
+            let planted = Planted::read(entry.unwrap().path()).unwrap();
+            for invariant in &planted.breaks {
+                assert!(INVARIANTS.iter().any(|known| known.name == invariant), "{}: {invariant}", planted.name);
+            }
+            let applies =
+                Command::new("git").current_dir(root()).args(["apply", "--check"]).arg(&planted.file).status();
+            assert!(applies.unwrap().success(), "{} does not fit the tree any more: make it anew", planted.name);
+        }
+    }
+}
