@@ -27,6 +27,13 @@ pub(crate) struct MessageDocument {
     pub(crate) deleted: Option<DeletedDocument>,
 }
 
+impl MessageDocument {
+    /// What it says; nothing where its text has gone.
+    pub(crate) fn text(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+}
+
 /// Where an event stands in the log. MongoDB compares embedded documents member by member in this order, so the field
 /// sorts, ranges and is indexed as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

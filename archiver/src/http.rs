@@ -58,9 +58,9 @@ impl Reader {
     pub(crate) async fn connect(
         config: &Config,
         verifier: Arc<Verifier>,
-        ending: CancellationToken,
         eraser: Eraser,
         status: Arc<Status>,
+        ending: CancellationToken,
     ) -> Result<Reader, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(Reader {

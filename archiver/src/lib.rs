@@ -33,6 +33,6 @@ pub use documents::Cause;
 pub use error::Error;
 pub use http::openapi::document as openapi;
 pub use quarantine::{Quarantine, QuarantinedLine, Retried, Which};
-pub use replica_set::initiate_replica_set;
+pub use replica_set::{initiate_replica_set, primary_of, step_down};
 pub use retention::RetentionConfig;
 pub use run::run;

@@ -1,5 +1,5 @@
-//! Makes a lone mongod a replica set of one, because majority writes and their journalling belong to sets. Only
-//! development and tests need it; production's sets are made by whoever runs them.
+//! Makes mongods a replica set, because majority writes and their journalling belong to sets, and asks and tells one of
+//! its primary. Only development and tests need it; production's sets are made by whoever runs them.
 
 use std::time::{Duration, Instant};
 
@@ -16,21 +16,28 @@ const ALREADY_INITIALIZED: i32 = 23;
 const INVALID_REPLICA_SET_CONFIG: i32 = 93;
 const NOT_YET_INITIALIZED: i32 = 94;
 
-/// Initiates the set `rs0` at `address` (host:port) where it is new, gives it its address back where that has changed,
-/// and waits until it takes writes.
-pub async fn initiate_replica_set(address: &str) -> Result<(), Error> {
+/// The one server at `address` (host:port).
+fn connect(address: &str) -> Result<Client, Error> {
     let options = ClientOptions::builder()
         .hosts(vec![ServerAddress::parse(address)?])
         .direct_connection(true)
         .server_selection_timeout(Duration::from_secs(30))
         .build();
-    let client = Client::with_options(options)?;
+    Client::with_options(options)
+}
+
+/// Initiates the set `rs0` of these members (host:port), asking the first, where it is new; gives a set of one its
+/// address back where that has changed; and waits until the first takes writes or, of several members, knows who does.
+pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
+    let [address, others @ ..] = members else { return Err(Error::custom("a replica set has members")) };
+    let client = connect(address)?;
     let admin = client.database("admin");
-    let member = doc! { "_id": 0, "host": address };
+    let numbered = (0_i32..).zip(members).map(|(number, host)| doc! { "_id": number, "host": host });
+    let members: Vec<Document> = numbered.collect();
     match admin.run_command(doc! { "replSetGetStatus": 1 }).await {
         Ok(_) => {}
         Err(error) if code(&error) == Some(NOT_YET_INITIALIZED) => {
-            let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } };
+            let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": members } };
             match admin.run_command(initiate).await {
                 Err(error) if code(&error) != Some(ALREADY_INITIALIZED) => return Err(error),
                 _ => {}
@@ -41,7 +48,7 @@ pub async fn initiate_replica_set(address: &str) -> Result<(), Error> {
             let saved = client.database("local").collection::<Document>("system.replset");
             let saved = saved.find_one(doc! {}).await?.unwrap_or_default();
             let version = saved.get_i32("version").unwrap_or(1) + 1;
-            let config = doc! { "_id": "rs0", "version": version, "members": [member] };
+            let config = doc! { "_id": "rs0", "version": version, "members": members };
             admin.run_command(doc! { "replSetReconfig": config, "force": true }).await?;
         }
         Err(error) => return Err(error),
@@ -49,7 +56,8 @@ pub async fn initiate_replica_set(address: &str) -> Result<(), Error> {
     let started = Instant::now();
     loop {
         let hello = admin.run_command(doc! { "hello": 1 }).await?;
-        if hello.get_bool("isWritablePrimary").unwrap_or(false) {
+        let is_led = !others.is_empty() && hello.contains_key("primary");
+        if is_led || hello.get_bool("isWritablePrimary").unwrap_or(false) {
             break;
         }
         if started.elapsed() > DEADLINE {
@@ -57,6 +65,22 @@ pub async fn initiate_replica_set(address: &str) -> Result<(), Error> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    client.shutdown().await;
+    Ok(())
+}
+
+/// Who takes writes, as the server at `address` knows it; none where it knows nobody.
+pub async fn primary_of(address: &str) -> Result<Option<String>, Error> {
+    let client = connect(address)?;
+    let hello = client.database("admin").run_command(doc! { "hello": 1 }).await?;
+    client.shutdown().await;
+    Ok(hello.get_str("primary").ok().map(str::to_owned))
+}
+
+/// Has the primary at `address` give way, and not come back for 10 s.
+pub async fn step_down(address: &str) -> Result<(), Error> {
+    let client = connect(address)?;
+    client.database("admin").run_command(doc! { "replSetStepDown": 10, "force": true }).await?;
     client.shutdown().await;
     Ok(())
 }

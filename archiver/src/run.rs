@@ -44,7 +44,7 @@ pub async fn run(
     // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
     let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
-    let reader = Arc::new(Reader::connect(&config, auth, stop.clone(), eraser.clone(), status.clone()).await?);
+    let reader = Arc::new(Reader::connect(&config, auth, eraser.clone(), status.clone(), stop.clone()).await?);
 
     let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({

@@ -31,12 +31,12 @@ enum Command {
     /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them come
     /// back to another at once
     Sessions(sessions::Arguments),
-    /// Seeking in the replay of a long broadcast while the archive grows
-    Seek(seek::Arguments),
     /// The archiver catching up, against a bare insert of the same documents
     Archive(archive::Arguments),
     /// How long the statistics of a room take, by the number of its messages
     Statistics(statistics::Arguments),
+    /// Seeking in the replay of a long broadcast while the archive grows
+    Seek(seek::Arguments),
 }
 
 #[tokio::main]
@@ -44,8 +44,8 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Posts(arguments) => posts::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
-        Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,
+        Command::Seek(arguments) => seek::run(&arguments).await,
     }
 }

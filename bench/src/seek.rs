@@ -113,7 +113,7 @@ impl Bench {
             name: "archiver".to_owned(),
             path: binary()?,
             arguments: vec!["archiver".into()],
-            environment: environment.map(|(key, value)| (key.into(), value.into())).into(),
+            environment: environment.map(|(key, value)| (key.into(), value)).into(),
             output: folder.path().join("archiver.log"),
             detached: false,
         };

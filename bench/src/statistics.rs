@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use chatting_server::servers::{self, Program, Ready, Server, port};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,6 +16,7 @@ use nats::EventId;
 use web::Secret;
 
 use crate::load::connect;
+use crate::process;
 use crate::system::{SECRET, binary};
 
 /// What is measured.
@@ -55,7 +57,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut archiver = archiver(folder.path(), nats_port, &uri, port)?;
     // It makes the indexes.
     archiver.start().await?;
+    let id = mongod.id().context("mongod was just started")?;
     let collection = Client::with_uri_str(&uri).await?.database("chatting").collection::<Document>("chatting_log");
+    println!("seconds / processor seconds of mongod, whatever else the machine does");
     println!("| messages, chatters | buckets | chatters | words | highlights |");
     println!("|---|---|---|---|---|");
     for (messages, room) in arguments.messages.iter().zip(1_i64..) {
@@ -63,16 +67,22 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         fill(&collection, room, *messages, chatters).await?;
         let mut line = format!("| {messages}, {chatters} |");
         for question in QUESTIONS {
-            let mut took = Vec::new();
+            let (mut took, mut worked) = (Vec::new(), Vec::new());
             for _ in 0..arguments.runs {
-                took.push(ask(port, &format!("/v1/rooms/{room}/statistics{question}?{SPAN}")).await?);
+                let before = process::processor(id)?;
+                took.push(ask(port, &format!("/v1/rooms/{room}/statistics{question}?{SPAN}")).await?.as_secs_f64());
+                worked.push(process::processor(id)? - before);
             }
-            took.sort_unstable();
-            line.push_str(&format!(" {:.2} s |", took[took.len() / 2].as_secs_f64()));
+            line.push_str(&format!(" {:.2} / {:.2} |", median(took), median(worked)));
         }
         println!("{line}");
     }
     Ok(())
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or_default()
 }
 
 /// Patient: what takes longer than is usually allowed is measured too.
@@ -80,6 +90,8 @@ fn archiver(folder: &Path, nats_port: u16, uri: &str, port: u16) -> anyhow::Resu
     let environment = [
         ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
         ("CHATTING_NATS__URLS", format!("nats://127.0.0.1:{nats_port}")),
+        // Nothing is in the log.
+        ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
         ("CHATTING_ARCHIVER__URI", uri.to_owned()),
         ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{port}")),
         ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),

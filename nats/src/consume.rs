@@ -29,12 +29,14 @@ const MAX_ACK_PENDING: i64 = 65_536;
 const PREFETCH: usize = 2_048;
 
 /// Bytes requested ahead, in all partitions together; the next request is made when half of them have come, so half as
-/// much again may be on its way.
-const PREFETCH_BYTES: usize = 8 * 1024 * 1024;
+/// much again may be on its way. Some 7,000 events: at the speed of MongoDB a fraction of a second. Not more, because
+/// nobody asks for more time for what only waits here: a MongoDB that writes 300 events a second must come to all of it
+/// within the ack wait, or writes everything twice.
+const PREFETCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes requested ahead in one partition at least: the largest batch has 512 KiB, and one that exceeds the request is
 /// not handed out.
-const MIN_PREFETCH_BYTES: usize = 2 * 1024 * 1024;
+const MIN_PREFETCH_BYTES: usize = 1024 * 1024;
 
 /// Batches that are read and wait to be taken, so that reading and writing need not take turns.
 const READ_AHEAD: usize = 16;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{Operation, UpdateErrorKind};
+use async_nats::jetstream::kv::Operation;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ use crate::event::{Body, Event};
 use crate::ids::{PresenterIdx, UserIdx};
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record};
-use crate::setup::{self, DECISIONS, REQUEST_TIMEOUT, request};
+use crate::setup::{self, DECISIONS, REQUEST_TIMEOUT, is_conflict, request};
 
 /// Other nodes write what they read of the same log at the same moment; each write settles one of them.
 const ATTEMPTS: u32 = 20;
@@ -173,7 +173,7 @@ impl Decisions {
             let revision = present.map_or(0, |present| present.revision);
             match timeout(REQUEST_TIMEOUT, self.log.decisions.update(key, json.clone(), revision)).await {
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => sleep(PAUSE).await,
+                Ok(Err(error)) if is_conflict(&error) => sleep(PAUSE).await,
                 Ok(Err(error)) => return Err(Error::JetStream { doing: "keeping a decision", source: error.into() }),
                 Err(elapsed) => return Err(Error::JetStream { doing: "keeping a decision", source: elapsed.into() }),
             }

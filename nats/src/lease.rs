@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::jetstream::kv::UpdateErrorKind;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::now;
 use crate::ids::{NodeId, PresenterIdx, SessionId};
 use crate::presence::{Claim, Session};
-use crate::setup::{REQUEST_TIMEOUT, request};
+use crate::setup::{REQUEST_TIMEOUT, SESSIONS, is_conflict, request};
 
 /// A lease is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
@@ -72,7 +72,7 @@ impl Lease {
                 Ok(Ok(revision)) => {
                     return Ok(Session { presenter, id: session, node: self.node.clone(), since, revision });
                 }
-                Ok(Err(error)) if error.kind() == UpdateErrorKind::WrongLastRevision => sleep(CLAIM_PAUSE).await,
+                Ok(Err(error)) if is_conflict(&error) => sleep(CLAIM_PAUSE).await,
                 Ok(Err(error)) => return Err(Error::JetStream { doing: "claiming a room", source: error.into() }),
                 Err(elapsed) => return Err(Error::JetStream { doing: "claiming a room", source: elapsed.into() }),
             }
@@ -83,8 +83,16 @@ impl Lease {
     /// Whether no newer claim has replaced the session's, as the server says now. For a node whose lease has lapsed:
     /// what it has heard of other nodes' claims may be old.
     pub async fn holds(&self, session: &Session) -> Result<bool, Error> {
-        let entry = request("asking who holds a room", self.log.sessions.entry(session.presenter.to_string())).await?;
-        Ok(entry.is_some_and(|entry| entry.revision == session.revision))
+        // Asked of the bucket's leader: another member of a cluster may answer with what it knew a while ago.
+        let subject = format!("$KV.{SESSIONS}.{}", session.presenter);
+        let last = async {
+            match self.log.sessions.stream.get_last_raw_message_by_subject(&subject).await {
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                answer => answer.map(Some),
+            }
+        };
+        let last = request("asking who holds a room", last).await?;
+        Ok(last.is_some_and(|last| last.sequence == session.revision))
     }
 
     /// Withdraws a claim, unless a newer one has replaced it.

@@ -171,6 +171,20 @@ impl std::convert::From<Error> for Trouble {
     }
 }
 
+/// Whether the stream has nothing after what was handed out last. A consumer that has nothing is no evidence of that: in
+/// a cluster it may be on a member that has yet to catch up with the stream. (To go on from the stream's end would then
+/// pass over what that member hands out later.)
+fn nothing_is_left(state: &stream::State, last: Option<u64>, from: From) -> bool {
+    let holds_nothing = state.messages == 0;
+    holds_nothing
+        || match (last, from) {
+            (Some(last), _) => last >= state.last_sequence,
+            (None, From::Sequence(first)) => first > state.last_sequence,
+            (None, From::Since(time)) => state.last_timestamp.unix_timestamp_nanos() < time.as_nanosecond(),
+            (None, From::Oldest | From::LastPerSubject) => false,
+        }
+}
+
 impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static> Reader<T, F> {
     async fn run(mut self) {
         let mut pause = MIN_PAUSE;
@@ -231,7 +245,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         };
         let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
         let info = consumer.cached_info();
-        if info.num_pending == 0 && info.delivered.consumer_sequence == 0 {
+        let is_empty = info.num_pending == 0 && info.delivered.consumer_sequence == 0;
+        if is_empty && nothing_is_left(&stream.cached_info().state, self.last, self.from) {
             // Nothing is left of what the stream may have held in between.
             self.last = self.last.max(Some(last_at_start));
             self.say_caught_up(last_at_start).await?;
@@ -346,5 +361,39 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         self.sink.send((self.map)(Ok(Item::Record(record)))).await.map_err(|_| Trouble::Unwanted)?;
         self.last = Some(sequence);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(messages: u64, first: u64, last: u64) -> stream::State {
+        serde_json::from_value(serde_json::json!({
+            "messages": messages, "bytes": 0, "consumer_count": 1,
+            "first_seq": first, "first_ts": "2026-11-22T12:00:00Z",
+            "last_seq": last, "last_ts": "2026-11-22T12:34:56Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_consumer_that_has_nothing_does_not_mean_that_nothing_is_left() {
+        let check = |state: &stream::State, last, from, expected| {
+            assert_eq!(nothing_is_left(state, last, from), expected, "{state:?} after {last:?}, {from:?}");
+        };
+        let at = |time: &str| From::Since(time.parse().unwrap());
+        let grown = state(778, 1, 778);
+        check(&grown, Some(774), From::Oldest, false);
+        check(&grown, Some(778), From::Oldest, true);
+        check(&grown, None, From::Oldest, false);
+        check(&grown, None, From::LastPerSubject, false);
+        check(&grown, None, From::Sequence(778), false);
+        check(&grown, None, From::Sequence(779), true);
+        check(&grown, None, at("2026-11-22T12:34:56Z"), false);
+        check(&grown, None, at("2026-11-22T12:34:57Z"), true);
+        // Everything has left it.
+        check(&state(0, 779, 778), Some(774), From::Oldest, true);
+        check(&state(0, 0, 0), None, From::Oldest, true);
     }
 }

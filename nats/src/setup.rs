@@ -191,6 +191,17 @@ pub(crate) fn epoch(info: &stream::Info) -> u64 {
     u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0)
 }
 
+/// Whether a write was refused because another came first. A cluster says so by another code where both come at once,
+/// which the client does not know.
+pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
+    let refusal = || -> Option<ErrorCode> {
+        let publish = std::error::Error::source(error)?;
+        Some(publish.source()?.downcast_ref::<jetstream::Error>()?.error_code())
+    };
+    error.kind() == kv::UpdateErrorKind::WrongLastRevision
+        || refusal() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}
+
 /// Awaits a request to JetStream, but not for ever.
 pub(crate) async fn request<T, E>(
     doing: &'static str,

@@ -4,7 +4,6 @@
 
 mod folder;
 mod play;
-mod room_server;
 mod token;
 mod watch;
 mod welcome;
@@ -113,7 +112,7 @@ async fn start(
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", addresses.rooms)).await;
     let listener = listener.context("cannot listen for the stand-in room server")?;
-    let rooms = tokio::spawn(async move { axum::serve(listener, room_server::room_server()).await });
+    let rooms = tokio::spawn(async move { axum::serve(listener, servers::room_server()).await });
 
     let secret = folder.secret()?;
     let configuration = folder.configure(&settings(&addresses, &secret))?;

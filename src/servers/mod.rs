@@ -7,10 +7,14 @@ mod mongod;
 mod nats_server;
 pub mod port;
 mod program;
+mod proxy;
+mod room_server;
 mod server;
 
 pub use fetch::starting;
 pub use mongod::mongod;
-pub use nats_server::nats_server;
+pub use nats_server::{Member, nats_cluster, nats_server};
 pub use program::{Program, Running, Stopped};
+pub use proxy::Proxy;
+pub use room_server::room_server;
 pub use server::{Ready, Server};

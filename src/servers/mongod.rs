@@ -58,5 +58,5 @@ pub async fn mongod(directory: &Path, port: u16, detached: bool) -> anyhow::Resu
         output: directory.join("output.log"),
         detached,
     };
-    Ok(Server::new(program, Ready::ReplicaSet(format!("127.0.0.1:{port}"))))
+    Ok(Server::new(program, Ready::ReplicaSet(vec![format!("127.0.0.1:{port}")])))
 }

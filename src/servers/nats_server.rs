@@ -65,3 +65,33 @@ pub async fn nats_server(directory: &Path, port: u16, monitoring: u16, detached:
     };
     Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{monitoring}/healthz"))))
 }
+
+/// Where a member of a cluster listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// For clients.
+    pub port: u16,
+    /// For questions about itself.
+    pub monitoring: u16,
+    /// For the other members.
+    pub route: u16,
+}
+
+/// A cluster of nats-servers, `nats-0` and so on, each in a folder of `directory`, not started yet. Each is ready only
+/// once most of them are. Clients are not told of other addresses than those that they have.
+pub async fn nats_cluster(directory: &Path, members: &[Member]) -> anyhow::Result<Vec<Server>> {
+    let routes: Vec<String> = members.iter().map(|member| format!("nats://127.0.0.1:{}", member.route)).collect();
+    let mut servers = Vec::new();
+    for (number, Member { port, monitoring, .. }) in members.iter().enumerate() {
+        let name = format!("nats-{number}");
+        let alone = nats_server(&directory.join(&name), *port, *monitoring, false).await?;
+        let mut program = alone.program().clone();
+        let own = ["--name", &name, "--cluster_name", "chatting", "--cluster", &routes[number]];
+        program.arguments.extend(own.map(Into::into));
+        let others = ["--routes".to_owned(), routes.join(","), "--no_advertise=true".to_owned()];
+        program.arguments.extend(others.map(Into::into));
+        program.name = name;
+        servers.push(Server::new(program, alone.ready_when().clone()));
+    }
+    Ok(servers)
+}

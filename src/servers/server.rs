@@ -13,8 +13,8 @@ use super::program::{Program, Running};
 pub enum Ready {
     /// A GET of this URL answers 200.
     Http(String),
-    /// The replica set at this address has a primary; it is initiated where it is new.
-    ReplicaSet(String),
+    /// The replica set of these members, the server itself the first, has a primary; it is initiated where it is new.
+    ReplicaSet(Vec<String>),
 }
 
 /// A server that can be started, killed and started again, with the same data and on the same port.
@@ -72,10 +72,11 @@ impl Server {
                 let answers = async || client.get(url).send().await.is_ok_and(|answer| answer.status() == 200);
                 running.until_ready(START_DEADLINE, answers).await
             }
-            Ready::ReplicaSet(address) => {
-                let accepts = async || tokio::net::TcpStream::connect(address).await.is_ok();
+            Ready::ReplicaSet(members) => {
+                let own = members.first().context("a replica set has members")?;
+                let accepts = async || tokio::net::TcpStream::connect(own).await.is_ok();
                 running.until_ready(START_DEADLINE, accepts).await?;
-                archiver::initiate_replica_set(address).await.context("cannot initiate the replica set")
+                archiver::initiate_replica_set(members).await.context("cannot initiate the replica set")
             }
         }
     }

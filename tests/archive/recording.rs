@@ -151,8 +151,8 @@ async fn is_answered_right(recording: &Path) {
     play_in(&world, &rooms).await;
     let reader = Reader::moderator(&archiver);
     search_is_right(&world, &reader, &rooms).await;
-    replay_is_right(&world, &reader, &rooms).await;
     statistics_are_right(&reader, &rooms).await;
+    replay_is_right(&world, &reader, &rooms).await;
 }
 
 #[tokio::test]

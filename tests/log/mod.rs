@@ -1,6 +1,7 @@
 //! The log on a real nats-server: what `nats` promises to the roles.
 
 mod append;
+mod cluster;
 mod consume;
 mod cursors;
 mod decisions;

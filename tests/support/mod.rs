@@ -6,7 +6,6 @@
 
 mod folder;
 mod jwks;
-mod proxy;
 mod review_hook;
 mod role;
 mod room_server;
@@ -15,13 +14,13 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
+pub use chatting_server::servers::Proxy;
 pub use folder::Folder;
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
-pub use proxy::Proxy;
 pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
-pub use servers::{Mongod, NatsServer};
+pub use servers::{Mongod, NatsCluster, NatsServer};
 pub use system::{System, sample};
 
 /// The key of the tokens in tests.

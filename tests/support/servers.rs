@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use chatting_server::servers::{self, Server};
+use chatting_server::servers::{self, Member, Server};
 use nix::sys::signal::Signal;
 
 use super::{Folder, port};
@@ -131,6 +131,51 @@ impl NatsServer {
 
     pub fn resume(&self) {
         self.server.resume();
+    }
+}
+
+/// Three nats-servers that keep each stream three times.
+#[derive(Debug)]
+pub struct NatsCluster {
+    servers: Vec<Handle>,
+    members: Vec<Member>,
+    // Dropped after the servers.
+    _folder: Folder,
+}
+
+impl NatsCluster {
+    pub async fn start() -> NatsCluster {
+        let folder = Folder::new("nats-cluster");
+        let member = |_| Member { port: port(), monitoring: port(), route: port() };
+        let members: Vec<Member> = (0..3).map(member).collect();
+        let servers = servers::nats_cluster(folder.path(), &members).await.unwrap();
+        let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
+        // A member is ready only when it has heard of the others.
+        servers.iter().for_each(Handle::spawn);
+        for server in &servers {
+            server.ready().await;
+        }
+        NatsCluster { servers, members, _folder: folder }
+    }
+
+    /// Of one member.
+    pub fn url(&self, member: usize) -> String {
+        format!("nats://127.0.0.1:{}", self.members[member].port)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(&self, member: usize) {
+        self.servers[member].kill();
+    }
+
+    /// On the same ports, with the same data; does not wait.
+    pub fn spawn(&self, member: usize) {
+        self.servers[member].spawn();
+    }
+
+    /// Waits until the member has what the others have.
+    pub async fn ready(&self, member: usize) {
+        self.servers[member].ready().await;
     }
 }
 

@@ -85,8 +85,6 @@ impl Comments {
             Role::Moderator => Some("moderator"),
             Role::Viewer => None,
         };
-        // What is shown has its text.
-        let body = message.message.as_deref().unwrap_or_default();
         let comment = Comment {
             id: &message.id,
             created_at: time(message.sent_at.timestamp_millis()),
@@ -102,9 +100,9 @@ impl Comments {
                 logo: None,
             },
             message: Message {
-                body,
+                body: message.text(),
                 bits_spent: 0,
-                fragments: [Fragment { text: body, emoticon: None }],
+                fragments: [Fragment { text: message.text(), emoticon: None }],
                 user_badges: badge.map(|badge| Badge { id: badge, version: "1" }).into_iter().collect(),
                 user_color: None,
                 emoticons: [],

@@ -61,7 +61,7 @@ enum Format {
     tag = "exports",
     params(RoomPath, BroadcastPath, FormatQuery, TimelineQuery),
     responses((status = 200, description = "The messages.", content(
-        (String = "application/x-ndjson"), (String = "application/json"), (String = "text/vtt")
+        (String = "application/x-ndjson"), (serde_json::Value = "application/json"), (String = "text/vtt")
     ))),
 )]
 async fn export_broadcast(State(reader): Shared, request: Request) -> Response {
@@ -159,11 +159,9 @@ fn ndjson(timeline: &Timeline, messages: Vec<(i64, MessageDocument)>, _: &mut ()
 }
 
 fn webvtt(timeline: &Timeline, messages: Vec<(i64, MessageDocument)>, _: &mut ()) -> Vec<u8> {
-    let cues = messages.iter().map(|(latest, message)| {
-        // What is shown has its text.
-        let text = message.message.as_deref().unwrap_or_default();
-        webvtt::cue(&message.id, timeline.offset(*latest), &message.nickname, text)
-    });
+    let cues = messages
+        .iter()
+        .map(|(latest, message)| webvtt::cue(&message.id, timeline.offset(*latest), &message.nickname, message.text()));
     cues.collect::<String>().into_bytes()
 }
 

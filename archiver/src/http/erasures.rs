@@ -34,9 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 struct ModeQuery {
     /// What becomes of the messages. `remove`, where nothing is said: they go. `anonymise`: their texts stay, under a
     /// pseudonym that is the same for all of them and leads to nobody.
-    #[serde(default)]
-    #[param(inline, default = "remove", nullable = false)]
-    mode: Mode,
+    #[param(inline, nullable = false)]
+    mode: Option<Mode>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -140,7 +139,7 @@ async fn erase(State(reader): Shared, request: Request) -> Response {
         let call = Call::begin(&reader, request).await?;
         let user = call.user()?;
         access::erases(&call.identity)?;
-        let mode = match call.query::<ModeQuery>()?.mode {
+        let mode = match call.query::<ModeQuery>()?.mode.unwrap_or_default() {
             Mode::Remove => ErasureMode::Remove,
             Mode::Anonymise => ErasureMode::Anonymise,
         };

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use nats::{PresenterIdx, SessionId};
 use serde::Deserialize;
 use tokio::time::Instant;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -94,6 +94,19 @@ struct LastEventId {
     last_event_id: Option<String>,
 }
 
+/// An event as it is parsed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `Event` of axum writes")]
+struct EventSchema {
+    /// What `Last-Event-ID` has to be to go on after it.
+    #[schema(nullable = false)]
+    id: Option<String>,
+    /// `message` or `end`; others may come.
+    event: String,
+    /// JSON: a message as a replay has it, or `{"durationMs": …}`.
+    data: String,
+}
+
 /// Play a broadcast
 ///
 /// Server-sent events: `message`, whose data is a message as a replay page has it and whose `id` is a cursor, and `end`
@@ -103,7 +116,7 @@ struct LastEventId {
     path = "/v1/rooms/{presenterIdx}/broadcasts/{broadcastId}/replay/events",
     tag = "broadcasts",
     params(RoomPath, BroadcastPath, FromQuery, TimelineQuery, SpeedQuery, LastEventId),
-    responses((status = 200, description = "The events.", content((String = "text/event-stream")))),
+    responses((status = 200, description = "The events.", content((EventSchema = "text/event-stream")))),
 )]
 async fn replay_events(State(reader): Shared, request: Request) -> Response {
     answer(async {

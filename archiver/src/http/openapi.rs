@@ -12,10 +12,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{
-    Reader, Shared, broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay, statistics,
-    status,
-};
+use super::{Reader, Shared, broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay};
+use super::{statistics, status};
 
 mod refused;
 pub(super) mod schemas;
@@ -34,13 +32,13 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .merge(messages::routes())
         .merge(exports::routes())
         .merge(moderation::routes())
+        .merge(statistics::routes())
+        .merge(erasures::routes())
+        .merge(status::routes())
         .merge(broadcasts::routes())
         .merge(replay::routes())
         .merge(events::routes())
         .merge(broadcast_export::routes())
-        .merge(statistics::routes())
-        .merge(erasures::routes())
-        .merge(status::routes())
         .routes(routes!(openapi))
 }
 

@@ -21,7 +21,7 @@ struct Question {
 }
 
 /// `POST /room/live/check` as the contract has it, and `PUT /rooms/{presenterIdx}/live` with `true` or `false`.
-pub(super) fn room_server() -> Router {
+pub fn room_server() -> Router {
     Router::new()
         .route("/room/live/check", post(check))
         .route("/rooms/{presenter}/live", put(switch))

@@ -1,0 +1,136 @@
+//! Judges a history: every promise is an invariant, a function of its own that looks for whatever breaks it. It knows
+//! only what the history says, so it can be wrong about the system but not fooled by it, and it is tried on histories
+//! that were spoilt on purpose.
+
+mod moderation;
+mod order;
+mod places;
+mod presenters;
+mod time;
+mod view;
+
+use crate::history::{Line, Reading};
+
+pub use view::View;
+
+/// What breaks an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What is wrong, for people.
+    pub sentence: String,
+    /// The smallest part of the history that shows it: the numbers of its lines, from 0, ascending.
+    pub lines: Vec<usize>,
+}
+
+/// What became of an invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It held, in so many places where it could have been broken.
+    Held(usize),
+    /// It was broken.
+    Broken(Vec<Violation>),
+    /// The history does not say: there was nothing that could have broken it.
+    Unknown(&'static str),
+}
+
+/// A promise, and the function that looks for what breaks it.
+pub struct Invariant {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says, for people.
+    pub promise: &'static str,
+    /// Looks through the history, counts where it could have been broken, and finds where it was.
+    check: fn(&View, &mut Findings),
+}
+
+macro_rules! invariants {
+    ($($module:ident::$name:ident: $promise:literal,)*) => {
+        &[$(Invariant { name: stringify!($name), promise: $promise, check: $module::$name }),*]
+    };
+}
+
+/// Every invariant.
+pub const INVARIANTS: &[Invariant] = invariants![
+    places::accepted_is_in_the_log: "every post that was answered with a 2xx is in the log, as it was sent",
+    places::accepted_is_in_the_archive: "... and in the archive",
+    places::nothing_is_invented: "log, archive, replay and sockets have only what was posted",
+    places::refused_never_appears: "a post that was definitely refused appears nowhere",
+    places::one_id_one_place: "an id has one position, and a position one id, wherever they are said",
+    places::archived_once: "archive and replay have each message once",
+    order::sockets_have_the_logs_order: "a room comes to its presenter in the order of the log",
+    order::archive_has_the_logs_order: "... stands in it in the archive",
+    order::replay_has_the_logs_order: "... and is replayed in it",
+    order::earlier_comes_first: "a post that was accepted before another began stands before it",
+    presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
+    presenters::sockets_repeat_nothing: "within a session no event comes twice",
+    presenters::newest_session_wins: "a session that was replaced gets nothing more",
+    moderation::deleted_is_not_shown: "what was deleted is not shown any more",
+    moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
+    moderation::banned_is_silent: "a banned user's posts stop within a second",
+    time::drains_in_time: "everything is in its place soon after the last fault",
+];
+
+/// Fewer accepted posts say nothing about a system that is made for thousands.
+const ENOUGH_POSTS: usize = 100;
+
+/// Collects what one invariant finds.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    looked_at: usize,
+    violations: Vec<(String, Vec<usize>)>,
+}
+
+impl Findings {
+    /// Here it could have been broken.
+    fn look(&mut self) {
+        self.looked_at += 1;
+    }
+
+    fn broken(&mut self, sentence: String, lines: impl IntoIterator<Item = usize>) {
+        let mut lines: Vec<usize> = lines.into_iter().collect();
+        lines.sort_unstable();
+        lines.dedup();
+        self.violations.push((sentence, lines));
+    }
+}
+
+/// Judges a history: what became of each invariant, in the order of [`INVARIANTS`].
+pub fn check(lines: &[Line]) -> Vec<(&'static str, Verdict)> {
+    let view = View::of(lines);
+    let thin = thin(&view);
+    let judge = |invariant: &Invariant| {
+        let mut findings = Findings::default();
+        (invariant.check)(&view, &mut findings);
+        let name = invariant.name;
+        let violations = findings.violations.into_iter();
+        let violations: Vec<Violation> =
+            violations.map(|(sentence, lines)| Violation { invariant: name, sentence, lines }).collect();
+        let verdict = match thin {
+            _ if !violations.is_empty() => Verdict::Broken(violations),
+            Some(why) => Verdict::Unknown(why),
+            None if findings.looked_at == 0 => Verdict::Unknown("there was nothing that could have broken it"),
+            None => Verdict::Held(findings.looked_at),
+        };
+        (name, verdict)
+    };
+    INVARIANTS.iter().map(judge).collect()
+}
+
+/// Why the history is too thin to say that anything held.
+fn thin(view: &View) -> Option<&'static str> {
+    let complete = [Reading::Log, Reading::Archive, Reading::Replay, Reading::Fresh];
+    if view.accepted().count() < ENOUGH_POSTS {
+        Some("fewer than 100 posts were accepted")
+    } else if !complete.iter().all(|reading| view.readings.contains(reading)) {
+        Some("the log, the archive, the replay or a fresh presenter was not read to the end")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod sound;
+#[cfg(test)]
+mod tests;

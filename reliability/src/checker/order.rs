@@ -1,0 +1,64 @@
+//! One order: a room's, which is the log's, on every socket, in the archive and in the replay; and it is an order in
+//! which what was over before something else began comes first.
+
+use super::Findings;
+use super::view::{Place, View};
+
+/// Whether what was read goes up by its own positions and by those that the log has for it.
+fn ascends(view: &View, places: &[Place], what: &str, findings: &mut Findings) {
+    let stands = |place: &Place| view.logged.get(&place.id).map_or(place.position, |(_, logged)| logged.position);
+    for pair in places.windows(2) {
+        findings.look();
+        // The same one twice is another invariant's business.
+        let repeated = pair[0].id == pair[1].id;
+        if !repeated && (pair[0].position >= pair[1].position || stands(&pair[0]) >= stands(&pair[1])) {
+            let sentence = format!("{what}: {} comes before {}", pair[0].id, pair[1].id);
+            let logged = pair.iter().filter_map(|place| view.logged.get(&place.id).map(|(_, logged)| logged.line));
+            findings.broken(sentence, logged.chain([pair[0].line, pair[1].line]));
+        }
+    }
+}
+
+pub(super) fn sockets_have_the_logs_order(view: &View, findings: &mut Findings) {
+    for session in &view.sessions {
+        ascends(view, &session.frames, &format!("the socket of room {}", session.room), findings);
+    }
+}
+
+pub(super) fn archive_has_the_logs_order(view: &View, findings: &mut Findings) {
+    for (room, places) in &view.rooms {
+        ascends(view, &places.archive, &format!("the archive of room {room}"), findings);
+    }
+}
+
+pub(super) fn replay_has_the_logs_order(view: &View, findings: &mut Findings) {
+    for (room, places) in &view.rooms {
+        ascends(view, &places.replay, &format!("the replay of room {room}"), findings);
+    }
+}
+
+pub(super) fn earlier_comes_first(view: &View, findings: &mut Findings) {
+    for (number, room) in &view.rooms {
+        // Of those that stand before, the one that began last.
+        let mut latest = None;
+        for place in room.log.iter().filter(|place| place.is_message) {
+            let Some(post) = place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]) else {
+                continue;
+            };
+            findings.look();
+            if let (Some((began, before)), Some((ok, ..))) = (latest, post.oks.first())
+                && began > *ok
+            {
+                let before: &Place = before;
+                let sentence = format!(
+                    "room {number}: {} was accepted before {} was sent, and stands after it",
+                    place.id, before.id
+                );
+                findings.broken(sentence, [post.invoked, *ok, began, before.line, place.line]);
+            }
+            if latest.is_none_or(|(began, _)| began < post.invoked) {
+                latest = Some((post.invoked, place));
+            }
+        }
+    }
+}

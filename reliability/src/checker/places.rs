@@ -1,0 +1,139 @@
+//! Where messages must be, and must not: what was accepted is in the log and in the archive, what was refused is
+//! nowhere, and nothing is anywhere that nobody sent.
+
+use std::collections::HashMap;
+
+use nats::{EventId, Position};
+
+use super::Findings;
+use super::view::{Outcome, Place, View};
+
+pub(super) fn accepted_is_in_the_log(view: &View, findings: &mut Findings) {
+    for (post, line, id, _) in view.accepted() {
+        findings.look();
+        match view.logged.get(&id) {
+            Some((room, place)) if *room == post.room && place.text == Some(post.text) => {}
+            Some((_, place)) => {
+                findings.broken(format!("{id} is not in the log as it was sent"), [post.invoked, line, place.line]);
+            }
+            None => findings.broken(format!("{id} was accepted and is not in the log"), [post.invoked, line]),
+        }
+    }
+}
+
+pub(super) fn accepted_is_in_the_archive(view: &View, findings: &mut Findings) {
+    let archived: HashMap<EventId, (i64, &Place)> = view
+        .rooms
+        .iter()
+        .flat_map(|(room, places)| places.archive.iter().map(|place| (place.id, (*room, place))))
+        .collect();
+    for (post, line, id, _) in view.accepted() {
+        findings.look();
+        match archived.get(&id) {
+            Some((room, place))
+                if *room == post.room && place.text == Some(post.text) && place.user == Some(post.user) => {}
+            Some((_, place)) => {
+                findings.broken(format!("{id} is not archived as it was sent"), [post.invoked, line, place.line]);
+            }
+            None => findings.broken(format!("{id} was accepted and is not in the archive"), [post.invoked, line]),
+        }
+    }
+}
+
+/// Everything that shows a message: where, and the message.
+fn everywhere<'a>(view: &'a View<'a>) -> impl Iterator<Item = (&'static str, i64, &'a Place<'a>)> {
+    let log = view.logged.values().map(|(room, place)| ("in the log", *room, place));
+    let stored = view.rooms.iter().flat_map(|(room, places)| {
+        let archive = places.archive.iter().map(|place| ("in the archive", *room, place));
+        archive.chain(places.replay.iter().map(|place| ("in the replay", *room, place)))
+    });
+    let shown = view
+        .sessions
+        .iter()
+        .flat_map(|session| session.frames.iter().map(|place| ("on a presenter's socket", session.room, place)));
+    log.chain(stored).chain(shown).filter(|(_, _, place)| place.is_message)
+}
+
+pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
+    let ids: HashMap<EventId, u64> =
+        view.posts.iter().flat_map(|(number, post)| post.oks.iter().map(|(_, id, _)| (*id, *number))).collect();
+    for (at, room, place) in everywhere(view) {
+        findings.look();
+        // A deleted message has no text; what it was the log says.
+        let text = place.text.or_else(|| view.logged.get(&place.id).and_then(|(_, logged)| logged.text));
+        let post = text.and_then(|text| view.texts.get(text)).map(|number| (*number, &view.posts[number]));
+        let id = place.id;
+        match post {
+            None => findings.broken(format!("{id} is {at}, and nobody posted it"), [place.line]),
+            Some((_, post)) if post.room != room => {
+                findings.broken(format!("{id} is {at}, in another room"), [post.invoked, place.line]);
+            }
+            Some((number, post)) => {
+                let another = ids.get(&id).is_some_and(|owner| *owner != number);
+                if another || (!post.oks.is_empty() && !post.oks.iter().any(|(_, ok, _)| *ok == id)) {
+                    findings.broken(format!("{id} is {at}, with the text of another"), [post.invoked, place.line]);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn refused_never_appears(view: &View, findings: &mut Findings) {
+    view.posts.values().filter(|post| matches!(post.outcome(), Outcome::Failed(_))).for_each(|_| findings.look());
+    for (at, _, place) in everywhere(view) {
+        let Some(post) = place.text.and_then(|text| view.texts.get(text)).map(|number| &view.posts[number]) else {
+            continue;
+        };
+        if let Outcome::Failed(refused) = post.outcome() {
+            let sentence = format!("{} was refused and is {at}", place.id);
+            findings.broken(sentence, [post.invoked, refused, place.line]);
+        }
+    }
+}
+
+pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
+    let mut places: HashMap<EventId, (Position, usize)> = HashMap::new();
+    let mut ids: HashMap<Position, (EventId, usize)> = HashMap::new();
+    let mut check = |id: EventId, position: Position, line: usize| {
+        findings.look();
+        let (stands, first) = *places.entry(id).or_insert((position, line));
+        if stands != position {
+            findings.broken(format!("{id} stands at {stands} and at {position}"), [first, line]);
+        }
+        let (owner, first) = *ids.entry(position).or_insert((id, line));
+        if owner != id {
+            findings.broken(format!("{owner} and {id} both stand at {position}"), [first, line]);
+        }
+    };
+    // The log first: what stands there first is what everybody must say.
+    for (_, place) in view.logged.values() {
+        check(place.id, place.position, place.line);
+    }
+    for post in view.posts.values() {
+        for (line, id, position) in &post.oks {
+            check(*id, *position, *line);
+        }
+    }
+    for (line, id, position) in view.decisions.values().filter_map(|decision| decision.confirmed) {
+        check(id, position, line);
+    }
+    let stored = view.rooms.values().flat_map(|room| room.archive.iter().chain(&room.replay));
+    for place in stored.chain(view.sessions.iter().flat_map(|session| &session.frames)) {
+        check(place.id, place.position, place.line);
+    }
+}
+
+pub(super) fn archived_once(view: &View, findings: &mut Findings) {
+    for (room, places) in &view.rooms {
+        for (name, read) in [("archive", &places.archive), ("replay", &places.replay)] {
+            let mut seen = HashMap::new();
+            for place in read {
+                findings.look();
+                if let Some(first) = seen.insert(place.id, place.line) {
+                    let sentence = format!("room {room}: the {name} has {} twice", place.id);
+                    findings.broken(sentence, [first, place.line]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a presenter is owed: every event of the room from the first welcome on, each once within a session, or a gap
+//! that is declared; and of two sessions only the newest goes on.
+
+use std::collections::{BTreeMap, HashMap};
+
+use nats::Position;
+
+use super::Findings;
+use super::view::{Place, SETTLE_US, Session, View};
+
+/// A stretch of a room's log: after the first, up to the second, which may be the end of what came.
+type Stretch = (Option<Position>, Option<Position>);
+
+fn is_in(position: Position, stretch: &Stretch) -> bool {
+    stretch.0.is_none_or(|after| position > after) && stretch.1.is_some_and(|to| position <= to)
+}
+
+pub(super) fn presenters_miss_nothing(view: &View, findings: &mut Findings) {
+    let mut rooms: BTreeMap<i64, Vec<&Session>> = BTreeMap::new();
+    for session in &view.sessions {
+        within(view, session, findings);
+        if !session.fresh {
+            rooms.entry(session.room).or_default().push(session);
+        }
+    }
+    for (number, sessions) in rooms {
+        between(view, number, &sessions, findings);
+    }
+    // Whoever comes when all is over gets all of it, as far as no gap is declared.
+    for session in view.sessions.iter().filter(|session| session.fresh) {
+        between(view, session.room, &[session], findings);
+    }
+}
+
+/// Inside a session there are no gaps.
+fn within(view: &View, session: &Session, findings: &mut Findings) {
+    let Some(room) = view.rooms.get(&session.room) else { return };
+    let Some(last) = session.frames.iter().map(|frame| frame.position).max() else { return };
+    let stretch = (session.position, Some(last));
+    let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
+    for place in room.log.iter().filter(|place| is_in(place.position, &stretch)) {
+        findings.look();
+        if !came.contains_key(&place.id) {
+            let sentence = format!(
+                "room {}: session {} on {} skipped {} and went on",
+                session.room, session.number, session.node, place.id
+            );
+            let after = session.frames.iter().find(|frame| frame.position > place.position);
+            findings.broken(sentence, [session.welcome, place.line].into_iter().chain(after.map(|after| after.line)));
+        }
+    }
+}
+
+/// What one session did not bring the next one does, from the first welcome to the end of the log.
+fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findings) {
+    let Some(room) = view.rooms.get(&number) else { return };
+    let mut covered: Vec<Stretch> = Vec::new();
+    for session in sessions {
+        covered.push((session.position, session.frames.iter().map(|frame| frame.position).max()));
+        if !session.recovered {
+            // The gap that is declared: from where the presenter was to where the session begins.
+            covered.push((session.asked, session.position));
+        }
+    }
+    let first = sessions.first().and_then(|session| if session.recovered { session.position } else { session.asked });
+    for place in room.log.iter().filter(|place| first.is_none_or(|first| place.position > first)) {
+        findings.look();
+        if !covered.iter().any(|stretch| is_in(place.position, stretch)) {
+            let sentence = format!("room {number}: {} never came to the presenter, and no gap was declared", place.id);
+            let before =
+                sessions.iter().flat_map(|session| &session.frames).filter(|frame| frame.position < place.position);
+            let before = before.max_by_key(|frame| frame.position).map(|frame: &Place| frame.line);
+            let after =
+                sessions.iter().find(|session| session.position.is_some_and(|position| position >= place.position));
+            let lines = [Some(place.line), before, after.map(|session| session.welcome)];
+            findings.broken(sentence, lines.into_iter().flatten());
+        }
+    }
+}
+
+pub(super) fn sockets_repeat_nothing(view: &View, findings: &mut Findings) {
+    for session in &view.sessions {
+        let mut seen = HashMap::new();
+        for frame in &session.frames {
+            findings.look();
+            if let Some(first) = seen.insert(frame.id, frame.line) {
+                let sentence = format!("room {}: {} came twice in session {}", session.room, frame.id, session.number);
+                findings.broken(sentence, [session.welcome, first, frame.line]);
+            }
+        }
+    }
+}
+
+/// How much later than the newer welcome an older session may still be given what was posted after it: the news has to
+/// cross the cluster, and a busy machine.
+const REPLACED_WITHIN_US: u64 = 2_000_000;
+
+pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
+    let mut newest: HashMap<i64, &Session> = HashMap::new();
+    for newer in view.presenters() {
+        let Some(older) = newest.insert(newer.room, newer) else { continue };
+        // One that had ended before is not replaced.
+        if older.ended.is_some_and(|ended| ended < newer.welcome) {
+            continue;
+        }
+        findings.look();
+        let replaced = view.at(newer.welcome) + REPLACED_WITHIN_US;
+        let late = older.frames.iter().find(|frame| {
+            let posted = frame.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].invoked);
+            posted.is_some_and(|posted| view.at(posted) > replaced)
+        });
+        // A node that is paused, or cut off from the log, cannot know; it has nothing new to show either.
+        if let Some(late) = late
+            && !view.disturbed(&["nats", older.node, newer.node], view.at(late.line), view.at(late.line), SETTLE_US)
+        {
+            let sentence = format!(
+                "room {}: session {} was replaced by {} and still got {}",
+                newer.room, older.number, newer.number, late.id
+            );
+            findings.broken(sentence, [older.welcome, newer.welcome, late.line]);
+        }
+    }
+}

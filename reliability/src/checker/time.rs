@@ -1,0 +1,21 @@
+//! Trouble passes: once everything is whole again, everything accepted is in its places within a bound.
+
+use super::Findings;
+use super::view::View;
+use crate::history::Phase;
+
+pub(super) fn drains_in_time(view: &View, findings: &mut Findings) {
+    let line = |wanted: Phase| view.phases.iter().find(|(phase, _)| *phase == wanted).map(|(_, line)| *line);
+    let Some(healed) = line(Phase::Healed) else { return };
+    findings.look();
+    if let Some(late) = line(Phase::NotDrained) {
+        let took = (view.at(late) - view.at(healed)) / 1_000_000;
+        let sentence = format!("{took} s after the last fault not everything accepted was in its place");
+        findings.broken(sentence, [healed, late]);
+    } else if line(Phase::Drained).is_none() {
+        findings.broken("the run ended before everything accepted was in its place".to_owned(), [healed]);
+    }
+    for fault in view.faults.values().filter(|fault| fault.heals.is_none_or(|heals| heals > healed)) {
+        findings.broken(format!("`{}` was not over when the wait began", fault.kind), [fault.begins, healed]);
+    }
+}

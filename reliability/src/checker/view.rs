@@ -1,0 +1,330 @@
+//! A history, in the shape in which the invariants ask about it. Everything refers to lines by their number.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use nats::{EventId, Position};
+
+use crate::history::{Decided, Line, Phase, Reading, What};
+
+/// How a post ended, all its attempts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Accepted: the first answer that said so.
+    Ok(usize),
+    /// No attempt can have stored it: the last refusal.
+    Failed(usize),
+    /// It may be stored.
+    Unknown,
+}
+
+/// A message that somebody sent, perhaps several times.
+#[derive(Debug)]
+pub(crate) struct Post<'a> {
+    /// Where it was first sent.
+    pub(crate) invoked: usize,
+    pub(crate) room: i64,
+    pub(crate) user: i64,
+    pub(crate) text: &'a str,
+    /// Every answer that accepted it.
+    pub(crate) oks: Vec<(usize, EventId, Position)>,
+    refusals: Vec<usize>,
+    attempts: usize,
+}
+
+impl Outcome {
+    /// As reports call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Outcome::Ok(_) => "accepted",
+            Outcome::Failed(_) => "refused",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+impl Post<'_> {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match (self.oks.first(), self.refusals.last()) {
+            (Some((line, ..)), _) => Outcome::Ok(*line),
+            // One attempt of unknown outcome is enough for the message to be there.
+            (None, Some(line)) if self.refusals.len() == self.attempts => Outcome::Failed(*line),
+            (None, _) => Outcome::Unknown,
+        }
+    }
+}
+
+/// An event in the log, in an archive or on a socket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) line: usize,
+    pub(crate) id: EventId,
+    pub(crate) position: Position,
+    /// Of a message that is shown.
+    pub(crate) text: Option<&'a str>,
+    /// Of the log and the archive.
+    pub(crate) user: Option<i64>,
+    pub(crate) is_message: bool,
+    /// Of the archive.
+    pub(crate) deleted: Option<EventId>,
+}
+
+/// A presenter's socket, from its welcome to its end.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) number: u32,
+    pub(crate) welcome: usize,
+    pub(crate) room: i64,
+    pub(crate) node: &'a str,
+    pub(crate) asked: Option<Position>,
+    pub(crate) position: Option<Position>,
+    pub(crate) recovered: bool,
+    pub(crate) fresh: bool,
+    pub(crate) frames: Vec<Place<'a>>,
+    pub(crate) ended: Option<usize>,
+}
+
+/// What a moderator decided.
+#[derive(Debug)]
+pub(crate) struct Decision<'a> {
+    pub(crate) asked: usize,
+    pub(crate) room: i64,
+    pub(crate) decided: &'a Decided,
+    pub(crate) confirmed: Option<(usize, EventId, Position)>,
+    pub(crate) refused: bool,
+}
+
+/// Something broken, from when to when.
+#[derive(Debug)]
+pub(crate) struct Fault<'a> {
+    pub(crate) begins: usize,
+    pub(crate) heals: Option<usize>,
+    pub(crate) kind: &'a str,
+    pub(crate) parts: &'a [String],
+}
+
+/// A room, everywhere.
+#[derive(Debug, Default)]
+pub(crate) struct Room<'a> {
+    /// The first copy of every event that a presenter gets, by position.
+    pub(crate) log: Vec<Place<'a>>,
+    /// As it was read.
+    pub(crate) archive: Vec<Place<'a>>,
+    /// As it was read.
+    pub(crate) replay: Vec<Place<'a>>,
+}
+
+/// The history.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub(crate) lines: &'a [Line],
+    pub(crate) posts: BTreeMap<u64, Post<'a>>,
+    /// The post whose text it is. Texts are unique.
+    pub(crate) texts: HashMap<&'a str, u64>,
+    pub(crate) rooms: BTreeMap<i64, Room<'a>>,
+    /// The first copy of each event in the log, and its room.
+    pub(crate) logged: HashMap<EventId, (i64, Place<'a>)>,
+    /// In the order of their beginning.
+    pub(crate) sessions: Vec<Session<'a>>,
+    pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
+    pub(crate) faults: BTreeMap<u64, Fault<'a>>,
+    pub(crate) readings: BTreeSet<Reading>,
+    pub(crate) phases: Vec<(Phase, usize)>,
+}
+
+/// What a presenter is not told: its own coming and going.
+const NOT_SHOWN: [&str; 2] = ["presenter.connected", "presenter.disconnected"];
+
+/// The type of the events that are messages.
+const MESSAGE: &str = "message.posted";
+
+impl<'a> View<'a> {
+    /// The view of a history.
+    pub fn of(lines: &'a [Line]) -> View<'a> {
+        let mut view = View {
+            lines,
+            posts: BTreeMap::new(),
+            texts: HashMap::new(),
+            rooms: BTreeMap::new(),
+            logged: HashMap::new(),
+            sessions: Vec::new(),
+            decisions: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            readings: BTreeSet::new(),
+            phases: Vec::new(),
+        };
+        let mut sessions = HashMap::new();
+        for (line, entry) in lines.iter().enumerate() {
+            view.posts(line, &entry.what);
+            view.sessions(line, &entry.what, &mut sessions);
+            view.decisions(line, &entry.what);
+            view.readings(line, &entry.what);
+        }
+        let first_copies: Vec<(i64, Place)> = view.logged.values().copied().collect();
+        for (room, place) in first_copies {
+            view.rooms.entry(room).or_default().log.push(place);
+        }
+        for room in view.rooms.values_mut() {
+            room.log.sort_by_key(|place| place.position);
+        }
+        view
+    }
+
+    fn posts(&mut self, line: usize, what: &'a What) {
+        match what {
+            What::Invoked { post, room, user, text, .. } => {
+                self.texts.insert(text, *post);
+                let (room, user) = (*room, *user);
+                let new = || Post { invoked: line, room, user, text, oks: vec![], refusals: vec![], attempts: 0 };
+                self.posts.entry(*post).or_insert_with(new).attempts += 1;
+            }
+            What::Ok { post, id, position, .. } => {
+                if let Some(post) = self.posts.get_mut(post) {
+                    post.oks.push((line, *id, *position));
+                }
+            }
+            What::Failed { post, .. } => {
+                if let Some(post) = self.posts.get_mut(post) {
+                    post.refusals.push(line);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn sessions(&mut self, line: usize, what: &'a What, places: &mut HashMap<u32, usize>) {
+        match what {
+            What::Welcome { session, room, node, asked, position, recovered, fresh } => {
+                places.insert(*session, self.sessions.len());
+                self.sessions.push(Session {
+                    number: *session,
+                    welcome: line,
+                    room: *room,
+                    node,
+                    asked: *asked,
+                    position: *position,
+                    recovered: *recovered,
+                    fresh: *fresh,
+                    frames: Vec::new(),
+                    ended: None,
+                });
+            }
+            What::Frame { session, id, position, kind, text } => {
+                let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
+                let place = Place { line, id, position, text, user: None, is_message, deleted: None };
+                if let Some(session) = places.get(session) {
+                    self.sessions[*session].frames.push(place);
+                }
+            }
+            What::Ended { session, .. } => {
+                if let Some(session) = places.get(session) {
+                    self.sessions[*session].ended = Some(line);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decisions(&mut self, line: usize, what: &'a What) {
+        match what {
+            What::Decides { decision, room, decided, .. } => {
+                let asked = Decision { asked: line, room: *room, decided, confirmed: None, refused: false };
+                self.decisions.insert(*decision, asked);
+            }
+            What::Confirmed { decision, id, position } => {
+                if let Some(decision) = self.decisions.get_mut(decision) {
+                    decision.confirmed = Some((line, *id, *position));
+                }
+            }
+            What::Refused { decision, .. } => {
+                if let Some(decision) = self.decisions.get_mut(decision) {
+                    decision.refused = true;
+                }
+            }
+            What::Breaks { fault, kind, parts } => {
+                self.faults.insert(*fault, Fault { begins: line, heals: None, kind, parts });
+            }
+            What::Heals { fault } => {
+                if let Some(fault) = self.faults.get_mut(fault) {
+                    fault.heals = Some(line);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn readings(&mut self, line: usize, what: &'a What) {
+        match what {
+            What::Logged { room: Some(room), id, position, kind, user, text } => {
+                if NOT_SHOWN.contains(&kind.as_str()) {
+                    return;
+                }
+                let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
+                let place = Place { line, id, position, text, user: *user, is_message, deleted: None };
+                let first = self.logged.entry(id).or_insert((*room, place));
+                if first.1.position > position {
+                    *first = (*room, place);
+                }
+            }
+            What::Archived { room, id, position, user, text, deleted } => {
+                let (id, position, deleted) = (*id, *position, *deleted);
+                let place =
+                    Place { line, id, position, text: Some(text), user: Some(*user), is_message: true, deleted };
+                self.rooms.entry(*room).or_default().archive.push(place);
+            }
+            What::Replayed { room, id, position, text } => {
+                let (id, position) = (*id, *position);
+                let place = Place { line, id, position, text: Some(text), user: None, is_message: true, deleted: None };
+                self.rooms.entry(*room).or_default().replay.push(place);
+            }
+            What::Read { reading } => drop(self.readings.insert(*reading)),
+            What::Phase { phase } => self.phases.push((*phase, line)),
+            _ => {}
+        }
+    }
+
+    /// When a line was written.
+    pub(crate) fn at(&self, line: usize) -> u64 {
+        self.lines[line].at
+    }
+
+    /// What was accepted: the post, the line that said so first, and what it said.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = (&Post<'a>, usize, EventId, Position)> {
+        self.posts
+            .values()
+            .filter_map(|post| post.oks.first().map(|(line, id, position)| (post, *line, *id, *position)))
+    }
+
+    /// Sessions of presenters who were there while things happened.
+    pub(crate) fn presenters(&self) -> impl Iterator<Item = &Session<'a>> {
+        self.sessions.iter().filter(|session| !session.fresh)
+    }
+
+    /// The decisions that take messages away, confirmed or perhaps made: each with whether it takes that place.
+    pub(crate) fn takes_away(&self, decision: &Decision, room: i64, place: &Place) -> bool {
+        match decision.decided {
+            Decided::Delete { target } => decision.room == room && *target == place.id,
+            Decided::Clear => decision.room == room && self.clears(decision, place),
+            Decided::Ban { .. } | Decided::Unban { .. } => false,
+        }
+    }
+
+    fn clears(&self, decision: &Decision, place: &Place) -> bool {
+        decision.confirmed.is_none_or(|(_, id, position)| {
+            let stands = self.logged.get(&id).map_or(position, |(_, decision)| decision.position);
+            place.position < stands
+        })
+    }
+
+    /// Whether one of the parts was broken at some moment from one time to another, or so lately before, less than
+    /// `settle` microseconds, that it may not have recovered.
+    pub(crate) fn disturbed(&self, parts: &[&str], from: u64, to: u64, settle: u64) -> bool {
+        self.faults.values().any(|fault| {
+            let touches = fault.parts.iter().any(|part| parts.iter().any(|asked| part.starts_with(asked)));
+            let healed = fault.heals.map_or(u64::MAX, |line| self.at(line) + settle);
+            touches && self.at(fault.begins) <= to && from <= healed
+        })
+    }
+}
+
+/// 10 s: after a fault a connection is noticed to be dead, made again, and read from where it was.
+pub(crate) const SETTLE_US: u64 = 10_000_000;

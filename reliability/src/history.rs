@@ -1,0 +1,317 @@
+//! What happened, as it was seen from outside, on one clock: a line for everything that was asked, answered, shown,
+//! broken and read. It is a file of NDJSON, so that a run can be looked at with any tool and checked again later. A
+//! history knows nothing of right and wrong; that is the checker's business.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nats::{EventId, Position};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Microseconds since the run began; lines stand in this order.
+    pub at: u64,
+    /// What it was.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// The run begins.
+    Begins {
+        /// By which it can be made again, as far as processes and networks allow.
+        seed: u64,
+    },
+    /// Another part of the run begins.
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
+    /// A message is sent. Attempts of the same post have the same key.
+    Invoked {
+        /// The post, unique within the run.
+        post: u64,
+        /// From 1.
+        attempt: u32,
+        /// The ingest node.
+        node: String,
+        /// The room.
+        room: i64,
+        /// Who writes.
+        user: i64,
+        /// The idempotency key, if there is one.
+        key: Option<String>,
+        /// The text, unique within the run.
+        text: String,
+    },
+    /// The attempt was answered with a 2xx.
+    Ok {
+        /// The post.
+        post: u64,
+        /// The attempt.
+        attempt: u32,
+        /// The message's id.
+        id: EventId,
+        /// Where it stands, as the answer has it.
+        position: Position,
+    },
+    /// The attempt was refused for certain: nothing is stored by it.
+    Failed {
+        /// The post.
+        post: u64,
+        /// The attempt.
+        attempt: u32,
+        /// Of HTTP; 0: the request was never sent.
+        status: u16,
+        /// The stable code of the refusal.
+        code: String,
+    },
+    /// Nobody knows what became of the attempt.
+    Unknown {
+        /// The post.
+        post: u64,
+        /// The attempt.
+        attempt: u32,
+        /// What was heard instead of an answer.
+        why: String,
+    },
+    /// A presenter's session begins.
+    Welcome {
+        /// The session, unique within the run.
+        session: u32,
+        /// The room.
+        room: i64,
+        /// The delivery node.
+        node: String,
+        /// The position that the presenter came with.
+        asked: Option<Position>,
+        /// After which events follow; none: the room has none.
+        position: Option<Position>,
+        /// Whether everything after `asked` (or the saved cursor) follows. If not, a gap is declared.
+        recovered: bool,
+        /// Whether it is the presenter who comes when all is over, and has seen nothing.
+        fresh: bool,
+    },
+    /// An event arrives on a presenter's socket.
+    Frame {
+        /// The session.
+        session: u32,
+        /// The event.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// Its type.
+        kind: String,
+        /// What is shown, of a message that is not deleted.
+        text: Option<String>,
+    },
+    /// A presenter's session is over.
+    Ended {
+        /// The session.
+        session: u32,
+        /// The close code, if there was one.
+        code: Option<u16>,
+    },
+    /// A moderator decides.
+    Decides {
+        /// The decision, unique within the run.
+        decision: u64,
+        /// The ingest node.
+        node: String,
+        /// The room.
+        room: i64,
+        /// What is decided.
+        decided: Decided,
+    },
+    /// The decision was answered with a 2xx.
+    Confirmed {
+        /// The decision.
+        decision: u64,
+        /// The event's id.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+    },
+    /// The decision was refused for certain.
+    Refused {
+        /// The decision.
+        decision: u64,
+        /// Of HTTP; 0: the request was never sent.
+        status: u16,
+        /// The stable code of the refusal.
+        code: String,
+    },
+    /// Nobody knows what became of the decision.
+    Undecided {
+        /// The decision.
+        decision: u64,
+        /// What was heard instead of an answer.
+        why: String,
+    },
+    /// Something is broken, on purpose.
+    Breaks {
+        /// The fault, unique within the run.
+        fault: u64,
+        /// What kind of fault, such as `kill nats`.
+        kind: String,
+        /// The parts that it touches, such as `ingest-0`.
+        parts: Vec<String>,
+    },
+    /// ... and whole again: what was killed is ready, what was held up is released.
+    Heals {
+        /// The fault.
+        fault: u64,
+    },
+    /// An event, read from the log when all was over; copies too.
+    Logged {
+        /// The room; none: every room.
+        room: Option<i64>,
+        /// The event.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// Its type.
+        kind: String,
+        /// Who wrote it, of a message.
+        user: Option<i64>,
+        /// The text, of a message.
+        text: Option<String>,
+    },
+    /// A message, read from the archive when all was over.
+    Archived {
+        /// The room.
+        room: i64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// Who wrote it.
+        user: i64,
+        /// The text.
+        text: String,
+        /// The decision that took it away, if any.
+        deleted: Option<EventId>,
+    },
+    /// A message, as the archiver replays the room to viewers when all was over.
+    Replayed {
+        /// The room.
+        room: i64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// The text.
+        text: String,
+    },
+    /// Something was read to its end.
+    Read {
+        /// What.
+        reading: Reading,
+    },
+}
+
+/// The parts of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Chat plays, things break.
+    Load,
+    /// Everything is whole again, and nothing is posted any more.
+    Healed,
+    /// Everything accepted was seen in its places.
+    Drained,
+    /// That did not happen in time.
+    NotDrained,
+}
+
+/// What a moderator decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decided", rename_all = "snake_case")]
+pub enum Decided {
+    /// To delete a message.
+    Delete {
+        /// Which.
+        target: EventId,
+    },
+    /// To delete everything that stands before.
+    Clear,
+    /// That a user may not write in the room any more.
+    Ban {
+        /// Who.
+        user: i64,
+    },
+    /// That a user may write again.
+    Unban {
+        /// Who.
+        user: i64,
+    },
+}
+
+/// What is read when all is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// The whole log.
+    Log,
+    /// The whole archive.
+    Archive,
+    /// Every room, as its viewers would have it replayed.
+    Replay,
+    /// Every room, on the socket of a presenter who has seen nothing.
+    Fresh,
+}
+
+/// Writes a history while it happens.
+#[derive(Debug)]
+pub struct Recorder {
+    began: Instant,
+    file: Mutex<BufWriter<File>>,
+}
+
+impl Recorder {
+    /// A new file; the clock begins now.
+    pub fn create(file: &Path) -> anyhow::Result<Recorder> {
+        let created = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Recorder { began: Instant::now(), file: Mutex::new(BufWriter::new(created)) })
+    }
+
+    /// How long ago the run began.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Notes what happens now.
+    pub fn note(&self, what: What) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that the lines stand in the order of their times.
+        let at = u64::try_from(self.began.elapsed().as_micros()).expect("a run takes less than 584,000 years");
+        let line = serde_json::to_string(&Line { at, what }).expect("a line has no map with other keys than text");
+        // A history with a hole would be judged as if something had been lost: better none.
+        writeln!(file, "{line}").expect("the history can be written");
+    }
+
+    /// Makes what was noted readable.
+    pub fn flush(&self) -> anyhow::Result<()> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).flush().context("cannot write the history")
+    }
+}
+
+/// Reads a history.
+pub fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
+    let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = BufReader::new(opened).lines().enumerate();
+    lines
+        .map(|(number, line)| {
+            serde_json::from_str(&line?).with_context(|| format!("{}, line {}", file.display(), number + 1))
+        })
+        .collect()
+}

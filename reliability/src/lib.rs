@@ -1,0 +1,15 @@
+//! Proves the promise, in the spirit of Jepsen: plays chat into the whole system while its parts are killed, paused and
+//! cut off, notes everything that is seen from outside, and judges the notes. `docs/reliability.md` says what was found.
+
+mod ask;
+pub mod checker;
+pub mod history;
+mod moderators;
+mod nemesis;
+pub mod planted;
+mod presenters;
+mod readings;
+pub mod report;
+pub mod run;
+pub mod system;
+mod viewers;

@@ -1,0 +1,143 @@
+//! Those who decide: they delete what was just said, clear rooms, ban and unban. Nobody is decided about by two of them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use nats::{EventId, Position};
+use reqwest::{Client, Method};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::ask::{Answer, ask, client};
+use crate::history::{Decided, Recorder, What};
+use crate::system::token;
+use crate::viewers::{FIRST, Latest};
+
+/// The number of the first moderator.
+const FIRST_MODERATOR: i64 = 900;
+
+/// So many viewers are banned now and then.
+const OFFENDERS: i64 = 6;
+
+/// How long a ban lasts, in milliseconds: some outlast the restart of an ingest node.
+const BAN_MS: std::ops::Range<u64> = 5_000..25_000;
+
+/// A decision of unknown outcome is asked for again so often.
+const ATTEMPTS: u32 = 4;
+
+/// Who decides, and where.
+#[derive(Debug)]
+pub(crate) struct Moderators {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) ingest: Vec<String>,
+    pub(crate) rooms: i64,
+    pub(crate) seed: u64,
+    pub(crate) latest: Arc<Latest>,
+    pub(crate) decisions: AtomicU64,
+    /// What was confirmed to be deleted.
+    pub(crate) deleted: Mutex<Vec<EventId>>,
+    /// Up to where which room was cleared.
+    pub(crate) cleared: Mutex<Vec<(i64, Position)>>,
+}
+
+impl Moderators {
+    /// Decides until told to stop.
+    pub(crate) async fn decide(&self, number: i64, stop: &CancellationToken) -> anyhow::Result<()> {
+        let (client, token) = (client()?, token(FIRST_MODERATOR + number, true));
+        let mut rng = Rng::with_seed(self.seed.wrapping_add(number.unsigned_abs() + 1));
+        let mut bans: BTreeMap<(i64, i64), Instant> = BTreeMap::new();
+        loop {
+            let pause = Duration::from_millis(rng.u64(100..500));
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return Ok(());
+            }
+            let ripe = bans.iter().find(|(_, until)| **until < Instant::now()).map(|(who, _)| *who);
+            if let Some((room, user)) = ripe {
+                // Of unknown outcome: it is lifted again, until there is none.
+                let answer = self.ask(&client, &token, room, Decided::Unban { user }, &mut rng).await;
+                if !matches!(answer, Answer::Unknown(_) | Answer::Refused { status: 0 | 503, .. }) {
+                    bans.remove(&(room, user));
+                }
+                continue;
+            }
+            match rng.u32(..400) {
+                // Seldom: it takes everything away that could be replayed.
+                0..2 => {
+                    let room = rng.i64(1..=self.rooms);
+                    self.ask(&client, &token, room, Decided::Clear, &mut rng).await;
+                }
+                2..80 => {
+                    // Odd ones are the other moderator's.
+                    let user = FIRST + rng.i64(0..OFFENDERS / 2) * 2 + number % 2;
+                    let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
+                    if let Entry::Vacant(ban) = bans.entry((room, user)) {
+                        let answer = self.ask(&client, &token, room, Decided::Ban { user }, &mut rng).await;
+                        if !matches!(answer, Answer::Refused { .. }) {
+                            ban.insert(Instant::now() + Duration::from_millis(rng.u64(BAN_MS)));
+                        }
+                    }
+                }
+                _ => {
+                    if let Some((room, target)) = self.latest.any(&mut rng) {
+                        self.ask(&client, &token, room, Decided::Delete { target }, &mut rng).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, client: &Client, token: &str, room: i64, decided: Decided, rng: &mut Rng) -> Answer {
+        let decision = self.decisions.fetch_add(1, Ordering::Relaxed);
+        let key = format!("{:x}-decision-{decision}", self.seed);
+        let mut node = rng.usize(..self.ingest.len());
+        let what = What::Decides { decision, node: format!("ingest-{node}"), room, decided: decided.clone() };
+        self.recorder.note(what);
+        let mut unknown = None;
+        for _ in 0..ATTEMPTS {
+            let base = &self.ingest[node];
+            let (method, url, body) = match &decided {
+                Decided::Delete { target } => {
+                    (Method::DELETE, format!("{base}/v1/rooms/{room}/messages/{target}"), None)
+                }
+                Decided::Clear => (Method::DELETE, format!("{base}/v1/rooms/{room}/messages"), None),
+                Decided::Ban { user } => (Method::PUT, format!("{base}/v1/rooms/{room}/bans/{user}"), Some(json!({}))),
+                Decided::Unban { user } => (Method::DELETE, format!("{base}/v1/rooms/{room}/bans/{user}"), None),
+            };
+            let answer = ask(client, method, url, token, Some(&key), body.as_ref()).await;
+            match answer {
+                Answer::Accepted { id, position } => {
+                    self.confirmed(room, &decided, position);
+                    self.recorder.note(What::Confirmed { decision, id, position });
+                    return answer;
+                }
+                // Refused now; what an earlier attempt came to is as unknown as before.
+                Answer::Refused { .. } if unknown.is_some() => break,
+                Answer::Refused { status, ref code } => {
+                    self.recorder.note(What::Refused { decision, status, code: code.clone() });
+                    return answer;
+                }
+                Answer::Unknown(why) => unknown = Some(why),
+            }
+            node = (node + 1) % self.ingest.len();
+        }
+        let why = unknown.expect("every other answer has returned");
+        self.recorder.note(What::Undecided { decision, why: why.clone() });
+        Answer::Unknown(why)
+    }
+
+    fn confirmed(&self, room: i64, decided: &Decided, position: Position) {
+        match decided {
+            Decided::Delete { target } => {
+                self.deleted.lock().unwrap_or_else(PoisonError::into_inner).push(*target);
+            }
+            Decided::Clear => {
+                self.cleared.lock().unwrap_or_else(PoisonError::into_inner).push((room, position));
+            }
+            Decided::Ban { .. } | Decided::Unban { .. } => {}
+        }
+    }
+}

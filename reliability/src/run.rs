@@ -1,0 +1,139 @@
+//! A run: everything is started, chat plays while things break, everything is made whole, what is there is read, and the
+//! history is judged.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use chatting_server::play;
+use tokio_util::sync::CancellationToken;
+
+use crate::history::{self, Phase, Recorder, What};
+use crate::moderators::Moderators;
+use crate::nemesis::Nemesis;
+use crate::presenters::Presenters;
+use crate::readings;
+use crate::report::Report;
+use crate::system::{Plan, System};
+use crate::viewers::{Latest, Viewers};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long chat plays and things break.
+    pub load: Duration,
+    /// Decides who says what where, and what breaks when.
+    pub seed: u64,
+    /// How many rooms.
+    pub rooms: i64,
+    /// How many viewers write.
+    pub viewers: i64,
+    /// Posts a second, all together.
+    pub rate: f64,
+    /// Recordings whose texts are said.
+    pub recordings: Vec<PathBuf>,
+    /// Milliseconds for which nothing is broken, between two faults.
+    pub calm: std::ops::Range<u64>,
+    /// Parts of the names of the faults that are made, such as `kill nats`; none: all.
+    pub faults: Vec<String>,
+    /// Where everything is kept, and what is tested.
+    pub plan: Plan,
+}
+
+/// What is said where there is no recording.
+const SAID: [&str; 12] = [
+    "안녕하세요",
+    "hiii, am I early?",
+    "ㅋㅋㅋㅋㅋ",
+    "lets gooo 🔥🔥",
+    "오늘 방송 언제까지 해요?",
+    "what song is this",
+    "와 대박",
+    "👏👏👏",
+    "처음 왔어요 반가워요",
+    "no way that just happened",
+    "こんばんは",
+    "she said \"hello\" \\o/",
+];
+
+/// A text leaves room for its number.
+const LONGEST_TEXT: usize = 300;
+
+/// Runs it.
+pub async fn run(options: &Options) -> anyhow::Result<Report> {
+    let texts = texts(&options.recordings)?;
+    let system = Arc::new(System::start(&options.plan).await?);
+    let file = options.plan.folder.join("history.ndjson");
+    let recorder = Arc::new(Recorder::create(&file)?);
+    recorder.note(What::Begins { seed: options.seed });
+    let latest = Arc::<Latest>::default();
+    let Options { rooms, seed, .. } = *options;
+    let viewers = Arc::new(Viewers {
+        recorder: Arc::clone(&recorder),
+        ingest: system.ingest.clone(),
+        rooms,
+        count: options.viewers,
+        rate: options.rate,
+        texts,
+        seed,
+        latest: Arc::clone(&latest),
+        posts: AtomicU64::new(1),
+    });
+    let moderators = Moderators {
+        recorder: Arc::clone(&recorder),
+        ingest: system.ingest.clone(),
+        rooms,
+        seed,
+        latest,
+        decisions: AtomicU64::new(1),
+        deleted: Default::default(),
+        cleared: Default::default(),
+    };
+    let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed));
+    let (calm, faults) = (options.calm.clone(), &options.faults);
+    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), seed, calm, faults)?;
+
+    let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+    let watching = tokio::spawn({
+        let (presenters, over) = (Arc::clone(&presenters), over.clone());
+        async move { presenters.watch(&over).await }
+    });
+    recorder.note(What::Phase { phase: Phase::Load });
+    let clock = async {
+        tokio::time::sleep(options.load).await;
+        stop.cancel();
+        anyhow::Ok(())
+    };
+    tokio::try_join!(
+        clock,
+        viewers.write(&stop),
+        moderators.decide(0, &stop),
+        moderators.decide(1, &stop),
+        nemesis.rage(&stop),
+    )?;
+    readings::drain(&system, &recorder, &presenters, &moderators).await?;
+    over.cancel();
+    watching.await??;
+    // Whatever cannot be read makes the history thin, and that is what the report says.
+    let read = readings::read(&system, &recorder, &presenters, rooms).await;
+    recorder.flush()?;
+    let lines = history::read(&file)?;
+    let mut report = Report::of(&lines, options.plan.folder.clone());
+    report.unread = read.err().map(|error| format!("{error:#}"));
+    Ok(report)
+}
+
+fn texts(recordings: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for file in recordings {
+        texts.extend(play::read(file)?.into_iter().map(|line| line.text));
+    }
+    if texts.is_empty() {
+        return Ok(SAID.map(str::to_owned).to_vec());
+    }
+    for text in &mut texts {
+        *text = text.chars().take(LONGEST_TEXT).collect();
+    }
+    Ok(texts)
+}

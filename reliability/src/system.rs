@@ -1,0 +1,332 @@
+//! The system that is to be broken: every server and role a process of its own, and between any two of them, and before
+//! every client, a network that fails on demand.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chatting_server::config::Config;
+use chatting_server::servers::{self, Member, Program, Proxy, Ready, Server, port};
+use web::Secret;
+use web::auth::Identity;
+
+/// What its tokens are signed with.
+const SECRET: &str = "a secret of the reliability runs, of more than 32 bytes";
+
+/// Tokens outlast any run.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// So many of each role.
+pub const NODES: usize = 2;
+
+/// So many servers hold the log, and as many the archive, in a cluster.
+const MEMBERS: usize = 3;
+
+/// What kind of process a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The log.
+    Nats,
+    /// The archive's memory.
+    Mongod,
+    /// A role.
+    Ingest,
+    /// A role.
+    Delivery,
+    /// A role.
+    Archiver,
+}
+
+impl Kind {
+    /// As faults and parts call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Nats => "nats",
+            Kind::Mongod => "mongod",
+            Kind::Ingest => "ingest",
+            Kind::Delivery => "delivery",
+            Kind::Archiver => "archiver",
+        }
+    }
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Part {
+    /// Such as `ingest-0`.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// One fault at a time has it in hand.
+    pub server: tokio::sync::Mutex<Server>,
+}
+
+/// A way from one part, or from clients, to another part.
+#[derive(Debug)]
+pub struct Link {
+    /// Such as `ingest to nats`, the same for all of a kind.
+    pub name: &'static str,
+    /// The part whose work it disturbs: the one that asks, or the one that clients cannot reach.
+    pub part: String,
+    /// The network.
+    pub proxy: Proxy,
+}
+
+/// Everything, running. Dropped, its processes are killed.
+#[derive(Debug)]
+pub struct System {
+    /// Every process.
+    pub parts: Vec<Part>,
+    /// Every network.
+    pub links: Vec<Link>,
+    /// Ingest nodes as clients reach them, `http://host:port`.
+    pub ingest: Vec<String>,
+    /// Delivery nodes as presenters reach them, `ws://host:port`.
+    pub delivery: Vec<String>,
+    /// The same without a network between.
+    pub delivery_direct: Vec<String>,
+    /// Archivers, without a network between.
+    pub archivers: Vec<String>,
+    /// What the log's servers say of themselves, `http://host:port`.
+    pub monitoring: Vec<String>,
+    /// The archive's servers, `host:port`.
+    pub mongod: Vec<String>,
+    /// The log and the archive without a network between.
+    pub config: Config,
+}
+
+/// What is to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    /// `chatting-server`.
+    pub binary: PathBuf,
+    /// Whether the log and the archive are kept by three servers each.
+    pub cluster: bool,
+    /// How large the log may grow.
+    pub log_bytes: u64,
+}
+
+/// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
+const SETTINGS: [(&str, &str); 8] = [
+    ("CHATTING_AUTH__SECRET", SECRET),
+    ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000"),
+    ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1"),
+    ("CHATTING_INGEST__LIMITS__MODERATOR_RATE__MESSAGES", "100000"),
+    ("CHATTING_INGEST__LIMITS__MODERATOR_RATE__SECONDS", "1"),
+    ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000"),
+    ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1"),
+    ("CHATTING_DELIVERY__KEEPALIVE_SECONDS", "3"),
+];
+
+/// A port that nothing else of this run was given.
+fn free_port() -> u16 {
+    static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    let mut given = GIVEN.lock().expect("nothing panics while it holds the lock");
+    let given = given.get_or_insert_default();
+    port::free(|port| given.insert(port))
+}
+
+/// 1 GiB: what a small disk has room for, and no run fills.
+pub const LOG_BYTES: u64 = 1_073_741_824;
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+impl System {
+    /// Starts everything, and waits until it is ready.
+    pub async fn start(plan: &Plan) -> anyhow::Result<System> {
+        // Until the last port is taken.
+        let starting = servers::starting().await?;
+        let mut system = System {
+            parts: Vec::new(),
+            links: Vec::new(),
+            ingest: Vec::new(),
+            delivery: Vec::new(),
+            delivery_direct: Vec::new(),
+            archivers: Vec::new(),
+            monitoring: Vec::new(),
+            mongod: Vec::new(),
+            config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
+        };
+        let members = if plan.cluster { MEMBERS } else { 1 };
+        let nats = system.start_nats(plan, members).await?;
+        let mongod = system.start_mongod(plan, members).await?;
+        let rooms = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let rooms_url = format!("http://{}", rooms.local_addr()?);
+        tokio::spawn(async move { axum::serve(rooms, servers::room_server()).await });
+
+        let log_urls = |addresses: &[String]| {
+            let urls: Vec<String> = addresses.iter().map(|address| format!("nats://{address}")).collect();
+            urls.join(",")
+        };
+        let set = format!("mongodb://{}/?replicaSet=rs0", mongod.join(","));
+        let replicas = members.to_string();
+        let direct = [
+            ("CHATTING_NATS__URLS", log_urls(&nats)),
+            ("CHATTING_NATS__REPLICAS", replicas.clone()),
+            ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
+            ("CHATTING_ARCHIVER__URI", set.clone()),
+        ];
+        let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let direct = direct.into_iter().map(|(key, value)| (key.into(), value.into()));
+        system.config = Config::layered(None, settings.chain(direct)).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+
+        for kind in [Kind::Ingest, Kind::Delivery, Kind::Archiver] {
+            for node in 0..NODES {
+                let (role, name, own) = (kind.word(), format!("{}-{node}", kind.word()), free_port());
+                let to_nats = match kind {
+                    Kind::Ingest => "ingest to nats",
+                    Kind::Delivery => "delivery to nats",
+                    _ => "archiver to nats",
+                };
+                let mut log = Vec::new();
+                for server in &nats {
+                    log.push(system.link(to_nats, &name, server).await);
+                }
+                let mut environment = vec![
+                    ("CHATTING_NATS__URLS", log_urls(&log)),
+                    ("CHATTING_NATS__REPLICAS", replicas.clone()),
+                    ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
+                    ("CHATTING_INGEST__ROOMS__URL", rooms_url.clone()),
+                ];
+                match kind {
+                    Kind::Ingest => {
+                        environment.push(("CHATTING_INGEST__LISTEN", local(own)));
+                        let url = system.link("client to ingest", &name, &local(own)).await;
+                        system.ingest.push(format!("http://{url}"));
+                    }
+                    Kind::Delivery => {
+                        environment.push(("CHATTING_DELIVERY__LISTEN", local(own)));
+                        let url = system.link("presenter to delivery", &name, &local(own)).await;
+                        system.delivery.push(format!("ws://{url}"));
+                        system.delivery_direct.push(format!("ws://{}", local(own)));
+                    }
+                    _ => {
+                        environment.push(("CHATTING_ARCHIVER__LISTEN", local(own)));
+                        // The members of a set send the driver past any network of ours.
+                        let uri = match mongod.as_slice() {
+                            [one] => {
+                                let uri = system.link("archiver to mongod", &name, one).await;
+                                format!("mongodb://{uri}/?directConnection=true")
+                            }
+                            _ => set.clone(),
+                        };
+                        environment.push(("CHATTING_ARCHIVER__URI", uri));
+                        system.archivers.push(format!("http://{}", local(own)));
+                    }
+                }
+                let settings = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+                let own_settings = environment.into_iter().map(|(key, value)| (key.to_owned(), value));
+                let program = Program {
+                    name: name.clone(),
+                    path: plan.binary.clone(),
+                    arguments: vec![role.into()],
+                    environment: settings.chain(own_settings).collect(),
+                    output: plan.folder.join(format!("{name}.log")),
+                    detached: false,
+                };
+                let ready = Ready::Http(format!("http://{}/readyz", local(own)));
+                system.run(&name, kind, Server::new(program, ready)).await?;
+            }
+        }
+        drop(starting);
+        Ok(system)
+    }
+
+    /// The log's servers; the answer is where they are.
+    async fn start_nats(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
+        let member = |_| Member { port: free_port(), monitoring: free_port(), route: free_port() };
+        let members: Vec<Member> = (0..members).map(member).collect();
+        self.monitoring = members.iter().map(|member| format!("http://{}", local(member.monitoring))).collect();
+        let servers = match members.as_slice() {
+            [Member { port, monitoring, .. }] => {
+                vec![servers::nats_server(&plan.folder.join("nats-0"), *port, *monitoring, false).await?]
+            }
+            members => servers::nats_cluster(&plan.folder, members).await?,
+        };
+        let named = servers.into_iter().enumerate().map(|(number, server)| (format!("nats-{number}"), server));
+        self.run_together(Kind::Nats, named.collect()).await?;
+        Ok(members.into_iter().map(|member| local(member.port)).collect())
+    }
+
+    /// The archive's servers; the answer is where they are.
+    async fn start_mongod(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
+        let ports: Vec<u16> = (0..members).map(|_| free_port()).collect();
+        let mut servers = Vec::new();
+        for (number, port) in ports.iter().enumerate() {
+            let name = format!("mongod-{number}");
+            let server = servers::mongod(&plan.folder.join(&name), *port, false).await?;
+            // Itself first, then the others.
+            let set = ports.iter().cycle().skip(number).take(members).map(|port| local(*port)).collect();
+            servers.push((name, Server::new(server.program().clone(), Ready::ReplicaSet(set))));
+        }
+        self.run_together(Kind::Mongod, servers).await?;
+        self.mongod = ports.into_iter().map(local).collect();
+        Ok(self.mongod.clone())
+    }
+
+    /// Members of a cluster are ready only when the others are there.
+    async fn run_together(&mut self, kind: Kind, mut servers: Vec<(String, Server)>) -> anyhow::Result<()> {
+        for (_, server) in &mut servers {
+            server.spawn()?;
+        }
+        for (_, server) in &servers {
+            if let Ready::ReplicaSet(members) = server.ready_when() {
+                let accepts = async || tokio::net::TcpStream::connect(&members[0]).await.is_ok();
+                while !accepts().await {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        for (name, mut server) in servers {
+            server.ready().await?;
+            self.parts.push(Part { name, kind, server: tokio::sync::Mutex::new(server) });
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, name: &str, kind: Kind, mut server: Server) -> anyhow::Result<()> {
+        server.start().await?;
+        self.parts.push(Part { name: name.to_owned(), kind, server: tokio::sync::Mutex::new(server) });
+        Ok(())
+    }
+
+    /// A network to the server; the answer is where it begins.
+    async fn link(&mut self, name: &'static str, part: &str, server: &str) -> String {
+        let proxy = Proxy::start(server.to_owned()).await;
+        let address = proxy.address().to_string();
+        self.links.push(Link { name, part: part.to_owned(), proxy });
+        address
+    }
+
+    /// The archive, without a network between.
+    pub async fn archive(&self) -> anyhow::Result<archiver::Archive> {
+        Ok(archiver::Archive::connect(&self.config.archiver).await?)
+    }
+
+    /// The log, without a network between.
+    pub async fn log(&self) -> anyhow::Result<nats::Log> {
+        Ok(nats::Log::connect(&self.config.nats, "reliability").await?)
+    }
+}
+
+/// A token of the user; with the scope of moderators if so.
+pub fn token(user: i64, moderates: bool) -> String {
+    let scopes = if moderates { vec!["chat:moderate".to_owned()] } else { Vec::new() };
+    let (nickname, email) = (format!("user{user}"), format!("user{user}@example.com"));
+    let identity = Identity { user_idx: user, nickname, email, scopes };
+    web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, TOKEN_LIFETIME)
+}
+
+/// The server's binary beside this one, of the same profile.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let binary = here.parent().unwrap_or(Path::new(".")).join("chatting-server");
+    anyhow::ensure!(binary.exists(), "{} is not there: cargo build", binary.display());
+    binary.canonicalize().context("cannot find the binary")
+}

@@ -1,0 +1,65 @@
+//! The log on a cluster of three: a member that was away is asked before it has caught up with the others.
+
+use std::time::Duration;
+
+use nats::{Config, Log, NodeId, SessionId, Start};
+
+use super::{config, message, presenter, take, text};
+use crate::support::NatsCluster;
+
+/// Elections, on a slow machine.
+const DEADLINE_MS: u64 = 20_000;
+
+fn replicated(cluster: &NatsCluster, members: &[usize]) -> Config {
+    let urls = members.iter().map(|member| cluster.url(*member)).collect();
+    Config { urls, replicas: 3, append_deadline_ms: DEADLINE_MS, ..config("") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
+    let cluster = NatsCluster::start().await;
+    let writer = Log::connect(&replicated(&cluster, &[1, 2]), "writer").await.unwrap();
+    let mut written: usize = 0;
+    // Which member answers a reader is the cluster's choice: of many readers some have the one that lags.
+    let mut tails = Vec::new();
+    for _ in 0..6 {
+        let reader = Log::connect(&replicated(&cluster, &[0]), "reader").await.unwrap();
+        tails.push(reader.tail(Start::Oldest));
+    }
+    for _ in 0..2 {
+        cluster.kill(0);
+        for _ in 0..30 {
+            written += 1;
+            writer.append(&message(1, written.to_string())).await.unwrap();
+        }
+        // The readers are back with the first connection that is taken.
+        cluster.spawn(0);
+        for _ in 0..30 {
+            written += 1;
+            writer.append(&message(1, written.to_string())).await.unwrap();
+        }
+        cluster.ready(0).await;
+    }
+    for tail in &mut tails {
+        let taken = take(tail, written).await;
+        let numbers: Vec<usize> = taken.iter().map(|entry| text(entry).parse().unwrap()).collect();
+        assert_eq!(numbers, (1..=written).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_of_one_room_at_the_same_moment_are_all_made() {
+    let cluster = NatsCluster::start().await;
+    let mut leases = Vec::new();
+    for member in 0..3 {
+        let log = Log::connect(&replicated(&cluster, &[member]), "node").await.unwrap();
+        leases.push(log.lease(NodeId::new()).await.unwrap());
+    }
+    for _ in 0..20 {
+        let claims = leases.iter().map(|lease| lease.claim(presenter(42), SessionId::new()));
+        for claim in futures_util::future::join_all(claims).await {
+            claim.unwrap();
+        }
+    }
+    tokio::time::timeout(Duration::from_secs(5), leases[0].end()).await.unwrap();
+}
