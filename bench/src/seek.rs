@@ -81,6 +81,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 struct Bench {
     log: Log,
     archiver: SendRequest<Empty<Bytes>>,
+    port: u16,
     database: mongodb::Database,
     token: String,
     session: SessionId,
@@ -130,9 +131,10 @@ impl Bench {
             scopes: vec!["chat:read".to_owned()],
         };
         let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(24 * 3_600));
-        let archiver = connect(archiver).await?;
+        let port = archiver;
+        let archiver = connect(port).await?;
         let session = SessionId::new();
-        Ok(Bench { log, archiver, database, token, session, messages: 0, _parts: parts, _folder: folder })
+        Ok(Bench { log, archiver, port, database, token, session, messages: 0, _parts: parts, _folder: folder })
     }
 
     /// Lets the broadcast go on until it has so many messages, all of them archived.
@@ -205,7 +207,10 @@ impl Bench {
             .header("host", "bench")
             .header("authorization", format!("Bearer {}", self.token))
             .body(Empty::new())?;
-        self.archiver.ready().await?;
+        // An archiver closes a connection that is idle for seconds, as this one is while the broadcast grows.
+        if self.archiver.ready().await.is_err() {
+            self.archiver = connect(self.port).await?;
+        }
         let answer = self.archiver.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
