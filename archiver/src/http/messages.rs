@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FilterQuery {
-    /// What the text contains, in whatever case. Every message of the time is looked at, some 300,000 a second.
+    /// What the text contains, in whatever case. Every message of the time is looked at.
     #[param(value_type = Option<schemas::SearchText>, inline, nullable = false)]
     text: Option<SearchText>,
     /// A label of the word filter or of the review.
