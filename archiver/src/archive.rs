@@ -7,11 +7,9 @@ use nats::{Entry, EventId, Malformed, Position, PresenterIdx, Role};
 
 use crate::database::Database;
 use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
+use crate::read::BATCH;
 use crate::work::Work;
 use crate::{Config, Error};
-
-/// 1,000: the first documents come after 3 ms, and all at 290,000 a second; 101, the default, is a quarter slower.
-const BATCH: u32 = 1_000;
 
 /// The archive, to be read. Cheap to clone; all clones share one connection pool.
 #[derive(Debug, Clone)]

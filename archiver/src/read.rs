@@ -18,7 +18,7 @@ pub(crate) mod sessions;
 pub(crate) mod timeline;
 pub(crate) mod times;
 
-/// 1,000: all documents come at 290,000 a second; with 101, the driver's default, a quarter slower.
+/// 1,000: the first documents come after 3 ms, and all at 290,000 a second; with 101, the driver's default, a quarter slower.
 pub(crate) const BATCH: u32 = 1_000;
 
 impl Database {
