@@ -69,7 +69,7 @@ impl Proxy {
         format!("nats://{}", self.address)
     }
 
-    /// Cuts every connection; new ones are welcome.
+    /// Cuts every connection; new ones fare as [`Proxy::hold_up`] and the others last said.
     pub fn cut(&self) {
         self.network.send_modify(|network| network.cuts += 1);
     }

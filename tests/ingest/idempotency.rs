@@ -311,7 +311,10 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
         match round % 2 {
             0 => proxy.release(),
             // What was underway may be lost with the connection.
-            _ => proxy.cut(),
+            _ => {
+                proxy.cut();
+                proxy.release();
+            }
         }
         // Through the same node, and through the other one.
         let retry = async |node: &Role| {
