@@ -64,6 +64,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     order::replay_has_the_logs_order: "... and is replayed in it",
     order::earlier_comes_first: "a post that was accepted before another began stands before it",
     presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
+    presenters::gaps_have_a_reason: "a gap is declared only where what is missing is older than a node's window",
     presenters::sockets_repeat_nothing: "within a session no event comes twice",
     presenters::newest_session_wins: "a session that was replaced gets nothing more",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",

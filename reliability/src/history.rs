@@ -30,6 +30,8 @@ pub enum What {
     Begins {
         /// By which it can be made again, as far as processes and networks allow.
         seed: u64,
+        /// How long delivery nodes keep what they can give again, in milliseconds.
+        window_ms: u64,
     },
     /// Another part of the run begins.
     Phase {

@@ -3,6 +3,7 @@
 
 mod ask;
 pub mod checker;
+pub mod disk;
 pub mod history;
 mod moderators;
 mod nemesis;

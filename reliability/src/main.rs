@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
 use reliability::system::{LOG_BYTES, Plan, binary};
-use reliability::{history, planted};
+use reliability::{disk, history, planted};
 
 /// Breaks the whole system while chat plays into it, and looks whether anything accepted is lost, repeated or reordered
 #[derive(Debug, Parser)]
@@ -51,6 +51,15 @@ struct RunArguments {
     /// How large the log may grow, in bytes; 1000000 is full within a minute
     #[arg(long, default_value_t = LOG_BYTES)]
     log_bytes: u64,
+    /// The log and the archive on disks that can be full and lose power: needs Linux and root
+    #[arg(long)]
+    disks: bool,
+    /// The log's servers sync when they like, as nats-server does by default: a power loss takes what was accepted
+    #[arg(long)]
+    lazy_log: bool,
+    /// libfaketime.so.1, by which the clocks of the roles are set
+    #[arg(long, value_name = "FILE")]
+    clock_library: Option<PathBuf>,
     /// A recording whose texts are said, as NDJSON; may be given several times
     #[arg(long)]
     recording: Vec<PathBuf>,
@@ -79,11 +88,16 @@ const SHORT: Duration = Duration::from_secs(40);
 const SHORT_CALM: std::ops::Range<u64> = 500..2_500;
 const CALM: std::ops::Range<u64> = 1_000..12_000;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
-        Command::Run(arguments) => make(arguments).await,
-        Command::Planted { names } => planted::all(&names).await,
+fn main() -> anyhow::Result<ExitCode> {
+    let command = Arguments::parse().command;
+    // Before there are threads.
+    if matches!(&command, Command::Run(arguments) if arguments.disks) {
+        disk::own_mounts()?;
+    }
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    match command {
+        Command::Run(arguments) => runtime.block_on(make(arguments)),
+        Command::Planted { names } => runtime.block_on(planted::all(&names)),
         Command::Check { file } => {
             let lines = history::read(&file)?;
             Ok(tell(&Report::of(&lines, file.parent().map(PathBuf::from).unwrap_or_default())))
@@ -112,7 +126,15 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
-        plan: Plan { folder: folder.clone(), binary, cluster: arguments.cluster, log_bytes: arguments.log_bytes },
+        plan: Plan {
+            folder: folder.clone(),
+            binary,
+            cluster: arguments.cluster,
+            log_bytes: arguments.log_bytes,
+            disks: arguments.disks,
+            lazy_log: arguments.lazy_log,
+            clock_library: arguments.clock_library,
+        },
     };
     let report = run(&options).await?;
     std::fs::write(folder.join("report.txt"), report.to_string())?;

@@ -2,18 +2,19 @@
 //! again, so that a short run too sees most of them.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chatting_server::servers::Ready;
+use chatting_server::servers::{Ready, Server};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{Recorder, What};
-use crate::system::{Kind, Part, System};
+use crate::system::{Kind, Link, Part, System, start_together};
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,16 @@ enum Fault {
     /// SIGKILL of the primary, or it gives way.
     KillPrimary,
     StepDown,
+    /// The other members, and sometimes its clients too, cannot reach a server of the log.
+    CutOff,
+    /// Nothing more fits on the disk.
+    FullDisk(Kind),
+    /// What was not synced is gone.
+    PowerLoss(Kind),
+    /// The same of every server at once, and every role dies with them.
+    Blackout,
+    /// The clock of a role is set to another time, and back.
+    ClockStep(Kind),
     /// Connections are reset.
     Cut(&'static str),
     /// Connections stand and carry nothing.
@@ -46,6 +57,7 @@ enum Fault {
 }
 
 const KINDS: [Kind; 5] = [Kind::Nats, Kind::Mongod, Kind::Ingest, Kind::Delivery, Kind::Archiver];
+const STORES: [Kind; 2] = [Kind::Nats, Kind::Mongod];
 const ROLES: [Kind; 3] = [Kind::Ingest, Kind::Delivery, Kind::Archiver];
 const LINKS: [&str; 6] = [
     "ingest to nats",
@@ -70,6 +82,11 @@ impl Fault {
             Fault::PauseFollower => "pause follower of the log".to_owned(),
             Fault::KillPrimary => "kill primary of mongod".to_owned(),
             Fault::StepDown => "step down primary of mongod".to_owned(),
+            Fault::CutOff => "cut off a server of the log".to_owned(),
+            Fault::FullDisk(kind) => format!("full disk of {}", kind.word()),
+            Fault::PowerLoss(kind) => format!("power loss of {}", kind.word()),
+            Fault::Blackout => "power loss of everything".to_owned(),
+            Fault::ClockStep(kind) => format!("clock step of {}", kind.word()),
             Fault::Cut(link) => format!("reset {link}"),
             Fault::HoldUp(link) => format!("half-open {link}"),
             Fault::Slow(link) => format!("slow {link}"),
@@ -78,29 +95,45 @@ impl Fault {
     }
 }
 
-/// Every fault whose name contains one of the words; all where there are none.
-fn deck(words: &[String], is_cluster: bool) -> Vec<Fault> {
-    let processes = KINDS.into_iter().flat_map(|kind| [Fault::Kill(kind), Fault::Pause(kind), Fault::Terminate(kind)]);
+/// What can be broken here whose name contains one of the words; all where there are none.
+fn deck(words: &[String], system: &System) -> Vec<Fault> {
+    let is_cluster = system.monitoring.len() > 1;
+    let has_disks = system.parts.iter().any(|part| part.disk.is_some());
+    let has_clocks = system.parts.iter().any(|part| part.clock.is_some());
+    let mut possible: Vec<Fault> =
+        KINDS.into_iter().flat_map(|kind| [Fault::Kill(kind), Fault::Pause(kind), Fault::Terminate(kind)]).collect();
+    possible.extend(ROLES.map(Fault::Roll));
+    if is_cluster {
+        possible.extend([Fault::KillLeader, Fault::PauseLeader, Fault::KillFollower, Fault::PauseFollower]);
+        possible.extend([Fault::KillPrimary, Fault::StepDown, Fault::CutOff]);
+        possible.extend([Fault::Roll(Kind::Nats), Fault::Roll(Kind::Mongod)]);
+    }
+    if has_disks {
+        possible.extend(STORES.into_iter().flat_map(|kind| [Fault::FullDisk(kind), Fault::PowerLoss(kind)]));
+        possible.push(Fault::Blackout);
+    }
+    if has_clocks {
+        possible.extend(ROLES.map(Fault::ClockStep));
+    }
     // Nothing of ours is between the members of a set and who asks them.
     let links = LINKS.into_iter().filter(|link| !is_cluster || *link != "archiver to mongod");
-    let links = links.flat_map(|link| [Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]);
-    let members = [
-        Fault::KillLeader,
-        Fault::PauseLeader,
-        Fault::KillFollower,
-        Fault::PauseFollower,
-        Fault::KillPrimary,
-        Fault::StepDown,
-        Fault::Roll(Kind::Nats),
-        Fault::Roll(Kind::Mongod),
-    ];
-    let members = members.into_iter().filter(|_| is_cluster);
-    let wanted = |fault: &Fault| words.is_empty() || words.iter().any(|word| fault.name().contains(word));
-    processes.chain(ROLES.map(Fault::Roll)).chain(members).chain(links).filter(wanted).collect()
+    possible
+        .extend(links.flat_map(|link| [Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]));
+    possible.retain(|fault| words.is_empty() || words.iter().any(|word| fault.name().contains(word)));
+    possible
 }
 
 /// How long a role or a server may take to stop by itself.
 const GRACE: Duration = Duration::from_secs(40);
+
+/// How long a disk is full, at least: checkpoints have to be written meanwhile.
+const FULL_AT_LEAST: Duration = Duration::from_secs(5);
+
+/// A server that goes on by itself, once there is room, is ready within this time.
+const GOES_ON: Duration = Duration::from_secs(5);
+
+/// By how many seconds a clock is set at most: an hour.
+const FARTHEST_STEP: u32 = 3_600;
 
 /// What breaks things.
 #[derive(Debug)]
@@ -125,7 +158,7 @@ impl Nemesis {
         calm: std::ops::Range<u64>,
         words: &[String],
     ) -> anyhow::Result<Nemesis> {
-        let possible = deck(words, system.monitoring.len() > 1);
+        let possible = deck(words, &system);
         anyhow::ensure!(!possible.is_empty(), "no fault is called like that: {}", words.join(", "));
         let (rng, faults) = (Rng::with_seed(seed), AtomicU64::new(0));
         Ok(Nemesis { system, recorder, rng, possible, deck: VecDeque::new(), faults, calm })
@@ -200,6 +233,59 @@ impl Nemesis {
                     let _ = archiver::step_down(&members[0]).await;
                 }
             }
+            Fault::CutOff => {
+                let server = self.victim(fault, rng).await?.name.clone();
+                breaks(vec![server.clone()]);
+                let (clients_too, silently) = (rng.bool(), rng.bool());
+                let is_cut = |link: &&Link| {
+                    let is_route = link.name == "nats to nats";
+                    link.to == server && (is_route || clients_too) || is_route && link.part == server
+                };
+                let links: Vec<&Link> = self.system.links.iter().filter(is_cut).collect();
+                for link in &links {
+                    if silently { link.proxy.hold_up() } else { link.proxy.refuse() }
+                }
+                tokio::time::sleep(long).await;
+                links.iter().for_each(|link| link.proxy.release());
+            }
+            Fault::FullDisk(kind) => {
+                let part = self.part(kind, rng);
+                let mut server = part.server.lock().await;
+                breaks(vec![part.name.clone()]);
+                let disk = part.disk()?;
+                disk.fill().await?;
+                tokio::time::sleep(long + FULL_AT_LEAST).await;
+                disk.make_room()?;
+                // Some go on by themselves; the others are started again, as whoever made the room does.
+                let goes_on = tokio::time::timeout(GOES_ON, server.ready()).await;
+                if !matches!(goes_on, Ok(Ok(()))) {
+                    server.terminate(GRACE).await?;
+                    server.start().await.with_context(|| format!("{} does not start again", part.name))?;
+                }
+            }
+            Fault::PowerLoss(kind) => {
+                let part = self.part(kind, rng);
+                breaks(vec![part.name.clone()]);
+                self.lose_power(&[part]).await?;
+            }
+            Fault::Blackout => {
+                let all: Vec<&Part> = self.system.parts.iter().collect();
+                breaks(all.iter().map(|part| part.name.clone()).collect());
+                self.lose_power(&all).await?;
+            }
+            Fault::ClockStep(kind) => {
+                let part = self.part(kind, rng);
+                let file = part.clock.as_ref().context("its clock cannot be set")?;
+                breaks(vec![part.name.clone()]);
+                let (seconds, sign) = (rng.u32(1..FARTHEST_STEP), if rng.bool() { '+' } else { '-' });
+                set_clock(file, &format!("{sign}{seconds}"))?;
+                // Half of the time it also starts by the wrong clock.
+                if rng.bool() {
+                    restart(part).await?;
+                }
+                tokio::time::sleep(long).await;
+                set_clock(file, "+0")?;
+            }
             Fault::Terminate(kind) => {
                 let part = self.part(kind, rng);
                 breaks(vec![part.name.clone()]);
@@ -247,11 +333,40 @@ impl Nemesis {
         Ok(())
     }
 
+    /// Stops them at one moment, takes from their disks what was not synced, and starts them again.
+    async fn lose_power(&self, parts: &[&Part]) -> anyhow::Result<()> {
+        // In the order of the parts, as nobody else holds more than one.
+        let mut servers = Vec::new();
+        for part in parts {
+            servers.push((*part, part.server.lock().await));
+        }
+        for (_, server) in &servers {
+            server.signal(Signal::SIGSTOP)?;
+        }
+        for part in parts.iter().filter(|part| part.disk.is_some()) {
+            part.disk()?.capture().await?;
+        }
+        for (part, server) in &mut servers {
+            server.kill()?;
+            if part.disk.is_some() {
+                part.disk()?.lose().await?;
+            }
+        }
+        let servers = servers.iter_mut().map(|(part, server)| (part.disk.is_some(), &mut **server));
+        let (mut stores, mut roles): (Vec<_>, Vec<_>) = servers.partition(|(is_store, _)| *is_store);
+        for servers in [&mut stores, &mut roles] {
+            let mut servers: Vec<&mut Server> = servers.iter_mut().map(|(_, server)| &mut **server).collect();
+            start_together(&mut servers).await.context("after a power loss")?;
+        }
+        Ok(())
+    }
+
     /// Whom it hits.
     async fn victim(&self, fault: Fault, rng: &mut Rng) -> anyhow::Result<&Part> {
         let asked = match fault {
             Fault::Kill(kind) | Fault::Pause(kind) => return Ok(self.part(kind, rng)),
             Fault::KillLeader | Fault::PauseLeader => self.leader().await?,
+            Fault::CutOff if rng.bool() => self.leader().await?,
             Fault::KillPrimary | Fault::StepDown => self.primary().await?,
             _ => {
                 let leader = self.leader().await?;
@@ -304,8 +419,8 @@ impl Nemesis {
         parts[rng.usize(..parts.len())]
     }
 
-    fn link(&self, name: &str, rng: &mut Rng) -> &crate::system::Link {
-        let links: Vec<&crate::system::Link> = self.system.links.iter().filter(|link| link.name == name).collect();
+    fn link(&self, name: &str, rng: &mut Rng) -> &Link {
+        let links: Vec<&Link> = self.system.links.iter().filter(|link| link.name == name).collect();
         links[rng.usize(..links.len())]
     }
 }
@@ -317,12 +432,22 @@ async fn restart(part: &Part) -> anyhow::Result<()> {
     server.start().await.with_context(|| format!("{} does not start again", part.name))
 }
 
+/// At once: whoever looks at the clock never finds half a file.
+fn set_clock(file: &Path, offset: &str) -> anyhow::Result<()> {
+    let new = file.with_extension("new");
+    std::fs::write(&new, offset)?;
+    std::fs::rename(new, file).context("cannot set the clock")
+}
+
 /// What a fault has in hand.
 fn target(fault: Fault) -> &'static str {
     match fault {
         Fault::Kill(kind) | Fault::Pause(kind) | Fault::Terminate(kind) | Fault::Roll(kind) => kind.word(),
         Fault::KillLeader | Fault::PauseLeader | Fault::KillFollower | Fault::PauseFollower => Kind::Nats.word(),
         Fault::KillPrimary | Fault::StepDown => Kind::Mongod.word(),
+        Fault::CutOff => Kind::Nats.word(),
+        Fault::FullDisk(kind) | Fault::PowerLoss(kind) | Fault::ClockStep(kind) => kind.word(),
+        Fault::Blackout => "everything",
         Fault::Cut(link) | Fault::HoldUp(link) | Fault::Slow(link) | Fault::Refuse(link) => link,
     }
 }

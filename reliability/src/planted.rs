@@ -126,6 +126,9 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 binary: binary.to_owned(),
                 cluster: false,
                 log_bytes: LOG_BYTES,
+                disks: false,
+                lazy_log: false,
+                clock_library: None,
             },
         };
         let began = Instant::now();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chatting_server::play;
 use tokio_util::sync::CancellationToken;
 
@@ -66,7 +67,8 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let system = Arc::new(System::start(&options.plan).await?);
     let file = options.plan.folder.join("history.ndjson");
     let recorder = Arc::new(Recorder::create(&file)?);
-    recorder.note(What::Begins { seed: options.seed });
+    let window_ms = system.config.delivery.window_seconds * 1_000;
+    recorder.note(What::Begins { seed: options.seed, window_ms });
     let latest = Arc::<Latest>::default();
     let Options { rooms, seed, .. } = *options;
     let viewers = Arc::new(Viewers {
@@ -105,15 +107,19 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         stop.cancel();
         anyhow::Ok(())
     };
-    tokio::try_join!(
-        clock,
-        viewers.write(&stop),
-        moderators.decide(0, &stop),
-        moderators.decide(1, &stop),
-        nemesis.rage(&stop),
-    )?;
-    readings::drain(&system, &recorder, &presenters, &moderators).await?;
-    over.cancel();
+    let course = async {
+        tokio::try_join!(
+            clock,
+            viewers.write(&stop),
+            moderators.decide(0, &stop),
+            moderators.decide(1, &stop),
+            nemesis.rage(&stop),
+        )?;
+        readings::drain(&system, &recorder, &presenters, &moderators).await?;
+        over.cancel();
+        anyhow::Ok(())
+    };
+    tokio::try_join!(course, supervise(&system, &recorder, &over))?;
     watching.await??;
     // Whatever cannot be read makes the history thin, and that is what the report says.
     let read = readings::read(&system, &recorder, &presenters, rooms).await;
@@ -122,6 +128,30 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::of(&lines, options.plan.folder.clone());
     report.unread = read.err().map(|error| format!("{error:#}"));
     Ok(report)
+}
+
+/// How often is looked whether everything runs.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Numbers of what ended by itself: far from those of the faults that are made.
+const FIRST_END: u64 = 1_000_000;
+
+/// Starts again what ended by itself, as a service manager does, and notes it as a fault that nobody made.
+async fn supervise(system: &System, recorder: &Recorder, over: &CancellationToken) -> anyhow::Result<()> {
+    let mut faults = FIRST_END..;
+    while over.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        for part in &system.parts {
+            // What a fault has in hand is its own affair.
+            let Ok(mut server) = part.server.try_lock() else { continue };
+            let Some(status) = server.exited()? else { continue };
+            let fault = faults.next().expect("a run has an end");
+            let kind = format!("{} ended by itself ({status})", part.kind.word());
+            recorder.note(What::Breaks { fault, kind, parts: vec![part.name.clone()] });
+            server.start().await.with_context(|| format!("{} does not start again", part.name))?;
+            recorder.note(What::Heals { fault });
+        }
+    }
+    Ok(())
 }
 
 fn texts(recordings: &[PathBuf]) -> anyhow::Result<Vec<String>> {

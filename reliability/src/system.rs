@@ -12,6 +12,8 @@ use chatting_server::servers::{self, Member, Program, Proxy, Ready, Server, port
 use web::Secret;
 use web::auth::Identity;
 
+use crate::disk::Disk;
+
 /// What its tokens are signed with.
 const SECRET: &str = "a secret of the reliability runs, of more than 32 bytes";
 
@@ -61,6 +63,17 @@ pub struct Part {
     pub kind: Kind,
     /// One fault at a time has it in hand.
     pub server: tokio::sync::Mutex<Server>,
+    /// What it keeps its data on, where that can fail.
+    pub disk: Option<Disk>,
+    /// The file that says how far its clock is from ours, where that can be.
+    pub clock: Option<PathBuf>,
+}
+
+impl Part {
+    /// What it keeps its data on.
+    pub(crate) fn disk(&self) -> anyhow::Result<&Disk> {
+        self.disk.as_ref().with_context(|| format!("{} has no disk of its own", self.name))
+    }
 }
 
 /// A way from one part, or from clients, to another part.
@@ -70,9 +83,17 @@ pub struct Link {
     pub name: &'static str,
     /// The part whose work it disturbs: the one that asks, or the one that clients cannot reach.
     pub part: String,
+    /// The part at its end.
+    pub to: String,
     /// The network.
     pub proxy: Proxy,
 }
+
+/// A server by its name, with the disk of its own.
+type Stored = (String, Server, Option<Disk>);
+
+/// The line of the configuration by which the log is synced before an acknowledgement.
+const SYNC: &str = "sync_interval: always";
 
 /// Everything, running. Dropped, its processes are killed.
 #[derive(Debug)]
@@ -108,6 +129,12 @@ pub struct Plan {
     pub cluster: bool,
     /// How large the log may grow.
     pub log_bytes: u64,
+    /// Whether servers keep their data on disks that can be full and lose power.
+    pub disks: bool,
+    /// Whether the log's servers sync when they like, as nats-server does by default.
+    pub lazy_log: bool,
+    /// libfaketime, by which the roles' clocks can be set.
+    pub clock_library: Option<PathBuf>,
 }
 
 /// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
@@ -185,8 +212,8 @@ impl System {
                     _ => "archiver to nats",
                 };
                 let mut log = Vec::new();
-                for server in &nats {
-                    log.push(system.link(to_nats, &name, server).await);
+                for (number, server) in nats.iter().enumerate() {
+                    log.push(system.link(to_nats, &name, &format!("nats-{number}"), server).await);
                 }
                 let mut environment = vec![
                     ("CHATTING_NATS__URLS", log_urls(&log)),
@@ -197,12 +224,12 @@ impl System {
                 match kind {
                     Kind::Ingest => {
                         environment.push(("CHATTING_INGEST__LISTEN", local(own)));
-                        let url = system.link("client to ingest", &name, &local(own)).await;
+                        let url = system.link("client to ingest", &name, &name, &local(own)).await;
                         system.ingest.push(format!("http://{url}"));
                     }
                     Kind::Delivery => {
                         environment.push(("CHATTING_DELIVERY__LISTEN", local(own)));
-                        let url = system.link("presenter to delivery", &name, &local(own)).await;
+                        let url = system.link("presenter to delivery", &name, &name, &local(own)).await;
                         system.delivery.push(format!("ws://{url}"));
                         system.delivery_direct.push(format!("ws://{}", local(own)));
                     }
@@ -211,7 +238,7 @@ impl System {
                         // The members of a set send the driver past any network of ours.
                         let uri = match mongod.as_slice() {
                             [one] => {
-                                let uri = system.link("archiver to mongod", &name, one).await;
+                                let uri = system.link("archiver to mongod", &name, "mongod-0", one).await;
                                 format!("mongodb://{uri}/?directConnection=true")
                             }
                             _ => set.clone(),
@@ -219,6 +246,10 @@ impl System {
                         environment.push(("CHATTING_ARCHIVER__URI", uri));
                         system.archivers.push(format!("http://{}", local(own)));
                     }
+                }
+                let clock = plan.clock_library.as_deref().map(|library| clock(plan, &name, library)).transpose()?;
+                if let Some((_, variables)) = &clock {
+                    environment.extend(variables.iter().cloned());
                 }
                 let settings = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
                 let own_settings = environment.into_iter().map(|(key, value)| (key.to_owned(), value));
@@ -231,7 +262,10 @@ impl System {
                     detached: false,
                 };
                 let ready = Ready::Http(format!("http://{}/readyz", local(own)));
-                system.run(&name, kind, Server::new(program, ready)).await?;
+                let mut server = Server::new(program, ready);
+                server.start().await?;
+                let (server, clock) = (tokio::sync::Mutex::new(server), clock.map(|(file, _)| file));
+                system.parts.push(Part { name, kind, server, disk: None, clock });
             }
         }
         drop(starting);
@@ -247,10 +281,32 @@ impl System {
             [Member { port, monitoring, .. }] => {
                 vec![servers::nats_server(&plan.folder.join("nats-0"), *port, *monitoring, false).await?]
             }
-            members => servers::nats_cluster(&plan.folder, members).await?,
+            members => {
+                let mut ways = Vec::new();
+                for from in 0..members.len() {
+                    for (to, member) in members.iter().enumerate() {
+                        let (part, to) = (format!("nats-{from}"), format!("nats-{to}"));
+                        ways.push(self.link("nats to nats", &part, &to, &local(member.route)).await);
+                    }
+                }
+                let way = |from: usize, to: usize| ways[from * members.len() + to].clone();
+                servers::nats_cluster(&plan.folder, members, way).await?
+            }
         };
-        let named = servers.into_iter().enumerate().map(|(number, server)| (format!("nats-{number}"), server));
-        self.run_together(Kind::Nats, named.collect()).await?;
+        let mut named = Vec::new();
+        for (number, server) in servers.into_iter().enumerate() {
+            let name = format!("nats-{number}");
+            let folder = plan.folder.join(&name);
+            if plan.lazy_log {
+                let file = folder.join("server.conf");
+                let configuration = std::fs::read_to_string(&file)?;
+                anyhow::ensure!(configuration.contains(SYNC), "{} has no line `{SYNC}`", file.display());
+                std::fs::write(&file, configuration.replace(SYNC, ""))?;
+            }
+            let disk = if plan.disks { Some(Disk::create(&folder.join("store")).await?) } else { None };
+            named.push((name, server, disk));
+        }
+        self.run_together(Kind::Nats, named).await?;
         Ok(members.into_iter().map(|member| local(member.port)).collect())
     }
 
@@ -260,10 +316,17 @@ impl System {
         let mut servers = Vec::new();
         for (number, port) in ports.iter().enumerate() {
             let name = format!("mongod-{number}");
-            let server = servers::mongod(&plan.folder.join(&name), *port, false).await?;
+            let folder = plan.folder.join(&name);
+            let server = servers::mongod(&folder, *port, false).await?;
             // Itself first, then the others.
             let set = ports.iter().cycle().skip(number).take(members).map(|port| local(*port)).collect();
-            servers.push((name, Server::new(server.program().clone(), Ready::ReplicaSet(set))));
+            let mut program = server.program().clone();
+            let disk = if plan.disks { Some(Disk::create(&folder.join("data")).await?) } else { None };
+            if plan.disks {
+                // Writes checkpoints every few seconds, in place of every minute: a full disk is noticed then.
+                program.arguments.extend(["--syncdelay".into(), "3".into()]);
+            }
+            servers.push((name, Server::new(program, Ready::ReplicaSet(set)), disk));
         }
         self.run_together(Kind::Mongod, servers).await?;
         self.mongod = ports.into_iter().map(local).collect();
@@ -271,36 +334,19 @@ impl System {
     }
 
     /// Members of a cluster are ready only when the others are there.
-    async fn run_together(&mut self, kind: Kind, mut servers: Vec<(String, Server)>) -> anyhow::Result<()> {
-        for (_, server) in &mut servers {
-            server.spawn()?;
+    async fn run_together(&mut self, kind: Kind, mut servers: Vec<Stored>) -> anyhow::Result<()> {
+        start_together(&mut servers.iter_mut().map(|(_, server, _)| server).collect::<Vec<_>>()).await?;
+        for (name, server, disk) in servers {
+            self.parts.push(Part { name, kind, server: tokio::sync::Mutex::new(server), disk, clock: None });
         }
-        for (_, server) in &servers {
-            if let Ready::ReplicaSet(members) = server.ready_when() {
-                let accepts = async || tokio::net::TcpStream::connect(&members[0]).await.is_ok();
-                while !accepts().await {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }
-        }
-        for (name, mut server) in servers {
-            server.ready().await?;
-            self.parts.push(Part { name, kind, server: tokio::sync::Mutex::new(server) });
-        }
-        Ok(())
-    }
-
-    async fn run(&mut self, name: &str, kind: Kind, mut server: Server) -> anyhow::Result<()> {
-        server.start().await?;
-        self.parts.push(Part { name: name.to_owned(), kind, server: tokio::sync::Mutex::new(server) });
         Ok(())
     }
 
     /// A network to the server; the answer is where it begins.
-    async fn link(&mut self, name: &'static str, part: &str, server: &str) -> String {
+    async fn link(&mut self, name: &'static str, part: &str, to: &str, server: &str) -> String {
         let proxy = Proxy::start(server.to_owned()).await;
         let address = proxy.address().to_string();
-        self.links.push(Link { name, part: part.to_owned(), proxy });
+        self.links.push(Link { name, part: part.to_owned(), to: to.to_owned(), proxy });
         address
     }
 
@@ -313,6 +359,39 @@ impl System {
     pub async fn log(&self) -> anyhow::Result<nats::Log> {
         Ok(nats::Log::connect(&self.config.nats, "reliability").await?)
     }
+}
+
+/// Starts members of a cluster, and waits until they are ready.
+pub(crate) async fn start_together(servers: &mut [&mut Server]) -> anyhow::Result<()> {
+    for server in servers.iter_mut() {
+        server.spawn()?;
+    }
+    for server in servers.iter() {
+        if let Ready::ReplicaSet(members) = server.ready_when() {
+            let accepts = async || tokio::net::TcpStream::connect(&members[0]).await.is_ok();
+            while !accepts().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+    for server in servers.iter_mut() {
+        server.ready().await?;
+    }
+    Ok(())
+}
+
+/// The file that sets the part's clock, and the variables by which libfaketime reads it at every look at the clock.
+fn clock(plan: &Plan, name: &str, library: &Path) -> anyhow::Result<(PathBuf, Vec<(&'static str, String)>)> {
+    let file = plan.folder.join(format!("{name}.clock"));
+    std::fs::write(&file, "+0")?;
+    let variables = vec![
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        // How long something takes stays true.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    Ok((file, variables))
 }
 
 /// A token of the user; with the scope of moderators if so.

@@ -78,18 +78,25 @@ pub struct Member {
 }
 
 /// A cluster of nats-servers, `nats-0` and so on, each in a folder of `directory`, not started yet. Each is ready only
-/// once most of them are. Clients are not told of other addresses than those that they have.
-pub async fn nats_cluster(directory: &Path, members: &[Member]) -> anyhow::Result<Vec<Server>> {
-    let routes: Vec<String> = members.iter().map(|member| format!("nats://127.0.0.1:{}", member.route)).collect();
+/// once most of them are. `way` is where one member (the first number) reaches another, and for the same number twice
+/// where the others are told to reach it. Clients are not told of other addresses than those that they have.
+pub async fn nats_cluster(
+    directory: &Path,
+    members: &[Member],
+    way: impl Fn(usize, usize) -> String,
+) -> anyhow::Result<Vec<Server>> {
     let mut servers = Vec::new();
-    for (number, Member { port, monitoring, .. }) in members.iter().enumerate() {
+    for (number, Member { port, monitoring, route }) in members.iter().enumerate() {
         let name = format!("nats-{number}");
         let alone = nats_server(&directory.join(&name), *port, *monitoring, false).await?;
         let mut program = alone.program().clone();
-        let own = ["--name", &name, "--cluster_name", "chatting", "--cluster", &routes[number]];
+        let listen = format!("nats://127.0.0.1:{route}");
+        let others = (0..members.len()).filter(|other| *other != number);
+        let routes: Vec<String> = others.map(|other| format!("nats://{}", way(number, other))).collect();
+        let own = ["--name", &name, "--cluster_name", "chatting", "--cluster", &listen, "--cluster_advertise"];
         program.arguments.extend(own.map(Into::into));
-        let others = ["--routes".to_owned(), routes.join(","), "--no_advertise=true".to_owned()];
-        program.arguments.extend(others.map(Into::into));
+        let told = [way(number, number), "--routes".to_owned(), routes.join(","), "--no_advertise=true".to_owned()];
+        program.arguments.extend(told.map(Into::into));
         program.name = name;
         servers.push(Server::new(program, alone.ready_when().clone()));
     }

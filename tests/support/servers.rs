@@ -148,7 +148,10 @@ impl NatsCluster {
         let folder = Folder::new("nats-cluster");
         let member = |_| Member { port: port(), monitoring: port(), route: port() };
         let members: Vec<Member> = (0..3).map(member).collect();
-        let servers = servers::nats_cluster(folder.path(), &members).await.unwrap();
+        let servers =
+            servers::nats_cluster(folder.path(), &members, |_, to| format!("127.0.0.1:{}", members[to].route))
+                .await
+                .unwrap();
         let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
         // A member is ready only when it has heard of the others.
         servers.iter().for_each(Handle::spawn);

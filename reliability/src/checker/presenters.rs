@@ -78,6 +78,35 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
     }
 }
 
+/// Who declares gaps at every turn keeps the promise of [`presenters_miss_nothing`] and loses messages.
+pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
+    for session in view.presenters() {
+        let (Some(asked), Some(room)) = (session.asked, view.rooms.get(&session.room)) else { continue };
+        findings.look();
+        if session.recovered {
+            continue;
+        }
+        // The first message that is said to be missing.
+        let posted = |place: &&Place| place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]);
+        let missing = (Some(asked), session.position);
+        let next = room.log.iter().find(|place| is_in(place.position, &missing) && place.is_message);
+        let Some((next, post)) = next.and_then(|place| Some((place, posted(&place)?))) else { continue };
+        let age = view.at(session.welcome).saturating_sub(view.at(post.invoked));
+        // A tenth less: a node that has just started reckons from when it began to.
+        if age < view.window / 10 * 9 {
+            let sentence = format!(
+                "room {}: session {} on {} was told of a gap after {asked}, but {}, which came next, was {} s old",
+                session.room,
+                session.number,
+                session.node,
+                next.id,
+                age / 1_000_000
+            );
+            findings.broken(sentence, [session.welcome, post.invoked, next.line]);
+        }
+    }
+}
+
 pub(super) fn sockets_repeat_nothing(view: &View, findings: &mut Findings) {
     for session in &view.sessions {
         let mut seen = HashMap::new();

@@ -13,6 +13,9 @@ const MS: u64 = 1_000;
 
 const ROOMS: i64 = 3;
 
+/// What is older than this may be missing to whoever was away.
+const WINDOW: u64 = 400 * MS;
+
 /// So many things are posted or decided.
 const STEPS: u64 = 600;
 
@@ -50,7 +53,10 @@ struct World {
 pub(crate) fn history(seed: u64) -> Vec<Line> {
     let mut world = World {
         rng: Rng::with_seed(seed),
-        drafts: vec![(0, Draft::Ready(What::Begins { seed })), (0, Draft::Ready(What::Phase { phase: Phase::Load }))],
+        drafts: vec![
+            (0, Draft::Ready(What::Begins { seed, window_ms: WINDOW / MS })),
+            (0, Draft::Ready(What::Phase { phase: Phase::Load })),
+        ],
         events: Vec::new(),
         accepted: Vec::new(),
         banned: BTreeMap::new(),
@@ -250,11 +256,15 @@ impl World {
         while begins < end {
             number += 1;
             let session = room as u32 * 100 + number;
-            let ends = if number == 6 { end + 400 * MS } else { begins + self.rng.u64(3_000 * MS..6_000 * MS) };
             let has_gap = next > 0 && self.rng.u32(..5) == 0;
+            if has_gap {
+                begins += 2 * WINDOW;
+            }
+            let ends =
+                if number == 6 { begins.max(end) + 400 * MS } else { begins + self.rng.u64(3_000 * MS..6_000 * MS) };
             let declared = if has_gap { self.rng.usize(..4) } else { 0 };
             let mut skipped = 0;
-            while skipped < declared && events.get(next + 1).is_some_and(|event| event.stored < begins) {
+            while skipped < declared && events.get(next + 1).is_some_and(|event| event.stored + WINDOW < begins) {
                 asked = asked.or(Some(positions[&events[0].id]));
                 next += 1;
                 skipped += 1;

@@ -280,6 +280,38 @@ fn a_session_that_begins_one_too_far_is_noticed() {
 }
 
 #[test]
+fn a_gap_that_is_declared_for_what_a_node_still_has_is_noticed() {
+    caught("gaps_have_a_reason", |lines, rng| {
+        // Of a later session of a presenter: it says that something is missing which was posted after its welcome.
+        let first_frame = |wanted: u32| {
+            lines.iter().position(|line| matches!(&line.what, What::Frame { session, .. } if *session == wanted))
+        };
+        let is_young = |wanted: u32| {
+            let welcome =
+                lines.iter().position(|line| matches!(&line.what, What::Welcome { session, .. } if *session == wanted));
+            let What::Frame { text: Some(shown), .. } = &lines[first_frame(wanted)?].what else { return None };
+            let posted =
+                lines.iter().position(|line| matches!(&line.what, What::Invoked { text, .. } if text == shown));
+            (posted > welcome).then_some(())
+        };
+        let welcome = any(lines, rng, |what| match what {
+            What::Welcome { session, asked: Some(_), recovered: true, fresh: false, .. } => {
+                is_young(*session).is_some()
+            }
+            _ => false,
+        });
+        let What::Welcome { session, .. } = lines[welcome].what else { unreachable!("it was looked for") };
+        let What::Frame { position: lost, .. } = lines.remove(first_frame(session).unwrap()).what else {
+            unreachable!("it was looked for")
+        };
+        let What::Welcome { position, recovered, .. } = &mut lines[welcome].what else {
+            unreachable!("it was looked for")
+        };
+        (*position, *recovered) = (Some(lost), false);
+    });
+}
+
+#[test]
 fn a_session_that_goes_on_beside_its_successor_is_noticed() {
     caught("newest_session_wins", |lines, rng| {
         // One whose successor lives long enough to be given something that was posted well after its welcome.

@@ -117,6 +117,8 @@ pub(crate) struct Room<'a> {
 #[derive(Debug)]
 pub struct View<'a> {
     pub(crate) lines: &'a [Line],
+    /// How long delivery nodes keep what they can give again, in microseconds.
+    pub(crate) window: u64,
     pub(crate) posts: BTreeMap<u64, Post<'a>>,
     /// The post whose text it is. Texts are unique.
     pub(crate) texts: HashMap<&'a str, u64>,
@@ -142,6 +144,7 @@ impl<'a> View<'a> {
     pub fn of(lines: &'a [Line]) -> View<'a> {
         let mut view = View {
             lines,
+            window: 0,
             posts: BTreeMap::new(),
             texts: HashMap::new(),
             rooms: BTreeMap::new(),
@@ -277,6 +280,7 @@ impl<'a> View<'a> {
                 self.rooms.entry(*room).or_default().replay.push(place);
             }
             What::Read { reading } => drop(self.readings.insert(*reading)),
+            What::Begins { window_ms, .. } => self.window = window_ms * 1_000,
             What::Phase { phase } => self.phases.push((*phase, line)),
             _ => {}
         }
