@@ -194,14 +194,7 @@ mod tests {
     fn document(line: &Value) -> String {
         let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
         let mut work = Work::default();
-        work.add(Ok(Entry {
-            position,
-            id: line["id"].as_str().unwrap().parse().unwrap(),
-            kind: line["type"].as_str().unwrap().to_owned(),
-            presenter: line["presenterIdx"].as_i64().map(|idx| PresenterIdx::try_from(idx).unwrap()),
-            at: line["at"].as_str().unwrap().parse().unwrap(),
-            line: line.to_string().into(),
-        }));
+        work.add(Entry::read(position, line.to_string().into()));
         fn json<T: Serialize>(collection: &str, document: &T) -> String {
             format!("{collection}: {}", serde_json::to_string(&serialize_to_bson(document).unwrap()).unwrap())
         }
@@ -265,14 +258,8 @@ mod tests {
                 reason: None,
             }),
         );
-        work.add(Ok(Entry {
-            position: Position { epoch: u64::MAX, sequence: 1, index: 0 },
-            id: event.id,
-            kind: event.body.kind().to_owned(),
-            presenter: event.presenter,
-            at: event.at,
-            line: event.to_line(),
-        }));
+        let position = Position { epoch: u64::MAX, sequence: 1, index: 0 };
+        work.add(Entry::read(position, event.to_line()));
         assert_eq!(work.quarantine.len(), 1);
         assert_eq!(work.quarantine[0].cause, Cause::Unmappable);
     }

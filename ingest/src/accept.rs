@@ -127,7 +127,7 @@ impl Ingest {
     /// The position that the request's event has in the log already.
     pub(crate) fn earlier(&self, naming: &Naming) -> Result<Option<Position>, Refusal> {
         let Some(request) = naming.request else { return Ok(None) };
-        match self.fold.keyed.get(naming.id, now()) {
+        match self.fold.keyed.get(naming.id) {
             None => Ok(None),
             Some(earlier) if earlier.request == request => Ok(Some(earlier.position)),
             Some(_) => Err(Refusal::IdempotencyKeyReused),
@@ -147,7 +147,7 @@ impl Ingest {
         if request.is_none() {
             return Ok(appended);
         }
-        let first = self.fold.find(|fold| fold.keyed.get(id, now())).await;
+        let first = self.fold.find(|fold| fold.keyed.get(id)).await;
         match first {
             Some(_) => self.earlier(naming)?.ok_or(Refusal::Append(AppendError::Unknown)),
             // It is in the log, but whether as this request's or another's is not known.

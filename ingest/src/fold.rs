@@ -146,7 +146,7 @@ impl Fold {
         };
         if let Some(request) = event.request {
             let earlier = Earlier { position: entry.position, request };
-            if !self.keyed.insert(event.id, earlier, event.at, now()) {
+            if !self.keyed.insert(event.id, earlier, entry.stored) {
                 return None;
             }
         }

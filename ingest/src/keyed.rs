@@ -36,12 +36,12 @@ impl Keyed {
         Keyed { age, most, state: Mutex::default() }
     }
 
-    /// Takes in an event of the log that was appended at that time. Answers whether it counts: of two with the same id
-    /// only the first does, unless it was forgotten before the second was appended.
-    pub(crate) fn insert(&self, id: EventId, earlier: Earlier, at: Timestamp, now: Timestamp) -> bool {
-        // Time is the log's, so that who reads of the past forgets what was forgotten then. Only a clock that is ahead
-        // does not count.
-        let at = at.min(now);
+    /// Takes in an event of the log that was stored at that time. Answers whether it counts: of two with the same id
+    /// only the first does, unless it was forgotten before the second was stored.
+    ///
+    /// Time is the log's, so that who reads of the past forgets what was forgotten then, and no clock of a node that is
+    /// wrong makes it forget what others know.
+    pub(crate) fn insert(&self, id: EventId, earlier: Earlier, at: Timestamp) -> bool {
         let mut state = self.state.lock().expect("nothing panics while it holds the lock");
         let State { accepted, order } = &mut *state;
         if accepted.get(&id).is_some_and(|(first, _)| !self.is_old(*first, at)) {
@@ -61,10 +61,10 @@ impl Keyed {
         true
     }
 
-    /// What was accepted under the key of that id.
-    pub(crate) fn get(&self, id: EventId, now: Timestamp) -> Option<Earlier> {
+    /// What was accepted under the key of that id. It is remembered until something is stored that is so much younger.
+    pub(crate) fn get(&self, id: EventId) -> Option<Earlier> {
         let state = self.state.lock().expect("nothing panics while it holds the lock");
-        state.accepted.get(&id).filter(|(at, _)| !self.is_old(*at, now)).map(|(_, earlier)| *earlier)
+        state.accepted.get(&id).map(|(_, earlier)| *earlier)
     }
 
     fn is_old(&self, at: Timestamp, now: Timestamp) -> bool {
@@ -94,49 +94,40 @@ mod tests {
         let keyed = keyed(3);
         let ids: Vec<EventId> = (0..4).map(|_| EventId::new()).collect();
         let now = seconds(0);
-        assert!(keyed.insert(ids[0], earlier(1), now, now));
-        assert!(!keyed.insert(ids[0], earlier(2), now, now));
-        assert_eq!(keyed.get(ids[0], now), Some(earlier(1)));
+        assert!(keyed.insert(ids[0], earlier(1), now));
+        assert!(!keyed.insert(ids[0], earlier(2), now));
+        assert_eq!(keyed.get(ids[0]), Some(earlier(1)));
         for id in &ids[1..] {
-            assert!(keyed.insert(*id, earlier(3), now, now));
+            assert!(keyed.insert(*id, earlier(3), now));
         }
-        assert_eq!(keyed.get(ids[0], now), None);
-        assert_eq!(keyed.get(ids[3], now), Some(earlier(3)));
-        assert!(keyed.insert(ids[0], earlier(4), now, now), "what was forgotten counts again");
-        assert_eq!(keyed.get(ids[0], now), Some(earlier(4)));
+        assert_eq!(keyed.get(ids[0]), None);
+        assert_eq!(keyed.get(ids[3]), Some(earlier(3)));
+        assert!(keyed.insert(ids[0], earlier(4), now), "what was forgotten counts again");
+        assert_eq!(keyed.get(ids[0]), Some(earlier(4)));
     }
 
     #[test]
-    fn what_is_old_is_forgotten_whether_or_not_others_come() {
+    fn what_is_old_is_forgotten_when_others_come() {
         let keyed = keyed(100);
         let (old, new) = (EventId::new(), EventId::new());
-        assert!(keyed.insert(old, earlier(1), seconds(0), seconds(0)));
-        assert_eq!(keyed.get(old, seconds(600)), Some(earlier(1)));
-        assert_eq!(keyed.get(old, seconds(601)), None);
-        assert!(keyed.insert(new, earlier(2), seconds(601), seconds(601)));
-        assert_eq!(keyed.state.lock().unwrap().accepted.len(), 1);
-        assert!(keyed.insert(old, earlier(3), seconds(602), seconds(602)));
-        assert!(!keyed.insert(old, earlier(4), seconds(1_202), seconds(1_202)));
-        assert_eq!(keyed.get(old, seconds(1_202)), Some(earlier(3)));
+        assert!(keyed.insert(old, earlier(1), seconds(0)));
+        assert!(keyed.insert(EventId::new(), earlier(1), seconds(600)));
+        assert_eq!(keyed.get(old), Some(earlier(1)));
+        assert!(keyed.insert(new, earlier(2), seconds(601)));
+        assert_eq!(keyed.get(old), None);
+        assert_eq!(keyed.state.lock().unwrap().accepted.len(), 2);
+        assert!(keyed.insert(old, earlier(3), seconds(602)));
+        assert!(!keyed.insert(old, earlier(4), seconds(1_202)));
+        assert_eq!(keyed.get(old), Some(earlier(3)));
     }
 
     #[test]
-    fn who_reads_of_the_past_decides_as_who_was_there() {
-        let (there, later) = (keyed(100), keyed(100));
-        let id = EventId::new();
-        for at in [0, 599, 601, 1_000, 1_300] {
-            let counts = there.insert(id, earlier(1), seconds(at), seconds(at));
-            assert_eq!(later.insert(id, earlier(1), seconds(at), seconds(5_000)), counts, "at {at}");
-        }
-    }
-
-    #[test]
-    fn a_clock_that_is_ahead_makes_nobody_forget() {
+    fn who_is_asked_again_after_a_long_silence_counts_as_new_only_if_it_is_stored_again() {
         let keyed = keyed(100);
-        let (id, ahead) = (EventId::new(), EventId::new());
-        assert!(keyed.insert(id, earlier(1), seconds(0), seconds(0)));
-        assert!(keyed.insert(ahead, earlier(2), seconds(100_000), seconds(1)));
-        assert_eq!(keyed.get(id, seconds(1)), Some(earlier(1)));
-        assert_eq!(keyed.get(ahead, seconds(602)), None);
+        let id = EventId::new();
+        assert!(keyed.insert(id, earlier(1), seconds(0)));
+        assert_eq!(keyed.get(id), Some(earlier(1)));
+        assert!(keyed.insert(id, earlier(2), seconds(601)));
+        assert_eq!(keyed.get(id), Some(earlier(2)));
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::connect::Inner;
-use crate::entry::{Entry, Malformed, entries};
+use crate::entry::{Entry, Malformed, entries, timestamp};
 use crate::error::Error;
 use crate::partition;
 use crate::setup::{epoch, request};
@@ -220,8 +220,8 @@ async fn follow(
             break;
         };
         let info = message.info().map_err(|source| Error::JetStream { doing: "reading a batch", source })?;
-        let (sequence, delivered) = (info.stream_sequence, info.delivered);
-        let lines = entries(epoch_now, sequence, &message.payload);
+        let (sequence, delivered, stored) = (info.stream_sequence, info.delivered, timestamp(info.published));
+        let lines = entries(epoch_now, sequence, stored, &message.payload);
         room.send(Ok(Delivery { lines, message, delivered }));
     }
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {

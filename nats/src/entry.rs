@@ -1,7 +1,7 @@
 //! An event as it stands in the log: its position, what an index needs of it, and the bytes as they came.
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Body, Event, Head, MalformedEvent};
 use crate::ids::{EventId, PresenterIdx};
@@ -18,8 +18,10 @@ pub struct Entry {
     pub kind: String,
     /// Its room; none: every room.
     pub presenter: Option<PresenterIdx>,
-    /// When it was decided.
+    /// When it was decided, by the clock of whoever did; of a clock that is far ahead, when it was stored.
     pub at: Timestamp,
+    /// When its batch was stored, by the clock of the log's servers; where that is not known, `at`.
+    pub stored: Timestamp,
     /// The JSON as it was appended, sharing the memory of its batch.
     pub line: Bytes,
 }
@@ -39,7 +41,9 @@ impl Entry {
     /// Reads the line that stands at that position, wherever it was kept.
     pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
         match Head::from_line(&line) {
-            Ok(Head { id, kind, presenter, at, .. }) => Ok(Entry { position, id, kind, presenter, at, line }),
+            Ok(Head { id, kind, presenter, at, .. }) => {
+                Ok(Entry { position, id, kind, presenter, at, stored: at, line })
+            }
             Err(reason) => Err(Malformed { position, line, reason }),
         }
     }
@@ -55,14 +59,51 @@ impl Entry {
     }
 }
 
+/// A time of the server's, as the client has it.
+pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
+    Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or(Timestamp::MAX)
+}
+
+/// Clocks that are set by NTP are closer than this. What is from further in the future is from a clock that is wrong,
+/// and an hour ahead would move whatever follows in a replay; what is older may have been brought from elsewhere.
+const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(10);
+
 /// The lines of one batch. Blank lines do not count as lines, so that a file of NDJSON is a batch too.
-pub(crate) fn entries(epoch: u64, sequence: u64, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
+pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
     let lines = batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            Entry::read(Position { epoch, sequence, index }, batch.slice_ref(line))
+            let mut entry = Entry::read(Position { epoch, sequence, index }, batch.slice_ref(line))?;
+            entry.stored = stored;
+            if entry.at > stored + CLOCKS_AGREE {
+                entry.at = stored;
+            }
+            Ok(entry)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_ahead_is_not_believed_and_one_that_is_behind_may_tell_of_the_past() {
+        let stored: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        for (at, expected) in [
+            ("2026-03-01T15:00:10Z", "2026-03-01T15:00:10Z"),
+            ("2026-03-01T15:00:10.001Z", "2026-03-01T15:00:00Z"),
+            ("2026-03-01T16:00:00Z", "2026-03-01T15:00:00Z"),
+            ("2021-03-01T15:00:00Z", "2021-03-01T15:00:00Z"),
+        ] {
+            let line = format!(
+                r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"{at}"}}"#
+            );
+            let read = entries(1, 2, stored, &line.into());
+            let [Ok(entry)] = read.as_slice() else { panic!("{read:?}") };
+            assert_eq!((entry.at, entry.stored), (expected.parse().unwrap(), stored));
+        }
+    }
 }

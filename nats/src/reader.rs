@@ -21,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
+use crate::entry::timestamp;
 use crate::error::Error;
 use crate::setup::{self, epoch, request};
 
@@ -66,6 +67,8 @@ pub(crate) enum Item {
 pub(crate) struct Record {
     pub(crate) subject: String,
     pub(crate) sequence: u64,
+    /// When, by the server's clock.
+    pub(crate) stored: Timestamp,
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
 }
@@ -340,11 +343,11 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
     /// Hands out what was not handed out before.
     async fn hand_out(&mut self, message: &Message) -> Result<(), Trouble> {
         let info = message.info().map_err(|error| Trouble::Passing(error.to_string()))?;
-        let (sequence, published) = (info.stream_sequence, info.published);
+        let (sequence, stored) = (info.stream_sequence, timestamp(info.published));
         // The ordered consumer begins at the very start where it has to begin again before its first message.
         let early = match (self.last, self.from) {
             (Some(last), _) => sequence <= last,
-            (None, From::Since(time)) => published.unix_timestamp_nanos() < time.as_nanosecond(),
+            (None, From::Since(time)) => stored < time,
             (None, From::Sequence(first)) => sequence < first,
             (None, From::Oldest | From::LastPerSubject) => false,
         };
@@ -355,6 +358,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         let record = Record {
             subject: message.subject.to_string(),
             sequence,
+            stored,
             headers: message.headers.clone(),
             payload: message.payload.clone(),
         };

@@ -145,7 +145,7 @@ impl Tail {
         }
         self.whole_after.entry(partition).or_insert(sequence - 1);
         let mut events = Vec::new();
-        for line in entries(self.log.epochs[partition as usize], sequence, &record.payload) {
+        for line in entries(self.log.epochs[partition as usize], sequence, record.stored, &record.payload) {
             match line {
                 Ok(entry) if self.is_wanted(partition, &entry) => events.push(entry),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),

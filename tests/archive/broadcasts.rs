@@ -34,12 +34,5 @@ async fn a_session_is_one_document_in_whichever_order_its_ends_come() {
 
 /// The event as it would stand in the log.
 pub(super) fn at(sequence: u64, event: &Event) -> Entry {
-    Entry {
-        position: Position { epoch: 1, sequence, index: 0 },
-        id: event.id,
-        kind: event.body.kind().to_owned(),
-        presenter: event.presenter,
-        at: event.at,
-        line: event.to_line(),
-    }
+    Entry::read(Position { epoch: 1, sequence, index: 0 }, event.to_line()).unwrap()
 }

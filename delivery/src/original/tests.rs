@@ -11,15 +11,8 @@ fn kept(line: &str) -> Kept {
 }
 
 fn incoming(line: &str) -> Incoming {
-    let event = Event::from_line(line.as_bytes()).unwrap();
-    let entry = Entry {
-        position: Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 },
-        id: event.id,
-        kind: event.body.kind().to_owned(),
-        presenter: event.presenter,
-        at: event.at,
-        line: Bytes::copy_from_slice(line.as_bytes()),
-    };
+    let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
+    let entry = Entry::read(position, Bytes::copy_from_slice(line.as_bytes())).unwrap();
     Incoming::new(entry)
 }
 

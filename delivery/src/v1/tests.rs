@@ -1,7 +1,7 @@
 //! The frames of `chat.v1`, pinned: what changes here changes the contract with every client.
 
 use bytes::Bytes;
-use nats::{Entry, Event};
+use nats::Entry;
 
 use super::*;
 use crate::window::{Incoming, Kept};
@@ -18,15 +18,8 @@ const LATER: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805a","type"
 
 /// The event, the `index`-th of its batch.
 fn incoming(index: u32, line: &'static str) -> Incoming {
-    let event = Event::from_line(line.as_bytes()).unwrap();
-    Incoming::new(Entry {
-        position: Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index },
-        id: event.id,
-        kind: event.body.kind().to_owned(),
-        presenter: event.presenter,
-        at: event.at,
-        line: Bytes::from_static(line.as_bytes()),
-    })
+    let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index };
+    Incoming::new(Entry::read(position, Bytes::from_static(line.as_bytes())).unwrap())
 }
 
 fn kept(index: u32, line: &'static str) -> Kept {

@@ -187,8 +187,7 @@ fn incoming(presenter: Option<i64>, position: Position, body: Body) -> Incoming 
         Some(presenter) => Event::now(room(presenter), body),
         None => Event::of_every_room(body),
     };
-    let (kind, line) = (event.body.kind().to_owned(), event.to_line());
-    Incoming::new(Entry { position, id: event.id, kind, presenter: event.presenter, at: event.at, line })
+    Incoming::new(Entry::read(position, event.to_line()).unwrap())
 }
 
 fn user(idx: i64) -> User {
@@ -384,6 +383,7 @@ fn what_is_no_object_is_kept_from_everyone() {
         kind: kind.to_owned(),
         presenter: Some(room(1)),
         at: nats::now(),
+        stored: nats::now(),
         line: bytes::Bytes::from_static(line),
     };
     let shows = |kind, line| match Incoming::new(entry(kind, line)).kept.shown().unwrap() {
