@@ -38,6 +38,10 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// A stream that the server has not known for so long was deleted: one that starts or elects a leader knows it by then.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
+/// The leader of a stream hears of each other member every second, and they elect another only after four seconds in
+/// which they heard nothing: whom it heard of within this time follows nobody else.
+const SEEN_WITHIN: Duration = Duration::from_secs(3);
+
 /// Where reading begins.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum From {
@@ -188,6 +192,15 @@ fn nothing_is_left(state: &stream::State, last: Option<u64>, from: From) -> bool
         }
 }
 
+/// Whether most members stand behind what this one says. One that is cut off goes on for seconds as the leader that it
+/// was, and knows less than the others do meanwhile.
+fn is_of_most(info: &stream::Info) -> bool {
+    let Some(cluster) = &info.cluster else { return true };
+    let seen = cluster.replicas.iter().filter(|peer| !peer.offline && peer.active < SEEN_WITHIN).count();
+    // With itself.
+    2 * (seen + 1) > cluster.replicas.len() + 1
+}
+
 impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static> Reader<T, F> {
     async fn run(mut self) {
         let mut pause = MIN_PAUSE;
@@ -310,10 +323,12 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         if *self.epoch.get_or_insert(epoch) != epoch {
             return replaced("its creation time has changed".to_owned());
         }
+        let now = info.state.last_sequence;
         match self.last {
-            Some(last) if info.state.last_sequence < last => {
-                replaced(format!("it went back from sequence {last} to {}", info.state.last_sequence))
-            }
+            Some(last) if now < last && !is_of_most(info) => Err(Trouble::Passing(format!(
+                "a member that is cut off from the others says that it ends at sequence {now}, after {last} was read"
+            ))),
+            Some(last) if now < last => replaced(format!("it went back from sequence {last} to {now}")),
             _ => Ok(()),
         }
     }
@@ -372,13 +387,47 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 mod tests {
     use super::*;
 
-    fn state(messages: u64, first: u64, last: u64) -> stream::State {
-        serde_json::from_value(serde_json::json!({
+    fn state_json(messages: u64, first: u64, last: u64) -> serde_json::Value {
+        serde_json::json!({
             "messages": messages, "bytes": 0, "consumer_count": 1,
             "first_seq": first, "first_ts": "2026-11-22T12:00:00Z",
             "last_seq": last, "last_ts": "2026-11-22T12:34:56Z",
-        }))
-        .unwrap()
+        })
+    }
+
+    fn state(messages: u64, first: u64, last: u64) -> stream::State {
+        serde_json::from_value(state_json(messages, first, last)).unwrap()
+    }
+
+    #[test]
+    fn a_member_that_has_not_heard_of_most_others_lately_speaks_for_itself_only() {
+        let info = |replicas: serde_json::Value| -> stream::Info {
+            let mut info = serde_json::json!({
+                "config": { "name": "CHAT_0", "retention": "limits", "max_consumers": -1, "max_msgs": -1, "max_bytes": -1,
+                    "max_age": 0, "max_msgs_per_subject": -1, "storage": "file", "discard": "new", "num_replicas": 3 },
+                "created": "2026-11-22T12:00:00Z",
+                "state": state_json(1, 1, 1),
+            });
+            if !replicas.is_null() {
+                info["cluster"] = serde_json::json!({ "leader": "nats-0", "replicas": replicas });
+            }
+            serde_json::from_value(info).unwrap()
+        };
+        let peer = |seconds: f64, offline: bool| {
+            let active = (seconds * 1e9) as u64;
+            serde_json::json!({ "name": "nats-1", "current": true, "active": active, "offline": offline })
+        };
+        assert!(is_of_most(&info(serde_json::Value::Null)), "a server on its own");
+        for (peers, expected) in [
+            (vec![], true),
+            (vec![peer(0.4, false), peer(0.9, false)], true),
+            (vec![peer(0.4, false), peer(60.0, true)], true),
+            (vec![peer(3.1, false), peer(4.0, false)], false),
+            (vec![peer(0.1, true), peer(0.1, true)], false),
+            (vec![peer(0.4, false), peer(9.0, false), peer(9.0, false), peer(9.0, false)], false),
+        ] {
+            assert_eq!(is_of_most(&info(peers.clone().into())), expected, "{peers:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nats::{Config, Log, NodeId, SessionId, Start};
 
 use super::{config, message, presenter, take, text};
-use crate::support::NatsCluster;
+use crate::support::{NatsCluster, Proxy};
 
 /// Elections, on a slow machine.
 const DEADLINE_MS: u64 = 20_000;
@@ -45,6 +45,48 @@ async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
         let numbers: Vec<usize> = taken.iter().map(|entry| text(entry).parse().unwrap()).collect();
         assert_eq!(numbers, (1..=written).collect::<Vec<_>>());
     }
+}
+
+/// A leader that is cut off goes on as such for seconds, and says that the stream ends where the others have gone on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_went_back() {
+    let cluster = NatsCluster::start().await;
+    let setup = Log::connect(&replicated(&cluster, &[0, 1, 2]), "setup").await.unwrap();
+    setup.append(&message(1, "0")).await.unwrap();
+    let leader = leader(&cluster).await;
+    let others: Vec<usize> = (0..3).filter(|member| *member != leader).collect();
+    let way = async |member: usize| Proxy::start(cluster.url(member).replace("nats://", "")).await;
+    let (to_leader, to_other) = (way(leader).await, way(others[0]).await);
+    to_leader.refuse();
+    let config = Config { urls: vec![to_leader.url(), to_other.url()], ..replicated(&cluster, &[]) };
+    let reader = Log::connect(&config, "reader").await.unwrap();
+    let mut tail = reader.tail(Start::Oldest);
+    take(&mut tail, 1).await;
+
+    let writer = Log::connect(&replicated(&cluster, &others), "writer").await.unwrap();
+    cluster.cut_off(leader);
+    for number in 1..10 {
+        writer.append(&message(1, number.to_string())).await.unwrap();
+    }
+    take(&mut tail, 9).await;
+    // The reader comes to the one that knows less, and for as long as that believes itself to lead.
+    to_leader.release();
+    to_other.refuse();
+    let failed = tokio::time::timeout(Duration::from_secs(12), reader.failed()).await;
+    assert!(failed.is_err(), "{failed:?}");
+
+    cluster.join();
+    writer.append(&message(1, "10")).await.unwrap();
+    let taken = take(&mut tail, 1).await;
+    assert_eq!(text(&taken[0]), "10");
+}
+
+/// Who leads the first partition.
+async fn leader(cluster: &NatsCluster) -> usize {
+    let client = async_nats::connect(cluster.url(0)).await.unwrap();
+    let stream = async_nats::jetstream::new(client).get_stream("CHAT_0").await.unwrap();
+    let leader = stream.cached_info().cluster.clone().unwrap().leader.unwrap();
+    leader.strip_prefix("nats-").unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

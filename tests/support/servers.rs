@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use chatting_server::servers::{self, Member, Server};
+use chatting_server::servers::{self, Member, Proxy, Server};
 use nix::sys::signal::Signal;
 
 use super::{Folder, port};
@@ -139,6 +139,8 @@ impl NatsServer {
 pub struct NatsCluster {
     servers: Vec<Handle>,
     members: Vec<Member>,
+    /// From the first to the second.
+    routes: Vec<(usize, usize, Proxy)>,
     // Dropped after the servers.
     _folder: Folder,
 }
@@ -148,17 +150,21 @@ impl NatsCluster {
         let folder = Folder::new("nats-cluster");
         let member = |_| Member { port: port(), monitoring: port(), route: port() };
         let members: Vec<Member> = (0..3).map(member).collect();
-        let servers =
-            servers::nats_cluster(folder.path(), &members, |_, to| format!("127.0.0.1:{}", members[to].route))
-                .await
-                .unwrap();
+        let mut routes = Vec::new();
+        for from in 0..3 {
+            for (to, member) in members.iter().enumerate() {
+                routes.push((from, to, Proxy::start(format!("127.0.0.1:{}", member.route)).await));
+            }
+        }
+        let way = |from: usize, to: usize| routes[3 * from + to].2.address().to_string();
+        let servers = servers::nats_cluster(folder.path(), &members, way).await.unwrap();
         let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
         // A member is ready only when it has heard of the others.
         servers.iter().for_each(Handle::spawn);
         for server in &servers {
             server.ready().await;
         }
-        NatsCluster { servers, members, _folder: folder }
+        NatsCluster { servers, members, routes, _folder: folder }
     }
 
     /// Of one member.
@@ -169,6 +175,17 @@ impl NatsCluster {
     /// SIGKILL, and waits for the end.
     pub fn kill(&self, member: usize) {
         self.servers[member].kill();
+    }
+
+    /// Nothing comes through between the member and the others; clients reach all of them.
+    pub fn cut_off(&self, member: usize) {
+        let routes = self.routes.iter().filter(|(from, to, _)| [*from, *to].contains(&member));
+        routes.for_each(|(.., route)| route.hold_up());
+    }
+
+    /// Everybody reaches everybody.
+    pub fn join(&self) {
+        self.routes.iter().for_each(|(.., route)| route.release());
     }
 
     /// On the same ports, with the same data; does not wait.
