@@ -75,6 +75,9 @@ pub const INVARIANTS: &[Invariant] = invariants![
 /// Fewer accepted posts say nothing about a system that is made for thousands.
 const ENOUGH_POSTS: usize = 100;
 
+/// Of them so many through the original's surface, which is a third of all where it is used at all.
+const ENOUGH_OF_THE_ORIGINALS: usize = 20;
+
 /// Collects what one invariant finds.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -123,6 +126,8 @@ fn thin(view: &View) -> Option<&'static str> {
     let complete = [Reading::Log, Reading::Archive, Reading::Replay, Reading::Fresh];
     if view.accepted().count() < ENOUGH_POSTS {
         Some("fewer than 100 posts were accepted")
+    } else if view.originals.len() < ENOUGH_OF_THE_ORIGINALS {
+        Some("fewer than 20 posts were accepted through the original's surface")
     } else if !complete.iter().all(|reading| view.readings.contains(reading)) {
         Some("the log, the archive, the replay or a fresh presenter was not read to the end")
     } else {

@@ -48,6 +48,8 @@ pub enum What {
         room: i64,
         /// Who writes.
         user: i64,
+        /// Where it is sent to.
+        surface: Surface,
         /// The idempotency key, if there is one.
         key: Option<String>,
         /// The text, unique within the run.
@@ -63,6 +65,8 @@ pub enum What {
         id: EventId,
         /// Where it stands, as the answer has it.
         position: Position,
+        /// Of HTTP. On the original's surface 202 asks a presenter to reconnect, and the message is stored all the same.
+        status: u16,
     },
     /// The attempt was refused for certain: nothing is stored by it.
     Failed {
@@ -217,6 +221,16 @@ pub enum What {
         /// What.
         reading: Reading,
     },
+}
+
+/// Where a message is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surface {
+    /// `/v1`, with a token.
+    V1,
+    /// `/send/message`, with what a gateway forwards.
+    Original,
 }
 
 /// The parts of a run.

@@ -25,6 +25,9 @@ struct Trouble {
 pub struct Report {
     seconds: u64,
     posts: BTreeMap<&'static str, usize>,
+    /// Answers of the original's surface that accept a post, and those of them that ask a presenter to reconnect.
+    originals: usize,
+    reconnects: usize,
     refusals: BTreeMap<String, usize>,
     sessions: usize,
     frames: usize,
@@ -57,6 +60,8 @@ impl Report {
         let mut report = Report {
             seconds: lines.last().map_or(0, |line| line.at / 1_000_000),
             posts: BTreeMap::new(),
+            originals: 0,
+            reconnects: 0,
             refusals: BTreeMap::new(),
             sessions: 0,
             frames: 0,
@@ -108,6 +113,8 @@ impl Report {
         for post in view.posts.values() {
             *self.posts.entry(post.outcome().word()).or_default() += 1;
         }
+        self.originals = view.originals.len();
+        self.reconnects = view.originals.iter().filter(|status| **status == 202).count();
         for Line { what, .. } in lines {
             match what {
                 What::Failed { status, code, .. } => {
@@ -171,6 +178,11 @@ impl fmt::Display for Report {
             words.join(", ")
         };
         writeln!(f, "posts       {}", counts(&self.posts))?;
+        let (originals, reconnects) = (self.originals, self.reconnects);
+        writeln!(
+            f,
+            "            {originals} answers of the original's surface accept one, {reconnects} ask to reconnect"
+        )?;
         writeln!(f, "decisions   {}", counts(&self.decisions))?;
         writeln!(f, "presenters  {} sessions, {} events on their sockets", self.sessions, self.frames)?;
         writeln!(f, "answers other than success, by attempt:")?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use fastrand::Rng;
 use nats::{EventId, Position, PresenterIdx, UserIdx};
 
-use crate::history::{Decided, Line, Phase, Reading, What};
+use crate::history::{Decided, Line, Phase, Reading, Surface, What};
 
 /// Microseconds.
 const MS: u64 = 1_000;
@@ -31,7 +31,7 @@ struct Event {
 /// A line that waits for the positions.
 enum Draft {
     Ready(What),
-    Ok { post: u64, attempt: u32, id: EventId },
+    Ok { post: u64, attempt: u32, id: EventId, status: u16 },
     Confirmed { decision: u64, id: EventId },
 }
 
@@ -82,6 +82,7 @@ impl World {
     fn post(&mut self, now: u64, post: u64) {
         let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(100..110));
         let (key, text, node) = (format!("key {post}"), format!("text {post}"), format!("ingest-{}", post % 2));
+        let (surface, status) = if post.is_multiple_of(3) { (Surface::Original, 200) } else { (Surface::V1, 202) };
         let id = EventId::derived(PresenterIdx::try_from(room).ok(), UserIdx::try_from(user).unwrap(), &key);
         let invoke = |attempt| What::Invoked {
             post,
@@ -89,6 +90,7 @@ impl World {
             node: node.clone(),
             room,
             user,
+            surface,
             key: Some(key.clone()),
             text: text.clone(),
         };
@@ -114,12 +116,12 @@ impl World {
                 if fate < 16 {
                     self.draft(answered + 10 * MS, invoke(2));
                     copies.push(answered + 15 * MS);
-                    self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, id }));
+                    self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, id, status }));
                     self.accepted.push((answered + 20 * MS, room, id));
                 }
             }
             _ => {
-                self.drafts.push((answered, Draft::Ok { post, attempt: 1, id }));
+                self.drafts.push((answered, Draft::Ok { post, attempt: 1, id, status }));
                 self.accepted.push((answered, room, id));
             }
         }
@@ -196,7 +198,9 @@ impl World {
         for (at, draft) in self.drafts {
             let what = match draft {
                 Draft::Ready(what) => what,
-                Draft::Ok { post, attempt, id } => What::Ok { post, attempt, id, position: positions[&id] },
+                Draft::Ok { post, attempt, id, status } => {
+                    What::Ok { post, attempt, id, position: positions[&id], status }
+                }
                 Draft::Confirmed { decision, id } => What::Confirmed { decision, id, position: positions[&id] },
             };
             lines.push((at, what));

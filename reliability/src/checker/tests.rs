@@ -7,7 +7,7 @@ use nats::{EventId, Position};
 
 use super::sound::history;
 use super::{INVARIANTS, Verdict, Violation, check};
-use crate::history::{Decided, Line, Phase, What};
+use crate::history::{Decided, Line, Phase, Surface, What};
 
 /// Each mutation is tried on so many histories.
 const SEEDS: u64 = 12;
@@ -448,8 +448,33 @@ fn a_ban_that_comes_late_is_noticed() {
         let line = refused[rng.usize(..refused.len())];
         let What::Failed { post, attempt, .. } = lines[line].what else { unreachable!("it was looked for") };
         let position = Position { epoch: 7, sequence: 2_000_000, index: 0 };
-        lines[line].what = What::Ok { post, attempt, id: EventId::new(), position };
+        lines[line].what = What::Ok { post, attempt, id: EventId::new(), position, status: 202 };
     });
+}
+
+#[test]
+fn a_post_through_the_originals_surface_that_is_lost_is_noticed() {
+    for invariant in ["accepted_is_in_the_log", "accepted_is_in_the_archive"] {
+        caught(invariant, |lines, rng| {
+            let place = any(lines, rng, |what| matches!(what, What::Ok { status: 200, .. }));
+            let What::Ok { id: lost, .. } = lines[place].what else { unreachable!("it was looked for") };
+            lines.retain(
+                |line| !matches!(&line.what, What::Logged { id, .. } | What::Archived { id, .. } if *id == lost),
+            );
+        });
+    }
+}
+
+#[test]
+fn a_history_without_the_originals_surface_is_thin() {
+    let mut lines = history(1);
+    for line in &mut lines {
+        if let What::Invoked { surface, .. } = &mut line.what {
+            *surface = Surface::V1;
+        }
+    }
+    let verdicts = check(&lines);
+    assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_))), "{verdicts:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nats::{EventId, Position};
 
-use crate::history::{Decided, Line, Phase, Reading, What};
+use crate::history::{Decided, Line, Phase, Reading, Surface, What};
 
 /// How a post ended, all its attempts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +25,11 @@ pub(crate) struct Post<'a> {
     pub(crate) room: i64,
     pub(crate) user: i64,
     pub(crate) text: &'a str,
+    /// Where each attempt was sent to.
+    surfaces: BTreeMap<u32, Surface>,
     /// Every answer that accepted it.
     pub(crate) oks: Vec<(usize, EventId, Position)>,
     refusals: Vec<usize>,
-    attempts: usize,
 }
 
 impl Outcome {
@@ -47,7 +48,7 @@ impl Post<'_> {
         match (self.oks.first(), self.refusals.last()) {
             (Some((line, ..)), _) => Outcome::Ok(*line),
             // One attempt of unknown outcome is enough for the message to be there.
-            (None, Some(line)) if self.refusals.len() == self.attempts => Outcome::Failed(*line),
+            (None, Some(line)) if self.refusals.len() == self.surfaces.len() => Outcome::Failed(*line),
             (None, _) => Outcome::Unknown,
         }
     }
@@ -66,6 +67,14 @@ pub(crate) struct Place<'a> {
     pub(crate) is_message: bool,
     /// Of the archive.
     pub(crate) deleted: Option<EventId>,
+}
+
+impl<'a> Place<'a> {
+    /// A message that is shown.
+    fn shown(line: usize, id: EventId, position: Position, text: &'a str) -> Place<'a> {
+        let text = Some(text);
+        Place { line, id, position, text, user: None, is_message: true, deleted: None }
+    }
 }
 
 /// A presenter's socket, from its welcome to its end.
@@ -118,6 +127,8 @@ pub(crate) struct Room<'a> {
 pub struct View<'a> {
     pub(crate) lines: &'a [Line],
     pub(crate) posts: BTreeMap<u64, Post<'a>>,
+    /// With what the original's surface accepted: the statuses of its answers.
+    pub(crate) originals: Vec<u16>,
     /// The post whose text it is. Texts are unique.
     pub(crate) texts: HashMap<&'a str, u64>,
     pub(crate) rooms: BTreeMap<i64, Room<'a>>,
@@ -143,6 +154,7 @@ impl<'a> View<'a> {
         let mut view = View {
             lines,
             posts: BTreeMap::new(),
+            originals: Vec::new(),
             texts: HashMap::new(),
             rooms: BTreeMap::new(),
             logged: HashMap::new(),
@@ -171,15 +183,19 @@ impl<'a> View<'a> {
 
     fn posts(&mut self, line: usize, what: &'a What) {
         match what {
-            What::Invoked { post, room, user, text, .. } => {
+            What::Invoked { post, attempt, room, user, surface, text, .. } => {
                 self.texts.insert(text, *post);
-                let (room, user) = (*room, *user);
-                let new = || Post { invoked: line, room, user, text, oks: vec![], refusals: vec![], attempts: 0 };
-                self.posts.entry(*post).or_insert_with(new).attempts += 1;
+                let (invoked, room, user, surfaces) = (line, *room, *user, BTreeMap::new());
+                let (oks, refusals) = (Vec::new(), Vec::new());
+                let new = || Post { invoked, room, user, text, surfaces, oks, refusals };
+                self.posts.entry(*post).or_insert_with(new).surfaces.insert(*attempt, *surface);
             }
-            What::Ok { post, id, position, .. } => {
+            What::Ok { post, attempt, id, position, status } => {
                 if let Some(post) = self.posts.get_mut(post) {
                     post.oks.push((line, *id, *position));
+                    if post.surfaces.get(attempt) == Some(&Surface::Original) {
+                        self.originals.push(*status);
+                    }
                 }
             }
             What::Failed { post, .. } => {
@@ -210,7 +226,7 @@ impl<'a> View<'a> {
             }
             What::Frame { session, id, position, kind, text } => {
                 let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
-                let place = Place { line, id, position, text, user: None, is_message, deleted: None };
+                let place = Place { text, is_message, ..Place::shown(line, id, position, "") };
                 if let Some(session) = places.get(session) {
                     self.sessions[*session].frames.push(place);
                 }
@@ -259,21 +275,19 @@ impl<'a> View<'a> {
                     return;
                 }
                 let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
-                let place = Place { line, id, position, text, user: *user, is_message, deleted: None };
+                let place = Place { text, user: *user, is_message, ..Place::shown(line, id, position, "") };
                 let first = self.logged.entry(id).or_insert((*room, place));
                 if first.1.position > position {
                     *first = (*room, place);
                 }
             }
             What::Archived { room, id, position, user, text, deleted } => {
-                let (id, position, deleted) = (*id, *position, *deleted);
-                let place =
-                    Place { line, id, position, text: Some(text), user: Some(*user), is_message: true, deleted };
+                let (user, deleted) = (Some(*user), *deleted);
+                let place = Place { user, deleted, ..Place::shown(line, *id, *position, text) };
                 self.rooms.entry(*room).or_default().archive.push(place);
             }
             What::Replayed { room, id, position, text } => {
-                let (id, position) = (*id, *position);
-                let place = Place { line, id, position, text: Some(text), user: None, is_message: true, deleted: None };
+                let place = Place::shown(line, *id, *position, text);
                 self.rooms.entry(*room).or_default().replay.push(place);
             }
             What::Read { reading } => drop(self.readings.insert(*reading)),
