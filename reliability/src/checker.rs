@@ -2,6 +2,7 @@
 //! only what the history says, so it can be wrong about the system but not fooled by it, and it is tried on histories
 //! that were spoilt on purpose.
 
+mod chatting;
 mod moderation;
 mod order;
 mod places;
@@ -66,6 +67,10 @@ pub const INVARIANTS: &[Invariant] = invariants![
     presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
     presenters::sockets_repeat_nothing: "within a session no event comes twice",
     presenters::newest_session_wins: "a session that was replaced gets nothing more",
+    chatting::chatting_brings_messages_alone: "a presenter of the original's dialect gets messages and nothing else",
+    chatting::chatting_skips_nothing: "... within a session every message that is not deleted",
+    chatting::chatting_loses_only_with_a_connection: "... and misses only what was in a connection that broke",
+    chatting::chatting_repeats_little: "... and gets again only what came since the cursor was last saved",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",
     moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
     moderation::banned_is_silent: "a banned user's posts stop within a second",

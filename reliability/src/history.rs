@@ -88,7 +88,17 @@ pub enum What {
         /// What was heard instead of an answer.
         why: String,
     },
-    /// A presenter's session begins.
+    /// A page of the original's dialect asks for a session. Nothing answers it, so that what comes of it may be seen
+    /// only by what is lost with it.
+    Starts {
+        /// The session, unique within the run.
+        session: u32,
+        /// The room.
+        room: i64,
+        /// The delivery node.
+        node: String,
+    },
+    /// A presenter's session begins; in the original's dialect, where nobody is welcomed: it is seen to have begun.
     Welcome {
         /// The session, unique within the run.
         session: u32,
@@ -96,6 +106,8 @@ pub enum What {
         room: i64,
         /// The delivery node.
         node: String,
+        /// What is spoken.
+        dialect: Dialect,
         /// The position that the presenter came with.
         asked: Option<Position>,
         /// After which events follow; none: the room has none.
@@ -118,7 +130,14 @@ pub enum What {
         /// What is shown, of a message that is not deleted.
         text: Option<String>,
     },
-    /// A presenter's session is over.
+    /// Something arrives on a presenter's socket that the original's dialect does not have.
+    Strange {
+        /// The session.
+        session: u32,
+        /// The frame.
+        text: String,
+    },
+    /// A presenter's session is over, or what asked for one.
     Ended {
         /// The session.
         session: u32,
@@ -233,13 +252,23 @@ pub enum Surface {
     Original,
 }
 
+/// What presenters speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// `chat.v1`.
+    V1,
+    /// That of `/chatting`.
+    Original,
+}
+
 /// The parts of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Chat plays, things break.
     Load,
-    /// Everything is whole again, and nothing is posted any more.
+    /// Everything is whole again, and nothing is posted any more but what shows that a presenter is told of it.
     Healed,
     /// Everything accepted was seen in its places.
     Drained,

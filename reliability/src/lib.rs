@@ -2,6 +2,7 @@
 //! cut off, notes everything that is seen from outside, and judges the notes. `docs/reliability.md` says what was found.
 
 mod ask;
+mod chatting;
 pub mod checker;
 pub mod history;
 mod moderators;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::checker::{INVARIANTS, Verdict, View, check};
-use crate::history::{Line, What};
+use crate::history::{Dialect, Line, What};
 
 /// So many violations of one invariant are shown.
 const SHOWN: usize = 3;
@@ -31,6 +31,8 @@ pub struct Report {
     refusals: BTreeMap<String, usize>,
     sessions: usize,
     frames: usize,
+    /// Of the sessions: those of the original's dialect.
+    chatting: usize,
     decisions: BTreeMap<&'static str, usize>,
     faults: BTreeMap<String, Trouble>,
     calm: Trouble,
@@ -65,6 +67,7 @@ impl Report {
             refusals: BTreeMap::new(),
             sessions: 0,
             frames: 0,
+            chatting: 0,
             decisions: BTreeMap::new(),
             faults: BTreeMap::new(),
             calm: Trouble::default(),
@@ -115,6 +118,7 @@ impl Report {
         }
         self.originals = view.originals.len();
         self.reconnects = view.originals.iter().filter(|status| **status == 202).count();
+        self.chatting = view.sessions.iter().filter(|session| session.dialect == Dialect::Original).count();
         for Line { what, .. } in lines {
             match what {
                 What::Failed { status, code, .. } => {
@@ -184,7 +188,8 @@ impl fmt::Display for Report {
             "            {originals} answers of the original's surface accept one, {reconnects} ask to reconnect"
         )?;
         writeln!(f, "decisions   {}", counts(&self.decisions))?;
-        writeln!(f, "presenters  {} sessions, {} events on their sockets", self.sessions, self.frames)?;
+        let Report { sessions, frames, chatting, .. } = self;
+        writeln!(f, "presenters  {sessions} sessions, {chatting} in the original's dialect, {frames} events")?;
         writeln!(f, "answers other than success, by attempt:")?;
         for (refusal, count) in &self.refusals {
             writeln!(f, "  {count:6} {refusal}")?;

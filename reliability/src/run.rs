@@ -112,7 +112,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         moderators.decide(1, &stop),
         nemesis.rage(&stop),
     )?;
-    readings::drain(&system, &recorder, &presenters, &moderators).await?;
+    readings::drain(&system, &recorder, &viewers, &presenters, &moderators).await?;
     over.cancel();
     watching.await??;
     // Whatever cannot be read makes the history thin, and that is what the report says.

@@ -150,6 +150,14 @@ impl Viewers {
             self.latest.remember(attempts.room, id);
         }
     }
+
+    /// The room's presenter says in its own room that all is over.
+    pub(crate) async fn say_goodbye(&self, client: &Client, room: i64) {
+        let post = self.posts.fetch_add(1, Ordering::Relaxed);
+        let text = format!("goodbye #{post}");
+        let goodbye = Attempts { viewers: self, client, post, room, user: room, key: None, text };
+        goodbye.make(1, post as usize % self.ingest.len(), Surface::Original).await;
+    }
 }
 
 struct Attempts<'a> {

@@ -6,15 +6,18 @@ use std::collections::{BTreeMap, HashMap};
 use fastrand::Rng;
 use nats::{EventId, Position, PresenterIdx, UserIdx};
 
-use crate::history::{Decided, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
 
 /// Microseconds.
 const MS: u64 = 1_000;
 
-const ROOMS: i64 = 3;
+const ROOMS: i64 = 4;
+
+/// The room whose presenter speaks the original's dialect. Sessions have their room's number before their last two digits.
+pub(crate) const CHATTING: i64 = 4;
 
 /// So many things are posted or decided.
-const STEPS: u64 = 600;
+const STEPS: u64 = 800;
 
 /// An event in the log; `copies` are the times at which the same event came in again.
 struct Event {
@@ -189,9 +192,10 @@ impl World {
             positions.entry(self.events[*number].id).or_insert(position(sequence));
         }
         self.draft(end, What::Phase { phase: Phase::Healed });
-        for room in 1..=ROOMS {
+        for room in (1..=ROOMS).filter(|room| *room != CHATTING) {
             self.presenter(room, &positions, end);
         }
+        self.chatting(&positions, end);
         self.draft(end + 500 * MS, What::Phase { phase: Phase::Drained });
 
         let mut lines: Vec<(u64, What)> = Vec::new();
@@ -227,11 +231,9 @@ impl World {
             }
             let session = 1_000 + number as u32;
             let node = "delivery-0".to_owned();
-            let (asked, position) = (None, None);
-            lines.push((
-                after + 3,
-                What::Welcome { session, room: number, node, asked, position, recovered: true, fresh: true },
-            ));
+            let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
+            let welcome = What::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
+            lines.push((after + 3, welcome));
             for event in &room {
                 let text = event.text.clone().filter(|_| shown(event.id).is_none());
                 let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
@@ -264,8 +266,9 @@ impl World {
                 skipped += 1;
             }
             let position = next.checked_sub(1).map(|last| positions[&events[last].id]);
-            let (node, recovered) = (format!("delivery-{}", number % 2), skipped == 0);
-            drafts.push((begins, What::Welcome { session, room, node, asked, position, recovered, fresh: false }));
+            let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::V1);
+            let (recovered, fresh) = (skipped == 0, false);
+            drafts.push((begins, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
             let mut at = begins;
             let overlaps = self.rng.bool();
             let replaced = if overlaps { ends.saturating_sub(500 * MS) } else { ends };
@@ -283,6 +286,66 @@ impl World {
             }
             drafts.push((ends, What::Ended { session, code: None }));
             begins = if overlaps { replaced + 1 } else { ends + 100 * MS };
+        }
+        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
+    }
+
+    /// The sessions of a presenter who speaks the original's dialect: some are closed by the server when the next one
+    /// begins, and lose nothing; some break, with what was in them; some come to nothing. A little comes again.
+    fn chatting(&mut self, positions: &HashMap<EventId, Position>, end: u64) {
+        let (room, mut begins, mut cursor, mut number) = (CHATTING, 0, 0, 0);
+        let mut drafts = Vec::new();
+        let events: Vec<&Event> = self.events.iter().filter(|event| event.room == room).collect();
+        loop {
+            number += 1;
+            let session = room as u32 * 100 + number;
+            let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::Original);
+            drafts.push((begins, What::Starts { session, room, node: node.clone() }));
+            let ends = begins + self.rng.u64(3_000 * MS..6_000 * MS);
+            let is_last = ends > end;
+            let ends = if is_last { end + 400 * MS } else { ends };
+            // What is in a connection that breaks.
+            let lost = self.rng.usize(..3);
+            let lose = |cursor: usize, before: u64| {
+                let written = events[cursor..].iter().take(lost).take_while(|event| event.stored < before);
+                cursor + written.count()
+            };
+            // In turn, so that every history has each of them, and each before a session that has begun.
+            if number % 4 == 3 && !is_last {
+                drafts.push((begins + 300 * MS, What::Ended { session, code: None }));
+                cursor = lose(cursor, begins + 300 * MS);
+                begins += 400 * MS;
+                continue;
+            }
+            let is_closed = number % 4 == 1;
+            let (asked, position, recovered, fresh) = (None, None, true, false);
+            let begun = begins + 20 * MS;
+            drafts.push((begun, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
+            let again = self.rng.usize(..4);
+            let shown = events[..cursor].iter().rev().take(again);
+            let mut next = cursor - shown.take_while(|event| event.stored + 900 * MS > begins).count();
+            let mut at = begun;
+            while let Some(event) = events.get(next) {
+                at = (at + 1).max(event.stored + self.rng.u64(1..10 * MS));
+                if at >= ends {
+                    break;
+                }
+                next += 1;
+                let is_deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
+                let Some(text) = event.text.clone().filter(|_| !is_deleted) else { continue };
+                let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
+                drafts.push((at, What::Frame { session, id, position, kind, text: Some(text) }));
+            }
+            cursor = next.max(cursor);
+            // The next one has begun by the time at which the older is closed.
+            drafts.push((ends + 50 * MS, What::Ended { session, code: is_closed.then_some(4_002) }));
+            if is_last {
+                break;
+            }
+            begins = ends + if is_closed { 0 } else { 100 * MS };
+            if !is_closed {
+                cursor = lose(cursor, begins);
+            }
         }
         self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use nats::{EventId, Position};
 
-use crate::history::{Decided, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
 
 /// How a post ended, all its attempts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,12 +84,26 @@ pub(crate) struct Session<'a> {
     pub(crate) welcome: usize,
     pub(crate) room: i64,
     pub(crate) node: &'a str,
+    pub(crate) dialect: Dialect,
     pub(crate) asked: Option<Position>,
     pub(crate) position: Option<Position>,
     pub(crate) recovered: bool,
     pub(crate) fresh: bool,
     pub(crate) frames: Vec<Place<'a>>,
     pub(crate) ended: Option<usize>,
+}
+
+/// A socket on which a page of the original's dialect asked for a session.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) line: usize,
+    pub(crate) room: i64,
+    /// Where the session is among the others, if any sign of it was seen.
+    pub(crate) session: Option<usize>,
+    /// Whether the server closed it: everything that was written to it has come.
+    pub(crate) is_closed: bool,
+    /// What came on it that the dialect does not have.
+    pub(crate) strange: Vec<(usize, &'a str)>,
 }
 
 /// What a moderator decided.
@@ -136,6 +150,8 @@ pub struct View<'a> {
     pub(crate) logged: HashMap<EventId, (i64, Place<'a>)>,
     /// In the order of their beginning.
     pub(crate) sessions: Vec<Session<'a>>,
+    /// In the order of their beginning; those of the original's dialect alone.
+    pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
     pub(crate) faults: BTreeMap<u64, Fault<'a>>,
     pub(crate) readings: BTreeSet<Reading>,
@@ -159,6 +175,7 @@ impl<'a> View<'a> {
             rooms: BTreeMap::new(),
             logged: HashMap::new(),
             sessions: Vec::new(),
+            starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
             faults: BTreeMap::new(),
             readings: BTreeSet::new(),
@@ -209,13 +226,21 @@ impl<'a> View<'a> {
 
     fn sessions(&mut self, line: usize, what: &'a What, places: &mut HashMap<u32, usize>) {
         match what {
-            What::Welcome { session, room, node, asked, position, recovered, fresh } => {
+            What::Starts { session, room, .. } => {
+                let start = Start { line, room: *room, session: None, is_closed: false, strange: Vec::new() };
+                self.starts.insert(*session, start);
+            }
+            What::Welcome { session, room, node, dialect, asked, position, recovered, fresh } => {
                 places.insert(*session, self.sessions.len());
+                if let Some(start) = self.starts.get_mut(session) {
+                    start.session = Some(self.sessions.len());
+                }
                 self.sessions.push(Session {
                     number: *session,
                     welcome: line,
                     room: *room,
                     node,
+                    dialect: *dialect,
                     asked: *asked,
                     position: *position,
                     recovered: *recovered,
@@ -231,7 +256,15 @@ impl<'a> View<'a> {
                     self.sessions[*session].frames.push(place);
                 }
             }
-            What::Ended { session, .. } => {
+            What::Strange { session, text } => {
+                if let Some(start) = self.starts.get_mut(session) {
+                    start.strange.push((line, text));
+                }
+            }
+            What::Ended { session, code } => {
+                if let Some(start) = self.starts.get_mut(session) {
+                    start.is_closed = code.is_some();
+                }
                 if let Some(session) = places.get(session) {
                     self.sessions[*session].ended = Some(line);
                 }
