@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use nats::{EventId, Position};
 use serde::{Deserialize, Serialize};
 
@@ -234,6 +235,38 @@ pub enum What {
         position: Position,
         /// The text.
         text: String,
+        /// When it was sent, as the archive has it.
+        sent: Timestamp,
+    },
+    /// A broadcast of the room, as the archiver lists it when all was over.
+    Broadcast {
+        /// The room.
+        room: i64,
+        /// The broadcast.
+        broadcast: String,
+        /// When it began.
+        started: Timestamp,
+        /// When it ended; none: the archiver does not know.
+        ended: Option<Timestamp>,
+        /// How long its recording is, in milliseconds, if it has ended.
+        duration_ms: Option<i64>,
+        /// How many messages the archiver counts in it.
+        messages: u64,
+    },
+    /// A message, as the archiver replays it beside the broadcast's video.
+    ReplayedBesideVideo {
+        /// The room.
+        room: i64,
+        /// The broadcast.
+        broadcast: String,
+        /// How far into the recording, in milliseconds.
+        offset_ms: i64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// The text.
+        text: String,
     },
     /// Something was read to its end.
     Read {
@@ -309,6 +342,8 @@ pub enum Reading {
     Archive,
     /// Every room, as its viewers would have it replayed.
     Replay,
+    /// Every broadcast, beside its video.
+    Video,
     /// Every room, on the socket of a presenter who has seen nothing.
     Fresh,
 }

@@ -13,4 +13,5 @@ mod readings;
 pub mod report;
 pub mod run;
 pub mod system;
+mod video;
 mod viewers;

@@ -1,5 +1,5 @@
-//! What is there when all is over: the whole log with its copies, the whole archive, the rooms as they are replayed, and
-//! what a presenter gets who has seen nothing. Read past the networks that were broken.
+//! What is there when all is over: the whole log with its copies, the whole archive, the rooms as they are replayed, as
+//! a file and beside the video, and what a presenter gets who has seen nothing. Read past the networks that were broken.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use nats::{Body, Entry, EventId, Position, PresenterIdx, Start};
 use serde::Deserialize;
 
@@ -15,6 +16,7 @@ use crate::history::{Dialect, Phase, Reading, Recorder, What};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
 use crate::system::{System, token};
+use crate::video;
 use crate::viewers::Viewers;
 
 /// Everything accepted is in its place within this time after the last fault: the longest backoff, a lease, an ack's
@@ -29,7 +31,7 @@ const FRESH: Duration = Duration::from_secs(60);
 const SAY_MORE: Duration = Duration::from_secs(5);
 
 /// Reading the whole log takes no longer.
-const LOG: Duration = Duration::from_secs(120);
+pub(crate) const LOG: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
 fn is_shown(entry: &Entry) -> bool {
@@ -216,6 +218,14 @@ pub(crate) async fn read(
     }
     recorder.note(What::Read { reading: Reading::Replay });
 
+    let gone = Instant::now();
+    for room in 1..=rooms {
+        video::read(system, recorder, room, gone)
+            .await
+            .with_context(|| format!("cannot replay room {room} beside videos"))?;
+    }
+    recorder.note(What::Read { reading: Reading::Video });
+
     for (room, last) in last {
         for (node, url) in system.delivery_direct.iter().enumerate() {
             fresh(presenters, node, url, room, last).await?;
@@ -239,10 +249,12 @@ async fn fresh(presenters: &Presenters, node: usize, url: &str, room: i64, last:
 /// The room as the archiver gives it to its viewers: what is not deleted, from the beginning.
 async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Result<()> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Message {
         id: EventId,
         position: Position,
         text: String,
+        sent_at: Timestamp,
     }
     let client = reqwest::Client::builder().no_proxy().timeout(LOG).build()?;
     let archiver = &system.archivers[usize::try_from(room)? % system.archivers.len()];
@@ -250,8 +262,8 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;
     let text = answer.text().await?;
     for line in text.split('\n').filter(|line| !line.is_empty()) {
-        let Message { id, position, text } = serde_json::from_str(line)?;
-        recorder.note(What::Replayed { room, id, position, text });
+        let Message { id, position, text, sent_at: sent } = serde_json::from_str(line)?;
+        recorder.note(What::Replayed { room, id, position, text, sent });
     }
     Ok(())
 }

@@ -33,6 +33,8 @@ pub struct Report {
     frames: usize,
     /// Of the sessions: those of the original's dialect.
     chatting: usize,
+    broadcasts: usize,
+    beside_videos: usize,
     decisions: BTreeMap<&'static str, usize>,
     faults: BTreeMap<String, Trouble>,
     calm: Trouble,
@@ -68,6 +70,8 @@ impl Report {
             sessions: 0,
             frames: 0,
             chatting: 0,
+            broadcasts: 0,
+            beside_videos: 0,
             decisions: BTreeMap::new(),
             faults: BTreeMap::new(),
             calm: Trouble::default(),
@@ -129,6 +133,8 @@ impl Report {
                 }
                 What::Welcome { .. } => self.sessions += 1,
                 What::Frame { .. } => self.frames += 1,
+                What::Broadcast { .. } => self.broadcasts += 1,
+                What::ReplayedBesideVideo { .. } => self.beside_videos += 1,
                 What::Confirmed { .. } => *self.decisions.entry("confirmed").or_default() += 1,
                 What::Refused { .. } => *self.decisions.entry("refused").or_default() += 1,
                 What::Undecided { .. } => *self.decisions.entry("unknown").or_default() += 1,
@@ -190,6 +196,7 @@ impl fmt::Display for Report {
         writeln!(f, "decisions   {}", counts(&self.decisions))?;
         let Report { sessions, frames, chatting, .. } = self;
         writeln!(f, "presenters  {sessions} sessions, {chatting} in the original's dialect, {frames} events")?;
+        writeln!(f, "videos      {} broadcasts, {} messages beside them", self.broadcasts, self.beside_videos)?;
         writeln!(f, "answers other than success, by attempt:")?;
         for (refusal, count) in &self.refusals {
             writeln!(f, "  {count:6} {refusal}")?;

@@ -75,9 +75,9 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
                 findings.broken(sentence, [*confirmed, place.line]);
             }
         }
-        for place in &room.replay {
+        for (at, place) in room.replays() {
             if let Some((_, _, confirmed)) = taken.get(&place.id) {
-                findings.broken(format!("{} was deleted, and is replayed", place.id), [*confirmed, place.line]);
+                findings.broken(format!("{} was deleted, and is {at}", place.id), [*confirmed, place.line]);
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use nats::{EventId, Position, PresenterIdx, UserIdx};
 
 use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
@@ -19,9 +20,17 @@ pub(crate) const CHATTING: i64 = 4;
 /// So many things are posted or decided.
 const STEPS: u64 = 800;
 
+/// When the world begins, in milliseconds since 1970.
+const BEGAN_MS: i64 = 1_790_000_000_000;
+
+/// When the broadcasts of every room begin and end, in milliseconds. Some things are said in none.
+const BROADCASTS_MS: [(i64, i64); 2] = [(2_000, 15_000), (18_000, 60_000)];
+
 /// An event in the log; `copies` are the times at which the same event came in again.
 struct Event {
     stored: u64,
+    /// By the clock of an ingest node, in milliseconds.
+    sent: i64,
     id: EventId,
     room: i64,
     kind: &'static str,
@@ -129,7 +138,9 @@ impl World {
             }
         }
         let (user, text) = (Some(user), Some(text));
-        self.events.push(Event { stored, id, room, kind: "message.posted", user, text, target: None, copies });
+        // No two clocks agree.
+        let sent = (stored / MS) as i64 - self.rng.i64(0..50);
+        self.events.push(Event { stored, sent, id, room, kind: "message.posted", user, text, target: None, copies });
     }
 
     fn decide(&mut self, now: u64, room: i64, decided: Decided, kind: &'static str) -> u64 {
@@ -141,7 +152,8 @@ impl World {
         };
         self.draft(now, What::Decides { decision, node: "ingest-0".to_owned(), room, decided });
         let stored = now + self.between(MS, 20 * MS);
-        self.events.push(Event { stored, id, room, kind, user: None, text: None, target, copies: vec![] });
+        let sent = (stored / MS) as i64;
+        self.events.push(Event { stored, sent, id, room, kind, user: None, text: None, target, copies: vec![] });
         let confirmed = stored + 5 * MS;
         self.drafts.push((confirmed, Draft::Confirmed { decision, id }));
         confirmed
@@ -226,8 +238,27 @@ impl World {
                 let archived = What::Archived { room: number, id, position, user, text: text.clone(), deleted };
                 lines.push((after + 1, archived));
                 if deleted.is_none() {
-                    lines.push((after + 2, What::Replayed { room: number, id, position, text }));
+                    let sent = at_ms(event.sent);
+                    lines.push((after + 2, What::Replayed { room: number, id, position, text, sent }));
                 }
+            }
+            for (place, (began, over)) in BROADCASTS_MS.into_iter().enumerate() {
+                let broadcast = format!("broadcast {place} of {number}");
+                let mut replay = Vec::new();
+                let mut offset_ms = 0;
+                for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
+                    let Some(text) = event.text.clone().filter(|_| shown(event.id).is_none()) else { continue };
+                    offset_ms = offset_ms.max(event.sent - began);
+                    let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
+                    replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
+                }
+                // The archiver may not know when the last one ended.
+                let is_known = place == 0 || number != 1;
+                let started = at_ms(began);
+                let (ended, duration_ms) = (is_known.then(|| at_ms(over)), is_known.then_some(over - began));
+                let messages = replay.len() as u64;
+                let found = What::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
+                lines.extend([found].into_iter().chain(replay).map(|what| (after + 2, what)));
             }
             let session = 1_000 + number as u32;
             let node = "delivery-0".to_owned();
@@ -240,7 +271,7 @@ impl World {
                 lines.push((after + 4, What::Frame { session, id, position, kind, text }));
             }
         }
-        for reading in [Reading::Log, Reading::Archive, Reading::Replay, Reading::Fresh] {
+        for reading in [Reading::Log, Reading::Archive, Reading::Replay, Reading::Video, Reading::Fresh] {
             lines.push((after + 5, What::Read { reading }));
         }
         lines.sort_by_key(|(at, _)| *at);
@@ -349,6 +380,10 @@ impl World {
         }
         self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
     }
+}
+
+fn at_ms(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(BEGAN_MS + ms).expect("a time of our days")
 }
 
 impl Event {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use nats::{EventId, Position};
 
 use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
@@ -67,13 +68,17 @@ pub(crate) struct Place<'a> {
     pub(crate) is_message: bool,
     /// Of the archive.
     pub(crate) deleted: Option<EventId>,
+    /// Of the replay.
+    pub(crate) sent: Option<Timestamp>,
+    /// Of the replay beside the video: how far into the recording, in milliseconds.
+    pub(crate) offset: Option<i64>,
 }
 
 impl<'a> Place<'a> {
     /// A message that is shown.
     fn shown(line: usize, id: EventId, position: Position, text: &'a str) -> Place<'a> {
         let text = Some(text);
-        Place { line, id, position, text, user: None, is_message: true, deleted: None }
+        Place { line, id, position, text, user: None, is_message: true, deleted: None, sent: None, offset: None }
     }
 }
 
@@ -106,6 +111,19 @@ pub(crate) struct Start<'a> {
     pub(crate) strange: Vec<(usize, &'a str)>,
 }
 
+/// What a presenter would call a broadcast, as the archiver has it.
+#[derive(Debug)]
+pub(crate) struct Broadcast<'a> {
+    pub(crate) line: usize,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) duration_ms: Option<i64>,
+    /// As the archiver counts them.
+    pub(crate) messages: u64,
+    /// Beside the video, as it was read.
+    pub(crate) replay: Vec<Place<'a>>,
+}
+
 /// What a moderator decided.
 #[derive(Debug)]
 pub(crate) struct Decision<'a> {
@@ -134,6 +152,16 @@ pub(crate) struct Room<'a> {
     pub(crate) archive: Vec<Place<'a>>,
     /// As it was read.
     pub(crate) replay: Vec<Place<'a>>,
+    pub(crate) broadcasts: BTreeMap<&'a str, Broadcast<'a>>,
+}
+
+impl<'a> Room<'a> {
+    /// All that was replayed, as a file and beside videos: where, and the message.
+    pub(crate) fn replays(&self) -> impl Iterator<Item = (&'static str, &Place<'a>)> {
+        let file = self.replay.iter().map(|place| ("in the replay", place));
+        let videos = self.broadcasts.values().flat_map(|broadcast| &broadcast.replay);
+        file.chain(videos.map(|place| ("in the replay beside the video", place)))
+    }
 }
 
 /// The history.
@@ -319,9 +347,21 @@ impl<'a> View<'a> {
                 let place = Place { user, deleted, ..Place::shown(line, *id, *position, text) };
                 self.rooms.entry(*room).or_default().archive.push(place);
             }
-            What::Replayed { room, id, position, text } => {
-                let place = Place::shown(line, *id, *position, text);
+            What::Replayed { room, id, position, text, sent } => {
+                let place = Place { sent: Some(*sent), ..Place::shown(line, *id, *position, text) };
                 self.rooms.entry(*room).or_default().replay.push(place);
+            }
+            What::Broadcast { room, broadcast, started, ended, duration_ms, messages } => {
+                let (started, ended, duration_ms, messages) = (*started, *ended, *duration_ms, *messages);
+                let found = Broadcast { line, started, ended, duration_ms, messages, replay: Vec::new() };
+                self.rooms.entry(*room).or_default().broadcasts.insert(broadcast, found);
+            }
+            What::ReplayedBesideVideo { room, broadcast, offset_ms, id, position, text } => {
+                let place = Place { offset: Some(*offset_ms), ..Place::shown(line, *id, *position, text) };
+                let room = self.rooms.entry(*room).or_default();
+                if let Some(broadcast) = room.broadcasts.get_mut(broadcast.as_str()) {
+                    broadcast.replay.push(place);
+                }
             }
             What::Read { reading } => drop(self.readings.insert(*reading)),
             What::Phase { phase } => self.phases.push((*phase, line)),
