@@ -2,11 +2,13 @@
 //! only what the history says, so it can be wrong about the system but not fooled by it, and it is tried on histories
 //! that were spoilt on purpose.
 
+mod chatting;
 mod moderation;
 mod order;
 mod places;
 mod presenters;
 mod time;
+mod video;
 mod view;
 
 use crate::history::{Line, Reading};
@@ -58,15 +60,22 @@ pub const INVARIANTS: &[Invariant] = invariants![
     places::nothing_is_invented: "log, archive, replay and sockets have only what was posted",
     places::refused_never_appears: "a post that was definitely refused appears nowhere",
     places::one_id_one_place: "an id has one position, and a position one id, wherever they are said",
-    places::archived_once: "archive and replay have each message once",
+    places::archived_once: "archive and replays have each message once",
     order::sockets_have_the_logs_order: "a room comes to its presenter in the order of the log",
     order::archive_has_the_logs_order: "... stands in it in the archive",
     order::replay_has_the_logs_order: "... and is replayed in it",
+    order::video_has_the_logs_order: "... beside the video too",
     order::earlier_comes_first: "a post that was accepted before another began stands before it",
     presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
     presenters::gaps_have_a_reason: "a gap is declared only where what is missing is older than a node's window",
     presenters::sockets_repeat_nothing: "within a session no event comes twice",
     presenters::newest_session_wins: "a session that was replaced gets nothing more",
+    chatting::chatting_brings_messages_alone: "a presenter of the original's dialect gets messages and nothing else",
+    chatting::chatting_skips_nothing: "... within a session every message that is not deleted",
+    chatting::chatting_loses_only_with_a_connection: "... and misses only what was in a connection that broke",
+    chatting::chatting_repeats_little: "... and gets again only what came since the cursor was last saved",
+    video::video_offsets_never_descend: "beside the video no message is shown before the one that precedes it",
+    video::video_replay_is_complete: "... every message of the broadcast is shown, and no other",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",
     moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
     moderation::banned_is_silent: "a banned user's posts stop within a second",
@@ -75,6 +84,9 @@ pub const INVARIANTS: &[Invariant] = invariants![
 
 /// Fewer accepted posts say nothing about a system that is made for thousands.
 const ENOUGH_POSTS: usize = 100;
+
+/// Of them so many through the original's surface, which is a third of all where it is used at all.
+const ENOUGH_OF_THE_ORIGINALS: usize = 20;
 
 /// Collects what one invariant finds.
 #[derive(Debug, Default)]
@@ -121,11 +133,13 @@ pub fn check(lines: &[Line]) -> Vec<(&'static str, Verdict)> {
 
 /// Why the history is too thin to say that anything held.
 fn thin(view: &View) -> Option<&'static str> {
-    let complete = [Reading::Log, Reading::Archive, Reading::Replay, Reading::Fresh];
+    let complete = [Reading::Log, Reading::Archive, Reading::Replay, Reading::Video, Reading::Fresh];
     if view.accepted().count() < ENOUGH_POSTS {
         Some("fewer than 100 posts were accepted")
+    } else if view.originals.len() < ENOUGH_OF_THE_ORIGINALS {
+        Some("fewer than 20 posts were accepted through the original's surface")
     } else if !complete.iter().all(|reading| view.readings.contains(reading)) {
-        Some("the log, the archive, the replay or a fresh presenter was not read to the end")
+        Some("the log, the archive, a replay or a fresh presenter was not read to the end")
     } else {
         None
     }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use nats::{EventId, Position};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ pub enum What {
         room: i64,
         /// Who writes.
         user: i64,
+        /// Where it is sent to.
+        surface: Surface,
         /// The idempotency key, if there is one.
         key: Option<String>,
         /// The text, unique within the run.
@@ -65,6 +68,8 @@ pub enum What {
         id: EventId,
         /// Where it stands, as the answer has it.
         position: Position,
+        /// Of HTTP. On the original's surface 202 asks a presenter to reconnect, and the message is stored all the same.
+        status: u16,
     },
     /// The attempt was refused for certain: nothing is stored by it.
     Failed {
@@ -86,7 +91,17 @@ pub enum What {
         /// What was heard instead of an answer.
         why: String,
     },
-    /// A presenter's session begins.
+    /// A page of the original's dialect asks for a session. Nothing answers it, so that what comes of it may be seen
+    /// only by what is lost with it.
+    Starts {
+        /// The session, unique within the run.
+        session: u32,
+        /// The room.
+        room: i64,
+        /// The delivery node.
+        node: String,
+    },
+    /// A presenter's session begins; in the original's dialect, where nobody is welcomed: it is seen to have begun.
     Welcome {
         /// The session, unique within the run.
         session: u32,
@@ -94,6 +109,8 @@ pub enum What {
         room: i64,
         /// The delivery node.
         node: String,
+        /// What is spoken.
+        dialect: Dialect,
         /// The position that the presenter came with.
         asked: Option<Position>,
         /// After which events follow; none: the room has none.
@@ -116,7 +133,14 @@ pub enum What {
         /// What is shown, of a message that is not deleted.
         text: Option<String>,
     },
-    /// A presenter's session is over.
+    /// Something arrives on a presenter's socket that the original's dialect does not have.
+    Strange {
+        /// The session.
+        session: u32,
+        /// The frame.
+        text: String,
+    },
+    /// A presenter's session is over, or what asked for one.
     Ended {
         /// The session.
         session: u32,
@@ -213,6 +237,38 @@ pub enum What {
         position: Position,
         /// The text.
         text: String,
+        /// When it was sent, as the archive has it.
+        sent: Timestamp,
+    },
+    /// A broadcast of the room, as the archiver lists it when all was over.
+    Broadcast {
+        /// The room.
+        room: i64,
+        /// The broadcast.
+        broadcast: String,
+        /// When it began.
+        started: Timestamp,
+        /// When it ended; none: the archiver does not know.
+        ended: Option<Timestamp>,
+        /// How long its recording is, in milliseconds, if it has ended.
+        duration_ms: Option<i64>,
+        /// How many messages the archiver counts in it.
+        messages: u64,
+    },
+    /// A message, as the archiver replays it beside the broadcast's video.
+    ReplayedBesideVideo {
+        /// The room.
+        room: i64,
+        /// The broadcast.
+        broadcast: String,
+        /// How far into the recording, in milliseconds.
+        offset_ms: i64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// The text.
+        text: String,
     },
     /// Something was read to its end.
     Read {
@@ -221,13 +277,33 @@ pub enum What {
     },
 }
 
+/// Where a message is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surface {
+    /// `/v1`, with a token.
+    V1,
+    /// `/send/message`, with what a gateway forwards.
+    Original,
+}
+
+/// What presenters speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// `chat.v1`.
+    V1,
+    /// That of `/chatting`.
+    Original,
+}
+
 /// The parts of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Chat plays, things break.
     Load,
-    /// Everything is whole again, and nothing is posted any more.
+    /// Everything is whole again, and nothing is posted any more but what shows that a presenter is told of it.
     Healed,
     /// Everything accepted was seen in its places.
     Drained,
@@ -268,6 +344,8 @@ pub enum Reading {
     Archive,
     /// Every room, as its viewers would have it replayed.
     Replay,
+    /// Every broadcast, beside its video.
+    Video,
     /// Every room, on the socket of a presenter who has seen nothing.
     Fresh,
 }

@@ -2,6 +2,7 @@
 //! cut off, notes everything that is seen from outside, and judges the notes. `docs/reliability.md` says what was found.
 
 mod ask;
+mod chatting;
 pub mod checker;
 pub mod disk;
 pub mod history;
@@ -13,4 +14,5 @@ mod readings;
 pub mod report;
 pub mod run;
 pub mod system;
+mod video;
 mod viewers;

@@ -109,7 +109,7 @@ impl Moderators {
             };
             let answer = ask(client, method, url, token, Some(&key), body.as_ref()).await;
             match answer {
-                Answer::Accepted { id, position } => {
+                Answer::Accepted { id, position, .. } => {
                     self.confirmed(room, &decided, position);
                     self.recorder.note(What::Confirmed { decision, id, position });
                     return answer;

@@ -1,5 +1,6 @@
 //! Those who are shown it: one presenter a room, as a page is: it comes back whenever its socket ends, with the position
 //! that it kept, or as a page that was loaded anew, without one. Sometimes it opens a second socket beside the first.
+//! Some speak the original's dialect ([`crate::chatting`]), where nobody has a position; they come and go in the same way.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,13 +21,14 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Recorder, What};
+use crate::chatting;
+use crate::history::{Dialect, Recorder, What};
 use crate::system::token;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A connection that has not come to its welcome by then is given up.
-const CONNECT: Duration = Duration::from_secs(4);
+pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 
 /// How often what was dealt with is acknowledged, and looked whether the socket still lives.
 const ACK: Duration = Duration::from_millis(500);
@@ -75,10 +77,10 @@ pub(crate) struct Presenters {
 
 /// How far a presenter has come: the last event that was dealt with, and the last position at all.
 #[derive(Debug, Default)]
-struct Reached(Mutex<(Option<Position>, Option<Position>)>);
+pub(crate) struct Reached(Mutex<(Option<Position>, Option<Position>)>);
 
 impl Reached {
-    fn event(&self, position: Position) {
+    pub(crate) fn event(&self, position: Position) {
         let mut reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reached.0 = reached.0.max(Some(position));
         reached.1 = reached.1.max(Some(position));
@@ -118,6 +120,11 @@ impl Presenters {
         self.reached[usize::try_from(room - 1).expect("rooms begin with 1")].last_event()
     }
 
+    /// What the room's presenter speaks. Under every fourth seed the busiest room, the first, has the original's dialect.
+    pub(crate) fn dialect(&self, room: i64) -> Dialect {
+        if room.unsigned_abs().wrapping_add(self.seed).is_multiple_of(4) { Dialect::Original } else { Dialect::V1 }
+    }
+
     /// Everybody watches until told to stop.
     pub(crate) async fn watch(self: &Arc<Self>, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut presenters = JoinSet::new();
@@ -141,9 +148,19 @@ impl Presenters {
         while !stop.is_cancelled() {
             let asked = if keeps { reached.last() } else { None };
             let name = format!("delivery-{node}");
-            let connecting = self.connect(&self.delivery[node], &name, room, asked, false, Arc::clone(&reached));
-            let session = match stop.run_until_cancelled(connecting).await {
-                Some(Ok(session)) => session,
+            let connecting = async {
+                let (url, reached) = (&self.delivery[node], Arc::clone(&reached));
+                anyhow::Ok(match self.dialect(room) {
+                    Dialect::V1 => tokio::spawn(self.connect(url, &name, room, asked, false, reached).await?.watch()),
+                    Dialect::Original => {
+                        let number = self.sessions.fetch_add(1, Ordering::Relaxed);
+                        let recorder = Arc::clone(&self.recorder);
+                        tokio::spawn(chatting::connect(number, recorder, url, &name, room, reached).await?.watch())
+                    }
+                })
+            };
+            let mut watching = match stop.run_until_cancelled(connecting).await {
+                Some(Ok(watching)) => watching,
                 Some(Err(_)) => {
                     node = (node + 1) % self.delivery.len();
                     tokio::time::sleep(Duration::from_millis(rng.u64(50..400))).await;
@@ -152,7 +169,6 @@ impl Presenters {
                 None => break,
             };
             let moves_on = Duration::from_millis(rng.u64(3_000..15_000));
-            let mut watching = tokio::spawn(session.watch());
             // What is dropped is only a wait: the socket is another task's.
             tokio::select! {
                 _ = &mut watching => {}
@@ -206,9 +222,17 @@ impl Presenters {
             match serde_json::from_str(&text)? {
                 Frame::Welcome { position, recovered, keepalive_seconds } => {
                     let number = self.sessions.fetch_add(1, Ordering::Relaxed);
-                    let node = node.to_owned();
-                    let welcome = What::Welcome { session: number, room, node, asked, position, recovered, fresh };
-                    self.recorder.note(welcome);
+                    let (session, node, dialect) = (number, node.to_owned(), Dialect::V1);
+                    self.recorder.note(What::Welcome {
+                        session,
+                        room,
+                        node,
+                        dialect,
+                        asked,
+                        position,
+                        recovered,
+                        fresh,
+                    });
                     // As the protocol has it: twice the keepalive of silence is a dead connection.
                     let silence = Duration::from_secs(2 * keepalive_seconds);
                     Ok(Session { number, socket, silence, recorder: Arc::clone(&self.recorder), reached })
@@ -302,10 +326,10 @@ impl Session {
 }
 
 /// Notes the end of a session, however it comes about.
-struct Ended {
-    session: u32,
-    code: Option<u16>,
-    recorder: Arc<Recorder>,
+pub(crate) struct Ended {
+    pub(crate) session: u32,
+    pub(crate) code: Option<u16>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 impl Drop for Ended {

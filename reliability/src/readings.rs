@@ -1,18 +1,23 @@
-//! What is there when all is over: the whole log with its copies, the whole archive, the rooms as they are replayed, and
-//! what a presenter gets who has seen nothing. Read past the networks that were broken.
+//! What is there when all is over: the whole log with its copies, the whole archive, the rooms as they are replayed, as
+//! a file and beside the video, and what a presenter gets who has seen nothing. Read past the networks that were broken.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use nats::{Body, Entry, EventId, Position, PresenterIdx, Start};
 use serde::Deserialize;
 
-use crate::history::{Phase, Reading, Recorder, What};
+use crate::ask::client;
+use crate::history::{Dialect, Phase, Reading, Recorder, What};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
 use crate::system::{System, token};
+use crate::video;
+use crate::viewers::Viewers;
 
 /// Everything accepted is in its place within this time after the last fault: the longest backoff, a lease, an ack's
 /// wait of 30 s for a batch that a killed archiver held, on a busy machine.
@@ -21,8 +26,12 @@ const DRAIN: Duration = Duration::from_secs(90);
 /// A presenter who has seen nothing is tried again for so long.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// A presenter of the original's dialect who has not come to the end by then is sent something more. What was lost with
+/// its last connection never comes, and that may have been the last message: only a later one shows that it is served.
+const SAY_MORE: Duration = Duration::from_secs(5);
+
 /// Reading the whole log takes no longer.
-const LOG: Duration = Duration::from_secs(120);
+pub(crate) const LOG: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
 fn is_shown(entry: &Entry) -> bool {
@@ -49,15 +58,34 @@ async fn log(system: &System) -> anyhow::Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// What has not come to its place.
+enum Missing {
+    /// The room's presenter has not come to the position.
+    Presenter { room: i64, position: Position },
+    /// The archive does not have it, or not as it is.
+    Archived(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missing::Presenter { room, position } => write!(f, "the presenter of room {room} is not at {position}"),
+            Missing::Archived(sentence) => write!(f, "{sentence}"),
+        }
+    }
+}
+
 /// Waits until everything in the log is where it belongs, and notes whether it came to that.
 pub(crate) async fn drain(
     system: &System,
     recorder: &Recorder,
+    viewers: &Viewers,
     presenters: &Presenters,
     moderators: &Moderators,
 ) -> anyhow::Result<()> {
     recorder.note(What::Phase { phase: Phase::Healed });
-    let began = Instant::now();
+    let (client, began) = (client()?, Instant::now());
+    let mut said_more: BTreeMap<i64, Instant> = BTreeMap::new();
     let mut missing = "nothing was read yet".to_owned();
     while began.elapsed() < DRAIN {
         match what_is_missing(system, presenters, moderators).await {
@@ -65,7 +93,16 @@ pub(crate) async fn drain(
                 recorder.note(What::Phase { phase: Phase::Drained });
                 return Ok(());
             }
-            Ok(Some(what)) => missing = what,
+            Ok(Some(what)) => {
+                missing = what.to_string();
+                if let Missing::Presenter { room, .. } = what
+                    && presenters.dialect(room) == Dialect::Original
+                    && said_more.get(&room).unwrap_or(&began).elapsed() > SAY_MORE
+                {
+                    viewers.say_goodbye(&client, room).await;
+                    said_more.insert(room, Instant::now());
+                }
+            }
             Err(error) => missing = format!("{error:#}"),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -75,39 +112,54 @@ pub(crate) async fn drain(
     Ok(())
 }
 
+/// The room's last event that its presenter is told of.
+fn last_told(room: &[(EventId, Position, Option<Body>)], dialect: Dialect) -> Option<Position> {
+    let is_told = |(id, position, body): &&(EventId, Position, Option<Body>)| match dialect {
+        Dialect::V1 => true,
+        // The original's dialect has messages alone, those that are not deleted.
+        Dialect::Original => {
+            let takes = |(_, decided, decision): &(EventId, Position, Option<Body>)| match decision {
+                Some(Body::MessageDeleted(deleted)) => deleted.target == *id,
+                Some(Body::RoomCleared(_)) => position < decided,
+                _ => false,
+            };
+            matches!(body, Some(Body::MessagePosted(_))) && !room.iter().any(takes)
+        }
+    };
+    room.iter().rev().find(is_told).map(|(_, position, _)| *position)
+}
+
 async fn what_is_missing(
     system: &System,
     presenters: &Presenters,
     moderators: &Moderators,
-) -> anyhow::Result<Option<String>> {
-    let mut messages: BTreeMap<i64, HashSet<EventId>> = BTreeMap::new();
-    let mut first: BTreeMap<EventId, (i64, Position)> = BTreeMap::new();
+) -> anyhow::Result<Option<Missing>> {
+    // Of each room the first copy of every event, in the order of the log.
+    let mut rooms: BTreeMap<i64, Vec<(EventId, Position, Option<Body>)>> = BTreeMap::new();
+    let mut seen = HashSet::new();
     for entry in log(system).await?.iter().filter(|entry| is_shown(entry)) {
         let Some(room) = entry.presenter.map(PresenterIdx::get) else { continue };
-        first.entry(entry.id).or_insert((room, entry.position));
-        if entry.kind == "message.posted" {
-            messages.entry(room).or_default().insert(entry.id);
+        if seen.insert(entry.id) {
+            let body = entry.event().map(|event| event.body).ok();
+            rooms.entry(room).or_default().push((entry.id, entry.position, body));
         }
     }
-    let mut last: BTreeMap<i64, Position> = BTreeMap::new();
-    for (room, position) in first.values() {
-        let last = last.entry(*room).or_insert(*position);
-        *last = (*last).max(*position);
-    }
-    for (room, last) in &last {
-        if presenters.reached(*room) < Some(*last) {
-            return Ok(Some(format!("the presenter of room {room} has not come to {last}")));
+    for (room, events) in &rooms {
+        let last = last_told(events, presenters.dialect(*room));
+        if let Some(position) = last.filter(|last| presenters.reached(*room) < Some(*last)) {
+            return Ok(Some(Missing::Presenter { room: *room, position }));
         }
     }
     let archive = system.archive().await?;
     let deleted = moderators.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let deleted: HashSet<EventId> = deleted.into_iter().collect();
     let cleared = moderators.cleared.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    for (room, messages) in &messages {
+    for (room, events) in &rooms {
         let archived = archive.room(PresenterIdx::try_from(*room)?).await?;
         let ids: HashSet<EventId> = archived.iter().map(|message| message.id).collect();
-        if let Some(id) = messages.difference(&ids).next() {
-            return Ok(Some(format!("{id} of room {room} is not archived")));
+        let is_message = |body: &Option<Body>| matches!(body, Some(Body::MessagePosted(_)));
+        if let Some((id, ..)) = events.iter().find(|(id, _, body)| is_message(body) && !ids.contains(id)) {
+            return Ok(Some(Missing::Archived(format!("{id} of room {room} is not archived"))));
         }
         let cleared = cleared.iter().filter(|(cleared, _)| cleared == room).map(|(_, position)| *position).max();
         let unmarked = archived.iter().find(|message| {
@@ -115,7 +167,8 @@ async fn what_is_missing(
             taken && message.deleted.is_none()
         });
         if let Some(message) = unmarked {
-            return Ok(Some(format!("{} of room {room} is not marked as deleted", message.id)));
+            let sentence = format!("{} of room {room} is not marked as deleted", message.id);
+            return Ok(Some(Missing::Archived(sentence)));
         }
     }
     Ok(None)
@@ -165,6 +218,14 @@ pub(crate) async fn read(
     }
     recorder.note(What::Read { reading: Reading::Replay });
 
+    let gone = Instant::now();
+    for room in 1..=rooms {
+        video::read(system, recorder, room, gone)
+            .await
+            .with_context(|| format!("cannot replay room {room} beside videos"))?;
+    }
+    recorder.note(What::Read { reading: Reading::Video });
+
     for (room, last) in last {
         for (node, url) in system.delivery_direct.iter().enumerate() {
             fresh(presenters, node, url, room, last).await?;
@@ -188,10 +249,12 @@ async fn fresh(presenters: &Presenters, node: usize, url: &str, room: i64, last:
 /// The room as the archiver gives it to its viewers: what is not deleted, from the beginning.
 async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Result<()> {
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct Message {
         id: EventId,
         position: Position,
         text: String,
+        sent_at: Timestamp,
     }
     let client = reqwest::Client::builder().no_proxy().timeout(LOG).build()?;
     let archiver = &system.archivers[usize::try_from(room)? % system.archivers.len()];
@@ -199,8 +262,8 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;
     let text = answer.text().await?;
     for line in text.split('\n').filter(|line| !line.is_empty()) {
-        let Message { id, position, text } = serde_json::from_str(line)?;
-        recorder.note(What::Replayed { room, id, position, text });
+        let Message { id, position, text, sent_at: sent } = serde_json::from_str(line)?;
+        recorder.note(What::Replayed { room, id, position, text, sent });
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::checker::{INVARIANTS, Verdict, View, check};
-use crate::history::{Line, What};
+use crate::history::{Dialect, Line, What};
 
 /// So many violations of one invariant are shown.
 const SHOWN: usize = 3;
@@ -25,9 +25,16 @@ struct Trouble {
 pub struct Report {
     seconds: u64,
     posts: BTreeMap<&'static str, usize>,
+    /// Answers of the original's surface that accept a post, and those of them that ask a presenter to reconnect.
+    originals: usize,
+    reconnects: usize,
     refusals: BTreeMap<String, usize>,
     sessions: usize,
     frames: usize,
+    /// Of the sessions: those of the original's dialect.
+    chatting: usize,
+    broadcasts: usize,
+    beside_videos: usize,
     decisions: BTreeMap<&'static str, usize>,
     faults: BTreeMap<String, Trouble>,
     calm: Trouble,
@@ -57,9 +64,14 @@ impl Report {
         let mut report = Report {
             seconds: lines.last().map_or(0, |line| line.at / 1_000_000),
             posts: BTreeMap::new(),
+            originals: 0,
+            reconnects: 0,
             refusals: BTreeMap::new(),
             sessions: 0,
             frames: 0,
+            chatting: 0,
+            broadcasts: 0,
+            beside_videos: 0,
             decisions: BTreeMap::new(),
             faults: BTreeMap::new(),
             calm: Trouble::default(),
@@ -108,6 +120,9 @@ impl Report {
         for post in view.posts.values() {
             *self.posts.entry(post.outcome().word()).or_default() += 1;
         }
+        self.originals = view.originals.len();
+        self.reconnects = view.originals.iter().filter(|status| **status == 202).count();
+        self.chatting = view.sessions.iter().filter(|session| session.dialect == Dialect::Original).count();
         for Line { what, .. } in lines {
             match what {
                 What::Failed { status, code, .. } => {
@@ -118,6 +133,8 @@ impl Report {
                 }
                 What::Welcome { .. } => self.sessions += 1,
                 What::Frame { .. } => self.frames += 1,
+                What::Broadcast { .. } => self.broadcasts += 1,
+                What::ReplayedBesideVideo { .. } => self.beside_videos += 1,
                 What::Confirmed { .. } => *self.decisions.entry("confirmed").or_default() += 1,
                 What::Refused { .. } => *self.decisions.entry("refused").or_default() += 1,
                 What::Undecided { .. } => *self.decisions.entry("unknown").or_default() += 1,
@@ -171,8 +188,15 @@ impl fmt::Display for Report {
             words.join(", ")
         };
         writeln!(f, "posts       {}", counts(&self.posts))?;
+        let (originals, reconnects) = (self.originals, self.reconnects);
+        writeln!(
+            f,
+            "            {originals} answers of the original's surface accept one, {reconnects} ask to reconnect"
+        )?;
         writeln!(f, "decisions   {}", counts(&self.decisions))?;
-        writeln!(f, "presenters  {} sessions, {} events on their sockets", self.sessions, self.frames)?;
+        let Report { sessions, frames, chatting, .. } = self;
+        writeln!(f, "presenters  {sessions} sessions, {chatting} in the original's dialect, {frames} events")?;
+        writeln!(f, "videos      {} broadcasts, {} messages beside them", self.broadcasts, self.beside_videos)?;
         writeln!(f, "answers other than success, by attempt:")?;
         for (refusal, count) in &self.refusals {
             writeln!(f, "  {count:6} {refusal}")?;

@@ -115,7 +115,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
             moderators.decide(1, &stop),
             nemesis.rage(&stop),
         )?;
-        readings::drain(&system, &recorder, &presenters, &moderators).await?;
+        readings::drain(&system, &recorder, &viewers, &presenters, &moderators).await?;
         over.cancel();
         anyhow::Ok(())
     };

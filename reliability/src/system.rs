@@ -138,8 +138,11 @@ pub struct Plan {
 }
 
 /// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("CHATTING_AUTH__SECRET", SECRET),
+    // Everything is behind a gateway; who comes without its headers is known by a token.
+    ("CHATTING_INGEST__GATEWAY__MODE", "trusted-addresses"),
+    ("CHATTING_INGEST__GATEWAY__TRUSTED", "127.0.0.0/8"),
     ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000"),
     ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1"),
     ("CHATTING_INGEST__LIMITS__MODERATOR_RATE__MESSAGES", "100000"),

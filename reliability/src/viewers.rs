@@ -1,5 +1,6 @@
 //! Those who write: many users in many rooms, at a bounded rate. A post whose outcome is unknown is often sent again
-//! under the same key, through another node; some are sent through two nodes at once, as impatient clients do.
+//! under the same key, through another node; some are sent through two nodes at once, as impatient clients do. Both
+//! surfaces are written to, and the presenters of the original's write in their own rooms too.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{Answer, ask, client};
-use crate::history::{Recorder, What};
+use crate::ask::{Answer, ask, client, send_message};
+use crate::history::{Recorder, Surface, What};
 use crate::system::token;
 
 /// The number of the first viewer.
@@ -80,7 +81,7 @@ impl Viewers {
     }
 
     async fn one(&self, number: i64, client: &Client, stop: &CancellationToken) {
-        let (user, token) = (FIRST + number, token(FIRST + number, false));
+        let user = FIRST + number;
         let mut rng = Rng::with_seed(self.seed ^ user.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let pause = self.count as f64 / self.rate;
         loop {
@@ -89,23 +90,26 @@ impl Viewers {
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
-            self.post(client, user, &token, &mut rng).await;
+            self.post(client, user, &mut rng).await;
         }
     }
 
-    async fn post(&self, client: &Client, user: i64, token: &str, rng: &mut Rng) {
+    async fn post(&self, client: &Client, user: i64, rng: &mut Rng) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
         let said = &self.texts[post as usize % self.texts.len()];
         // One in a hundred cannot be accepted.
         let text = if rng.u32(..100) == 0 { format!("{said:x<600} #{post}") } else { format!("{said} #{post}") };
+        // Rooms are not alike: the first is as busy as all the others together.
+        let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
+        let surface = if rng.u32(..3) == 0 { Surface::Original } else { Surface::V1 };
+        // Now and then a page of the original's sends what its presenter says.
+        let user = if surface == Surface::Original && rng.u32(..10) == 0 { room } else { user };
         let attempts = Attempts {
             viewers: self,
             client,
             post,
-            // Rooms are not alike: the first is as busy as all the others together.
-            room: if rng.bool() { 1 } else { rng.i64(1..=self.rooms) },
+            room,
             user,
-            token,
             // One in three has none: whoever posted it cannot know whether to post it again.
             key: (rng.u32(..3) > 0).then(|| format!("{:x}-{post}", self.seed)),
             text: text.trim().to_owned(),
@@ -115,12 +119,12 @@ impl Viewers {
         let mut attempt = 1;
         let mut answer = if attempts.key.is_some() && rng.u32(..20) == 0 {
             attempt = 2;
-            let (one, two) = tokio::join!(attempts.make(1, node), attempts.make(2, other));
+            let (one, two) = tokio::join!(attempts.make(1, node, surface), attempts.make(2, other, surface));
             if matches!(one, Answer::Accepted { .. }) { one } else { two }
         } else {
-            attempts.make(1, node).await
+            attempts.make(1, node, surface).await
         };
-        let mut through = node;
+        let (mut through, mut surface) = (node, surface);
         while attempt < ATTEMPTS {
             let again = match &answer {
                 Answer::Accepted { .. } => false,
@@ -133,11 +137,26 @@ impl Viewers {
             tokio::time::sleep(Duration::from_millis(rng.u64(50..500))).await;
             attempt += 1;
             through = if rng.bool() { (through + 1) % self.ingest.len() } else { through };
-            answer = attempts.make(attempt, through).await;
+            // A key names the message on both surfaces: platforms move their clients from one to the other.
+            if attempts.key.is_some() && rng.u32(..4) == 0 {
+                surface = match surface {
+                    Surface::V1 => Surface::Original,
+                    Surface::Original => Surface::V1,
+                };
+            }
+            answer = attempts.make(attempt, through, surface).await;
         }
         if let Answer::Accepted { id, .. } = answer {
             self.latest.remember(attempts.room, id);
         }
+    }
+
+    /// The room's presenter says in its own room that all is over.
+    pub(crate) async fn say_goodbye(&self, client: &Client, room: i64) {
+        let post = self.posts.fetch_add(1, Ordering::Relaxed);
+        let text = format!("goodbye #{post}");
+        let goodbye = Attempts { viewers: self, client, post, room, user: room, key: None, text };
+        goodbye.make(1, post as usize % self.ingest.len(), Surface::Original).await;
     }
 }
 
@@ -147,22 +166,26 @@ struct Attempts<'a> {
     post: u64,
     room: i64,
     user: i64,
-    token: &'a str,
     key: Option<String>,
     text: String,
 }
 
 impl Attempts<'_> {
-    async fn make(&self, attempt: u32, node: usize) -> Answer {
-        let Attempts { post, room, user, .. } = *self;
-        let recorder = &self.viewers.recorder;
-        let (key, text) = (self.key.clone(), self.text.clone());
-        recorder.note(What::Invoked { post, attempt, node: format!("ingest-{node}"), room, user, key, text });
-        let url = format!("{}/v1/rooms/{room}/messages", self.viewers.ingest[node]);
-        let body = json!({ "text": self.text });
-        let answer = ask(self.client, Method::POST, url, self.token, self.key.as_deref(), Some(&body)).await;
+    async fn make(&self, attempt: u32, node: usize, surface: Surface) -> Answer {
+        let Attempts { client, post, room, user, .. } = *self;
+        let (recorder, ingest) = (&self.viewers.recorder, &self.viewers.ingest[node]);
+        let (node, key, text) = (format!("ingest-{node}"), self.key.clone(), self.text.clone());
+        recorder.note(What::Invoked { post, attempt, node, room, user, surface, key, text });
+        let key = self.key.as_deref();
+        let answer = match surface {
+            Surface::V1 => {
+                let (url, body) = (format!("{ingest}/v1/rooms/{room}/messages"), json!({ "text": self.text }));
+                ask(client, Method::POST, url, &token(user, false), key, Some(&body)).await
+            }
+            Surface::Original => send_message(client, ingest, user, room, key, &self.text).await,
+        };
         recorder.note(match answer.clone() {
-            Answer::Accepted { id, position } => What::Ok { post, attempt, id, position },
+            Answer::Accepted { id, position, status } => What::Ok { post, attempt, id, position, status },
             Answer::Refused { status, code } => What::Failed { post, attempt, status, code },
             Answer::Unknown(why) => What::Unknown { post, attempt, why },
         });

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Findings;
-use super::view::{Decision, Place, SETTLE_US, View};
+use super::view::{Decision, Fault, Place, SETTLE_US, View};
 use crate::history::Decided;
 
 /// How long after the confirmation a text may still be on its way to a presenter: it is written to the socket before
@@ -75,9 +75,9 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
                 findings.broken(sentence, [*confirmed, place.line]);
             }
         }
-        for place in &room.replay {
+        for (at, place) in room.replays() {
             if let Some((_, _, confirmed)) = taken.get(&place.id) {
-                findings.broken(format!("{} was deleted, and is replayed", place.id), [*confirmed, place.line]);
+                findings.broken(format!("{} was deleted, and is {at}", place.id), [*confirmed, place.line]);
             }
         }
     }
@@ -115,6 +115,12 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
 /// What waits in a node that cannot reach the log is appended within the deadline of an append, 5 s, once it can.
 const RECONNECTED_US: u64 = 6_000_000;
 
+/// Whether ingest nodes could not hear what was decided. One that was killed or stopped is no such case: it answers only
+/// once it has read that; nor is one that clients do not reach.
+fn deafens(fault: &Fault) -> bool {
+    fault.touches(&["nats"]) || fault.kind.starts_with("pause ingest") || fault.kind.ends_with("ingest to nats")
+}
+
 /// Within a second, as `docs/moderation.md` has it.
 const SILENT_WITHIN_US: u64 = 1_000_000;
 
@@ -143,7 +149,7 @@ pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
         }
         findings.look();
         if let Some((ok, ..)) = post.oks.first()
-            && !view.disturbed(&["nats", "ingest"], sent, answered, RECONNECTED_US)
+            && !view.faulty(sent, answered, RECONNECTED_US, deafens)
         {
             let sentence = format!(
                 "user {} was banned from room {} and posted {} ms later",

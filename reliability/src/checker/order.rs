@@ -1,4 +1,4 @@
-//! One order: a room's, which is the log's, on every socket, in the archive and in the replay; and it is an order in
+//! One order: a room's, which is the log's, on every socket, in the archive and in every replay; and it is an order in
 //! which what was over before something else began comes first.
 
 use super::Findings;
@@ -34,6 +34,14 @@ pub(super) fn archive_has_the_logs_order(view: &View, findings: &mut Findings) {
 pub(super) fn replay_has_the_logs_order(view: &View, findings: &mut Findings) {
     for (room, places) in &view.rooms {
         ascends(view, &places.replay, &format!("the replay of room {room}"), findings);
+    }
+}
+
+pub(super) fn video_has_the_logs_order(view: &View, findings: &mut Findings) {
+    for room in view.rooms.values() {
+        for (broadcast, found) in &room.broadcasts {
+            ascends(view, &found.replay, &format!("the replay beside the video of {broadcast}"), findings);
+        }
     }
 }
 

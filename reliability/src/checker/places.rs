@@ -45,7 +45,7 @@ fn everywhere<'a>(view: &'a View<'a>) -> impl Iterator<Item = (&'static str, i64
     let log = view.logged.values().map(|(room, place)| ("in the log", *room, place));
     let stored = view.rooms.iter().flat_map(|(room, places)| {
         let archive = places.archive.iter().map(|place| ("in the archive", *room, place));
-        archive.chain(places.replay.iter().map(|place| ("in the replay", *room, place)))
+        archive.chain(places.replays().map(|(at, place)| (at, *room, place)))
     });
     let shown = view
         .sessions
@@ -117,7 +117,10 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
     for (line, id, position) in view.decisions.values().filter_map(|decision| decision.confirmed) {
         check(id, position, line);
     }
-    let stored = view.rooms.values().flat_map(|room| room.archive.iter().chain(&room.replay));
+    let stored = view.rooms.values().flat_map(|room| {
+        let replayed = room.replays().map(|(_, place)| place);
+        room.archive.iter().chain(replayed)
+    });
     for place in stored.chain(view.sessions.iter().flat_map(|session| &session.frames)) {
         check(place.id, place.position, place.line);
     }
@@ -125,7 +128,10 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
 
 pub(super) fn archived_once(view: &View, findings: &mut Findings) {
     for (room, places) in &view.rooms {
-        for (name, read) in [("archive", &places.archive), ("replay", &places.replay)] {
+        // A message is sent in one broadcast at most.
+        let beside: Vec<Place> = places.broadcasts.values().flat_map(|broadcast| &broadcast.replay).copied().collect();
+        let readings = [("archive", &places.archive), ("replay", &places.replay), ("replay beside the video", &beside)];
+        for (name, read) in readings {
             let mut seen = HashMap::new();
             for place in read {
                 findings.look();

@@ -1,4 +1,4 @@
-//! What a presenter is owed: every event of the room from the first welcome on, each once within a session, or a gap
+//! What a presenter of `chat.v1` is owed: every event of the room from the first welcome on, each once within a session, or a gap
 //! that is declared; and of two sessions only the newest goes on.
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,6 +7,7 @@ use nats::Position;
 
 use super::Findings;
 use super::view::{Place, SETTLE_US, Session, View};
+use crate::history::Dialect;
 
 /// A stretch of a room's log: after the first, up to the second, which may be the end of what came.
 type Stretch = (Option<Position>, Option<Position>);
@@ -17,7 +18,7 @@ fn is_in(position: Position, stretch: &Stretch) -> bool {
 
 pub(super) fn presenters_miss_nothing(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<&Session>> = BTreeMap::new();
-    for session in &view.sessions {
+    for session in view.sessions.iter().filter(|session| session.dialect == Dialect::V1) {
         within(view, session, findings);
         if !session.fresh {
             rooms.entry(session.room).or_default().push(session);

@@ -4,24 +4,36 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use nats::{EventId, Position, PresenterIdx, UserIdx};
 
-use crate::history::{Decided, Line, Phase, Reading, What};
+use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
 
 /// Microseconds.
 const MS: u64 = 1_000;
 
-const ROOMS: i64 = 3;
+const ROOMS: i64 = 4;
+
+/// The room whose presenter speaks the original's dialect. Sessions have their room's number before their last two digits.
+pub(crate) const CHATTING: i64 = 4;
 
 /// What is older than this may be missing to whoever was away.
 const WINDOW: u64 = 400 * MS;
 
 /// So many things are posted or decided.
-const STEPS: u64 = 600;
+const STEPS: u64 = 800;
+
+/// When the world begins, in milliseconds since 1970.
+const BEGAN_MS: i64 = 1_790_000_000_000;
+
+/// When the broadcasts of every room begin and end, in milliseconds. Some things are said in none.
+const BROADCASTS_MS: [(i64, i64); 2] = [(2_000, 15_000), (18_000, 60_000)];
 
 /// An event in the log; `copies` are the times at which the same event came in again.
 struct Event {
     stored: u64,
+    /// By the clock of an ingest node, in milliseconds.
+    sent: i64,
     id: EventId,
     room: i64,
     kind: &'static str,
@@ -34,7 +46,7 @@ struct Event {
 /// A line that waits for the positions.
 enum Draft {
     Ready(What),
-    Ok { post: u64, attempt: u32, id: EventId },
+    Ok { post: u64, attempt: u32, id: EventId, status: u16 },
     Confirmed { decision: u64, id: EventId },
 }
 
@@ -88,6 +100,7 @@ impl World {
     fn post(&mut self, now: u64, post: u64) {
         let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(100..110));
         let (key, text, node) = (format!("key {post}"), format!("text {post}"), format!("ingest-{}", post % 2));
+        let (surface, status) = if post.is_multiple_of(3) { (Surface::Original, 200) } else { (Surface::V1, 202) };
         let id = EventId::derived(PresenterIdx::try_from(room).ok(), UserIdx::try_from(user).unwrap(), &key);
         let invoke = |attempt| What::Invoked {
             post,
@@ -95,6 +108,7 @@ impl World {
             node: node.clone(),
             room,
             user,
+            surface,
             key: Some(key.clone()),
             text: text.clone(),
         };
@@ -120,17 +134,19 @@ impl World {
                 if fate < 16 {
                     self.draft(answered + 10 * MS, invoke(2));
                     copies.push(answered + 15 * MS);
-                    self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, id }));
+                    self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, id, status }));
                     self.accepted.push((answered + 20 * MS, room, id));
                 }
             }
             _ => {
-                self.drafts.push((answered, Draft::Ok { post, attempt: 1, id }));
+                self.drafts.push((answered, Draft::Ok { post, attempt: 1, id, status }));
                 self.accepted.push((answered, room, id));
             }
         }
         let (user, text) = (Some(user), Some(text));
-        self.events.push(Event { stored, id, room, kind: "message.posted", user, text, target: None, copies });
+        // No two clocks agree.
+        let sent = (stored / MS) as i64 - self.rng.i64(0..50);
+        self.events.push(Event { stored, sent, id, room, kind: "message.posted", user, text, target: None, copies });
     }
 
     fn decide(&mut self, now: u64, room: i64, decided: Decided, kind: &'static str) -> u64 {
@@ -142,7 +158,8 @@ impl World {
         };
         self.draft(now, What::Decides { decision, node: "ingest-0".to_owned(), room, decided });
         let stored = now + self.between(MS, 20 * MS);
-        self.events.push(Event { stored, id, room, kind, user: None, text: None, target, copies: vec![] });
+        let sent = (stored / MS) as i64;
+        self.events.push(Event { stored, sent, id, room, kind, user: None, text: None, target, copies: vec![] });
         let confirmed = stored + 5 * MS;
         self.drafts.push((confirmed, Draft::Confirmed { decision, id }));
         confirmed
@@ -193,16 +210,19 @@ impl World {
             positions.entry(self.events[*number].id).or_insert(position(sequence));
         }
         self.draft(end, What::Phase { phase: Phase::Healed });
-        for room in 1..=ROOMS {
+        for room in (1..=ROOMS).filter(|room| *room != CHATTING) {
             self.presenter(room, &positions, end);
         }
+        self.chatting(&positions, end);
         self.draft(end + 500 * MS, What::Phase { phase: Phase::Drained });
 
         let mut lines: Vec<(u64, What)> = Vec::new();
         for (at, draft) in self.drafts {
             let what = match draft {
                 Draft::Ready(what) => what,
-                Draft::Ok { post, attempt, id } => What::Ok { post, attempt, id, position: positions[&id] },
+                Draft::Ok { post, attempt, id, status } => {
+                    What::Ok { post, attempt, id, position: positions[&id], status }
+                }
                 Draft::Confirmed { decision, id } => What::Confirmed { decision, id, position: positions[&id] },
             };
             lines.push((at, what));
@@ -224,23 +244,40 @@ impl World {
                 let archived = What::Archived { room: number, id, position, user, text: text.clone(), deleted };
                 lines.push((after + 1, archived));
                 if deleted.is_none() {
-                    lines.push((after + 2, What::Replayed { room: number, id, position, text }));
+                    let sent = at_ms(event.sent);
+                    lines.push((after + 2, What::Replayed { room: number, id, position, text, sent }));
                 }
+            }
+            for (place, (began, over)) in BROADCASTS_MS.into_iter().enumerate() {
+                let broadcast = format!("broadcast {place} of {number}");
+                let mut replay = Vec::new();
+                let mut offset_ms = 0;
+                for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
+                    let Some(text) = event.text.clone().filter(|_| shown(event.id).is_none()) else { continue };
+                    offset_ms = offset_ms.max(event.sent - began);
+                    let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
+                    replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
+                }
+                // The archiver may not know when the last one ended.
+                let is_known = place == 0 || number != 1;
+                let started = at_ms(began);
+                let (ended, duration_ms) = (is_known.then(|| at_ms(over)), is_known.then_some(over - began));
+                let messages = replay.len() as u64;
+                let found = What::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
+                lines.extend([found].into_iter().chain(replay).map(|what| (after + 2, what)));
             }
             let session = 1_000 + number as u32;
             let node = "delivery-0".to_owned();
-            let (asked, position) = (None, None);
-            lines.push((
-                after + 3,
-                What::Welcome { session, room: number, node, asked, position, recovered: true, fresh: true },
-            ));
+            let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
+            let welcome = What::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
+            lines.push((after + 3, welcome));
             for event in &room {
                 let text = event.text.clone().filter(|_| shown(event.id).is_none());
                 let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
                 lines.push((after + 4, What::Frame { session, id, position, kind, text }));
             }
         }
-        for reading in [Reading::Log, Reading::Archive, Reading::Replay, Reading::Fresh] {
+        for reading in [Reading::Log, Reading::Archive, Reading::Replay, Reading::Video, Reading::Fresh] {
             lines.push((after + 5, What::Read { reading }));
         }
         lines.sort_by_key(|(at, _)| *at);
@@ -270,8 +307,9 @@ impl World {
                 skipped += 1;
             }
             let position = next.checked_sub(1).map(|last| positions[&events[last].id]);
-            let (node, recovered) = (format!("delivery-{}", number % 2), skipped == 0);
-            drafts.push((begins, What::Welcome { session, room, node, asked, position, recovered, fresh: false }));
+            let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::V1);
+            let (recovered, fresh) = (skipped == 0, false);
+            drafts.push((begins, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
             let mut at = begins;
             let overlaps = self.rng.bool();
             let replaced = if overlaps { ends.saturating_sub(500 * MS) } else { ends };
@@ -292,6 +330,70 @@ impl World {
         }
         self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
     }
+
+    /// The sessions of a presenter who speaks the original's dialect: some are closed by the server when the next one
+    /// begins, and lose nothing; some break, with what was in them; some come to nothing. A little comes again.
+    fn chatting(&mut self, positions: &HashMap<EventId, Position>, end: u64) {
+        let (room, mut begins, mut cursor, mut number) = (CHATTING, 0, 0, 0);
+        let mut drafts = Vec::new();
+        let events: Vec<&Event> = self.events.iter().filter(|event| event.room == room).collect();
+        loop {
+            number += 1;
+            let session = room as u32 * 100 + number;
+            let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::Original);
+            drafts.push((begins, What::Starts { session, room, node: node.clone() }));
+            let ends = begins + self.rng.u64(3_000 * MS..6_000 * MS);
+            let is_last = ends > end;
+            let ends = if is_last { end + 400 * MS } else { ends };
+            // What is in a connection that breaks.
+            let lost = self.rng.usize(..3);
+            let lose = |cursor: usize, before: u64| {
+                let written = events[cursor..].iter().take(lost).take_while(|event| event.stored < before);
+                cursor + written.count()
+            };
+            // In turn, so that every history has each of them, and each before a session that has begun.
+            if number % 4 == 3 && !is_last {
+                drafts.push((begins + 300 * MS, What::Ended { session, code: None }));
+                cursor = lose(cursor, begins + 300 * MS);
+                begins += 400 * MS;
+                continue;
+            }
+            let is_closed = number % 4 == 1;
+            let (asked, position, recovered, fresh) = (None, None, true, false);
+            let begun = begins + 20 * MS;
+            drafts.push((begun, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
+            let again = self.rng.usize(..4);
+            let shown = events[..cursor].iter().rev().take(again);
+            let mut next = cursor - shown.take_while(|event| event.stored + 900 * MS > begins).count();
+            let mut at = begun;
+            while let Some(event) = events.get(next) {
+                at = (at + 1).max(event.stored + self.rng.u64(1..10 * MS));
+                if at >= ends {
+                    break;
+                }
+                next += 1;
+                let is_deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
+                let Some(text) = event.text.clone().filter(|_| !is_deleted) else { continue };
+                let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
+                drafts.push((at, What::Frame { session, id, position, kind, text: Some(text) }));
+            }
+            cursor = next.max(cursor);
+            // The next one has begun by the time at which the older is closed.
+            drafts.push((ends + 50 * MS, What::Ended { session, code: is_closed.then_some(4_002) }));
+            if is_last {
+                break;
+            }
+            begins = ends + if is_closed { 0 } else { 100 * MS };
+            if !is_closed {
+                cursor = lose(cursor, begins);
+            }
+        }
+        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
+    }
+}
+
+fn at_ms(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(BEGAN_MS + ms).expect("a time of our days")
 }
 
 impl Event {

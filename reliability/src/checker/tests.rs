@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use fastrand::Rng;
 use nats::{EventId, Position};
 
-use super::sound::history;
+use super::sound::{CHATTING, history};
 use super::{INVARIANTS, Verdict, Violation, check};
-use crate::history::{Decided, Line, Phase, What};
+use crate::history::{Decided, Line, Phase, Reading, Surface, What};
 
 /// Each mutation is tried on so many histories.
 const SEEDS: u64 = 12;
@@ -51,6 +51,16 @@ fn accepted(lines: &[Line], rng: &mut Rng) -> EventId {
         What::Ok { id, .. } => id,
         _ => unreachable!("it was looked for"),
     }
+}
+
+/// Whether it is a session of a presenter of `chat.v1` who is there while things happen.
+fn is_v1(session: u32) -> bool {
+    session < 1_000 && i64::from(session / 100) != CHATTING
+}
+
+/// Whether it is a session of the presenter of the original's dialect.
+fn is_chatting(session: u32) -> bool {
+    i64::from(session / 100) == CHATTING
 }
 
 /// Two neighbours of one kind in one room or session.
@@ -253,7 +263,7 @@ fn a_message_that_overtook_an_earlier_one_is_noticed() {
 #[test]
 fn a_frame_lost_without_a_gap_is_noticed() {
     caught("presenters_miss_nothing", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if *session < 1_000));
+        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_v1(*session)));
         lines.remove(place);
     });
 }
@@ -264,7 +274,8 @@ fn a_session_that_begins_one_too_far_is_noticed() {
         // Of a later session of a presenter: its first frame is lost, and its welcome says that nothing is.
         let welcome = any(lines, rng, |what| match what {
             What::Welcome { session, recovered: true, fresh: false, .. } => {
-                session % 100 > 1
+                is_v1(*session)
+                    && session % 100 > 1
                     && lines.iter().any(|line| matches!(&line.what, What::Frame { session: s, .. } if s == session))
             }
             _ => false,
@@ -325,7 +336,7 @@ fn a_session_that_goes_on_beside_its_successor_is_noticed() {
             lines.iter().find(|line| matches!(&line.what, What::Welcome { session, .. } if *session == wanted))
         };
         let welcome = any(lines, rng, |what| match what {
-            What::Welcome { session, fresh: false, .. } if session % 100 > 1 => {
+            What::Welcome { session, fresh: false, .. } if is_v1(*session) && session % 100 > 1 => {
                 begins(*session).is_some_and(|welcome| gets(*session, welcome.at))
             }
             _ => false,
@@ -382,7 +393,8 @@ fn a_deleted_message_that_comes_back_in_the_replay_is_noticed() {
         let place = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == gone));
         let What::Archived { id, position, text, .. } = lines[place].what.clone() else { unreachable!() };
         let at = lines[place].at;
-        lines.insert(place + 1, Line { at, what: What::Replayed { room, id, position, text } });
+        let sent = jiff::Timestamp::UNIX_EPOCH;
+        lines.insert(place + 1, Line { at, what: What::Replayed { room, id, position, text, sent } });
     });
 }
 
@@ -480,8 +492,334 @@ fn a_ban_that_comes_late_is_noticed() {
         let line = refused[rng.usize(..refused.len())];
         let What::Failed { post, attempt, .. } = lines[line].what else { unreachable!("it was looked for") };
         let position = Position { epoch: 7, sequence: 2_000_000, index: 0 };
-        lines[line].what = What::Ok { post, attempt, id: EventId::new(), position };
+        lines[line].what = What::Ok { post, attempt, id: EventId::new(), position, status: 202 };
     });
+}
+
+/// The lines of what the session brought.
+fn frames(lines: &[Line], wanted: u32) -> Vec<usize> {
+    let is_its = |line: &usize| matches!(lines[*line].what, What::Frame { session, .. } if session == wanted);
+    (0..lines.len()).filter(is_its).collect()
+}
+
+fn shown(line: &Line) -> EventId {
+    match line.what {
+        What::Frame { id, .. } => id,
+        _ => unreachable!("it was looked for"),
+    }
+}
+
+/// Whether nobody decided to delete what the frame of that line shows, then and for some time after.
+fn is_kept(lines: &[Line], frame: usize) -> bool {
+    let shown = shown(&lines[frame]);
+    let decision = lines.iter().find_map(|line| match line.what {
+        What::Archived { id, deleted, .. } if id == shown => Some(deleted),
+        _ => None,
+    });
+    let Some(decision) = decision.expect("what was shown is archived") else { return true };
+    let number = lines.iter().find_map(|line| match line.what {
+        What::Confirmed { decision: number, id, .. } if id == decision => Some(number),
+        _ => None,
+    });
+    let is_asked = |line: &&Line| matches!(line.what, What::Decides { decision, .. } if Some(decision) == number);
+    lines.iter().find(is_asked).is_some_and(|asked| asked.at > lines[frame].at + 3_000_000)
+}
+
+/// Messages of the original's presenter between two others of their session that came only once and are not deleted.
+fn inner_frames(lines: &[Line]) -> Vec<usize> {
+    let sessions = (1..100).map(|number| frames(lines, CHATTING as u32 * 100 + number));
+    let sessions: Vec<Vec<usize>> = sessions.filter(|frames| frames.len() > 2).collect();
+    let all: Vec<EventId> = sessions.iter().flatten().map(|line| shown(&lines[*line])).collect();
+    let inner = sessions.iter().flat_map(|frames| &frames[1..frames.len() - 1]).copied();
+    inner
+        .filter(|line| {
+            let id = shown(&lines[*line]);
+            all.iter().filter(|one| **one == id).count() == 1 && is_kept(lines, *line)
+        })
+        .collect()
+}
+
+#[test]
+fn a_message_that_a_chatting_session_skips_is_noticed() {
+    for invariant in ["chatting_skips_nothing", "chatting_loses_only_with_a_connection"] {
+        caught(invariant, |lines, rng| {
+            let inner = inner_frames(lines);
+            lines.remove(inner[rng.usize(..inner.len())]);
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_lost_with_a_connection_that_the_server_closed_is_noticed() {
+    caught("chatting_loses_only_with_a_connection", |lines, rng| {
+        // The last that came before the close, where the next session goes on behind it.
+        let lasts: Vec<EventId> = lines
+            .iter()
+            .filter_map(|line| match line.what {
+                What::Ended { session, code: Some(_) } => Some(session),
+                _ => None,
+            })
+            .filter_map(|closed| {
+                let place = *frames(lines, closed).last()?;
+                let last = shown(&lines[place]);
+                let next = frames(lines, closed + 1);
+                let goes_on = next.last().is_some_and(|line| shown(&lines[*line]) != last);
+                (goes_on && is_kept(lines, place)).then_some(last)
+            })
+            .collect();
+        let lost = lasts[rng.usize(..lasts.len())];
+        lines.retain(
+            |line| !matches!(&line.what, What::Frame { session, id, .. } if is_chatting(*session) && *id == lost),
+        );
+    });
+}
+
+#[test]
+fn what_was_posted_after_the_next_session_had_begun_is_not_lost_with_a_broken_one() {
+    caught("chatting_loses_only_with_a_connection", |lines, rng| {
+        let inner = inner_frames(lines);
+        // A session after one that broke, and a message that came to it late enough.
+        let late: Vec<(u32, usize)> = lines
+            .iter()
+            .filter_map(|line| match line.what {
+                What::Ended { session, code: None } if is_chatting(session) => Some(session + 1),
+                _ => None,
+            })
+            .filter_map(|next| {
+                let is_its = |line: &&Line| matches!(line.what, What::Welcome { session, .. } if session == next);
+                let begun = lines.iter().find(is_its)?.at;
+                let its = frames(lines, next);
+                let late = |line: &&usize| lines[**line].at > begun + 2_200_000 && inner.contains(line);
+                its.iter().find(late).map(|line| (next, *line))
+            })
+            .collect();
+        let (next, last) = late[rng.usize(..late.len())];
+        for line in frames(lines, next).into_iter().rev().filter(|line| *line <= last) {
+            lines.remove(line);
+        }
+    });
+}
+
+#[test]
+fn a_cursor_that_is_not_saved_is_noticed_by_what_comes_again() {
+    caught("chatting_repeats_little", |lines, rng| {
+        let old = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if *session == 401));
+        let late = any(lines, rng, |what| match what {
+            What::Welcome { session, .. } => is_chatting(*session) && *session >= 405,
+            _ => false,
+        });
+        let (What::Frame { id, position, kind, text, .. }, What::Welcome { session, .. }) =
+            (lines[old].what.clone(), lines[late].what.clone())
+        else {
+            unreachable!("they were looked for")
+        };
+        let at = lines[late].at;
+        lines.insert(late + 1, Line { at, what: What::Frame { session, id, position, kind, text } });
+    });
+}
+
+#[test]
+fn a_decision_on_a_chatting_socket_is_noticed() {
+    caught("chatting_brings_messages_alone", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_chatting(*session)));
+        let What::Frame { session, .. } = lines[place].what else { unreachable!("it was looked for") };
+        let text = r#"{"id":"deleteChatting"}"#.to_owned();
+        lines.insert(place, Line { at: lines[place].at, what: What::Strange { session, text } });
+    });
+}
+
+#[test]
+fn a_message_that_nobody_posted_on_a_chatting_socket_is_noticed() {
+    caught("nothing_is_invented", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_chatting(*session)));
+        let What::Frame { text, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        *text = Some("out of nowhere".to_owned());
+    });
+}
+
+#[test]
+fn a_deleted_message_on_a_chatting_socket_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        // Of those that were confirmed more than two seconds before the last session that brings anything.
+        let last =
+            lines.iter().rposition(|line| matches!(&line.what, What::Frame { session, .. } if is_chatting(*session)));
+        let last = last.expect("the room has messages");
+        let (What::Frame { session, .. }, at) = (lines[last].what.clone(), lines[last].at) else { unreachable!() };
+        let gone = any(lines, rng, |what| match what {
+            What::Archived { room: CHATTING, id: gone, deleted: Some(_), .. } => lines.iter().any(|line| {
+                let decision = match &line.what {
+                    What::Decides { decision, decided: Decided::Delete { target }, .. } if target == gone => *decision,
+                    _ => return false,
+                };
+                lines.iter().any(|line| {
+                    line.at + 3_000_000 < at
+                        && matches!(line.what, What::Confirmed { decision: confirmed, .. } if confirmed == decision)
+                })
+            }),
+            _ => false,
+        });
+        let What::Archived { id, position, text, .. } = lines[gone].what.clone() else { unreachable!() };
+        let what = What::Frame { session, id, position, kind: "message.posted".to_owned(), text: Some(text) };
+        lines.insert(last + 1, Line { at, what });
+    });
+}
+
+#[test]
+fn a_post_through_the_originals_surface_that_is_lost_is_noticed() {
+    for invariant in ["accepted_is_in_the_log", "accepted_is_in_the_archive"] {
+        caught(invariant, |lines, rng| {
+            let place = any(lines, rng, |what| matches!(what, What::Ok { status: 200, .. }));
+            let What::Ok { id: lost, .. } = lines[place].what else { unreachable!("it was looked for") };
+            lines.retain(
+                |line| !matches!(&line.what, What::Logged { id, .. } | What::Archived { id, .. } if *id == lost),
+            );
+        });
+    }
+}
+
+#[test]
+fn a_history_without_the_originals_surface_is_thin() {
+    let mut lines = history(1);
+    for line in &mut lines {
+        if let What::Invoked { surface, .. } = &mut line.what {
+            *surface = Surface::V1;
+        }
+    }
+    let verdicts = check(&lines);
+    assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_))), "{verdicts:?}");
+}
+
+/// The line of a message beside the video.
+fn beside_video(lines: &[Line], rng: &mut Rng) -> usize {
+    any(lines, rng, |what| matches!(what, What::ReplayedBesideVideo { .. }))
+}
+
+#[test]
+fn a_message_that_is_missing_beside_the_video_is_noticed() {
+    caught("video_replay_is_complete", |lines, rng| {
+        let place = beside_video(lines, rng);
+        lines.remove(place);
+        // Also where the archiver counts what it shows.
+        let before = lines[..place].iter_mut().rev().find_map(|line| match &mut line.what {
+            What::Broadcast { messages, .. } => Some(messages),
+            _ => None,
+        });
+        *before.expect("a replay is of a broadcast") -= 1;
+    });
+}
+
+#[test]
+fn a_broadcast_that_counts_otherwise_than_it_shows_is_noticed() {
+    caught("video_replay_is_complete", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Broadcast { .. }));
+        let What::Broadcast { messages, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        *messages += 1;
+    });
+}
+
+#[test]
+fn a_message_of_another_time_beside_the_video_is_noticed() {
+    caught("video_replay_is_complete", |lines, rng| {
+        let place = beside_video(lines, rng);
+        let What::ReplayedBesideVideo { id: shown, .. } = lines[place].what else { unreachable!("it was looked for") };
+        for line in lines {
+            match &mut line.what {
+                What::Replayed { id, sent, .. } if *id == shown => *sent = jiff::Timestamp::UNIX_EPOCH,
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn an_offset_that_goes_back_is_noticed() {
+    caught("video_offsets_never_descend", |lines, rng| {
+        let (_, second) = neighbours(lines, rng, |what| match what {
+            What::ReplayedBesideVideo { room, offset_ms, .. } if *offset_ms > 0 => Some(*room),
+            _ => None,
+        });
+        let What::ReplayedBesideVideo { offset_ms, .. } = &mut lines[second].what else {
+            unreachable!("it was looked for")
+        };
+        *offset_ms = -1;
+    });
+}
+
+#[test]
+fn an_offset_behind_the_end_of_the_video_is_noticed() {
+    caught("video_offsets_never_descend", |lines, rng| {
+        let has_ended = |wanted: &str| {
+            lines.iter().any(
+                |line| matches!(&line.what, What::Broadcast { broadcast, ended: Some(_), .. } if broadcast == wanted),
+            )
+        };
+        let place = any(lines, rng, |what| match what {
+            What::ReplayedBesideVideo { broadcast, .. } => has_ended(broadcast),
+            _ => false,
+        });
+        let What::ReplayedBesideVideo { offset_ms, .. } = &mut lines[place].what else {
+            unreachable!("it was looked for")
+        };
+        *offset_ms += 100_000;
+    });
+}
+
+#[test]
+fn a_replay_beside_the_video_in_another_order_is_noticed() {
+    caught("video_has_the_logs_order", |lines, rng| {
+        // Of one broadcast: the two of a room stand apart.
+        let broadcasts: HashMap<String, i64> = lines
+            .iter()
+            .filter_map(|line| match &line.what {
+                What::Broadcast { broadcast, .. } => Some(broadcast.clone()),
+                _ => None,
+            })
+            .zip(0..)
+            .collect();
+        let pair = neighbours(lines, rng, |what| match what {
+            What::ReplayedBesideVideo { broadcast, .. } => Some(broadcasts[broadcast]),
+            _ => None,
+        });
+        swap(lines, pair);
+    });
+}
+
+#[test]
+fn a_message_doubled_beside_the_video_is_noticed() {
+    caught("archived_once", |lines, rng| {
+        let place = beside_video(lines, rng);
+        lines.insert(place, lines[place].clone());
+    });
+}
+
+#[test]
+fn a_message_that_nobody_posted_beside_the_video_is_noticed() {
+    caught("nothing_is_invented", |lines, rng| {
+        let place = beside_video(lines, rng);
+        let What::ReplayedBesideVideo { text, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        "out of nowhere".clone_into(text);
+    });
+}
+
+#[test]
+fn a_deleted_message_beside_the_video_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let (wanted, gone) = target(lines, deleted(lines, rng));
+        let archived = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == gone));
+        let What::Archived { id, position, text, .. } = lines[archived].what.clone() else { unreachable!() };
+        let place = any(lines, rng, |what| matches!(what, What::Broadcast { room, .. } if *room == wanted));
+        let What::Broadcast { room, broadcast, .. } = lines[place].what.clone() else { unreachable!() };
+        let what = What::ReplayedBesideVideo { room, broadcast, offset_ms: 0, id, position, text };
+        lines.insert(place + 1, Line { at: lines[place].at, what });
+    });
+}
+
+#[test]
+fn a_history_without_the_replay_beside_the_video_is_thin() {
+    let is_videos = |line: &Line| matches!(line.what, What::Read { reading: Reading::Video });
+    let lines: Vec<Line> = history(1).into_iter().filter(|line| !is_videos(line)).collect();
+    let verdicts = check(&lines);
+    assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_))), "{verdicts:?}");
 }
 
 #[test]

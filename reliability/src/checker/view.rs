@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use nats::{EventId, Position};
 
-use crate::history::{Decided, Line, Phase, Reading, What};
+use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
 
 /// How a post ended, all its attempts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +26,11 @@ pub(crate) struct Post<'a> {
     pub(crate) room: i64,
     pub(crate) user: i64,
     pub(crate) text: &'a str,
+    /// Where each attempt was sent to.
+    surfaces: BTreeMap<u32, Surface>,
     /// Every answer that accepted it.
     pub(crate) oks: Vec<(usize, EventId, Position)>,
     refusals: Vec<usize>,
-    attempts: usize,
 }
 
 impl Outcome {
@@ -47,7 +49,7 @@ impl Post<'_> {
         match (self.oks.first(), self.refusals.last()) {
             (Some((line, ..)), _) => Outcome::Ok(*line),
             // One attempt of unknown outcome is enough for the message to be there.
-            (None, Some(line)) if self.refusals.len() == self.attempts => Outcome::Failed(*line),
+            (None, Some(line)) if self.refusals.len() == self.surfaces.len() => Outcome::Failed(*line),
             (None, _) => Outcome::Unknown,
         }
     }
@@ -66,6 +68,18 @@ pub(crate) struct Place<'a> {
     pub(crate) is_message: bool,
     /// Of the archive.
     pub(crate) deleted: Option<EventId>,
+    /// Of the replay.
+    pub(crate) sent: Option<Timestamp>,
+    /// Of the replay beside the video: how far into the recording, in milliseconds.
+    pub(crate) offset: Option<i64>,
+}
+
+impl<'a> Place<'a> {
+    /// A message that is shown.
+    fn shown(line: usize, id: EventId, position: Position, text: &'a str) -> Place<'a> {
+        let text = Some(text);
+        Place { line, id, position, text, user: None, is_message: true, deleted: None, sent: None, offset: None }
+    }
 }
 
 /// A presenter's socket, from its welcome to its end.
@@ -75,12 +89,39 @@ pub(crate) struct Session<'a> {
     pub(crate) welcome: usize,
     pub(crate) room: i64,
     pub(crate) node: &'a str,
+    pub(crate) dialect: Dialect,
     pub(crate) asked: Option<Position>,
     pub(crate) position: Option<Position>,
     pub(crate) recovered: bool,
     pub(crate) fresh: bool,
     pub(crate) frames: Vec<Place<'a>>,
     pub(crate) ended: Option<usize>,
+}
+
+/// A socket on which a page of the original's dialect asked for a session.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) line: usize,
+    pub(crate) room: i64,
+    /// Where the session is among the others, if any sign of it was seen.
+    pub(crate) session: Option<usize>,
+    /// Whether the server closed it: everything that was written to it has come.
+    pub(crate) is_closed: bool,
+    /// What came on it that the dialect does not have.
+    pub(crate) strange: Vec<(usize, &'a str)>,
+}
+
+/// What a presenter would call a broadcast, as the archiver has it.
+#[derive(Debug)]
+pub(crate) struct Broadcast<'a> {
+    pub(crate) line: usize,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) duration_ms: Option<i64>,
+    /// As the archiver counts them.
+    pub(crate) messages: u64,
+    /// Beside the video, as it was read.
+    pub(crate) replay: Vec<Place<'a>>,
 }
 
 /// What a moderator decided.
@@ -102,6 +143,13 @@ pub(crate) struct Fault<'a> {
     pub(crate) parts: &'a [String],
 }
 
+impl Fault<'_> {
+    /// Whether it is about one of the parts, or one of all whose names begin so.
+    pub(crate) fn touches(&self, parts: &[&str]) -> bool {
+        self.parts.iter().any(|part| parts.iter().any(|asked| part.starts_with(asked)))
+    }
+}
+
 /// A room, everywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Room<'a> {
@@ -111,6 +159,16 @@ pub(crate) struct Room<'a> {
     pub(crate) archive: Vec<Place<'a>>,
     /// As it was read.
     pub(crate) replay: Vec<Place<'a>>,
+    pub(crate) broadcasts: BTreeMap<&'a str, Broadcast<'a>>,
+}
+
+impl<'a> Room<'a> {
+    /// All that was replayed, as a file and beside videos: where, and the message.
+    pub(crate) fn replays(&self) -> impl Iterator<Item = (&'static str, &Place<'a>)> {
+        let file = self.replay.iter().map(|place| ("in the replay", place));
+        let videos = self.broadcasts.values().flat_map(|broadcast| &broadcast.replay);
+        file.chain(videos.map(|place| ("in the replay beside the video", place)))
+    }
 }
 
 /// The history.
@@ -120,6 +178,8 @@ pub struct View<'a> {
     /// How long delivery nodes keep what they can give again, in microseconds.
     pub(crate) window: u64,
     pub(crate) posts: BTreeMap<u64, Post<'a>>,
+    /// With what the original's surface accepted: the statuses of its answers.
+    pub(crate) originals: Vec<u16>,
     /// The post whose text it is. Texts are unique.
     pub(crate) texts: HashMap<&'a str, u64>,
     pub(crate) rooms: BTreeMap<i64, Room<'a>>,
@@ -127,6 +187,8 @@ pub struct View<'a> {
     pub(crate) logged: HashMap<EventId, (i64, Place<'a>)>,
     /// In the order of their beginning.
     pub(crate) sessions: Vec<Session<'a>>,
+    /// In the order of their beginning; those of the original's dialect alone.
+    pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
     pub(crate) faults: BTreeMap<u64, Fault<'a>>,
     pub(crate) readings: BTreeSet<Reading>,
@@ -146,10 +208,12 @@ impl<'a> View<'a> {
             lines,
             window: 0,
             posts: BTreeMap::new(),
+            originals: Vec::new(),
             texts: HashMap::new(),
             rooms: BTreeMap::new(),
             logged: HashMap::new(),
             sessions: Vec::new(),
+            starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
             faults: BTreeMap::new(),
             readings: BTreeSet::new(),
@@ -174,15 +238,19 @@ impl<'a> View<'a> {
 
     fn posts(&mut self, line: usize, what: &'a What) {
         match what {
-            What::Invoked { post, room, user, text, .. } => {
+            What::Invoked { post, attempt, room, user, surface, text, .. } => {
                 self.texts.insert(text, *post);
-                let (room, user) = (*room, *user);
-                let new = || Post { invoked: line, room, user, text, oks: vec![], refusals: vec![], attempts: 0 };
-                self.posts.entry(*post).or_insert_with(new).attempts += 1;
+                let (invoked, room, user, surfaces) = (line, *room, *user, BTreeMap::new());
+                let (oks, refusals) = (Vec::new(), Vec::new());
+                let new = || Post { invoked, room, user, text, surfaces, oks, refusals };
+                self.posts.entry(*post).or_insert_with(new).surfaces.insert(*attempt, *surface);
             }
-            What::Ok { post, id, position, .. } => {
+            What::Ok { post, attempt, id, position, status } => {
                 if let Some(post) = self.posts.get_mut(post) {
                     post.oks.push((line, *id, *position));
+                    if post.surfaces.get(attempt) == Some(&Surface::Original) {
+                        self.originals.push(*status);
+                    }
                 }
             }
             What::Failed { post, .. } => {
@@ -196,13 +264,21 @@ impl<'a> View<'a> {
 
     fn sessions(&mut self, line: usize, what: &'a What, places: &mut HashMap<u32, usize>) {
         match what {
-            What::Welcome { session, room, node, asked, position, recovered, fresh } => {
+            What::Starts { session, room, .. } => {
+                let start = Start { line, room: *room, session: None, is_closed: false, strange: Vec::new() };
+                self.starts.insert(*session, start);
+            }
+            What::Welcome { session, room, node, dialect, asked, position, recovered, fresh } => {
                 places.insert(*session, self.sessions.len());
+                if let Some(start) = self.starts.get_mut(session) {
+                    start.session = Some(self.sessions.len());
+                }
                 self.sessions.push(Session {
                     number: *session,
                     welcome: line,
                     room: *room,
                     node,
+                    dialect: *dialect,
                     asked: *asked,
                     position: *position,
                     recovered: *recovered,
@@ -213,12 +289,20 @@ impl<'a> View<'a> {
             }
             What::Frame { session, id, position, kind, text } => {
                 let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
-                let place = Place { line, id, position, text, user: None, is_message, deleted: None };
+                let place = Place { text, is_message, ..Place::shown(line, id, position, "") };
                 if let Some(session) = places.get(session) {
                     self.sessions[*session].frames.push(place);
                 }
             }
-            What::Ended { session, .. } => {
+            What::Strange { session, text } => {
+                if let Some(start) = self.starts.get_mut(session) {
+                    start.strange.push((line, text));
+                }
+            }
+            What::Ended { session, code } => {
+                if let Some(start) = self.starts.get_mut(session) {
+                    start.is_closed = code.is_some();
+                }
                 if let Some(session) = places.get(session) {
                     self.sessions[*session].ended = Some(line);
                 }
@@ -262,22 +346,32 @@ impl<'a> View<'a> {
                     return;
                 }
                 let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
-                let place = Place { line, id, position, text, user: *user, is_message, deleted: None };
+                let place = Place { text, user: *user, is_message, ..Place::shown(line, id, position, "") };
                 let first = self.logged.entry(id).or_insert((*room, place));
                 if first.1.position > position {
                     *first = (*room, place);
                 }
             }
             What::Archived { room, id, position, user, text, deleted } => {
-                let (id, position, deleted) = (*id, *position, *deleted);
-                let place =
-                    Place { line, id, position, text: Some(text), user: Some(*user), is_message: true, deleted };
+                let (user, deleted) = (Some(*user), *deleted);
+                let place = Place { user, deleted, ..Place::shown(line, *id, *position, text) };
                 self.rooms.entry(*room).or_default().archive.push(place);
             }
-            What::Replayed { room, id, position, text } => {
-                let (id, position) = (*id, *position);
-                let place = Place { line, id, position, text: Some(text), user: None, is_message: true, deleted: None };
+            What::Replayed { room, id, position, text, sent } => {
+                let place = Place { sent: Some(*sent), ..Place::shown(line, *id, *position, text) };
                 self.rooms.entry(*room).or_default().replay.push(place);
+            }
+            What::Broadcast { room, broadcast, started, ended, duration_ms, messages } => {
+                let (started, ended, duration_ms, messages) = (*started, *ended, *duration_ms, *messages);
+                let found = Broadcast { line, started, ended, duration_ms, messages, replay: Vec::new() };
+                self.rooms.entry(*room).or_default().broadcasts.insert(broadcast, found);
+            }
+            What::ReplayedBesideVideo { room, broadcast, offset_ms, id, position, text } => {
+                let place = Place { offset: Some(*offset_ms), ..Place::shown(line, *id, *position, text) };
+                let room = self.rooms.entry(*room).or_default();
+                if let Some(broadcast) = room.broadcasts.get_mut(broadcast.as_str()) {
+                    broadcast.replay.push(place);
+                }
             }
             What::Read { reading } => drop(self.readings.insert(*reading)),
             What::Begins { window_ms, .. } => self.window = window_ms * 1_000,
@@ -322,10 +416,14 @@ impl<'a> View<'a> {
     /// Whether one of the parts was broken at some moment from one time to another, or so lately before, less than
     /// `settle` microseconds, that it may not have recovered.
     pub(crate) fn disturbed(&self, parts: &[&str], from: u64, to: u64, settle: u64) -> bool {
-        self.faults.values().any(|fault| {
-            let touches = fault.parts.iter().any(|part| parts.iter().any(|asked| part.starts_with(asked)));
+        self.faulty(from, to, settle, |fault| fault.touches(parts))
+    }
+
+    /// The same of the faults that count.
+    pub(crate) fn faulty(&self, from: u64, to: u64, settle: u64, counts: impl Fn(&Fault) -> bool) -> bool {
+        self.faults.values().filter(|fault| counts(fault)).any(|fault| {
             let healed = fault.heals.map_or(u64::MAX, |line| self.at(line) + settle);
-            touches && self.at(fault.begins) <= to && from <= healed
+            self.at(fault.begins) <= to && from <= healed
         })
     }
 }

@@ -1,0 +1,138 @@
+//! A presenter of the original's dialect, at `/chatting`. Nothing answers its start, it has no position to come back
+//! with, and it acknowledges nothing: what it knows of its connection is that `ping` is answered `pong`. Since a server
+//! hears one frame after the other, the pong to a ping that was sent after the start says that the session has begun.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_util::{SinkExt as _, StreamExt as _};
+use nats::{EventId, Position};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::MissedTickBehavior;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::history::{Dialect, Recorder, What};
+use crate::presenters::{CONNECT, Ended, Reached, Socket};
+use crate::system::token;
+
+/// How often a page says `ping`.
+const PING: Duration = Duration::from_secs(1);
+
+/// 6 s: so long presenters of `chat.v1` too wait here before they take a connection for dead.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// The frames that a page expects. Its messages have members more than the original's.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "id")]
+enum Frame {
+    #[serde(rename = "sendChatting", rename_all = "camelCase")]
+    SendChatting { message: String, message_id: EventId, position: Position },
+}
+
+/// One socket, after its start.
+pub(crate) struct Session {
+    number: u32,
+    room: i64,
+    node: String,
+    socket: Socket,
+    /// Whether the session is known to have begun.
+    begun: bool,
+    recorder: Arc<Recorder>,
+    reached: Arc<Reached>,
+    /// Notes the end, also where the task is aborted, or where nothing began.
+    ended: Ended,
+}
+
+/// To the first sign of a session.
+pub(crate) async fn connect(
+    number: u32,
+    recorder: Arc<Recorder>,
+    delivery: &str,
+    node: &str,
+    room: i64,
+    reached: Arc<Reached>,
+) -> anyhow::Result<Session> {
+    let begun = async {
+        let (socket, _) = connect_async(format!("{delivery}/chatting")).await?;
+        let node = node.to_owned();
+        // Before it is sent: from here on messages may be written to this socket.
+        recorder.note(What::Starts { session: number, room, node: node.clone() });
+        let ended = Ended { session: number, code: None, recorder: Arc::clone(&recorder) };
+        let mut session = Session { number, room, node, socket, begun: false, recorder, reached, ended };
+        let start = json!({ "id": "start", "token": token(room, false) });
+        session.socket.send(Message::text(start.to_string())).await?;
+        session.socket.send(Message::text("ping")).await?;
+        while !session.begun {
+            let message = session.socket.next().await;
+            anyhow::ensure!(session.take(message), "closed before anything came");
+        }
+        anyhow::Ok(session)
+    };
+    tokio::time::timeout(CONNECT, begun).await.context("no sign of a session in time")?
+}
+
+impl Session {
+    /// Notes what comes, to the end of the socket.
+    pub(crate) async fn watch(mut self) {
+        let mut heard = Instant::now();
+        let mut pings = tokio::time::interval(PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // A frame is taken from the socket only by the branch that notes it.
+            let message = tokio::select! {
+                message = self.socket.next() => message,
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENCE || self.socket.send(Message::text("ping")).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            heard = Instant::now();
+            if !self.take(message) {
+                return;
+            }
+        }
+    }
+
+    /// Notes what came; false: it was the end.
+    fn take(&mut self, message: Option<Result<Message, Error>>) -> bool {
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Close(frame))) => {
+                self.ended.code = frame.map(|frame| frame.code.into());
+                return false;
+            }
+            Some(Ok(_)) => return true,
+            Some(Err(_)) | None => return false,
+        };
+        let session = self.number;
+        let message = if text == "pong" { None } else { Some(serde_json::from_str(&text)) };
+        if !self.begun && !matches!(message, Some(Err(_))) {
+            self.begun = true;
+            self.recorder.note(What::Welcome {
+                session,
+                room: self.room,
+                node: self.node.clone(),
+                dialect: Dialect::Original,
+                asked: None,
+                position: None,
+                recovered: true,
+                fresh: false,
+            });
+        }
+        match message {
+            None => {}
+            Some(Ok(Frame::SendChatting { message: text, message_id: id, position })) => {
+                let kind = "message.posted".to_owned();
+                self.recorder.note(What::Frame { session, id, position, kind, text: Some(text) });
+                self.reached.event(position);
+            }
+            Some(Err(_)) => self.recorder.note(What::Strange { session, text: text.to_string() }),
+        }
+        true
+    }
+}

@@ -1,0 +1,163 @@
+//! What a presenter of the original's dialect is owed: messages alone, within a session each that is not deleted, and
+//! after a reconnect everything behind the saved cursor. The cursor moves with what was written to the socket, so what a
+//! connection had in it when it broke is lost; what one had in it that the server closed is not, for the close came
+//! after it. And a little may come again: what was written since the cursor was last saved.
+
+use std::collections::{HashMap, HashSet};
+
+use nats::{EventId, Position};
+
+use super::Findings;
+use super::view::{Place, SETTLE_US, Session, Start, View};
+use crate::history::Dialect;
+
+pub(super) fn chatting_brings_messages_alone(view: &View, findings: &mut Findings) {
+    for start in view.starts.values() {
+        findings.look();
+        for (line, text) in &start.strange {
+            let sentence = format!("room {}: its presenter got a frame that is no message: {text}", start.room);
+            findings.broken(sentence, [start.line, *line]);
+        }
+    }
+}
+
+fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
+    view.sessions.iter().filter(|session| session.dialect == Dialect::Original)
+}
+
+/// Whether somebody may have deleted the message before that line: then it is passed over.
+fn may_be_deleted(view: &View, room: i64, place: &Place, before: usize) -> bool {
+    view.decisions
+        .values()
+        .any(|decision| !decision.refused && decision.asked < before && view.takes_away(decision, room, place))
+}
+
+pub(super) fn chatting_skips_nothing(view: &View, findings: &mut Findings) {
+    for session in sessions(view) {
+        let Some(room) = view.rooms.get(&session.room) else { continue };
+        let positions = session.frames.iter().map(|frame| frame.position);
+        let Some((first, last)) = positions.clone().min().zip(positions.max()) else { continue };
+        let came: HashSet<EventId> = session.frames.iter().map(|frame| frame.id).collect();
+        for place in room.log.iter().filter(|place| place.is_message && (first..last).contains(&place.position)) {
+            findings.look();
+            if came.contains(&place.id) {
+                continue;
+            }
+            let after = session.frames.iter().find(|frame| frame.position > place.position);
+            let Some(after) = after.filter(|after| !may_be_deleted(view, session.room, place, after.line)) else {
+                continue;
+            };
+            let sentence = format!(
+                "room {}: session {} on {} skipped {} and went on",
+                session.room, session.number, session.node, place.id
+            );
+            findings.broken(sentence, [session.welcome, place.line, after.line]);
+        }
+    }
+}
+
+/// How long a session may still write to its own socket after the next one was seen to have begun: as in
+/// `newest_session_wins`, the news has to cross the cluster, and a busy machine.
+const REPLACED_WITHIN_US: u64 = 2_000_000;
+
+/// A connection that broke, and what may have been in it.
+struct Broken {
+    line: usize,
+    /// It was behind this: that had come, on this socket or before it.
+    after: Option<Position>,
+    /// It was before this, with which a later session began; none: none brought anything.
+    before: Option<Position>,
+    /// Nothing that was posted later was written to it; none: there is no later session.
+    until: Option<u64>,
+}
+
+/// Every connection of the room that ended without a close, in the order of their beginning.
+fn broken(view: &View, room: i64) -> Vec<Broken> {
+    let starts: Vec<&Start> = view.starts.values().filter(|start| start.room == room).collect();
+    let frames: Vec<&Place> =
+        sessions(view).filter(|session| session.room == room).flat_map(|session| &session.frames).collect();
+    let broken = starts.iter().enumerate().filter(|(_, start)| !start.is_closed);
+    broken
+        .map(|(place, start)| {
+            let own = start.session.into_iter().flat_map(|session| &view.sessions[session].frames);
+            let before = frames.iter().filter(|frame| frame.line < start.line).copied();
+            let later = || starts[place + 1..].iter().filter_map(|next| next.session.map(|next| &view.sessions[next]));
+            Broken {
+                line: start.line,
+                after: own.chain(before).map(|frame| frame.position).max(),
+                before: later().find_map(|next| next.frames.iter().map(|frame| frame.position).min()),
+                until: later().next().map(|next| view.at(next.welcome) + REPLACED_WITHIN_US),
+            }
+        })
+        .collect()
+}
+
+pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut Findings) {
+    let rooms: HashSet<i64> = view.starts.values().map(|start| start.room).collect();
+    for number in rooms {
+        let Some(room) = view.rooms.get(&number) else { continue };
+        let broken = broken(view, number);
+        let sessions: Vec<&Session> = sessions(view).filter(|session| session.room == number).collect();
+        let came: HashSet<EventId> =
+            sessions.iter().flat_map(|session| &session.frames).map(|frame| frame.id).collect();
+        for place in room.log.iter().filter(|place| place.is_message) {
+            findings.look();
+            if came.contains(&place.id) {
+                continue;
+            }
+            let passed = sessions.iter().flat_map(|session| &session.frames);
+            let passed = passed.filter(|frame| frame.position > place.position).map(|frame| frame.line).min();
+            if may_be_deleted(view, number, place, passed.unwrap_or(view.lines.len())) {
+                continue;
+            }
+            let Some(post) = place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]) else {
+                // Nobody posted it; that is another invariant's business.
+                continue;
+            };
+            let posted = view.at(post.invoked);
+            let is_lost_with = |connection: &&Broken| {
+                connection.after.is_none_or(|after| after < place.position)
+                    && connection.before.is_none_or(|before| place.position < before)
+                    && connection.until.is_none_or(|until| posted <= until)
+            };
+            if !broken.iter().any(|connection| is_lost_with(&connection)) {
+                let sentence = format!(
+                    "room {number}: {} never came to its presenter, and no connection broke that it was in",
+                    place.id
+                );
+                let last = broken.iter().rev().find(|connection| Some(connection.line) < passed);
+                let lines = [Some(post.invoked), Some(place.line), passed, last.map(|last| last.line)];
+                findings.broken(sentence, lines.into_iter().flatten());
+            }
+        }
+    }
+}
+
+/// 5 s: cursors are saved every second, a session waits half a second for the one before it to save its own, and the
+/// machine is busy.
+const SAVED_WITHIN_US: u64 = 5_000_000;
+
+pub(super) fn chatting_repeats_little(view: &View, findings: &mut Findings) {
+    // Where each message came first: when, and on which node.
+    let mut first: HashMap<EventId, (usize, &str)> = HashMap::new();
+    for session in sessions(view) {
+        let Some(start) = view.starts.get(&session.number) else { continue };
+        for frame in &session.frames {
+            let (shown, node) = *first.entry(frame.id).or_insert((frame.line, session.node));
+            findings.look();
+            let is_old = view.at(shown) + SAVED_WITHIN_US < view.at(start.line);
+            // A cursor cannot be saved, or not be read, by a node that is broken or cut off.
+            let parts = ["nats", node, session.node];
+            if is_old && !view.disturbed(&parts, view.at(shown), view.at(session.welcome), SETTLE_US) {
+                let sentence = format!(
+                    "room {}: {} came again in session {}, {} ms after it had been shown",
+                    session.room,
+                    frame.id,
+                    session.number,
+                    (view.at(frame.line) - view.at(shown)) / 1_000
+                );
+                findings.broken(sentence, [shown, start.line, frame.line]);
+            }
+        }
+    }
+}
