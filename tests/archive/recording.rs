@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
+use futures_util::{StreamExt as _, stream};
 use nats::{Body, Event, EventId, MessagePosted, User};
 use serde_json::Value;
 
@@ -90,9 +91,15 @@ pub(super) fn shown(messages: &[Said]) -> impl Iterator<Item = &Said> {
     messages.iter().filter(|said| !said.deleted)
 }
 
+/// Looks at the rooms, some at a time: the archiver and MongoDB answer one while the recount of another is made.
+pub(super) async fn each_of(rooms: &Rooms, look: impl AsyncFn(i64, &[Said])) {
+    let looking = rooms.iter().map(|(room, messages)| look(*room, messages));
+    stream::iter(looking).buffer_unordered(4).collect::<()>().await;
+}
+
 /// Every room and the busiest users, searched and exported, against the recording.
 async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
-    for (room, messages) in rooms {
+    each_of(rooms, async |room, messages| {
         let path = format!("/v1/rooms/{room}/messages");
         let found = reader.all(&path, &[], "messages", 1_000).await;
         let expected: Vec<&str> = shown(messages).map(|said| said.text.as_str()).collect();
@@ -120,7 +127,8 @@ async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
         let deleted = reader.all(&path, &[("deleted", "only")], "messages", 1_000).await;
         let expected: Vec<&str> = messages.iter().filter(|said| said.deleted).map(|said| said.text.as_str()).collect();
         assert_eq!(texts(&deleted, "text"), expected, "what room {room} deleted");
-    }
+    })
+    .await;
     let mut users: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     for said in rooms.values().flatten().filter(|said| !said.deleted) {
         users.entry(said.user).or_default().push(said.id.to_string());

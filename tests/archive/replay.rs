@@ -1,6 +1,8 @@
 //! Broadcasts, and their replay beside the video: derived from the presenter's sessions, in the log's order, without
 //! drift, and the same whether it is sought or paged.
 
+use std::collections::BTreeMap;
+
 use mongodb::bson::doc;
 use nats::{Body, Event, RoomCleared};
 use serde_json::json;
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::broadcast::{Session, TIMELINES, Told, offsets, recount, replay};
 use super::broadcast_exports::exported;
 use super::reading::{Reader, archive, archive_many, archived, said, texts, time};
-use super::recording::{Rooms, shown};
+use super::recording::{Rooms, each_of, shown};
 use super::{World, deletion, presenter, user};
 use crate::support::eventually;
 
@@ -212,7 +214,7 @@ async fn what_is_deleted_after_the_broadcast_is_in_no_replay_and_moves_nothing()
 /// Every room's recording as a broadcast that was cut in its middle: its replay, what is sought in it, and its files,
 /// against a recount.
 pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
-    let mut broadcasts = Vec::new();
+    let mut broadcasts = BTreeMap::new();
     let mut sessions = Vec::new();
     for (room, messages) in rooms {
         let (first, last) = (messages[0].ms, messages[messages.len() - 1].ms);
@@ -220,15 +222,16 @@ pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &
         let segments = vec![(first, middle), (middle + pause, last)];
         let both = [Session::new(first, middle), Session::new(middle + pause, last)];
         sessions.extend(both.iter().flat_map(|session| [session.begins(*room), session.ends(*room, "lost")]));
-        broadcasts.push((*room, both[0].id, segments, messages));
+        broadcasts.insert(*room, (both[0].id, segments));
     }
     archive_many(world, sessions).await;
-    for (number, (room, session, segments, messages)) in broadcasts.into_iter().enumerate() {
+    each_of(rooms, async |room, messages| {
+        let (session, segments) = &broadcasts[&room];
         let path = format!("/v1/rooms/{room}/broadcasts/{session}");
         let told: Vec<Told> =
             messages.iter().map(|said| Told { id: said.id, ms: said.ms, deleted: said.deleted }).collect();
         for timeline in TIMELINES {
-            let expected = recount(&segments, &told, timeline);
+            let expected = recount(segments, &told, timeline);
             assert!(replay(reader, &path, timeline, 1_000).await == expected, "the replay of room {room}, {timeline}");
             for part in 0..10 {
                 let from = expected.last().map_or(0, |(offset, _)| offset * part / 9);
@@ -239,9 +242,9 @@ pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &
                 assert_eq!(found, rest[..rest.len().min(20)], "room {room} {timeline} from {from}");
             }
         }
-        let timeline = TIMELINES[number % 2];
+        let timeline = TIMELINES[usize::try_from(room).unwrap() % 2];
         let shown: Vec<&str> = shown(messages).map(|said| said.text.as_str()).collect();
-        let expected = recount(&segments, &told, timeline);
+        let expected = recount(segments, &told, timeline);
         let [ndjson, twitch, webvtt] = exported(reader, &path, timeline).await;
         for (format, found) in [("ndjson", ndjson), ("twitchdownloader", twitch), ("webvtt", webvtt)] {
             let texts = found.iter().map(|(_, _, text)| text.as_str());
@@ -252,7 +255,8 @@ pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &
             let found: Vec<(i64, String)> = found.into_iter().map(|(offset, id, _)| (offset, id)).collect();
             assert!(found == expected, "{format} of room {room}, {timeline}");
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::archive::reading::{Reader, time};
-use crate::archive::recording::{Rooms, Said, shown};
+use crate::archive::recording::{Rooms, Said, each_of, shown};
 use crate::archive::user;
 
 /// What was said in a stretch, and who had said something before.
@@ -189,15 +189,16 @@ fn words(text: &str) -> Vec<String> {
 /// Every statistic of the rooms is that of a recount: of all of a room, of a part that begins and ends in the midst of
 /// it, and of a time in which nothing was said.
 pub(crate) async fn statistics_are_right(reader: &Reader<'_>, rooms: &Rooms) {
-    for (room, lines) in rooms {
+    each_of(rooms, async |room, lines| {
         let mut times: Vec<i64> = shown(lines).map(|said| said.ms).collect();
         times.sort_unstable();
         let (first, last) = (times[0], *times.last().unwrap());
         let inner = (times[times.len() / 3] + 1, (times[times.len() * 5 / 6]).max(times[times.len() / 3] + 2));
         for (from, to) in [(first - 5_250, last + 1), inner, (last + 1, last + 90_000)] {
-            is_right(reader, *room, &Stretch::new(lines, from, to)).await;
+            is_right(reader, room, &Stretch::new(lines, from, to)).await;
         }
-    }
+    })
+    .await;
 }
 
 async fn is_right(reader: &Reader<'_>, room: i64, stretch: &Stretch<'_>) {
