@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
@@ -34,6 +34,10 @@ const CURRENT_WITHIN: Duration = Duration::from_secs(10);
 /// The pause before a consumer is made anew, doubled up to the second while consumers read nothing and fail soon.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// A consumer is created in milliseconds, unless a cluster gives it to a member that has just died. The next one it may
+/// give to another, and presenters wait meanwhile.
+const CREATE_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// A stream that the server has not known for so long was deleted: one that starts or elects a leader knows it by then.
 const GONE_AFTER: Duration = Duration::from_secs(5);
@@ -259,7 +263,11 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             filter_subject: ">".to_owned(),
             ..OrderedConfig::default()
         };
-        let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
+        let creating = timeout(CREATE_WITHIN, request("creating a consumer", stream.create_consumer(config)));
+        let Ok(created) = creating.await else {
+            return Err(Trouble::Passing("no consumer was created in time".to_owned()));
+        };
+        let consumer = created?;
         let info = consumer.cached_info();
         let is_empty = info.num_pending == 0 && info.delivered.consumer_sequence == 0;
         if is_empty && nothing_is_left(&stream.cached_info().state, self.last, self.from) {
