@@ -13,7 +13,7 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
-use crate::eraser::Eraser;
+use crate::erasure::eraser::Eraser;
 use crate::status::Status;
 use crate::{Config, Error};
 

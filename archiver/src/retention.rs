@@ -10,8 +10,8 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use crate::database::{Database, Failure};
-use crate::eraser;
-use crate::erasures;
+use crate::erasure::eraser;
+use crate::erasure::erasures;
 use crate::{Config, Error};
 
 /// How many texts are taken away in one request.

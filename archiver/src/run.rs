@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
 use crate::database::{Database, Failure};
-use crate::eraser::Eraser;
+use crate::erasure::eraser::Eraser;
 use crate::http::{self, Reader};
 use crate::retention;
 use crate::schema;

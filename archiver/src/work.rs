@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
-use crate::erasures::{Erasure, LogFacts};
+use crate::erasure::erasures::{Erasure, LogFacts};
 
 /// The lines of one write, sorted by where they go.
 #[derive(Debug, Default)]

@@ -12,11 +12,11 @@ use crate::copies::keep_first;
 use crate::database::{Database, Failure};
 use crate::decisions::{self, Place};
 use crate::documents::QuarantineDocument;
-use crate::erasures::{self, LogFacts};
+use crate::erasure::erasures::{self, LogFacts};
+use crate::erasure::tombstones::Tombstones;
+use crate::erasure::{erase, erased_ids};
 use crate::status::{Status, insist};
-use crate::tombstones::Tombstones;
 use crate::work::Work;
-use crate::{erase, erased_ids};
 
 /// A batch that is not acknowledged within 30 s comes again; whoever holds one says so three times as often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);

@@ -7,9 +7,9 @@ use mongodb::bson::{DateTime, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
 use nats::{ErasureMode, User, UserIdx};
 
+use super::erase;
 use crate::database::{Database, Failure};
 use crate::documents::{ErasureCounts, ErasureDocument, ErasureState, PositionDocument};
-use crate::erase;
 
 /// 24 hours beyond what the log holds: its age limit counts from the append, and servers' clocks differ.
 pub(crate) const MARGIN_MILLIS: i64 = 24 * 60 * 60 * 1_000;

@@ -10,10 +10,10 @@ use mongodb::bson::{DateTime, Document, doc, serialize_to_bson};
 use nats::ErasureMode;
 use serde::Deserialize;
 
+use super::tombstones::{Tombstones, place};
+use super::{erased_ids, erasures};
 use crate::database::{Database, Failure};
 use crate::documents::{ErasureDocument, PageDocument};
-use crate::tombstones::{Tombstones, place};
-use crate::{erased_ids, erasures};
 
 /// What counts lines of the quarantine.
 const QUARANTINED: &str = "quarantined";

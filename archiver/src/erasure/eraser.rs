@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::erasures::{self, Erasure, LogFacts};
 use crate::database::{Database, Failure};
 use crate::documents::{ErasureDocument, PositionDocument};
-use crate::erasures::{self, Erasure, LogFacts};
 
 /// Erases users. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -5,10 +5,10 @@
 use mongodb::bson::{DateTime, doc};
 use nats::EventId;
 
+use super::erasures::MARGIN_MILLIS;
+use super::tombstones::Tombstones;
 use crate::database::{Database, Failure};
 use crate::documents::{ErasedIdDocument, ErasureDocument};
-use crate::erasures::MARGIN_MILLIS;
-use crate::tombstones::Tombstones;
 use crate::work::Work;
 
 /// Remembers those of the ids that may come again, before the messages go. Each with when it was sent.
