@@ -1,9 +1,7 @@
 //! The system that is to be broken: every server and role a process of its own, and between any two of them, and before
 //! every client, a network that fails on demand.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -152,14 +150,6 @@ const SETTINGS: [(&str, &str); 10] = [
     ("CHATTING_DELIVERY__KEEPALIVE_SECONDS", "3"),
 ];
 
-/// A port that nothing else of this run was given.
-fn free_port() -> u16 {
-    static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut given = GIVEN.lock().expect("nothing panics while it holds the lock");
-    let given = given.get_or_insert_default();
-    port::free(|port| given.insert(port))
-}
-
 /// 1 GiB: what a small disk has room for, and no run fills.
 pub const LOG_BYTES: u64 = 1_073_741_824;
 
@@ -208,7 +198,7 @@ impl System {
 
         for kind in [Kind::Ingest, Kind::Delivery, Kind::Archiver] {
             for node in 0..NODES {
-                let (role, name, own) = (kind.word(), format!("{}-{node}", kind.word()), free_port());
+                let (role, name, own) = (kind.word(), format!("{}-{node}", kind.word()), port::own()?);
                 let to_nats = match kind {
                     Kind::Ingest => "ingest to nats",
                     Kind::Delivery => "delivery to nats",
@@ -277,8 +267,8 @@ impl System {
 
     /// The log's servers; the answer is where they are.
     async fn start_nats(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
-        let member = |_| Member { port: free_port(), monitoring: free_port(), route: free_port() };
-        let members: Vec<Member> = (0..members).map(member).collect();
+        let member = || anyhow::Ok(Member { port: port::own()?, monitoring: port::own()?, route: port::own()? });
+        let members = (0..members).map(|_| member()).collect::<anyhow::Result<Vec<Member>>>()?;
         self.monitoring = members.iter().map(|member| format!("http://{}", local(member.monitoring))).collect();
         let servers = match members.as_slice() {
             [Member { port, monitoring, .. }] => {
@@ -315,7 +305,7 @@ impl System {
 
     /// The archive's servers; the answer is where they are.
     async fn start_mongod(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
-        let ports: Vec<u16> = (0..members).map(|_| free_port()).collect();
+        let ports = (0..members).map(|_| port::own()).collect::<anyhow::Result<Vec<u16>>>()?;
         let mut servers = Vec::new();
         for (number, port) in ports.iter().enumerate() {
             let name = format!("mongod-{number}");

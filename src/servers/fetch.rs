@@ -68,7 +68,7 @@ fn find_in(release: &Release, path: impl Iterator<Item = PathBuf>, cache: &Path)
 }
 
 /// `$CHATTING_CACHE`, else the user's cache folder.
-fn cache() -> anyhow::Result<PathBuf> {
+pub(super) fn cache() -> anyhow::Result<PathBuf> {
     let folder = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder("CHATTING_CACHE")
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("chatting-server")))

@@ -67,10 +67,7 @@ pub async fn log(settings: &Settings) -> nats::Log {
     nats::Log::connect(&config, "test").await.unwrap()
 }
 
-/// A port that no other server of this process was given.
+/// A port that no other server is given, of this process or another.
 pub fn port() -> u16 {
-    use std::collections::HashSet;
-    use std::sync::{LazyLock, Mutex};
-    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
-    chatting_server::servers::port::free(|port| GIVEN.lock().unwrap().insert(port))
+    chatting_server::servers::port::own().unwrap()
 }
