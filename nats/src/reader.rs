@@ -138,6 +138,7 @@ pub(crate) fn read<T: Send + 'static>(
         last: None,
         caught_up: false,
         missing: None,
+        went_back: None,
         status: status.clone(),
         sink,
         map,
@@ -157,6 +158,8 @@ struct Reader<T, F> {
     caught_up: bool,
     /// Since when the server has said that there is no such stream.
     missing: Option<Instant>,
+    /// Since when the stream is said to end before what was read.
+    went_back: Option<Instant>,
     status: Status,
     /// Bounded: a slow receiver slows the consumer, whose flow control slows the server.
     sink: mpsc::Sender<T>,
@@ -332,13 +335,20 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             return replaced("its creation time has changed".to_owned());
         }
         let now = info.state.last_sequence;
-        match self.last {
-            Some(last) if now < last && !is_of_most(info) => Err(Trouble::Passing(format!(
-                "a member that is cut off from the others says that it ends at sequence {now}, after {last} was read"
-            ))),
-            Some(last) if now < last => replaced(format!("it went back from sequence {last} to {now}")),
-            _ => Ok(()),
+        let Some(last) = self.last.filter(|last| now < *last) else {
+            self.went_back = None;
+            return Ok(());
+        };
+        let reason = format!("it went back from sequence {last} to {now}");
+        if info.cluster.is_none() {
+            return replaced(reason);
         }
+        // One that was cut off goes on for seconds as the leader that it was, and one that was paused for a moment.
+        let since = *self.went_back.get_or_insert_with(Instant::now);
+        if is_of_most(info) && since.elapsed() > GONE_AFTER {
+            return replaced(reason);
+        }
+        Err(Trouble::Passing(format!("a member of the cluster says that {reason}, which others may know better")))
     }
 
     fn deliver_policy(&self) -> DeliverPolicy {

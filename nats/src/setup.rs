@@ -30,7 +30,7 @@ pub(crate) const NODES: &str = "nodes";
 const PARTITIONS: &str = "chatting-server.partitions";
 
 /// A batch is stored once although it is sent again: retries end within seconds, far inside this window.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Every batch fits: 256 KiB of lines, and the header.
 const MAX_MESSAGE_BYTES: i32 = 512 * 1024;

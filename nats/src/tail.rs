@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -15,16 +16,21 @@ use crate::partition;
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::recent::Recent;
+use crate::setup::DUPLICATE_WINDOW;
 
 /// How many batches may wait for [`Tail::next`]; then reading pauses.
 const BATCHES: usize = 64;
+
+/// Two copies of an event are rarely further apart: a client sends again within seconds, and ingest knows what it has read.
+const COPIES_WITHIN: Duration = DUPLICATE_WINDOW;
 
 /// Where a tail begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// At the oldest event that the log still has.
     Oldest,
-    /// At the first batch appended at or after that time.
+    /// At the first batch appended at or after that time; of an event whose first copy stands before it, no later copy
+    /// is handed out.
     Since(Timestamp),
     /// In each partition after the batch of that position, where there is one for it; in the others at the oldest.
     After(Vec<Position>),
@@ -45,6 +51,8 @@ pub struct Tail {
     status: TailStatus,
     /// For each partition, as an event of every room has a copy in each; empty: copies are handed out.
     recent: Vec<Recent>,
+    /// What was stored before is only remembered, so that a later copy of it is known.
+    since: Option<Timestamp>,
     /// For each partition the last sequence that came.
     last: HashMap<u32, u64>,
     /// For each partition the sequence after which none was missed.
@@ -62,9 +70,16 @@ impl Tail {
     pub(crate) fn start(log: &Arc<Inner>, start: Start, copies: Copies) -> Tail {
         let (sink, batches) = mpsc::channel(BATCHES);
         let stop = log.stop.child_token();
+        let since = match start {
+            Start::Since(time) if copies == Copies::Dropped => Some(time),
+            _ => None,
+        };
         let follow = |(partition, epoch): (u32, &u64)| {
             let from = match &start {
                 Start::Oldest => From::Oldest,
+                Start::Since(time) if since.is_some() => {
+                    From::Since(time.saturating_sub(COPIES_WITHIN).unwrap_or(*time))
+                }
                 Start::Since(time) => From::Since(*time),
                 Start::After(positions) => match positions.iter().find(|position| position.epoch == *epoch) {
                     Some(position) => From::Sequence(position.sequence + 1),
@@ -83,6 +98,7 @@ impl Tail {
                 Copies::Dropped => log.epochs.iter().map(|_| Recent::default()).collect(),
                 Copies::HandedOut => Vec::new(),
             },
+            since,
             last: HashMap::new(),
             whole_after: HashMap::new(),
             _stop: CancellationToken::drop_guard(stop),
@@ -143,11 +159,15 @@ impl Tail {
             }
             _ => {}
         }
+        let is_early = self.since.is_some_and(|since| record.stored < since);
+        if is_early {
+            self.whole_after.insert(partition, sequence);
+        }
         self.whole_after.entry(partition).or_insert(sequence - 1);
         let mut events = Vec::new();
         for line in entries(self.log.epochs[partition as usize], sequence, record.stored, &record.payload) {
             match line {
-                Ok(entry) if self.is_wanted(partition, &entry) => events.push(entry),
+                Ok(entry) if self.is_wanted(partition, &entry) => events.extend((!is_early).then_some(entry)),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),
                 Err(malformed) => {
                     let (position, reason) = (malformed.position, malformed.reason);

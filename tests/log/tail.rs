@@ -33,6 +33,24 @@ async fn a_tail_since_a_time_begins_there() {
     assert_eq!(text(&take(&mut log.tail(Start::Since(an_hour_ago())), 1).await[0]), "early");
 }
 
+/// A node that starts between two copies shows what the others show.
+#[tokio::test]
+async fn a_tail_since_a_time_knows_what_stood_in_the_log_before_it() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let (early, late) = (message(1, "early"), message(1, "late"));
+    let first = log.append(&early).await.unwrap();
+    let since = jiff::Timestamp::now();
+    log.append(&early).await.unwrap();
+    let mut tail = log.tail(Start::Since(since));
+    log.append(&late).await.unwrap();
+
+    assert_eq!(text(&take(&mut tail, 1).await[0]), "late");
+    let whole_after: Vec<_> = tail.whole_after().collect();
+    assert_eq!(whole_after.iter().map(|position| position.sequence).collect::<Vec<_>>(), [first.sequence]);
+    assert_eq!(take(&mut log.tail(Start::Since(an_hour_ago())), 2).await.len(), 2);
+}
+
 #[tokio::test]
 async fn a_tail_of_an_empty_or_silent_log_is_caught_up_at_once_and_current() {
     let server = NatsServer::start().await;
