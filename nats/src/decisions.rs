@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
@@ -21,7 +21,7 @@ use crate::event::{Body, Event};
 use crate::ids::{PresenterIdx, UserIdx};
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record};
-use crate::setup::{self, DECISIONS, REQUEST_TIMEOUT, is_conflict, request};
+use crate::setup::{self, DECISIONS, is_conflict, request, write};
 
 /// Other nodes write what they read of the same log at the same moment; each write settles one of them.
 const ATTEMPTS: u32 = 20;
@@ -171,11 +171,10 @@ impl Decisions {
                 return Ok(());
             }
             let revision = present.map_or(0, |present| present.revision);
-            match timeout(REQUEST_TIMEOUT, self.log.decisions.update(key, json.clone(), revision)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) if is_conflict(&error) => sleep(PAUSE).await,
-                Ok(Err(error)) => return Err(Error::JetStream { doing: "keeping a decision", source: error.into() }),
-                Err(elapsed) => return Err(Error::JetStream { doing: "keeping a decision", source: elapsed.into() }),
+            match write("keeping a decision", || self.log.decisions.update(key, json.clone(), revision)).await? {
+                Ok(_) => return Ok(()),
+                Err(error) if is_conflict(&error) => sleep(PAUSE).await,
+                Err(error) => return Err(Error::JetStream { doing: "keeping a decision", source: error.into() }),
             }
         }
         Err(Error::JetStream { doing: "keeping a decision", source: "others write the same key all the time".into() })

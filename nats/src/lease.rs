@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::now;
 use crate::ids::{NodeId, PresenterIdx, SessionId};
 use crate::presence::{Claim, Session};
-use crate::setup::{REQUEST_TIMEOUT, SESSIONS, is_conflict, request};
+use crate::setup::{SESSIONS, is_conflict, request, write};
 
 /// A lease is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
@@ -68,13 +68,13 @@ impl Lease {
         for _ in 0..CLAIM_ATTEMPTS {
             let entry = request("asking who holds a room", self.log.sessions.entry(&key)).await?;
             let replaced = entry.map_or(0, |entry| entry.revision);
-            match timeout(REQUEST_TIMEOUT, self.log.sessions.update(&key, claim.to_json(), replaced)).await {
-                Ok(Ok(revision)) => {
+            let update = || self.log.sessions.update(&key, claim.to_json(), replaced);
+            match write("claiming a room", update).await? {
+                Ok(revision) => {
                     return Ok(Session { presenter, id: session, node: self.node.clone(), since, revision });
                 }
-                Ok(Err(error)) if is_conflict(&error) => sleep(CLAIM_PAUSE).await,
-                Ok(Err(error)) => return Err(Error::JetStream { doing: "claiming a room", source: error.into() }),
-                Err(elapsed) => return Err(Error::JetStream { doing: "claiming a room", source: elapsed.into() }),
+                Err(error) if is_conflict(&error) => sleep(CLAIM_PAUSE).await,
+                Err(error) => return Err(Error::JetStream { doing: "claiming a room", source: error.into() }),
             }
         }
         Err(Error::Contended { presenter })
@@ -134,6 +134,9 @@ async fn keep(log: Arc<Inner>, node: NodeId, renewed: Arc<Mutex<Instant>>) {
 }
 
 async fn renew(log: &Inner, node: &NodeId) -> Result<(), Error> {
-    let since = Timestamp::now().to_string();
-    request("renewing a lease", log.nodes.put(node.as_str(), since.into())).await.map(|_revision| ())
+    let put = || log.nodes.put(node.as_str(), Timestamp::now().to_string().into());
+    match write("renewing a lease", put).await? {
+        Ok(_revision) => Ok(()),
+        Err(error) => Err(Error::JetStream { doing: "renewing a lease", source: error.into() }),
+    }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::stream::{self, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode, kv};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -37,6 +38,9 @@ const MAX_MESSAGE_BYTES: i32 = 512 * 1024;
 
 /// Cursors older than the log lead nowhere. 256 MiB are some six million cursors; the oldest go first.
 const MAX_CURSOR_BYTES: i64 = 256 * 1024 * 1024;
+
+/// An election takes seconds; it costs the server little to be asked meanwhile.
+const NOBODY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request to JetStream that takes longer has failed.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -200,6 +204,31 @@ pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
     };
     error.kind() == kv::UpdateErrorKind::WrongLastRevision
         || refusal() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
+}
+
+/// Whether a write came to nobody, so that nothing is stored: for a moment a stream of a cluster has no leader, or a member
+/// does not know it.
+fn nobody_took(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .find_map(|cause| cause.downcast_ref::<PublishError>())
+        .is_some_and(|error| error.kind() == PublishErrorKind::StreamNotFound)
+}
+
+/// Writes, again for as long as nobody takes it, but not for ever.
+pub(crate) async fn write<T, E, F>(doing: &'static str, write: impl Fn() -> F) -> Result<Result<T, E>, Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
+    let until = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        match timeout_at(until, write()).await {
+            Ok(Err(error)) if nobody_took(&error) && Instant::now() + NOBODY_PAUSE < until => sleep(NOBODY_PAUSE).await,
+            Ok(answer) => return Ok(answer),
+            Err(elapsed) => return Err(Error::JetStream { doing, source: elapsed.into() }),
+        }
+    }
 }
 
 /// Awaits a request to JetStream, but not for ever.
