@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Findings;
-use super::view::{Decision, Fault, Place, SETTLE_US, View};
+use super::view::{Decision, Fault, Outcome, Place, SETTLE_US, View};
 use crate::history::Decided;
 
 /// How long after the confirmation a text may still be on its way to a presenter: it is written to the socket before
@@ -143,7 +143,10 @@ pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
             continue;
         }
         // Lifted while the post was on its way: either answer is right.
-        let answered = post.oks.first().map_or(u64::MAX, |(line, ..)| view.at(*line));
+        let answered = match post.outcome() {
+            Outcome::Ok(line) | Outcome::Failed(line) => view.at(line),
+            Outcome::Unknown => u64::MAX,
+        };
         if decisions.iter().any(|decision| (sent..answered).contains(&view.at(decision.asked))) {
             continue;
         }
