@@ -35,9 +35,9 @@ const CURRENT_WITHIN: Duration = Duration::from_secs(10);
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// A consumer is created in milliseconds, unless a cluster gives it to a member that has just died. The next one it may
-/// give to another, and presenters wait meanwhile.
-const CREATE_WITHIN: Duration = Duration::from_millis(1_500);
+/// A stream is known and a consumer created in milliseconds, unless a cluster elects a leader or gives the consumer to a
+/// member that has just died. What is asked then is never answered; what is asked again may be, and presenters wait.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// A stream that the server has not known for so long was deleted: one that starts or elects a leader knows it by then.
 const GONE_AFTER: Duration = Duration::from_secs(5);
@@ -252,9 +252,11 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Trouble> {
         let log = self.log.upgrade().ok_or(Trouble::Unwanted)?;
-        let stream = match request("asking for a stream", log.context.get_stream(&self.stream)).await {
-            Ok(stream) => stream,
-            Err(error) => return Err(self.missing(&log, error).await),
+        let asking = timeout(ANSWERED_WITHIN, request("asking for a stream", log.context.get_stream(&self.stream)));
+        let stream = match asking.await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(self.missing(&log, error).await),
+            Err(_) => return Err(Trouble::Passing("nobody answers for the stream".to_owned())),
         };
         self.missing = None;
         self.check(stream.cached_info())?;
@@ -266,7 +268,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             filter_subject: ">".to_owned(),
             ..OrderedConfig::default()
         };
-        let creating = timeout(CREATE_WITHIN, request("creating a consumer", stream.create_consumer(config)));
+        let creating = timeout(ANSWERED_WITHIN, request("creating a consumer", stream.create_consumer(config)));
         let Ok(created) = creating.await else {
             return Err(Trouble::Passing("no consumer was created in time".to_owned()));
         };
