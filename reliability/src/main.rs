@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chatting_server::signals::Signals;
 use clap::{Args, Parser, Subcommand};
 use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
@@ -95,9 +96,20 @@ fn main() -> anyhow::Result<ExitCode> {
         disk::own_mounts()?;
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        // What is dropped on the way out kills the processes that it started.
+        tokio::select! {
+            ended = obey(command) => ended,
+            () = signals.next() => anyhow::bail!("stopped before the end: nothing was judged"),
+        }
+    })
+}
+
+async fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(arguments) => runtime.block_on(make(arguments)),
-        Command::Planted { names } => runtime.block_on(planted::all(&names)),
+        Command::Run(arguments) => make(arguments).await,
+        Command::Planted { names } => planted::all(&names).await,
         Command::Check { file } => {
             let lines = history::read(&file)?;
             Ok(tell(&Report::of(&lines, file.parent().map(PathBuf::from).unwrap_or_default())))
