@@ -53,7 +53,7 @@ impl Reconnects {
 
     /// Returns at once.
     pub(crate) async fn request(&self, presenter: PresenterIdx) {
-        if !self.asked.entry(presenter).or_insert(()).await.is_fresh() {
+        if !self.asked.entry(presenter).or_insert_with(async {}).await.is_fresh() {
             return;
         }
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {

@@ -1,5 +1,7 @@
 //! Each limit alone, what is given back, and what the log adds.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::unique_chat::as_read;
 use super::*;
 use crate::settings::WordPolicy;
@@ -182,6 +184,31 @@ fn of_a_hundred_at_once_slow_mode_lets_one_in_and_unique_chat_one_of_each_text()
     };
     assert_eq!(admitted(&slow(), false), 1);
     assert_eq!(admitted(&unique(), true), 1);
+}
+
+#[test]
+fn of_two_who_say_the_same_in_the_same_instant_one_is_first() {
+    const TEXTS: usize = 5_000;
+    let (limits, unique) = (limits(), unique());
+    // Nobody waits in the kernel, so that they look at the same time.
+    let arrived = AtomicUsize::new(0);
+    let say = |user: i64| -> Vec<bool> {
+        let say = |text: usize| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 2 * (text + 1) {
+                std::thread::yield_now();
+            }
+            let admission = limits.admit(&ask(1, user + 2 * text as i64, &text.to_string()), &unique);
+            admission.map(Admission::stored).is_ok()
+        };
+        (0..TEXTS).map(say).collect()
+    };
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| say(1_001));
+        (say(1_000), other.join().unwrap())
+    });
+    let wrong: Vec<usize> = (0..TEXTS).filter(|text| one[*text] == other[*text]).collect();
+    assert_eq!(wrong, [0_usize; 0], "texts that both said, or neither");
 }
 
 #[test]

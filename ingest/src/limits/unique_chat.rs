@@ -60,7 +60,8 @@ impl UniqueChat {
     /// None: it was that message that said it.
     pub(super) fn claim(&self, id: EventId, presenter: PresenterIdx, text: &str) -> Result<Option<Claim>, Limited> {
         let text = self.key(presenter, text);
-        let entry = self.texts.entry(text).or_insert(Said::Claimed(id));
+        // Not `or_insert`, which looks and inserts one after the other: two would be the first.
+        let entry = self.texts.entry(text).or_insert_with(|| Said::Claimed(id));
         if entry.is_fresh() {
             return Ok(Some(Claim { texts: self.texts.clone(), text, id }));
         }
