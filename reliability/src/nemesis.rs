@@ -220,7 +220,7 @@ impl Nemesis {
                 let part = self.victim(fault, rng).await?;
                 let server = part.server.lock().await;
                 breaks(vec![part.name.clone()]);
-                server.signal(Signal::SIGSTOP)?;
+                server.pause()?;
                 tokio::time::sleep(long).await;
                 server.signal(Signal::SIGCONT)?;
             }
@@ -341,7 +341,7 @@ impl Nemesis {
             servers.push((*part, part.server.lock().await));
         }
         for (_, server) in &servers {
-            server.signal(Signal::SIGSTOP)?;
+            server.pause()?;
         }
         for part in parts.iter().filter(|part| part.disk.is_some()) {
             part.disk()?.capture().await?;

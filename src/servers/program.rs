@@ -100,6 +100,20 @@ impl Running {
         kill(pid, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
     }
 
+    /// Stops it (SIGSTOP), and returns when it has: on a busy machine its threads go on for a moment.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)?;
+        #[cfg(target_os = "linux")]
+        {
+            use nix::sys::wait::{Id, WaitPidFlag, waitid};
+            let pid = Pid::from_raw(i32::try_from(self.child.id()).context("a process id has 31 bits")?);
+            // Looked at only, so that its end can still be waited for.
+            let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(pid), flags).with_context(|| format!("cannot wait until {} stops", self.name))?;
+        }
+        Ok(())
+    }
+
     /// Kills it (SIGKILL) and waits for its end.
     pub fn kill(&mut self) -> anyhow::Result<ExitStatus> {
         // An error says that it has ended already; the wait finds out.

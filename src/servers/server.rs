@@ -103,6 +103,11 @@ impl Server {
         running.signal(signal)
     }
 
+    /// Stops it (SIGSTOP) until it gets SIGCONT; returns when it has stopped.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.running.as_ref().with_context(|| format!("{} does not run", self.program.name))?.pause()
+    }
+
     /// Kills it (SIGKILL) and waits for its end.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         if let Some(mut running) = self.running.take() {

@@ -44,7 +44,7 @@ impl Handle {
     }
 
     pub(super) fn pause(&self) {
-        self.0.lock().unwrap().signal(Signal::SIGSTOP).unwrap();
+        self.0.lock().unwrap().pause().unwrap();
     }
 
     pub(super) fn resume(&self) {
