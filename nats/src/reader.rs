@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connect::Inner;
 use crate::entry::timestamp;
 use crate::error::Error;
-use crate::setup::{self, epoch, request};
+use crate::setup::{self, epoch, request, request_within};
 
 /// How often the watchdog asks the stream.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(3);
@@ -268,11 +268,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             filter_subject: ">".to_owned(),
             ..OrderedConfig::default()
         };
-        let creating = timeout(ANSWERED_WITHIN, request("creating a consumer", stream.create_consumer(config)));
-        let Ok(created) = creating.await else {
-            return Err(Trouble::Passing("no consumer was created in time".to_owned()));
-        };
-        let consumer = created?;
+        let creating = stream.create_consumer(config);
+        let consumer = request_within(ANSWERED_WITHIN, "creating a consumer", creating).await?;
         let info = consumer.cached_info();
         let is_empty = info.num_pending == 0 && info.delivered.consumer_sequence == 0;
         if is_empty && nothing_is_left(&stream.cached_info().state, self.last, self.from) {

@@ -239,7 +239,19 @@ pub(crate) async fn request<T, E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match tokio::time::timeout(REQUEST_TIMEOUT, request.into_future()).await {
+    request_within(REQUEST_TIMEOUT, doing, request).await
+}
+
+/// The same, and no longer than that.
+pub(crate) async fn request_within<T, E>(
+    limit: Duration,
+    doing: &'static str,
+    request: impl IntoFuture<Output = Result<T, E>>,
+) -> Result<T, Error>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(limit, request.into_future()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Error::JetStream { doing, source: error.into() }),
         Err(elapsed) => Err(Error::JetStream { doing, source: elapsed.into() }),

@@ -96,8 +96,7 @@ impl Running {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("a process id has 31 bits")?);
-        kill(pid, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
+        kill(self.pid()?, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
     }
 
     /// Stops it (SIGSTOP), and returns when it has: on a busy machine its threads go on for a moment.
@@ -106,12 +105,15 @@ impl Running {
         #[cfg(target_os = "linux")]
         {
             use nix::sys::wait::{Id, WaitPidFlag, waitid};
-            let pid = Pid::from_raw(i32::try_from(self.child.id()).context("a process id has 31 bits")?);
             // Looked at only, so that its end can still be waited for.
             let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-            waitid(Id::Pid(pid), flags).with_context(|| format!("cannot wait until {} stops", self.name))?;
+            waitid(Id::Pid(self.pid()?), flags).with_context(|| format!("cannot wait until {} stops", self.name))?;
         }
         Ok(())
+    }
+
+    fn pid(&self) -> anyhow::Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.child.id()).context("a process id has 31 bits")?))
     }
 
     /// Kills it (SIGKILL) and waits for its end.
