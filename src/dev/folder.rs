@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// The name of the roles' configuration in the folder.
@@ -48,7 +48,7 @@ impl Folder {
             ),
             Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the folder"),
         }
-        let folder = Folder { path, _lock: lock };
+        let folder = Folder { path, lock };
         folder.stop_leftovers();
         if fresh {
             folder.wipe()?;
@@ -130,6 +130,14 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    /// Closing the file would not do: a process that is just being started has it open until its program begins.
+    fn drop(&mut self) {
+        // An error leaves the lock to end with this process.
+        let _ = self.lock.unlock();
+    }
+}
+
 /// None: there is no such process, or it has ended.
 fn command_line(id: i32) -> Option<String> {
     if Path::new("/proc/self").exists() {
@@ -160,8 +168,11 @@ mod tests {
         let folder = Folder::open(place.path(), false).unwrap();
         let error = Folder::open(place.path(), false).unwrap_err().to_string();
         assert!(error.contains("another `chatting-server dev` is using"), "{error}");
+        // As a process has that is being started in that moment.
+        let copy = folder.lock.try_clone().unwrap();
         drop(folder);
         Folder::open(place.path(), false).unwrap();
+        drop(copy);
     }
 
     #[test]
