@@ -143,7 +143,7 @@ impl Ingest {
         body: Body,
     ) -> Result<Position, Refusal> {
         let Naming { id, request } = *naming;
-        let appended = self.log.append(&Event { id, presenter, at: now(), request, body }).await?;
+        let appended = self.log.append(&Event { id, presenter, at: now(), belated: false, request, body }).await?;
         if request.is_none() {
             return Ok(appended);
         }

@@ -18,7 +18,8 @@ pub struct Entry {
     pub kind: String,
     /// Its room; none: every room.
     pub presenter: Option<PresenterIdx>,
-    /// When it was decided, by the clock of whoever did; of a clock that is far ahead, when it was stored.
+    /// When it was decided, by the clock of whoever did. Where that is further than [`CLOCKS_AGREE`] from when it was
+    /// stored it is the latter, unless the event is belated.
     pub at: Timestamp,
     /// When its batch was stored, by the clock of the log's servers; where that is not known, `at`.
     pub stored: Timestamp,
@@ -41,11 +42,14 @@ impl Entry {
     /// Reads the line that stands at that position, wherever it was kept.
     pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
         match Head::from_line(&line) {
-            Ok(Head { id, kind, presenter, at, .. }) => {
-                Ok(Entry { position, id, kind, presenter, at, stored: at, line })
-            }
+            Ok(head) => Ok(Entry::new(position, head, line)),
             Err(reason) => Err(Malformed { position, line, reason }),
         }
+    }
+
+    fn new(position: Position, head: Head, line: Bytes) -> Entry {
+        let Head { id, kind, presenter, at, .. } = head;
+        Entry { position, id, kind, presenter, at, stored: at, line }
     }
 
     /// The whole event. It fails where the members of a known type are not as they must be.
@@ -64,9 +68,10 @@ pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or(Timestamp::MAX)
 }
 
-/// Clocks that are set by NTP are closer than this. What is from further in the future is from a clock that is wrong,
-/// and an hour ahead would move whatever follows in a replay; what is older may have been brought from elsewhere.
-const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(10);
+/// 10 s: an event is stored within 5 s (`nats.append_deadline_ms`) of the time that it bears, and clocks that are set by
+/// NTP are within a second of each other. A time that is further from when it was stored is of a clock that is wrong. It
+/// would put the event where nobody looks for it, and an hour ahead would move whatever follows in a replay.
+pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(10);
 
 /// The lines of one batch. Blank lines do not count as lines, so that a file of NDJSON is a batch too.
 pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
@@ -75,12 +80,14 @@ pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Byte
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            let mut entry = Entry::read(Position { epoch, sequence, index }, batch.slice_ref(line))?;
-            entry.stored = stored;
-            if entry.at > stored + CLOCKS_AGREE {
-                entry.at = stored;
-            }
-            Ok(entry)
+            let (position, line) = (Position { epoch, sequence, index }, batch.slice_ref(line));
+            let head = match Head::from_line(&line) {
+                Ok(head) => head,
+                Err(reason) => return Err(Malformed { position, line, reason }),
+            };
+            let is_wrong = head.at > stored + CLOCKS_AGREE || !head.belated && head.at < stored - CLOCKS_AGREE;
+            let at = if is_wrong { stored } else { head.at };
+            Ok(Entry { at, stored, ..Entry::new(position, head, line) })
         })
         .collect()
 }
@@ -90,16 +97,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_far_ahead_is_not_believed_and_one_that_is_behind_may_tell_of_the_past() {
+    fn a_clock_that_is_far_from_the_logs_is_not_believed() {
         let stored: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
-        for (at, expected) in [
-            ("2026-03-01T15:00:10Z", "2026-03-01T15:00:10Z"),
-            ("2026-03-01T15:00:10.001Z", "2026-03-01T15:00:00Z"),
-            ("2026-03-01T16:00:00Z", "2026-03-01T15:00:00Z"),
-            ("2021-03-01T15:00:00Z", "2021-03-01T15:00:00Z"),
+        for (at, belated, expected) in [
+            ("2026-03-01T15:00:10Z", false, "2026-03-01T15:00:10Z"),
+            ("2026-03-01T15:00:10.001Z", false, "2026-03-01T15:00:00Z"),
+            ("2026-03-01T16:00:00Z", false, "2026-03-01T15:00:00Z"),
+            ("2026-03-01T16:00:00Z", true, "2026-03-01T15:00:00Z"),
+            ("2026-03-01T14:59:50Z", false, "2026-03-01T14:59:50Z"),
+            ("2026-03-01T14:59:49.999Z", false, "2026-03-01T15:00:00Z"),
+            ("2021-03-01T15:00:00Z", false, "2026-03-01T15:00:00Z"),
+            ("2021-03-01T15:00:00Z", true, "2021-03-01T15:00:00Z"),
         ] {
             let line = format!(
-                r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"{at}"}}"#
+                r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"{at}","belated":{belated}}}"#
             );
             let read = entries(1, 2, stored, &line.into());
             let [Ok(entry)] = read.as_slice() else { panic!("{read:?}") };

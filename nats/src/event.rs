@@ -24,6 +24,9 @@ pub struct Event {
     pub presenter: Option<PresenterIdx>,
     /// When ingest decided it, to the millisecond. Order is the log's, not this.
     pub at: Timestamp,
+    /// Whether it may have happened long before it was stored, as what is of a recording did. Of other events a time
+    /// that is far from the one when it was stored is taken for the error of a clock: see [`crate::Entry::at`].
+    pub belated: bool,
     /// What was asked for under an idempotency key, so that another request under the same key is noticed.
     pub request: Option<RequestDigest>,
     /// What happened.
@@ -226,12 +229,12 @@ impl Body {
 impl Event {
     /// An event of a room that happens now, under an id that nobody has had before.
     pub fn now(presenter: PresenterIdx, body: Body) -> Event {
-        Event { id: EventId::new(), presenter: Some(presenter), at: now(), request: None, body }
+        Event { id: EventId::new(), presenter: Some(presenter), at: now(), belated: false, request: None, body }
     }
 
     /// An event of every room that happens now, under an id that nobody has had before.
     pub fn of_every_room(body: Body) -> Event {
-        Event { id: EventId::new(), presenter: None, at: now(), request: None, body }
+        Event { id: EventId::new(), presenter: None, at: now(), belated: false, request: None, body }
     }
 
     /// The event as one line of JSON, without the line feed.
@@ -246,14 +249,16 @@ impl Event {
             presenter: Option<PresenterIdx>,
             #[serde(with = "millis")]
             at: Timestamp,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            belated: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             request: Option<RequestDigest>,
             #[serde(flatten)]
             body: B,
         }
         fn line<B: Serialize>(event: &Event, body: B) -> Bytes {
-            let Event { id, presenter, at, request, .. } = *event;
-            let line = Line { v: VERSION, id, kind: event.body.kind(), presenter, at, request, body };
+            let Event { id, presenter, at, belated, request, .. } = *event;
+            let line = Line { v: VERSION, id, kind: event.body.kind(), presenter, at, belated, request, body };
             serde_json::to_vec(&line).expect("an event has string keys and no failing serializer").into()
         }
         match &self.body {
@@ -272,8 +277,8 @@ impl Event {
 
     /// Reads what [`Event::to_line`] wrote, or what a later version wrote.
     pub fn from_line(line: &[u8]) -> Result<Event, MalformedEvent> {
-        let Head { id, kind, presenter, at, request, .. } = Head::from_line(line)?;
-        Ok(Event { id, presenter, at, request, body: Body::from_line(&kind, line)? })
+        let Head { id, kind, presenter, at, belated, request, .. } = Head::from_line(line)?;
+        Ok(Event { id, presenter, at, belated, request, body: Body::from_line(&kind, line)? })
     }
 }
 
@@ -292,7 +297,7 @@ impl Body {
             "presenter.disconnected" => Body::PresenterDisconnected(parse(line)?),
             _ => {
                 let mut members: Map<String, Value> = parse(line)?;
-                for known in ["v", "id", "type", "presenterIdx", "at", "request"] {
+                for known in ["v", "id", "type", "presenterIdx", "at", "belated", "request"] {
                     members.remove(known);
                 }
                 Body::Unknown { kind: kind.to_owned(), members }
@@ -312,6 +317,8 @@ pub(crate) struct Head {
     pub(crate) presenter: Option<PresenterIdx>,
     #[serde(with = "millis")]
     pub(crate) at: Timestamp,
+    #[serde(default)]
+    pub(crate) belated: bool,
     #[serde(default)]
     request: Option<RequestDigest>,
 }

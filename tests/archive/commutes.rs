@@ -85,7 +85,7 @@ impl Step {
                 (id(3, decision), room, Body::RoomCleared(RoomCleared { by: user(room), reason: None }))
             }
         };
-        Event { id, presenter: Some(presenter(room)), at, request: None, body }
+        Event { id, presenter: Some(presenter(room)), at, belated: true, request: None, body }
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod broadcast;
 mod broadcast_exports;
 mod broadcasts;
+mod clocks;
 mod commutes;
 mod decisions;
 mod erasure;

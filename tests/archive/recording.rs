@@ -63,7 +63,12 @@ fn read(path: &Path) -> Rooms {
 fn event(room: i64, said: &Said) -> Event {
     let user = User { nickname: format!("사용자{}", said.user), ..user(said.user) };
     let posted = MessagePosted { user, text: said.text.clone(), flags: Vec::new() };
-    Event { id: said.id, at: evening(said.ms), ..Event::now(presenter(room), Body::MessagePosted(posted)) }
+    Event {
+        id: said.id,
+        at: evening(said.ms),
+        belated: true,
+        ..Event::now(presenter(room), Body::MessagePosted(posted))
+    }
 }
 
 /// Plays the recording into the log, as batches that ingest could have packed, and deletes some of it afterwards.

@@ -110,7 +110,7 @@ fn event_of(document: &ErasureDocument, log: &Log) -> Option<(Erasure, Event)> {
     let by = User { idx: by.user_idx.try_into().ok()?, nickname: by.nickname.clone(), role: by.role };
     let mode = document.mode;
     let erased = UserErased { user, mode, by: by.clone() };
-    let event = Event { id, presenter: None, at, request: None, body: Body::UserErased(erased) };
+    let event = Event { id, presenter: None, at, belated: true, request: None, body: Body::UserErased(erased) };
     let erasure = Erasure { id: document.id.clone(), user, mode, at: document.at, by, log: LogFacts::of(log) };
     Some((erasure, event))
 }

@@ -10,9 +10,10 @@ use crate::database::{Database, Failure};
 use crate::documents::PositionDocument;
 use crate::schema::ROOM_TIMES;
 
-/// 10 s: a message is in the log within 5 s (`nats.append_deadline_ms`) of the time that it bears, and clocks are within
-/// a second of each other. What differs by more is found all the same, if not quite at its place.
-const DISORDER_MS: i64 = 10_000;
+/// 20 s. The log's own times ascend, and a message's is at most [`nats::CLOCKS_AGREE`] from when it was stored: one that
+/// stands before another was sent at most twice that later. Of a recording that was brought into the log it is asked
+/// that its times are no further out of order.
+const DISORDER_MS: i64 = 2 * nats::CLOCKS_AGREE.as_secs() * 1_000;
 
 /// Which end of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +58,11 @@ pub(crate) async fn first_between(
     from: DateTime,
     to: DateTime,
 ) -> Result<Option<PositionDocument>, Failure> {
-    let window = |from: DateTime| doc! { "$gte": from, "$lt": later(from, DISORDER_MS).min(to) };
-    if let Some(found) = extreme(database, presenter_idx, window(from), End::First).await? {
-        return Ok(Some(found));
-    }
-    // It was quiet then.
-    match nearest(database, presenter_idx, doc! { "$gte": from, "$lt": to }, End::First).await? {
-        Some(at) => extreme(database, presenter_idx, window(at), End::First).await,
-        None => Ok(None),
-    }
+    let Some(at) = nearest(database, presenter_idx, doc! { "$gte": from, "$lt": to }, End::First).await? else {
+        return Ok(None);
+    };
+    let around = doc! { "$gte": at, "$lte": later(at, DISORDER_MS), "$lt": to };
+    extreme(database, presenter_idx, around, End::First).await
 }
 
 /// The last message in the room's order that was sent before.
@@ -74,14 +71,8 @@ pub(crate) async fn last_before(
     presenter_idx: i64,
     to: DateTime,
 ) -> Result<Option<PositionDocument>, Failure> {
-    let window = |to: DateTime| doc! { "$gte": later(to, -DISORDER_MS), "$lt": to };
-    if let Some(found) = extreme(database, presenter_idx, window(to), End::Last).await? {
-        return Ok(Some(found));
-    }
-    match nearest(database, presenter_idx, doc! { "$lt": to }, End::Last).await? {
-        Some(at) => extreme(database, presenter_idx, window(later(at, 1)), End::Last).await,
-        None => Ok(None),
-    }
+    let Some(at) = nearest(database, presenter_idx, doc! { "$lt": to }, End::Last).await? else { return Ok(None) };
+    extreme(database, presenter_idx, doc! { "$gte": later(at, -DISORDER_MS), "$lte": at }, End::Last).await
 }
 
 /// When the last message before was sent.
