@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use nats::Position;
+use nats::{EventId, Position};
 
 use super::Findings;
 use super::view::{Place, SETTLE_US, Session, View};
@@ -104,6 +104,45 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
                 age / 1_000_000
             );
             findings.broken(sentence, [session.welcome, post.invoked, next.line]);
+        }
+    }
+}
+
+/// How long after its acceptance an event is to be on the socket of a presenter who is there: long for a busy machine, and
+/// short for who waits.
+const SHOWN_WITHIN_US: u64 = 8_000_000;
+
+/// A node that shows nothing keeps the promise of [`presenters_miss_nothing`] for as long as its presenters move on to others.
+pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
+    let mut rooms: BTreeMap<i64, Vec<(usize, EventId)>> = BTreeMap::new();
+    for (post, accepted, id, _) in view.accepted() {
+        rooms.entry(post.room).or_default().push((accepted, id));
+    }
+    for session in view.presenters().filter(|session| session.dialect == Dialect::V1) {
+        let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
+        // The presenter had it from an earlier session.
+        let is_new = |id| view.logged.get(id).is_some_and(|(_, place)| session.position < Some(place.position));
+        let there = session.welcome..session.ended.unwrap_or(usize::MAX);
+        let posts = rooms.get(&session.room).into_iter().flatten();
+        for (accepted, id) in posts.filter(|(accepted, id)| there.contains(accepted) && is_new(id)) {
+            let at = view.at(*accepted);
+            let until = at + SHOWN_WITHIN_US;
+            let left = session.ended.is_some_and(|ended| view.at(ended) < until);
+            if left || view.disturbed(&["nats", session.node], at, until, SETTLE_US) {
+                continue;
+            }
+            findings.look();
+            let frame = came.get(id).copied();
+            if frame.is_none_or(|frame| view.at(frame) > until) {
+                let sentence = format!(
+                    "room {}: {id} did not come to session {} on {} within {} s, and nothing was broken",
+                    session.room,
+                    session.number,
+                    session.node,
+                    SHOWN_WITHIN_US / 1_000_000
+                );
+                findings.broken(sentence, [session.welcome, *accepted].into_iter().chain(frame));
+            }
         }
     }
 }

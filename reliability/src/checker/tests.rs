@@ -291,6 +291,19 @@ fn a_session_that_begins_one_too_far_is_noticed() {
 }
 
 #[test]
+fn a_session_to_which_nothing_comes_is_noticed() {
+    caught("presenters_keep_up", |lines, rng| {
+        // The last session of a presenter is the longest. From one frame on everything comes 9 s late.
+        let wanted = rng.u32(1..CHATTING as u32) * 100 + 6;
+        let late = |line: &&mut Line| matches!(&line.what, What::Frame { session, .. } if *session == wanted);
+        lines.iter_mut().filter(late).for_each(|line| line.at += 9_000_000);
+        let ends = |line: &&mut Line| matches!(&line.what, What::Ended { session, .. } if *session == wanted);
+        lines.iter_mut().filter(ends).for_each(|line| line.at += 9_000_000);
+        lines.sort_by_key(|line| line.at);
+    });
+}
+
+#[test]
 fn a_gap_that_is_declared_for_what_a_node_still_has_is_noticed() {
     caught("gaps_have_a_reason", |lines, rng| {
         // Of a later session of a presenter: it says that something is missing which was posted after its welcome.
