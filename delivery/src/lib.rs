@@ -130,7 +130,7 @@ pub async fn run(
 /// Joins the other nodes: reads what they share and starts what runs beside the sessions. Each of those tasks ends
 /// only with what makes this process useless.
 async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node>, JoinSet<Error>), Error> {
-    let tail = log.tail(Start::Since(nats::now() - config.window()));
+    let tail = log.tail(Start::Since(log.now() - config.window()));
     let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;
     let claims = presence.claims();
     let lease = log.lease(NodeId::new()).await?;

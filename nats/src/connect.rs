@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_nats::jetstream::{self, kv};
 use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::append::{AppendError, Appender};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::consume::{self, Backlog, Consumer};
 use crate::cursors::Cursors;
@@ -48,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     /// When each partition was created: the epoch of its positions.
     pub(crate) epochs: Vec<u64>,
+    clock: Clock,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -96,6 +99,7 @@ impl Log {
             context,
             config: config.clone(),
             epochs: setup.epochs,
+            clock: setup.clock,
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
@@ -139,6 +143,11 @@ impl Log {
     /// What is older has left the log.
     pub fn max_age(&self) -> Duration {
         self.inner.config.max_age()
+    }
+
+    /// What time it is by the clock of the log's servers, which is that of [`Entry::stored`], whatever ours says.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// Whether an event at that place has an effect: of the copies of an event of every room only one has.

@@ -1,6 +1,7 @@
 //! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
 
 mod append;
+mod clock;
 mod config;
 mod connect;
 mod consume;

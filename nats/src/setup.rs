@@ -10,6 +10,7 @@ use async_nats::jetstream::stream::{self, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode, kv};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::partition;
@@ -49,6 +50,7 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Setup {
     /// For each partition when it was created, in nanoseconds since 1970.
     pub(crate) epochs: Vec<u64>,
+    pub(crate) clock: Clock,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -75,7 +77,8 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
     let sessions = bucket(context, config, SESSIONS, "which session holds a room", Duration::ZERO).await?;
     let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
     let decisions = bucket(context, config, DECISIONS, "the last decision about each subject", Duration::ZERO).await?;
-    Ok(Setup { epochs, sessions, nodes, decisions })
+    let clock = Clock::read(context).await?;
+    Ok(Setup { epochs, clock, sessions, nodes, decisions })
 }
 
 fn check(config: &Config) -> Result<(), Error> {

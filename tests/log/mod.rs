@@ -1,6 +1,7 @@
 //! The log on a real nats-server: what `nats` promises to the roles.
 
 mod append;
+mod clock;
 mod cluster;
 mod consume;
 mod cursors;
