@@ -18,8 +18,8 @@ pub struct Entry {
     pub kind: String,
     /// Its room; none: every room.
     pub presenter: Option<PresenterIdx>,
-    /// When it was decided, by the clock of whoever did. Where that is further than [`CLOCKS_AGREE`] from when it was
-    /// stored it is the latter, unless the event is belated.
+    /// When it was decided, by the clock of whoever did. Where that is more than [`MOST_AHEAD`] or [`MOST_BEHIND`] of when
+    /// it was stored it is the latter; a belated event may be as far behind as it says.
     pub at: Timestamp,
     /// When its batch was stored, by the clock of the log's servers; where that is not known, `at`.
     pub stored: Timestamp,
@@ -68,10 +68,13 @@ pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or(Timestamp::MAX)
 }
 
-/// 10 s: an event is stored within 5 s (`nats.append_deadline_ms`) of the time that it bears, and clocks that are set by
-/// NTP are within a second of each other. A time that is further from when it was stored is of a clock that is wrong. It
-/// would put the event where nobody looks for it, and an hour ahead would move whatever follows in a replay.
-pub const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(10);
+/// Clocks that are set by NTP are within a second of each other: a time that is further ahead of when it was stored is of
+/// a clock that is wrong. An hour ahead would move whatever follows in a replay.
+pub const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(2);
+
+/// An event is stored within 5 s (`nats.append_deadline_ms`) of the time that it bears: one that is further behind is of
+/// a clock that is wrong, or waited. It would be where nobody looks for it.
+pub const MOST_BEHIND: SignedDuration = SignedDuration::from_secs(8);
 
 /// The lines of one batch. Blank lines do not count as lines, so that a file of NDJSON is a batch too.
 pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
@@ -85,7 +88,7 @@ pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Byte
                 Ok(head) => head,
                 Err(reason) => return Err(Malformed { position, line, reason }),
             };
-            let is_wrong = head.at > stored + CLOCKS_AGREE || !head.belated && head.at < stored - CLOCKS_AGREE;
+            let is_wrong = head.at > stored + MOST_AHEAD || !head.belated && head.at < stored - MOST_BEHIND;
             let at = if is_wrong { stored } else { head.at };
             Ok(Entry { at, stored, ..Entry::new(position, head, line) })
         })
@@ -100,12 +103,12 @@ mod tests {
     fn a_clock_that_is_far_from_the_logs_is_not_believed() {
         let stored: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
         for (at, belated, expected) in [
-            ("2026-03-01T15:00:10Z", false, "2026-03-01T15:00:10Z"),
-            ("2026-03-01T15:00:10.001Z", false, "2026-03-01T15:00:00Z"),
+            ("2026-03-01T15:00:02Z", false, "2026-03-01T15:00:02Z"),
+            ("2026-03-01T15:00:02.001Z", false, "2026-03-01T15:00:00Z"),
             ("2026-03-01T16:00:00Z", false, "2026-03-01T15:00:00Z"),
             ("2026-03-01T16:00:00Z", true, "2026-03-01T15:00:00Z"),
-            ("2026-03-01T14:59:50Z", false, "2026-03-01T14:59:50Z"),
-            ("2026-03-01T14:59:49.999Z", false, "2026-03-01T15:00:00Z"),
+            ("2026-03-01T14:59:52Z", false, "2026-03-01T14:59:52Z"),
+            ("2026-03-01T14:59:51.999Z", false, "2026-03-01T15:00:00Z"),
             ("2021-03-01T15:00:00Z", false, "2026-03-01T15:00:00Z"),
             ("2021-03-01T15:00:00Z", true, "2021-03-01T15:00:00Z"),
         ] {

@@ -26,7 +26,7 @@ pub use connect::Log;
 pub use consume::{Backlog, Consumer, Delivery};
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
-pub use entry::{CLOCKS_AGREE, Entry, Malformed};
+pub use entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
 pub use error::Error;
 pub use event::{
     Body, ErasureMode, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected,

@@ -401,8 +401,8 @@ async fn finding_a_place_in_a_broadcast_looks_at_no_more_messages_than_it_gives(
         documents += number("docsExamined");
         questions += 1;
     }
-    // The end of the broadcast and the place, each of them a time and what was sent within 20 s of it, and the page with
+    // The end of the broadcast and the place, each of them a time and what was sent within 10 s of it, and the page with
     // one more.
     assert_eq!((questions, documents), (5, 51));
-    assert!(keys <= 51 + 2 * (1 + 22), "{keys} keys");
+    assert!(keys <= 51 + 2 * (1 + 12), "{keys} keys");
 }

@@ -10,10 +10,10 @@ use crate::database::{Database, Failure};
 use crate::documents::PositionDocument;
 use crate::schema::ROOM_TIMES;
 
-/// 20 s. The log's own times ascend, and a message's is at most [`nats::CLOCKS_AGREE`] from when it was stored: one that
-/// stands before another was sent at most twice that later. Of a recording that was brought into the log it is asked
-/// that its times are no further out of order.
-const DISORDER_MS: i64 = 2 * nats::CLOCKS_AGREE.as_secs() * 1_000;
+/// 10 s: how much later than another a message was sent that stands before it, at most. The log's own times ascend, and no
+/// message's is further from when it was stored. Of a recording that was brought into the log it is asked that its
+/// times are no further out of order.
+const DISORDER_MS: i64 = (nats::MOST_AHEAD.as_secs() + nats::MOST_BEHIND.as_secs()) * 1_000;
 
 /// Which end of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
