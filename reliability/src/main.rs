@@ -49,7 +49,10 @@ struct RunArguments {
     /// The log on three nats-servers, the archive on three mongods
     #[arg(long)]
     cluster: bool,
-    /// How large the log may grow, in bytes; 1000000 is full within a minute
+    /// Into how many streams the log is split, by room
+    #[arg(long, default_value_t = 1)]
+    partitions: u32,
+    /// How large each stream of the log may grow, in bytes; 1000000 is full within a minute
     #[arg(long, default_value_t = LOG_BYTES)]
     log_bytes: u64,
     /// The log and the archive on disks that can be full and lose power: needs Linux and root
@@ -142,6 +145,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             folder: folder.clone(),
             binary,
             cluster: arguments.cluster,
+            partitions: arguments.partitions,
             log_bytes: arguments.log_bytes,
             disks: arguments.disks,
             lazy_log: arguments.lazy_log,

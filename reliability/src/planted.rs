@@ -125,6 +125,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 folder: folder.path().to_owned(),
                 binary: binary.to_owned(),
                 cluster: false,
+                partitions: 1,
                 log_bytes: LOG_BYTES,
                 disks: false,
                 lazy_log: false,

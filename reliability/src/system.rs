@@ -125,7 +125,9 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Whether the log and the archive are kept by three servers each.
     pub cluster: bool,
-    /// How large the log may grow.
+    /// Into how many streams the log is split.
+    pub partitions: u32,
+    /// How large each may grow.
     pub log_bytes: u64,
     /// Whether servers keep their data on disks that can be full and lose power.
     pub disks: bool,
@@ -189,6 +191,7 @@ impl System {
         let direct = [
             ("CHATTING_NATS__URLS", log_urls(&nats)),
             ("CHATTING_NATS__REPLICAS", replicas.clone()),
+            ("CHATTING_NATS__PARTITIONS", plan.partitions.to_string()),
             ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
             ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
@@ -211,6 +214,7 @@ impl System {
                 let mut environment = vec![
                     ("CHATTING_NATS__URLS", log_urls(&log)),
                     ("CHATTING_NATS__REPLICAS", replicas.clone()),
+                    ("CHATTING_NATS__PARTITIONS", plan.partitions.to_string()),
                     ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
                     ("CHATTING_INGEST__ROOMS__URL", rooms_url.clone()),
                 ];
