@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_nats::jetstream::{self, consumer::PullConsumer};
-use chatting_server::servers::{self, Program, Ready, Server, port};
+use chatting_server::servers::Server;
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mongodb::bson::{Document, RawDocumentBuf, doc};
@@ -15,7 +15,7 @@ use mongodb::{Client, Collection, Database};
 use nats::{Body, Event, MessageDeleted, MessagePosted, PresenterIdx, Role, User, UserIdx};
 
 use crate::process;
-use crate::system::{SECRET, binary};
+use crate::system::Archive;
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -64,14 +64,10 @@ struct Turn {
 }
 
 struct World {
-    nats: Server,
-    mongod: Server,
-    archiver: Program,
-    port: u16,
+    servers: Archive,
     in_hand: usize,
     client: Client,
     log: jetstream::Context,
-    _folder: tempfile::TempDir,
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
@@ -125,45 +121,22 @@ fn median(turns: &mut [Turn]) -> Option<Turn> {
 
 impl World {
     async fn start(in_hand: usize) -> anyhow::Result<World> {
-        let folder = tempfile::tempdir()?;
-        let (nats_port, mongo_port, port) = (port::or_free(24_222), port::or_free(27_117), port::or_free(28_082));
-        let mut nats =
-            servers::nats_server(&folder.path().join("nats-server"), nats_port, port::or_free(28_222), false).await?;
-        let mut mongod = servers::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
-        nats.start().await?;
-        mongod.start().await?;
-        let (nats_url, uri) =
-            (format!("nats://127.0.0.1:{nats_port}"), format!("mongodb://127.0.0.1:{mongo_port}/?replicaSet=rs0"));
-        let archiver = Program {
-            name: "archiver".to_owned(),
-            path: binary()?,
-            arguments: vec!["archiver".into()],
-            environment: [
-                ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
-                ("CHATTING_NATS__URLS", nats_url.clone()),
-                ("CHATTING_ARCHIVER__URI", uri.clone()),
-                ("CHATTING_ARCHIVER__BATCHES_IN_HAND", in_hand.to_string()),
-                ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{port}")),
-            ]
-            .map(|(key, value)| (key.to_owned(), value))
-            .into(),
-            output: folder.path().join("archiver.log"),
-            detached: false,
-        };
-        let mut options = mongodb::options::ClientOptions::parse(&uri).await?;
+        let servers = Archive::start().await?;
+        let mut options = mongodb::options::ClientOptions::parse(&servers.uri).await?;
         options.write_concern = Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
         let client = Client::with_options(options)?;
-        let log = jetstream::new(async_nats::connect(&nats_url).await?);
-        let world = World { nats, mongod, archiver, port, in_hand, client, log, _folder: folder };
+        let log = jetstream::new(async_nats::connect(&servers.nats_url).await?);
+        let world = World { servers, in_hand, client, log };
         // The streams are made by whoever comes first.
-        world.archiver("documents").start().await?;
+        world.archiver("documents")?.start().await?;
         Ok(world)
     }
 
-    fn archiver(&self, database: &str) -> Server {
-        let mut program = self.archiver.clone();
-        program.environment.push(("CHATTING_ARCHIVER__DATABASE".to_owned(), database.to_owned()));
-        Server::new(program, Ready::Http(format!("http://127.0.0.1:{}/readyz", self.port)))
+    fn archiver(&self, database: &str) -> anyhow::Result<Server> {
+        self.servers.archiver(&[
+            ("CHATTING_ARCHIVER__BATCHES_IN_HAND", self.in_hand.to_string()),
+            ("CHATTING_ARCHIVER__DATABASE", database.to_owned()),
+        ])
     }
 
     /// Fills the log, and says how many deletions are in it.
@@ -200,7 +173,7 @@ impl World {
         stream.delete_consumer("archiver").await?;
         let messages_of = self.client.database(database).collection::<Document>("chatting_log");
         let had = messages_of.estimated_document_count().await?;
-        let mut archiver = self.archiver(database);
+        let mut archiver = self.archiver(database)?;
         archiver.spawn()?;
         let id = archiver.id().context("it was just started")?;
         let before = self.processor(Some(id))?;
@@ -279,7 +252,7 @@ impl World {
 
     fn processor(&self, archiver: Option<u32>) -> anyhow::Result<[f64; 3]> {
         let of = |server: &Server| process::processor(server.id().context("a server does not run")?);
-        Ok([of(&self.mongod)?, of(&self.nats)?, archiver.map_or(Ok(0.0), process::processor)?])
+        Ok([of(&self.servers.mongod)?, of(&self.servers.nats)?, archiver.map_or(Ok(0.0), process::processor)?])
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chatting_server::servers::{self, Program, Ready, Server, port};
+use chatting_server::servers::Server;
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hdrhistogram::Histogram;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use web::Secret;
 
-use crate::system::binary;
+use crate::system::{Archive, SECRET};
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -36,8 +36,6 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 100)]
     first: usize,
 }
-
-const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
 /// When the broadcast began, in milliseconds since 1970.
 const BEGAN: i64 = 1_763_805_600_000;
@@ -86,44 +84,19 @@ struct Bench {
     token: String,
     session: SessionId,
     messages: usize,
-    _parts: Vec<Server>,
-    _folder: tempfile::TempDir,
+    _role: Server,
+    _servers: Archive,
 }
 
 impl Bench {
     async fn start() -> anyhow::Result<Bench> {
-        let folder = tempfile::tempdir()?;
-        let (nats, mongo, archiver) = (port::or_free(24_222), port::or_free(27_117), port::or_free(28_082));
-        let mut parts = vec![
-            servers::nats_server(&folder.path().join("nats-server"), nats, port::or_free(28_222), false).await?,
-            servers::mongod(&folder.path().join("mongod"), mongo, false).await?,
-        ];
-        for part in &mut parts {
-            part.start().await?;
-        }
-        let (nats, uri) = (format!("nats://127.0.0.1:{nats}"), format!("mongodb://127.0.0.1:{mongo}/?replicaSet=rs0"));
-        let environment = [
-            ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
-            ("CHATTING_NATS__URLS", nats.clone()),
-            ("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string()),
-            ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
-            ("CHATTING_ARCHIVER__URI", uri.clone()),
-        ];
-        let program = Program {
-            name: "archiver".to_owned(),
-            path: binary()?,
-            arguments: vec!["archiver".into()],
-            environment: environment.map(|(key, value)| (key.into(), value)).into(),
-            output: folder.path().join("archiver.log"),
-            detached: false,
-        };
-        let mut role = Server::new(program, Ready::Http(format!("http://127.0.0.1:{archiver}/readyz")));
+        let servers = Archive::start().await?;
+        let mut role = servers.archiver(&[("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string())])?;
         role.start().await?;
-        parts.push(role);
         let mut config = chatting_server::config::Config::load(None)?;
-        (config.nats.urls, config.nats.max_bytes) = (vec![nats], LOG_BYTES);
+        (config.nats.urls, config.nats.max_bytes) = (vec![servers.nats_url.clone()], LOG_BYTES);
         let log = Log::connect(&config.nats, "bench").await?;
-        let database = mongodb::Client::with_uri_str(&uri).await?.database("chatting");
+        let database = mongodb::Client::with_uri_str(&servers.uri).await?.database("chatting");
         let identity = web::auth::Identity {
             user_idx: 7,
             nickname: "bench".to_owned(),
@@ -131,10 +104,9 @@ impl Bench {
             scopes: vec!["chat:read".to_owned()],
         };
         let token = web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, Duration::from_secs(24 * 3_600));
-        let port = archiver;
+        let (port, session) = (servers.port, SessionId::new());
         let archiver = connect(port).await?;
-        let session = SessionId::new();
-        Ok(Bench { log, archiver, port, database, token, session, messages: 0, _parts: parts, _folder: folder })
+        Ok(Bench { log, archiver, port, database, token, session, messages: 0, _role: role, _servers: servers })
     }
 
     /// Lets the broadcast go on until it has so many messages, all of them archived.

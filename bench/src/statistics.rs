@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chatting_server::servers::{self, Program, Ready, Server, port};
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http_body_util::{BodyExt as _, Full};
@@ -17,7 +16,7 @@ use web::Secret;
 
 use crate::load::connect;
 use crate::process;
-use crate::system::{SECRET, binary};
+use crate::system::{Archive, SECRET};
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -46,19 +45,19 @@ const QUESTIONS: [&str; 4] = ["", "/chatters", "/words", "/highlights"];
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (nats_port, mongo_port, port) = (port::or_free(24_222), port::or_free(27_117), port::or_free(28_082));
-    let mut nats =
-        servers::nats_server(&folder.path().join("nats-server"), nats_port, port::or_free(28_222), false).await?;
-    let mut mongod = servers::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
-    nats.start().await?;
-    mongod.start().await?;
-    let uri = format!("mongodb://127.0.0.1:{mongo_port}/?replicaSet=rs0");
-    let mut archiver = archiver(folder.path(), nats_port, &uri, port)?;
+    let servers = Archive::start().await?;
+    // Patient: what takes longer than is usually allowed is measured too.
+    let mut archiver = servers.archiver(&[
+        // Nothing is in the log.
+        ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
+        ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
+        ("CHATTING_ARCHIVER__HTTP__REQUEST_TIMEOUT_MS", "310000".to_owned()),
+    ])?;
     // It makes the indexes.
     archiver.start().await?;
-    let id = mongod.id().context("mongod was just started")?;
-    let collection = Client::with_uri_str(&uri).await?.database("chatting").collection::<Document>("chatting_log");
+    let id = servers.mongod.id().context("mongod was just started")?;
+    let collection =
+        Client::with_uri_str(&servers.uri).await?.database("chatting").collection::<Document>("chatting_log");
     println!("seconds / processor seconds of mongod, whatever else the machine does");
     println!("| messages, chatters | buckets | chatters | words | highlights |");
     println!("|---|---|---|---|---|");
@@ -70,7 +69,9 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let (mut took, mut worked) = (Vec::new(), Vec::new());
             for _ in 0..arguments.runs {
                 let before = process::processor(id)?;
-                took.push(ask(port, &format!("/v1/rooms/{room}/statistics{question}?{SPAN}")).await?.as_secs_f64());
+                took.push(
+                    ask(servers.port, &format!("/v1/rooms/{room}/statistics{question}?{SPAN}")).await?.as_secs_f64(),
+                );
                 worked.push(process::processor(id)? - before);
             }
             line.push_str(&format!(" {:.2} / {:.2} |", median(took), median(worked)));
@@ -83,29 +84,6 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds.get(seconds.len() / 2).copied().unwrap_or_default()
-}
-
-/// Patient: what takes longer than is usually allowed is measured too.
-fn archiver(folder: &Path, nats_port: u16, uri: &str, port: u16) -> anyhow::Result<Server> {
-    let environment = [
-        ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
-        ("CHATTING_NATS__URLS", format!("nats://127.0.0.1:{nats_port}")),
-        // Nothing is in the log.
-        ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
-        ("CHATTING_ARCHIVER__URI", uri.to_owned()),
-        ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{port}")),
-        ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
-        ("CHATTING_ARCHIVER__HTTP__REQUEST_TIMEOUT_MS", "310000".to_owned()),
-    ];
-    let program = Program {
-        name: "archiver".to_owned(),
-        path: binary()?,
-        arguments: vec!["archiver".into()],
-        environment: environment.map(|(key, value)| (key.to_owned(), value)).into(),
-        output: folder.join("archiver.log"),
-        detached: false,
-    };
-    Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))))
 }
 
 /// Messages spread over the span, of which one in fifty was deleted; few chatters write most.

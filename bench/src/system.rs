@@ -105,6 +105,56 @@ impl System {
     }
 }
 
+/// A log and an archive, for archivers to be started on one after the other; dropped, the servers are killed.
+pub(crate) struct Archive {
+    pub(crate) nats: Server,
+    pub(crate) mongod: Server,
+    pub(crate) nats_url: String,
+    pub(crate) uri: String,
+    /// Where archivers answer.
+    pub(crate) port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Archive {
+    pub(crate) async fn start() -> anyhow::Result<Archive> {
+        let folder = tempfile::tempdir()?;
+        let (nats_port, mongo_port) = (port::or_free(24_222), port::or_free(27_117));
+        let mut nats =
+            servers::nats_server(&folder.path().join("nats-server"), nats_port, port::or_free(28_222), false).await?;
+        let mut mongod = servers::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
+        nats.start().await?;
+        mongod.start().await?;
+        Ok(Archive {
+            nats,
+            mongod,
+            nats_url: format!("nats://127.0.0.1:{nats_port}"),
+            uri: format!("mongodb://127.0.0.1:{mongo_port}/?replicaSet=rs0"),
+            port: port::or_free(28_082),
+            folder,
+        })
+    }
+
+    /// An archiver with these settings beside the defaults, not started yet.
+    pub(crate) fn archiver(&self, settings: &[(&str, String)]) -> anyhow::Result<Server> {
+        let own = [
+            ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
+            ("CHATTING_NATS__URLS", self.nats_url.clone()),
+            ("CHATTING_ARCHIVER__URI", self.uri.clone()),
+            ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{}", self.port)),
+        ];
+        let program = Program {
+            name: "archiver".to_owned(),
+            path: binary()?,
+            arguments: vec!["archiver".into()],
+            environment: own.iter().chain(settings).map(|(key, value)| ((*key).into(), value.into())).collect(),
+            output: self.folder.path().join("archiver.log"),
+            detached: false,
+        };
+        Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{}/readyz", self.port))))
+    }
+}
+
 /// The binary beside this one, of the same profile.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
