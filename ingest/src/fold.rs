@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nats::{Body, Entry, Event, Kept, Log, Position, Start, Subject, Tail, TailStatus, UserIdx, now};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -116,6 +117,7 @@ impl Fold {
                 // The log has failed, which ends the process, or it is closed.
                 return;
             };
+            let log_now = log.now();
             for entry in &batch {
                 // Each copy is about what stands before it.
                 if let Some(user) = erased(entry) {
@@ -123,7 +125,7 @@ impl Fold {
                     keeper.erase(entry.position, user);
                     continue;
                 }
-                if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry)).flatten() {
+                if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry, log_now)).flatten() {
                     keeper.keep(subject, entry.position, decision);
                 }
             }
@@ -135,8 +137,8 @@ impl Fold {
         }
     }
 
-    /// Takes in an event; answers with the decision that is to be kept.
-    fn take(&self, entry: &Entry) -> Option<(Subject, Event)> {
+    /// Takes in an event, when it is so late by the log's clock; answers with the decision that is to be kept.
+    fn take(&self, entry: &Entry, log_now: Timestamp) -> Option<(Subject, Event)> {
         let event = match entry.event() {
             Ok(event) => event,
             Err(error) => {
@@ -152,8 +154,9 @@ impl Fold {
         }
         match (&event.body, event.presenter) {
             (Body::MessagePosted(posted), Some(presenter)) => {
-                let (id, at, user, role, text) = (event.id, event.at, posted.user.idx, posted.user.role, &posted.text);
-                let observed = Observed { id, at, presenter, user, role, text };
+                let (id, user, role, text) = (event.id, posted.user.idx, posted.user.role, &posted.text);
+                let age = log_now.duration_since(entry.stored).try_into().unwrap_or(Duration::ZERO);
+                let observed = Observed { id, age, presenter, user, role, text };
                 self.limits.observe(&observed, &self.rules.current(presenter, now()).settings);
                 None
             }

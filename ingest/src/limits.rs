@@ -13,7 +13,6 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use moka::sync::Cache;
 use nats::{EventId, PresenterIdx, Role, UserIdx};
 
@@ -48,8 +47,8 @@ pub(crate) struct Ask<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Observed<'a> {
     pub(crate) id: EventId,
-    /// The event's own time, by which messages of before this node's start count only as long as they should.
-    pub(crate) at: Timestamp,
+    /// How long ago it was stored, so that what was written before this node's start counts only as long as it should.
+    pub(crate) age: Duration,
     pub(crate) presenter: PresenterIdx,
     pub(crate) user: UserIdx,
     pub(crate) role: Role,
@@ -127,8 +126,7 @@ impl Limits {
 
     /// Counts a message of the log, by whichever node. `settings` are those of its room.
     pub(crate) fn observe(&self, message: &Observed<'_>, settings: &Settings) {
-        let Observed { id, at, presenter, user, role, text } = *message;
-        let age = Timestamp::now().duration_since(at).try_into().unwrap_or(Duration::ZERO);
+        let Observed { id, age, presenter, user, role, text } = *message;
 
         // What this node admitted it has counted already.
         if self.appending.remove(&id).is_none() {

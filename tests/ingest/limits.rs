@@ -1,10 +1,13 @@
 //! How much one may write: what the writer is told, that a refused message leaves no trace, and that what was written
 //! through one node counts on another.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use nats::{Body, Event, MessagePosted, User, UserIdx};
 use serde_json::{Value, json};
 
-use super::{Answer, DEADLINE, System, answer};
+use super::{Answer, DEADLINE, System, answer, log};
 use crate::support::{Role, Settings, eventually, token};
 
 const TOO_MANY: &str = "채팅을 너무 빠르게 보내고 있습니다. 잠시 후에 다시 보내주세요.";
@@ -169,6 +172,21 @@ async fn in_slow_mode_a_viewer_writes_once_in_so_many_seconds_through_whichever_
         assert_eq!(system.write(&second, 42, 42, &format!("the presenter {n}")).await.status, 202);
     }
     assert_eq!(system.messages().await.len(), 5);
+}
+
+/// Through a node whose clock is an hour behind, by what the log says of it.
+#[tokio::test]
+async fn slow_mode_counts_what_was_written_just_now_whatever_time_it_bears() {
+    let system = System::start().await;
+    system.set(42, json!({"slowModeSeconds": 600}), &system.ingest).await;
+    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "nick".to_owned(), role: nats::Role::Viewer };
+    let posted = Body::MessagePosted(MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() });
+    let event = Event::now(42.try_into().unwrap(), posted);
+    let log = log(&system.nats).await;
+    log.append(&Event { at: event.at - Duration::from_secs(3_600), ..event }).await.unwrap();
+    // Then it has been read.
+    system.set(42, json!({"maxLength": 90}), &system.ingest).await;
+    system.write(&system.ingest, 7, 42, "again").await.assert_problem(429, "msg_slow_mode");
 }
 
 #[tokio::test]

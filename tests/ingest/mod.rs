@@ -166,6 +166,15 @@ pub(crate) async fn messages(url: &str) -> Vec<Value> {
     messages
 }
 
+/// The log, as another node has it.
+async fn log(nats: &NatsServer) -> nats::Log {
+    let config = json!({
+        "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "max_bytes": 1_i64 << 34,
+        "append_deadline_ms": 5_000, "append_queue": 100, "lease_seconds": 10,
+    });
+    nats::Log::connect(&serde_json::from_value(config).unwrap(), "test").await.unwrap()
+}
+
 /// A presenter's session, as a delivery node claims it. It ends when this is dropped.
 pub(crate) struct Session {
     _log: nats::Log,
@@ -174,11 +183,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn begin(nats: &NatsServer, presenter: i64) -> Session {
-        let config = json!({
-            "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "max_bytes": 1_i64 << 34,
-            "append_deadline_ms": 5_000, "append_queue": 100, "lease_seconds": 10,
-        });
-        let log = nats::Log::connect(&serde_json::from_value(config).unwrap(), "test").await.unwrap();
+        let log = log(nats).await;
         let lease = log.lease(nats::NodeId::new()).await.unwrap();
         lease.claim(presenter.try_into().unwrap(), nats::SessionId::new()).await.unwrap();
         Session { _log: log, _lease: lease }
