@@ -4,6 +4,8 @@ mod audit;
 mod broadcast;
 mod broadcast_exports;
 mod broadcasts;
+#[cfg(feature = "browser")]
+mod browser;
 mod clocks;
 mod commutes;
 mod decisions;

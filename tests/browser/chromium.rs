@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser with a profile of its own.
 #[derive(Debug)]
-pub(super) struct Chromium {
+pub(crate) struct Chromium {
     child: Child,
     url: String,
     // Dropped after the process.
@@ -30,7 +30,7 @@ pub(super) struct Chromium {
 }
 
 impl Chromium {
-    pub(super) async fn start() -> Chromium {
+    pub(crate) async fn start() -> Chromium {
         use std::os::unix::process::CommandExt;
         let folder = Folder::new("chromium");
         let output = std::fs::File::create(folder.path().join("output.log")).unwrap();
@@ -59,7 +59,7 @@ impl Chromium {
     }
 
     /// Opens a page in a tab of its own, and waits until it is loaded.
-    pub(super) async fn open(&self, url: &str) -> Page {
+    pub(crate) async fn open(&self, url: &str) -> Page {
         let tab = format!("{}/json/new?about:blank", self.url);
         let tab: Value = reqwest::Client::new().put(tab).send().await.unwrap().json().await.unwrap();
         let (socket, _) = connect_async(tab["webSocketDebuggerUrl"].as_str().unwrap()).await.unwrap();
@@ -69,11 +69,11 @@ impl Chromium {
     }
 
     /// Stops every process of the browser, as a suspended laptop would.
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
 
@@ -92,14 +92,14 @@ impl Drop for Chromium {
 
 /// A page in a tab.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// The connection to the tab, and the number of the last command.
     socket: Mutex<(WebSocketStream<MaybeTlsStream<TcpStream>>, u64)>,
 }
 
 impl Page {
     /// Goes to the address, and waits until the page is loaded and its modules have run.
-    pub(super) async fn load(&self, url: &str) {
+    pub(crate) async fn load(&self, url: &str) {
         self.evaluate("window.isTheOldPage = true").await;
         self.command("Page.navigate", json!({ "url": url })).await;
         eventually("the page is loaded", PATIENCE, async || {
@@ -110,7 +110,7 @@ impl Page {
     }
 
     /// What the expression comes to, awaited where it is a promise, as JSON. Panics with what it throws.
-    pub(super) async fn evaluate(&self, expression: &str) -> Value {
+    pub(crate) async fn evaluate(&self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self.command("Runtime.evaluate", parameters).await;
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {}", answer["exceptionDetails"]);
@@ -118,14 +118,14 @@ impl Page {
     }
 
     /// Takes the page's network away, or gives it back; the browser tells the page.
-    pub(super) async fn offline(&self, offline: bool) {
+    pub(crate) async fn offline(&self, offline: bool) {
         self.command("Network.enable", json!({})).await;
         let network = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.command("Network.emulateNetworkConditions", network).await;
     }
 
     /// Sends a command of the DevTools protocol and waits for its answer.
-    pub(super) async fn command(&self, method: &str, parameters: Value) -> Value {
+    pub(crate) async fn command(&self, method: &str, parameters: Value) -> Value {
         let mut guard = self.socket.lock().await;
         let (socket, id) = &mut *guard;
         *id += 1;

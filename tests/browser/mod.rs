@@ -1,7 +1,7 @@
 //! presenter.js, relay.js and viewer.js in a headless Chromium against the real server: a presenter's page, viewers'
 //! pages, real peer connections between them, and everything around them dying in the middle.
 
-mod chromium;
+pub(crate) mod chromium;
 mod site;
 
 use std::time::{Duration, Instant};
