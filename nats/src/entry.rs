@@ -18,8 +18,8 @@ pub struct Entry {
     pub kind: String,
     /// Its room; none: every room.
     pub presenter: Option<PresenterIdx>,
-    /// When it was decided, by the clock of whoever did. Where that is more than [`MOST_AHEAD`] or [`MOST_BEHIND`] of when
-    /// it was stored it is the latter; a belated event may be as far behind as it says.
+    /// When it was decided, by the clock of whoever did. Where that is more than [`MOST_AHEAD`] after it was stored, or more
+    /// than [`MOST_BEHIND`] before, it is when it was stored; a belated event may be as far behind as it says.
     pub at: Timestamp,
     /// When its batch was stored, by the clock of the log's servers; where that is not known, `at`.
     pub stored: Timestamp,

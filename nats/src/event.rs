@@ -384,7 +384,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 15] = [
+    const LINES: [&str; 16] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -399,6 +399,7 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-5000-8000-00000000000c","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:58.000Z","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"again"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000d","type":"user.banned","at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000e","type":"user.unbanned","at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"appeal"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000010","type":"message.posted","presenterIdx":42,"at":"2021-11-22T12:34:56.789Z","belated":true,"user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"of a recording"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000f","type":"user.erased","at":"2026-11-22T12:37:00.000Z","user":7,"mode":"anonymise","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
     ];
 
@@ -448,8 +449,8 @@ mod tests {
             &LINES[0].replace(r#""idx":7"#, r#""idx":-7"#),
             &LINES[0].replace(r#""presenterIdx":42,"#, ""),
             &LINES[11].replace("00d4a7e1b05f3c29", "d4a7e1b05f3c29"),
-            &LINES[14].replace(r#""user":7"#, r#""presenterIdx":42,"user":7"#),
-            &LINES[14].replace("anonymise", "forget"),
+            &LINES[15].replace(r#""user":7"#, r#""presenterIdx":42,"user":7"#),
+            &LINES[15].replace("anonymise", "forget"),
         ];
         let reasons: Vec<String> =
             cases.iter().map(|line| Event::from_line(line.as_bytes()).unwrap_err().to_string()).collect();

@@ -29,8 +29,8 @@ const COPIES_WITHIN: Duration = DUPLICATE_WINDOW;
 pub enum Start {
     /// At the oldest event that the log still has.
     Oldest,
-    /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]); of an event whose first copy stands before it, no later copy
-    /// is handed out.
+    /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]); of an event whose first
+    /// copy stands before it, no later copy is handed out.
     Since(Timestamp),
     /// In each partition after the batch of that position, where there is one for it; in the others at the oldest.
     After(Vec<Position>),
