@@ -29,15 +29,35 @@ fn connect(address: &str) -> Result<Client, Error> {
 /// Initiates the set `rs0` of these members (host:port), asking the first, where it is new; gives a set of one its
 /// address back where that has changed; and waits until the first takes writes or, of several members, knows who does.
 pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
-    let [address, others @ ..] = members else { return Err(Error::custom("a replica set has members")) };
+    let [address, ..] = members else { return Err(Error::custom("a replica set has members")) };
     let client = connect(address)?;
+    let started = Instant::now();
+    loop {
+        let hello = match look(&client, members).await {
+            Ok(Some(hello)) => hello,
+            Ok(None) => break,
+            Err(error) if passes(&error) && started.elapsed() < DEADLINE => doc! {},
+            Err(error) => return Err(error),
+        };
+        if started.elapsed() > DEADLINE {
+            return Err(Error::custom(format!("the replica set at {address} elected no primary: {hello}")));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.shutdown().await;
+    Ok(())
+}
+
+/// Does what is left to do. None: the set is led, else what the first member says of it.
+async fn look(client: &Client, members: &[String]) -> Result<Option<Document>, Error> {
     let admin = client.database("admin");
     let numbered = (0_i32..).zip(members).map(|(number, host)| doc! { "_id": number, "host": host });
-    let members: Vec<Document> = numbered.collect();
+    let documents: Vec<Document> = numbered.collect();
     match admin.run_command(doc! { "replSetGetStatus": 1 }).await {
         Ok(_) => {}
+        // New, or it has yet to read what it knows of the set.
         Err(error) if code(&error) == Some(NOT_YET_INITIALIZED) => {
-            let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": members } };
+            let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": documents } };
             match admin.run_command(initiate).await {
                 Err(error) if code(&error) != Some(ALREADY_INITIALIZED) => return Err(error),
                 _ => {}
@@ -48,25 +68,20 @@ pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
             let saved = client.database("local").collection::<Document>("system.replset");
             let saved = saved.find_one(doc! {}).await?.unwrap_or_default();
             let version = saved.get_i32("version").unwrap_or(1) + 1;
-            let config = doc! { "_id": "rs0", "version": version, "members": members };
+            let config = doc! { "_id": "rs0", "version": version, "members": documents };
             admin.run_command(doc! { "replSetReconfig": config, "force": true }).await?;
         }
         Err(error) => return Err(error),
     }
-    let started = Instant::now();
-    loop {
-        let hello = admin.run_command(doc! { "hello": 1 }).await?;
-        let is_led = !others.is_empty() && hello.contains_key("primary");
-        if is_led || hello.get_bool("isWritablePrimary").unwrap_or(false) {
-            break;
-        }
-        if started.elapsed() > DEADLINE {
-            return Err(Error::custom(format!("the replica set at {address} elected no primary: {hello}")));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    client.shutdown().await;
-    Ok(())
+    let hello = admin.run_command(doc! { "hello": 1 }).await?;
+    let knows_who_leads = members.len() > 1 && hello.contains_key("primary");
+    let leads = hello.get_bool("isWritablePrimary").unwrap_or(false);
+    Ok((!knows_who_leads && !leads).then_some(hello))
+}
+
+/// Whether it is worth asking again: a member closes its connections when it finds that it is not of the set.
+fn passes(error: &Error) -> bool {
+    matches!(*error.kind, ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. })
 }
 
 /// Who takes writes, as the server at `address` knows it; none where it knows nobody.
