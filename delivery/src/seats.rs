@@ -132,15 +132,16 @@ impl Seats {
         state.taken.len()
     }
 
-    /// Stops all sessions one after the other: within `spread` those whose clients hear of it only now, then, in half
-    /// that time, those that were warned and have stayed. Cancel safe.
+    /// Stops all sessions one after the other: within `spread` those whose clients hear of it only now; then, after a
+    /// quarter of it for handshakes that began at its end, and within another, those that were warned and have stayed.
+    /// Cancel safe.
     pub(crate) async fn drain(&self, spread: Duration) {
         let (warned, surprised): (Vec<_>, Vec<_>) = {
             let state = self.0.lock().expect("nothing panics while it holds the lock");
             state.taken.iter().map(|(presenter, taken)| (*presenter, taken.warned)).partition(|(_, warned)| *warned)
         };
         let start = Instant::now();
-        for (group, start, span) in [(surprised, start, spread), (warned, start + spread, spread / 2)] {
+        for (group, start, span) in [(surprised, start, spread), (warned, start + spread + spread / 4, spread / 4)] {
             let presenters = group.into_iter().map(|(presenter, _)| presenter).collect();
             self.stop_each(presenters, End::Drain, start, span).await;
         }

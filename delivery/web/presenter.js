@@ -141,7 +141,8 @@ class Presenter {
       onWelcome: this.#welcomed,
       onEvents: this.#received,
       onKeepalive: this.#keptAlive,
-      onNotice: (withinMs) => this.#connectIn(Math.random() * withinMs),
+      // What is left of the time is for the handshake.
+      onNotice: (withinMs) => this.#connectIn(Math.random() * 0.75 * withinMs),
       onEnd: this.#lost,
     });
   }
