@@ -146,13 +146,13 @@ async fn a_stopping_node_is_not_ready_and_refuses_newcomers_while_its_presenters
         node.terminate(),
         async {
             assert_eq!(page.frame().await["type"], "reconnect");
-            // It stays, is served, and is closed when its time has passed.
+            // It stays, is served, and is closed when its time has passed, and some more for a handshake that had begun.
             let noticed = Instant::now();
             world.post(42, &["still here"]).await;
             let events = page.events(1).await;
             page.ack(events[0]["position"].as_str().unwrap()).await;
             assert_eq!(page.see().await, Seen::Closed(4200));
-            assert!(noticed.elapsed() >= Duration::from_millis(1_900), "closed after {:?}", noticed.elapsed());
+            assert!(noticed.elapsed() >= Duration::from_millis(2_200), "closed after {:?}", noticed.elapsed());
             let position: Position = page.position.as_ref().unwrap().parse().unwrap();
             world.saved(42, position).await;
         },
