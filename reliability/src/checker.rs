@@ -68,7 +68,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     order::earlier_comes_first: "a post that was accepted before another began stands before it",
     presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
     presenters::gaps_have_a_reason: "a gap is declared only where what is missing is older than a node's window",
-    presenters::presenters_keep_up: "who is connected gets what is accepted within 8 s, unless the way was broken",
+    presenters::presenters_keep_up: "who is connected gets what is accepted within 4 s, unless the way was broken",
     presenters::sockets_repeat_nothing: "within a session no event comes twice",
     presenters::newest_session_wins: "a session that was replaced gets nothing more",
     chatting::chatting_brings_messages_alone: "a presenter of the original's dialect gets messages and nothing else",

@@ -110,7 +110,10 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
 
 /// How long after its acceptance an event is to be on the socket of a presenter who is there: long for a busy machine, and
 /// short for who waits.
-const SHOWN_WITHIN_US: u64 = 8_000_000;
+const SHOWN_WITHIN_US: u64 = 4_000_000;
+
+/// After a fault it comes as soon as that: short enough that also a run of less than a minute has such moments.
+const SHOWN_AGAIN_US: u64 = 4_000_000;
 
 /// A node that shows nothing keeps the promise of [`presenters_miss_nothing`] for as long as its presenters move on to others.
 pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
@@ -128,7 +131,7 @@ pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
             let at = view.at(*accepted);
             let until = at + SHOWN_WITHIN_US;
             let left = session.ended.is_some_and(|ended| view.at(ended) < until);
-            if left || view.disturbed(&["nats", session.node], at, until, SETTLE_US) {
+            if left || view.disturbed(&["nats", session.node], at, until, SHOWN_AGAIN_US) {
                 continue;
             }
             findings.look();
