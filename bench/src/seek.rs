@@ -201,7 +201,7 @@ fn message(number: usize) -> anyhow::Result<Event> {
 /// At the time of the message of that number.
 fn event(number: usize, body: Body) -> anyhow::Result<Event> {
     let at = jiff::Timestamp::from_millisecond(BEGAN + number as i64 * STEP)?;
-    Ok(Event { at, belated: true, ..Event::now(PresenterIdx::try_from(42)?, body) })
+    Ok(Event::now(PresenterIdx::try_from(42)?, body).recorded_at(at))
 }
 
 async fn connect(port: u16) -> anyhow::Result<SendRequest<Empty<Bytes>>> {

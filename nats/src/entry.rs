@@ -41,15 +41,18 @@ pub struct Malformed {
 impl Entry {
     /// Reads the line that stands at that position, wherever it was kept.
     pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
-        match Head::from_line(&line) {
-            Ok(head) => Ok(Entry::new(position, head, line)),
-            Err(reason) => Err(Malformed { position, line, reason }),
-        }
+        Entry::stored(position, line, None)
     }
 
-    fn new(position: Position, head: Head, line: Bytes) -> Entry {
-        let Head { id, kind, presenter, at, .. } = head;
-        Entry { position, id, kind, presenter, at, stored: at, line }
+    /// The same, where it is known when it was stored.
+    fn stored(position: Position, line: Bytes, stored: Option<Timestamp>) -> Result<Entry, Malformed> {
+        let Head { id, kind, presenter, at, belated, .. } = match Head::from_line(&line) {
+            Ok(head) => head,
+            Err(reason) => return Err(Malformed { position, line, reason }),
+        };
+        let stored = stored.unwrap_or(at);
+        let is_wrong = at > stored + MOST_AHEAD || !belated && at < stored - MOST_BEHIND;
+        Ok(Entry { position, id, kind, presenter, at: if is_wrong { stored } else { at }, stored, line })
     }
 
     /// The whole event. It fails where the members of a known type are not as they must be.
@@ -83,14 +86,7 @@ pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Byte
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            let (position, line) = (Position { epoch, sequence, index }, batch.slice_ref(line));
-            let head = match Head::from_line(&line) {
-                Ok(head) => head,
-                Err(reason) => return Err(Malformed { position, line, reason }),
-            };
-            let is_wrong = head.at > stored + MOST_AHEAD || !head.belated && head.at < stored - MOST_BEHIND;
-            let at = if is_wrong { stored } else { head.at };
-            Ok(Entry { at, stored, ..Entry::new(position, head, line) })
+            Entry::stored(Position { epoch, sequence, index }, batch.slice_ref(line), Some(stored))
         })
         .collect()
 }

@@ -237,6 +237,12 @@ impl Event {
         Event { id: EventId::new(), presenter: None, at: now(), belated: false, request: None, body }
     }
 
+    /// The same event, as it happened then: long before it is stored, as what is of a recording did.
+    #[must_use]
+    pub fn recorded_at(self, at: Timestamp) -> Event {
+        Event { at, belated: true, ..self }
+    }
+
     /// The event as one line of JSON, without the line feed.
     pub fn to_line(&self) -> Bytes {
         #[derive(Serialize)]

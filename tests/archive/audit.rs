@@ -8,7 +8,7 @@ use super::{World, presenter, user};
 
 /// A decision about the room, so many milliseconds into the evening.
 fn decided(room: i64, ms: i64, body: Body) -> Event {
-    Event { at: evening(ms), belated: true, ..Event::now(presenter(room), body) }
+    Event::now(presenter(room), body).recorded_at(evening(ms))
 }
 
 fn everywhere(ms: i64, body: Body) -> Event {

@@ -21,13 +21,13 @@ impl Session {
 
     pub(super) fn begins(&self, room: i64) -> Event {
         let body = Body::PresenterConnected(PresenterConnected { session: self.id });
-        Event { at: evening(self.from), belated: true, ..Event::now(presenter(room), body) }
+        Event::now(presenter(room), body).recorded_at(evening(self.from))
     }
 
     pub(super) fn ends(&self, room: i64, reason: &str) -> Event {
         let reason = reason.to_owned();
         let body = Body::PresenterDisconnected(PresenterDisconnected { session: self.id, reason });
-        Event { at: evening(self.to), belated: true, ..Event::now(presenter(room), body) }
+        Event::now(presenter(room), body).recorded_at(evening(self.to))
     }
 }
 

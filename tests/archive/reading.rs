@@ -109,7 +109,7 @@ pub(super) fn time(ms: i64) -> String {
 /// A message of that user, sent then.
 pub(super) fn said(room: i64, by: i64, ms: i64, text: &str) -> Event {
     let posted = MessagePosted { user: user(by), text: text.to_owned(), flags: Vec::new() };
-    Event { at: evening(ms), belated: true, ..Event::now(presenter(room), Body::MessagePosted(posted)) }
+    Event::now(presenter(room), Body::MessagePosted(posted)).recorded_at(evening(ms))
 }
 
 /// The member of each item, as text.

@@ -63,12 +63,8 @@ fn read(path: &Path) -> Rooms {
 fn event(room: i64, said: &Said) -> Event {
     let user = User { nickname: format!("사용자{}", said.user), ..user(said.user) };
     let posted = MessagePosted { user, text: said.text.clone(), flags: Vec::new() };
-    Event {
-        id: said.id,
-        at: evening(said.ms),
-        belated: true,
-        ..Event::now(presenter(room), Body::MessagePosted(posted))
-    }
+    let event = Event::now(presenter(room), Body::MessagePosted(posted)).recorded_at(evening(said.ms));
+    Event { id: said.id, ..event }
 }
 
 /// Plays the recording into the log, as batches that ingest could have packed, and deletes some of it afterwards.

@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The event, as if it had happened so many days ago.
 fn days_ago(days: u32, event: Event) -> Event {
     let at = Timestamp::now() - DAY * days;
-    Event { at: Timestamp::from_millisecond(at.as_millisecond()).unwrap(), belated: true, ..event }
+    event.recorded_at(Timestamp::from_millisecond(at.as_millisecond()).unwrap())
 }
 
 /// After how many days documents go, by collection and date.

@@ -180,11 +180,8 @@ async fn chatters_are_ranked_by_messages_then_number_and_named_as_they_were_last
     let named = |by: i64, ms: i64, nickname: &str, role: Role| {
         let posted = MessagePosted { user: user(by), text: "text".to_owned(), flags: Vec::new() };
         let user = nats::User { nickname: nickname.to_owned(), role, ..user(by) };
-        Event {
-            at: evening(ms),
-            belated: true,
-            ..Event::now(presenter(42), Body::MessagePosted(MessagePosted { user, ..posted }))
-        }
+        let body = Body::MessagePosted(MessagePosted { user, ..posted });
+        Event::now(presenter(42), body).recorded_at(evening(ms))
     };
     let events = [
         named(9, 0, "아홉", Role::Viewer),

@@ -240,7 +240,7 @@ async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else(
     let world = World::start().await;
     let log = world.log().await;
     let long_ago = nats::now() - Duration::from_secs(48 * 60 * 60);
-    let old = |event: Event| Event { at: long_ago, belated: true, ..event };
+    let old = |event: Event| event.recorded_at(long_ago);
     let timed_out = |idx, until| {
         event(Body::UserBanned(UserBanned { user: user(idx), until: Some(until), by: by(), reason: None }))
     };
