@@ -236,14 +236,3 @@ async fn a_store_of_mongod_is_taken_to_another_port() {
         mongod.terminate(PATIENCE).await.unwrap();
     }
 }
-
-/// Its usual port may be taken the next time.
-#[tokio::test]
-async fn a_mongod_that_comes_back_on_another_port_takes_writes_again() {
-    let folder = Folder::new("mongod");
-    for _ in 0..4 {
-        let mut mongod = servers::mongod(folder.path(), port(), false).await.unwrap();
-        mongod.start().await.unwrap();
-        mongod.terminate(PATIENCE).await.unwrap();
-    }
-}

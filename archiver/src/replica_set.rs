@@ -33,16 +33,15 @@ pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
     let client = connect(address)?;
     let started = Instant::now();
     loop {
-        let hello = match look(&client, members).await {
-            Ok(Some(hello)) => hello,
+        let is_late = started.elapsed() > DEADLINE;
+        match look(&client, members).await {
             Ok(None) => break,
-            Err(error) if passes(&error) && started.elapsed() < DEADLINE => doc! {},
-            Err(error) => return Err(error),
-        };
-        if started.elapsed() > DEADLINE {
-            return Err(Error::custom(format!("the replica set at {address} elected no primary: {hello}")));
+            Ok(Some(hello)) if is_late => {
+                return Err(Error::custom(format!("the replica set at {address} elected no primary: {hello}")));
+            }
+            Err(error) if is_late || !passes(&error) => return Err(error),
+            Ok(Some(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     client.shutdown().await;
     Ok(())

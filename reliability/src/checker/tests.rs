@@ -293,7 +293,7 @@ fn a_session_that_begins_one_too_far_is_noticed() {
 #[test]
 fn a_session_to_which_nothing_comes_is_noticed() {
     caught("presenters_keep_up", |lines, rng| {
-        // The last session of a presenter is the longest. From one frame on everything comes 9 s late.
+        // The last session of a presenter is the longest: to it everything comes 9 s late.
         let wanted = rng.u32(1..CHATTING as u32) * 100 + 6;
         let late = |line: &&mut Line| matches!(&line.what, What::Frame { session, .. } if *session == wanted);
         lines.iter_mut().filter(late).for_each(|line| line.at += 9_000_000);
