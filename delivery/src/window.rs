@@ -136,9 +136,8 @@ pub(crate) enum Ask {
 pub(crate) struct Beginning {
     /// What follows comes after it. There is none only for a room of a log that was not heard of yet.
     pub(crate) cursor: Option<Position>,
-    /// Whether nobody asked for it and the room has no events: then the cursor is nothing that a client has seen.
-    pub(crate) blank: bool,
-    /// Whether everything after what was asked for follows.
+    /// Whether everything after what was asked for follows. Of who asks for anything: whether nothing of the room is
+    /// known to have gone unseen.
     pub(crate) whole: bool,
 }
 
@@ -256,11 +255,17 @@ impl Window {
         let every = self.everywhere.get(&epoch).and_then(|everywhere| everywhere.events.iter().find(held));
         let oldest = own.into_iter().chain(every).map(|kept| kept.position).min().map(just_before);
         match ask {
-            Ask::Anything => Beginning { cursor: oldest.or(whole_after), blank: oldest.is_none(), whole: true },
-            Ask::After(cursor) if whole_after.is_some_and(|whole_after| reaches(cursor, whole_after)) => {
-                Beginning { cursor: Some(cursor), blank: false, whole: true }
+            Ask::Anything => {
+                // Of a room of which nothing is held a reader has reached the end of the log.
+                let end = || self.extents.get(&epoch).map(|extent| extent.last.max(extent.whole_after));
+                let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
+                let whole = evicted.is_none_or(|evicted| evicted.epoch != epoch);
+                Beginning { cursor: oldest.or_else(end), whole }
             }
-            Ask::After(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), blank: false, whole: false },
+            Ask::After(cursor) if whole_after.is_some_and(|whole_after| reaches(cursor, whole_after)) => {
+                Beginning { cursor: Some(cursor), whole: true }
+            }
+            Ask::After(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), whole: false },
         }
     }
 
