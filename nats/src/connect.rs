@@ -16,7 +16,7 @@ use crate::append::{AppendError, Appender};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consume::{self, Backlog, Consumer};
-use crate::continuity::{self, TIMELINE_CHANGED};
+use crate::continuity::{self, Mark, TIMELINE_CHANGED};
 use crate::cursors::Cursors;
 use crate::decisions::Decisions;
 use crate::entry::Entry;
@@ -178,6 +178,17 @@ impl Log {
     /// should end; the next one begins with what is there.
     pub async fn confirm(&self, kept: impl IntoIterator<Item = (u32, Position)>) -> Result<(), Error> {
         continuity::confirm(&self.inner, kept).await
+    }
+
+    /// What was seen of each partition so far, to be kept where the log is not.
+    pub fn marks(&self) -> Vec<Mark> {
+        continuity::marks(&self.inner)
+    }
+
+    /// Compares the log with what was seen of it before. Where something else stands now it went back: that is recorded, and
+    /// [`Error::Replaced`] says so, as of [`Log::confirm`].
+    pub async fn compare(&self, mark: &Mark) -> Result<(), Error> {
+        continuity::compare(&self.inner, mark).await
     }
 
     /// Gives every partition a new epoch from its present end on: for a log that was restored from a backup. What runs
