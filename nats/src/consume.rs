@@ -58,7 +58,7 @@ pub struct Consumer {
 /// wait of 30 s.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The lines of the batch, in order; none where somebody appended an empty batch.
+    /// The lines of the batch, in order; none where it came too late, or somebody appended an empty batch.
     pub lines: Vec<Result<Entry, Malformed>>,
     message: Message,
     delivered: i64,
@@ -221,7 +221,7 @@ async fn follow(
         };
         let info = message.info().map_err(|source| Error::JetStream { doing: "reading a batch", source })?;
         let (sequence, delivered, stored) = (info.stream_sequence, info.delivered, timestamp(info.published));
-        let lines = entries(epoch_now, sequence, stored, &message.payload);
+        let lines = entries(epoch_now, sequence, stored, message.headers.as_ref(), &message.payload);
         room.send(Ok(Delivery { lines, message, delivered }));
     }
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {

@@ -18,11 +18,12 @@ mod presence;
 mod reader;
 mod recent;
 mod setup;
+mod store;
 mod tail;
 
 pub use append::AppendError;
 pub use config::Config;
-pub use connect::Log;
+pub use connect::{Extent, Log};
 pub use consume::{Backlog, Consumer, Delivery};
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
