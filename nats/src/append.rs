@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::{Moment, Reading};
 use crate::config::Config;
 use crate::connect::Inner;
+use crate::continuity::record_loss;
 use crate::position::Position;
 use crate::store::{Batch, store};
 
@@ -204,11 +205,23 @@ impl Turns {
             let Some(log) = self.log.upgrade() else { return };
             let waiting = self.fill(first);
             let Some(batch) = self.batch(&log, &reading, &waiting) else { continue };
+            let memory = &log.memories[self.partition as usize];
+            let seen = memory.last();
             let stored = store(&log, batch, &self.way).await;
-            let epoch = log.epochs[self.partition as usize];
+            if let Ok(sequence) = stored {
+                if sequence <= seen {
+                    // To the callers it is unknown: the batch is stored, but another epoch begins with it.
+                    drop(waiting);
+                    let reason = format!("it went back: what was appended after sequence {seen} has {sequence}");
+                    record_loss(&log, self.partition, reason, Some(sequence)).await;
+                    return;
+                }
+                memory.acknowledged(sequence);
+            }
+            let timeline = log.timelines.get(self.partition);
             for (index, waiting) in (0_u32..).zip(waiting) {
                 // A caller that has gone needs no answer.
-                let _ = waiting.outcome.send(stored.map(|sequence| Position { epoch, sequence, index }));
+                let _ = waiting.outcome.send(stored.map(|sequence| timeline.position(sequence, index)));
             }
         }
     }

@@ -12,11 +12,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::connect::Inner;
 use crate::entry::{Entry, entries};
 use crate::error::Error;
-use crate::partition;
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::recent::Recent;
 use crate::setup::DUPLICATE_WINDOW;
+use crate::timeline::{Place, Timeline, Timelines};
 
 /// How many batches may wait for [`Tail::next`]; then reading pauses.
 const BATCHES: usize = 64;
@@ -32,7 +32,8 @@ pub enum Start {
     /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]); of an event whose first
     /// copy stands before it, no later copy is handed out.
     Since(Timestamp),
-    /// In each partition after the batch of that position, where there is one for it; in the others at the oldest.
+    /// In each partition after the batch of that position, or where the log parted from what that position was in; in a
+    /// partition for which there is none, at the oldest.
     After(Vec<Position>),
 }
 
@@ -66,7 +67,7 @@ pub struct Tail {
 #[derive(Debug, Clone)]
 pub struct TailStatus {
     partitions: Arc<[Status]>,
-    epochs: Arc<[u64]>,
+    timelines: Timelines,
     /// Of each partition the sequence up to which everything was handed out, and [`Tail::next`] was called once more.
     reached: Arc<watch::Sender<Vec<u64>>>,
 }
@@ -79,32 +80,36 @@ impl Tail {
             Start::Since(time) if copies == Copies::Dropped => Some(time),
             _ => None,
         };
-        let follow = |(partition, epoch): (u32, &u64)| {
+        let follow = |(partition, timeline): (u32, &Timeline)| {
             let from = match &start {
                 Start::Oldest => From::Oldest,
                 Start::Since(time) if since.is_some() => {
                     From::Since(time.saturating_sub(COPIES_WITHIN).unwrap_or(*time))
                 }
                 Start::Since(time) => From::Since(*time),
-                Start::After(positions) => match positions.iter().find(|position| position.epoch == *epoch) {
-                    Some(position) => From::Sequence(position.sequence + 1),
-                    None => From::Oldest,
-                },
+                Start::After(positions) => {
+                    let places = positions.iter().map(|position| timeline.place(*position));
+                    let known = places.filter_map(|place| match place {
+                        Place::Here(position) | Place::Lost(position) => Some(position.sequence + 1),
+                        Place::Elsewhere => None,
+                    });
+                    known.max().map_or(From::Oldest, From::Sequence)
+                }
             };
-            let stream = partition::stream(partition);
-            reader::read(log, &stream, from, stop.clone(), sink.clone(), move |item| (partition, item))
+            let map = move |item| (partition, item);
+            reader::read_partition(log, partition, from, stop.clone(), sink.clone(), map)
         };
-        let partitions = (0..).zip(&log.epochs).map(follow).collect();
+        let partitions = (0..).zip(log.timelines.iter()).map(follow).collect();
         Tail {
             log: log.clone(),
             batches,
             status: TailStatus {
                 partitions,
-                epochs: log.epochs.clone().into(),
-                reached: Arc::new(watch::Sender::new(vec![0; log.epochs.len()])),
+                timelines: log.timelines.clone(),
+                reached: Arc::new(watch::Sender::new(vec![0; log.memories.len()])),
             },
             recent: match copies {
-                Copies::Dropped => log.epochs.iter().map(|_| Recent::default()).collect(),
+                Copies::Dropped => log.timelines.iter().map(|_| Recent::default()).collect(),
                 Copies::HandedOut => Vec::new(),
             },
             since,
@@ -148,14 +153,11 @@ impl Tail {
         }
     }
 
-    /// Of each partition that was heard of: every event after that position has been handed out, or will be. It moves
+    /// Of each partition that was heard of, with its number: every event after that position has been handed out, or will be. It moves
     /// where batches left the log before they were read.
-    pub fn whole_after(&self) -> impl Iterator<Item = Position> {
-        self.whole_after.iter().map(|(partition, sequence)| Position {
-            epoch: self.log.epochs[*partition as usize],
-            sequence: *sequence,
-            index: u32::MAX,
-        })
+    pub fn whole_after(&self) -> impl Iterator<Item = (u32, Position)> {
+        let position = |partition, sequence| self.log.timelines.get(partition).position(sequence, u32::MAX);
+        self.whole_after.iter().map(move |(partition, sequence)| (*partition, position(*partition, *sequence)))
     }
 
     /// A handle on how this tail is doing.
@@ -180,7 +182,8 @@ impl Tail {
         }
         self.whole_after.entry(partition).or_insert(sequence - 1);
         self.log.clocks[partition as usize].observe(record.stored);
-        let (epoch, headers) = (self.log.epochs[partition as usize], record.headers.as_ref());
+        let epoch = self.log.timelines.get(partition).position(sequence, 0).epoch;
+        let headers = record.headers.as_ref();
         let mut events = Vec::new();
         for line in entries(epoch, sequence, record.stored, headers, &record.payload) {
             match line {
@@ -216,9 +219,9 @@ impl TailStatus {
 
     /// Waits until everything up to that position has been handed out, and [`Tail::next`] was called once more.
     pub async fn reached(&self, position: Position) {
-        let Some(partition) = self.epochs.iter().position(|epoch| *epoch == position.epoch) else { return };
+        let Some(partition) = self.timelines.partition(position) else { return };
         let mut reached = self.reached.subscribe();
-        let is_there = reached.wait_for(|reached| reached[partition] >= position.sequence);
+        let is_there = reached.wait_for(|reached| reached[partition as usize] >= position.sequence);
         is_there.await.expect("self keeps the sender");
     }
 

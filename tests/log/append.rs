@@ -124,6 +124,7 @@ async fn what_is_refused_after_an_unanswered_attempt_may_be_stored_all_the_same(
     raw(&server).await.delete_stream("CHAT_0").await.unwrap();
     // With the connection the acknowledgement is lost.
     proxy.cut();
+    eventually("the connection is gone", PATIENCE, async || (!log.is_connected()).then_some(())).await;
     proxy.release();
     assert_eq!(append.await.unwrap(), Err(AppendError::Unknown));
 }
