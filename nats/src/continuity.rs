@@ -122,7 +122,7 @@ async fn try_record_loss(log: &Inner, partition: u32, at_most: Option<u64>) -> R
 
 /// Later than any other epoch of this log.
 fn new_epoch(log: &Inner) -> u64 {
-    let now = u64::try_from(log.clock.now().as_nanosecond()).unwrap_or(0);
+    let now = u64::try_from(log.clocks[0].now().as_nanosecond()).unwrap_or(0);
     let last = log.timelines.epochs().max().expect("a log has at least one partition");
     now.max(last + 1)
 }

@@ -19,8 +19,9 @@ impl Default for Settings {
 }
 
 /// Nothing that a test does comes near; and a disk that is nearly full has room for that much.
-const UNLIMITED: [(&str, &str); 7] = [
+const UNLIMITED: [(&str, &str); 8] = [
     ("nats.max_bytes", "1073741824"),
+    ("nats.append_queue_ms", "10000"),
     ("ingest.room.message_rate.messages", "100000"),
     ("ingest.room.message_rate.seconds", "1"),
     ("ingest.limits.moderator_rate.messages", "100000"),
