@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod folder;
+mod gate;
 mod jwks;
 mod review_hook;
 mod role;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use chatting_server::servers::Proxy;
 pub use folder::Folder;
+pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
 pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};
