@@ -34,6 +34,13 @@ pub enum What {
         /// How long delivery nodes keep what they can give again, in milliseconds.
         window_ms: u64,
     },
+    /// A setting of every role is not the default, because the seed chose it so.
+    Constant {
+        /// As the environment names it, such as `CHATTING_NATS__LEASE_SECONDS`.
+        setting: String,
+        /// Its value.
+        value: String,
+    },
     /// Another part of the run begins.
     Phase {
         /// Which.
@@ -153,7 +160,7 @@ pub enum What {
         decision: u64,
         /// The ingest node.
         node: String,
-        /// The room.
+        /// The room; 0: every room.
         room: i64,
         /// What is decided.
         decided: Decided,
@@ -196,6 +203,73 @@ pub enum What {
     Heals {
         /// The fault.
         fault: u64,
+    },
+    /// A fault took an event off the disks of the log: the stream had it before, and has it no more. Nobody can bring it
+    /// back, so it is excused, and it alone. It comes between the fault's `breaks` and `heals`.
+    Lost {
+        /// The fault.
+        fault: u64,
+        /// The room; none: every room.
+        room: Option<i64>,
+        /// The event.
+        id: EventId,
+        /// Where it stood. No other event may ever stand there.
+        position: Position,
+    },
+    /// The review hook was asked about a message, and answered, or did not.
+    Reviewed {
+        /// The text that it was asked about.
+        text: String,
+        /// What it said.
+        verdict: ReviewVerdict,
+    },
+    /// All that a user wrote until now is to be erased.
+    Erases {
+        /// The erasure, unique within the run.
+        erasure: u64,
+        /// Whose messages.
+        user: i64,
+    },
+    /// The erasure was accepted: it is done, or goes on by itself.
+    Erased {
+        /// The erasure.
+        erasure: u64,
+        /// Of HTTP: 200, or 202.
+        status: u16,
+    },
+    /// Nobody knows whether the erasure was accepted.
+    NotErased {
+        /// The erasure.
+        erasure: u64,
+        /// What was heard instead of an answer.
+        why: String,
+    },
+    /// A room's replay is read while chat plays.
+    ReplayBegins {
+        /// The reading, unique within the run.
+        replay: u64,
+        /// The room.
+        room: i64,
+        /// The archiver.
+        node: String,
+    },
+    /// A message of that replay.
+    ReplayShows {
+        /// The reading.
+        replay: u64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// The text.
+        text: String,
+    },
+    /// That replay was read to its end, or broke off.
+    ReplayEnds {
+        /// The reading.
+        replay: u64,
+        /// Whether it came to its end.
+        complete: bool,
     },
     /// An event, read from the log when all was over; copies too.
     Logged {
@@ -332,6 +406,40 @@ pub enum Decided {
         /// Who.
         user: i64,
     },
+    /// That a user may not write in any room any more.
+    BanEverywhere {
+        /// Who.
+        user: i64,
+    },
+    /// That this holds no more. A ban of one room is another matter.
+    UnbanEverywhere {
+        /// Who.
+        user: i64,
+    },
+    /// How the room is.
+    Configure {
+        /// The setting, such as `presenterOnly`.
+        setting: String,
+        /// Its value, as JSON; `null`: the default again.
+        value: String,
+    },
+}
+
+/// What a review hook says of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum ReviewVerdict {
+    /// It may stand.
+    Allow,
+    /// It may not.
+    Deny,
+    /// Another text stands in its place.
+    Replace {
+        /// Which, unique within the run.
+        with: String,
+    },
+    /// Nothing that is understood.
+    NoAnswer,
 }
 
 /// What is read when all is over.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use nats::{EventId, Position};
 use reqwest::{Client, Method};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client};
@@ -106,6 +106,13 @@ impl Moderators {
                 Decided::Clear => (Method::DELETE, format!("{base}/v1/rooms/{room}/messages"), None),
                 Decided::Ban { user } => (Method::PUT, format!("{base}/v1/rooms/{room}/bans/{user}"), Some(json!({}))),
                 Decided::Unban { user } => (Method::DELETE, format!("{base}/v1/rooms/{room}/bans/{user}"), None),
+                Decided::BanEverywhere { user } => (Method::PUT, format!("{base}/v1/bans/{user}"), Some(json!({}))),
+                Decided::UnbanEverywhere { user } => (Method::DELETE, format!("{base}/v1/bans/{user}"), None),
+                Decided::Configure { setting, value } => {
+                    let value: Value = serde_json::from_str(value).expect("a setting's value is JSON");
+                    let body = json!({ "settings": { (setting.as_str()): value } });
+                    (Method::PATCH, format!("{base}/v1/rooms/{room}/settings"), Some(body))
+                }
             };
             let answer = ask(client, method, url, token, Some(&key), body.as_ref()).await;
             match answer {
@@ -137,7 +144,7 @@ impl Moderators {
             Decided::Clear => {
                 self.cleared.lock().unwrap_or_else(PoisonError::into_inner).push((room, position));
             }
-            Decided::Ban { .. } | Decided::Unban { .. } => {}
+            _ => {}
         }
     }
 }

@@ -402,7 +402,7 @@ impl<'a> View<'a> {
         match decision.decided {
             Decided::Delete { target } => decision.room == room && *target == place.id,
             Decided::Clear => decision.room == room && self.clears(decision, place),
-            Decided::Ban { .. } | Decided::Unban { .. } => false,
+            _ => false,
         }
     }
 
