@@ -79,6 +79,12 @@ struct RunArguments {
     /// Parts of the names of the faults to make, such as "kill nats,half-open"; else all
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// One fault in three lasts from half a minute to two and a half
+    #[arg(long)]
+    long: bool,
+    /// The log's files lose their end, have a flipped bit, or are replaced by an older copy; not with --cluster
+    #[arg(long, conflicts_with = "cluster")]
+    damage: bool,
     /// The chatting-server to test; else the one beside this program
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -141,6 +147,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
+        lasting: arguments.long,
         plan: Plan {
             folder: folder.clone(),
             binary,
@@ -150,6 +157,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             disks: arguments.disks,
             lazy_log: arguments.lazy_log,
             clock_library: arguments.clock_library,
+            damage: arguments.damage,
         },
     };
     let report = run(&options).await?;

@@ -121,6 +121,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             recordings: Vec::new(),
             calm: 500..2_500,
             faults: planted.faults.clone(),
+            lasting: false,
             plan: Plan {
                 folder: folder.path().to_owned(),
                 binary: binary.to_owned(),
@@ -130,6 +131,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 disks: false,
                 lazy_log: false,
                 clock_library: None,
+                damage: false,
             },
         };
         let began = Instant::now();

@@ -3,20 +3,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use chatting_server::play;
+use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{self, Phase, Recorder, What};
 use crate::moderators::Moderators;
-use crate::nemesis::Nemesis;
+use crate::nemesis::{Course, Nemesis};
 use crate::presenters::Presenters;
 use crate::readings;
 use crate::report::Report;
-use crate::system::{Plan, System};
+use crate::system::{Part, Plan, System, start_patiently};
 use crate::viewers::{Latest, Viewers};
 
 /// What to run.
@@ -38,6 +38,8 @@ pub struct Options {
     pub calm: std::ops::Range<u64>,
     /// Parts of the names of the faults that are made, such as `kill nats`; none: all.
     pub faults: Vec<String>,
+    /// Whether one fault in three lasts for up to two and a half minutes.
+    pub lasting: bool,
     /// Where everything is kept, and what is tested.
     pub plan: Plan,
 }
@@ -93,8 +95,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         cleared: Default::default(),
     };
     let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed));
-    let (calm, faults) = (options.calm.clone(), &options.faults);
-    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), seed, calm, faults)?;
+    let (calm, words, lasting) = (options.calm.clone(), options.faults.clone(), options.lasting);
+    let course = Course { seed, calm, words, lasting };
+    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), course)?;
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
     let watching = tokio::spawn({
@@ -138,18 +141,27 @@ const FIRST_END: u64 = 1_000_000;
 
 /// Starts again what ended by itself, as a service manager does, and notes it as a fault that nobody made.
 async fn supervise(system: &System, recorder: &Recorder, over: &CancellationToken) -> anyhow::Result<()> {
-    let mut faults = FIRST_END..;
+    let ends = AtomicU64::new(FIRST_END);
+    // Each by itself: one that waits for the log must not keep the others waiting.
+    let parts = system.parts.iter().map(|part| supervise_one(part, &ends, recorder, over));
+    try_join_all(parts).await.map(drop)
+}
+
+async fn supervise_one(
+    part: &Part,
+    ends: &AtomicU64,
+    recorder: &Recorder,
+    over: &CancellationToken,
+) -> anyhow::Result<()> {
     while over.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        for part in &system.parts {
-            // What a fault has in hand is its own affair.
-            let Ok(mut server) = part.server.try_lock() else { continue };
-            let Some(status) = server.exited()? else { continue };
-            let fault = faults.next().expect("a run has an end");
-            let kind = format!("{} ended by itself ({status})", part.kind.word());
-            recorder.note(What::Breaks { fault, kind, parts: vec![part.name.clone()] });
-            server.start().await.with_context(|| format!("{} does not start again", part.name))?;
-            recorder.note(What::Heals { fault });
-        }
+        // What a fault has in hand is its own affair.
+        let Ok(mut server) = part.server.try_lock() else { continue };
+        let Some(status) = server.exited()? else { continue };
+        let fault = ends.fetch_add(1, Ordering::Relaxed);
+        let kind = format!("{} ended by itself ({status})", part.kind.word());
+        recorder.note(What::Breaks { fault, kind, parts: vec![part.name.clone()] });
+        start_patiently(part, &mut server).await?;
+        recorder.note(What::Heals { fault });
     }
     Ok(())
 }

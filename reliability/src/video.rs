@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::history::{Recorder, What};
-use crate::readings::LOG;
+use crate::readings::READ;
 use crate::system::{System, token};
 
 /// The presenters have gone when this is read. By then, after that, the archive knows that their last sessions have
@@ -85,7 +85,7 @@ impl Player<'_> {
 
 /// Notes the room's broadcasts, and what each one's replay shows. The presenters have been gone since `gone`.
 pub(crate) async fn read(system: &System, recorder: &Recorder, room: i64, gone: Instant) -> anyhow::Result<()> {
-    let client = Client::builder().no_proxy().timeout(LOG).build()?;
+    let client = Client::builder().no_proxy().timeout(READ).build()?;
     let mut player = Player { client, archivers: &system.archivers, token: token(room, false), asked: 0 };
     let broadcasts = loop {
         let waited = gone.elapsed();
