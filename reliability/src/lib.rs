@@ -4,6 +4,7 @@
 mod ask;
 mod chatting;
 pub mod checker;
+pub mod constants;
 pub mod disk;
 pub mod history;
 mod moderators;

@@ -131,6 +131,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 disks: false,
                 lazy_log: false,
                 clock_library: None,
+                constants: Vec::new(),
                 damage: false,
             },
         };

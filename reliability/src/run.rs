@@ -71,6 +71,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let recorder = Arc::new(Recorder::create(&file)?);
     let window_ms = system.config.delivery.window_seconds * 1_000;
     recorder.note(What::Begins { seed: options.seed, window_ms });
+    for (setting, value) in options.plan.constants.clone() {
+        recorder.note(What::Constant { setting, value });
+    }
     let latest = Arc::<Latest>::default();
     let Options { rooms, seed, .. } = *options;
     let viewers = Arc::new(Viewers {
@@ -94,7 +97,8 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         deleted: Default::default(),
         cleared: Default::default(),
     };
-    let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed));
+    let window = Duration::from_millis(window_ms);
+    let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed, window));
     let (calm, words, lasting) = (options.calm.clone(), options.faults.clone(), options.lasting);
     let course = Course { seed, calm, words, lasting };
     let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), course)?;

@@ -139,6 +139,8 @@ pub struct Plan {
     pub lazy_log: bool,
     /// libfaketime, by which the roles' clocks can be set.
     pub clock_library: Option<PathBuf>,
+    /// Settings of every role beside those of every run.
+    pub constants: Vec<(String, String)>,
     /// Whether the log's files may be damaged, and an older log restored: with one server of the log alone.
     pub damage: bool,
 }
@@ -204,6 +206,8 @@ impl System {
             ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let constants = plan.constants.iter().map(|(key, value)| (key.into(), value.into()));
+        let settings = settings.chain(constants);
         let direct = direct.into_iter().map(|(key, value)| (key.into(), value.into()));
         system.config = Config::layered(None, settings.chain(direct)).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
 
@@ -263,7 +267,7 @@ impl System {
                     name: name.clone(),
                     path: plan.binary.clone(),
                     arguments: vec![role.into()],
-                    environment: settings.chain(own_settings).collect(),
+                    environment: settings.chain(plan.constants.iter().cloned()).chain(own_settings).collect(),
                     output: plan.folder.join(format!("{name}.log")),
                     detached: false,
                 };

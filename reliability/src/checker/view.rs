@@ -380,6 +380,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// After how long what was said may have left the windows, in microseconds. A tenth less than they keep it: a node that
+    /// has just started reckons from when it began to.
+    pub(crate) fn left_the_window(&self) -> u64 {
+        self.window / 10 * 9
+    }
+
     /// When a line was written.
     pub(crate) fn at(&self, line: usize) -> u64 {
         self.lines[line].at
