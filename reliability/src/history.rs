@@ -160,8 +160,8 @@ pub enum What {
         decision: u64,
         /// The ingest node.
         node: String,
-        /// The room; 0: every room.
-        room: i64,
+        /// The room; none: every room.
+        room: Option<i64>,
         /// What is decided.
         decided: Decided,
     },
@@ -403,16 +403,6 @@ pub enum Decided {
     },
     /// That a user may write again.
     Unban {
-        /// Who.
-        user: i64,
-    },
-    /// That a user may not write in any room any more.
-    BanEverywhere {
-        /// Who.
-        user: i64,
-    },
-    /// That this holds no more. A ban of one room is another matter.
-    UnbanEverywhere {
         /// Who.
         user: i64,
     },

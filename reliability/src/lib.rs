@@ -10,6 +10,7 @@ pub mod history;
 mod moderators;
 mod nemesis;
 pub mod planted;
+mod platform;
 mod presenters;
 mod readings;
 pub mod report;

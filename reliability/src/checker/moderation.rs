@@ -15,10 +15,10 @@ const ON_ITS_WAY_US: u64 = 2_000_000;
 fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, usize)>> {
     let mut rooms: HashMap<i64, Vec<_>> = HashMap::new();
     for decision in view.decisions.values() {
-        if let Some((confirmed, ..)) = decision.confirmed
+        if let (Some((confirmed, ..)), Some(room)) = (decision.confirmed, decision.room)
             && matches!(decision.decided, Decided::Delete { .. } | Decided::Clear)
         {
-            rooms.entry(decision.room).or_default().push((decision, confirmed));
+            rooms.entry(room).or_default().push((decision, confirmed));
         }
     }
     rooms
@@ -86,7 +86,7 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
 pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
     for (number, room) in &view.rooms {
         let decisions: Vec<&Decision> =
-            view.decisions.values().filter(|decision| !decision.refused && decision.room == *number).collect();
+            view.decisions.values().filter(|decision| !decision.refused && decision.room == Some(*number)).collect();
         let targets: std::collections::HashSet<nats::EventId> = decisions
             .iter()
             .filter_map(|decision| match decision.decided {
@@ -127,14 +127,14 @@ const SILENT_WITHIN_US: u64 = 1_000_000;
 pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
     // Of each user in each room what was decided, in the order of the asking; moderators of this history do not
     // contradict each other about one user at once.
-    let mut decided: HashMap<(i64, i64), Vec<&Decision>> = HashMap::new();
+    let mut decided: HashMap<(Option<i64>, i64), Vec<&Decision>> = HashMap::new();
     for decision in view.decisions.values() {
         if let Decided::Ban { user } | Decided::Unban { user } = decision.decided {
             decided.entry((decision.room, *user)).or_default().push(decision);
         }
     }
     for post in view.posts.values() {
-        let Some(decisions) = decided.get(&(post.room, post.user)) else { continue };
+        let Some(decisions) = decided.get(&(Some(post.room), post.user)) else { continue };
         let sent = view.at(post.invoked);
         let before = decisions.iter().filter(|decision| view.at(decision.asked) < sent);
         let Some(last) = before.max_by_key(|decision| decision.asked) else { continue };

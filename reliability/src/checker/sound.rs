@@ -156,7 +156,7 @@ impl World {
             Decided::Delete { target } => Some(target),
             _ => None,
         };
-        self.draft(now, What::Decides { decision, node: "ingest-0".to_owned(), room, decided });
+        self.draft(now, What::Decides { decision, node: "ingest-0".to_owned(), room: Some(room), decided });
         let stored = now + self.between(MS, 20 * MS);
         let sent = (stored / MS) as i64;
         self.events.push(Event { stored, sent, id, room, kind, user: None, text: None, target, copies: vec![] });

@@ -394,7 +394,7 @@ fn deleted(lines: &[Line], rng: &mut Rng) -> usize {
 
 fn target(lines: &[Line], decision: usize) -> (i64, EventId) {
     match &lines[decision].what {
-        What::Decides { room, decided: Decided::Delete { target }, .. } => (*room, *target),
+        What::Decides { room: Some(room), decided: Decided::Delete { target }, .. } => (*room, *target),
         _ => unreachable!("it was looked for"),
     }
 }
@@ -494,10 +494,10 @@ fn a_ban_that_comes_late_is_noticed() {
                 };
                 let What::Invoked { room: place, user: who, .. } = lines[sent].what else { return false };
                 let asked = lines[..sent].iter().rposition(|line| {
-                    matches!(&line.what, What::Decides { room, decided: Decided::Ban { user }, .. } if *room == place && *user == who)
+                    matches!(&line.what, What::Decides { room, decided: Decided::Ban { user }, .. } if *room == Some(place) && *user == who)
                 });
                 let lifted = lines[sent..*line].iter().any(|line| {
-                    matches!(&line.what, What::Decides { room, decided: Decided::Unban { user }, .. } if *room == place && *user == who)
+                    matches!(&line.what, What::Decides { room, decided: Decided::Unban { user }, .. } if *room == Some(place) && *user == who)
                 });
                 asked.is_some_and(|asked| lines[sent].at > lines[asked].at + 1_100_000) && !lifted
             })

@@ -128,7 +128,8 @@ pub(crate) struct Broadcast<'a> {
 #[derive(Debug)]
 pub(crate) struct Decision<'a> {
     pub(crate) asked: usize,
-    pub(crate) room: i64,
+    /// None: every room.
+    pub(crate) room: Option<i64>,
     pub(crate) decided: &'a Decided,
     pub(crate) confirmed: Option<(usize, EventId, Position)>,
     pub(crate) refused: bool,
@@ -406,8 +407,8 @@ impl<'a> View<'a> {
     /// The decisions that take messages away, confirmed or perhaps made: each with whether it takes that place.
     pub(crate) fn takes_away(&self, decision: &Decision, room: i64, place: &Place) -> bool {
         match decision.decided {
-            Decided::Delete { target } => decision.room == room && *target == place.id,
-            Decided::Clear => decision.room == room && self.clears(decision, place),
+            Decided::Delete { target } => decision.room == Some(room) && *target == place.id,
+            Decided::Clear => decision.room == Some(room) && self.clears(decision, place),
             _ => false,
         }
     }
