@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use nats::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
+use nats::{Body, Event, Place, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -94,10 +94,14 @@ impl<'a> Session<'a> {
         let Entrant { presenter, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
-        let reader = node.feed.reader(presenter, node.log.epoch(presenter));
-        let ask = match position {
-            Some(position) => position.parse().map_or(Ask::Unknown, Ask::After),
-            None => node.cursors.get(presenter).map_or(Ask::Anything, Ask::After),
+        let reader = node.feed.reader(presenter);
+        let ask = match (position, node.cursors.get(presenter)) {
+            (Some(position), _) => match position.parse() {
+                Ok(position) => ask(node, &reader, presenter, position).await?,
+                Err(_) => Ask::Unknown,
+            },
+            (None, Some(saved)) => ask(node, &reader, presenter, saved).await?,
+            (None, None) => Ask::Anything,
         };
         let beginning = reader.begin(ask);
         let session = hold.claim.id;
@@ -276,8 +280,8 @@ impl<'a> Session<'a> {
     /// Whether the client can have seen the position: it is not ahead of the session, and the session, whose beginning
     /// was the client's to choose, is not ahead of the log.
     fn was_written(&self, position: Position) -> bool {
-        self.cursor.is_some_and(|cursor| cursor.epoch == position.epoch && position <= cursor)
-            && self.reader.has_come(position)
+        let is_of_this_log = self.node.log.timelines().partition(position).is_some();
+        is_of_this_log && self.cursor.is_some_and(|cursor| position <= cursor) && self.reader.has_come(position)
     }
 
     /// Writes a page and moves the cursor past it.
@@ -320,6 +324,24 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// What a position asks for that a client shows, or that was saved. It may be of another log, of a part that was lost, or
+/// made up: nothing is ahead of the log, although the log may be ahead of this node.
+async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Position) -> Result<Ask, End> {
+    match node.log.timelines().place(presenter, position) {
+        Place::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
+        Place::Here(position) => match node.log.has_reached(presenter, position).await {
+            Ok(true) => Ok(Ask::After(position)),
+            Ok(false) => Ok(Ask::Unknown),
+            Err(error) => {
+                tracing::warn!(%presenter, %error, "cannot tell whether the log has come as far as a position: {error}");
+                Err(End::Unavailable)
+            }
+        },
+        Place::Lost(end) => Ok(Ask::Lost(end)),
+        Place::Elsewhere => Ok(Ask::Unknown),
     }
 }
 
