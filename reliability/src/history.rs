@@ -244,14 +244,14 @@ pub enum What {
         /// What was heard instead of an answer.
         why: String,
     },
-    /// A room's replay is read while chat plays.
+    /// A broadcast that runs is replayed while chat plays, from its beginning, and followed.
     ReplayBegins {
         /// The reading, unique within the run.
         replay: u64,
         /// The room.
         room: i64,
-        /// The archiver.
-        node: String,
+        /// The broadcast.
+        broadcast: String,
     },
     /// A message of that replay.
     ReplayShows {
@@ -263,13 +263,6 @@ pub enum What {
         position: Position,
         /// The text.
         text: String,
-    },
-    /// That replay was read to its end, or broke off.
-    ReplayEnds {
-        /// The reading.
-        replay: u64,
-        /// Whether it came to its end.
-        complete: bool,
     },
     /// An event, read from the log when all was over; copies too.
     Logged {

@@ -80,6 +80,9 @@ struct RunArguments {
     /// Parts of the names of the faults to make, such as "kill nats,half-open"; else all
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// Parts of the names of what plays beside the chat, such as "settings,followed"; else all
+    #[arg(long, value_delimiter = ',')]
+    plays: Vec<String>,
     /// How long the system's own times are: windows, leases, deadlines
     #[arg(long, value_enum, default_value_t = Constants::Default)]
     constants: Constants,
@@ -151,6 +154,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
+        plays: arguments.plays,
         lasting: arguments.long,
         plan: Plan {
             folder: folder.clone(),

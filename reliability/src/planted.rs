@@ -121,6 +121,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             recordings: Vec::new(),
             calm: 500..2_500,
             faults: planted.faults.clone(),
+            plays: Vec::new(),
             lasting: false,
             plan: Plan {
                 folder: folder.path().to_owned(),

@@ -17,6 +17,7 @@ use crate::presenters::Presenters;
 use crate::readings;
 use crate::report::Report;
 use crate::system::{Part, Plan, System, start_patiently};
+use crate::video;
 use crate::viewers::{Latest, Viewers};
 
 /// What to run.
@@ -38,11 +39,19 @@ pub struct Options {
     pub calm: std::ops::Range<u64>,
     /// Parts of the names of the faults that are made, such as `kill nats`; none: all.
     pub faults: Vec<String>,
+    /// Parts of the names of what plays beside the chat, such as `settings`; none: all of [`PLAYS`].
+    pub plays: Vec<String>,
     /// Whether one fault in three lasts for up to two and a half minutes.
     pub lasting: bool,
     /// Where everything is kept, and what is tested.
     pub plan: Plan,
 }
+
+/// What plays beside the chat.
+pub const PLAYS: [&str; 3] = ["bans from every room", "settings", "followed replays"];
+
+/// So many rooms have somebody who follows their replay.
+const FOLLOWED: i64 = 2;
 
 /// What is said where there is no recording.
 const SAID: [&str; 12] = [
@@ -115,11 +124,21 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         anyhow::Ok(())
     };
     let course = async {
+        let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
+        let [bans, settings, followed] = PLAYS.map(plays);
+        let readings = AtomicU64::new(1);
         tokio::try_join!(
             clock,
             viewers.write(&stop),
             moderators.decide(0, &stop),
             moderators.decide(1, &stop),
+            when(bans, moderators.ban_everywhere(&stop)),
+            when(settings, moderators.configure(&stop)),
+            when(followed, async {
+                let rooms = 1..=rooms.min(FOLLOWED);
+                try_join_all(rooms.map(|room| video::follow(&system, &recorder, room, &readings, &stop))).await?;
+                Ok(())
+            }),
             nemesis.rage(&stop),
         )?;
         readings::drain(&system, &recorder, &viewers, &presenters, &moderators).await?;
@@ -135,6 +154,10 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::of(&lines, options.plan.folder.clone());
     report.unread = read.err().map(|error| format!("{error:#}"));
     Ok(report)
+}
+
+async fn when(plays: bool, play: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    if plays { play.await } else { Ok(()) }
 }
 
 /// How often is looked whether everything runs.
