@@ -150,6 +150,11 @@ impl Timelines {
         self.get(self.partition_of(presenter)).epoch()
     }
 
+    /// The place before every event of the room.
+    pub fn beginning(&self, presenter: PresenterIdx) -> Position {
+        self.get(self.partition_of(presenter)).position(0, u32::MAX)
+    }
+
     /// The partition of a room.
     pub fn partition_of(&self, presenter: PresenterIdx) -> u32 {
         partition_of(presenter, u32::try_from(self.partitions.len()).expect("a log has at most 1,024 partitions"))
