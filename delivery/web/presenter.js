@@ -156,7 +156,11 @@ class Presenter {
     if (welcome.recovered) {
       // Everything that the handler has not taken comes again on this connection.
       this.#waiting = [];
-      this.#position ??= welcome.position;
+      if (this.#position === null && welcome.position !== null) {
+        // Nothing was shown yet, and nothing is missing: a page that comes back is told of what it missed from here on.
+        this.#position = this.#unacked = welcome.position;
+        this.#acknowledge();
+      }
     } else {
       // What came before the gap is still to be taken, and does not come again.
       this.#waiting.push({ gap: { after: this.#position, resumedAt: welcome.position } });

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::connect::Inner;
+use crate::continuity::record_loss;
 use crate::partition;
 use crate::position::Position;
 
@@ -118,11 +119,23 @@ async fn gather(log: Weak<Inner>, partition: u32, mut queue: mpsc::Receiver<Wait
         }
         let (id, payload) = (Uuid::new_v4().to_string(), payload(&batch));
         let deadline = batch.iter().map(|waiting| waiting.deadline).max().expect("the batch is not empty");
+        let memory = &log.memories[partition as usize];
+        let seen = memory.last();
         let stored = store(&log.context, partition, &id, payload, deadline).await;
-        let epoch = log.epochs[partition as usize];
+        if let Ok(sequence) = stored {
+            if sequence <= seen {
+                // To the callers it is unknown: the batch is stored, but another epoch begins with it.
+                drop(batch);
+                let reason = format!("it went back: what was appended after sequence {seen} has {sequence}");
+                record_loss(&log, partition, reason, Some(sequence)).await;
+                return;
+            }
+            memory.acknowledged(sequence);
+        }
+        let timeline = log.timelines.get(partition);
         for (index, waiting) in (0_u32..).zip(batch) {
             // A caller that has gone needs no answer.
-            let _ = waiting.outcome.send(stored.map(|sequence| Position { epoch, sequence, index }));
+            let _ = waiting.outcome.send(stored.map(|sequence| timeline.position(sequence, index)));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::append::{AppendError, Appender};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consume::{self, Backlog, Consumer};
+use crate::continuity::{self, TIMELINE_CHANGED};
 use crate::cursors::Cursors;
 use crate::decisions::Decisions;
 use crate::entry::Entry;
@@ -23,11 +24,13 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ids::{NodeId, PresenterIdx};
 use crate::lease::Lease;
+use crate::memory::Memory;
 use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
 use crate::setup::{self, REQUEST_TIMEOUT};
 use crate::tail::{Copies, Start, Tail};
+use crate::timeline::Timelines;
 
 /// A dead server is noticed after two of these; the client's own default takes minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -48,9 +51,11 @@ pub struct Log {
 pub(crate) struct Inner {
     pub(crate) context: jetstream::Context,
     pub(crate) config: Config,
-    /// When each partition was created: the epoch of its positions.
-    pub(crate) epochs: Vec<u64>,
-    clock: Clock,
+    /// Which epochs the positions of each partition have.
+    pub(crate) timelines: Timelines,
+    /// What this process has seen of each partition.
+    pub(crate) memories: Vec<Arc<Memory>>,
+    pub(crate) clock: Clock,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -98,7 +103,8 @@ impl Log {
                 .collect(),
             context,
             config: config.clone(),
-            epochs: setup.epochs,
+            timelines: setup.timelines,
+            memories: (0..config.partitions).map(|_| Arc::default()).collect(),
             clock: setup.clock,
             sessions: setup.sessions,
             nodes: setup.nodes,
@@ -152,17 +158,32 @@ impl Log {
 
     /// Whether an event at that place has an effect: of the copies of an event of every room only one has.
     pub fn counts(&self, entry: &Entry) -> bool {
-        entry.presenter.is_some() || entry.position.epoch == self.inner.epochs[0]
+        entry.presenter.is_some() || self.inner.timelines.partition(entry.position) == Some(0)
     }
 
-    /// The epoch of the room's positions: one of another epoch is of another log.
-    pub fn epoch(&self, presenter: PresenterIdx) -> u64 {
-        self.inner.epochs[partition_of(presenter, self.inner.config.partitions) as usize]
+    /// Which positions are of this log, and where they stand in it.
+    pub fn timelines(&self) -> &Timelines {
+        &self.inner.timelines
     }
 
-    /// The epochs of all positions of this log: one of another epoch is of another log.
-    pub fn epochs(&self) -> &[u64] {
-        &self.inner.epochs
+    /// Whether the log has come so far, as its server says now.
+    pub async fn has_reached(&self, presenter: PresenterIdx, position: Position) -> Result<bool, Error> {
+        let stream = partition::stream(self.inner.timelines.partition_of(presenter));
+        let info = setup::find(&self.inner.context, &stream).await?;
+        Ok(info.is_some_and(|info| position.sequence <= info.state.last_sequence))
+    }
+
+    /// Compares the log with positions of it that were kept elsewhere, each with the partition that it is of. Where the log does
+    /// not reach so far, it is older than what was kept: that is recorded, and [`Error::Replaced`] says so. The process
+    /// should end; the next one begins with what is there.
+    pub async fn confirm(&self, kept: impl IntoIterator<Item = (u32, Position)>) -> Result<(), Error> {
+        continuity::confirm(&self.inner, kept).await
+    }
+
+    /// Gives every partition a new epoch from its present end on: for a log that was restored from a backup. What runs
+    /// notices and begins anew. Answers with the end of each partition and its new epoch.
+    pub async fn begin_epoch(&self) -> Result<Vec<(u64, u64)>, Error> {
+        continuity::begin_epoch(&self.inner).await
     }
 
     /// Everything in the log from `start` on, in order, each event once.
@@ -243,18 +264,18 @@ impl Log {
 
 /// Asks every partition now and then whether it is still the one whose epoch this process gives to its positions.
 async fn watch_epochs(log: Weak<Inner>) {
-    let mut missing = vec![false; log.upgrade().map_or(0, |log| log.epochs.len())];
+    let mut missing = vec![false; log.upgrade().map_or(0, |log| log.memories.len())];
     loop {
         sleep(EPOCH_INTERVAL).await;
         let Some(log) = log.upgrade() else { return };
         for (partition, missing) in (0_u32..).zip(&mut missing) {
             let stream = partition::stream(partition);
             let reason = match setup::find(&log.context, &stream).await {
-                Ok(Some(info)) if setup::epoch(&info) == log.epochs[partition as usize] => {
+                Ok(Some(info)) if setup::timeline(&info) == *log.timelines.get(partition) => {
                     *missing = false;
                     continue;
                 }
-                Ok(Some(_)) => "its creation time has changed",
+                Ok(Some(_)) => TIMELINE_CHANGED,
                 // Asked twice, as a cluster that is starting may not know everything yet.
                 Ok(None) if std::mem::replace(missing, true) => "it is gone",
                 // An outage: whoever appends or reads says so.

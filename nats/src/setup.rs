@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::partition;
+use crate::timeline::{Timeline, Timelines};
 
 /// The stream of saved cursors, and its subject.
 pub(crate) const CURSORS: &str = "CURSORS";
@@ -30,6 +31,9 @@ pub(crate) const NODES: &str = "nodes";
 
 /// The member of a stream's metadata that records how the log is split.
 const PARTITIONS: &str = "chatting-server.partitions";
+
+/// The member of a stream's metadata that records its timeline, once the log has lost its end.
+const TIMELINE: &str = "chatting-server.timeline";
 
 /// A batch is stored once although it is sent again: retries end within seconds, far inside this window.
 pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -48,8 +52,7 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a node needs to know of the log's streams.
 pub(crate) struct Setup {
-    /// For each partition when it was created, in nanoseconds since 1970.
-    pub(crate) epochs: Vec<u64>,
+    pub(crate) timelines: Timelines,
     pub(crate) clock: Clock,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
@@ -58,9 +61,9 @@ pub(crate) struct Setup {
 
 pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Result<Setup, Error> {
     check(config)?;
-    let mut epochs = Vec::new();
+    let mut timelines = Vec::new();
     for partition in 0..config.partitions {
-        epochs.push(epoch(&partition_stream(context, config, partition).await?));
+        timelines.push(timeline(&partition_stream(context, config, partition).await?));
     }
     let cursors = stream::Config {
         name: CURSORS.to_owned(),
@@ -78,7 +81,7 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
     let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
     let decisions = bucket(context, config, DECISIONS, "the last decision about each subject", Duration::ZERO).await?;
     let clock = Clock::read(context).await?;
-    Ok(Setup { epochs, clock, sessions, nodes, decisions })
+    Ok(Setup { timelines: Timelines::new(timelines), clock, sessions, nodes, decisions })
 }
 
 fn check(config: &Config) -> Result<(), Error> {
@@ -112,7 +115,7 @@ async fn partition_stream(
     config: &Config,
     partition: u32,
 ) -> Result<stream::Info, Error> {
-    let wanted = stream::Config {
+    let mut wanted = stream::Config {
         name: partition::stream(partition),
         description: Some("the chat log: each message is a batch of events, one a line".to_owned()),
         subjects: vec![partition::subject(partition)],
@@ -146,6 +149,9 @@ async fn partition_stream(
     }
     if up_to_date(&present.config, &wanted) {
         return Ok(present);
+    }
+    if let Some(recorded) = present.config.metadata.get(TIMELINE) {
+        wanted.metadata.insert(TIMELINE.to_owned(), recorded.clone());
     }
     tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
     request("updating a stream of the log", context.update_stream(wanted)).await
@@ -196,6 +202,38 @@ pub(crate) async fn find(context: &jetstream::Context, name: &str) -> Result<Opt
 /// When the stream was created, in nanoseconds since 1970.
 pub(crate) fn epoch(info: &stream::Info) -> u64 {
     u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0)
+}
+
+/// The timeline of a partition's stream.
+pub(crate) fn timeline(info: &stream::Info) -> Timeline {
+    Timeline::recorded(epoch(info), info.config.metadata.get(TIMELINE))
+}
+
+/// Records that a partition has another epoch from that sequence on. `known` is the timeline that does not fit any more:
+/// where another one is recorded already, somebody else has noticed, and that one stands.
+pub(crate) async fn fork(
+    context: &jetstream::Context,
+    partition: u32,
+    known: &Timeline,
+    first: u64,
+    epoch: u64,
+) -> Result<Timeline, Error> {
+    let stream = request("asking for a stream of the log", context.get_stream(partition::stream(partition))).await?;
+    let info = stream.cached_info();
+    if timeline(info) != *known {
+        return Ok(timeline(info));
+    }
+    let forked = known.forked(epoch, first);
+    let mut config = info.config.clone();
+    config.metadata.insert(TIMELINE.to_owned(), forked.to_string());
+    request("recording a new epoch of the log", context.update_stream(config)).await?;
+    tracing::error!(
+        stream = info.config.name,
+        timeline = %forked,
+        "the log lost its end: from sequence {first} on positions have the epoch {:x}",
+        forked.epoch()
+    );
+    Ok(forked)
 }
 
 /// Whether a write was refused because another came first. A cluster says so by another code where both come at once,

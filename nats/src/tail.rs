@@ -12,11 +12,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::connect::Inner;
 use crate::entry::{Entry, entries};
 use crate::error::Error;
-use crate::partition;
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::recent::Recent;
 use crate::setup::DUPLICATE_WINDOW;
+use crate::timeline::{Place, Timeline};
 
 /// How many batches may wait for [`Tail::next`]; then reading pauses.
 const BATCHES: usize = 64;
@@ -32,7 +32,8 @@ pub enum Start {
     /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]); of an event whose first
     /// copy stands before it, no later copy is handed out.
     Since(Timestamp),
-    /// In each partition after the batch of that position, where there is one for it; in the others at the oldest.
+    /// In each partition after the batch of that position, or where the log parted from what that position was in; in a
+    /// partition for which there is none, at the oldest.
     After(Vec<Position>),
 }
 
@@ -74,28 +75,32 @@ impl Tail {
             Start::Since(time) if copies == Copies::Dropped => Some(time),
             _ => None,
         };
-        let follow = |(partition, epoch): (u32, &u64)| {
+        let follow = |(partition, timeline): (u32, &Timeline)| {
             let from = match &start {
                 Start::Oldest => From::Oldest,
                 Start::Since(time) if since.is_some() => {
                     From::Since(time.saturating_sub(COPIES_WITHIN).unwrap_or(*time))
                 }
                 Start::Since(time) => From::Since(*time),
-                Start::After(positions) => match positions.iter().find(|position| position.epoch == *epoch) {
-                    Some(position) => From::Sequence(position.sequence + 1),
-                    None => From::Oldest,
-                },
+                Start::After(positions) => {
+                    let places = positions.iter().map(|position| timeline.place(*position));
+                    let known = places.filter_map(|place| match place {
+                        Place::Here(position) | Place::Lost(position) => Some(position.sequence + 1),
+                        Place::Elsewhere => None,
+                    });
+                    known.max().map_or(From::Oldest, From::Sequence)
+                }
             };
-            let stream = partition::stream(partition);
-            reader::read(log, &stream, from, stop.clone(), sink.clone(), move |item| (partition, item))
+            let map = move |item| (partition, item);
+            reader::read_partition(log, partition, from, stop.clone(), sink.clone(), map)
         };
-        let partitions = (0..).zip(&log.epochs).map(follow).collect();
+        let partitions = (0..).zip(log.timelines.iter()).map(follow).collect();
         Tail {
             log: log.clone(),
             batches,
             status: TailStatus { partitions },
             recent: match copies {
-                Copies::Dropped => log.epochs.iter().map(|_| Recent::default()).collect(),
+                Copies::Dropped => log.timelines.iter().map(|_| Recent::default()).collect(),
                 Copies::HandedOut => Vec::new(),
             },
             since,
@@ -134,14 +139,11 @@ impl Tail {
         }
     }
 
-    /// Of each partition that was heard of: every event after that position has been handed out, or will be. It moves
+    /// Of each partition that was heard of, with its number: every event after that position has been handed out, or will be. It moves
     /// where batches left the log before they were read.
-    pub fn whole_after(&self) -> impl Iterator<Item = Position> {
-        self.whole_after.iter().map(|(partition, sequence)| Position {
-            epoch: self.log.epochs[*partition as usize],
-            sequence: *sequence,
-            index: u32::MAX,
-        })
+    pub fn whole_after(&self) -> impl Iterator<Item = (u32, Position)> {
+        let position = |partition, sequence| self.log.timelines.get(partition).position(sequence, u32::MAX);
+        self.whole_after.iter().map(move |(partition, sequence)| (*partition, position(*partition, *sequence)))
     }
 
     /// A handle on how this tail is doing.
@@ -165,7 +167,8 @@ impl Tail {
         }
         self.whole_after.entry(partition).or_insert(sequence - 1);
         let mut events = Vec::new();
-        for line in entries(self.log.epochs[partition as usize], sequence, record.stored, &record.payload) {
+        let epoch = self.log.timelines.get(partition).position(sequence, 0).epoch;
+        for line in entries(epoch, sequence, record.stored, &record.payload) {
             match line {
                 Ok(entry) if self.is_wanted(partition, &entry) => events.extend((!is_early).then_some(entry)),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),

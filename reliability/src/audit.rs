@@ -6,7 +6,7 @@ use reqwest::Client;
 use serde::Deserialize;
 
 use crate::history::{Reading, Recorder, What};
-use crate::readings::LOG;
+use crate::readings::READ;
 use crate::system::{System, token};
 
 /// Decisions a page: few, so that there are many places where one could be lost or come twice.
@@ -65,7 +65,7 @@ impl Decision {
 
 /// The list to its end.
 async fn list(system: &System, path: &str) -> anyhow::Result<Vec<Decision>> {
-    let client = Client::builder().no_proxy().timeout(LOG).build()?;
+    let client = Client::builder().no_proxy().timeout(READ).build()?;
     let (mut decisions, mut after) = (Vec::new(), String::new());
     for archiver in system.archivers.iter().cycle() {
         let url = format!("{archiver}{path}?first={PAGE}{after}");

@@ -40,6 +40,13 @@ pub enum What {
         /// After which a delivery node that is not heard of counts as dead, in milliseconds.
         lease_ms: u64,
     },
+    /// A setting of every role is not the default, because the seed chose it so.
+    Constant {
+        /// As the environment names it, such as `CHATTING_NATS__LEASE_SECONDS`.
+        setting: String,
+        /// Its value.
+        value: String,
+    },
     /// Another part of the run begins.
     Phase {
         /// Which.
@@ -232,6 +239,66 @@ pub enum What {
         /// Resident, in KiB.
         kib: u64,
     },
+    /// A fault took an event off the disks of the log: the stream had it before, and has it no more. Nobody can bring it
+    /// back, so it is excused, and it alone. It comes between the fault's `breaks` and `heals`.
+    Lost {
+        /// The fault.
+        fault: u64,
+        /// The room; none: every room.
+        room: Option<i64>,
+        /// The event.
+        id: EventId,
+        /// Where it stood. No other event may ever stand there.
+        position: Position,
+    },
+    /// The review hook was asked about a message, and answered, or did not.
+    Reviewed {
+        /// The text that it was asked about.
+        text: String,
+        /// What it said.
+        verdict: ReviewVerdict,
+    },
+    /// All that a user wrote until now is to be erased.
+    Erases {
+        /// The erasure, unique within the run.
+        erasure: u64,
+        /// Whose messages.
+        user: i64,
+    },
+    /// The erasure was accepted: it is done, or goes on by itself.
+    Erased {
+        /// The erasure.
+        erasure: u64,
+        /// Of HTTP: 200, or 202.
+        status: u16,
+    },
+    /// Nobody knows whether the erasure was accepted.
+    NotErased {
+        /// The erasure.
+        erasure: u64,
+        /// What was heard instead of an answer.
+        why: String,
+    },
+    /// A broadcast that runs is replayed while chat plays, from its beginning, and followed.
+    ReplayBegins {
+        /// The reading, unique within the run.
+        replay: u64,
+        /// The room.
+        room: i64,
+        /// The broadcast.
+        broadcast: String,
+    },
+    /// A message of that replay.
+    ReplayShows {
+        /// The reading.
+        replay: u64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// The text.
+        text: String,
+    },
     /// An event, read from the log when all was over; copies too.
     Logged {
         /// The room; none: every room.
@@ -416,6 +483,30 @@ pub enum Decided {
         /// Who.
         user: i64,
     },
+    /// How the room is.
+    Configure {
+        /// The setting, such as `presenterOnly`.
+        setting: String,
+        /// Its value, as JSON; `null`: the default again.
+        value: String,
+    },
+}
+
+/// What a review hook says of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum ReviewVerdict {
+    /// It may stand.
+    Allow,
+    /// It may not.
+    Deny,
+    /// Another text stands in its place.
+    Replace {
+        /// Which, unique within the run.
+        with: String,
+    },
+    /// Nothing that is understood.
+    NoAnswer,
 }
 
 impl Decided {
@@ -426,6 +517,7 @@ impl Decided {
             Decided::Clear => "room.cleared",
             Decided::Ban { .. } => "user.banned",
             Decided::Unban { .. } => "user.unbanned",
+            Decided::Configure { .. } => "room.updated",
         }
     }
 
@@ -433,7 +525,7 @@ impl Decided {
     pub fn user(&self) -> Option<i64> {
         match self {
             Decided::Ban { user } | Decided::Unban { user } => Some(*user),
-            Decided::Delete { .. } | Decided::Clear => None,
+            Decided::Delete { .. } | Decided::Clear | Decided::Configure { .. } => None,
         }
     }
 
@@ -441,7 +533,7 @@ impl Decided {
     pub fn target(&self) -> Option<EventId> {
         match self {
             Decided::Delete { target } => Some(*target),
-            Decided::Clear | Decided::Ban { .. } | Decided::Unban { .. } => None,
+            Decided::Clear | Decided::Ban { .. } | Decided::Unban { .. } | Decided::Configure { .. } => None,
         }
     }
 }

@@ -37,6 +37,9 @@ const ACK: Duration = Duration::from_millis(500);
 /// than what they left behind may count.
 const AWAY_MS: std::ops::Range<u64> = 5_000..20_000;
 
+/// Where delivery nodes keep no more than this, presenters are now and then away for longer.
+const SHORT_WINDOW: Duration = Duration::from_secs(30);
+
 /// How long an older socket is watched beside its successor.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -77,6 +80,8 @@ pub(crate) struct Presenters {
     pub(crate) delivery: Vec<String>,
     pub(crate) rooms: i64,
     pub(crate) seed: u64,
+    /// How long delivery nodes keep what they can give again.
+    window: Duration,
     sessions: AtomicU32,
     /// How far each has come.
     reached: Vec<Arc<Reached>>,
@@ -117,9 +122,15 @@ struct Session {
 }
 
 impl Presenters {
-    pub(crate) fn new(recorder: Arc<Recorder>, delivery: Vec<String>, rooms: i64, seed: u64) -> Presenters {
+    pub(crate) fn new(
+        recorder: Arc<Recorder>,
+        delivery: Vec<String>,
+        rooms: i64,
+        seed: u64,
+        window: Duration,
+    ) -> Presenters {
         let reached = (0..rooms).map(|_| Arc::default()).collect();
-        Presenters { recorder, delivery, rooms, seed, sessions: AtomicU32::new(1), reached }
+        Presenters { recorder, delivery, rooms, seed, window, sessions: AtomicU32::new(1), reached }
     }
 
     /// The last event that the room's presenter has dealt with.
@@ -201,6 +212,13 @@ impl Presenters {
                 }
             }
             older.retain(|task| !task.is_finished());
+            // Away for so long that what was said meanwhile is not to be had any more, or almost.
+            if self.window <= SHORT_WINDOW && rng.u32(..4) == 0 {
+                let away = self.window.mul_f64(0.5 + 1.5 * rng.f64());
+                if stop.run_until_cancelled(tokio::time::sleep(away)).await.is_none() {
+                    break;
+                }
+            }
             node = if rng.u32(..3) == 0 { node } else { (node + 1) % self.delivery.len() };
         }
         for task in older {
@@ -244,6 +262,10 @@ impl Presenters {
                         recovered,
                         fresh,
                     });
+                    // What is in a gap never comes: it is dealt with.
+                    if let Some(position) = position.filter(|_| !recovered) {
+                        reached.event(position);
+                    }
                     // As the protocol has it: twice the keepalive of silence is a dead connection.
                     let silence = Duration::from_secs(2 * keepalive_seconds);
                     Ok(Session { number, socket, silence, recorder: Arc::clone(&self.recorder), reached })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use nats::{Body, Entry, EventId, Position, PresenterIdx, Start};
+use nats::{Body, Entry, EventId, Log, Position, PresenterIdx, Start};
 use serde::Deserialize;
 
 use crate::ask::client;
@@ -33,7 +33,7 @@ const FRESH: Duration = Duration::from_secs(60);
 const SAY_MORE: Duration = Duration::from_secs(5);
 
 /// Reading the whole log takes no longer.
-pub(crate) const LOG: Duration = Duration::from_secs(120);
+pub(crate) const READ: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
 fn is_shown(entry: &Entry) -> bool {
@@ -70,8 +70,9 @@ impl Said {
     }
 }
 
-async fn log(system: &System) -> anyhow::Result<Vec<Entry>> {
-    let log = system.log().await?;
+/// The whole log, with its copies.
+pub(crate) async fn log(config: &nats::Config) -> anyhow::Result<Vec<Entry>> {
+    let log = Log::connect(config, "reliability").await?;
     let mut tail = log.tail_with_copies(Start::Oldest);
     let status = tail.status();
     let mut entries = Vec::new();
@@ -85,7 +86,7 @@ async fn log(system: &System) -> anyhow::Result<Vec<Entry>> {
             }
         }
     };
-    tokio::time::timeout(LOG, reading).await.context("the log cannot be read to its end")??;
+    tokio::time::timeout(READ, reading).await.context("the log cannot be read to its end")??;
     log.close().await;
     Ok(entries)
 }
@@ -170,7 +171,7 @@ async fn what_is_missing(
     // Of each room the first copy of every event, in the order of the log.
     let mut rooms: BTreeMap<i64, Vec<(EventId, Position, Option<Body>)>> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for entry in log(system).await?.iter().filter(|entry| is_shown(entry)) {
+    for entry in log(&system.config.nats).await?.iter().filter(|entry| is_shown(entry)) {
         let Some(room) = entry.presenter.map(PresenterIdx::get) else { continue };
         if seen.insert(entry.id) {
             let body = entry.event().map(|event| event.body).ok();
@@ -222,7 +223,7 @@ pub(crate) async fn read(
 ) -> anyhow::Result<()> {
     let mut last: BTreeMap<i64, Position> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for entry in log(system).await? {
+    for entry in log(&system.config.nats).await? {
         let Said { user, text, target, reason } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // A copy does not come to anybody again.
@@ -294,7 +295,7 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
         text: String,
         sent_at: Timestamp,
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(LOG).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(READ).build()?;
     let archiver = &system.archivers[usize::try_from(room)? % system.archivers.len()];
     let url = format!("{archiver}/v1/rooms/{room}/export?order=asc");
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;

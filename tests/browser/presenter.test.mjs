@@ -100,6 +100,20 @@ test('it starts with its token, hands events out in order and acknowledges once 
   assert.deepEqual(newest().said.slice(1), [{ type: 'ack', position: 'p3' }]);
 });
 
+test('the place of the first welcome is kept and acknowledged at once, and a page that drops comes back with it', async () => {
+  const saved = [];
+  await page({ storage: { load: () => null, save: (position) => saved.push(position) } });
+  newest().open().welcome({ position: 'p0' });
+  assert.deepEqual([saved, presenter.position], [['p0'], 'p0']);
+  assert.deepEqual(newest().said.slice(1), [{ type: 'ack', position: 'p0' }]);
+  newest().end(1006);
+  await pass(500);
+  assert.equal(newest().open().said[0].position, 'p0');
+  // Of a session that goes on after its own position nothing is known that is newer.
+  newest().welcome({ position: 'p0' });
+  assert.equal(newest().said.length, 1);
+});
+
 test('it resumes after the last event that was taken, and what comes again is dropped', async () => {
   const seen = await page();
   newest().open().welcome().events(1, 2);

@@ -10,6 +10,7 @@ mod presence;
 mod promise;
 mod setup;
 mod tail;
+mod timeline;
 
 use std::time::Duration;
 

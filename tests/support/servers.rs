@@ -1,6 +1,6 @@
 //! NATS and MongoDB for one test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use chatting_server::servers::{self, Member, Proxy, Server};
@@ -123,6 +123,20 @@ impl NatsServer {
         let store = self.folder.path().join("store");
         std::fs::remove_dir_all(&store).unwrap();
         copy(&backup.path().join("store"), &store);
+    }
+
+    /// Flips a byte in the middle of the last block of a stream, as a failing disk does; for a server that is not running.
+    /// When it starts again, whatever stood behind that byte is gone.
+    pub fn spoil(&self, stream: &str) {
+        let blocks = self.folder.path().join("store/jetstream/$G/streams").join(stream).join("msgs");
+        let is_block = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "blk");
+        let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+        let files = std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().path());
+        let last = files.filter(is_block).max_by_key(number).unwrap();
+        let mut bytes = std::fs::read(&last).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(last, bytes).unwrap();
     }
 
     pub fn pause(&self) {

@@ -106,8 +106,12 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
             if came.contains(&place.id) {
                 continue;
             }
-            let passed = sessions.iter().flat_map(|session| &session.frames);
-            let passed = passed.filter(|frame| frame.position > place.position).map(|frame| frame.line).min();
+            // The first frame that goes past it, and the welcome of its session.
+            let passing = sessions.iter().filter_map(|session| {
+                let frame = session.frames.iter().find(|frame| frame.position > place.position)?;
+                Some((frame.line, session.welcome))
+            });
+            let (passed, welcome) = passing.min().unzip();
             if may_be_deleted(view, number, place, passed.unwrap_or(view.lines.len())) {
                 continue;
             }
@@ -116,6 +120,10 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
                 continue;
             };
             let posted = view.at(post.request.invoked);
+            // Nobody came in time for it: it had left the windows, and the dialect has no word for a gap.
+            if welcome.is_some_and(|welcome| view.at(welcome).saturating_sub(posted) >= view.left_the_window()) {
+                continue;
+            }
             let is_lost_with = |connection: &&Broken| {
                 connection.after.is_none_or(|after| after < place.position)
                     && connection.before.is_none_or(|before| place.position < before)

@@ -95,8 +95,7 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
         let next = room.log.iter().find(|place| is_in(place.position, &missing) && place.is_message);
         let Some((next, post)) = next.and_then(|place| Some((place, posted(&place)?))) else { continue };
         let age = view.at(session.welcome).saturating_sub(view.at(post.request.invoked));
-        // A tenth less: a node that has just started reckons from when it began to.
-        if age < view.window / 10 * 9 {
+        if age < view.left_the_window() {
             let sentence = format!(
                 "room {}: session {} on {} was told of a gap after {asked}, but {}, which came next, was {} s old",
                 session.room,

@@ -327,6 +327,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// After how long what was said may have left the windows, in microseconds. A tenth less than they keep it: a node that
+    /// has just started reckons from when it began to.
+    pub(crate) fn left_the_window(&self) -> u64 {
+        self.window / 10 * 9
+    }
+
     /// When a line was written.
     pub(crate) fn at(&self, line: usize) -> u64 {
         self.lines[line].at
@@ -397,7 +403,7 @@ impl<'a> View<'a> {
         match decision.decided {
             Decided::Delete { target } => decision.request.room == Some(room) && *target == place.id,
             Decided::Clear => decision.request.room == Some(room) && self.clears(decision, place),
-            Decided::Ban { .. } | Decided::Unban { .. } => false,
+            _ => false,
         }
     }
 
