@@ -13,6 +13,7 @@ mod fold;
 mod keeper;
 mod keyed;
 mod limits;
+mod naming;
 mod openapi;
 mod original;
 mod reconnect;
@@ -41,6 +42,10 @@ struct Ingest {
     log: nats::Log,
     presence: nats::Presence,
     fold: std::sync::Arc<fold::Fold>,
+    /// How far keys can be named, and the right to find out.
+    turns: naming::Turns,
+    certain: naming::Certain,
+    asking: tokio::sync::Mutex<()>,
     word_filter: filter::WordFilter,
     review: Option<review::Review>,
     reconnects: reconnect::Reconnects,

@@ -10,7 +10,7 @@ use nats::Log;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, CorsLayer};
@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::filter::WordFilter;
 use crate::fold::{Fold, Memory};
 use crate::limits::Limits;
+use crate::naming::{Certain, Turns};
 use crate::reconnect::Reconnects;
 use crate::refusal::Refusal;
 use crate::review::Review;
@@ -71,6 +72,9 @@ pub async fn run(
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
         fold,
+        turns: Turns::new(memory.keys_for),
+        certain: Certain::default(),
+        asking: Mutex::default(),
         word_filter,
         review,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),

@@ -85,6 +85,11 @@ impl<T> Call<'_, T> {
         Query::try_from_uri(&self.parts.uri).map(|Query(query)| query).map_err(|_| Refusal::QueryInvalid)
     }
 
+    /// The key of a request that is about one.
+    pub(super) fn key(&self) -> Result<&IdempotencyKey, Refusal> {
+        self.key.as_ref().ok_or(Refusal::IdempotencyKeyInvalid)
+    }
+
     /// The reason that the query gives.
     pub(super) fn reason(&self) -> Result<Option<Text>, Refusal> {
         reason(self.query::<ReasonQuery>()?.reason.as_deref())
