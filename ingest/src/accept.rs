@@ -1,6 +1,8 @@
 //! The core under both surfaces: may this be said in this room, then append, then answer. It says yes only after the
 //! log's fsynced acknowledgement. Nothing of HTTP is known here.
 
+use std::time::Instant;
+
 use nats::{AppendError, Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, UserIdx, now};
 use web::auth::Identity;
 
@@ -53,6 +55,7 @@ impl Ingest {
     /// Err: the message is not in the log, except for an append of unknown outcome.
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
         let Post { sender, presenter, text, key } = post;
+        let _inside = self.door.enter()?;
         let role = sender.role(presenter);
         let request = naming::request(Some(presenter), &sender, key.as_ref(), text.as_str());
         let (id, position, quota) = match self.name(Some(presenter), request).await? {
@@ -137,8 +140,14 @@ impl Ingest {
     ) -> Result<Position, Refusal> {
         let Naming { id, request, end } = *naming;
         let event = Event { id, presenter, at: now(), belated: false, request, body };
-        let (Some(request), Some(end)) = (request, end) else { return Ok(self.log.append(&event).await?) };
-        self.log.append_before(&event, end).await?;
+        let began = Instant::now();
+        let appended = match end {
+            Some(end) => self.log.append_before(&event, end).await,
+            None => self.log.append(&event).await,
+        };
+        self.door.felt(began.elapsed());
+        let position = appended?;
+        let Some(request) = request else { return Ok(position) };
         let first = self.fold.find(|fold| fold.keyed.get(request.key).filter(|first| first.id == id)).await;
         match first {
             Some(first) if first.digest == request.digest => Ok(first.position),

@@ -62,6 +62,7 @@ impl Ingest {
     pub(crate) async fn decide(&self, order: Order) -> Result<Decided, Refusal> {
         let Order { sender, presenter, decision, reason, key } = order;
         let role = sender.may_moderate(presenter)?;
+        let _inside = self.door.enter()?;
         let reason = reason.map(Text::into_string);
         let request = naming::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
         let naming = match self.name(presenter, request).await? {

@@ -8,6 +8,7 @@ mod body;
 mod breaker;
 mod config;
 mod decide;
+mod door;
 mod filter;
 mod fold;
 mod keeper;
@@ -51,6 +52,8 @@ struct Ingest {
     reconnects: reconnect::Reconnects,
     /// Requests at once, from the header to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
+    /// Those of them that are worked on, once their body is there.
+    door: door::Door,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,
     /// The document of the interface.

@@ -18,6 +18,7 @@ use web::auth::Verifier;
 use web::gateway::Gateway;
 
 use crate::config::Config;
+use crate::door::Door;
 use crate::filter::WordFilter;
 use crate::fold::{Fold, Memory};
 use crate::limits::Limits;
@@ -80,6 +81,7 @@ pub async fn run(
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+        door: Door::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),

@@ -66,6 +66,7 @@ impl<'a> Call<'a, ()> {
     }
 
     async fn begin(ingest: &'a Ingest, mut request: Request) -> Result<(Call<'a, ()>, axum::body::Body), Refusal> {
+        ingest.door.check()?;
         let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let params = request.extract_parts::<RawPathParams>().await;
         let (parts, body) = request.into_parts();
