@@ -3,6 +3,7 @@
 
 mod archive;
 mod broadcasts;
+mod concern;
 mod config;
 mod copies;
 mod database;
@@ -12,6 +13,7 @@ mod erasure;
 mod error;
 mod formats;
 mod http;
+mod marks;
 mod quarantine;
 mod read;
 mod replica_set;

@@ -134,6 +134,9 @@ pub async fn run(
 async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node>, JoinSet<Error>), Error> {
     let tail = log.tail(Start::Since(log.now() - config.window()));
     let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;
+    // A log that does not reach as far as presenters have come is older than they are.
+    let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
+    log.confirm(cursors.all().into_iter().map(partition)).await?;
     let of_all_nodes = presence.claims();
     let lease = log.lease(NodeId::new()).await?;
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
@@ -141,7 +144,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
         unstarted: Arc::new(Semaphore::new(config.max_unauthenticated)),
-        feed: Arc::new(Feed::new(bounds, tail.status())),
+        feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status())),
         cursors: Cursors::new(cursors),
         seats: Arc::new(Seats::default()),
         claims: Arc::new(Claims::default()),

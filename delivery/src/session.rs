@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use nats::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
+use nats::{Body, Event, Place, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -95,11 +95,23 @@ impl<'a> Session<'a> {
         let Entrant { presenter, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
-        let epoch = node.log.epoch(presenter);
-        let reader = node.feed.reader(presenter, epoch);
-        let ask = match position {
-            Some(position) => position.parse().map_or(Ask::Unknown, Ask::After),
-            None => node.cursors.get(presenter).map_or(Ask::Anything, Ask::After),
+        let reader = node.feed.reader(presenter);
+        let named = match position {
+            Some(position) => Some(position.parse().ok()),
+            None => node.cursors.get(presenter).map(Some),
+        };
+        let ask = match named {
+            None => Ask::Anything,
+            Some(None) => Ask::Unknown,
+            Some(Some(position)) => match ask(node, &reader, presenter, position).await {
+                Ok(ask) => ask,
+                Err(end) => {
+                    let Hold { claim, seat, standing, .. } = hold;
+                    drop((reader, seat, standing));
+                    claims::withdraw(node, &claim).await;
+                    return Err(end);
+                }
+            },
         };
         let beginning = reader.begin(ask);
         let session = hold.claim.id;
@@ -113,7 +125,7 @@ impl<'a> Session<'a> {
             let _ = appended.send(());
         });
         // Of a log that was not heard of yet everything is still to come.
-        let cursor = beginning.cursor.unwrap_or(Position { epoch, sequence: 0, index: u32::MAX });
+        let cursor = beginning.cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
         let recovered = beginning.whole;
         // A presenter who leaves before anything is said has come so far all the same: without a cursor what is said
         // meanwhile could leave the window untold. A gap is told until somebody has dealt with it.
@@ -286,7 +298,8 @@ impl<'a> Session<'a> {
     /// Whether the client can have seen the position: it is not ahead of the session, and the session, whose beginning
     /// was the client's to choose, is not ahead of the log.
     fn was_written(&self, position: Position) -> bool {
-        self.cursor.epoch == position.epoch && position <= self.cursor && self.reader.has_come(position)
+        let is_of_this_log = self.node.log.timelines().partition(position).is_some();
+        is_of_this_log && position <= self.cursor && self.reader.has_come(position)
     }
 
     /// Writes a page and moves the cursor past it.
@@ -327,6 +340,24 @@ impl<'a> Session<'a> {
             node.cursors.moved(presenter, reached);
         }
         Ok(())
+    }
+}
+
+/// What a position asks for that a client shows, or that was saved. It may be of another log, of a part that was lost, or
+/// made up: nothing is ahead of the log, although the log may be ahead of this node.
+async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Position) -> Result<Ask, End> {
+    match node.log.timelines().place(presenter, position) {
+        Place::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
+        Place::Here(position) => match node.log.has_reached(presenter, position).await {
+            Ok(true) => Ok(Ask::After(position)),
+            Ok(false) => Ok(Ask::Unknown),
+            Err(error) => {
+                tracing::warn!(%presenter, %error, "cannot tell whether the log has come as far as a position: {error}");
+                Err(End::Unavailable)
+            }
+        },
+        Place::Lost(end) => Ok(Ask::Lost(end)),
+        Place::Elsewhere => Ok(Ask::Unknown),
     }
 }
 

@@ -5,15 +5,23 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
+/// On macOS this one goes on too.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
+
 /// A moment of this machine's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
+    /// When the machine started.
+    pub(crate) const BOOT: Moment = Moment(Duration::ZERO);
+
     /// This moment.
     pub fn now() -> Moment {
-        let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has this clock since 2.6.39");
-        Moment(Duration::from(since_boot))
+        Moment(clock_gettime(BOOTTIME).expect("the system has this clock").into())
     }
 
     /// How long ago it was.
@@ -21,9 +29,26 @@ impl Moment {
         Moment::now().0.saturating_sub(self.0)
     }
 
+    /// How long it is until then; nothing once it is past.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_sub(Moment::now().0)
+    }
+
+    pub(crate) fn is_past(self) -> bool {
+        Moment::now() >= self
+    }
+
     /// The moment so long before.
     pub(crate) fn before(self, ago: Duration) -> Moment {
         Moment(self.0.saturating_sub(ago))
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, duration: Duration) -> Moment {
+        Moment(self.0 + duration)
     }
 }
 

@@ -22,7 +22,7 @@ pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
 pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
-pub use servers::{Mongod, NatsCluster, NatsServer};
+pub use servers::{Mongod, MongodSet, NatsCluster, NatsServer};
 pub use system::{System, sample};
 
 /// The key of the tokens in tests.

@@ -19,7 +19,7 @@ const LATER: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805a","type"
 /// The event, the `index`-th of its batch.
 fn incoming(index: u32, line: &'static str) -> Incoming {
     let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index };
-    Incoming::new(Entry::read(position, Bytes::from_static(line.as_bytes())).unwrap())
+    Incoming::new(0, Entry::read(position, Bytes::from_static(line.as_bytes())).unwrap())
 }
 
 fn kept(index: u32, line: &'static str) -> Kept {
