@@ -26,6 +26,7 @@ use crate::lease::Lease;
 use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
+use crate::room::{self, Fill, Room, Shortage};
 use crate::setup::{self, REQUEST_TIMEOUT};
 use crate::tail::{Copies, Start, Tail};
 
@@ -50,7 +51,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     /// When each partition was created: the epoch of its positions.
     pub(crate) epochs: Vec<u64>,
-    clock: Clock,
+    pub(crate) clock: Clock,
+    pub(crate) room: Room,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -100,6 +102,7 @@ impl Log {
             config: config.clone(),
             epochs: setup.epochs,
             clock: setup.clock,
+            room: Room::new(config.partitions),
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
@@ -111,6 +114,8 @@ impl Log {
         });
         let watch = watch_epochs(Arc::downgrade(&inner));
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
+        let watch = room::watch(Arc::downgrade(&inner));
+        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
         Ok(Log { inner })
     }
 
@@ -118,12 +123,23 @@ impl Log {
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
     /// partition's is the one that counts.
+    ///
+    /// A log that is nearly full refuses messages, and still takes decisions: see [`Log::shortage`].
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
         let Some(presenter) = event.presenter else {
             return self.append_everywhere(event).await.map(|positions| positions[0]);
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
-        self.inner.appenders[partition as usize].append(event.to_line(), self.inner.config.append_deadline()).await
+        if !self.inner.room.is_for(partition, &event.body) {
+            return Err(AppendError::Full);
+        }
+        let line = event.to_line();
+        let bytes = line.len();
+        let appended = self.inner.appenders[partition as usize].append(line, self.inner.config.append_deadline()).await;
+        if appended.is_ok() {
+            self.inner.room.took(partition, bytes);
+        }
+        appended
     }
 
     /// As [`Log::append`], for an event of every room: where its copies stand, one in each partition.
@@ -183,6 +199,33 @@ impl Log {
     /// What the shared reader of that name has yet to deal with, in each stream of the log. Fails where it never read.
     pub async fn backlog(&self, name: &str) -> Result<Vec<Backlog>, Error> {
         consume::backlog(&self.inner, name).await
+    }
+
+    /// What the log has no room for, if so, as far as this process knows.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.inner.room.shortage()
+    }
+
+    /// How full each stream of the log is.
+    pub async fn fill(&self) -> Result<Vec<Fill>, Error> {
+        try_join_all((0..self.inner.config.partitions).map(|partition| room::fill(&self.inner, partition))).await
+    }
+
+    /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the epoch
+    /// of a partition the last of those batches up to which all are. Nothing goes that is younger than
+    /// `nats.min_age_minutes`, nor a decision that is kept nowhere else. How many batches went.
+    pub async fn make_room(&self, archived: impl Fn(u64) -> Option<u64>) -> Result<u64, Error> {
+        let mut gone = 0;
+        for (partition, epoch) in (0_u32..).zip(&self.inner.epochs) {
+            let Some(sequence) = archived(*epoch) else { continue };
+            gone += room::make_room(&self.inner, partition, Position { epoch: *epoch, sequence, index: 0 }).await?;
+        }
+        Ok(gone)
+    }
+
+    /// The stream that holds the room.
+    pub fn stream_of(&self, presenter: PresenterIdx) -> String {
+        partition::stream(partition_of(presenter, self.inner.config.partitions))
     }
 
     /// Who is connected where, kept up to date until the log is closed. Waits until the present state is known.

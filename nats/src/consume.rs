@@ -8,6 +8,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -16,6 +17,7 @@ use crate::connect::Inner;
 use crate::entry::{Entry, Malformed, entries, timestamp};
 use crate::error::Error;
 use crate::partition;
+use crate::position::Position;
 use crate::setup::{epoch, request};
 
 /// A batch that is neither acknowledged nor reported to be in progress for so long is handed out again.
@@ -60,6 +62,10 @@ pub struct Consumer {
 pub struct Delivery {
     /// The lines of the batch, in order; none where somebody appended an empty batch.
     pub lines: Vec<Result<Entry, Malformed>>,
+    /// Where it stands: its epoch and its sequence.
+    pub place: Position,
+    /// When it was stored, by the clock of the log's servers.
+    pub stored: Timestamp,
     message: Message,
     delivered: i64,
 }
@@ -222,7 +228,8 @@ async fn follow(
         let info = message.info().map_err(|source| Error::JetStream { doing: "reading a batch", source })?;
         let (sequence, delivered, stored) = (info.stream_sequence, info.delivered, timestamp(info.published));
         let lines = entries(epoch_now, sequence, stored, &message.payload);
-        room.send(Ok(Delivery { lines, message, delivered }));
+        let place = Position { epoch: epoch_now, sequence, index: 0 };
+        room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     }
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {
         left.push(message);

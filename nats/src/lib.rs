@@ -17,6 +17,7 @@ mod position;
 mod presence;
 mod reader;
 mod recent;
+mod room;
 mod setup;
 mod tail;
 
@@ -36,4 +37,5 @@ pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestD
 pub use lease::Lease;
 pub use position::{InvalidPosition, Position};
 pub use presence::{Presence, Session};
+pub use room::{Fill, Shortage};
 pub use tail::{Start, Tail, TailStatus};
