@@ -77,6 +77,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     chatting::chatting_repeats_little: "... and gets again only what came since the cursor was last saved",
     video::video_offsets_never_descend: "beside the video no message is shown before the one that precedes it",
     video::video_replay_is_complete: "... every message of the broadcast is shown, and no other",
+    video::video_is_followed_in_order: "... and who follows it while it runs is passed over nothing",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",
     moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
     moderation::banned_is_silent: "a banned user's posts stop within a second",

@@ -860,3 +860,29 @@ fn a_history_is_read_as_it_was_written() {
         lines.iter().map(|line| &line.what).collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn a_followed_replay_that_goes_back_is_noticed() {
+    caught("video_is_followed_in_order", |lines, rng| {
+        let shown = |what: &What| match what {
+            What::ReplayShows { replay, .. } => Some(*replay as i64),
+            _ => None,
+        };
+        let pair = neighbours(lines, rng, shown);
+        swap(lines, pair);
+    });
+}
+
+#[test]
+fn a_followed_replay_that_passes_over_a_message_is_noticed() {
+    caught("video_is_followed_in_order", |lines, rng| {
+        lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
+        let shown = |what: &What| match what {
+            What::ReplayShows { replay, .. } => Some(*replay as i64),
+            _ => None,
+        };
+        // The first of two: there is one behind it.
+        let (passed_over, _) = neighbours(lines, rng, shown);
+        lines.remove(passed_over);
+    });
+}

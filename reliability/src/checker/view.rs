@@ -124,6 +124,15 @@ pub(crate) struct Broadcast<'a> {
     pub(crate) replay: Vec<Place<'a>>,
 }
 
+/// A broadcast, as somebody followed its replay while it ran.
+#[derive(Debug)]
+pub(crate) struct Followed<'a> {
+    pub(crate) line: usize,
+    pub(crate) room: i64,
+    pub(crate) broadcast: &'a str,
+    pub(crate) shown: Vec<Place<'a>>,
+}
+
 /// What a moderator decided.
 #[derive(Debug)]
 pub(crate) struct Decision<'a> {
@@ -191,6 +200,9 @@ pub struct View<'a> {
     /// In the order of their beginning; those of the original's dialect alone.
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
+    pub(crate) followed: BTreeMap<u64, Followed<'a>>,
+    /// What a fault took off the disks of the log, and the line that says so.
+    pub(crate) lost: HashMap<EventId, usize>,
     pub(crate) faults: BTreeMap<u64, Fault<'a>>,
     pub(crate) readings: BTreeSet<Reading>,
     pub(crate) phases: Vec<(Phase, usize)>,
@@ -216,6 +228,8 @@ impl<'a> View<'a> {
             sessions: Vec::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            lost: HashMap::new(),
             faults: BTreeMap::new(),
             readings: BTreeSet::new(),
             phases: Vec::new(),
@@ -374,6 +388,16 @@ impl<'a> View<'a> {
                     broadcast.replay.push(place);
                 }
             }
+            What::ReplayBegins { replay, room, broadcast } => {
+                let followed = Followed { line, room: *room, broadcast, shown: Vec::new() };
+                self.followed.insert(*replay, followed);
+            }
+            What::ReplayShows { replay, id, position, text } => {
+                if let Some(followed) = self.followed.get_mut(replay) {
+                    followed.shown.push(Place::shown(line, *id, *position, text));
+                }
+            }
+            What::Lost { id, .. } => drop(self.lost.entry(*id).or_insert(line)),
             What::Read { reading } => drop(self.readings.insert(*reading)),
             What::Begins { window_ms, .. } => self.window = window_ms * 1_000,
             What::Phase { phase } => self.phases.push((*phase, line)),
