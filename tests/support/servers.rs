@@ -23,12 +23,16 @@ impl Handle {
     }
 
     pub(super) async fn start(&self) {
+        if let Err(error) = self.try_start().await {
+            panic!("{error:#}");
+        }
+    }
+
+    pub(super) async fn try_start(&self) -> anyhow::Result<()> {
         let mut server = self.take();
         let started = server.start().await;
         *self.0.lock().unwrap() = server;
-        if let Err(error) = started {
-            panic!("{error:#}");
-        }
+        started
     }
 
     pub(super) async fn ready(&self) {
@@ -124,6 +128,16 @@ impl NatsServer {
         let store = self.folder.path().join("store");
         std::fs::remove_dir_all(&store).unwrap();
         copy(&backup.path().join("store"), &store);
+    }
+
+    /// Puts back what it had stored then of these streams; for a server that is not running.
+    pub fn restore_streams(&self, backup: &Folder, streams: &[&str]) {
+        for stream in streams {
+            let folder = Path::new("store/jetstream/$G/streams").join(stream);
+            let store = self.folder.path().join(&folder);
+            std::fs::remove_dir_all(&store).unwrap();
+            copy(&backup.path().join(&folder), &store);
+        }
     }
 
     /// Flips a byte in the middle of the last block of a stream, as a failing disk does; for a server that is not running.
