@@ -101,24 +101,36 @@ impl Moderators {
     ) -> Answer {
         let decision = self.decisions.fetch_add(1, Ordering::Relaxed);
         let key = format!("{:x}-decision-{decision}", self.seed);
+        // By this it is known wherever it is shown.
+        let reason = format!("reason-{decision}");
         let mut node = rng.usize(..self.ingest.len());
-        let what = What::Decides { decision, node: format!("ingest-{node}"), room, decided: decided.clone() };
-        self.recorder.note(what);
         let mut unknown = None;
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
+            self.recorder.note(What::Decides {
+                decision,
+                attempt,
+                node: format!("ingest-{node}"),
+                room,
+                decided: decided.clone(),
+                reason: reason.clone(),
+            });
             let ingest = &self.ingest[node];
             let base = match room {
                 Some(room) => format!("{ingest}/v1/rooms/{room}"),
                 None => format!("{ingest}/v1"),
             };
             let (method, url, body) = match &decided {
-                Decided::Delete { target } => (Method::DELETE, format!("{base}/messages/{target}"), None),
-                Decided::Clear => (Method::DELETE, format!("{base}/messages"), None),
-                Decided::Ban { user } => (Method::PUT, format!("{base}/bans/{user}"), Some(json!({}))),
-                Decided::Unban { user } => (Method::DELETE, format!("{base}/bans/{user}"), None),
+                Decided::Delete { target } => {
+                    (Method::DELETE, format!("{base}/messages/{target}?reason={reason}"), None)
+                }
+                Decided::Clear => (Method::DELETE, format!("{base}/messages?reason={reason}"), None),
+                Decided::Ban { user } => {
+                    (Method::PUT, format!("{base}/bans/{user}"), Some(json!({ "reason": reason })))
+                }
+                Decided::Unban { user } => (Method::DELETE, format!("{base}/bans/{user}?reason={reason}"), None),
                 Decided::Configure { setting, value } => {
                     let value: Value = serde_json::from_str(value).expect("a setting's value is JSON");
-                    let body = json!({ "settings": { (setting.as_str()): value } });
+                    let body = json!({ "settings": { (setting.as_str()): value }, "reason": reason });
                     (Method::PATCH, format!("{base}/settings"), Some(body))
                 }
             };
@@ -126,22 +138,25 @@ impl Moderators {
             match answer {
                 Answer::Accepted { id, position, .. } => {
                     self.confirmed(room, &decided, position);
-                    self.recorder.note(What::Confirmed { decision, id, position });
+                    self.recorder.note(What::Confirmed { decision, attempt, id, position });
                     return answer;
                 }
-                // Refused now; what an earlier attempt came to is as unknown as before.
-                Answer::Refused { .. } if unknown.is_some() => break,
                 Answer::Refused { status, ref code } => {
-                    self.recorder.note(What::Refused { decision, status, code: code.clone() });
-                    return answer;
+                    self.recorder.note(What::Refused { decision, attempt, status, code: code.clone() });
+                    // Refused now; what an earlier attempt came to is as unknown as before.
+                    match unknown {
+                        Some(_) => break,
+                        None => return answer,
+                    }
                 }
-                Answer::Unknown(why) => unknown = Some(why),
+                Answer::Unknown(why) => {
+                    self.recorder.note(What::Undecided { decision, attempt, why: why.clone() });
+                    unknown = Some(why);
+                }
             }
             node = (node + 1) % self.ingest.len();
         }
-        let why = unknown.expect("every other answer has returned");
-        self.recorder.note(What::Undecided { decision, why: why.clone() });
-        Answer::Unknown(why)
+        Answer::Unknown(unknown.expect("every other answer has returned"))
     }
 
     fn confirmed(&self, room: Option<i64>, decided: &Decided, position: Position) {

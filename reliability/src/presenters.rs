@@ -33,6 +33,10 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 /// How often what was dealt with is acknowledged, and looked whether the socket still lives.
 const ACK: Duration = Duration::from_millis(500);
 
+/// How long a page is closed, in milliseconds, where its presenter does not come back at once: some are away for longer
+/// than what they left behind may count.
+const AWAY_MS: std::ops::Range<u64> = 5_000..20_000;
+
 /// Where delivery nodes keep no more than this, presenters are now and then away for longer.
 const SHORT_WINDOW: Duration = Duration::from_secs(30);
 
@@ -54,6 +58,8 @@ enum Frame {
     Keepalive {
         position: Option<Position>,
     },
+    Reconnect,
+    /// A complaint, or what the protocol does not have.
     #[serde(other)]
     Other,
 }
@@ -64,6 +70,7 @@ struct Event {
     id: EventId,
     r#type: String,
     text: Option<String>,
+    reason: Option<String>,
 }
 
 /// Every room's presenter.
@@ -197,6 +204,10 @@ impl Presenters {
                     } else {
                         watching.abort();
                         let _ = watching.await;
+                        if rng.u32(..3) == 0 {
+                            let away = Duration::from_millis(rng.u64(AWAY_MS));
+                            let _ = stop.run_until_cancelled(tokio::time::sleep(away)).await;
+                        }
                     }
                 }
             }
@@ -324,13 +335,19 @@ impl Session {
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
             };
+            let session = self.number;
             let position = match serde_json::from_str(&text) {
                 Ok(Frame::Events { events }) => self.note(events),
-                Ok(Frame::Keepalive { position: Some(position) }) => {
-                    self.reached.keepalive(position);
-                    Some(position)
+                Ok(Frame::Keepalive { position }) => {
+                    self.recorder.note(What::Keepalive { session, position });
+                    position.into_iter().for_each(|position| self.reached.keepalive(position));
+                    position
                 }
-                _ => None,
+                Ok(Frame::Reconnect) => None,
+                Ok(Frame::Welcome { .. } | Frame::Other) | Err(_) => {
+                    self.recorder.note(What::Strange { session, text: text.to_string() });
+                    None
+                }
             };
             unacknowledged = position.or(unacknowledged);
         }
@@ -338,8 +355,8 @@ impl Session {
 
     fn note(&self, events: Vec<Event>) -> Option<Position> {
         let mut last = None;
-        for Event { position, id, r#type: kind, text } in events {
-            self.recorder.note(What::Frame { session: self.number, id, position, kind, text });
+        for Event { position, id, r#type: kind, text, reason } in events {
+            self.recorder.note(What::Frame { session: self.number, id, position, kind, text, reason });
             self.reached.event(position);
             last = Some(position);
         }

@@ -12,9 +12,11 @@ use nats::{Body, Entry, EventId, Log, Position, PresenterIdx, Start};
 use serde::Deserialize;
 
 use crate::ask::client;
+use crate::audit;
 use crate::history::{Dialect, Phase, Reading, Recorder, What};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
+use crate::streams;
 use crate::system::{System, token};
 use crate::video;
 use crate::viewers::Viewers;
@@ -34,8 +36,38 @@ const SAY_MORE: Duration = Duration::from_secs(5);
 pub(crate) const READ: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
-fn is_shown(entry: &Entry) -> bool {
+pub(crate) fn is_shown(entry: &Entry) -> bool {
     !entry.kind.starts_with("presenter.")
+}
+
+/// What the history has of an event's body.
+#[derive(Debug, Default)]
+struct Said {
+    user: Option<i64>,
+    text: Option<String>,
+    target: Option<EventId>,
+    reason: Option<String>,
+}
+
+impl Said {
+    fn of(entry: &Entry) -> Said {
+        let nothing = Said::default();
+        match entry.body() {
+            Ok(Body::MessagePosted(posted)) => {
+                Said { user: Some(posted.user.idx.get()), text: Some(posted.text), ..nothing }
+            }
+            Ok(Body::MessageDeleted(deleted)) => {
+                Said { target: Some(deleted.target), reason: deleted.reason, ..nothing }
+            }
+            Ok(Body::RoomCleared(cleared)) => Said { reason: cleared.reason, ..nothing },
+            Ok(Body::RoomUpdated(updated)) => Said { reason: updated.reason, ..nothing },
+            Ok(Body::UserBanned(banned)) => Said { user: Some(banned.user.get()), reason: banned.reason, ..nothing },
+            Ok(Body::UserUnbanned(unbanned)) => {
+                Said { user: Some(unbanned.user.get()), reason: unbanned.reason, ..nothing }
+            }
+            _ => nothing,
+        }
+    }
 }
 
 /// The whole log, with its copies.
@@ -86,6 +118,7 @@ pub(crate) async fn drain(
 ) -> anyhow::Result<()> {
     recorder.note(What::Phase { phase: Phase::Healed });
     let (client, began) = (client()?, Instant::now());
+    viewers.say_last_words(&client).await;
     let mut said_more: BTreeMap<i64, Instant> = BTreeMap::new();
     let mut missing = "nothing was read yet".to_owned();
     while began.elapsed() < DRAIN {
@@ -152,6 +185,7 @@ async fn what_is_missing(
         }
     }
     let archive = system.archive().await?;
+    let decided: HashSet<EventId> = archive.decisions().await?.into_iter().map(|decision| decision.id).collect();
     let deleted = moderators.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let deleted: HashSet<EventId> = deleted.into_iter().collect();
     let cleared = moderators.cleared.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -163,6 +197,11 @@ async fn what_is_missing(
             return Ok(Some(Missing::Archived(format!("{id} of room {room} is not archived"))));
         }
         let cleared = cleared.iter().filter(|(cleared, _)| cleared == room).map(|(_, position)| *position).max();
+        let is_unknown =
+            |(id, _, body): &&(EventId, Position, Option<Body>)| !is_message(body) && !decided.contains(id);
+        if let Some((id, ..)) = events.iter().find(is_unknown) {
+            return Ok(Some(Missing::Archived(format!("the decision {id} about room {room} is not archived"))));
+        }
         let unmarked = archived.iter().find(|message| {
             let taken = deleted.contains(&message.id) || cleared.is_some_and(|cleared| message.position < cleared);
             taken && message.deleted.is_none()
@@ -185,19 +224,17 @@ pub(crate) async fn read(
     let mut last: BTreeMap<i64, Position> = BTreeMap::new();
     let mut seen = HashSet::new();
     for entry in log(&system.config.nats).await? {
-        let (user, text) = match entry.event().map(|event| event.body) {
-            Ok(Body::MessagePosted(message)) => (Some(message.user.idx.get()), Some(message.text)),
-            _ => (None, None),
-        };
+        let Said { user, text, target, reason } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // A copy does not come to anybody again.
         if let Some(room) = room.filter(|_| is_shown(&entry) && seen.insert(entry.id)) {
             last.insert(room, entry.position);
         }
-        let Entry { id, position, kind, .. } = entry;
-        recorder.note(What::Logged { room, id, position, kind, user, text });
+        let Entry { id, position, kind, stored, .. } = entry;
+        recorder.note(What::Logged { room, id, position, kind, user, text, target, reason, stored });
     }
     recorder.note(What::Read { reading: Reading::Log });
+    streams::read(system, recorder).await?;
 
     let archive = system.archive().await?;
     for room in 1..=rooms {
@@ -213,6 +250,7 @@ pub(crate) async fn read(
         }
     }
     recorder.note(What::Read { reading: Reading::Archive });
+    audit::read(system, recorder, rooms).await?;
 
     for room in 1..=rooms {
         replay(system, recorder, room).await.with_context(|| format!("cannot replay room {room}"))?;

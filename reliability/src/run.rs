@@ -4,15 +4,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatting_server::play;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{self, Phase, Recorder, What};
+use crate::memory;
 use crate::moderators::Moderators;
 use crate::nemesis::{Course, Nemesis};
+use crate::presence;
 use crate::presenters::Presenters;
 use crate::readings;
 use crate::report::Report;
@@ -79,7 +81,13 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let file = options.plan.folder.join("history.ndjson");
     let recorder = Arc::new(Recorder::create(&file)?);
     let window_ms = system.config.delivery.window_seconds * 1_000;
-    recorder.note(What::Begins { seed: options.seed, window_ms });
+    recorder.note(What::Begins {
+        seed: options.seed,
+        began: recorder.began(),
+        window_ms,
+        append_deadline_ms: system.config.nats.append_deadline_ms,
+        lease_ms: system.config.nats.lease_seconds * 1_000,
+    });
     for (setting, value) in options.plan.constants.clone() {
         recorder.note(What::Constant { setting, value });
     }
@@ -95,6 +103,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         seed,
         latest: Arc::clone(&latest),
         posts: AtomicU64::new(1),
+        last_words: Default::default(),
     });
     let moderators = Moderators {
         recorder: Arc::clone(&recorder),
@@ -141,12 +150,16 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
             }),
             nemesis.rage(&stop),
         )?;
+        let healed = Instant::now();
         readings::drain(&system, &recorder, &viewers, &presenters, &moderators).await?;
+        presence::present(&viewers).await?;
         over.cancel();
-        anyhow::Ok(())
+        anyhow::Ok(healed)
     };
-    tokio::try_join!(course, supervise(&system, &recorder, &over))?;
+    let (healed, ..) =
+        tokio::try_join!(course, supervise(&system, &recorder, &over), memory::sample(&system, &recorder, &over))?;
     watching.await??;
+    presence::absent(&viewers, healed, Duration::from_secs(system.config.nats.lease_seconds)).await?;
     // Whatever cannot be read makes the history thin, and that is what the report says.
     let read = readings::read(&system, &recorder, &presenters, rooms).await;
     recorder.flush()?;

@@ -30,7 +30,7 @@ pub(super) fn video_is_followed_in_order(view: &View, findings: &mut Findings) {
             let Some(past) = followed.shown.iter().find(|shown| shown.position > place.position) else { continue };
             findings.look();
             // What waited for its turn while an archiver or a store was broken may come late.
-            let posted = place.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].invoked);
+            let posted = place.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].request.invoked);
             let from = posted.map_or(0, |posted| view.at(posted));
             if !view.disturbed(&["archiver", "mongod", "nats", "ingest"], from, view.at(past.line), COMES_AGAIN_US) {
                 let sentence = format!(
