@@ -116,7 +116,7 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
         let partition = view.is_of_every_room(id).then_some(position.epoch);
         let (stands, first) = *places.entry((id, partition)).or_insert((position, line));
         // What was lost may have been sent again.
-        if stands != position && !view.is_lost(id) {
+        if !view.is_same_place(stands, position) && !view.is_lost(id) {
             findings.broken(format!("{id} stands at {stands} and at {position}"), [first, line]);
         }
         let (owner, first) = *ids.entry(position).or_insert((id, line));

@@ -125,6 +125,12 @@ impl<'a> View<'a> {
         self.lost_ids.contains(&id)
     }
 
+    /// Whether two positions are the same place in a log that lost its end. What is appended before the loss is noticed is
+    /// told under the old epoch, and has the new one afterwards.
+    pub(crate) fn is_same_place(&self, one: Position, other: Position) -> bool {
+        one == other || !self.lost.is_empty() && (one.sequence, one.index) == (other.sequence, other.index)
+    }
+
     /// Each room's own events, and those of every room that stand in its partition.
     fn fill_rooms(&mut self) {
         let first_copies: Vec<(i64, Place)> = self.logged.values().copied().collect();

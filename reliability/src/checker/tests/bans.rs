@@ -32,8 +32,8 @@ fn posts(lines: &[Line]) -> Vec<(usize, usize, i64, i64)> {
 /// The last word before the line about the user in that place, if it was said more than 1.2 s before: whether it is a
 /// ban.
 fn last_word(lines: &[Line], before: usize, place: Banned) -> Option<bool> {
-    let words = lines[..before].iter().filter_map(|line| Some((line.at, decided(&line.what)?)));
-    let (at, (_, is_ban, _)) = words.filter(|(_, (about, ..))| *about == place).last()?;
+    let mut words = lines[..before].iter().filter_map(|line| Some((line.at, decided(&line.what)?)));
+    let (at, (_, is_ban, _)) = words.rfind(|(_, (about, ..))| *about == place)?;
     (at + 1_200_000 < lines[before].at).then_some(is_ban)
 }
 
