@@ -71,7 +71,8 @@ impl Making<'_> {
         }
         copy(backup.path(), &store).await?;
         self.note_lost(&before, &self.content(&store).await?);
-        start_patiently(part, &mut server).await
+        start_patiently(part, &mut server).await?;
+        self.system.begin_epoch().await
     }
 
     fn store(&self, part: &Part) -> PathBuf {
