@@ -15,6 +15,7 @@ mod positions;
 mod presence;
 mod presenters;
 mod retention;
+mod review;
 mod time;
 mod video;
 mod view;
@@ -104,6 +105,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only decisions that were not refused",
     bans::banned_is_silent: "a banned user's posts stop within a second",
     bans::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
+    review::reviews_are_heeded: "what the review hook denied or replaced does not stand as it was sent",
     time::drains_in_time: "everything is in its place soon after the last fault",
     memory::memory_stays_within_its_bound: "no process has more memory than its kind is given",
 ];

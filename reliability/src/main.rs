@@ -169,6 +169,7 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             disks: arguments.disks,
             lazy_log: arguments.lazy_log,
             clock_library: arguments.clock_library,
+            review: None,
             constants: arguments.constants.settings(arguments.seed),
             damage: arguments.damage,
         },

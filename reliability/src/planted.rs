@@ -134,6 +134,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 lazy_log: false,
                 clock_library: None,
                 constants: Vec::new(),
+                review: None,
                 damage: false,
             },
         };

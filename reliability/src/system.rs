@@ -15,6 +15,9 @@ use crate::disk::Disk;
 /// What its tokens are signed with.
 const SECRET: &str = "a secret of the reliability runs, of more than 32 bytes";
 
+/// What questions to the review hook are signed with.
+const REVIEW_SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
 /// Tokens outlast any run.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -145,6 +148,8 @@ pub struct Plan {
     pub lazy_log: bool,
     /// libfaketime, by which the roles' clocks can be set.
     pub clock_library: Option<PathBuf>,
+    /// Where the review hook listens, if there is one.
+    pub review: Option<String>,
     /// Settings of every role beside those of every run.
     pub constants: Vec<(String, String)>,
     /// Whether the log's files may be damaged, and an older log restored: with one server of the log alone.
@@ -242,6 +247,12 @@ impl System {
                         environment.push(("CHATTING_INGEST__LISTEN", local(own)));
                         let rooms = system.link("ingest to rooms", &name, "rooms", &rooms_address).await;
                         environment.push(("CHATTING_INGEST__ROOMS__URL", format!("http://{rooms}")));
+                        if let Some(hook) = &plan.review {
+                            let hook = system.link("ingest to review", &name, "review", hook).await;
+                            environment.push(("CHATTING_INGEST__REVIEW__URL", format!("http://{hook}/review")));
+                            environment.push(("CHATTING_INGEST__REVIEW__SECRET", REVIEW_SECRET.to_owned()));
+                            environment.push(("CHATTING_INGEST__REVIEW__DEADLINE_MS", "1000".to_owned()));
+                        }
                         let url = system.link("client to ingest", &name, &name, &local(own)).await;
                         system.ingest.push(format!("http://{url}"));
                     }

@@ -20,6 +20,7 @@ mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod review;
 mod video;
 
 /// Each mutation is tried on so many histories.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use nats::{EventId, Position};
 
-use crate::history::{Decided, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Line, Phase, Reading, ReviewVerdict, Surface, What};
 
 mod faults;
 mod places;
@@ -48,6 +48,10 @@ pub struct View<'a> {
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
     pub(crate) followed: BTreeMap<u64, Followed<'a>>,
+    /// What the review hook said of a text, and the line.
+    pub(crate) reviews: HashMap<&'a str, (usize, &'a ReviewVerdict)>,
+    /// The messages in whose place another text stands in the log.
+    pub(crate) replaced: HashSet<EventId>,
     /// What faults took off the disks of the log.
     pub(crate) lost: Vec<Lost>,
     lost_ids: HashSet<EventId>,
@@ -89,6 +93,8 @@ impl<'a> View<'a> {
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
             followed: BTreeMap::new(),
+            reviews: HashMap::new(),
+            replaced: HashSet::new(),
             lost: Vec::new(),
             lost_ids: HashSet::new(),
             reasons: HashMap::new(),
@@ -106,9 +112,45 @@ impl<'a> View<'a> {
             view.log(line, &entry.what);
             view.readings(line, &entry.what);
         }
+        view.know_what_was_replaced();
         view.fill_rooms();
         view.excuse_what_was_lost();
         view
+    }
+
+    /// A text that the review hook put in the place of another stands for that one, wherever it is found.
+    fn know_what_was_replaced(&mut self) {
+        let texts: HashMap<&str, &'a str> = self
+            .reviews
+            .iter()
+            .filter_map(|(text, (_, verdict))| match verdict {
+                ReviewVerdict::Replace { with } => Some((with.as_str(), *text)),
+                _ => None,
+            })
+            .collect();
+        let sent = |place: &mut Place<'a>| match place.text.and_then(|text| texts.get(text)) {
+            Some(text) => {
+                place.text = Some(text);
+                true
+            }
+            None => false,
+        };
+        for (id, (_, place)) in &mut self.logged {
+            if sent(place) {
+                self.replaced.insert(*id);
+            }
+        }
+        let shown = self.sessions.iter_mut().flat_map(|session| &mut session.frames);
+        let followed = self.followed.values_mut().flat_map(|followed| &mut followed.shown);
+        shown.chain(followed).for_each(|place| {
+            sent(place);
+        });
+        for room in self.rooms.values_mut() {
+            let videos = room.broadcasts.values_mut().flat_map(|broadcast| &mut broadcast.replay);
+            room.archive.iter_mut().chain(&mut room.replay).chain(videos).for_each(|place| {
+                sent(place);
+            });
+        }
     }
 
     /// Of what the disks of the log have lost nobody owes anything any more: as if its outcome was unknown.
@@ -351,6 +393,7 @@ impl<'a> View<'a> {
                     followed.shown.push(Place::shown(line, *id, *position, text));
                 }
             }
+            What::Reviewed { text, verdict } => drop(self.reviews.insert(text, (line, verdict))),
             What::Lost { room, id, position, .. } => {
                 self.lost.push(Lost { line, room: *room, id: *id, position: *position });
                 self.lost_ids.insert(*id);
