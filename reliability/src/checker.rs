@@ -6,6 +6,7 @@ mod answers;
 mod bans;
 mod chatting;
 mod decisions;
+mod losses;
 mod memory;
 mod moderation;
 mod order;
@@ -14,6 +15,7 @@ mod positions;
 mod presence;
 mod presenters;
 mod retention;
+mod review;
 mod time;
 mod video;
 mod view;
@@ -80,6 +82,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     order::earlier_comes_first: "a post or a decision that was accepted before another began stands before it",
     presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
     presenters::gaps_have_a_reason: "a gap is declared only where what is missing is older than a node's window",
+    losses::losses_are_told: "what a disk has lost before a presenter was shown it the presenter is told of",
     presenters::presenters_keep_up: "who is connected gets what is accepted within 4 s, unless the way was broken",
     positions::frames_start_after_the_position: "what comes to a session stands after the position that it begins at",
     positions::positions_never_go_back: "... and no position that it is told of goes back",
@@ -94,6 +97,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     chatting::chatting_repeats_little: "... and gets again only what came since the cursor was last saved",
     video::video_offsets_never_descend: "beside the video no message is shown before the one that precedes it",
     video::video_replay_is_complete: "... every message of the broadcast is shown, and no other",
+    video::video_is_followed_in_order: "... and who follows it while it runs is passed over nothing",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",
     moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was asked for",
@@ -101,6 +105,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only decisions that were not refused",
     bans::banned_is_silent: "a banned user's posts stop within a second",
     bans::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
+    review::reviews_are_heeded: "what the review hook denied or replaced does not stand as it was sent",
     time::drains_in_time: "everything is in its place soon after the last fault",
     memory::memory_stays_within_its_bound: "no process has more memory than its kind is given",
 ];

@@ -17,6 +17,7 @@ mod presence;
 mod presenters;
 mod readings;
 pub mod report;
+mod review;
 pub mod run;
 mod streams;
 pub mod system;

@@ -23,7 +23,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts everything, breaks it for a while, and judges what happened
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Plants each of our bugs into a copy of the tree, and looks whether a run notices it
     Planted {
         /// Only these, by the names of the patches
@@ -95,6 +95,9 @@ struct RunArguments {
     /// The chatting-server to test; else the one beside this program
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// An older chatting-server, which the second node of each role runs
+    #[arg(long)]
+    old_binary: Option<PathBuf>,
     /// Where everything is kept; else a new temporary folder, kept unless every invariant held
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -124,7 +127,7 @@ fn main() -> anyhow::Result<ExitCode> {
 
 async fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(arguments) => make(arguments).await,
+        Command::Run(arguments) => make(*arguments).await,
         Command::Planted { names } => planted::all(&names).await,
         Command::Check { file } => {
             let lines = history::read(&file)?;
@@ -159,12 +162,14 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         plan: Plan {
             folder: folder.clone(),
             binary,
+            old_binary: arguments.old_binary,
             cluster: arguments.cluster,
             partitions: arguments.partitions,
             log_bytes: arguments.log_bytes,
             disks: arguments.disks,
             lazy_log: arguments.lazy_log,
             clock_library: arguments.clock_library,
+            review: None,
             constants: arguments.constants.settings(arguments.seed),
             damage: arguments.damage,
         },

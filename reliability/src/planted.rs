@@ -126,6 +126,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             plan: Plan {
                 folder: folder.path().to_owned(),
                 binary: binary.to_owned(),
+                old_binary: None,
                 cluster: false,
                 partitions: 1,
                 log_bytes: LOG_BYTES,
@@ -133,6 +134,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 lazy_log: false,
                 clock_library: None,
                 constants: Vec::new(),
+                review: None,
                 damage: false,
             },
         };

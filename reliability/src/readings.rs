@@ -36,7 +36,7 @@ const SAY_MORE: Duration = Duration::from_secs(5);
 pub(crate) const READ: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
-fn is_shown(entry: &Entry) -> bool {
+pub(crate) fn is_shown(entry: &Entry) -> bool {
     !entry.kind.starts_with("presenter.")
 }
 

@@ -18,6 +18,7 @@ use crate::presence;
 use crate::presenters::Presenters;
 use crate::readings;
 use crate::report::Report;
+use crate::review;
 use crate::system::{Part, Plan, System, start_patiently};
 use crate::video;
 use crate::viewers::{Latest, Viewers};
@@ -50,7 +51,7 @@ pub struct Options {
 }
 
 /// What plays beside the chat.
-pub const PLAYS: [&str; 3] = ["bans from every room", "settings", "followed replays"];
+pub const PLAYS: [&str; 4] = ["bans from every room", "settings", "followed replays", "review hook"];
 
 /// So many rooms have somebody who follows their replay.
 const FOLLOWED: i64 = 2;
@@ -77,9 +78,17 @@ const LONGEST_TEXT: usize = 300;
 /// Runs it.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
-    let system = Arc::new(System::start(&options.plan).await?);
+    let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
+    let [bans, settings, followed, reviewed] = PLAYS.map(plays);
+    let mut plan = options.plan.clone();
+    let notes = review::Notes::default();
+    if reviewed {
+        plan.review = Some(review::start(Arc::clone(&notes)).await?);
+    }
+    let system = Arc::new(System::start(&plan).await?);
     let file = options.plan.folder.join("history.ndjson");
     let recorder = Arc::new(Recorder::create(&file)?);
+    notes.get_or_init(|| Arc::clone(&recorder));
     let window_ms = system.config.delivery.window_seconds * 1_000;
     recorder.note(What::Begins {
         seed: options.seed,
@@ -133,8 +142,6 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         anyhow::Ok(())
     };
     let course = async {
-        let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
-        let [bans, settings, followed] = PLAYS.map(plays);
         let readings = AtomicU64::new(1);
         tokio::try_join!(
             clock,

@@ -15,6 +15,9 @@ use crate::disk::Disk;
 /// What its tokens are signed with.
 const SECRET: &str = "a secret of the reliability runs, of more than 32 bytes";
 
+/// What questions to the review hook are signed with.
+const REVIEW_SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
 /// Tokens outlast any run.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -118,6 +121,10 @@ pub struct System {
     pub folder: PathBuf,
     /// Whether the log's files may be damaged.
     pub damage: bool,
+    /// `chatting-server`.
+    binary: PathBuf,
+    /// The settings of who reaches the log and the archive without a network between.
+    environment: Vec<(String, String)>,
 }
 
 /// What is to run.
@@ -127,6 +134,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// `chatting-server`.
     pub binary: PathBuf,
+    /// An older one, which the second node of each role runs: as in the middle of a rolling update.
+    pub old_binary: Option<PathBuf>,
     /// Whether the log and the archive are kept by three servers each.
     pub cluster: bool,
     /// Into how many streams the log is split.
@@ -139,6 +148,8 @@ pub struct Plan {
     pub lazy_log: bool,
     /// libfaketime, by which the roles' clocks can be set.
     pub clock_library: Option<PathBuf>,
+    /// Where the review hook listens, if there is one.
+    pub review: Option<String>,
     /// Settings of every role beside those of every run.
     pub constants: Vec<(String, String)>,
     /// Whether the log's files may be damaged, and an older log restored: with one server of the log alone.
@@ -184,6 +195,8 @@ impl System {
             config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
             folder: plan.folder.clone(),
             damage: plan.damage && !plan.cluster,
+            binary: plan.binary.clone(),
+            environment: Vec::new(),
         };
         let members = if plan.cluster { MEMBERS } else { 1 };
         let nats = system.start_nats(plan, members).await?;
@@ -205,11 +218,11 @@ impl System {
             ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
             ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
-        let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
-        let constants = plan.constants.iter().map(|(key, value)| (key.into(), value.into()));
-        let settings = settings.chain(constants);
-        let direct = direct.into_iter().map(|(key, value)| (key.into(), value.into()));
-        system.config = Config::layered(None, settings.chain(direct)).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        system.environment = SETTINGS.iter().map(owned).chain(plan.constants.iter().cloned()).collect();
+        system.environment.extend(direct.map(|(key, value)| (key.to_owned(), value)));
+        let environment = system.environment.iter().map(|(key, value)| (key.into(), value.into()));
+        system.config = Config::layered(None, environment).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
 
         for kind in [Kind::Ingest, Kind::Delivery, Kind::Archiver] {
             for node in 0..NODES {
@@ -234,6 +247,12 @@ impl System {
                         environment.push(("CHATTING_INGEST__LISTEN", local(own)));
                         let rooms = system.link("ingest to rooms", &name, "rooms", &rooms_address).await;
                         environment.push(("CHATTING_INGEST__ROOMS__URL", format!("http://{rooms}")));
+                        if let Some(hook) = &plan.review {
+                            let hook = system.link("ingest to review", &name, "review", hook).await;
+                            environment.push(("CHATTING_INGEST__REVIEW__URL", format!("http://{hook}/review")));
+                            environment.push(("CHATTING_INGEST__REVIEW__SECRET", REVIEW_SECRET.to_owned()));
+                            environment.push(("CHATTING_INGEST__REVIEW__DEADLINE_MS", "1000".to_owned()));
+                        }
                         let url = system.link("client to ingest", &name, &name, &local(own)).await;
                         system.ingest.push(format!("http://{url}"));
                     }
@@ -265,7 +284,7 @@ impl System {
                 let own_settings = environment.into_iter().map(|(key, value)| (key.to_owned(), value));
                 let program = Program {
                     name: name.clone(),
-                    path: plan.binary.clone(),
+                    path: plan.old_binary.as_ref().filter(|_| node == 1).unwrap_or(&plan.binary).clone(),
                     arguments: vec![role.into()],
                     environment: settings.chain(plan.constants.iter().cloned()).chain(own_settings).collect(),
                     output: plan.folder.join(format!("{name}.log")),
@@ -393,6 +412,15 @@ impl System {
             }
         }
         Ok(None)
+    }
+
+    /// Tells the log that it was restored from a backup, as `docs/operations.md` has it.
+    pub(crate) async fn begin_epoch(&self) -> anyhow::Result<()> {
+        let mut command = tokio::process::Command::new(&self.binary);
+        let output = command.args(["setup", "--new-epoch"]).envs(self.environment.iter().cloned()).output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "setup --new-epoch failed: {said}");
+        Ok(())
     }
 
     /// The archive, without a network between.

@@ -11,7 +11,10 @@ fn logged<'b>(view: &'b View, place: &Place) -> Option<&'b Place<'b>> {
 
 /// Whether what was read goes up by its own positions and by those that the log has for it.
 fn ascends(view: &View, places: &[Place], what: &str, findings: &mut Findings) {
-    let stands = |place: &Place| logged(view, place).map_or(place.position, |logged| logged.position);
+    let stands = |place: &Place| {
+        let logged = logged(view, place).filter(|logged| !view.is_same_place(logged.position, place.position));
+        logged.map_or(place.position, |logged| logged.position)
+    };
     for pair in places.windows(2) {
         findings.look();
         // The same one twice is another invariant's business.

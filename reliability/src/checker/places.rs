@@ -74,6 +74,8 @@ pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
         let post = text.and_then(|text| view.texts.get(text)).map(|number| (*number, &view.posts[number]));
         let id = place.id;
         match post {
+            // A deleted message that is neither in the log nor archived: what it said is gone with the disk.
+            None if place.text.is_none() && view.is_lost(id) => {}
             None => findings.broken(format!("{id} is {at}, and nobody posted it"), [place.line]),
             Some((_, post)) if post.room != room => {
                 findings.broken(format!("{id} is {at}, in another room"), [post.request.invoked, place.line]);
@@ -113,7 +115,8 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
         findings.look();
         let partition = view.is_of_every_room(id).then_some(position.epoch);
         let (stands, first) = *places.entry((id, partition)).or_insert((position, line));
-        if stands != position {
+        // What was lost may have been sent again.
+        if !view.is_same_place(stands, position) && !view.is_lost(id) {
             findings.broken(format!("{id} stands at {stands} and at {position}"), [first, line]);
         }
         let (owner, first) = *ids.entry(position).or_insert((id, line));
@@ -127,6 +130,10 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
     }
     for (line, id, position) in view.requests().flat_map(|request| &request.oks) {
         check(*id, *position, *line);
+    }
+    // Where something stood that was lost nothing else may ever stand.
+    for lost in &view.lost {
+        check(lost.id, lost.position, lost.line);
     }
     // In the log also copies are found, which count for nobody.
     for ruling in view.rulings.iter().filter(|ruling| ruling.source != Source::Log) {

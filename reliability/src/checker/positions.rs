@@ -13,9 +13,10 @@ fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
     view.sessions.iter().filter(|session| session.dialect == Dialect::V1)
 }
 
-/// Whether the one stands behind the other in the same log.
-fn is_behind(one: Position, other: Position) -> bool {
-    one.epoch == other.epoch && one < other
+/// Whether the one stands behind the other in the same log, which has one epoch unless a disk lost its end.
+fn is_behind(view: &View, one: Position, other: Position) -> bool {
+    // A log that lost its end goes on in another epoch.
+    (one.epoch == other.epoch || !view.lost.is_empty()) && one < other
 }
 
 pub(super) fn frames_start_after_the_position(view: &View, findings: &mut Findings) {
@@ -25,7 +26,7 @@ pub(super) fn frames_start_after_the_position(view: &View, findings: &mut Findin
         let asked = session.asked.filter(|_| session.recovered);
         if let (Some(asked), Some(position)) = (asked, session.position) {
             findings.look();
-            if is_behind(position, asked) {
+            if is_behind(view, position, asked) {
                 let sentence =
                     format!("room {room}: session {number} on {node} asked for {asked}, and begins at {position}");
                 findings.broken(sentence, [session.welcome]);
@@ -34,7 +35,7 @@ pub(super) fn frames_start_after_the_position(view: &View, findings: &mut Findin
         let Some(begins) = session.position.max(asked) else { continue };
         for frame in &session.frames {
             findings.look();
-            if !is_behind(begins, frame.position) {
+            if !is_behind(view, begins, frame.position) {
                 let sentence = format!(
                     "room {room}: session {number} on {node} begins at {begins}, and is given {} at {}",
                     frame.id, frame.position

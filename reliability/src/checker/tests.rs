@@ -14,11 +14,13 @@ mod bans;
 mod bounds;
 mod chatting;
 mod decisions;
+mod losses;
 mod moderation;
 mod places;
 mod positions;
 mod presence;
 mod presenters;
+mod review;
 mod video;
 
 /// Each mutation is tried on so many histories.

@@ -1,11 +1,11 @@
 //! A history, in the shape in which the invariants ask about it. Everything refers to lines by their number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use nats::{EventId, Position};
 
-use crate::history::{Decided, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Line, Phase, Reading, ReviewVerdict, Surface, What};
 
 mod faults;
 mod places;
@@ -13,7 +13,7 @@ mod requests;
 
 pub(crate) use faults::{Fault, SETTLE_US};
 use places::is_decision;
-pub(crate) use places::{Broadcast, Copied, Place, Room, Ruling, Session, Source, Start, Stream};
+pub(crate) use places::{Broadcast, Copied, Followed, Lost, Place, Room, Ruling, Session, Source, Start, Stream};
 pub(crate) use requests::{Answer, Attempt, Decision, Outcome, Post, Request};
 
 /// The history.
@@ -47,6 +47,14 @@ pub struct View<'a> {
     /// In the order of their beginning; those of the original's dialect alone.
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
+    pub(crate) followed: BTreeMap<u64, Followed<'a>>,
+    /// What the review hook said of a text, and the line.
+    pub(crate) reviews: HashMap<&'a str, (usize, &'a ReviewVerdict)>,
+    /// The messages in whose place another text stands in the log.
+    pub(crate) replaced: HashSet<EventId>,
+    /// What faults took off the disks of the log.
+    pub(crate) lost: Vec<Lost>,
+    lost_ids: HashSet<EventId>,
     /// The decision whose reason it is. Reasons are unique.
     pub(crate) reasons: HashMap<&'a str, u64>,
     /// Wherever a decision was found.
@@ -84,6 +92,11 @@ impl<'a> View<'a> {
             sessions: Vec::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            reviews: HashMap::new(),
+            replaced: HashSet::new(),
+            lost: Vec::new(),
+            lost_ids: HashSet::new(),
             reasons: HashMap::new(),
             rulings: Vec::new(),
             faults: BTreeMap::new(),
@@ -99,8 +112,65 @@ impl<'a> View<'a> {
             view.log(line, &entry.what);
             view.readings(line, &entry.what);
         }
+        view.know_what_was_replaced();
         view.fill_rooms();
+        view.excuse_what_was_lost();
         view
+    }
+
+    /// A text that the review hook put in the place of another stands for that one, wherever it is found.
+    fn know_what_was_replaced(&mut self) {
+        let texts: HashMap<&str, &'a str> = self
+            .reviews
+            .iter()
+            .filter_map(|(text, (_, verdict))| match verdict {
+                ReviewVerdict::Replace { with } => Some((with.as_str(), *text)),
+                _ => None,
+            })
+            .collect();
+        let sent = |place: &mut Place<'a>| match place.text.and_then(|text| texts.get(text)) {
+            Some(text) => {
+                place.text = Some(text);
+                true
+            }
+            None => false,
+        };
+        for (id, (_, place)) in &mut self.logged {
+            if sent(place) {
+                self.replaced.insert(*id);
+            }
+        }
+        let shown = self.sessions.iter_mut().flat_map(|session| &mut session.frames);
+        let followed = self.followed.values_mut().flat_map(|followed| &mut followed.shown);
+        shown.chain(followed).for_each(|place| {
+            sent(place);
+        });
+        for room in self.rooms.values_mut() {
+            let videos = room.broadcasts.values_mut().flat_map(|broadcast| &mut broadcast.replay);
+            room.archive.iter_mut().chain(&mut room.replay).chain(videos).for_each(|place| {
+                sent(place);
+            });
+        }
+    }
+
+    /// Of what the disks of the log have lost nobody owes anything any more: as if its outcome was unknown.
+    fn excuse_what_was_lost(&mut self) {
+        let (posts, decisions) = (self.posts.values_mut(), self.decisions.values_mut());
+        let requests = posts.map(|post| &mut post.request).chain(decisions.map(|decision| &mut decision.request));
+        for request in requests {
+            request.forget(&self.lost_ids);
+        }
+    }
+
+    /// Whether a fault took it off the disks of the log. It may be there again, because somebody sent it again.
+    pub(crate) fn is_lost(&self, id: EventId) -> bool {
+        self.lost_ids.contains(&id)
+    }
+
+    /// Whether two positions are the same place in a log that lost its end. What is appended before the loss is noticed is
+    /// told under the old epoch, and has the new one afterwards.
+    pub(crate) fn is_same_place(&self, one: Position, other: Position) -> bool {
+        one == other || !self.lost.is_empty() && (one.sequence, one.index) == (other.sequence, other.index)
     }
 
     /// Each room's own events, and those of every room that stand in its partition.
@@ -313,6 +383,20 @@ impl<'a> View<'a> {
                 if let Some(broadcast) = room.broadcasts.get_mut(broadcast.as_str()) {
                     broadcast.replay.push(place);
                 }
+            }
+            What::ReplayBegins { replay, room, broadcast } => {
+                let followed = Followed { line, room: *room, broadcast, shown: Vec::new() };
+                self.followed.insert(*replay, followed);
+            }
+            What::ReplayShows { replay, id, position, text } => {
+                if let Some(followed) = self.followed.get_mut(replay) {
+                    followed.shown.push(Place::shown(line, *id, *position, text));
+                }
+            }
+            What::Reviewed { text, verdict } => drop(self.reviews.insert(text, (line, verdict))),
+            What::Lost { room, id, position, .. } => {
+                self.lost.push(Lost { line, room: *room, id: *id, position: *position });
+                self.lost_ids.insert(*id);
             }
             What::Memory { part, kib } => self.memory.entry(part).or_default().push((line, *kib)),
             What::Read { reading } => drop(self.readings.insert(*reading)),

@@ -71,7 +71,8 @@ impl Making<'_> {
         }
         copy(backup.path(), &store).await?;
         self.note_lost(&before, &self.content(&store).await?);
-        start_patiently(part, &mut server).await
+        start_patiently(part, &mut server).await?;
+        self.system.begin_epoch().await
     }
 
     fn store(&self, part: &Part) -> PathBuf {
@@ -97,7 +98,7 @@ impl Making<'_> {
         // Its epoch may be another one.
         let place = |entry: &Entry| (entry.id, entry.position.sequence, entry.position.index);
         let there: HashSet<_> = after.iter().map(place).collect();
-        for entry in before.iter().filter(|entry| !there.contains(&place(entry))) {
+        for entry in before.iter().filter(|entry| readings::is_shown(entry) && !there.contains(&place(entry))) {
             let Entry { id, position, .. } = *entry;
             let room = entry.presenter.map(PresenterIdx::get);
             self.recorder.note(What::Lost { fault: self.number, room, id, position });

@@ -68,7 +68,7 @@ pub(super) enum Fault {
 const KINDS: [Kind; 5] = [Kind::Nats, Kind::Mongod, Kind::Ingest, Kind::Delivery, Kind::Archiver];
 const STORES: [Kind; 2] = [Kind::Nats, Kind::Mongod];
 const ROLES: [Kind; 3] = [Kind::Ingest, Kind::Delivery, Kind::Archiver];
-const LINKS: [&str; 7] = [
+const LINKS: [&str; 8] = [
     "ingest to nats",
     "delivery to nats",
     "archiver to nats",
@@ -76,6 +76,7 @@ const LINKS: [&str; 7] = [
     "client to ingest",
     "presenter to delivery",
     "ingest to rooms",
+    "ingest to review",
 ];
 
 impl Fault {
@@ -163,8 +164,9 @@ pub(super) fn deck(words: &[String], system: &System) -> Vec<Fault> {
     if system.damage {
         possible.extend([Fault::Truncate, Fault::FlipBit, Fault::Restore]);
     }
-    // Nothing of ours is between the members of a set and who asks them.
-    for link in LINKS.into_iter().filter(|link| !is_cluster || *link != "archiver to mongod") {
+    // Nothing of ours is between the members of a set and who asks them, and not every run has a review hook.
+    let is_there = |name: &&str| system.links.iter().any(|link| link.name == *name);
+    for link in LINKS.into_iter().filter(is_there) {
         possible.extend([Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]);
         possible.extend([Fault::OneWay(link), Fault::HoldUpEvery(link), Fault::RefuseEvery(link)]);
     }

@@ -96,6 +96,19 @@ impl World {
                     let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
                     replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
                 }
+                if place == 1 {
+                    // Somebody followed it for a while.
+                    let (reading, half) = (number.unsigned_abs(), replay.len() / 2);
+                    let begins = What::ReplayBegins { replay: reading, room: number, broadcast: broadcast.clone() };
+                    let shows = replay[..half].iter().filter_map(|what| match what {
+                        What::ReplayedBesideVideo { id, position, text, .. } => {
+                            let (id, position, text) = (*id, *position, text.clone());
+                            Some(What::ReplayShows { replay: reading, id, position, text })
+                        }
+                        _ => None,
+                    });
+                    lines.extend([begins].into_iter().chain(shows).map(|what| (after, what)));
+                }
                 // The archiver may not know when the last one ended.
                 let is_known = place == 0 || number != 1;
                 let started = at_ms(began);

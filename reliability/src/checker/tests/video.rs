@@ -121,3 +121,28 @@ fn a_history_without_the_replay_beside_the_video_is_thin() {
     let verdicts = check(&lines);
     assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_))), "{verdicts:?}");
 }
+
+fn followed(what: &What) -> Option<i64> {
+    match what {
+        What::ReplayShows { replay, .. } => Some(*replay as i64),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_followed_replay_that_goes_back_is_noticed() {
+    caught("video_is_followed_in_order", |lines, rng| {
+        let pair = neighbours(lines, rng, followed);
+        swap(lines, pair);
+    });
+}
+
+#[test]
+fn a_followed_replay_that_passes_over_a_message_is_noticed() {
+    caught("video_is_followed_in_order", |lines, rng| {
+        lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
+        // The first of two: there is one behind it.
+        let (passed_over, _) = neighbours(lines, rng, followed);
+        lines.remove(passed_over);
+    });
+}

@@ -148,6 +148,25 @@ pub(crate) struct Broadcast<'a> {
     pub(crate) replay: Vec<Place<'a>>,
 }
 
+/// What a fault took off the disks of the log.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) line: usize,
+    /// None: every room.
+    pub(crate) room: Option<i64>,
+    pub(crate) id: EventId,
+    pub(crate) position: Position,
+}
+
+/// A broadcast, as somebody followed its replay while it ran.
+#[derive(Debug)]
+pub(crate) struct Followed<'a> {
+    pub(crate) line: usize,
+    pub(crate) room: i64,
+    pub(crate) broadcast: &'a str,
+    pub(crate) shown: Vec<Place<'a>>,
+}
+
 /// A room, everywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Room<'a> {

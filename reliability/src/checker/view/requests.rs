@@ -1,7 +1,7 @@
 //! What somebody asked for, perhaps several times: to post a message, or a decision. Both are accepted, refused or of
 //! unknown outcome in the same way, and what is accepted is owed the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use nats::{EventId, Position};
 
@@ -84,6 +84,19 @@ impl<'a> Request<'a> {
         }
         if let Some(attempt) = self.attempts.get_mut(&attempt) {
             attempt.answered = Some((line, answer));
+        }
+    }
+
+    /// What accepted one of these events counts for nothing: nobody knows any more what became of it.
+    pub(super) fn forget(&mut self, events: &HashSet<EventId>) {
+        let accepted: Vec<usize> =
+            self.oks.extract_if(.., |(_, id, _)| events.contains(id)).map(|(line, ..)| line).collect();
+        for attempt in self.attempts.values_mut() {
+            if let Some((line, answer)) = &mut attempt.answered
+                && accepted.contains(line)
+            {
+                *answer = Answer::Unknown;
+            }
         }
     }
 
