@@ -54,11 +54,21 @@ pub struct Lease {
     stop: CancellationToken,
 }
 
+/// A claim that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// The revision that it replaces.
+    replaced: u64,
+    expires: Timestamp,
+    /// Its own revision, if the server said so.
+    answered: Option<u64>,
+}
+
 /// What became of a claim that was sent.
 enum Outcome {
-    /// It was stored in time, and holds.
+    /// It was stored in time. If it was answered, a newer one may have replaced it since.
     Holds(u64),
-    /// It was stored in time, and a newer one has replaced it since.
+    /// It was stored in time, and a newer one has replaced it before that was known.
     Replaced,
     /// It was stored too late, and never happened.
     Late { stored: Timestamp },
@@ -112,22 +122,20 @@ impl Lease {
                 // The client would keep it for the next connection.
                 return Err(unavailable("claiming a room", "there is no connection"));
             }
-            let (sent, sent_at) = (Instant::now(), self.log.now());
-            let expires = sent_at + ahead + until.saturating_duration_since(sent);
+            let (sent_at, left) = (self.log.now(), until.saturating_duration_since(Instant::now()));
+            let expires = sent_at + ahead + left;
             let claim = Claim::new(&ours, expires, holder).to_json();
             let update = || self.log.sessions.update(presenter.to_string(), claim.clone(), replaced);
-            match write_until(until, "claiming a room", update).await {
+            let answered = match write_until(until, "claiming a room", update).await {
                 Ok(Err(error)) if is_conflict(&error) => {
                     sleep(CLAIM_PAUSE).await;
                     continue;
                 }
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    tracing::info!(%presenter, %error, "a claim was not answered, asking what became of it")
-                }
-                Err(error) => tracing::info!(%presenter, %error, "a claim was not answered, asking what became of it"),
-            }
-            match self.resolve(&ours, replaced, expires, until + RESOLVE_WITHIN).await? {
+                Ok(Ok(revision)) => Some(revision),
+                Ok(Err(error)) => unanswered(presenter, &error),
+                Err(error) => unanswered(presenter, &error),
+            };
+            match self.resolve(&ours, Sent { replaced, expires, answered }, until + RESOLVE_WITHIN).await? {
                 Outcome::Holds(revision) => {
                     ours.revision = revision;
                     return Ok(ours);
@@ -157,30 +165,28 @@ impl Lease {
         }
     }
 
-    /// What became of a claim that was sent to replace that revision, asked of the leader until it is known.
-    async fn resolve(
-        &self,
-        ours: &Session,
-        replaced: u64,
-        expires: Timestamp,
-        until: Instant,
-    ) -> Result<Outcome, Error> {
+    /// What became of a claim, asked of the leader until it is known.
+    async fn resolve(&self, ours: &Session, sent: Sent, until: Instant) -> Result<Outcome, Error> {
         let presenter = ours.presenter;
         loop {
             // Before the question: what it finds then is what there was at that time or later.
-            let has_expired = self.log.now() > expires;
+            let has_expired = self.log.now() > sent.expires;
             match request_within(ASK_TIMEOUT, "asking what became of a claim", self.last(presenter)).await {
                 Ok(Some(last)) if stored(&last).is_of(ours.id) => {
                     let is_in_time = holder(&last, presenter).is_some_and(|holder| holder.id == ours.id);
                     let late = Outcome::Late { stored: timestamp(last.time) };
                     return Ok(if is_in_time { Outcome::Holds(last.sequence) } else { late });
                 }
-                Ok(Some(last)) if last.sequence > replaced => {
+                Ok(Some(last)) if last.sequence > sent.replaced => {
+                    if let Some(revision) = sent.answered {
+                        return Ok(Outcome::Holds(revision));
+                    }
                     // The other one replaced it, or came first; then it is not stored any more.
                     let is_replaced = stored(&last).replaced(presenter).is_some_and(|replaced| replaced.id == ours.id);
                     return Ok(if is_replaced { Outcome::Replaced } else { Outcome::Nothing });
                 }
-                Ok(_) if has_expired => return Ok(Outcome::Nothing),
+                // A member that knows less than the one that answered is asked again.
+                Ok(_) if has_expired && sent.answered.is_none() => return Ok(Outcome::Nothing),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%presenter, %error, "cannot tell what became of a claim"),
             }
@@ -274,6 +280,12 @@ async fn renew(log: &Inner, node: &NodeId) -> Result<(), Error> {
         Ok(_revision) => Ok(()),
         Err(error) => Err(Error::JetStream { doing: "renewing a lease", source: error.into() }),
     }
+}
+
+/// It is not known whether a claim was stored.
+fn unanswered(presenter: PresenterIdx, error: &(dyn std::error::Error + 'static)) -> Option<u64> {
+    tracing::info!(%presenter, error, "a claim was not answered, asking what became of it");
+    None
 }
 
 fn stored(message: &StreamMessage) -> Stored<'_> {
