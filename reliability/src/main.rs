@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chatting_server::signals::Signals;
 use clap::{Args, Parser, Subcommand};
+use reliability::constants::Constants;
 use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
 use reliability::system::{LOG_BYTES, Plan, binary};
@@ -79,6 +80,18 @@ struct RunArguments {
     /// Parts of the names of the faults to make, such as "kill nats,half-open"; else all
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// Parts of the names of what plays beside the chat, such as "settings,followed"; else all
+    #[arg(long, value_delimiter = ',')]
+    plays: Vec<String>,
+    /// How long the system's own times are: windows, leases, deadlines
+    #[arg(long, value_enum, default_value_t = Constants::Default)]
+    constants: Constants,
+    /// One fault in three lasts from half a minute to two and a half
+    #[arg(long)]
+    long: bool,
+    /// The log's files lose their end, have a flipped bit, or are replaced by an older copy; not with --cluster
+    #[arg(long, conflicts_with = "cluster")]
+    damage: bool,
     /// The chatting-server to test; else the one beside this program
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -141,6 +154,8 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
+        plays: arguments.plays,
+        lasting: arguments.long,
         plan: Plan {
             folder: folder.clone(),
             binary,
@@ -150,6 +165,8 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             disks: arguments.disks,
             lazy_log: arguments.lazy_log,
             clock_library: arguments.clock_library,
+            constants: arguments.constants.settings(arguments.seed),
+            damage: arguments.damage,
         },
     };
     let report = run(&options).await?;

@@ -121,6 +121,8 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             recordings: Vec::new(),
             calm: 500..2_500,
             faults: planted.faults.clone(),
+            plays: Vec::new(),
+            lasting: false,
             plan: Plan {
                 folder: folder.path().to_owned(),
                 binary: binary.to_owned(),
@@ -130,6 +132,8 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 disks: false,
                 lazy_log: false,
                 clock_library: None,
+                constants: Vec::new(),
+                damage: false,
             },
         };
         let began = Instant::now();

@@ -2,7 +2,7 @@
 //! every client, a network that fails on demand.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
@@ -114,6 +114,10 @@ pub struct System {
     pub mongod: Vec<String>,
     /// The log and the archive without a network between.
     pub config: Config,
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    /// Whether the log's files may be damaged.
+    pub damage: bool,
 }
 
 /// What is to run.
@@ -135,6 +139,10 @@ pub struct Plan {
     pub lazy_log: bool,
     /// libfaketime, by which the roles' clocks can be set.
     pub clock_library: Option<PathBuf>,
+    /// Settings of every role beside those of every run.
+    pub constants: Vec<(String, String)>,
+    /// Whether the log's files may be damaged, and an older log restored: with one server of the log alone.
+    pub damage: bool,
 }
 
 /// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
@@ -174,12 +182,14 @@ impl System {
             monitoring: Vec::new(),
             mongod: Vec::new(),
             config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
+            folder: plan.folder.clone(),
+            damage: plan.damage && !plan.cluster,
         };
         let members = if plan.cluster { MEMBERS } else { 1 };
         let nats = system.start_nats(plan, members).await?;
         let mongod = system.start_mongod(plan, members).await?;
         let rooms = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let rooms_url = format!("http://{}", rooms.local_addr()?);
+        let rooms_address = rooms.local_addr()?.to_string();
         tokio::spawn(async move { axum::serve(rooms, servers::room_server()).await });
 
         let log_urls = |addresses: &[String]| {
@@ -196,6 +206,8 @@ impl System {
             ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let constants = plan.constants.iter().map(|(key, value)| (key.into(), value.into()));
+        let settings = settings.chain(constants);
         let direct = direct.into_iter().map(|(key, value)| (key.into(), value.into()));
         system.config = Config::layered(None, settings.chain(direct)).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
 
@@ -216,11 +228,12 @@ impl System {
                     ("CHATTING_NATS__REPLICAS", replicas.clone()),
                     ("CHATTING_NATS__PARTITIONS", plan.partitions.to_string()),
                     ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
-                    ("CHATTING_INGEST__ROOMS__URL", rooms_url.clone()),
                 ];
                 match kind {
                     Kind::Ingest => {
                         environment.push(("CHATTING_INGEST__LISTEN", local(own)));
+                        let rooms = system.link("ingest to rooms", &name, "rooms", &rooms_address).await;
+                        environment.push(("CHATTING_INGEST__ROOMS__URL", format!("http://{rooms}")));
                         let url = system.link("client to ingest", &name, &name, &local(own)).await;
                         system.ingest.push(format!("http://{url}"));
                     }
@@ -254,7 +267,7 @@ impl System {
                     name: name.clone(),
                     path: plan.binary.clone(),
                     arguments: vec![role.into()],
-                    environment: settings.chain(own_settings).collect(),
+                    environment: settings.chain(plan.constants.iter().cloned()).chain(own_settings).collect(),
                     output: plan.folder.join(format!("{name}.log")),
                     detached: false,
                 };
@@ -347,15 +360,65 @@ impl System {
         address
     }
 
+    /// Every part of the kind.
+    pub(crate) fn of(&self, kind: Kind) -> Vec<&Part> {
+        self.parts.iter().filter(|part| part.kind == kind).collect()
+    }
+
+    /// The server that leads the first partition of the log.
+    pub(crate) async fn leader(&self) -> anyhow::Result<Option<String>> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
+        for url in &self.monitoring {
+            let Ok(answer) = client.get(format!("{url}/jsz?accounts=1&streams=1")).send().await else { continue };
+            let Ok(said) = answer.json::<serde_json::Value>().await else { continue };
+            let accounts = said["account_details"].as_array().cloned().unwrap_or_default();
+            let streams = accounts.iter().flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
+            for stream in streams.filter(|stream| stream["name"] == "CHAT_0") {
+                if let Some(leader) = stream["cluster"]["leader"].as_str() {
+                    return Ok(Some(leader.to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The primary of the archive.
+    pub(crate) async fn primary(&self) -> anyhow::Result<Option<String>> {
+        let addresses = &self.mongod;
+        for address in addresses {
+            let asked = tokio::time::timeout(Duration::from_secs(2), archiver::primary_of(address)).await;
+            if let Ok(Ok(Some(primary))) = asked {
+                let number = addresses.iter().position(|address| *address == primary);
+                return Ok(number.map(|number| format!("mongod-{number}")));
+            }
+        }
+        Ok(None)
+    }
+
     /// The archive, without a network between.
     pub async fn archive(&self) -> anyhow::Result<archiver::Archive> {
         Ok(archiver::Archive::connect(&self.config.archiver).await?)
     }
+}
 
-    /// The log, without a network between.
-    pub async fn log(&self) -> anyhow::Result<nats::Log> {
-        Ok(nats::Log::connect(&self.config.nats, "reliability").await?)
+/// A role that is started while the log is away is ready once that is back: longer than any fault lasts.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Starts it, and again where it ends by itself, and waits until it is ready, for longer than others have to.
+pub(crate) async fn start_patiently(part: &Part, server: &mut Server) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut started = server.start().await;
+    while let Err(error) = started {
+        let why = || format!("{} does not start again", part.name);
+        if began.elapsed() > PATIENCE {
+            return Err(error).with_context(why);
+        }
+        started = match server.exited()? {
+            Some(_) => server.start().await,
+            None => server.ready().await,
+        };
     }
+    Ok(())
 }
 
 /// Starts members of a cluster, and waits until they are ready.
