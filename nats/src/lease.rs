@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -114,8 +114,9 @@ impl Lease {
         let mut ours = Session { presenter, id: session, node: self.node.clone(), since, revision: 0 };
         // Should the clocks of the log's servers differ by more than a claim lasts: when, by the one that stores claims.
         let mut ahead = Duration::ZERO;
-        for _ in 0..CLAIM_ATTEMPTS {
-            let last = self.ask(presenter, until).await?;
+        for attempt in 0..CLAIM_ATTEMPTS {
+            // What was the newest a while ago is refused, and then the leader is asked.
+            let last = self.ask(presenter, attempt > 0, until).await?;
             let replaced = last.as_ref().map_or(0, |last| last.sequence);
             let holder = last.as_ref().and_then(|last| holder(last, presenter));
             if !self.log.is_connected() {
@@ -153,9 +154,15 @@ impl Lease {
     }
 
     /// The newest claim of the room, asked for until then.
-    async fn ask(&self, presenter: PresenterIdx, until: Instant) -> Result<Option<StreamMessage>, Error> {
+    async fn ask(
+        &self,
+        presenter: PresenterIdx,
+        of_leader: bool,
+        until: Instant,
+    ) -> Result<Option<StreamMessage>, Error> {
         loop {
-            match request_within(ASK_TIMEOUT, "asking who holds a room", self.last(presenter)).await {
+            let asking = async { if of_leader { self.last(presenter).await } else { self.lately(presenter).await } };
+            match request_within(ASK_TIMEOUT, "asking who holds a room", asking).await {
                 Err(error) if Instant::now() + ASK_PAUSE < until => {
                     tracing::debug!(%presenter, %error, "asking once more who holds a room");
                     sleep(ASK_PAUSE).await;
@@ -165,14 +172,17 @@ impl Lease {
         }
     }
 
-    /// What became of a claim, asked of the leader until it is known.
+    /// What became of a claim, asked until it is known.
     async fn resolve(&self, ours: &Session, sent: Sent, until: Instant) -> Result<Outcome, Error> {
         let presenter = ours.presenter;
+        // What was answered any member may know; of what was not the leader alone can say that it is not there.
+        let mut of_leader = sent.answered.is_none();
         loop {
             // Before the question: what it finds then is what there was at that time or later.
             let has_expired = self.log.now() > sent.expires;
-            match request_within(ASK_TIMEOUT, "asking what became of a claim", self.last(presenter)).await {
-                Ok(Some(last)) if stored(&last).is_of(ours.id) => {
+            let asking = async { if of_leader { self.last(presenter).await } else { self.lately(presenter).await } };
+            match request_within(ASK_TIMEOUT, "asking what became of a claim", asking).await {
+                Ok(Some(last)) if last.sequence > sent.replaced && stored(&last).is_of(ours.id) => {
                     let is_in_time = holder(&last, presenter).is_some_and(|holder| holder.id == ours.id);
                     let late = Outcome::Late { stored: timestamp(last.time) };
                     return Ok(if is_in_time { Outcome::Holds(last.sequence) } else { late });
@@ -185,7 +195,10 @@ impl Lease {
                     let is_replaced = stored(&last).replaced(presenter).is_some_and(|replaced| replaced.id == ours.id);
                     return Ok(if is_replaced { Outcome::Replaced } else { Outcome::Nothing });
                 }
-                // A member that knows less than the one that answered is asked again.
+                Ok(_) if sent.answered.is_some() && !of_leader => {
+                    of_leader = true;
+                    continue;
+                }
                 Ok(_) if has_expired && sent.answered.is_none() => return Ok(Outcome::Nothing),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%presenter, %error, "cannot tell what became of a claim"),
@@ -234,8 +247,17 @@ impl Lease {
         Err(Error::Contended { presenter })
     }
 
-    /// The newest claim of the room, asked of the bucket's leader: another member of a cluster may answer with what it
-    /// knew a while ago.
+    /// A claim of the room that was the newest a while ago, asked of any member of a cluster: it costs the leader nothing.
+    async fn lately(&self, presenter: PresenterIdx) -> Result<Option<StreamMessage>, Error> {
+        let subject = format!("$KV.{SESSIONS}.{presenter}");
+        match self.log.sessions.stream.direct_get_last_for_subject(subject).await {
+            Ok(last) => Ok(Some(last)),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::JetStream { doing: "asking who holds a room", source: error.into() }),
+        }
+    }
+
+    /// The newest claim of the room, asked of the bucket's leader.
     async fn last(&self, presenter: PresenterIdx) -> Result<Option<StreamMessage>, Error> {
         let subject = format!("$KV.{SESSIONS}.{presenter}");
         match self.log.sessions.stream.get_last_raw_message_by_subject(&subject).await {
