@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::concern;
-use crate::documents::{DecisionDocument, ErasedIdDocument, ErasureDocument, MessageDocument, QuarantineDocument};
+use crate::documents::{
+    DecisionDocument, ErasedIdDocument, ErasureDocument, MarkDocument, MessageDocument, QuarantineDocument,
+};
 use crate::gaps::Gap;
 use crate::progress::{ProgressDocument, Run};
 use crate::{Config, Error};
@@ -100,6 +102,10 @@ impl Database {
 
     pub(crate) fn quarantine(&self) -> Collection<QuarantineDocument> {
         self.database.collection("quarantine")
+    }
+
+    pub(crate) fn marks(&self) -> Collection<MarkDocument> {
+        self.database.collection("log_marks")
     }
 
     pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {

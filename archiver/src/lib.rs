@@ -14,6 +14,7 @@ mod error;
 mod formats;
 mod gaps;
 mod http;
+mod marks;
 mod progress;
 mod quarantine;
 mod read;

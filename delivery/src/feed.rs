@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use nats::{Body, Entry, Position, PresenterIdx, SessionId, Tail, TailStatus};
+use nats::{Body, Entry, Position, PresenterIdx, SessionId, Tail, TailStatus, Timelines};
 use tokio::sync::{Notify, oneshot};
 
 use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
@@ -20,6 +20,7 @@ const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
 /// The window of this node, over the log's tail.
 #[derive(Debug)]
 pub(crate) struct Feed {
+    timelines: Timelines,
     // Readers share the lock; a waiting writer goes before new readers, so that a storm of them cannot stall the tail.
     window: RwLock<Window>,
     status: TailStatus,
@@ -28,9 +29,9 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(bounds: Bounds, status: TailStatus) -> Feed {
+    pub(crate) fn new(timelines: Timelines, bounds: Bounds, status: TailStatus) -> Feed {
         let window = RwLock::new(Window::new(bounds));
-        Feed { window, status, filled: AtomicBool::new(false), departures: Mutex::default() }
+        Feed { timelines, window, status, filled: AtomicBool::new(false), departures: Mutex::default() }
     }
 
     /// Follows the log for as long as it can be followed.
@@ -65,11 +66,12 @@ impl Feed {
         self.status.is_current()
     }
 
-    /// A reader of the room, whose positions have that epoch, woken by whatever comes from now on.
-    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx, epoch: u64) -> Reader {
+    /// A reader of the room, woken by whatever comes from now on.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> Reader {
+        let partition = self.timelines.partition_of(presenter);
         let changed = Arc::new(Notify::new());
-        self.write().attach(presenter, epoch, changed.clone());
-        Reader { feed: self.clone(), presenter, epoch, changed }
+        self.write().attach(presenter, partition, changed.clone());
+        Reader { feed: self.clone(), presenter, partition, changed }
     }
 
     /// Resolves when the log says that the session has ended.
@@ -81,10 +83,10 @@ impl Feed {
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
-        let incoming: Vec<Incoming> = entries.into_iter().map(Incoming::new).collect();
+        let incoming: Vec<Incoming> = entries.into_iter().map(|entry| self.incoming(entry)).collect();
         let woken = {
             let mut window = self.write();
-            tail.whole_after().for_each(|position| window.set_whole_after(position));
+            tail.whole_after().for_each(|(partition, position)| window.set_whole_after(partition, position));
             window.push(incoming, Instant::now())
         };
         for reader in woken {
@@ -99,6 +101,11 @@ impl Feed {
                 }
             }
         }
+    }
+
+    fn incoming(&self, entry: Entry) -> Incoming {
+        let partition = self.timelines.partition(entry.position).expect("a tail hands out what is of its log");
+        Incoming::new(partition, entry)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Window> {
@@ -125,29 +132,29 @@ fn departed(entry: &Entry) -> Option<SessionId> {
 pub(crate) struct Reader {
     feed: Arc<Feed>,
     presenter: PresenterIdx,
-    epoch: u64,
+    partition: u32,
     changed: Arc<Notify>,
 }
 
 impl Reader {
     /// Where to begin in this room.
     pub(crate) fn begin(&self, ask: Ask) -> Beginning {
-        self.feed.read().begin(self.presenter, self.epoch, ask)
+        self.feed.read().begin(self.presenter, self.partition, ask)
     }
 
     /// Whether the log has come so far here.
     pub(crate) fn has_come(&self, position: Position) -> bool {
-        self.feed.read().has_come(position)
+        self.feed.read().has_come(self.partition, position)
     }
 
     /// What follows the cursor, as much as is written at once.
     pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
-        self.feed.read().after(self.presenter, self.epoch, cursor, PAGE)
+        self.feed.read().after(self.presenter, self.partition, cursor, PAGE)
     }
 
     /// How far a reader at the cursor has come, counting what is not of its room.
     pub(crate) fn reached(&self, cursor: Position) -> Position {
-        self.feed.read().reached(self.presenter, self.epoch, cursor)
+        self.feed.read().reached(self.presenter, self.partition, cursor)
     }
 
     /// Waits until the room got something since the last time, at once if it already has. Cancel safe.
@@ -158,7 +165,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.feed.write().detach(self.presenter, self.epoch, &self.changed);
+        self.feed.write().detach(self.presenter, self.partition, &self.changed);
     }
 }
 

@@ -30,12 +30,12 @@ pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown};
 #[derive(Debug)]
 pub(crate) struct Window {
     rooms: HashMap<PresenterIdx, Room>,
-    /// By epoch.
-    everywhere: HashMap<u64, Everywhere>,
+    /// By partition.
+    everywhere: HashMap<u32, Everywhere>,
     /// One element an event, in the order in which they came, which is the order in which they go.
     arrivals: VecDeque<Arrival>,
-    /// By epoch, which tells partitions apart.
-    extents: HashMap<u64, Extent>,
+    /// By partition.
+    extents: HashMap<u32, Extent>,
     /// Above so many rooms those are forgotten of which nothing is held.
     forget_above: usize,
     bytes: usize,
@@ -54,6 +54,7 @@ pub(crate) struct Bounds {
 
 #[derive(Debug, Default)]
 struct Room {
+    partition: u32,
     events: VecDeque<Kept>,
     /// The last event that was evicted since the room was known, and that a client misses. It is remembered for long: a
     /// presenter who comes back to a quiet room has missed nothing, however old its position is.
@@ -100,8 +101,8 @@ struct Arrival {
 #[derive(Debug, Clone, Copy)]
 enum Whose {
     Room(PresenterIdx),
-    /// Every room whose positions have that epoch.
-    Every(u64),
+    /// Every room of that partition.
+    Every(u32),
 }
 
 /// How much a reader takes at once. The first event comes in any case, so that every reader gets on.
@@ -125,8 +126,10 @@ pub(crate) struct Page {
 pub(crate) enum Ask {
     /// Whatever there is.
     Anything,
-    /// What follows that position.
+    /// What follows that position of this log.
     After(Position),
+    /// What follows a position in a part of the log that was lost. The log is the same up to the given one.
+    Lost(Position),
     /// What follows something that is no position of any log.
     Unknown,
 }
@@ -136,9 +139,8 @@ pub(crate) enum Ask {
 pub(crate) struct Beginning {
     /// What follows comes after it. There is none only for a room of a log that was not heard of yet.
     pub(crate) cursor: Option<Position>,
-    /// Whether nobody asked for it and the room has no events: then the cursor is nothing that a client has seen.
-    pub(crate) blank: bool,
-    /// Whether everything after what was asked for follows.
+    /// Whether everything after what was asked for follows. Of who asks for anything: whether nothing of the room is
+    /// known to have gone unseen.
     pub(crate) whole: bool,
 }
 
@@ -161,10 +163,10 @@ impl Window {
         }
     }
 
-    /// Takes note that no event of that log after the position is missing. Where it lies behind what came before,
+    /// Takes note that no event of that partition after the position is missing. Where it lies behind what came before,
     /// something is missing in between, and what came before is not handed out any more.
-    pub(crate) fn set_whole_after(&mut self, position: Position) {
-        let extent = self.extents.entry(position.epoch).or_insert(Extent {
+    pub(crate) fn set_whole_after(&mut self, partition: u32, position: Position) {
+        let extent = self.extents.entry(partition).or_insert(Extent {
             whole_after: position,
             forgotten: position,
             last: position,
@@ -175,16 +177,16 @@ impl Window {
     /// Takes in events, whole batches in the order of the log, evicts what no longer fits, and says whom to wake.
     pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Notify>> {
         let mut woken = Vec::new();
-        for Incoming { presenter, kept, removes } in incoming {
-            let epoch = kept.position.epoch;
+        for Incoming { partition, presenter, kept, removes } in incoming {
             self.bytes += kept.bytes() + INDEX_BYTES;
-            if let Some(extent) = self.extents.get_mut(&epoch) {
+            if let Some(extent) = self.extents.get_mut(&partition) {
                 extent.last = end_of_batch(kept.position);
             }
-            let everywhere = self.everywhere.entry(epoch).or_default();
+            let everywhere = self.everywhere.entry(partition).or_default();
             let of = match presenter {
                 Some(presenter) => {
-                    let events = &mut self.rooms.entry(presenter).or_default().events;
+                    let room = self.rooms.entry(presenter).or_insert_with(|| Room { partition, ..Room::default() });
+                    let events = &mut room.events;
                     match removes {
                         // Nobody is erased in one room alone.
                         Removes::Nothing | Removes::Of(_) => {}
@@ -203,7 +205,7 @@ impl Window {
                     }
                     everywhere.events.push_back(kept);
                     woken.extend(everywhere.readers.values().flatten().cloned());
-                    Whose::Every(epoch)
+                    Whose::Every(partition)
                 }
             };
             self.arrivals.push_back(Arrival { of, at: now });
@@ -229,15 +231,15 @@ impl Window {
                     }
                     kept
                 }
-                Whose::Every(epoch) => {
-                    let everywhere = self.everywhere.get_mut(&epoch).expect("it is known while it has events");
+                Whose::Every(partition) => {
+                    let everywhere = self.everywhere.get_mut(&partition).expect("it is known while it has events");
                     let kept = pop(&mut everywhere.events);
                     // What it is about was evicted before it.
                     let is_of_this = |erasure: &mut Erasure| erasure.position == kept.position;
                     everywhere.erasures.pop_front_if(is_of_this);
                     shrink(&mut everywhere.erasures);
                     // Whatever of that log came before it is evicted too, so that this is true of every room.
-                    self.set_whole_after(kept.position);
+                    self.set_whole_after(partition, kept.position);
                     kept
                 }
             };
@@ -248,35 +250,46 @@ impl Window {
         }
     }
 
-    /// Where a reader begins that asks for that, in a room whose positions have that epoch.
-    pub(crate) fn begin(&self, presenter: PresenterIdx, epoch: u64, ask: Ask) -> Beginning {
-        let whole_after = self.whole_after(presenter, epoch);
+    /// Where a reader begins that asks for that, in a room of that partition.
+    pub(crate) fn begin(&self, presenter: PresenterIdx, partition: u32, ask: Ask) -> Beginning {
+        let whole_after = self.whole_after(presenter, partition);
         let held = |kept: &&Kept| whole_after.is_none_or(|whole_after| kept.position > whole_after);
         let own = self.rooms.get(&presenter).and_then(|room| room.events.iter().find(held));
-        let every = self.everywhere.get(&epoch).and_then(|everywhere| everywhere.events.iter().find(held));
+        let every = self.everywhere.get(&partition).and_then(|everywhere| everywhere.events.iter().find(held));
         let oldest = own.into_iter().chain(every).map(|kept| kept.position).min().map(just_before);
+        let is_held = |cursor: Position| whole_after.is_some_and(|whole_after| cursor >= whole_after);
         match ask {
-            Ask::Anything => Beginning { cursor: oldest.or(whole_after), blank: oldest.is_none(), whole: true },
-            Ask::After(cursor) if whole_after.is_some_and(|whole_after| reaches(cursor, whole_after)) => {
-                Beginning { cursor: Some(cursor), blank: false, whole: true }
+            Ask::Anything => {
+                // Of a room of which nothing is held a reader has reached the end of the log.
+                let end = || self.extents.get(&partition).map(|extent| extent.last.max(extent.whole_after));
+                let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
+                Beginning { cursor: oldest.or_else(end), whole: evicted.is_none() }
             }
-            Ask::After(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), blank: false, whole: false },
+            Ask::After(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: true },
+            Ask::Lost(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: false },
+            Ask::After(_) | Ask::Lost(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), whole: false },
         }
     }
 
-    /// What follows `cursor` in the room, whose positions have that epoch; everything that is held without one.
-    pub(crate) fn after(&self, presenter: PresenterIdx, epoch: u64, cursor: Option<Position>, limit: Limit) -> Page {
+    /// What follows `cursor`, a position of this log, in a room of that partition; everything that is held without one.
+    pub(crate) fn after(
+        &self,
+        presenter: PresenterIdx,
+        partition: u32,
+        cursor: Option<Position>,
+        limit: Limit,
+    ) -> Page {
         let room = self.rooms.get(&presenter);
         let gap = cursor.is_some_and(|cursor| {
-            let missed = |position: Position| !reaches(cursor, position);
+            let missed = |position: Position| cursor < position;
             room.and_then(|room| room.evicted).is_some_and(missed)
-                || self.extents.get(&epoch).is_some_and(|extent| missed(extent.whole_after))
+                || self.extents.get(&partition).is_some_and(|extent| missed(extent.whole_after))
         });
         let following =
             |events: &VecDeque<Kept>| cursor.map_or(0, |cursor| events.partition_point(|kept| kept.position <= cursor));
         let own = room.map(|room| room.events.range(following(&room.events)..));
-        let erasures = self.everywhere.get(&epoch).map(|every| &every.erasures);
-        let every = self.everywhere.get(&epoch).map(|every| every.events.range(following(&every.events)..));
+        let erasures = self.everywhere.get(&partition).map(|every| &every.erasures);
+        let every = self.everywhere.get(&partition).map(|every| every.events.range(following(&every.events)..));
         let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
         let mut bytes = 0;
         let mut events = Vec::new();
@@ -301,27 +314,27 @@ impl Window {
 
     /// How far a reader at `cursor` has come: further than the last event of its room, if nothing follows that but what
     /// is of other rooms.
-    pub(crate) fn reached(&self, presenter: PresenterIdx, epoch: u64, cursor: Position) -> Position {
-        let Page { events, gap } = self.after(presenter, epoch, Some(cursor), Limit { events: 1, bytes: 0 });
-        match self.extents.get(&epoch) {
+    pub(crate) fn reached(&self, presenter: PresenterIdx, partition: u32, cursor: Position) -> Position {
+        let Page { events, gap } = self.after(presenter, partition, Some(cursor), Limit { events: 1, bytes: 0 });
+        match self.extents.get(&partition) {
             Some(extent) if !gap && events.is_empty() => cursor.max(extent.last),
             _ => cursor,
         }
     }
 
-    /// Whether the log has come so far here.
-    pub(crate) fn has_come(&self, position: Position) -> bool {
-        self.extents.get(&position.epoch).is_some_and(|extent| position <= extent.last)
+    /// Whether the partition has come so far here.
+    pub(crate) fn has_come(&self, partition: u32, position: Position) -> bool {
+        self.extents.get(&partition).is_some_and(|extent| position <= extent.last)
     }
 
-    /// From now on `reader` is woken by every event of the room, whose positions have that epoch.
-    pub(crate) fn attach(&mut self, presenter: PresenterIdx, epoch: u64, reader: Arc<Notify>) {
-        self.everywhere.entry(epoch).or_default().readers.entry(presenter).or_default().push(reader);
+    /// From now on `reader` is woken by every event of the room, which is of that partition.
+    pub(crate) fn attach(&mut self, presenter: PresenterIdx, partition: u32, reader: Arc<Notify>) {
+        self.everywhere.entry(partition).or_default().readers.entry(presenter).or_default().push(reader);
     }
 
     /// Undoes [`Window::attach`].
-    pub(crate) fn detach(&mut self, presenter: PresenterIdx, epoch: u64, reader: &Arc<Notify>) {
-        if let Some(everywhere) = self.everywhere.get_mut(&epoch)
+    pub(crate) fn detach(&mut self, presenter: PresenterIdx, partition: u32, reader: &Arc<Notify>) {
+        if let Some(everywhere) = self.everywhere.get_mut(&partition)
             && let Some(readers) = everywhere.readers.get_mut(&presenter)
         {
             readers.retain(|other| !Arc::ptr_eq(other, reader));
@@ -338,8 +351,8 @@ impl Window {
 
     /// The position after which every event of the room is held. Of a room that was forgotten this is the last that
     /// was evicted of any such room: it may be said in vain that something is missing, but never the contrary.
-    fn whole_after(&self, presenter: PresenterIdx, epoch: u64) -> Option<Position> {
-        let extent = self.extents.get(&epoch)?;
+    fn whole_after(&self, presenter: PresenterIdx, partition: u32) -> Option<Position> {
+        let extent = self.extents.get(&partition)?;
         let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
         Some(evicted.unwrap_or(extent.forgotten).max(extent.whole_after))
     }
@@ -353,10 +366,10 @@ impl Window {
                 None => return false,
             };
             let has_readers = |everywhere: &Everywhere| everywhere.readers.contains_key(presenter);
-            if everywhere.get(&evicted.epoch).is_some_and(has_readers) {
+            if everywhere.get(&room.partition).is_some_and(has_readers) {
                 return true;
             }
-            if let Some(extent) = extents.get_mut(&evicted.epoch) {
+            if let Some(extent) = extents.get_mut(&room.partition) {
                 extent.forgotten = evicted.max(extent.forgotten);
             }
             false
@@ -371,11 +384,6 @@ fn is_erased(kept: &Kept, erasures: &VecDeque<Erasure>) -> bool {
     let later = erasures.partition_point(|erasure| erasure.position <= kept.position);
     let mut later = erasures.range(later..).peekable();
     later.peek().is_some() && kept.author().is_some_and(|author| later.any(|erasure| erasure.user == author))
-}
-
-/// Whether nothing up to `position` is still to come for a reader at `cursor`.
-fn reaches(cursor: Position, position: Position) -> bool {
-    cursor.epoch == position.epoch && cursor >= position
 }
 
 fn just_before(position: Position) -> Position {

@@ -53,6 +53,11 @@ impl Fold {
     ) -> Result<Arc<Fold>, nats::Error> {
         let decisions = log.decisions();
         let Kept { entries, read } = decisions.load().await?;
+        // A log that does not reach as far as what was kept of it is older.
+        let timelines = log.timelines();
+        let of_rooms = entries.iter().filter_map(|kept| Some((timelines.partition_of(kept.presenter?), kept.position)));
+        let reached = read.iter().filter_map(|position| Some((timelines.partition(*position)?, *position)));
+        log.confirm(of_rooms.chain(reached)).await?;
         for kept in &entries {
             match kept.event() {
                 Ok(event) => drop(rules.apply(kept.position, &event, now())),
@@ -64,7 +69,7 @@ impl Fold {
         let tail = log.tail_with_copies(Start::After(read));
         let keyed = Keyed::new(memory.keys_for, memory.most_keys);
         let fold = Arc::new(Fold { rules, keyed, limits, status: tail.status(), moved: Notify::new() });
-        let keeper = Arc::new(Keeper::new(decisions, memory.keys_for));
+        let keeper = Arc::new(Keeper::new(decisions, log.timelines().clone(), memory.keys_for));
         let following = fold.clone().follow(log.clone(), tail, keeper.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(following));
         let max_age = log.max_age();
@@ -121,7 +126,7 @@ impl Fold {
             for entry in &batch {
                 // Each copy is about what stands before it.
                 if let Some(user) = erased(entry) {
-                    self.rules.erase(entry.position, user);
+                    self.rules.erase(log.timelines(), entry.position, user);
                     keeper.erase(entry.position, user);
                     continue;
                 }
@@ -130,7 +135,8 @@ impl Fold {
                 }
             }
             if let Some(Entry { position, .. }) = batch.last() {
-                read.retain(|other| other.epoch != position.epoch);
+                let partition = log.timelines().partition(*position);
+                read.retain(|other| log.timelines().partition(*other) != partition);
                 read.push(*position);
             }
             self.moved.notify_waiters();

@@ -7,11 +7,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nats::{Body, Decisions, Entry, Event, Position, Subject, UserIdx, now};
+use nats::{Body, Decisions, Entry, Event, Position, Subject, Timelines, UserIdx, now};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::rules::is_before;
 use crate::settings::Own;
 
 /// Before a decision that could not be kept is tried again.
@@ -20,6 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Keeper {
     decisions: Decisions,
+    timelines: Timelines,
     /// A node that starts must find the keys of so long ago.
     keys_for: Duration,
     state: Mutex<State>,
@@ -37,8 +37,8 @@ struct State {
 }
 
 impl Keeper {
-    pub(crate) fn new(decisions: Decisions, keys_for: Duration) -> Keeper {
-        Keeper { decisions, keys_for, state: Mutex::default(), changed: Notify::new() }
+    pub(crate) fn new(decisions: Decisions, timelines: Timelines, keys_for: Duration) -> Keeper {
+        Keeper { decisions, timelines, keys_for, state: Mutex::default(), changed: Notify::new() }
     }
 
     /// Returns at once.
@@ -50,7 +50,7 @@ impl Keeper {
     /// The user's name is to go from what was decided before that. Returns at once.
     pub(crate) fn erase(&self, position: Position, user: UserIdx) {
         let mut state = self.state();
-        let is_theirs = |decision: &(Position, Event)| is_before(decision.0, position);
+        let is_theirs = |decision: &(Position, Event)| self.timelines.is_before(decision.0, position);
         for decision in state.waiting.values_mut().filter(|decision| is_theirs(decision)) {
             unname(&mut decision.1, user);
         }
@@ -123,7 +123,7 @@ impl Keeper {
         let erased = async {
             for entry in self.decisions.load().await?.entries {
                 let Ok(mut event) = entry.event() else { continue };
-                let about = erasures.iter().filter(|(position, _)| is_before(entry.position, *position));
+                let about = erasures.iter().filter(|(position, _)| self.timelines.is_before(entry.position, *position));
                 let named = about.filter(|(_, user)| unname(&mut event, *user)).count();
                 if let Some(subject) = Subject::of(&event).filter(|_| named > 0) {
                     self.decisions.reword(subject, entry.position, &event).await?;

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
-use nats::{Body, Event, Position, PresenterIdx, Subject, User, UserBanned, UserIdx};
+use nats::{Body, Event, Position, PresenterIdx, Subject, Timelines, User, UserBanned, UserIdx};
 use words::Filter;
 
 use crate::settings::{Own, Settings};
@@ -107,9 +107,9 @@ impl Rules {
     }
 
     /// Forgets the name of who decided bans before that position, in its partition. The bans stand, those of the user too.
-    pub(crate) fn erase(&self, position: Position, user: UserIdx) {
+    pub(crate) fn erase(&self, timelines: &Timelines, position: Position, user: UserIdx) {
         let mut state = self.state.write().expect("nothing panics while it holds the lock");
-        for verdict in state.bans.values_mut().filter(|verdict| is_before(verdict.position, position)) {
+        for verdict in state.bans.values_mut().filter(|verdict| timelines.is_before(verdict.position, position)) {
             if let Some(ban) = verdict.ban.as_mut().filter(|ban| ban.by.idx == user) {
                 ban.by.nickname.clear();
             }
@@ -187,11 +187,6 @@ impl Rules {
         state.bans.retain(|_, verdict| verdict.ban.as_ref().is_some_and(|ban| ban.holds(now)));
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
-}
-
-/// Whether it stands before the other in the same partition.
-pub(crate) fn is_before(position: Position, other: Position) -> bool {
-    position.epoch == other.epoch && position < other
 }
 
 impl Room {

@@ -8,7 +8,7 @@ use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +16,7 @@ use crate::append::{AppendError, Appender};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consume::{self, Backlog, Consumer};
+use crate::continuity::{self, Mark, TIMELINE_CHANGED};
 use crate::cursors::Cursors;
 use crate::decisions::Decisions;
 use crate::entry::Entry;
@@ -23,12 +24,14 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ids::{NodeId, PresenterIdx};
 use crate::lease::Lease;
+use crate::memory::Memory;
 use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
 use crate::room::{self, Fill, Room, Shortage};
 use crate::setup::{self, REQUEST_TIMEOUT};
 use crate::tail::{Copies, Start, Tail};
+use crate::timeline::Timelines;
 
 /// A dead server is noticed after two of these; the client's own default takes minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -38,6 +41,9 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 
 /// How often it is asked whether the log is still the same.
 const EPOCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the clocks are read: a reading counts as fresh for half as long again.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The log. Cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
@@ -49,10 +55,13 @@ pub struct Log {
 pub(crate) struct Inner {
     pub(crate) context: jetstream::Context,
     pub(crate) config: Config,
-    /// When each partition was created: the epoch of its positions.
-    pub(crate) epochs: Vec<u64>,
-    pub(crate) clock: Clock,
     pub(crate) room: Room,
+    /// Which epochs the positions of each partition have.
+    pub(crate) timelines: Timelines,
+    /// What this process has seen of each partition.
+    pub(crate) memories: Vec<Arc<Memory>>,
+    /// Of each partition the clock of its leader.
+    pub(crate) clocks: Vec<Clock>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -66,10 +75,24 @@ pub(crate) struct Inner {
     failed: CancellationToken,
 }
 
+/// How far a partition went at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The leader's clock showed this ...
+    pub at: Timestamp,
+    /// ... and everything that was stored before stands at or before this.
+    pub last: Position,
+}
+
 impl Inner {
     /// Whether the connection to a server stands.
     pub(crate) fn is_connected(&self) -> bool {
         self.context.client().connection_state() == State::Connected
+    }
+
+    /// What time it is by the clock of the log's servers.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clocks[0].now()
     }
 
     /// Reports what nothing in this process can mend; the first report counts.
@@ -96,13 +119,14 @@ impl Log {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let inner = Arc::new_cyclic(|inner| Inner {
             appenders: (0..config.partitions)
-                .map(|partition| Appender::start(inner.clone(), config.append_queue, partition, &tasks, stop.clone()))
+                .map(|partition| Appender::start(inner.clone(), config, partition, &tasks, stop.clone()))
                 .collect(),
             context,
             config: config.clone(),
-            epochs: setup.epochs,
-            clock: setup.clock,
             room: Room::new(config.partitions),
+            timelines: setup.timelines,
+            memories: (0..config.partitions).map(|_| Arc::default()).collect(),
+            clocks: setup.clocks,
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
@@ -116,26 +140,38 @@ impl Log {
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
         let watch = room::watch(Arc::downgrade(&inner));
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
+        let clocks = keep_clocks(Arc::downgrade(&inner));
+        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(clocks));
         Ok(Log { inner })
     }
 
-    /// Appends one event and waits until it is fsynced, the configured deadline at most.
+    /// Appends one event and waits until it is fsynced, the configured deadline at most. After the deadline it does not
+    /// take effect any more, whatever the outcome.
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
     /// partition's is the one that counts.
     ///
     /// A log that is nearly full refuses messages, and still takes decisions: see [`Log::shortage`].
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
+        self.append_by(event, None).await
+    }
+
+    /// As [`Log::append`], so that the event is stored before that time, by the log's clock, or has no effect.
+    pub async fn append_before(&self, event: &Event, end: Timestamp) -> Result<Position, AppendError> {
+        self.append_by(event, Some(end)).await
+    }
+
+    async fn append_by(&self, event: &Event, end: Option<Timestamp>) -> Result<Position, AppendError> {
         let Some(presenter) = event.presenter else {
-            return self.append_everywhere(event).await.map(|positions| positions[0]);
+            return self.append_copies(event, end).await.map(|positions| positions[0]);
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
         if !self.inner.room.is_for(partition, &event.body) {
             return Err(AppendError::Full);
         }
-        let line = event.to_line();
+        let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
         let bytes = line.len();
-        let appended = self.inner.appenders[partition as usize].append(line, self.inner.config.append_deadline()).await;
+        let appended = self.inner.appenders[partition as usize].append(line, deadline, end).await;
         if appended.is_ok() {
             self.inner.room.took(partition, bytes);
         }
@@ -146,14 +182,38 @@ impl Log {
     ///
     /// The first partition's comes last: where it is, the others are, and a retry need not look.
     pub async fn append_everywhere(&self, event: &Event) -> Result<Vec<Position>, AppendError> {
+        self.append_copies(event, None).await
+    }
+
+    async fn append_copies(&self, event: &Event, end: Option<Timestamp>) -> Result<Vec<Position>, AppendError> {
         let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
         let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
-        let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
+        let copies = others.iter().map(|appender| appender.append(line.clone(), deadline, end));
         // Some of the copies may be there.
         let mut positions = try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
-        let position = first.append(line.clone(), deadline).await;
+        let position = first.append(line.clone(), deadline, end).await;
         positions.insert(0, position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown })?);
         Ok(positions)
+    }
+
+    /// How far the room's partition goes, or for every room the first, and what time it is there, by its leader's clock.
+    pub async fn extent(&self, presenter: Option<PresenterIdx>) -> Result<Extent, Error> {
+        let partition = presenter.map_or(0, |presenter| partition_of(presenter, self.inner.config.partitions));
+        let reading = self.inner.clocks[partition as usize].read(&self.inner.context).await?;
+        let last = self.inner.timelines.get(partition).position(reading.last_sequence, u32::MAX);
+        Ok(Extent { at: reading.time, last })
+    }
+
+    /// What time it is at least in the room's partition, or for every room in the first, by its leader's clock. None: it
+    /// was not read since the last connection.
+    pub fn now_in(&self, presenter: Option<PresenterIdx>) -> Option<Timestamp> {
+        let partition = presenter.map_or(0, |presenter| partition_of(presenter, self.inner.config.partitions));
+        Some(self.inner.clocks[partition as usize].last()?.earliest())
+    }
+
+    /// How long an append may take; later it has no effect.
+    pub fn append_deadline(&self) -> Duration {
+        self.inner.config.append_deadline()
     }
 
     /// What is older has left the log.
@@ -163,22 +223,48 @@ impl Log {
 
     /// What time it is by the clock of the log's servers, which is that of [`Entry::stored`], whatever ours says.
     pub fn now(&self) -> Timestamp {
-        self.inner.clock.now()
+        self.inner.now()
     }
 
     /// Whether an event at that place has an effect: of the copies of an event of every room only one has.
     pub fn counts(&self, entry: &Entry) -> bool {
-        entry.presenter.is_some() || entry.position.epoch == self.inner.epochs[0]
+        entry.presenter.is_some() || self.inner.timelines.partition(entry.position) == Some(0)
     }
 
-    /// The epoch of the room's positions: one of another epoch is of another log.
-    pub fn epoch(&self, presenter: PresenterIdx) -> u64 {
-        self.inner.epochs[partition_of(presenter, self.inner.config.partitions) as usize]
+    /// Which positions are of this log, and where they stand in it.
+    pub fn timelines(&self) -> &Timelines {
+        &self.inner.timelines
     }
 
-    /// The epochs of all positions of this log: one of another epoch is of another log.
-    pub fn epochs(&self) -> &[u64] {
-        &self.inner.epochs
+    /// Whether the log has come so far, as its server says now.
+    pub async fn has_reached(&self, presenter: PresenterIdx, position: Position) -> Result<bool, Error> {
+        let stream = partition::stream(self.inner.timelines.partition_of(presenter));
+        let info = setup::find(&self.inner.context, &stream).await?;
+        Ok(info.is_some_and(|info| position.sequence <= info.state.last_sequence))
+    }
+
+    /// Compares the log with positions of it that were kept elsewhere, each with the partition that it is of. Where the log does
+    /// not reach so far, it is older than what was kept: that is recorded, and [`Error::Replaced`] says so. The process
+    /// should end; the next one begins with what is there.
+    pub async fn confirm(&self, kept: impl IntoIterator<Item = (u32, Position)>) -> Result<(), Error> {
+        continuity::confirm(&self.inner, kept).await
+    }
+
+    /// What was seen of each partition so far, to be kept where the log is not.
+    pub fn marks(&self) -> Vec<Mark> {
+        continuity::marks(&self.inner)
+    }
+
+    /// Compares the log with what was seen of it before. Where something else stands now it went back: that is recorded, and
+    /// [`Error::Replaced`] says so, as of [`Log::confirm`].
+    pub async fn compare(&self, mark: &Mark) -> Result<(), Error> {
+        continuity::compare(&self.inner, mark).await
+    }
+
+    /// Gives every partition a new epoch from its present end on: for a log that was restored from a backup. What runs
+    /// notices and begins anew. Answers with the end of each partition and its new epoch.
+    pub async fn begin_epoch(&self) -> Result<Vec<(u64, u64)>, Error> {
+        continuity::begin_epoch(&self.inner).await
     }
 
     /// Everything in the log from `start` on, in order, each event once.
@@ -211,14 +297,14 @@ impl Log {
         try_join_all((0..self.inner.config.partitions).map(|partition| room::fill(&self.inner, partition))).await
     }
 
-    /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the epoch
-    /// of a partition the last of those batches up to which all are. Nothing goes that is younger than
+    /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the latest
+    /// epoch of a partition the last of those batches up to which all are. Nothing goes that is younger than
     /// `nats.min_age_minutes`, nor a decision that is kept nowhere else. How many batches went.
     pub async fn make_room(&self, archived: impl Fn(u64) -> Option<u64>) -> Result<u64, Error> {
         let mut gone = 0;
-        for (partition, epoch) in (0_u32..).zip(&self.inner.epochs) {
-            let Some(sequence) = archived(*epoch) else { continue };
-            gone += room::make_room(&self.inner, partition, Position { epoch: *epoch, sequence, index: 0 }).await?;
+        for (partition, epoch) in (0_u32..).zip(self.inner.timelines.epochs()) {
+            let Some(sequence) = archived(epoch) else { continue };
+            gone += room::make_room(&self.inner, partition, sequence).await?;
         }
         Ok(gone)
     }
@@ -280,24 +366,24 @@ impl Log {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         // A server that is away has nothing to hear from us, and nothing accepted depends on it.
-        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.inner.context.client().drain()).await;
+        let _ = timeout(REQUEST_TIMEOUT, self.inner.context.client().drain()).await;
     }
 }
 
 /// Asks every partition now and then whether it is still the one whose epoch this process gives to its positions.
 async fn watch_epochs(log: Weak<Inner>) {
-    let mut missing = vec![false; log.upgrade().map_or(0, |log| log.epochs.len())];
+    let mut missing = vec![false; log.upgrade().map_or(0, |log| log.memories.len())];
     loop {
         sleep(EPOCH_INTERVAL).await;
         let Some(log) = log.upgrade() else { return };
         for (partition, missing) in (0_u32..).zip(&mut missing) {
             let stream = partition::stream(partition);
             let reason = match setup::find(&log.context, &stream).await {
-                Ok(Some(info)) if setup::epoch(&info) == log.epochs[partition as usize] => {
+                Ok(Some(info)) if setup::timeline(&info) == *log.timelines.get(partition) => {
                     *missing = false;
                     continue;
                 }
-                Ok(Some(_)) => "its creation time has changed",
+                Ok(Some(_)) => TIMELINE_CHANGED,
                 // Asked twice, as a cluster that is starting may not know everything yet.
                 Ok(None) if std::mem::replace(missing, true) => "it is gone",
                 // An outage: whoever appends or reads says so.
@@ -305,6 +391,30 @@ async fn watch_epochs(log: Weak<Inner>) {
             };
             log.fail(Error::Replaced { stream, reason: reason.to_owned() });
             return;
+        }
+    }
+}
+
+/// Reads the clocks that somebody goes by, so that who needs the time does not wait for it; and at once after a new
+/// connection, which may be to a server that was started again.
+async fn keep_clocks(log: Weak<Inner>) {
+    let Some(mut connections) = log.upgrade().map(|log| log.connections.clone()) else { return };
+    loop {
+        match timeout(CLOCK_INTERVAL, connections.changed()).await {
+            Ok(Ok(())) => {
+                let Some(log) = log.upgrade() else { return };
+                log.clocks.iter().for_each(Clock::forget);
+            }
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
+        let Some(log) = log.upgrade() else { return };
+        for clock in log.clocks.iter().filter(|clock| clock.is_wanted()) {
+            if !log.is_connected() {
+                break;
+            }
+            // Without an answer the last one becomes old, which whoever goes by it sees.
+            let _ = clock.read(&log.context).await;
         }
     }
 }

@@ -14,11 +14,13 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::connect::Inner;
+use crate::continuity::{record_loss, same_stream};
 use crate::entry::{Entry, Malformed, entries, timestamp};
 use crate::error::Error;
+use crate::memory::other_message;
 use crate::partition;
-use crate::position::Position;
-use crate::setup::{epoch, request};
+use crate::setup::request;
+use crate::timeline::Timeline;
 
 /// A batch that is neither acknowledged nor reported to be in progress for so long is handed out again.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -60,10 +62,12 @@ pub struct Consumer {
 /// wait of 30 s.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The lines of the batch, in order; none where somebody appended an empty batch.
+    /// The lines of the batch, in order; none where it came too late, or somebody appended an empty batch.
     pub lines: Vec<Result<Entry, Malformed>>,
-    /// Where it stands: its epoch and its sequence.
-    pub place: Position,
+    /// The latest epoch of the timeline that it was read on.
+    pub timeline: u64,
+    /// Where it stands on that.
+    pub sequence: u64,
     /// When it was stored, by the clock of the log's servers.
     pub stored: Timestamp,
     message: Message,
@@ -89,7 +93,8 @@ pub struct Backlog {
 pub(crate) async fn backlog(log: &Inner, name: &str) -> Result<Vec<Backlog>, Error> {
     let asked = (0..log.config.partitions).map(async |partition| {
         let stream = partition::stream(partition);
-        let consumer = log.context.get_consumer_from_stream::<pull::Config, _, _>(name, &stream);
+        let durable = durable(log.timelines.get(partition), name);
+        let consumer = log.context.get_consumer_from_stream::<pull::Config, _, _>(durable, &stream);
         let consumer = request("asking for a consumer", consumer).await?;
         let info = consumer.cached_info();
         Ok(Backlog {
@@ -159,7 +164,8 @@ async fn run(
 ) {
     loop {
         match follow(&log, partition, &name, &sink, &stop).await {
-            Ok(()) => return,
+            Ok(Ended::Unwanted) => return,
+            Ok(Ended::Reconnected) => {}
             Err(error @ Error::Replaced { .. }) => {
                 // A receiver that has gone does not need the error.
                 let _ = sink.send(Err(error)).await;
@@ -184,24 +190,22 @@ async fn give_back(messages: Vec<Message>) {
     }
 }
 
-/// Hands out batches until there is trouble, or nobody wants more.
+/// Hands out batches until there is trouble or a new connection, or nobody wants more.
 async fn follow(
     log: &Weak<Inner>,
     partition: u32,
     name: &str,
     sink: &mpsc::Sender<Result<Delivery, Error>>,
     stop: &CancellationToken,
-) -> Result<(), Error> {
-    let Some(log) = log.upgrade() else { return Ok(()) };
-    let stream_name = partition::stream(partition);
-    let stream = request("asking for a stream of the log", log.context.get_stream(&stream_name)).await?;
-    let epoch_now = epoch(stream.cached_info());
-    if epoch_now != log.epochs[partition as usize] {
-        let reason = "its creation time has changed".to_owned();
-        return Err(Error::Replaced { stream: stream_name, reason });
-    }
+) -> Result<Ended, Error> {
+    let Some(log) = log.upgrade() else { return Ok(Ended::Unwanted) };
+    let mut connections = log.connections.clone();
+    connections.mark_unchanged();
+    let stream = same_stream(&log, partition).await?;
+    let (timeline, memory) = (log.timelines.get(partition).clone(), log.memories[partition as usize].clone());
+    let weak = Arc::downgrade(&log);
     let config = pull::Config {
-        durable_name: Some(name.to_owned()),
+        durable_name: Some(durable(&timeline, name)),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
@@ -211,30 +215,59 @@ async fn follow(
         ..pull::Config::default()
     };
     let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
-    let bytes = (PREFETCH_BYTES / log.epochs.len()).max(MIN_PREFETCH_BYTES);
+    let bytes = (PREFETCH_BYTES / log.memories.len()).max(MIN_PREFETCH_BYTES);
     let requests = consumer.stream().max_messages_per_batch(PREFETCH).max_bytes_per_batch(bytes);
     let messages = requests.heartbeat(HEARTBEAT).messages();
     let mut messages = request("requesting batches", messages).await?;
     // The log may be dropped from here on: a reader must not keep alive what owns it.
     drop(log);
     let mut left = Vec::new();
-    // Nothing is lost with a branch that a stop drops: a message stays in `messages`, or is given back.
-    while let Some(Some(message)) = stop.run_until_cancelled(messages.next()).await {
-        let message = message.map_err(|error| Error::JetStream { doing: "reading batches", source: error.into() })?;
+    let ended = loop {
+        // Nothing is lost with a branch that is dropped: a message stays in `messages`, or is given back.
+        let message = tokio::select! {
+            biased;
+            () = stop.cancelled() => break Ok(Ended::Unwanted),
+            Ok(()) = connections.changed() => break Ok(Ended::Reconnected),
+            message = messages.next() => message,
+        };
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => break Err(Error::JetStream { doing: "reading batches", source: error.into() }),
+            None => break Ok(Ended::Unwanted),
+        };
         let Some(Ok(room)) = stop.run_until_cancelled(sink.reserve()).await else {
             left.push(message);
-            break;
+            break Ok(Ended::Unwanted);
         };
         let info = message.info().map_err(|source| Error::JetStream { doing: "reading a batch", source })?;
         let (sequence, delivered, stored) = (info.stream_sequence, info.delivered, timestamp(info.published));
-        let lines = entries(epoch_now, sequence, stored, &message.payload);
-        let place = Position { epoch: epoch_now, sequence, index: 0 };
-        room.send(Ok(Delivery { lines, place, stored, message, delivered }));
-    }
+        if !memory.see(sequence, stored) {
+            let Some(log) = weak.upgrade() else { break Ok(Ended::Unwanted) };
+            return Err(record_loss(&log, partition, other_message(sequence), None).await);
+        }
+        let (epoch, headers) = (timeline.position(sequence, 0).epoch, message.headers.as_ref());
+        let lines = entries(epoch, sequence, stored, headers, &message.payload);
+        let timeline = timeline.epoch();
+        room.send(Ok(Delivery { lines, timeline, sequence, stored, message, delivered }));
+    };
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {
         left.push(message);
     }
     drop(messages);
     give_back(left).await;
-    Ok(())
+    ended
+}
+
+/// Why reading ended without trouble.
+enum Ended {
+    /// Nobody wants more.
+    Unwanted,
+    /// There is a new connection: the log is compared with what was seen of it before reading goes on.
+    Reconnected,
+}
+
+/// What the server calls the reader of that name. After the log lost its end it is another one, which reads everything
+/// that is left: the old one would pass over what has the sequences of the lost part now.
+fn durable(timeline: &Timeline, name: &str) -> String {
+    if timeline.has_forks() { format!("{name}-{:x}", timeline.epoch()) } else { name.to_owned() }
 }

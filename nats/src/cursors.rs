@@ -42,9 +42,16 @@ impl Cursors {
         self.positions.lock().expect("nothing panics while it holds the lock").get(&presenter).copied()
     }
 
+    /// All that are known.
+    pub fn all(&self) -> Vec<(PresenterIdx, Position)> {
+        let positions = self.positions.lock().expect("nothing panics while it holds the lock");
+        positions.iter().map(|(presenter, position)| (*presenter, *position)).collect()
+    }
+
     /// Saves many at once (one fsync for 4,000), and returns once they are durable. Each element: the room, the position
     /// of the last event that reached the presenter. Visible at once through [`Cursors::get`] of this node, within
-    /// milliseconds on others. A cursor only moves forward: a late save of an older position changes nothing.
+    /// milliseconds on others. A cursor only moves forward: a late save of an older position changes nothing, nor does one
+    /// of another log.
     pub async fn save(&self, cursors: &[(PresenterIdx, Position)]) -> Result<(), Error> {
         for cursors in cursors.chunks(CURSORS_A_MESSAGE) {
             self.apply(cursors.iter().copied());
@@ -76,8 +83,7 @@ impl Cursors {
         let mut positions = self.positions.lock().expect("nothing panics while it holds the lock");
         for (presenter, position) in cursors {
             let saved = positions.entry(presenter).or_insert(position);
-            // The epoch comes first in the order: a cursor of a log made anew is always further.
-            *saved = position.max(*saved);
+            *saved = self.log.timelines.further(position, *saved);
         }
     }
 }

@@ -160,20 +160,24 @@ impl Decisions {
     /// Says that of each partition every decision up to that position has been kept. It only moves forward.
     pub async fn set_read(&self, read: impl IntoIterator<Item = Position>) -> Result<(), Error> {
         for position in read {
-            let Some(partition) = self.log.epochs.iter().position(|epoch| *epoch == position.epoch) else { continue };
+            let Some(partition) = self.log.timelines.partition(position) else { continue };
             self.put(&format!("read.{partition}"), Value { position, event: None }).await?;
         }
         Ok(())
     }
 
     /// Writes the value, unless the key has one of a later position.
+    ///
+    /// A write that arrives after its deadline does no harm: it names the revision that it replaces, and so comes to
+    /// nothing once another has been written.
     async fn put(&self, key: &str, value: Value) -> Result<(), Error> {
         let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
         for _ in 0..ATTEMPTS {
             let present = request("reading a decision", self.log.decisions.entry(key)).await?;
             if let Some(present) = &present
                 && present.operation == Operation::Put
-                && position(&present.value) >= Some(value.position)
+                && let Some(kept) = position(&present.value)
+                && self.log.timelines.further(kept, value.position) == kept
             {
                 return Ok(());
             }

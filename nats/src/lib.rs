@@ -1,10 +1,12 @@
 //! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
 
 mod append;
+mod claim;
 mod clock;
 mod config;
 mod connect;
 mod consume;
+mod continuity;
 mod cursors;
 mod decisions;
 mod entry;
@@ -12,6 +14,8 @@ mod error;
 mod event;
 mod ids;
 mod lease;
+mod memory;
+mod moment;
 mod partition;
 mod position;
 mod presence;
@@ -19,12 +23,15 @@ mod reader;
 mod recent;
 mod room;
 mod setup;
+mod store;
 mod tail;
+mod timeline;
 
 pub use append::AppendError;
 pub use config::Config;
-pub use connect::Log;
+pub use connect::{Extent, Log};
 pub use consume::{Backlog, Consumer, Delivery};
+pub use continuity::Mark;
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
@@ -35,7 +42,9 @@ pub use event::{
 };
 pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;
+pub use moment::Moment;
 pub use position::{InvalidPosition, Position};
 pub use presence::{Presence, Session};
 pub use room::{Fill, Shortage};
 pub use tail::{Start, Tail, TailStatus};
+pub use timeline::{Place, Timelines};

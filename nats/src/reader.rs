@@ -12,7 +12,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::push::OrderedConfig;
 use async_nats::jetstream::message::Message;
-use async_nats::jetstream::stream;
+use async_nats::jetstream::stream::{self, Stream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -21,9 +21,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Inner;
+use crate::continuity::{Doubt, GONE_AFTER, TIMELINE_CHANGED, Verdict, record_loss};
 use crate::entry::timestamp;
 use crate::error::Error;
-use crate::setup::{self, epoch, request, request_within};
+use crate::memory::{Memory, other_message, went_back};
+use crate::partition;
+use crate::setup::{self, request, request_within, timeline};
+use crate::timeline::Timeline;
 
 /// How often the watchdog asks the stream.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(3);
@@ -38,13 +42,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// A stream is known and a consumer created in milliseconds, unless a cluster elects a leader or gives the consumer to a
 /// member that has just died. What is asked then is never answered; what is asked again may be, and presenters wait.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(1_500);
-
-/// A stream that the server has not known for so long was deleted: one that starts or elects a leader knows it by then.
-const GONE_AFTER: Duration = Duration::from_secs(5);
-
-/// The leader of a stream hears of each other member every second, and they elect another only after four seconds in
-/// which they heard nothing: whom it heard of within this time follows nobody else.
-const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where reading begins.
 #[derive(Debug, Clone, Copy)]
@@ -129,20 +126,30 @@ pub(crate) fn read<T: Send + 'static>(
     sink: mpsc::Sender<T>,
     map: impl Fn(Result<Item, Error>) -> T + Send + Sync + 'static,
 ) -> Status {
-    let status = Status::new();
-    let reader = Reader {
-        log: Arc::downgrade(log),
-        stream: stream.to_owned(),
-        from,
-        epoch: None,
-        last: None,
-        caught_up: false,
-        missing: None,
-        went_back: None,
-        status: status.clone(),
-        sink,
-        map,
-    };
+    start(Reader::new(log, stream, from, sink, map), log, stop)
+}
+
+/// The same for a partition of the log, whose timeline is known.
+pub(crate) fn read_partition<T: Send + 'static>(
+    log: &Arc<Inner>,
+    partition: u32,
+    from: From,
+    stop: CancellationToken,
+    sink: mpsc::Sender<T>,
+    map: impl Fn(Result<Item, Error>) -> T + Send + Sync + 'static,
+) -> Status {
+    let reader = Reader::new(log, &partition::stream(partition), from, sink, map);
+    let timeline = Some(log.timelines.get(partition).clone());
+    let memory = log.memories[partition as usize].clone();
+    start(Reader { partition: Some(partition), timeline, memory, ..reader }, log, stop)
+}
+
+fn start<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>(
+    reader: Reader<T, F>,
+    log: &Inner,
+    stop: CancellationToken,
+) -> Status {
+    let status = reader.status.clone();
     log.tasks.spawn(stop.run_until_cancelled_owned(reader.run()));
     status
 }
@@ -151,15 +158,19 @@ struct Reader<T, F> {
     log: Weak<Inner>,
     stream: String,
     from: From,
-    /// The stream's creation, once known: another one is another stream.
-    epoch: Option<u64>,
+    /// The partition of the log, if it is one.
+    partition: Option<u32>,
+    /// The stream's timeline, once known: another one is another stream.
+    timeline: Option<Timeline>,
+    /// What was seen of it.
+    memory: Arc<Memory>,
     /// The last sequence that was handed out.
     last: Option<u64>,
     caught_up: bool,
     /// Since when the server has said that there is no such stream.
     missing: Option<Instant>,
-    /// Since when the stream is said to end before what was read.
-    went_back: Option<Instant>,
+    /// Since when the stream is said to have gone back.
+    doubt: Doubt,
     status: Status,
     /// Bounded: a slow receiver slows the consumer, whose flow control slows the server.
     sink: mpsc::Sender<T>,
@@ -199,16 +210,25 @@ fn nothing_is_left(state: &stream::State, last: Option<u64>, from: From) -> bool
         }
 }
 
-/// Whether most members stand behind what this one says. One that is cut off goes on for seconds as the leader that it
-/// was, and knows less than the others do meanwhile.
-fn is_of_most(info: &stream::Info) -> bool {
-    let Some(cluster) = &info.cluster else { return true };
-    let seen = cluster.replicas.iter().filter(|peer| !peer.offline && peer.active < SEEN_WITHIN).count();
-    // With itself.
-    2 * (seen + 1) > cluster.replicas.len() + 1
-}
-
 impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static> Reader<T, F> {
+    fn new(log: &Arc<Inner>, stream: &str, from: From, sink: mpsc::Sender<T>, map: F) -> Reader<T, F> {
+        Reader {
+            log: Arc::downgrade(log),
+            stream: stream.to_owned(),
+            from,
+            partition: None,
+            timeline: None,
+            memory: Arc::default(),
+            last: None,
+            caught_up: false,
+            missing: None,
+            doubt: Doubt::default(),
+            status: Status::new(),
+            sink,
+            map,
+        }
+    }
+
     async fn run(mut self) {
         let mut pause = MIN_PAUSE;
         loop {
@@ -252,6 +272,8 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Trouble> {
         let log = self.log.upgrade().ok_or(Trouble::Unwanted)?;
+        // Before the stream is asked: what is acknowledged meanwhile may be missing from its answer.
+        let seen = self.memory.last();
         let asking = timeout(ANSWERED_WITHIN, request("asking for a stream", log.context.get_stream(&self.stream)));
         let stream = match asking.await {
             Ok(Ok(stream)) => stream,
@@ -259,7 +281,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             Err(_) => return Err(Trouble::Passing("nobody answers for the stream".to_owned())),
         };
         self.missing = None;
-        self.check(stream.cached_info())?;
+        self.compare(&stream, seen).await?;
         let last_at_start = stream.cached_info().state.last_sequence;
         let config = OrderedConfig {
             deliver_subject: log.context.client().new_inbox(),
@@ -298,8 +320,9 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
                     None => return Err(Trouble::Passing("the subscription ended".to_owned())),
                 },
                 _ = watchdog.tick() => {
+                    let seen = self.memory.last();
                     let info = request("asking for a stream", stream.get_info()).await?;
-                    self.check(&info)?;
+                    self.check(&info, seen).await?;
                     self.status.hear();
                     let behind = self.last.is_none_or(|last| last < info.state.last_sequence);
                     if behind && behind_since_last_tick == Some(self.last) {
@@ -322,32 +345,47 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         if since.elapsed() < GONE_AFTER {
             return error.into();
         }
-        Trouble::Final(Error::Replaced { stream: self.stream.clone(), reason: "it is gone".to_owned() })
+        self.replaced("it is gone".to_owned())
     }
 
-    /// Whether this is still the stream that was read before.
-    fn check(&mut self, info: &stream::Info) -> Result<(), Trouble> {
-        let replaced =
-            |reason: String| Err(Trouble::Final(Error::Replaced { stream: info.config.name.clone(), reason }));
-        let epoch = epoch(info);
-        if *self.epoch.get_or_insert(epoch) != epoch {
-            return replaced("its creation time has changed".to_owned());
+    /// Whether this is still the stream that was read before, as it says of itself. `seen`: the last sequence that was known
+    /// before it was asked.
+    async fn check(&mut self, info: &stream::Info, seen: u64) -> Result<(), Trouble> {
+        let timeline = timeline(info);
+        if *self.timeline.get_or_insert_with(|| timeline.clone()) != timeline {
+            return Err(self.replaced(TIMELINE_CHANGED.to_owned()));
         }
-        let now = info.state.last_sequence;
-        let Some(last) = self.last.filter(|last| now < *last) else {
-            self.went_back = None;
-            return Ok(());
-        };
-        let reason = format!("it went back from sequence {last} to {now}");
-        if info.cluster.is_none() {
-            return replaced(reason);
+        self.judge(info, went_back(info, seen)).await
+    }
+
+    /// The same, comparing the stream with what is remembered of it: it may have been filled again.
+    async fn compare(&mut self, stream: &Stream, seen: u64) -> Result<(), Trouble> {
+        let info = stream.cached_info();
+        self.check(info, seen).await?;
+        let contradiction = self.memory.contradiction(stream, info).await?;
+        self.judge(info, contradiction).await
+    }
+
+    async fn judge(&mut self, info: &stream::Info, contradiction: Option<String>) -> Result<(), Trouble> {
+        match self.doubt.judge(info, contradiction) {
+            Verdict::Same => Ok(()),
+            Verdict::Doubtful(reason) => Err(Trouble::Passing(format!(
+                "a member of the cluster says that {reason}, which others may know better"
+            ))),
+            Verdict::Lost(reason) => Err(self.lost(reason).await),
         }
-        // One that was cut off goes on for seconds as the leader that it was, and one that was paused for a moment.
-        let since = *self.went_back.get_or_insert_with(Instant::now);
-        if is_of_most(info) && since.elapsed() > GONE_AFTER {
-            return replaced(reason);
+    }
+
+    /// The stream is not the one that was read before.
+    async fn lost(&self, reason: String) -> Trouble {
+        match (self.partition, self.log.upgrade()) {
+            (Some(partition), Some(log)) => Trouble::Final(record_loss(&log, partition, reason, None).await),
+            _ => self.replaced(reason),
         }
-        Err(Trouble::Passing(format!("a member of the cluster says that {reason}, which others may know better")))
+    }
+
+    fn replaced(&self, reason: String) -> Trouble {
+        Trouble::Final(Error::Replaced { stream: self.stream.clone(), reason })
     }
 
     fn deliver_policy(&self) -> DeliverPolicy {
@@ -383,6 +421,9 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             (None, From::Sequence(first)) => sequence < first,
             (None, From::Oldest | From::LastPerSubject) => false,
         };
+        if !self.memory.see(sequence, stored) {
+            return Err(self.lost(other_message(sequence)).await);
+        }
         if early {
             return Ok(());
         }
@@ -404,47 +445,13 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 mod tests {
     use super::*;
 
-    fn state_json(messages: u64, first: u64, last: u64) -> serde_json::Value {
-        serde_json::json!({
+    fn state(messages: u64, first: u64, last: u64) -> stream::State {
+        let state = serde_json::json!({
             "messages": messages, "bytes": 0, "consumer_count": 1,
             "first_seq": first, "first_ts": "2026-11-22T12:00:00Z",
             "last_seq": last, "last_ts": "2026-11-22T12:34:56Z",
-        })
-    }
-
-    fn state(messages: u64, first: u64, last: u64) -> stream::State {
-        serde_json::from_value(state_json(messages, first, last)).unwrap()
-    }
-
-    #[test]
-    fn a_member_that_has_not_heard_of_most_others_lately_speaks_for_itself_only() {
-        let info = |replicas: serde_json::Value| -> stream::Info {
-            let mut info = serde_json::json!({
-                "config": { "name": "CHAT_0", "retention": "limits", "max_consumers": -1, "max_msgs": -1, "max_bytes": -1,
-                    "max_age": 0, "max_msgs_per_subject": -1, "storage": "file", "discard": "new", "num_replicas": 3 },
-                "created": "2026-11-22T12:00:00Z",
-                "state": state_json(1, 1, 1),
-            });
-            if !replicas.is_null() {
-                info["cluster"] = serde_json::json!({ "leader": "nats-0", "replicas": replicas });
-            }
-            serde_json::from_value(info).unwrap()
-        };
-        let peer = |seconds: f64, offline: bool| {
-            let active = (seconds * 1e9) as u64;
-            serde_json::json!({ "name": "nats-1", "current": true, "active": active, "offline": offline })
-        };
-        assert!(is_of_most(&info(serde_json::Value::Null)), "a server on its own");
-        for (peers, expected) in [
-            (vec![], true),
-            (vec![peer(0.4, false), peer(0.9, false)], true),
-            (vec![peer(0.4, false), peer(60.0, true)], true),
-            (vec![peer(3.1, false), peer(4.0, false)], false),
-            (vec![peer(0.1, true), peer(0.1, true)], false),
-            (vec![peer(0.4, false), peer(9.0, false), peer(9.0, false), peer(9.0, false)], false),
-        ] {
-            assert_eq!(is_of_most(&info(peers.clone().into())), expected, "{peers:?}");
-        }
+        });
+        serde_json::from_value(state).unwrap()
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
 use crate::partition;
+use crate::timeline::{Timeline, Timelines};
 
 /// The stream of saved cursors, and its subject.
 pub(crate) const CURSORS: &str = "CURSORS";
@@ -31,7 +32,11 @@ pub(crate) const NODES: &str = "nodes";
 /// The member of a stream's metadata that records how the log is split.
 const PARTITIONS: &str = "chatting-server.partitions";
 
-/// A batch is stored once although it is sent again: retries end within seconds, far inside this window.
+/// The member of a stream's metadata that records its timeline, once the log has lost its end.
+const TIMELINE: &str = "chatting-server.timeline";
+
+/// A batch is stored once although it is sent again. A copy that was held up on its way for longer is stored again, but
+/// by then the batch has expired: appends have a minute at most, and readers skip what comes later.
 pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Every batch fits: 256 KiB of lines, and the header.
@@ -48,9 +53,9 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a node needs to know of the log's streams.
 pub(crate) struct Setup {
-    /// For each partition when it was created, in nanoseconds since 1970.
-    pub(crate) epochs: Vec<u64>,
-    pub(crate) clock: Clock,
+    pub(crate) timelines: Timelines,
+    /// Of each partition the clock of its leader.
+    pub(crate) clocks: Vec<Clock>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -58,9 +63,9 @@ pub(crate) struct Setup {
 
 pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Result<Setup, Error> {
     check(config)?;
-    let mut epochs = Vec::new();
+    let mut timelines = Vec::new();
     for partition in 0..config.partitions {
-        epochs.push(epoch(&partition_stream(context, config, partition).await?));
+        timelines.push(timeline(&partition_stream(context, config, partition).await?));
     }
     let cursors = stream::Config {
         name: CURSORS.to_owned(),
@@ -77,8 +82,10 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
     let sessions = bucket(context, config, SESSIONS, "which session holds a room", Duration::ZERO).await?;
     let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
     let decisions = bucket(context, config, DECISIONS, "the last decision about each subject", Duration::ZERO).await?;
-    let clock = Clock::read(context).await?;
-    Ok(Setup { epochs, clock, sessions, nodes, decisions })
+    let clocks: Vec<Clock> = (0..config.partitions).map(Clock::new).collect();
+    // The first is what time it is for whoever asks the log; the others are read when they are needed.
+    clocks[0].read(context).await?;
+    Ok(Setup { timelines: Timelines::new(timelines), clocks, sessions, nodes, decisions })
 }
 
 fn check(config: &Config) -> Result<(), Error> {
@@ -101,6 +108,9 @@ fn check(config: &Config) -> Result<(), Error> {
     if config.append_queue == 0 {
         return refuse("append_queue", "must be at least 1");
     }
+    if config.append_queue_ms == 0 {
+        return refuse("append_queue_ms", "must be at least 1");
+    }
     if !(1..=300).contains(&config.lease_seconds) {
         return refuse("lease_seconds", "must be 1 to 300");
     }
@@ -112,7 +122,7 @@ async fn partition_stream(
     config: &Config,
     partition: u32,
 ) -> Result<stream::Info, Error> {
-    let wanted = stream::Config {
+    let mut wanted = stream::Config {
         name: partition::stream(partition),
         description: Some("the chat log: each message is a batch of events, one a line".to_owned()),
         subjects: vec![partition::subject(partition)],
@@ -148,7 +158,10 @@ async fn partition_stream(
     if up_to_date(&present.config, &wanted) {
         return Ok(present);
     }
-    let wanted = stream::Config { deny_purge: present.config.deny_purge, ..wanted };
+    if let Some(recorded) = present.config.metadata.get(TIMELINE) {
+        wanted.metadata.insert(TIMELINE.to_owned(), recorded.clone());
+    }
+    wanted.deny_purge = present.config.deny_purge;
     tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
     request("updating a stream of the log", context.update_stream(wanted)).await
 }
@@ -200,6 +213,38 @@ pub(crate) fn epoch(info: &stream::Info) -> u64 {
     u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0)
 }
 
+/// The timeline of a partition's stream.
+pub(crate) fn timeline(info: &stream::Info) -> Timeline {
+    Timeline::recorded(epoch(info), info.config.metadata.get(TIMELINE))
+}
+
+/// Records that a partition has another epoch from that sequence on. `known` is the timeline that does not fit any more:
+/// where another one is recorded already, somebody else has noticed, and that one stands.
+pub(crate) async fn fork(
+    context: &jetstream::Context,
+    partition: u32,
+    known: &Timeline,
+    first: u64,
+    epoch: u64,
+) -> Result<Timeline, Error> {
+    let stream = request("asking for a stream of the log", context.get_stream(partition::stream(partition))).await?;
+    let info = stream.cached_info();
+    if timeline(info) != *known {
+        return Ok(timeline(info));
+    }
+    let forked = known.forked(epoch, first);
+    let mut config = info.config.clone();
+    config.metadata.insert(TIMELINE.to_owned(), forked.to_string());
+    request("recording a new epoch of the log", context.update_stream(config)).await?;
+    tracing::error!(
+        stream = info.config.name,
+        timeline = %forked,
+        "the log lost its end: from sequence {first} on positions have the epoch {:x}",
+        forked.epoch()
+    );
+    Ok(forked)
+}
+
 /// Whether a write was refused because another came first. A cluster says so by another code where both come at once,
 /// which the client does not know.
 pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
@@ -226,7 +271,19 @@ where
     E: std::error::Error + Send + Sync + 'static,
     F: Future<Output = Result<T, E>>,
 {
-    let until = Instant::now() + REQUEST_TIMEOUT;
+    write_until(Instant::now() + REQUEST_TIMEOUT, doing, write).await
+}
+
+/// The same, until then.
+pub(crate) async fn write_until<T, E, F>(
+    until: Instant,
+    doing: &'static str,
+    write: impl Fn() -> F,
+) -> Result<Result<T, E>, Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
     loop {
         match timeout_at(until, write()).await {
             Ok(Err(error)) if nobody_took(&error) && Instant::now() + NOBODY_PAUSE < until => sleep(NOBODY_PAUSE).await,

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::connect::Inner;
 use crate::entry::{Entry, entries};
 use crate::error::Error;
-use crate::partition;
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::recent::Recent;
 use crate::setup::DUPLICATE_WINDOW;
+use crate::timeline::{Place, Timeline, Timelines};
 
 /// How many batches may wait for [`Tail::next`]; then reading pauses.
 const BATCHES: usize = 64;
@@ -32,7 +32,8 @@ pub enum Start {
     /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]); of an event whose first
     /// copy stands before it, no later copy is handed out.
     Since(Timestamp),
-    /// In each partition after the batch of that position, where there is one for it; in the others at the oldest.
+    /// In each partition after the batch of that position, or where the log parted from what that position was in; in a
+    /// partition for which there is none, at the oldest.
     After(Vec<Position>),
 }
 
@@ -55,6 +56,8 @@ pub struct Tail {
     since: Option<Timestamp>,
     /// For each partition the last sequence that came.
     last: HashMap<u32, u64>,
+    /// What came last, of which partition: whoever asks for more has taken it in.
+    taken: Option<(u32, u64)>,
     /// For each partition the sequence after which none was missed.
     whole_after: HashMap<u32, u64>,
     _stop: DropGuard,
@@ -64,6 +67,9 @@ pub struct Tail {
 #[derive(Debug, Clone)]
 pub struct TailStatus {
     partitions: Arc<[Status]>,
+    timelines: Timelines,
+    /// Of each partition the sequence up to which everything was handed out, and [`Tail::next`] was called once more.
+    reached: Arc<watch::Sender<Vec<u64>>>,
 }
 
 impl Tail {
@@ -74,32 +80,41 @@ impl Tail {
             Start::Since(time) if copies == Copies::Dropped => Some(time),
             _ => None,
         };
-        let follow = |(partition, epoch): (u32, &u64)| {
+        let follow = |(partition, timeline): (u32, &Timeline)| {
             let from = match &start {
                 Start::Oldest => From::Oldest,
                 Start::Since(time) if since.is_some() => {
                     From::Since(time.saturating_sub(COPIES_WITHIN).unwrap_or(*time))
                 }
                 Start::Since(time) => From::Since(*time),
-                Start::After(positions) => match positions.iter().find(|position| position.epoch == *epoch) {
-                    Some(position) => From::Sequence(position.sequence + 1),
-                    None => From::Oldest,
-                },
+                Start::After(positions) => {
+                    let places = positions.iter().map(|position| timeline.place(*position));
+                    let known = places.filter_map(|place| match place {
+                        Place::Here(position) | Place::Lost(position) => Some(position.sequence + 1),
+                        Place::Elsewhere => None,
+                    });
+                    known.max().map_or(From::Oldest, From::Sequence)
+                }
             };
-            let stream = partition::stream(partition);
-            reader::read(log, &stream, from, stop.clone(), sink.clone(), move |item| (partition, item))
+            let map = move |item| (partition, item);
+            reader::read_partition(log, partition, from, stop.clone(), sink.clone(), map)
         };
-        let partitions = (0..).zip(&log.epochs).map(follow).collect();
+        let partitions = (0..).zip(log.timelines.iter()).map(follow).collect();
         Tail {
             log: log.clone(),
             batches,
-            status: TailStatus { partitions },
+            status: TailStatus {
+                partitions,
+                timelines: log.timelines.clone(),
+                reached: Arc::new(watch::Sender::new(vec![0; log.memories.len()])),
+            },
             recent: match copies {
-                Copies::Dropped => log.epochs.iter().map(|_| Recent::default()).collect(),
+                Copies::Dropped => log.timelines.iter().map(|_| Recent::default()).collect(),
                 Copies::HandedOut => Vec::new(),
             },
             since,
             last: HashMap::new(),
+            taken: None,
             whole_after: HashMap::new(),
             _stop: CancellationToken::drop_guard(stop),
         }
@@ -112,6 +127,9 @@ impl Tail {
     /// Two copies of an event are recognised when fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
+            if let Some((partition, sequence)) = self.taken.take() {
+                self.status.reached.send_modify(|reached| reached[partition as usize] = sequence);
+            }
             let (partition, item) = self.batches.recv().await.ok_or(Error::Closed)?;
             if let Err(Error::Replaced { stream, reason }) = &item {
                 // Whoever goes by what was read must not go on: it is about another log, and nothing more will come.
@@ -127,6 +145,7 @@ impl Tail {
                 Item::CaughtUp(sequence) => {
                     self.last.entry(partition).or_insert(sequence);
                     self.whole_after.entry(partition).or_insert(sequence);
+                    self.taken = Some((partition, self.last[&partition].max(sequence)));
                     self.status.partitions[partition as usize].set_caught_up();
                 }
                 Item::Resumed => {}
@@ -134,14 +153,11 @@ impl Tail {
         }
     }
 
-    /// Of each partition that was heard of: every event after that position has been handed out, or will be. It moves
+    /// Of each partition that was heard of, with its number: every event after that position has been handed out, or will be. It moves
     /// where batches left the log before they were read.
-    pub fn whole_after(&self) -> impl Iterator<Item = Position> {
-        self.whole_after.iter().map(|(partition, sequence)| Position {
-            epoch: self.log.epochs[*partition as usize],
-            sequence: *sequence,
-            index: u32::MAX,
-        })
+    pub fn whole_after(&self) -> impl Iterator<Item = (u32, Position)> {
+        let position = |partition, sequence| self.log.timelines.get(partition).position(sequence, u32::MAX);
+        self.whole_after.iter().map(move |(partition, sequence)| (*partition, position(*partition, *sequence)))
     }
 
     /// A handle on how this tail is doing.
@@ -151,6 +167,7 @@ impl Tail {
 
     fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
         let sequence = record.sequence;
+        self.taken = Some((partition, sequence));
         match self.last.insert(partition, sequence) {
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
@@ -164,8 +181,11 @@ impl Tail {
             self.whole_after.insert(partition, sequence);
         }
         self.whole_after.entry(partition).or_insert(sequence - 1);
+        self.log.clocks[partition as usize].observe(record.stored);
+        let epoch = self.log.timelines.get(partition).position(sequence, 0).epoch;
+        let headers = record.headers.as_ref();
         let mut events = Vec::new();
-        for line in entries(self.log.epochs[partition as usize], sequence, record.stored, &record.payload) {
+        for line in entries(epoch, sequence, record.stored, headers, &record.payload) {
             match line {
                 Ok(entry) if self.is_wanted(partition, &entry) => events.extend((!is_early).then_some(entry)),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),
@@ -195,6 +215,14 @@ impl TailStatus {
         for partition in self.partitions.iter() {
             partition.caught_up().await;
         }
+    }
+
+    /// Waits until everything up to that position has been handed out, and [`Tail::next`] was called once more.
+    pub async fn reached(&self, position: Position) {
+        let Some(partition) = self.timelines.partition(position) else { return };
+        let mut reached = self.reached.subscribe();
+        let is_there = reached.wait_for(|reached| reached[partition as usize] >= position.sequence);
+        is_there.await.expect("self keeps the sender");
     }
 
     /// Whether the log was heard of lately; if not, silence is no evidence of a quiet night.

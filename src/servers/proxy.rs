@@ -16,6 +16,8 @@ enum Traffic {
     Flows,
     /// Connections stand, new ones too, and carry nothing.
     HeldUp,
+    /// The same, of what the server says.
+    AnswersHeldUp,
     /// Every piece of at most [`PIECE`] bytes takes so long.
     Slow(Duration),
     /// There are no connections.
@@ -79,6 +81,11 @@ impl Proxy {
         self.set(Traffic::HeldUp);
     }
 
+    /// Carries what clients say, and nothing of what the server says, until [`Proxy::release`].
+    pub fn hold_up_answers(&self) {
+        self.set(Traffic::AnswersHeldUp);
+    }
+
     /// Carries at most 16 KB each `pause` and connection, and everything so much later, until [`Proxy::release`].
     pub fn slow_down(&self, pause: Duration) {
         self.set(Traffic::Slow(pause));
@@ -116,17 +123,17 @@ async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiv
     let (from_server, to_server) = server.split();
     // The connection is over with whichever ends first; what is lost with the others was on its way.
     tokio::select! {
-        () = copy(from_client, to_server, network.clone()) => {}
-        () = copy(from_server, to_client, network.clone()) => {}
+        () = copy(from_client, to_server, network.clone(), Traffic::HeldUp) => {}
+        () = copy(from_server, to_client, network.clone(), Traffic::AnswersHeldUp) => {}
         _ = network.wait_for(|network| network.cuts != born) => {}
     }
 }
 
-/// Copies one direction until either end closes.
-async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut network: watch::Receiver<Network>) {
+/// Copies one direction, which stands still in that state too, until either end closes.
+async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut network: watch::Receiver<Network>, held_up: Traffic) {
     let mut buffer = vec![0; PIECE];
     loop {
-        let flows = |network: &Network| network.traffic != Traffic::HeldUp;
+        let flows = |network: &Network| ![Traffic::HeldUp, held_up].contains(&network.traffic);
         let Ok(_) = network.wait_for(flows).await.map(|_| ()) else { return };
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
         // What was read meanwhile is held up too.

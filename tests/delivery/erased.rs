@@ -23,8 +23,8 @@ fn told(events: &[Value]) -> Vec<&str> {
 async fn is_hidden(partitions: u32, mode: ErasureMode) {
     let world = World::with_partitions(partitions).await;
     let node = world.node().await;
-    let epoch = |room: &i64| world.log.epoch(idx(*room));
-    let other_room = (2..100).find(|room| partitions == 1 || epoch(room) != epoch(&1)).unwrap();
+    let partition = |room: &i64| world.log.timelines().partition_of(idx(*room));
+    let other_room = (2..100).find(|room| partitions == 1 || partition(room) != partition(&1)).unwrap();
     let rooms = [1, other_room];
     let (gone, stays) = (user(77, "the secret name"), user(8, "somebody else"));
     let (mut page, _) = Page::connect(&node, 1).await;

@@ -127,7 +127,7 @@ async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
     let server = NatsServer::start().await;
     let (one, other) = (with_partitions(&server, 3).await, with_partitions(&server, 3).await);
     let rooms = rooms_of_each_partition(&one, 3);
-    let at = |room: i64, sequence| Position { epoch: one.epoch(presenter(room)), sequence, index: 5 };
+    let at = |room: i64, sequence| Position { epoch: one.timelines().epoch(presenter(room)), sequence, index: 5 };
     let set = async |log: &Log, room: i64, sequence| log.decisions().set_read([at(room, sequence)]).await.unwrap();
     let up = async {
         for sequence in 1..=20 {
@@ -244,7 +244,7 @@ async fn an_event_of_every_room_stands_in_every_partition_and_counts_once() {
     let counting: Vec<_> = of_every_room.iter().filter(|entry| log.counts(entry)).collect();
     assert_eq!(counting.iter().map(|entry| entry.position).collect::<Vec<_>>(), [position]);
     for room in &rooms {
-        let epoch = log.epoch(presenter(*room));
+        let epoch = log.timelines().epoch(presenter(*room));
         let in_order: Vec<_> = all.iter().filter(|entry| entry.position.epoch == epoch).collect();
         assert_eq!(
             in_order.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(),
@@ -292,7 +292,7 @@ async fn completes_in_a_retry(failing: u32) {
 fn rooms_of_each_partition(log: &Log, partitions: usize) -> Vec<i64> {
     let mut rooms: Vec<(u64, i64)> = Vec::new();
     for room in 1..1_000 {
-        let epoch = log.epoch(presenter(room));
+        let epoch = log.timelines().epoch(presenter(room));
         if !rooms.iter().any(|(known, _)| *known == epoch) {
             rooms.push((epoch, room));
         }

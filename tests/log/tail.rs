@@ -47,7 +47,7 @@ async fn a_tail_since_a_time_knows_what_stood_in_the_log_before_it() {
 
     assert_eq!(text(&take(&mut tail, 1).await[0]), "late");
     let whole_after: Vec<_> = tail.whole_after().collect();
-    assert_eq!(whole_after.iter().map(|position| position.sequence).collect::<Vec<_>>(), [first.sequence]);
+    assert_eq!(whole_after.iter().map(|(_, position)| position.sequence).collect::<Vec<_>>(), [first.sequence]);
     assert_eq!(take(&mut log.tail(Start::Since(an_hour_ago())), 2).await.len(), 2);
 }
 

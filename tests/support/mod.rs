@@ -6,6 +6,7 @@
 
 mod deadline;
 mod folder;
+mod gate;
 mod jwks;
 mod review_hook;
 mod role;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use chatting_server::servers::Proxy;
 pub use folder::Folder;
+pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
 pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};

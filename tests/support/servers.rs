@@ -1,6 +1,6 @@
 //! NATS and MongoDB for one test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use chatting_server::servers::{self, Member, Proxy, Ready, Server};
@@ -22,12 +22,16 @@ impl Handle {
     }
 
     pub(super) async fn start(&self) {
+        if let Err(error) = self.try_start().await {
+            panic!("{error:#}");
+        }
+    }
+
+    pub(super) async fn try_start(&self) -> anyhow::Result<()> {
         let mut server = self.take();
         let started = server.start().await;
         *self.0.lock().unwrap() = server;
-        if let Err(error) = started {
-            panic!("{error:#}");
-        }
+        started
     }
 
     pub(super) async fn ready(&self) {
@@ -123,6 +127,30 @@ impl NatsServer {
         let store = self.folder.path().join("store");
         std::fs::remove_dir_all(&store).unwrap();
         copy(&backup.path().join("store"), &store);
+    }
+
+    /// Puts back what it had stored then of these streams; for a server that is not running.
+    pub fn restore_streams(&self, backup: &Folder, streams: &[&str]) {
+        for stream in streams {
+            let folder = Path::new("store/jetstream/$G/streams").join(stream);
+            let store = self.folder.path().join(&folder);
+            std::fs::remove_dir_all(&store).unwrap();
+            copy(&backup.path().join(&folder), &store);
+        }
+    }
+
+    /// Flips a byte in the middle of the last block of a stream, as a failing disk does; for a server that is not running.
+    /// When it starts again, whatever stood behind that byte is gone.
+    pub fn spoil(&self, stream: &str) {
+        let blocks = self.folder.path().join("store/jetstream/$G/streams").join(stream).join("msgs");
+        let is_block = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "blk");
+        let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+        let files = std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().path());
+        let last = files.filter(is_block).max_by_key(number).unwrap();
+        let mut bytes = std::fs::read(&last).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(last, bytes).unwrap();
     }
 
     pub fn pause(&self) {

@@ -39,8 +39,8 @@ pub(crate) struct LogFacts {
 
 impl LogFacts {
     pub(crate) fn of(log: &nats::Log) -> LogFacts {
-        let epoch = |epoch: &u64| i64::try_from(*epoch).unwrap_or(i64::MAX);
-        LogFacts { epochs: log.epochs().iter().map(epoch).collect(), max_age: Some(log.max_age()) }
+        let epoch = |epoch: u64| i64::try_from(epoch).unwrap_or(i64::MAX);
+        LogFacts { epochs: log.timelines().epochs().map(epoch).collect(), max_age: Some(log.max_age()) }
     }
 }
 

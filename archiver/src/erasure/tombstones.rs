@@ -114,7 +114,7 @@ impl Tombstones {
         here.min_by_key(|(after, _)| *after)
             .map(|(_, erasure)| erasure)
             // What is of an earlier log stands before all that is in this one.
-            .or_else(|| of_user().find(|erasure| erasure.is_complete() && !erasure.epochs.contains(&position.epoch)))
+            .or_else(|| of_user().find(|erasure| erasure.is_complete() && erasure.is_later_than(position.epoch)))
     }
 
     fn message(&self, message: &MessageDocument) -> Option<MessageDocument> {
@@ -153,13 +153,26 @@ impl ErasureDocument {
         self.epochs.iter().all(|epoch| self.positions.iter().any(|position| position.epoch == *epoch))
     }
 
-    /// Its place in that partition, if that is after the position.
+    /// Whether what has that epoch is of an earlier log, or of an earlier epoch of this one. What is of a later epoch came
+    /// after the erasure.
+    fn is_later_than(&self, epoch: i64) -> bool {
+        !self.epochs.contains(&epoch) && self.epochs.iter().any(|own| *own > epoch)
+    }
+
+    /// As a filter on an epoch.
+    fn earlier_epochs(&self, field: &str) -> Document {
+        let latest = self.epochs.iter().max().copied().unwrap_or_default();
+        doc! { format!("{field}.epoch"): { "$nin": &self.epochs, "$lt": latest } }
+    }
+
+    /// Its place in that epoch, if that is after the position.
     pub(crate) fn position_after(&self, position: PositionDocument) -> Option<PositionDocument> {
         self.positions.iter().copied().find(|own| own.epoch == position.epoch && *own > position)
     }
 
-    /// What it is about, as a filter on a position: in each partition what stands before it, and after the erasure of the
-    /// same user before it, to whose mode that belongs. `others`: all erasures of the user, the first one first.
+    /// What it is about, as a filter on a position: in each epoch what stands before it, and after the erasure of the same
+    /// user before it, to whose mode that belongs; and what is of earlier epochs, unless that is an earlier erasure's.
+    /// `others`: all erasures of the user, the first one first.
     pub(crate) fn range(&self, field: &str, others: &[ErasureDocument]) -> Document {
         let mut ranges: Vec<Document> = Vec::new();
         for own in &self.positions {
@@ -168,8 +181,21 @@ impl ErasureDocument {
             let start = earlier.unwrap_or(PositionDocument { epoch: own.epoch, sequence: 0, index: 0 });
             ranges.push(doc! { field: { "$gte": start, "$lt": *own } });
         }
-        if self.is_complete() && others.first().is_none_or(|first| first.id == self.id) {
-            ranges.push(doc! { format!("{field}.epoch"): { "$nin": &self.epochs } });
+        if self.is_complete() {
+            let before = others.iter().take_while(|other| other.id != self.id);
+            let of_others: Vec<Document> = before
+                .flat_map(|other| {
+                    let start = |own: &PositionDocument| PositionDocument { epoch: own.epoch, sequence: 0, index: 0 };
+                    let places =
+                        other.positions.iter().map(move |own| doc! { field: { "$gte": start(own), "$lt": *own } });
+                    places.chain(other.is_complete().then(|| other.earlier_epochs(field)))
+                })
+                .collect();
+            let mut earlier = self.earlier_epochs(field);
+            if !of_others.is_empty() {
+                earlier.insert("$nor", of_others);
+            }
+            ranges.push(earlier);
         }
         // Nothing, where no copy is known yet.
         if ranges.is_empty() {

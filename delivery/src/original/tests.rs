@@ -13,7 +13,7 @@ fn kept(line: &str) -> Kept {
 fn incoming(line: &str) -> Incoming {
     let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
     let entry = Entry::read(position, Bytes::copy_from_slice(line.as_bytes())).unwrap();
-    Incoming::new(entry)
+    Incoming::new(0, entry)
 }
 
 fn original() -> Original {

@@ -54,6 +54,7 @@ pub(crate) struct Deleted {
 /// An event on its way into the window, with what it does to the events before it.
 #[derive(Debug)]
 pub(crate) struct Incoming {
+    pub(crate) partition: u32,
     /// None: every room.
     pub(crate) presenter: Option<PresenterIdx>,
     pub(crate) kept: Kept,
@@ -124,7 +125,7 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 }
 
 impl Incoming {
-    pub(crate) fn new(entry: Entry) -> Incoming {
+    pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
         let removes = removes(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
         let kind = match kind.as_str() {
@@ -139,7 +140,7 @@ impl Incoming {
                 Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id }
             }
         };
-        Incoming { presenter, kept, removes }
+        Incoming { partition, presenter, kept, removes }
     }
 }
 

@@ -16,14 +16,19 @@ fn at(sequence: u64, index: u32) -> Position {
     Position { epoch: 7, sequence, index }
 }
 
+/// In these tests a partition has the number of its epoch.
+fn partition_of(position: Position) -> u32 {
+    position.epoch as u32
+}
+
 fn message(presenter: i64, position: Position, text: &str) -> Incoming {
     let kept = Kept { position, line: text.into(), kind: Kind::Message, id: EventId::new() };
-    Incoming { presenter: Some(room(presenter)), kept, removes: Removes::Nothing }
+    Incoming { partition: partition_of(position), presenter: Some(room(presenter)), kept, removes: Removes::Nothing }
 }
 
 fn of_every_room(position: Position, text: &str) -> Incoming {
     let kept = Kept { position, line: text.into(), kind: Kind::Other, id: EventId::new() };
-    Incoming { presenter: None, kept, removes: Removes::Nothing }
+    Incoming { partition: partition_of(position), presenter: None, kept, removes: Removes::Nothing }
 }
 
 fn removal(presenter: i64, position: Position, removes: Removes) -> Incoming {
@@ -119,7 +124,7 @@ fn an_event_of_every_room_stands_at_its_place_in_each_room_of_its_partition() {
 fn an_event_of_every_room_that_was_evicted_is_missed_in_every_room() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
-    window.set_whole_after(at(0, u32::MAX));
+    window.set_whole_after(7, at(0, u32::MAX));
     let empty = window.bytes;
     window.push(vec![message(1, at(1, 0), "a"), of_every_room(at(2, 0), "every")], start);
     window.push(vec![message(1, at(3, 0), "b")], start + Duration::from_secs(8));
@@ -139,7 +144,7 @@ fn an_event_of_every_room_that_was_evicted_is_missed_in_every_room() {
 #[test]
 fn a_reader_who_has_everything_of_its_room_has_reached_the_end_of_the_log() {
     let mut window = Window::new(ROOMY);
-    window.set_whole_after(at(9, u32::MAX));
+    window.set_whole_after(7, at(9, u32::MAX));
     let reached = |window: &Window, cursor| window.reached(room(1), 7, cursor);
     assert_eq!(reached(&window, at(9, u32::MAX)), at(9, u32::MAX));
     window.push(vec![message(1, at(10, 0), "a"), message(2, at(10, 1), "b")], Instant::now());
@@ -153,7 +158,7 @@ fn a_reader_who_has_everything_of_its_room_has_reached_the_end_of_the_log() {
     assert_eq!(reached(&window, at(10, 0)), at(10, 0));
     assert_eq!(reached(&window, at(21, 0)), at(21, u32::MAX));
     // What is missing is not reached.
-    window.set_whole_after(at(40, u32::MAX));
+    window.set_whole_after(7, at(40, u32::MAX));
     window.push(vec![message(2, at(41, 0), "d")], Instant::now());
     assert_eq!(reached(&window, at(21, u32::MAX)), at(21, u32::MAX));
 }
@@ -187,7 +192,7 @@ fn incoming(presenter: Option<i64>, position: Position, body: Body) -> Incoming 
         Some(presenter) => Event::now(room(presenter), body),
         None => Event::of_every_room(body),
     };
-    Incoming::new(Entry::read(position, event.to_line()).unwrap())
+    Incoming::new(partition_of(position), Entry::read(position, event.to_line()).unwrap())
 }
 
 fn user(idx: i64) -> User {
@@ -249,7 +254,7 @@ fn begin(window: &Window, presenter: i64, ask: Ask) -> (Option<Position>, bool) 
 fn evicted() -> Window {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
-    window.set_whole_after(at(0, u32::MAX));
+    window.set_whole_after(7, at(0, u32::MAX));
     window.push(vec![message(1, at(1, 0), "a"), message(1, at(2, 0), "b"), message(2, at(3, 0), "c")], start);
     window.push(vec![message(1, at(4, 0), "d")], start + Duration::from_secs(11));
     assert_eq!(window.len(), 1);
@@ -266,11 +271,13 @@ fn a_reader_begins_after_its_position_if_nothing_is_missing() {
         (Ask::After(at(4, 0)), (at(4, 0), true)),
         // It comes from a node that has read more of the log: nothing that it has seen is shown again.
         (Ask::After(at(9, 0)), (at(9, 0), true)),
-        (Ask::Anything, (oldest, true)),
+        // Nobody has seen what was evicted.
+        (Ask::Anything, (oldest, false)),
         (Ask::After(at(1, 0)), (oldest, false)),
         (Ask::After(at(1, 9)), (oldest, false)),
-        (Ask::After(Position { epoch: 8, ..at(4, 0) }), (oldest, false)),
-        (Ask::After(Position { epoch: 6, ..at(4, 0) }), (oldest, false)),
+        // What it has seen since was lost, with what was accepted and not shown yet.
+        (Ask::Lost(at(2, 0)), (at(2, 0), false)),
+        (Ask::Lost(at(1, 0)), (oldest, false)),
         (Ask::Unknown, (oldest, false)),
     ] {
         assert_eq!(begin(&window, 1, ask), (Some(beginning.0), beginning.1), "{ask:?}");
@@ -282,16 +289,16 @@ fn a_reader_begins_after_its_position_if_nothing_is_missing() {
 fn in_a_room_of_which_nothing_is_held_a_reader_begins_after_what_was_evicted() {
     let window = evicted();
     for (ask, beginning) in [
-        (Ask::Anything, (at(3, 0), true)),
+        // It has reached the end of the log, and nobody has seen what was evicted.
+        (Ask::Anything, (at(4, u32::MAX), false)),
         (Ask::After(at(3, 0)), (at(3, 0), true)),
         (Ask::After(at(2, 0)), (at(3, 0), false)),
         (Ask::Unknown, (at(3, 0), false)),
     ] {
         assert_eq!(begin(&window, 2, ask), (Some(beginning.0), beginning.1), "{ask:?}");
     }
-    assert!(window.begin(room(2), 7, Ask::Anything).blank);
-    assert!(!window.begin(room(1), 7, Ask::Anything).blank);
-    assert!(!window.begin(room(2), 7, Ask::Unknown).blank);
+    // Nothing was ever said there.
+    assert_eq!(begin(&window, 5, Ask::Anything), (Some(at(4, u32::MAX)), true));
 }
 
 #[test]
@@ -314,7 +321,7 @@ fn a_presenter_of_a_quiet_room_has_missed_nothing_however_old_its_position() {
 fn what_no_client_sees_is_not_missed() {
     let mut window = Window::new(Bounds { age: Duration::from_secs(10), bytes: usize::MAX });
     let start = Instant::now();
-    window.set_whole_after(at(0, u32::MAX));
+    window.set_whole_after(7, at(0, u32::MAX));
     let mut connected = message(1, at(2, 0), "{}");
     connected.kept.kind = Kind::Hidden;
     window.push(vec![message(1, at(1, 0), "a"), connected], start);
@@ -327,7 +334,7 @@ fn what_no_client_sees_is_not_missed() {
 fn what_was_before_the_window_began_may_have_been_missed() {
     let mut window = Window::new(ROOMY);
     assert_eq!(begin(&window, 1, Ask::After(at(99, 0))), (None, false));
-    window.set_whole_after(at(99, u32::MAX));
+    window.set_whole_after(7, at(99, u32::MAX));
     window.push(vec![message(1, at(100, 3), "a")], Instant::now());
     assert_eq!(begin(&window, 1, Ask::After(at(99, 0))), (Some(at(100, 2)), false));
     assert_eq!(begin(&window, 1, Ask::After(at(100, 2))), (Some(at(100, 2)), true));
@@ -348,11 +355,11 @@ fn a_reader_whose_place_is_gone_is_told() {
 #[test]
 fn what_the_log_lost_before_it_was_read_is_a_gap_in_every_room() {
     let mut window = Window::new(ROOMY);
-    window.set_whole_after(at(0, u32::MAX));
+    window.set_whole_after(7, at(0, u32::MAX));
     window.push(vec![message(1, at(1, 0), "a"), message(2, at(2, 0), "b")], Instant::now());
     window.attach(room(3), 7, Arc::default());
     // The batches 3 to 10 are gone.
-    window.set_whole_after(at(10, u32::MAX));
+    window.set_whole_after(7, at(10, u32::MAX));
     window.push(vec![message(1, at(11, 0), "c")], Instant::now());
     for presenter in 1..=3 {
         window.attach(room(presenter), 7, Arc::default());
@@ -368,11 +375,11 @@ fn what_the_log_lost_before_it_was_read_is_a_gap_in_every_room() {
 #[test]
 fn only_what_has_come_counts_as_come() {
     let window = evicted();
-    assert!(window.has_come(at(4, 0)) && window.has_come(at(1, 5)));
+    assert!(window.has_come(7, at(4, 0)) && window.has_come(7, at(1, 5)));
     // Batches come whole.
-    assert!(window.has_come(at(4, u32::MAX)));
-    assert!(!window.has_come(at(5, 0)) && !window.has_come(at(9, 0)));
-    assert!(!window.has_come(Position { epoch: 8, ..at(1, 0) }));
+    assert!(window.has_come(7, at(4, u32::MAX)));
+    assert!(!window.has_come(7, at(5, 0)) && !window.has_come(7, at(9, 0)));
+    assert!(!window.has_come(8, Position { epoch: 8, ..at(1, 0) }));
 }
 
 #[test]
@@ -386,7 +393,7 @@ fn what_is_no_object_is_kept_from_everyone() {
         stored: nats::now(),
         line: bytes::Bytes::from_static(line),
     };
-    let shows = |kind, line| match Incoming::new(entry(kind, line)).kept.shown().unwrap() {
+    let shows = |kind, line| match Incoming::new(7, entry(kind, line)).kept.shown().unwrap() {
         Shown::Nothing => None,
         Shown::Message(line) | Shown::Other(line) => Some(line.to_owned()),
         Shown::Deleted(deleted) => panic!("{deleted:?}"),
@@ -530,7 +537,7 @@ proptest! {
         let bounds = Bounds { age: Duration::from_secs(60), bytes: 20 * (30 + INDEX_BYTES) };
         let (mut window, mut model, mut sequences) = (Window::new(bounds), Model::default(), [0, 0]);
         let mut now = Instant::now();
-        (100..=101).for_each(|epoch| window.set_whole_after(Position { epoch, sequence: 0, index: u32::MAX }));
+        (100..=101).for_each(|epoch| window.set_whole_after(epoch as u32, Position { epoch, sequence: 0, index: u32::MAX }));
         for step in steps {
             let incoming = match step {
                 Step::Message { presenter, bytes } => {
@@ -573,13 +580,13 @@ proptest! {
                             expected.push(kept.clone());
                         }
                     }
-                    let page = window.after(presenter, epoch, cursor, Limit { events, bytes });
+                    let page = window.after(presenter, epoch as u32, cursor, Limit { events, bytes });
                     prop_assert_eq!(page.events, expected);
                     if let Some(cursor) = cursor {
-                        let whole = window.begin(presenter, epoch, Ask::After(cursor)).whole;
+                        let whole = window.begin(presenter, epoch as u32, Ask::After(cursor)).whole;
                         let last = Position { epoch, sequence: sequences[partition(presenter.get())], index: u32::MAX };
                         let reached = if all_seen { last } else { cursor };
-                        prop_assert_eq!(window.reached(presenter, epoch, cursor), reached);
+                        prop_assert_eq!(window.reached(presenter, epoch as u32, cursor), reached);
                         prop_assert_eq!(page.gap, missed);
                         prop_assert_eq!(whole, !missed);
                     }

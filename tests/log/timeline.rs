@@ -1,0 +1,192 @@
+//! A log that goes back: its end is lost, or it is restored from a backup. No position ever means two events, whoever
+//! holds one of the lost part is told, and what is still there keeps its place.
+
+use std::collections::HashSet;
+
+use async_nats::jetstream;
+use nats::{Error, Log, Place, Position, Start};
+
+use super::{PATIENCE, config, everything, log, message, presenter, take, text};
+use crate::support::{NatsServer, Proxy, eventually};
+
+/// Appends that many messages one after the other, each in a batch of its own.
+async fn append(log: &Log, texts: impl IntoIterator<Item = String>) -> Vec<Position> {
+    let mut positions = Vec::new();
+    for text in texts {
+        positions.push(log.append(&message(1, text)).await.unwrap());
+    }
+    positions
+}
+
+/// The reason for which the log failed.
+async fn failure(log: &Log) -> String {
+    match tokio::time::timeout(PATIENCE, log.failed()).await.expect("the log fails") {
+        Error::Replaced { reason, .. } => reason.clone(),
+        error => panic!("{error}"),
+    }
+}
+
+/// Another process, once it has the log's new timeline.
+async fn after_the_loss(server: &NatsServer) -> Log {
+    eventually("a new epoch is recorded", PATIENCE, async || {
+        let log = Log::connect(&config(&server.url()), "after the loss").await.ok()?;
+        has_forks(server).await.then_some(log)
+    })
+    .await
+}
+
+async fn has_forks(server: &NatsServer) -> bool {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let stream = jetstream::new(client).get_stream("CHAT_0").await.unwrap();
+    stream.cached_info().config.metadata.contains_key("chatting-server.timeline")
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_end_fails_and_gives_no_position_out_twice() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    let mut tail = before.tail(Start::Oldest);
+    let given_out = append(&before, (0..66).map(|number| format!("old {number}"))).await;
+    take(&mut tail, 66).await;
+    server.kill();
+    server.spoil("CHAT_0");
+    server.start_again().await;
+    assert!(failure(&before).await.starts_with("it went back"));
+
+    let after = after_the_loss(&server).await;
+    let left = everything(&after).await;
+    assert!((1..66).contains(&left.len()), "the disk lost {} messages", 66 - left.len());
+    let kept: Vec<Position> = left.iter().map(|entry| entry.position).collect();
+    assert_eq!(kept, given_out[..left.len()], "what is left keeps its place");
+    let again = append(&after, (0..30).map(|number| format!("new {number}"))).await;
+    let places: HashSet<Position> = given_out.iter().chain(&again).copied().collect();
+    assert_eq!(places.len(), 66 + 30, "a position was given out twice");
+    assert!(again.iter().all(|position| *position > given_out[65]));
+    // Who holds a position of the lost part is told where the log parted from it.
+    let end = Position { index: u32::MAX, ..*kept.last().unwrap() };
+    assert_eq!(after.timelines().place(presenter(1), given_out[65]), Place::Lost(end));
+    assert_eq!(after.timelines().place(presenter(1), kept[0]), Place::Here(kept[0]));
+    let mut tail = after.tail(Start::After(vec![given_out[65]]));
+    assert_eq!(text(&take(&mut tail, 1).await[0]), "new 0");
+}
+
+#[tokio::test]
+async fn a_log_that_was_filled_again_before_anybody_looked_is_noticed_all_the_same() {
+    let server = NatsServer::start().await;
+    let way = Proxy::start(server.url().replace("nats://", "")).await;
+    let before = Log::connect(&config(&way.url()), "before").await.unwrap();
+    let mut tail = before.tail(Start::Oldest);
+    append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    take(&mut tail, 40).await;
+    way.refuse();
+    server.kill();
+    server.spoil("CHAT_0");
+    server.start_again().await;
+    let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    for number in 0..60 {
+        let line = message(1, format!("other {number}")).to_line();
+        context.publish("chat.0", line).await.unwrap().await.unwrap();
+    }
+    way.release();
+    assert!(failure(&before).await.starts_with("it went back"));
+    let after = after_the_loss(&server).await;
+    let old: HashSet<u64> = [before.timelines().epoch(presenter(1))].into();
+    for entry in everything(&after).await {
+        let is_old = text(&entry).starts_with("old");
+        assert_eq!(old.contains(&entry.position.epoch), is_old, "{} at {}", text(&entry), entry.position);
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_goes_back_is_answered_unknown_and_ends_the_log() {
+    let server = NatsServer::start().await;
+    // Nothing is read here: the acknowledgements are all that is known.
+    let before = log(&server).await;
+    let given_out = append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    server.kill();
+    server.spoil("CHAT_0");
+    server.start_again().await;
+    let answer = before.append(&message(1, "new")).await;
+    assert_eq!(answer, Err(nats::AppendError::Unknown));
+    assert!(failure(&before).await.starts_with("it went back"));
+    let after = after_the_loss(&server).await;
+    let stored = everything(&after).await;
+    let position = stored.iter().find(|entry| text(entry) == "new").unwrap().position;
+    assert!(!given_out.contains(&position), "{position} was given out before");
+}
+
+#[tokio::test]
+async fn a_restored_log_gets_a_new_epoch_by_command_and_everybody_notices() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    let kept = append(&before, (0..10).map(|number| format!("kept {number}"))).await;
+    before.close().await;
+    server.kill();
+    let backup = server.backup();
+    server.start_again().await;
+    let before = log(&server).await;
+    let lost = append(&before, (0..10).map(|number| format!("lost {number}"))).await;
+    before.close().await;
+    server.kill();
+    server.restore(&backup);
+    server.start_again().await;
+    // Somebody was quicker than the operator.
+    let running = log(&server).await;
+    let begun = log(&server).await.begin_epoch().await.unwrap();
+    assert_eq!(begun.len(), 1);
+    assert_eq!(begun[0].0, 10, "the log ends after ten messages");
+    assert_eq!(failure(&running).await, "its creation time or its timeline has changed");
+    let after = log(&server).await;
+    let new = append(&after, (0..10).map(|number| format!("new {number}"))).await;
+    assert!(new.iter().all(|position| !lost.contains(position) && position.epoch == begun[0].1));
+    assert_eq!(everything(&after).await[..10].iter().map(|entry| entry.position).collect::<Vec<_>>(), kept);
+}
+
+#[tokio::test]
+async fn a_log_that_is_older_than_what_others_kept_of_it_is_noticed_at_the_start() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let positions = append(&log, (0..5).map(|number| format!("message {number}"))).await;
+    log.confirm(positions.iter().map(|position| (0, *position))).await.unwrap();
+    let ahead = Position { sequence: 6, ..positions[4] };
+    let refused = log.confirm([(0, positions[2]), (0, ahead)]).await;
+    assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
+    let after = after_the_loss(&server).await;
+    assert_eq!(after.timelines().place(presenter(1), positions[4]), Place::Here(positions[4]));
+    assert!(matches!(after.timelines().place(presenter(1), ahead), Place::Lost(_)));
+    after.confirm([(0, ahead)]).await.unwrap();
+    // Of a log that was made after this one, which was then brought back.
+    let later = Position { epoch: after.timelines().epoch(presenter(1)) + 1_000, sequence: 1, index: 0 };
+    let refused = after.confirm([(0, later)]).await;
+    assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
+    let again = eventually("a later epoch is recorded", PATIENCE, async || {
+        let log = Log::connect(&config(&server.url()), "later").await.ok()?;
+        (log.timelines().epoch(presenter(1)) > later.epoch).then_some(log)
+    })
+    .await;
+    again.confirm([(0, later), (0, ahead)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shared_reader_reads_everything_that_a_log_that_went_back_still_has() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    let mut consumer = before.consume("archive");
+    append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    for _ in 0..40 {
+        tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap().ack().await.unwrap();
+    }
+    server.kill();
+    server.spoil("CHAT_0");
+    server.start_again().await;
+    assert!(matches!(tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap(), Err(Error::Replaced { .. })));
+    let after = after_the_loss(&server).await;
+    append(&after, (0..40).map(|number| format!("new {number}"))).await;
+    let mut consumer = after.consume("archive");
+    let mut came = HashSet::new();
+    while (0..40).any(|number| !came.contains(&format!("new {number}"))) {
+        let delivery = tokio::time::timeout(PATIENCE, consumer.next()).await.expect("the rest comes").unwrap();
+        came.extend(delivery.lines.iter().map(|line| text(line.as_ref().unwrap())));
+        delivery.ack().await.unwrap();
+    }
+}
