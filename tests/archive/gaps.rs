@@ -96,7 +96,7 @@ async fn what_left_the_log_unarchived_is_counted_said_on_record_and_in_every_exp
 
     let gaps = gaps(&world).await;
     let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
-    let epoch = world.log.epoch(super::presenter(1)) as i64;
+    let epoch = world.log.timelines().epoch(super::presenter(1)) as i64;
     assert_eq!((gap.get_str("stream").unwrap(), gap.get_i64("epoch").unwrap()), ("CHAT_0", epoch));
     let number = |member: &str| gap.get_i64(member).unwrap();
     assert_eq!((number("first"), number("last"), number("batches")), (6, 25, 20));
