@@ -3,6 +3,7 @@
 
 mod archive;
 mod broadcasts;
+mod concern;
 mod config;
 mod copies;
 mod database;
@@ -11,7 +12,10 @@ mod documents;
 mod erasure;
 mod error;
 mod formats;
+mod gaps;
 mod http;
+mod marks;
+mod progress;
 mod quarantine;
 mod read;
 mod replica_set;
@@ -23,7 +27,7 @@ mod status;
 mod work;
 mod write;
 
-pub use archive::{Archive, ArchivedMessage, Author, Deletion};
+pub use archive::{Archive, ArchivedDecision, ArchivedMessage, Author, Deletion};
 pub use config::{Config, ConnectionString, ReadsConfig};
 pub use documents::Cause;
 pub use error::Error;

@@ -34,7 +34,7 @@ pub(crate) trait Dialect: Send + Sync {
     fn welcome(&self, welcome: &Welcome) -> Option<Utf8Bytes>;
 
     /// What a client hears when there is nothing to say: that it has everything of its room up to that position.
-    fn keepalive(&self, position: Option<Position>) -> Option<Utf8Bytes>;
+    fn keepalive(&self, position: Position) -> Option<Utf8Bytes>;
 
     /// What a client hears before its node stops.
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes>;
@@ -77,8 +77,8 @@ pub(crate) struct Framed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Welcome {
     pub(crate) session: SessionId,
-    /// What follows comes after it; nothing where the room has no events.
-    pub(crate) position: Option<Position>,
+    /// What follows comes after it.
+    pub(crate) position: Position,
     /// Whether nothing is missing between the client's position and what follows.
     pub(crate) recovered: bool,
 }

@@ -89,7 +89,7 @@ impl Dialect for Original {
         None
     }
 
-    fn keepalive(&self, _position: Option<Position>) -> Option<Utf8Bytes> {
+    fn keepalive(&self, _position: Position) -> Option<Utf8Bytes> {
         None
     }
 

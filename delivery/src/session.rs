@@ -18,12 +18,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use web::auth::TokenError;
 
+use crate::claims;
 use crate::close::End;
 use crate::cut_off;
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::door;
 use crate::feed::Reader;
-use crate::hold::{Fence, Hold, release};
+use crate::hold::{Fence, Hold};
 use crate::node::Node;
 use crate::socket::{Heard, Socket};
 use crate::window::{Ask, Page};
@@ -77,7 +78,7 @@ struct Session<'a> {
     hold: Hold<'a>,
     reader: Reader,
     /// Up to here everything of the room was written.
-    cursor: Option<Position>,
+    cursor: Position,
     pinged: Instant,
     /// Whether the client knows that the node is stopping.
     warned: bool,
@@ -95,13 +96,22 @@ impl<'a> Session<'a> {
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
-        let ask = match (position, node.cursors.get(presenter)) {
-            (Some(position), _) => match position.parse() {
-                Ok(position) => ask(node, &reader, presenter, position).await?,
-                Err(_) => Ask::Unknown,
+        let named = match position {
+            Some(position) => Some(position.parse().ok()),
+            None => node.cursors.get(presenter).map(Some),
+        };
+        let ask = match named {
+            None => Ask::Anything,
+            Some(None) => Ask::Unknown,
+            Some(Some(position)) => match ask(node, &reader, presenter, position).await {
+                Ok(ask) => ask,
+                Err(end) => {
+                    let Hold { claim, seat, standing, .. } = hold;
+                    drop((reader, seat, standing));
+                    claims::withdraw(node, &claim).await;
+                    return Err(end);
+                }
             },
-            (None, Some(saved)) => ask(node, &reader, presenter, saved).await?,
-            (None, None) => Ask::Anything,
         };
         let beginning = reader.begin(ask);
         let session = hold.claim.id;
@@ -114,9 +124,17 @@ impl<'a> Session<'a> {
             // A session that has ended badly does not ask.
             let _ = appended.send(());
         });
-        let (cursor, recovered) = (beginning.cursor, beginning.whole);
+        // Of a log that was not heard of yet everything is still to come.
+        let cursor = beginning.cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
+        let recovered = beginning.whole;
+        // A presenter who leaves before anything is said has come so far all the same: without a cursor what is said
+        // meanwhile could leave the window untold. A gap is told until somebody has dealt with it, by whichever node.
+        let reached = if recovered { cursor } else { node.log.timelines().beginning(presenter) };
+        if node.cursors.get(presenter).is_none() && reader.has_come(reached) {
+            node.cursors.moved(presenter, reached);
+        }
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
-        let welcome = Welcome { session, position: cursor.filter(|_| !beginning.blank), recovered };
+        let welcome = Welcome { session, position: cursor, recovered };
         let session = Session { node, dialect, hold, reader, cursor, pinged: Instant::now(), warned: false, connected };
         Ok((session, welcome))
     }
@@ -126,7 +144,7 @@ impl<'a> Session<'a> {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        let Session { node, hold: Hold { claim, seat, .. }, reader, connected, .. } = self;
+        let Session { node, hold: Hold { claim, seat, standing, .. }, reader, connected, .. } = self;
         let (presenter, session) = (claim.presenter, claim.id);
         let word = end.word();
         tracing::info!(%presenter, %session, end = word, "the session of presenter {presenter} ended: {word}");
@@ -143,9 +161,10 @@ impl<'a> Session<'a> {
             let reason = end.word().to_owned();
             let body = Body::PresenterDisconnected(PresenterDisconnected { session, reason });
             let withdrawn = async {
+                drop(standing);
                 // A claim that was replaced is not there any more.
                 if end != End::Replaced {
-                    release(node, &claim).await;
+                    claims::withdraw(node, &claim).await;
                 }
             };
             tokio::join!(append(node.clone(), Event::now(presenter, body)), withdrawn);
@@ -162,7 +181,7 @@ impl<'a> Session<'a> {
                 return Err(end);
             }
             self.attend(socket).await?;
-            let page = self.reader.after(self.cursor);
+            let page = self.reader.after(Some(self.cursor));
             if page.gap {
                 // It is told of the gap when it comes back: inside a session there are none.
                 let presenter = self.hold.claim.presenter;
@@ -209,7 +228,7 @@ impl<'a> Session<'a> {
     fn next_sign(&self, socket: &Socket) -> Instant {
         let config = &self.node.config;
         let next = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
-        match self.dialect.keepalive(None) {
+        match self.dialect.keepalive(self.cursor) {
             Some(_) => next.min(socket.said() + config.keepalive()),
             None => next,
         }
@@ -226,7 +245,7 @@ impl<'a> Session<'a> {
             socket.write(Message::Ping(Bytes::new())).await?;
         }
         if now >= socket.said() + config.keepalive() {
-            self.cursor = self.cursor.map(|cursor| self.reader.reached(cursor));
+            self.cursor = self.reader.reached(self.cursor);
             if let Some(keepalive) = self.dialect.keepalive(self.cursor) {
                 socket.say(keepalive).await?;
             }
@@ -281,7 +300,7 @@ impl<'a> Session<'a> {
     /// was the client's to choose, is not ahead of the log.
     fn was_written(&self, position: Position) -> bool {
         let is_of_this_log = self.node.log.timelines().partition(position).is_some();
-        is_of_this_log && self.cursor.is_some_and(|cursor| position <= cursor) && self.reader.has_come(position)
+        is_of_this_log && position <= self.cursor && self.reader.has_come(position)
     }
 
     /// Writes a page and moves the cursor past it.
@@ -298,7 +317,7 @@ impl<'a> Session<'a> {
                     if let Some(frame) = frame {
                         socket.put(Message::Text(frame)).await?;
                     }
-                    reached = Some(rest[events - 1].position);
+                    reached = rest[events - 1].position;
                     rest = &rest[events..];
                 }
                 socket.flush().await
@@ -317,11 +336,9 @@ impl<'a> Session<'a> {
                 written = &mut guarded => written?,
             }
         }
-        if let Some(reached) = reached {
-            self.cursor = Some(reached);
-            if !dialect.acknowledges() {
-                node.cursors.moved(presenter, reached);
-            }
+        self.cursor = reached;
+        if !dialect.acknowledges() {
+            node.cursors.moved(presenter, reached);
         }
         Ok(())
     }

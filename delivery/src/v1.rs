@@ -131,7 +131,7 @@ impl Dialect for V1 {
         struct Frame {
             r#type: &'static str,
             session: String,
-            position: Option<Position>,
+            position: Position,
             recovered: bool,
             keepalive_seconds: u64,
         }
@@ -144,11 +144,11 @@ impl Dialect for V1 {
         }))
     }
 
-    fn keepalive(&self, position: Option<Position>) -> Option<Utf8Bytes> {
+    fn keepalive(&self, position: Position) -> Option<Utf8Bytes> {
         #[derive(Serialize)]
         struct Frame {
             r#type: &'static str,
-            position: Option<Position>,
+            position: Position,
         }
         Some(json(&Frame { r#type: "keepalive", position }))
     }

@@ -139,9 +139,8 @@ pub(crate) enum Ask {
 pub(crate) struct Beginning {
     /// What follows comes after it. There is none only for a room of a log that was not heard of yet.
     pub(crate) cursor: Option<Position>,
-    /// Whether nobody asked for it and the room has no events: then the cursor is nothing that a client has seen.
-    pub(crate) blank: bool,
-    /// Whether everything after what was asked for follows.
+    /// Whether everything after what was asked for follows. Of who asks for anything: whether nothing of the room is
+    /// known to have gone unseen.
     pub(crate) whole: bool,
 }
 
@@ -260,12 +259,15 @@ impl Window {
         let oldest = own.into_iter().chain(every).map(|kept| kept.position).min().map(just_before);
         let is_held = |cursor: Position| whole_after.is_some_and(|whole_after| cursor >= whole_after);
         match ask {
-            Ask::Anything => Beginning { cursor: oldest.or(whole_after), blank: oldest.is_none(), whole: true },
-            Ask::After(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), blank: false, whole: true },
-            Ask::Lost(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), blank: false, whole: false },
-            Ask::After(_) | Ask::Lost(_) | Ask::Unknown => {
-                Beginning { cursor: oldest.or(whole_after), blank: false, whole: false }
+            Ask::Anything => {
+                // Of a room of which nothing is held a reader has reached the end of the log.
+                let end = || self.extents.get(&partition).map(|extent| extent.last.max(extent.whole_after));
+                let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
+                Beginning { cursor: oldest.or_else(end), whole: evicted.is_none() }
             }
+            Ask::After(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: true },
+            Ask::Lost(cursor) if is_held(cursor) => Beginning { cursor: Some(cursor), whole: false },
+            Ask::After(_) | Ask::Lost(_) | Ask::Unknown => Beginning { cursor: oldest.or(whole_after), whole: false },
         }
     }
 

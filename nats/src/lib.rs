@@ -1,6 +1,7 @@
 //! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
 
 mod append;
+mod claim;
 mod clock;
 mod config;
 mod connect;
@@ -14,11 +15,13 @@ mod event;
 mod ids;
 mod lease;
 mod memory;
+mod moment;
 mod partition;
 mod position;
 mod presence;
 mod reader;
 mod recent;
+mod room;
 mod setup;
 mod store;
 mod tail;
@@ -28,6 +31,7 @@ pub use append::AppendError;
 pub use config::Config;
 pub use connect::{Extent, Log};
 pub use consume::{Backlog, Consumer, Delivery};
+pub use continuity::Mark;
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
@@ -38,7 +42,9 @@ pub use event::{
 };
 pub use ids::{EventId, InvalidDigest, InvalidIdx, KeyId, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;
+pub use moment::Moment;
 pub use position::{InvalidPosition, Position};
 pub use presence::{Presence, Session};
+pub use room::{Fill, Shortage};
 pub use tail::{Start, Tail, TailStatus};
 pub use timeline::{Place, Timelines};

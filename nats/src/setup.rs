@@ -135,7 +135,8 @@ async fn partition_stream(
         num_replicas: config.replicas,
         duplicate_window: DUPLICATE_WINDOW,
         deny_delete: true,
-        deny_purge: true,
+        // What is archived may leave before its age where room is needed. A stream that forbade it once always will.
+        deny_purge: false,
         allow_direct: true,
         metadata: HashMap::from([(PARTITIONS.to_owned(), config.partitions.to_string())]),
         ..stream::Config::default()
@@ -160,6 +161,7 @@ async fn partition_stream(
     if let Some(recorded) = present.config.metadata.get(TIMELINE) {
         wanted.metadata.insert(TIMELINE.to_owned(), recorded.clone());
     }
+    let wanted = stream::Config { deny_purge: present.config.deny_purge, ..wanted };
     tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
     request("updating a stream of the log", context.update_stream(wanted)).await
 }
@@ -269,7 +271,19 @@ where
     E: std::error::Error + Send + Sync + 'static,
     F: Future<Output = Result<T, E>>,
 {
-    let until = Instant::now() + REQUEST_TIMEOUT;
+    write_until(Instant::now() + REQUEST_TIMEOUT, doing, write).await
+}
+
+/// The same, until then.
+pub(crate) async fn write_until<T, E, F>(
+    until: Instant,
+    doing: &'static str,
+    write: impl Fn() -> F,
+) -> Result<Result<T, E>, Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
     loop {
         match timeout_at(until, write()).await {
             Ok(Err(error)) if nobody_took(&error) && Instant::now() + NOBODY_PAUSE < until => sleep(NOBODY_PAUSE).await,

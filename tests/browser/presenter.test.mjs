@@ -100,6 +100,20 @@ test('it starts with its token, hands events out in order and acknowledges once 
   assert.deepEqual(newest().said.slice(1), [{ type: 'ack', position: 'p3' }]);
 });
 
+test('the place of the first welcome is kept and acknowledged at once, and a page that drops comes back with it', async () => {
+  const saved = [];
+  await page({ storage: { load: () => null, save: (position) => saved.push(position) } });
+  newest().open().welcome({ position: 'p0' });
+  assert.deepEqual([saved, presenter.position], [['p0'], 'p0']);
+  assert.deepEqual(newest().said.slice(1), [{ type: 'ack', position: 'p0' }]);
+  newest().end(1006);
+  await pass(500);
+  assert.equal(newest().open().said[0].position, 'p0');
+  // Of a session that goes on after its own position nothing is known that is newer.
+  newest().welcome({ position: 'p0' });
+  assert.equal(newest().said.length, 1);
+});
+
 test('it resumes after the last event that was taken, and what comes again is dropped', async () => {
   const seen = await page();
   newest().open().welcome().events(1, 2);
@@ -328,6 +342,27 @@ test('a page replaced by its own lost start tries again', async () => {
   await pass(1_000);
   newest().open().welcome().end(4002, 'replaced');
   assert.equal(presenter.status.state, 'waiting');
+});
+
+test('a page replaced by its own second connection, of which nobody knew whether it had claimed the room, tries again', async () => {
+  await page();
+  const first = newest().open().welcome();
+  window.dispatchEvent(new Event('online'));
+  await settle();
+  newest().open().end(4102, 'the room could not be claimed');
+  assert.equal(presenter.status.state, 'live');
+  first.end(4002, 'replaced');
+  assert.equal(presenter.status.state, 'waiting');
+  await pass(1_000);
+  newest().open().welcome();
+  assert.equal(presenter.status.state, 'live');
+  // Long after, it is another page.
+  for (let third = 0; third < 3; third++) {
+    await pass(20_000);
+    newest().hear({ type: 'keepalive', position: null });
+  }
+  newest().end(4002, 'replaced');
+  assert.equal(presenter.status.state, 'stopped');
 });
 
 test('a getter that fails is asked again', async () => {

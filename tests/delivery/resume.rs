@@ -218,7 +218,7 @@ async fn without_a_position_the_saved_cursor_counts_and_its_gap_is_told_too() {
     let world = World::start().await;
     let node = world.node_with("window_bytes", "40000").await;
     let (mut page, welcome) = Page::connect(&node, 42).await;
-    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &Value::Null));
+    assert_eq!(welcome["recovered"], true);
     let first = world.post(42, &["first"]).await;
     page.events(1).await;
     page.ack(&first.to_string()).await;
@@ -234,6 +234,82 @@ async fn without_a_position_the_saved_cursor_counts_and_its_gap_is_told_too() {
     })
     .await;
     assert_eq!(recovered, false);
+}
+
+/// Comes back, with that position or none, until the node says that something is missing.
+async fn is_told_in_the_end(node: &Role, position: Option<&str>) {
+    eventually("a gap is told", PATIENCE, async || {
+        let (page, welcome) = Page::resume(node, 42, position).await;
+        page.break_off();
+        (welcome["recovered"] == false).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_welcomed_to_an_empty_room_is_told_of_what_left_the_window_meanwhile() {
+    let world = World::start().await;
+    let node = world.node_with("window_seconds", "2").await;
+    // It drops before anything was said, and before any keepalive.
+    let (page, welcome) = Page::connect(&node, 42).await;
+    page.break_off();
+    let begins = welcome["position"].as_str().expect("every welcome has a position");
+    world.post(42, &["first", "second"]).await;
+    let (mut page, welcome) = Page::resume(&node, 42, Some(begins)).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(begins)));
+    assert_eq!(page.texts(2).await, ["first", "second"]);
+    page.break_off();
+    is_told_in_the_end(&node, Some(begins)).await;
+    // A page that kept nothing is told by the cursor that was saved when it first came.
+    is_told_in_the_end(&node, None).await;
+    let (mut page, _) = Page::connect(&node, 42).await;
+    world.post(42, &["third"]).await;
+    assert_eq!(page.texts(1).await, ["third"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_for_the_first_time_is_told_of_what_has_left_the_window_unseen() {
+    let world = World::start().await;
+    let node = world.node_with("window_seconds", "1").await;
+    let (page, _) = Page::connect(&node, 43).await;
+    page.close().await;
+    world.post(42, &["unseen"]).await;
+    let beside = world.post(43, &["beside"]).await;
+    let before = Position { index: u32::MAX, sequence: beside.sequence - 1, ..beside }.to_string();
+    eventually("the window is empty", PATIENCE, async || {
+        let (_, welcome) = Page::resume(&node, 43, Some(&before)).await;
+        (welcome["recovered"] == false).then_some(())
+    })
+    .await;
+    // Until somebody has dealt with it, whoever comes is told.
+    for _ in 0..2 {
+        let (page, welcome) = Page::connect(&node, 42).await;
+        assert_eq!(welcome["recovered"], false);
+        page.close().await;
+    }
+    // Also by a node that never had what has left the window.
+    eventually("it is saved that nothing was seen", PATIENCE, async || world.cursors.get(idx(42))).await;
+    let later = world.node_with("window_seconds", "1").await;
+    let (mut page, welcome) = Page::connect(&later, 42).await;
+    assert_eq!(welcome["recovered"], false);
+    let begins = welcome["position"].as_str().unwrap();
+    page.ack(begins).await;
+    world.saved(42, begins.parse().unwrap()).await;
+    page.close().await;
+    let (_, welcome) = Page::connect(&node, 42).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(begins)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presenter_of_the_original_who_leaves_an_empty_room_leaves_a_cursor_too() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let mut presenter = Presenter::connect(&node, 42).await;
+    world.session(42, None).await;
+    presenter.socket.close(None).await.unwrap();
+    let first = world.post(42, &["first"]).await;
+    let cursor = eventually("a cursor is saved", PATIENCE, async || world.cursors.get(idx(42))).await;
+    assert!(cursor < first, "{cursor} is not before {first}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

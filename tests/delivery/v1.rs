@@ -28,11 +28,14 @@ async fn a_first_connection_goes_as_in_the_document() {
         json!({
             "type": "welcome",
             "session": session.id.to_string(),
-            "position": null,
+            "position": welcome["position"],
             "recovered": true,
             "keepaliveSeconds": 1,
         })
     );
+    // The end of a log in which nothing was said yet, or that of the session's own beginning.
+    let begins: Position = welcome["position"].as_str().unwrap().parse().unwrap();
+    assert_eq!((begins.epoch, begins.sequence <= 1), (world.log.timelines().epoch(idx(42)), true), "{begins}");
     let event = message(42, "안녕하세요");
     let position = world.log.append(&event).await.unwrap();
     let mut expected = json!({ "position": position.to_string() });

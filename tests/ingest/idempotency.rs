@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::tokens::token_with;
 use super::{Answer, DEADLINE, answer, client};
-use crate::support::{NatsServer, Proxy, Role, RoomServer, Settings, eventually, token};
+use crate::support::{Direction, NatsServer, Proxy, Role, RoomServer, Settings, eventually, token};
 
 /// Nodes over one log.
 struct World {
@@ -493,7 +493,7 @@ async fn post_in_trouble(world: &World, proxy: &Proxy, trouble: impl Fn(&Proxy))
 #[tokio::test]
 async fn an_unknown_outcome_of_what_was_stored_is_resolved_by_any_node() {
     let (world, proxy) = start_behind_a_network().await;
-    let key = post_in_trouble(&world, &proxy, Proxy::hold_up_answers).await;
+    let key = post_in_trouble(&world, &proxy, |proxy| proxy.hold_up_one_way(Direction::ToClient)).await;
     let (id, position) = found(&ask(&world, &world.nodes[1], &key).await);
     let entries = world.entries().await;
     assert!(entries.iter().any(|entry| (entry.id.to_string(), entry.position) == (id.clone(), position)));

@@ -109,6 +109,32 @@ async fn a_full_log_refuses_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_nearly_full_refuses_messages_and_says_so_and_moderation_goes_on() {
+    let system = System::start_with(|settings| settings.set("nats.max_bytes", "1048576")).await;
+    let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
+    eventually("messages are refused", DEADLINE, async || {
+        let posted = system.post_v1("42", json!({"text": text})).await;
+        (posted.status == 503).then_some(())
+    })
+    .await;
+    let client = super::client();
+    let moderator = super::tokens::token_with(json!({ "user_idx": 9, "nickname": "m", "scope": "chat:moderate" }));
+    for user in 100..150 {
+        let url = format!("{}/v1/rooms/42/bans/{user}", system.ingest.url());
+        let answer = client.put(url).bearer_auth(&moderator).json(&json!({})).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}: {}", answer.status(), answer.text().await.unwrap());
+    }
+    system.post_v1("42", json!({"text": "short"})).await.assert_problem(503, "log_full");
+    eventually("readiness says so, and traffic for moderators still comes", DEADLINE, async || {
+        let answer = reqwest::get(format!("{}/readyz", system.ingest.url())).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        (answer.text().await.unwrap() == "ready; the log is nearly full: messages are refused, moderation is not")
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
     let system = System::start().await;
     let (stopping, accepted) = (tokio_util::sync::CancellationToken::new(), std::sync::Mutex::new(HashSet::new()));

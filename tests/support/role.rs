@@ -155,6 +155,21 @@ impl Role {
         self.server.start().await;
     }
 
+    /// The same, and does not wait.
+    pub fn spawn_again(&self) {
+        self.server.spawn();
+    }
+
+    /// The same as a service manager does it: again where it ends by itself before it is ready.
+    pub async fn start_as_a_service(&self) {
+        for _ in 0..5 {
+            if self.server.try_start().await.is_ok() {
+                return;
+            }
+        }
+        panic!("it does not get ready:\n{}", self.log());
+    }
+
     /// Its output so far.
     pub fn log(&self) -> String {
         let output = std::fs::read(self.folder.path().join("output.log")).unwrap_or_default();

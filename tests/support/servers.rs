@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
-use chatting_server::servers::{self, Member, Proxy, Server};
+use chatting_server::servers::{self, Member, Proxy, Ready, Server};
 use nix::sys::signal::Signal;
 
 use super::{Folder, port};
@@ -22,12 +23,16 @@ impl Handle {
     }
 
     pub(super) async fn start(&self) {
+        if let Err(error) = self.try_start().await {
+            panic!("{error:#}");
+        }
+    }
+
+    pub(super) async fn try_start(&self) -> anyhow::Result<()> {
         let mut server = self.take();
         let started = server.start().await;
         *self.0.lock().unwrap() = server;
-        if let Err(error) = started {
-            panic!("{error:#}");
-        }
+        started
     }
 
     pub(super) async fn ready(&self) {
@@ -125,18 +130,45 @@ impl NatsServer {
         copy(&backup.path().join("store"), &store);
     }
 
+    /// Puts back what it had stored then of these streams; for a server that is not running.
+    pub fn restore_streams(&self, backup: &Folder, streams: &[&str]) {
+        for stream in streams {
+            let folder = Path::new("store/jetstream/$G/streams").join(stream);
+            let store = self.folder.path().join(&folder);
+            std::fs::remove_dir_all(&store).unwrap();
+            copy(&backup.path().join(&folder), &store);
+        }
+    }
+
     /// Flips a byte in the middle of the last block of a stream, as a failing disk does; for a server that is not running.
     /// When it starts again, whatever stood behind that byte is gone.
     pub fn spoil(&self, stream: &str) {
-        let blocks = self.folder.path().join("store/jetstream/$G/streams").join(stream).join("msgs");
-        let is_block = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "blk");
-        let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
-        let files = std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().path());
-        let last = files.filter(is_block).max_by_key(number).unwrap();
+        let last = self.last_block(stream);
         let mut bytes = std::fs::read(&last).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0xff;
         std::fs::write(last, bytes).unwrap();
+    }
+
+    /// SIGTERM, and waits for the end: it leaves an index of what it has stored.
+    pub async fn stop(&self) {
+        let mut server = self.server.take();
+        server.terminate(Duration::from_secs(60)).await.unwrap();
+        self.server.put(server);
+    }
+
+    /// Cuts so many bytes off the last block of a stream; for a server that is not running.
+    pub fn truncate(&self, stream: &str, bytes: u64) {
+        let last = std::fs::OpenOptions::new().write(true).open(self.last_block(stream)).unwrap();
+        last.set_len(last.metadata().unwrap().len() - bytes).unwrap();
+    }
+
+    fn last_block(&self, stream: &str) -> PathBuf {
+        let blocks = self.folder.path().join("store/jetstream/$G/streams").join(stream).join("msgs");
+        let is_block = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "blk");
+        let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+        let files = std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(is_block).max_by_key(number).unwrap()
     }
 
     pub fn pause(&self) {
@@ -265,5 +297,55 @@ impl Mongod {
 
     pub fn resume(&self) {
         self.server.resume();
+    }
+}
+
+/// Three mongods, a replica set.
+#[derive(Debug)]
+pub struct MongodSet {
+    members: Vec<String>,
+    servers: Vec<Handle>,
+    // Dropped after the servers.
+    _folder: Folder,
+}
+
+impl MongodSet {
+    pub async fn start() -> MongodSet {
+        let folder = Folder::new("mongod-set");
+        let ports = [port(), port(), port()];
+        let local = |port: &u16| format!("127.0.0.1:{port}");
+        let members: Vec<String> = ports.iter().map(local).collect();
+        let mut servers = Vec::new();
+        for (number, port) in ports.iter().enumerate() {
+            let server = servers::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
+            // Itself first, then the others.
+            let set = members.iter().cycle().skip(number).take(3).cloned().collect();
+            servers.push(Handle::new(Server::new(server.program().clone(), Ready::ReplicaSet(set))));
+        }
+        // The first waits for the others to be there before it makes the set.
+        servers.iter().for_each(Handle::spawn);
+        for member in &members {
+            super::eventually("a mongod listens", std::time::Duration::from_secs(60), async || {
+                tokio::net::TcpStream::connect(member).await.ok()
+            })
+            .await;
+        }
+        for server in &servers {
+            server.ready().await;
+        }
+        MongodSet { members, servers, _folder: folder }
+    }
+
+    pub fn uri(&self) -> String {
+        format!("mongodb://{}/?replicaSet=rs0", self.members.join(","))
+    }
+
+    /// The address of a member, host:port.
+    pub fn member(&self, number: usize) -> &str {
+        &self.members[number]
+    }
+
+    pub fn kill(&self, member: usize) {
+        self.servers[member].kill();
     }
 }

@@ -128,13 +128,12 @@ fn a_deleted_message_has_no_text() {
 #[test]
 fn every_other_frame_is_pinned() {
     let session = serde_json::from_str(r#""01890a5d-ac96-774b-bcce-b302099a8050""#).unwrap();
-    let position = Some(Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 });
+    let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
     let refused = |error| V1.token_refused(error);
     let frames = [
-        V1.welcome(&Welcome { session, position: None, recovered: true }).unwrap(),
+        V1.welcome(&Welcome { session, position, recovered: true }).unwrap(),
         V1.welcome(&Welcome { session, position, recovered: false }).unwrap(),
         V1.keepalive(position).unwrap(),
-        V1.keepalive(None).unwrap(),
         V1.reconnect(Duration::from_millis(2_000)).unwrap(),
         V1.complaint(Complaint::NotStarted).unwrap(),
         V1.complaint(Complaint::AlreadyStarted).unwrap(),

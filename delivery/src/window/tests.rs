@@ -271,7 +271,8 @@ fn a_reader_begins_after_its_position_if_nothing_is_missing() {
         (Ask::After(at(4, 0)), (at(4, 0), true)),
         // It comes from a node that has read more of the log: nothing that it has seen is shown again.
         (Ask::After(at(9, 0)), (at(9, 0), true)),
-        (Ask::Anything, (oldest, true)),
+        // Nobody has seen what was evicted.
+        (Ask::Anything, (oldest, false)),
         (Ask::After(at(1, 0)), (oldest, false)),
         (Ask::After(at(1, 9)), (oldest, false)),
         // What it has seen since was lost, with what was accepted and not shown yet.
@@ -288,16 +289,16 @@ fn a_reader_begins_after_its_position_if_nothing_is_missing() {
 fn in_a_room_of_which_nothing_is_held_a_reader_begins_after_what_was_evicted() {
     let window = evicted();
     for (ask, beginning) in [
-        (Ask::Anything, (at(3, 0), true)),
+        // It has reached the end of the log, and nobody has seen what was evicted.
+        (Ask::Anything, (at(4, u32::MAX), false)),
         (Ask::After(at(3, 0)), (at(3, 0), true)),
         (Ask::After(at(2, 0)), (at(3, 0), false)),
         (Ask::Unknown, (at(3, 0), false)),
     ] {
         assert_eq!(begin(&window, 2, ask), (Some(beginning.0), beginning.1), "{ask:?}");
     }
-    assert!(window.begin(room(2), 7, Ask::Anything).blank);
-    assert!(!window.begin(room(1), 7, Ask::Anything).blank);
-    assert!(!window.begin(room(2), 7, Ask::Unknown).blank);
+    // Nothing was ever said there.
+    assert_eq!(begin(&window, 5, Ask::Anything), (Some(at(4, u32::MAX)), true));
 }
 
 #[test]
