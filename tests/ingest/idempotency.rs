@@ -342,9 +342,9 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
 #[tokio::test]
 async fn a_retry_that_comes_after_it_was_noted_how_far_the_log_was_read_is_known_to_a_node_that_starts_then() {
     let mut world = World::start().await;
+    let presenter = token(42, "presenter");
     let first = placed(&world.post(&world.nodes[0], "key", "hi").await);
-    let ban =
-        world.call_as(&world.nodes[0], Method::PUT, "/v1/rooms/42/bans/9", &token(42, "p"), "ban", Some(json!({})));
+    let ban = world.call_as(&world.nodes[0], Method::PUT, "/v1/rooms/42/bans/9", &presenter, "ban", Some(json!({})));
     let ban = placed(&ban.await);
     let noted = std::time::Instant::now() + Duration::from_secs(33);
     eventually("it was noted", Duration::from_secs(60), async || (std::time::Instant::now() > noted).then_some(()))
@@ -356,7 +356,7 @@ async fn a_retry_that_comes_after_it_was_noted_how_far_the_log_was_read_is_known
     for node in &world.nodes {
         assert_eq!(placed(&world.post(node, "key", "hi").await), first);
         assert_eq!(found(&ask(&world, node, "key").await), first);
-        let again = world.call_as(node, Method::PUT, "/v1/rooms/42/bans/9", &token(42, "p"), "ban", Some(json!({})));
+        let again = world.call_as(node, Method::PUT, "/v1/rooms/42/bans/9", &presenter, "ban", Some(json!({})));
         assert_eq!(placed(&again.await), ban);
     }
     assert_eq!(world.entries().await.len(), 3);
