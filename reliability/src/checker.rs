@@ -3,7 +3,6 @@
 //! that were spoilt on purpose.
 
 mod answers;
-mod bans;
 mod chatting;
 mod decisions;
 mod memory;
@@ -14,6 +13,7 @@ mod positions;
 mod presence;
 mod presenters;
 mod retention;
+mod rules;
 mod time;
 mod video;
 mod view;
@@ -93,14 +93,17 @@ pub const INVARIANTS: &[Invariant] = invariants![
     chatting::chatting_loses_only_with_a_connection: "... and misses only what was in a connection that broke",
     chatting::chatting_repeats_little: "... and gets again only what came since the cursor was last saved",
     video::video_offsets_never_descend: "beside the video no message is shown before the one that precedes it",
+    video::followed_replays_skip_nothing: "a replay that is followed while chat plays has each message once, in order",
     video::video_replay_is_complete: "... every message of the broadcast is shown, and no other",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",
     moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was asked for",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the list for moderators",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only decisions that were not refused",
-    bans::banned_is_silent: "a banned user's posts stop within a second",
-    bans::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
+    rules::banned_is_silent: "a banned user's posts stop within a second",
+    rules::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
+    rules::settings_hold: "what a room's settings forbid is not accepted a second later",
+    rules::settings_end: "... and is not refused for a setting that was undone a second ago",
     time::drains_in_time: "everything is in its place soon after the last fault",
     memory::memory_stays_within_its_bound: "no process has more memory than its kind is given",
 ];

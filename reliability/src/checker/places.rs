@@ -18,7 +18,7 @@ pub(super) fn accepted_is_in_the_log(view: &View, findings: &mut Findings) {
                     .broken(format!("{id} is not in the log as it was sent"), [post.request.invoked, line, place.line]);
             }
             // Of what has left it since, the archive has to have it.
-            None if view.has_left_the_log(position) => {}
+            None if view.has_left_the_log(position) || view.lost.contains_key(&id) => {}
             None => findings.broken(format!("{id} was accepted and is not in the log"), [post.request.invoked, line]),
         }
     }
@@ -39,6 +39,7 @@ pub(super) fn accepted_is_in_the_archive(view: &View, findings: &mut Findings) {
                 findings
                     .broken(format!("{id} is not archived as it was sent"), [post.request.invoked, line, place.line]);
             }
+            None if view.lost.contains_key(&id) => {}
             None => {
                 findings.broken(format!("{id} was accepted and is not in the archive"), [post.request.invoked, line])
             }
@@ -113,7 +114,8 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
         findings.look();
         let partition = view.is_of_every_room(id).then_some(position.epoch);
         let (stands, first) = *places.entry((id, partition)).or_insert((position, line));
-        if stands != position {
+        // What was lost may be appended again, and stands elsewhere then.
+        if stands != position && !view.lost.contains_key(&id) {
             findings.broken(format!("{id} stands at {stands} and at {position}"), [first, line]);
         }
         let (owner, first) = *ids.entry(position).or_insert((id, line));
@@ -124,6 +126,9 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
     // The log first: what stands there first is what everybody must say.
     for (_, place) in view.logged.values() {
         check(place.id, place.position, place.line);
+    }
+    for (id, (line, position)) in &view.lost {
+        check(*id, *position, *line);
     }
     for (line, id, position) in view.requests().flat_map(|request| &request.oks) {
         check(*id, *position, *line);

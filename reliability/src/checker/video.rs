@@ -22,6 +22,36 @@ pub(super) fn video_offsets_never_descend(view: &View, findings: &mut Findings) 
     }
 }
 
+/// A replay that is followed is read while the archive is written; what it has passed it does not come back to. What
+/// was there when all was over tells what there was to show.
+pub(super) fn followed_replays_skip_nothing(view: &View, findings: &mut Findings) {
+    for (number, shown) in view.followed.values() {
+        let mut seen: HashMap<_, usize> = HashMap::new();
+        for place in shown {
+            findings.look();
+            if let Some(first) = seen.insert(place.id, place.line) {
+                let sentence = format!("room {number}: {} came twice in a replay that was followed", place.id);
+                findings.broken(sentence, [first, place.line]);
+            }
+        }
+        for pair in shown.windows(2).filter(|pair| pair[0].position > pair[1].position) {
+            let sentence =
+                format!("room {number}: {} came before {} in a replay that was followed", pair[0].id, pair[1].id);
+            findings.broken(sentence, [pair[0].line, pair[1].line]);
+        }
+        let positions = shown.iter().map(|place| place.position);
+        let Some((first, last)) = positions.clone().min().zip(positions.max()) else { continue };
+        let broadcasts = view.rooms.get(number).into_iter().flat_map(|room| room.broadcasts.values());
+        for place in broadcasts.flat_map(|broadcast| &broadcast.replay) {
+            if first < place.position && place.position < last && !seen.contains_key(&place.id) {
+                let after = shown.iter().find(|after| after.position > place.position);
+                let sentence = format!("room {number}: a replay that was followed skipped {}", place.id);
+                findings.broken(sentence, [Some(place.line), after.map(|after| after.line)].into_iter().flatten());
+            }
+        }
+    }
+}
+
 /// Which messages belong to it is judged by the times that the archive has of them, and not by where they stand: what
 /// was sent just before a broadcast began may stand behind what was sent just after.
 pub(super) fn video_replay_is_complete(view: &View, findings: &mut Findings) {

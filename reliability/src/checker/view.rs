@@ -40,8 +40,11 @@ pub struct View<'a> {
     everywhere: HashMap<(EventId, u64), Place<'a>>,
     /// Every line of the log, copies too, but for presenters' coming and going.
     pub(crate) copies: HashMap<Position, Copied>,
-    /// By epoch.
-    pub(crate) streams: BTreeMap<u64, Stream>,
+    pub(crate) streams: Vec<Stream<'a>>,
+    /// What a fault took off the log's disks: the line that says so, and where it stood.
+    pub(crate) lost: HashMap<EventId, (usize, Position)>,
+    /// Replays that were followed while chat played: the room, and what they showed.
+    pub(crate) followed: BTreeMap<u64, (i64, Vec<Place<'a>>)>,
     /// In the order of their beginning.
     pub(crate) sessions: Vec<Session<'a>>,
     /// In the order of their beginning; those of the original's dialect alone.
@@ -80,7 +83,9 @@ impl<'a> View<'a> {
             logged: HashMap::new(),
             everywhere: HashMap::new(),
             copies: HashMap::new(),
-            streams: BTreeMap::new(),
+            streams: Vec::new(),
+            lost: HashMap::new(),
+            followed: BTreeMap::new(),
             sessions: Vec::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
@@ -273,10 +278,11 @@ impl<'a> View<'a> {
                     }
                 }
             }
-            What::Stream { epoch, first, last, acknowledged } => {
+            What::Stream { epochs, first, last, acknowledged } => {
                 let (first, last, acknowledged) = (*first, *last, *acknowledged);
-                self.streams.insert(*epoch, Stream { line, first, last, acknowledged });
+                self.streams.push(Stream { line, epochs, first, last, acknowledged });
             }
+            What::Lost { id, position, .. } => drop(self.lost.insert(*id, (line, *position))),
             _ => {}
         }
     }
@@ -312,6 +318,12 @@ impl<'a> View<'a> {
                 let room = self.rooms.entry(*room).or_default();
                 if let Some(broadcast) = room.broadcasts.get_mut(broadcast.as_str()) {
                     broadcast.replay.push(place);
+                }
+            }
+            What::ReplayBegins { replay, room, .. } => drop(self.followed.insert(*replay, (*room, Vec::new()))),
+            What::ReplayShows { replay, id, position, text } => {
+                if let Some((_, shown)) = self.followed.get_mut(replay) {
+                    shown.push(Place::shown(line, *id, *position, text));
                 }
             }
             What::Memory { part, kib } => self.memory.entry(part).or_default().push((line, *kib)),
@@ -385,12 +397,18 @@ impl<'a> View<'a> {
 
     /// Whether it is an event of every room.
     pub(crate) fn is_of_every_room(&self, id: EventId) -> bool {
-        self.streams.keys().any(|epoch| self.everywhere.contains_key(&(id, *epoch)))
+        let mut epochs = self.streams.iter().flat_map(|stream| stream.epochs);
+        epochs.any(|epoch| self.everywhere.contains_key(&(id, *epoch)))
     }
 
     /// Whether the log may have let it go: its servers say that it begins behind it.
     pub(crate) fn has_left_the_log(&self, position: Position) -> bool {
-        self.streams.get(&position.epoch).is_some_and(|stream| position.sequence < stream.first)
+        self.stream(position).is_some_and(|stream| position.sequence < stream.first)
+    }
+
+    /// The stream that a position is of.
+    pub(crate) fn stream(&self, position: Position) -> Option<&Stream<'a>> {
+        self.streams.iter().find(|stream| stream.epochs.contains(&position.epoch))
     }
 
     /// Sessions of presenters who were there while things happened.

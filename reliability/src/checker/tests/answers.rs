@@ -23,7 +23,7 @@ fn a_decision_whose_place_is_not_in_the_log_is_noticed() {
 }
 
 /// Moves an answer, or what is read to have been stored.
-fn delayed(lines: &mut Vec<Line>, place: usize, by: u64) {
+fn delayed(lines: &mut [Line], place: usize, by: u64) {
     lines[place].at += by;
     lines.sort_by_key(|line| line.at);
 }

@@ -121,3 +121,46 @@ fn a_history_without_the_replay_beside_the_video_is_thin() {
     let verdicts = check(&lines);
     assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_))), "{verdicts:?}");
 }
+
+#[test]
+fn a_replay_that_is_followed_and_skips_a_message_is_noticed() {
+    caught("followed_replays_skip_nothing", |lines, rng| {
+        // Between two others, and not deleted later on.
+        let (_, second) = neighbours(lines, rng, |what| match what {
+            What::ReplayShows { replay, id, .. } if is_replayed(lines, *id) => Some(*replay as i64),
+            _ => None,
+        });
+        let of = |line: &Line| match line.what {
+            What::ReplayShows { replay, .. } => Some(replay),
+            _ => None,
+        };
+        let is_last = !lines[second + 1..].iter().any(|line| of(line) == of(&lines[second]));
+        let skipped = if is_last {
+            let of_it: Vec<usize> = (0..second)
+                .filter(|line| match lines[*line].what {
+                    What::ReplayShows { id, .. } => of(&lines[*line]) == of(&lines[second]) && is_replayed(lines, id),
+                    _ => false,
+                })
+                .collect();
+            of_it[1]
+        } else {
+            second
+        };
+        lines.remove(skipped);
+    });
+}
+
+fn is_replayed(lines: &[Line], wanted: EventId) -> bool {
+    lines.iter().any(|line| matches!(line.what, What::ReplayedBesideVideo { id, .. } if id == wanted))
+}
+
+#[test]
+fn a_replay_that_is_followed_and_goes_back_is_noticed() {
+    caught("followed_replays_skip_nothing", |lines, rng| {
+        let pair = neighbours(lines, rng, |what| match what {
+            What::ReplayShows { replay, .. } => Some(*replay as i64),
+            _ => None,
+        });
+        swap(lines, pair);
+    });
+}
