@@ -39,6 +39,9 @@ pub enum Command {
     Token(TokenArguments),
     /// Say what acknowledgements of these NATS servers are worth: whether an append is fsynced before it is acknowledged
     Check(CheckArguments),
+    /// Create the streams and buckets of the log that are missing, and bring the others up to date. Every role does so at its
+    /// start. Exits with 0 if that is done, with 1 if not, with 64 if the configuration is wrong
+    Setup(SetupArguments),
     /// Look after the lines of the log that had no place in the archive. Exits with 0 if all that was asked for was
     /// done, with 1 if not, with 64 if the configuration is wrong
     Quarantine(QuarantineArguments),
@@ -65,6 +68,18 @@ pub struct RoleArguments {
     /// overrides it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// What `setup` takes.
+#[derive(Debug, Args)]
+pub struct SetupArguments {
+    /// The configuration of the roles
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The log was restored from a backup: begin a new epoch at its end, so that no position of what is lost is given
+    /// out again. Roles that run end with exit code 70 and begin anew
+    #[arg(long)]
+    pub new_epoch: bool,
 }
 
 /// What `dev` takes.

@@ -10,4 +10,5 @@ pub mod play;
 pub mod quarantine;
 pub mod roles;
 pub mod servers;
+pub mod setup;
 pub mod signals;

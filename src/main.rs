@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Dev { arguments, command } => develop(&arguments, command),
         Command::Token(arguments) => dev::token(&arguments).map(print),
         Command::Check(arguments) => check(&arguments),
+        Command::Setup(arguments) => return chatting_server::setup::run(&arguments),
         Command::Quarantine(arguments) => return chatting_server::quarantine::run(&arguments),
         Command::Openapi(arguments) => {
             print(arguments.role.document().trim_end());

@@ -13,6 +13,7 @@ mod log;
 mod moderation;
 mod openapi;
 mod pipeline;
+mod restore;
 mod roles;
 mod support;
 mod tidy;

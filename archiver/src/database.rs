@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use crate::documents::{DecisionDocument, ErasedIdDocument, ErasureDocument, MessageDocument, QuarantineDocument};
+use crate::documents::{
+    DecisionDocument, ErasedIdDocument, ErasureDocument, MarkDocument, MessageDocument, QuarantineDocument,
+};
 use crate::{Config, Error};
 
 /// How many requests may be on their way, those included whose deadline has passed and whose task still waits for the
@@ -104,6 +106,10 @@ impl Database {
 
     pub(crate) fn quarantine(&self) -> Collection<QuarantineDocument> {
         self.database.collection("quarantine")
+    }
+
+    pub(crate) fn marks(&self) -> Collection<MarkDocument> {
+        self.database.collection("log_marks")
     }
 
     pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {

@@ -170,6 +170,28 @@ pub(crate) struct ErasureDocument {
     pub(crate) expires_at: Option<DateTime>,
 }
 
+/// `log_marks`: what was seen of a partition of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MarkDocument {
+    /// The partition.
+    #[serde(rename = "_id")]
+    pub(crate) partition: i64,
+    pub(crate) epoch: i64,
+    /// The last sequence of the samples.
+    pub(crate) last: i64,
+    pub(crate) samples: Vec<SampleDocument>,
+}
+
+/// A message of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SampleDocument {
+    pub(crate) sequence: i64,
+    /// Nanoseconds since 1970: MongoDB's dates have milliseconds only.
+    pub(crate) stored: i64,
+}
+
 /// Documents that are being erased.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PageDocument {

@@ -12,6 +12,7 @@ mod erasure;
 mod error;
 mod formats;
 mod http;
+mod marks;
 mod quarantine;
 mod read;
 mod replica_set;

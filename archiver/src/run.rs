@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
 use crate::database::{Database, Failure};
+use crate::documents::MarkDocument;
 use crate::erasure::eraser::Eraser;
 use crate::http::{self, Reader};
+use crate::marks;
 use crate::retention;
 use crate::schema;
 use crate::status::{Status, insist};
@@ -66,9 +68,12 @@ pub async fn run(
         async move { status.report().await }
     });
     let sweep = tokio::spawn(retention::sweep(config.clone(), database.clone(), log.clone()));
+    let seen = CancellationToken::new();
+    let marking = tokio::spawn(marks::keep(database.clone(), log.clone(), seen.clone()));
 
     let archived = archive(&config, &database, &log, &status, &stop).await;
 
+    seen.cancel();
     sweep.abort();
     report.abort();
     backlog.abort();
@@ -76,6 +81,9 @@ pub async fn run(
     served.cancel();
     if server.await.is_err() {
         tracing::error!("serving readers panicked");
+    }
+    if marking.await.is_err() {
+        tracing::error!("keeping what was seen of the log panicked");
     }
     eraser.close().await;
     reader.streams.finish().await;
@@ -91,10 +99,11 @@ async fn archive(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     // Nothing is lost with what is dropped here: preparing can be begun again.
-    tokio::select! {
+    let marks = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        () = insist(status, || prepare(config, database, log)) => {}
-    }
+        marks = insist(status, || prepare(config, database, log)) => marks,
+    };
+    marks::compare(&marks, log).await?;
     let mut consumer = log.consume(READER);
     let mut writes = JoinSet::new();
     let ended = loop {
@@ -131,10 +140,11 @@ async fn archive(
     ended
 }
 
-/// Has the database as the configuration wants it.
-async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<(), Failure> {
+/// Has the database as the configuration wants it, and answers with what was seen of the log before.
+async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<Vec<MarkDocument>, Failure> {
     schema::prepare(database).await?;
-    retention::prepare(database, &config.retention, log.max_age()).await
+    retention::prepare(database, &config.retention, log.max_age()).await?;
+    marks::load(database).await
 }
 
 /// Waits for something to write, then for a little more of it. Whether there may be more afterwards.

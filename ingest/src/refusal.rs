@@ -165,7 +165,9 @@ impl Refusal {
                 ..same(S::CONFLICT, "room_not_live", "해당 스트리머는 현재 방송 중이지 않습니다.")
             },
             Refusal::RoomServerUnavailable => same(S::SERVICE_UNAVAILABLE, "room_server_unavailable", NOT_SENT),
-            Refusal::Overloaded => same(S::SERVICE_UNAVAILABLE, "overloaded", NOT_SENT),
+            Refusal::Overloaded | Refusal::Append(AppendError::Busy) => {
+                same(S::SERVICE_UNAVAILABLE, "overloaded", NOT_SENT)
+            }
             Refusal::Append(AppendError::Full) => same(S::SERVICE_UNAVAILABLE, "log_full", NOT_SENT),
             Refusal::Append(AppendError::Unavailable) => same(S::SERVICE_UNAVAILABLE, "log_unavailable", NOT_SENT),
             Refusal::Append(AppendError::Unknown) => same(S::SERVICE_UNAVAILABLE, "outcome_unknown", NOT_SENT),

@@ -1,37 +1,37 @@
 //! Append, with group commit. JetStream fsyncs message by message, so many events share one message: while one append
 //! of a partition is in flight, what arrives gathers, and goes out together as the next. A lone event never waits.
 //!
-//! A batch is sent again under the same message id until it is acknowledged or its deadline has passed; the stream
-//! stores it once. One batch at a time keeps the order in which events were accepted.
+//! A batch is sent again under the same message id until it is acknowledged or has expired; the stream stores it once.
+//! One batch at a time keeps the order in which events were accepted.
+//!
+//! No event takes effect after its deadline. Each batch bears the time at which it expires, by the clock of the log's
+//! servers, and readers skip what was stored later (`entry.rs`). So whatever is still on its way when the deadline
+//! passes, in the client, in a socket, in a paused server, comes to nothing. An event that waits too long for its turn
+//! is refused before it enters a batch: it never shortens the time of those that it would share it with.
 
-use std::sync::Weak;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, ErrorCode};
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
+use crate::clock::{Moment, Reading};
+use crate::config::Config;
 use crate::connect::Inner;
 use crate::continuity::record_loss;
-use crate::partition;
 use crate::position::Position;
+use crate::store::{Batch, store};
 
 /// A batch holds no more; a single event must fit too.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 const MAX_BATCH_EVENTS: usize = 1_000;
 
-/// An attempt that is not answered within this time is repeated: the same batch under the same id.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The pause after a refusal that may pass, such as a server that is starting.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is looked whether the log is there again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How much longer the caller waits than the batch, so that it hears the batch's own outcome.
 const ANSWER_SLACK: Duration = Duration::from_millis(250);
@@ -42,10 +42,14 @@ pub enum AppendError {
     /// It may be stored or not: no acknowledgement came in time. Appending the same event again is safe.
     #[error("the append was not acknowledged in time; it may be stored or not")]
     Unknown,
-    /// Not stored: the log has reached its size limit, or too many appends wait.
+    /// Not stored: the log has reached its size limit.
     #[error("the log is full")]
     Full,
-    /// Not stored: NATS cannot be reached or has no leader for the partition.
+    /// Not stored: too many appends wait, or it waited too long for its turn.
+    #[error("too many messages are being handled")]
+    Busy,
+    /// Not stored, and what is underway never will be: NATS cannot be reached, has no leader for the partition, or did
+    /// not take it before it expired.
     #[error("the log cannot be reached")]
     Unavailable,
     /// Not stored, and it never will be: the event is larger than a batch may be.
@@ -56,128 +60,243 @@ pub enum AppendError {
 /// The way into one partition.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    /// Bounded; a caller that finds it full is refused at once.
-    queue: mpsc::Sender<Waiting>,
+    /// Bounded by `room`.
+    queue: mpsc::UnboundedSender<Slot>,
+    /// One permit for each event that waits for its turn; who finds none is refused at once.
+    room: Arc<Semaphore>,
+    way: watch::Receiver<Way>,
+    patience: Patience,
 }
 
+/// How long an event waits for its turn. A longer queue than the log can take in soon is an overload: who is refused at
+/// once can go elsewhere. Through an outage that passes, such as an election, it waits for half of its time.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    while_open: Duration,
+    while_closed: Duration,
+}
+
+impl Patience {
+    fn limit(self, since: Moment, way: Way) -> Moment {
+        match way {
+            Way::Open(open) => since.max(open) + self.while_open,
+            Way::Closed => since + self.while_closed,
+        }
+    }
+}
+
+/// Whether the log takes appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Since then.
+    Open(Moment),
+    /// There is no connection, or no leader.
+    Closed,
+}
+
+/// An event that waits for its turn, until either the batch or the caller, who has waited for too long, takes it out.
+type Slot = Arc<Mutex<Option<Waiting>>>;
+
+#[derive(Debug)]
 struct Waiting {
     line: Bytes,
-    deadline: Instant,
+    since: Moment,
+    /// Until then it is to have an answer.
+    deadline: Moment,
+    /// As well as its deadline allows: until then it may be stored, by the log's clock.
+    end: Option<Timestamp>,
     outcome: oneshot::Sender<Result<Position, AppendError>>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Appender {
     pub(crate) fn start(
         log: Weak<Inner>,
-        queue: usize,
+        config: &Config,
         partition: u32,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Appender {
-        let (sender, receiver) = mpsc::channel(queue);
-        tasks.spawn(gather(log, partition, receiver, stop));
-        Appender { queue: sender }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (say, way) = watch::channel(Way::Open(Moment::now()));
+        let while_closed = config.append_deadline() / 2;
+        let patience = Patience { while_open: config.longest_queue().min(while_closed), while_closed };
+        tasks.spawn(Turns { log, partition, queue: receiver, held: None, way: say, patience, stop }.run());
+        let room = Arc::new(Semaphore::new(config.append_queue.min(Semaphore::MAX_PERMITS)));
+        Appender { queue: sender, room, way, patience }
     }
 
-    pub(crate) async fn append(&self, line: Bytes, deadline: Duration) -> Result<Position, AppendError> {
+    /// Appends the line, so that it is stored before `end`, if there is one, and never after the deadline.
+    pub(crate) async fn append(
+        &self,
+        line: Bytes,
+        deadline: Duration,
+        end: Option<Timestamp>,
+    ) -> Result<Position, AppendError> {
         if line.len() > MAX_BATCH_BYTES {
             return Err(AppendError::TooLarge);
         }
-        let (outcome, answer) = oneshot::channel();
-        let deadline = Instant::now() + deadline;
-        self.queue.try_send(Waiting { line, deadline, outcome }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::Full,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable,
-        })?;
-        match timeout_at(deadline + ANSWER_SLACK, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Err(AppendError::Unknown),
+        let room = self.room.clone().try_acquire_owned().map_err(|_| AppendError::Busy)?;
+        let (outcome, mut answer) = oneshot::channel();
+        let since = Moment::now();
+        let waiting = Waiting { line, since, deadline: since + deadline, end, outcome, _room: room };
+        let slot: Slot = Arc::new(Mutex::new(Some(waiting)));
+        self.queue.send(slot.clone()).map_err(|_| AppendError::Unavailable)?;
+
+        let mut way = self.way.clone();
+        loop {
+            let now = *way.borrow_and_update();
+            let limit = self.patience.limit(since, now);
+            // An answer that comes with the other branches is still there in the next round.
+            tokio::select! {
+                answer = &mut answer => return answer.unwrap_or(Err(AppendError::Unknown)),
+                Ok(()) = way.changed() => continue,
+                () = sleep(limit.left()) => {}
+            }
+            if !limit.is_past() || limit != self.patience.limit(since, *way.borrow()) {
+                continue;
+            }
+            if lock(&slot).take().is_some() {
+                return Err(if now == Way::Closed { AppendError::Unavailable } else { AppendError::Busy });
+            }
+            // It is in a batch.
+            let left = (since + deadline + ANSWER_SLACK).left();
+            return match timeout(left, answer).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) | Err(_) => Err(AppendError::Unknown),
+            };
         }
     }
+}
+
+fn lock(slot: &Slot) -> MutexGuard<'_, Option<Waiting>> {
+    slot.lock().expect("nothing panics while it holds the lock")
 }
 
 /// The partition's only writer in this process.
-async fn gather(log: Weak<Inner>, partition: u32, mut queue: mpsc::Receiver<Waiting>, stop: CancellationToken) {
-    let mut held = None;
-    loop {
-        let first = match held.take() {
-            Some(waiting) => waiting,
-            // Nothing is lost whichever branch is dropped: `recv` is cancel safe.
-            None => tokio::select! {
-                waiting = queue.recv() => match waiting {
-                    Some(waiting) => waiting,
-                    None => return,
+struct Turns {
+    log: Weak<Inner>,
+    partition: u32,
+    queue: mpsc::UnboundedReceiver<Slot>,
+    /// It did not fit into the last batch. It waits on, and its caller may still take it out.
+    held: Option<Slot>,
+    way: watch::Sender<Way>,
+    patience: Patience,
+    stop: CancellationToken,
+}
+
+impl Turns {
+    /// A batch that is underway when the log is closed is seen to its end.
+    async fn run(mut self) {
+        let stop = self.stop.clone();
+        loop {
+            let first = match self.held.take() {
+                Some(slot) => slot,
+                None => match stop.run_until_cancelled(self.queue.recv()).await {
+                    Some(Some(slot)) => slot,
+                    Some(None) | None => return,
                 },
-                () = stop.cancelled() => return,
-            },
-        };
-        let Some(log) = log.upgrade() else { return };
-        let mut batch = vec![first];
-        wait_for_connection(&log, &mut batch, &mut queue, &mut held).await;
-        if batch.is_empty() {
-            continue;
-        }
-        let (id, payload) = (Uuid::new_v4().to_string(), payload(&batch));
-        let deadline = batch.iter().map(|waiting| waiting.deadline).max().expect("the batch is not empty");
-        let memory = &log.memories[partition as usize];
-        let seen = memory.last();
-        let stored = store(&log.context, partition, &id, payload, deadline).await;
-        if let Ok(sequence) = stored {
-            if sequence <= seen {
-                // To the callers it is unknown: the batch is stored, but another epoch begins with it.
-                drop(batch);
-                let reason = format!("it went back: what was appended after sequence {seen} has {sequence}");
-                record_loss(&log, partition, reason, Some(sequence)).await;
-                return;
+            };
+            let reading = match stop.run_until_cancelled(self.open(&first)).await {
+                Some(Some(reading)) => reading,
+                Some(None) => continue,
+                None => return,
+            };
+            let Some(log) = self.log.upgrade() else { return };
+            let waiting = self.fill(first);
+            let Some(batch) = self.batch(&log, &reading, &waiting) else { continue };
+            let memory = &log.memories[self.partition as usize];
+            let seen = memory.last();
+            let stored = store(&log, batch, &self.way).await;
+            if let Ok(sequence) = stored {
+                if sequence <= seen {
+                    // To the callers it is unknown: the batch is stored, but another epoch begins with it.
+                    drop(waiting);
+                    let reason = format!("it went back: what was appended after sequence {seen} has {sequence}");
+                    record_loss(&log, self.partition, reason, Some(sequence)).await;
+                    return;
+                }
+                memory.acknowledged(sequence);
             }
-            memory.acknowledged(sequence);
-        }
-        let timeline = log.timelines.get(partition);
-        for (index, waiting) in (0_u32..).zip(batch) {
-            // A caller that has gone needs no answer.
-            let _ = waiting.outcome.send(stored.map(|sequence| timeline.position(sequence, index)));
-        }
-    }
-}
-
-/// Fills the batch with what is queued, until there is a connection to send it over. Those whose deadline passes before
-/// that were never sent: they are told so, and leave the batch.
-async fn wait_for_connection(
-    log: &Inner,
-    batch: &mut Vec<Waiting>,
-    queue: &mut mpsc::Receiver<Waiting>,
-    held: &mut Option<Waiting>,
-) {
-    loop {
-        fill(batch, queue, held);
-        if log.is_connected() || batch.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let mut expired = batch.extract_if(.., |waiting| waiting.deadline <= now).peekable();
-        if expired.peek().is_none() {
-            drop(expired);
-            sleep(RETRY_PAUSE).await;
-            continue;
-        }
-        for waiting in expired {
-            // A caller that has gone needs no answer.
-            let _ = waiting.outcome.send(Err(AppendError::Unavailable));
+            let timeline = log.timelines.get(self.partition);
+            for (index, waiting) in (0_u32..).zip(waiting) {
+                // A caller that has gone needs no answer.
+                let _ = waiting.outcome.send(stored.map(|sequence| timeline.position(sequence, index)));
+            }
         }
     }
-}
 
-/// Takes from the queue what fits; what does not is held for the next batch.
-fn fill(batch: &mut Vec<Waiting>, queue: &mut mpsc::Receiver<Waiting>, held: &mut Option<Waiting>) {
-    let mut bytes: usize = batch.iter().map(|waiting| waiting.line.len() + 1).sum();
-    while batch.len() < MAX_BATCH_EVENTS {
-        let Some(waiting) = held.take().or_else(|| queue.try_recv().ok()) else { return };
-        bytes += waiting.line.len() + 1;
-        if bytes > MAX_BATCH_BYTES && !batch.is_empty() {
-            *held = Some(waiting);
-            return;
+    /// Waits until the log can be written to and its clock is known. None: nobody waits any more.
+    async fn open(&self, first: &Slot) -> Option<Reading> {
+        loop {
+            let log = self.log.upgrade()?;
+            // Whoever has waited for too long has been told so, and is gone.
+            if lock(first).is_none() {
+                return None;
+            }
+            let clock = &log.clocks[self.partition as usize];
+            if log.is_connected() {
+                let reading = match clock.last() {
+                    Some(reading) => Some(reading),
+                    None => clock.read(&log.context).await.ok(),
+                };
+                if reading.is_some() {
+                    return reading;
+                }
+            }
+            self.way.send_replace(Way::Closed);
+            drop(log);
+            sleep(PAUSE).await;
         }
-        batch.push(waiting);
+    }
+
+    /// The first, and of the queue what fits.
+    fn fill(&mut self, first: Slot) -> Vec<Waiting> {
+        let way = *self.way.borrow();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(slot) = next {
+            let mut waiting = lock(&slot);
+            bytes += waiting.as_ref().map_or(0, |waiting| waiting.line.len() + 1);
+            if bytes > MAX_BATCH_BYTES && !batch.is_empty() {
+                drop(waiting);
+                self.held = Some(slot);
+                break;
+            }
+            // None: its caller has taken it out.
+            if let Some(waiting) = waiting.take() {
+                match self.patience.limit(waiting.since, way) {
+                    // Its caller is as late as we are.
+                    limit if limit.is_past() => {
+                        // A caller that has gone needs no answer.
+                        let _ = waiting.outcome.send(Err(AppendError::Busy));
+                        bytes -= waiting.line.len() + 1;
+                    }
+                    _ => batch.push(waiting),
+                }
+            }
+            next = if batch.len() < MAX_BATCH_EVENTS { self.queue.try_recv().ok() } else { None };
+        }
+        batch
+    }
+
+    /// What is sent. It expires with the event that has the least time. None: nobody waits any more.
+    fn batch(&self, log: &Inner, reading: &Reading, waiting: &[Waiting]) -> Option<Batch> {
+        let answer_by = waiting.iter().map(|waiting| waiting.deadline).min()?;
+        // A quarter of the time is left to find out what became of it.
+        let lifetime = answer_by.left().saturating_sub(log.config.append_deadline() / 4);
+        let expires = reading.earliest().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+        let end = waiting.iter().filter_map(|waiting| waiting.end).min().unwrap_or(Timestamp::MAX);
+        // The header has milliseconds, and what is stored at the end itself is stored too late.
+        let last_moment = expires.min(end).as_millisecond() - 1;
+        Some(Batch {
+            partition: self.partition,
+            payload: payload(waiting),
+            expires: Timestamp::from_millisecond(last_moment).unwrap_or(expires),
+            expires_here: Moment::now() + lifetime,
+            answer_by,
+            after: reading.last_sequence,
+        })
     }
 }
 
@@ -188,72 +307,4 @@ fn payload(batch: &[Waiting]) -> Bytes {
         payload.extend_from_slice(b"\n");
     }
     payload.freeze()
-}
-
-/// Sends the batch until its outcome is known or the deadline has passed.
-async fn store(
-    context: &jetstream::Context,
-    partition: u32,
-    id: &str,
-    payload: Bytes,
-    deadline: Instant,
-) -> Result<u64, AppendError> {
-    // Once an attempt went unanswered it may be stored, whatever is said of a later one.
-    let mut unanswered = false;
-    loop {
-        let message = PublishMessage::build().message_id(id).payload(payload.clone());
-        let attempt = async { context.send_publish(partition::subject(partition), message).await?.await };
-        // A dropped attempt may be stored or not, and so may one whose answer went to a connection that is gone.
-        let refusal = tokio::select! {
-            answer = attempt => match answer {
-                Ok(ack) => return Ok(ack.sequence),
-                Err(error) => refusal(&error),
-            },
-            () = sleep(ATTEMPT_TIMEOUT.min(deadline - Instant::now())) => None,
-            () = reconnect(context) => None,
-        };
-        match refusal {
-            Some(AppendError::Full) if !unanswered => return Err(AppendError::Full),
-            Some(_) => {}
-            None => {
-                unanswered = true;
-                tracing::warn!(partition, batch = id, "an append was not acknowledged in time, sending it again");
-            }
-        }
-        if Instant::now() + RETRY_PAUSE >= deadline {
-            return Err(if unanswered { AppendError::Unknown } else { refusal.unwrap_or(AppendError::Unknown) });
-        }
-        sleep(RETRY_PAUSE).await;
-    }
-}
-
-/// Waits until there is another connection than now.
-async fn reconnect(context: &jetstream::Context) {
-    let client = context.client();
-    let statistics = client.statistics();
-    let connects = statistics.connects.load(Ordering::Relaxed);
-    while statistics.connects.load(Ordering::Relaxed) == connects {
-        sleep(RETRY_PAUSE).await;
-    }
-}
-
-/// What a failed attempt says for certain: nothing was stored by it, and why. `None`: it may have been.
-fn refusal(error: &PublishError) -> Option<AppendError> {
-    match error.kind() {
-        // Nobody listens on the subject: JetStream is starting, or the partition has no leader.
-        PublishErrorKind::StreamNotFound => Some(AppendError::Unavailable),
-        PublishErrorKind::MaxPayloadExceeded => Some(AppendError::TooLarge),
-        PublishErrorKind::Other => {
-            let source = std::error::Error::source(error)?;
-            let error = source.downcast_ref::<jetstream::Error>()?;
-            match error.error_code() {
-                ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES => Some(AppendError::Full),
-                // The store's own limits refuse beforehand; its other failures (a bad disk) may leave something behind.
-                ErrorCode::STREAM_STORE_FAILED if error.to_string().contains("maximum") => Some(AppendError::Full),
-                ErrorCode::STREAM_STORE_FAILED => None,
-                _ => Some(AppendError::Unavailable),
-            }
-        }
-        _ => None,
-    }
 }

@@ -1,38 +1,212 @@
-//! The clock of the log's servers, by which everything in the log was stored. A node's own may be an hour wrong.
+//! The clocks of the log's servers, by which everything in the log is stored. A node's own may be an hour wrong.
+//!
+//! Each partition has a leader, and each leader a clock: it says the time in every answer about its stream. Between two
+//! readings the time goes on by `CLOCK_BOOTTIME`, because the monotonic clock stands still while a VM is suspended.
 
-use std::time::Instant;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_nats::jetstream;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use serde_json::Map;
 
 use crate::error::Error;
 use crate::partition;
-use crate::setup::request;
+use crate::setup::request_within;
 
-/// As it was read once; it goes on by this process's monotonic clock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    read: Timestamp,
-    at: Instant,
+/// A server's clock may be set at any moment. A reading of the last second and a half says what it shows now.
+const FRESH: Duration = Duration::from_millis(1_500);
+
+/// A leader that does not answer within this time has trouble; whoever needs the time asks again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
+/// On macOS this one goes on too.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
+
+/// A moment of this machine, by a clock that goes on while the machine is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(Duration);
+
+impl Moment {
+    pub(crate) fn now() -> Moment {
+        Moment(clock_gettime(BOOTTIME).expect("the system has this clock").into())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        Moment::now().0.saturating_sub(self.0)
+    }
+
+    /// How long it is until then; nothing once it is past.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_sub(Moment::now().0)
+    }
+
+    pub(crate) fn is_past(self) -> bool {
+        Moment::now() >= self
+    }
 }
 
-/// Of what a server says about a stream, the time when it says so. The client passes over it.
+impl std::ops::Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, duration: Duration) -> Moment {
+        Moment(self.0 + duration)
+    }
+}
+
+/// The clock of one partition's leader.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    partition: u32,
+    reading: Mutex<Option<Reading>>,
+    /// Whether somebody went by it since [`Clock::is_wanted`] was asked last.
+    wanted: AtomicBool,
+}
+
+/// What the leader said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// It said so between `asked` and `answered`.
+    pub(crate) time: Timestamp,
+    asked: Moment,
+    answered: Moment,
+    /// The last sequence of the stream at that time.
+    pub(crate) last_sequence: u64,
+}
+
+/// Of what a server says about a stream, when it says so and how far the stream goes. The client passes over the time.
 #[derive(Debug, Deserialize)]
 struct Said {
     ts: Timestamp,
+    state: State,
+}
+
+#[derive(Debug, Deserialize)]
+struct State {
+    last_seq: u64,
+}
+
+impl Reading {
+    /// The leader's clock shows at least this now.
+    pub(crate) fn earliest(&self) -> Timestamp {
+        after(self.time, self.answered.elapsed())
+    }
+
+    /// The leader's clock shows at most this now, unless it was set since.
+    pub(crate) fn latest(&self) -> Timestamp {
+        after(self.time, self.asked.elapsed())
+    }
+
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.asked.elapsed() < FRESH
+    }
 }
 
 impl Clock {
-    pub(crate) async fn read(context: &jetstream::Context) -> Result<Clock, Error> {
-        let subject = format!("STREAM.INFO.{}", partition::stream(0));
-        let nothing = Map::new();
-        let Said { ts } = request("asking for the time", context.request(subject, &nothing)).await?;
-        Ok(Clock { read: ts, at: Instant::now() })
+    pub(crate) fn new(partition: u32) -> Clock {
+        Clock { partition, reading: Mutex::new(None), wanted: AtomicBool::new(false) }
     }
 
-    pub(crate) fn now(self) -> Timestamp {
-        self.read.saturating_add(self.at.elapsed()).unwrap_or(Timestamp::MAX)
+    /// Asks the leader.
+    pub(crate) async fn read(&self, context: &jetstream::Context) -> Result<Reading, Error> {
+        let subject = format!("STREAM.INFO.{}", partition::stream(self.partition));
+        let nothing = Map::new();
+        let asked = Moment::now();
+        let asking = context.request(subject, &nothing);
+        let Said { ts, state } = request_within(ANSWERED_WITHIN, "asking for the time", asking).await?;
+        let reading = Reading { time: ts, asked, answered: Moment::now(), last_sequence: state.last_seq };
+        *self.last_reading() = Some(reading);
+        Ok(reading)
+    }
+
+    /// What the leader said last.
+    pub(crate) fn last(&self) -> Option<Reading> {
+        self.wanted.store(true, Ordering::Relaxed);
+        *self.last_reading()
+    }
+
+    /// What it said within the last moments, or says now.
+    pub(crate) async fn fresh(&self, context: &jetstream::Context) -> Result<Reading, Error> {
+        match self.last() {
+            Some(reading) if reading.is_fresh() => Ok(reading),
+            _ => self.read(context).await,
+        }
+    }
+
+    /// The time by the last reading; by this machine's own clock if there was none.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.last().map_or_else(Timestamp::now, |reading| reading.earliest())
+    }
+
+    /// Something was stored then: the leader's clock shows at least that. Where the last reading would have it show less,
+    /// the clock was set, and how far is not known until it is read again.
+    pub(crate) fn observe(&self, stored: Timestamp) {
+        let mut last = self.last_reading();
+        if last.as_ref().is_some_and(|reading| stored > reading.latest()) {
+            let last_sequence = last.map_or(0, |reading| reading.last_sequence);
+            // As if it had been asked long ago: it counts as a lower bound only.
+            let (asked, now) = (Moment(Duration::ZERO), Moment::now());
+            *last = Some(Reading { time: stored, asked, answered: now, last_sequence });
+        }
+    }
+
+    /// The next reading is a new one, whatever was said before.
+    pub(crate) fn forget(&self) {
+        *self.last_reading() = None;
+    }
+
+    /// Whether somebody went by it since this was asked last.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    fn last_reading(&self) -> std::sync::MutexGuard<'_, Option<Reading>> {
+        self.reading.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+fn after(time: Timestamp, elapsed: Duration) -> Timestamp {
+    SignedDuration::try_from(elapsed).ok().and_then(|elapsed| time.checked_add(elapsed).ok()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(time: Timestamp, asked_before: Duration) -> Clock {
+        let (clock, answered) = (Clock::new(0), Moment::now());
+        let asked = Moment(answered.0.saturating_sub(asked_before));
+        *clock.last_reading() = Some(Reading { time, asked, answered, last_sequence: 7 });
+        clock
+    }
+
+    #[test]
+    fn a_slow_answer_leaves_the_time_open_by_as_much() {
+        let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        let reading = clock(time, Duration::from_secs(1)).last().unwrap();
+        let (earliest, latest) = (reading.earliest(), reading.latest());
+        assert!(earliest >= time && latest >= time + SignedDuration::from_secs(1), "{earliest} {latest}");
+        assert!(reading.is_fresh());
+        assert!(!clock(time, FRESH).last().unwrap().is_fresh());
+    }
+
+    #[test]
+    fn a_record_of_later_than_the_clock_moves_it_forward_and_makes_it_be_read_again() {
+        let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        let clock = clock(time, Duration::from_millis(1));
+        clock.observe(time);
+        assert!(clock.last().unwrap().is_fresh(), "that tells nothing new");
+        let hour_later = time + SignedDuration::from_hours(1);
+        clock.observe(hour_later);
+        assert!(clock.now() >= hour_later);
+        let reading = clock.last().unwrap();
+        assert!(!reading.is_fresh());
+        assert_eq!(reading.last_sequence, 7);
     }
 }

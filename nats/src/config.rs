@@ -25,6 +25,8 @@ pub struct Config {
     pub append_deadline_ms: u64,
     /// How many events may wait for the append before theirs, in each partition.
     pub append_queue: usize,
+    /// Milliseconds for which an event waits for its turn at most, while the log takes appends.
+    pub append_queue_ms: u64,
     /// Seconds after which a delivery node that was not heard of counts as dead.
     pub lease_seconds: u64,
 }
@@ -32,6 +34,10 @@ pub struct Config {
 impl Config {
     pub(crate) fn append_deadline(&self) -> Duration {
         Duration::from_millis(self.append_deadline_ms)
+    }
+
+    pub(crate) fn longest_queue(&self) -> Duration {
+        Duration::from_millis(self.append_queue_ms)
     }
 
     pub(crate) fn max_age(&self) -> Duration {

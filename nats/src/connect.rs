@@ -8,7 +8,7 @@ use async_nats::{ConnectOptions, Event as ConnectionEvent, connection::State};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +16,7 @@ use crate::append::{AppendError, Appender};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consume::{self, Backlog, Consumer};
-use crate::continuity::{self, TIMELINE_CHANGED};
+use crate::continuity::{self, Mark, TIMELINE_CHANGED};
 use crate::cursors::Cursors;
 use crate::decisions::Decisions;
 use crate::entry::Entry;
@@ -41,6 +41,9 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// How often it is asked whether the log is still the same.
 const EPOCH_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How often the clocks are read: a reading counts as fresh for half as long again.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The log. Cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -55,7 +58,8 @@ pub(crate) struct Inner {
     pub(crate) timelines: Timelines,
     /// What this process has seen of each partition.
     pub(crate) memories: Vec<Arc<Memory>>,
-    pub(crate) clock: Clock,
+    /// Of each partition the clock of its leader.
+    pub(crate) clocks: Vec<Clock>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -67,6 +71,15 @@ pub(crate) struct Inner {
     pub(crate) stop: CancellationToken,
     failure: OnceLock<Error>,
     failed: CancellationToken,
+}
+
+/// How far a partition went at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The leader's clock showed this ...
+    pub at: Timestamp,
+    /// ... and everything that was stored before stands at or before this.
+    pub last: Position,
 }
 
 impl Inner {
@@ -99,13 +112,13 @@ impl Log {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let inner = Arc::new_cyclic(|inner| Inner {
             appenders: (0..config.partitions)
-                .map(|partition| Appender::start(inner.clone(), config.append_queue, partition, &tasks, stop.clone()))
+                .map(|partition| Appender::start(inner.clone(), config, partition, &tasks, stop.clone()))
                 .collect(),
             context,
             config: config.clone(),
             timelines: setup.timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
-            clock: setup.clock,
+            clocks: setup.clocks,
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
@@ -117,33 +130,70 @@ impl Log {
         });
         let watch = watch_epochs(Arc::downgrade(&inner));
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
+        let clocks = keep_clocks(Arc::downgrade(&inner));
+        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(clocks));
         Ok(Log { inner })
     }
 
-    /// Appends one event and waits until it is fsynced, the configured deadline at most.
+    /// Appends one event and waits until it is fsynced, the configured deadline at most. After the deadline it does not
+    /// take effect any more, whatever the outcome.
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
     /// partition's is the one that counts.
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
+        self.append_by(event, None).await
+    }
+
+    /// As [`Log::append`], so that the event is stored before that time, by the log's clock, or has no effect.
+    pub async fn append_before(&self, event: &Event, end: Timestamp) -> Result<Position, AppendError> {
+        self.append_by(event, Some(end)).await
+    }
+
+    async fn append_by(&self, event: &Event, end: Option<Timestamp>) -> Result<Position, AppendError> {
         let Some(presenter) = event.presenter else {
-            return self.append_everywhere(event).await.map(|positions| positions[0]);
+            return self.append_copies(event, end).await.map(|positions| positions[0]);
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
-        self.inner.appenders[partition as usize].append(event.to_line(), self.inner.config.append_deadline()).await
+        let deadline = self.inner.config.append_deadline();
+        self.inner.appenders[partition as usize].append(event.to_line(), deadline, end).await
     }
 
     /// As [`Log::append`], for an event of every room: where its copies stand, one in each partition.
     ///
     /// The first partition's comes last: where it is, the others are, and a retry need not look.
     pub async fn append_everywhere(&self, event: &Event) -> Result<Vec<Position>, AppendError> {
+        self.append_copies(event, None).await
+    }
+
+    async fn append_copies(&self, event: &Event, end: Option<Timestamp>) -> Result<Vec<Position>, AppendError> {
         let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
         let (first, others) = self.inner.appenders.split_first().expect("a log has at least one partition");
-        let copies = others.iter().map(|appender| appender.append(line.clone(), deadline));
+        let copies = others.iter().map(|appender| appender.append(line.clone(), deadline, end));
         // Some of the copies may be there.
         let mut positions = try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
-        let position = first.append(line.clone(), deadline).await;
+        let position = first.append(line.clone(), deadline, end).await;
         positions.insert(0, position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown })?);
         Ok(positions)
+    }
+
+    /// How far the room's partition goes, or for every room the first, and what time it is there, by its leader's clock.
+    pub async fn extent(&self, presenter: Option<PresenterIdx>) -> Result<Extent, Error> {
+        let partition = presenter.map_or(0, |presenter| partition_of(presenter, self.inner.config.partitions));
+        let reading = self.inner.clocks[partition as usize].read(&self.inner.context).await?;
+        let last = self.inner.timelines.get(partition).position(reading.last_sequence, u32::MAX);
+        Ok(Extent { at: reading.time, last })
+    }
+
+    /// What time it is at least in the room's partition, or for every room in the first, by its leader's clock. None: it
+    /// was not read since the last connection.
+    pub fn now_in(&self, presenter: Option<PresenterIdx>) -> Option<Timestamp> {
+        let partition = presenter.map_or(0, |presenter| partition_of(presenter, self.inner.config.partitions));
+        Some(self.inner.clocks[partition as usize].last()?.earliest())
+    }
+
+    /// How long an append may take; later it has no effect.
+    pub fn append_deadline(&self) -> Duration {
+        self.inner.config.append_deadline()
     }
 
     /// What is older has left the log.
@@ -153,7 +203,7 @@ impl Log {
 
     /// What time it is by the clock of the log's servers, which is that of [`Entry::stored`], whatever ours says.
     pub fn now(&self) -> Timestamp {
-        self.inner.clock.now()
+        self.inner.clocks[0].now()
     }
 
     /// Whether an event at that place has an effect: of the copies of an event of every room only one has.
@@ -178,6 +228,17 @@ impl Log {
     /// should end; the next one begins with what is there.
     pub async fn confirm(&self, kept: impl IntoIterator<Item = (u32, Position)>) -> Result<(), Error> {
         continuity::confirm(&self.inner, kept).await
+    }
+
+    /// What was seen of each partition so far, to be kept where the log is not.
+    pub fn marks(&self) -> Vec<Mark> {
+        continuity::marks(&self.inner)
+    }
+
+    /// Compares the log with what was seen of it before. Where something else stands now it went back: that is recorded, and
+    /// [`Error::Replaced`] says so, as of [`Log::confirm`].
+    pub async fn compare(&self, mark: &Mark) -> Result<(), Error> {
+        continuity::compare(&self.inner, mark).await
     }
 
     /// Gives every partition a new epoch from its present end on: for a log that was restored from a backup. What runs
@@ -258,7 +319,7 @@ impl Log {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         // A server that is away has nothing to hear from us, and nothing accepted depends on it.
-        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.inner.context.client().drain()).await;
+        let _ = timeout(REQUEST_TIMEOUT, self.inner.context.client().drain()).await;
     }
 }
 
@@ -283,6 +344,30 @@ async fn watch_epochs(log: Weak<Inner>) {
             };
             log.fail(Error::Replaced { stream, reason: reason.to_owned() });
             return;
+        }
+    }
+}
+
+/// Reads the clocks that somebody goes by, so that who needs the time does not wait for it; and at once after a new
+/// connection, which may be to a server that was started again.
+async fn keep_clocks(log: Weak<Inner>) {
+    let Some(mut connections) = log.upgrade().map(|log| log.connections.clone()) else { return };
+    loop {
+        match timeout(CLOCK_INTERVAL, connections.changed()).await {
+            Ok(Ok(())) => {
+                let Some(log) = log.upgrade() else { return };
+                log.clocks.iter().for_each(Clock::forget);
+            }
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
+        let Some(log) = log.upgrade() else { return };
+        for clock in log.clocks.iter().filter(|clock| clock.is_wanted()) {
+            if !log.is_connected() {
+                break;
+            }
+            // Without an answer the last one becomes old, which whoever goes by it sees.
+            let _ = clock.read(&log.context).await;
         }
     }
 }

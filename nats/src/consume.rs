@@ -61,7 +61,7 @@ pub struct Consumer {
 /// wait of 30 s.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The lines of the batch, in order; none where somebody appended an empty batch.
+    /// The lines of the batch, in order; none where it came too late, or somebody appended an empty batch.
     pub lines: Vec<Result<Entry, Malformed>>,
     message: Message,
     delivered: i64,
@@ -238,7 +238,8 @@ async fn follow(
             let Some(log) = weak.upgrade() else { break Ok(Ended::Unwanted) };
             return Err(record_loss(&log, partition, other_message(sequence), None).await);
         }
-        let lines = entries(timeline.position(sequence, 0).epoch, sequence, stored, &message.payload);
+        let (epoch, headers) = (timeline.position(sequence, 0).epoch, message.headers.as_ref());
+        let lines = entries(epoch, sequence, stored, headers, &message.payload);
         room.send(Ok(Delivery { lines, message, delivered }));
     };
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {

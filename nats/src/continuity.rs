@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use async_nats::jetstream::stream::{self, Stream};
+use jiff::Timestamp;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::connect::Inner;
 use crate::error::Error;
-use crate::memory::{divergence, went_back};
+use crate::memory::{Memory, divergence, went_back};
 use crate::partition;
 use crate::position::Position;
 use crate::setup::{self, request, timeline};
@@ -121,7 +122,7 @@ async fn try_record_loss(log: &Inner, partition: u32, at_most: Option<u64>) -> R
 
 /// Later than any other epoch of this log.
 fn new_epoch(log: &Inner) -> u64 {
-    let now = u64::try_from(log.clock.now().as_nanosecond()).unwrap_or(0);
+    let now = u64::try_from(log.clocks[0].now().as_nanosecond()).unwrap_or(0);
     let last = log.timelines.epochs().max().expect("a log has at least one partition");
     now.max(last + 1)
 }
@@ -170,6 +171,68 @@ async fn confirm_one(log: &Inner, partition: u32, kept: Position) -> Result<(), 
             Verdict::Lost(reason) => {
                 let epoch = new_epoch(log).max(kept.epoch + 1);
                 setup::fork(&log.context, partition, log.timelines.get(partition), last + 1, epoch).await?;
+                return Err(Error::Replaced { stream: name, reason });
+            }
+        }
+    }
+}
+
+/// What was seen of a partition, for somebody who keeps it where the log is not: a process that begins with it notices that
+/// the log went back while nobody looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The partition.
+    pub partition: u32,
+    /// Its epoch then.
+    pub epoch: u64,
+    /// Sequences, with when their messages were stored; in the order of the log.
+    pub samples: Vec<(u64, Timestamp)>,
+}
+
+/// As [`crate::Log::marks`].
+pub(crate) fn marks(log: &Inner) -> Vec<Mark> {
+    let of = |(partition, memory): (u32, &Arc<Memory>)| {
+        let (epoch, samples) = (log.timelines.get(partition).epoch(), memory.few_samples());
+        (!samples.is_empty()).then_some(Mark { partition, epoch, samples })
+    };
+    (0..).zip(&log.memories).filter_map(of).collect()
+}
+
+/// As [`crate::Log::compare`].
+pub(crate) async fn compare(log: &Inner, mark: &Mark) -> Result<(), Error> {
+    let Some(known) = log.timelines.iter().nth(mark.partition as usize) else { return Ok(()) };
+    // An earlier log, or a part of this one that is known to be lost.
+    if mark.epoch < known.epoch() {
+        return Ok(());
+    }
+    let memory = Memory::default();
+    let is_of_this_log = mark.epoch == known.epoch();
+    for (sequence, stored) in mark.samples.iter().filter(|_| is_of_this_log) {
+        // They are in the order of the log, so that none comes twice.
+        let _ = memory.see(*sequence, *stored);
+    }
+    let name = partition::stream(mark.partition);
+    let mut doubt = Doubt::default();
+    loop {
+        let stream = request("asking for a stream of the log", log.context.get_stream(&name)).await?;
+        let info = stream.cached_info();
+        let contradiction = match went_back(info, memory.last()) {
+            _ if !is_of_this_log => Some(format!("epoch {:x} is of a later log", mark.epoch)),
+            Some(reason) => Some(reason),
+            None => memory.contradiction(&stream, info).await?,
+        };
+        match doubt.judge(info, contradiction) {
+            Verdict::Same => {
+                // From now on it is what this process has seen, too.
+                let known = &log.memories[mark.partition as usize];
+                let _ = mark.samples.iter().all(|(sequence, stored)| known.see(*sequence, *stored));
+                return Ok(());
+            }
+            Verdict::Doubtful(_) => sleep(PAUSE).await,
+            Verdict::Lost(reason) => {
+                let first = divergence(&stream, info, &mark.samples).await?;
+                let epoch = new_epoch(log).max(mark.epoch + 1);
+                setup::fork(&log.context, mark.partition, known, first, epoch).await?;
                 return Err(Error::Replaced { stream: name, reason });
             }
         }

@@ -160,6 +160,9 @@ impl Decisions {
     }
 
     /// Writes the value, unless the key has one of a later position.
+    ///
+    /// A write that arrives after its deadline does no harm: it names the revision that it replaces, and so comes to
+    /// nothing once another has been written.
     async fn put(&self, key: &str, value: Value) -> Result<(), Error> {
         let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
         for _ in 0..ATTEMPTS {

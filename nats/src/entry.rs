@@ -1,5 +1,6 @@
 //! An event as it stands in the log: its position, what an index needs of it, and the bytes as they came.
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
@@ -79,8 +80,40 @@ pub const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 /// a clock that is wrong, or waited. It would be where nobody looks for it.
 pub const MOST_BEHIND: SignedDuration = SignedDuration::from_secs(8);
 
+/// The header of a batch that says until when it may be stored, by the log's clock: milliseconds since 1970. Batches of
+/// older versions have none.
+const EXPIRES: &str = "Chatting-Expires";
+
+/// Sets the time after which the batch is not to be stored.
+pub(crate) fn set_expiry(headers: &mut HeaderMap, expires: Timestamp) {
+    headers.insert(EXPIRES, expires.as_millisecond().to_string());
+}
+
+/// Whether a batch came into the log too late. Then it never happened, for any reader: its senders were told that it is
+/// not stored, or that its outcome is unknown, and others may have decided otherwise since.
+pub(crate) fn is_expired(stored: Timestamp, headers: Option<&HeaderMap>) -> bool {
+    let expires = headers.and_then(|headers| headers.get(EXPIRES)).and_then(|expires| expires.as_str().parse().ok());
+    expires.is_some_and(|expires: i64| stored.as_nanosecond() > i128::from(expires) * 1_000_000)
+}
+
+/// The events of one message of the log: none where it came too late.
+pub(crate) fn entries(
+    epoch: u64,
+    sequence: u64,
+    stored: Timestamp,
+    headers: Option<&HeaderMap>,
+    batch: &Bytes,
+) -> Vec<Result<Entry, Malformed>> {
+    if is_expired(stored, headers) {
+        let position = Position { epoch, sequence, index: 0 };
+        tracing::warn!(%position, %stored, "skipped a batch that came into the log after it had expired");
+        return Vec::new();
+    }
+    lines(epoch, sequence, stored, batch)
+}
+
 /// The lines of one batch. Blank lines do not count as lines, so that a file of NDJSON is a batch too.
-pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
+fn lines(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
     let lines = batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines
         .enumerate()
@@ -94,6 +127,23 @@ pub(crate) fn entries(epoch: u64, sequence: u64, stored: Timestamp, batch: &Byte
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_stored_after_its_expiry_never_happened() {
+        let expires: Timestamp = "2026-03-01T15:00:00.5Z".parse().unwrap();
+        let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"2026-03-01T15:00:00Z"}"#;
+        let mut headers = HeaderMap::new();
+        let read = |stored: &str, headers: Option<&HeaderMap>| {
+            entries(1, 2, stored.parse().unwrap(), headers, &line.into()).len()
+        };
+        let late = "2026-03-01T16:00:00Z";
+        assert_eq!((read(late, None), read(late, Some(&headers))), (1, 1), "older versions say nothing");
+        set_expiry(&mut headers, expires);
+        assert_eq!(read("2026-03-01T15:00:00Z", Some(&headers)), 1);
+        assert_eq!(read("2026-03-01T15:00:00.5Z", Some(&headers)), 1);
+        assert_eq!(read("2026-03-01T15:00:00.500000001Z", Some(&headers)), 0);
+        assert_eq!(read(late, Some(&headers)), 0);
+    }
 
     #[test]
     fn a_clock_that_is_far_from_the_logs_is_not_believed() {
@@ -111,7 +161,7 @@ mod tests {
             let line = format!(
                 r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"{at}","belated":{belated}}}"#
             );
-            let read = entries(1, 2, stored, &line.into());
+            let read = entries(1, 2, stored, None, &line.into());
             let [Ok(entry)] = read.as_slice() else { panic!("{read:?}") };
             assert_eq!((entry.at, entry.stored), (expected.parse().unwrap(), stored));
         }

@@ -20,13 +20,15 @@ mod presence;
 mod reader;
 mod recent;
 mod setup;
+mod store;
 mod tail;
 mod timeline;
 
 pub use append::AppendError;
 pub use config::Config;
-pub use connect::Log;
+pub use connect::{Extent, Log};
 pub use consume::{Backlog, Consumer, Delivery};
+pub use continuity::Mark;
 pub use cursors::Cursors;
 pub use decisions::{Decisions, Kept, Subject};
 pub use entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};

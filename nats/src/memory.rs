@@ -15,6 +15,9 @@ use crate::setup::request;
 /// thousand million messages that is some 6,000, or 300 KB.
 const NEAR: u64 = 256;
 
+/// The same of what is kept elsewhere, and written again and again.
+const FEW: u64 = 16;
+
 /// What was seen of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -43,7 +46,7 @@ impl Memory {
             state.since_thinned += 1;
             if state.since_thinned == NEAR {
                 state.since_thinned = 0;
-                state.seen.retain(|older, _| is_kept(*older, sequence));
+                state.seen.retain(|older, _| is_kept(*older, sequence, NEAR));
             }
         }
         state.last = state.last.max(sequence);
@@ -65,6 +68,14 @@ impl Memory {
     pub(crate) fn samples(&self) -> Vec<(u64, Timestamp)> {
         let state = self.state();
         state.seen.iter().map(|(sequence, stored)| (*sequence, *stored)).collect()
+    }
+
+    /// Fewer of them, some 500 at most.
+    pub(crate) fn few_samples(&self) -> Vec<(u64, Timestamp)> {
+        let state = self.state();
+        let Some((last, _)) = state.seen.last_key_value() else { return Vec::new() };
+        let few = state.seen.iter().filter(|(sequence, _)| *sequence == last || is_kept(**sequence, *last, FEW));
+        few.map(|(sequence, stored)| (*sequence, *stored)).collect()
     }
 
     fn newest_sample(&self) -> Option<(u64, Timestamp)> {
@@ -99,9 +110,9 @@ pub(crate) fn other_message(sequence: u64) -> String {
     format!("it went back: another message has the sequence {sequence} now")
 }
 
-/// Whether the message is still remembered when the stream has come so far.
-fn is_kept(sequence: u64, last: u64) -> bool {
-    sequence.is_multiple_of(((last - sequence) / NEAR).max(1).next_power_of_two())
+/// Whether the message is still remembered when the stream has come so far, if so many of the latest are.
+fn is_kept(sequence: u64, last: u64, near: u64) -> bool {
+    sequence.is_multiple_of(((last - sequence) / near).max(1).next_power_of_two())
 }
 
 /// What a stream has where a message was seen.
@@ -186,6 +197,8 @@ mod tests {
         let samples = memory.samples();
         assert!((3 * NEAR as usize..12 * NEAR as usize).contains(&samples.len()), "{}", samples.len());
         assert_eq!(samples.last(), Some(&(1_000_000, at(1_000_000))));
+        let few = memory.few_samples();
+        assert!((64..500).contains(&few.len()) && few.last() == samples.last(), "{}", few.len());
         let of = |range: std::ops::Range<u64>| samples.iter().filter(|(sequence, _)| range.contains(sequence)).count();
         for (range, at_least) in
             [(1..500_000, 64), (500_000..750_000, 64), (999_000..999_700, 128), (999_800..1_000_001, 201)]

@@ -35,7 +35,8 @@ const PARTITIONS: &str = "chatting-server.partitions";
 /// The member of a stream's metadata that records its timeline, once the log has lost its end.
 const TIMELINE: &str = "chatting-server.timeline";
 
-/// A batch is stored once although it is sent again: retries end within seconds, far inside this window.
+/// A batch is stored once although it is sent again. A copy that was held up on its way for longer is stored again, but
+/// by then the batch has expired: appends have a minute at most, and readers skip what comes later.
 pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Every batch fits: 256 KiB of lines, and the header.
@@ -53,7 +54,8 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a node needs to know of the log's streams.
 pub(crate) struct Setup {
     pub(crate) timelines: Timelines,
-    pub(crate) clock: Clock,
+    /// Of each partition the clock of its leader.
+    pub(crate) clocks: Vec<Clock>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -80,8 +82,10 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
     let sessions = bucket(context, config, SESSIONS, "which session holds a room", Duration::ZERO).await?;
     let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
     let decisions = bucket(context, config, DECISIONS, "the last decision about each subject", Duration::ZERO).await?;
-    let clock = Clock::read(context).await?;
-    Ok(Setup { timelines: Timelines::new(timelines), clock, sessions, nodes, decisions })
+    let clocks: Vec<Clock> = (0..config.partitions).map(Clock::new).collect();
+    // The first is what time it is for whoever asks the log; the others are read when they are needed.
+    clocks[0].read(context).await?;
+    Ok(Setup { timelines: Timelines::new(timelines), clocks, sessions, nodes, decisions })
 }
 
 fn check(config: &Config) -> Result<(), Error> {
@@ -103,6 +107,9 @@ fn check(config: &Config) -> Result<(), Error> {
     }
     if config.append_queue == 0 {
         return refuse("append_queue", "must be at least 1");
+    }
+    if config.append_queue_ms == 0 {
+        return refuse("append_queue_ms", "must be at least 1");
     }
     if !(1..=300).contains(&config.lease_seconds) {
         return refuse("lease_seconds", "must be 1 to 300");

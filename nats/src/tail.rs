@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::connect::Inner;
@@ -16,7 +16,7 @@ use crate::position::Position;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::recent::Recent;
 use crate::setup::DUPLICATE_WINDOW;
-use crate::timeline::{Place, Timeline};
+use crate::timeline::{Place, Timeline, Timelines};
 
 /// How many batches may wait for [`Tail::next`]; then reading pauses.
 const BATCHES: usize = 64;
@@ -56,6 +56,8 @@ pub struct Tail {
     since: Option<Timestamp>,
     /// For each partition the last sequence that came.
     last: HashMap<u32, u64>,
+    /// What came last, of which partition: whoever asks for more has taken it in.
+    taken: Option<(u32, u64)>,
     /// For each partition the sequence after which none was missed.
     whole_after: HashMap<u32, u64>,
     _stop: DropGuard,
@@ -65,6 +67,9 @@ pub struct Tail {
 #[derive(Debug, Clone)]
 pub struct TailStatus {
     partitions: Arc<[Status]>,
+    timelines: Timelines,
+    /// Of each partition the sequence up to which everything was handed out, and [`Tail::next`] was called once more.
+    reached: Arc<watch::Sender<Vec<u64>>>,
 }
 
 impl Tail {
@@ -98,13 +103,18 @@ impl Tail {
         Tail {
             log: log.clone(),
             batches,
-            status: TailStatus { partitions },
+            status: TailStatus {
+                partitions,
+                timelines: log.timelines.clone(),
+                reached: Arc::new(watch::Sender::new(vec![0; log.memories.len()])),
+            },
             recent: match copies {
                 Copies::Dropped => log.timelines.iter().map(|_| Recent::default()).collect(),
                 Copies::HandedOut => Vec::new(),
             },
             since,
             last: HashMap::new(),
+            taken: None,
             whole_after: HashMap::new(),
             _stop: CancellationToken::drop_guard(stop),
         }
@@ -117,6 +127,9 @@ impl Tail {
     /// Two copies of an event are recognised when fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
+            if let Some((partition, sequence)) = self.taken.take() {
+                self.status.reached.send_modify(|reached| reached[partition as usize] = sequence);
+            }
             let (partition, item) = self.batches.recv().await.ok_or(Error::Closed)?;
             if let Err(Error::Replaced { stream, reason }) = &item {
                 // Whoever goes by what was read must not go on: it is about another log, and nothing more will come.
@@ -132,6 +145,7 @@ impl Tail {
                 Item::CaughtUp(sequence) => {
                     self.last.entry(partition).or_insert(sequence);
                     self.whole_after.entry(partition).or_insert(sequence);
+                    self.taken = Some((partition, self.last[&partition].max(sequence)));
                     self.status.partitions[partition as usize].set_caught_up();
                 }
                 Item::Resumed => {}
@@ -153,6 +167,7 @@ impl Tail {
 
     fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
         let sequence = record.sequence;
+        self.taken = Some((partition, sequence));
         match self.last.insert(partition, sequence) {
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
@@ -166,9 +181,11 @@ impl Tail {
             self.whole_after.insert(partition, sequence);
         }
         self.whole_after.entry(partition).or_insert(sequence - 1);
-        let mut events = Vec::new();
+        self.log.clocks[partition as usize].observe(record.stored);
         let epoch = self.log.timelines.get(partition).position(sequence, 0).epoch;
-        for line in entries(epoch, sequence, record.stored, &record.payload) {
+        let headers = record.headers.as_ref();
+        let mut events = Vec::new();
+        for line in entries(epoch, sequence, record.stored, headers, &record.payload) {
             match line {
                 Ok(entry) if self.is_wanted(partition, &entry) => events.extend((!is_early).then_some(entry)),
                 Ok(entry) => tracing::debug!(id = %entry.id, position = %entry.position, "skipped a repeated event"),
@@ -198,6 +215,14 @@ impl TailStatus {
         for partition in self.partitions.iter() {
             partition.caught_up().await;
         }
+    }
+
+    /// Waits until everything up to that position has been handed out, and [`Tail::next`] was called once more.
+    pub async fn reached(&self, position: Position) {
+        let Some(partition) = self.timelines.partition(position) else { return };
+        let mut reached = self.reached.subscribe();
+        let is_there = reached.wait_for(|reached| reached[partition as usize] >= position.sequence);
+        is_there.await.expect("self keeps the sender");
     }
 
     /// Whether the log was heard of lately; if not, silence is no evidence of a quiet night.

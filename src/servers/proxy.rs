@@ -95,6 +95,11 @@ impl Proxy {
         self.set(Traffic::HeldUpOneWay(direction));
     }
 
+    /// The same, of what the server says.
+    pub fn hold_up_answers(&self) {
+        self.hold_up_one_way(Direction::ToClient);
+    }
+
     /// Carries at most 16 KB each `pause` and connection, and everything so much later, until [`Proxy::release`].
     pub fn slow_down(&self, pause: Duration) {
         self.set(Traffic::Slow(pause));

@@ -1,12 +1,224 @@
 //! Append: stored at a position, unknown, full, unavailable.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream;
 use futures_util::future::join_all;
-use nats::{AppendError, Event, EventId, Log};
+use jiff::{SignedDuration, Timestamp};
+use nats::{AppendError, Event, EventId, Log, Position, Start};
 
-use super::{PATIENCE, config, everything, log, message, text};
+use super::{PATIENCE, config, everything, log, message, take, text};
 use crate::support::{NatsServer, Proxy, eventually};
+
+/// What the stream itself has, also what readers skip: of each message whether that text is in it.
+async fn stored(server: &NatsServer, text: &str) -> Vec<bool> {
+    let stream = raw(server).await.get_stream("CHAT_0").await.unwrap();
+    let last = stream.cached_info().state.last_sequence;
+    let mut stored = Vec::new();
+    for sequence in 1..=last {
+        let payload = stream.get_raw_message(sequence).await.unwrap().payload;
+        stored.push(String::from_utf8_lossy(&payload).contains(text));
+    }
+    stored
+}
+
+async fn raw(server: &NatsServer) -> jetstream::Context {
+    jetstream::new(async_nats::connect(server.url()).await.unwrap())
+}
+
+async fn connect(url: &str, append_deadline_ms: u64) -> Log {
+    Log::connect(&nats::Config { append_deadline_ms, ..config(url) }, "test").await.unwrap()
+}
+
+/// Begins to append the event.
+fn begin(log: &Log, event: &Event) -> tokio::task::JoinHandle<Result<Position, AppendError>> {
+    let (log, event) = (log.clone(), event.clone());
+    tokio::spawn(async move { log.append(&event).await })
+}
+
+async fn until(moment: Instant) {
+    eventually("that moment", PATIENCE, async || (Instant::now() > moment).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_paused_server_takes_in_after_the_deadline_never_happened() {
+    let server = NatsServer::start().await;
+    let log = connect(&server.url(), 1_000).await;
+    log.append(&message(1, "before")).await.unwrap();
+
+    server.pause();
+    let outcomes = join_all((0..20).map(|_| async { log.append(&message(1, "late")).await })).await;
+    assert!(!outcomes.iter().any(Result::is_ok), "{outcomes:?}");
+    server.resume();
+
+    eventually("the server takes in what it has in its socket", PATIENCE, async || {
+        stored(&server, "late").await.contains(&true).then_some(())
+    })
+    .await;
+    eventually("appends work again", PATIENCE, async || log.append(&message(1, "after")).await.ok()).await;
+    let texts: Vec<String> = everything(&log).await.iter().map(text).collect();
+    assert!(!texts.contains(&"late".to_owned()) && texts.contains(&"after".to_owned()), "{texts:?}");
+    let mut consumer = log.consume("archiver");
+    let mut consumed = 0;
+    while consumed < stored(&server, "").await.len() {
+        let delivery = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+        assert!(delivery.lines.iter().all(|line| text(line.as_ref().unwrap()) != "late"));
+        delivery.ack().await.unwrap();
+        consumed += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_can_still_hear_it_is_told_that_the_event_came_too_late() {
+    let server = NatsServer::start().await;
+    // It expires after 9 s.
+    let (log, started) = (connect(&server.url(), 12_000).await, Instant::now());
+    log.append(&message(1, "before")).await.unwrap();
+    server.pause();
+    let append = begin(&log, &message(1, "late"));
+    until(started + Duration::from_millis(9_600)).await;
+    server.resume();
+
+    assert_eq!(append.await.unwrap(), Err(AppendError::Unavailable));
+    assert!(stored(&server, "late").await.contains(&true), "it is in the stream all the same");
+    let texts: Vec<String> = everything(&log).await.iter().map(text).collect();
+    assert_eq!(texts, ["before"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_whose_acknowledgement_is_lost_is_found_where_it_stands() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(server.url().replace("nats://", "")).await;
+    let (other, log) = (log(&server).await, connect(&proxy.url(), 12_000).await);
+    log.append(&message(1, "before")).await.unwrap();
+    let started = Instant::now();
+    proxy.hold_up_answers();
+    let append = begin(&log, &message(1, "stored"));
+    eventually("it is stored", PATIENCE, async || stored(&server, "stored").await.contains(&true).then_some(())).await;
+    // Others append meanwhile.
+    for n in 0..40 {
+        other.append(&message(1, n.to_string())).await.unwrap();
+    }
+    until(started + Duration::from_millis(9_600)).await;
+    proxy.release();
+
+    let position = append.await.unwrap().unwrap();
+    let all = everything(&other).await;
+    assert_eq!(
+        all.iter().filter(|entry| text(entry) == "stored").map(|entry| entry.position).collect::<Vec<_>>(),
+        [position]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_after_an_unanswered_attempt_may_be_stored_all_the_same() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(server.url().replace("nats://", "")).await;
+    let log = connect(&proxy.url(), 4_000).await;
+    log.append(&message(1, "before")).await.unwrap();
+    proxy.hold_up_answers();
+    let append = begin(&log, &message(1, "stored"));
+    eventually("it is stored", PATIENCE, async || stored(&server, "stored").await.contains(&true).then_some(())).await;
+    // From here on every attempt is refused, as where a stream has no leader.
+    raw(&server).await.delete_stream("CHAT_0").await.unwrap();
+    // With the connection the acknowledgement is lost.
+    proxy.cut();
+    eventually("the connection is gone", PATIENCE, async || (!log.is_connected()).then_some(())).await;
+    proxy.release();
+    assert_eq!(append.await.unwrap(), Err(AppendError::Unknown));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_waits_in_the_client_for_a_connection() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(server.url().replace("nats://", "")).await;
+    let log = connect(&proxy.url(), 2_000).await;
+    log.append(&message(1, "before")).await.unwrap();
+    proxy.refuse();
+    eventually("the client notices", PATIENCE, async || (!log.is_connected()).then_some(())).await;
+    let started = Instant::now();
+    assert_eq!(log.append(&message(1, "during")).await, Err(AppendError::Unavailable));
+    assert!(started.elapsed() >= Duration::from_millis(1_000), "an outage that passes is waited for");
+    proxy.release();
+    eventually("appends work again", PATIENCE, async || log.append(&message(1, "after")).await.ok()).await;
+    assert!(!stored(&server, "during").await.contains(&true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_waits_for_a_connection_that_comes_in_time() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(server.url().replace("nats://", "")).await;
+    let log = connect(&proxy.url(), 20_000).await;
+    log.append(&message(1, "before")).await.unwrap();
+    proxy.refuse();
+    eventually("the client notices", PATIENCE, async || (!log.is_connected()).then_some(())).await;
+    let waiting: Vec<_> = (0..50).map(|n| begin(&log, &message(1, n.to_string()))).collect();
+    until(Instant::now() + Duration::from_millis(500)).await;
+    proxy.release();
+    for append in waiting {
+        append.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_behind_an_append_that_hangs_is_refused_for_certain_and_long_before_the_deadline() {
+    let server = NatsServer::start().await;
+    let log = connect(&server.url(), 60_000).await;
+    log.append(&message(1, "before")).await.unwrap();
+    server.pause();
+    let first = begin(&log, &message(1, "first"));
+    until(Instant::now() + Duration::from_millis(100)).await;
+    let refused = join_all((0..2_000).map(|_| async { log.append(&message(1, "refused")).await })).await;
+    assert!(refused.iter().all(|outcome| *outcome == Err(AppendError::Busy)), "{refused:?}");
+    server.resume();
+    first.await.unwrap().unwrap();
+    log.append(&message(1, "after")).await.unwrap();
+    assert!(!stored(&server, "refused").await.contains(&true), "nothing of it is sent afterwards");
+}
+
+#[tokio::test]
+async fn a_batch_counts_until_its_header_says_that_it_has_expired() {
+    let server = NatsServer::start().await;
+    let (log, jetstream) = (log(&server).await, raw(&server).await);
+    for (text, expires) in [("late", Some(-5)), ("in time", Some(60)), ("of an older node", None)] {
+        let mut headers = async_nats::HeaderMap::new();
+        if let Some(seconds) = expires {
+            let expires = Timestamp::now() + SignedDuration::from_secs(seconds);
+            headers.insert("Chatting-Expires", expires.as_millisecond().to_string());
+        }
+        let publish = jetstream.publish_with_headers("chat.0", headers, message(1, text).to_line());
+        publish.await.unwrap().await.unwrap();
+    }
+    let mut tail = log.tail(Start::Oldest);
+    let texts: Vec<String> = take(&mut tail, 2).await.iter().map(text).collect();
+    assert_eq!(texts, ["in time", "of an older node"]);
+    let mut consumer = log.consume("archiver");
+    let mut lines = Vec::new();
+    for _ in 0..3 {
+        let delivery = tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+        delivery.ack().await.unwrap();
+        lines.push(delivery.lines.len());
+    }
+    assert_eq!(lines, [0, 1, 1], "also what counts for nothing is dealt with");
+    assert!(log.backlog("archiver").await.unwrap()[0].waiting == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_events_stands_where_its_own_answer_says_also_where_they_fill_several_batches() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    // 256 KiB hold two of the large ones; the small ones come by the hundred.
+    for (count, size) in [(9, 100_000), (3_000, 10), (40, 30_000)] {
+        let events: Vec<Event> = (0..count).map(|n| message(n % 3 + 1, format!("{n} {}", "x".repeat(size)))).collect();
+        let positions = join_all(events.iter().map(|event| log.append(event))).await;
+        let read: HashMap<EventId, Position> =
+            everything(&log).await.iter().map(|entry| (entry.id, entry.position)).collect();
+        for (event, position) in events.iter().zip(positions) {
+            assert_eq!(read.get(&event.id).copied(), Some(position.unwrap()), "{size}");
+        }
+    }
+}
 
 #[tokio::test]
 async fn an_appended_event_stands_at_the_position_that_was_answered() {
@@ -143,7 +355,7 @@ async fn a_full_queue_refuses_at_once() {
         server.resume();
     });
 
-    let refused: Vec<_> = outcomes.iter().filter(|(outcome, _)| *outcome == Err(AppendError::Full)).collect();
+    let refused: Vec<_> = outcomes.iter().filter(|(outcome, _)| *outcome == Err(AppendError::Busy)).collect();
     assert!(refused.len() >= 100, "only {} refused", refused.len());
     assert!(refused.iter().all(|(_, took)| *took < Duration::from_millis(500)));
     let stored = outcomes.iter().filter(|(outcome, _)| outcome.is_ok()).count();

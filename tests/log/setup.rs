@@ -90,6 +90,7 @@ async fn a_setting_that_cannot_be_right_is_refused_by_name() {
         ("nats.max_bytes", Config { max_bytes: 1_000, ..config.clone() }),
         ("nats.append_deadline_ms", Config { append_deadline_ms: 0, ..config.clone() }),
         ("nats.append_queue", Config { append_queue: 0, ..config.clone() }),
+        ("nats.append_queue_ms", Config { append_queue_ms: 0, ..config.clone() }),
         ("nats.lease_seconds", Config { lease_seconds: 0, ..config }),
     ];
     for (named, config) in cases {

@@ -190,3 +190,18 @@ async fn a_shared_reader_reads_everything_that_a_log_that_went_back_still_has() 
         delivery.ack().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_log_whose_server_remembers_a_longer_one_is_read_to_its_end() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    before.close().await;
+    // Stopped in good order, the server keeps an index, which says where the log ended.
+    server.stop().await;
+    server.truncate("CHAT_0", 500);
+    server.start_again().await;
+    let after = log(&server).await;
+    let read = tokio::time::timeout(PATIENCE, everything(&after)).await.expect("the log has an end");
+    assert!((1..40).contains(&read.len()), "{} of 40 are left", read.len());
+}

@@ -19,8 +19,9 @@ impl Default for Settings {
 }
 
 /// Nothing that a test does comes near; and a disk that is nearly full has room for that much.
-const UNLIMITED: [(&str, &str); 7] = [
+const UNLIMITED: [(&str, &str); 8] = [
     ("nats.max_bytes", "1073741824"),
+    ("nats.append_queue_ms", "10000"),
     ("ingest.room.message_rate.messages", "100000"),
     ("ingest.room.message_rate.seconds", "1"),
     ("ingest.limits.moderator_rate.messages", "100000"),
@@ -152,6 +153,16 @@ impl Role {
     /// On the same port; waits until it is ready.
     pub async fn start_again(&self) {
         self.server.start().await;
+    }
+
+    /// The same as a service manager does it: again where it ends by itself before it is ready.
+    pub async fn start_as_a_service(&self) {
+        for _ in 0..5 {
+            if self.server.try_start().await.is_ok() {
+                return;
+            }
+        }
+        panic!("it does not get ready:\n{}", self.log());
     }
 
     /// Its output so far.

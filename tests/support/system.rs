@@ -45,6 +45,11 @@ impl System {
         }
     }
 
+    /// What its roles are told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub async fn archive(&self) -> archiver::Archive {
         archiver::Archive::connect(&self.settings.config().archiver).await.unwrap()
     }

@@ -63,6 +63,7 @@ impl Refusal {
             RoomServerUnavailable,
             Overloaded,
             Append(AppendError::Full),
+            Append(AppendError::Busy),
             Append(AppendError::Unavailable),
             Append(AppendError::Unknown),
             Append(AppendError::TooLarge),

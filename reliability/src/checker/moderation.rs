@@ -70,14 +70,14 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
             }
         }
     }
-    for (room, shown) in view.followed.values() {
-        for place in shown {
+    for followed in view.followed.values() {
+        for place in &followed.shown {
             let Some((_, _, confirmed)) = taken.get(&place.id) else { continue };
             let (decided, at) = (view.at(*confirmed), view.at(place.line));
             let parts = ["nats", "mongod", "archiver"];
             if at > decided + ON_ITS_WAY_US && !view.disturbed(&parts, decided, at, HANDED_OUT_AGAIN_US) {
                 let sentence =
-                    format!("room {room}: {} was deleted, and shown in a replay that was followed", place.id);
+                    format!("room {}: {} was deleted, and shown to who followed it", followed.room, place.id);
                 findings.broken(sentence, [*confirmed, place.line]);
             }
         }

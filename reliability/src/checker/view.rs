@@ -13,7 +13,7 @@ mod requests;
 
 pub(crate) use faults::{Fault, SETTLE_US};
 use places::is_decision;
-pub(crate) use places::{Broadcast, Copied, Place, Room, Ruling, Session, Source, Start, Stream};
+pub(crate) use places::{Broadcast, Copied, Followed, Place, Room, Ruling, Session, Source, Start, Stream};
 pub(crate) use requests::{Answer, Attempt, Decision, Outcome, Post, Request};
 
 /// The history.
@@ -43,8 +43,7 @@ pub struct View<'a> {
     pub(crate) streams: Vec<Stream<'a>>,
     /// What a fault took off the log's disks: the line that says so, and where it stood.
     pub(crate) lost: HashMap<EventId, (usize, Position)>,
-    /// Replays that were followed while chat played: the room, and what they showed.
-    pub(crate) followed: BTreeMap<u64, (i64, Vec<Place<'a>>)>,
+    pub(crate) followed: BTreeMap<u64, Followed<'a>>,
     /// In the order of their beginning.
     pub(crate) sessions: Vec<Session<'a>>,
     /// In the order of their beginning; those of the original's dialect alone.
@@ -320,10 +319,13 @@ impl<'a> View<'a> {
                     broadcast.replay.push(place);
                 }
             }
-            What::ReplayBegins { replay, room, .. } => drop(self.followed.insert(*replay, (*room, Vec::new()))),
+            What::ReplayBegins { replay, room, broadcast } => {
+                let followed = Followed { line, room: *room, broadcast, shown: Vec::new() };
+                self.followed.insert(*replay, followed);
+            }
             What::ReplayShows { replay, id, position, text } => {
-                if let Some((_, shown)) = self.followed.get_mut(replay) {
-                    shown.push(Place::shown(line, *id, *position, text));
+                if let Some(followed) = self.followed.get_mut(replay) {
+                    followed.shown.push(Place::shown(line, *id, *position, text));
                 }
             }
             What::Memory { part, kib } => self.memory.entry(part).or_default().push((line, *kib)),

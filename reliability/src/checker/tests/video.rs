@@ -123,44 +123,31 @@ fn a_history_without_the_replay_beside_the_video_is_thin() {
 }
 
 #[test]
-fn a_replay_that_is_followed_and_skips_a_message_is_noticed() {
-    caught("followed_replays_skip_nothing", |lines, rng| {
-        // Between two others, and not deleted later on.
-        let (_, second) = neighbours(lines, rng, |what| match what {
-            What::ReplayShows { replay, id, .. } if is_replayed(lines, *id) => Some(*replay as i64),
-            _ => None,
-        });
-        let of = |line: &Line| match line.what {
-            What::ReplayShows { replay, .. } => Some(replay),
+fn a_followed_replay_that_goes_back_is_noticed() {
+    caught("video_is_followed_in_order", |lines, rng| {
+        let shown = |what: &What| match what {
+            What::ReplayShows { replay, .. } => Some(*replay as i64),
             _ => None,
         };
-        let is_last = !lines[second + 1..].iter().any(|line| of(line) == of(&lines[second]));
-        let skipped = if is_last {
-            let of_it: Vec<usize> = (0..second)
-                .filter(|line| match lines[*line].what {
-                    What::ReplayShows { id, .. } => of(&lines[*line]) == of(&lines[second]) && is_replayed(lines, id),
-                    _ => false,
-                })
-                .collect();
-            of_it[1]
-        } else {
-            second
-        };
-        lines.remove(skipped);
+        let pair = neighbours(lines, rng, shown);
+        swap(lines, pair);
     });
 }
 
-fn is_replayed(lines: &[Line], wanted: EventId) -> bool {
-    lines.iter().any(|line| matches!(line.what, What::ReplayedBesideVideo { id, .. } if id == wanted))
-}
-
 #[test]
-fn a_replay_that_is_followed_and_goes_back_is_noticed() {
-    caught("followed_replays_skip_nothing", |lines, rng| {
-        let pair = neighbours(lines, rng, |what| match what {
-            What::ReplayShows { replay, .. } => Some(*replay as i64),
+fn a_followed_replay_that_passes_over_a_message_is_noticed() {
+    caught("video_is_followed_in_order", |lines, rng| {
+        lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
+        // Of those that nobody deletes later on.
+        let is_replayed = |wanted: EventId| {
+            lines.iter().any(|line| matches!(line.what, What::ReplayedBesideVideo { id, .. } if id == wanted))
+        };
+        let shown = |what: &What| match what {
+            What::ReplayShows { replay, id, .. } if is_replayed(*id) => Some(*replay as i64),
             _ => None,
-        });
-        swap(lines, pair);
+        };
+        // The first of two: there is one behind it.
+        let (passed_over, _) = neighbours(lines, rng, shown);
+        lines.remove(passed_over);
     });
 }

@@ -149,6 +149,15 @@ pub(crate) struct Broadcast<'a> {
     pub(crate) replay: Vec<Place<'a>>,
 }
 
+/// A broadcast, as somebody followed its replay while it ran.
+#[derive(Debug)]
+pub(crate) struct Followed<'a> {
+    pub(crate) line: usize,
+    pub(crate) room: i64,
+    pub(crate) broadcast: &'a str,
+    pub(crate) shown: Vec<Place<'a>>,
+}
+
 /// A room, everywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Room<'a> {

@@ -1,0 +1,232 @@
+//! A log that goes back under the whole system: its disk loses the end, or it is restored from a backup as
+//! docs/operations.md says. What is accepted afterwards is shown and archived, in its place; nothing that was decided in the
+//! lost part is about it; and who holds a position of the lost part is told.
+
+use std::collections::HashSet;
+use std::process::Command;
+use std::time::Duration;
+
+use archiver::ArchivedMessage;
+use nats::PresenterIdx;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::delivery::page::Page;
+use crate::ingest::{answer, client};
+use crate::support::{Folder, System, eventually, token};
+
+const ROOM: i64 = 42;
+
+/// Long enough for a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The exit code of a role that cannot go on.
+const SOFTWARE: i32 = 70;
+
+/// Posts through ingest, again until it is accepted, and returns the position.
+async fn post(system: &System, text: &str) -> String {
+    let url = format!("{}/v1/rooms/{ROOM}/messages", system.ingest.url());
+    let client = client();
+    eventually("a message is accepted", PATIENCE, async || {
+        let post = client.post(&url).bearer_auth(token(7, "viewer")).header("idempotency-key", text.replace(' ', "-"));
+        let answer = answer(post.json(&json!({ "text": text }))).await;
+        (answer.status == 202).then(|| answer.json()["position"].as_str().unwrap().to_owned())
+    })
+    .await
+}
+
+async fn post_all(system: &System, texts: &[String]) -> Vec<String> {
+    let mut positions = Vec::new();
+    for text in texts {
+        positions.push(post(system, text).await);
+    }
+    positions
+}
+
+async fn decide(system: &System, method: Method, path: &str, body: Value) {
+    let url = format!("{}/v1/rooms/{ROOM}{path}", system.ingest.url());
+    let mut request = client().request(method, url).bearer_auth(token(ROOM, "presenter"));
+    if !body.is_null() {
+        request = request.json(&body);
+    }
+    let answer = answer(request).await;
+    assert!(answer.status.is_success(), "{path}: {answer:?}");
+}
+
+fn texts(what: &str, count: usize) -> Vec<String> {
+    (1..=count).map(|number| format!("{what} {number}")).collect()
+}
+
+/// The room's archive, once it has a message with that text.
+async fn archived(system: &System, last: &str) -> Vec<ArchivedMessage> {
+    let archive = system.archive().await;
+    let room = PresenterIdx::try_from(ROOM).unwrap();
+    eventually("the last message is archived", PATIENCE, async || {
+        let messages = archive.room(room).await.unwrap();
+        messages.iter().any(|message| message.message == last).then_some(messages)
+    })
+    .await
+}
+
+/// Every message has a place of its own, and what is new stands last, in order, and is not deleted.
+fn check_archive(messages: &[ArchivedMessage], new: &[String]) {
+    let places: HashSet<_> = messages.iter().map(|message| message.position).collect();
+    assert_eq!(places.len(), messages.len(), "two messages share a place");
+    let last: Vec<&str> = messages[messages.len() - new.len()..].iter().map(|m| m.message.as_str()).collect();
+    assert_eq!(last, new);
+    let deleted = messages.iter().filter(|message| new.contains(&message.message) && message.deleted.is_some());
+    assert_eq!(deleted.map(|message| &message.message).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// What a client reads after the welcome, up to that text.
+async fn read_to(page: &mut Page, last: &str) -> Vec<String> {
+    let mut read = Vec::new();
+    while read.last().is_none_or(|text| text != last) {
+        let frame = page.frame().await;
+        let events = frame["events"].as_array().unwrap_or_else(|| panic!("{frame}"));
+        read.extend(events.iter().filter_map(|event| event["text"].as_str()).map(str::to_owned));
+    }
+    read
+}
+
+async fn stop_roles(system: &System) {
+    for role in [&system.ingest, &system.delivery, &system.archiver] {
+        assert_eq!(role.terminate().await, 0, "{}", role.log());
+    }
+}
+
+async fn start_roles(system: &System) {
+    tokio::join!(
+        system.ingest.start_as_a_service(),
+        system.delivery.start_as_a_service(),
+        system.archiver.start_as_a_service()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_loses_the_end_of_the_log_is_noticed_by_every_role_and_told_to_presenters() {
+    let system = System::start().await;
+    let (mut page, _) = Page::connect(&system.delivery, ROOM).await;
+    let old = texts("old", 60);
+    let mut given_out = post_all(&system, &old).await;
+    read_to(&mut page, "old 60").await;
+    archived(&system, "old 60").await;
+    let seen = page.position.clone().unwrap();
+
+    system.nats.kill();
+    system.nats.spoil("CHAT_0");
+    system.nats.start_again().await;
+    for role in [&system.ingest, &system.delivery, &system.archiver] {
+        assert_eq!(role.exit_code(PATIENCE).await, SOFTWARE, "{}", role.log());
+        assert!(role.log().contains("was replaced"), "{}", role.log());
+    }
+    start_roles(&system).await;
+
+    let new = texts("new", 30);
+    given_out.extend(post_all(&system, &new).await);
+    assert_eq!(given_out.iter().collect::<HashSet<_>>().len(), 90, "a position was given out twice");
+    let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&seen)).await;
+    assert_eq!(welcome["recovered"], false, "{welcome}");
+    assert_eq!(read_to(&mut page, "new 30").await, new);
+    let messages = archived(&system, "new 30").await;
+    assert_eq!(messages.len(), 90, "what was archived before it was lost stays");
+    check_archive(&messages, &new);
+}
+
+/// What is restored, and whether the operator gives the command that the documents name.
+struct Restored {
+    streams: &'static [&'static str],
+    with_command: bool,
+}
+
+/// Accepts something, makes a backup, accepts more and decides about it, restores, and accepts again.
+async fn restore(Restored { streams, with_command }: Restored) {
+    let system = System::start().await;
+    post_all(&system, &texts("kept", 5)).await;
+    archived(&system, "kept 5").await;
+    stop_roles(&system).await;
+    system.nats.kill();
+    let backup: Folder = system.nats.backup();
+    system.nats.start_again().await;
+    start_roles(&system).await;
+
+    let (mut page, _) = Page::connect(&system.delivery, ROOM).await;
+    let mut given_out = post_all(&system, &texts("lost", 10)).await;
+    read_to(&mut page, "lost 10").await;
+    page.ack(&page.position.clone().unwrap()).await;
+    decide(&system, Method::PUT, "/bans/9", json!({ "reason": "spam" })).await;
+    decide(&system, Method::DELETE, "/messages", Value::Null).await;
+    archived(&system, "lost 10").await;
+    let room = PresenterIdx::try_from(ROOM).unwrap();
+    let archive = system.archive().await;
+    eventually("the clearing is archived", PATIENCE, async || {
+        archive.room(room).await.unwrap().iter().all(|message| message.deleted.is_some()).then_some(())
+    })
+    .await;
+    let seen = page.position.clone().unwrap();
+    page.close().await;
+    stop_roles(&system).await;
+    system.nats.kill();
+    system.nats.restore_streams(&backup, streams);
+    system.nats.start_again().await;
+    if with_command {
+        let setup = Command::new(env!("CARGO_BIN_EXE_chatting-server"))
+            .args(["setup", "--new-epoch"])
+            .envs(system.settings().variables())
+            .output()
+            .unwrap();
+        let answer = String::from_utf8(setup.stdout).unwrap();
+        assert!(setup.status.success() && answer.starts_with("CHAT_0: epoch "), "{answer}{:?}", setup.stderr);
+    }
+    if with_command {
+        start_roles(&system).await;
+    } else {
+        begin_anew(&system, streams.contains(&"CURSORS")).await;
+    }
+
+    let new = texts("new", 10);
+    given_out.extend(post_all(&system, &new).await);
+    assert_eq!(given_out.iter().collect::<HashSet<_>>().len(), 20, "a position was given out twice");
+    check_archive(&archived(&system, "new 10").await, &new);
+    // Whoever was there is told that something is missing, and a page that was loaded anew is shown what is new.
+    let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&seen)).await;
+    assert_eq!(welcome["recovered"], false, "{welcome}");
+    assert_eq!(read_to(&mut page, "new 10").await, new);
+    page.close().await;
+    let (mut fresh, _) = Page::connect(&system.delivery, ROOM).await;
+    let shown = read_to(&mut fresh, "new 10").await;
+    assert_eq!(shown[shown.len() - 10..], new);
+}
+
+/// Starts the roles one after the other on a log that went back unannounced. The first that can know does: delivery by
+/// cursors that are ahead of the log, the archiver by what it has seen of the log. Who started before begins anew.
+async fn begin_anew(system: &System, with_cursors: bool) {
+    system.ingest.start_again().await;
+    system.delivery.start_as_a_service().await;
+    system.archiver.start_as_a_service().await;
+    let knew_nothing = if with_cursors { vec![&system.ingest, &system.delivery] } else { vec![&system.ingest] };
+    for role in knew_nothing {
+        assert_eq!(role.exit_code(PATIENCE).await, SOFTWARE, "{}", role.log());
+        role.start_as_a_service().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_restored_with_its_decisions_by_the_procedure_shows_and_keeps_what_is_accepted_then() {
+    restore(Restored { streams: &["CHAT_0", "KV_decisions", "CURSORS"], with_command: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_log_beside_cursors_that_were_kept_shows_everything_that_is_new() {
+    restore(Restored { streams: &["CHAT_0", "KV_decisions"], with_command: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_log_whose_cursors_are_ahead_of_it_is_noticed_without_the_command() {
+    restore(Restored { streams: &["CHAT_0", "KV_decisions"], with_command: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wholly_restored_log_is_noticed_by_the_archiver_without_the_command() {
+    restore(Restored { streams: &["CHAT_0", "KV_decisions", "CURSORS"], with_command: false }).await;
+}
