@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, deserialize_from_document, doc};
 use mongodb::error::{CommandError, ErrorKind, WriteFailure};
-use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use crate::concern;
 use crate::documents::{
     DecisionDocument, ErasedIdDocument, ErasureDocument, MarkDocument, MessageDocument, QuarantineDocument,
 };
@@ -66,16 +67,9 @@ impl Database {
         // The driver has no socket timeout: a server that has gone silent is noticed by the heartbeats, which then
         // cut the requests in progress. A dead one is noticed after this and the connect timeout.
         options.heartbeat_freq = Some(config.connect_timeout());
-        options.retry_writes = Some(true);
-        options.retry_reads = Some(true);
-        options.write_concern = Some(
-            WriteConcern::builder()
-                .w(Acknowledgment::Majority)
-                .journal(true)
-                // A write that the majority does not confirm ends on the server too, before we stop waiting for it.
-                .w_timeout(request_timeout / 2)
-                .build(),
-        );
+        concern::check(&options).map_err(|reason| Error::Config { key: "uri", reason })?;
+        // A write that the majority does not confirm ends on the server too, before we stop waiting for it.
+        concern::pin(&mut options, request_timeout / 2);
         let client = Client::with_options(options).map_err(invalid)?;
         if config.database.is_empty() {
             return Err(Error::Config { key: "database", reason: "is empty: name the database".to_owned() });

@@ -3,6 +3,7 @@
 
 mod archive;
 mod broadcasts;
+mod concern;
 mod config;
 mod copies;
 mod database;

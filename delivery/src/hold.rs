@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nats::{PresenterIdx, SessionId};
 use tokio::time::timeout;
 
+use crate::claims::{self, Standing};
 use crate::close::End;
 use crate::node::Node;
 use crate::seats::Seat;
@@ -16,6 +17,8 @@ pub(crate) struct Hold<'a> {
     node: &'a Arc<Node>,
     pub(crate) claim: nats::Session,
     pub(crate) seat: Seat,
+    /// Nobody withdraws the claim while the session lasts.
+    pub(crate) standing: Standing,
     /// The term of the node's pulse in which the claim was last known to stand.
     term: u64,
 }
@@ -46,14 +49,18 @@ impl<'a> Hold<'a> {
         let before = node.presence.session(presenter).filter(|before| before.node != *node.lease.node());
         // Listened for before the claim, which is what makes the other session leave.
         let departure = before.filter(|_| from_saved_cursor).map(|before| node.feed.departure(before.id));
-        let claim = node.lease.claim(presenter, SessionId::new()).await.map_err(|error| {
+        let session = SessionId::new();
+        // If it cannot be told what became of the claim, the node does not stand by it any more, and withdraws it.
+        let standing = node.claims.stand_by(session);
+        let claim = node.lease.claim(presenter, session).await.map_err(|error| {
             tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");
             End::Unavailable
         })?;
         let seat = match node.seats.take(&claim, notice).await {
             Ok(seat) => seat,
             Err(end) => {
-                release(node, &claim).await;
+                drop(standing);
+                claims::withdraw(node, &claim).await;
                 return Err(end);
             }
         };
@@ -62,7 +69,7 @@ impl<'a> Hold<'a> {
         {
             tracing::info!(%presenter, "the session before did not say goodbye in time; some messages may come again");
         }
-        Ok(Hold { node, claim, seat, term })
+        Ok(Hold { node, claim, seat, standing, term })
     }
 
     /// Asked before anything is written.
@@ -79,16 +86,9 @@ impl<'a> Hold<'a> {
                 }
             }
         }
-        match node.presence.session(self.claim.presenter) {
+        match node.presence.claim(self.claim.presenter) {
             Some(newest) if newest.revision > self.claim.revision => Fence::Lost,
             _ => Fence::Holds,
         }
-    }
-}
-
-/// Withdraws a claim.
-pub(crate) async fn release(node: &Node, claim: &nats::Session) {
-    if let Err(error) = node.lease.release(claim).await {
-        tracing::warn!(presenter = %claim.presenter, %error, "a claim was not withdrawn");
     }
 }

@@ -2,6 +2,7 @@
 //! keeps the latest events of all rooms in one window, so that it can take over any room at once; a session is a
 //! cursor into it. What is in the log is all that nodes know of each other.
 
+mod claims;
 mod close;
 mod config;
 mod cursors;
@@ -39,6 +40,7 @@ use web::auth::Verifier;
 pub use config::{Config, Zone};
 pub use error::Error;
 
+use crate::claims::Claims;
 use crate::cursors::Cursors;
 use crate::feed::Feed;
 use crate::node::Node;
@@ -135,7 +137,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     // A log that does not reach as far as presenters have come is older than they are.
     let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
     log.confirm(cursors.all().into_iter().map(partition)).await?;
-    let claims = presence.claims();
+    let of_all_nodes = presence.claims();
     let lease = log.lease(NodeId::new()).await?;
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
     let bounds = Bounds { age: config.window(), bytes: config.window_bytes };
@@ -145,6 +147,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status())),
         cursors: Cursors::new(cursors),
         seats: Arc::new(Seats::default()),
+        claims: Arc::new(Claims::default()),
         turns: Turns::default(),
         pulse: Pulse::new(),
         tasks: TaskTracker::new(),
@@ -163,7 +166,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     beside.spawn(async move { shared.feed.follow(tail).await.into() });
     let shared = node.clone();
     beside.spawn(async move {
-        shared.seats.follow(&shared.presence, claims).await;
+        shared.seats.follow(&shared.presence, of_all_nodes).await;
         Error::Failed("the claims of other nodes cannot be followed any more".to_owned())
     });
     let shared = node.clone();
@@ -175,5 +178,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     beside.spawn(async move { Error::Failed(shared.log.failed().await.to_string()) });
     let shared = node.clone();
     beside.spawn(async move { match shared.pulse.beat(&shared.lease).await {} });
+    let shared = node.clone();
+    beside.spawn(async move { match claims::reconcile(&shared).await {} });
     Ok((node, beside))
 }

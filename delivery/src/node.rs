@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::auth::Verifier;
 
+use crate::claims::Claims;
 use crate::config::Config;
 use crate::cursors::Cursors;
 use crate::feed::Feed;
@@ -28,6 +29,7 @@ pub(crate) struct Node {
     pub(crate) feed: Arc<Feed>,
     pub(crate) cursors: Cursors,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) turns: Turns,
     pub(crate) presence: Presence,
     pub(crate) lease: Lease,

@@ -7,20 +7,20 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nats::Lease;
+use nats::{Lease, Moment};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// A pulse older than this means that the process did not run. It is far more than a busy machine delays a timer, and
+/// A pulse older than this means that the process did not run, or its whole machine did not. It is far more than a busy machine delays a timer, and
 /// far less than a lease.
 const SUSPENDED_AFTER: Duration = Duration::from_secs(3);
 
 /// The pulse of this node.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    started: Instant,
+    started: Moment,
     /// Milliseconds from the start to the last beat.
     last_ms: AtomicU64,
     term: AtomicU64,
@@ -31,7 +31,7 @@ pub(crate) struct Pulse {
 impl Pulse {
     pub(crate) fn new() -> Pulse {
         let in_touch = watch::Sender::new(true);
-        Pulse { started: Instant::now(), last_ms: AtomicU64::new(0), term: AtomicU64::new(1), in_touch }
+        Pulse { started: Moment::now(), last_ms: AtomicU64::new(0), term: AtomicU64::new(1), in_touch }
     }
 
     /// The present term; none while the node is out of touch.

@@ -92,7 +92,7 @@ impl Seats {
                         let state = self.0.lock().expect("nothing panics while it holds the lock");
                         state.taken.keys().copied().collect()
                     };
-                    for claim in presenters.into_iter().filter_map(|presenter| presence.session(presenter)) {
+                    for claim in presenters.into_iter().filter_map(|presenter| presence.claim(presenter)) {
                         self.heed(&claim);
                     }
                 }
@@ -108,6 +108,22 @@ impl Seats {
             && taken.revision < claim.revision
         {
             taken.stop(End::Replaced);
+        }
+    }
+
+    /// Every seat that is taken, and the revision of the claim that it is taken by.
+    pub(crate) fn all(&self) -> Vec<(PresenterIdx, u64)> {
+        let state = self.0.lock().expect("nothing panics while it holds the lock");
+        state.taken.iter().map(|(presenter, taken)| (*presenter, taken.revision)).collect()
+    }
+
+    /// Stops the session that took the seat by that claim, if it is still there.
+    pub(crate) fn stop(&self, presenter: PresenterIdx, revision: u64, end: End) {
+        let state = self.0.lock().expect("nothing panics while it holds the lock");
+        if let Some(taken) = state.taken.get(&presenter)
+            && taken.revision == revision
+        {
+            taken.stop(end);
         }
     }
 

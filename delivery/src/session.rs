@@ -18,12 +18,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use web::auth::TokenError;
 
+use crate::claims;
 use crate::close::End;
 use crate::cut_off;
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::door;
 use crate::feed::Reader;
-use crate::hold::{Fence, Hold, release};
+use crate::hold::{Fence, Hold};
 use crate::node::Node;
 use crate::socket::{Heard, Socket};
 use crate::window::{Ask, Page};
@@ -105,7 +106,9 @@ impl<'a> Session<'a> {
             Some(Some(position)) => match ask(node, &reader, presenter, position).await {
                 Ok(ask) => ask,
                 Err(end) => {
-                    release(node, &hold.claim).await;
+                    let Hold { claim, seat, standing, .. } = hold;
+                    drop((reader, seat, standing));
+                    claims::withdraw(node, &claim).await;
                     return Err(end);
                 }
             },
@@ -140,7 +143,7 @@ impl<'a> Session<'a> {
             Ok(never) => match never {},
             Err(end) => end,
         };
-        let Session { node, hold: Hold { claim, seat, .. }, reader, connected, .. } = self;
+        let Session { node, hold: Hold { claim, seat, standing, .. }, reader, connected, .. } = self;
         let (presenter, session) = (claim.presenter, claim.id);
         let word = end.word();
         tracing::info!(%presenter, %session, end = word, "the session of presenter {presenter} ended: {word}");
@@ -157,9 +160,10 @@ impl<'a> Session<'a> {
             let reason = end.word().to_owned();
             let body = Body::PresenterDisconnected(PresenterDisconnected { session, reason });
             let withdrawn = async {
+                drop(standing);
                 // A claim that was replaced is not there any more.
                 if end != End::Replaced {
-                    release(node, &claim).await;
+                    claims::withdraw(node, &claim).await;
                 }
             };
             tokio::join!(append(node.clone(), Event::now(presenter, body)), withdrawn);

@@ -38,13 +38,17 @@ const AT_ONCE_MS = 250;
 const STABLE_MS = 5_000;
 
 /**
- * A `start` that was given up may reach the server late, and replace the session that came after it. A session that is
- * replaced within this time of such a one was probably replaced by ourselves, and not by another page.
+ * A `start` that was given up may reach the server late, and replace the session that came after it. So may one that was
+ * answered 4102: whether it has claimed the room was not known. A session that is replaced within this time of such a one
+ * was probably replaced by ourselves, and not by another page.
  */
 const UNANSWERED_MS = 60_000;
 
 /** What a client earns by breaking the protocol. Trying again would earn it again. */
 const OUR_FAULT = [1002, 1003, 1007, 1009];
+
+/** The room could not be claimed, or it is not known whether it was. */
+const UNCLAIMED = 4102;
 
 /** No code of the protocol: the connection ended without one, or we gave it up. */
 const LOST = 1006;
@@ -83,7 +87,7 @@ class Presenter {
   #full = false;
   /** What to acknowledge next: a position that came on `#live`. @type {string | null} */
   #unacked = null;
-  /** When a connection was last given up after its `start`, and before its welcome. */
+  /** When a connection was last given up, or answered 4102, after its `start` and before its welcome. */
   #unansweredAt = -Infinity;
   #ended = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -256,8 +260,8 @@ class Presenter {
       // Its successor is underway; very likely it is what this one was closed for.
       if (this.#next?.started) return;
     } else {
-      // The server that closed it has nothing of it left to come late.
-      if (code === LOST) this.#dropNext();
+      // Of another code the server has nothing left to come late.
+      if (code === LOST || code === UNCLAIMED) this.#dropNext();
       this.#next = null;
     }
     if (this.#ended) return;

@@ -19,10 +19,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Moment, Reading};
+use crate::clock::Reading;
 use crate::config::Config;
 use crate::connect::Inner;
 use crate::continuity::record_loss;
+use crate::moment::Moment;
 use crate::position::Position;
 use crate::store::{Batch, store};
 

@@ -1,7 +1,7 @@
 //! The clocks of the log's servers, by which everything in the log is stored. A node's own may be an hour wrong.
 //!
 //! Each partition has a leader, and each leader a clock: it says the time in every answer about its stream. Between two
-//! readings the time goes on by `CLOCK_BOOTTIME`, because the monotonic clock stands still while a VM is suspended.
+//! readings the time goes on as [`Moment`] counts it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use jiff::{SignedDuration, Timestamp};
-use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use serde_json::Map;
 
 use crate::error::Error;
+use crate::moment::Moment;
 use crate::partition;
 use crate::setup::request_within;
 
@@ -23,48 +23,13 @@ const FRESH: Duration = Duration::from_millis(1_500);
 /// A leader that does not answer within this time has trouble; whoever needs the time asks again.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
-/// On macOS this one goes on too.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
-
-/// A moment of this machine, by a clock that goes on while the machine is suspended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(Duration);
-
-impl Moment {
-    pub(crate) fn now() -> Moment {
-        Moment(clock_gettime(BOOTTIME).expect("the system has this clock").into())
-    }
-
-    pub(crate) fn elapsed(self) -> Duration {
-        Moment::now().0.saturating_sub(self.0)
-    }
-
-    /// How long it is until then; nothing once it is past.
-    pub(crate) fn left(self) -> Duration {
-        self.0.saturating_sub(Moment::now().0)
-    }
-
-    pub(crate) fn is_past(self) -> bool {
-        Moment::now() >= self
-    }
-}
-
-impl std::ops::Add<Duration> for Moment {
-    type Output = Moment;
-
-    fn add(self, duration: Duration) -> Moment {
-        Moment(self.0 + duration)
-    }
-}
-
 /// The clock of one partition's leader.
 #[derive(Debug)]
 pub(crate) struct Clock {
     partition: u32,
     reading: Mutex<Option<Reading>>,
+    /// The last reading that was forgotten: better than this machine's own clock.
+    before: Mutex<Option<Reading>>,
     /// Whether somebody went by it since [`Clock::is_wanted`] was asked last.
     wanted: AtomicBool,
 }
@@ -110,7 +75,7 @@ impl Reading {
 
 impl Clock {
     pub(crate) fn new(partition: u32) -> Clock {
-        Clock { partition, reading: Mutex::new(None), wanted: AtomicBool::new(false) }
+        Clock { partition, reading: Mutex::new(None), before: Mutex::new(None), wanted: AtomicBool::new(false) }
     }
 
     /// Asks the leader.
@@ -139,9 +104,10 @@ impl Clock {
         }
     }
 
-    /// The time by the last reading; by this machine's own clock if there was none.
+    /// The time by the last reading, also one that was forgotten; by this machine's own clock if there was none.
     pub(crate) fn now(&self) -> Timestamp {
-        self.last().map_or_else(Timestamp::now, |reading| reading.earliest())
+        let before = || *self.before.lock().expect("nothing panics while it holds the lock");
+        self.last().or_else(before).map_or_else(Timestamp::now, |reading| reading.earliest())
     }
 
     /// Something was stored then: the leader's clock shows at least that. Where the last reading would have it show less,
@@ -151,14 +117,16 @@ impl Clock {
         if last.as_ref().is_some_and(|reading| stored > reading.latest()) {
             let last_sequence = last.map_or(0, |reading| reading.last_sequence);
             // As if it had been asked long ago: it counts as a lower bound only.
-            let (asked, now) = (Moment(Duration::ZERO), Moment::now());
+            let (asked, now) = (Moment::BOOT, Moment::now());
             *last = Some(Reading { time: stored, asked, answered: now, last_sequence });
         }
     }
 
     /// The next reading is a new one, whatever was said before.
     pub(crate) fn forget(&self) {
-        *self.last_reading() = None;
+        if let Some(reading) = self.last_reading().take() {
+            *self.before.lock().expect("nothing panics while it holds the lock") = Some(reading);
+        }
     }
 
     /// Whether somebody went by it since this was asked last.
@@ -181,7 +149,7 @@ mod tests {
 
     fn clock(time: Timestamp, asked_before: Duration) -> Clock {
         let (clock, answered) = (Clock::new(0), Moment::now());
-        let asked = Moment(answered.0.saturating_sub(asked_before));
+        let asked = answered.before(asked_before);
         *clock.last_reading() = Some(Reading { time, asked, answered, last_sequence: 7 });
         clock
     }

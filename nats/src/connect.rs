@@ -88,6 +88,11 @@ impl Inner {
         self.context.client().connection_state() == State::Connected
     }
 
+    /// What time it is by the clock of the log's servers.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clocks[0].now()
+    }
+
     /// Reports what nothing in this process can mend; the first report counts.
     pub(crate) fn fail(&self, error: Error) {
         tracing::error!(%error, "the log has failed");
@@ -203,7 +208,7 @@ impl Log {
 
     /// What time it is by the clock of the log's servers, which is that of [`Entry::stored`], whatever ours says.
     pub fn now(&self) -> Timestamp {
-        self.inner.clocks[0].now()
+        self.inner.now()
     }
 
     /// Whether an event at that place has an effect: of the copies of an event of every room only one has.

@@ -52,6 +52,12 @@ pub enum Error {
         /// The room.
         presenter: crate::ids::PresenterIdx,
     },
+    /// It could not be found out in time whether a claim was stored.
+    #[error("it is not known whether room {presenter} was claimed")]
+    Unresolved {
+        /// The room.
+        presenter: crate::ids::PresenterIdx,
+    },
     /// The log was closed by its owner.
     #[error("the log is closed")]
     Closed,

@@ -1,6 +1,7 @@
 //! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
 
 mod append;
+mod claim;
 mod clock;
 mod config;
 mod connect;
@@ -14,6 +15,7 @@ mod event;
 mod ids;
 mod lease;
 mod memory;
+mod moment;
 mod partition;
 mod position;
 mod presence;
@@ -39,6 +41,7 @@ pub use event::{
 };
 pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;
+pub use moment::Moment;
 pub use position::{InvalidPosition, Position};
 pub use presence::{Presence, Session};
 pub use tail::{Start, Tail, TailStatus};

@@ -3,24 +3,23 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use async_nats::HeaderMap;
-use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::Instant;
 
+use crate::claim::{Stored, is_deleted};
 use crate::connect::Inner;
 use crate::error::Error;
 use crate::ids::{NodeId, PresenterIdx, SessionId};
+use crate::moment::Moment;
 use crate::reader::{self, From, Item, Record, Status};
 use crate::setup::{NODES, SESSIONS};
 
 /// Claims that a receiver may be behind before it is told that it lags: a storm of reconnects fits.
 const CLAIMS: usize = 8_192;
 
-/// A presenter's claim to its room: of all claims the one with the highest revision holds.
+/// A presenter's claim to its room: of all that were stored in time the one with the highest revision holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// The room.
@@ -33,20 +32,6 @@ pub struct Session {
     pub since: Timestamp,
     /// The fence: a session that learns of a higher revision for its room closes itself.
     pub revision: u64,
-}
-
-/// The value of a session's key.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Claim {
-    pub(crate) node: NodeId,
-    pub(crate) session: SessionId,
-    pub(crate) since: Timestamp,
-}
-
-impl Claim {
-    pub(crate) fn to_json(&self) -> Bytes {
-        serde_json::to_vec(self).expect("a claim has string keys and no failing serializer").into()
-    }
 }
 
 /// Who is connected where: a local map, kept up to date. Cheap to clone.
@@ -63,7 +48,7 @@ pub struct Presence {
 struct State {
     sessions: HashMap<PresenterIdx, Session>,
     /// For each node when its lease was last seen to be renewed.
-    nodes: HashMap<NodeId, Instant>,
+    nodes: HashMap<NodeId, Moment>,
 }
 
 /// From which bucket an item comes.
@@ -102,6 +87,17 @@ impl Presence {
         (renewed.elapsed() < self.log.config.lease()).then(|| session.clone())
     }
 
+    /// The session that holds the room, whether its node's lease lives or not.
+    pub fn claim(&self, presenter: PresenterIdx) -> Option<Session> {
+        self.state.lock().expect("nothing panics while it holds the lock").sessions.get(&presenter).cloned()
+    }
+
+    /// Every session of that node that holds its room.
+    pub fn claims_of(&self, node: &NodeId) -> Vec<Session> {
+        let state = self.state.lock().expect("nothing panics while it holds the lock");
+        state.sessions.values().filter(|session| session.node == *node).cloned().collect()
+    }
+
     /// Every claim from now on as it becomes known, by whichever node. A receiver that lags must compare its sessions
     /// with [`Presence::session`].
     pub fn claims(&self) -> broadcast::Receiver<Session> {
@@ -124,7 +120,7 @@ impl Presence {
                 // Renewals were missed. A node that has died meanwhile counts as alive for one more lease.
                 Change::Node(Ok(Item::Resumed)) => {
                     let mut state = self.state.lock().expect("nothing panics while it holds the lock");
-                    state.nodes.values_mut().for_each(|renewed| *renewed = Instant::now());
+                    state.nodes.values_mut().for_each(|renewed| *renewed = Moment::now());
                 }
                 Change::Session(Err(error)) | Change::Node(Err(error)) => self.log.fail(error),
             }
@@ -136,21 +132,36 @@ impl Presence {
             tracing::warn!(subject = record.subject, "a key of the bucket `sessions` is not a presenterIdx");
             return;
         };
-        if is_deleted(record.headers.as_ref()) {
-            self.state.lock().expect("nothing panics while it holds the lock").sessions.remove(&presenter);
-            return;
-        }
-        let Claim { node, session, since } = match serde_json::from_slice(&record.payload) {
-            Ok(claim) => claim,
+        let stored = Stored {
+            revision: record.sequence,
+            at: record.stored,
+            headers: record.headers.as_ref(),
+            value: &record.payload,
+        };
+        let holder = match stored.holder(presenter) {
+            Ok(holder) => holder,
             Err(error) => {
                 tracing::warn!(%presenter, %error, "a value of the bucket `sessions` is not a claim");
                 return;
             }
         };
-        let session = Session { presenter, id: session, node, since, revision: record.sequence };
-        self.state.lock().expect("nothing panics while it holds the lock").sessions.insert(presenter, session.clone());
-        // Without a receiver there is nobody to tell.
-        let _ = self.claims.send(session);
+        let mut state = self.state.lock().expect("nothing panics while it holds the lock");
+        let Some(session) = holder else {
+            state.sessions.remove(&presenter);
+            return;
+        };
+        // Also the one that an expired claim replaced: its own record may have gone before it came here.
+        let before = state.sessions.insert(presenter, session.clone());
+        drop(state);
+        if before.as_ref() != Some(&session) {
+            // Without a receiver there is nobody to tell.
+            let _ = self.claims.send(session);
+        }
+    }
+
+    /// How long ago the message was stored, by the clock of the log's servers.
+    fn age(&self, record: &Record) -> Duration {
+        Duration::try_from(self.log.now().duration_since(record.stored)).unwrap_or_default()
     }
 
     fn apply_node(&self, record: &Record) {
@@ -159,8 +170,10 @@ impl Presence {
         if is_deleted(record.headers.as_ref()) {
             state.nodes.remove(&node);
         } else {
-            state.nodes.insert(node, Instant::now());
             let lease = self.log.config.lease();
+            // A renewal that is found at the start may be older than it is new here. Later ones come as they are stored.
+            let age = if self.nodes.is_caught_up() { Duration::ZERO } else { self.age(record).min(lease) };
+            state.nodes.insert(node, Moment::now().before(age));
             // Nodes that died long ago would otherwise stay for ever.
             state.nodes.retain(|_, renewed| renewed.elapsed() < lease * 10);
         }
@@ -170,9 +183,4 @@ impl Presence {
 /// The key of a bucket's message: its subject is `$KV.<bucket>.<key>`.
 fn key(record: &Record) -> Option<&str> {
     record.subject.splitn(3, '.').nth(2)
-}
-
-fn is_deleted(headers: Option<&HeaderMap>) -> bool {
-    let operation = headers.and_then(|headers| headers.get("KV-Operation"));
-    operation.is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
 }

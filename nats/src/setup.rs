@@ -269,7 +269,19 @@ where
     E: std::error::Error + Send + Sync + 'static,
     F: Future<Output = Result<T, E>>,
 {
-    let until = Instant::now() + REQUEST_TIMEOUT;
+    write_until(Instant::now() + REQUEST_TIMEOUT, doing, write).await
+}
+
+/// The same, until then.
+pub(crate) async fn write_until<T, E, F>(
+    until: Instant,
+    doing: &'static str,
+    write: impl Fn() -> F,
+) -> Result<Result<T, E>, Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+    F: Future<Output = Result<T, E>>,
+{
     loop {
         match timeout_at(until, write()).await {
             Ok(Err(error)) if nobody_took(&error) && Instant::now() + NOBODY_PAUSE < until => sleep(NOBODY_PAUSE).await,

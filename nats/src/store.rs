@@ -21,9 +21,9 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::append::{AppendError, Way};
-use crate::clock::Moment;
 use crate::connect::Inner;
 use crate::entry::{is_expired, set_expiry, timestamp};
+use crate::moment::Moment;
 use crate::partition;
 
 /// An attempt that is not answered within this time is repeated: the same batch under the same id.

@@ -8,6 +8,7 @@ mod broadcasts;
 mod browser;
 mod clocks;
 mod commutes;
+mod concern;
 mod decisions;
 mod erasure;
 mod exports;

@@ -344,6 +344,27 @@ test('a page replaced by its own lost start tries again', async () => {
   assert.equal(presenter.status.state, 'waiting');
 });
 
+test('a page replaced by its own second connection, of which nobody knew whether it had claimed the room, tries again', async () => {
+  await page();
+  const first = newest().open().welcome();
+  window.dispatchEvent(new Event('online'));
+  await settle();
+  newest().open().end(4102, 'the room could not be claimed');
+  assert.equal(presenter.status.state, 'live');
+  first.end(4002, 'replaced');
+  assert.equal(presenter.status.state, 'waiting');
+  await pass(1_000);
+  newest().open().welcome();
+  assert.equal(presenter.status.state, 'live');
+  // Long after, it is another page.
+  for (let third = 0; third < 3; third++) {
+    await pass(20_000);
+    newest().hear({ type: 'keepalive', position: null });
+  }
+  newest().end(4002, 'replaced');
+  assert.equal(presenter.status.state, 'stopped');
+});
+
 test('a getter that fails is asked again', async () => {
   let asked = 0;
   await page({

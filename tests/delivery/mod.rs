@@ -1,5 +1,6 @@
 //! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
 
+mod claims;
 mod cut_off;
 mod dialect;
 mod drain;
@@ -41,13 +42,18 @@ impl World {
     }
 
     async fn with_partitions(partitions: u32) -> World {
+        World::with(&[("nats.partitions", &partitions.to_string())]).await
+    }
+
+    async fn with(changes: &[(&str, &str)]) -> World {
         let nats = NatsServer::start().await;
         let settings = Settings::new()
             .nats(&nats)
-            .set("nats.partitions", &partitions.to_string())
+            .set("nats.partitions", "1")
             .set("nats.max_bytes", "1073741824")
             .set("nats.lease_seconds", "2")
             .set("log.filter", "info,delivery=debug");
+        let settings = changes.iter().fold(settings, |settings, (key, value)| settings.set(key, value));
         let log = support::log(&settings).await;
         let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors()).unwrap();
         World { nats, log, presence, cursors, settings }

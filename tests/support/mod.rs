@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod folder;
+mod gate;
 mod jwks;
 mod review_hook;
 mod role;
@@ -14,13 +15,14 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
-pub use chatting_server::servers::Proxy;
+pub use chatting_server::servers::{Direction, Proxy};
 pub use folder::Folder;
+pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
 pub use review_hook::{ReviewHook, Says};
 pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
-pub use servers::{Mongod, NatsCluster, NatsServer};
+pub use servers::{Mongod, MongodSet, NatsCluster, NatsServer};
 pub use system::{System, sample};
 
 /// The key of the tokens in tests.

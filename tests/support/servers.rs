@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use chatting_server::servers::{self, Member, Proxy, Server};
+use chatting_server::servers::{self, Member, Proxy, Ready, Server};
 use nix::sys::signal::Signal;
 
 use super::{Folder, port};
@@ -297,5 +297,55 @@ impl Mongod {
 
     pub fn resume(&self) {
         self.server.resume();
+    }
+}
+
+/// Three mongods, a replica set.
+#[derive(Debug)]
+pub struct MongodSet {
+    members: Vec<String>,
+    servers: Vec<Handle>,
+    // Dropped after the servers.
+    _folder: Folder,
+}
+
+impl MongodSet {
+    pub async fn start() -> MongodSet {
+        let folder = Folder::new("mongod-set");
+        let ports = [port(), port(), port()];
+        let local = |port: &u16| format!("127.0.0.1:{port}");
+        let members: Vec<String> = ports.iter().map(local).collect();
+        let mut servers = Vec::new();
+        for (number, port) in ports.iter().enumerate() {
+            let server = servers::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
+            // Itself first, then the others.
+            let set = members.iter().cycle().skip(number).take(3).cloned().collect();
+            servers.push(Handle::new(Server::new(server.program().clone(), Ready::ReplicaSet(set))));
+        }
+        // The first waits for the others to be there before it makes the set.
+        servers.iter().for_each(Handle::spawn);
+        for member in &members {
+            super::eventually("a mongod listens", std::time::Duration::from_secs(60), async || {
+                tokio::net::TcpStream::connect(member).await.ok()
+            })
+            .await;
+        }
+        for server in &servers {
+            server.ready().await;
+        }
+        MongodSet { members, servers, _folder: folder }
+    }
+
+    pub fn uri(&self) -> String {
+        format!("mongodb://{}/?replicaSet=rs0", self.members.join(","))
+    }
+
+    /// The address of a member, host:port.
+    pub fn member(&self, number: usize) -> &str {
+        &self.members[number]
+    }
+
+    pub fn kill(&self, member: usize) {
+        self.servers[member].kill();
     }
 }

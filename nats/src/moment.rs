@@ -1,0 +1,69 @@
+//! A clock that goes on while the machine is suspended, as the clocks of all other machines do. By `std`'s and tokio's
+//! `Instant` a virtual machine that slept for a minute would believe that no time has passed, and that its lease is held.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
+/// On macOS this one goes on too.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
+
+/// A moment of this machine's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// When the machine started.
+    pub(crate) const BOOT: Moment = Moment(Duration::ZERO);
+
+    /// This moment.
+    pub fn now() -> Moment {
+        Moment(clock_gettime(BOOTTIME).expect("the system has this clock").into())
+    }
+
+    /// How long ago it was.
+    pub fn elapsed(self) -> Duration {
+        Moment::now().0.saturating_sub(self.0)
+    }
+
+    /// How long it is until then; nothing once it is past.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_sub(Moment::now().0)
+    }
+
+    pub(crate) fn is_past(self) -> bool {
+        Moment::now() >= self
+    }
+
+    /// The moment so long before.
+    pub(crate) fn before(self, ago: Duration) -> Moment {
+        Moment(self.0.saturating_sub(ago))
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, duration: Duration) -> Moment {
+        Moment(self.0 + duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_from_the_boot_and_goes_on() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime = Duration::from_secs_f64(uptime.split(' ').next().unwrap().parse().unwrap());
+        let now = Moment::now();
+        assert!(now.0 + Duration::from_millis(20) >= uptime, "{now:?} is before {uptime:?}");
+        assert!(now.0 - uptime < Duration::from_secs(10), "{now:?} is long after {uptime:?}");
+        assert!(now.before(Duration::from_secs(3)).elapsed() >= Duration::from_secs(3));
+        assert!(Moment::now() >= now);
+    }
+}
