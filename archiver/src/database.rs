@@ -17,6 +17,8 @@ use crate::concern;
 use crate::documents::{
     DecisionDocument, ErasedIdDocument, ErasureDocument, MarkDocument, MessageDocument, QuarantineDocument,
 };
+use crate::gaps::Gap;
+use crate::progress::{ProgressDocument, Run};
 use crate::{Config, Error};
 
 /// How many requests may be on their way, those included whose deadline has passed and whose task still waits for the
@@ -112,6 +114,18 @@ impl Database {
 
     pub(crate) fn erasures(&self) -> Collection<ErasureDocument> {
         self.database.collection("erasures")
+    }
+
+    pub(crate) fn progress(&self) -> Collection<ProgressDocument> {
+        self.database.collection("archive_progress")
+    }
+
+    pub(crate) fn runs(&self) -> Collection<Run> {
+        self.database.collection("archive_runs")
+    }
+
+    pub(crate) fn gaps(&self) -> Collection<Gap> {
+        self.database.collection("archive_gaps")
     }
 
     /// Creates a collection, unless it exists.

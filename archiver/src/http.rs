@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use nats::Log;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, CorsLayer};
@@ -25,6 +26,7 @@ mod call;
 mod erasures;
 mod events;
 mod exports;
+mod incomplete;
 mod messages;
 mod moderation;
 pub(crate) mod openapi;
@@ -42,6 +44,7 @@ use refusal::Refusal;
 pub(crate) struct Reader {
     verifier: Arc<Verifier>,
     pub(crate) database: Database,
+    log: Log,
     pub(crate) eraser: Eraser,
     /// How the writing is doing.
     status: Arc<Status>,
@@ -58,6 +61,7 @@ impl Reader {
     pub(crate) async fn connect(
         config: &Config,
         verifier: Arc<Verifier>,
+        log: Log,
         eraser: Eraser,
         status: Arc<Status>,
         ending: CancellationToken,
@@ -66,6 +70,7 @@ impl Reader {
         Ok(Reader {
             verifier,
             database,
+            log,
             eraser,
             status,
             in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
@@ -82,12 +87,12 @@ impl Reader {
 }
 
 /// Everything that the archiver serves.
-pub(crate) fn app(reader: Arc<Reader>, ready: web::Readiness, stop: CancellationToken) -> Router {
+pub(crate) fn app(reader: Arc<Reader>, ready: web::Readiness, notice: web::Notice, stop: CancellationToken) -> Router {
     // Moderators' pages ask from wherever they were loaded; a token is what counts.
     let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
     Router::new()
         .merge(openapi::routes())
-        .merge(web::health(ready, stop).with_state(()))
+        .merge(web::health_with_notice(ready, notice, stop).with_state(()))
         .fallback(async || Refusal::NotFound.problem())
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed.problem())
         .with_state(reader)

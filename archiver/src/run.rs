@@ -1,9 +1,10 @@
 //! The archiver's life: reach MongoDB, read the log, write, stop.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nats::{Consumer, Log};
+use nats::{Consumer, Fill, Log};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -13,11 +14,13 @@ use web::auth::Verifier;
 use crate::database::{Database, Failure};
 use crate::documents::MarkDocument;
 use crate::erasure::eraser::Eraser;
+use crate::gaps;
 use crate::http::{self, Reader};
 use crate::marks;
+use crate::progress;
 use crate::retention;
 use crate::schema;
-use crate::status::{Status, insist};
+use crate::status::{Status, Stream, insist};
 use crate::write::Batch;
 use crate::{Config, Error};
 
@@ -46,7 +49,8 @@ pub async fn run(
     // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
     let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
-    let reader = Arc::new(Reader::connect(&config, auth, eraser.clone(), status.clone(), stop.clone()).await?);
+    let reader =
+        Arc::new(Reader::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone()).await?);
 
     let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({
@@ -57,12 +61,17 @@ pub async fn run(
             None => reader.ready(),
         }
     });
+    let notice: web::Notice = Arc::new({
+        let status = status.clone();
+        move || status.notice()
+    });
     let server = tokio::spawn({
-        let (app, http, served) = (http::app(reader.clone(), ready, stop.clone()), config.http.clone(), served.clone());
+        let (app, http, served) =
+            (http::app(reader.clone(), ready, notice, stop.clone()), config.http.clone(), served.clone());
         async move { web::serve(listener, app, &http, served).await }
     });
     let watch = tokio::spawn(watch(database.clone(), status.clone()));
-    let backlog = tokio::spawn(follow_backlog(log.clone(), status.clone()));
+    let backlog = tokio::spawn(follow_log(database.clone(), log.clone(), status.clone()));
     let report = tokio::spawn({
         let status = status.clone();
         async move { status.report().await }
@@ -188,15 +197,54 @@ async fn watch(database: Database, status: Arc<Status>) {
     }
 }
 
-/// Asks the log what is waiting in it, so that whoever asks for the status costs nothing. Never ends.
-async fn follow_backlog(log: Log, status: Arc<Status>) {
+/// Asks the log what is waiting in it and how full it is, sees what left it unarchived, and lets go of what is archived
+/// where it is nearly full. Whoever asks for the status costs nothing. Never ends.
+async fn follow_log(database: Database, log: Log, status: Arc<Status>) {
+    let mut progress = progress::Watch::default();
     loop {
-        match log.backlog(READER).await {
-            Ok(streams) => status.waits(streams),
+        match streams(&database, &log, &mut progress).await {
+            Ok(streams) => {
+                let archived: HashMap<u64, u64> = streams
+                    .iter()
+                    .filter_map(|stream| Some((stream.fill.epoch, u64::try_from(stream.archived?).ok()?)))
+                    .collect();
+                status.waits(streams);
+                if let Err(error) = log.make_room(|epoch| archived.get(&epoch).copied()).await {
+                    tracing::warn!(%error, "the log is nearly full, and could not let go of what is archived: {error}");
+                }
+            }
             Err(error) => tracing::debug!(%error, "the log did not say what is waiting in it"),
+        }
+        if let Ok(missing) = gaps::all(&database).await {
+            status.misses(missing);
         }
         tokio::time::sleep(PING_EVERY).await;
     }
+}
+
+async fn streams(database: &Database, log: &Log, progress: &mut progress::Watch) -> Result<Vec<Stream>, nats::Error> {
+    // What is gone by now was archived, or never will be.
+    let fills = log.fill().await?;
+    let backlogs = log.backlog(READER).await?;
+    let mut streams = Vec::new();
+    for (fill, backlog) in fills.into_iter().zip(backlogs) {
+        // Of the epochs before, what the log still has of them is archived too.
+        let earlier = fill.earlier.iter().map(|(epoch, begins, last)| Fill {
+            epoch: *epoch,
+            begins: *begins,
+            first: fill.first.min(last + 1),
+            last: *last,
+            ..fill.clone()
+        });
+        for epoch in earlier.chain([fill.clone()]) {
+            if let Err(failure) = progress.look(database, &epoch, backlog.acknowledged.min(epoch.last)).await {
+                tracing::debug!(error = %failure, "it is not known how far the log is archived now: {failure}");
+            }
+        }
+        let archived = progress.reached(fill.epoch);
+        streams.push(Stream { backlog, fill, archived });
+    }
+    Ok(streams)
 }
 
 fn report_panic(joined: Option<Result<(), tokio::task::JoinError>>) {

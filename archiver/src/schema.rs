@@ -29,7 +29,7 @@ pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time; `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 15] = [
+const INDEXES: [Index; 17] = [
     Index { collection: "chatting_log", name: ROOM_BY_POSITION, keys: &["presenterIdx", "position"], only_with: &[] },
     Index {
         collection: "chatting_log",
@@ -75,6 +75,9 @@ const INDEXES: [Index; 15] = [
         keys: &["deleted.by.userIdx"],
         only_with: &["deleted.by.userIdx"],
     },
+    // What was archived beyond the progress, in order; and what is missing, by its place.
+    Index { collection: "archive_runs", name: "place", keys: &["epoch", "from"], only_with: &[] },
+    Index { collection: "archive_gaps", name: "place", keys: &["epoch", "first"], only_with: &[] },
     Index { collection: "quarantine", name: "users", keys: &["users"], only_with: &["users"] },
     // The deleted texts that are to go.
     Index {
@@ -94,7 +97,16 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     // zstd: 59 bytes on disk a message, against 98 with the default.
     let compressed = doc! { "storageEngine": { "wiredTiger": { "configString": "block_compressor=zstd" } } };
     database.create_collection("chatting_log", compressed).await?;
-    for collection in ["moderation_log", "broadcasts", "quarantine", "erasures", "erased_ids"] {
+    for collection in [
+        "moderation_log",
+        "broadcasts",
+        "quarantine",
+        "erasures",
+        "erased_ids",
+        "archive_progress",
+        "archive_runs",
+        "archive_gaps",
+    ] {
         database.create_collection(collection, doc! {}).await?;
     }
     for Index { collection, name, keys, only_with } in INDEXES {

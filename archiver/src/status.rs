@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
-use nats::Backlog;
+use nats::{Backlog, Fill};
 
 use crate::database::Failure;
+use crate::gaps::Missing;
 use crate::write::Written;
 
 /// Writes whose size and time are remembered: at the speed of the database the last half minute.
@@ -34,6 +35,7 @@ pub(crate) struct Status {
     recent: Mutex<VecDeque<Write>>,
     lag: Mutex<Option<Duration>>,
     backlog: Mutex<Option<Waiting>>,
+    missing: Mutex<Missing>,
 }
 
 /// Whether something works, and since when that is so.
@@ -48,7 +50,16 @@ pub(crate) struct Health {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) as_of: Timestamp,
-    pub(crate) streams: Vec<Backlog>,
+    pub(crate) streams: Vec<Stream>,
+}
+
+/// A stream of the log, as the archive sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stream {
+    pub(crate) backlog: Backlog,
+    pub(crate) fill: Fill,
+    /// Up to there everything is archived, or on record as missing; none before MongoDB said so.
+    pub(crate) archived: Option<i64>,
 }
 
 /// What was done since the start.
@@ -104,6 +115,7 @@ impl Status {
             recent: Mutex::default(),
             lag: Mutex::default(),
             backlog: Mutex::default(),
+            missing: Mutex::default(),
         }
     }
 
@@ -167,13 +179,31 @@ impl Status {
     }
 
     /// What the log said about what is waiting in it. If it said nothing the last answer stays, with its time.
-    pub(crate) fn waits(&self, streams: Vec<Backlog>) {
+    pub(crate) fn waits(&self, streams: Vec<Stream>) {
         *lock(&self.backlog) = Some(Waiting { as_of: Timestamp::now(), streams });
     }
 
     /// What is in the log and not in the archive; none before the log said so.
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         lock(&self.backlog).clone()
+    }
+
+    /// What left the log unarchived, in all.
+    pub(crate) fn misses(&self, missing: Missing) {
+        *lock(&self.missing) = missing;
+    }
+
+    /// What left the log unarchived, as the archive's record has it.
+    pub(crate) fn missing(&self) -> Missing {
+        *lock(&self.missing)
+    }
+
+    /// What somebody should look at although the archiver works.
+    pub(crate) fn notice(&self) -> Option<String> {
+        let Missing { batches, .. } = self.missing();
+        (batches > 0).then(|| {
+            format!("{batches} batches left the log before they were archived: see GET /v1/status and archive_gaps")
+        })
     }
 
     /// How old the newest event of the last write was when it was durable; none before the first.
@@ -210,6 +240,9 @@ impl Status {
             tokio::time::sleep(Duration::from_secs(60)).await;
             let writes = self.counts().writes;
             let waits = self.waiting().is_some_and(|waiting| waiting.batches() > 0);
+            if let Some(notice) = self.notice() {
+                tracing::warn!("{notice}");
+            }
             if writes != reported || waits {
                 reported = writes;
                 self.log("archived so far");
@@ -234,6 +267,7 @@ impl Status {
             commit_ms_p50 = commit_ms.p50,
             commit_ms_p99 = commit_ms.p99,
             lag_ms = self.lag().map(milliseconds),
+            missing_batches = self.missing().batches,
             waiting_batches = self.waiting().map(|waiting| waiting.batches()),
             "{what}: {archived} messages"
         );
@@ -243,7 +277,7 @@ impl Status {
 impl Waiting {
     /// Batches of the log that are not acknowledged, whether somebody holds them or not.
     pub(crate) fn batches(&self) -> u64 {
-        self.streams.iter().map(|stream| stream.waiting + stream.held).sum()
+        self.streams.iter().map(|stream| stream.backlog.waiting + stream.backlog.held).sum()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::documents::QuarantineDocument;
 use crate::erasure::erasures::{self, LogFacts};
 use crate::erasure::tombstones::Tombstones;
 use crate::erasure::{erase, erased_ids};
+use crate::progress;
 use crate::status::{Status, insist};
 use crate::work::Work;
 
@@ -85,9 +86,16 @@ impl Batch {
     /// Writes and acknowledges, through whatever outage of MongoDB. Dropped half-way, the batches come again.
     pub(crate) async fn write(self, database: &Database, status: &Status) {
         let started = Instant::now();
+        let runs = progress::runs(&self.deliveries);
+        let write = async || {
+            let written = self.work.write(database).await?;
+            // What is noted only after it is acknowledged would look lost if we were killed in between.
+            progress::record(database, &runs).await?;
+            Ok(written)
+        };
         // Nothing is lost with the branch that is dropped: `hold` never ends, and owns nothing.
         let written = tokio::select! {
-            written = insist(status, || self.work.write(database)) => written,
+            written = insist(status, write) => written,
             () = hold(&self.deliveries) => unreachable!("holding never ends"),
         };
         status.wrote(&Written { events: self.events, ..written }, started.elapsed(), self.newest);

@@ -6,11 +6,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use nats::Log;
+use nats::{Log, Shortage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, CorsLayer};
@@ -18,9 +18,11 @@ use web::auth::Verifier;
 use web::gateway::Gateway;
 
 use crate::config::Config;
+use crate::door::Door;
 use crate::filter::WordFilter;
 use crate::fold::{Fold, Memory};
 use crate::limits::Limits;
+use crate::naming::{Certain, Turns};
 use crate::reconnect::Reconnects;
 use crate::refusal::Refusal;
 use crate::review::Review;
@@ -71,11 +73,15 @@ pub async fn run(
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
         fold,
+        turns: Turns::new(memory.keys_for),
+        certain: Certain::default(),
+        asking: Mutex::default(),
         word_filter,
         review,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+        door: Door::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),
@@ -96,14 +102,23 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
             () if !ingest.presence.is_current() => Err("who is connected is not known".to_owned()),
             () if !ingest.fold.is_caught_up() => Err("the log is still being read".to_owned()),
             () if !ingest.fold.is_current() => Err("the log was not heard of lately".to_owned()),
+            () if ingest.log.shortage() == Some(Shortage::OfAll) => Err("the log is full".to_owned()),
             () => ingest.verifier.ready(),
+        })
+    };
+    // Moderation goes on, so traffic must.
+    let notice: web::Notice = {
+        let ingest = ingest.clone();
+        Arc::new(move || {
+            let short = ingest.log.shortage() == Some(Shortage::OfMessages);
+            short.then(|| "the log is nearly full: messages are refused, moderation is not".to_owned())
         })
     };
     // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.
     let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
     Router::new()
         .merge(openapi::routes())
-        .merge(web::health(ready, stop).with_state(()))
+        .merge(web::health_with_notice(ready, notice, stop).with_state(()))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(ingest)

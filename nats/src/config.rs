@@ -19,6 +19,8 @@ pub struct Config {
     pub replicas: usize,
     /// Hours after which a batch leaves the log.
     pub max_age_hours: u64,
+    /// Minutes within which no batch leaves the log, however full it is.
+    pub min_age_minutes: u64,
     /// Bytes after which a partition is full and appends are refused.
     pub max_bytes: i64,
     /// Milliseconds within which an append is acknowledged, or its outcome is unknown.
@@ -42,6 +44,10 @@ impl Config {
 
     pub(crate) fn max_age(&self) -> Duration {
         Duration::from_secs(self.max_age_hours * 60 * 60)
+    }
+
+    pub(crate) fn min_age(&self) -> Duration {
+        Duration::from_secs(self.min_age_minutes.saturating_mul(60))
     }
 
     pub(crate) fn lease(&self) -> Duration {

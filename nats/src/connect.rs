@@ -28,6 +28,7 @@ use crate::memory::Memory;
 use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
+use crate::room::{self, Fill, Room, Shortage};
 use crate::setup::{self, REQUEST_TIMEOUT};
 use crate::tail::{Copies, Start, Tail};
 use crate::timeline::Timelines;
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) memories: Vec<Arc<Memory>>,
     /// Of each partition the clock of its leader.
     pub(crate) clocks: Vec<Clock>,
+    pub(crate) room: Room,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -124,6 +126,7 @@ impl Log {
             timelines: setup.timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
             clocks: setup.clocks,
+            room: Room::new(config.partitions),
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
@@ -137,6 +140,8 @@ impl Log {
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
         let clocks = keep_clocks(Arc::downgrade(&inner));
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(clocks));
+        let fill = room::watch(Arc::downgrade(&inner));
+        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(fill));
         Ok(Log { inner })
     }
 
@@ -145,6 +150,8 @@ impl Log {
     ///
     /// An event of every room has a copy in every partition, so that it has a place in the order of each room. The first
     /// partition's is the one that counts.
+    ///
+    /// A log that is nearly full refuses messages, and still takes decisions: see [`Log::shortage`].
     pub async fn append(&self, event: &Event) -> Result<Position, AppendError> {
         self.append_by(event, None).await
     }
@@ -159,8 +166,16 @@ impl Log {
             return self.append_copies(event, end).await.map(|positions| positions[0]);
         };
         let partition = partition_of(presenter, self.inner.config.partitions);
-        let deadline = self.inner.config.append_deadline();
-        self.inner.appenders[partition as usize].append(event.to_line(), deadline, end).await
+        if !self.inner.room.is_for(partition, &event.body) {
+            return Err(AppendError::Full);
+        }
+        let (line, deadline) = (event.to_line(), self.inner.config.append_deadline());
+        let bytes = line.len();
+        let appended = self.inner.appenders[partition as usize].append(line, deadline, end).await;
+        if appended.is_ok() {
+            self.inner.room.took(partition, bytes);
+        }
+        appended
     }
 
     /// As [`Log::append`], for an event of every room: where its copies stand, one in each partition.
@@ -270,6 +285,33 @@ impl Log {
     /// What the shared reader of that name has yet to deal with, in each stream of the log. Fails where it never read.
     pub async fn backlog(&self, name: &str) -> Result<Vec<Backlog>, Error> {
         consume::backlog(&self.inner, name).await
+    }
+
+    /// What the log has no room for, if so, as far as this process knows.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.inner.room.shortage()
+    }
+
+    /// How full each stream of the log is.
+    pub async fn fill(&self) -> Result<Vec<Fill>, Error> {
+        try_join_all((0..self.inner.config.partitions).map(|partition| room::fill(&self.inner, partition))).await
+    }
+
+    /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the epoch
+    /// of a partition the last of those batches up to which all are. Nothing goes that is younger than
+    /// `nats.min_age_minutes`, nor a decision that is kept nowhere else. How many batches went.
+    pub async fn make_room(&self, archived: impl Fn(u64) -> Option<u64>) -> Result<u64, Error> {
+        let mut gone = 0;
+        for (partition, epoch) in (0_u32..).zip(self.inner.timelines.epochs()) {
+            let Some(sequence) = archived(epoch) else { continue };
+            gone += room::make_room(&self.inner, partition, Position { epoch, sequence, index: 0 }).await?;
+        }
+        Ok(gone)
+    }
+
+    /// The stream that holds the room.
+    pub fn stream_of(&self, presenter: PresenterIdx) -> String {
+        partition::stream(partition_of(presenter, self.inner.config.partitions))
     }
 
     /// Who is connected where, kept up to date until the log is closed. Waits until the present state is known.

@@ -8,6 +8,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -18,6 +19,7 @@ use crate::entry::{Entry, Malformed, entries, timestamp};
 use crate::error::Error;
 use crate::memory::other_message;
 use crate::partition;
+use crate::position::Position;
 use crate::setup::request;
 use crate::timeline::Timeline;
 
@@ -63,6 +65,10 @@ pub struct Consumer {
 pub struct Delivery {
     /// The lines of the batch, in order; none where it came too late, or somebody appended an empty batch.
     pub lines: Vec<Result<Entry, Malformed>>,
+    /// Where it stands: its epoch and its sequence.
+    pub place: Position,
+    /// When it was stored, by the clock of the log's servers.
+    pub stored: Timestamp,
     message: Message,
     delivered: i64,
 }
@@ -238,9 +244,9 @@ async fn follow(
             let Some(log) = weak.upgrade() else { break Ok(Ended::Unwanted) };
             return Err(record_loss(&log, partition, other_message(sequence), None).await);
         }
-        let (epoch, headers) = (timeline.position(sequence, 0).epoch, message.headers.as_ref());
-        let lines = entries(epoch, sequence, stored, headers, &message.payload);
-        room.send(Ok(Delivery { lines, message, delivered }));
+        let (place, headers) = (timeline.position(sequence, 0), message.headers.as_ref());
+        let lines = entries(place.epoch, sequence, stored, headers, &message.payload);
+        room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {
         left.push(message);

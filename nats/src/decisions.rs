@@ -150,6 +150,13 @@ impl Decisions {
         request("rewording a decision", self.log.decisions.update(&key, json, kept.revision)).await.map(|_revision| ())
     }
 
+    /// Up to where every decision of the partition is kept; none where nobody said so yet.
+    pub(crate) async fn checkpoint(&self, partition: u32) -> Result<Option<Position>, Error> {
+        let key = format!("read.{partition}");
+        let kept = request("reading a decision", self.log.decisions.entry(&key)).await?;
+        Ok(kept.filter(|kept| kept.operation == Operation::Put).and_then(|kept| position(&kept.value)))
+    }
+
     /// Says that of each partition every decision up to that position has been kept. It only moves forward.
     pub async fn set_read(&self, read: impl IntoIterator<Item = Position>) -> Result<(), Error> {
         for position in read {

@@ -56,8 +56,10 @@ pub struct Lease {
 
 /// What became of a claim that was sent.
 enum Outcome {
-    /// It was stored in time. Perhaps a newer one has replaced it since.
+    /// It was stored in time, and holds.
     Holds(u64),
+    /// It was stored in time, and a newer one has replaced it since.
+    Replaced,
     /// It was stored too late, and never happened.
     Late { stored: Timestamp },
     /// It was not stored, and will not be in time.
@@ -134,6 +136,7 @@ impl Lease {
                     ahead = Duration::try_from(stored.duration_since(sent_at)).unwrap_or_default();
                     tracing::warn!(%presenter, ?ahead, "the clocks of NATS servers differ; claiming the room once more");
                 }
+                Outcome::Replaced => return Err(Error::Overtaken { presenter }),
                 Outcome::Late { .. } => return Err(unavailable("claiming a room", "it was stored too late")),
                 Outcome::Nothing => return Err(unavailable("claiming a room", "it was not stored in time")),
             }
@@ -173,9 +176,9 @@ impl Lease {
                     return Ok(if is_in_time { Outcome::Holds(last.sequence) } else { late });
                 }
                 Ok(Some(last)) if last.sequence > replaced => {
-                    // It can only have been replaced; or the other one came first, and it is not stored any more.
-                    let replaces = stored(&last).replaced(presenter).filter(|replaces| replaces.id == ours.id);
-                    return Ok(replaces.map_or(Outcome::Nothing, |ours| Outcome::Holds(ours.revision)));
+                    // The other one replaced it, or came first; then it is not stored any more.
+                    let is_replaced = stored(&last).replaced(presenter).is_some_and(|replaced| replaced.id == ours.id);
+                    return Ok(if is_replaced { Outcome::Replaced } else { Outcome::Nothing });
                 }
                 Ok(_) if has_expired => return Ok(Outcome::Nothing),
                 Ok(_) => {}

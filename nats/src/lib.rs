@@ -21,6 +21,7 @@ mod position;
 mod presence;
 mod reader;
 mod recent;
+mod room;
 mod setup;
 mod store;
 mod tail;
@@ -37,12 +38,13 @@ pub use entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
 pub use error::Error;
 pub use event::{
     Body, ErasureMode, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected,
-    Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
+    Request, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
 };
-pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
+pub use ids::{EventId, InvalidDigest, InvalidIdx, KeyId, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;
 pub use moment::Moment;
 pub use position::{InvalidPosition, Position};
 pub use presence::{Presence, Session};
+pub use room::{Fill, Shortage};
 pub use tail::{Start, Tail, TailStatus};
 pub use timeline::{Place, Timelines};

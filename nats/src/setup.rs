@@ -135,7 +135,8 @@ async fn partition_stream(
         num_replicas: config.replicas,
         duplicate_window: DUPLICATE_WINDOW,
         deny_delete: true,
-        deny_purge: true,
+        // What is archived may leave before its age where room is needed. A stream that forbade it once always will.
+        deny_purge: false,
         allow_direct: true,
         metadata: HashMap::from([(PARTITIONS.to_owned(), config.partitions.to_string())]),
         ..stream::Config::default()
@@ -160,6 +161,7 @@ async fn partition_stream(
     if let Some(recorded) = present.config.metadata.get(TIMELINE) {
         wanted.metadata.insert(TIMELINE.to_owned(), recorded.clone());
     }
+    let wanted = stream::Config { deny_purge: present.config.deny_purge, ..wanted };
     tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
     request("updating a stream of the log", context.update_stream(wanted)).await
 }

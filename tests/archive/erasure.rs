@@ -12,7 +12,7 @@ use nats::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::reading::archived;
+use super::reading::{archived, client};
 use super::{PATIENCE, World, message, presenter, user};
 use crate::ingest::tokens::token_with;
 use crate::support::{Role, Settings, eventually};
@@ -43,7 +43,7 @@ fn erased(mode: ErasureMode) -> Event {
 async fn erase(archiver: &Role, mode: &str) -> (StatusCode, Value) {
     let url = format!("{}/v1/users/{GONE}?mode={mode}", archiver.url());
     let token = token_with(json!({ "user_idx": 9, "nickname": "privacy", "scope": "chat:erase" }));
-    let answer = reqwest::Client::new().delete(url).bearer_auth(token).send().await.unwrap();
+    let answer = client().delete(url).bearer_auth(token).send().await.unwrap();
     let (status, location) = (answer.status(), answer.headers().get("location").cloned());
     let body = answer.text().await.unwrap();
     assert_eq!(location.is_some(), status == 202, "{status}: {body}");
@@ -54,7 +54,7 @@ async fn erase(archiver: &Role, mode: &str) -> (StatusCode, Value) {
 async fn receipts(archiver: &Role) -> Vec<Value> {
     let url = format!("{}/v1/users/{GONE}/erasures", archiver.url());
     let token = token_with(json!({ "user_idx": 9, "scope": "chat:erase" }));
-    let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+    let answer = client().get(url).bearer_auth(token).send().await.unwrap();
     let body: Value = answer.error_for_status().unwrap().json().await.unwrap();
     body["erasures"].as_array().unwrap().clone()
 }
@@ -344,7 +344,7 @@ async fn an_erasure_that_is_killed_again_and_again_is_finished_and_counts_right(
     // Whoever asks is cut off by the first death, and does not come back.
     let url = format!("{}/v1/users/{GONE}", archiver.url());
     let token = token_with(json!({ "user_idx": 9, "scope": "chat:erase" }));
-    let asked = tokio::spawn(reqwest::Client::new().delete(url).bearer_auth(token).send());
+    let asked = tokio::spawn(client().delete(url).bearer_auth(token).send());
     let left = || async { world.collection("chatting_log").count_documents(doc! {}).await.unwrap() };
     let mut known = MESSAGES as u64;
     for _ in 0..4 {
@@ -414,7 +414,7 @@ async fn who_may_not_erase_erases_nobody() {
     let archiver = world.archiver().await;
     world.log.append(&secret(1, 1)).await.unwrap();
     archived(&world).await;
-    let client = reqwest::Client::new();
+    let client = client();
     let scope = |scope: &str| token_with(json!({ "user_idx": GONE, "scope": scope }));
     for (path, token, status, code) in [
         ("/v1/users/77", Some(scope("chat:moderate chat:read")), 403, "forbidden"),
@@ -577,4 +577,102 @@ async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_w
         assert!(found.iter().all(|trace| !trace.contains(&user(GONE).nickname)), "{found:?}");
         assert_eq!(found.len(), if mode == ErasureMode::Remove { 0 } else { 1 }, "{found:?}");
     }
+}
+
+/// Every document of the collections that may lead to somebody, by collection and `_id`.
+async fn all_documents(world: &World) -> std::collections::BTreeMap<(&'static str, String), Document> {
+    let mut all = std::collections::BTreeMap::new();
+    for name in COLLECTIONS {
+        let mut documents = world.collection(name).find(doc! {}).await.unwrap();
+        while documents.advance().await.unwrap() {
+            let document = documents.deserialize_current().unwrap();
+            all.insert((name, document.get("_id").unwrap().to_string()), document);
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
+    for mode in ["remove", "anonymise"] {
+        let world = World::start().await;
+        let archiver = world.archiver().await;
+        a_life(&world).await;
+        // Who could be taken for the user.
+        for (idx, text) in [(7, "7"), (177, "177"), (770, "770"), (8, "user 77 wrote this")] {
+            world.log.append(&by(idx, 3, text)).await.unwrap();
+        }
+        let banned = UserBanned { user: user(177).idx, until: None, by: user(8), reason: Some("77".to_owned()) };
+        world.log.append(&Event::now(presenter(3), Body::UserBanned(banned))).await.unwrap();
+        world.append_raw(br#"{"user":{"idx":177}} is no event, 77"#).await;
+        archived(&world).await;
+        let mut others = all_documents(&world).await;
+        others.retain(|_, document| !leads_there(&Bson::Document(document.clone())));
+        others.retain(|_, document| !document.to_string().contains(SECRET));
+        assert!(others.len() > 200, "{}", others.len());
+
+        let (status, receipt) = erase(&archiver, mode).await;
+        assert_eq!(status, 200, "{receipt}");
+        let after = all_documents(&world).await;
+        for (key, document) in &others {
+            assert_eq!(after.get(key), Some(document), "{mode}: it was somebody else's");
+        }
+
+        // What the user does from then on.
+        let since = by(GONE, 3, "written since");
+        world.log.append(&since).await.unwrap();
+        let deleted = MessageDeleted { target: since.id, by: user(GONE), reason: Some("since".to_owned()) };
+        world.log.append(&Event::now(presenter(3), Body::MessageDeleted(deleted))).await.unwrap();
+        let banned = UserBanned { user: user(GONE).idx, until: None, by: user(8), reason: Some("since".to_owned()) };
+        world.log.append(&Event::now(presenter(3), Body::UserBanned(banned))).await.unwrap();
+        world.append_raw(br#"{"user":{"idx":77}} is no event, and came since"#).await;
+        archived(&world).await;
+        let all = all_documents(&world).await;
+        let count = |text: &str| all.values().filter(|document| document.to_string().contains(text)).count();
+        assert_eq!((count("written since"), count("came since"), count("\"since\"")), (1, 1, 3), "{mode}");
+        // The erasure comes up again, here and in another archiver.
+        let _other = world.archiver().await;
+        read_the_log_again(&world).await;
+        let again = all_documents(&world).await;
+        for (key, document) in &all {
+            let same = again.get(key).map(|again| without_time(again.clone()));
+            assert_eq!(same, Some(without_time(document.clone())), "{mode}: it stood after the erasure, or was erased");
+        }
+    }
+}
+
+/// A line in quarantine says when it came there last.
+fn without_time(mut document: Document) -> Document {
+    if document.contains_key("line") {
+        document.remove("at");
+    }
+    document
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_one_partition_does_not_take_is_running_and_is_done_once_that_does() {
+    let mut world = World::with_partitions(3).await;
+    world.settings = world
+        .settings
+        .clone()
+        .set("archiver.retention.sweep_seconds", "1")
+        .set("archiver.http.request_timeout_ms", "12000")
+        .set("nats.append_deadline_ms", "1000");
+    let archiver = world.archiver().await;
+    a_life(&world).await;
+    archived(&world).await;
+    let context = jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    let resize = async |max_bytes| {
+        let mut config = context.get_stream("CHAT_1").await.unwrap().cached_info().config.clone();
+        config.max_bytes = max_bytes;
+        context.update_stream(config).await.unwrap();
+    };
+    resize(1).await;
+    let (status, receipt) = erase(&archiver, "remove").await;
+    assert_eq!((status.as_u16(), &receipt["state"]), (202, &json!("running")), "{receipt}");
+    resize(1 << 30).await;
+    let receipt = done(&archiver).await;
+    assert_no_traces(&world).await;
+    let (_, again) = (archived(&world).await, receipts(&archiver).await);
+    assert_eq!((again.len(), &again[0]["id"]), (1, &receipt["id"]), "{again:?}");
 }

@@ -20,14 +20,19 @@ pub(super) struct Reader<'a> {
     client: reqwest::Client,
 }
 
+/// Answers may be long; nothing for so long is a hang.
+pub(super) fn client() -> reqwest::Client {
+    reqwest::Client::builder().read_timeout(Duration::from_secs(120)).build().unwrap()
+}
+
 impl<'a> Reader<'a> {
     /// With a token that has these claims, beside the usual ones.
     pub(super) fn with(archiver: &'a Role, claims: Value) -> Reader<'a> {
-        Reader { archiver, token: Some(token_with(claims)), client: reqwest::Client::new() }
+        Reader { archiver, token: Some(token_with(claims)), client: client() }
     }
 
     pub(super) fn nobody(archiver: &'a Role) -> Reader<'a> {
-        Reader { archiver, token: None, client: reqwest::Client::new() }
+        Reader { archiver, token: None, client: client() }
     }
 
     pub(super) fn analyst(archiver: &'a Role) -> Reader<'a> {

@@ -7,10 +7,11 @@ use nats::Event;
 use serde_json::Value;
 
 use super::broadcast::{Session, offsets, recount};
+use super::broadcasts::at;
 use super::reading::{Reader, archive, said};
 use super::replay::cut_twice;
 use super::{PATIENCE, World, deletion, message};
-use crate::support::Role;
+use crate::support::{Role, eventually};
 
 /// Somebody who listens, as an `EventSource` does.
 struct Listener {
@@ -225,4 +226,47 @@ async fn listeners_are_bounded_and_a_stop_ends_them_at_once() {
     });
     assert_eq!((code, ends), (0, vec![true, true]));
     assert!(!archiver.log().contains("did not finish within the grace period"));
+}
+
+#[tokio::test]
+async fn a_replay_of_what_runs_gives_nothing_that_has_not_settled_and_so_passes_nothing_over() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let reader = Reader::analyst(&archiver);
+    let session = Session::new(0, 0);
+    let ago = |seconds: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+    let begins = Event { at: ago(60), ..session.begins(42) };
+    let old = Event { at: ago(30), ..message(42, "old") };
+    world.archive.write(vec![Ok(at(1, &begins)), Ok(at(2, &old))]).await.unwrap();
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let (pages, export) = (format!("{path}/replay"), format!("{path}/export"));
+    let mut listener = Listener::new(&reader, &path, &[("speed", "100")], None).await;
+    assert_eq!(listener.next().await.unwrap().data["text"], "old");
+    let page = reader.get(&pages, &[]).await;
+    let mut next = page["next"].as_str().unwrap().to_owned();
+
+    // One archiver is faster than the other.
+    let now = jiff::Timestamp::now();
+    let (late, new) = (Event { at: now, ..message(42, "late") }, Event { at: now, ..message(42, "new") });
+    world.archive.write(vec![Ok(at(4, &new))]).await.unwrap();
+    let exported = reader.ask(&export, &[]).await.text().await.unwrap();
+    assert_eq!(exported.lines().count(), 1, "{exported}");
+    let page = reader.get(&pages, &[("after", &next)]).await;
+    assert_eq!(page["messages"].as_array().unwrap().len(), 0, "{page}");
+    world.archive.write(vec![Ok(at(3, &late))]).await.unwrap();
+    assert!(now.duration_since(ago(4)).is_positive(), "the machine is too slow for this test to tell anything");
+
+    let mut paged: Vec<String> = Vec::new();
+    eventually("both are in the replay", PATIENCE, async || {
+        let page = reader.get(&pages, &[("after", &next), ("first", "1")]).await;
+        let messages = page["messages"].as_array().unwrap().clone();
+        paged.extend(messages.iter().map(|message| message["text"].as_str().unwrap().to_owned()));
+        next = page["next"].as_str().unwrap().to_owned();
+        (paged.len() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(paged, ["late", "new"]);
+    assert!(now < ago(5), "it was given before it had settled");
+    assert_eq!(listener.next().await.unwrap().data["text"], "late");
+    assert_eq!(listener.next().await.unwrap().data["text"], "new");
 }

@@ -8,6 +8,7 @@ mod cursors;
 mod decisions;
 mod presence;
 mod promise;
+mod room;
 mod setup;
 mod tail;
 mod timeline;
@@ -29,6 +30,7 @@ fn config(url: &str) -> Config {
         partitions: 1,
         replicas: 1,
         max_age_hours: 24,
+        min_age_minutes: 30,
         max_bytes: 1_073_741_824,
         append_deadline_ms: 5_000,
         append_queue: 8_192,

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
+mod deadline;
 mod folder;
 mod gate;
 mod jwks;

@@ -11,13 +11,22 @@ use tokio_util::sync::CancellationToken;
 /// `Ok` or why not, in a few words.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// What is wrong although traffic is served, in a few words.
+pub type Notice = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// `GET /livez` 200 while the process serves; `GET /readyz` 200, or 503 with the reason, 503 "stopping" once `stop` is
 /// cancelled. The bodies are plain text.
 pub fn health(ready: Readiness, stop: CancellationToken) -> Router {
+    health_with_notice(ready, Arc::new(|| None), stop)
+}
+
+/// The same. Where there is a notice `GET /readyz` still answers 200, "ready" and what the notice says: traffic is served,
+/// and somebody should look.
+pub fn health_with_notice(ready: Readiness, notice: Notice, stop: CancellationToken) -> Router {
     let readiness = move || {
         let state = if stop.is_cancelled() { Err("stopping".to_owned()) } else { ready() };
         std::future::ready(match state {
-            Ok(()) => answer(StatusCode::OK, "ready".to_owned()),
+            Ok(()) => answer(StatusCode::OK, notice().map_or("ready".to_owned(), |notice| format!("ready; {notice}"))),
             Err(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, reason),
         })
     };
@@ -56,5 +65,15 @@ mod tests {
         let router = health(Arc::new(|| Err("no log".to_owned())), CancellationToken::new());
         assert_eq!(get_status(&router, "/livez").await, 200);
         assert_eq!(get_status(&router, "/readyz").await, 503);
+    }
+
+    #[tokio::test]
+    async fn a_notice_stands_beside_being_ready() {
+        let notice: Notice = Arc::new(|| Some("it misses a part".to_owned()));
+        let router = health_with_notice(Arc::new(|| Ok(())), notice, CancellationToken::new());
+        let answer = router.oneshot(Request::get("/readyz").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+        assert_eq!(body, "ready; it misses a part");
     }
 }

@@ -12,7 +12,7 @@ mod secret;
 mod serve;
 
 pub use answer::{NoAnswer, answer};
-pub use health::{Readiness, health};
+pub use health::{Notice, Readiness, health, health_with_notice};
 pub use problem::Problem;
 pub use secret::Secret;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};

@@ -68,7 +68,7 @@ impl Document<'_> {
         paths["/readyz"] = health(
             "readyz",
             &format!("Whether {role} should get traffic"),
-            json!({ "200": plain("It should.", "ready"), "503": plain("Why not, in a few words.", not_ready) }),
+            json!({ "200": plain("It should; `ready`, perhaps with what is wrong all the same.", "ready"), "503": plain("Why not, in a few words.", not_ready) }),
         );
         components["securitySchemes"] = security_schemes(scopes);
         let members = Members {

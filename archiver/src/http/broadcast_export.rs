@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::broadcasts::find;
 use super::call::Call;
+use super::incomplete::Incomplete;
 use super::parameters::{BroadcastPath, RoomPath, TimelineQuery};
 use super::replay::{ReplayMessageBody, settled};
 use super::stream::{Cut, Sink, file};
@@ -73,27 +74,39 @@ async fn export_broadcast(State(reader): Shared, request: Request) -> Response {
         let (_, broadcast) = find(&reader, &call).await?;
         let place = reader.place()?;
         let started = Timestamp::from_millisecond(broadcast.started()).unwrap_or(Timestamp::MIN);
+        let ended = broadcast.ended().map(|ended| ended.saturating_add(1));
+        let incomplete = Incomplete::of(&reader, Some(room), Some(broadcast.started()), ended).await?;
+        let (lines, notes) = (incomplete.ndjson(), incomplete.webvtt());
         let name = format!("room-{room}-{}", started.strftime("%Y%m%dT%H%M%SZ"));
+        let name = incomplete.name(&name);
         let body = reader.stream(place, {
             let reader = reader.clone();
-            |sink| async move {
+            move |sink| async move {
                 let timeline = Timeline::new(&broadcast, kind);
                 let export = Export { reader: &reader, room, broadcast: &broadcast, timeline: &timeline, sink: &sink };
                 match format {
-                    Format::Ndjson => export.pieces(ndjson).await,
+                    Format::Ndjson => {
+                        if !lines.is_empty() {
+                            sink.send(lines).await?;
+                        }
+                        export.pieces(ndjson).await
+                    }
                     Format::TwitchDownloader => export.twitch().await,
                     Format::WebVtt => {
                         sink.send(webvtt::HEAD).await?;
+                        if !notes.is_empty() {
+                            sink.send(notes).await?;
+                        }
                         export.pieces(webvtt).await
                     }
                 }
             }
         });
-        Ok(match format {
+        Ok(incomplete.mark(match format {
             Format::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
             Format::TwitchDownloader => file(body, "application/json", &format!("{name}.json")),
             Format::WebVtt => file(body, "text/vtt; charset=utf-8", &format!("{name}.vtt")),
-        })
+        }))
     })
     .await
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use mongodb::bson::DateTime;
+use nats::PresenterIdx;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -13,6 +15,7 @@ use utoipa_axum::routes;
 use super::access::Sight;
 use super::bodies::MessageBody;
 use super::call::Call;
+use super::incomplete::Incomplete;
 use super::messages::{self, FilterQuery, WhereQuery, WhoseQuery};
 use super::parameters::{RoomPath, SpanQuery, UserPath};
 use super::refusal::Refusal;
@@ -20,6 +23,7 @@ use super::stream::{Cut, Sink, file};
 use super::{Reader, Shared, answer};
 use crate::formats::csv;
 use crate::read::pages::{Page, Selection, page};
+use crate::read::sequence::Span;
 
 /// Messages of one question to MongoDB, and of one piece: some 300 KB.
 const PIECE: usize = 1_000;
@@ -64,7 +68,8 @@ async fn export_room(State(reader): Shared, request: Request) -> Response {
         let call = Call::begin(&reader, request).await?;
         let (selection, sight) = messages::of_room(&reader, &call).await?;
         let name = format!("room-{}", call.room()?.get());
-        export(&reader, &call, selection, sight, &name)
+        let incomplete = missing(&reader, &call, Some(call.room()?)).await?;
+        export(&reader, &call, selection, sight, &name, incomplete)
     })
     .await
 }
@@ -84,9 +89,18 @@ async fn export_user(State(reader): Shared, request: Request) -> Response {
         let call = Call::begin(&reader, request).await?;
         let (selection, sight) = messages::of_user(&call)?;
         let name = format!("user-{}", call.user()?.get());
-        export(&reader, &call, Some(selection), sight, &name)
+        let WhereQuery { room } = call.query()?;
+        let incomplete = missing(&reader, &call, room).await?;
+        export(&reader, &call, Some(selection), sight, &name, incomplete)
     })
     .await
+}
+
+/// What the archive misses of the time that is asked for.
+async fn missing(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>) -> Result<Incomplete, Refusal> {
+    let Span { from, to } = call.query::<SpanQuery>()?.span();
+    let millis = |at: Option<DateTime>| at.map(DateTime::timestamp_millis);
+    Ok(Incomplete::of(reader, room, millis(from), millis(to)).await?)
 }
 
 fn export(
@@ -95,15 +109,20 @@ fn export(
     selection: Option<Selection>,
     sight: Sight,
     name: &str,
+    incomplete: Incomplete,
 ) -> Result<Response, Refusal> {
     let ExportQuery { format, bom } = call.query()?;
     let format = format.unwrap_or(Format::Ndjson);
     let place = reader.place()?;
+    let lines = incomplete.ndjson();
+    let name = incomplete.name(name);
     let body = reader.stream(place, {
         let reader = reader.clone();
-        |sink| async move {
+        move |sink| async move {
             if format == Format::Csv {
                 sink.send(head(bom)).await?;
+            } else if !lines.is_empty() {
+                sink.send(lines).await?;
             }
             match selection {
                 Some(selection) => write(&reader, &selection, sight, format, &sink).await,
@@ -111,10 +130,10 @@ fn export(
             }
         }
     });
-    Ok(match format {
+    Ok(incomplete.mark(match format {
         Format::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
         Format::Csv => file(body, "text/csv; charset=utf-8", &format!("{name}.csv")),
-    })
+    }))
 }
 
 async fn write(reader: &Reader, selection: &Selection, sight: Sight, format: Format, sink: &Sink) -> Result<(), Cut> {

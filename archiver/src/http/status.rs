@@ -14,8 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::openapi::schemas;
-use super::{Reader, Shared};
-use crate::status::{self, Counts, Health, Recent, Status, Waiting};
+use super::{Reader, Shared, bodies};
+use crate::gaps::Missing;
+use crate::status::{self, Counts, Health, Recent, Status, Stream, Waiting};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(get_status))
@@ -39,6 +40,20 @@ struct StatusBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     log: Option<LogBody>,
+    missing: MissingBody,
+}
+
+/// What left the log before it was archived, since this archive began: the collection `archive_gaps`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct MissingBody {
+    /// Stretches of neighbouring batches.
+    gaps: u64,
+    batches: u64,
+    /// When the last of them was noticed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
+    noticed_at: Option<String>,
 }
 
 /// Whether MongoDB can be written.
@@ -116,8 +131,26 @@ struct StreamBody {
     held_batches: u64,
     /// Those of them that were given out before: whoever had them was killed, or took more than 30 s.
     held_again_batches: u64,
-    /// Every batch up to this sequence is archived.
+    /// Every batch up to this sequence is acknowledged, or has left the log.
     acknowledged_sequence: u64,
+    /// Every batch up to this sequence is archived, or on record as missing. Absent before MongoDB said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    archived_sequence: Option<i64>,
+    /// The first batch that it holds, and the last.
+    first_sequence: u64,
+    last_sequence: u64,
+    /// When the first was stored. Absent where it holds none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
+    oldest_at: Option<String>,
+    /// Bytes that it holds, and how many it may. When it is nearly full messages are refused.
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_bytes: Option<u64>,
+    /// Whether what is archived leaves it before its age where room is needed.
+    can_give_room: bool,
 }
 
 /// How the archiver is doing
@@ -153,6 +186,7 @@ impl From<&Status> for StatusBody {
             lag_ms: status.lag().map(status::milliseconds),
             writes: WritesBody { total: writes, recent, events: events.into(), commit_ms: commit_ms.into() },
             log: status.waiting().map(LogBody::from),
+            missing: status.missing().into(),
         }
     }
 }
@@ -169,8 +203,14 @@ impl From<Waiting> for LogBody {
     }
 }
 
-impl From<Backlog> for StreamBody {
-    fn from(backlog: Backlog) -> StreamBody {
+impl From<Missing> for MissingBody {
+    fn from(Missing { gaps, batches, noticed_at }: Missing) -> MissingBody {
+        MissingBody { gaps, batches, noticed_at: noticed_at.map(bodies::time) }
+    }
+}
+
+impl From<Stream> for StreamBody {
+    fn from(Stream { backlog, fill, archived }: Stream) -> StreamBody {
         let Backlog { stream, waiting, held, held_again, acknowledged } = backlog;
         StreamBody {
             name: stream,
@@ -178,6 +218,13 @@ impl From<Backlog> for StreamBody {
             held_batches: held,
             held_again_batches: held_again,
             acknowledged_sequence: acknowledged,
+            archived_sequence: archived,
+            first_sequence: fill.first,
+            last_sequence: fill.last,
+            oldest_at: fill.oldest.map(time),
+            bytes: fill.bytes,
+            max_bytes: fill.max_bytes,
+            can_give_room: fill.can_forget,
         }
     }
 }

@@ -1,0 +1,192 @@
+//! What left the log before it was archived: counted, said, on record, and to be seen in every export of that time.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::Stream;
+use mongodb::bson::{Document, doc};
+use serde_json::Value;
+
+use super::reading::{Reader, archived};
+use super::{PATIENCE, World, append_many, message};
+use crate::support::{Role, eventually};
+
+async fn stream(world: &World) -> Stream {
+    let context = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    context.get_stream("CHAT_0").await.unwrap()
+}
+
+/// Has everything that is in the log leave it by its age. The log keeps its events no longer than a second until
+/// [`keep`], or until a role starts and brings it up to date.
+async fn expire(world: &World) {
+    set_age(world, Duration::from_secs(1)).await;
+    eventually("the log is empty", PATIENCE, async || {
+        (stream(world).await.cached_info().state.messages == 0).then_some(())
+    })
+    .await;
+}
+
+async fn keep(world: &World) {
+    set_age(world, Duration::from_secs(24 * 60 * 60)).await;
+}
+
+async fn set_age(world: &World, max_age: Duration) {
+    let mut config = stream(world).await.cached_info().config.clone();
+    (config.max_age, config.duplicate_window) = (max_age, max_age.min(Duration::from_secs(120)));
+    let context = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    context.update_stream(config).await.unwrap();
+}
+
+async fn status(archiver: &Role) -> Value {
+    Reader::nobody(archiver).get("/v1/status", &[]).await
+}
+
+/// Waits until everything up to that sequence is archived, or on record as missing.
+async fn reached(archiver: &Role, sequence: u64) -> Value {
+    eventually(&format!("the archive has come to {sequence}"), PATIENCE, async || {
+        let status = status(archiver).await;
+        (status["log"]["streams"][0]["archivedSequence"] == sequence).then_some(status)
+    })
+    .await
+}
+
+/// So many messages, each in a batch of its own.
+async fn append(world: &World, label: &str, count: usize) {
+    for number in 0..count {
+        world.log.append(&message(1, format!("{label} {number}"))).await.unwrap();
+    }
+}
+
+async fn gaps(world: &World) -> Vec<Document> {
+    let mut cursor = world.collection("archive_gaps").find(doc! {}).sort(doc! { "first": 1 }).await.unwrap();
+    let mut gaps = Vec::new();
+    while cursor.advance().await.unwrap() {
+        gaps.push(cursor.deserialize_current().unwrap());
+    }
+    gaps
+}
+
+#[tokio::test]
+async fn what_left_the_log_unarchived_is_counted_said_on_record_and_in_every_export_of_that_time() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    append(&world, "archived", 5).await;
+    let now = reached(&archiver, 5).await;
+    assert_eq!(now["missing"], serde_json::json!({ "gaps": 0, "batches": 0 }), "{now}");
+    let path = "/v1/rooms/1/export";
+    let whole = Reader::analyst(&archiver).ask(path, &[]).await;
+    assert_eq!(whole.headers().get("archive-gaps"), None);
+    assert_eq!(whole.headers()["content-disposition"], "attachment; filename=\"room-1.ndjson\"");
+    assert_eq!(archiver.terminate().await, 0);
+
+    let before = jiff::Timestamp::now();
+    append(&world, "lost", 20).await;
+    expire(&world).await;
+    // A role that starts has the log keep its events again.
+    archiver.start_again().await;
+    append(&world, "after", 3).await;
+    let now = reached(&archiver, 28).await;
+    assert_eq!((&now["missing"]["batches"], &now["missing"]["gaps"]), (&20.into(), &1.into()), "{now}");
+    let said = reqwest::get(format!("{}/readyz", archiver.url())).await.unwrap();
+    assert_eq!(said.status(), 200, "what can be read can be read");
+    let said = said.text().await.unwrap();
+    assert!(said.starts_with("ready; 20 batches left the log before they were archived"), "{said}");
+    let log = archiver.log();
+    let line = log.lines().find(|line| line.contains("20 batches of CHAT_0, of the sequences 6 to 25,")).expect(&log);
+    assert!(line.contains("ERROR"), "{line}");
+
+    let gaps = gaps(&world).await;
+    let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
+    let epoch = world.log.timelines().epoch(super::presenter(1)) as i64;
+    assert_eq!((gap.get_str("stream").unwrap(), gap.get_i64("epoch").unwrap()), ("CHAT_0", epoch));
+    let number = |member: &str| gap.get_i64(member).unwrap();
+    assert_eq!((number("first"), number("last"), number("batches")), (6, 25, 20));
+    let at = |member: &str| gap.get_datetime(member).unwrap().timestamp_millis();
+    assert!(at("after") <= before.as_millisecond() && before.as_millisecond() < at("before"), "{gap}");
+
+    let reader = Reader::analyst(&archiver);
+    let export = reader.ask(path, &[]).await;
+    let header = export.headers()["archive-gaps"].to_str().unwrap().to_owned();
+    assert!(header.starts_with("20;after=\"") && header.contains(";before=\""), "{header}");
+    assert_eq!(export.headers()["content-disposition"], "attachment; filename=\"room-1.incomplete.ndjson\"");
+    let text = export.text().await.unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["gap"]["batches"], lines.len()), (&20.into(), 9), "{text}");
+    assert!(lines[1..].iter().all(|line| line["text"].is_string()), "{text}");
+    let export = reader.ask(path, &[("format", "csv")]).await;
+    assert_eq!(export.headers()["archive-gaps"], header);
+    assert_eq!(export.headers()["content-disposition"], "attachment; filename=\"room-1.incomplete.csv\"");
+    let of_user = reader.ask("/v1/users/7/export", &[]).await;
+    assert_eq!(of_user.headers()["archive-gaps"], header);
+    // Of a time from which nothing is missing.
+    let export = reader.ask(path, &[("to", "2020-01-01T00:00:00Z")]).await;
+    assert_eq!(export.headers().get("archive-gaps"), None);
+
+    // It is noticed once, and stays on record.
+    assert_eq!(archiver.terminate().await, 0);
+    archiver.start_again().await;
+    append(&world, "later", 1).await;
+    let now = reached(&archiver, 29).await;
+    assert_eq!((&now["missing"]["batches"], &now["missing"]["gaps"]), (&20.into(), &1.into()), "{now}");
+}
+
+#[tokio::test]
+async fn the_first_archiver_of_an_old_log_misses_nothing_of_before() {
+    let world = World::start().await;
+    append(&world, "before there was an archive", 10).await;
+    expire(&world).await;
+    let archiver = world.archiver().await;
+    append(&world, "archived", 2).await;
+    let now = reached(&archiver, 12).await;
+    assert_eq!(now["missing"]["batches"], 0, "{now}");
+    assert_eq!(world.room(1, 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_archived_is_not_missed_although_all_archivers_died_and_it_has_left_the_log() {
+    let world = World::start().await;
+    let archivers = [world.archiver().await, world.archiver().await];
+    append_many(&world.log, "archived", 2_000).await;
+    archived(&world).await;
+    // What they had not folded yet is on record all the same.
+    archivers.iter().for_each(Role::kill);
+    let last = stream(&world).await.cached_info().state.last_sequence;
+    expire(&world).await;
+    archivers[1].start_again().await;
+    append(&world, "after", 1).await;
+    let now = reached(&archivers[1], last + 1).await;
+    assert_eq!(now["missing"]["batches"], 0, "{now}");
+    eventually("what is noted is folded", PATIENCE, async || {
+        (world.collection("archive_runs").count_documents(doc! {}).await.unwrap() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_what_left_the_log_while_mongodb_was_away_exactly_what_no_archiver_held_is_missing() {
+    let mut world = World::start().await;
+    // So that one archiver holds little of what is in the log.
+    world.settings = world.settings.clone().set("archiver.batch_events", "1").set("archiver.batches_in_hand", "1");
+    let archivers = [world.archiver().await, world.archiver().await];
+    append(&world, "archived", 5).await;
+    reached(&archivers[0], 5).await;
+    world.mongod.kill();
+    // Bytes are requested ahead, so only that much is held. None of it is an event: each batch is a line in quarantine.
+    let large = "x".repeat(200 * 1024);
+    for _ in 0..80 {
+        world.append_raw(large.as_bytes()).await;
+    }
+    expire(&world).await;
+    world.mongod.start_again().await;
+    keep(&world).await;
+    append(&world, "after", 1).await;
+    reached(&archivers[0], 86).await;
+    let missing = eventually("what is missing and what is archived is all", PATIENCE, async || {
+        let kept = world.collection("quarantine").count_documents(doc! {}).await.ok()?;
+        let missing = status(&archivers[1]).await["missing"]["batches"].as_u64()?;
+        (kept + missing == 80).then_some(missing)
+    })
+    .await;
+    assert!((1..80).contains(&missing), "{missing} are missing");
+    let of_gaps: i64 = gaps(&world).await.iter().map(|gap| gap.get_i64("batches").unwrap()).sum();
+    assert_eq!(of_gaps as u64, missing);
+}

@@ -1,0 +1,141 @@
+//! A log that is nearly full: room for decisions is kept, and what is archived may leave.
+
+use std::time::Duration;
+
+use nats::{AppendError, Body, Config, Event, Log, Position, Shortage, UserBanned, UserIdx};
+
+use super::{PATIENCE, config, everything, message, presenter, text};
+use crate::support::{NatsServer, eventually};
+
+/// Room for some forty messages of the size below, and no age before which they stay.
+fn small(server: &NatsServer) -> Config {
+    Config { max_bytes: 1_048_576, min_age_minutes: 0, ..config(&server.url()) }
+}
+
+fn large() -> Event {
+    message(1, "x".repeat(20_000))
+}
+
+fn ban(user: i64) -> Event {
+    let by = nats::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: nats::Role::Moderator };
+    let user = UserIdx::try_from(user).unwrap();
+    Event::now(presenter(1), Body::UserBanned(UserBanned { user, until: None, by, reason: None }))
+}
+
+/// Appends messages until one is refused, and says where the others stand.
+async fn fill(log: &Log) -> Vec<Position> {
+    let mut stored = Vec::new();
+    loop {
+        match log.append(&large()).await {
+            Ok(position) => stored.push(position),
+            Err(error) => {
+                assert_eq!(error, AppendError::Full);
+                return stored;
+            }
+        }
+        assert!(stored.len() < 60, "the log takes more than its limit");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_nearly_full_refuses_messages_and_takes_decisions_on_every_node() {
+    let server = NatsServer::start().await;
+    let config = small(&server);
+    let log = Log::connect(&config, "one").await.unwrap();
+    let other = Log::connect(&config, "other").await.unwrap();
+    assert_eq!(log.shortage(), None);
+    let stored = fill(&log).await;
+    assert!(stored.len() > 30, "only {} were taken", stored.len());
+    for log in [&log, &other] {
+        eventually("the node knows", PATIENCE, async || (log.shortage() == Some(Shortage::OfMessages)).then_some(()))
+            .await;
+        assert_eq!(log.append(&message(1, "short")).await, Err(AppendError::Full));
+        for user in 1..=100 {
+            log.append(&ban(user)).await.unwrap();
+        }
+    }
+    // What is kept for them is not without end either.
+    let mut bans = 0;
+    while log.append(&Event { body: Body::RoomCleared(cleared()), ..ban(1) }).await.is_ok() {
+        bans += 1;
+        assert!(bans < 60, "the log takes more than its limit");
+    }
+    assert!(bans > 5, "only {bans}");
+}
+
+/// A decision of 20 KB.
+fn cleared() -> nats::RoomCleared {
+    let by = nats::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: nats::Role::Moderator };
+    nats::RoomCleared { by, reason: Some("x".repeat(20_000)) }
+}
+
+/// The sequences that the log holds: the first and the last.
+async fn held(log: &Log) -> (u64, u64) {
+    let fill = log.fill().await.unwrap().remove(0);
+    (fill.first, fill.last)
+}
+
+#[tokio::test]
+async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_else_does() {
+    let server = NatsServer::start().await;
+    let log = Log::connect(&small(&server), "test").await.unwrap();
+    let all = fill(&log).await;
+    let last = all.len() as u64;
+    let epoch = all[0].epoch;
+    let make_room = async |archived| log.make_room(|of| (of == epoch).then_some(archived)).await.unwrap();
+    // Nobody has said yet that decisions are kept elsewhere.
+    assert_eq!(make_room(last).await, 0);
+    log.decisions().set_read([all[9]]).await.unwrap();
+    assert_eq!(make_room(0).await, 0);
+    assert_eq!(log.make_room(|_| None).await.unwrap(), 0);
+    assert_eq!(make_room(4).await, 4);
+    assert_eq!(held(&log).await, (5, last));
+    // The tenth may hold a decision that is not kept.
+    assert_eq!(make_room(last).await, 5);
+    assert_eq!(held(&log).await, (10, last));
+    log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
+    // There is room enough now.
+    let left = log.fill().await.unwrap().remove(0).bytes;
+    assert!(left < 700_000 && make_room(last).await == 0, "{left}");
+    eventually("messages are taken again", PATIENCE, async || log.append(&message(1, "again")).await.ok()).await;
+    let texts: Vec<String> = everything(&log).await.iter().map(text).collect();
+    assert_eq!(texts.len() as u64, last - 9 + 1);
+
+    // No more leaves than room is needed for.
+    let filled = fill(&log).await;
+    let last = filled.last().unwrap().sequence;
+    log.decisions().set_read([*filled.last().unwrap()]).await.unwrap();
+    let gone = make_room(last).await;
+    let fill = log.fill().await.unwrap().remove(0);
+    assert!(gone > 5 && (350_000..550_000).contains(&fill.bytes), "{gone} went: {fill:?}");
+}
+
+#[tokio::test]
+async fn what_is_young_stays_however_full_the_log_is() {
+    let server = NatsServer::start().await;
+    let log = Log::connect(&Config { min_age_minutes: 1, ..small(&server) }, "test").await.unwrap();
+    let all = fill(&log).await;
+    log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
+    assert_eq!(log.make_room(|_| Some(all.len() as u64)).await.unwrap(), 0);
+    assert_eq!(held(&log).await.0, 1);
+}
+
+#[tokio::test]
+async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_gives_no_room() {
+    let server = NatsServer::start().await;
+    let log = Log::connect(&small(&server), "test").await.unwrap();
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let mut config = context.get_stream("CHAT_0").await.unwrap().cached_info().config.clone();
+    config.deny_purge = true;
+    context.update_stream(config).await.unwrap();
+    let all = fill(&log).await;
+    log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
+    assert_eq!(log.make_room(|_| Some(all.len() as u64)).await.unwrap(), 0);
+    let fill = log.fill().await.unwrap().remove(0);
+    assert!(!fill.can_forget && fill.first == 1, "{fill:?}");
+    log.close().await;
+    // More bytes help there.
+    let log = Log::connect(&Config { max_bytes: 2_097_152, ..small(&server) }, "test").await.unwrap();
+    let taken = tokio::time::timeout(Duration::from_secs(20), log.append(&large())).await.unwrap();
+    assert!(taken.is_ok(), "{taken:?}");
+}
