@@ -87,9 +87,7 @@ pub(super) fn nothing_takes_effect_late(view: &View, findings: &mut Findings) {
     let asked_for = view.asked_for();
     for copied in view.copies.values() {
         let Some(request) = asked_for.get(&copied.id) else { continue };
-        if request.is_in_doubt() {
-            findings.look();
-        }
+        findings.look();
         let stored = view.since_the_beginning(copied.stored);
         if request.attempts.values().all(|attempt| stored > latest(view, attempt)) {
             let last = request.attempts.values().max_by_key(|attempt| attempt.sent);
