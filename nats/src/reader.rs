@@ -26,6 +26,7 @@ use crate::continuity::{Doubt, GONE_AFTER, TIMELINE_CHANGED, Verdict, record_los
 use crate::entry::timestamp;
 use crate::error::Error;
 use crate::memory::{Memory, other_message, went_back};
+use crate::moment::Moment;
 use crate::partition;
 use crate::setup::{self, request, request_within, timeline};
 use crate::timeline::Timeline;
@@ -83,7 +84,7 @@ pub(crate) struct Record {
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     caught_up: Arc<watch::Sender<bool>>,
-    heard: Arc<Mutex<Option<Instant>>>,
+    heard: Arc<Mutex<Option<Moment>>>,
 }
 
 impl Status {
@@ -108,7 +109,7 @@ impl Status {
     }
 
     fn hear(&self) {
-        *self.heard.lock().expect("nothing panics while it holds the lock") = Some(Instant::now());
+        *self.heard.lock().expect("nothing panics while it holds the lock") = Some(Moment::now());
     }
 
     /// For the receiver, once it has dealt with [`Item::CaughtUp`].

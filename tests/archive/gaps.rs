@@ -190,3 +190,25 @@ async fn of_what_left_the_log_while_mongodb_was_away_exactly_what_no_archiver_he
     let of_gaps: i64 = gaps(&world).await.iter().map(|gap| gap.get_i64("batches").unwrap()).sum();
     assert_eq!(of_gaps as u64, missing);
 }
+
+#[tokio::test]
+async fn what_is_missing_is_counted_on_where_the_log_has_begun_a_new_epoch() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    append(&world, "archived", 5).await;
+    reached(&archiver, 5).await;
+    assert_eq!(archiver.terminate().await, 0);
+    append(&world, "lost", 2).await;
+    // As after a restore.
+    world.log.begin_epoch().await.unwrap();
+    let log = crate::support::log(&world.settings).await;
+    for number in 0..3 {
+        log.append(&message(1, format!("lost too {number}"))).await.unwrap();
+    }
+    expire(&world).await;
+    archiver.start_again().await;
+    log.append(&message(1, "after")).await.unwrap();
+    let now = reached(&archiver, 11).await;
+    assert_eq!(now["missing"]["batches"], 5, "{now}");
+    assert_eq!(world.room(1, 6).await.len(), 6);
+}
