@@ -129,7 +129,8 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
     for (_, place) in view.logged.values() {
         check(place.id, place.position, place.line);
     }
-    for (id, (line, position)) in &view.lost {
+    // Where something stood that was lost, and that somebody was told of, nothing else may ever stand.
+    for (line, id, position) in &view.told_and_lost {
         check(*id, *position, *line);
     }
     for (line, id, position) in view.requests().flat_map(|request| &request.oks) {

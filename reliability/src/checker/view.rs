@@ -55,6 +55,8 @@ pub struct View<'a> {
     pub(crate) replaced: HashSet<EventId>,
     /// Every loss of them, in its order.
     pub(crate) losses: Vec<Lost>,
+    /// The answers that accepted what was lost later.
+    pub(crate) told_and_lost: Vec<(usize, EventId, Position)>,
     /// The decision whose reason it is. Reasons are unique.
     pub(crate) reasons: HashMap<&'a str, u64>,
     /// Wherever a decision was found.
@@ -97,6 +99,7 @@ impl<'a> View<'a> {
             reviews: HashMap::new(),
             replaced: HashSet::new(),
             losses: Vec::new(),
+            told_and_lost: Vec::new(),
             reasons: HashMap::new(),
             rulings: Vec::new(),
             faults: BTreeMap::new(),
@@ -159,7 +162,7 @@ impl<'a> View<'a> {
         let (posts, decisions) = (self.posts.values_mut(), self.decisions.values_mut());
         let requests = posts.map(|post| &mut post.request).chain(decisions.map(|decision| &mut decision.request));
         for request in requests {
-            request.forget(&lost);
+            self.told_and_lost.extend(request.forget(&lost));
         }
     }
 
