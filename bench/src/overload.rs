@@ -21,7 +21,7 @@ use crate::system::System;
 const POSTERS: u64 = 64;
 
 /// Connections at once: what is due when none is left is not sent, and counted.
-const CONNECTIONS: usize = 6_000;
+const CONNECTIONS: usize = 4_000;
 
 /// Users, so that nobody writes more than one may.
 const USERS: i64 = 500;
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// How many times the capacity is offered
     #[arg(long, default_value_t = 3.0)]
     times: f64,
+    /// Posts a second to offer in place of that
+    #[arg(long)]
+    offer: Option<f64>,
 }
 
 #[derive(Default)]
@@ -53,7 +56,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let duration = Duration::from_secs(arguments.seconds);
     let capacity = capacity(&system, duration.min(Duration::from_secs(5))).await?;
     let before = system.ingest_memory()?;
-    let offered = capacity * arguments.times;
+    let offered = arguments.offer.unwrap_or(capacity * arguments.times);
     let (mut peak, began) = (before, Instant::now());
     let offering = offer(&system, offered, duration);
     tokio::pin!(offering);
@@ -89,7 +92,7 @@ async fn capacity(system: &System, duration: Duration) -> anyhow::Result<f64> {
         let token = system.token(1 + poster as i64);
         let mut accepted = 0;
         while began.elapsed() < duration {
-            let (status, _) = post(port, &connections, &token, poster, Instant::now()).await?;
+            let (status, _) = post(port, &connections, &token, poster).await?;
             accepted += usize::from(status == 200);
         }
         anyhow::Ok(accepted)
@@ -123,7 +126,7 @@ async fn offer(system: &System, rate: f64, duration: Duration) -> anyhow::Result
         let (connections, tokens) = (connections.clone(), tokens.clone());
         posts.spawn(async move {
             let _permit = permit;
-            post(port, &connections, &tokens[number as usize % tokens.len()], number, due).await.ok()
+            post(port, &connections, &tokens[number as usize % tokens.len()], number).await.ok()
         });
         while let Some(post) = posts.try_join_next() {
             take(&mut outcomes, post?);
@@ -135,19 +138,14 @@ async fn offer(system: &System, rate: f64, duration: Duration) -> anyhow::Result
     Ok(outcomes)
 }
 
-/// The status, and how long after it was due.
-async fn post(
-    port: u16,
-    connections: &Connections,
-    token: &str,
-    number: u64,
-    due: Instant,
-) -> anyhow::Result<(u16, Duration)> {
+/// The status, and how long after it was sent: what this process was late with is not the system's.
+async fn post(port: u16, connections: &Connections, token: &str, number: u64) -> anyhow::Result<(u16, Duration)> {
     let idle = connections.lock().await.pop();
     let mut connection = match idle {
         Some(connection) => connection,
         None => load::connect(port).await?,
     };
+    connection.ready().await?;
     let text = format!("{number} {}", "x".repeat(190));
     let body = serde_json::json!({ "presenterIdx": number % 20 + 1, "userType": "viewer", "textMessage": text });
     let request = hyper::Request::post("/send/message")
@@ -155,10 +153,11 @@ async fn post(
         .header("content-type", "application/json")
         .header("token", token)
         .body(Full::new(Bytes::from(body.to_string())))?;
+    let sent = Instant::now();
     let response = connection.send_request(request).await?;
     let status = response.status().as_u16();
     response.into_body().collect().await?;
-    let took = due.elapsed();
+    let took = sent.elapsed();
     if !connection.is_closed() {
         connections.lock().await.push(connection);
     }

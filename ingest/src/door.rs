@@ -17,7 +17,7 @@ const TOO_LONG: Duration = Duration::from_millis(150);
 const WHILE: Duration = Duration::from_millis(100);
 
 /// The bound is never lower: a disk that is slow by itself gets no faster by it.
-const LEAST: usize = 64;
+const LEAST: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Door {

@@ -338,6 +338,30 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
     }
 }
 
+/// How far the log was read is noted every 30 s: a node that starts then must go back far enough to know the keys.
+#[tokio::test]
+async fn a_retry_that_comes_after_it_was_noted_how_far_the_log_was_read_is_known_to_a_node_that_starts_then() {
+    let mut world = World::start().await;
+    let first = placed(&world.post(&world.nodes[0], "key", "hi").await);
+    let ban =
+        world.call_as(&world.nodes[0], Method::PUT, "/v1/rooms/42/bans/9", &token(42, "p"), "ban", Some(json!({})));
+    let ban = placed(&ban.await);
+    let noted = std::time::Instant::now() + Duration::from_secs(33);
+    eventually("it was noted", Duration::from_secs(60), async || (std::time::Instant::now() > noted).then_some(()))
+        .await;
+    placed(&world.post(&world.nodes[0], "another", "hi").await);
+    world.nodes[0].kill();
+    world.nodes[0].start_again().await;
+    world.nodes.push(Role::start("ingest", &world.settings).await);
+    for node in &world.nodes {
+        assert_eq!(placed(&world.post(node, "key", "hi").await), first);
+        assert_eq!(found(&ask(&world, node, "key").await), first);
+        let again = world.call_as(node, Method::PUT, "/v1/rooms/42/bans/9", &token(42, "p"), "ban", Some(json!({})));
+        assert_eq!(placed(&again.await), ban);
+    }
+    assert_eq!(world.entries().await.len(), 3);
+}
+
 /// Posts other messages until the key is answered with 202 for that text: it was forgotten.
 async fn until_forgotten(world: &World, key: &str, text: &str) -> Answer {
     let mut others = 0;

@@ -245,3 +245,37 @@ async fn a_retry_is_held_up_by_neither_slow_mode_nor_unique_chat_however_early_i
     }
     system.post_v1("42", json!({"text": "more"})).await.assert_problem(429, "msg_slow_mode");
 }
+
+#[tokio::test]
+async fn a_message_that_the_log_did_not_take_may_be_sent_again_in_slow_mode_and_unique_chat() {
+    let system = System::start_with(|settings| {
+        let settings = settings.set("nats.append_deadline_ms", "1000").set("ingest.room.unique_chat", "true");
+        settings.set("ingest.room.slow_mode_seconds", "3600")
+    })
+    .await;
+    let post = async |user: i64, text: &str, key: Option<&str>| {
+        let request = system.post("/v1/rooms/42/messages").bearer_auth(token(user, "nick"));
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        answer(request.json(&json!({"text": text}))).await
+    };
+    let senders = [(7, "with a key", Some("key")), (8, "without a key", None)];
+    assert_eq!(post(9, "before", Some("before")).await.status, 202);
+    system.nats.kill();
+    for (user, text, key) in senders {
+        for _ in 0..2 {
+            let failed = post(user, text, key).await;
+            assert_eq!(failed.status, 503, "{failed:?}");
+        }
+    }
+    system.nats.start_again().await;
+    for (user, text, key) in senders {
+        eventually("the same message is accepted", DEADLINE, async || {
+            let answer = post(user, text, key).await;
+            assert!([202, 503].contains(&answer.status.as_u16()), "{user}: {answer:?}");
+            (answer.status == 202).then_some(())
+        })
+        .await;
+        post(user, "another", None).await.assert_problem(429, "msg_slow_mode");
+        post(10, text, None).await.assert_problem(409, "msg_duplicate");
+    }
+}

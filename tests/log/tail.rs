@@ -1,5 +1,6 @@
 //! The tail: everything, in order, once, whatever happens to the server.
 
+use futures_util::future::join_all;
 use nats::{Config, Error, EventId, Log, Start};
 
 use super::{PATIENCE, an_hour_ago, config, everything, log, message, take, text};
@@ -89,6 +90,41 @@ async fn an_event_that_stands_in_the_log_twice_is_given_once_at_its_first_place(
     let all = everything(&one).await;
     assert_eq!(all.iter().map(text).collect::<Vec<_>>(), ["posted twice", "after"]);
     assert_eq!(all[0].position, first);
+}
+
+#[tokio::test]
+async fn copies_of_an_event_that_are_far_apart_are_known_by_every_tail() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let mut live = log.tail(Start::Oldest);
+    let event = message(1, "posted twice");
+    let first = log.append(&event).await.unwrap();
+    for _ in 0..10 {
+        let others: Vec<_> = (0..1_000).map(|n| message(n % 7 + 1, n.to_string())).collect();
+        for position in join_all(others.iter().map(|event| log.append(event))).await {
+            position.unwrap();
+        }
+    }
+    let between = log.now();
+    let second = log.append(&event).await.unwrap();
+    assert!(second.sequence > first.sequence + 1);
+    log.append(&message(1, "after")).await.unwrap();
+
+    let of_event = |entries: &[nats::Entry]| -> Vec<_> {
+        entries.iter().filter(|entry| entry.id == event.id).map(|entry| entry.position).collect()
+    };
+    assert_eq!(of_event(&everything(&log).await), [first]);
+    assert_eq!(of_event(&take(&mut live, 10_002).await), [first]);
+    // Also by one that begins after the first copy.
+    let mut since = log.tail(Start::Since(between));
+    let taken = loop {
+        let events = tokio::time::timeout(PATIENCE, since.next()).await.unwrap().unwrap();
+        assert!(of_event(&events).is_empty(), "{events:?}");
+        if events.iter().any(|entry| text(entry) == "after") {
+            break events;
+        }
+    };
+    assert_eq!(text(taken.last().unwrap()), "after");
 }
 
 #[tokio::test]
