@@ -140,8 +140,9 @@ async fn compare(stream: &Stream, info: &stream::Info, sequence: u64, stored: Ti
     Ok(match request("reading a message of a stream", message).await? {
         Some(message) if timestamp(message.time) == stored => Compared::Same,
         Some(_) => Compared::Different,
-        // Nobody can delete from the log: if it has not left the log at the beginning meanwhile, the server has lost it.
-        None if info.config.deny_delete => {
+        // Nothing leaves the log but at its beginning: if that has not moved meanwhile, the server has lost it. A bucket
+        // denies deletions too, and drops what was written anew.
+        None if info.config.deny_delete && info.config.max_messages_per_subject <= 0 => {
             let now = request("asking for a stream of the log", stream.get_info()).await?;
             if sequence < now.state.first_sequence { Compared::Gone } else { Compared::Different }
         }

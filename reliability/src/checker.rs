@@ -3,7 +3,6 @@
 //! that were spoilt on purpose.
 
 mod answers;
-mod bans;
 mod chatting;
 mod decisions;
 mod losses;
@@ -16,6 +15,7 @@ mod presence;
 mod presenters;
 mod retention;
 mod review;
+mod rules;
 mod time;
 mod video;
 mod view;
@@ -103,9 +103,11 @@ pub const INVARIANTS: &[Invariant] = invariants![
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was asked for",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the list for moderators",
     decisions::no_decision_is_invented: "log, archive, lists and sockets have only decisions that were not refused",
-    bans::banned_is_silent: "a banned user's posts stop within a second",
-    bans::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
     review::reviews_are_heeded: "what the review hook denied or replaced does not stand as it was sent",
+    rules::banned_is_silent: "a banned user's posts stop within a second",
+    rules::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
+    rules::settings_hold: "what a room's settings forbid is not accepted a second later",
+    rules::settings_end: "... and is not refused for a setting that was undone a second ago",
     time::drains_in_time: "everything is in its place soon after the last fault",
     memory::memory_stays_within_its_bound: "no process has more memory than its kind is given",
 ];

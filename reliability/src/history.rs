@@ -322,8 +322,8 @@ pub enum What {
     },
     /// A stream of the log, as its servers describe it when all was over.
     Stream {
-        /// The epoch of its positions.
-        epoch: u64,
+        /// The epochs of its positions: after a loss another one begins.
+        epochs: Vec<u64>,
         /// The first sequence that is still there, or will be.
         first: u64,
         /// The last sequence that was given out.

@@ -1,7 +1,7 @@
 //! What the log's servers say of its streams when all is over: what is still there, and how far the archive's consumer
 //! has come. It is asked of the servers' monitoring, past everything of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,6 +14,10 @@ use crate::system::System;
 
 /// A server that is there answers at once.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a stream has lost its end, this member of its metadata lists the epochs, in hexadecimal, each with the sequence
+/// from which it holds: `1879f0c3a1b2c3d4@0,1879f0c3a1b2ffff@31`.
+const TIMELINE: &str = "chatting-server.timeline";
 
 /// The name of a stream of the log begins so.
 const PREFIX: &str = "CHAT_";
@@ -34,9 +38,17 @@ struct Account {
 struct Stream {
     name: String,
     created: Timestamp,
+    #[serde(default)]
+    config: StreamConfig,
     state: State,
     #[serde(default)]
     consumer_detail: Vec<Consumer>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct StreamConfig {
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,27 +74,46 @@ struct Floor {
     stream_seq: u64,
 }
 
+/// What is known of a stream.
+#[derive(Debug, Default)]
+struct Known {
+    epochs: BTreeSet<u64>,
+    first: u64,
+    last: u64,
+    acknowledged: Option<u64>,
+}
+
+fn epochs(timeline: &str) -> impl Iterator<Item = u64> {
+    timeline.split(',').filter_map(|segment| u64::from_str_radix(segment.split_once('@')?.0, 16).ok())
+}
+
 /// Notes every stream. Of what the members of a cluster say the furthest counts: some may lag.
 pub(crate) async fn read(system: &System, recorder: &Recorder) -> anyhow::Result<()> {
     let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-    let mut streams: BTreeMap<u64, (u64, u64, Option<u64>)> = BTreeMap::new();
+    let mut streams: BTreeMap<String, Known> = BTreeMap::new();
     for server in &system.monitoring {
         let url = format!("{server}/jsz?accounts=1&streams=1&consumers=1&config=1");
         let said: Monitoring = client.get(url).send().await?.json().await.context("nats-server's answer is odd")?;
         let details = said.account_details.into_iter().flat_map(|account| account.stream_detail);
-        for Stream { created, state, consumer_detail, .. } in details.filter(|stream| stream.name.starts_with(PREFIX)) {
+        for Stream { name, created, config, state, consumer_detail } in
+            details.filter(|stream| stream.name.starts_with(PREFIX))
+        {
             let durable =
                 |consumer: &&Consumer| consumer.config.as_ref().is_some_and(|config| config.durable_name.is_some());
             let acknowledged =
                 consumer_detail.iter().filter(durable).map(|consumer| consumer.ack_floor.stream_seq).max();
-            let epoch = u64::try_from(created.as_nanosecond()).context("a stream was made before 1970")?;
-            let known = streams.entry(epoch).or_default();
-            *known = (known.0.max(state.first_seq), known.1.max(state.last_seq), known.2.max(acknowledged));
+            let created = u64::try_from(created.as_nanosecond()).context("a stream was made before 1970")?;
+            let known = streams.entry(name).or_default();
+            known.epochs.insert(created);
+            known.epochs.extend(config.metadata.get(TIMELINE).into_iter().flat_map(|timeline| epochs(timeline)));
+            known.first = known.first.max(state.first_seq);
+            known.last = known.last.max(state.last_seq);
+            known.acknowledged = known.acknowledged.max(acknowledged);
         }
     }
     anyhow::ensure!(!streams.is_empty(), "nats-server knows no stream of the log");
-    for (epoch, (first, last, acknowledged)) in streams {
-        recorder.note(What::Stream { epoch, first, last, acknowledged });
+    for Known { epochs, first, last, acknowledged } in streams.into_values() {
+        recorder.note(What::Stream { epochs: epochs.into_iter().collect(), first, last, acknowledged });
     }
     recorder.note(What::Read { reading: Reading::Streams });
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use nats::{Config, Log, NodeId, Presence, Session, SessionId};
 use serde_json::json;
 
@@ -61,6 +62,24 @@ async fn a_dead_nodes_sessions_vanish_with_its_lease() {
     nobody(&presence, 1).await;
     eventually("the lease has run out", PATIENCE, async || (!lease.is_held()).then_some(())).await;
     nobody(&other.presence().await.unwrap(), 1).await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_made_anew_during_an_outage_is_no_loss_of_the_bucket() {
+    let server = NatsServer::start().await;
+    let way = Proxy::start(server.url().replace("nats://", "")).await;
+    let watcher = Log::connect(&config(&way.url()), "watcher").await.unwrap();
+    let presence = watcher.presence().await.unwrap();
+    let other = log(&server).await;
+    let lease = other.lease(NodeId::new()).await.unwrap();
+    let old = lease.claim(presenter(1), SessionId::new()).await.unwrap();
+    holds(&presence, &old).await;
+    way.refuse();
+    // The bucket drops what the watcher saw last.
+    let new = lease.claim(presenter(1), SessionId::new()).await.unwrap();
+    way.release();
+    holds(&presence, &new).await;
+    assert!(watcher.failed().now_or_never().is_none(), "the log has failed");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use super::view::{Attempt, Fault, View};
 pub(super) fn answers_have_the_logs_positions(view: &View, findings: &mut Findings) {
     for request in view.requests() {
         for (line, id, position) in &request.oks {
-            // What has left the log cannot be looked up there.
-            if view.has_left_the_log(*position) {
+            // What has left the log, or was lost, cannot be looked up there.
+            if view.has_left_the_log(*position) || view.lost.contains_key(id) {
                 continue;
             }
             findings.look();
@@ -52,11 +52,12 @@ pub(super) fn answered_in_time(view: &View, findings: &mut Findings) {
             continue;
         }
         findings.look();
-        if at - sent > within {
+        let took = at.saturating_sub(sent);
+        if took > within {
             let sentence = format!(
                 "{} answered after {} ms, or not at all, and nothing had held it up",
                 attempt.node,
-                (at - sent) / 1_000
+                took / 1_000
             );
             findings.broken(sentence, [attempt.sent, answered]);
         }
@@ -86,9 +87,7 @@ pub(super) fn nothing_takes_effect_late(view: &View, findings: &mut Findings) {
     let asked_for = view.asked_for();
     for copied in view.copies.values() {
         let Some(request) = asked_for.get(&copied.id) else { continue };
-        if request.is_in_doubt() {
-            findings.look();
-        }
+        findings.look();
         let stored = view.since_the_beginning(copied.stored);
         if request.attempts.values().all(|attempt| stored > latest(view, attempt)) {
             let last = request.attempts.values().max_by_key(|attempt| attempt.sent);

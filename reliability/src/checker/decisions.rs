@@ -39,15 +39,16 @@ pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
                 findings.broken(sentence, lines.into_iter().chain([other.line]));
             }
             // Of what has left it since, the archive has to have it.
-            None if places.is_empty() && !view.has_left_the_log(position) => {
+            None if places.is_empty() && !view.has_left_the_log(position) && !view.lost.contains_key(&id) => {
                 findings.broken(format!("the decision {id} was confirmed and is not in the log"), lines);
             }
             None => {}
         }
-        // What is of every room has a place in each partition; in a log that lost its end it may have another epoch there.
-        if decision.request.room.is_none() && !places.is_empty() && view.lost.is_empty() {
-            for (epoch, stream) in &view.streams {
-                let has_it = |ruling: &&Ruling| ruling.position.is_some_and(|position| position.epoch == *epoch);
+        // What is of every room has a place in each partition.
+        if decision.request.room.is_none() && !places.is_empty() {
+            for stream in &view.streams {
+                let is_its = |position: nats::Position| stream.epochs.contains(&position.epoch);
+                let has_it = |ruling: &&Ruling| ruling.position.is_some_and(is_its);
                 if !places.iter().any(has_it) {
                     let sentence = format!("the decision {id} is about every room and is not in every partition");
                     findings.broken(sentence, lines.into_iter().chain([stream.line]));
@@ -66,6 +67,7 @@ pub(super) fn decided_is_in_the_audit(view: &View, findings: &mut Findings) {
             let lines = [decision.request.invoked, confirmed];
             match found.get(&id).map(Vec::as_slice).unwrap_or_default() {
                 [one] if is_the_same(decision, one) => {}
+                [] if view.lost.contains_key(&id) => {}
                 [] => {
                     findings.broken(format!("the decision {id} was confirmed and is not {}", source.word()), lines);
                 }

@@ -18,7 +18,7 @@ pub(super) fn losses_are_told(view: &View, findings: &mut Findings) {
     for (number, sessions) in rooms {
         let came: HashSet<EventId> =
             sessions.iter().flat_map(|session| &session.frames).map(|frame| frame.id).collect();
-        for lost in view.lost.iter().filter(|lost| lost.room == Some(number) && !came.contains(&lost.id)) {
+        for lost in view.losses.iter().filter(|lost| lost.room == Some(number) && !came.contains(&lost.id)) {
             findings.look();
             let mut later = sessions.iter().filter(|session| session.welcome > lost.line);
             let is_told = later.clone().any(|session| !session.recovered);

@@ -10,11 +10,16 @@ use crate::history::Decided;
 /// the news comes, and read there later, on a busy machine.
 const ON_ITS_WAY_US: u64 = 2_000_000;
 
+/// 40 s: a batch that a killed archiver held is handed out again after 30 s.
+const HANDED_OUT_AGAIN_US: u64 = 40_000_000;
+
 /// Every confirmed decision that takes something away, by room.
 fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, usize)>> {
     let mut rooms: HashMap<i64, Vec<_>> = HashMap::new();
     for decision in view.decisions.values() {
-        if let (Some((confirmed, ..)), Some(room)) = (decision.request.accepted(), decision.request.room)
+        if let (Some((confirmed, id, _)), Some(room)) = (decision.request.accepted(), decision.request.room)
+            // What a fault took off the disks takes nothing away.
+            && !view.lost.contains_key(&id)
             && matches!(decision.decided, Decided::Delete { .. } | Decided::Clear)
         {
             rooms.entry(room).or_default().push((decision, confirmed));
@@ -62,6 +67,18 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
                     session.node
                 );
                 findings.broken(sentence, [*confirmed, session.welcome, frame.line]);
+            }
+        }
+    }
+    for followed in view.followed.values() {
+        for place in &followed.shown {
+            let Some((_, _, confirmed)) = taken.get(&place.id) else { continue };
+            let (decided, at) = (view.at(*confirmed), view.at(place.line));
+            let parts = ["nats", "mongod", "archiver"];
+            if at > decided + ON_ITS_WAY_US && !view.disturbed(&parts, decided, at, HANDED_OUT_AGAIN_US) {
+                let sentence =
+                    format!("room {}: {} was deleted, and shown to who followed it", followed.room, place.id);
+                findings.broken(sentence, [*confirmed, place.line]);
             }
         }
     }

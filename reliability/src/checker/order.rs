@@ -58,7 +58,8 @@ pub(super) fn earlier_comes_first(view: &View, findings: &mut Findings) {
     for (number, room) in &view.rooms {
         // Of those that stand before, the one that began last.
         let mut latest = None;
-        for place in &room.log {
+        // What was lost and is appended again stands where it came back.
+        for place in room.log.iter().filter(|place| !view.lost.contains_key(&place.id)) {
             let Some(request) = asked_for.get(&place.id) else { continue };
             findings.look();
             if let (Some((began, before)), Some((ok, ..))) = (latest, request.accepted())

@@ -18,7 +18,7 @@ pub(super) fn accepted_is_in_the_log(view: &View, findings: &mut Findings) {
                     .broken(format!("{id} is not in the log as it was sent"), [post.request.invoked, line, place.line]);
             }
             // Of what has left it since, the archive has to have it.
-            None if view.has_left_the_log(position) => {}
+            None if view.has_left_the_log(position) || view.lost.contains_key(&id) => {}
             None => findings.broken(format!("{id} was accepted and is not in the log"), [post.request.invoked, line]),
         }
     }
@@ -39,6 +39,7 @@ pub(super) fn accepted_is_in_the_archive(view: &View, findings: &mut Findings) {
                 findings
                     .broken(format!("{id} is not archived as it was sent"), [post.request.invoked, line, place.line]);
             }
+            None if view.lost.contains_key(&id) => {}
             None => {
                 findings.broken(format!("{id} was accepted and is not in the archive"), [post.request.invoked, line])
             }
@@ -128,12 +129,12 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
     for (_, place) in view.logged.values() {
         check(place.id, place.position, place.line);
     }
-    for (line, id, position) in view.requests().flat_map(|request| &request.oks) {
+    // Where something stood that was lost, and that somebody was told of, nothing else may ever stand.
+    for (line, id, position) in &view.told_and_lost {
         check(*id, *position, *line);
     }
-    // Where something stood that was lost nothing else may ever stand.
-    for lost in &view.lost {
-        check(lost.id, lost.position, lost.line);
+    for (line, id, position) in view.requests().flat_map(|request| &request.oks) {
+        check(*id, *position, *line);
     }
     // In the log also copies are found, which count for nobody.
     for ruling in view.rulings.iter().filter(|ruling| ruling.source != Source::Log) {

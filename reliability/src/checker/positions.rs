@@ -89,10 +89,13 @@ pub(super) fn presenters_repeat_little(view: &View, findings: &mut Findings) {
     for session in sessions(view).filter(|session| !session.fresh) {
         for frame in &session.frames {
             let (shown, earlier) = *first.entry((session.room, frame.id)).or_insert((frame.line, session));
-            if session.asked.is_some() || earlier.number == session.number {
+            if session.asked.is_some() {
                 continue;
             }
             findings.look();
+            if earlier.number == session.number {
+                continue;
+            }
             // Acknowledged, if that session lasted long enough.
             let acknowledged = view.at(shown) + SAVED_WITHIN_US;
             let lasted = earlier.ended.is_none_or(|ended| acknowledged < view.at(ended));

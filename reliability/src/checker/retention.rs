@@ -30,7 +30,7 @@ pub(super) fn logged_is_archived(view: &View, findings: &mut Findings) {
 
 pub(super) fn nothing_leaves_the_log_unarchived(view: &View, findings: &mut Findings) {
     let archived = archived(view);
-    for stream in view.streams.values() {
+    for stream in &view.streams {
         findings.look();
         if stream.acknowledged.is_none_or(|acknowledged| stream.first > acknowledged.saturating_add(1)) {
             let (first, last) = (stream.first, stream.last);
@@ -41,10 +41,10 @@ pub(super) fn nothing_leaves_the_log_unarchived(view: &View, findings: &mut Find
     }
     for (request, line, id, position) in view.accepted() {
         findings.look();
-        if view.has_left_the_log(position) && !archived.contains(&id) {
-            let stream = view.streams[&position.epoch].line;
+        let stream = view.stream(position).filter(|_| view.has_left_the_log(position));
+        if let Some(stream) = stream.filter(|_| !archived.contains(&id)) {
             let sentence = format!("{id} has left the log, and is not in the archive");
-            findings.broken(sentence, [request.invoked, line, stream]);
+            findings.broken(sentence, [request.invoked, line, stream.line]);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Makes histories of a system that keeps its promises: a small world with a log, rooms, presenters who come and go, and
 //! moderators, seen from outside. What is not decided by the promises is decided by the seed.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -21,13 +22,16 @@ const ROOMS: i64 = 4;
 pub(crate) const CHATTING: i64 = 4;
 
 /// The room whose presenter's page is loaded anew each time.
-const ANEW: i64 = 3;
+pub(crate) const ANEW: i64 = 3;
 
 /// The room whose presenter is away for a while.
 const AWAY: i64 = 2;
 
 /// What is older than this may be missing to whoever was away.
 const WINDOW: u64 = 400 * MS;
+
+/// How long a room is quiet.
+const QUIET: u64 = 3_000 * MS;
 
 /// So many things are posted or decided.
 const STEPS: u64 = 800;
@@ -70,6 +74,8 @@ struct World {
     accepted: Vec<(u64, i64, EventId)>,
     /// Who is banned where; nowhere in particular: in every room.
     banned: BTreeSet<(Option<i64>, i64)>,
+    /// Where nobody but the presenter writes.
+    quiet: BTreeMap<i64, u64>,
     decisions: u64,
     /// When a room's presenter has a socket.
     served: Vec<(i64, u64, u64)>,
@@ -83,15 +89,20 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
         events: Vec::new(),
         accepted: Vec::new(),
         banned: BTreeSet::new(),
+        quiet: BTreeMap::new(),
         decisions: 0,
         served: Vec::new(),
     };
     for step in 0..STEPS {
         let now = (step + 10) * 50 * MS;
+        if world.allow_again(now) {
+            continue;
+        }
         match world.rng.u32(..100) {
             0..8 => world.delete(now),
-            8..12 => world.ban_or_unban(now),
-            12 => world.clear(now),
+            8..13 => world.ban_or_unban(now),
+            13 => world.clear(now),
+            14 => world.quieten(now),
             _ => world.post(now, step),
         }
     }
@@ -133,6 +144,10 @@ impl World {
         let answered = stored + self.between(MS, 40 * MS);
         if self.banned.contains(&(Some(room), user)) || self.banned.contains(&(None, user)) {
             let code = "msg_banned".to_owned();
+            return self.draft(answered, What::Failed { post, attempt: 1, status: 403, code });
+        }
+        if self.quiet.contains_key(&room) {
+            let code = "msg_presenter_only".to_owned();
             return self.draft(answered, What::Failed { post, attempt: 1, status: 403, code });
         }
         let mut copies = Vec::new();
@@ -178,8 +193,8 @@ impl World {
         };
         self.draft(now, decides(1));
         let stored = now + self.between(MS, 20 * MS);
-        // Whoever decides about bans is always heard, so that it is certain who is banned.
-        let fate = if user.is_some() { 9 } else { self.rng.u32(..10) };
+        // Whoever decides who may write is always heard, so that it is certain.
+        let fate = if user.is_some() || kind == "room.updated" { 9 } else { self.rng.u32(..10) };
         let (answered, sent) = (stored + 5 * MS, (stored / MS) as i64);
         if fate == 0 {
             let code = "log_unavailable".to_owned();
@@ -215,13 +230,37 @@ impl World {
     fn ban_or_unban(&mut self, now: u64) {
         let room = (self.rng.u32(..4) > 0).then(|| self.rng.i64(1..=ROOMS));
         // Few, so that some are unbanned.
-        let user = self.rng.i64(100..104);
+        let user = self.rng.i64(100..103);
         if self.banned.remove(&(room, user)) {
             self.decide(now, room, Decided::Unban { user });
         } else {
             self.banned.insert((room, user));
             self.decide(now, room, Decided::Ban { user });
         }
+    }
+
+    /// For a while nobody but the presenter writes in the room.
+    fn quieten(&mut self, now: u64) {
+        let room = self.rng.i64(1..=ROOMS);
+        if let Entry::Vacant(quiet) = self.quiet.entry(room) {
+            quiet.insert(now);
+            self.set(now, room, "true");
+        }
+    }
+
+    /// Everybody writes again, where that was long ago; whether there is such a room.
+    fn allow_again(&mut self, now: u64) -> bool {
+        let room = self.quiet.iter().find(|(_, since)| **since + QUIET < now).map(|(room, _)| *room);
+        if let Some(room) = room {
+            self.quiet.remove(&room);
+            self.set(now, room, "null");
+        }
+        room.is_some()
+    }
+
+    fn set(&mut self, now: u64, room: i64, value: &str) {
+        let (setting, value) = ("presenterOnly".to_owned(), value.to_owned());
+        self.decide(now, Some(room), Decided::Configure { setting, value });
     }
 
     fn fault(&mut self, from: u64, to: u64) {

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use fastrand::Rng;
 use nats::{EventId, Position};
 
-use super::sound::{CHATTING, history};
+use super::sound::{ANEW, CHATTING, history};
 use super::{INVARIANTS, Verdict, Violation, check};
 use crate::history::{Decided, Line, Phase, Reading, Surface, What};
 
 mod answers;
-mod bans;
 mod bounds;
 mod chatting;
 mod decisions;
@@ -21,10 +20,11 @@ mod positions;
 mod presence;
 mod presenters;
 mod review;
+mod rules;
 mod video;
 
 /// Each mutation is tried on so many histories.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 8;
 
 fn broken(lines: &[Line]) -> Vec<(&'static str, Vec<Violation>)> {
     let broken = |(name, verdict)| match verdict {

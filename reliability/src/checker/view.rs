@@ -40,21 +40,23 @@ pub struct View<'a> {
     everywhere: HashMap<(EventId, u64), Place<'a>>,
     /// Every line of the log, copies too, but for presenters' coming and going.
     pub(crate) copies: HashMap<Position, Copied>,
-    /// By epoch.
-    pub(crate) streams: BTreeMap<u64, Stream>,
+    pub(crate) streams: Vec<Stream<'a>>,
+    /// What a fault took off the log's disks: the line that says so, and where it stood.
+    pub(crate) lost: HashMap<EventId, (usize, Position)>,
+    pub(crate) followed: BTreeMap<u64, Followed<'a>>,
     /// In the order of their beginning.
     pub(crate) sessions: Vec<Session<'a>>,
     /// In the order of their beginning; those of the original's dialect alone.
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
-    pub(crate) followed: BTreeMap<u64, Followed<'a>>,
     /// What the review hook said of a text, and the line.
     pub(crate) reviews: HashMap<&'a str, (usize, &'a ReviewVerdict)>,
     /// The messages in whose place another text stands in the log.
     pub(crate) replaced: HashSet<EventId>,
-    /// What faults took off the disks of the log.
-    pub(crate) lost: Vec<Lost>,
-    lost_ids: HashSet<EventId>,
+    /// Every loss of them, in its order.
+    pub(crate) losses: Vec<Lost>,
+    /// The answers that accepted what was lost later.
+    pub(crate) told_and_lost: Vec<(usize, EventId, Position)>,
     /// The decision whose reason it is. Reasons are unique.
     pub(crate) reasons: HashMap<&'a str, u64>,
     /// Wherever a decision was found.
@@ -88,15 +90,16 @@ impl<'a> View<'a> {
             logged: HashMap::new(),
             everywhere: HashMap::new(),
             copies: HashMap::new(),
-            streams: BTreeMap::new(),
+            streams: Vec::new(),
+            lost: HashMap::new(),
+            followed: BTreeMap::new(),
             sessions: Vec::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
-            followed: BTreeMap::new(),
             reviews: HashMap::new(),
             replaced: HashSet::new(),
-            lost: Vec::new(),
-            lost_ids: HashSet::new(),
+            losses: Vec::new(),
+            told_and_lost: Vec::new(),
             reasons: HashMap::new(),
             rulings: Vec::new(),
             faults: BTreeMap::new(),
@@ -155,16 +158,17 @@ impl<'a> View<'a> {
 
     /// Of what the disks of the log have lost nobody owes anything any more: as if its outcome was unknown.
     fn excuse_what_was_lost(&mut self) {
+        let lost: HashSet<EventId> = self.lost.keys().copied().collect();
         let (posts, decisions) = (self.posts.values_mut(), self.decisions.values_mut());
         let requests = posts.map(|post| &mut post.request).chain(decisions.map(|decision| &mut decision.request));
         for request in requests {
-            request.forget(&self.lost_ids);
+            self.told_and_lost.extend(request.forget(&lost));
         }
     }
 
     /// Whether a fault took it off the disks of the log. It may be there again, because somebody sent it again.
     pub(crate) fn is_lost(&self, id: EventId) -> bool {
-        self.lost_ids.contains(&id)
+        self.lost.contains_key(&id)
     }
 
     /// Whether two positions are the same place in a log that lost its end. What is appended before the loss is noticed is
@@ -343,9 +347,9 @@ impl<'a> View<'a> {
                     }
                 }
             }
-            What::Stream { epoch, first, last, acknowledged } => {
+            What::Stream { epochs, first, last, acknowledged } => {
                 let (first, last, acknowledged) = (*first, *last, *acknowledged);
-                self.streams.insert(*epoch, Stream { line, first, last, acknowledged });
+                self.streams.push(Stream { line, epochs, first, last, acknowledged });
             }
             _ => {}
         }
@@ -395,8 +399,8 @@ impl<'a> View<'a> {
             }
             What::Reviewed { text, verdict } => drop(self.reviews.insert(text, (line, verdict))),
             What::Lost { room, id, position, .. } => {
-                self.lost.push(Lost { line, room: *room, id: *id, position: *position });
-                self.lost_ids.insert(*id);
+                self.lost.insert(*id, (line, *position));
+                self.losses.push(Lost { line, room: *room, id: *id });
             }
             What::Memory { part, kib } => self.memory.entry(part).or_default().push((line, *kib)),
             What::Read { reading } => drop(self.readings.insert(*reading)),
@@ -469,12 +473,18 @@ impl<'a> View<'a> {
 
     /// Whether it is an event of every room.
     pub(crate) fn is_of_every_room(&self, id: EventId) -> bool {
-        self.streams.keys().any(|epoch| self.everywhere.contains_key(&(id, *epoch)))
+        let mut epochs = self.streams.iter().flat_map(|stream| stream.epochs);
+        epochs.any(|epoch| self.everywhere.contains_key(&(id, *epoch)))
     }
 
     /// Whether the log may have let it go: its servers say that it begins behind it.
     pub(crate) fn has_left_the_log(&self, position: Position) -> bool {
-        self.streams.get(&position.epoch).is_some_and(|stream| position.sequence < stream.first)
+        self.stream(position).is_some_and(|stream| position.sequence < stream.first)
+    }
+
+    /// The stream that a position is of.
+    pub(crate) fn stream(&self, position: Position) -> Option<&Stream<'a>> {
+        self.streams.iter().find(|stream| stream.epochs.contains(&position.epoch))
     }
 
     /// Sessions of presenters who were there while things happened.

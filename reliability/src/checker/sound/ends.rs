@@ -64,7 +64,7 @@ impl World {
             ));
         }
         let last = stored.len() as u64;
-        lines.push((after, What::Stream { epoch: 7, first: 1, last, acknowledged: Some(last) }));
+        lines.push((after, What::Stream { epochs: vec![7], first: 1, last, acknowledged: Some(last) }));
         for Event { room, id, kind, user, target, reason, .. } in self.events.iter().filter(|it| it.reason.is_some()) {
             let (room, id, position, kind) = (*room, *id, positions[id], (*kind).to_owned());
             let (user, target, reason) = (*user, *target, reason.clone());
@@ -87,6 +87,18 @@ impl World {
                 }
             }
             for (place, (began, over)) in BROADCASTS_MS.into_iter().enumerate() {
+                // Somebody follows it.
+                let replay = number.unsigned_abs() * 10 + place as u64;
+                let mut follows = began as u64 * MS;
+                let broadcast = format!("broadcast {place} of {number}");
+                lines.push((follows, What::ReplayBegins { replay, room: number, broadcast }));
+                for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
+                    follows = (follows + 1).max(event.stored + 200 * MS);
+                    let is_deleted = room.iter().any(|other| other.stored <= follows && other.takes(event.id, &room));
+                    let Some(text) = event.text.clone().filter(|_| !is_deleted) else { continue };
+                    let (id, position) = (event.id, positions[&event.id]);
+                    lines.push((follows, What::ReplayShows { replay, id, position, text }));
+                }
                 let broadcast = format!("broadcast {place} of {number}");
                 let mut replay = Vec::new();
                 let mut offset_ms = 0;

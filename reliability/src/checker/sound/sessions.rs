@@ -69,7 +69,7 @@ impl World {
             self.served.push((room, begins, ends));
             begins = if overlaps { replaced + 1 } else { ends + 100 * MS };
             if leaves {
-                begins += 9_000 * MS;
+                begins += 12_000 * MS;
             }
         }
         self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));

@@ -83,3 +83,37 @@ fn a_process_that_grows_is_noticed() {
         });
     }
 }
+
+/// Notes that a fault took it off the disks.
+fn lose(lines: &mut Vec<Line>, wanted: EventId) {
+    let place = lines.iter().position(|line| matches!(line.what, What::Logged { id, .. } if id == wanted));
+    let place = place.expect("it is in the log");
+    let What::Logged { room, position, .. } = lines[place].what else { unreachable!("it was looked for") };
+    lines.retain(|line| !matches!(line.what, What::Logged { id, .. } if id == wanted));
+    let at = lines[place - 1].at;
+    lines.insert(place, Line { at, what: What::Lost { fault: 1, room, id: wanted, position } });
+}
+
+#[test]
+fn what_a_fault_took_off_the_disks_is_excused() {
+    for seed in 0..SEEDS {
+        let mut lines = history(seed);
+        let lost = accepted(&lines, &mut Rng::with_seed(seed));
+        lose(&mut lines, lost);
+        let broken = broken(&lines);
+        assert!(broken.is_empty(), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_position_that_was_lost_and_is_given_out_again_is_noticed() {
+    caught("one_id_one_place", |lines, rng| {
+        let lost = accepted(lines, rng);
+        let place = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == lost));
+        let What::Logged { position: free, .. } = lines[place].what else { unreachable!("it was looked for") };
+        lose(lines, lost);
+        let other = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id != lost));
+        let What::Logged { position, .. } = &mut lines[other].what else { unreachable!("it was looked for") };
+        *position = free;
+    });
+}

@@ -59,7 +59,7 @@ fn a_message_that_a_chatting_session_skips_is_noticed() {
 fn a_message_that_is_lost_with_a_connection_that_the_server_closed_is_noticed() {
     caught("chatting_loses_only_with_a_connection", |lines, rng| {
         // The last that came before the close, where the next session goes on behind it.
-        let lasts: Vec<EventId> = lines
+        let lasts: Vec<(EventId, u32)> = lines
             .iter()
             .filter_map(|line| match line.what {
                 What::Ended { session, code: Some(_) } => Some(session),
@@ -70,10 +70,22 @@ fn a_message_that_is_lost_with_a_connection_that_the_server_closed_is_noticed() 
                 let last = shown(&lines[place]);
                 let next = frames(lines, closed + 1);
                 let goes_on = next.last().is_some_and(|line| shown(&lines[*line]) != last);
-                (goes_on && is_kept(lines, place)).then_some(last)
+                (goes_on && is_kept(lines, place)).then_some((last, closed + 1))
             })
             .collect();
-        let lost = lasts[rng.usize(..lasts.len())];
+        let (lost, next) = lasts[rng.usize(..lasts.len())];
+        // It was posted so lately that the windows still have it.
+        let begins = lines.iter().find(|line| matches!(line.what, What::Welcome { session, .. } if session == next));
+        let lately = begins.expect("it has begun").at - 100_000;
+        let text = lines.iter().find_map(|line| match &line.what {
+            What::Logged { id, text, .. } if *id == lost => text.clone(),
+            _ => None,
+        });
+        for line in lines.iter_mut() {
+            if matches!(&line.what, What::Invoked { text: sent, .. } if Some(sent) == text.as_ref()) {
+                line.at = line.at.max(lately);
+            }
+        }
         lines.retain(
             |line| !matches!(&line.what, What::Frame { session, id, .. } if is_chatting(*session) && *id == lost),
         );

@@ -97,7 +97,7 @@ fn a_ban_of_every_room_that_one_partition_lacks_is_noticed() {
         any(lines, rng, |what| matches!(what, What::Logged { room: None, .. }));
         // There is another partition, where nobody has been.
         let end = lines.len() - 1;
-        let what = What::Stream { epoch: 8, first: 1, last: 0, acknowledged: Some(0) };
+        let what = What::Stream { epochs: vec![8], first: 1, last: 0, acknowledged: Some(0) };
         lines.insert(end, Line { at: lines[end].at, what });
     });
 }

@@ -2,21 +2,24 @@
 
 use super::*;
 
-/// A session of `chat.v1` that came with a position, after one that brought at least so many events: its welcome, and
+/// A session of `chat.v1` that came with a position, after others that brought at least so many events: its welcome, and
 /// the lines of those.
 fn resumed(lines: &[Line], rng: &mut Rng, least: usize) -> (usize, Vec<usize>) {
     let brought = |wanted: u32| -> Vec<usize> {
-        let is_its = |line: &usize| matches!(lines[*line].what, What::Frame { session, .. } if session == wanted);
+        let is_its = |line: &usize| match lines[*line].what {
+            What::Frame { session, .. } => session / 100 == wanted / 100 && session < wanted,
+            _ => false,
+        };
         (0..lines.len()).filter(is_its).collect()
     };
     let welcome = any(lines, rng, |what| match what {
         What::Welcome { session, asked: Some(_), recovered: true, fresh: false, .. } if is_v1(*session) => {
-            brought(session - 1).len() >= least
+            brought(*session).len() >= least
         }
         _ => false,
     });
     let What::Welcome { session, .. } = lines[welcome].what else { unreachable!("it was looked for") };
-    (welcome, brought(session - 1))
+    (welcome, brought(session))
 }
 
 /// Repeats those frames in the session that the line welcomes, at its beginning.

@@ -87,8 +87,9 @@ pub(super) fn is_decision(kind: &str) -> bool {
 
 /// What the log's servers say of a stream.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stream {
+pub(crate) struct Stream<'a> {
     pub(crate) line: usize,
+    pub(crate) epochs: &'a [u64],
     pub(crate) first: u64,
     pub(crate) last: u64,
     pub(crate) acknowledged: Option<u64>,
@@ -155,7 +156,6 @@ pub(crate) struct Lost {
     /// None: every room.
     pub(crate) room: Option<i64>,
     pub(crate) id: EventId,
-    pub(crate) position: Position,
 }
 
 /// A broadcast, as somebody followed its replay while it ran.

@@ -88,9 +88,9 @@ impl<'a> Request<'a> {
     }
 
     /// What accepted one of these events counts for nothing: nobody knows any more what became of it.
-    pub(super) fn forget(&mut self, events: &HashSet<EventId>) {
-        let accepted: Vec<usize> =
-            self.oks.extract_if(.., |(_, id, _)| events.contains(id)).map(|(line, ..)| line).collect();
+    pub(super) fn forget(&mut self, events: &HashSet<EventId>) -> Vec<(usize, EventId, Position)> {
+        let forgotten: Vec<_> = self.oks.extract_if(.., |(_, id, _)| events.contains(id)).collect();
+        let accepted: Vec<usize> = forgotten.iter().map(|(line, ..)| *line).collect();
         for attempt in self.attempts.values_mut() {
             if let Some((line, answer)) = &mut attempt.answered
                 && accepted.contains(line)
@@ -98,6 +98,7 @@ impl<'a> Request<'a> {
                 *answer = Answer::Unknown;
             }
         }
+        forgotten
     }
 
     pub(crate) fn outcome(&self) -> Outcome {

@@ -80,6 +80,54 @@ fn free(lines: &[Line]) -> Vec<usize> {
 }
 
 #[test]
+fn a_post_that_a_setting_forbids_is_noticed() {
+    caught("settings_hold", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Failed { code, .. } if code == "msg_presenter_only"));
+        let What::Failed { post, attempt, .. } = lines[place].what else { unreachable!("it was looked for") };
+        // Long after it was set.
+        for line in &mut lines[..place] {
+            if matches!(line.what, What::Decides { decided: Decided::Configure { .. }, .. } | What::Confirmed { .. }) {
+                line.at = line.at.saturating_sub(2_000_000);
+            }
+        }
+        let (id, position) = (EventId::new(), Position { epoch: 7, sequence: 2_000_000, index: 0 });
+        lines[place].what = What::Ok { post, attempt, id, position, status: 202, connected: None };
+        lines.sort_by_key(|line| line.at);
+    });
+}
+
+#[test]
+fn a_post_that_is_refused_for_a_setting_that_was_undone_is_noticed() {
+    for code in ["msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다."] {
+        caught("settings_end", |lines, rng| {
+            // The room, and when the last word about it was that all may write.
+            let words: Vec<(usize, i64, bool)> = lines
+                .iter()
+                .enumerate()
+                .filter_map(|(line, entry)| match &entry.what {
+                    What::Decides { room: Some(room), decided: Decided::Configure { value, .. }, .. } => {
+                        Some((line, *room, value == "null"))
+                    }
+                    _ => None,
+                })
+                .collect();
+            let is_free = |(sent, answered, room, _): &(usize, usize, i64, i64)| {
+                let last = words.iter().rfind(|(line, about, _)| about == room && line < sent);
+                let is_quiet = !words.iter().any(|(line, about, _)| about == room && (sent..answered).contains(&line));
+                last.is_some_and(|(line, _, is_over)| *is_over && lines[*line].at + 1_200_000 < lines[*sent].at)
+                    && is_quiet
+            };
+            let free: Vec<usize> = posts(lines).into_iter().filter(is_free).map(|(_, answered, ..)| answered).collect();
+            let line = free[rng.usize(..free.len())];
+            let (What::Ok { post, attempt, .. } | What::Failed { post, attempt, .. }) = lines[line].what else {
+                unreachable!("it was looked for")
+            };
+            lines[line].what = What::Failed { post, attempt, status: 403, code: code.to_owned() };
+        });
+    }
+}
+
+#[test]
 fn a_user_who_is_refused_after_the_ban_was_undone_is_noticed() {
     for code in ["msg_banned", "채팅이 금지된 사용자입니다."] {
         caught("unbanned_may_write", |lines, rng| {
