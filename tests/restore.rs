@@ -203,11 +203,15 @@ async fn restore(Restored { streams, with_command }: Restored) {
 async fn begin_anew(system: &System, with_cursors: bool) {
     system.ingest.start_again().await;
     system.delivery.start_as_a_service().await;
-    system.archiver.start_as_a_service().await;
-    let knew_nothing = if with_cursors { vec![&system.ingest, &system.delivery] } else { vec![&system.ingest] };
-    for role in knew_nothing {
+    system.archiver.spawn_again();
+    let all = [&system.archiver, &system.ingest, &system.delivery];
+    let (begin_anew, others) = if with_cursors { (&all[..], &all[..0]) } else { (&all[1..2], &all[..1]) };
+    for role in begin_anew {
         assert_eq!(role.exit_code(PATIENCE).await, SOFTWARE, "{}", role.log());
         role.start_as_a_service().await;
+    }
+    for role in others {
+        role.ready().await;
     }
 }
 

@@ -6,7 +6,7 @@ use mongodb::bson::{DateTime, doc};
 use nats::{Entry, EventId, Malformed, Position, PresenterIdx, Role};
 
 use crate::database::Database;
-use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
+use crate::documents::{DecisionDocument, DeletedDocument, MessageDocument, UserDocument};
 use crate::read::BATCH;
 use crate::work::Work;
 use crate::{Config, Error};
@@ -47,6 +47,25 @@ pub struct Author {
     pub nickname: String,
     /// In the room, then.
     pub role: Role,
+}
+
+/// A moderator's decision as archived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedDecision {
+    /// The id of its event.
+    pub id: EventId,
+    /// The type of its event, such as `user.banned`.
+    pub kind: String,
+    /// Where it stands in the log.
+    pub position: Position,
+    /// The room; none: every room.
+    pub presenter: Option<PresenterIdx>,
+    /// Whom it is about, of a ban and its end; negative: the pseudonym of somebody who was erased.
+    pub user: Option<i64>,
+    /// The message that a deletion is about.
+    pub target: Option<EventId>,
+    /// Why, in the words of who decided.
+    pub reason: Option<String>,
 }
 
 /// The decision that took a message away.
@@ -90,6 +109,37 @@ impl Archive {
             .map_err(|failure| Error::MongoDb { doing: "reading a room", source: failure.into() })?;
         documents.into_iter().map(message).collect()
     }
+
+    /// All decisions, about whichever room and about every room, in the order of their ids.
+    pub async fn decisions(&self) -> Result<Vec<ArchivedDecision>, Error> {
+        let collection = self.database.decisions();
+        let documents: Vec<DecisionDocument> = self
+            .database
+            .ask(async move {
+                collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(BATCH).await?.try_collect().await
+            })
+            .await
+            .map_err(|failure| Error::MongoDb { doing: "reading decisions", source: failure.into() })?;
+        documents.into_iter().map(decision).collect()
+    }
+}
+
+fn decision(document: DecisionDocument) -> Result<ArchivedDecision, Error> {
+    let DecisionDocument { id, kind, presenter_idx, position, target, user_idx: user, reason, .. } = document;
+    let odd =
+        |reason: &str| Error::Document { collection: "moderation_log", id: id.clone(), reason: reason.to_owned() };
+    Ok(ArchivedDecision {
+        position: position.position().ok_or_else(|| odd("its position is negative"))?,
+        presenter: presenter_idx
+            .map(PresenterIdx::try_from)
+            .transpose()
+            .map_err(|_| odd("its room is not positive"))?,
+        target: target.map(|target| target.parse()).transpose().map_err(|_| odd("its target is not a UUID"))?,
+        id: id.parse().map_err(|_| odd("its _id is not a UUID"))?,
+        kind,
+        user,
+        reason,
+    })
 }
 
 fn message(document: MessageDocument) -> Result<ArchivedMessage, Error> {

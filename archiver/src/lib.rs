@@ -27,7 +27,7 @@ mod status;
 mod work;
 mod write;
 
-pub use archive::{Archive, ArchivedMessage, Author, Deletion};
+pub use archive::{Archive, ArchivedDecision, ArchivedMessage, Author, Deletion};
 pub use config::{Config, ConnectionString, ReadsConfig};
 pub use documents::Cause;
 pub use error::Error;

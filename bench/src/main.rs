@@ -5,6 +5,7 @@
 
 mod archive;
 mod load;
+mod overload;
 mod posts;
 mod presenter;
 mod process;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Posts a second, the time to the acknowledgement, and the time to the presenter's socket
     Posts(posts::Arguments),
+    /// More posts than ingest can take: how soon it refuses, how long the others wait, and its memory
+    Overload(overload::Arguments),
     /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them come
     /// back to another at once
     Sessions(sessions::Arguments),
@@ -43,6 +46,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Posts(arguments) => posts::run(&arguments).await,
+        Command::Overload(arguments) => overload::run(&arguments).await,
         Command::Sessions(arguments) => sessions::run(&arguments).await,
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,

@@ -18,7 +18,7 @@ pub(crate) struct System {
     /// The delivery nodes.
     pub(crate) nodes: Vec<Node>,
     pub(crate) nats: String,
-    _parts: Vec<Server>,
+    parts: Vec<Server>,
     _folder: tempfile::TempDir,
 }
 
@@ -94,7 +94,13 @@ impl System {
             server.start().await?;
             started.push(Node { port, server });
         }
-        Ok(System { ingest, nodes: started, nats: nats_url, _parts: parts, _folder: folder })
+        Ok(System { ingest, nodes: started, nats: nats_url, parts, _folder: folder })
+    }
+
+    /// Resident memory of ingest in bytes.
+    pub(crate) fn ingest_memory(&self) -> anyhow::Result<u64> {
+        // After nats-server.
+        process::memory(self.parts[1].id().context("ingest does not run")?)
     }
 
     pub(crate) fn token(&self, user: i64) -> String {

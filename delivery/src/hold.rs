@@ -52,9 +52,12 @@ impl<'a> Hold<'a> {
         let session = SessionId::new();
         // If it cannot be told what became of the claim, the node does not stand by it any more, and withdraws it.
         let standing = node.claims.stand_by(session);
-        let claim = node.lease.claim(presenter, session).await.map_err(|error| {
-            tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");
-            End::Unavailable
+        let claim = node.lease.claim(presenter, session).await.map_err(|error| match error {
+            nats::Error::Overtaken { .. } => End::Replaced,
+            error => {
+                tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");
+                End::Unavailable
+            }
         })?;
         let seat = match node.seats.take(&claim, notice).await {
             Ok(seat) => seat,
@@ -64,6 +67,10 @@ impl<'a> Hold<'a> {
                 return Err(end);
             }
         };
+        // Of a newer claim that was heard of before the seat was taken nobody tells its session.
+        if node.presence.claim(presenter).is_some_and(|newest| newest.revision > claim.revision) {
+            return Err(End::Replaced);
+        }
         if let Some(mut departure) = departure
             && timeout(node.config.handover_timeout(), departure.happened()).await.is_err()
         {

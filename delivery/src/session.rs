@@ -128,9 +128,10 @@ impl<'a> Session<'a> {
         let cursor = beginning.cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
         let recovered = beginning.whole;
         // A presenter who leaves before anything is said has come so far all the same: without a cursor what is said
-        // meanwhile could leave the window untold. A gap is told until somebody has dealt with it.
-        if recovered && reader.has_come(cursor) && node.cursors.get(presenter).is_none() {
-            node.cursors.moved(presenter, cursor);
+        // meanwhile could leave the window untold. A gap is told until somebody has dealt with it, by whichever node.
+        let reached = if recovered { cursor } else { node.log.timelines().beginning(presenter) };
+        if node.cursors.get(presenter).is_none() && reader.has_come(reached) {
+            node.cursors.moved(presenter, reached);
         }
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
         let welcome = Welcome { session, position: cursor, recovered };

@@ -1,9 +1,10 @@
 //! The frames of `chat.v1`, at `/v1/presenter`, as `docs/presenter-protocol.md` describes them: a format that other
 //! programs depend on, pinned by snapshots. An event's line is not read on its way into a frame, only given its
-//! position; that is what makes a frame of many events cheap. The exception are lines with the member `request`, which
-//! is ingest's own business and is taken out. What a frame leads to is not known here.
+//! position; that is what makes a frame of many events cheap. The exception are lines with the members `request` and
+//! `requestKey`, which are ingest's own business and are taken out. What a frame leads to is not known here.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -166,23 +167,28 @@ fn object(kept: &Kept) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     })
 }
 
-/// The line without the member `request`, which only what was posted under an idempotency key has.
+/// The line without the members that only what was posted under an idempotency key has.
 fn without_request(line: &str) -> Cow<'_, str> {
-    #[derive(Deserialize)]
-    struct Line<'a> {
-        #[serde(borrow)]
-        request: Option<&'a RawValue>,
+    match without(line, "request") {
+        Cow::Borrowed(line) => without(line, "requestKey"),
+        Cow::Owned(line) => Cow::Owned(without(&line, "requestKey").into_owned()),
     }
-    const NAME: &str = r#""request""#;
+}
+
+fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
+    let quoted = format!(r#""{name}""#);
     // Within a text these quotes would have a backslash before them: few lines have this that have no such member.
-    if !line.contains(NAME) {
+    if !line.contains(&quoted) {
         return Cow::Borrowed(line);
     }
-    let Ok(Line { request: Some(value) }) = serde_json::from_str(line) else { return Cow::Borrowed(line) };
+    let Ok(mut members) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(line) else {
+        return Cow::Borrowed(line);
+    };
+    let Some(value) = members.remove(name) else { return Cow::Borrowed(line) };
     let value = value.get();
     let start = value.as_ptr().addr() - line.as_ptr().addr();
     let (before, after) = (&line[..start], &line[start + value.len()..]);
-    let before = before.rfind(NAME).map_or(before, |name| before[..name].trim_ascii_end());
+    let before = before.rfind(&quoted).map_or(before, |name| before[..name].trim_ascii_end());
     // One of the commas beside it goes with it; the first member has none before it.
     let rest = match before.strip_suffix(',') {
         Some(before) => [before, after].concat(),

@@ -1,13 +1,15 @@
 //! The core under both surfaces: may this be said in this room, then append, then answer. It says yes only after the
 //! log's fsynced acknowledgement. Nothing of HTTP is known here.
 
-use nats::{
-    AppendError, Body, Event, EventId, MessagePosted, Position, PresenterIdx, RequestDigest, Role, User, UserIdx, now,
-};
+use std::time::Instant;
+
+use nats::{AppendError, Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, UserIdx, now};
 use web::auth::Identity;
 
 use crate::Ingest;
+use crate::keyed::Earlier;
 use crate::limits::{Ask, Quota};
+use crate::naming::{self, Named, Naming};
 use crate::refusal::Refusal;
 use crate::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::room_server::{Liveness, Unreachable};
@@ -53,18 +55,22 @@ impl Ingest {
     /// Err: the message is not in the log, except for an append of unknown outcome.
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
         let Post { sender, presenter, text, key } = post;
+        let _inside = self.door.enter()?;
         let role = sender.role(presenter);
-        let naming = Naming::new(Some(presenter), &sender, key.as_ref(), text.as_str());
-        let (position, quota) = match self.earlier(&naming)? {
+        let request = naming::request(Some(presenter), &sender, key.as_ref(), text.as_str());
+        let (id, position, quota) = match self.name(Some(presenter), request).await? {
             // A retry is answered as the first try was, whatever has been decided since.
-            Some(position) => (position, None),
-            None => self.append_message(&sender, role, presenter, text, &naming).await?,
+            Named::Earlier(Earlier { id, position, .. }) => (id, position, None),
+            Named::New(naming) => {
+                let (position, quota) = self.append_message(&sender, role, presenter, text, &naming).await?;
+                (naming.id, position, quota)
+            }
         };
         let is_presenter_connected = self.presence.session(presenter).is_some();
         if !is_presenter_connected {
             self.reconnects.request(presenter).await;
         }
-        Ok(Accepted { id: naming.id, position, role, is_presenter_connected, quota })
+        Ok(Accepted { id, position, role, is_presenter_connected, quota })
     }
 
     async fn append_message(
@@ -124,16 +130,6 @@ impl Ingest {
         }
     }
 
-    /// The position that the request's event has in the log already.
-    pub(crate) fn earlier(&self, naming: &Naming) -> Result<Option<Position>, Refusal> {
-        let Some(request) = naming.request else { return Ok(None) };
-        match self.fold.keyed.get(naming.id) {
-            None => Ok(None),
-            Some(earlier) if earlier.request == request => Ok(Some(earlier.position)),
-            Some(_) => Err(Refusal::IdempotencyKeyReused),
-        }
-    }
-
     /// Appends an event and says where it stands. Under a key several nodes may append it at the same moment; all of them
     /// wait to see which copy is the first.
     pub(crate) async fn append(
@@ -142,14 +138,20 @@ impl Ingest {
         presenter: Option<PresenterIdx>,
         body: Body,
     ) -> Result<Position, Refusal> {
-        let Naming { id, request } = *naming;
-        let appended = self.log.append(&Event { id, presenter, at: now(), belated: false, request, body }).await?;
-        if request.is_none() {
-            return Ok(appended);
-        }
-        let first = self.fold.find(|fold| fold.keyed.get(id)).await;
+        let Naming { id, request, end } = *naming;
+        let event = Event { id, presenter, at: now(), belated: false, request, body };
+        let began = Instant::now();
+        let appended = match end {
+            Some(end) => self.log.append_before(&event, end).await,
+            None => self.log.append(&event).await,
+        };
+        self.door.felt(began.elapsed());
+        let position = appended?;
+        let Some(request) = request else { return Ok(position) };
+        let first = self.fold.find(|fold| fold.keyed.get(request.key).filter(|first| first.id == id)).await;
         match first {
-            Some(_) => self.earlier(naming)?.ok_or(Refusal::Append(AppendError::Unknown)),
+            Some(first) if first.digest == request.digest => Ok(first.position),
+            Some(_) => Err(Refusal::IdempotencyKeyReused),
             // It is in the log, but whether as this request's or another's is not known.
             None => Err(Refusal::Append(AppendError::Unknown)),
         }
@@ -174,31 +176,6 @@ impl Ingest {
             // An outage of the room server must not silence a broadcast that is evidently going on.
             Err(Unreachable) if self.presence.session(presenter).is_some() => Ok(()),
             Err(Unreachable) => Err(Refusal::RoomServerUnavailable),
-        }
-    }
-}
-
-/// What an event is called, and what was asked for if a key names it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Naming {
-    pub(crate) id: EventId,
-    pub(crate) request: Option<RequestDigest>,
-}
-
-impl Naming {
-    /// `request`: everything that was asked for, as text. Another text under the same key is another request.
-    pub(crate) fn new(
-        presenter: Option<PresenterIdx>,
-        sender: &Sender,
-        key: Option<&IdempotencyKey>,
-        request: &str,
-    ) -> Naming {
-        match key {
-            None => Naming { id: EventId::new(), request: None },
-            Some(IdempotencyKey(key)) => Naming {
-                id: EventId::derived(presenter, sender.idx, key),
-                request: Some(RequestDigest::of(key, request)),
-            },
         }
     }
 }
@@ -230,6 +207,10 @@ impl IdempotencyKey {
     pub(crate) fn parse(key: &str) -> Option<IdempotencyKey> {
         let is_valid = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         is_valid.then(|| IdempotencyKey(key.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -11,7 +11,9 @@ use nats::{
 use serde_json::{Map, Value, json};
 
 use crate::Ingest;
-use crate::accept::{IdempotencyKey, Naming, Sender};
+use crate::accept::{IdempotencyKey, Sender};
+use crate::keyed::Earlier;
+use crate::naming::{self, Named};
 use crate::refusal::Refusal;
 use crate::text::Text;
 
@@ -60,11 +62,13 @@ impl Ingest {
     pub(crate) async fn decide(&self, order: Order) -> Result<Decided, Refusal> {
         let Order { sender, presenter, decision, reason, key } = order;
         let role = sender.may_moderate(presenter)?;
+        let _inside = self.door.enter()?;
         let reason = reason.map(Text::into_string);
-        let naming = Naming::new(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
-        if let Some(position) = self.earlier(&naming)? {
-            return Ok(Decided { id: naming.id, position });
-        }
+        let request = naming::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
+        let naming = match self.name(presenter, request).await? {
+            Named::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position }),
+            Named::New(naming) => naming,
+        };
         self.check_knows_what_holds()?;
         let (by, now) = (sender.user(role), now());
         let (subject, body) = match decision {

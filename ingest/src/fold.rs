@@ -90,16 +90,23 @@ impl Fold {
 
     /// Waits until the fold has what `look` looks for, if it comes within 2 s.
     pub(crate) async fn find<T>(&self, look: impl Fn(&Fold) -> Option<T>) -> Option<T> {
-        let search = async {
-            loop {
-                let moved = self.moved.notified();
-                if let Some(found) = look(self) {
-                    return found;
-                }
-                moved.await;
+        timeout(FIND_DEADLINE, self.until(look)).await.ok()
+    }
+
+    /// Waits until the fold has what `look` looks for.
+    pub(crate) async fn until<T>(&self, look: impl Fn(&Fold) -> Option<T>) -> T {
+        loop {
+            let moved = self.moved.notified();
+            if let Some(found) = look(self) {
+                return found;
             }
-        };
-        timeout(FIND_DEADLINE, search).await.ok()
+            moved.await;
+        }
+    }
+
+    /// Waits until everything up to that position was taken in.
+    pub(crate) async fn reached(&self, position: Position) {
+        self.status.reached(position).await;
     }
 
     async fn follow(self: Arc<Fold>, log: Log, mut tail: Tail, keeper: Arc<Keeper>) {
@@ -153,8 +160,8 @@ impl Fold {
             }
         };
         if let Some(request) = event.request {
-            let earlier = Earlier { position: entry.position, request };
-            if !self.keyed.insert(event.id, earlier, entry.stored) {
+            let earlier = Earlier { id: event.id, position: entry.position, digest: request.digest };
+            if !self.keyed.insert(request.key, earlier, entry.stored) {
                 return None;
             }
         }

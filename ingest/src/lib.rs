@@ -8,11 +8,13 @@ mod body;
 mod breaker;
 mod config;
 mod decide;
+mod door;
 mod filter;
 mod fold;
 mod keeper;
 mod keyed;
 mod limits;
+mod naming;
 mod openapi;
 mod original;
 mod reconnect;
@@ -41,11 +43,17 @@ struct Ingest {
     log: nats::Log,
     presence: nats::Presence,
     fold: std::sync::Arc<fold::Fold>,
+    /// How far keys can be named, and the right to find out.
+    turns: naming::Turns,
+    certain: naming::Certain,
+    asking: tokio::sync::Mutex<()>,
     word_filter: filter::WordFilter,
     review: Option<review::Review>,
     reconnects: reconnect::Reconnects,
     /// Requests at once, from the header to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
+    /// Those of them that are worked on, once their body is there.
+    door: door::Door,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,
     /// The document of the interface.

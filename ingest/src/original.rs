@@ -145,6 +145,7 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
 }
 
 async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
+    ingest.door.check()?;
     let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
     let head = match ingest.head(&parts).await {
         Ok(head) => head,

@@ -32,6 +32,8 @@ pub(crate) enum Refusal {
     MessageIdInvalid,
     QueryInvalid,
     IdempotencyKeyInvalid,
+    /// Nothing was accepted under the key.
+    NothingUnderKey,
     /// The key named another request before.
     IdempotencyKeyReused,
     UnsupportedMediaType,
@@ -121,6 +123,7 @@ impl Refusal {
             Refusal::QueryInvalid => same(S::BAD_REQUEST, "query_invalid", NOT_SENT),
             Refusal::IdempotencyKeyInvalid => same(S::BAD_REQUEST, "idempotency_key_invalid", NOT_SENT),
             Refusal::IdempotencyKeyReused => same(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", NOT_SENT),
+            Refusal::NothingUnderKey => same(S::NOT_FOUND, "request_not_found", "Not Found"),
             Refusal::UnsupportedMediaType => {
                 same(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported Media Type")
             }
@@ -190,6 +193,7 @@ impl Refusal {
             Refusal::IdempotencyKeyReused => {
                 "The Idempotency-Key was used for another request. Make one up for each.".to_owned()
             }
+            Refusal::NothingUnderKey => "Nothing was accepted under the Idempotency-Key lately.".to_owned(),
             Refusal::TextTooLongHere(length) => format!("The room allows texts of at most {length} characters."),
             Refusal::ReasonInvalid => {
                 format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, as a message.")

@@ -130,6 +130,11 @@ impl Review {
         }))
     }
 
+    /// How long a question may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// What the hook says of the message, within the deadline.
     pub(crate) async fn ask(&self, question: &Question<'_>) -> Verdict {
         let (id, unavailable) = (question.id, Verdict::Unavailable(self.fallback));

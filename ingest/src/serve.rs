@@ -10,7 +10,7 @@ use nats::{Log, Shortage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, CorsLayer};
@@ -18,9 +18,11 @@ use web::auth::Verifier;
 use web::gateway::Gateway;
 
 use crate::config::Config;
+use crate::door::Door;
 use crate::filter::WordFilter;
 use crate::fold::{Fold, Memory};
 use crate::limits::Limits;
+use crate::naming::{Certain, Turns};
 use crate::reconnect::Reconnects;
 use crate::refusal::Refusal;
 use crate::review::Review;
@@ -71,11 +73,15 @@ pub async fn run(
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
         fold,
+        turns: Turns::new(memory.keys_for),
+        certain: Certain::default(),
+        asking: Mutex::default(),
         word_filter,
         review,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
         log,
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+        door: Door::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),

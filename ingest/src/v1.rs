@@ -24,6 +24,7 @@ use crate::text::{InvalidText, Text};
 mod call;
 mod everywhere;
 mod moderation;
+mod requests;
 
 use call::Call;
 
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .routes(routes!(post_message, moderation::clear))
         .merge(moderation::routes())
         .merge(everywhere::routes())
+        .merge(requests::routes())
 }
 
 /// A message. Members that are not listed are ignored.

@@ -52,6 +52,12 @@ pub enum Error {
         /// The room.
         presenter: crate::ids::PresenterIdx,
     },
+    /// A newer session claimed a room before it was known that it had been claimed.
+    #[error("room {presenter} was claimed by a newer session meanwhile")]
+    Overtaken {
+        /// The room.
+        presenter: crate::ids::PresenterIdx,
+    },
     /// It could not be found out in time whether a claim was stored.
     #[error("it is not known whether room {presenter} was claimed")]
     Unresolved {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ids::{EventId, PresenterIdx, RequestDigest, SessionId, UserIdx};
+use crate::ids::{EventId, KeyId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 
 /// The version of the format, member `v`.
 pub(crate) const VERSION: u32 = 1;
@@ -27,10 +27,19 @@ pub struct Event {
     /// Whether it may have happened long before it was stored, as what is of a recording did. Of other events a time
     /// that is far from the one when it was stored is taken for the error of a clock: see [`crate::Entry::at`].
     pub belated: bool,
-    /// What was asked for under an idempotency key, so that another request under the same key is noticed.
-    pub request: Option<RequestDigest>,
+    /// What was asked for under which idempotency key, so that another request under the same key is noticed.
+    pub request: Option<Request>,
     /// What happened.
     pub body: Body,
+}
+
+/// What was asked for under an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// The key: the member `requestKey`. Events of older versions have none, and their id says it.
+    pub key: KeyId,
+    /// What was asked for: the member `request`.
+    pub digest: RequestDigest,
 }
 
 /// What happened. The variant is the member `type`, its fields stand beside it.
@@ -257,6 +266,8 @@ impl Event {
             at: Timestamp,
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             belated: bool,
+            #[serde(rename = "requestKey", skip_serializing_if = "Option::is_none")]
+            key: Option<KeyId>,
             #[serde(skip_serializing_if = "Option::is_none")]
             request: Option<RequestDigest>,
             #[serde(flatten)]
@@ -264,7 +275,10 @@ impl Event {
         }
         fn line<B: Serialize>(event: &Event, body: B) -> Bytes {
             let Event { id, presenter, at, belated, request, .. } = *event;
-            let line = Line { v: VERSION, id, kind: event.body.kind(), presenter, at, belated, request, body };
+            let kind = event.body.kind();
+            let key = request.map(|request| request.key).filter(|key| *key != KeyId::of_event(id));
+            let request = request.map(|request| request.digest);
+            let line = Line { v: VERSION, id, kind, presenter, at, belated, key, request, body };
             serde_json::to_vec(&line).expect("an event has string keys and no failing serializer").into()
         }
         match &self.body {
@@ -283,7 +297,8 @@ impl Event {
 
     /// Reads what [`Event::to_line`] wrote, or what a later version wrote.
     pub fn from_line(line: &[u8]) -> Result<Event, MalformedEvent> {
-        let Head { id, kind, presenter, at, belated, request, .. } = Head::from_line(line)?;
+        let Head { id, kind, presenter, at, belated, key, request, .. } = Head::from_line(line)?;
+        let request = request.map(|digest| Request { key: key.unwrap_or(KeyId::of_event(id)), digest });
         Ok(Event { id, presenter, at, belated, request, body: Body::from_line(&kind, line)? })
     }
 }
@@ -303,7 +318,7 @@ impl Body {
             "presenter.disconnected" => Body::PresenterDisconnected(parse(line)?),
             _ => {
                 let mut members: Map<String, Value> = parse(line)?;
-                for known in ["v", "id", "type", "presenterIdx", "at", "belated", "request"] {
+                for known in ["v", "id", "type", "presenterIdx", "at", "belated", "requestKey", "request"] {
                     members.remove(known);
                 }
                 Body::Unknown { kind: kind.to_owned(), members }
@@ -325,6 +340,8 @@ pub(crate) struct Head {
     pub(crate) at: Timestamp,
     #[serde(default)]
     pub(crate) belated: bool,
+    #[serde(rename = "requestKey", default)]
+    key: Option<KeyId>,
     #[serde(default)]
     request: Option<RequestDigest>,
 }
@@ -390,7 +407,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 16] = [
+    const LINES: [&str; 17] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -407,6 +424,7 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000e","type":"user.unbanned","at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"appeal"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000010","type":"message.posted","presenterIdx":42,"at":"2021-11-22T12:34:56.789Z","belated":true,"user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"of a recording"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000000f","type":"user.erased","at":"2026-11-22T12:37:00.000Z","user":7,"mode":"anonymise","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000011","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:59.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000aa","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"under a key"}"#,
     ];
 
     #[test]

@@ -97,14 +97,15 @@ impl EventId {
         EventId(Uuid::now_v7())
     }
 
-    /// The id of what `user` sends to the room, or to every room, under an idempotency key: always the same for the
-    /// same three.
+    /// The id that older versions give to what `user` sends to the room, or to every room, under an idempotency key:
+    /// always the same for the same three.
     pub fn derived(presenter: Option<PresenterIdx>, user: UserIdx, key: &str) -> EventId {
-        let name = match presenter {
-            Some(presenter) => format!("{presenter}/{user}/{key}"),
-            None => format!("all/{user}/{key}"),
-        };
-        EventId(Uuid::new_v5(&KEYED_EVENTS, name.as_bytes()))
+        EventId(KeyId::of(presenter, user, key).0)
+    }
+
+    /// The id of what is accepted under a key in the turn that begins with that second of the log's clock: a key that is used again in a later one names another event.
+    pub fn of_turn(KeyId(key): KeyId, turn: i64) -> EventId {
+        EventId(Uuid::new_v5(&key, turn.to_string().as_bytes()))
     }
 
     /// Whether the id was derived from an idempotency key.
@@ -115,6 +116,27 @@ impl EventId {
     /// The id as a number, for sets that hold many.
     pub fn as_u128(self) -> u128 {
         self.0.as_u128()
+    }
+}
+
+/// Which idempotency key, of whom and for which room or for every room: always the same for the same three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(Uuid);
+
+impl KeyId {
+    /// Of a user's key for the room, or for every room.
+    pub fn of(presenter: Option<PresenterIdx>, user: UserIdx, key: &str) -> KeyId {
+        let name = match presenter {
+            Some(presenter) => format!("{presenter}/{user}/{key}"),
+            None => format!("all/{user}/{key}"),
+        };
+        KeyId(Uuid::new_v5(&KEYED_EVENTS, name.as_bytes()))
+    }
+
+    /// Of an event of an older version, whose id followed from the key alone.
+    pub(crate) fn of_event(EventId(id): EventId) -> KeyId {
+        KeyId(id)
     }
 }
 
@@ -279,6 +301,12 @@ mod tests {
         // Pinned: a new value would make every retry across an upgrade a new event.
         assert_eq!(id.to_string(), "e09f4ed1-8ded-56a3-aa2b-78ea6b203a3a");
         assert!(id.is_derived());
+        let key = KeyId::of(Some(one), two.as_user(), "key");
+        assert_eq!(KeyId::of_event(id), key);
+        let in_turn = EventId::of_turn(key, 29_536_324);
+        assert_eq!(in_turn.to_string(), "40df4675-091f-5c44-b6fc-ff547066fca4");
+        assert_ne!(in_turn, EventId::of_turn(key, 29_536_325));
+        assert!(in_turn.is_derived());
         assert!(!EventId::new().is_derived());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -54,10 +54,22 @@ pub struct Lease {
     stop: CancellationToken,
 }
 
+/// A claim that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// The revision that it replaces.
+    replaced: u64,
+    expires: Timestamp,
+    /// Its own revision, if the server said so.
+    answered: Option<u64>,
+}
+
 /// What became of a claim that was sent.
 enum Outcome {
-    /// It was stored in time. Perhaps a newer one has replaced it since.
+    /// It was stored in time. If it was answered, a newer one may have replaced it since.
     Holds(u64),
+    /// It was stored in time, and a newer one has replaced it before that was known.
+    Replaced,
     /// It was stored too late, and never happened.
     Late { stored: Timestamp },
     /// It was not stored, and will not be in time.
@@ -102,30 +114,29 @@ impl Lease {
         let mut ours = Session { presenter, id: session, node: self.node.clone(), since, revision: 0 };
         // Should the clocks of the log's servers differ by more than a claim lasts: when, by the one that stores claims.
         let mut ahead = Duration::ZERO;
-        for _ in 0..CLAIM_ATTEMPTS {
-            let last = self.ask(presenter, until).await?;
+        for attempt in 0..CLAIM_ATTEMPTS {
+            // What was the newest a while ago is refused, and then the leader is asked.
+            let last = self.ask(presenter, attempt > 0, until).await?;
             let replaced = last.as_ref().map_or(0, |last| last.sequence);
             let holder = last.as_ref().and_then(|last| holder(last, presenter));
             if !self.log.is_connected() {
                 // The client would keep it for the next connection.
                 return Err(unavailable("claiming a room", "there is no connection"));
             }
-            let (sent, sent_at) = (Instant::now(), self.log.now());
-            let expires = sent_at + ahead + until.saturating_duration_since(sent);
+            let (sent_at, left) = (self.log.now(), until.saturating_duration_since(Instant::now()));
+            let expires = sent_at + ahead + left;
             let claim = Claim::new(&ours, expires, holder).to_json();
             let update = || self.log.sessions.update(presenter.to_string(), claim.clone(), replaced);
-            match write_until(until, "claiming a room", update).await {
+            let answered = match write_until(until, "claiming a room", update).await {
                 Ok(Err(error)) if is_conflict(&error) => {
                     sleep(CLAIM_PAUSE).await;
                     continue;
                 }
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    tracing::info!(%presenter, %error, "a claim was not answered, asking what became of it")
-                }
-                Err(error) => tracing::info!(%presenter, %error, "a claim was not answered, asking what became of it"),
-            }
-            match self.resolve(&ours, replaced, expires, until + RESOLVE_WITHIN).await? {
+                Ok(Ok(revision)) => Some(revision),
+                Ok(Err(error)) => unanswered(presenter, &error),
+                Err(error) => unanswered(presenter, &error),
+            };
+            match self.resolve(&ours, Sent { replaced, expires, answered }, until + RESOLVE_WITHIN).await? {
                 Outcome::Holds(revision) => {
                     ours.revision = revision;
                     return Ok(ours);
@@ -134,6 +145,7 @@ impl Lease {
                     ahead = Duration::try_from(stored.duration_since(sent_at)).unwrap_or_default();
                     tracing::warn!(%presenter, ?ahead, "the clocks of NATS servers differ; claiming the room once more");
                 }
+                Outcome::Replaced => return Err(Error::Overtaken { presenter }),
                 Outcome::Late { .. } => return Err(unavailable("claiming a room", "it was stored too late")),
                 Outcome::Nothing => return Err(unavailable("claiming a room", "it was not stored in time")),
             }
@@ -142,9 +154,15 @@ impl Lease {
     }
 
     /// The newest claim of the room, asked for until then.
-    async fn ask(&self, presenter: PresenterIdx, until: Instant) -> Result<Option<StreamMessage>, Error> {
+    async fn ask(
+        &self,
+        presenter: PresenterIdx,
+        of_leader: bool,
+        until: Instant,
+    ) -> Result<Option<StreamMessage>, Error> {
         loop {
-            match request_within(ASK_TIMEOUT, "asking who holds a room", self.last(presenter)).await {
+            let asking = async { if of_leader { self.last(presenter).await } else { self.lately(presenter).await } };
+            match request_within(ASK_TIMEOUT, "asking who holds a room", asking).await {
                 Err(error) if Instant::now() + ASK_PAUSE < until => {
                     tracing::debug!(%presenter, %error, "asking once more who holds a room");
                     sleep(ASK_PAUSE).await;
@@ -154,30 +172,34 @@ impl Lease {
         }
     }
 
-    /// What became of a claim that was sent to replace that revision, asked of the leader until it is known.
-    async fn resolve(
-        &self,
-        ours: &Session,
-        replaced: u64,
-        expires: Timestamp,
-        until: Instant,
-    ) -> Result<Outcome, Error> {
+    /// What became of a claim, asked until it is known.
+    async fn resolve(&self, ours: &Session, sent: Sent, until: Instant) -> Result<Outcome, Error> {
         let presenter = ours.presenter;
+        // What was answered any member may know; of what was not the leader alone can say that it is not there.
+        let mut of_leader = sent.answered.is_none();
         loop {
             // Before the question: what it finds then is what there was at that time or later.
-            let has_expired = self.log.now() > expires;
-            match request_within(ASK_TIMEOUT, "asking what became of a claim", self.last(presenter)).await {
-                Ok(Some(last)) if stored(&last).is_of(ours.id) => {
+            let has_expired = self.log.now() > sent.expires;
+            let asking = async { if of_leader { self.last(presenter).await } else { self.lately(presenter).await } };
+            match request_within(ASK_TIMEOUT, "asking what became of a claim", asking).await {
+                Ok(Some(last)) if last.sequence > sent.replaced && stored(&last).is_of(ours.id) => {
                     let is_in_time = holder(&last, presenter).is_some_and(|holder| holder.id == ours.id);
                     let late = Outcome::Late { stored: timestamp(last.time) };
                     return Ok(if is_in_time { Outcome::Holds(last.sequence) } else { late });
                 }
-                Ok(Some(last)) if last.sequence > replaced => {
-                    // It can only have been replaced; or the other one came first, and it is not stored any more.
-                    let replaces = stored(&last).replaced(presenter).filter(|replaces| replaces.id == ours.id);
-                    return Ok(replaces.map_or(Outcome::Nothing, |ours| Outcome::Holds(ours.revision)));
+                Ok(Some(last)) if last.sequence > sent.replaced => {
+                    if let Some(revision) = sent.answered {
+                        return Ok(Outcome::Holds(revision));
+                    }
+                    // The other one replaced it, or came first; then it is not stored any more.
+                    let is_replaced = stored(&last).replaced(presenter).is_some_and(|replaced| replaced.id == ours.id);
+                    return Ok(if is_replaced { Outcome::Replaced } else { Outcome::Nothing });
                 }
-                Ok(_) if has_expired => return Ok(Outcome::Nothing),
+                Ok(_) if sent.answered.is_some() && !of_leader => {
+                    of_leader = true;
+                    continue;
+                }
+                Ok(_) if has_expired && sent.answered.is_none() => return Ok(Outcome::Nothing),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%presenter, %error, "cannot tell what became of a claim"),
             }
@@ -225,8 +247,17 @@ impl Lease {
         Err(Error::Contended { presenter })
     }
 
-    /// The newest claim of the room, asked of the bucket's leader: another member of a cluster may answer with what it
-    /// knew a while ago.
+    /// A claim of the room that was the newest a while ago, asked of any member of a cluster: it costs the leader nothing.
+    async fn lately(&self, presenter: PresenterIdx) -> Result<Option<StreamMessage>, Error> {
+        let subject = format!("$KV.{SESSIONS}.{presenter}");
+        match self.log.sessions.stream.direct_get_last_for_subject(subject).await {
+            Ok(last) => Ok(Some(last)),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::JetStream { doing: "asking who holds a room", source: error.into() }),
+        }
+    }
+
+    /// The newest claim of the room, asked of the bucket's leader.
     async fn last(&self, presenter: PresenterIdx) -> Result<Option<StreamMessage>, Error> {
         let subject = format!("$KV.{SESSIONS}.{presenter}");
         match self.log.sessions.stream.get_last_raw_message_by_subject(&subject).await {
@@ -271,6 +302,12 @@ async fn renew(log: &Inner, node: &NodeId) -> Result<(), Error> {
         Ok(_revision) => Ok(()),
         Err(error) => Err(Error::JetStream { doing: "renewing a lease", source: error.into() }),
     }
+}
+
+/// It is not known whether a claim was stored.
+fn unanswered(presenter: PresenterIdx, error: &(dyn std::error::Error + 'static)) -> Option<u64> {
+    tracing::info!(%presenter, error, "a claim was not answered, asking what became of it");
+    None
 }
 
 fn stored(message: &StreamMessage) -> Stored<'_> {

@@ -38,9 +38,9 @@ pub use entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
 pub use error::Error;
 pub use event::{
     Body, ErasureMode, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected,
-    Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
+    Request, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
 };
-pub use ids::{EventId, InvalidDigest, InvalidIdx, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
+pub use ids::{EventId, InvalidDigest, InvalidIdx, KeyId, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
 pub use lease::Lease;
 pub use moment::Moment;
 pub use position::{InvalidPosition, Position};

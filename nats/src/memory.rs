@@ -140,6 +140,11 @@ async fn compare(stream: &Stream, info: &stream::Info, sequence: u64, stored: Ti
     Ok(match request("reading a message of a stream", message).await? {
         Some(message) if timestamp(message.time) == stored => Compared::Same,
         Some(_) => Compared::Different,
+        // Nobody can delete from the log: if it has not left the log at the beginning meanwhile, the server has lost it.
+        None if info.config.deny_delete => {
+            let now = request("asking for a stream of the log", stream.get_info()).await?;
+            if sequence < now.state.first_sequence { Compared::Gone } else { Compared::Different }
+        }
         None => Compared::Gone,
     })
 }

@@ -5,6 +5,7 @@
 //! like a quiet night, a watchdog asks the stream itself every few seconds: where it has grown and nothing came, the
 //! consumer is made anew; where it is not the stream that was read before, reading ends with an error.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::push::OrderedConfig;
 use async_nats::jetstream::message::Message;
-use async_nats::jetstream::stream::{self, Stream};
+use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -25,6 +26,7 @@ use crate::continuity::{Doubt, GONE_AFTER, TIMELINE_CHANGED, Verdict, record_los
 use crate::entry::timestamp;
 use crate::error::Error;
 use crate::memory::{Memory, other_message, went_back};
+use crate::moment::Moment;
 use crate::partition;
 use crate::setup::{self, request, request_within, timeline};
 use crate::timeline::Timeline;
@@ -82,7 +84,7 @@ pub(crate) struct Record {
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     caught_up: Arc<watch::Sender<bool>>,
-    heard: Arc<Mutex<Option<Instant>>>,
+    heard: Arc<Mutex<Option<Moment>>>,
 }
 
 impl Status {
@@ -107,7 +109,7 @@ impl Status {
     }
 
     fn hear(&self) {
-        *self.heard.lock().expect("nothing panics while it holds the lock") = Some(Instant::now());
+        *self.heard.lock().expect("nothing panics while it holds the lock") = Some(Moment::now());
     }
 
     /// For the receiver, once it has dealt with [`Item::CaughtUp`].
@@ -196,15 +198,37 @@ impl std::convert::From<Error> for Trouble {
     }
 }
 
+/// The sequence of the last message that the stream has. Its own last sequence may be further on: a server that was stopped
+/// in good order remembers where a file ended that has lost its end since, and counts what is missing as deleted.
+async fn last_there(stream: &Stream, state: &stream::State) -> Result<u64, Error> {
+    let last = state.last_sequence;
+    if state.messages == 0 || state.deleted_count.unwrap_or(0) == 0 {
+        return Ok(last);
+    }
+    let asking = async {
+        match stream.get_raw_message(last).await {
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+            found => found.map(|_| true),
+        }
+    };
+    if request("asking for the last message of a stream", asking).await? {
+        return Ok(last);
+    }
+    let details = stream.info_builder().with_deleted(true).fetch();
+    let details = request("asking what a stream has lost", details).await?;
+    let deleted: HashSet<u64> = details.info.state.deleted.into_iter().flatten().collect();
+    Ok((state.first_sequence..=last).rev().find(|sequence| !deleted.contains(sequence)).unwrap_or(last))
+}
+
 /// Whether the stream has nothing after what was handed out last. A consumer that has nothing is no evidence of that: in
 /// a cluster it may be on a member that has yet to catch up with the stream. (To go on from the stream's end would then
 /// pass over what that member hands out later.)
-fn nothing_is_left(state: &stream::State, last: Option<u64>, from: From) -> bool {
+fn nothing_is_left(state: &stream::State, last_there: u64, last: Option<u64>, from: From) -> bool {
     let holds_nothing = state.messages == 0;
     holds_nothing
         || match (last, from) {
-            (Some(last), _) => last >= state.last_sequence,
-            (None, From::Sequence(first)) => first > state.last_sequence,
+            (Some(last), _) => last >= last_there,
+            (None, From::Sequence(first)) => first > last_there,
             (None, From::Since(time)) => state.last_timestamp.unix_timestamp_nanos() < time.as_nanosecond(),
             (None, From::Oldest | From::LastPerSubject) => false,
         }
@@ -282,7 +306,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         };
         self.missing = None;
         self.compare(&stream, seen).await?;
-        let last_at_start = stream.cached_info().state.last_sequence;
+        let last_at_start = last_there(&stream, &stream.cached_info().state).await?;
         let config = OrderedConfig {
             deliver_subject: log.context.client().new_inbox(),
             deliver_policy: self.deliver_policy(),
@@ -294,7 +318,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         let consumer = request_within(ANSWERED_WITHIN, "creating a consumer", creating).await?;
         let info = consumer.cached_info();
         let is_empty = info.num_pending == 0 && info.delivered.consumer_sequence == 0;
-        if is_empty && nothing_is_left(&stream.cached_info().state, self.last, self.from) {
+        if is_empty && nothing_is_left(&stream.cached_info().state, last_at_start, self.last, self.from) {
             // Nothing is left of what the stream may have held in between.
             self.last = self.last.max(Some(last_at_start));
             self.say_caught_up(last_at_start).await?;
@@ -324,7 +348,9 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
                     let info = request("asking for a stream", stream.get_info()).await?;
                     self.check(&info, seen).await?;
                     self.status.hear();
-                    let behind = self.last.is_none_or(|last| last < info.state.last_sequence);
+                    let is_behind = |last_there: u64| self.last.is_none_or(|last| last < last_there);
+                    let behind = is_behind(info.state.last_sequence)
+                        && is_behind(last_there(&stream, &info.state).await?);
                     if behind && behind_since_last_tick == Some(self.last) {
                         return Err(Trouble::Passing("the stream has grown and nothing came".to_owned()));
                     }
@@ -457,7 +483,11 @@ mod tests {
     #[test]
     fn a_consumer_that_has_nothing_does_not_mean_that_nothing_is_left() {
         let check = |state: &stream::State, last, from, expected| {
-            assert_eq!(nothing_is_left(state, last, from), expected, "{state:?} after {last:?}, {from:?}");
+            assert_eq!(
+                nothing_is_left(state, state.last_sequence, last, from),
+                expected,
+                "{state:?} after {last:?}, {from:?}"
+            );
         };
         let at = |time: &str| From::Since(time.parse().unwrap());
         let grown = state(778, 1, 778);

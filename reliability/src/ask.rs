@@ -15,13 +15,22 @@ use crate::system::token;
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Accepted { id: EventId, position: Position, status: u16 },
-    Refused { status: u16, code: String },
+    Accepted {
+        id: EventId,
+        position: Position,
+        status: u16,
+        /// Whether it takes the room's presenter to be connected, if it says so.
+        connected: Option<bool>,
+    },
+    Refused {
+        status: u16,
+        code: String,
+    },
     Unknown(String),
 }
 
-/// Longer than the deadline of an append, so that ingest answers first if it can.
-const TIMEOUT: Duration = Duration::from_secs(8);
+/// Longer than ingest may take to answer (`answered_in_time` of the checker), so that it is seen if it takes longer.
+const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A client as the gateway has one: with a pool, a deadline and no proxy.
 pub(crate) fn client() -> anyhow::Result<Client> {
@@ -44,6 +53,7 @@ pub(crate) async fn ask(
         position: Option<Position>,
         code: Option<String>,
         outcome: Option<String>,
+        presenter: Option<String>,
     }
     let request = client.request(method, url).bearer_auth(token);
     let request = match body {
@@ -60,8 +70,11 @@ pub(crate) async fn ask(
         Err(error) => return Answer::Unknown(format!("{status}, and {}", error.without_url())),
     };
     let code = body.code.unwrap_or_default();
+    let connected = body.presenter.map(|presenter| presenter == "connected");
     match (body.id, body.position) {
-        (Some(id), Some(position)) if status.is_success() => Answer::Accepted { id, position, status: status.as_u16() },
+        (Some(id), Some(position)) if status.is_success() => {
+            Answer::Accepted { id, position, status: status.as_u16(), connected }
+        }
         _ => not_accepted(status, body.outcome.as_deref(), code),
     }
 }
@@ -104,7 +117,9 @@ pub(crate) async fn send_message(
     let accepted = named(&headers, "message-id").zip(named(&headers, "message-position"));
     // Everything that counts came with the headers: whoever loses the connection now knows it all the same.
     if let Some((id, position)) = accepted.filter(|_| status.is_success()) {
-        return Answer::Accepted { id, position, status: status.as_u16() };
+        // Only who writes in the own room is told.
+        let connected = (user == room).then_some(status != StatusCode::ACCEPTED);
+        return Answer::Accepted { id, position, status: status.as_u16(), connected };
     }
     let body: Body = answer.json().await.unwrap_or_default();
     let outcome = headers.get("message-outcome").and_then(|value| value.to_str().ok()).map(str::to_owned);

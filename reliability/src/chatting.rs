@@ -128,7 +128,7 @@ impl Session {
             None => {}
             Some(Ok(Frame::SendChatting { message: text, message_id: id, position })) => {
                 let kind = "message.posted".to_owned();
-                self.recorder.note(What::Frame { session, id, position, kind, text: Some(text) });
+                self.recorder.note(What::Frame { session, id, position, kind, text: Some(text), reason: None });
                 self.reached.event(position);
             }
             Some(Err(_)) => self.recorder.note(What::Strange { session, text: text.to_string() }),

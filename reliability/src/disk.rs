@@ -1,4 +1,4 @@
-//! A disk of a server's own, which can be full, and which loses what nobody had synced when the power fails: an ext4 file
+//! A disk of a server's own, which can be full, hang and fail, and which loses what nobody had synced when the power fails: an ext4 file
 //! system in an image file. The image has what the file system gave to its device; what is only in the kernel's memory,
 //! because no fsync asked for it and no writeback came yet, is not in it. A copy of the image, taken while the server is
 //! stopped, is the disk after a power loss. (It is kinder than a disk that lies about its own cache.)
@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
@@ -89,6 +90,32 @@ impl Disk {
         std::fs::remove_file(self.at.join(BALLOON)).context("cannot make room on the disk")
     }
 
+    /// Whatever writes from now on waits for [`Disk::thaw`].
+    pub(crate) async fn freeze(&self) -> anyhow::Result<()> {
+        run("fsfreeze", &["--freeze".as_ref(), self.at.as_ref()]).await
+    }
+
+    /// It goes on.
+    pub(crate) async fn thaw(&self) -> anyhow::Result<()> {
+        run("fsfreeze", &["--unfreeze".as_ref(), self.at.as_ref()]).await
+    }
+
+    /// The file system behaves as after an error that it cannot deal with: it takes no more writes, and what was not
+    /// synced stays unwritten, whatever an fsync hoped.
+    pub(crate) async fn fail(&self) -> anyhow::Result<()> {
+        run("mount", &["-o".as_ref(), "remount,abort".as_ref(), self.at.as_ref()]).await
+    }
+
+    /// As whoever puts a failed disk into service again: checked, and mounted. Whoever writes is dead meanwhile.
+    pub(crate) async fn repair(&self) -> anyhow::Result<()> {
+        run("umount", &[self.at.as_ref()]).await?;
+        // 1: it was repaired.
+        let checked = Command::new("e2fsck").args(["-p", "-f"]).arg(&self.image).output().await?;
+        let said = String::from_utf8_lossy(&checked.stdout);
+        ensure!(matches!(checked.status.code(), Some(0 | 1)), "the disk cannot be repaired: {said}");
+        self.mount().await
+    }
+
     /// What the device has now, kept for [`Disk::lose`]. Whoever writes is stopped meanwhile (SIGSTOP).
     pub(crate) async fn capture(&self) -> anyhow::Result<()> {
         run("cp", &["--sparse=always".as_ref(), self.image.as_ref(), self.captured().as_ref()]).await
@@ -108,6 +135,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        // A run that ends in the middle of a fault; otherwise it is not frozen, and says so.
+        let _ = std::process::Command::new("fsfreeze").arg("-u").arg(&self.at).stderr(Stdio::null()).status();
         // Lazily: it is gone once nothing uses it, at the latest with this program.
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.at).status();
     }

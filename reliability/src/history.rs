@@ -31,8 +31,21 @@ pub enum What {
     Begins {
         /// By which it can be made again, as far as processes and networks allow.
         seed: u64,
+        /// When that is, by the clock of the machine, which is also that of the log's servers.
+        began: Timestamp,
         /// How long delivery nodes keep what they can give again, in milliseconds.
         window_ms: u64,
+        /// After which an append is given up, in milliseconds.
+        append_deadline_ms: u64,
+        /// After which a delivery node that is not heard of counts as dead, in milliseconds.
+        lease_ms: u64,
+    },
+    /// A setting of every role is not the default, because the seed chose it so.
+    Constant {
+        /// As the environment names it, such as `CHATTING_NATS__LEASE_SECONDS`.
+        setting: String,
+        /// Its value.
+        value: String,
     },
     /// Another part of the run begins.
     Phase {
@@ -70,6 +83,8 @@ pub enum What {
         position: Position,
         /// Of HTTP. On the original's surface 202 asks a presenter to reconnect, and the message is stored all the same.
         status: u16,
+        /// Whether the answer takes the room's presenter to be connected; none: it does not say.
+        connected: Option<bool>,
     },
     /// The attempt was refused for certain: nothing is stored by it.
     Failed {
@@ -132,8 +147,18 @@ pub enum What {
         kind: String,
         /// What is shown, of a message that is not deleted.
         text: Option<String>,
+        /// The reason, of a decision.
+        reason: Option<String>,
     },
-    /// Something arrives on a presenter's socket that the original's dialect does not have.
+    /// A sign of life arrives on a presenter's socket.
+    Keepalive {
+        /// The session.
+        session: u32,
+        /// Up to which nothing is missing.
+        position: Option<Position>,
+    },
+    /// Something arrives on a presenter's socket that has no place there: in the original's dialect whatever it does not
+    /// have, in `chat.v1` a complaint, to which presenters here give no cause.
     Strange {
         /// The session.
         session: u32,
@@ -147,39 +172,49 @@ pub enum What {
         /// The close code, if there was one.
         code: Option<u16>,
     },
-    /// A moderator decides.
+    /// A moderator decides. Attempts of the same decision have the same key.
     Decides {
         /// The decision, unique within the run.
         decision: u64,
+        /// From 1.
+        attempt: u32,
         /// The ingest node.
         node: String,
-        /// The room.
-        room: i64,
+        /// The room; none: every room.
+        room: Option<i64>,
         /// What is decided.
         decided: Decided,
+        /// Why, unique within the run.
+        reason: String,
     },
-    /// The decision was answered with a 2xx.
+    /// The attempt was answered with a 2xx.
     Confirmed {
         /// The decision.
         decision: u64,
+        /// The attempt.
+        attempt: u32,
         /// The event's id.
         id: EventId,
         /// Where it stands.
         position: Position,
     },
-    /// The decision was refused for certain.
+    /// The attempt was refused for certain: nothing is decided by it.
     Refused {
         /// The decision.
         decision: u64,
+        /// The attempt.
+        attempt: u32,
         /// Of HTTP; 0: the request was never sent.
         status: u16,
         /// The stable code of the refusal.
         code: String,
     },
-    /// Nobody knows what became of the decision.
+    /// Nobody knows what became of the attempt.
     Undecided {
         /// The decision.
         decision: u64,
+        /// The attempt.
+        attempt: u32,
         /// What was heard instead of an answer.
         why: String,
     },
@@ -197,6 +232,73 @@ pub enum What {
         /// The fault.
         fault: u64,
     },
+    /// How much memory a process has, now.
+    Memory {
+        /// The part, such as `ingest-0`.
+        part: String,
+        /// Resident, in KiB.
+        kib: u64,
+    },
+    /// A fault took an event off the disks of the log: the stream had it before, and has it no more. Nobody can bring it
+    /// back, so it is excused, and it alone. It comes between the fault's `breaks` and `heals`.
+    Lost {
+        /// The fault.
+        fault: u64,
+        /// The room; none: every room.
+        room: Option<i64>,
+        /// The event.
+        id: EventId,
+        /// Where it stood. No other event may ever stand there.
+        position: Position,
+    },
+    /// The review hook was asked about a message, and answered, or did not.
+    Reviewed {
+        /// The text that it was asked about.
+        text: String,
+        /// What it said.
+        verdict: ReviewVerdict,
+    },
+    /// All that a user wrote until now is to be erased.
+    Erases {
+        /// The erasure, unique within the run.
+        erasure: u64,
+        /// Whose messages.
+        user: i64,
+    },
+    /// The erasure was accepted: it is done, or goes on by itself.
+    Erased {
+        /// The erasure.
+        erasure: u64,
+        /// Of HTTP: 200, or 202.
+        status: u16,
+    },
+    /// Nobody knows whether the erasure was accepted.
+    NotErased {
+        /// The erasure.
+        erasure: u64,
+        /// What was heard instead of an answer.
+        why: String,
+    },
+    /// A broadcast that runs is replayed while chat plays, from its beginning, and followed.
+    ReplayBegins {
+        /// The reading, unique within the run.
+        replay: u64,
+        /// The room.
+        room: i64,
+        /// The broadcast.
+        broadcast: String,
+    },
+    /// A message of that replay.
+    ReplayShows {
+        /// The reading.
+        replay: u64,
+        /// The message.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// The text.
+        text: String,
+    },
     /// An event, read from the log when all was over; copies too.
     Logged {
         /// The room; none: every room.
@@ -207,10 +309,27 @@ pub enum What {
         position: Position,
         /// Its type.
         kind: String,
-        /// Who wrote it, of a message.
+        /// Who wrote it, of a message; whom it is about, of a ban and its end.
         user: Option<i64>,
         /// The text, of a message.
         text: Option<String>,
+        /// The message that a deletion is about.
+        target: Option<EventId>,
+        /// The reason, of a decision.
+        reason: Option<String>,
+        /// When it was stored, by the clock of the log's servers.
+        stored: Timestamp,
+    },
+    /// A stream of the log, as its servers describe it when all was over.
+    Stream {
+        /// The epoch of its positions.
+        epoch: u64,
+        /// The first sequence that is still there, or will be.
+        first: u64,
+        /// The last sequence that was given out.
+        last: u64,
+        /// Up to here the archive's consumer has acknowledged everything; none: there is no such consumer.
+        acknowledged: Option<u64>,
     },
     /// A message, read from the archive when all was over.
     Archived {
@@ -226,6 +345,38 @@ pub enum What {
         text: String,
         /// The decision that took it away, if any.
         deleted: Option<EventId>,
+    },
+    /// A decision, read from the archive when all was over.
+    Audited {
+        /// The room; none: every room.
+        room: Option<i64>,
+        /// The decision.
+        id: EventId,
+        /// Where it stands.
+        position: Position,
+        /// Its type.
+        kind: String,
+        /// Whom it is about, of a ban and its end.
+        user: Option<i64>,
+        /// The message that a deletion is about.
+        target: Option<EventId>,
+        /// The reason.
+        reason: Option<String>,
+    },
+    /// A decision, as an archiver lists it for moderators when all was over.
+    Listed {
+        /// The room; none: every room.
+        room: Option<i64>,
+        /// The decision.
+        id: EventId,
+        /// Its type.
+        kind: String,
+        /// Whom it is about, of a ban and its end.
+        user: Option<i64>,
+        /// The message that a deletion is about.
+        target: Option<EventId>,
+        /// The reason.
+        reason: Option<String>,
     },
     /// A message, as the archiver replays the room to viewers when all was over.
     Replayed {
@@ -332,6 +483,59 @@ pub enum Decided {
         /// Who.
         user: i64,
     },
+    /// How the room is.
+    Configure {
+        /// The setting, such as `presenterOnly`.
+        setting: String,
+        /// Its value, as JSON; `null`: the default again.
+        value: String,
+    },
+}
+
+/// What a review hook says of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum ReviewVerdict {
+    /// It may stand.
+    Allow,
+    /// It may not.
+    Deny,
+    /// Another text stands in its place.
+    Replace {
+        /// Which, unique within the run.
+        with: String,
+    },
+    /// Nothing that is understood.
+    NoAnswer,
+}
+
+impl Decided {
+    /// The type of the event that says so.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Decided::Delete { .. } => "message.deleted",
+            Decided::Clear => "room.cleared",
+            Decided::Ban { .. } => "user.banned",
+            Decided::Unban { .. } => "user.unbanned",
+            Decided::Configure { .. } => "room.updated",
+        }
+    }
+
+    /// Whom it is about.
+    pub fn user(&self) -> Option<i64> {
+        match self {
+            Decided::Ban { user } | Decided::Unban { user } => Some(*user),
+            Decided::Delete { .. } | Decided::Clear | Decided::Configure { .. } => None,
+        }
+    }
+
+    /// Which message it is about.
+    pub fn target(&self) -> Option<EventId> {
+        match self {
+            Decided::Delete { target } => Some(*target),
+            Decided::Clear | Decided::Ban { .. } | Decided::Unban { .. } | Decided::Configure { .. } => None,
+        }
+    }
 }
 
 /// What is read when all is over.
@@ -340,8 +544,12 @@ pub enum Decided {
 pub enum Reading {
     /// The whole log.
     Log,
+    /// What the log's servers say of its streams.
+    Streams,
     /// The whole archive.
     Archive,
+    /// Every decision, in the archive and as moderators have it listed.
+    Audit,
     /// Every room, as its viewers would have it replayed.
     Replay,
     /// Every broadcast, beside its video.
@@ -362,6 +570,11 @@ impl Recorder {
     pub fn create(file: &Path) -> anyhow::Result<Recorder> {
         let created = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
         Ok(Recorder { began: Instant::now(), file: Mutex::new(BufWriter::new(created)) })
+    }
+
+    /// When the run began, by the clock of the machine.
+    pub fn began(&self) -> Timestamp {
+        Timestamp::now() - self.elapsed()
     }
 
     /// How long ago the run began.

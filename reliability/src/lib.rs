@@ -2,17 +2,24 @@
 //! cut off, notes everything that is seen from outside, and judges the notes. `docs/reliability.md` says what was found.
 
 mod ask;
+mod audit;
 mod chatting;
 pub mod checker;
+pub mod constants;
 pub mod disk;
 pub mod history;
+mod memory;
 mod moderators;
 mod nemesis;
 pub mod planted;
+mod platform;
+mod presence;
 mod presenters;
 mod readings;
 pub mod report;
+mod review;
 pub mod run;
+mod streams;
 pub mod system;
 mod video;
 mod viewers;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chatting_server::signals::Signals;
 use clap::{Args, Parser, Subcommand};
+use reliability::constants::Constants;
 use reliability::report::{Ending, Report};
 use reliability::run::{Options, run};
 use reliability::system::{LOG_BYTES, Plan, binary};
@@ -22,7 +23,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts everything, breaks it for a while, and judges what happened
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Plants each of our bugs into a copy of the tree, and looks whether a run notices it
     Planted {
         /// Only these, by the names of the patches
@@ -79,9 +80,24 @@ struct RunArguments {
     /// Parts of the names of the faults to make, such as "kill nats,half-open"; else all
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// Parts of the names of what plays beside the chat, such as "settings,followed"; else all
+    #[arg(long, value_delimiter = ',')]
+    plays: Vec<String>,
+    /// How long the system's own times are: windows, leases, deadlines
+    #[arg(long, value_enum, default_value_t = Constants::Default)]
+    constants: Constants,
+    /// One fault in three lasts from half a minute to two and a half
+    #[arg(long)]
+    long: bool,
+    /// The log's files lose their end, have a flipped bit, or are replaced by an older copy; not with --cluster
+    #[arg(long, conflicts_with = "cluster")]
+    damage: bool,
     /// The chatting-server to test; else the one beside this program
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// An older chatting-server, which the second node of each role runs
+    #[arg(long)]
+    old_binary: Option<PathBuf>,
     /// Where everything is kept; else a new temporary folder, kept unless every invariant held
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -111,7 +127,7 @@ fn main() -> anyhow::Result<ExitCode> {
 
 async fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(arguments) => make(arguments).await,
+        Command::Run(arguments) => make(*arguments).await,
         Command::Planted { names } => planted::all(&names).await,
         Command::Check { file } => {
             let lines = history::read(&file)?;
@@ -141,15 +157,21 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         recordings: arguments.recording,
         calm: if arguments.short { SHORT_CALM } else { CALM },
         faults: arguments.faults,
+        plays: arguments.plays,
+        lasting: arguments.long,
         plan: Plan {
             folder: folder.clone(),
             binary,
+            old_binary: arguments.old_binary,
             cluster: arguments.cluster,
             partitions: arguments.partitions,
             log_bytes: arguments.log_bytes,
             disks: arguments.disks,
             lazy_log: arguments.lazy_log,
             clock_library: arguments.clock_library,
+            review: None,
+            constants: arguments.constants.settings(arguments.seed),
+            damage: arguments.damage,
         },
     };
     let report = run(&options).await?;

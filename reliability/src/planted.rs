@@ -121,15 +121,21 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
             recordings: Vec::new(),
             calm: 500..2_500,
             faults: planted.faults.clone(),
+            plays: Vec::new(),
+            lasting: false,
             plan: Plan {
                 folder: folder.path().to_owned(),
                 binary: binary.to_owned(),
+                old_binary: None,
                 cluster: false,
                 partitions: 1,
                 log_bytes: LOG_BYTES,
                 disks: false,
                 lazy_log: false,
                 clock_library: None,
+                constants: Vec::new(),
+                review: None,
+                damage: false,
             },
         };
         let began = Instant::now();

@@ -33,6 +33,13 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 /// How often what was dealt with is acknowledged, and looked whether the socket still lives.
 const ACK: Duration = Duration::from_millis(500);
 
+/// How long a page is closed, in milliseconds, where its presenter does not come back at once: some are away for longer
+/// than what they left behind may count.
+const AWAY_MS: std::ops::Range<u64> = 5_000..20_000;
+
+/// Where delivery nodes keep no more than this, presenters are now and then away for longer.
+const SHORT_WINDOW: Duration = Duration::from_secs(30);
+
 /// How long an older socket is watched beside its successor.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -51,6 +58,8 @@ enum Frame {
     Keepalive {
         position: Option<Position>,
     },
+    Reconnect,
+    /// A complaint, or what the protocol does not have.
     #[serde(other)]
     Other,
 }
@@ -61,6 +70,7 @@ struct Event {
     id: EventId,
     r#type: String,
     text: Option<String>,
+    reason: Option<String>,
 }
 
 /// Every room's presenter.
@@ -70,6 +80,8 @@ pub(crate) struct Presenters {
     pub(crate) delivery: Vec<String>,
     pub(crate) rooms: i64,
     pub(crate) seed: u64,
+    /// How long delivery nodes keep what they can give again.
+    window: Duration,
     sessions: AtomicU32,
     /// How far each has come.
     reached: Vec<Arc<Reached>>,
@@ -110,9 +122,15 @@ struct Session {
 }
 
 impl Presenters {
-    pub(crate) fn new(recorder: Arc<Recorder>, delivery: Vec<String>, rooms: i64, seed: u64) -> Presenters {
+    pub(crate) fn new(
+        recorder: Arc<Recorder>,
+        delivery: Vec<String>,
+        rooms: i64,
+        seed: u64,
+        window: Duration,
+    ) -> Presenters {
         let reached = (0..rooms).map(|_| Arc::default()).collect();
-        Presenters { recorder, delivery, rooms, seed, sessions: AtomicU32::new(1), reached }
+        Presenters { recorder, delivery, rooms, seed, window, sessions: AtomicU32::new(1), reached }
     }
 
     /// The last event that the room's presenter has dealt with.
@@ -186,10 +204,21 @@ impl Presenters {
                     } else {
                         watching.abort();
                         let _ = watching.await;
+                        if rng.u32(..3) == 0 {
+                            let away = Duration::from_millis(rng.u64(AWAY_MS));
+                            let _ = stop.run_until_cancelled(tokio::time::sleep(away)).await;
+                        }
                     }
                 }
             }
             older.retain(|task| !task.is_finished());
+            // Away for so long that what was said meanwhile is not to be had any more, or almost.
+            if self.window <= SHORT_WINDOW && rng.u32(..4) == 0 {
+                let away = self.window.mul_f64(0.5 + 1.5 * rng.f64());
+                if stop.run_until_cancelled(tokio::time::sleep(away)).await.is_none() {
+                    break;
+                }
+            }
             node = if rng.u32(..3) == 0 { node } else { (node + 1) % self.delivery.len() };
         }
         for task in older {
@@ -233,6 +262,10 @@ impl Presenters {
                         recovered,
                         fresh,
                     });
+                    // What is in a gap never comes: it is dealt with.
+                    if let Some(position) = position.filter(|_| !recovered) {
+                        reached.event(position);
+                    }
                     // As the protocol has it: twice the keepalive of silence is a dead connection.
                     let silence = Duration::from_secs(2 * keepalive_seconds);
                     Ok(Session { number, socket, silence, recorder: Arc::clone(&self.recorder), reached })
@@ -302,13 +335,19 @@ impl Session {
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return,
             };
+            let session = self.number;
             let position = match serde_json::from_str(&text) {
                 Ok(Frame::Events { events }) => self.note(events),
-                Ok(Frame::Keepalive { position: Some(position) }) => {
-                    self.reached.keepalive(position);
-                    Some(position)
+                Ok(Frame::Keepalive { position }) => {
+                    self.recorder.note(What::Keepalive { session, position });
+                    position.into_iter().for_each(|position| self.reached.keepalive(position));
+                    position
                 }
-                _ => None,
+                Ok(Frame::Reconnect) => None,
+                Ok(Frame::Welcome { .. } | Frame::Other) | Err(_) => {
+                    self.recorder.note(What::Strange { session, text: text.to_string() });
+                    None
+                }
             };
             unacknowledged = position.or(unacknowledged);
         }
@@ -316,8 +355,8 @@ impl Session {
 
     fn note(&self, events: Vec<Event>) -> Option<Position> {
         let mut last = None;
-        for Event { position, id, r#type: kind, text } in events {
-            self.recorder.note(What::Frame { session: self.number, id, position, kind, text });
+        for Event { position, id, r#type: kind, text, reason } in events {
+            self.recorder.note(What::Frame { session: self.number, id, position, kind, text, reason });
             self.reached.event(position);
             last = Some(position);
         }

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use nats::{Body, Entry, EventId, Position, PresenterIdx, Start};
+use nats::{Body, Entry, EventId, Log, Position, PresenterIdx, Start};
 use serde::Deserialize;
 
 use crate::ask::client;
+use crate::audit;
 use crate::history::{Dialect, Phase, Reading, Recorder, What};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
+use crate::streams;
 use crate::system::{System, token};
 use crate::video;
 use crate::viewers::Viewers;
@@ -31,15 +33,46 @@ const FRESH: Duration = Duration::from_secs(60);
 const SAY_MORE: Duration = Duration::from_secs(5);
 
 /// Reading the whole log takes no longer.
-pub(crate) const LOG: Duration = Duration::from_secs(120);
+pub(crate) const READ: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
-fn is_shown(entry: &Entry) -> bool {
+pub(crate) fn is_shown(entry: &Entry) -> bool {
     !entry.kind.starts_with("presenter.")
 }
 
-async fn log(system: &System) -> anyhow::Result<Vec<Entry>> {
-    let log = system.log().await?;
+/// What the history has of an event's body.
+#[derive(Debug, Default)]
+struct Said {
+    user: Option<i64>,
+    text: Option<String>,
+    target: Option<EventId>,
+    reason: Option<String>,
+}
+
+impl Said {
+    fn of(entry: &Entry) -> Said {
+        let nothing = Said::default();
+        match entry.body() {
+            Ok(Body::MessagePosted(posted)) => {
+                Said { user: Some(posted.user.idx.get()), text: Some(posted.text), ..nothing }
+            }
+            Ok(Body::MessageDeleted(deleted)) => {
+                Said { target: Some(deleted.target), reason: deleted.reason, ..nothing }
+            }
+            Ok(Body::RoomCleared(cleared)) => Said { reason: cleared.reason, ..nothing },
+            Ok(Body::RoomUpdated(updated)) => Said { reason: updated.reason, ..nothing },
+            Ok(Body::UserBanned(banned)) => Said { user: Some(banned.user.get()), reason: banned.reason, ..nothing },
+            Ok(Body::UserUnbanned(unbanned)) => {
+                Said { user: Some(unbanned.user.get()), reason: unbanned.reason, ..nothing }
+            }
+            _ => nothing,
+        }
+    }
+}
+
+/// The whole log, with its copies.
+pub(crate) async fn log(config: &nats::Config) -> anyhow::Result<Vec<Entry>> {
+    let log = Log::connect(config, "reliability").await?;
     let mut tail = log.tail_with_copies(Start::Oldest);
     let status = tail.status();
     let mut entries = Vec::new();
@@ -53,7 +86,7 @@ async fn log(system: &System) -> anyhow::Result<Vec<Entry>> {
             }
         }
     };
-    tokio::time::timeout(LOG, reading).await.context("the log cannot be read to its end")??;
+    tokio::time::timeout(READ, reading).await.context("the log cannot be read to its end")??;
     log.close().await;
     Ok(entries)
 }
@@ -85,6 +118,7 @@ pub(crate) async fn drain(
 ) -> anyhow::Result<()> {
     recorder.note(What::Phase { phase: Phase::Healed });
     let (client, began) = (client()?, Instant::now());
+    viewers.say_last_words(&client).await;
     let mut said_more: BTreeMap<i64, Instant> = BTreeMap::new();
     let mut missing = "nothing was read yet".to_owned();
     while began.elapsed() < DRAIN {
@@ -137,7 +171,7 @@ async fn what_is_missing(
     // Of each room the first copy of every event, in the order of the log.
     let mut rooms: BTreeMap<i64, Vec<(EventId, Position, Option<Body>)>> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for entry in log(system).await?.iter().filter(|entry| is_shown(entry)) {
+    for entry in log(&system.config.nats).await?.iter().filter(|entry| is_shown(entry)) {
         let Some(room) = entry.presenter.map(PresenterIdx::get) else { continue };
         if seen.insert(entry.id) {
             let body = entry.event().map(|event| event.body).ok();
@@ -151,6 +185,7 @@ async fn what_is_missing(
         }
     }
     let archive = system.archive().await?;
+    let decided: HashSet<EventId> = archive.decisions().await?.into_iter().map(|decision| decision.id).collect();
     let deleted = moderators.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let deleted: HashSet<EventId> = deleted.into_iter().collect();
     let cleared = moderators.cleared.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -162,6 +197,11 @@ async fn what_is_missing(
             return Ok(Some(Missing::Archived(format!("{id} of room {room} is not archived"))));
         }
         let cleared = cleared.iter().filter(|(cleared, _)| cleared == room).map(|(_, position)| *position).max();
+        let is_unknown =
+            |(id, _, body): &&(EventId, Position, Option<Body>)| !is_message(body) && !decided.contains(id);
+        if let Some((id, ..)) = events.iter().find(is_unknown) {
+            return Ok(Some(Missing::Archived(format!("the decision {id} about room {room} is not archived"))));
+        }
         let unmarked = archived.iter().find(|message| {
             let taken = deleted.contains(&message.id) || cleared.is_some_and(|cleared| message.position < cleared);
             taken && message.deleted.is_none()
@@ -183,20 +223,18 @@ pub(crate) async fn read(
 ) -> anyhow::Result<()> {
     let mut last: BTreeMap<i64, Position> = BTreeMap::new();
     let mut seen = HashSet::new();
-    for entry in log(system).await? {
-        let (user, text) = match entry.event().map(|event| event.body) {
-            Ok(Body::MessagePosted(message)) => (Some(message.user.idx.get()), Some(message.text)),
-            _ => (None, None),
-        };
+    for entry in log(&system.config.nats).await? {
+        let Said { user, text, target, reason } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // A copy does not come to anybody again.
         if let Some(room) = room.filter(|_| is_shown(&entry) && seen.insert(entry.id)) {
             last.insert(room, entry.position);
         }
-        let Entry { id, position, kind, .. } = entry;
-        recorder.note(What::Logged { room, id, position, kind, user, text });
+        let Entry { id, position, kind, stored, .. } = entry;
+        recorder.note(What::Logged { room, id, position, kind, user, text, target, reason, stored });
     }
     recorder.note(What::Read { reading: Reading::Log });
+    streams::read(system, recorder).await?;
 
     let archive = system.archive().await?;
     for room in 1..=rooms {
@@ -212,6 +250,7 @@ pub(crate) async fn read(
         }
     }
     recorder.note(What::Read { reading: Reading::Archive });
+    audit::read(system, recorder, rooms).await?;
 
     for room in 1..=rooms {
         replay(system, recorder, room).await.with_context(|| format!("cannot replay room {room}"))?;
@@ -256,7 +295,7 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
         text: String,
         sent_at: Timestamp,
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(LOG).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(READ).build()?;
     let archiver = &system.archivers[usize::try_from(room)? % system.archivers.len()];
     let url = format!("{archiver}/v1/rooms/{room}/export?order=asc");
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;

@@ -118,7 +118,10 @@ impl Report {
     fn count(&mut self, lines: &[Line]) {
         let view = View::of(lines);
         for post in view.posts.values() {
-            *self.posts.entry(post.outcome().word()).or_default() += 1;
+            *self.posts.entry(post.request.outcome().word()).or_default() += 1;
+        }
+        for decision in view.decisions.values() {
+            *self.decisions.entry(decision.request.outcome().word()).or_default() += 1;
         }
         self.originals = view.originals.len();
         self.reconnects = view.originals.iter().filter(|status| **status == 202).count();
@@ -135,9 +138,6 @@ impl Report {
                 What::Frame { .. } => self.frames += 1,
                 What::Broadcast { .. } => self.broadcasts += 1,
                 What::ReplayedBesideVideo { .. } => self.beside_videos += 1,
-                What::Confirmed { .. } => *self.decisions.entry("confirmed").or_default() += 1,
-                What::Refused { .. } => *self.decisions.entry("refused").or_default() += 1,
-                What::Undecided { .. } => *self.decisions.entry("unknown").or_default() += 1,
                 _ => {}
             }
         }
@@ -147,7 +147,7 @@ impl Report {
     fn troubles(&mut self, lines: &[Line]) {
         let view = View::of(lines);
         let mut accepted: Vec<(u64, nats::EventId)> =
-            view.accepted().map(|(_, line, id, _)| (lines[line].at, id)).collect();
+            view.accepted_posts().map(|(_, line, id, _)| (lines[line].at, id)).collect();
         accepted.sort_unstable();
         let mut shown = std::collections::HashMap::new();
         for session in view.presenters() {

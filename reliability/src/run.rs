@@ -3,20 +3,24 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use chatting_server::play;
+use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{self, Phase, Recorder, What};
+use crate::memory;
 use crate::moderators::Moderators;
-use crate::nemesis::Nemesis;
+use crate::nemesis::{Course, Nemesis};
+use crate::presence;
 use crate::presenters::Presenters;
 use crate::readings;
 use crate::report::Report;
-use crate::system::{Plan, System};
+use crate::review;
+use crate::system::{Part, Plan, System, start_patiently};
+use crate::video;
 use crate::viewers::{Latest, Viewers};
 
 /// What to run.
@@ -38,9 +42,19 @@ pub struct Options {
     pub calm: std::ops::Range<u64>,
     /// Parts of the names of the faults that are made, such as `kill nats`; none: all.
     pub faults: Vec<String>,
+    /// Parts of the names of what plays beside the chat, such as `settings`; none: all of [`PLAYS`].
+    pub plays: Vec<String>,
+    /// Whether one fault in three lasts for up to two and a half minutes.
+    pub lasting: bool,
     /// Where everything is kept, and what is tested.
     pub plan: Plan,
 }
+
+/// What plays beside the chat.
+pub const PLAYS: [&str; 4] = ["bans from every room", "settings", "followed replays", "review hook"];
+
+/// So many rooms have somebody who follows their replay.
+const FOLLOWED: i64 = 2;
 
 /// What is said where there is no recording.
 const SAID: [&str; 12] = [
@@ -64,11 +78,28 @@ const LONGEST_TEXT: usize = 300;
 /// Runs it.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
-    let system = Arc::new(System::start(&options.plan).await?);
+    let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
+    let [bans, settings, followed, reviewed] = PLAYS.map(plays);
+    let mut plan = options.plan.clone();
+    let notes = review::Notes::default();
+    if reviewed {
+        plan.review = Some(review::start(Arc::clone(&notes)).await?);
+    }
+    let system = Arc::new(System::start(&plan).await?);
     let file = options.plan.folder.join("history.ndjson");
     let recorder = Arc::new(Recorder::create(&file)?);
+    notes.get_or_init(|| Arc::clone(&recorder));
     let window_ms = system.config.delivery.window_seconds * 1_000;
-    recorder.note(What::Begins { seed: options.seed, window_ms });
+    recorder.note(What::Begins {
+        seed: options.seed,
+        began: recorder.began(),
+        window_ms,
+        append_deadline_ms: system.config.nats.append_deadline_ms,
+        lease_ms: system.config.nats.lease_seconds * 1_000,
+    });
+    for (setting, value) in options.plan.constants.clone() {
+        recorder.note(What::Constant { setting, value });
+    }
     let latest = Arc::<Latest>::default();
     let Options { rooms, seed, .. } = *options;
     let viewers = Arc::new(Viewers {
@@ -81,6 +112,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         seed,
         latest: Arc::clone(&latest),
         posts: AtomicU64::new(1),
+        last_words: Default::default(),
     });
     let moderators = Moderators {
         recorder: Arc::clone(&recorder),
@@ -92,9 +124,11 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         deleted: Default::default(),
         cleared: Default::default(),
     };
-    let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed));
-    let (calm, faults) = (options.calm.clone(), &options.faults);
-    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), seed, calm, faults)?;
+    let window = Duration::from_millis(window_ms);
+    let presenters = Arc::new(Presenters::new(Arc::clone(&recorder), system.delivery.clone(), rooms, seed, window));
+    let (calm, words, lasting) = (options.calm.clone(), options.faults.clone(), options.lasting);
+    let course = Course { seed, calm, words, lasting };
+    let mut nemesis = Nemesis::new(Arc::clone(&system), Arc::clone(&recorder), course)?;
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
     let watching = tokio::spawn({
@@ -108,19 +142,31 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         anyhow::Ok(())
     };
     let course = async {
+        let readings = AtomicU64::new(1);
         tokio::try_join!(
             clock,
             viewers.write(&stop),
             moderators.decide(0, &stop),
             moderators.decide(1, &stop),
+            when(bans, moderators.ban_everywhere(&stop)),
+            when(settings, moderators.configure(&stop)),
+            when(followed, async {
+                let rooms = 1..=rooms.min(FOLLOWED);
+                try_join_all(rooms.map(|room| video::follow(&system, &recorder, room, &readings, &stop))).await?;
+                Ok(())
+            }),
             nemesis.rage(&stop),
         )?;
+        let healed = Instant::now();
         readings::drain(&system, &recorder, &viewers, &presenters, &moderators).await?;
+        presence::present(&viewers).await?;
         over.cancel();
-        anyhow::Ok(())
+        anyhow::Ok(healed)
     };
-    tokio::try_join!(course, supervise(&system, &recorder, &over))?;
+    let (healed, ..) =
+        tokio::try_join!(course, supervise(&system, &recorder, &over), memory::sample(&system, &recorder, &over))?;
     watching.await??;
+    presence::absent(&viewers, healed, Duration::from_secs(system.config.nats.lease_seconds)).await?;
     // Whatever cannot be read makes the history thin, and that is what the report says.
     let read = readings::read(&system, &recorder, &presenters, rooms).await;
     recorder.flush()?;
@@ -128,6 +174,10 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let mut report = Report::of(&lines, options.plan.folder.clone());
     report.unread = read.err().map(|error| format!("{error:#}"));
     Ok(report)
+}
+
+async fn when(plays: bool, play: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    if plays { play.await } else { Ok(()) }
 }
 
 /// How often is looked whether everything runs.
@@ -138,18 +188,27 @@ const FIRST_END: u64 = 1_000_000;
 
 /// Starts again what ended by itself, as a service manager does, and notes it as a fault that nobody made.
 async fn supervise(system: &System, recorder: &Recorder, over: &CancellationToken) -> anyhow::Result<()> {
-    let mut faults = FIRST_END..;
+    let ends = AtomicU64::new(FIRST_END);
+    // Each by itself: one that waits for the log must not keep the others waiting.
+    let parts = system.parts.iter().map(|part| supervise_one(part, &ends, recorder, over));
+    try_join_all(parts).await.map(drop)
+}
+
+async fn supervise_one(
+    part: &Part,
+    ends: &AtomicU64,
+    recorder: &Recorder,
+    over: &CancellationToken,
+) -> anyhow::Result<()> {
     while over.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        for part in &system.parts {
-            // What a fault has in hand is its own affair.
-            let Ok(mut server) = part.server.try_lock() else { continue };
-            let Some(status) = server.exited()? else { continue };
-            let fault = faults.next().expect("a run has an end");
-            let kind = format!("{} ended by itself ({status})", part.kind.word());
-            recorder.note(What::Breaks { fault, kind, parts: vec![part.name.clone()] });
-            server.start().await.with_context(|| format!("{} does not start again", part.name))?;
-            recorder.note(What::Heals { fault });
-        }
+        // What a fault has in hand is its own affair.
+        let Ok(mut server) = part.server.try_lock() else { continue };
+        let Some(status) = server.exited()? else { continue };
+        let fault = ends.fetch_add(1, Ordering::Relaxed);
+        let kind = format!("{} ended by itself ({status})", part.kind.word());
+        recorder.note(What::Breaks { fault, kind, parts: vec![part.name.clone()] });
+        start_patiently(part, &mut server).await?;
+        recorder.note(What::Heals { fault });
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! every client, a network that fails on demand.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
@@ -14,6 +14,9 @@ use crate::disk::Disk;
 
 /// What its tokens are signed with.
 const SECRET: &str = "a secret of the reliability runs, of more than 32 bytes";
+
+/// What questions to the review hook are signed with.
+const REVIEW_SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
 /// Tokens outlast any run.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -114,6 +117,14 @@ pub struct System {
     pub mongod: Vec<String>,
     /// The log and the archive without a network between.
     pub config: Config,
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    /// Whether the log's files may be damaged.
+    pub damage: bool,
+    /// `chatting-server`.
+    binary: PathBuf,
+    /// The settings of who reaches the log and the archive without a network between.
+    environment: Vec<(String, String)>,
 }
 
 /// What is to run.
@@ -123,6 +134,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// `chatting-server`.
     pub binary: PathBuf,
+    /// An older one, which the second node of each role runs: as in the middle of a rolling update.
+    pub old_binary: Option<PathBuf>,
     /// Whether the log and the archive are kept by three servers each.
     pub cluster: bool,
     /// Into how many streams the log is split.
@@ -135,6 +148,12 @@ pub struct Plan {
     pub lazy_log: bool,
     /// libfaketime, by which the roles' clocks can be set.
     pub clock_library: Option<PathBuf>,
+    /// Where the review hook listens, if there is one.
+    pub review: Option<String>,
+    /// Settings of every role beside those of every run.
+    pub constants: Vec<(String, String)>,
+    /// Whether the log's files may be damaged, and an older log restored: with one server of the log alone.
+    pub damage: bool,
 }
 
 /// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
@@ -174,12 +193,16 @@ impl System {
             monitoring: Vec::new(),
             mongod: Vec::new(),
             config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
+            folder: plan.folder.clone(),
+            damage: plan.damage && !plan.cluster,
+            binary: plan.binary.clone(),
+            environment: Vec::new(),
         };
         let members = if plan.cluster { MEMBERS } else { 1 };
         let nats = system.start_nats(plan, members).await?;
         let mongod = system.start_mongod(plan, members).await?;
         let rooms = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let rooms_url = format!("http://{}", rooms.local_addr()?);
+        let rooms_address = rooms.local_addr()?.to_string();
         tokio::spawn(async move { axum::serve(rooms, servers::room_server()).await });
 
         let log_urls = |addresses: &[String]| {
@@ -195,9 +218,11 @@ impl System {
             ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
             ("CHATTING_ARCHIVER__URI", set.clone()),
         ];
-        let settings = SETTINGS.iter().map(|(key, value)| ((*key).into(), (*value).into()));
-        let direct = direct.into_iter().map(|(key, value)| (key.into(), value.into()));
-        system.config = Config::layered(None, settings.chain(direct)).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        system.environment = SETTINGS.iter().map(owned).chain(plan.constants.iter().cloned()).collect();
+        system.environment.extend(direct.map(|(key, value)| (key.to_owned(), value)));
+        let environment = system.environment.iter().map(|(key, value)| (key.into(), value.into()));
+        system.config = Config::layered(None, environment).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
 
         for kind in [Kind::Ingest, Kind::Delivery, Kind::Archiver] {
             for node in 0..NODES {
@@ -216,11 +241,18 @@ impl System {
                     ("CHATTING_NATS__REPLICAS", replicas.clone()),
                     ("CHATTING_NATS__PARTITIONS", plan.partitions.to_string()),
                     ("CHATTING_NATS__MAX_BYTES", plan.log_bytes.to_string()),
-                    ("CHATTING_INGEST__ROOMS__URL", rooms_url.clone()),
                 ];
                 match kind {
                     Kind::Ingest => {
                         environment.push(("CHATTING_INGEST__LISTEN", local(own)));
+                        let rooms = system.link("ingest to rooms", &name, "rooms", &rooms_address).await;
+                        environment.push(("CHATTING_INGEST__ROOMS__URL", format!("http://{rooms}")));
+                        if let Some(hook) = &plan.review {
+                            let hook = system.link("ingest to review", &name, "review", hook).await;
+                            environment.push(("CHATTING_INGEST__REVIEW__URL", format!("http://{hook}/review")));
+                            environment.push(("CHATTING_INGEST__REVIEW__SECRET", REVIEW_SECRET.to_owned()));
+                            environment.push(("CHATTING_INGEST__REVIEW__DEADLINE_MS", "1000".to_owned()));
+                        }
                         let url = system.link("client to ingest", &name, &name, &local(own)).await;
                         system.ingest.push(format!("http://{url}"));
                     }
@@ -252,9 +284,9 @@ impl System {
                 let own_settings = environment.into_iter().map(|(key, value)| (key.to_owned(), value));
                 let program = Program {
                     name: name.clone(),
-                    path: plan.binary.clone(),
+                    path: plan.old_binary.as_ref().filter(|_| node == 1).unwrap_or(&plan.binary).clone(),
                     arguments: vec![role.into()],
-                    environment: settings.chain(own_settings).collect(),
+                    environment: settings.chain(plan.constants.iter().cloned()).chain(own_settings).collect(),
                     output: plan.folder.join(format!("{name}.log")),
                     detached: false,
                 };
@@ -347,15 +379,74 @@ impl System {
         address
     }
 
+    /// Every part of the kind.
+    pub(crate) fn of(&self, kind: Kind) -> Vec<&Part> {
+        self.parts.iter().filter(|part| part.kind == kind).collect()
+    }
+
+    /// The server that leads the first partition of the log.
+    pub(crate) async fn leader(&self) -> anyhow::Result<Option<String>> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
+        for url in &self.monitoring {
+            let Ok(answer) = client.get(format!("{url}/jsz?accounts=1&streams=1")).send().await else { continue };
+            let Ok(said) = answer.json::<serde_json::Value>().await else { continue };
+            let accounts = said["account_details"].as_array().cloned().unwrap_or_default();
+            let streams = accounts.iter().flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
+            for stream in streams.filter(|stream| stream["name"] == "CHAT_0") {
+                if let Some(leader) = stream["cluster"]["leader"].as_str() {
+                    return Ok(Some(leader.to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The primary of the archive.
+    pub(crate) async fn primary(&self) -> anyhow::Result<Option<String>> {
+        let addresses = &self.mongod;
+        for address in addresses {
+            let asked = tokio::time::timeout(Duration::from_secs(2), archiver::primary_of(address)).await;
+            if let Ok(Ok(Some(primary))) = asked {
+                let number = addresses.iter().position(|address| *address == primary);
+                return Ok(number.map(|number| format!("mongod-{number}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells the log that it was restored from a backup, as `docs/operations.md` has it.
+    pub(crate) async fn begin_epoch(&self) -> anyhow::Result<()> {
+        let mut command = tokio::process::Command::new(&self.binary);
+        let output = command.args(["setup", "--new-epoch"]).envs(self.environment.iter().cloned()).output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "setup --new-epoch failed: {said}");
+        Ok(())
+    }
+
     /// The archive, without a network between.
     pub async fn archive(&self) -> anyhow::Result<archiver::Archive> {
         Ok(archiver::Archive::connect(&self.config.archiver).await?)
     }
+}
 
-    /// The log, without a network between.
-    pub async fn log(&self) -> anyhow::Result<nats::Log> {
-        Ok(nats::Log::connect(&self.config.nats, "reliability").await?)
+/// A role that is started while the log is away is ready once that is back: longer than any fault lasts.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Starts it, and again where it ends by itself, and waits until it is ready, for longer than others have to.
+pub(crate) async fn start_patiently(part: &Part, server: &mut Server) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut started = server.start().await;
+    while let Err(error) = started {
+        let why = || format!("{} does not start again", part.name);
+        if began.elapsed() > PATIENCE {
+            return Err(error).with_context(why);
+        }
+        started = match server.exited()? {
+            Some(_) => server.start().await,
+            None => server.ready().await,
+        };
     }
+    Ok(())
 }
 
 /// Starts members of a cluster, and waits until they are ready.

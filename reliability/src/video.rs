@@ -1,7 +1,8 @@
-//! The replay beside the video, as a player reads it when all is over: the room's broadcasts, and what was said in each,
+//! The replay beside the video, as a player reads it when all is over, and follows it while chat plays: the room's broadcasts, and what was said in each,
 //! page by page by the time in its recording, from the beginning to the end. Every page comes from another archiver than
 //! the one before, as behind a load balancer.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,9 +10,10 @@ use nats::{EventId, Position};
 use reqwest::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use crate::history::{Recorder, What};
-use crate::readings::LOG;
+use crate::readings::READ;
 use crate::system::{System, token};
 
 /// The presenters have gone when this is read. By then, after that, the archive knows that their last sessions have
@@ -69,6 +71,10 @@ impl Player<'_> {
         Ok(answer.json().await?)
     }
 
+    async fn part(&mut self, room: i64, broadcast: &str, place: &str) -> anyhow::Result<Page> {
+        self.get(&format!("/v1/rooms/{room}/broadcasts/{broadcast}/replay?first={PAGE}{place}")).await
+    }
+
     async fn broadcasts(&mut self, room: i64) -> anyhow::Result<Vec<Broadcast>> {
         let mut broadcasts = Vec::new();
         let mut after = String::new();
@@ -83,9 +89,72 @@ impl Player<'_> {
     }
 }
 
+/// How long a page may take while things break.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a follower waits where there is nothing new.
+const NOTHING_NEW: Duration = Duration::from_secs(1);
+
+/// Follows the latest broadcast of the room while chat plays, until told to stop. What a follower is shown must be in
+/// the end what everybody is shown: nothing comes later before it.
+pub(crate) async fn follow(
+    system: &System,
+    recorder: &Recorder,
+    room: i64,
+    readings: &AtomicU64,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let mut player = Player { client, archivers: &system.archivers, token: token(room, false), asked: 0 };
+    let mut followed: Option<(u64, String)> = None;
+    let mut place = String::new();
+    while !stop.is_cancelled() {
+        // Where an archiver is away, the other one is asked next.
+        let shown = match &followed {
+            Some((replay, broadcast)) => player.part(room, broadcast, &place).await.map(|Page { messages, next }| {
+                let is_full = messages.len() == PAGE;
+                for Message { id, position, text, .. } in messages {
+                    recorder.note(What::ReplayShows { replay: *replay, id, position, text });
+                }
+                (is_full, next)
+            }),
+            None => match player.broadcasts(room).await.map(|broadcasts| broadcasts.into_iter().next()) {
+                Ok(Some(Broadcast { id: broadcast, .. })) => {
+                    let replay = readings.fetch_add(1, Ordering::Relaxed);
+                    recorder.note(What::ReplayBegins { replay, room, broadcast: broadcast.clone() });
+                    followed = Some((replay, broadcast));
+                    Ok((true, Some(String::new())))
+                }
+                Ok(None) => Ok((false, Some(String::new()))),
+                Err(error) => Err(error),
+            },
+        };
+        let is_full = match shown {
+            Ok((is_full, Some(next))) => {
+                place = if next.is_empty() { "&from=0".to_owned() } else { format!("&after={next}") };
+                is_full
+            }
+            // It has ended, or is part of another one now.
+            Ok((_, None)) => {
+                followed = None;
+                false
+            }
+            Err(error) => {
+                let is_gone = error.downcast_ref::<reqwest::Error>().and_then(reqwest::Error::status);
+                followed = followed.filter(|_| is_gone != Some(reqwest::StatusCode::NOT_FOUND));
+                false
+            }
+        };
+        if !is_full {
+            let _ = stop.run_until_cancelled(tokio::time::sleep(NOTHING_NEW)).await;
+        }
+    }
+    Ok(())
+}
+
 /// Notes the room's broadcasts, and what each one's replay shows. The presenters have been gone since `gone`.
 pub(crate) async fn read(system: &System, recorder: &Recorder, room: i64, gone: Instant) -> anyhow::Result<()> {
-    let client = Client::builder().no_proxy().timeout(LOG).build()?;
+    let client = Client::builder().no_proxy().timeout(READ).build()?;
     let mut player = Player { client, archivers: &system.archivers, token: token(room, false), asked: 0 };
     let broadcasts = loop {
         let waited = gone.elapsed();
@@ -98,10 +167,9 @@ pub(crate) async fn read(system: &System, recorder: &Recorder, room: i64, gone: 
     for Broadcast { id: broadcast, started_at: started, ended_at: ended, duration_ms, messages } in broadcasts {
         let noted = What::Broadcast { room, broadcast: broadcast.clone(), started, ended, duration_ms, messages };
         recorder.note(noted);
-        let replay = format!("/v1/rooms/{room}/broadcasts/{broadcast}/replay?first={PAGE}");
         let (mut place, mut reached) = ("&from=0".to_owned(), None);
         loop {
-            let Page { messages, next } = player.get(&format!("{replay}{place}")).await?;
+            let Page { messages, next } = player.part(room, &broadcast, &place).await?;
             for Message { offset_ms, id, position, text } in messages {
                 let broadcast = broadcast.clone();
                 recorder.note(What::ReplayedBesideVideo { room, broadcast, offset_ms, id, position, text });

@@ -5,9 +5,10 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use futures_util::future::join_all;
 use nats::EventId;
 use reqwest::{Client, Method};
 use serde_json::json;
@@ -63,7 +64,23 @@ pub(crate) struct Viewers {
     pub(crate) seed: u64,
     pub(crate) latest: Arc<Latest>,
     pub(crate) posts: AtomicU64,
+    /// What the room's presenters said when all was whole again.
+    pub(crate) last_words: Mutex<Vec<LastWords>>,
 }
+
+/// What a room's presenter said last. A client that asks for it once more gets the same answer, and hears whether the
+/// presenter is there.
+#[derive(Debug)]
+pub(crate) struct LastWords {
+    pub(crate) room: i64,
+    post: u64,
+    attempts: u32,
+    key: String,
+    text: String,
+}
+
+/// 20 s: so long the last words are tried, as for some seconds after the last fault not everything is connected again.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 impl Viewers {
     /// Writes until told to stop; what is in hand then is waited for.
@@ -151,6 +168,38 @@ impl Viewers {
         }
     }
 
+    /// Every room's presenter says something under a key.
+    pub(crate) async fn say_last_words(&self, client: &Client) {
+        let said = join_all((1..=self.rooms).map(|room| self.last_words_of(client, room))).await;
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).extend(said.into_iter().flatten());
+    }
+
+    async fn last_words_of(&self, client: &Client, room: i64) -> Option<LastWords> {
+        let post = self.posts.fetch_add(1, Ordering::Relaxed);
+        let (key, text) = (format!("{:x}-last-{room}", self.seed), format!("my last words #{post}"));
+        let mut words = LastWords { room, post, attempts: 0, key, text };
+        let began = Instant::now();
+        while began.elapsed() < LAST_WORDS {
+            let node = (post as usize + words.attempts as usize) % self.ingest.len();
+            match self.repeat(client, &mut words, node).await {
+                Answer::Accepted { .. } => return Some(words),
+                // It stays full.
+                Answer::Refused { code, .. } if code == "log_full" => return None,
+                Answer::Refused { .. } | Answer::Unknown(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+        None
+    }
+
+    /// Asks for the last words once more.
+    pub(crate) async fn repeat(&self, client: &Client, words: &mut LastWords, node: usize) -> Answer {
+        words.attempts += 1;
+        let LastWords { room, post, attempts, ref key, ref text } = *words;
+        let (key, text) = (Some(key.clone()), text.clone());
+        let asked = Attempts { viewers: self, client, post, room, user: room, key, text };
+        asked.make(attempts, node, Surface::V1).await
+    }
+
     /// The room's presenter says in its own room that all is over.
     pub(crate) async fn say_goodbye(&self, client: &Client, room: i64) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
@@ -185,7 +234,9 @@ impl Attempts<'_> {
             Surface::Original => send_message(client, ingest, user, room, key, &self.text).await,
         };
         recorder.note(match answer.clone() {
-            Answer::Accepted { id, position, status } => What::Ok { post, attempt, id, position, status },
+            Answer::Accepted { id, position, status, connected } => {
+                What::Ok { post, attempt, id, position, status, connected }
+            }
             Answer::Refused { status, code } => What::Failed { post, attempt, status, code },
             Answer::Unknown(why) => What::Unknown { post, attempt, why },
         });

@@ -15,6 +15,6 @@ pub use fetch::starting;
 pub use mongod::mongod;
 pub use nats_server::{Member, nats_cluster, nats_server};
 pub use program::{Program, Running, Stopped};
-pub use proxy::Proxy;
+pub use proxy::{Direction, Proxy};
 pub use room_server::room_server;
 pub use server::{Ready, Server};

@@ -1,5 +1,5 @@
-//! A network that fails on demand: a TCP proxy whose connections can be cut, refused, slowed down, and held up, which is
-//! what a half-open connection is.
+//! A network that fails on demand: a TCP proxy whose connections can be cut, refused, slowed down, and held up, in both
+//! directions, which is what a half-open connection is, or in one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,14 +10,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// A direction of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
+}
+
 /// What becomes of traffic at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Traffic {
     Flows,
     /// Connections stand, new ones too, and carry nothing.
     HeldUp,
-    /// The same, of what the server says.
-    AnswersHeldUp,
+    /// The same in one direction; the other flows.
+    HeldUpOneWay(Direction),
     /// Every piece of at most [`PIECE`] bytes takes so long.
     Slow(Duration),
     /// There are no connections.
@@ -81,9 +90,9 @@ impl Proxy {
         self.set(Traffic::HeldUp);
     }
 
-    /// Carries what clients say, and nothing of what the server says, until [`Proxy::release`].
-    pub fn hold_up_answers(&self) {
-        self.set(Traffic::AnswersHeldUp);
+    /// Carries nothing in that direction until [`Proxy::release`], and nobody is told; the other direction flows.
+    pub fn hold_up_one_way(&self, direction: Direction) {
+        self.set(Traffic::HeldUpOneWay(direction));
     }
 
     /// Carries at most 16 KB each `pause` and connection, and everything so much later, until [`Proxy::release`].
@@ -123,17 +132,26 @@ async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiv
     let (from_server, to_server) = server.split();
     // The connection is over with whichever ends first; what is lost with the others was on its way.
     tokio::select! {
-        () = copy(from_client, to_server, network.clone(), Traffic::HeldUp) => {}
-        () = copy(from_server, to_client, network.clone(), Traffic::AnswersHeldUp) => {}
+        () = copy(Direction::ToServer, from_client, to_server, network.clone()) => {}
+        () = copy(Direction::ToClient, from_server, to_client, network.clone()) => {}
         _ = network.wait_for(|network| network.cuts != born) => {}
     }
 }
 
-/// Copies one direction, which stands still in that state too, until either end closes.
-async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut network: watch::Receiver<Network>, held_up: Traffic) {
+/// Copies one direction until either end closes.
+async fn copy(
+    direction: Direction,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    mut network: watch::Receiver<Network>,
+) {
     let mut buffer = vec![0; PIECE];
     loop {
-        let flows = |network: &Network| ![Traffic::HeldUp, held_up].contains(&network.traffic);
+        let flows = |network: &Network| match network.traffic {
+            Traffic::HeldUp => false,
+            Traffic::HeldUpOneWay(held_up) => held_up != direction,
+            Traffic::Flows | Traffic::Slow(_) | Traffic::Refused => true,
+        };
         let Ok(_) = network.wait_for(flows).await.map(|_| ()) else { return };
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
         // What was read meanwhile is held up too.
@@ -144,5 +162,47 @@ async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut network: watch:
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far longer than loopback takes.
+    const SOON: Duration = Duration::from_secs(10);
+
+    /// Long enough to see that nothing comes.
+    const A_WHILE: Duration = Duration::from_millis(200);
+
+    async fn pair() -> (Proxy, TcpStream, TcpStream) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(server.local_addr().unwrap().to_string()).await;
+        let client = TcpStream::connect(proxy.address()).await.unwrap();
+        let (accepted, _) = tokio::time::timeout(SOON, server.accept()).await.unwrap().unwrap();
+        (proxy, client, accepted)
+    }
+
+    async fn comes(from: &mut TcpStream, to: &mut TcpStream, within: Duration) -> bool {
+        from.write_all(b"x").await.unwrap();
+        let mut byte = [0];
+        tokio::time::timeout(within, to.read_exact(&mut byte)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn one_direction_is_held_up_while_the_other_flows() {
+        let (proxy, mut client, mut server) = pair().await;
+        assert!(comes(&mut client, &mut server, SOON).await && comes(&mut server, &mut client, SOON).await);
+
+        proxy.hold_up_one_way(Direction::ToClient);
+        assert!(comes(&mut client, &mut server, SOON).await);
+        assert!(!comes(&mut server, &mut client, A_WHILE).await);
+
+        proxy.hold_up_one_way(Direction::ToServer);
+        // What was held up in the other direction comes now.
+        let mut byte = [0];
+        tokio::time::timeout(SOON, client.read_exact(&mut byte)).await.unwrap().unwrap();
+        assert!(comes(&mut server, &mut client, SOON).await);
+        assert!(!comes(&mut client, &mut server, A_WHILE).await);
     }
 }

@@ -1,5 +1,6 @@
 //! The newest session of a presenter wins, on whichever node, and between them every message is written once.
 
+use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -137,6 +138,46 @@ async fn the_newer_page_wins_within_a_second_and_not_one_event_more_comes_to_the
         assert_eq!(all, posted, "room {room}");
         assert!(seen.len() <= posted.len());
     }
+}
+
+/// A page of the original that takes nothing is replaced while a write to it waits; what it has not taken comes to its
+/// successor.
+async fn replaces_a_slow_reader(world: &World, room: i64, first: &Role, second: &Role) {
+    const MESSAGES: usize = 256;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let headers = [("token", token(room, "presenter"))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mut slow = Presenter::handshake_on(socket, first, &headers).await.unwrap();
+    world.session(room, None).await;
+    // 16 MB: more than the kernel takes on both sides.
+    let large = "x".repeat(64 * 1024);
+    for number in 1..=MESSAGES {
+        world.log.append(&message(room, format!("{number} {large}"))).await.unwrap();
+    }
+    let mut newer = Presenter::connect(second, room).await;
+    let number = |text: &String| text.split(' ').next().unwrap().parse::<usize>().unwrap();
+    let mut later = Vec::new();
+    while later.last() != Some(&MESSAGES) {
+        later.extend(newer.chats(1).await.iter().map(number));
+    }
+    newer.is_served_and_quiet().await;
+    // It takes what the kernel kept for it, up to the end.
+    let seen: Vec<usize> = slow.rest().await.0.iter().map(number).collect();
+    assert!(seen.len() < MESSAGES, "nothing had to wait");
+    assert_eq!(seen, (1..=seen.len()).collect::<Vec<_>>(), "the older session of room {room}");
+    assert_eq!(later, (later[0]..=MESSAGES).collect::<Vec<_>>(), "the newer session of room {room}");
+    assert!(later[0] <= seen.len() + 1, "room {room} misses what is between {} and {}", seen.len(), later[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_reader_of_the_original_did_not_take_comes_to_its_successor() {
+    let world = World::start().await;
+    // What is still in the node's hands when the session ends is lost with the socket.
+    let one = world.node_with("close_timeout_ms", "1").await;
+    let other = world.node().await;
+    replaces_a_slow_reader(&world, 42, &one, &other).await;
+    replaces_a_slow_reader(&world, 43, &one, &one).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -287,7 +287,11 @@ async fn who_comes_for_the_first_time_is_told_of_what_has_left_the_window_unseen
         assert_eq!(welcome["recovered"], false);
         page.close().await;
     }
-    let (mut page, welcome) = Page::connect(&node, 42).await;
+    // Also by a node that never had what has left the window.
+    eventually("it is saved that nothing was seen", PATIENCE, async || world.cursors.get(idx(42))).await;
+    let later = world.node_with("window_seconds", "1").await;
+    let (mut page, welcome) = Page::connect(&later, 42).await;
+    assert_eq!(welcome["recovered"], false);
     let begins = welcome["position"].as_str().unwrap();
     page.ack(begins).await;
     world.saved(42, begins.parse().unwrap()).await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::tokens::token_with;
 use super::{Answer, DEADLINE, answer, client};
-use crate::support::{NatsServer, Proxy, Role, RoomServer, Settings, eventually, token};
+use crate::support::{Direction, NatsServer, Proxy, Role, RoomServer, Settings, eventually, token};
 
 /// Nodes over one log.
 struct World {
@@ -306,8 +306,9 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
         let key = round.to_string();
         proxy.hold_up();
         let unknown = world.post(&world.nodes[0], &key, "hi").await;
-        unknown.assert_problem(503, "outcome_unknown");
-        assert_eq!(unknown.json()["outcome"], "unknown");
+        // Where ids have just changed it is not even sent.
+        let code = unknown.json()["code"].clone();
+        assert!(["outcome_unknown", "log_unavailable"].iter().any(|known| code == *known), "{unknown:?}");
         match round % 2 {
             0 => proxy.release(),
             // What was underway may be lost with the connection.
@@ -337,17 +338,194 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
     }
 }
 
+/// Posts other messages until the key is answered with 202 for that text: it was forgotten.
+async fn until_forgotten(world: &World, key: &str, text: &str) -> Answer {
+    let mut others = 0;
+    eventually("the key is forgotten", DEADLINE, async || {
+        others += 1;
+        // Time is the log's: something must be stored.
+        placed(&world.post(&world.nodes[others % 2], &format!("other-{}-{others}", text.len()), "hi").await);
+        let answer = world.post(&world.nodes[0], key, text).await;
+        (answer.status != 422).then_some(answer)
+    })
+    .await
+}
+
 #[tokio::test]
-async fn a_retry_that_comes_after_its_key_was_forgotten_is_accepted_under_the_same_id() {
-    let world = World::start_with(|settings| settings.set("ingest.idempotency_keys", "2")).await;
+async fn a_key_that_is_used_again_after_it_was_forgotten_names_a_message_of_its_own() {
+    let world = World::start_with(|settings| settings.set("ingest.idempotency_seconds", "3")).await;
     let first = placed(&world.post(&world.nodes[0], "key", "hi").await);
-    for key in ["1", "2", "3"] {
-        placed(&world.post(&world.nodes[0], key, "hi").await);
+    let second = placed(&until_forgotten(&world, "key", "something else").await);
+    let third = placed(&until_forgotten(&world, "key", "hi").await);
+    assert!(first.0 != second.0 && second.0 != third.0 && first.0 != third.0, "{first:?} {second:?} {third:?}");
+    // Whatever was answered with 2xx is what every reader sees, where the answer says.
+    let entries = world.entries().await;
+    let of_ids = |id: &str| -> Vec<_> {
+        let same = entries.iter().filter(|entry| entry.id.to_string() == id);
+        same.map(|entry| (entry.position, entry.event().unwrap().body)).collect()
+    };
+    for ((id, position), expected) in [(first, "hi"), (second, "something else"), (third, "hi")] {
+        let found = of_ids(&id);
+        let [(at, nats::Body::MessagePosted(posted))] = found.as_slice() else { panic!("{id}: {found:?}") };
+        assert_eq!((*at, posted.text.as_str()), (position, expected));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_requests_under_one_key_are_one_message_also_while_ids_change() {
+    let world = World::start_with(|settings| settings.set("ingest.idempotency_seconds", "4")).await;
+    let (started, mut round) = (std::time::Instant::now(), 0);
+    let mut accepted = Vec::new();
+    // Ids change every 4 s.
+    while started.elapsed() < Duration::from_secs(13) {
+        let key = round.to_string();
+        let other_text = if round % 2 == 0 { "one" } else { "other" };
+        let (one, other) =
+            tokio::join!(world.post(&world.nodes[0], &key, "one"), world.post(&world.nodes[1], &key, other_text));
+        match other_text {
+            "one" => {
+                assert_eq!(placed(&one), placed(&other), "round {round}");
+                accepted.push(placed(&one));
+            }
+            _ => {
+                let (won, lost) = if one.status == 202 { (one, other) } else { (other, one) };
+                assert_eq!(lost.status, 422, "round {round}: {lost:?}");
+                accepted.push(placed(&won));
+            }
+        }
+        round += 1;
+    }
+    let entries: Vec<_> = world.entries().await.iter().map(|entry| (entry.id.to_string(), entry.position)).collect();
+    assert_eq!(entries, accepted);
+}
+
+#[tokio::test]
+async fn where_keys_come_faster_than_they_can_be_remembered_new_ones_are_refused_and_none_is_forgotten() {
+    let world = World::start_with(|settings| settings.set("ingest.idempotency_keys", "3")).await;
+    let mut accepted = Vec::new();
+    let refused = eventually("the memory is full", DEADLINE, async || {
+        let key = accepted.len().to_string();
+        let answer = world.post(&world.nodes[0], &key, "hi").await;
+        if answer.status != 202 {
+            return Some(answer);
+        }
+        accepted.push(placed(&answer));
+        None
+    })
+    .await;
+    refused.assert_problem(503, "overloaded");
+    assert_eq!(refused.json()["outcome"], "not_stored");
+    assert!(accepted.len() >= 3, "{accepted:?}");
+    // Those of this minute, at least the last three, are known.
+    for (key, first) in accepted.iter().enumerate().skip(accepted.len() - 3) {
+        assert_eq!(placed(&world.post(&world.nodes[0], &key.to_string(), "hi").await), *first);
+    }
+    let request = world.client.post(world.nodes[0].url() + MESSAGES).bearer_auth(token(7, "nick"));
+    assert_eq!(answer(request.json(&json!({ "text": "without a key" }))).await.status, 202);
+}
+
+/// What became of the request of user 7 in room 42 under the key.
+async fn ask(world: &World, node: &Role, key: &str) -> Answer {
+    world.call(node, Method::GET, "/v1/rooms/42/requests", key, None).await
+}
+
+#[track_caller]
+fn found(answer: &Answer) -> (String, Position) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    (body["id"].as_str().unwrap().to_owned(), body["position"].as_str().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn whoever_has_the_key_can_ask_what_became_of_the_request() {
+    let world = World::start_with(|settings| settings.set("nats.append_deadline_ms", "1000")).await;
+    let posted = placed(&world.post(&world.nodes[0], "key", "hi").await);
+    let moderator = token_with(json!({ "user_idx": 3, "scope": "chat:moderate" }));
+    let ban =
+        world.call_as(&world.nodes[0], Method::PUT, "/v1/rooms/42/bans/9", &moderator, "ban", Some(json!({}))).await;
+    let everywhere =
+        world.call_as(&world.nodes[0], Method::PUT, "/v1/bans/9", &moderator, "everywhere", Some(json!({}))).await;
     for node in &world.nodes {
-        let retried = world.post(node, "key", "hi").await;
-        assert_eq!(placed(&retried).0, first.0, "{retried:?}");
+        assert_eq!(found(&ask(&world, node, "key").await), posted);
+        let asked = world.call_as(node, Method::GET, "/v1/rooms/42/requests", &moderator, "ban", None).await;
+        assert_eq!(found(&asked), placed(&ban));
+        let asked = world.call_as(node, Method::GET, "/v1/requests", &moderator, "everywhere", None).await;
+        assert_eq!(found(&asked), placed(&everywhere));
+        // The key is the user's and the room's.
+        let nothing = world.call_as(node, Method::GET, "/v1/rooms/42/requests", &moderator, "key", None).await;
+        nothing.assert_problem(404, "request_not_found");
+        ask(&world, node, "another").await.assert_problem(404, "request_not_found");
+        let request = world.client.get(node.url() + "/v1/rooms/42/requests").bearer_auth(token(7, "nick"));
+        answer(request).await.assert_problem(400, "idempotency_key_invalid");
     }
-    let of_key = async || world.entries().await.iter().filter(|entry| entry.id.to_string() == first.0).count();
-    assert_eq!(of_key().await, 1, "readers see it once");
+}
+
+/// Two nodes, the first behind a network of its own. An append has a second.
+async fn start_behind_a_network() -> (World, Proxy) {
+    let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
+    let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
+    let direct = unhurried(Settings::new().nats(&nats).rooms(&rooms)).set("nats.append_deadline_ms", "1000");
+    let behind = direct.clone().set("nats.urls", &proxy.url());
+    let (one, other) = tokio::join!(Role::start("ingest", &behind), Role::start("ingest", &direct));
+    (World { nodes: vec![one, other], rooms, nats, settings: direct, client: client() }, proxy)
+}
+
+/// A post of unknown outcome: its key. Where the ids have just changed it is refused, and another is tried.
+async fn post_in_trouble(world: &World, proxy: &Proxy, trouble: impl Fn(&Proxy)) -> String {
+    for round in 0..10 {
+        let key = format!("key {round}").replace(' ', "-");
+        placed(&world.post(&world.nodes[0], &format!("before-{round}"), "before").await);
+        trouble(proxy);
+        let answer = world.post(&world.nodes[0], &key, "hi").await;
+        if answer.json()["code"] == "outcome_unknown" {
+            return key;
+        }
+        answer.assert_problem(503, "log_unavailable");
+        proxy.release();
+        eventually("the node is itself again", DEADLINE, async || {
+            (world.post(&world.nodes[0], &format!("after-{round}"), "after").await.status == 202).then_some(())
+        })
+        .await;
+    }
+    panic!("no outcome is ever unknown");
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_of_what_was_stored_is_resolved_by_any_node() {
+    let (world, proxy) = start_behind_a_network().await;
+    let key = post_in_trouble(&world, &proxy, |proxy| proxy.hold_up_one_way(Direction::ToClient)).await;
+    let (id, position) = found(&ask(&world, &world.nodes[1], &key).await);
+    let entries = world.entries().await;
+    assert!(entries.iter().any(|entry| (entry.id.to_string(), entry.position) == (id.clone(), position)));
+    ask(&world, &world.nodes[0], &key).await.assert_problem(503, "outcome_unknown");
+    proxy.release();
+    let again = eventually("the node hears of the log again", DEADLINE, async || {
+        let answer = ask(&world, &world.nodes[0], &key).await;
+        (answer.status != 503).then_some(answer)
+    });
+    assert_eq!(found(&again.await), (id, position));
+}
+
+#[tokio::test]
+async fn what_was_said_never_to_come_does_not_come_when_the_network_is_whole_again() {
+    let (world, proxy) = start_behind_a_network().await;
+    let key = post_in_trouble(&world, &proxy, Proxy::hold_up).await;
+    ask(&world, &world.nodes[1], &key).await.assert_problem(404, "request_not_found");
+    let before = world.entries().await.len();
+    let log = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
+    let end = async || log.get_stream("CHAT_0").await.unwrap().cached_info().state.last_sequence;
+    let last = end().await;
+    proxy.release();
+    eventually("what was held up is stored", DEADLINE, async || (end().await > last).then_some(())).await;
+    assert_eq!(world.entries().await.len(), before, "and is nothing for any reader");
+    for node in &world.nodes {
+        let answer = eventually("the node hears of the log", DEADLINE, async || {
+            let answer = ask(&world, node, &key).await;
+            (answer.status != 503).then_some(answer)
+        });
+        answer.await.assert_problem(404, "request_not_found");
+    }
+    // So it may be sent again, and is one message.
+    placed(&world.post(&world.nodes[1], &key, "hi").await);
+    assert_eq!(world.entries().await.len(), before + 1);
 }

@@ -10,6 +10,7 @@ mod idempotency;
 mod keys;
 mod limits;
 mod outages;
+mod overload;
 mod review;
 mod rooms;
 mod v1;

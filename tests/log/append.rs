@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use nats::{AppendError, Event, EventId, Log, Position, Start};
 
 use super::{PATIENCE, config, everything, log, message, take, text};
-use crate::support::{NatsServer, Proxy, eventually};
+use crate::support::{Direction, NatsServer, Proxy, eventually};
 
 /// What the stream itself has, also what readers skip: of each message whether that text is in it.
 async fn stored(server: &NatsServer, text: &str) -> Vec<bool> {
@@ -93,7 +93,7 @@ async fn an_append_whose_acknowledgement_is_lost_is_found_where_it_stands() {
     let (other, log) = (log(&server).await, connect(&proxy.url(), 12_000).await);
     log.append(&message(1, "before")).await.unwrap();
     let started = Instant::now();
-    proxy.hold_up_answers();
+    proxy.hold_up_one_way(Direction::ToClient);
     let append = begin(&log, &message(1, "stored"));
     eventually("it is stored", PATIENCE, async || stored(&server, "stored").await.contains(&true).then_some(())).await;
     // Others append meanwhile.
@@ -117,7 +117,7 @@ async fn what_is_refused_after_an_unanswered_attempt_may_be_stored_all_the_same(
     let proxy = Proxy::start(server.url().replace("nats://", "")).await;
     let log = connect(&proxy.url(), 4_000).await;
     log.append(&message(1, "before")).await.unwrap();
-    proxy.hold_up_answers();
+    proxy.hold_up_one_way(Direction::ToClient);
     let append = begin(&log, &message(1, "stored"));
     eventually("it is stored", PATIENCE, async || stored(&server, "stored").await.contains(&true).then_some(())).await;
     // From here on every attempt is refused, as where a stream has no leader.

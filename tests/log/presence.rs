@@ -1,9 +1,12 @@
 //! Presence, leases and the fence.
 
-use nats::{NodeId, Presence, Session, SessionId};
+use std::time::Duration;
 
-use super::{PATIENCE, log, presenter};
-use crate::support::{NatsServer, eventually};
+use nats::{Config, Log, NodeId, Presence, Session, SessionId};
+use serde_json::json;
+
+use super::{PATIENCE, config, log, presenter};
+use crate::support::{NatsServer, Proxy, eventually};
 
 async fn holds(presence: &Presence, session: &Session) {
     eventually("the session holds the room", PATIENCE, async || {
@@ -104,6 +107,31 @@ async fn a_node_that_cannot_reach_the_server_knows_that_its_lease_has_lapsed() {
     eventually("the lease is held again", PATIENCE, async || lease.is_held().then_some(())).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_slow_link_a_lease_counts_from_when_its_renewal_was_sent() {
+    let server = NatsServer::start().await;
+    let network = Proxy::start(server.url().trim_start_matches("nats://").to_owned()).await;
+    let connect = async |url: String| Log::connect(&Config { lease_seconds: 6, ..config(&url) }, "test").await.unwrap();
+    let (near, far) = (connect(server.url()).await, connect(network.url()).await);
+    let presence = near.presence().await.unwrap();
+    let lease = far.lease(NodeId::new()).await.unwrap();
+    holds(&presence, &lease.claim(presenter(1), SessionId::new()).await.unwrap()).await;
+
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let nodes = async_nats::jetstream::new(client).get_stream("KV_nodes").await.unwrap();
+    let renewals = async || nodes.get_info().await.unwrap().state.last_sequence;
+    network.slow_down(Duration::from_millis(500));
+    let before = renewals().await;
+    eventually("renewals come over the slow link", PATIENCE, async || (renewals().await >= before + 2).then_some(()))
+        .await;
+    // The answer to the last one is underway for 500 ms, and nothing else is seen of it.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    network.hold_up();
+    // Others count from when they heard of it. The node must not believe in its lease for longer than they do.
+    nobody(&presence, 1).await;
+    assert!(!lease.is_held());
+}
+
 #[tokio::test]
 async fn a_bucket_that_is_deleted_fails_the_log_in_place_of_looking_like_an_empty_house() {
     let server = NatsServer::start().await;
@@ -134,4 +162,72 @@ async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
     for claim in &claims[..9] {
         assert!(!leases[0].holds(claim).await.unwrap());
     }
+}
+
+/// The bucket's values as another version might write them, or a claim that was underway for long.
+async fn bucket(server: &NatsServer) -> async_nats::jetstream::kv::Store {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    async_nats::jetstream::new(client).get_key_value("sessions").await.unwrap()
+}
+
+#[tokio::test]
+async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_replaced() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let presence = log.presence().await.unwrap();
+    let lease = log.lease(NodeId::new()).await.unwrap();
+    let session = lease.claim(presenter(1), SessionId::new()).await.unwrap();
+    let (late, since) = (SessionId::new().to_string(), "2026-11-22T12:34:56Z");
+    let replaces = json!({
+        "node": lease.node().to_string(), "session": session.id.to_string(), "since": session.since.to_string(),
+        "revision": session.revision,
+    });
+    let claim = json!({
+        "node": lease.node().to_string(), "session": late, "since": since, "expires": since, "replaces": replaces,
+    });
+    let bucket = bucket(&server).await;
+    let revision = bucket.update("1", claim.to_string().into(), session.revision).await.unwrap();
+
+    // Who has heard of both claims, who begins to read now, and the server.
+    let mut claims = presence.claims();
+    let other = log.presence().await.unwrap();
+    assert_eq!(
+        (presence.session(presenter(1)), other.session(presenter(1))),
+        (Some(session.clone()), Some(session.clone()))
+    );
+    assert!(lease.holds(&session).await.unwrap());
+    // A newer claim replaces the one that holds, and tells it to whoever asks.
+    let newer = lease.claim(presenter(1), SessionId::new()).await.unwrap();
+    assert!(newer.revision > revision);
+    holds(&presence, &newer).await;
+    assert_eq!(claims.recv().await.unwrap(), newer, "nobody hears of the late one");
+    assert!(!lease.holds(&session).await.unwrap());
+    let newest = bucket.entry("1").await.unwrap().unwrap();
+    let newest: serde_json::Value = serde_json::from_slice(&newest.value).unwrap();
+    assert_eq!(newest["replaces"], replaces);
+}
+
+#[tokio::test]
+async fn who_never_heard_of_a_claim_learns_of_it_by_the_late_one_that_replaced_it() {
+    let server = NatsServer::start().await;
+    let (log, bucket) = (log(&server).await, bucket(&server).await);
+    let lease = log.lease(NodeId::new()).await.unwrap();
+    let claim = |session: &SessionId, more: serde_json::Value| {
+        let mut claim = json!({
+            "node": lease.node().to_string(), "session": session.to_string(), "since": "2026-11-22T12:34:56Z",
+        });
+        claim.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        claim
+    };
+    let (held, late) = (SessionId::new(), SessionId::new());
+    let replaces = claim(&held, json!({ "revision": 7 }));
+    let expired = claim(&late, json!({ "expires": "2026-11-22T12:35:01Z", "replaces": replaces }));
+    bucket.put("1", expired.to_string().into()).await.unwrap();
+    // What an older version writes has no expiry, and holds.
+    bucket.put("2", claim(&held, json!({})).to_string().into()).await.unwrap();
+    bucket.put("3", claim(&late, json!({ "expires": "2026-11-22T12:35:01Z" })).to_string().into()).await.unwrap();
+    let presence = log.presence().await.unwrap();
+    let held_by = |room| presence.session(presenter(room)).map(|session| session.id);
+    assert_eq!([held_by(1), held_by(2), held_by(3)], [Some(held), Some(held), None]);
+    assert_eq!(presence.session(presenter(1)).unwrap().revision, 7);
 }

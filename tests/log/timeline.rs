@@ -190,3 +190,38 @@ async fn a_shared_reader_reads_everything_that_a_log_that_went_back_still_has() 
         delivery.ack().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_log_whose_server_remembers_a_longer_one_is_read_to_its_end() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    before.close().await;
+    // Stopped in good order, the server keeps an index, which says where the log ended.
+    server.stop().await;
+    server.truncate("CHAT_0", 500);
+    server.start_again().await;
+    let after = log(&server).await;
+    let read = tokio::time::timeout(PATIENCE, everything(&after)).await.expect("the log has an end");
+    assert!((1..40).contains(&read.len()), "{} of 40 are left", read.len());
+}
+
+#[tokio::test]
+async fn a_loss_that_the_server_counts_as_deleted_is_noticed() {
+    let server = NatsServer::start().await;
+    let before = log(&server).await;
+    let mut tail = before.tail(Start::Oldest);
+    let given_out = append(&before, (0..40).map(|number| format!("old {number}"))).await;
+    take(&mut tail, 40).await;
+    server.stop().await;
+    server.truncate("CHAT_0", 500);
+    server.start_again().await;
+    assert!(failure(&before).await.starts_with("it went back"));
+    let after = after_the_loss(&server).await;
+    let left = everything(&after).await.len();
+    assert!((1..40).contains(&left), "{left} of 40 are left");
+    let end = Position { index: u32::MAX, ..given_out[left - 1] };
+    assert_eq!(after.timelines().place(presenter(1), given_out[39]), Place::Lost(end));
+    let new = append(&after, ["new".to_owned()]).await;
+    assert!(new[0].epoch > given_out[0].epoch && !given_out.contains(&new[0]));
+}

@@ -21,7 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[tokio::test]
 async fn ingest_does_what_its_document_says() {
     let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
-    let ingest = Role::start("ingest", &Settings::new().nats(&nats).rooms(&rooms)).await;
+    // Whoever asks what became of a request that there never was waits for as long as an append may take.
+    let settings = Settings::new().nats(&nats).rooms(&rooms).set("nats.append_deadline_ms", "1000");
+    let ingest = Role::start("ingest", &settings).await;
     // One after the other: each has links of its own to follow, and a room's settings and bans decide what may be said
     // in it, so that they come when nobody speaks any more.
     // A moderator of every room, whose number no generated ban is likely to name.

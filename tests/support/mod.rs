@@ -16,7 +16,7 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
-pub use chatting_server::servers::Proxy;
+pub use chatting_server::servers::{Direction, Proxy};
 pub use folder::Folder;
 pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};

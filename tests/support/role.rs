@@ -155,6 +155,11 @@ impl Role {
         self.server.start().await;
     }
 
+    /// The same, and does not wait.
+    pub fn spawn_again(&self) {
+        self.server.spawn();
+    }
+
     /// The same as a service manager does it: again where it ends by itself before it is ready.
     pub async fn start_as_a_service(&self) {
         for _ in 0..5 {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chatting_server::servers::{self, Member, Proxy, Ready, Server};
 use nix::sys::signal::Signal;
@@ -142,15 +143,32 @@ impl NatsServer {
     /// Flips a byte in the middle of the last block of a stream, as a failing disk does; for a server that is not running.
     /// When it starts again, whatever stood behind that byte is gone.
     pub fn spoil(&self, stream: &str) {
-        let blocks = self.folder.path().join("store/jetstream/$G/streams").join(stream).join("msgs");
-        let is_block = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "blk");
-        let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
-        let files = std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().path());
-        let last = files.filter(is_block).max_by_key(number).unwrap();
+        let last = self.last_block(stream);
         let mut bytes = std::fs::read(&last).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0xff;
         std::fs::write(last, bytes).unwrap();
+    }
+
+    /// SIGTERM, and waits for the end: it leaves an index of what it has stored.
+    pub async fn stop(&self) {
+        let mut server = self.server.take();
+        server.terminate(Duration::from_secs(60)).await.unwrap();
+        self.server.put(server);
+    }
+
+    /// Cuts so many bytes off the last block of a stream; for a server that is not running.
+    pub fn truncate(&self, stream: &str, bytes: u64) {
+        let last = std::fs::OpenOptions::new().write(true).open(self.last_block(stream)).unwrap();
+        last.set_len(last.metadata().unwrap().len() - bytes).unwrap();
+    }
+
+    fn last_block(&self, stream: &str) -> PathBuf {
+        let blocks = self.folder.path().join("store/jetstream/$G/streams").join(stream).join("msgs");
+        let is_block = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "blk");
+        let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+        let files = std::fs::read_dir(blocks).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(is_block).max_by_key(number).unwrap()
     }
 
     pub fn pause(&self) {

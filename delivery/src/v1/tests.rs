@@ -96,6 +96,8 @@ fn what_ingest_keeps_for_itself_is_taken_out() {
         (r#"{"request":"00d4a7e1b05f3c29","v":1}"#, r#"{"v":1}"#),
         (r#"{"v":1,"request":"00d4a7e1b05f3c29"}"#, r#"{"v":1}"#),
         (r#"{"request":"00d4a7e1b05f3c29"}"#, "{}"),
+        (r#"{"v":1,"requestKey":"a","request":"b","text":"c"}"#, r#"{"v":1,"text":"c"}"#),
+        (r#"{"requestKey":"a","v":1}"#, r#"{"v":1}"#),
         (r#"{ "v": 1 , "request" : "00d4a7e1b05f3c29" , "text": "a" }"#, r#"{ "v": 1  , "text": "a" }"#),
         (r#"{"request" : "00d4a7e1b05f3c29" , "v": 1}"#, r#"{ "v": 1}"#),
         // Not the event's own.

@@ -43,3 +43,13 @@ pub(crate) struct Key {
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$", nullable = false)]
     idempotency_key: Option<String>,
 }
+
+/// `Idempotency-Key`, where the question is about one
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "documents what a request's head reads")]
+pub(crate) struct RequestKey {
+    /// The key of the request in question.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: String,
+}

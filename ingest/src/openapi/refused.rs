@@ -38,6 +38,8 @@ pub(super) enum Part {
     Settings,
     /// What is said, where and by whom.
     Saying,
+    /// What became of another request.
+    Question,
     /// The log.
     Append,
     /// Its method: no operation at all.
@@ -45,15 +47,17 @@ pub(super) enum Part {
 }
 
 use Part::{
-    Append, Ban, Banning, Body, Head, Message, Method, Moderator, OriginalBody, Path, Query, Reason, Room, Saying,
-    Seconds, Settings, Token, User,
+    Append, Ban, Banning, Body, Head, Message, Method, Moderator, OriginalBody, Path, Query, Question, Reason, Room,
+    Saying, Seconds, Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 17] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
     ("post_message", &[Token, Head, Path, Room, Body, Saying, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Append]),
+    ("get_request", &[Token, Head, Path, Room, Question, Append]),
+    ("get_request_everywhere", &[Token, Head, Question, Append]),
     ("list_bans", &[Token, Head, Path, Room, Query, Moderator]),
     ("get_ban", &[Token, Head, Path, Room, User, Moderator, Ban]),
     ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, Append]),
@@ -143,6 +147,7 @@ fn part(refusal: &Refusal) -> Part {
         Refusal::Forwarded(_) | Refusal::IdempotencyKeyInvalid | Refusal::Overloaded => Head,
         Refusal::NotFound => Path,
         Refusal::PresenterIdxInvalid => Room,
+        Refusal::NothingUnderKey => Question,
         Refusal::UserIdxInvalid => User,
         Refusal::MessageIdInvalid => Message,
         Refusal::QueryInvalid => Query,

@@ -34,6 +34,7 @@ impl Refusal {
             QueryInvalid,
             IdempotencyKeyInvalid,
             IdempotencyKeyReused,
+            NothingUnderKey,
             UnsupportedMediaType,
             BodyMalformed,
             BodyTooLarge,
@@ -74,7 +75,7 @@ impl Refusal {
         for refusal in &all {
             match refusal {
                 Token(_) | Forwarded(_) | PresenterIdxMissing | PresenterIdxInvalid | UserTypeInvalid => {}
-                UserIdxInvalid | MessageIdInvalid | QueryInvalid | IdempotencyKeyReused => {}
+                UserIdxInvalid | MessageIdInvalid | QueryInvalid | IdempotencyKeyReused | NothingUnderKey => {}
                 TextTooLongHere(_) | ReasonInvalid | SecondsInvalid | Setting(_) | SettingMissing => {}
                 Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly | Rejected => {}
                 Limited(_) | Denied { .. } | ReviewUnavailable => {}

@@ -66,6 +66,7 @@ impl<'a> Call<'a, ()> {
     }
 
     async fn begin(ingest: &'a Ingest, mut request: Request) -> Result<(Call<'a, ()>, axum::body::Body), Refusal> {
+        ingest.door.check()?;
         let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let params = request.extract_parts::<RawPathParams>().await;
         let (parts, body) = request.into_parts();
@@ -83,6 +84,11 @@ impl<'a> Call<'a, ()> {
 impl<T> Call<'_, T> {
     pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
         Query::try_from_uri(&self.parts.uri).map(|Query(query)| query).map_err(|_| Refusal::QueryInvalid)
+    }
+
+    /// The key of a request that is about one.
+    pub(super) fn key(&self) -> Result<&IdempotencyKey, Refusal> {
+        self.key.as_ref().ok_or(Refusal::IdempotencyKeyInvalid)
     }
 
     /// The reason that the query gives.

@@ -43,9 +43,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct DecidedBody {
     #[schema(value_type = schemas::EventId)]
-    id: EventId,
+    pub(super) id: EventId,
     #[schema(value_type = schemas::Position)]
-    position: Position,
+    pub(super) position: Position,
 }
 
 /// A ban to be. Members that are not listed are ignored.

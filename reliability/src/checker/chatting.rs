@@ -29,7 +29,8 @@ fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
 fn may_be_deleted(view: &View, room: i64, place: &Place, before: usize) -> bool {
     view.decisions
         .values()
-        .any(|decision| !decision.refused && decision.asked < before && view.takes_away(decision, room, place))
+        .filter(|decision| !decision.request.is_refused() && decision.request.invoked < before)
+        .any(|decision| view.takes_away(decision, room, place))
 }
 
 pub(super) fn chatting_skips_nothing(view: &View, findings: &mut Findings) {
@@ -105,8 +106,12 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
             if came.contains(&place.id) {
                 continue;
             }
-            let passed = sessions.iter().flat_map(|session| &session.frames);
-            let passed = passed.filter(|frame| frame.position > place.position).map(|frame| frame.line).min();
+            // The first frame that goes past it, and the welcome of its session.
+            let passing = sessions.iter().filter_map(|session| {
+                let frame = session.frames.iter().find(|frame| frame.position > place.position)?;
+                Some((frame.line, session.welcome))
+            });
+            let (passed, welcome) = passing.min().unzip();
             if may_be_deleted(view, number, place, passed.unwrap_or(view.lines.len())) {
                 continue;
             }
@@ -114,7 +119,11 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
                 // Nobody posted it; that is another invariant's business.
                 continue;
             };
-            let posted = view.at(post.invoked);
+            let posted = view.at(post.request.invoked);
+            // Nobody came in time for it: it had left the windows, and the dialect has no word for a gap.
+            if welcome.is_some_and(|welcome| view.at(welcome).saturating_sub(posted) >= view.left_the_window()) {
+                continue;
+            }
             let is_lost_with = |connection: &&Broken| {
                 connection.after.is_none_or(|after| after < place.position)
                     && connection.before.is_none_or(|before| place.position < before)
@@ -126,7 +135,7 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
                     place.id
                 );
                 let last = broken.iter().rev().find(|connection| Some(connection.line) < passed);
-                let lines = [Some(post.invoked), Some(place.line), passed, last.map(|last| last.line)];
+                let lines = [Some(post.request.invoked), Some(place.line), passed, last.map(|last| last.line)];
                 findings.broken(sentence, lines.into_iter().flatten());
             }
         }

@@ -1,10 +1,9 @@
-//! What moderators decided holds: what was deleted is not shown any more, nothing else is taken away, and who was
-//! banned is silent.
+//! What moderators decided holds: what was deleted is not shown any more, and nothing else is taken away.
 
 use std::collections::HashMap;
 
 use super::Findings;
-use super::view::{Decision, Fault, Outcome, Place, SETTLE_US, View};
+use super::view::{Decision, Place, SETTLE_US, View};
 use crate::history::Decided;
 
 /// How long after the confirmation a text may still be on its way to a presenter: it is written to the socket before
@@ -15,10 +14,10 @@ const ON_ITS_WAY_US: u64 = 2_000_000;
 fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, usize)>> {
     let mut rooms: HashMap<i64, Vec<_>> = HashMap::new();
     for decision in view.decisions.values() {
-        if let Some((confirmed, ..)) = decision.confirmed
+        if let (Some((confirmed, ..)), Some(room)) = (decision.request.accepted(), decision.request.room)
             && matches!(decision.decided, Decided::Delete { .. } | Decided::Clear)
         {
-            rooms.entry(decision.room).or_default().push((decision, confirmed));
+            rooms.entry(room).or_default().push((decision, confirmed));
         }
     }
     rooms
@@ -85,8 +84,8 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
 
 pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
     for (number, room) in &view.rooms {
-        let decisions: Vec<&Decision> =
-            view.decisions.values().filter(|decision| !decision.refused && decision.room == *number).collect();
+        let is_about = |decision: &&Decision| !decision.request.is_refused() && decision.request.room == Some(*number);
+        let decisions: Vec<&Decision> = view.decisions.values().filter(is_about).collect();
         let targets: std::collections::HashSet<nats::EventId> = decisions
             .iter()
             .filter_map(|decision| match decision.decided {
@@ -108,59 +107,6 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
             if replays && place.deleted.is_none() && !replayed.contains_key(&place.id) {
                 findings.broken(format!("{} is not deleted, and is not replayed", place.id), [place.line]);
             }
-        }
-    }
-}
-
-/// What waits in a node that cannot reach the log is appended within the deadline of an append, 5 s, once it can.
-const RECONNECTED_US: u64 = 6_000_000;
-
-/// Whether ingest nodes could not hear what was decided. One that was killed or stopped is no such case: it answers only
-/// once it has read that; nor is one that clients do not reach.
-fn deafens(fault: &Fault) -> bool {
-    fault.touches(&["nats"]) || fault.kind.starts_with("pause ingest") || fault.kind.ends_with("ingest to nats")
-}
-
-/// Within a second, as `docs/moderation.md` has it.
-const SILENT_WITHIN_US: u64 = 1_000_000;
-
-pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
-    // Of each user in each room what was decided, in the order of the asking; moderators of this history do not
-    // contradict each other about one user at once.
-    let mut decided: HashMap<(i64, i64), Vec<&Decision>> = HashMap::new();
-    for decision in view.decisions.values() {
-        if let Decided::Ban { user } | Decided::Unban { user } = decision.decided {
-            decided.entry((decision.room, *user)).or_default().push(decision);
-        }
-    }
-    for post in view.posts.values() {
-        let Some(decisions) = decided.get(&(post.room, post.user)) else { continue };
-        let sent = view.at(post.invoked);
-        let before = decisions.iter().filter(|decision| view.at(decision.asked) < sent);
-        let Some(last) = before.max_by_key(|decision| decision.asked) else { continue };
-        let (Decided::Ban { .. }, Some((confirmed, ..))) = (last.decided, last.confirmed) else { continue };
-        if sent <= view.at(confirmed) + SILENT_WITHIN_US {
-            continue;
-        }
-        // Lifted while the post was on its way: either answer is right.
-        let answered = match post.outcome() {
-            Outcome::Ok(line) | Outcome::Failed(line) => view.at(line),
-            Outcome::Unknown => u64::MAX,
-        };
-        if decisions.iter().any(|decision| (sent..answered).contains(&view.at(decision.asked))) {
-            continue;
-        }
-        findings.look();
-        if let Some((ok, ..)) = post.oks.first()
-            && !view.faulty(sent, answered, RECONNECTED_US, deafens)
-        {
-            let sentence = format!(
-                "user {} was banned from room {} and posted {} ms later",
-                post.user,
-                post.room,
-                (sent - view.at(confirmed)) / 1_000
-            );
-            findings.broken(sentence, [last.asked, confirmed, post.invoked, *ok]);
         }
     }
 }

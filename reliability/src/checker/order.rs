@@ -4,16 +4,24 @@
 use super::Findings;
 use super::view::{Place, View};
 
+/// Where the log has it.
+fn logged<'b>(view: &'b View, place: &Place) -> Option<&'b Place<'b>> {
+    view.place_of(place.id, place.position.epoch)
+}
+
 /// Whether what was read goes up by its own positions and by those that the log has for it.
 fn ascends(view: &View, places: &[Place], what: &str, findings: &mut Findings) {
-    let stands = |place: &Place| view.logged.get(&place.id).map_or(place.position, |(_, logged)| logged.position);
+    let stands = |place: &Place| {
+        let logged = logged(view, place).filter(|logged| !view.is_same_place(logged.position, place.position));
+        logged.map_or(place.position, |logged| logged.position)
+    };
     for pair in places.windows(2) {
         findings.look();
         // The same one twice is another invariant's business.
         let repeated = pair[0].id == pair[1].id;
         if !repeated && (pair[0].position >= pair[1].position || stands(&pair[0]) >= stands(&pair[1])) {
             let sentence = format!("{what}: {} comes before {}", pair[0].id, pair[1].id);
-            let logged = pair.iter().filter_map(|place| view.logged.get(&place.id).map(|(_, logged)| logged.line));
+            let logged = pair.iter().filter_map(|place| logged(view, place).map(|logged| logged.line));
             findings.broken(sentence, logged.chain([pair[0].line, pair[1].line]));
         }
     }
@@ -46,26 +54,25 @@ pub(super) fn video_has_the_logs_order(view: &View, findings: &mut Findings) {
 }
 
 pub(super) fn earlier_comes_first(view: &View, findings: &mut Findings) {
+    let asked_for = view.asked_for();
     for (number, room) in &view.rooms {
         // Of those that stand before, the one that began last.
         let mut latest = None;
-        for place in room.log.iter().filter(|place| place.is_message) {
-            let Some(post) = place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]) else {
-                continue;
-            };
+        for place in &room.log {
+            let Some(request) = asked_for.get(&place.id) else { continue };
             findings.look();
-            if let (Some((began, before)), Some((ok, ..))) = (latest, post.oks.first())
-                && began > *ok
+            if let (Some((began, before)), Some((ok, ..))) = (latest, request.accepted())
+                && began > ok
             {
                 let before: &Place = before;
                 let sentence = format!(
                     "room {number}: {} was accepted before {} was sent, and stands after it",
                     place.id, before.id
                 );
-                findings.broken(sentence, [post.invoked, *ok, began, before.line, place.line]);
+                findings.broken(sentence, [request.invoked, ok, began, before.line, place.line]);
             }
-            if latest.is_none_or(|(began, _)| began < post.invoked) {
-                latest = Some((post.invoked, place));
+            if latest.is_none_or(|(began, _)| began < request.invoked) {
+                latest = Some((request.invoked, place));
             }
         }
     }

@@ -6,17 +6,20 @@ use std::collections::HashMap;
 use nats::{EventId, Position};
 
 use super::Findings;
-use super::view::{Outcome, Place, View};
+use super::view::{Outcome, Place, Source, View};
 
 pub(super) fn accepted_is_in_the_log(view: &View, findings: &mut Findings) {
-    for (post, line, id, _) in view.accepted() {
+    for (post, line, id, position) in view.accepted_posts() {
         findings.look();
         match view.logged.get(&id) {
             Some((room, place)) if *room == post.room && place.text == Some(post.text) => {}
             Some((_, place)) => {
-                findings.broken(format!("{id} is not in the log as it was sent"), [post.invoked, line, place.line]);
+                findings
+                    .broken(format!("{id} is not in the log as it was sent"), [post.request.invoked, line, place.line]);
             }
-            None => findings.broken(format!("{id} was accepted and is not in the log"), [post.invoked, line]),
+            // Of what has left it since, the archive has to have it.
+            None if view.has_left_the_log(position) => {}
+            None => findings.broken(format!("{id} was accepted and is not in the log"), [post.request.invoked, line]),
         }
     }
 }
@@ -27,15 +30,18 @@ pub(super) fn accepted_is_in_the_archive(view: &View, findings: &mut Findings) {
         .iter()
         .flat_map(|(room, places)| places.archive.iter().map(|place| (place.id, (*room, place))))
         .collect();
-    for (post, line, id, _) in view.accepted() {
+    for (post, line, id, _) in view.accepted_posts() {
         findings.look();
         match archived.get(&id) {
             Some((room, place))
                 if *room == post.room && place.text == Some(post.text) && place.user == Some(post.user) => {}
             Some((_, place)) => {
-                findings.broken(format!("{id} is not archived as it was sent"), [post.invoked, line, place.line]);
+                findings
+                    .broken(format!("{id} is not archived as it was sent"), [post.request.invoked, line, place.line]);
             }
-            None => findings.broken(format!("{id} was accepted and is not in the archive"), [post.invoked, line]),
+            None => {
+                findings.broken(format!("{id} was accepted and is not in the archive"), [post.request.invoked, line])
+            }
         }
     }
 }
@@ -56,22 +62,29 @@ fn everywhere<'a>(view: &'a View<'a>) -> impl Iterator<Item = (&'static str, i64
 
 pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
     let ids: HashMap<EventId, u64> =
-        view.posts.iter().flat_map(|(number, post)| post.oks.iter().map(|(_, id, _)| (*id, *number))).collect();
+        view.posts.iter().flat_map(|(number, post)| post.request.oks.iter().map(|(_, id, _)| (*id, *number))).collect();
+    let archived: HashMap<EventId, &Place> =
+        view.rooms.values().flat_map(|room| &room.archive).map(|place| (place.id, place)).collect();
     for (at, room, place) in everywhere(view) {
         findings.look();
-        // A deleted message has no text; what it was the log says.
-        let text = place.text.or_else(|| view.logged.get(&place.id).and_then(|(_, logged)| logged.text));
+        // A deleted message has no text; what it was the log says, or, if it has left it, the archive.
+        let logged = view.logged.get(&place.id).map(|(_, logged)| logged);
+        let known = logged.or_else(|| archived.get(&place.id).copied());
+        let text = place.text.or_else(|| known.and_then(|known| known.text));
         let post = text.and_then(|text| view.texts.get(text)).map(|number| (*number, &view.posts[number]));
         let id = place.id;
         match post {
+            // A deleted message that is neither in the log nor archived: what it said is gone with the disk.
+            None if place.text.is_none() && view.is_lost(id) => {}
             None => findings.broken(format!("{id} is {at}, and nobody posted it"), [place.line]),
             Some((_, post)) if post.room != room => {
-                findings.broken(format!("{id} is {at}, in another room"), [post.invoked, place.line]);
+                findings.broken(format!("{id} is {at}, in another room"), [post.request.invoked, place.line]);
             }
             Some((number, post)) => {
                 let another = ids.get(&id).is_some_and(|owner| *owner != number);
-                if another || (!post.oks.is_empty() && !post.oks.iter().any(|(_, ok, _)| *ok == id)) {
-                    findings.broken(format!("{id} is {at}, with the text of another"), [post.invoked, place.line]);
+                if another || (!post.request.oks.is_empty() && !post.request.oks.iter().any(|(_, ok, _)| *ok == id)) {
+                    findings
+                        .broken(format!("{id} is {at}, with the text of another"), [post.request.invoked, place.line]);
                 }
             }
         }
@@ -79,25 +92,31 @@ pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
 }
 
 pub(super) fn refused_never_appears(view: &View, findings: &mut Findings) {
-    view.posts.values().filter(|post| matches!(post.outcome(), Outcome::Failed(_))).for_each(|_| findings.look());
+    view.posts
+        .values()
+        .filter(|post| matches!(post.request.outcome(), Outcome::Failed(_)))
+        .for_each(|_| findings.look());
     for (at, _, place) in everywhere(view) {
         let Some(post) = place.text.and_then(|text| view.texts.get(text)).map(|number| &view.posts[number]) else {
             continue;
         };
-        if let Outcome::Failed(refused) = post.outcome() {
+        if let Outcome::Failed(refused) = post.request.outcome() {
             let sentence = format!("{} was refused and is {at}", place.id);
-            findings.broken(sentence, [post.invoked, refused, place.line]);
+            findings.broken(sentence, [post.request.invoked, refused, place.line]);
         }
     }
 }
 
 pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
-    let mut places: HashMap<EventId, (Position, usize)> = HashMap::new();
+    // What is of every room has a place in each partition.
+    let mut places: HashMap<(EventId, Option<u64>), (Position, usize)> = HashMap::new();
     let mut ids: HashMap<Position, (EventId, usize)> = HashMap::new();
     let mut check = |id: EventId, position: Position, line: usize| {
         findings.look();
-        let (stands, first) = *places.entry(id).or_insert((position, line));
-        if stands != position {
+        let partition = view.is_of_every_room(id).then_some(position.epoch);
+        let (stands, first) = *places.entry((id, partition)).or_insert((position, line));
+        // What was lost may have been sent again.
+        if !view.is_same_place(stands, position) && !view.is_lost(id) {
             findings.broken(format!("{id} stands at {stands} and at {position}"), [first, line]);
         }
         let (owner, first) = *ids.entry(position).or_insert((id, line));
@@ -109,13 +128,18 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
     for (_, place) in view.logged.values() {
         check(place.id, place.position, place.line);
     }
-    for post in view.posts.values() {
-        for (line, id, position) in &post.oks {
-            check(*id, *position, *line);
-        }
+    for (line, id, position) in view.requests().flat_map(|request| &request.oks) {
+        check(*id, *position, *line);
     }
-    for (line, id, position) in view.decisions.values().filter_map(|decision| decision.confirmed) {
-        check(id, position, line);
+    // Where something stood that was lost nothing else may ever stand.
+    for lost in &view.lost {
+        check(lost.id, lost.position, lost.line);
+    }
+    // In the log also copies are found, which count for nobody.
+    for ruling in view.rulings.iter().filter(|ruling| ruling.source != Source::Log) {
+        if let Some(position) = ruling.position {
+            check(ruling.id, position, ruling.line);
+        }
     }
     let stored = view.rooms.values().flat_map(|room| {
         let replayed = room.replays().map(|(_, place)| place);

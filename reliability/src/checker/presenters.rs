@@ -36,7 +36,7 @@ pub(super) fn presenters_miss_nothing(view: &View, findings: &mut Findings) {
 /// Inside a session there are no gaps.
 fn within(view: &View, session: &Session, findings: &mut Findings) {
     let Some(room) = view.rooms.get(&session.room) else { return };
-    let Some(last) = session.frames.iter().map(|frame| frame.position).max() else { return };
+    let Some(last) = session.reached() else { return };
     let stretch = (session.position, Some(last));
     let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
     for place in room.log.iter().filter(|place| is_in(place.position, &stretch)) {
@@ -46,8 +46,10 @@ fn within(view: &View, session: &Session, findings: &mut Findings) {
                 "room {}: session {} on {} skipped {} and went on",
                 session.room, session.number, session.node, place.id
             );
-            let after = session.frames.iter().find(|frame| frame.position > place.position);
-            findings.broken(sentence, [session.welcome, place.line].into_iter().chain(after.map(|after| after.line)));
+            let frames = session.frames.iter().map(|frame| (frame.line, Some(frame.position)));
+            let mut signs = frames.chain(session.keepalives.iter().copied());
+            let after = signs.find(|(_, position)| *position >= Some(place.position)).map(|(line, _)| line);
+            findings.broken(sentence, [session.welcome, place.line].into_iter().chain(after));
         }
     }
 }
@@ -57,7 +59,7 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
     let Some(room) = view.rooms.get(&number) else { return };
     let mut covered: Vec<Stretch> = Vec::new();
     for session in sessions {
-        covered.push((session.position, session.frames.iter().map(|frame| frame.position).max()));
+        covered.push((session.position, session.reached()));
         if !session.recovered {
             // The gap that is declared: from where the presenter was to where the session begins.
             covered.push((session.asked, session.position));
@@ -92,9 +94,8 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
         let missing = (Some(asked), session.position);
         let next = room.log.iter().find(|place| is_in(place.position, &missing) && place.is_message);
         let Some((next, post)) = next.and_then(|place| Some((place, posted(&place)?))) else { continue };
-        let age = view.at(session.welcome).saturating_sub(view.at(post.invoked));
-        // A tenth less: a node that has just started reckons from when it began to.
-        if age < view.window / 10 * 9 {
+        let age = view.at(session.welcome).saturating_sub(view.at(post.request.invoked));
+        if age < view.left_the_window() {
             let sentence = format!(
                 "room {}: session {} on {} was told of a gap after {asked}, but {}, which came next, was {} s old",
                 session.room,
@@ -103,7 +104,7 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
                 next.id,
                 age / 1_000_000
             );
-            findings.broken(sentence, [session.welcome, post.invoked, next.line]);
+            findings.broken(sentence, [session.welcome, post.request.invoked, next.line]);
         }
     }
 }
@@ -118,13 +119,17 @@ const SHOWN_AGAIN_US: u64 = 4_000_000;
 /// A node that shows nothing keeps the promise of [`presenters_miss_nothing`] for as long as its presenters move on to others.
 pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<(usize, EventId)>> = BTreeMap::new();
-    for (post, accepted, id, _) in view.accepted() {
-        rooms.entry(post.room).or_default().push((accepted, id));
+    for (request, accepted, id, _) in view.accepted() {
+        for room in view.rooms.keys().filter(|room| request.room.is_none_or(|about| about == **room)) {
+            rooms.entry(*room).or_default().push((accepted, id));
+        }
     }
     for session in view.presenters().filter(|session| session.dialect == Dialect::V1) {
         let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
         // The presenter had it from an earlier session.
-        let is_new = |id| view.logged.get(id).is_some_and(|(_, place)| session.position < Some(place.position));
+        let epoch = view.rooms.get(&session.room).and_then(|room| room.log.first()).map(|place| place.position.epoch);
+        let place = |id: &EventId| view.place_of(*id, epoch.unwrap_or_default());
+        let is_new = |id: &EventId| place(id).is_some_and(|place| session.position < Some(place.position));
         let there = session.welcome..session.ended.unwrap_or(usize::MAX);
         let posts = rooms.get(&session.room).into_iter().flatten();
         for (accepted, id) in posts.filter(|(accepted, id)| there.contains(accepted) && is_new(id)) {
@@ -178,7 +183,7 @@ pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
         findings.look();
         let replaced = view.at(newer.welcome) + REPLACED_WITHIN_US;
         let late = older.frames.iter().find(|frame| {
-            let posted = frame.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].invoked);
+            let posted = frame.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].request.invoked);
             posted.is_some_and(|posted| view.at(posted) > replaced)
         });
         // A node that is paused, or cut off from the log, cannot know; it has nothing new to show either.

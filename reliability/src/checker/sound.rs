@@ -1,13 +1,16 @@
 //! Makes histories of a system that keeps its promises: a small world with a log, rooms, presenters who come and go, and
 //! moderators, seen from outside. What is not decided by the promises is decided by the seed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use jiff::Timestamp;
 use nats::{EventId, Position, PresenterIdx, UserIdx};
 
-use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Line, Phase, Surface, What};
+
+mod ends;
+mod sessions;
 
 /// Microseconds.
 const MS: u64 = 1_000;
@@ -16,6 +19,12 @@ const ROOMS: i64 = 4;
 
 /// The room whose presenter speaks the original's dialect. Sessions have their room's number before their last two digits.
 pub(crate) const CHATTING: i64 = 4;
+
+/// The room whose presenter's page is loaded anew each time.
+const ANEW: i64 = 3;
+
+/// The room whose presenter is away for a while.
+const AWAY: i64 = 2;
 
 /// What is older than this may be missing to whoever was away.
 const WINDOW: u64 = 400 * MS;
@@ -35,19 +44,22 @@ struct Event {
     /// By the clock of an ingest node, in milliseconds.
     sent: i64,
     id: EventId,
-    room: i64,
+    /// None: every room.
+    room: Option<i64>,
     kind: &'static str,
+    /// Who wrote it, or whom it is about.
     user: Option<i64>,
     text: Option<String>,
     target: Option<EventId>,
+    reason: Option<String>,
     copies: Vec<u64>,
 }
 
 /// A line that waits for the positions.
 enum Draft {
     Ready(What),
-    Ok { post: u64, attempt: u32, id: EventId, status: u16 },
-    Confirmed { decision: u64, id: EventId },
+    Ok { post: u64, attempt: u32, room: i64, id: EventId, status: u16 },
+    Confirmed { decision: u64, attempt: u32, id: EventId },
 }
 
 struct World {
@@ -56,23 +68,23 @@ struct World {
     events: Vec<Event>,
     /// What was accepted: when, where, what.
     accepted: Vec<(u64, i64, EventId)>,
-    /// Since when a user is banned: (room, user) to the time of the confirmation.
-    banned: BTreeMap<(i64, i64), u64>,
+    /// Who is banned where; nowhere in particular: in every room.
+    banned: BTreeSet<(Option<i64>, i64)>,
     decisions: u64,
+    /// When a room's presenter has a socket.
+    served: Vec<(i64, u64, u64)>,
 }
 
 /// A sound history.
 pub(crate) fn history(seed: u64) -> Vec<Line> {
     let mut world = World {
         rng: Rng::with_seed(seed),
-        drafts: vec![
-            (0, Draft::Ready(What::Begins { seed, window_ms: WINDOW / MS })),
-            (0, Draft::Ready(What::Phase { phase: Phase::Load })),
-        ],
+        drafts: vec![(0, Draft::Ready(begins(seed))), (0, Draft::Ready(What::Phase { phase: Phase::Load }))],
         events: Vec::new(),
         accepted: Vec::new(),
-        banned: BTreeMap::new(),
+        banned: BTreeSet::new(),
         decisions: 0,
+        served: Vec::new(),
     };
     for step in 0..STEPS {
         let now = (step + 10) * 50 * MS;
@@ -86,6 +98,10 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
     let end = (STEPS + 20) * 50 * MS;
     world.fault(4_000 * MS, 5_000 * MS);
     world.finish(end)
+}
+
+fn begins(seed: u64) -> What {
+    What::Begins { seed, began: at_ms(0), window_ms: WINDOW / MS, append_deadline_ms: 5_000, lease_ms: 10_000 }
 }
 
 impl World {
@@ -115,7 +131,7 @@ impl World {
         self.draft(now, invoke(1));
         let stored = now + self.between(MS, 60 * MS);
         let answered = stored + self.between(MS, 40 * MS);
-        if self.banned.contains_key(&(room, user)) {
+        if self.banned.contains(&(Some(room), user)) || self.banned.contains(&(None, user)) {
             let code = "msg_banned".to_owned();
             return self.draft(answered, What::Failed { post, attempt: 1, status: 403, code });
         }
@@ -134,35 +150,52 @@ impl World {
                 if fate < 16 {
                     self.draft(answered + 10 * MS, invoke(2));
                     copies.push(answered + 15 * MS);
-                    self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, id, status }));
+                    self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, room, id, status }));
                     self.accepted.push((answered + 20 * MS, room, id));
                 }
             }
             _ => {
-                self.drafts.push((answered, Draft::Ok { post, attempt: 1, id, status }));
+                self.drafts.push((answered, Draft::Ok { post, attempt: 1, room, id, status }));
                 self.accepted.push((answered, room, id));
             }
         }
         let (user, text) = (Some(user), Some(text));
         // No two clocks agree.
         let sent = (stored / MS) as i64 - self.rng.i64(0..50);
-        self.events.push(Event { stored, sent, id, room, kind: "message.posted", user, text, target: None, copies });
+        let (kind, room) = ("message.posted", Some(room));
+        let (target, reason) = (None, None);
+        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
     }
 
-    fn decide(&mut self, now: u64, room: i64, decided: Decided, kind: &'static str) -> u64 {
+    fn decide(&mut self, now: u64, room: Option<i64>, decided: Decided) {
         self.decisions += 1;
         let (decision, id) = (self.decisions, EventId::new());
-        let target = match decided {
-            Decided::Delete { target } => Some(target),
-            _ => None,
+        let (kind, user, target) = (decided.kind(), decided.user(), decided.target());
+        let reason = format!("reason {decision}");
+        let decides = |attempt| {
+            let (node, decided, reason) = (format!("ingest-{}", attempt % 2), decided.clone(), reason.clone());
+            What::Decides { decision, attempt, node, room, decided, reason }
         };
-        self.draft(now, What::Decides { decision, node: "ingest-0".to_owned(), room, decided });
+        self.draft(now, decides(1));
         let stored = now + self.between(MS, 20 * MS);
-        let sent = (stored / MS) as i64;
-        self.events.push(Event { stored, sent, id, room, kind, user: None, text: None, target, copies: vec![] });
-        let confirmed = stored + 5 * MS;
-        self.drafts.push((confirmed, Draft::Confirmed { decision, id }));
-        confirmed
+        // Whoever decides about bans is always heard, so that it is certain who is banned.
+        let fate = if user.is_some() { 9 } else { self.rng.u32(..10) };
+        let (answered, sent) = (stored + 5 * MS, (stored / MS) as i64);
+        if fate == 0 {
+            let code = "log_unavailable".to_owned();
+            return self.draft(answered, What::Refused { decision, attempt: 1, status: 503, code });
+        }
+        let reason = Some(reason.clone());
+        let copies = vec![];
+        self.events.push(Event { stored, sent, id, room, kind, user, text: None, target, reason, copies });
+        let attempt = if fate == 1 {
+            self.draft(answered, What::Undecided { decision, attempt: 1, why: "no answer".to_owned() });
+            self.draft(answered + MS, decides(2));
+            2
+        } else {
+            1
+        };
+        self.drafts.push((answered + 2 * MS, Draft::Confirmed { decision, attempt, id }));
     }
 
     fn delete(&mut self, now: u64) {
@@ -170,22 +203,24 @@ impl World {
             self.accepted.iter().filter(|(at, ..)| *at < now).map(|(_, room, id)| (*room, *id)).collect();
         if !known.is_empty() {
             let (room, target) = known[self.rng.usize(..known.len())];
-            self.decide(now, room, Decided::Delete { target }, "message.deleted");
+            self.decide(now, Some(room), Decided::Delete { target });
         }
     }
 
     fn clear(&mut self, now: u64) {
         let room = self.rng.i64(1..=ROOMS);
-        self.decide(now, room, Decided::Clear, "room.cleared");
+        self.decide(now, Some(room), Decided::Clear);
     }
 
     fn ban_or_unban(&mut self, now: u64) {
-        let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(100..110));
-        if self.banned.remove(&(room, user)).is_some() {
-            self.decide(now, room, Decided::Unban { user }, "user.unbanned");
+        let room = (self.rng.u32(..4) > 0).then(|| self.rng.i64(1..=ROOMS));
+        // Few, so that some are unbanned.
+        let user = self.rng.i64(100..104);
+        if self.banned.remove(&(room, user)) {
+            self.decide(now, room, Decided::Unban { user });
         } else {
-            let confirmed = self.decide(now, room, Decided::Ban { user }, "user.banned");
-            self.banned.insert((room, user), confirmed);
+            self.banned.insert((room, user));
+            self.decide(now, room, Decided::Ban { user });
         }
     }
 
@@ -194,202 +229,6 @@ impl World {
         self.draft(from, What::Breaks { fault: 1, kind, parts });
         self.draft(to, What::Heals { fault: 1 });
     }
-
-    fn finish(mut self, end: u64) -> Vec<Line> {
-        self.events.sort_by_key(|event| event.stored);
-        let mut stored: Vec<(u64, usize)> = self
-            .events
-            .iter()
-            .enumerate()
-            .flat_map(|(number, event)| event.copies.iter().chain([&event.stored]).map(move |at| (*at, number)))
-            .collect();
-        stored.sort_unstable();
-        let position = |sequence: usize| Position { epoch: 7, sequence: sequence as u64 + 1, index: 0 };
-        let mut positions: HashMap<EventId, Position> = HashMap::new();
-        for (sequence, (_, number)) in stored.iter().enumerate() {
-            positions.entry(self.events[*number].id).or_insert(position(sequence));
-        }
-        self.draft(end, What::Phase { phase: Phase::Healed });
-        for room in (1..=ROOMS).filter(|room| *room != CHATTING) {
-            self.presenter(room, &positions, end);
-        }
-        self.chatting(&positions, end);
-        self.draft(end + 500 * MS, What::Phase { phase: Phase::Drained });
-
-        let mut lines: Vec<(u64, What)> = Vec::new();
-        for (at, draft) in self.drafts {
-            let what = match draft {
-                Draft::Ready(what) => what,
-                Draft::Ok { post, attempt, id, status } => {
-                    What::Ok { post, attempt, id, position: positions[&id], status }
-                }
-                Draft::Confirmed { decision, id } => What::Confirmed { decision, id, position: positions[&id] },
-            };
-            lines.push((at, what));
-        }
-        let after = end + 5_000 * MS;
-        for (sequence, (_, number)) in stored.iter().enumerate() {
-            let Event { id, room, kind, user, text, .. } = &self.events[*number];
-            let (kind, user, text) = ((*kind).to_owned(), *user, text.clone());
-            let position = position(sequence);
-            lines.push((after, What::Logged { room: Some(*room), id: *id, position, kind, user, text }));
-        }
-        for number in 1..=ROOMS {
-            let room: Vec<&Event> = self.events.iter().filter(|event| event.room == number).collect();
-            let shown = |id: EventId| room.iter().find(|event| event.takes(id, &room)).map(|event| event.id);
-            for event in room.iter().filter(|event| event.text.is_some()) {
-                let (id, position, text) = (event.id, positions[&event.id], event.text.clone().unwrap());
-                let deleted = shown(id);
-                let user = event.user.unwrap();
-                let archived = What::Archived { room: number, id, position, user, text: text.clone(), deleted };
-                lines.push((after + 1, archived));
-                if deleted.is_none() {
-                    let sent = at_ms(event.sent);
-                    lines.push((after + 2, What::Replayed { room: number, id, position, text, sent }));
-                }
-            }
-            for (place, (began, over)) in BROADCASTS_MS.into_iter().enumerate() {
-                let broadcast = format!("broadcast {place} of {number}");
-                let mut replay = Vec::new();
-                let mut offset_ms = 0;
-                for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
-                    let Some(text) = event.text.clone().filter(|_| shown(event.id).is_none()) else { continue };
-                    offset_ms = offset_ms.max(event.sent - began);
-                    let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
-                    replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
-                }
-                // The archiver may not know when the last one ended.
-                let is_known = place == 0 || number != 1;
-                let started = at_ms(began);
-                let (ended, duration_ms) = (is_known.then(|| at_ms(over)), is_known.then_some(over - began));
-                let messages = replay.len() as u64;
-                let found = What::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
-                lines.extend([found].into_iter().chain(replay).map(|what| (after + 2, what)));
-            }
-            let session = 1_000 + number as u32;
-            let node = "delivery-0".to_owned();
-            let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
-            let welcome = What::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
-            lines.push((after + 3, welcome));
-            for event in &room {
-                let text = event.text.clone().filter(|_| shown(event.id).is_none());
-                let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
-                lines.push((after + 4, What::Frame { session, id, position, kind, text }));
-            }
-        }
-        for reading in [Reading::Log, Reading::Archive, Reading::Replay, Reading::Video, Reading::Fresh] {
-            lines.push((after + 5, What::Read { reading }));
-        }
-        lines.sort_by_key(|(at, _)| *at);
-        lines.into_iter().map(|(at, what)| Line { at, what }).collect()
-    }
-
-    /// One presenter's sessions, one after the other, sometimes overlapping, sometimes with a declared gap.
-    fn presenter(&mut self, room: i64, positions: &HashMap<EventId, Position>, end: u64) {
-        let (mut begins, mut next, mut number) = (0, 0, 0);
-        let mut drafts = Vec::new();
-        let events: Vec<&Event> = self.events.iter().filter(|event| event.room == room).collect();
-        let mut asked = None;
-        while begins < end {
-            number += 1;
-            let session = room as u32 * 100 + number;
-            let has_gap = next > 0 && self.rng.u32(..5) == 0;
-            if has_gap {
-                begins += 2 * WINDOW;
-            }
-            let ends =
-                if number == 6 { begins.max(end) + 400 * MS } else { begins + self.rng.u64(3_000 * MS..6_000 * MS) };
-            let declared = if has_gap { self.rng.usize(..4) } else { 0 };
-            let mut skipped = 0;
-            while skipped < declared && events.get(next + 1).is_some_and(|event| event.stored + WINDOW < begins) {
-                asked = asked.or(Some(positions[&events[0].id]));
-                next += 1;
-                skipped += 1;
-            }
-            let position = next.checked_sub(1).map(|last| positions[&events[last].id]);
-            let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::V1);
-            let (recovered, fresh) = (skipped == 0, false);
-            drafts.push((begins, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
-            let mut at = begins;
-            let overlaps = self.rng.bool();
-            let replaced = if overlaps { ends.saturating_sub(500 * MS) } else { ends };
-            while let Some(event) = events.get(next) {
-                at = (at + 1).max(event.stored + self.rng.u64(1..10 * MS));
-                if at >= replaced {
-                    break;
-                }
-                let deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
-                let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
-                let text = event.text.clone().filter(|_| !deleted);
-                drafts.push((at, What::Frame { session, id, position, kind, text }));
-                asked = Some(position);
-                next += 1;
-            }
-            drafts.push((ends, What::Ended { session, code: None }));
-            begins = if overlaps { replaced + 1 } else { ends + 100 * MS };
-        }
-        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
-    }
-
-    /// The sessions of a presenter who speaks the original's dialect: some are closed by the server when the next one
-    /// begins, and lose nothing; some break, with what was in them; some come to nothing. A little comes again.
-    fn chatting(&mut self, positions: &HashMap<EventId, Position>, end: u64) {
-        let (room, mut begins, mut cursor, mut number) = (CHATTING, 0, 0, 0);
-        let mut drafts = Vec::new();
-        let events: Vec<&Event> = self.events.iter().filter(|event| event.room == room).collect();
-        loop {
-            number += 1;
-            let session = room as u32 * 100 + number;
-            let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::Original);
-            drafts.push((begins, What::Starts { session, room, node: node.clone() }));
-            let ends = begins + self.rng.u64(3_000 * MS..6_000 * MS);
-            let is_last = ends > end;
-            let ends = if is_last { end + 400 * MS } else { ends };
-            // What is in a connection that breaks.
-            let lost = self.rng.usize(..3);
-            let lose = |cursor: usize, before: u64| {
-                let written = events[cursor..].iter().take(lost).take_while(|event| event.stored < before);
-                cursor + written.count()
-            };
-            // In turn, so that every history has each of them, and each before a session that has begun.
-            if number % 4 == 3 && !is_last {
-                drafts.push((begins + 300 * MS, What::Ended { session, code: None }));
-                cursor = lose(cursor, begins + 300 * MS);
-                begins += 400 * MS;
-                continue;
-            }
-            let is_closed = number % 4 == 1;
-            let (asked, position, recovered, fresh) = (None, None, true, false);
-            let begun = begins + 20 * MS;
-            drafts.push((begun, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
-            let again = self.rng.usize(..4);
-            let shown = events[..cursor].iter().rev().take(again);
-            let mut next = cursor - shown.take_while(|event| event.stored + 900 * MS > begins).count();
-            let mut at = begun;
-            while let Some(event) = events.get(next) {
-                at = (at + 1).max(event.stored + self.rng.u64(1..10 * MS));
-                if at >= ends {
-                    break;
-                }
-                next += 1;
-                let is_deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
-                let Some(text) = event.text.clone().filter(|_| !is_deleted) else { continue };
-                let (id, position, kind) = (event.id, positions[&event.id], event.kind.to_owned());
-                drafts.push((at, What::Frame { session, id, position, kind, text: Some(text) }));
-            }
-            cursor = next.max(cursor);
-            // The next one has begun by the time at which the older is closed.
-            drafts.push((ends + 50 * MS, What::Ended { session, code: is_closed.then_some(4_002) }));
-            if is_last {
-                break;
-            }
-            begins = ends + if is_closed { 0 } else { 100 * MS };
-            if !is_closed {
-                cursor = lose(cursor, begins);
-            }
-        }
-        self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
-    }
 }
 
 fn at_ms(ms: i64) -> Timestamp {
@@ -397,6 +236,17 @@ fn at_ms(ms: i64) -> Timestamp {
 }
 
 impl Event {
+    /// Whether it comes to that room.
+    fn is_of(&self, room: i64) -> bool {
+        self.room.is_none_or(|own| own == room)
+    }
+
+    /// As it comes on a socket.
+    fn frame(&self, session: u32, position: Position, text: Option<String>) -> What {
+        let (id, kind, reason) = (self.id, self.kind.to_owned(), self.reason.clone());
+        What::Frame { session, id, position, kind, text, reason }
+    }
+
     /// Whether this decision takes that message of the room away.
     fn takes(&self, id: EventId, room: &[&Event]) -> bool {
         let stored = || room.iter().find(|event| event.id == id).is_some_and(|event| event.stored < self.stored);

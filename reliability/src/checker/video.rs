@@ -6,6 +6,43 @@ use std::collections::HashMap;
 use super::Findings;
 use super::view::{Place, View};
 
+/// What a killed or paused archiver holds comes again after 30 s, and is written then.
+const COMES_AGAIN_US: u64 = 35_000_000;
+
+/// Whoever follows a broadcast that runs is shown what everybody is shown in the end: no message comes later at a place
+/// that was passed.
+pub(super) fn video_is_followed_in_order(view: &View, findings: &mut Findings) {
+    for followed in view.followed.values() {
+        let mut passed: Option<&Place> = None;
+        let mut shown = HashMap::new();
+        for place in &followed.shown {
+            findings.look();
+            if let Some(before) = passed.filter(|before| before.position >= place.position) {
+                let sentence = format!("room {}: {} was shown after {}", followed.room, place.id, before.id);
+                findings.broken(sentence, [followed.line, before.line, place.line]);
+            }
+            passed = Some(place);
+            shown.insert(place.id, place.line);
+        }
+        let end = view.rooms.get(&followed.room).and_then(|room| room.broadcasts.get(followed.broadcast));
+        let replay = end.iter().flat_map(|broadcast| &broadcast.replay);
+        for place in replay.filter(|place| !shown.contains_key(&place.id)) {
+            let Some(past) = followed.shown.iter().find(|shown| shown.position > place.position) else { continue };
+            findings.look();
+            // What waited for its turn while an archiver or a store was broken may come late.
+            let posted = place.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].request.invoked);
+            let from = posted.map_or(0, |posted| view.at(posted));
+            if !view.disturbed(&["archiver", "mongod", "nats", "ingest"], from, view.at(past.line), COMES_AGAIN_US) {
+                let sentence = format!(
+                    "room {}: who followed broadcast {} was never shown {}, which stands before {}",
+                    followed.room, followed.broadcast, place.id, past.id
+                );
+                findings.broken(sentence, [followed.line, past.line, place.line]);
+            }
+        }
+    }
+}
+
 pub(super) fn video_offsets_never_descend(view: &View, findings: &mut Findings) {
     for broadcast in view.rooms.values().flat_map(|room| room.broadcasts.values()) {
         let (mut latest, mut before) = (0, broadcast.line);

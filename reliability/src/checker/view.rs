@@ -1,196 +1,67 @@
 //! A history, in the shape in which the invariants ask about it. Everything refers to lines by their number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use nats::{EventId, Position};
 
-use crate::history::{Decided, Dialect, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Line, Phase, Reading, ReviewVerdict, Surface, What};
 
-/// How a post ended, all its attempts together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Accepted: the first answer that said so.
-    Ok(usize),
-    /// No attempt can have stored it: the last refusal.
-    Failed(usize),
-    /// It may be stored.
-    Unknown,
-}
+mod faults;
+mod places;
+mod requests;
 
-/// A message that somebody sent, perhaps several times.
-#[derive(Debug)]
-pub(crate) struct Post<'a> {
-    /// Where it was first sent.
-    pub(crate) invoked: usize,
-    pub(crate) room: i64,
-    pub(crate) user: i64,
-    pub(crate) text: &'a str,
-    /// Where each attempt was sent to.
-    surfaces: BTreeMap<u32, Surface>,
-    /// Every answer that accepted it.
-    pub(crate) oks: Vec<(usize, EventId, Position)>,
-    refusals: Vec<usize>,
-}
-
-impl Outcome {
-    /// As reports call it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Outcome::Ok(_) => "accepted",
-            Outcome::Failed(_) => "refused",
-            Outcome::Unknown => "unknown",
-        }
-    }
-}
-
-impl Post<'_> {
-    pub(crate) fn outcome(&self) -> Outcome {
-        match (self.oks.first(), self.refusals.last()) {
-            (Some((line, ..)), _) => Outcome::Ok(*line),
-            // One attempt of unknown outcome is enough for the message to be there.
-            (None, Some(line)) if self.refusals.len() == self.surfaces.len() => Outcome::Failed(*line),
-            (None, _) => Outcome::Unknown,
-        }
-    }
-}
-
-/// An event in the log, in an archive or on a socket.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) line: usize,
-    pub(crate) id: EventId,
-    pub(crate) position: Position,
-    /// Of a message that is shown.
-    pub(crate) text: Option<&'a str>,
-    /// Of the log and the archive.
-    pub(crate) user: Option<i64>,
-    pub(crate) is_message: bool,
-    /// Of the archive.
-    pub(crate) deleted: Option<EventId>,
-    /// Of the replay.
-    pub(crate) sent: Option<Timestamp>,
-    /// Of the replay beside the video: how far into the recording, in milliseconds.
-    pub(crate) offset: Option<i64>,
-}
-
-impl<'a> Place<'a> {
-    /// A message that is shown.
-    fn shown(line: usize, id: EventId, position: Position, text: &'a str) -> Place<'a> {
-        let text = Some(text);
-        Place { line, id, position, text, user: None, is_message: true, deleted: None, sent: None, offset: None }
-    }
-}
-
-/// A presenter's socket, from its welcome to its end.
-#[derive(Debug)]
-pub(crate) struct Session<'a> {
-    pub(crate) number: u32,
-    pub(crate) welcome: usize,
-    pub(crate) room: i64,
-    pub(crate) node: &'a str,
-    pub(crate) dialect: Dialect,
-    pub(crate) asked: Option<Position>,
-    pub(crate) position: Option<Position>,
-    pub(crate) recovered: bool,
-    pub(crate) fresh: bool,
-    pub(crate) frames: Vec<Place<'a>>,
-    pub(crate) ended: Option<usize>,
-}
-
-/// A socket on which a page of the original's dialect asked for a session.
-#[derive(Debug)]
-pub(crate) struct Start<'a> {
-    pub(crate) line: usize,
-    pub(crate) room: i64,
-    /// Where the session is among the others, if any sign of it was seen.
-    pub(crate) session: Option<usize>,
-    /// Whether the server closed it: everything that was written to it has come.
-    pub(crate) is_closed: bool,
-    /// What came on it that the dialect does not have.
-    pub(crate) strange: Vec<(usize, &'a str)>,
-}
-
-/// What a presenter would call a broadcast, as the archiver has it.
-#[derive(Debug)]
-pub(crate) struct Broadcast<'a> {
-    pub(crate) line: usize,
-    pub(crate) started: Timestamp,
-    pub(crate) ended: Option<Timestamp>,
-    pub(crate) duration_ms: Option<i64>,
-    /// As the archiver counts them.
-    pub(crate) messages: u64,
-    /// Beside the video, as it was read.
-    pub(crate) replay: Vec<Place<'a>>,
-}
-
-/// What a moderator decided.
-#[derive(Debug)]
-pub(crate) struct Decision<'a> {
-    pub(crate) asked: usize,
-    pub(crate) room: i64,
-    pub(crate) decided: &'a Decided,
-    pub(crate) confirmed: Option<(usize, EventId, Position)>,
-    pub(crate) refused: bool,
-}
-
-/// Something broken, from when to when.
-#[derive(Debug)]
-pub(crate) struct Fault<'a> {
-    pub(crate) begins: usize,
-    pub(crate) heals: Option<usize>,
-    pub(crate) kind: &'a str,
-    pub(crate) parts: &'a [String],
-}
-
-impl Fault<'_> {
-    /// Whether it is about one of the parts, or one of all whose names begin so.
-    pub(crate) fn touches(&self, parts: &[&str]) -> bool {
-        self.parts.iter().any(|part| parts.iter().any(|asked| part.starts_with(asked)))
-    }
-}
-
-/// A room, everywhere.
-#[derive(Debug, Default)]
-pub(crate) struct Room<'a> {
-    /// The first copy of every event that a presenter gets, by position.
-    pub(crate) log: Vec<Place<'a>>,
-    /// As it was read.
-    pub(crate) archive: Vec<Place<'a>>,
-    /// As it was read.
-    pub(crate) replay: Vec<Place<'a>>,
-    pub(crate) broadcasts: BTreeMap<&'a str, Broadcast<'a>>,
-}
-
-impl<'a> Room<'a> {
-    /// All that was replayed, as a file and beside videos: where, and the message.
-    pub(crate) fn replays(&self) -> impl Iterator<Item = (&'static str, &Place<'a>)> {
-        let file = self.replay.iter().map(|place| ("in the replay", place));
-        let videos = self.broadcasts.values().flat_map(|broadcast| &broadcast.replay);
-        file.chain(videos.map(|place| ("in the replay beside the video", place)))
-    }
-}
+pub(crate) use faults::{Fault, SETTLE_US};
+use places::is_decision;
+pub(crate) use places::{Broadcast, Copied, Followed, Lost, Place, Room, Ruling, Session, Source, Start, Stream};
+pub(crate) use requests::{Answer, Attempt, Decision, Outcome, Post, Request};
 
 /// The history.
 #[derive(Debug)]
 pub struct View<'a> {
     pub(crate) lines: &'a [Line],
+    /// When it began.
+    began: Timestamp,
     /// How long delivery nodes keep what they can give again, in microseconds.
     pub(crate) window: u64,
+    /// After which an append is given up, in microseconds.
+    pub(crate) append_deadline: u64,
+    /// After which a node that is not heard of counts as dead, in microseconds.
+    pub(crate) lease: u64,
     pub(crate) posts: BTreeMap<u64, Post<'a>>,
     /// With what the original's surface accepted: the statuses of its answers.
     pub(crate) originals: Vec<u16>,
     /// The post whose text it is. Texts are unique.
     pub(crate) texts: HashMap<&'a str, u64>,
     pub(crate) rooms: BTreeMap<i64, Room<'a>>,
-    /// The first copy of each event in the log, and its room.
+    /// The first copy of each event of a room in the log, and its room.
     pub(crate) logged: HashMap<EventId, (i64, Place<'a>)>,
+    /// The first copy of each event of every room, in each epoch: every partition has it at a place of its own.
+    everywhere: HashMap<(EventId, u64), Place<'a>>,
+    /// Every line of the log, copies too, but for presenters' coming and going.
+    pub(crate) copies: HashMap<Position, Copied>,
+    /// By epoch.
+    pub(crate) streams: BTreeMap<u64, Stream>,
     /// In the order of their beginning.
     pub(crate) sessions: Vec<Session<'a>>,
     /// In the order of their beginning; those of the original's dialect alone.
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
+    pub(crate) followed: BTreeMap<u64, Followed<'a>>,
+    /// What the review hook said of a text, and the line.
+    pub(crate) reviews: HashMap<&'a str, (usize, &'a ReviewVerdict)>,
+    /// The messages in whose place another text stands in the log.
+    pub(crate) replaced: HashSet<EventId>,
+    /// What faults took off the disks of the log.
+    pub(crate) lost: Vec<Lost>,
+    lost_ids: HashSet<EventId>,
+    /// The decision whose reason it is. Reasons are unique.
+    pub(crate) reasons: HashMap<&'a str, u64>,
+    /// Wherever a decision was found.
+    pub(crate) rulings: Vec<Ruling<'a>>,
     pub(crate) faults: BTreeMap<u64, Fault<'a>>,
+    /// Of each part the line and the KiB.
+    pub(crate) memory: BTreeMap<&'a str, Vec<(usize, u64)>>,
     pub(crate) readings: BTreeSet<Reading>,
     pub(crate) phases: Vec<(Phase, usize)>,
 }
@@ -206,16 +77,30 @@ impl<'a> View<'a> {
     pub fn of(lines: &'a [Line]) -> View<'a> {
         let mut view = View {
             lines,
+            began: Timestamp::UNIX_EPOCH,
             window: 0,
+            append_deadline: 0,
+            lease: 0,
             posts: BTreeMap::new(),
             originals: Vec::new(),
             texts: HashMap::new(),
             rooms: BTreeMap::new(),
             logged: HashMap::new(),
+            everywhere: HashMap::new(),
+            copies: HashMap::new(),
+            streams: BTreeMap::new(),
             sessions: Vec::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            reviews: HashMap::new(),
+            replaced: HashSet::new(),
+            lost: Vec::new(),
+            lost_ids: HashSet::new(),
+            reasons: HashMap::new(),
+            rulings: Vec::new(),
             faults: BTreeMap::new(),
+            memory: BTreeMap::new(),
             readings: BTreeSet::new(),
             phases: Vec::new(),
         };
@@ -224,39 +109,109 @@ impl<'a> View<'a> {
             view.posts(line, &entry.what);
             view.sessions(line, &entry.what, &mut sessions);
             view.decisions(line, &entry.what);
+            view.log(line, &entry.what);
             view.readings(line, &entry.what);
         }
-        let first_copies: Vec<(i64, Place)> = view.logged.values().copied().collect();
-        for (room, place) in first_copies {
-            view.rooms.entry(room).or_default().log.push(place);
+        view.know_what_was_replaced();
+        view.fill_rooms();
+        view.excuse_what_was_lost();
+        view
+    }
+
+    /// A text that the review hook put in the place of another stands for that one, wherever it is found.
+    fn know_what_was_replaced(&mut self) {
+        let texts: HashMap<&str, &'a str> = self
+            .reviews
+            .iter()
+            .filter_map(|(text, (_, verdict))| match verdict {
+                ReviewVerdict::Replace { with } => Some((with.as_str(), *text)),
+                _ => None,
+            })
+            .collect();
+        let sent = |place: &mut Place<'a>| match place.text.and_then(|text| texts.get(text)) {
+            Some(text) => {
+                place.text = Some(text);
+                true
+            }
+            None => false,
+        };
+        for (id, (_, place)) in &mut self.logged {
+            if sent(place) {
+                self.replaced.insert(*id);
+            }
         }
-        for room in view.rooms.values_mut() {
+        let shown = self.sessions.iter_mut().flat_map(|session| &mut session.frames);
+        let followed = self.followed.values_mut().flat_map(|followed| &mut followed.shown);
+        shown.chain(followed).for_each(|place| {
+            sent(place);
+        });
+        for room in self.rooms.values_mut() {
+            let videos = room.broadcasts.values_mut().flat_map(|broadcast| &mut broadcast.replay);
+            room.archive.iter_mut().chain(&mut room.replay).chain(videos).for_each(|place| {
+                sent(place);
+            });
+        }
+    }
+
+    /// Of what the disks of the log have lost nobody owes anything any more: as if its outcome was unknown.
+    fn excuse_what_was_lost(&mut self) {
+        let (posts, decisions) = (self.posts.values_mut(), self.decisions.values_mut());
+        let requests = posts.map(|post| &mut post.request).chain(decisions.map(|decision| &mut decision.request));
+        for request in requests {
+            request.forget(&self.lost_ids);
+        }
+    }
+
+    /// Whether a fault took it off the disks of the log. It may be there again, because somebody sent it again.
+    pub(crate) fn is_lost(&self, id: EventId) -> bool {
+        self.lost_ids.contains(&id)
+    }
+
+    /// Whether two positions are the same place in a log that lost its end. What is appended before the loss is noticed is
+    /// told under the old epoch, and has the new one afterwards.
+    pub(crate) fn is_same_place(&self, one: Position, other: Position) -> bool {
+        one == other || !self.lost.is_empty() && (one.sequence, one.index) == (other.sequence, other.index)
+    }
+
+    /// Each room's own events, and those of every room that stand in its partition.
+    fn fill_rooms(&mut self) {
+        let first_copies: Vec<(i64, Place)> = self.logged.values().copied().collect();
+        for (room, place) in first_copies {
+            self.rooms.entry(room).or_default().log.push(place);
+        }
+        for room in self.rooms.values_mut() {
+            let epochs: BTreeSet<u64> = room.log.iter().map(|place| place.position.epoch).collect();
+            let of_every_room = self.everywhere.iter().filter(|((_, epoch), _)| epochs.contains(epoch));
+            room.log.extend(of_every_room.map(|(_, place)| *place));
             room.log.sort_by_key(|place| place.position);
         }
-        view
     }
 
     fn posts(&mut self, line: usize, what: &'a What) {
         match what {
-            What::Invoked { post, attempt, room, user, surface, text, .. } => {
+            What::Invoked { post, attempt, node, room, user, surface, text, .. } => {
                 self.texts.insert(text, *post);
-                let (invoked, room, user, surfaces) = (line, *room, *user, BTreeMap::new());
-                let (oks, refusals) = (Vec::new(), Vec::new());
-                let new = || Post { invoked, room, user, text, surfaces, oks, refusals };
-                self.posts.entry(*post).or_insert_with(new).surfaces.insert(*attempt, *surface);
+                let (room, user) = (*room, *user);
+                let new = || Post { request: Request::new(line, Some(room)), room, user, text };
+                let post = self.posts.entry(*post).or_insert_with(new);
+                post.request.send(*attempt, line, node, *surface);
             }
-            What::Ok { post, attempt, id, position, status } => {
-                if let Some(post) = self.posts.get_mut(post) {
-                    post.oks.push((line, *id, *position));
-                    if post.surfaces.get(attempt) == Some(&Surface::Original) {
-                        self.originals.push(*status);
-                    }
+            What::Ok { post, attempt, id, position, status, connected } => {
+                let Some(Post { request, .. }) = self.posts.get_mut(post) else { return };
+                request.oks.push((line, *id, *position));
+                let (status, connected) = (*status, *connected);
+                request.answer(*attempt, line, Answer::Accepted { status, connected });
+                if request.attempts.get(attempt).is_some_and(|attempt| attempt.surface == Surface::Original) {
+                    self.originals.push(status);
                 }
             }
-            What::Failed { post, .. } => {
-                if let Some(post) = self.posts.get_mut(post) {
-                    post.refusals.push(line);
-                }
+            What::Failed { post, attempt, status, code } => {
+                let Some(Post { request, .. }) = self.posts.get_mut(post) else { return };
+                request.answer(*attempt, line, Answer::Refused { status: *status, code });
+            }
+            What::Unknown { post, attempt, .. } => {
+                let Some(Post { request, .. }) = self.posts.get_mut(post) else { return };
+                request.answer(*attempt, line, Answer::Unknown);
             }
             _ => {}
         }
@@ -284,19 +239,33 @@ impl<'a> View<'a> {
                     recovered: *recovered,
                     fresh: *fresh,
                     frames: Vec::new(),
+                    keepalives: Vec::new(),
+                    strange: Vec::new(),
                     ended: None,
                 });
             }
-            What::Frame { session, id, position, kind, text } => {
+            What::Frame { session, id, position, kind, text, reason } => {
+                let Some(session) = places.get(session) else { return };
                 let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
                 let place = Place { text, is_message, ..Place::shown(line, id, position, "") };
+                self.sessions[*session].frames.push(place);
+                if is_decision(kind) {
+                    let room = Some(self.sessions[*session].room);
+                    let (source, position, reason) = (Source::Socket, Some(position), reason.as_deref());
+                    let (user, target) = (None, None);
+                    self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+                }
+            }
+            What::Keepalive { session, position } => {
                 if let Some(session) = places.get(session) {
-                    self.sessions[*session].frames.push(place);
+                    self.sessions[*session].keepalives.push((line, *position));
                 }
             }
             What::Strange { session, text } => {
                 if let Some(start) = self.starts.get_mut(session) {
                     start.strange.push((line, text));
+                } else if let Some(session) = places.get(session) {
+                    self.sessions[*session].strange.push((line, text));
                 }
             }
             What::Ended { session, code } => {
@@ -313,19 +282,24 @@ impl<'a> View<'a> {
 
     fn decisions(&mut self, line: usize, what: &'a What) {
         match what {
-            What::Decides { decision, room, decided, .. } => {
-                let asked = Decision { asked: line, room: *room, decided, confirmed: None, refused: false };
-                self.decisions.insert(*decision, asked);
+            What::Decides { decision, attempt, node, room, decided, reason } => {
+                self.reasons.insert(reason, *decision);
+                let new = || Decision { request: Request::new(line, *room), decided, reason };
+                let decision = self.decisions.entry(*decision).or_insert_with(new);
+                decision.request.send(*attempt, line, node, Surface::V1);
             }
-            What::Confirmed { decision, id, position } => {
-                if let Some(decision) = self.decisions.get_mut(decision) {
-                    decision.confirmed = Some((line, *id, *position));
-                }
+            What::Confirmed { decision, attempt, id, position } => {
+                let Some(Decision { request, .. }) = self.decisions.get_mut(decision) else { return };
+                request.oks.push((line, *id, *position));
+                request.answer(*attempt, line, Answer::Accepted { status: 202, connected: None });
             }
-            What::Refused { decision, .. } => {
-                if let Some(decision) = self.decisions.get_mut(decision) {
-                    decision.refused = true;
-                }
+            What::Refused { decision, attempt, status, code } => {
+                let Some(Decision { request, .. }) = self.decisions.get_mut(decision) else { return };
+                request.answer(*attempt, line, Answer::Refused { status: *status, code });
+            }
+            What::Undecided { decision, attempt, .. } => {
+                let Some(Decision { request, .. }) = self.decisions.get_mut(decision) else { return };
+                request.answer(*attempt, line, Answer::Unknown);
             }
             What::Breaks { fault, kind, parts } => {
                 self.faults.insert(*fault, Fault { begins: line, heals: None, kind, parts });
@@ -339,23 +313,60 @@ impl<'a> View<'a> {
         }
     }
 
-    fn readings(&mut self, line: usize, what: &'a What) {
+    fn log(&mut self, line: usize, what: &'a What) {
         match what {
-            What::Logged { room: Some(room), id, position, kind, user, text } => {
+            What::Logged { room, id, position, kind, user, text, target, reason, stored } => {
                 if NOT_SHOWN.contains(&kind.as_str()) {
                     return;
                 }
-                let (id, position, text, is_message) = (*id, *position, text.as_deref(), kind == MESSAGE);
-                let place = Place { text, user: *user, is_message, ..Place::shown(line, id, position, "") };
-                let first = self.logged.entry(id).or_insert((*room, place));
-                if first.1.position > position {
-                    *first = (*room, place);
+                let (id, position, user, is_message) = (*id, *position, *user, kind == MESSAGE);
+                self.copies.insert(position, Copied { line, id, stored: *stored });
+                if is_decision(kind) {
+                    let (source, position, reason) = (Source::Log, Some(position), reason.as_deref());
+                    let (room, target) = (*room, *target);
+                    self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+                }
+                let text = text.as_deref();
+                let place = Place { text, user, is_message, ..Place::shown(line, id, position, "") };
+                match room {
+                    Some(room) => {
+                        let first = self.logged.entry(id).or_insert((*room, place));
+                        if first.1.position > position {
+                            *first = (*room, place);
+                        }
+                    }
+                    None => {
+                        let first = self.everywhere.entry((id, position.epoch)).or_insert(place);
+                        if first.position > position {
+                            *first = place;
+                        }
+                    }
                 }
             }
+            What::Stream { epoch, first, last, acknowledged } => {
+                let (first, last, acknowledged) = (*first, *last, *acknowledged);
+                self.streams.insert(*epoch, Stream { line, first, last, acknowledged });
+            }
+            _ => {}
+        }
+    }
+
+    fn readings(&mut self, line: usize, what: &'a What) {
+        match what {
             What::Archived { room, id, position, user, text, deleted } => {
                 let (user, deleted) = (Some(*user), *deleted);
                 let place = Place { user, deleted, ..Place::shown(line, *id, *position, text) };
                 self.rooms.entry(*room).or_default().archive.push(place);
+            }
+            What::Audited { room, id, position, kind, user, target, reason } => {
+                let (source, position, reason) = (Source::Archive, Some(*position), reason.as_deref());
+                let (room, id, user, target) = (*room, *id, *user, *target);
+                self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
+            }
+            What::Listed { room, id, kind, user, target, reason } => {
+                let (source, position, reason) = (Source::List, None, reason.as_deref());
+                let (room, id, user, target) = (*room, *id, *user, *target);
+                self.rulings.push(Ruling { source, line, room, id, position, kind, user, target, reason });
             }
             What::Replayed { room, id, position, text, sent } => {
                 let place = Place { sent: Some(*sent), ..Place::shown(line, *id, *position, text) };
@@ -373,11 +384,37 @@ impl<'a> View<'a> {
                     broadcast.replay.push(place);
                 }
             }
+            What::ReplayBegins { replay, room, broadcast } => {
+                let followed = Followed { line, room: *room, broadcast, shown: Vec::new() };
+                self.followed.insert(*replay, followed);
+            }
+            What::ReplayShows { replay, id, position, text } => {
+                if let Some(followed) = self.followed.get_mut(replay) {
+                    followed.shown.push(Place::shown(line, *id, *position, text));
+                }
+            }
+            What::Reviewed { text, verdict } => drop(self.reviews.insert(text, (line, verdict))),
+            What::Lost { room, id, position, .. } => {
+                self.lost.push(Lost { line, room: *room, id: *id, position: *position });
+                self.lost_ids.insert(*id);
+            }
+            What::Memory { part, kib } => self.memory.entry(part).or_default().push((line, *kib)),
             What::Read { reading } => drop(self.readings.insert(*reading)),
-            What::Begins { window_ms, .. } => self.window = window_ms * 1_000,
+            What::Begins { began, window_ms, append_deadline_ms, lease_ms, .. } => {
+                self.began = *began;
+                self.window = window_ms * 1_000;
+                self.append_deadline = append_deadline_ms * 1_000;
+                self.lease = lease_ms * 1_000;
+            }
             What::Phase { phase } => self.phases.push((*phase, line)),
             _ => {}
         }
+    }
+
+    /// After how long what was said may have left the windows, in microseconds. A tenth less than they keep it: a node that
+    /// has just started reckons from when it began to.
+    pub(crate) fn left_the_window(&self) -> u64 {
+        self.window / 10 * 9
     }
 
     /// When a line was written.
@@ -385,11 +422,59 @@ impl<'a> View<'a> {
         self.lines[line].at
     }
 
-    /// What was accepted: the post, the line that said so first, and what it said.
-    pub(crate) fn accepted(&self) -> impl Iterator<Item = (&Post<'a>, usize, EventId, Position)> {
-        self.posts
-            .values()
-            .filter_map(|post| post.oks.first().map(|(line, id, position)| (post, *line, *id, *position)))
+    /// How long after the beginning that was, in microseconds.
+    pub(crate) fn since_the_beginning(&self, time: Timestamp) -> u64 {
+        u64::try_from(time.as_microsecond() - self.began.as_microsecond()).unwrap_or(0)
+    }
+
+    /// Everything that was asked for: posts, and decisions.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Request<'a>> {
+        let decisions = self.decisions.values().map(|decision| &decision.request);
+        self.posts.values().map(|post| &post.request).chain(decisions)
+    }
+
+    /// Everything that was accepted: the request, the line that said so first, and what it said.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = (&Request<'a>, usize, EventId, Position)> {
+        self.requests().filter_map(|request| {
+            let (line, id, position) = request.accepted()?;
+            Some((request, line, id, position))
+        })
+    }
+
+    /// The posts that were accepted, in the same way.
+    pub(crate) fn accepted_posts(&self) -> impl Iterator<Item = (&Post<'a>, usize, EventId, Position)> {
+        self.posts.values().filter_map(|post| {
+            let (line, id, position) = post.request.accepted()?;
+            Some((post, line, id, position))
+        })
+    }
+
+    /// For each event in the log what it was asked for by: by the text of a message, or the reason of a decision.
+    pub(crate) fn asked_for(&self) -> HashMap<EventId, &Request<'a>> {
+        let messages = self.logged.values().filter_map(|(_, place)| {
+            let post = self.posts.get(self.texts.get(place.text?)?)?;
+            Some((place.id, &post.request))
+        });
+        let decisions = self.rulings.iter().filter(|ruling| ruling.source == Source::Log).filter_map(|ruling| {
+            let decision = self.decisions.get(self.reasons.get(ruling.reason?)?)?;
+            Some((ruling.id, &decision.request))
+        });
+        messages.chain(decisions).collect()
+    }
+
+    /// Where the log has the event, if it has it, for who reads that epoch.
+    pub(crate) fn place_of(&self, id: EventId, epoch: u64) -> Option<&Place<'a>> {
+        self.logged.get(&id).map(|(_, place)| place).or_else(|| self.everywhere.get(&(id, epoch)))
+    }
+
+    /// Whether it is an event of every room.
+    pub(crate) fn is_of_every_room(&self, id: EventId) -> bool {
+        self.streams.keys().any(|epoch| self.everywhere.contains_key(&(id, *epoch)))
+    }
+
+    /// Whether the log may have let it go: its servers say that it begins behind it.
+    pub(crate) fn has_left_the_log(&self, position: Position) -> bool {
+        self.streams.get(&position.epoch).is_some_and(|stream| position.sequence < stream.first)
     }
 
     /// Sessions of presenters who were there while things happened.
@@ -400,33 +485,16 @@ impl<'a> View<'a> {
     /// The decisions that take messages away, confirmed or perhaps made: each with whether it takes that place.
     pub(crate) fn takes_away(&self, decision: &Decision, room: i64, place: &Place) -> bool {
         match decision.decided {
-            Decided::Delete { target } => decision.room == room && *target == place.id,
-            Decided::Clear => decision.room == room && self.clears(decision, place),
-            Decided::Ban { .. } | Decided::Unban { .. } => false,
+            Decided::Delete { target } => decision.request.room == Some(room) && *target == place.id,
+            Decided::Clear => decision.request.room == Some(room) && self.clears(decision, place),
+            _ => false,
         }
     }
 
     fn clears(&self, decision: &Decision, place: &Place) -> bool {
-        decision.confirmed.is_none_or(|(_, id, position)| {
+        decision.request.accepted().is_none_or(|(_, id, position)| {
             let stands = self.logged.get(&id).map_or(position, |(_, decision)| decision.position);
             place.position < stands
         })
     }
-
-    /// Whether one of the parts was broken at some moment from one time to another, or so lately before, less than
-    /// `settle` microseconds, that it may not have recovered.
-    pub(crate) fn disturbed(&self, parts: &[&str], from: u64, to: u64, settle: u64) -> bool {
-        self.faulty(from, to, settle, |fault| fault.touches(parts))
-    }
-
-    /// The same of the faults that count.
-    pub(crate) fn faulty(&self, from: u64, to: u64, settle: u64, counts: impl Fn(&Fault) -> bool) -> bool {
-        self.faults.values().filter(|fault| counts(fault)).any(|fault| {
-            let healed = fault.heals.map_or(u64::MAX, |line| self.at(line) + settle);
-            self.at(fault.begins) <= to && from <= healed
-        })
-    }
 }
-
-/// 10 s: after a fault a connection is noticed to be dead, made again, and read from where it was.
-pub(crate) const SETTLE_US: u64 = 10_000_000;

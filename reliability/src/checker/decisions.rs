@@ -1,0 +1,103 @@
+//! A decision is an accepted thing like a post: it is in the log and in what moderators look up afterwards, each once,
+//! as it was asked for; and nobody decided what was not asked for, or was refused.
+
+use std::collections::HashMap;
+
+use nats::EventId;
+
+use super::Findings;
+use super::view::{Decision, Ruling, Source, View};
+
+/// Whether it is what was asked for. A socket does not say all of it.
+fn is_the_same(decision: &Decision, ruling: &Ruling) -> bool {
+    let asked = (decision.request.room, decision.decided.user(), decision.decided.target(), Some(decision.reason));
+    let is_of_that_kind = ruling.kind == decision.decided.kind() && ruling.reason == asked.3;
+    match ruling.source {
+        Source::Socket => is_of_that_kind && (asked.0.is_none() || ruling.room == asked.0),
+        _ => is_of_that_kind && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked,
+    }
+}
+
+fn found<'a, 'b>(view: &'b View<'a>, source: Source) -> HashMap<EventId, Vec<&'b Ruling<'a>>> {
+    let mut found: HashMap<EventId, Vec<&Ruling>> = HashMap::new();
+    for ruling in view.rulings.iter().filter(|ruling| ruling.source == source) {
+        found.entry(ruling.id).or_default().push(ruling);
+    }
+    found
+}
+
+pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
+    let found = found(view, Source::Log);
+    for decision in view.decisions.values() {
+        let Some((confirmed, id, position)) = decision.request.accepted() else { continue };
+        findings.look();
+        let lines = [decision.request.invoked, confirmed];
+        let places = found.get(&id).map(Vec::as_slice).unwrap_or_default();
+        match places.iter().find(|ruling| !is_the_same(decision, ruling)) {
+            Some(other) => {
+                let sentence = format!("the decision {id} is not in the log as it was asked for");
+                findings.broken(sentence, lines.into_iter().chain([other.line]));
+            }
+            // Of what has left it since, the archive has to have it.
+            None if places.is_empty() && !view.has_left_the_log(position) => {
+                findings.broken(format!("the decision {id} was confirmed and is not in the log"), lines);
+            }
+            None => {}
+        }
+        // What is of every room has a place in each partition; in a log that lost its end it may have another epoch there.
+        if decision.request.room.is_none() && !places.is_empty() && view.lost.is_empty() {
+            for (epoch, stream) in &view.streams {
+                let has_it = |ruling: &&Ruling| ruling.position.is_some_and(|position| position.epoch == *epoch);
+                if !places.iter().any(has_it) {
+                    let sentence = format!("the decision {id} is about every room and is not in every partition");
+                    findings.broken(sentence, lines.into_iter().chain([stream.line]));
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn decided_is_in_the_audit(view: &View, findings: &mut Findings) {
+    for source in [Source::Archive, Source::List] {
+        let found = found(view, source);
+        for decision in view.decisions.values() {
+            let Some((confirmed, id, _)) = decision.request.accepted() else { continue };
+            findings.look();
+            let lines = [decision.request.invoked, confirmed];
+            match found.get(&id).map(Vec::as_slice).unwrap_or_default() {
+                [one] if is_the_same(decision, one) => {}
+                [] => {
+                    findings.broken(format!("the decision {id} was confirmed and is not {}", source.word()), lines);
+                }
+                [one] => {
+                    let sentence = format!("the decision {id} is not {} as it was asked for", source.word());
+                    findings.broken(sentence, lines.into_iter().chain([one.line]));
+                }
+                [one, other, ..] => {
+                    let sentence = format!("the decision {id} is {} twice", source.word());
+                    findings.broken(sentence, lines.into_iter().chain([one.line, other.line]));
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn no_decision_is_invented(view: &View, findings: &mut Findings) {
+    for ruling in &view.rulings {
+        findings.look();
+        let (id, at) = (ruling.id, ruling.source.word());
+        let decision = ruling.reason.and_then(|reason| view.reasons.get(reason));
+        let Some(decision) = decision.map(|decision| &view.decisions[decision]) else {
+            findings.broken(format!("the decision {id} is {at}, and nobody asked for it"), [ruling.line]);
+            continue;
+        };
+        let lines = [decision.request.invoked, ruling.line];
+        if decision.request.is_refused() {
+            findings.broken(format!("the decision {id} was refused and is {at}"), lines);
+        } else if !is_the_same(decision, ruling) {
+            findings.broken(format!("the decision {id} is {at}, and is not what was asked for"), lines);
+        } else if decision.request.accepted().is_some_and(|(_, confirmed, _)| confirmed != id) {
+            findings.broken(format!("the decision {id} is {at}, and was confirmed under another id"), lines);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What there is when all is over: positions, answers, and everything that is read.
+
+use std::collections::HashMap;
+
+use nats::{EventId, Position};
+
+use super::{BROADCASTS_MS, CHATTING, Draft, Event, MS, ROOMS, World, at_ms};
+use crate::history::{Dialect, Line, Phase, Reading, What};
+
+impl World {
+    pub(super) fn finish(mut self, end: u64) -> Vec<Line> {
+        self.events.sort_by_key(|event| event.stored);
+        let mut stored: Vec<(u64, usize)> = self
+            .events
+            .iter()
+            .enumerate()
+            .flat_map(|(number, event)| event.copies.iter().chain([&event.stored]).map(move |at| (*at, number)))
+            .collect();
+        stored.sort_unstable();
+        let position = |sequence: usize| Position { epoch: 7, sequence: sequence as u64 + 1, index: 0 };
+        let mut positions: HashMap<EventId, Position> = HashMap::new();
+        for (sequence, (_, number)) in stored.iter().enumerate() {
+            positions.entry(self.events[*number].id).or_insert(position(sequence));
+        }
+        self.draft(end, What::Phase { phase: Phase::Healed });
+        for room in (1..=ROOMS).filter(|room| *room != CHATTING) {
+            self.presenter(room, &positions, end);
+        }
+        self.chatting(&positions, end);
+        self.draft(end + 500 * MS, What::Phase { phase: Phase::Drained });
+
+        let mut lines: Vec<(u64, What)> = Vec::new();
+        for (at, draft) in self.drafts {
+            let what = match draft {
+                Draft::Ready(what) => what,
+                Draft::Ok { post, attempt, room, id, status } => {
+                    let served = self.served.iter().any(|(own, from, to)| *own == room && (*from..*to).contains(&at));
+                    // The original's surface tells presenters alone.
+                    let connected = (status == 202).then_some(served);
+                    What::Ok { post, attempt, id, position: positions[&id], status, connected }
+                }
+                Draft::Confirmed { decision, attempt, id } => {
+                    What::Confirmed { decision, attempt, id, position: positions[&id] }
+                }
+            };
+            lines.push((at, what));
+        }
+        let after = end + 5_000 * MS;
+        for (sequence, (at, number)) in stored.iter().enumerate() {
+            let Event { id, room, kind, user, text, target, reason, .. } = &self.events[*number];
+            lines.push((
+                after,
+                What::Logged {
+                    room: *room,
+                    id: *id,
+                    position: position(sequence),
+                    kind: (*kind).to_owned(),
+                    user: *user,
+                    text: text.clone(),
+                    target: *target,
+                    reason: reason.clone(),
+                    stored: at_ms((at / MS) as i64),
+                },
+            ));
+        }
+        let last = stored.len() as u64;
+        lines.push((after, What::Stream { epoch: 7, first: 1, last, acknowledged: Some(last) }));
+        for Event { room, id, kind, user, target, reason, .. } in self.events.iter().filter(|it| it.reason.is_some()) {
+            let (room, id, position, kind) = (*room, *id, positions[id], (*kind).to_owned());
+            let (user, target, reason) = (*user, *target, reason.clone());
+            let (audited, listed) = (kind.clone(), reason.clone());
+            lines.push((after + 1, What::Audited { room, id, position, kind: audited, user, target, reason }));
+            lines.push((after + 1, What::Listed { room, id, kind, user, target, reason: listed }));
+        }
+        for number in 1..=ROOMS {
+            let room: Vec<&Event> = self.events.iter().filter(|event| event.is_of(number)).collect();
+            let shown = |id: EventId| room.iter().find(|event| event.takes(id, &room)).map(|event| event.id);
+            for event in room.iter().filter(|event| event.text.is_some()) {
+                let (id, position, text) = (event.id, positions[&event.id], event.text.clone().unwrap());
+                let deleted = shown(id);
+                let user = event.user.unwrap();
+                let archived = What::Archived { room: number, id, position, user, text: text.clone(), deleted };
+                lines.push((after + 1, archived));
+                if deleted.is_none() {
+                    let sent = at_ms(event.sent);
+                    lines.push((after + 2, What::Replayed { room: number, id, position, text, sent }));
+                }
+            }
+            for (place, (began, over)) in BROADCASTS_MS.into_iter().enumerate() {
+                let broadcast = format!("broadcast {place} of {number}");
+                let mut replay = Vec::new();
+                let mut offset_ms = 0;
+                for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
+                    let Some(text) = event.text.clone().filter(|_| shown(event.id).is_none()) else { continue };
+                    offset_ms = offset_ms.max(event.sent - began);
+                    let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
+                    replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
+                }
+                if place == 1 {
+                    // Somebody followed it for a while.
+                    let (reading, half) = (number.unsigned_abs(), replay.len() / 2);
+                    let begins = What::ReplayBegins { replay: reading, room: number, broadcast: broadcast.clone() };
+                    let shows = replay[..half].iter().filter_map(|what| match what {
+                        What::ReplayedBesideVideo { id, position, text, .. } => {
+                            let (id, position, text) = (*id, *position, text.clone());
+                            Some(What::ReplayShows { replay: reading, id, position, text })
+                        }
+                        _ => None,
+                    });
+                    lines.extend([begins].into_iter().chain(shows).map(|what| (after, what)));
+                }
+                // The archiver may not know when the last one ended.
+                let is_known = place == 0 || number != 1;
+                let started = at_ms(began);
+                let (ended, duration_ms) = (is_known.then(|| at_ms(over)), is_known.then_some(over - began));
+                let messages = replay.len() as u64;
+                let found = What::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
+                lines.extend([found].into_iter().chain(replay).map(|what| (after + 2, what)));
+            }
+            let session = 1_000 + number as u32;
+            let node = "delivery-0".to_owned();
+            let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
+            let welcome = What::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
+            lines.push((after + 3, welcome));
+            for event in &room {
+                let text = event.text.clone().filter(|_| shown(event.id).is_none());
+                lines.push((after + 4, event.frame(session, positions[&event.id], text)));
+            }
+        }
+        for reading in [Reading::Log, Reading::Streams, Reading::Archive, Reading::Audit] {
+            lines.push((after + 5, What::Read { reading }));
+        }
+        for reading in [Reading::Replay, Reading::Video, Reading::Fresh] {
+            lines.push((after + 5, What::Read { reading }));
+        }
+        for at in (0..after).step_by(1_000_000) {
+            for (part, kib) in [("ingest-0", 40_000), ("delivery-1", 50_000), ("mongod-0", 200_000)] {
+                lines.push((at, What::Memory { part: part.to_owned(), kib }));
+            }
+        }
+        lines.sort_by_key(|(at, _)| *at);
+        lines.into_iter().map(|(at, what)| Line { at, what }).collect()
+    }
+}

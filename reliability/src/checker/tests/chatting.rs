@@ -1,0 +1,144 @@
+//! Presenters of the original's dialect.
+
+use super::*;
+
+/// The lines of what the session brought.
+fn frames(lines: &[Line], wanted: u32) -> Vec<usize> {
+    let is_its = |line: &usize| matches!(lines[*line].what, What::Frame { session, .. } if session == wanted);
+    (0..lines.len()).filter(is_its).collect()
+}
+
+fn shown(line: &Line) -> EventId {
+    match line.what {
+        What::Frame { id, .. } => id,
+        _ => unreachable!("it was looked for"),
+    }
+}
+
+/// Whether nobody decided to delete what the frame of that line shows, then and for some time after.
+fn is_kept(lines: &[Line], frame: usize) -> bool {
+    let shown = shown(&lines[frame]);
+    let decision = lines.iter().find_map(|line| match line.what {
+        What::Archived { id, deleted, .. } if id == shown => Some(deleted),
+        _ => None,
+    });
+    let Some(decision) = decision.expect("what was shown is archived") else { return true };
+    let number = lines.iter().find_map(|line| match line.what {
+        What::Confirmed { decision: number, id, .. } if id == decision => Some(number),
+        _ => None,
+    });
+    let is_asked = |line: &&Line| matches!(line.what, What::Decides { decision, .. } if Some(decision) == number);
+    lines.iter().find(is_asked).is_some_and(|asked| asked.at > lines[frame].at + 3_000_000)
+}
+
+/// Messages of the original's presenter between two others of their session that came only once and are not deleted.
+fn inner_frames(lines: &[Line]) -> Vec<usize> {
+    let sessions = (1..100).map(|number| frames(lines, CHATTING as u32 * 100 + number));
+    let sessions: Vec<Vec<usize>> = sessions.filter(|frames| frames.len() > 2).collect();
+    let all: Vec<EventId> = sessions.iter().flatten().map(|line| shown(&lines[*line])).collect();
+    let inner = sessions.iter().flat_map(|frames| &frames[1..frames.len() - 1]).copied();
+    inner
+        .filter(|line| {
+            let id = shown(&lines[*line]);
+            all.iter().filter(|one| **one == id).count() == 1 && is_kept(lines, *line)
+        })
+        .collect()
+}
+
+#[test]
+fn a_message_that_a_chatting_session_skips_is_noticed() {
+    for invariant in ["chatting_skips_nothing", "chatting_loses_only_with_a_connection"] {
+        caught(invariant, |lines, rng| {
+            let inner = inner_frames(lines);
+            lines.remove(inner[rng.usize(..inner.len())]);
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_lost_with_a_connection_that_the_server_closed_is_noticed() {
+    caught("chatting_loses_only_with_a_connection", |lines, rng| {
+        // The last that came before the close, where the next session goes on behind it.
+        let lasts: Vec<EventId> = lines
+            .iter()
+            .filter_map(|line| match line.what {
+                What::Ended { session, code: Some(_) } => Some(session),
+                _ => None,
+            })
+            .filter_map(|closed| {
+                let place = *frames(lines, closed).last()?;
+                let last = shown(&lines[place]);
+                let next = frames(lines, closed + 1);
+                let goes_on = next.last().is_some_and(|line| shown(&lines[*line]) != last);
+                (goes_on && is_kept(lines, place)).then_some(last)
+            })
+            .collect();
+        let lost = lasts[rng.usize(..lasts.len())];
+        lines.retain(
+            |line| !matches!(&line.what, What::Frame { session, id, .. } if is_chatting(*session) && *id == lost),
+        );
+    });
+}
+
+#[test]
+fn what_was_posted_after_the_next_session_had_begun_is_not_lost_with_a_broken_one() {
+    caught("chatting_loses_only_with_a_connection", |lines, rng| {
+        let inner = inner_frames(lines);
+        // A session after one that broke, and a message that came to it late enough.
+        let late: Vec<(u32, usize)> = lines
+            .iter()
+            .filter_map(|line| match line.what {
+                What::Ended { session, code: None } if is_chatting(session) => Some(session + 1),
+                _ => None,
+            })
+            .filter_map(|next| {
+                let is_its = |line: &&Line| matches!(line.what, What::Welcome { session, .. } if session == next);
+                let begun = lines.iter().find(is_its)?.at;
+                let its = frames(lines, next);
+                let late = |line: &&usize| lines[**line].at > begun + 2_200_000 && inner.contains(line);
+                its.iter().find(late).map(|line| (next, *line))
+            })
+            .collect();
+        let (next, last) = late[rng.usize(..late.len())];
+        for line in frames(lines, next).into_iter().rev().filter(|line| *line <= last) {
+            lines.remove(line);
+        }
+    });
+}
+
+#[test]
+fn a_cursor_that_is_not_saved_is_noticed_by_what_comes_again() {
+    caught("chatting_repeats_little", |lines, rng| {
+        let old = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if *session == 401));
+        let late = any(lines, rng, |what| match what {
+            What::Welcome { session, .. } => is_chatting(*session) && *session >= 405,
+            _ => false,
+        });
+        let (What::Frame { id, position, kind, text, .. }, What::Welcome { session, .. }) =
+            (lines[old].what.clone(), lines[late].what.clone())
+        else {
+            unreachable!("they were looked for")
+        };
+        let at = lines[late].at;
+        lines.insert(late + 1, Line { at, what: What::Frame { session, id, position, kind, text, reason: None } });
+    });
+}
+
+#[test]
+fn a_decision_on_a_chatting_socket_is_noticed() {
+    caught("chatting_brings_messages_alone", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_chatting(*session)));
+        let What::Frame { session, .. } = lines[place].what else { unreachable!("it was looked for") };
+        let text = r#"{"id":"deleteChatting"}"#.to_owned();
+        lines.insert(place, Line { at: lines[place].at, what: What::Strange { session, text } });
+    });
+}
+
+#[test]
+fn a_message_that_nobody_posted_on_a_chatting_socket_is_noticed() {
+    caught("nothing_is_invented", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_chatting(*session)));
+        let What::Frame { text, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        *text = Some("out of nowhere".to_owned());
+    });
+}

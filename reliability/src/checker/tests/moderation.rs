@@ -1,0 +1,176 @@
+//! What moderators decided, and does not hold.
+
+use super::*;
+
+/// A message that is deleted, and by whom.
+fn deleted(lines: &[Line], rng: &mut Rng) -> usize {
+    // The line of the confirmation of a deletion.
+    let confirmed = any(lines, rng, |what| {
+        match what {
+        What::Confirmed { decision: confirmed, .. } => lines.iter().any(|line| {
+            matches!(&line.what, What::Decides { decision, decided: Decided::Delete { .. }, .. } if decision == confirmed)
+        }),
+        _ => false,
+    }
+    });
+    let What::Confirmed { decision: wanted, .. } = lines[confirmed].what else { unreachable!("it was looked for") };
+    any(lines, rng, |what| matches!(what, What::Decides { decision, .. } if *decision == wanted))
+}
+
+fn target(lines: &[Line], decision: usize) -> (i64, EventId) {
+    match &lines[decision].what {
+        What::Decides { room: Some(room), decided: Decided::Delete { target }, .. } => (*room, *target),
+        _ => unreachable!("it was looked for"),
+    }
+}
+
+#[test]
+fn a_deleted_message_that_comes_back_in_the_replay_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let (room, gone) = target(lines, deleted(lines, rng));
+        let place = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == gone));
+        let What::Archived { id, position, text, .. } = lines[place].what.clone() else { unreachable!() };
+        let at = lines[place].at;
+        let sent = jiff::Timestamp::UNIX_EPOCH;
+        lines.insert(place + 1, Line { at, what: What::Replayed { room, id, position, text, sent } });
+    });
+}
+
+#[test]
+fn a_deleted_message_that_is_shown_to_a_fresh_presenter_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let (_, gone) = target(lines, deleted(lines, rng));
+        let logged = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == gone));
+        let What::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
+        for line in lines {
+            match &mut line.what {
+                What::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn a_deleted_message_that_comes_back_with_a_restarted_node_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let decision = deleted(lines, rng);
+        let (_, gone) = target(lines, decision);
+        let logged = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == gone));
+        let What::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
+        for line in lines.iter_mut() {
+            match &mut line.what {
+                What::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
+                _ => {}
+            }
+        }
+        // Restarted at once after the decision: long over when the text is shown.
+        let (at, parts) = (lines[decision].at, vec!["delivery-0".to_owned()]);
+        let after = [What::Breaks { fault: 9, kind: "kill delivery".to_owned(), parts }, What::Heals { fault: 9 }];
+        let end = (lines.last().unwrap().at - at).saturating_sub(11_000_000);
+        for (place, what) in (decision + 1..).zip(after) {
+            lines.insert(place, Line { at, what });
+        }
+        // Of the latest decisions the restart is not long enough ago: those are excused.
+        if end == 0 {
+            let What::Breaks { parts, .. } = &mut lines[decision + 1].what else { unreachable!() };
+            parts.clear();
+        }
+    });
+}
+
+#[test]
+fn a_deletion_that_the_archive_does_not_know_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let (_, gone) = target(lines, deleted(lines, rng));
+        for line in lines {
+            match &mut line.what {
+                What::Archived { id, deleted, .. } if *id == gone => *deleted = None,
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn a_message_deleted_by_nobody_is_noticed() {
+    caught("nothing_is_deleted_unasked", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Archived { deleted: None, .. }));
+        let What::Archived { deleted, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        *deleted = Some(EventId::new());
+        // Only the last message of a room is certain to stand after every clear; elsewhere decisions may explain it.
+        lines.retain(|line| {
+            !matches!(&line.what, What::Decides { decided: Decided::Clear | Decided::Delete { .. }, .. })
+        });
+    });
+}
+
+#[test]
+fn a_ban_that_comes_late_is_noticed() {
+    caught("banned_is_silent", |lines, rng| {
+        // The first refusal of a ban that is older than a second becomes a success.
+        let refused: Vec<usize> = (0..lines.len())
+            .filter(|line| matches!(&lines[*line].what, What::Failed { status: 403, .. }))
+            .filter(|line| {
+                let What::Failed { post: refused, .. } = lines[*line].what else { return false };
+                let Some(sent) = lines.iter().position(|line| matches!(&line.what, What::Invoked { post, .. } if *post == refused))
+                else {
+                    return false;
+                };
+                let What::Invoked { room: place, user: who, .. } = lines[sent].what else { return false };
+                let asked = lines[..sent].iter().rposition(|line| {
+                    matches!(&line.what, What::Decides { room, decided: Decided::Ban { user }, .. } if *room == Some(place) && *user == who)
+                });
+                let lifted = lines[sent..*line].iter().any(|line| {
+                    matches!(&line.what, What::Decides { room, decided: Decided::Unban { user }, .. } if *room == Some(place) && *user == who)
+                });
+                asked.is_some_and(|asked| lines[sent].at > lines[asked].at + 1_100_000) && !lifted
+            })
+            .collect();
+        let line = refused[rng.usize(..refused.len())];
+        let What::Failed { post, attempt, .. } = lines[line].what else { unreachable!("it was looked for") };
+        let position = Position { epoch: 7, sequence: 2_000_000, index: 0 };
+        lines[line].what = What::Ok { post, attempt, id: EventId::new(), position, status: 202, connected: None };
+    });
+}
+
+#[test]
+fn a_deleted_message_on_a_chatting_socket_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        // Of those that were confirmed more than two seconds before the last session that brings anything.
+        let last =
+            lines.iter().rposition(|line| matches!(&line.what, What::Frame { session, .. } if is_chatting(*session)));
+        let last = last.expect("the room has messages");
+        let (What::Frame { session, .. }, at) = (lines[last].what.clone(), lines[last].at) else { unreachable!() };
+        let gone = any(lines, rng, |what| match what {
+            What::Archived { room: CHATTING, id: gone, deleted: Some(_), .. } => lines.iter().any(|line| {
+                let decision = match &line.what {
+                    What::Decides { decision, decided: Decided::Delete { target }, .. } if target == gone => *decision,
+                    _ => return false,
+                };
+                lines.iter().any(|line| {
+                    line.at + 3_000_000 < at
+                        && matches!(line.what, What::Confirmed { decision: confirmed, .. } if confirmed == decision)
+                })
+            }),
+            _ => false,
+        });
+        let What::Archived { id, position, text, .. } = lines[gone].what.clone() else { unreachable!() };
+        let what =
+            What::Frame { session, id, position, kind: "message.posted".to_owned(), text: Some(text), reason: None };
+        lines.insert(last + 1, Line { at, what });
+    });
+}
+
+#[test]
+fn a_deleted_message_beside_the_video_is_noticed() {
+    caught("deleted_is_not_shown", |lines, rng| {
+        let (wanted, gone) = target(lines, deleted(lines, rng));
+        let archived = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == gone));
+        let What::Archived { id, position, text, .. } = lines[archived].what.clone() else { unreachable!() };
+        let place = any(lines, rng, |what| matches!(what, What::Broadcast { room, .. } if *room == wanted));
+        let What::Broadcast { room, broadcast, .. } = lines[place].what.clone() else { unreachable!() };
+        let what = What::ReplayedBesideVideo { room, broadcast, offset_ms: 0, id, position, text };
+        lines.insert(place + 1, Line { at: lines[place].at, what });
+    });
+}

@@ -1,0 +1,144 @@
+//! A log that loses what it has: its last file is cut off or has a flipped bit when its server starts, or the whole store
+//! is what it was a while ago. What was lost is noted event by event, from copies of the store before and after that
+//! servers of our own read, so that exactly that much is excused.
+
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use chatting_server::servers::{self, Server, port};
+use fastrand::Rng;
+use nats::{Entry, PresenterIdx};
+use tokio::process::Command;
+
+use super::fault::Fault;
+use super::{GRACE, Making};
+use crate::history::What;
+use crate::readings;
+use crate::system::{Kind, Part, start_patiently};
+
+/// A truncated file loses at most so much: some hundred batches.
+const CUT_BYTES: std::ops::Range<u64> = 1..8_000;
+
+/// A bit flips so near to the end, at most.
+const FLIP_WITHIN_BYTES: u64 = 20_000;
+
+/// How long the log goes on after the backup to which it is put back.
+const NEWER_AT_MOST: Duration = Duration::from_secs(10);
+
+impl Making<'_> {
+    pub(super) async fn damage_log(&self, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(Kind::Nats, rng);
+        let mut server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        stop(&mut server, rng).await?;
+        let store = self.store(part);
+        let before = self.content(&store).await?;
+        let file = last_file(&store, rng)?;
+        let bytes = std::fs::metadata(&file)?.len();
+        ensure!(bytes > 0, "{} is empty", file.display());
+        let opened = OpenOptions::new().read(true).write(true).open(&file)?;
+        if self.fault == Fault::Truncate {
+            opened.set_len(bytes.saturating_sub(rng.u64(CUT_BYTES)))?;
+        } else {
+            let at = bytes - rng.u64(1..=bytes.min(FLIP_WITHIN_BYTES));
+            let mut byte = [0];
+            opened.read_exact_at(&mut byte, at)?;
+            byte[0] ^= 1 << rng.u32(..8);
+            opened.write_all_at(&byte, at)?;
+        }
+        opened.sync_all()?;
+        self.note_lost(&before, &self.content(&store).await?);
+        start_patiently(part, &mut server).await
+    }
+
+    pub(super) async fn restore_log(&self, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(Kind::Nats, rng);
+        let mut server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        stop(&mut server, rng).await?;
+        let (store, backup) = (self.store(part), tempfile::tempdir()?);
+        copy(&store, backup.path()).await?;
+        start_patiently(part, &mut server).await?;
+        tokio::time::sleep(self.long.min(NEWER_AT_MOST)).await;
+        stop(&mut server, rng).await?;
+        let before = self.content(&store).await?;
+        for entry in std::fs::read_dir(store.join("jetstream"))? {
+            std::fs::remove_dir_all(entry?.path())?;
+        }
+        copy(backup.path(), &store).await?;
+        self.note_lost(&before, &self.content(&store).await?);
+        start_patiently(part, &mut server).await?;
+        self.system.begin_epoch().await
+    }
+
+    fn store(&self, part: &Part) -> PathBuf {
+        self.system.folder.join(&part.name).join("store")
+    }
+
+    /// What a server makes of a copy of the store.
+    async fn content(&self, store: &Path) -> anyhow::Result<Vec<Entry>> {
+        let folder = tempfile::tempdir()?;
+        copy(store, &folder.path().join("store")).await?;
+        let starting = servers::starting().await?;
+        let (own, monitoring) = (port::own()?, port::own()?);
+        let mut server = servers::nats_server(folder.path(), own, monitoring, false).await?;
+        server.start().await?;
+        drop(starting);
+        let mut config = self.system.config.nats.clone();
+        config.urls = vec![format!("nats://127.0.0.1:{own}")];
+        readings::log(&config).await
+    }
+
+    /// What stands no more where it stood.
+    fn note_lost(&self, before: &[Entry], after: &[Entry]) {
+        // Its epoch may be another one.
+        let place = |entry: &Entry| (entry.id, entry.position.sequence, entry.position.index);
+        let there: HashSet<_> = after.iter().map(place).collect();
+        for entry in before.iter().filter(|entry| readings::is_shown(entry) && !there.contains(&place(entry))) {
+            let Entry { id, position, .. } = *entry;
+            let room = entry.presenter.map(PresenterIdx::get);
+            self.recorder.note(What::Lost { fault: self.number, room, id, position });
+        }
+    }
+}
+
+/// Killed, or asked to end.
+async fn stop(server: &mut Server, rng: &mut Rng) -> anyhow::Result<()> {
+    if rng.bool() { server.kill() } else { server.terminate(GRACE).await.map(drop) }
+}
+
+/// The file in which a stream of the log ends.
+fn last_file(store: &Path, rng: &mut Rng) -> anyhow::Result<PathBuf> {
+    let streams = std::fs::read_dir(store.join("jetstream/$G/streams")).context("the store has no streams")?;
+    let mut folders = Vec::new();
+    for stream in streams {
+        let stream = stream?;
+        if stream.file_name().to_string_lossy().starts_with("CHAT_") {
+            folders.push(stream.path().join("msgs"));
+        }
+    }
+    folders.sort();
+    ensure!(!folders.is_empty(), "the store has no stream of the log");
+    let mut last = None;
+    for file in std::fs::read_dir(&folders[rng.usize(..folders.len())])? {
+        let file = file?.path();
+        let is_block = file.extension().is_some_and(|extension| extension == "blk");
+        let number = file.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        if let Some(number) = number.filter(|_| is_block) {
+            last = last.max(Some((number, file)));
+        }
+    }
+    last.map(|(_, file)| file).context("the stream has no file")
+}
+
+/// Everything in the folder, into one that may be there.
+async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to)?;
+    let output = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).output().await.context("cannot run cp")?;
+    ensure!(output.status.success(), "cannot copy {}: {}", from.display(), String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

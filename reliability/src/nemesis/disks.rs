@@ -1,0 +1,106 @@
+//! Disks that are full, hang, crawl, fail, or lose what nobody had synced. What a disk is made of, [`crate::disk`] knows.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use chatting_server::servers::Server;
+use fastrand::Rng;
+
+use super::{GRACE, Making};
+use crate::system::{Kind, Part, start_patiently, start_together};
+
+/// How long a disk is full, at least: checkpoints have to be written meanwhile.
+const FULL_AT_LEAST: Duration = Duration::from_secs(5);
+
+/// A server that goes on by itself, once there is room, is ready within this time.
+const GOES_ON: Duration = Duration::from_secs(5);
+
+/// How long a slow disk hangs at a time, and how long it then works, in milliseconds.
+const HANGS: std::ops::Range<u64> = 100..700;
+const WORKS: std::ops::Range<u64> = 20..200;
+
+impl Making<'_> {
+    pub(super) async fn fill_disk(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(kind, rng);
+        let mut server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        let disk = part.disk()?;
+        disk.fill().await?;
+        tokio::time::sleep(self.long + FULL_AT_LEAST).await;
+        disk.make_room()?;
+        // Some go on by themselves; the others are started again, as whoever made the room does.
+        let goes_on = tokio::time::timeout(GOES_ON, server.ready()).await;
+        if !matches!(goes_on, Ok(Ok(()))) {
+            server.terminate(GRACE).await?;
+            start_patiently(part, &mut server).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn stall_disk(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(kind, rng);
+        // Nobody kills meanwhile what hangs in the kernel.
+        let _server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        let disk = part.disk()?;
+        disk.freeze().await?;
+        self.last().await;
+        disk.thaw().await
+    }
+
+    pub(super) async fn slow_disk(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(kind, rng);
+        let _server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        let (disk, until) = (part.disk()?, Instant::now() + self.long);
+        while Instant::now() < until {
+            disk.freeze().await?;
+            tokio::time::sleep(Duration::from_millis(rng.u64(HANGS))).await;
+            disk.thaw().await?;
+            tokio::time::sleep(Duration::from_millis(rng.u64(WORKS))).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn fail_disk(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(kind, rng);
+        let mut server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        let disk = part.disk()?;
+        disk.fail().await?;
+        self.last().await;
+        // Whoever puts in another disk stops the server for it.
+        server.kill()?;
+        disk.repair().await?;
+        start_patiently(part, &mut server).await
+    }
+
+    /// Stops them at one moment, takes from their disks what was not synced, and starts them again.
+    pub(super) async fn lose_power(&self, parts: &[&Part]) -> anyhow::Result<()> {
+        self.breaks(parts.iter().map(|part| part.name.clone()).collect());
+        // In the order of the parts, so that two who hold several do not wait for each other.
+        let mut servers = Vec::new();
+        for part in parts {
+            servers.push((*part, part.server.lock().await));
+        }
+        for (_, server) in &servers {
+            server.pause()?;
+        }
+        for part in parts.iter().filter(|part| part.disk.is_some()) {
+            part.disk()?.capture().await?;
+        }
+        for (part, server) in &mut servers {
+            server.kill()?;
+            if part.disk.is_some() {
+                part.disk()?.lose().await?;
+            }
+        }
+        let servers = servers.iter_mut().map(|(part, server)| (part.disk.is_some(), &mut **server));
+        let (mut stores, mut roles): (Vec<_>, Vec<_>) = servers.partition(|(is_store, _)| *is_store);
+        for servers in [&mut stores, &mut roles] {
+            let mut servers: Vec<&mut Server> = servers.iter_mut().map(|(_, server)| &mut **server).collect();
+            start_together(&mut servers).await.context("after a power loss")?;
+        }
+        Ok(())
+    }
+}

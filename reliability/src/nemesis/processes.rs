@@ -1,0 +1,157 @@
+//! Processes that die, stop and go on, are started again, and whose clocks are wrong; alone, every one of a role, or two of
+//! a cluster of three.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chatting_server::servers::{Ready, Server};
+use fastrand::Rng;
+use nix::sys::signal::Signal;
+
+use super::fault::Fault;
+use super::{GRACE, Making};
+use crate::system::{Kind, Part, start_patiently, start_together};
+
+/// By how many seconds a clock is set at most: an hour.
+const FARTHEST_STEP: u32 = 3_600;
+
+/// A server that is to be killed and come back soon stays away for no longer.
+const AWAY: Duration = Duration::from_secs(4);
+
+impl Making<'_> {
+    pub(super) async fn kill(&self, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.victim(rng).await?;
+        let mut server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        server.kill()?;
+        if rng.bool() || self.lasts {
+            tokio::time::sleep(if self.lasts { self.long } else { self.long.min(AWAY) }).await;
+        }
+        start_patiently(part, &mut server).await
+    }
+
+    pub(super) async fn pause(&self, rng: &mut Rng) -> anyhow::Result<()> {
+        self.pause_together(vec![self.victim(rng).await?]).await
+    }
+
+    pub(super) async fn terminate(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(kind, rng);
+        self.breaks(vec![part.name.clone()]);
+        restart(part).await
+    }
+
+    pub(super) async fn roll(&self, kind: Kind) -> anyhow::Result<()> {
+        let parts = self.system.of(kind);
+        self.breaks(parts.iter().map(|part| part.name.clone()).collect());
+        for part in parts {
+            restart(part).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn step_down(&self, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.victim(rng).await?;
+        let server = part.server.lock().await;
+        self.breaks(vec![part.name.clone()]);
+        if let Ready::ReplicaSet(members) = server.ready_when() {
+            // It has lost its office to somebody else meanwhile: that is what was wanted.
+            let _ = archiver::step_down(&members[0]).await;
+        }
+        Ok(())
+    }
+
+    /// All of them at once, and back at once.
+    pub(super) async fn kill_together(&self, parts: Vec<&Part>) -> anyhow::Result<()> {
+        let mut servers = Vec::new();
+        for part in &parts {
+            servers.push(part.server.lock().await);
+        }
+        self.breaks(parts.iter().map(|part| part.name.clone()).collect());
+        for server in &mut servers {
+            server.kill()?;
+        }
+        tokio::time::sleep(if self.lasts { self.long } else { self.long.min(2 * AWAY) }).await;
+        if parts.iter().any(|part| matches!(part.kind, Kind::Nats | Kind::Mongod)) {
+            let mut servers: Vec<&mut Server> = servers.iter_mut().map(|server| &mut **server).collect();
+            return start_together(&mut servers).await;
+        }
+        for (part, server) in parts.iter().zip(&mut servers) {
+            start_patiently(part, server).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn pause_together(&self, parts: Vec<&Part>) -> anyhow::Result<()> {
+        let mut servers = Vec::new();
+        for part in &parts {
+            servers.push(part.server.lock().await);
+        }
+        self.breaks(parts.iter().map(|part| part.name.clone()).collect());
+        for server in &servers {
+            server.pause()?;
+        }
+        self.last().await;
+        for server in &servers {
+            server.signal(Signal::SIGCONT)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn step_clock(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
+        let part = self.part(kind, rng);
+        let file = part.clock.as_ref().context("its clock cannot be set")?;
+        self.breaks(vec![part.name.clone()]);
+        let (seconds, sign) = (rng.u32(1..FARTHEST_STEP), if rng.bool() { '+' } else { '-' });
+        set_clock(file, &format!("{sign}{seconds}"))?;
+        // Half of the time it also starts by the wrong clock.
+        if rng.bool() {
+            restart(part).await?;
+        }
+        self.last().await;
+        set_clock(file, "+0")
+    }
+
+    /// Most of the members of a cluster: the others cannot go on alone.
+    pub(super) fn quorum(&self, kind: Kind, rng: &mut Rng) -> Vec<&Part> {
+        let mut parts = self.system.of(kind);
+        let left = rng.usize(..parts.len());
+        parts.remove(left);
+        parts
+    }
+
+    /// Whom it hits.
+    pub(super) async fn victim(&self, rng: &mut Rng) -> anyhow::Result<&Part> {
+        let asked = match self.fault {
+            Fault::Kill(kind) | Fault::Pause(kind) => return Ok(self.part(kind, rng)),
+            Fault::KillLeader | Fault::PauseLeader => self.system.leader().await?,
+            Fault::CutOff if rng.bool() => self.system.leader().await?,
+            Fault::KillPrimary | Fault::StepDown => self.system.primary().await?,
+            _ => {
+                let leader = self.system.leader().await?;
+                let members = self.system.of(Kind::Nats).into_iter();
+                let followers: Vec<&Part> = members.filter(|part| Some(&part.name) != leader.as_ref()).collect();
+                return Ok(followers[rng.usize(..followers.len())]);
+            }
+        };
+        let is_primary = matches!(self.fault, Fault::KillPrimary | Fault::StepDown);
+        let kind = if is_primary { Kind::Mongod } else { Kind::Nats };
+        let found = self.system.of(kind).into_iter().find(|part| Some(&part.name) == asked.as_ref());
+        // Nobody leads at the moment, because of another fault.
+        Ok(found.unwrap_or_else(|| self.part(kind, rng)))
+    }
+}
+
+/// SIGTERM, and started again.
+pub(super) async fn restart(part: &Part) -> anyhow::Result<()> {
+    let mut server = part.server.lock().await;
+    server.terminate(GRACE).await?;
+    start_patiently(part, &mut server).await
+}
+
+/// At once: whoever looks at the clock never finds half a file.
+fn set_clock(file: &Path, offset: &str) -> anyhow::Result<()> {
+    let new = file.with_extension("new");
+    std::fs::write(&new, offset)?;
+    std::fs::rename(new, file).context("cannot set the clock")
+}

@@ -1,0 +1,68 @@
+//! A review hook as a platform might have one: it allows, denies, replaces, takes too long and fails, by the number at the
+//! end of the text, so that every attempt of a post meets the same verdict. What it said is noted.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::history::{Recorder, ReviewVerdict, What};
+
+/// Of so many posts one is denied, one replaced, one answered too late and one not at all.
+const OF: u64 = 50;
+
+/// Longer than ingest waits in a run.
+const TOO_LONG: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Deserialize)]
+struct Question {
+    data: Data,
+}
+
+#[derive(Debug, Deserialize)]
+struct Data {
+    text: String,
+}
+
+/// Where the notes go, once the run has begun.
+pub(crate) type Notes = Arc<OnceLock<Arc<Recorder>>>;
+
+/// Starts it; the answer is where it listens.
+pub(crate) async fn start(notes: Notes) -> anyhow::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?.to_string();
+    let router = Router::new().route("/review", post(review)).with_state(notes);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}
+
+async fn review(State(notes): State<Notes>, Json(question): Json<Question>) -> Result<Json<Value>, StatusCode> {
+    let text = question.data.text;
+    let number: Option<u64> = text.rsplit_once('#').and_then(|(_, number)| number.parse().ok());
+    let verdict = match number.map(|number| (number, number % OF)) {
+        Some((_, 7)) => ReviewVerdict::Deny,
+        Some((number, 17)) => ReviewVerdict::Replace { with: format!("in other words #{number}") },
+        Some((_, 27 | 37)) => ReviewVerdict::NoAnswer,
+        _ => ReviewVerdict::Allow,
+    };
+    let answer = match &verdict {
+        ReviewVerdict::Allow => Ok(json!({ "action": "allow" })),
+        ReviewVerdict::Deny => Ok(json!({ "action": "deny", "reason": "seven" })),
+        ReviewVerdict::Replace { with } => Ok(json!({ "action": "replace", "text": with })),
+        ReviewVerdict::NoAnswer => Err(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    if number.is_some_and(|number| number % OF == 27) {
+        tokio::time::sleep(TOO_LONG).await;
+    }
+    // What is allowed is most of it, and says nothing.
+    if let (Some(recorder), false) = (notes.get(), verdict == ReviewVerdict::Allow) {
+        recorder.note(What::Reviewed { text, verdict });
+    }
+    answer.map(Json)
+}

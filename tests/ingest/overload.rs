@@ -1,0 +1,100 @@
+//! More requests than the log can take: what is refused is refused soon, for certain, and leaves nothing.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{DEADLINE, System, client};
+use crate::support::{NatsServer, Proxy, Role, RoomServer, Settings, eventually, token};
+
+/// Ingest whose way to the log can be held up.
+async fn start() -> (System, Proxy) {
+    let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
+    let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
+    // The deadline is far away: what is refused is not refused by it.
+    let settings = Settings::new().nats(&nats).rooms(&rooms).set("nats.urls", &proxy.url());
+    let settings = settings.set("nats.append_deadline_ms", "60000").set("nats.append_queue_ms", "250");
+    let settings = settings.set("ingest.http.request_timeout_ms", "90000");
+    let ingest = Role::start("ingest", &settings).await;
+    (System { ingest, rooms, nats, client: client() }, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_behind_a_log_that_hangs_is_refused_long_before_the_deadline_and_leaves_nothing() {
+    let (system, proxy) = start().await;
+    assert_eq!(system.post_v1("42", json!({"text": "before"})).await.status, 202);
+    proxy.hold_up();
+    let refused = Mutex::new(0);
+    let post = async |number: usize| {
+        let request = system.post("/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+        let request = request.timeout(Duration::from_secs(60)).json(&json!({"text": number.to_string()}));
+        let answer = super::answer(request).await;
+        if answer.status != 202 {
+            answer.assert_problem(503, "overloaded");
+            assert_eq!((answer.header("retry-after"), &answer.json()["outcome"]), ("1", &json!("not_stored")));
+            *refused.lock().unwrap() += 1;
+            return None;
+        }
+        Some(answer.json()["id"].as_str().unwrap().to_owned())
+    };
+    let posts = join_all((0..300).map(&post));
+    // All are answered but those that are on their way, while the log is still away.
+    let release = async {
+        eventually("most are refused", DEADLINE, async || (*refused.lock().unwrap() >= 200).then_some(())).await;
+        proxy.release();
+    };
+    let (answers, ()) = tokio::join!(posts, release);
+    let accepted: HashSet<String> = answers.into_iter().flatten().collect();
+    eventually("the log takes posts again", DEADLINE, async || {
+        (system.post_v1("42", json!({"text": "after"})).await.status == 202).then_some(())
+    })
+    .await;
+    let stored = system.messages().await;
+    let of_round = |message: &&Value| !["before", "after"].contains(&message["text"].as_str().unwrap());
+    let stored: HashSet<String> =
+        stored.iter().filter(of_round).map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(stored, accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_log_has_no_time_for_is_refused_and_the_rest_is_accepted() {
+    let (system, proxy) = start().await;
+    assert_eq!(system.post_v1("42", json!({"text": "before"})).await.status, 202);
+    proxy.slow_down(Duration::from_millis(400));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (accepted, refused) = (Mutex::new(HashSet::new()), Mutex::new(0));
+    let poster = async |poster: usize| {
+        for number in 0.. {
+            if stop.is_cancelled() {
+                return;
+            }
+            let text = format!("{poster}/{number}");
+            let request = system.post("/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
+            let answer = super::answer(request.timeout(Duration::from_secs(60)).json(&json!({"text": text}))).await;
+            match answer.status.as_u16() {
+                202 => assert!(accepted.lock().unwrap().insert(text)),
+                _ => {
+                    answer.assert_problem(503, "overloaded");
+                    *refused.lock().unwrap() += 1;
+                }
+            }
+        }
+    };
+    let done = async {
+        eventually("there are some of both", DEADLINE, async || {
+            (*refused.lock().unwrap() > 200 && accepted.lock().unwrap().len() > 20).then_some(())
+        })
+        .await;
+        proxy.release();
+        stop.cancel();
+    };
+    tokio::join!(join_all((0..100).map(&poster)), done);
+    let messages = system.messages().await;
+    let stored: HashSet<&str> = messages.iter().map(|message| message["text"].as_str().unwrap()).collect();
+    let mut accepted = accepted.into_inner().unwrap();
+    accepted.insert("before".to_owned());
+    assert_eq!(stored, accepted.iter().map(String::as_str).collect());
+}
