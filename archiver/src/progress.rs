@@ -2,7 +2,7 @@
 //! acknowledged: its acknowledgement floor moves over what has aged out. So each write notes which batches it made durable,
 //! before it acknowledges them, and what leaves the log without such a note has left it unarchived.
 //!
-//! `archive_progress` has a document for each timeline of a stream, by its latest epoch: all batches up to its `sequence` are archived, or are in
+//! `archive_progress` has a document for each epoch of the log: all batches up to its `sequence` are archived, or are in
 //! [`crate::gaps`]. `archive_runs` has what is archived beyond that, because several archivers write at once; it is
 //! folded into the former every two seconds, by all of them, and is nearly empty.
 
@@ -60,7 +60,7 @@ pub(crate) struct ProgressDocument {
 
 /// The runs that the deliveries make up.
 pub(crate) fn runs(deliveries: &[Delivery]) -> Vec<Run> {
-    let place = |delivery: &Delivery| (delivery.timeline, delivery.sequence, delivery.stored);
+    let place = |delivery: &Delivery| (delivery.place.epoch, delivery.place.sequence, delivery.stored);
     runs_of(deliveries.iter().map(place).collect())
 }
 
@@ -161,6 +161,13 @@ impl Watch {
     }
 }
 
+/// Up to where a stream is archived: of each of its epochs, the first one first, the last sequence that it has, and up to
+/// where that is archived. What comes after an epoch that is not archived to its end does not count yet.
+pub(crate) fn in_a_row(epochs: &[(u64, Option<i64>)]) -> Option<i64> {
+    let is_short = |(last, reached): &&(u64, Option<i64>)| reached.is_none_or(|reached| reached.unsigned_abs() < *last);
+    epochs.iter().find(is_short).or(epochs.last()).and_then(|(_, reached)| *reached)
+}
+
 async fn read(database: &Database, epoch: i64) -> Result<Vec<Run>, Failure> {
     let collection = database.runs();
     let found = async move {
@@ -170,7 +177,7 @@ async fn read(database: &Database, epoch: i64) -> Result<Vec<Run>, Failure> {
 }
 
 /// The epoch's document. Where there is none yet, nothing of before is missed: a log that is older than its first
-/// archiver has begun without one. But where the log lost its end, or was made anew, it goes on from what is left of before.
+/// archiver has begun without one. But an epoch that follows another of its stream has begun under its eyes.
 async fn standing(
     database: &Database,
     epoch: i64,
@@ -185,10 +192,9 @@ async fn standing(
         return finish(database, progress).await;
     }
     let another = doc! { "stream": &fill.stream };
-    let others: Vec<ProgressDocument> = database.find(&database.progress(), another, 0).await?;
-    let before = others.iter().filter(|other| other.epoch < epoch).max_by_key(|other| other.epoch);
+    let others: Vec<ProgressDocument> = database.find(&database.progress(), another, 1).await?;
     let begins = i64::try_from(fill.begins).unwrap_or(i64::MAX);
-    let sequence = before.map_or(sequence, |before| before.sequence.min(begins - 1));
+    let sequence = if others.is_empty() { sequence } else { begins - 1 };
     let noted = runs.iter().find(|run| run.from <= sequence && run.to >= sequence);
     let stored_at = noted.map(|run| run.stored_to);
     let progress = ProgressDocument { epoch, stream: fill.stream.clone(), sequence, stored_at, noticed: Vec::new() };
@@ -359,6 +365,22 @@ mod tests {
             (10, 20, vec![run(3, 4), run(9, 12)], vec![(13, 20)]),
         ] {
             assert_eq!(uncovered(sequence, last, &runs), expected, "{runs:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_counts_as_archived_beyond_an_epoch_that_is_not() {
+        for (epochs, expected) in [
+            (vec![], None),
+            (vec![(9, None)], None),
+            (vec![(9, Some(4))], Some(4)),
+            (vec![(9, Some(9))], Some(9)),
+            (vec![(9, Some(9)), (20, Some(9))], Some(9)),
+            (vec![(9, Some(9)), (20, Some(15))], Some(15)),
+            (vec![(9, Some(8)), (20, Some(15))], Some(8)),
+            (vec![(9, None), (20, Some(15))], None),
+        ] {
+            assert_eq!(in_a_row(&epochs), expected, "{epochs:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nats::{Consumer, Log};
+use nats::{Consumer, Fill, Log};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -228,10 +228,22 @@ async fn streams(database: &Database, log: &Log, progress: &mut progress::Watch)
     let backlogs = log.backlog(READER).await?;
     let mut streams = Vec::new();
     for (fill, backlog) in fills.into_iter().zip(backlogs) {
-        if let Err(failure) = progress.look(database, &fill, backlog.acknowledged).await {
-            tracing::debug!(error = %failure, "it is not known how far the log is archived now: {failure}");
+        // Of the epochs before, what the log still has of them is archived too.
+        let earlier = fill.earlier.iter().map(|(epoch, begins, last)| Fill {
+            epoch: *epoch,
+            begins: *begins,
+            first: fill.first.min(last + 1),
+            last: *last,
+            ..fill.clone()
+        });
+        let mut reached = Vec::new();
+        for epoch in earlier.chain([fill.clone()]) {
+            if let Err(failure) = progress.look(database, &epoch, backlog.acknowledged.min(epoch.last)).await {
+                tracing::debug!(error = %failure, "it is not known how far the log is archived now: {failure}");
+            }
+            reached.push((epoch.last, progress.reached(epoch.epoch)));
         }
-        let archived = progress.reached(fill.epoch);
+        let archived = progress::in_a_row(&reached);
         streams.push(Stream { backlog, fill, archived });
     }
     Ok(streams)

@@ -55,13 +55,13 @@ pub struct Log {
 pub(crate) struct Inner {
     pub(crate) context: jetstream::Context,
     pub(crate) config: Config,
-    pub(crate) room: Room,
     /// Which epochs the positions of each partition have.
     pub(crate) timelines: Timelines,
     /// What this process has seen of each partition.
     pub(crate) memories: Vec<Arc<Memory>>,
     /// Of each partition the clock of its leader.
     pub(crate) clocks: Vec<Clock>,
+    pub(crate) room: Room,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -123,10 +123,10 @@ impl Log {
                 .collect(),
             context,
             config: config.clone(),
-            room: Room::new(config.partitions),
             timelines: setup.timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
             clocks: setup.clocks,
+            room: Room::new(config.partitions),
             sessions: setup.sessions,
             nodes: setup.nodes,
             decisions: setup.decisions,
@@ -138,10 +138,10 @@ impl Log {
         });
         let watch = watch_epochs(Arc::downgrade(&inner));
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
-        let watch = room::watch(Arc::downgrade(&inner));
-        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(watch));
         let clocks = keep_clocks(Arc::downgrade(&inner));
         inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(clocks));
+        let fill = room::watch(Arc::downgrade(&inner));
+        inner.tasks.spawn(inner.stop.clone().run_until_cancelled_owned(fill));
         Ok(Log { inner })
     }
 
@@ -297,14 +297,14 @@ impl Log {
         try_join_all((0..self.inner.config.partitions).map(|partition| room::fill(&self.inner, partition))).await
     }
 
-    /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the latest
-    /// epoch of a partition the last of those batches up to which all are. Nothing goes that is younger than
+    /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the epoch
+    /// of a partition the last of those batches up to which all are. Nothing goes that is younger than
     /// `nats.min_age_minutes`, nor a decision that is kept nowhere else. How many batches went.
     pub async fn make_room(&self, archived: impl Fn(u64) -> Option<u64>) -> Result<u64, Error> {
         let mut gone = 0;
         for (partition, epoch) in (0_u32..).zip(self.inner.timelines.epochs()) {
             let Some(sequence) = archived(epoch) else { continue };
-            gone += room::make_room(&self.inner, partition, sequence).await?;
+            gone += room::make_room(&self.inner, partition, Position { epoch, sequence, index: 0 }).await?;
         }
         Ok(gone)
     }

@@ -19,6 +19,7 @@ use crate::entry::{Entry, Malformed, entries, timestamp};
 use crate::error::Error;
 use crate::memory::other_message;
 use crate::partition;
+use crate::position::Position;
 use crate::setup::request;
 use crate::timeline::Timeline;
 
@@ -64,10 +65,8 @@ pub struct Consumer {
 pub struct Delivery {
     /// The lines of the batch, in order; none where it came too late, or somebody appended an empty batch.
     pub lines: Vec<Result<Entry, Malformed>>,
-    /// The latest epoch of the timeline that it was read on.
-    pub timeline: u64,
-    /// Where it stands on that.
-    pub sequence: u64,
+    /// Where it stands: its epoch and its sequence.
+    pub place: Position,
     /// When it was stored, by the clock of the log's servers.
     pub stored: Timestamp,
     message: Message,
@@ -245,10 +244,9 @@ async fn follow(
             let Some(log) = weak.upgrade() else { break Ok(Ended::Unwanted) };
             return Err(record_loss(&log, partition, other_message(sequence), None).await);
         }
-        let (epoch, headers) = (timeline.position(sequence, 0).epoch, message.headers.as_ref());
-        let lines = entries(epoch, sequence, stored, headers, &message.payload);
-        let timeline = timeline.epoch();
-        room.send(Ok(Delivery { lines, timeline, sequence, stored, message, delivered }));
+        let (place, headers) = (timeline.position(sequence, 0), message.headers.as_ref());
+        let lines = entries(place.epoch, sequence, stored, headers, &message.payload);
+        room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {
         left.push(message);

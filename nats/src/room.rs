@@ -16,8 +16,8 @@ use crate::entry::timestamp;
 use crate::error::Error;
 use crate::event::Body;
 use crate::partition;
-use crate::setup::{self, request};
-use crate::timeline::{Place, Timeline};
+use crate::position::Position;
+use crate::setup::{request, timeline};
 
 /// How often the server is asked. What this process appends meanwhile is counted here; what others append is far less
 /// than is kept.
@@ -37,10 +37,12 @@ const OVERHEAD: u64 = 100;
 pub struct Fill {
     /// The stream.
     pub stream: String,
-    /// The latest epoch of its timeline.
+    /// Of the positions of what is appended now.
     pub epoch: u64,
-    /// The first sequence of that epoch, from 1.
+    /// The first sequence of that epoch.
     pub begins: u64,
+    /// The epochs before, each with its first and its last sequence.
+    pub earlier: Vec<(u64, u64, u64)>,
     /// The first batch that it holds; beyond the last where it holds none.
     pub first: u64,
     /// The last batch that it was given.
@@ -163,21 +165,20 @@ pub(crate) async fn watch(log: Weak<Inner>) {
 
 /// How full the partition is.
 pub(crate) async fn fill(log: &Inner, partition: u32) -> Result<Fill, Error> {
-    let name = partition::stream(partition);
-    let stream = request("asking for a stream of the log", log.context.get_stream(&name)).await?;
-    let timeline = log.timelines.get(partition);
-    if setup::timeline(stream.cached_info()) != *timeline {
-        return Err(Error::Replaced { stream: name, reason: "its timeline has changed".to_owned() });
-    }
-    Ok(fill_of(stream.cached_info(), timeline))
+    let stream =
+        request("asking for a stream of the log", log.context.get_stream(partition::stream(partition))).await?;
+    Ok(fill_of(stream.cached_info()))
 }
 
-fn fill_of(info: &stream::Info, timeline: &Timeline) -> Fill {
-    let (state, config) = (&info.state, &info.config);
+fn fill_of(info: &stream::Info) -> Fill {
+    let (state, config, timeline) = (&info.state, &info.config, timeline(info));
+    let mut earlier: Vec<(u64, u64, u64)> = timeline.spans().collect();
+    let (epoch, begins, _) = earlier.pop().expect("a timeline has an epoch");
     Fill {
         stream: config.name.clone(),
-        epoch: timeline.epoch(),
-        begins: timeline.begins(),
+        epoch,
+        begins,
+        earlier,
         first: state.first_sequence,
         last: state.last_sequence,
         oldest: (state.messages > 0).then(|| timestamp(state.first_timestamp)),
@@ -189,23 +190,25 @@ fn fill_of(info: &stream::Info, timeline: &Timeline) -> Fill {
 
 /// Where a partition is nearly full, lets go of what is archived up to `archived`, the oldest first: only what is also
 /// kept by `decisions` and older than `nats.min_age_minutes`. How many batches went.
-pub(crate) async fn make_room(log: &std::sync::Arc<Inner>, partition: u32, archived: u64) -> Result<u64, Error> {
+pub(crate) async fn make_room(log: &std::sync::Arc<Inner>, partition: u32, archived: Position) -> Result<u64, Error> {
     let name = partition::stream(partition);
-    let timeline = log.timelines.get(partition);
+    // A log that has gone back has other batches at places that were archived.
     let stream = same_stream(log, partition).await?;
-    let fill = fill_of(stream.cached_info(), timeline);
+    let fill = fill_of(stream.cached_info());
     let Some(max_bytes) = fill.max_bytes.filter(|max_bytes| fill.bytes > high_water(*max_bytes)) else { return Ok(0) };
-    if !fill.can_forget {
+    if !fill.can_forget || archived.epoch != fill.epoch {
         return Ok(0);
     }
     // A ban that is nowhere else yet must stay, and so must the keys of retries.
     let Some(kept) = Decisions::new(log).checkpoint(partition).await? else { return Ok(0) };
-    let Place::Here(kept) = timeline.place(kept) else { return Ok(0) };
+    if kept.epoch != fill.epoch {
+        return Ok(0);
+    }
     let batches = fill.last.saturating_sub(fill.first).saturating_add(1);
     let surplus = u128::from(fill.bytes - low_water(max_bytes)) * u128::from(batches) / u128::from(fill.bytes);
     let enough = fill.first.saturating_add(u64::try_from(surplus).unwrap_or(u64::MAX));
     // Batches before this one may go.
-    let allowed = enough.min(archived.saturating_add(1)).min(kept.sequence);
+    let allowed = enough.min(archived.sequence.saturating_add(1)).min(kept.sequence);
     let young = log.now().checked_sub(log.config.min_age()).unwrap_or(Timestamp::MIN);
     let until = first_since(&stream, fill.first, allowed, young).await?;
     if until <= fill.first {

@@ -161,7 +161,7 @@ async fn partition_stream(
     if let Some(recorded) = present.config.metadata.get(TIMELINE) {
         wanted.metadata.insert(TIMELINE.to_owned(), recorded.clone());
     }
-    wanted.deny_purge = present.config.deny_purge;
+    let wanted = stream::Config { deny_purge: present.config.deny_purge, ..wanted };
     tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
     request("updating a stream of the log", context.update_stream(wanted)).await
 }

@@ -73,9 +73,10 @@ impl Timeline {
         self.segments.last().expect("a timeline has an epoch").epoch
     }
 
-    /// The first sequence of that epoch, from 1.
-    pub(crate) fn begins(&self) -> u64 {
-        self.segments.last().expect("a timeline has an epoch").first.max(1)
+    /// Each epoch with its first and its last sequence. The last one has no end yet.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let ends = self.segments.iter().skip(1).map(|next| next.first - 1).chain([u64::MAX]);
+        self.segments.iter().zip(ends).map(|(segment, end)| (segment.epoch, segment.first.max(1), end))
     }
 
     /// Whether the log has lost its end before.
@@ -204,6 +205,7 @@ mod tests {
         let epochs = [0, 1, 48, 49, 59, 60, 1_000].map(|sequence| timeline().position(sequence, 0).epoch);
         assert_eq!(epochs, [10, 10, 10, 20, 20, 30, 30]);
         assert_eq!(timeline().epoch(), 30);
+        assert_eq!(timeline().spans().collect::<Vec<_>>(), [(10, 1, 48), (20, 49, 59), (30, 60, u64::MAX)]);
     }
 
     #[test]
