@@ -128,6 +128,12 @@ async fn a_disk_that_loses_the_end_of_the_log_is_noticed_by_every_role_and_told_
     let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&seen)).await;
     assert_eq!(welcome["recovered"], false, "{welcome}");
     assert_eq!(read_to(&mut page, "new 30").await, new);
+    // Who was away since the first message has missed what was lost, and is told so too.
+    let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&given_out[0])).await;
+    assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(false), &json!(given_out[0])));
+    let shown = read_to(&mut page, "new 30").await;
+    assert_eq!(shown[0], "old 2");
+    assert_eq!(shown[shown.len() - 30..], new);
     let messages = archived(&system, "new 30").await;
     assert_eq!(messages.len(), 90, "what was archived before it was lost stays");
     check_archive(&messages, &new);

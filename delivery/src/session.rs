@@ -347,7 +347,10 @@ impl<'a> Session<'a> {
 /// What a position asks for that a client shows, or that was saved. It may be of another log, of a part that was lost, or
 /// made up: nothing is ahead of the log, although the log may be ahead of this node.
 async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Position) -> Result<Ask, End> {
-    match node.log.timelines().place(presenter, position) {
+    let timelines = node.log.timelines();
+    match timelines.place(presenter, position) {
+        // What was lost where an epoch ended was accepted, and came to nobody who was away.
+        Place::Here(position) if position.epoch != timelines.epoch(presenter) => Ok(Ask::Lost(position)),
         Place::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
         Place::Here(position) => match node.log.has_reached(presenter, position).await {
             Ok(true) => Ok(Ask::After(position)),

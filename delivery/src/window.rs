@@ -128,7 +128,7 @@ pub(crate) enum Ask {
     Anything,
     /// What follows that position of this log.
     After(Position),
-    /// What follows a position in a part of the log that was lost. The log is the same up to the given one.
+    /// What follows a position after which the log lost its end: what the reader has not seen of that is missing.
     Lost(Position),
     /// What follows something that is no position of any log.
     Unknown,

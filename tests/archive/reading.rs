@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use jiff::Timestamp;
-use nats::{Body, Event, MessagePosted};
+use nats::{AppendError, Body, Event, MessagePosted};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -136,7 +136,14 @@ pub(super) async fn archive_many(world: &World, events: Vec<Event>) {
     let mut appends = tokio::task::JoinSet::new();
     for event in events {
         let log = world.log.clone();
-        appends.spawn(async move { log.append(&event).await.unwrap() });
+        appends.spawn(async move {
+            // On a busy machine they wait for longer than the log lets anybody wait, and are not stored.
+            let mut position = log.append(&event).await;
+            while position == Err(AppendError::Busy) {
+                position = log.append(&event).await;
+            }
+            position.unwrap()
+        });
         if appends.len() == 1_000 {
             appends.join_next().await.unwrap().unwrap();
         }
