@@ -103,7 +103,8 @@ impl EventId {
         EventId(KeyId::of(presenter, user, key).0)
     }
 
-    /// The id of what is accepted under a key in the turn that begins with that second of the log's clock: a key that is used again in a later one names another event.
+    /// The id of what is accepted under a key in the turn that begins with that second of the log's clock. A key that is
+    /// used again in a later turn names another event.
     pub fn of_turn(KeyId(key): KeyId, turn: i64) -> EventId {
         EventId(Uuid::new_v5(&key, turn.to_string().as_bytes()))
     }
