@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn what_says_the_same_or_nothing_of_it_is_taken() {
         for query in [
-            "",
+            "appName=x",
             "retryWrites=true&w=majority",
             "readPreference=primary",
             "readConcernLevel=majority&journal=true",

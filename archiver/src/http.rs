@@ -7,13 +7,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use nats::Log;
+use nats::{Log, PresenterIdx};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
+use crate::documents::PositionDocument;
 use crate::erasure::eraser::Eraser;
 use crate::status::Status;
 use crate::{Config, Error};
@@ -58,6 +59,15 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Up to where everything of the room is archived, as far as is known here.
+    fn archived(&self, room: PresenterIdx) -> Option<PositionDocument> {
+        let stream = self.log.stream_of(room);
+        let waiting = self.status.waiting()?;
+        let known = waiting.streams.iter().find(|known| known.fill.stream == stream)?;
+        let (sequence, epoch) = (known.archived?, i64::try_from(known.fill.epoch).ok()?);
+        Some(PositionDocument { epoch, sequence, index: i32::MAX.into() })
+    }
+
     pub(crate) async fn connect(
         config: &Config,
         verifier: Arc<Verifier>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::broadcast::{Session, offsets, recount};
 use super::broadcasts::at;
-use super::reading::{Reader, archive, said};
+use super::reading::{Reader, archive, archived, said};
 use super::replay::cut_twice;
 use super::{PATIENCE, World, deletion, message};
 use crate::support::{Role, eventually};
@@ -269,4 +269,50 @@ async fn a_replay_of_what_runs_gives_nothing_that_has_not_settled_and_so_passes_
     assert!(now < ago(5), "it was given before it had settled");
     assert_eq!(listener.next().await.unwrap().data["text"], "late");
     assert_eq!(listener.next().await.unwrap().data["text"], "new");
+}
+
+/// What a killed archiver held comes again after 30 s, long after what stands behind it.
+#[tokio::test]
+async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_archived_yet() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let reader = Reader::analyst(&archiver);
+    let session = Session::new(0, 0);
+    let ago = |seconds: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+    let begins = Event { at: ago(2), ..session.begins(42) };
+    let begun = world.log.append(&begins).await.unwrap();
+    world.log.append(&message(42, "first")).await.unwrap();
+    archived(&world).await;
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let (pages, mut next, mut shown) = (format!("{path}/replay"), None::<String>, Vec::new());
+    let mut read = async |shown: &mut Vec<String>| {
+        let after: Vec<(&str, &str)> = next.iter().map(|next| ("after", next.as_str())).collect();
+        let page = reader.get(&pages, &after).await;
+        shown.extend(page["messages"].as_array().unwrap().iter().map(|m| m["text"].as_str().unwrap().to_owned()));
+        next = page["next"].as_str().map(str::to_owned);
+    };
+    eventually("the first is shown", PATIENCE, async || {
+        read(&mut shown).await;
+        (shown == ["first"]).then_some(())
+    })
+    .await;
+
+    // Another archiver has written the batch after the next one.
+    let place = |sequence| nats::Position { sequence: begun.sequence + sequence, index: 0, ..begun };
+    let behind = Event { at: ago(10), ..message(42, "behind") };
+    let entry = nats::Entry::read(place(3), behind.to_line()).unwrap();
+    world.archive.write(vec![Ok(entry)]).await.unwrap();
+    for _ in 0..10 {
+        read(&mut shown).await;
+    }
+    assert_eq!(shown, ["first"]);
+
+    world.log.append(&Event { at: ago(7), ..message(42, "late") }).await.unwrap();
+    world.log.append(&behind).await.unwrap();
+    eventually("both are shown", PATIENCE, async || {
+        read(&mut shown).await;
+        (shown.len() == 3).then_some(())
+    })
+    .await;
+    assert_eq!(shown, ["first", "late", "behind"]);
 }

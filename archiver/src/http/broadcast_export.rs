@@ -149,7 +149,8 @@ impl Export<'_> {
         let scope = Scope::new(self.room.get(), self.broadcast);
         let mut place = Place::At(self.broadcast.started());
         loop {
-            let part = scope.part(&self.reader.database, place, PIECE, settled(self.broadcast)).await?;
+            let limit = settled(self.reader, self.room, self.broadcast);
+            let part = scope.part(&self.reader.database, place, PIECE, limit).await?;
             if !part.messages.is_empty() {
                 self.sink.send(write(self.timeline, part.messages, state)).await?;
             }

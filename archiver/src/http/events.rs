@@ -26,7 +26,7 @@ use super::stream::{Cut, Sink};
 use super::{Reader, Shared, answer};
 use crate::read::broadcasts::Broadcast;
 use crate::read::cursor::Cursor;
-use crate::read::replay::{Part, Place, Rest, Scope};
+use crate::read::replay::{Limit, Part, Place, Rest, Scope};
 use crate::read::sessions;
 use crate::read::timeline::{Kind, Timeline};
 
@@ -266,7 +266,9 @@ impl Player {
     /// Plays what is due soon, and says what comes then.
     async fn play_part(&mut self, timeline: &Timeline) -> Result<Rest, Cut> {
         let soon = self.voice.clock.offset(Instant::now() + AHEAD);
-        let limit = timeline.at(soon.saturating_add(1)).into_iter().chain(settled(&self.broadcast)).min();
+        let settled = settled(&self.reader, self.room, &self.broadcast);
+        let before = timeline.at(soon.saturating_add(1)).into_iter().chain(settled.before).min();
+        let limit = Limit { before, ..settled };
         let scope = Scope::new(self.room.get(), &self.broadcast);
         let Part { messages, place, rest } = scope.part(&self.reader.database, self.place, PART, limit).await?;
         for (latest, message) in messages {

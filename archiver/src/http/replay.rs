@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use nats::PresenterIdx;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,12 +21,16 @@ use super::{Reader, Shared, answer};
 use crate::documents::MessageDocument;
 use crate::read::broadcasts::Broadcast;
 use crate::read::cursor::Cursor;
-use crate::read::replay::{Part, Place, Rest, Scope};
+use crate::read::replay::{Limit, Part, Place, Rest, Scope};
 use crate::read::timeline::Timeline;
 
 /// 5 s: of a broadcast that runs, what was sent since is not given yet. Several archivers write, and what a slower one
 /// adds before the place that a reader has reached would be passed over.
 const SETTLING_MS: i64 = 5_000;
+
+/// 60 s: what a killed archiver held comes again after 30 s. Until then nothing is given that stands behind a batch that is
+/// not archived yet. Not for longer: an archiver of an older version does not note what it archives.
+const HELD_MS: i64 = 60_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(replay))
@@ -87,7 +92,8 @@ async fn replay(State(reader): Shared, request: Request) -> Response {
             return Ok(Json(ReplayBody { messages: Vec::new(), next: None }).into_response());
         };
         let scope = Scope::new(room.get(), &broadcast);
-        let Part { messages, place, rest } = scope.part(&reader.database, place, first.0, settled(&broadcast)).await?;
+        let limit = settled(&reader, room, &broadcast);
+        let Part { messages, place, rest } = scope.part(&reader.database, place, first.0, limit).await?;
         let messages = messages.into_iter().map(|(latest, message)| ReplayMessageBody::new(&timeline, latest, message));
         let messages = messages.collect();
         let goes_on = rest != Rest::Nothing || broadcast.ended().is_none();
@@ -97,10 +103,12 @@ async fn replay(State(reader): Shared, request: Request) -> Response {
     .await
 }
 
-/// Until when a replay is complete; none: it is complete.
-pub(super) fn settled(broadcast: &Broadcast) -> Option<i64> {
-    match broadcast.ended() {
-        Some(_) => None,
-        None => Some(Timestamp::now().as_millisecond() - SETTLING_MS),
+/// Up to where a replay of the room's broadcast is complete.
+pub(super) fn settled(reader: &Reader, room: PresenterIdx, broadcast: &Broadcast) -> Limit {
+    if broadcast.ended().is_some() {
+        return Limit::default();
     }
+    let now = Timestamp::now().as_millisecond();
+    let archived = reader.archived(room).map(|archived| (archived, now - HELD_MS));
+    Limit { before: Some(now - SETTLING_MS), archived }
 }

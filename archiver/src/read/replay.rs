@@ -47,6 +47,25 @@ impl Place {
     }
 }
 
+/// Up to where a replay is given. Milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limit {
+    /// What is before that time.
+    pub(crate) before: Option<i64>,
+    /// Of an epoch of the log what is archived up to there without a hole, and whatever is older than that time.
+    pub(crate) archived: Option<(PositionDocument, i64)>,
+}
+
+impl Limit {
+    /// Whether a message is beyond it, when the latest time so far is that.
+    fn excludes(&self, position: PositionDocument, so_far: i64) -> bool {
+        let is_unsettled = |(archived, certain): (PositionDocument, i64)| {
+            position.epoch == archived.epoch && position > archived && so_far >= certain
+        };
+        self.before.is_some_and(|before| so_far >= before) || self.archived.is_some_and(is_unsettled)
+    }
+}
+
 /// A part of a replay.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -86,13 +105,13 @@ impl Scope {
         Span { from: Some(DateTime::from_millis(self.started)), to: Some(self.beyond()) }
     }
 
-    /// The next messages from the place on, at most `first`, and before the time `limit`.
+    /// The next messages from the place on, at most `first`, up to the limit.
     pub(crate) async fn part(
         &self,
         database: &Database,
         place: Place,
         first: usize,
-        limit: Option<i64>,
+        limit: Limit,
     ) -> Result<Part, Failure> {
         let begun = Instant::now();
         let mut part = Part { messages: Vec::new(), place, rest: Rest::Nothing };
@@ -115,7 +134,7 @@ impl Scope {
                 let (at, position) = (message.sent_at.timestamp_millis(), message.position);
                 if self.holds(at) {
                     let so_far = latest.max(at);
-                    if limit.is_some_and(|limit| so_far >= limit) {
+                    if limit.excludes(position, so_far) {
                         part.rest = Rest::Later(so_far);
                         return Ok(part);
                     }
