@@ -279,7 +279,8 @@ async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_arch
     let reader = Reader::analyst(&archiver);
     let session = Session::new(0, 0);
     let ago = |seconds: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
-    let begins = Event { at: ago(2), ..session.begins(42) };
+    // In the time of the broadcast, settled, and not so old that it is taken for the error of a clock.
+    let begins = Event { at: ago(7), ..session.begins(42) };
     let begun = world.log.append(&begins).await.unwrap();
     world.log.append(&message(42, "first")).await.unwrap();
     archived(&world).await;
@@ -299,7 +300,7 @@ async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_arch
 
     // Another archiver has written the batch after the next one.
     let place = |sequence| nats::Position { sequence: begun.sequence + sequence, index: 0, ..begun };
-    let behind = Event { at: ago(10), ..message(42, "behind") };
+    let behind = Event { at: ago(6), ..message(42, "behind") };
     let entry = nats::Entry::read(place(3), behind.to_line()).unwrap();
     world.archive.write(vec![Ok(entry)]).await.unwrap();
     for _ in 0..10 {
@@ -307,7 +308,7 @@ async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_arch
     }
     assert_eq!(shown, ["first"]);
 
-    world.log.append(&Event { at: ago(7), ..message(42, "late") }).await.unwrap();
+    world.log.append(&Event { at: ago(6), ..message(42, "late") }).await.unwrap();
     world.log.append(&behind).await.unwrap();
     eventually("both are shown", PATIENCE, async || {
         read(&mut shown).await;
