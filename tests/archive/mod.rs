@@ -33,6 +33,7 @@ use std::time::Duration;
 use archiver::{Archive, ArchivedMessage};
 use chatting_server::config::Config;
 use mongodb::bson::{Document, doc};
+use mongodb::options::{CollectionOptions, ReadConcern};
 use mongodb::{Client, Collection};
 use nats::{Body, Event, EventId, Log, MessageDeleted, MessagePosted, Position, PresenterIdx, Role, User, UserIdx};
 
@@ -77,8 +78,10 @@ impl World {
         support::Role::start("archiver", &self.settings).await
     }
 
+    /// As the majority of the set has it, which is how the archiver reads: it may be a moment behind the primary.
     fn collection(&self, name: &str) -> Collection<Document> {
-        self.database.collection(name)
+        let options = CollectionOptions::builder().read_concern(ReadConcern::majority()).build();
+        self.database.collection_with_options(name, options)
     }
 
     /// Waits until so many documents are there, and gives the one with each `_id`.
