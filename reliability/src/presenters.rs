@@ -163,6 +163,7 @@ impl Presenters {
         let keeps = room % 3 != 0;
         let mut node = rng.usize(..self.delivery.len());
         let mut older: Vec<JoinHandle<()>> = Vec::new();
+        let mut has_moved = false;
         while !stop.is_cancelled() {
             let asked = if keeps { reached.last() } else { None };
             let name = format!("delivery-{node}");
@@ -195,7 +196,8 @@ impl Presenters {
                     break;
                 }
                 () = tokio::time::sleep(moves_on) => {
-                    if rng.bool() {
+                    // The first time in any case: a short run is to have sessions that replace each other.
+                    if rng.bool() || !std::mem::replace(&mut has_moved, true) {
                         older.push(tokio::spawn(async move {
                             if tokio::time::timeout(LINGER, &mut watching).await.is_err() {
                                 watching.abort();

@@ -66,7 +66,7 @@ pub fn eventually<T>(
 /// The log as a test writes to it: with the settings of the roles, and more patience, so that an outage which the test
 /// makes does not fail its appends.
 pub async fn log(settings: &Settings) -> nats::Log {
-    let config = nats::Config { append_deadline_ms: 20_000, ..settings.config().nats };
+    let config = nats::Config { append_deadline_ms: 60_000, append_queue_ms: 30_000, ..settings.config().nats };
     nats::Log::connect(&config, "test").await.unwrap()
 }
 
