@@ -133,7 +133,7 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
         }
     };
     // The log first: what stands there first is what everybody must say.
-    for (_, place) in view.logged.values() {
+    for place in view.logged.values().map(|(_, place)| place).chain(view.everywhere.values()) {
         check(place.id, place.position, place.line);
     }
     // Where something stood that was lost, and that somebody was told of, nothing else may ever stand.

@@ -39,7 +39,7 @@ pub struct View<'a> {
     /// The first copy of each event of a room in the log, and its room.
     pub(crate) logged: HashMap<EventId, (i64, Place<'a>)>,
     /// The first copy of each event of every room, in each epoch: every partition has it at a place of its own.
-    everywhere: HashMap<(EventId, u64), Place<'a>>,
+    pub(crate) everywhere: HashMap<(EventId, u64), Place<'a>>,
     /// Every line of the log, copies too, but for presenters' coming and going.
     pub(crate) copies: HashMap<Position, Copied>,
     pub(crate) streams: Vec<Stream<'a>>,

@@ -78,7 +78,7 @@ fn sent_after(lines: &[Line], rng: &mut Rng, from: usize, users: std::ops::Range
         _ => None,
     });
     let sent: Vec<u64> = sent.collect();
-    match lines[any(lines, rng, |what| matches!(what, What::Ok { post, .. } if sent.contains(post)))].what {
+    match lines[anyone(lines, rng, |what| matches!(what, What::Ok { post, .. } if sent.contains(post)))].what {
         What::Ok { id, .. } => id,
         _ => unreachable!("it was looked for"),
     }
