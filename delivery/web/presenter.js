@@ -33,8 +33,15 @@ const WELCOME_TIMEOUT_MS = 12_000;
 /** Then `getToken` is asked again. A page may ask people for their password in there; a late token is used all the same. */
 const TOKEN_TIMEOUT_MS = 30_000;
 
-/** A handler that has not settled by then holds up the next event no longer. */
+/**
+ * A handler that has not settled by then holds up the next event no longer. One that does so again is waited for a quarter as
+ * long, down to a tenth of a second: a page that hangs for good still gets what is said.
+ */
 const HANDLER_TIMEOUT_MS = 30_000;
+const HANDLER_TIMEOUT_LEAST_MS = 100;
+
+/** What comes in the place of a handler's result. */
+const OVERDUE = {};
 
 /** Where the server does not say how often it breaks the silence. */
 const KEEPALIVE_SECONDS = 20;
@@ -112,6 +119,8 @@ class Presenter {
   #unacked = null;
   /** When a connection was last given up, or answered 4102, after its `start` and before its welcome. */
   #unansweredAt = -Infinity;
+  /** How long the next handler is waited for. */
+  #patienceMs = HANDLER_TIMEOUT_MS;
   /** Whether the position could not be stored last time: that is reported once, not every second. */
   #saveFails = false;
   #ended = false;
@@ -308,11 +317,17 @@ class Presenter {
     try {
       const taking = handler();
       if (typeof (/** @type {any} */ (taking)?.then) !== 'function') return;
-      const late = new Promise((_, reject) => {
-        const error = new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: it is not waited for`);
-        timer = setTimeout(() => reject(error), HANDLER_TIMEOUT_MS);
+      const late = new Promise((resolve) => {
+        timer = setTimeout(resolve, this.#patienceMs, OVERDUE);
       });
-      await Promise.race([taking, late]);
+      if ((await Promise.race([taking, late])) !== OVERDUE) {
+        this.#patienceMs = HANDLER_TIMEOUT_MS;
+        return;
+      }
+      if (this.#patienceMs === HANDLER_TIMEOUT_MS) {
+        report(new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: the next event comes`));
+      }
+      this.#patienceMs = Math.max(HANDLER_TIMEOUT_LEAST_MS, this.#patienceMs / 4);
     } catch (error) {
       report(error);
     } finally {

@@ -2,8 +2,10 @@
 // `node --test tests/browser/`. What it does with a real server is tested in a real browser, in mod.rs.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { connectPresenter } from '../../delivery/web/presenter.js';
+import { createRelay } from '../../delivery/web/relay.js';
 
 class Socket {
   static OPEN = 1;
@@ -569,6 +571,28 @@ test('a handler that never settles holds up the next event for half a minute, an
   assert.match(reportError.mock.calls[0].arguments[0].message, /onEvent has not settled within 30 s/);
 });
 
+test('a handler that always hangs is soon waited for no longer than it takes to see that, and reported once', async () => {
+  const numbers = [];
+  let hangs = true;
+  await page({ onEvent: ({ number }) => (numbers.push(number), hangs ? never() : Promise.resolve()) });
+  const socket = newest().open().welcome().events(1, 2, 3, 4, 5, 6, 7);
+  await settle();
+  for (const ms of [30_000, 7_500, 1_875, 468.75, 117.1875]) {
+    await pass(ms);
+    socket.hear({ type: 'keepalive' });
+  }
+  assert.deepEqual(numbers, [1, 2, 3, 4, 5, 6]);
+  hangs = false;
+  await pass(100);
+  assert.deepEqual([numbers, reportError.mock.callCount()], [[1, 2, 3, 4, 5, 6, 7], 1]);
+  // One that settles has all the time again.
+  hangs = true;
+  socket.events(8, 9);
+  await settle();
+  await pass(29_999);
+  assert.equal(numbers.at(-1), 8);
+});
+
 test('closing does not wait for a handler for ever, not even for the one that closes', async () => {
   await page({ onEvent: () => presenter.close() });
   const socket = newest().open().welcome().events(1);
@@ -736,4 +760,34 @@ test('users whose ids are too large for a number of JavaScript stay apart', asyn
   );
   assert.equal(events[0].text, '"idx":9007199254740993 \\');
   assert.equal(events[2].by.idx, '9223372036854775807');
+});
+
+test("the documentation's first example asks again after an error page, and stores a position a room", async () => {
+  const documentation = readFileSync(new URL('../../docs/presenter-js.md', import.meta.url), 'utf8');
+  const example = documentation.split('```js\n')[1].split('```')[0].replace(/^import .*$/gm, '');
+  const stored = new Map();
+  const around = {
+    connectPresenter: (options) => (presenter = connectPresenter(options)),
+    createRelay,
+    fetch: async () => ({ ok: false, status: 502, text: async () => 'Bad-Gateway' }),
+    sessionStorage: { getItem: (key) => stored.get(key) ?? null, setItem: (key, value) => stored.set(key, value) },
+    peer: { createDataChannel: () => Object.assign(new EventTarget(), { readyState: 'connecting', close() {} }) },
+    show: () => {},
+    showStatus: () => {},
+    room: 42,
+  };
+  new Function(...Object.keys(around), example)(...Object.values(around));
+  await settle();
+  assert.deepEqual([Socket.all.length, presenter.status.reason], [0, 'no token: Error: /token: 502']);
+  await presenter.close();
+  stored.set('chat/42', 'p1').set('chat/43', 'p9');
+  new Function(...Object.keys(around), example)(
+    ...Object.values({ ...around, fetch: async () => ({ ok: true, text: async () => 'token' }) }),
+  );
+  await settle();
+  assert.deepEqual(newest().open().said, [{ type: 'start', token: 'token', position: 'p1' }]);
+  newest().welcome({ position: 'p1' }).events(2);
+  await settle();
+  await pass(1_000);
+  assert.deepEqual([...stored], [['chat/42', 'p2'], ['chat/43', 'p9']]);
 });
