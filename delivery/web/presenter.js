@@ -314,25 +314,22 @@ class Presenter {
   async #call(name, handler) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
+    let isOverdue = false;
     try {
       const taking = handler();
-      if (typeof (/** @type {any} */ (taking)?.then) !== 'function') return;
-      const late = new Promise((resolve) => {
-        timer = setTimeout(resolve, this.#patienceMs, OVERDUE);
-      });
-      if ((await Promise.race([taking, late])) !== OVERDUE) {
-        this.#patienceMs = HANDLER_TIMEOUT_MS;
-        return;
+      if (typeof (/** @type {any} */ (taking)?.then) === 'function') {
+        const late = new Promise((resolve) => (timer = setTimeout(resolve, this.#patienceMs, OVERDUE)));
+        isOverdue = (await Promise.race([taking, late])) === OVERDUE;
       }
-      if (this.#patienceMs === HANDLER_TIMEOUT_MS) {
-        report(new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: the next event comes`));
-      }
-      this.#patienceMs = Math.max(HANDLER_TIMEOUT_LEAST_MS, this.#patienceMs / 4);
     } catch (error) {
       report(error);
     } finally {
       clearTimeout(timer);
     }
+    if (isOverdue && this.#patienceMs === HANDLER_TIMEOUT_MS) {
+      report(new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: the next event comes`));
+    }
+    this.#patienceMs = isOverdue ? Math.max(HANDLER_TIMEOUT_LEAST_MS, this.#patienceMs / 4) : HANDLER_TIMEOUT_MS;
   }
 
   /** @param {string} id */
