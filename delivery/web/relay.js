@@ -46,8 +46,8 @@ const REACHED_FIRST_MS = 1_000;
 /** ... and so many times, each after twice as long. */
 const REACHED_TIMES = 4;
 
-/** A viewer says next to nothing; whatever is longer is not for us. */
-const MAX_HEARD_CHARACTERS = 1024;
+/** A viewer says where it was, by an id that may be the page's own; whatever is longer is not for us. */
+const MAX_HEARD_CHARACTERS = SAFE_BYTES;
 
 /** What viewers get of each type besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
 const SHOWN = new Map([
@@ -143,7 +143,6 @@ class Relay {
       this.#bytes -= bytes;
     }
     for (const viewer of this.#viewers) this.#pump(viewer);
-    this.#sayReached(0);
     if (this.#allLag()) this.#pause ??= this.#beginPause();
     return this.#pause?.ends;
   };
@@ -218,9 +217,13 @@ class Relay {
     if (event.type !== 'message.posted') return;
     const { text, flags, ...rest } = event;
     const redacted = { ...rest, deleted: true };
-    const shown = this.#shown(redacted);
-    if (shown === null) return this.#blank(number, event.id);
-    this.#replace(number, redacted, shown);
+    try {
+      const shown = this.#shown(redacted);
+      if (shown !== null) return this.#replace(number, redacted, shown);
+    } catch (error) {
+      report(error);
+    }
+    this.#blank(number, event.id);
   }
 
   /** The id stays, so that a viewer whose last event it was goes on where it was. @param {number} number @param {string} id */
@@ -231,8 +234,9 @@ class Relay {
 
   /** @param {number} number @param {RelayEvent} event @param {RelayEvent} shown */
   #replace(number, event, shown) {
-    this.#bytes -= /** @type {Kept} */ (this.#kept.get(number)).bytes;
+    const { bytes } = /** @type {Kept} */ (this.#kept.get(number));
     this.#keep(number, event, shown);
+    this.#bytes -= bytes;
   }
 
   /** @param {number} number @param {RelayEvent} event @param {RelayEvent} shown */
@@ -269,7 +273,6 @@ class Relay {
     viewer.cursor = next;
     viewer.failures = 0;
     this.#retry(viewer);
-    this.#sayReached(0);
   }
 
   #historyBegins() {
@@ -281,6 +284,7 @@ class Relay {
     // Closing a whole peer connection closes its channels without an event.
     if (viewer.channel.readyState === 'closed') return this.#remove(viewer);
     if (viewer.cursor === null || viewer.retry !== undefined) return;
+    if (viewer.cursor < this.#next && isLossy(viewer.channel)) this.#sayReached(0);
     while (viewer.cursor < this.#next && viewer.channel.bufferedAmount <= HIGH_WATER_BYTES) {
       if (viewer.cursor < this.#oldest) {
         if (!this.#transmit(viewer, [gap(viewer.cursor, this.#oldest - 1)])) return this.#stumble(viewer);
@@ -330,7 +334,7 @@ class Relay {
   /** Viewers whose channel may lose messages are told how far it goes, once it is quiet. @param {number} times */
   #sayReached(times) {
     clearTimeout(this.#reachedTimer);
-    if (times === REACHED_TIMES || ![...this.#viewers].some(({ channel }) => isLossy(channel))) return;
+    if (times === REACHED_TIMES) return;
     this.#reachedTimer = setTimeout(() => {
       const reached = JSON.stringify({ type: 'reached', next: this.#next });
       for (const viewer of this.#viewers) {

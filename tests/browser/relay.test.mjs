@@ -563,6 +563,23 @@ test('a page says itself what viewers get, and what was deleted or erased is for
     { id: '6', type: 'poll', by: 'anna' },
   ]);
   assert.deepEqual(reports(), ['no such type']);
+  // Where it cannot say what is left of a deleted message, nothing is.
+  const [, without] = shownTo([events[0], events[3]], {
+    forViewers: (event) => (event.deleted ? { ...event, big: 2n } : event),
+  });
+  assert.deepEqual(without[0], { id: '1', type: 'message.erased' });
+});
+
+test('a viewer whose last event had a long id of the page comes back to where it was', () => {
+  const relay = createRelay();
+  const seen = viewer(relay);
+  carry(seen.ends);
+  relay.send({ id: '1'.repeat(10_000), type: 'gift' });
+  carry(seen.ends);
+  relay.send({ id: '2', type: 'gift' });
+  seen.reconnect(relay);
+  carry(seen.ends);
+  assert.deepEqual([seen.events.length, seen.gaps], [2, []]);
 });
 
 test('no user is taken for another because a number of JavaScript is too short', () => {
