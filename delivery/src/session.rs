@@ -27,6 +27,7 @@ use crate::feed::Reader;
 use crate::hold::{Fence, Hold};
 use crate::node::Node;
 use crate::socket::{Heard, Socket};
+use crate::turns::Turn;
 use crate::window::{Ask, Page};
 
 /// How soon a session that has something to write asks again whether it may.
@@ -55,9 +56,9 @@ pub(crate) async fn run(
     let presenter = entrant.presenter;
     // Boxed, so that what only the beginning needs is given back before the session idles for hours.
     let begun: Result<_, End> = Box::pin(async {
-        wait_for_turn(node, dialect, &mut socket, presenter).await?;
+        let turn = wait_for_turn(node, dialect, &mut socket, presenter).await?;
         let permit = node.sessions.try_acquire().map_err(|_| End::Overload)?;
-        Ok((Session::begin(node, dialect, entrant).await?, permit))
+        Ok((Session::begin(node, dialect, entrant, turn).await?, permit))
     })
     .await;
     match begun {
@@ -91,10 +92,11 @@ impl<'a> Session<'a> {
         node: &'a Arc<Node>,
         dialect: &'a dyn Dialect,
         entrant: Entrant,
+        turn: Turn<'_>,
     ) -> Result<(Session<'a>, Welcome), End> {
         let Entrant { presenter, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
-        let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
+        let hold = Hold::take(node, presenter, turn, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
         let named = match position {
             Some(position) => Some(position.parse().ok()),
@@ -327,12 +329,12 @@ impl<'a> Session<'a> {
 
 /// Waits until the room may be claimed, which may take some seconds. Whoever holds it goes on meanwhile, so that a client
 /// who leaves must not take it from them; one who stays is answered as in a session.
-async fn wait_for_turn(
-    node: &Node,
+async fn wait_for_turn<'a>(
+    node: &'a Node,
     dialect: &dyn Dialect,
     socket: &mut Socket,
     presenter: PresenterIdx,
-) -> Result<(), End> {
+) -> Result<Turn<'a>, End> {
     let mut turn = pin!(node.turns.wait(presenter));
     loop {
         // A frame is taken from the socket only by the branch that answers it, and the turn is not dropped.

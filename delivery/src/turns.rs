@@ -47,17 +47,25 @@ struct Room {
     waits: Option<oneshot::Sender<()>>,
 }
 
+/// A turn to claim the room. Dropped, it is as if it had not been, unless the room was claimed.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    turns: &'a Turns,
+    presenter: PresenterIdx,
+    is_used: bool,
+}
+
 impl Turns {
     /// Returns when it is the newcomer's turn, or with [`End::Replaced`] when a newer one came meanwhile: only then, too,
     /// because a page that is told so at once may be back at once. Cancel safe: who does not wait any more has no turn.
-    pub(crate) async fn wait(&self, presenter: PresenterIdx) -> Result<(), End> {
+    pub(crate) async fn wait(&self, presenter: PresenterIdx) -> Result<Turn<'_>, End> {
         let (next, mut displaced) = {
             let (mut state, now) = (self.0.lock().expect("nothing panics while it holds the lock"), Instant::now());
             let room = state.room(presenter, now);
             let next = room.next(now);
             if next <= now && !room.is_waited_for() {
                 room.claim(now);
-                return Ok(());
+                return Ok(Turn { turns: self, presenter, is_used: false });
             }
             let (waits, displaced) = oneshot::channel();
             room.waits = Some(waits);
@@ -76,7 +84,7 @@ impl Turns {
         let room = state.room(presenter, now);
         room.waits = None;
         room.claim(now);
-        Ok(())
+        Ok(Turn { turns: self, presenter, is_used: false })
     }
 
     /// Counts the claims of the other nodes. Returns when there are no more claims to follow, which is a failure.
@@ -92,6 +100,23 @@ impl Turns {
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// The log has the claim, or may have it.
+    pub(crate) fn used(mut self) {
+        self.is_used = true;
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // While the log is away a page tries again and again, which costs nothing, and must not make it wait afterwards.
+        if !self.is_used {
+            let mut state = self.turns.0.lock().expect("nothing panics while it holds the lock");
+            state.room(self.presenter, Instant::now()).give_back();
         }
     }
 }
@@ -130,6 +155,11 @@ impl Room {
     fn spend(&mut self, now: Instant) {
         self.spent_until = (self.spent_until.max(now) + REFILL).min(now + REFILL * BURST);
     }
+
+    /// A claim came to nothing.
+    fn give_back(&mut self) {
+        self.spent_until = self.spent_until.checked_sub(REFILL).unwrap_or(self.spent_until);
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn of_many_who_come_at_once_the_first_and_the_newest_get_their_turn() {
         let (turns, start) = (Turns::default(), Instant::now());
-        let waiting = (0..100).map(|_| turns.wait(room(1)));
+        let waiting = (0..100).map(|_| async { turns.wait(room(1)).await.map(Turn::used) });
         let turn: Vec<bool> = futures_util::future::join_all(waiting).await.iter().map(Result::is_ok).collect();
         assert!(start.elapsed() >= INTERVAL);
         let expected: Vec<bool> = (0..100).map(|newcomer| newcomer == 0 || newcomer == 99).collect();
@@ -153,13 +183,13 @@ mod tests {
     #[tokio::test]
     async fn who_is_displaced_or_goes_away_has_no_turn_and_leaves_it_to_the_next() {
         let (turns, start) = (Turns::default(), Instant::now());
-        assert_eq!(turns.wait(room(1)).await, Ok(()));
+        turns.wait(room(1)).await.unwrap().used();
         let (one, other) = tokio::join!(turns.wait(room(1)), turns.wait(room(1)));
-        assert_eq!((one, other), (Err(End::Replaced), Ok(())));
+        assert_eq!((one.map(Turn::used), other.map(Turn::used)), (Err(End::Replaced), Ok(())));
         assert!(start.elapsed() >= INTERVAL, "who is displaced is not told at once");
         let gone = tokio::time::timeout(Duration::ZERO, turns.wait(room(1))).await;
         assert!(gone.is_err());
-        assert_eq!(turns.wait(room(1)).await, Ok(()));
+        turns.wait(room(1)).await.unwrap().used();
         assert_eq!(turns.0.lock().unwrap().rooms.values().filter(|room| room.is_waited_for()).count(), 0);
     }
 
@@ -192,11 +222,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_could_not_claim_the_room_does_not_wait_longer_for_it() {
+        let turns = Turns::default();
+        for _ in 0..BURST + 2 {
+            drop(turns.wait(room(1)).await.unwrap());
+        }
+        let spent_until = turns.0.lock().unwrap().rooms[&room(1)].spent_until;
+        assert!(spent_until <= Instant::now());
+    }
+
+    #[tokio::test]
     async fn other_presenters_do_not_wait_and_are_forgotten() {
         let turns = Turns::default();
         let start = Instant::now();
         for presenter in 1..=10_000 {
-            assert_eq!(turns.wait(room(presenter)).await, Ok(()));
+            turns.wait(room(presenter)).await.unwrap().used();
         }
         assert!(start.elapsed() < Duration::from_secs(5));
         let mut state = turns.0.lock().unwrap();
