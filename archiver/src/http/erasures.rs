@@ -15,8 +15,9 @@ use utoipa_axum::routes;
 use web::auth::Identity;
 
 use super::access;
-use super::bodies::{UserBody, time};
+use super::bodies::UserBody;
 use super::call::Call;
+use super::moment::time;
 use super::openapi::schemas;
 use super::parameters::UserPath;
 use super::{Reader, Shared, answer};

@@ -17,8 +17,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{self, Sight};
-use super::bodies::{MessageBody, UserBody, time};
+use super::bodies::{MessageBody, UserBody};
 use super::call::Call;
+use super::moment::time;
 use super::openapi::schemas;
 use super::parameters::{PageQuery, RoomPath, SpanQuery};
 use super::refusal::Refusal;

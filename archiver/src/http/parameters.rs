@@ -3,12 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use jiff::Timestamp;
-use mongodb::bson::DateTime;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization as _;
 use utoipa::IntoParams;
 
+use super::moment::Moment;
 use super::openapi::schemas;
 use super::refusal::Refusal;
 use crate::read::sequence::Span;
@@ -136,16 +135,15 @@ impl<const USUAL: i64, const MOST: i64> TryFrom<String> for Number<USUAL, MOST> 
 pub(super) struct SpanQuery {
     /// What was sent then or later.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    pub(super) from: Option<Timestamp>,
+    pub(super) from: Option<Moment>,
     /// What was sent before. Not later than `from`: nothing.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    pub(super) to: Option<Timestamp>,
+    pub(super) to: Option<Moment>,
 }
 
 impl SpanQuery {
     pub(super) fn span(self) -> Span {
-        let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
-        Span { from: self.from.map(date), to: self.to.map(date) }
+        Span { from: self.from.map(Moment::date), to: self.to.map(Moment::date) }
     }
 }
 
