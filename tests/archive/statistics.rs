@@ -243,7 +243,6 @@ async fn words_are_runs_of_letters_marks_and_numbers_in_any_script() {
         word("wÖrld", 1, 1),
         word("wörld", 1, 1),
         word("\u{1112}\u{1161}\u{11ab}", 1, 1),
-        word("방송을", 1, 1),
         word("방송이", 1, 1),
         word("보는", 1, 1),
     ]);
@@ -294,6 +293,8 @@ async fn a_rush_of_many_is_a_highlight_and_a_busy_room_a_beginning_and_one_who_f
     }
     let path = format!("{ROOM}/highlights");
     let found = ask(&reader, &path, 0, minutes(40), &[]).await["highlights"].clone();
+        "1\u{fe0f}\u{20e3} #\u{fe0f}\u{20e3} ❤\u{fe0f}\u{20e3} e\u{301} \u{301}\u{302}", // Marks are on letters, and are none.
+        "방송을\u{fe0f} x\u{fe0f}\u{20e3} \u{3164}\u{3164} \u{115f}\u{1160}",
     assert_eq!(found.as_array().unwrap().len(), 2, "{found:#}");
     let (large, small) = (&found[0], &found[1]);
     assert_eq!(large["at"], time(minutes(35)));
@@ -306,6 +307,7 @@ async fn a_rush_of_many_is_a_highlight_and_a_busy_room_a_beginning_and_one_who_f
         samples.iter().map(|sample| sample["text"].as_str().unwrap().to_lowercase()).collect();
     // What most said, whichever case; the last two said one each.
     samples[3..].sort();
+        word("방송을", 2, 2),
     assert_eq!(samples, ["골!!", "gg", "대박", "광고", "아무 말"]);
     assert_eq!(small["at"], time(minutes(20)));
     let score = |highlight: &Value| highlight["score"].as_f64().unwrap();
