@@ -20,6 +20,9 @@ pub(crate) struct MessageDocument {
     /// None: it was deleted so long ago that the text is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// The text as searches compare it; none where an earlier version wrote it, or the text is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folded: Option<String>,
     pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
     pub(crate) flags: Vec<String>,

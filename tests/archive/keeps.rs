@@ -102,9 +102,12 @@ async fn the_indexes_and_the_compression_are_there_after_a_start_and_after_a_sec
             "deleted_by",
             "deleted_text",
             "room_by_position",
+            "room_chatters",
             "room_deleted",
             "room_flagged",
+            "room_text",
             "room_times",
+            "unfolded",
             "user_times",
         ];
         assert_eq!(indexes, expected);

@@ -62,8 +62,8 @@ pub(super) struct UserBody {
 impl MessageBody {
     /// `sight`: of whoever reads it.
     pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
-        let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, sent_at, position, flags, deleted } =
-            document;
+        let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, .. } = document;
+        let MessageDocument { sent_at, position, flags, deleted, .. } = document;
         MessageBody {
             id,
             position: position.position().map(|position| position.to_string()).unwrap_or_default(),
