@@ -13,7 +13,7 @@ use crate::erasure::erasures::{Erasure, LogFacts};
 use crate::folded::folded;
 
 /// The lines of one write, sorted by where they go.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Work {
     pub(crate) messages: Vec<Lined<MessageDocument>>,
     pub(crate) decisions: Vec<Lined<DecisionDocument>>,
