@@ -15,8 +15,9 @@ pub(crate) fn folded(text: &str) -> String {
         decompose(c, &mut plain);
     }
     let mut cased = String::with_capacity(plain.len());
-    // Folding case takes some letters apart, `ŉ` for one, so that it is done to what is taken apart.
-    for c in plain.chars().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+    // In their order first: U+0345 is a mark that becomes a letter, and then no other moves past it. Folding case takes
+    // some letters apart, `ŉ` for one, so that they are taken apart once more.
+    for c in plain.nfd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
         decompose(c, &mut cased);
     }
     let mut folded = String::with_capacity(cased.len());
@@ -115,9 +116,14 @@ mod tests {
         }
     }
 
+    /// All characters but the planes of rare ideographs and of private use, which stand for themselves.
+    fn all() -> impl Iterator<Item = char> {
+        ('\u{0}'..'\u{20000}').chain('\u{2f800}'..='\u{2fa1f}').chain('\u{e0000}'..'\u{e0200}')
+    }
+
     #[test]
     fn folding_once_more_changes_nothing_and_no_case_is_left() {
-        for c in '\u{0}'..=char::MAX {
+        for c in all() {
             let once = folded(c.encode_utf8(&mut [0; 4]));
             assert_eq!(folded(&once), once, "{c:?} U+{:04X}", c as u32);
             let [upper, lower]: [String; 2] = [c.to_uppercase().collect(), c.to_lowercase().collect()];
@@ -127,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_forms_of_a_text_are_folded_alike() {
-        for c in '\u{0}'..=char::MAX {
+        for c in all() {
             for text in [format!("{c}"), format!("a{c}e\u{301}"), format!("{c}\u{1161}"), format!("{c}\u{3099}")] {
                 let (composed, decomposed) = (text.nfc().collect::<String>(), text.nfd().collect::<String>());
                 assert_eq!(folded(&composed), folded(&decomposed), "{text:?}");
