@@ -30,6 +30,7 @@ mod exports;
 mod incomplete;
 mod messages;
 mod moderation;
+mod moment;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;

@@ -9,6 +9,7 @@ use nats::Log;
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use crate::backfill;
 use crate::database::{Database, Failure};
 use crate::erasure::eraser;
 use crate::erasure::erasures;
@@ -152,7 +153,8 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Takes old texts away and finishes what others left, again and again. Never ends.
+/// Takes old texts away, finishes what others left, and fills in what earlier versions did, again and again. Never
+/// ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = Duration::from_secs(config.retention.sweep_seconds);
     loop {
@@ -160,6 +162,9 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
         // Tried again the next time; that MongoDB does not answer is said by whoever writes.
         if let Err(failure) = forget_texts(&database, config.retention.deleted_text_days).await {
             tracing::warn!("texts of deleted messages could not be removed: {failure}");
+        }
+        if let Err(failure) = backfill::fold_texts(&database).await {
+            tracing::warn!("texts of an earlier version could not be folded: {failure}");
         }
         if let Err(failure) = eraser::finish_left(&database, &log, interval).await {
             tracing::warn!("an erasure could not be finished: {failure}");
@@ -189,7 +194,8 @@ async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
         let mut page = old.clone();
         page.insert("_id", doc! { "$in": found.into_iter().map(|found| found.id).collect::<Vec<_>>() });
         let collection = database.messages();
-        let update = async move { collection.update_many(page, doc! { "$unset": { "message": "" } }).await };
+        let update =
+            async move { collection.update_many(page, doc! { "$unset": { "message": "", "folded": "" } }).await };
         gone += database.ask(update).await?.modified_count;
     }
     if gone > 0 {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Reader;
-use super::bodies::time;
+use super::moment::time;
 use crate::database::Failure;
 use crate::gaps::{self, Gap};
 
