@@ -6,6 +6,7 @@
 //! it. What lies in an allowed context is let go (`filter`). All of it is linear in the length of the text.
 
 mod filter;
+mod invisible;
 mod judge;
 mod list;
 mod pattern;
@@ -14,4 +15,5 @@ mod sign;
 mod stream;
 
 pub use filter::{Filter, Match, mask};
+pub use invisible::is_invisible;
 pub use list::{List, ParseError};

@@ -2,7 +2,9 @@
 //! plain ones, a Cyrillic `а` is an `a`, a Hangul syllable is its jamo, what cannot be seen is nothing. Knows no words.
 
 use unicode_normalization::char::decompose_compatible;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use crate::invisible::is_invisible;
 
 /// A character, folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(crate) fn fold(c: char, signs: &mut Vec<Sign>) {
         '\u{1F130}'..='\u{1F189}' => {
             signs.push(Sign::Latin { letter: b'a' + ((c as u32 - 0x1F130) % 32 % 26) as u8, foreign: false });
         }
+        // A skin tone is a colour of the symbol before it.
+        '\u{1F3FB}'..='\u{1F3FF}' => {}
         _ if is_invisible(c) => {}
         _ if c.is_ascii() => signs.push(if c.is_ascii_graphic() { Sign::Mark(c) } else { Sign::Space }),
         _ => decompose_compatible(c, |c| signs.extend(simple(c))),
@@ -103,22 +107,6 @@ fn lookalike(c: char) -> Option<u8> {
         }
     };
     prototype(c).or_else(|| c.to_uppercase().next().filter(|capital| *capital != c).and_then(prototype))
-}
-
-/// Marks on other characters, default ignorables, blanks that count as letters, skin tones.
-fn is_invisible(c: char) -> bool {
-    use GeneralCategory::{Control, EnclosingMark, Format, NonspacingMark, Surrogate};
-    match c {
-        ' '..='~' | '가'..='힣' => false,
-        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' => true,
-        '\u{2065}' | '\u{FFF0}'..='\u{FFF8}' | '\u{E0000}'..='\u{E0FFF}' => true,
-        '\u{1F3FB}'..='\u{1F3FF}' => true,
-        _ => match c.general_category() {
-            Control => !c.is_whitespace(),
-            Format | NonspacingMark | EnclosingMark | Surrogate => true,
-            _ => false,
-        },
-    }
 }
 
 #[cfg(test)]
