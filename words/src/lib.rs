@@ -5,6 +5,7 @@
 //! An Aho-Corasick automaton finds every candidate in a stream, and `judge` looks at what was skipped inside and around
 //! it. What lies in an allowed context is let go (`filter`). All of it is linear in the length of the text.
 
+mod border;
 mod filter;
 mod invisible;
 mod judge;

@@ -27,8 +27,8 @@ pub(crate) struct Glyph {
     pub(crate) in_syllable: bool,
 }
 
-impl Reading<'_> {
-    pub(crate) fn new(text: &str) -> Reading<'_> {
+impl<'t> Reading<'t> {
+    pub(crate) fn new(text: &'t str) -> Reading<'t> {
         let mut starts = Vec::with_capacity(text.len() + 1);
         let mut glyphs = Vec::with_capacity(text.len());
         let mut signs = Vec::new();
@@ -65,7 +65,7 @@ impl Reading<'_> {
     }
 
     /// The text as it was written.
-    pub(crate) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &'t str {
         self.text
     }
 
