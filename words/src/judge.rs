@@ -178,8 +178,8 @@ impl Word {
     fn is_latin(&self, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
         let (begins, ends) = (stream.begins(start), stream.ends(end - 1));
         let is_spelled = gap == Gap::Spelled;
-        let left = self.free_left || begins || is_spelled && stream.follows_a_word_of_one_letter(start);
-        let right = self.free_right || ends || is_spelled && stream.precedes_a_word_of_one_letter(end - 1);
+        let left = self.free_left || begins || is_spelled && stream.follows_words_of_one_letter(start);
+        let right = self.free_right || ends || is_spelled && stream.precedes_words_of_one_letter(end - 1);
         // Of a context, the plural is one too.
         let is_plural = || {
             self.label.is_none()
@@ -231,7 +231,8 @@ fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
     stream.symbols.get(end).is_some_and(is_closing) && stream.places[end].closes && !stream.places[end].opens
 }
 
-/// At least half of it is letters, or it is a number or a model's name: `455`, `A55`.
+/// At least half of it is letters, or it is a number or a model's name: `455`, `A55`. Symbols alone spell only without
+/// digits and blots: `@$$` is a word, and `@#$#` is none.
 fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
     let (mut letters, mut digits, mut masked) = (0, 0, 0);
     for (symbol, place) in symbols.iter().zip(places) {
@@ -242,5 +243,7 @@ fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
             Source::Symbol => {}
         }
     }
-    letters > 0 && digits <= letters && masked <= letters
+    let is_joined = || places.iter().skip(1).all(|place| place.gap == Gap::None);
+    let is_spelled = letters > 0 || digits == 0 && masked == 0 && is_joined();
+    is_spelled && digits <= letters && masked <= letters
 }

@@ -49,8 +49,30 @@ pub(crate) const fn jamo(c: char) -> u8 {
     (c as u32 - JAMO) as u8
 }
 
+/// What the last few letters of a text turned out to be: to look one up among the confusables costs as much as everything
+/// else that is done with it, and a text has few different letters.
+pub(crate) struct Memo([(char, Option<Sign>); Memo::SLOTS]);
+
+impl Memo {
+    /// A power of two; an alphabet's letters have neighbouring numbers, so each has a slot.
+    const SLOTS: usize = 64;
+
+    pub(crate) fn new() -> Memo {
+        Memo([('\0', None); Memo::SLOTS])
+    }
+
+    /// A character that has no decomposition.
+    fn simple(&mut self, c: char) -> Option<Sign> {
+        let slot = &mut self.0[c as usize % Memo::SLOTS];
+        if slot.0 != c {
+            *slot = (c, simple(c));
+        }
+        slot.1
+    }
+}
+
 /// What the character stands for, appended: nothing, for what cannot be seen; several signs for a syllable or `㎏`.
-pub(crate) fn fold(c: char, signs: &mut Vec<Sign>) {
+pub(crate) fn fold(c: char, memo: &mut Memo, signs: &mut Vec<Sign>) {
     match c {
         'a'..='z' => signs.push(Sign::Latin { letter: c as u8, foreign: false }),
         'A'..='Z' => signs.push(Sign::Latin { letter: c.to_ascii_lowercase() as u8, foreign: false }),
@@ -67,7 +89,10 @@ pub(crate) fn fold(c: char, signs: &mut Vec<Sign>) {
         '\u{1F3FB}'..='\u{1F3FF}' => {}
         _ if is_invisible(c) => {}
         _ if c.is_ascii() => signs.push(if c.is_ascii_graphic() { Sign::Mark(c) } else { Sign::Space }),
-        _ => decompose_compatible(c, |c| signs.extend(simple(c))),
+        // Whole sentences, of 18 letters and of 8: no word is written with them, and each would cost as much as a message.
+        '\u{FDFA}' | '\u{FDFB}' => signs.push(Sign::Other(c)),
+        '가'..='힣' => decompose_compatible(c, |c| signs.extend(simple(c))),
+        _ => decompose_compatible(c, |c| signs.extend(memo.simple(c))),
     }
 }
 
@@ -115,7 +140,8 @@ mod tests {
 
     fn folded(text: &str) -> String {
         let mut signs = Vec::new();
-        text.chars().for_each(|c| fold(c, &mut signs));
+        let mut memo = Memo::new();
+        text.chars().for_each(|c| fold(c, &mut memo, &mut signs));
         let show = |sign: &Sign| match sign {
             Sign::Jamo(code) => char::from_u32(JAMO + u32::from(*code)).unwrap(),
             Sign::Latin { letter, .. } => *letter as char,
@@ -124,6 +150,17 @@ mod tests {
             Sign::Mark(c) | Sign::Other(c) => *c,
         };
         signs.iter().map(show).collect()
+    }
+
+    /// What is done with a text is in proportion to its signs.
+    #[test]
+    fn no_character_stands_for_more_than_a_few_signs() {
+        let mut memo = Memo::new();
+        for c in '\0'..=char::MAX {
+            let mut signs = Vec::new();
+            fold(c, &mut memo, &mut signs);
+            assert!(signs.len() <= 8, "U+{:04X} stands for {} signs", c as u32, signs.len());
+        }
     }
 
     #[test]

@@ -114,19 +114,22 @@ impl Stream {
         at + 1 == self.places.len() || self.begins(at + 1)
     }
 
-    /// Whether one word of one letter goes before these letters, which stand alone as it does: `a w h o r e`.
-    pub(crate) fn follows_a_word_of_one_letter(&self, at: usize) -> bool {
-        at > 0 && self.begins(at - 1) && self.places[at].gap == Gap::Spelled && self.is_word_of_one_letter(at - 1)
+    /// Whether words of one letter go before these letters, which stand alone as they do: `u r a w h o r e`.
+    pub(crate) fn follows_words_of_one_letter(&self, at: usize) -> bool {
+        let is_word = |at: &usize| self.places[*at].gap == Gap::Spelled && self.is_word_of_one_letter(*at - 1);
+        let words = (1..=at).rev().take(Stream::WORDS_OF_ONE_LETTER).take_while(is_word).count();
+        words > 0 && self.begins(at - words)
     }
 
-    /// Whether one word of one letter follows these letters, which stand alone as it does: `f u c k u`.
-    pub(crate) fn precedes_a_word_of_one_letter(&self, at: usize) -> bool {
-        let next = at + 1;
-        next < self.places.len()
-            && self.ends(next)
-            && self.places[next].gap == Gap::Spelled
-            && self.is_word_of_one_letter(next)
+    /// Whether words of one letter follow these letters, which stand alone as they do: `f u c k u`.
+    pub(crate) fn precedes_words_of_one_letter(&self, at: usize) -> bool {
+        let is_word = |at: &usize| self.places[*at].gap == Gap::Spelled && self.is_word_of_one_letter(*at);
+        let words = (at + 1..self.places.len()).take(Stream::WORDS_OF_ONE_LETTER).take_while(is_word).count();
+        words > 0 && self.ends(at + words)
     }
+
+    /// More words of one letter do not follow each other.
+    const WORDS_OF_ONE_LETTER: usize = 4;
 
     fn is_word_of_one_letter(&self, at: usize) -> bool {
         self.places[at].times == 1 && b"aiuryn".contains(&self.symbols[at])

@@ -3,7 +3,8 @@
 //! `-- FOLDER missed korean` prints the texts of the development half that were missed (or `wrong`: flagged wrongly;
 //! `flagged`: all that were flagged; `freed`: those in which contexts let something go) of `korean`, `english` or a
 //! recording's folder; never those of the test half. `-- FOLDER others CLONES` counts on sets that nobody reads, which are
-//! repositories cloned into the folder `CLONES`.
+//! repositories cloned into the folder `CLONES`. `-- FOLDER cost TIMES` finds in each of a few texts so often, and prints what it
+//! took; the program's instructions can be counted over it. `-- FOLDER try` masks each line of standard input.
 
 #![allow(
     clippy::print_stdout,
@@ -31,6 +32,13 @@ fn main() {
     let filter = Filter::new(&List::built_in());
     match (arguments.next(), arguments.next()) {
         (Some(what), Some(clones)) if what == "others" => report_others(Path::new(&clones), &filter),
+        (Some(what), Some(times)) if what == "cost" => cost(&filter, times.parse().unwrap()),
+        (Some(what), None) if what == "try" => {
+            for line in std::io::stdin().lines() {
+                let line = line.unwrap();
+                println!("{}\t{line}", mask(&line, &filter.find(&line)));
+            }
+        }
         (Some(what), Some(set)) => show(&folder, &filter, &what, &set),
         _ => report(&folder, &filter),
     }
@@ -69,6 +77,35 @@ fn report_others(clones: &Path, filter: &Filter) {
             innocent.len()
         );
     }
+}
+
+/// What a usual message costs, and what one can be made to cost.
+fn cost(filter: &Filter, times: u32) {
+    let han: String = ('\u{4E00}'..).take(500).collect();
+    let cyrillic: String = ('\u{0410}'..='\u{044F}').cycle().take(500).collect();
+    let texts = [
+        ("a usual message in Korean", "오늘 방송 진짜 재밌었어요 다음에 또 봐요 ㅋㅋㅋ".to_owned()),
+        ("a usual message in English", "that was such a good stream, see you next week :)".to_owned()),
+        ("500 syllables", "가나다라마바사아자차".repeat(50)),
+        ("500 letters", "abcdefghij".repeat(50)),
+        ("500 Han characters, all different", han),
+        ("500 Cyrillic letters", cyrillic),
+        ("500 times U+FDFA", "\u{FDFA}".repeat(500)),
+        ("500 times U+3300", "\u{3300}".repeat(500)),
+        ("500 marks on a letter", format!("a{}", "\u{301}".repeat(500))),
+    ];
+    for (name, text) in texts {
+        let began = Instant::now();
+        let found: usize = (0..times).map(|_| find(filter, &text)).sum();
+        let took = began.elapsed().as_secs_f64() * 1e6 / f64::from(times.max(1));
+        println!("{name}: {took:.1} µs ({found} found)");
+    }
+}
+
+/// Not inlined, so that a profiler can count what happens in it.
+#[inline(never)]
+fn find(filter: &Filter, text: &str) -> usize {
+    filter.find(std::hint::black_box(text)).len()
 }
 
 fn report(folder: &Path, filter: &Filter) {

@@ -45,10 +45,11 @@ pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
         let is_symbol = |at: usize| {
             matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#' | '+'), .. }))
         };
+        let is_behind = || (0..at).rev().take(4).find(|at| !is_symbol(*at)).is_some_and(is_letter);
+        let is_plus = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('+'), .. }));
         let is_inside = || {
-            let before = (0..at).rev().take(4).find(|at| !is_symbol(*at));
             let after = (at + 1..glyphs.len()).take(4).find(|at| !is_symbol(*at));
-            before.is_some_and(is_letter) && after.is_some_and(is_letter)
+            is_behind() && after.is_some_and(is_letter)
         };
         Some(match glyphs[at].sign {
             Sign::Latin { .. } if reading.grapheme(glyphs[at].unit) == "I" => (either, Source::Letter),
@@ -63,8 +64,9 @@ pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
             Sign::Mark('@') => (b'a', Source::Symbol),
             Sign::Mark('$') => (b's', Source::Symbol),
             Sign::Other('€') => (b'e', Source::Symbol),
-            Sign::Mark('!' | '|') if is_inside() => (either, Source::Symbol),
-            Sign::Mark('+') if is_inside() => (b't', Source::Symbol),
+            // `sh!+` ends in what is a letter only there.
+            Sign::Mark('!' | '|') if is_inside() || is_plus(at + 1) && is_behind() => (either, Source::Symbol),
+            Sign::Mark('+') if is_behind() => (b't', Source::Symbol),
             Sign::Mark('*' | '#') if is_inside() => (MASKED, Source::Symbol),
             _ => return None,
         })
