@@ -1,5 +1,6 @@
 //! What is exported for players, opened by one: a video element in Chromium.
 
+use nats::Body;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -48,7 +49,11 @@ async fn a_browser_shows_the_subtitles_as_they_were_written() {
         "WEBVTT",
         "->->-->",
     ];
-    let said: Vec<_> = (0..).zip(texts).map(|(number, text)| said(42, 7, number * 1_000_000 + 1_250, text)).collect();
+    let mut said: Vec<_> =
+        (0..).zip(texts).map(|(number, text)| said(42, 7, number * 1_000_000 + 1_250, text)).collect();
+    if let Body::MessagePosted(posted) = &mut said[0].body {
+        posted.user.nickname = "somebody--".to_owned();
+    }
     archive(&world, &[session.begins(42)]).await;
     archive(&world, &said).await;
     archive(&world, &[session.ends(42, "closed")]).await;
@@ -63,7 +68,7 @@ async fn a_browser_shows_the_subtitles_as_they_were_written() {
         id: event.id.to_string(),
         start: number as f64 * 1_000.0 + 1.25,
         end: number as f64 * 1_000.0 + 6.25,
-        voice: "사용자7".to_owned(),
+        voice: if number == 0 { "somebody--" } else { "사용자7" }.to_owned(),
         text: texts[number].to_owned(),
     });
     assert_eq!(cues, expected.collect::<Vec<_>>());
