@@ -140,7 +140,7 @@ mod tests {
             for separator in SEPARATORS {
                 // Under a header, as always: readers take a byte order mark at the very beginning for one.
                 let head = ["a", "b", "c"].map(str::to_owned);
-                let file = rows(separator, [&[head.clone()], written.as_slice()].concat());
+                let file = rows(separator, [std::slice::from_ref(&head), written.as_slice()].concat());
                 let mut expected = vec![head.to_vec()];
                 expected.extend(written.iter().map(|row| row.to_vec()));
                 prop_assert_eq!(read(&file, separator, true), expected);
