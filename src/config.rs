@@ -76,12 +76,13 @@ impl Config {
         let sections = file.sections.clone();
         let layers = ::config::Config::builder().add_source(Layer::defaults()).add_source(file).add_source(environment);
         let merged = layers.build().expect("layers in memory are collected without an error").cache;
-        let config: Option<Config> = strict::read(merged, &defaults, sections, &mut problems);
-        let Some(config) = config else { return Err(Invalid::from(problems)) };
+        let read = strict::read(merged, &defaults, sections, &mut problems);
+        let Some((config, places)) = read else { return Err(Invalid::from(problems)) };
         for complaint in complaints(&config) {
             // About a default in place of what is refused already it says nothing new.
             if !problems.iter().any(|problem| !problem.key.is_empty() && complaint.contains(&problem.key)) {
-                problems.push(Problem { key: String::new(), place: None, reason: complaint });
+                let key = complaint.split([' ', ':']).next().unwrap_or_default();
+                problems.push(Problem { key: String::new(), place: places.of(key), reason: complaint });
             }
         }
         if problems.is_empty() { Ok(config) } else { Err(Invalid::from(problems)) }

@@ -10,18 +10,21 @@ use toml::Table;
 
 use super::Problem;
 
+/// Where settings were made, by their keys.
+pub(super) struct Places(BTreeMap<String, String>);
+
 /// None: it cannot be read even with defaults. `sections`: where these begin.
 pub(super) fn read<T: DeserializeOwned>(
     merged: Value,
     defaults: &Table,
     sections: BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
-) -> Option<T> {
-    let mut places = sections;
-    let toml::Value::Table(mut settings) = typed(merged, "", &mut places) else { return None };
+) -> Option<(T, Places)> {
+    let mut places = Places(sections);
+    let toml::Value::Table(mut settings) = typed(merged, "", &mut places.0) else { return None };
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(toml::Value::Table(settings.clone())) {
-            Ok(settings) => return Some(settings),
+            Ok(settings) => return Some((settings, places)),
             Err(error) => error,
         };
         let keys = error.path().iter().map_while(|segment| match segment {
@@ -29,7 +32,7 @@ pub(super) fn read<T: DeserializeOwned>(
             _ => None,
         });
         let path: Vec<String> = keys.collect();
-        let (place, reason) = (place(&places, &path.join(".")), reason(&path, error.inner().message()));
+        let (place, reason) = (places.of(&path.join(".")), reason(&path, error.inner().message()));
         problems.push(Problem { key: error.path().to_string(), place, reason });
         if !restore(&mut settings, &path, defaults) {
             return None;
@@ -64,10 +67,13 @@ fn typed(value: Value, path: &str, places: &mut BTreeMap<String, String>) -> tom
     }
 }
 
-/// Of a section it is where something in it was set.
-fn place(places: &BTreeMap<String, String>, key: &str) -> Option<String> {
-    let within = || places.iter().find(|(path, _)| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
-    places.get(key).or_else(|| within().map(|(_, place)| place)).cloned()
+impl Places {
+    /// Of a section it is where something in it was set. None: nobody set it.
+    pub(super) fn of(&self, key: &str) -> Option<String> {
+        let is_within = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let within = || self.0.iter().find(|(path, _)| is_within(path));
+        self.0.get(key).or_else(|| within().map(|(_, place)| place)).cloned()
+    }
 }
 
 /// What is said about the type of a value repeats the value, and a secret is nobody's business.

@@ -196,5 +196,5 @@ fn what_the_parts_complain_about_is_told_too_but_not_about_what_is_refused_alrea
     let complaints =
         |_: &Config| vec!["nats.replicas: must be 1, 3 or 5".to_owned(), "nats.partitions: odd".to_owned()];
     let message = Config::checked(Some(file.path()), [], complaints).unwrap_err().to_string();
-    assert!(message.contains("nats.replicas: must") && !message.contains("odd"), "{message}");
+    assert!(message.contains("line 3: nats.replicas: must") && !message.contains("odd"), "{message}");
 }

@@ -55,7 +55,8 @@ pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
             if let Some((_, erasure, accepted)) = erased.get(&place.id)
                 && !erasure.anonymises
             {
-                findings.broken(format!("{} was erased, and is {at}", place.id), [erasure.asked, *accepted, place.line]);
+                findings
+                    .broken(format!("{} was erased, and is {at}", place.id), [erasure.asked, *accepted, place.line]);
             }
         }
     }
