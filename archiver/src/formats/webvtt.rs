@@ -16,7 +16,7 @@ pub(crate) fn cue(id: &str, offset_ms: i64, nickname: &str, text: &str) -> Strin
 /// One line, in which readers make one blank of many.
 fn voice(nickname: &str) -> String {
     let mut voice = escaped(&nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
-    // With the `>` that ends the tag it would be an arrow, which ends the cue. Readers drop the blank.
+    // With the `>` that ends the tag it would be an arrow, which ends the cue. Nobody sees the blank.
     if voice.ends_with("--") {
         voice.push(' ');
     }
