@@ -54,7 +54,7 @@ pub enum Command {
 pub enum DevCommand {
     /// Play a recorded chat into it, and look for every accepted message
     Play(PlayArguments),
-    /// Print a room's messages as its presenter gets them
+    /// Print what happens in a room, from ten minutes ago on. It takes no presenter's place
     Watch(WatchArguments),
 }
 
@@ -136,9 +136,9 @@ pub struct TokenArguments {
     /// The user's number; a presenter's is that of the room
     #[arg(long, value_name = "USER_IDX")]
     pub user: i64,
-    /// The name shown beside the messages
+    /// The name shown beside the messages; without it, user and the number
     #[arg(long)]
-    pub nickname: String,
+    pub nickname: Option<String>,
     /// What its bearer may do, such as chat:moderate; may be given more than once
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<String>,
@@ -276,6 +276,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_needs_no_nickname() {
+        assert!(Cli::try_parse_from(["chatting-server", "token", "--user", "7"]).is_ok());
     }
 
     #[test]

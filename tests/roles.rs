@@ -37,6 +37,25 @@ async fn a_wrong_setting_is_refused_and_named() {
 }
 
 #[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let settings = Settings::new()
+        .set("ingest.no_such_key", "1")
+        .set("nats.replicas", "two")
+        .set("nats.partitions", "0")
+        .set("auth.secret", "short")
+        .set("log.filter", "ingest=loud")
+        .set("ingest.gateway.mode", "signature")
+        .set("ingest.room.max_length", "501")
+        .set("ingest.words.list", "/no/such/list");
+    let role = Role::spawn("ingest", &settings);
+    assert_eq!(role.exit_code(SOON).await, USAGE, "{}", role.log());
+    let named = ["no_such_key", "nats.replicas", "nats.partitions", "auth.secret", "log.filter"];
+    for key in named.into_iter().chain(["ingest.gateway.secret", "ingest.room", "ingest.words.list"]) {
+        assert!(role.log().contains(key), "{key}: {}", role.log());
+    }
+}
+
+#[tokio::test]
 async fn what_only_the_role_itself_can_judge_is_refused_and_named_too() {
     let nats = NatsServer::start().await;
     let check = async |role: &str, key: &str, value: &str| {

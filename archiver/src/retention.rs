@@ -54,23 +54,28 @@ impl RetentionConfig {
 
     /// Refuses what would not last: as long as the log has it, it can come again.
     pub(crate) fn check(&self, log_age: Duration) -> Result<(), Error> {
+        self.wrong(log_age).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn wrong(&self, log_age: Duration) -> Vec<Error> {
         let hours = log_age.as_secs() / 3_600;
+        let mut wrong = Vec::new();
         for (key, days) in self.days().into_iter().filter(|(_, days)| *days > 0) {
             if DAY * days <= log_age {
                 let reason = format!(
                     "must be 0 or more than the {hours} hours of nats.max_age_hours: what the log holds could come back"
                 );
-                return Err(Error::Config { key, reason });
+                wrong.push(Error::Config { key, reason });
             }
             if days > MOST_DAYS {
-                return Err(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
+                wrong.push(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
             }
         }
         if self.sweep_seconds == 0 {
             let reason = "must be at least 1".to_owned();
-            return Err(Error::Config { key: "retention.sweep_seconds", reason });
+            wrong.push(Error::Config { key: "retention.sweep_seconds", reason });
         }
-        Ok(())
+        wrong
     }
 
     /// Collection, the date that counts, days.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
+use web::gateway::Gateway;
 
+use crate::filter::WordFilter;
 use crate::review::{Fallback, SigningKey};
 use crate::settings::{Rate, Settings, WordPolicy};
 
@@ -105,6 +107,31 @@ pub struct ReviewConfig {
     pub breaker_failures: u32,
     /// Milliseconds that they stop for, until one is tried.
     pub breaker_open_ms: u64,
+}
+
+impl Config {
+    /// All that cannot work, naming the keys. Word lists are read for it.
+    pub fn complaints(&self) -> Vec<String> {
+        let checks = [
+            Gateway::new(&self.gateway, "ingest.gateway").err(),
+            WordFilter::new(&self.words).err(),
+            self.limits.check().err(),
+            self.review.check().err(),
+            self.room.settings().err(),
+        ];
+        checks.into_iter().flatten().collect()
+    }
+}
+
+impl ReviewConfig {
+    /// Err: what is missing, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.url.is_some() && self.secret.is_none() {
+            let missing = "ingest.review.secret is required with ingest.review.url";
+            return Err(format!("{missing}: set it to whsec_ and the base64 of at least 24 bytes"));
+        }
+        Ok(())
+    }
 }
 
 impl LimitsConfig {

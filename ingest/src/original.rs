@@ -196,6 +196,8 @@ pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Re
     let wire = refusal.wire();
     let body = ErrorBody::now(time_zone, path, wire.original_status, wire.original_message);
     let mut response = (wire.original_status, Json(body)).into_response();
+    // The original has one sentence for a dozen reasons.
+    response.headers_mut().insert("message-code", HeaderValue::from_static(wire.code));
     if let Some(delay) = refusal.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
     }

@@ -25,7 +25,7 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
         .context("there is no secret to sign with: start `chatting-server dev`, or set CHATTING_AUTH__SECRET")?;
     let identity = Identity {
         user_idx: arguments.user,
-        nickname: arguments.nickname.clone(),
+        nickname: arguments.nickname.clone().unwrap_or_else(|| format!("user{}", arguments.user)),
         email: format!("user{}@example.com", arguments.user),
         scopes: arguments.scopes.clone(),
     };

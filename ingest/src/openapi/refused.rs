@@ -121,6 +121,10 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
             { "$ref": "#/components/schemas/ErrorBody" },
             { "properties": { "status": { "const": status.as_u16() }, "message": { "enum": messages } } },
         ]}});
+        response["headers"]["message-code"] = json!({
+            "description": "What `code` says on `/v1`. Absent from a problem, which says it in its body.",
+            "schema": { "type": "string" },
+        });
         if status == StatusCode::TOO_MANY_REQUESTS {
             add_quota(response);
         }
