@@ -273,6 +273,20 @@ fn texts_are_compared_as_they_read() {
         ("\u{1112}\u{1161}\u{11AB}", "한"),
         ("안\u{200D}녕", "안녕"),
         ("🙂🙂🙂", "🙂"),
+        ("👍\u{FE0F}", "👍"),
+        // What clients append by themselves, and what is taken for nothing.
+        ("buy now \u{E0000}", "buy now"),
+        ("재밌다 \u{34F}", "재밌다"),
+        ("\u{200B}\u{2060}\u{FEFF}hi\u{AD}\u{180E}\u{E0100}\u{E007F}", "hi"),
+        ("a\u{17B4}\u{115F}\u{1160}\u{1D173}\u{FFF0}\u{2065}b", "ab"),
+        ("한\u{1160}글\u{115F}", "한글"),
+        // Blanks that are letters or symbols.
+        ("a\u{3164}b", "a b"),
+        ("a \u{2800}\u{FFA0} b\u{3164}", "a b"),
+        // Marks that belong to no letter.
+        ("b\u{335}u\u{336}y\u{20DD}", "buy"),
+        ("e\u{301}", "é"),
+        ("가\u{E49}", "가"),
     ];
     for (text, read) in same {
         assert_eq!(as_read(text), read, "{text:?}");
@@ -280,6 +294,12 @@ fn texts_are_compared_as_they_read() {
     // Letters and numbers count each: to laugh longer is to say something else.
     assert_ne!(as_read("ㅋㅋㅋ"), as_read("ㅋㅋ"));
     assert_ne!(as_read("11"), as_read("1"));
+    // So do the marks of a letter's own script, and what composes with a letter.
+    for (one, other) in [("ไม่", "ไม้"), ("कु", "कू"), ("か\u{3099}", "か"), ("café", "cafe"), ("й", "и")]
+    {
+        assert_ne!(as_read(one), as_read(other));
+    }
+    assert_ne!(as_read("\u{E49}\u{E49}"), as_read("ก\u{E49}\u{E49}"));
 }
 
 #[test]
