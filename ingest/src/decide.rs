@@ -104,7 +104,7 @@ impl Ingest {
 }
 
 impl Decision {
-    /// Everything that is asked for, as text.
+    /// Everything that is asked for, as text: one that no message can have, for a text has no line feed in it.
     fn as_request(&self, reason: Option<&str>) -> String {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),
@@ -113,7 +113,7 @@ impl Decision {
             Decision::Unban(user) => json!(["unban", user]),
             Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
-        json!([decision, reason]).to_string()
+        format!("decision\n{}", json!([decision, reason]))
     }
 }
 
@@ -135,6 +135,37 @@ impl Sender {
             Some(role @ (Role::Presenter | Role::Moderator)) => Ok(role),
             None if self.is_moderator => Ok(Role::Moderator),
             Some(Role::Viewer) | None => Err(Refusal::Forbidden),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::InvalidText;
+
+    #[test]
+    fn a_decision_is_a_request_that_no_message_can_be_and_no_two_are_one() {
+        let message: EventId = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
+        let (user, room) = (UserIdx::try_from(7).unwrap(), PresenterIdx::try_from(42).unwrap());
+        let term = Term::of_seconds(600);
+        let patch = json!({ "maxLength": 9 }).as_object().unwrap().clone();
+        let decisions = [
+            Decision::Delete(message),
+            Decision::Clear,
+            Decision::Ban(user, None),
+            Decision::Ban(user, term),
+            Decision::Unban(user),
+            Decision::Set(room, patch.clone(), None),
+            Decision::Set(room, patch, term),
+        ];
+        let mut requests = std::collections::HashSet::new();
+        for decision in &decisions {
+            for reason in [None, Some("why")] {
+                let request = decision.as_request(reason);
+                assert_eq!(Text::parse(&request), Err(InvalidText::Forbidden), "{request}");
+                assert!(requests.insert(request));
+            }
         }
     }
 }
