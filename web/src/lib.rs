@@ -4,6 +4,7 @@
 pub mod address;
 mod answer;
 pub mod auth;
+mod cors;
 pub mod gateway;
 mod health;
 pub mod openapi;
