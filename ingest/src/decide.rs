@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nats::{
     Body, EventId, MessageDeleted, Position, PresenterIdx, Role, RoomCleared, RoomUpdated, Subject, UserBanned,
     UserIdx, UserUnbanned, now,
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::Ingest;
 use crate::accept::{IdempotencyKey, Sender};
 use crate::keyed::Earlier;
+use crate::limits::Quota;
 use crate::naming::{self, Named};
 use crate::refusal::Refusal;
 use crate::text::Text;
@@ -55,6 +57,8 @@ pub(crate) const LONGEST_TERM_SECONDS: u64 = 14 * 24 * 60 * 60;
 pub(crate) struct Decided {
     pub(crate) id: EventId,
     pub(crate) position: Position,
+    /// How much the sender may still decide; none for a retry, which costs nothing.
+    pub(crate) quota: Option<Quota>,
 }
 
 impl Ingest {
@@ -66,7 +70,7 @@ impl Ingest {
         let reason = reason.map(Text::into_string);
         let request = naming::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
         let naming = match self.name(presenter, request).await? {
-            Named::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position }),
+            Named::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position, quota: None }),
             Named::New(naming) => naming,
         };
         self.check_knows_what_holds()?;
@@ -78,6 +82,7 @@ impl Ingest {
                 return Err(Refusal::PresenterBanned);
             }
             Decision::Ban(user, term) => {
+                self.check_room_for_ban(presenter, user, now)?;
                 let until = term.map(|Term(term)| now + term);
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
             }
@@ -94,12 +99,29 @@ impl Ingest {
                 (Some(Subject::Settings(presenter)), Body::RoomUpdated(updated))
             }
         };
+        let quota = self.fold.limits.decide(naming.id, sender.idx)?;
         let position = self.append(&naming, presenter, body).await?;
         if let Some(subject) = subject {
             // Who asks this node next is answered by what was decided. If reading lags, the decision stands all the same.
             self.fold.find(|fold| fold.rules.knows(subject, position).then_some(())).await;
         }
-        Ok(Decided { id: naming.id, position })
+        Ok(Decided { id: naming.id, position, quota: Some(quota) })
+    }
+
+    /// A ban that is there may be replaced, however many there are. Nodes that ban at the same moment may go beyond the
+    /// bound by as many.
+    fn check_room_for_ban(
+        &self,
+        presenter: Option<PresenterIdx>,
+        user: UserIdx,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let rules = &self.fold.rules;
+        let most = self.fold.limits.most_bans(presenter);
+        if rules.ban_of(presenter, user, now).is_none() && rules.bans(presenter, None, most, now).len() >= most {
+            return Err(Refusal::TooManyBans(most));
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod auth;
 mod cors;
 pub mod gateway;
 mod health;
+mod idx;
 pub mod openapi;
 mod problem;
 mod secret;
@@ -14,6 +15,7 @@ mod serve;
 
 pub use answer::{NoAnswer, answer};
 pub use health::{Notice, Readiness, health, health_with_notice};
+pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
 pub use problem::Problem;
 pub use secret::Secret;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};

@@ -11,7 +11,10 @@ const VIEWER: i64 = 7;
 fn limits() -> Limits {
     // Of an hour, so that nothing comes back while a test runs.
     let moderator_rate = Rate { messages: 5, seconds: 3_600 };
-    Limits::new(&LimitsConfig { moderator_rate, user_rate: Rate { messages: 8, seconds: 3_600 } }).unwrap()
+    let (user_rate, decision_rate) = (Rate { messages: 8, seconds: 3_600 }, Rate { messages: 3, seconds: 3_600 });
+    let config =
+        LimitsConfig { moderator_rate, user_rate, decision_rate, bans_in_room: 1_000, bans_everywhere: 10_000 };
+    Limits::new(&config).unwrap()
 }
 
 fn settings() -> Settings {
@@ -303,6 +306,26 @@ fn texts_are_compared_as_they_read() {
 }
 
 #[test]
+fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
+    let limits = limits();
+    let user = UserIdx::try_from(VIEWER).unwrap();
+    let own = EventId::new();
+    assert_eq!(limits.decide(own, user).map(|quota| quota.remaining), Ok(2));
+    // Its own, read back, is not counted twice; another node's is counted, unless it is older than the time of the rate.
+    limits.observe_decision(own, user, Duration::ZERO);
+    limits.observe_decision(EventId::new(), user, Duration::from_secs(3_600));
+    limits.observe_decision(EventId::new(), user, Duration::ZERO);
+    assert_eq!(limits.decide(EventId::new(), user).map(|quota| quota.remaining), Ok(0));
+    let refused = limits.decide(EventId::new(), user).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::TooManyDecisions { quota: Quota { policy: "decisions", .. }, .. }),
+        "{refused:?}"
+    );
+    assert!(limits.decide(EventId::new(), UserIdx::try_from(8).unwrap()).is_ok());
+    assert!(write(&limits, ask(1, VIEWER, "hi"), &settings()).is_ok());
+}
+
+#[test]
 fn a_quota_is_said_as_the_draft_has_it() {
     let said = |remaining| {
         let rate = Rate { messages: 20, seconds: 30 };
@@ -320,6 +343,9 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
     let config = |messages, seconds| LimitsConfig {
         moderator_rate: Rate { messages: 1, seconds: 1 },
         user_rate: Rate { messages, seconds },
+        decision_rate: Rate { messages: 1, seconds: 1 },
+        bans_in_room: 1,
+        bans_everywhere: 1,
     };
     assert!(Limits::new(&config(100_000, 3_600)).is_ok());
     for (messages, seconds) in [(0, 1), (1, 0), (100_001, 1), (1, 3_601)] {
