@@ -36,6 +36,12 @@ const QUIET: u64 = 3_000 * MS;
 /// So many things are posted or decided.
 const STEPS: u64 = 800;
 
+/// Who is erased, at which steps, and whether their messages stay under another number.
+const ERASED: [(u64, i64, bool); 4] = [(200, 109, false), (350, 108, true), (500, 109, false), (700, 108, true)];
+
+/// The number in whose name the messages stay.
+const PSEUDONYM: i64 = -5;
+
 /// When the world begins, in milliseconds since 1970.
 const BEGAN_MS: i64 = 1_790_000_000_000;
 
@@ -96,6 +102,10 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
     for step in 0..STEPS {
         let now = (step + 10) * 50 * MS;
         if world.allow_again(now) {
+            continue;
+        }
+        if let Some((_, user, anonymises)) = ERASED.into_iter().find(|(at, ..)| *at == step) {
+            world.erase(now, step, user, anonymises);
             continue;
         }
         match world.rng.u32(..100) {
@@ -222,6 +232,15 @@ impl World {
         }
     }
 
+    fn erase(&mut self, now: u64, erasure: u64, user: i64, anonymises: bool) {
+        self.draft(now, What::Erases { erasure, user, anonymises });
+        let stored = now + self.between(MS, 20 * MS);
+        self.draft(stored + 30 * MS, What::Erased { erasure, status: 200 });
+        let (id, sent, kind, copies) = (EventId::new(), (stored / MS) as i64, "user.erased", Vec::new());
+        let (room, user, text, target, reason) = (None, Some(user), None, None, None);
+        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
+    }
+
     fn clear(&mut self, now: u64) {
         let room = self.rng.i64(1..=ROOMS);
         self.decide(now, Some(room), Decided::Clear);
@@ -284,6 +303,12 @@ impl Event {
     fn frame(&self, session: u32, position: Position, text: Option<String>) -> What {
         let (id, kind, reason) = (self.id, self.kind.to_owned(), self.reason.clone());
         What::Frame { session, id, position, kind, text, reason }
+    }
+
+    /// Whether its writer is erased by then: nobody is shown it any more.
+    fn is_erased(&self, at: u64, room: &[&Event]) -> bool {
+        let erases = |other: &&&Event| other.kind == "user.erased" && other.user == self.user;
+        self.text.is_some() && room.iter().filter(erases).any(|other| (self.stored..at).contains(&other.stored))
     }
 
     /// Whether this decision takes that message of the room away.

@@ -13,6 +13,7 @@ mod answers;
 mod bounds;
 mod chatting;
 mod decisions;
+mod erasure;
 mod losses;
 mod moderation;
 mod places;
