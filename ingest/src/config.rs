@@ -85,6 +85,12 @@ pub struct LimitsConfig {
     pub moderator_rate: Rate,
     /// How many messages anybody may write in all rooms together in a time.
     pub user_rate: Rate,
+    /// How much anybody may decide in all rooms together in a time: `messages` are decisions.
+    pub decision_rate: Rate,
+    /// How many bans a room has at most.
+    pub bans_in_room: usize,
+    /// How many bans from every room there are at most.
+    pub bans_everywhere: usize,
 }
 
 /// The section `[ingest.review]` of the configuration.
@@ -137,7 +143,12 @@ impl ReviewConfig {
 impl LimitsConfig {
     /// Err: what is out of bounds, naming the key.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for (name, rate) in [("moderator_rate", self.moderator_rate), ("user_rate", self.user_rate)] {
+        let rates = [
+            ("moderator_rate", self.moderator_rate),
+            ("user_rate", self.user_rate),
+            ("decision_rate", self.decision_rate),
+        ];
+        for (name, rate) in rates {
             if !rate.is_valid() {
                 return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
             }

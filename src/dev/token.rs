@@ -19,8 +19,9 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
     let config = Config::load(file.as_deref())?;
     // Neither missing nor too short: no role would start with it.
     let secret = &config.auth.secret;
-    secret
-        .check("auth.secret")
+    config
+        .auth
+        .check_secret()
         .map_err(anyhow::Error::msg)
         .context("there is no secret to sign with: start `chatting-server dev`, or set CHATTING_AUTH__SECRET")?;
     let identity = Identity {

@@ -430,6 +430,7 @@ async fn who_may_not_erase_erases_nobody() {
         ("/v1/users/77", None, 401, "token_missing"),
         ("/v1/users/0", Some(scope("chat:erase")), 400, "user_idx_invalid"),
         ("/v1/users/-77", Some(scope("chat:erase")), 400, "user_idx_invalid"),
+        ("/v1/users/9007199254740992", Some(scope("chat:erase")), 400, "user_idx_invalid"),
         ("/v1/users/77?mode=both", Some(scope("chat:erase")), 400, "query_invalid"),
     ] {
         let mut request = client.delete(archiver.url() + path);

@@ -394,7 +394,7 @@ async fn what_is_not_as_documented_is_refused_by_name() {
     let room = "/v1/rooms/42/messages";
     let next = reader.get(room, &[("first", "1")]).await["next"].as_str().unwrap().to_owned();
     let long = "x".repeat(101);
-    let cases: [(&str, (&str, &str), &str, &str); 14] = [
+    let cases: [(&str, (&str, &str), &str, &str); 16] = [
         (room, ("first", "0"), "query_invalid", "first"),
         (room, ("first", "1001"), "query_invalid", "first"),
         (room, ("from", "yesterday"), "query_invalid", "from"),
@@ -408,6 +408,8 @@ async fn what_is_not_as_documented_is_refused_by_name() {
         ("/v1/users/7/messages", ("after", &next), "cursor_invalid", ""),
         ("/v1/rooms/0/messages", ("first", "1"), "presenter_idx_invalid", ""),
         ("/v1/users/x/messages", ("first", "1"), "user_idx_invalid", ""),
+        ("/v1/rooms/9007199254740993/messages", ("first", "1"), "presenter_idx_invalid", "9007199254740991 (2^53 - 1)"),
+        ("/v1/users/9223372036854775807/messages", ("first", "1"), "user_idx_invalid", "9007199254740991 (2^53 - 1)"),
         ("/v1/rooms/42/messages/x", ("first", "1"), "message_id_invalid", ""),
     ];
     for (path, parameter, code, named) in cases {

@@ -174,6 +174,7 @@ fn every_other_frame_is_pinned() {
         refused(TokenError::Missing),
         refused(TokenError::Expired),
         refused(TokenError::Signature),
+        refused(TokenError::UserIdx),
         refused(TokenError::Ambiguous),
         refused(TokenError::KeysUnavailable),
     ];

@@ -87,11 +87,11 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// 1 to 2^63 - 1.
+/// 1 to 2^53 - 1.
 fn idx() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(Number::Int(1)))
-        .maximum(Some(Number::Int(isize::MAX)))
+        .maximum(Some(Number::Int(nats::LARGEST_IDX as isize)))
 }
