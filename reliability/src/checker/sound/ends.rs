@@ -78,7 +78,7 @@ impl World {
             // Of those who were erased, what is left and under which number.
             let left = |event: &Event| match event.user.filter(|_| event.is_erased(u64::MAX, &room)) {
                 None => event.user,
-                Some(user) => ERASED.iter().any(|erased| *erased == (erased.0, user, true)).then_some(PSEUDONYM),
+                Some(user) => ERASED.iter().any(|(_, erased, stays)| *stays && *erased == user).then_some(PSEUDONYM),
             };
             for event in room.iter().filter(|event| event.text.is_some() && left(event).is_some()) {
                 let (id, position, text) = (event.id, positions[&event.id], event.text.clone().unwrap());
