@@ -140,9 +140,12 @@ impl Page {
         }
     }
 
-    /// The next frame is this error.
+    /// The next frame, but for signs of life, is this error.
     pub(crate) async fn is_told(&mut self, code: &str) {
-        let frame = self.frame().await;
+        let mut frame = self.frame().await;
+        while frame["type"] == "keepalive" {
+            frame = self.frame().await;
+        }
         assert_eq!((&frame["type"], &frame["code"]), (&json!("error"), &json!(code)), "{frame}");
         assert!(frame["message"].is_string());
     }

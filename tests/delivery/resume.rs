@@ -98,6 +98,8 @@ async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_fol
     page.events(1).await;
     let second = page.position.clone().unwrap();
     page.close().await;
+    // Who comes again and again waits for a turn, and what is said then is as old as the window by the time it comes.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
     let (page, welcome) = eventually("the window is empty", PATIENCE, async || {
         let (page, welcome) = Page::resume(&node, 42, Some(&first)).await;
         (welcome["recovered"] == false).then_some((page, welcome))

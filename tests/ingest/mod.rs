@@ -172,7 +172,7 @@ pub(crate) async fn messages(url: &str) -> Vec<Value> {
 /// The log, as another node has it.
 async fn log(nats: &NatsServer) -> nats::Log {
     let config = json!({
-        "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "min_age_minutes": 30, "max_bytes": 1_i64 << 34,
+        "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "min_age_minutes": 30, "max_bytes": 1_i64 << 30,
         "append_deadline_ms": 5_000, "append_queue": 100, "append_queue_ms": 10_000, "lease_seconds": 10,
     });
     nats::Log::connect(&serde_json::from_value(config).unwrap(), "test").await.unwrap()
