@@ -94,6 +94,9 @@ mod tests {
         assert!(start.elapsed() >= INTERVAL);
         let expected: Vec<bool> = (0..100).map(|newcomer| newcomer == 0 || newcomer == 99).collect();
         assert_eq!(turn, expected);
+        // Whoever comes now waits as long again.
+        assert_eq!(turns.wait(room(1)).await, Ok(()));
+        assert!(start.elapsed() >= 2 * INTERVAL);
     }
 
     #[tokio::test]
@@ -109,5 +112,18 @@ mod tests {
             assert_eq!(turns.wait(room(presenter)).await, Ok(()));
         }
         assert_eq!(turns.wait(room(1)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn presenters_who_came_and_went_cost_no_memory() {
+        let (turns, mut most) = (Turns::default(), 0);
+        for presenter in 1..=20 * FORGET_ABOVE as i64 {
+            turns.wait(room(presenter)).await.unwrap();
+            if presenter % FORGET_ABOVE as i64 == 0 {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            most = most.max(turns.0.lock().unwrap().rooms.len());
+        }
+        assert!(most <= 4 * FORGET_ABOVE, "{most} rooms at once");
     }
 }
