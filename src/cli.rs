@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use archiver::Cause;
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nats::Position;
 
@@ -54,12 +55,17 @@ pub enum Command {
 pub enum DevCommand {
     /// Play a recorded chat into it, and look for every accepted message
     Play(PlayArguments),
-    /// Print a room's messages as its presenter gets them
+    /// Print what happens in a room, from ten minutes ago on. It takes no presenter's place
     Watch(WatchArguments),
 }
 
 /// Where `dev` keeps its data unless it is told otherwise: beside the work, ignored by git.
 pub const DATA: &str = ".chatting-server-dev";
+
+/// The number of a user or of a room: what the roles take.
+fn idx() -> RangedI64ValueParser {
+    clap::value_parser!(i64).range(1..=nats::LARGEST_IDX)
+}
 
 /// What every role takes.
 #[derive(Debug, Args)]
@@ -109,7 +115,7 @@ pub struct PlayArguments {
     #[arg(long, default_value = "10")]
     pub speed: Speed,
     /// The room to play into; rooms that the recording names get the numbers after it
-    #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1)]
+    #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1, value_parser = idx())]
     pub room: i64,
     /// The folder of the development system
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
@@ -123,7 +129,7 @@ pub struct PlayArguments {
 #[derive(Debug, Args)]
 pub struct WatchArguments {
     /// The room
-    #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1)]
+    #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1, value_parser = idx())]
     pub room: i64,
     /// The folder of the development system
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
@@ -134,11 +140,11 @@ pub struct WatchArguments {
 #[derive(Debug, Args)]
 pub struct TokenArguments {
     /// The user's number; a presenter's is that of the room
-    #[arg(long, value_name = "USER_IDX")]
+    #[arg(long, value_name = "USER_IDX", value_parser = idx())]
     pub user: i64,
-    /// The name shown beside the messages
+    /// The name shown beside the messages; without it, user and the number
     #[arg(long)]
-    pub nickname: String,
+    pub nickname: Option<String>,
     /// What its bearer may do, such as chat:moderate; may be given more than once
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<String>,
@@ -279,6 +285,11 @@ mod tests {
     }
 
     #[test]
+    fn a_token_needs_no_nickname() {
+        assert!(Cli::try_parse_from(["chatting-server", "token", "--user", "7"]).is_ok());
+    }
+
+    #[test]
     fn lines_in_quarantine_are_named_in_exactly_one_way() {
         let parse = |which: &[&str]| {
             let command = ["chatting-server", "quarantine", "retry"].iter().chain(which);
@@ -291,6 +302,26 @@ mod tests {
             [[].as_slice(), &["--all", "18-1-0"], &["--all", "--cause", "refused"], &["--cause", "bad"], &["18"]]
         {
             assert!(!parse(which), "{which:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_a_user_or_a_room_has_the_bounds_of_the_roles() {
+        let commands = [
+            ["token", "--nickname", "n", "--user"].as_slice(),
+            &["dev", "watch", "--room"],
+            &["dev", "play", "f", "--room"],
+        ];
+        for command in commands {
+            let parse = |idx: &str| {
+                let command = ["chatting-server"].iter().chain(command).copied().chain([idx]);
+                Cli::try_parse_from(command).map(drop).map_err(|error| error.to_string())
+            };
+            assert_eq!(parse("9007199254740991"), Ok(()));
+            for idx in ["9007199254740992", "9223372036854775807", "0", "7.5"] {
+                let refused = parse(idx).unwrap_err();
+                assert!(refused.contains("1..=9007199254740991") || idx == "7.5", "{refused}");
+            }
         }
     }
 

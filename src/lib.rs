@@ -12,3 +12,4 @@ pub mod roles;
 pub mod servers;
 pub mod setup;
 pub mod signals;
+mod terminal;

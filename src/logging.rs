@@ -27,9 +27,16 @@ pub enum Format {
     Json,
 }
 
+impl Config {
+    /// Err: what is wrong, naming the key.
+    pub(crate) fn filter(&self) -> Result<EnvFilter, String> {
+        EnvFilter::try_new(&self.filter).map_err(|error| format!("log.filter: {error}"))
+    }
+}
+
 /// Installs the logs of the process, panics included. Called once.
 pub fn install(config: &Config) -> Result<(), Invalid> {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|error| Invalid::from(format!("log.filter: {error}")))?;
+    let filter = config.filter().map_err(Invalid::from)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),

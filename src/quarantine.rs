@@ -10,6 +10,7 @@ use crate::cli::{QuarantineArguments, QuarantineCommand, WhichLines};
 use crate::config::{Config, Invalid};
 use crate::logging;
 use crate::roles::USAGE;
+use crate::terminal::printable;
 
 /// Characters of a line that are shown in a list: the type and the room are among them.
 const BEGINNING: usize = 160;
@@ -109,29 +110,4 @@ fn retried(Retried { archived, kept, missing }: &Retried) -> Outcome {
         answer.extend([&position.to_string(), ": not in quarantine\n"]);
     }
     Outcome { answer, is_done: kept.is_empty() && missing.is_empty() }
-}
-
-/// A terminal obeys control characters, and those that change the direction of writing.
-fn printable(text: &str) -> String {
-    let mut printable = String::new();
-    for char in text.chars() {
-        match char {
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                printable.extend(char.escape_unicode());
-            }
-            char if char.is_control() => printable.extend(char.escape_default()),
-            char => printable.push(char),
-        }
-    }
-    printable
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_that_a_terminal_obeys_is_printed() {
-        assert_eq!(printable("안녕 👋\t\u{1b}[2J\u{9b}\u{202e}\n"), r"안녕 👋\t\u{1b}[2J\u{9b}\u{202e}\n");
-    }
 }

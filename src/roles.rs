@@ -45,7 +45,8 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Runs a role until a signal, and says how it ended: 0 after a stop, 64 where the configuration is wrong, 70 where the
 /// role failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
-    let config = Config::load(file).and_then(|config| logging::install(&config.log).map(|()| config));
+    let config = Config::checked(file, std::env::vars_os(), |config| role.complaints(config));
+    let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
     let config = match config {
         Ok(config) => config,
         Err(invalid) => {
@@ -202,5 +203,20 @@ impl Role {
             Role::Delivery => "delivery",
             Role::Archiver => "archiver",
         }
+    }
+
+    /// All that is wrong with what the role goes by, as far as it can be seen before anything is connected.
+    fn complaints(self, config: &Config) -> Vec<String> {
+        let mut complaints = config.nats.complaints();
+        complaints.extend(config.log.filter().err());
+        complaints.extend(web::auth::Verifier::new(&config.auth).err());
+        complaints.extend(match self {
+            Role::Ingest => config.ingest.complaints(),
+            Role::Delivery => config.delivery.complaints(),
+            Role::Archiver => {
+                config.archiver.complaints(Duration::from_secs(config.nats.max_age_hours.saturating_mul(3_600)))
+            }
+        });
+        complaints
     }
 }

@@ -73,7 +73,8 @@ impl Dev {
 }
 
 fn data(place: &Folder) -> PathBuf {
-    place.path().join("data")
+    // A shell would take it for two words.
+    place.path().join("my data")
 }
 
 fn config(place: &Folder) -> Config {
@@ -119,29 +120,31 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
     let printed = dev.printed();
     let curls: Vec<&str> = printed.lines().filter(|line| line.trim().starts_with("curl -i")).collect();
     assert_eq!(curl(curls[0]).await.status(), 200);
-    assert_eq!(curl(curls[1]).await.status(), 202);
 
+    // As a shell reads the line.
+    let line = printed.lines().find(|line| line.contains("dev watch")).unwrap();
+    let words = shell_words::split(line).unwrap();
+    assert_eq!(words[words.len() - 1], data(&place).display().to_string());
     let watch = Program {
         name: "watch".into(),
-        path: BINARY.into(),
-        arguments: ["dev", "watch", "--room", "1", "--data"]
-            .iter()
-            .map(Into::into)
-            .chain([data(&place).into()])
-            .collect(),
+        path: words[0].clone().into(),
+        arguments: words[1..].iter().map(Into::into).collect(),
         environment: Vec::new(),
         output: place.path().join("watched"),
         detached: false,
     };
-    let watching = watch.start().unwrap();
-    let watched = async || {
-        let text = std::fs::read_to_string(&watch.output).unwrap_or_default();
-        (text.contains("viewer42: 안녕하세요") && text.contains("viewer42: hello")).then_some(())
-    };
-    eventually("the presenter sees both messages", PATIENCE, watched).await;
-    drop(watching);
+    let mut watching = watch.start().unwrap();
+    let watched = || std::fs::read_to_string(&watch.output).unwrap_or_default();
+    let sees = async |text: &str| watched().contains(text).then_some(());
+    eventually("what was said before is shown", PATIENCE, async || sees("viewer42: 안녕하세요").await).await;
+    let said: serde_json::Value = curl(curls[1]).await.json().await.unwrap();
+    assert_eq!(said["presenter"], "reconnecting", "who watches is not the presenter");
+    eventually("what is said now is shown", PATIENCE, async || sees("viewer42: hello").await).await;
 
     let verifier = web::auth::Verifier::new(&config(&place).auth).unwrap();
+    let token = run(&["token", "--user", "7"], &place).await;
+    let identity = verifier.verify(String::from_utf8(token.stdout).unwrap().trim()).await.unwrap();
+    assert_eq!((identity.user_idx, identity.nickname.as_str()), (7, "user7"));
     let token = run(&["token", "--user", "7", "--nickname", "별명", "--scope", "chat:read"], &place).await;
     let token = String::from_utf8(token.stdout).unwrap();
     let identity = verifier.verify(token.trim()).await.unwrap();
@@ -154,6 +157,15 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
     let report = String::from_utf8_lossy(&played.stdout);
     assert!(played.status.success(), "{report}{}", String::from_utf8_lossy(&played.stderr));
     assert!(report.contains("accepted   369") && report.contains("archived   369"), "{report}");
+    for code in ["text_empty", "text_too_long"] {
+        let told = report.lines().find(|line| line.contains(code)).unwrap_or_else(|| panic!("no {code}: {report}"));
+        assert!(told.contains("(line"), "{told}");
+    }
+    // The play's presenter held the room meanwhile, and nobody was thrown out.
+    eventually("the play is shown", PATIENCE, async || sees("하루: ").await).await;
+    watching.check().unwrap();
+    assert!(!watched().contains("closed"), "{}", watched());
+    drop(watching);
 
     let processes = dev.processes();
     assert_eq!(processes.len(), 5, "{processes:?}");

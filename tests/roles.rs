@@ -37,6 +37,25 @@ async fn a_wrong_setting_is_refused_and_named() {
 }
 
 #[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let settings = Settings::new()
+        .set("ingest.no_such_key", "1")
+        .set("nats.replicas", "two")
+        .set("nats.partitions", "0")
+        .set("auth.secret", "short")
+        .set("log.filter", "ingest=loud")
+        .set("ingest.gateway.mode", "signature")
+        .set("ingest.room.max_length", "501")
+        .set("ingest.words.list", "/no/such/list");
+    let role = Role::spawn("ingest", &settings);
+    assert_eq!(role.exit_code(SOON).await, USAGE, "{}", role.log());
+    let named = ["no_such_key", "nats.replicas", "nats.partitions", "auth.secret", "log.filter"];
+    for key in named.into_iter().chain(["ingest.gateway.secret", "ingest.room", "ingest.words.list"]) {
+        assert!(role.log().contains(key), "{key}: {}", role.log());
+    }
+}
+
+#[tokio::test]
 async fn what_only_the_role_itself_can_judge_is_refused_and_named_too() {
     let nats = NatsServer::start().await;
     let check = async |role: &str, key: &str, value: &str| {
@@ -97,5 +116,52 @@ async fn a_signal_stops_every_role_in_good_order() {
         let role = Role::start(role, &settings).await;
         assert_eq!(role.terminate().await, 0, "{}", role.log());
         assert!(role.log().contains("has stopped"), "{}", role.log());
+    }
+}
+
+#[tokio::test]
+async fn whoever_answers_for_a_role_lets_pages_read_the_answer() {
+    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
+    nats.kill();
+    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
+    for (name, path) in
+        [("ingest", "/v1/rooms/42/messages"), ("ingest", "/send/message"), ("archiver", "/v1/rooms/42/messages")]
+    {
+        let role = Role::spawn(name, &settings);
+        let url = role.url() + path;
+        let asked = |method| client.request(method, &url).header("origin", "https://example.com");
+        // While the log is away, and afterwards from the role itself.
+        for status in [503, 401] {
+            let preflight = || {
+                asked(reqwest::Method::OPTIONS)
+                    .header("access-control-request-method", "POST")
+                    .header("access-control-request-headers", "authorization,content-type,idempotency-key")
+                    .send()
+            };
+            let preflight = eventually("the role listens", SOON, async || preflight().await.ok()).await;
+            let header = |name: &str| preflight.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(preflight.status(), 200, "{name} {path} {status}");
+            assert_eq!(header("access-control-allow-origin").as_deref(), Some("*"));
+            assert_eq!(
+                header("access-control-allow-headers").as_deref(),
+                Some("authorization,content-type,idempotency-key")
+            );
+            assert!(header("access-control-max-age").unwrap().parse::<u32>().unwrap() >= 600);
+            let method = if name == "ingest" { reqwest::Method::POST } else { reqwest::Method::GET };
+            let answer = eventually("the role answers so", SOON, async || {
+                let answer = asked(method.clone()).send().await.ok()?;
+                (answer.status() == status || answer.status() == 400).then_some(answer)
+            })
+            .await;
+            assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{name} {path} {status}");
+            assert_eq!(answer.headers()["access-control-expose-headers"], "*", "{name} {path} {status}");
+            if status == 503 {
+                nats.start_again().await;
+                role.ready().await;
+            }
+        }
+        drop(role);
+        nats.kill();
     }
 }

@@ -130,10 +130,7 @@ fn decision(document: DecisionDocument) -> Result<ArchivedDecision, Error> {
         |reason: &str| Error::Document { collection: "moderation_log", id: id.clone(), reason: reason.to_owned() };
     Ok(ArchivedDecision {
         position: position.position().ok_or_else(|| odd("its position is negative"))?,
-        presenter: presenter_idx
-            .map(PresenterIdx::try_from)
-            .transpose()
-            .map_err(|_| odd("its room is not positive"))?,
+        presenter: presenter_idx.map(PresenterIdx::stored).transpose().map_err(|_| odd("its room is not positive"))?,
         target: target.map(|target| target.parse()).transpose().map_err(|_| odd("its target is not a UUID"))?,
         id: id.parse().map_err(|_| odd("its _id is not a UUID"))?,
         kind,
@@ -148,7 +145,7 @@ fn message(document: MessageDocument) -> Result<ArchivedMessage, Error> {
     Ok(ArchivedMessage {
         id: document.id.parse().map_err(|_| odd("its _id is not a UUID"))?,
         position: document.position.position().ok_or_else(|| odd("its position is negative"))?,
-        presenter: document.presenter_idx.try_into().map_err(|_| odd("its presenterIdx is not positive"))?,
+        presenter: PresenterIdx::stored(document.presenter_idx).map_err(|_| odd("its presenterIdx is not positive"))?,
         user: Author { idx: document.user_idx, nickname: document.nickname, role: document.role },
         message: document.message.unwrap_or_default(),
         sent_at: timestamp(document.sent_at).ok_or_else(|| odd("its sentAt is out of range"))?,

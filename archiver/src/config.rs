@@ -60,6 +60,11 @@ impl ReadsConfig {
 }
 
 impl Config {
+    /// All that can be seen to be wrong without asking anybody, naming the keys. `log_age`: how long the log holds what.
+    pub fn complaints(&self, log_age: Duration) -> Vec<String> {
+        self.retention.wrong(log_age).iter().map(crate::Error::to_string).collect()
+    }
+
     pub(crate) fn batch_wait(&self) -> Duration {
         Duration::from_millis(self.batch_wait_ms)
     }

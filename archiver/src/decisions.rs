@@ -85,8 +85,9 @@ async fn apply(
         }
         let standing = copies::find(database, &database.decisions(), last.keys().cloned().collect()).await?;
         let has_moved = |decision: &DecisionDocument| last[&decision.id].position != decision.position;
-        // Or erased who decided: with the name that was applied, marks would keep it.
-        let is_other = |decision: &DecisionDocument| decided_by(&last[&decision.id]) != decided_by(decision);
+        // Or who decided was erased, or whose message it is: marks would keep the name, or the reason, that was applied.
+        let said = |decision: &DecisionDocument| (decided_by(decision), decision.reason.clone());
+        let is_other = |decision: &DecisionDocument| said(&last[&decision.id]) != said(decision);
         decisions = standing.into_values().filter(|decision| has_moved(decision) || is_other(decision)).collect();
         moved.extend(decisions.iter().filter(|decision| has_moved(decision)).map(|decision| decision.id.clone()));
     }
@@ -101,7 +102,9 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     let (Some(mut about), Some(by)) = (about(decision), decision.by.clone()) else { return Ok(()) };
     let later = doc! { "deleted.position": { "$gt": decision.position } };
     let of_another = doc! { "deleted.decision": &decision.id, "deleted.by.userIdx": { "$ne": by.user_idx } };
-    about.insert("$or", [doc! { "deleted": { "$exists": false } }, later, of_another]);
+    // An absent reason equals null.
+    let with_another = doc! { "deleted.decision": &decision.id, "deleted.reason": { "$ne": decision.reason.clone() } };
+    about.insert("$or", [doc! { "deleted": { "$exists": false } }, later, of_another, with_another]);
     if let Some(ids) = messages {
         // Beside the `_id` that the filter may have: both must hold.
         about.insert("$and", [doc! { "_id": { "$in": ids } }]);

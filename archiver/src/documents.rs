@@ -2,7 +2,7 @@
 //! by snapshots. Conversions to and from events are by hand, and here.
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, spec::BinarySubtype};
-use nats::{ErasureMode, Position, Role, User};
+use nats::{ErasureMode, EventId, Position, Role, User};
 use serde::{Deserialize, Serialize};
 
 /// `chatting_log`: one message, whatever became of it.
@@ -20,6 +20,9 @@ pub(crate) struct MessageDocument {
     /// None: it was deleted so long ago that the text is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// The text as searches compare it; none where an earlier version wrote it, or the text is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folded: Option<String>,
     pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
     pub(crate) flags: Vec<String>,
@@ -203,7 +206,7 @@ pub(crate) struct PageDocument {
     pub(crate) ids: Vec<String>,
 }
 
-/// `erased_ids`: the id of a message that was removed and may stand in the log once more.
+/// `erased_ids`: the id of a message that was removed, for as long as the log may hold something about it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErasedIdDocument {
@@ -231,7 +234,7 @@ pub(crate) struct ErasureCounts {
     pub(crate) messages: i64,
     /// Decisions of the user, which now have a pseudonym's name under them.
     pub(crate) decided: i64,
-    /// Decisions about the user, which are now about a pseudonym.
+    /// Decisions about the user: bans, which are now about a pseudonym, and deletions of the user's messages.
     pub(crate) decisions_about: i64,
     /// Messages of others that the user deleted: who did it is a pseudonym now.
     pub(crate) deleted: i64,
@@ -327,6 +330,14 @@ pub(crate) fn people(line: &[u8]) -> Vec<i64> {
     people
 }
 
+/// The message that a line is about, as a deletion names it, whether or not it is JSON.
+pub(crate) fn target(line: &[u8]) -> Option<String> {
+    const NAME: &str = r#""target""#;
+    let text = String::from_utf8_lossy(line);
+    let value = text[text.find(NAME)? + NAME.len()..].trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    value.split('"').next()?.parse::<EventId>().ok().map(|id| id.to_string())
+}
+
 /// An event names two at most; what is not one could name a batch full.
 const MOST_PEOPLE: usize = 100;
 
@@ -355,6 +366,21 @@ mod tests {
             assert_eq!(people(line.as_bytes()), expected, "{line}");
         }
         assert_eq!(people(b"\xff\"user\":3"), [3]);
+    }
+
+    #[test]
+    fn the_message_that_a_line_is_about_is_found_in_events_and_in_what_is_none() {
+        let id = "0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3";
+        for (line, expected) in [
+            (format!(r#"{{"v":99,"target":"{id}","reason":"x"}}"#), Some(id)),
+            (format!(r#"garbage "target" : "{id}"#), Some(id)),
+            (r#"{"target":"me"}"#.to_owned(), None),
+            (r#"{"target":7}"#.to_owned(), None),
+            (r#"{"reason":"target"}"#.to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(target(line.as_bytes()).as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

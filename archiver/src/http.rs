@@ -10,7 +10,6 @@ use bytes::Bytes;
 use nats::{Log, PresenterIdx};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 
 use crate::database::Database;
@@ -30,6 +29,7 @@ mod exports;
 mod incomplete;
 mod messages;
 mod moderation;
+mod moment;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
@@ -98,15 +98,12 @@ impl Reader {
 
 /// Everything that the archiver serves.
 pub(crate) fn app(reader: Arc<Reader>, ready: web::Readiness, notice: web::Notice, stop: CancellationToken) -> Router {
-    // Moderators' pages ask from wherever they were loaded; a token is what counts.
-    let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
     Router::new()
         .merge(openapi::routes())
         .merge(web::health_with_notice(ready, notice, stop).with_state(()))
         .fallback(async || Refusal::NotFound.problem())
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed.problem())
         .with_state(reader)
-        .layer(cors)
 }
 
 /// The answer, or the problem that it became.

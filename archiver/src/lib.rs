@@ -2,6 +2,7 @@
 //! `docs/archive.md` describes the collections, `docs/archive-api.md` the reading side. Writing knows nothing of reading.
 
 mod archive;
+mod backfill;
 mod broadcasts;
 mod concern;
 mod config;
@@ -11,6 +12,7 @@ mod decisions;
 mod documents;
 mod erasure;
 mod error;
+mod folded;
 mod formats;
 mod gaps;
 mod http;

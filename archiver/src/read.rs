@@ -65,7 +65,8 @@ impl Database {
     }
 }
 
-fn read_each<T: DeserializeOwned>(collection: &str, documents: Vec<Document>) -> Vec<T> {
+/// Those of the documents that are as archived.
+pub(crate) fn read_each<T: DeserializeOwned>(collection: &str, documents: Vec<Document>) -> Vec<T> {
     let mut read = Vec::with_capacity(documents.len());
     for document in documents {
         let id = document.get("_id").map(ToString::to_string).unwrap_or_default();

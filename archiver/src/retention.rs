@@ -9,6 +9,7 @@ use nats::Log;
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use crate::backfill;
 use crate::database::{Database, Failure};
 use crate::erasure::eraser;
 use crate::erasure::erasures;
@@ -53,23 +54,28 @@ impl RetentionConfig {
 
     /// Refuses what would not last: as long as the log has it, it can come again.
     pub(crate) fn check(&self, log_age: Duration) -> Result<(), Error> {
+        self.wrong(log_age).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn wrong(&self, log_age: Duration) -> Vec<Error> {
         let hours = log_age.as_secs() / 3_600;
+        let mut wrong = Vec::new();
         for (key, days) in self.days().into_iter().filter(|(_, days)| *days > 0) {
             if DAY * days <= log_age {
                 let reason = format!(
                     "must be 0 or more than the {hours} hours of nats.max_age_hours: what the log holds could come back"
                 );
-                return Err(Error::Config { key, reason });
+                wrong.push(Error::Config { key, reason });
             }
             if days > MOST_DAYS {
-                return Err(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
+                wrong.push(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
             }
         }
         if self.sweep_seconds == 0 {
             let reason = "must be at least 1".to_owned();
-            return Err(Error::Config { key: "retention.sweep_seconds", reason });
+            wrong.push(Error::Config { key: "retention.sweep_seconds", reason });
         }
-        Ok(())
+        wrong
     }
 
     /// Collection, the date that counts, days.
@@ -152,7 +158,8 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Takes old texts away and finishes what others left, again and again. Never ends.
+/// Takes old texts away, finishes what others left, and fills in what earlier versions did, again and again. Never
+/// ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = Duration::from_secs(config.retention.sweep_seconds);
     loop {
@@ -160,6 +167,9 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
         // Tried again the next time; that MongoDB does not answer is said by whoever writes.
         if let Err(failure) = forget_texts(&database, config.retention.deleted_text_days).await {
             tracing::warn!("texts of deleted messages could not be removed: {failure}");
+        }
+        if let Err(failure) = backfill::fold_texts(&database).await {
+            tracing::warn!("texts of an earlier version could not be folded: {failure}");
         }
         if let Err(failure) = eraser::finish_left(&database, &log, interval).await {
             tracing::warn!("an erasure could not be finished: {failure}");
@@ -189,7 +199,8 @@ async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
         let mut page = old.clone();
         page.insert("_id", doc! { "$in": found.into_iter().map(|found| found.id).collect::<Vec<_>>() });
         let collection = database.messages();
-        let update = async move { collection.update_many(page, doc! { "$unset": { "message": "" } }).await };
+        let update =
+            async move { collection.update_many(page, doc! { "$unset": { "message": "", "folded": "" } }).await };
         gone += database.ask(update).await?.modified_count;
     }
     if gone > 0 {

@@ -10,9 +10,10 @@ use crate::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
 use crate::erasure::erasures::{Erasure, LogFacts};
+use crate::folded::folded;
 
 /// The lines of one write, sorted by where they go.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Work {
     pub(crate) messages: Vec<Lined<MessageDocument>>,
     pub(crate) decisions: Vec<Lined<DecisionDocument>>,
@@ -135,6 +136,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             user_idx: posted.user.idx.get(),
             nickname: posted.user.nickname,
             role: posted.user.role,
+            folded: Some(folded(&posted.text)),
             message: Some(posted.text),
             sent_at: at,
             position,

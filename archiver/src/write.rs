@@ -14,7 +14,7 @@ use crate::decisions::{self, Place};
 use crate::documents::QuarantineDocument;
 use crate::erasure::erasures::{self, LogFacts};
 use crate::erasure::tombstones::Tombstones;
-use crate::erasure::{erase, erased_ids};
+use crate::erasure::{erase, erased_ids, reasons};
 use crate::progress;
 use crate::status::{Status, insist};
 use crate::work::Work;
@@ -117,10 +117,16 @@ impl Work {
             recorded.push(erasures::record(database, erasure, &[*position]).await?);
         }
         let known = Tombstones::of(database, self).await?;
-        let censored = if known.is_empty() { None } else { Some(erased_ids::censor(database, &known, self).await?) };
+        let mut censored =
+            if known.is_empty() { None } else { Some(erased_ids::censor(database, &known, self).await?) };
+        let erased = reasons::erased(database, &known, self).await?;
+        if !erased.is_empty() {
+            reasons::censor(censored.get_or_insert_with(|| self.clone()), &erased);
+        }
         let written = censored.as_ref().unwrap_or(self).store(database, &known).await?;
         let now = Tombstones::of(database, self).await?;
         erased_ids::enforce(database, &now, self).await?;
+        reasons::enforce(database, &now, self).await?;
         // Also where it was known before: an attempt that was cut off may have stored what it did not know to be erased.
         for erasure in now.about(self) {
             erase::erase(database, erasure).await?;
@@ -148,6 +154,7 @@ impl Work {
                 .filter(|line| !known.is_about(line))
                 .cloned()
                 .collect();
+        let quarantine = reasons::about_authors(database, quarantine).await?;
         if !quarantine.is_empty() {
             let inserted = database.insert(database.quarantine(), quarantine.clone()).await?;
             if let Some((_, reason)) = inserted.refused.into_iter().next() {

@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Messages for each chatter, on average
     #[arg(long, default_value_t = 10)]
     each: usize,
+    /// Chatters of each room, whatever their messages; every one of them writes
+    #[arg(long)]
+    chatters: Option<usize>,
     /// Times that each question is asked; the median is shown
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -62,7 +65,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("| messages, chatters | buckets | chatters | words | highlights |");
     println!("|---|---|---|---|---|");
     for (messages, room) in arguments.messages.iter().zip(1_i64..) {
-        let chatters = (messages / arguments.each).max(1);
+        let chatters = arguments.chatters.unwrap_or(messages / arguments.each).clamp(1, (*messages).max(1));
         fill(&collection, room, *messages, chatters).await?;
         let mut line = format!("| {messages}, {chatters} |");
         for question in QUESTIONS {
@@ -86,7 +89,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.get(seconds.len() / 2).copied().unwrap_or_default()
 }
 
-/// Messages spread over the span, of which one in fifty was deleted; few chatters write most.
+/// Messages spread over the span, of which one in fifty was deleted. Every chatter comes at some time of it; few of them
+/// write most of the rest.
 async fn fill(collection: &Collection<Document>, room: i64, messages: usize, chatters: usize) -> anyhow::Result<()> {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
     let texts: Vec<String> = chatting_server::play::read(&sample)?.into_iter().map(|line| line.text).collect();
@@ -99,7 +103,15 @@ async fn fill(collection: &Collection<Document>, room: i64, messages: usize, cha
         };
         // Two numbers that are not in step make the product fall on low ones more often.
         let (one, other) = (number * 7_919 % chatters, number * 104_729 / 3 % chatters);
-        let user = 1 + said.map_or(number, |_| one * other / chatters) as i64;
+        // So many have come by then; the numbers of those who were there the day before are spread among them.
+        let come = |said: usize| (said + 1) * chatters / messages;
+        let newcomer = said.filter(|said| *said == 0 || come(*said) != come(said - 1)).map(come);
+        let user = match (said, newcomer) {
+            (None, _) => 1 + 4 * number,
+            (_, Some(come)) => come.max(1),
+            (_, None) => 1 + one * other / chatters,
+        };
+        let user = user as i64;
         let mut document = doc! {
             "_id": EventId::new().to_string(), "presenterIdx": room, "userIdx": user,
             "nickname": format!("시청자{user}"), "role": "viewer",

@@ -68,8 +68,17 @@ impl TryFrom<String> for Zone {
 }
 
 impl Config {
-    /// Refuses what cannot work, naming the key.
+    /// All that cannot work, naming the keys.
+    pub fn complaints(&self) -> Vec<String> {
+        self.wrong().iter().map(Error::to_string).collect()
+    }
+
+    /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.wrong().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn wrong(&self) -> Vec<Error> {
         let at_least_one = [
             ("window_seconds", self.window_seconds),
             ("window_bytes", self.window_bytes as u64),
@@ -84,22 +93,18 @@ impl Config {
             ("max_frame_bytes", self.max_frame_bytes as u64),
             ("max_frames_per_second", self.max_frames_per_second.into()),
         ];
-        for (key, value) in at_least_one {
-            if value == 0 {
-                return Err(Error::Config { key, reason: "must be at least 1" });
-            }
-        }
+        let zero = at_least_one.into_iter().filter(|(_, value)| *value == 0);
+        let mut wrong: Vec<Error> = zero.map(|(key, _)| Error::Config { key, reason: "must be at least 1" }).collect();
         if self.silence_timeout_ms <= self.ping_interval_ms {
-            return Err(Error::Config { key: "silence_timeout_ms", reason: "must exceed delivery.ping_interval_ms" });
+            let reason = "must exceed delivery.ping_interval_ms";
+            wrong.push(Error::Config { key: "silence_timeout_ms", reason });
         }
         if self.drain_spread_ms > self.http.grace_ms / 3 {
             // The spread and its half, and as much again for handshakes and cursors.
-            return Err(Error::Config {
-                key: "drain_spread_ms",
-                reason: "must be at most a third of delivery.http.grace_ms",
-            });
+            let reason = "must be at most a third of delivery.http.grace_ms";
+            wrong.push(Error::Config { key: "drain_spread_ms", reason });
         }
-        Ok(())
+        wrong
     }
 
     pub(crate) fn window(&self) -> Duration {

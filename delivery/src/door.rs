@@ -88,7 +88,7 @@ fn unavailable(code: &'static str, detail: &str) -> Response {
 /// Whose room the token opens: a presenter's own.
 pub(crate) async fn verify(node: &Node, token: &str) -> Result<PresenterIdx, TokenError> {
     let identity = node.auth.verify(token).await?;
-    UserIdx::try_from(identity.user_idx).map(UserIdx::as_presenter).map_err(|_| TokenError::Claims)
+    UserIdx::try_from(identity.user_idx).map(UserIdx::as_presenter).map_err(|_| TokenError::UserIdx)
 }
 
 /// Tells the client what is wrong with its token.
@@ -97,7 +97,11 @@ pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: To
     let end = match error {
         TokenError::Missing => End::TokenMissing,
         TokenError::Expired => End::TokenExpired,
-        TokenError::Ambiguous | TokenError::Malformed | TokenError::Signature | TokenError::Claims => End::TokenRefused,
+        TokenError::Ambiguous
+        | TokenError::Malformed
+        | TokenError::Signature
+        | TokenError::Claims
+        | TokenError::UserIdx => End::TokenRefused,
         // It may be good: the client comes back with it.
         TokenError::KeysUnavailable => End::Unavailable,
     };

@@ -11,6 +11,7 @@ use crate::claims::{self, Standing};
 use crate::close::End;
 use crate::node::Node;
 use crate::seats::Seat;
+use crate::turns::Turn;
 
 /// A session's hold on its room.
 pub(crate) struct Hold<'a> {
@@ -38,6 +39,7 @@ impl<'a> Hold<'a> {
     pub(crate) async fn take(
         node: &'a Arc<Node>,
         presenter: PresenterIdx,
+        turn: Turn<'_>,
         from_saved_cursor: bool,
         notice: bool,
     ) -> Result<Hold<'a>, End> {
@@ -52,7 +54,11 @@ impl<'a> Hold<'a> {
         let session = SessionId::new();
         // If it cannot be told what became of the claim, the node does not stand by it any more, and withdraws it.
         let standing = node.claims.stand_by(session);
-        let claim = node.lease.claim(presenter, session).await.map_err(|error| match error {
+        let claimed = node.lease.claim(presenter, session).await;
+        if matches!(claimed, Ok(_) | Err(nats::Error::Overtaken { .. } | nats::Error::Unresolved { .. })) {
+            turn.used();
+        }
+        let claim = claimed.map_err(|error| match error {
             nats::Error::Overtaken { .. } => End::Replaced,
             error => {
                 tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");

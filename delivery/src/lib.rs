@@ -137,7 +137,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     // A log that does not reach as far as presenters have come is older than they are.
     let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
     log.confirm(cursors.all().into_iter().map(partition)).await?;
-    let of_all_nodes = presence.claims();
+    let (of_all_nodes, of_others) = (presence.claims(), presence.claims());
     let lease = log.lease(NodeId::new()).await?;
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
     let bounds = Bounds { age: config.window(), bytes: config.window_bytes };
@@ -168,6 +168,11 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     beside.spawn(async move {
         shared.seats.follow(&shared.presence, of_all_nodes).await;
         Error::Failed("the claims of other nodes cannot be followed any more".to_owned())
+    });
+    let shared = node.clone();
+    beside.spawn(async move {
+        shared.turns.follow(shared.lease.node(), of_others).await;
+        Error::Failed("the claims of other nodes cannot be counted any more".to_owned())
     });
     let shared = node.clone();
     beside.spawn(async move {

@@ -27,6 +27,7 @@ use crate::feed::Reader;
 use crate::hold::{Fence, Hold};
 use crate::node::Node;
 use crate::socket::{Heard, Socket};
+use crate::turns::Turn;
 use crate::window::{Ask, Page};
 
 /// How soon a session that has something to write asks again whether it may.
@@ -48,16 +49,16 @@ pub(crate) struct Entrant {
 pub(crate) async fn run(
     node: &Arc<Node>,
     dialect: &dyn Dialect,
-    socket: Socket,
+    mut socket: Socket,
     entrant: Entrant,
     newcomer: OwnedSemaphorePermit,
 ) {
     let presenter = entrant.presenter;
     // Boxed, so that what only the beginning needs is given back before the session idles for hours.
     let begun: Result<_, End> = Box::pin(async {
-        node.turns.wait(presenter).await?;
+        let turn = wait_for_turn(node, dialect, &mut socket, presenter).await?;
         let permit = node.sessions.try_acquire().map_err(|_| End::Overload)?;
-        Ok((Session::begin(node, dialect, entrant).await?, permit))
+        Ok((Session::begin(node, dialect, entrant, turn).await?, permit))
     })
     .await;
     match begun {
@@ -91,10 +92,11 @@ impl<'a> Session<'a> {
         node: &'a Arc<Node>,
         dialect: &'a dyn Dialect,
         entrant: Entrant,
+        turn: Turn<'_>,
     ) -> Result<(Session<'a>, Welcome), End> {
         let Entrant { presenter, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
-        let hold = Hold::take(node, presenter, position.is_none(), warns).await?;
+        let hold = Hold::take(node, presenter, turn, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
         let named = match position {
             Some(position) => Some(position.parse().ok()),
@@ -269,30 +271,11 @@ impl<'a> Session<'a> {
                     self.node.cursors.moved(self.hold.claim.presenter, position);
                     Ok(())
                 }
-                _ => self.complain(socket, Complaint::BadPosition).await,
+                _ => complain(self.dialect, socket, Complaint::BadPosition).await,
             },
             Said::Start { token, .. } => {
-                if self.dialect.complaint(Complaint::AlreadyStarted).is_some() {
-                    return self.complain(socket, Complaint::AlreadyStarted).await;
-                }
-                // The original's pages send it whatever the handshake's header said.
-                let presenter = match token {
-                    Some(token) => door::verify(self.node, &token).await,
-                    None => Err(TokenError::Missing),
-                };
-                match presenter {
-                    Ok(presenter) if presenter == self.hold.claim.presenter => Ok(()),
-                    Ok(_) => Err(End::OtherPresenter),
-                    Err(error) => Err(door::refuse(self.dialect, socket, error).await),
-                }
+                started_again(self.node, self.dialect, socket, self.hold.claim.presenter, token).await
             }
-        }
-    }
-
-    async fn complain(&self, socket: &mut Socket, about: Complaint) -> Result<(), End> {
-        match self.dialect.complaint(about) {
-            Some(complaint) => socket.say(complaint).await,
-            None => Ok(()),
         }
     }
 
@@ -341,6 +324,63 @@ impl<'a> Session<'a> {
             node.cursors.moved(presenter, reached);
         }
         Ok(())
+    }
+}
+
+/// Waits until the room may be claimed, which may take some seconds. Whoever holds it goes on meanwhile, so that a client
+/// who leaves must not take it from them; one who stays is answered as in a session.
+async fn wait_for_turn<'a>(
+    node: &'a Node,
+    dialect: &dyn Dialect,
+    socket: &mut Socket,
+    presenter: PresenterIdx,
+) -> Result<Turn<'a>, End> {
+    let mut turn = pin!(node.turns.wait(presenter));
+    loop {
+        // A frame is taken from the socket only by the branch that answers it, and the turn is not dropped.
+        let heard = tokio::select! {
+            biased;
+            turn = &mut turn => return turn,
+            () = node.stop.cancelled() => return Err(End::Drain),
+            heard = socket.hear() => heard?,
+        };
+        let Heard::Text(text) = heard else { continue };
+        match dialect.hear(&text) {
+            Said::Answered(answer) => socket.say(answer).await?,
+            Said::Keepalive => {}
+            Said::Ack { .. } => complain(dialect, socket, Complaint::BadPosition).await?,
+            Said::Start { token, .. } => started_again(node, dialect, socket, presenter, token).await?,
+        }
+    }
+}
+
+/// Answers a second start.
+async fn started_again(
+    node: &Node,
+    dialect: &dyn Dialect,
+    socket: &mut Socket,
+    expected: PresenterIdx,
+    token: Option<String>,
+) -> Result<(), End> {
+    if dialect.complaint(Complaint::AlreadyStarted).is_some() {
+        return complain(dialect, socket, Complaint::AlreadyStarted).await;
+    }
+    // The original's pages send it whatever the handshake's header said.
+    let presenter = match token {
+        Some(token) => door::verify(node, &token).await,
+        None => Err(TokenError::Missing),
+    };
+    match presenter {
+        Ok(presenter) if presenter == expected => Ok(()),
+        Ok(_) => Err(End::OtherPresenter),
+        Err(error) => Err(door::refuse(dialect, socket, error).await),
+    }
+}
+
+async fn complain(dialect: &dyn Dialect, socket: &mut Socket, about: Complaint) -> Result<(), End> {
+    match dialect.complaint(about) {
+        Some(complaint) => socket.say(complaint).await,
+        None => Ok(()),
     }
 }
 

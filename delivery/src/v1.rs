@@ -76,6 +76,9 @@ impl Dialect for V1 {
             TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
                 error("token_invalid", "the token is not valid")
             }
+            TokenError::UserIdx => {
+                error("token_invalid", "the token's user_idx must be an integer from 1 to 9007199254740991 (2^53 - 1)")
+            }
             TokenError::KeysUnavailable => {
                 error("keys_unavailable", "the token cannot be verified now, try again later")
             }

@@ -1,8 +1,14 @@
 /** The types of `presenter.js`: a presenter's end of `chat.v1`. */
 
+/**
+ * A user's number. The server accepts none above 2^53 - 1. One that an older log holds comes as text, so that no two users
+ * are the same in a page.
+ */
+export type UserIdx = number | string;
+
 /** Who wrote a message, or moderated. */
 export interface User {
-  idx: number;
+  idx: UserIdx;
   nickname: string;
   role: 'presenter' | 'moderator' | 'viewer';
 }
@@ -17,13 +23,13 @@ interface EventBase {
 }
 
 interface RoomEvent extends EventBase {
-  presenterIdx: number;
+  presenterIdx: UserIdx;
 }
 
 /** An event of this room, or of every room of the platform. */
 interface RoomOrPlatformEvent extends EventBase {
   /** Absent: it is of every room. */
-  presenterIdx?: number;
+  presenterIdx?: UserIdx;
 }
 
 export interface MessagePosted extends RoomEvent {
@@ -53,7 +59,7 @@ export interface RoomCleared extends RoomEvent {
 /** The user may not write in this room; without `presenterIdx`: in no room but the own. */
 export interface UserBanned extends RoomOrPlatformEvent {
   type: 'user.banned';
-  user: number;
+  user: UserIdx;
   /** RFC 3339; absent: for good. */
   until?: string;
   by: User;
@@ -63,7 +69,7 @@ export interface UserBanned extends RoomOrPlatformEvent {
 /** The end of a ban: in this room, or of the one in every room. The other one may stand. */
 export interface UserUnbanned extends RoomOrPlatformEvent {
   type: 'user.unbanned';
-  user: number;
+  user: UserIdx;
   by: User;
   reason?: string;
 }
@@ -84,7 +90,7 @@ export interface RoomUpdated extends RoomEvent {
 /** Nothing that the user wrote before is to be shown any more, in any room, whoever keeps it. */
 export interface UserErased extends EventBase {
   type: 'user.erased';
-  user: number;
+  user: UserIdx;
   /** What becomes of the archived messages; no matter to who shows them. */
   mode: 'remove' | 'anonymise';
   by: User;
@@ -117,21 +123,24 @@ export interface PresenterOptions {
   url: string | URL;
   /**
    * Returns the presenter's token. Called before every connection, so a cache is in its place here; `expired` says that
-   * the server refused the last one for its age. If it throws, it is called again later.
+   * the server refused the last one for its age. If it throws, gives what cannot be a token, or has not settled within 30 s,
+   * it is called again later; an answer that is late is used if no other came. Look at `response.ok` in here: an error page is no token.
    */
   getToken(hint: { expired: boolean }): string | Promise<string>;
   /**
    * Takes an event, each once and in order. The next comes when a returned promise is settled, and only then is the event
-   * acknowledged. An error is reported as uncaught, and the event counts as taken.
+   * acknowledged. An error is reported as uncaught (`reportError`, or else `console.error`), and the event counts as taken;
+   * so does one whose promise has not settled within 30 s.
    */
   onEvent(event: ChatEvent): unknown;
-  /** Called at every change. */
+  /** Called at every change. An error in here, as in every other function of the page, is reported and changes nothing. */
   onStatus?(status: Status): void;
-  /** Called in its place among the events. */
+  /** Called in its place among the events, once a gap. */
   onGap?(gap: Gap): unknown;
   /**
    * Keeps the position beyond the page, at most once a second, for instance in `sessionStorage`. Without it a page that is
-   * loaded anew goes on after the last event that was acknowledged.
+   * loaded anew goes on after the last event that was acknowledged. One key a room: the position of another room is none of
+   * this one's. What cannot be stored is reported, and the chat goes on.
    */
   storage?: { load(): string | null; save(position: string): void };
 }
@@ -140,7 +149,7 @@ export interface Presenter {
   readonly status: Status;
   /** Up to here `onEvent` has taken everything. In a quiet room it moves all the same. */
   readonly position: string | null;
-  /** Waits for the event that `onEvent` has in hand (so do not await it in there), acknowledges it, and closes. */
+  /** Waits for the event that `onEvent` has in hand (so do not await it in there), for 30 s at most, acknowledges it, and closes. */
   close(): Promise<void>;
 }
 

@@ -7,13 +7,16 @@
  * It keeps one position: up to there the handler has taken everything. Every connection starts there, so that a connection
  * can be given up at any moment and nothing has to be remembered about it; what comes again is known by its id. In a quiet
  * room the position moves with the server's keepalives, so that it does not grow too old to be known.
+ *
+ * The page's callbacks may throw, reject, never settle, or change what they are given: that is reported, and the client
+ * goes on.
  */
 
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
 /** @typedef {import('./presenter.d.ts').PresenterOptions} PresenterOptions */
 /** @typedef {import('./presenter.d.ts').Status} Status */
 /** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number }} Welcome */
-/** @typedef {{ event: ChatEvent, from: Connection } | { reached: string, from: Connection } | { gap: import('./presenter.d.ts').Gap }} Waiting */
+/** @typedef {{ event: ChatEvent, from: Connection } | { reached: string, from: Connection } | { resumedAt: string | null, from: Connection }} Waiting */
 
 /** Events that may wait for a slow handler. Beyond, the connection is given up until they are taken: the log has them. */
 const MAX_WAITING = 10_000;
@@ -26,6 +29,31 @@ const ACK_INTERVAL_MS = 1_000;
 
 /** From the attempt to connect to the welcome: the server itself gives up after 10 s. */
 const WELCOME_TIMEOUT_MS = 12_000;
+
+/** Then `getToken` is asked again. A page may ask people for their password in there; a late token is used all the same. */
+const TOKEN_TIMEOUT_MS = 30_000;
+
+/**
+ * A handler that has not settled by then holds up the next event no longer. One that does so again is waited for a quarter as
+ * long, down to a tenth of a second: a page that hangs for good still gets what is said.
+ */
+const HANDLER_TIMEOUT_MS = 30_000;
+const HANDLER_TIMEOUT_LEAST_MS = 100;
+
+/** What comes in the place of a handler's result. */
+const OVERDUE = {};
+
+/** Where the server does not say how often it breaks the silence. */
+const KEEPALIVE_SECONDS = 20;
+
+/** A stored position that is longer is none: the server would take the frame for an attack. */
+const MAX_POSITION_CHARACTERS = 1_024;
+
+/** What a token is made of (`b64token` in RFC 6750). A proxy's error page has blanks and brackets. */
+const TOKEN = /^[\w.~+/=-]+$/;
+
+/** Members that hold ids of users. An id above 2^53 - 1 would come out of `JSON.parse` as another user's. */
+const WIDE_ID = /"(idx|user|presenterIdx)":\s*(\d{16,})/g;
 
 /** Reconnects wait for a random part of 0.5, 1, 2, ... 20 s: spread out, so that a restarted server is not trampled. */
 const BACKOFF_FIRST_MS = 500;
@@ -72,8 +100,10 @@ class Presenter {
   #live = null;
   /** A connection that has no welcome yet. At its welcome it takes over from `#live`. @type {Connection | null} */
   #next = null;
-  /** Counts attempts to connect, so that one that waits for its token notices that it was overtaken. */
+  /** Counts attempts to connect. */
   #attempt = 0;
+  /** Tokens of this attempt and of those before it come too late: a connection was begun since. */
+  #begun = 0;
   /** Attempts since the last session that lasted. */
   #failures = 0;
   /** Whether the server refused the last token for its age. */
@@ -89,6 +119,10 @@ class Presenter {
   #unacked = null;
   /** When a connection was last given up, or answered 4102, after its `start` and before its welcome. */
   #unansweredAt = -Infinity;
+  /** How long the next handler is waited for. */
+  #patienceMs = HANDLER_TIMEOUT_MS;
+  /** Whether the position could not be stored last time: that is reported once, not every second. */
+  #saveFails = false;
   #ended = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
@@ -100,7 +134,7 @@ class Presenter {
   /** @param {PresenterOptions} options */
   constructor(options) {
     this.#options = options;
-    this.#position = options.storage?.load() ?? null;
+    this.#position = stored(options.storage);
     globalThis.addEventListener?.('online', this.#online);
     globalThis.addEventListener?.('pagehide', this.#acknowledge);
     this.#connect();
@@ -131,33 +165,76 @@ class Presenter {
     if (this.#ended || this.#full) return;
     const attempt = ++this.#attempt;
     if (!this.#live) this.#tell({ state: 'connecting' });
+    // The page may have closed it in `onStatus`.
+    if (this.#ended) return;
+    let overdue = false;
+    const deadline = setTimeout(() => {
+      overdue = true;
+      if (attempt === this.#attempt) this.#backOff({ reason: 'getToken has not settled' });
+    }, TOKEN_TIMEOUT_MS);
     let token;
     try {
-      token = await this.#options.getToken({ expired: this.#expired });
+      token = tokenOf(await this.#options.getToken({ expired: this.#expired }));
     } catch (error) {
-      if (attempt === this.#attempt) this.#backOff({ reason: `no token: ${error}` });
+      if (attempt === this.#attempt && !overdue) this.#backOff({ reason: `no token: ${describe(error)}` });
       return;
+    } finally {
+      clearTimeout(deadline);
     }
-    if (attempt !== this.#attempt || this.#ended || this.#full) return;
+    if (attempt > this.#begun && !this.#ended && !this.#full) this.#begin(token);
+  }
+
+  /** @param {string} token */
+  #begin(token) {
+    clearTimeout(this.#retryTimer);
+    this.#begun = this.#attempt;
     this.#expired = false;
-    this.#next = new Connection(this.#options.url, {
-      start: () => ({ token, ...(this.#position === null ? {} : { position: this.#position }) }),
-      onWelcome: this.#welcomed,
-      onEvents: this.#received,
-      onKeepalive: this.#keptAlive,
-      // What is left of the time is for the handshake.
-      onNotice: (withinMs) => this.#connectIn(Math.random() * 0.75 * withinMs),
-      onEnd: this.#lost,
-    });
+    try {
+      this.#next = new Connection(this.#options.url, {
+        start: (connection) => {
+          const place = this.#place();
+          connection.keepsWaiting = place.keepsWaiting;
+          return { token, ...(place.position === null ? {} : { position: place.position }) };
+        },
+        onWelcome: this.#welcomed,
+        onEvents: this.#received,
+        onKeepalive: this.#keptAlive,
+        // What is left of the time is for the handshake.
+        onNotice: (withinMs) => this.#connectIn(Math.random() * 0.75 * withinMs),
+        onEnd: this.#lost,
+      });
+    } catch (error) {
+      // An address that is none, or a policy of the page's.
+      this.#backOff({ reason: `no connection: ${describe(error)}` });
+    }
+  }
+
+  /** Where a connection starts, and whether what waits for the handler stays: otherwise it comes again. */
+  #place() {
+    const last = this.#waiting[this.#waiting.length - 1];
+    // Who started before a gap that is still to be told would be told of it twice.
+    if (!last || !this.#waiting.some((waiting) => 'resumedAt' in waiting)) {
+      return { position: this.#position, keepsWaiting: false };
+    }
+    const end = 'event' in last ? last.event.position : 'reached' in last ? last.reached : last.resumedAt;
+    return { position: end ?? this.#position, keepsWaiting: true };
   }
 
   /** @param {Connection} connection @param {Welcome} welcome */
   #welcomed = (connection, welcome) => {
+    // It may have been set when this connection was not expected to succeed any more.
+    clearTimeout(this.#retryTimer);
     this.#live?.drop();
     this.#live = connection;
     this.#next = null;
     this.#unacked = null;
-    if (welcome.recovered) {
+    const last = this.#waiting[this.#waiting.length - 1];
+    if (!welcome.recovered) {
+      // What came before the gap is still to be taken, and does not come again.
+      if (last && 'resumedAt' in last) this.#waiting.pop();
+      const before = last && 'resumedAt' in last ? last.resumedAt : null;
+      this.#waiting.push({ resumedAt: welcome.position ?? before, from: connection });
+    } else if (!connection.keepsWaiting) {
       // Everything that the handler has not taken comes again on this connection.
       this.#waiting = [];
       if (this.#position === null && welcome.position !== null) {
@@ -165,9 +242,6 @@ class Presenter {
         this.#position = this.#unacked = welcome.position;
         this.#acknowledge();
       }
-    } else {
-      // What came before the gap is still to be taken, and does not come again.
-      this.#waiting.push({ gap: { after: this.#position, resumedAt: welcome.position } });
     }
     this.#handle();
     clearTimeout(this.#stableTimer);
@@ -205,16 +279,22 @@ class Presenter {
     // Let `#handling` be set before it is cleared.
     await undefined;
     for (let next; !this.#ended && (next = this.#waiting.shift()); ) {
-      if ('gap' in next) {
-        await this.#call(() => this.#options.onGap?.(next.gap));
-        this.#position = next.gap.resumedAt ?? this.#position;
-        continue;
+      if ('resumedAt' in next) {
+        const gap = { after: this.#position, resumedAt: next.resumedAt };
+        // Before it is told: who connects meanwhile is not told of it again.
+        this.#position = next.resumedAt ?? this.#position;
+        await this.#call('onGap', () => this.#options.onGap?.(gap));
+      } else if ('event' in next) {
+        // Read before the handler may change them.
+        const { id, position } = next.event;
+        if (!this.#seen.has(id)) {
+          this.#remember(id);
+          await this.#call('onEvent', () => this.#options.onEvent(next.event));
+        }
+        this.#position = position;
+      } else {
+        this.#position = next.reached;
       }
-      if ('event' in next && !this.#seen.has(next.event.id)) {
-        this.#remember(next.event.id);
-        await this.#call(() => this.#options.onEvent(next.event));
-      }
-      this.#position = 'event' in next ? next.event.position : next.reached;
       // A position of an earlier connection is unknown to the session that would get its acknowledgement.
       if (next.from === this.#live) this.#unacked = this.#position;
       this.#ackTimer ??= setTimeout(this.#acknowledge, ACK_INTERVAL_MS);
@@ -226,13 +306,30 @@ class Presenter {
     }
   }
 
-  /** One event that a page cannot show must not end the broadcast's chat. It counts as taken. @param {() => unknown} handler */
-  async #call(handler) {
+  /**
+   * One event that a page cannot show, or has in hand for ever, must not end the broadcast's chat. It counts as taken.
+   * @param {string} name
+   * @param {() => unknown} handler
+   */
+  async #call(name, handler) {
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    let isOverdue = false;
     try {
-      await handler();
+      const taking = handler();
+      if (typeof (/** @type {any} */ (taking)?.then) === 'function') {
+        const late = new Promise((resolve) => (timer = setTimeout(resolve, this.#patienceMs, OVERDUE)));
+        isOverdue = (await Promise.race([taking, late])) === OVERDUE;
+      }
     } catch (error) {
-      reportError(error);
+      report(error);
+    } finally {
+      clearTimeout(timer);
     }
+    if (isOverdue && this.#patienceMs === HANDLER_TIMEOUT_MS) {
+      report(new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: the next event comes`));
+    }
+    this.#patienceMs = isOverdue ? Math.max(HANDLER_TIMEOUT_LEAST_MS, this.#patienceMs / 4) : HANDLER_TIMEOUT_MS;
   }
 
   /** @param {string} id */
@@ -245,12 +342,26 @@ class Presenter {
   #acknowledge = () => {
     clearTimeout(this.#ackTimer);
     this.#ackTimer = undefined;
-    if (this.#position !== null) this.#options.storage?.save(this.#position);
+    this.#save();
     if (this.#unacked && this.#live) {
       this.#live.say({ type: 'ack', position: this.#unacked });
       this.#unacked = null;
     }
   };
+
+  #save() {
+    const { storage } = this.#options;
+    const position = this.#position;
+    if (!storage || position === null) return;
+    try {
+      const saving = /** @type {any} */ (storage.save(position));
+      if (typeof saving?.then === 'function') Promise.resolve(saving).catch(report);
+      this.#saveFails = false;
+    } catch (error) {
+      if (!this.#saveFails) report(error);
+      this.#saveFails = true;
+    }
+  }
 
   /** @param {Connection} connection @param {number} code @param {string} reason */
   #lost = (connection, code, reason) => {
@@ -269,7 +380,7 @@ class Presenter {
     if (code === 4005) {
       this.#expired = true;
       this.#again(why);
-    } else if (code === 4002 && Date.now() - this.#unansweredAt < UNANSWERED_MS) {
+    } else if (code === 4002 && Math.abs(Date.now() - this.#unansweredAt) < UNANSWERED_MS) {
       this.#backOff(why);
     } else if ((code >= 4000 && code <= 4099) || OUR_FAULT.includes(code)) {
       this.#disconnect();
@@ -307,6 +418,7 @@ class Presenter {
   /** @param {number} delayMs */
   #connectIn(delayMs) {
     clearTimeout(this.#retryTimer);
+    if (this.#ended) return;
     this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
   }
 
@@ -348,7 +460,61 @@ class Presenter {
   /** @param {Status} status */
   #tell(status) {
     this.#status = status;
-    this.#options.onStatus?.(status);
+    try {
+      const telling = /** @type {any} */ (this.#options.onStatus?.(status));
+      if (typeof telling?.then === 'function') Promise.resolve(telling).catch(report);
+    } catch (error) {
+      report(error);
+    }
+  }
+}
+
+/** The position that was stored, if it can be one. @param {PresenterOptions['storage']} storage */
+function stored(storage) {
+  if (!storage) return null;
+  try {
+    const position = storage.load() ?? null;
+    if (position === null || position === '') return null;
+    if (typeof position === 'string' && position.length <= MAX_POSITION_CHARACTERS) return position;
+    report(new Error('what storage.load gave is no position'));
+  } catch (error) {
+    report(error);
+  }
+  return null;
+}
+
+/** @param {unknown} given */
+function tokenOf(given) {
+  const token = typeof given === 'string' ? given.trim() : '';
+  // Sent, it would be refused for good.
+  if (!TOKEN.test(token)) throw new Error('what getToken gave is no token');
+  return token;
+}
+
+/** @param {string} text */
+function parse(text) {
+  const exact = text.replace(WIDE_ID, (member, name, id) =>
+    Number.isSafeInteger(Number(id)) ? member : `"${name}":"${id}"`,
+  );
+  return JSON.parse(exact);
+}
+
+/** @param {unknown} error */
+function describe(error) {
+  try {
+    return String(error);
+  } catch {
+    return 'an error that cannot be read';
+  }
+}
+
+/** As an uncaught error, where the engine knows how. @param {unknown} error */
+function report(error) {
+  try {
+    if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
+    else globalThis.console?.error(error);
+  } catch {
+    // There is nobody left to tell.
   }
 }
 
@@ -361,11 +527,13 @@ class Connection {
   #silence;
   /** Whether `start` was sent: from then on it is the server's newest session. */
   started = false;
+  /** Whether it started after what waits for the handler. */
+  keepsWaiting = false;
 
   /**
    * @param {string | URL} url
    * @param {{
-   *   start(): { token: string, position?: string },
+   *   start(connection: Connection): { token: string, position?: string },
    *   onWelcome(connection: Connection, welcome: Welcome): void,
    *   onEvents(connection: Connection, events: ChatEvent[]): void,
    *   onKeepalive(connection: Connection, position: string | null): void,
@@ -378,7 +546,7 @@ class Connection {
     this.#socket = new WebSocket(url, 'chat.v1');
     this.#socket.onopen = () => {
       this.started = true;
-      this.say({ type: 'start', ...owner.start() });
+      this.say({ type: 'start', ...owner.start(this) });
     };
     this.#socket.onmessage = ({ data }) => this.#hear(data);
     this.#socket.onclose = ({ code, reason }) => this.#end(code, reason);
@@ -387,7 +555,12 @@ class Connection {
 
   /** @param {object} frame */
   say(frame) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    try {
+      if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    } catch (error) {
+      // An engine whose buffer is full, say. The silence that follows ends the connection.
+      report(error);
+    }
   }
 
   /** Closes it, and is not heard of again. */
@@ -402,15 +575,18 @@ class Connection {
     this.#watch();
     let frame;
     try {
-      frame = JSON.parse(text);
+      frame = parse(text);
     } catch {
       // To pass over it could be to pass over events. On another connection they come again.
       return this.#end(LOST, 'a frame was not JSON');
     }
+    if (typeof frame?.type !== 'string' || (frame.type === 'events' && !Array.isArray(frame.events))) {
+      return this.#end(LOST, 'a frame was not one of chat.v1');
+    }
     switch (frame.type) {
       case 'welcome':
         // The server breaks the silence every so often. Twice as long without a word: the connection is dead.
-        this.#silenceMs = 2_000 * frame.keepaliveSeconds;
+        this.#silenceMs = 2_000 * (frame.keepaliveSeconds > 0 ? frame.keepaliveSeconds : KEEPALIVE_SECONDS);
         this.#watch();
         return this.#owner.onWelcome(this, frame);
       case 'events':

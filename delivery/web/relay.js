@@ -3,12 +3,20 @@
  * The presenter's end of the data channels: numbers the events and forwards them to every viewer, each at its own pace.
  * It keeps the latest events once, and a viewer is a cursor into them: a slow viewer holds up nobody and costs no
  * memory, a late one begins some events back, one that reconnects goes on where it was. Whoever falls behind what is
- * kept is told of the gap. `viewer.js` is the other end. The room's settings stay here: its own words are not for viewers.
+ * kept is told of the gap. `viewer.js` is the other end.
+ *
+ * Viewers get what they show or hide, and no more (`forViewers`). Who moderated and why, and the room's settings, stay here.
  */
 
 /** @typedef {import('./relay.d.ts').RelayEvent} RelayEvent */
-/** @typedef {{ event: RelayEvent, pieces: (string | Uint8Array<ArrayBuffer>)[], bytes: number }} Kept */
-/** @typedef {{ channel: RTCDataChannel, cursor: number | null, moves: boolean, listen: AbortController }} Viewer */
+/** @typedef {(string | Uint8Array<ArrayBuffer>)[]} Pieces */
+/** @typedef {{ event: RelayEvent, pieces: Pieces, bytes: number }} Kept */
+/**
+ * @typedef {{
+ *   channel: RTCDataChannel, cursor: number | null, first: number | null, moves: boolean, listen: AbortController,
+ *   failures: number, retry: ReturnType<typeof setTimeout> | undefined, opening: ReturnType<typeof setTimeout> | undefined,
+ * }} Viewer
+ */
 
 /** The largest message that every browser takes from every other on a data channel: 64 KB. */
 const SAFE_BYTES = 64 * 1024;
@@ -23,8 +31,55 @@ const LOW_WATER_BYTES = 64 * 1024;
 /** A viewer to whom nothing can be sent for so long does not set the pace any more. */
 const STALL_MS = 1_000;
 
-/** A viewer says next to nothing; whatever is longer is not for us. */
-const MAX_HEARD_CHARACTERS = 1024;
+/** A channel that is still connecting after this never will be open: it is closed, so that both ends know. */
+const OPEN_TIMEOUT_MS = 120_000;
+
+/** A channel that throws is tried again after 0.25, 0.5, ... 4 s. */
+const RETRY_FIRST_MS = 250;
+
+/** Then its viewer is told that this event is missing; if not even that can be sent, the channel is closed. */
+const RETRIES = 5;
+
+/** On a channel that may lose messages, the last event is known to be lost only by what follows: this, so much later, ... */
+const REACHED_FIRST_MS = 1_000;
+
+/** ... and so many times, each after twice as long. */
+const REACHED_TIMES = 4;
+
+/** A viewer says where it was, by an id that may be the page's own; whatever is longer is not for us. */
+const MAX_HEARD_CHARACTERS = SAFE_BYTES;
+
+/** What viewers get of each type besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
+const SHOWN = new Map([
+  ['message.posted', ['user', 'text', 'flags', 'deleted']],
+  ['message.deleted', ['target']],
+  ['room.cleared', []],
+  ['user.banned', ['user']],
+  ['user.unbanned', ['user']],
+  ['user.erased', ['user']],
+]);
+
+/**
+ * @param {RelayEvent} event
+ * @returns {RelayEvent | null}
+ */
+export function forViewers(event) {
+  // It may hold the room's own words.
+  if (event.type === 'room.updated') return null;
+  const shown = SHOWN.get(event.type);
+  if (!shown) {
+    const { by, reason, ...rest } = event;
+    return rest;
+  }
+  // Another user would be hidden, too.
+  if (shown[0] === 'user' && typeof event.user === 'number' && userOf(event.user) === null) {
+    throw new Error(`${event.type}: the user ${event.user} cannot be told from another one`);
+  }
+  const members = ['id', 'type', 'at', 'v', 'position', 'presenterIdx', ...shown].filter((name) => name in event);
+  const picked = /** @type {RelayEvent} */ (Object.fromEntries(members.map((name) => [name, event[name]])));
+  if (event.type === 'message.posted' && 'user' in picked) picked.user = author(picked.user);
+  return picked;
+}
 
 /**
  * @param {import('./relay.d.ts').RelayOptions} [options]
@@ -38,6 +93,7 @@ class Relay {
   #history;
   #maxEvents;
   #maxBytes;
+  #forViewers;
   /** The latest events by number, `#oldest` to just before `#next`. @type {Map<number, Kept>} */
   #kept = new Map();
   #oldest = 1;
@@ -47,18 +103,21 @@ class Relay {
   #numbers = new Map();
   /** @type {Set<Viewer>} */
   #viewers = new Set();
+  /** Says how far it has come where that may not be known. @type {ReturnType<typeof setTimeout> | undefined} */
+  #reachedTimer;
   /** Resolved when the viewers have caught up; null while they are. @type {{ ends: Promise<void>, end(): void } | null} */
   #pause = null;
 
   /** @param {import('./relay.d.ts').RelayOptions} [options] */
-  constructor({ history = 100, maxEvents = 2_000, maxBytes = 4 * 1024 * 1024 } = {}) {
+  constructor({ history = 100, maxEvents = 2_000, maxBytes = 4 * 1024 * 1024, forViewers: shown = forViewers } = {}) {
+    this.#forViewers = shown;
     this.#history = history;
     this.#maxEvents = maxEvents;
     this.#maxBytes = maxBytes;
   }
 
   get viewers() {
-    return this.#viewers.size;
+    return [...this.#viewers].filter(({ channel }) => channel.readyState === 'open').length;
   }
 
   /**
@@ -69,11 +128,14 @@ class Relay {
    * @param {RelayEvent} event
    */
   send = (event) => {
-    if (event.type === 'room.updated') return this.#pause?.ends;
     this.#forget(event);
-    const number = this.#next++;
-    this.#keep(number, event);
-    this.#numbers.set(event.id, number);
+    // What comes again was forwarded.
+    const shown = this.#numbers.has(event.id) ? null : this.#shown(event);
+    if (shown === null) return this.#pause?.ends;
+    // Nothing is numbered that cannot be sent: the page learns of the error, and the numbers stay whole.
+    this.#keep(this.#next, { ...event }, shown);
+    this.#numbers.set(event.id, this.#next);
+    this.#next += 1;
     while (this.#kept.size > 1 && (this.#kept.size > this.#maxEvents || this.#bytes > this.#maxBytes)) {
       const { event, bytes } = /** @type {Kept} */ (this.#kept.get(this.#oldest));
       this.#kept.delete(this.#oldest++);
@@ -90,21 +152,45 @@ class Relay {
    * @param {RTCDataChannel} channel
    */
   add(channel) {
+    for (const viewer of this.#viewers) if (viewer.channel === channel) return;
     /** @type {Viewer} */
-    const viewer = { channel, cursor: null, moves: true, listen: new AbortController() };
+    const viewer = {
+      channel, cursor: null, first: null, moves: true, listen: new AbortController(),
+      failures: 0, retry: undefined, opening: undefined,
+    };
     const { signal } = viewer.listen;
     channel.bufferedAmountLowThreshold = LOW_WATER_BYTES;
-    channel.addEventListener('bufferedamountlow', () => this.#pump(viewer), { signal });
+    channel.addEventListener('bufferedamountlow', () => this.#retry(viewer), { signal });
     channel.addEventListener('message', ({ data }) => this.#hear(viewer, data), { signal });
     channel.addEventListener('close', () => this.#remove(viewer), { signal });
     this.#viewers.add(viewer);
+    if (channel.readyState !== 'connecting') return;
+    channel.addEventListener('open', () => clearTimeout(viewer.opening), { signal });
+    viewer.opening = setTimeout(() => {
+      if (channel.readyState === 'connecting') this.#giveUp(viewer, 'it did not open');
+    }, OPEN_TIMEOUT_MS);
+    // Node.js would wait for it.
+    /** @type {any} */ (viewer.opening).unref?.();
   }
 
   /** Closes every channel. */
   close() {
+    clearTimeout(this.#reachedTimer);
     for (const viewer of this.#viewers) {
       this.#remove(viewer);
       viewer.channel.close();
+    }
+  }
+
+  /** What viewers get of it: nothing, where the page cannot say. @param {RelayEvent} event @returns {RelayEvent | null} */
+  #shown(event) {
+    try {
+      const shown = this.#forViewers(event) ?? null;
+      // By its id a viewer knows where it was.
+      return shown === null ? null : { ...shown, id: event.id };
+    } catch (error) {
+      report(error);
+      return null;
     }
   }
 
@@ -116,11 +202,11 @@ class Relay {
     } else if (event.type === 'room.cleared') {
       for (const number of this.#kept.keys()) this.#redact(number);
     } else if (event.type === 'user.erased') {
+      const erased = userOf(event.user);
+      if (erased === null) return report(new Error(`user.erased: the user ${event.user} cannot be told from another one`));
       for (const [number, { event: kept }] of this.#kept) {
-        const author = /** @type {{ idx?: number } | undefined} */ (kept.user)?.idx;
-        if (kept.type !== 'message.posted' || author !== event.user) continue;
-        // The id stays, so that a viewer whose last event it was goes on where it was.
-        this.#replace(number, { id: kept.id, type: 'message.erased' });
+        if (kept.type !== 'message.posted' || userOf(/** @type {any} */ (kept.user)?.idx) !== erased) continue;
+        this.#blank(number, kept.id);
       }
     }
   }
@@ -130,18 +216,32 @@ class Relay {
     const { event } = /** @type {Kept} */ (this.#kept.get(number));
     if (event.type !== 'message.posted') return;
     const { text, flags, ...rest } = event;
-    this.#replace(number, { ...rest, deleted: true });
+    const redacted = { ...rest, deleted: true };
+    try {
+      const shown = this.#shown(redacted);
+      if (shown !== null) return this.#replace(number, redacted, shown);
+    } catch (error) {
+      report(error);
+    }
+    this.#blank(number, event.id);
   }
 
-  /** @param {number} number @param {RelayEvent} event */
-  #replace(number, event) {
-    this.#bytes -= /** @type {Kept} */ (this.#kept.get(number)).bytes;
-    this.#keep(number, event);
+  /** The id stays, so that a viewer whose last event it was goes on where it was. @param {number} number @param {string} id */
+  #blank(number, id) {
+    const blank = { id, type: 'message.erased' };
+    this.#replace(number, blank, blank);
   }
 
-  /** @param {number} number @param {RelayEvent} event */
-  #keep(number, event) {
-    const text = JSON.stringify({ type: 'event', number, event });
+  /** @param {number} number @param {RelayEvent} event @param {RelayEvent} shown */
+  #replace(number, event, shown) {
+    const { bytes } = /** @type {Kept} */ (this.#kept.get(number));
+    this.#keep(number, event, shown);
+    this.#bytes -= bytes;
+  }
+
+  /** @param {number} number @param {RelayEvent} event @param {RelayEvent} shown */
+  #keep(number, event, shown) {
+    const text = JSON.stringify({ type: 'event', number, event: shown });
     const encoded = new TextEncoder().encode(text);
     const pieces = encoded.length <= SAFE_BYTES ? [text] : parts(number, encoded);
     this.#kept.set(number, { event, pieces, bytes: encoded.length });
@@ -159,36 +259,89 @@ class Relay {
     }
     if (frame?.type !== 'start') return;
     const known = this.#numbers.get(frame.after);
-    if (known !== undefined) {
-      viewer.cursor = known + 1;
-    } else if (typeof frame.after === 'string') {
-      // It has seen an event that is not kept any more, or was another relay's. What it has seen of ours, it will know.
-      viewer.cursor = this.#oldest;
-    } else {
-      viewer.cursor = Math.max(this.#oldest, this.#next - this.#history);
+    const comesBack = typeof frame.after === 'string';
+    // It may ask again, because the welcome or what followed was lost or late: then it gets all from there on, where nothing
+    // that it has seen is kept any more. One that comes back may have seen what another relay sent; it will know that.
+    viewer.first ??= known !== undefined ? known + 1 : comesBack ? this.#oldest : this.#historyBegins();
+    const next = known !== undefined ? known + 1 : viewer.first;
+    const welcome = { type: 'welcome', next, recovered: known !== undefined || !comesBack, keeps: this.#maxEvents };
+    if (!this.#transmit(viewer, [JSON.stringify(welcome)])) {
+      // Without a welcome it asks again.
+      if (this.#viewers.has(viewer) && viewer.failures++ >= RETRIES) this.#giveUp(viewer, 'it takes nothing any more');
+      return;
     }
-    const recovered = known !== undefined || typeof frame.after !== 'string';
-    this.#transmit(viewer, [JSON.stringify({ type: 'welcome', next: viewer.cursor, recovered })]);
-    this.#pump(viewer);
+    viewer.cursor = next;
+    viewer.failures = 0;
+    this.#retry(viewer);
+  }
+
+  #historyBegins() {
+    return Math.max(this.#oldest, this.#next - this.#history);
   }
 
   /** Sends what the viewer has not got, as much as its channel takes at the moment. @param {Viewer} viewer */
   #pump(viewer) {
     // Closing a whole peer connection closes its channels without an event.
     if (viewer.channel.readyState === 'closed') return this.#remove(viewer);
-    if (viewer.cursor === null) return;
+    if (viewer.cursor === null || viewer.retry !== undefined) return;
+    if (viewer.cursor < this.#next && isLossy(viewer.channel)) this.#sayReached(0);
     while (viewer.cursor < this.#next && viewer.channel.bufferedAmount <= HIGH_WATER_BYTES) {
       if (viewer.cursor < this.#oldest) {
-        const gap = { type: 'gap', from: viewer.cursor, to: this.#oldest - 1 };
-        if (!this.#transmit(viewer, [JSON.stringify(gap)])) return;
+        if (!this.#transmit(viewer, [gap(viewer.cursor, this.#oldest - 1)])) return this.#stumble(viewer);
         viewer.cursor = this.#oldest;
       }
       const { pieces } = /** @type {Kept} */ (this.#kept.get(viewer.cursor));
-      if (!this.#transmit(viewer, pieces)) return;
+      if (!this.#transmit(viewer, pieces)) return this.#stumble(viewer);
       viewer.cursor += 1;
       viewer.moves = true;
+      viewer.failures = 0;
     }
     if (this.#pause && !this.#allLag()) this.#pause.end();
+  }
+
+  /** Its channel threw, for a full buffer or for something about this event. @param {Viewer} viewer */
+  #stumble(viewer) {
+    // If it closes at this moment, the viewer comes back on another channel, and says where it was.
+    if (!this.#viewers.has(viewer)) return;
+    if (viewer.failures++ < RETRIES) {
+      viewer.moves = false;
+      viewer.retry = setTimeout(() => this.#retry(viewer), RETRY_FIRST_MS * 2 ** (viewer.failures - 1));
+      if (this.#pause && !this.#allLag()) this.#pause.end();
+      return;
+    }
+    const cursor = /** @type {number} */ (viewer.cursor);
+    const to = Math.max(cursor, this.#oldest - 1);
+    if (!this.#transmit(viewer, [gap(cursor, to)])) return this.#giveUp(viewer, 'it takes nothing any more');
+    viewer.cursor = to + 1;
+    viewer.failures = 0;
+    this.#pump(viewer);
+  }
+
+  /** @param {Viewer} viewer */
+  #retry(viewer) {
+    clearTimeout(viewer.retry);
+    viewer.retry = undefined;
+    this.#pump(viewer);
+  }
+
+  /** Closes the channel, so that its viewer knows. @param {Viewer} viewer @param {string} why */
+  #giveUp(viewer, why) {
+    this.#remove(viewer);
+    report(new Error(`the channel "${viewer.channel.label}" of a viewer was closed: ${why}`));
+    viewer.channel.close();
+  }
+
+  /** Viewers whose channel may lose messages are told how far it goes, once it is quiet. @param {number} times */
+  #sayReached(times) {
+    clearTimeout(this.#reachedTimer);
+    if (times === REACHED_TIMES) return;
+    this.#reachedTimer = setTimeout(() => {
+      const reached = JSON.stringify({ type: 'reached', next: this.#next });
+      for (const viewer of this.#viewers) {
+        if (viewer.cursor === this.#next && isLossy(viewer.channel)) this.#transmit(viewer, [reached]);
+      }
+      this.#sayReached(times + 1);
+    }, REACHED_FIRST_MS * 2 ** times);
   }
 
   /** Whether even the fastest viewer has not got half of what is kept, and what is kept grows near its bounds. */
@@ -215,14 +368,13 @@ class Relay {
     return { ends, end };
   }
 
-  /** @param {Viewer} viewer @param {(string | Uint8Array<ArrayBuffer>)[]} pieces */
+  /** @param {Viewer} viewer @param {Pieces} pieces */
   #transmit(viewer, pieces) {
     try {
       for (const piece of pieces) viewer.channel.send(/** @type {any} */ (piece));
       return true;
     } catch {
-      // It closes at this moment. The viewer comes back on another channel, and says where it was.
-      this.#remove(viewer);
+      if (viewer.channel.readyState !== 'open') this.#remove(viewer);
       return false;
     }
   }
@@ -230,8 +382,42 @@ class Relay {
   /** @param {Viewer} viewer */
   #remove(viewer) {
     viewer.listen.abort();
+    clearTimeout(viewer.opening);
+    clearTimeout(viewer.retry);
     this.#viewers.delete(viewer);
     if (this.#pause && !this.#allLag()) this.#pause.end();
+  }
+}
+
+/** @param {number} from @param {number} to */
+function gap(from, to) {
+  return JSON.stringify({ type: 'gap', from, to });
+}
+
+/** @param {RTCDataChannel} channel */
+function isLossy({ ordered, maxRetransmits, maxPacketLifeTime }) {
+  return ordered === false || (maxRetransmits ?? null) !== null || (maxPacketLifeTime ?? null) !== null;
+}
+
+/** The user that a number or text names; null where a number is so large that it could be another one's. @param {unknown} idx */
+function userOf(idx) {
+  return typeof idx === 'string' || Number.isSafeInteger(idx) ? String(idx) : null;
+}
+
+/** Who wrote a message. @param {any} user */
+function author(user) {
+  if (typeof user !== 'object' || user === null) return undefined;
+  const { idx, nickname, role } = user;
+  return userOf(idx) === null ? { nickname, role } : { idx, nickname, role };
+}
+
+/** As an uncaught error, where the engine knows how. @param {unknown} error */
+function report(error) {
+  try {
+    if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
+    else globalThis.console?.error(error);
+  } catch {
+    // There is nobody left to tell.
   }
 }
 

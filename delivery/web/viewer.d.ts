@@ -3,10 +3,10 @@
 import type { RelayEvent } from './relay.js';
 
 export interface ViewerOptions {
-  /** Takes an event, each once and in order. */
-  onEvent(event: RelayEvent): void;
+  /** Takes an event, each once and in order. An error in here is reported as uncaught, and the next event comes. */
+  onEvent(event: RelayEvent): unknown;
   /** So many events are missing here and cannot be had any more; null: nobody knows how many, perhaps none. */
-  onGap?(gap: { missed: number | null }): void;
+  onGap?(gap: { missed: number | null }): unknown;
 }
 
 export interface Viewer {

@@ -7,11 +7,15 @@
 
 /** @typedef {import('./relay.d.ts').RelayEvent} RelayEvent */
 
-/** Ids that are remembered, to know what comes again: more than a relay keeps. */
-const MAX_SEEN = 4_000;
+/**
+ * Ids that are remembered, to know what comes again, unless the relay keeps more: what another one sends from its
+ * beginning. 10 MB at most.
+ */
+const MAX_SEEN = 100_000;
 
-/** How long an answer may take before what is missing is asked for again. */
-const ASK_AGAIN_MS = 1_000;
+/** An answer that is late is asked for again after 1, 2, 4, 8, 8 ... s: on a busy line it waits behind what was sent. */
+const ASK_FIRST_MS = 1_000;
+const ASK_MOST_MS = 8_000;
 
 const PART_HEADER_BYTES = 8;
 
@@ -36,10 +40,10 @@ class Viewer {
   /** The last event that was handed out. @type {string | null} */
   #last = null;
   #seen = new Set();
-  /** When what is missing was last asked for. */
-  #askedAt = 0;
-  /** Asks again where no welcome comes. @type {ReturnType<typeof setTimeout> | undefined} */
+  #remembers = MAX_SEEN;
+  /** Asks again where no welcome comes; undefined where none is awaited. @type {ReturnType<typeof setTimeout> | undefined} */
   #unanswered;
+  #askAgainMs = ASK_FIRST_MS;
   /** The parts of one large event, as far as they are here. */
   #parts = { number: 0, contents: /** @type {Uint8Array[]} */ ([]) };
 
@@ -62,7 +66,7 @@ class Viewer {
   /** Listens to no channel any more. */
   detach() {
     this.#listen.abort();
-    clearTimeout(this.#unanswered);
+    this.#answered();
     this.#listen = new AbortController();
     this.#channel = null;
     this.#expected = null;
@@ -72,55 +76,97 @@ class Viewer {
   /** Asks for what follows the last event. */
   #start() {
     if (this.#channel?.readyState !== 'open') return;
-    this.#askedAt = Date.now();
-    this.#channel.send(JSON.stringify({ type: 'start', after: this.#last }));
     // Chromium now and then loses what is sent in the moment in which a channel opens: said once is not enough.
     clearTimeout(this.#unanswered);
-    this.#unanswered = setTimeout(() => this.#start(), ASK_AGAIN_MS);
+    this.#unanswered = setTimeout(() => this.#start(), this.#askAgainMs);
+    this.#askAgainMs = Math.min(ASK_MOST_MS, 2 * this.#askAgainMs);
+    try {
+      this.#channel.send(JSON.stringify({ type: 'start', after: this.#last }));
+    } catch (error) {
+      report(error);
+    }
+  }
+
+  #answered() {
+    clearTimeout(this.#unanswered);
+    this.#unanswered = undefined;
+    this.#askAgainMs = ASK_FIRST_MS;
   }
 
   /** @param {string | ArrayBuffer} data */
   #hear(data) {
-    const text = typeof data === 'string' ? data : this.#assemble(data);
-    if (text === null) return;
-    const frame = JSON.parse(text);
-    switch (frame.type) {
+    try {
+      const text = typeof data === 'string' ? data : this.#assemble(data);
+      if (text !== null) this.#heed(JSON.parse(text));
+    } catch (error) {
+      // An event whose parts do not fit is missing, and asked for.
+      report(error);
+    }
+  }
+
+  /** @param {any} frame */
+  #heed(frame) {
+    switch (frame?.type) {
       case 'welcome':
-        clearTimeout(this.#unanswered);
-        this.#expected = frame.next;
-        this.#askedAt = 0;
-        if (!frame.recovered) this.#options.onGap?.({ missed: null });
-        return;
+        return this.#welcomed(frame);
       case 'gap':
         return this.#skip(frame.from, frame.to);
       case 'event':
         return this.#take(frame.number, frame.event);
+      case 'reached':
+        return this.#notice(frame.next);
+    }
+  }
+
+  /** @param {{ next: number, recovered: boolean, keeps?: number }} welcome */
+  #welcomed({ next, recovered, keeps = 0 }) {
+    this.#answered();
+    // Another relay may send again whatever it keeps, and this one has forwarded as much before.
+    this.#remembers = Math.max(this.#remembers, 2 * keeps);
+    const expected = this.#expected;
+    this.#expected = Math.max(next, expected ?? next);
+    if (expected === null) {
+      if (!recovered) this.#tell(null);
+    } else if (next > expected) {
+      // The answer to a later question: what is between is not kept any more.
+      this.#tell(next - expected);
     }
   }
 
   /** @param {number} from @param {number} to */
   #skip(from, to) {
-    if (this.#expected === null || from !== this.#expected) return;
+    const expected = this.#expected;
+    if (expected === null || to < expected) return;
+    if (from > expected) return this.#notice(from);
     this.#expected = to + 1;
-    this.#options.onGap?.({ missed: to - from + 1 });
+    this.#tell(to - expected + 1);
   }
 
   /** @param {number} number @param {RelayEvent} event */
   #take(number, event) {
     // Before the welcome the number means nothing; one that has passed came twice.
     if (this.#expected === null || number < this.#expected) return;
-    if (number > this.#expected) {
-      // Something is missing, which only a channel that is not reliable and ordered allows. Asking for what follows the
-      // last event brings all of it again, in order.
-      if (Date.now() - this.#askedAt > ASK_AGAIN_MS) this.#start();
-      return;
-    }
+    if (number > this.#expected) return this.#notice(number);
     this.#expected += 1;
     this.#last = event.id;
     if (this.#seen.has(event.id)) return;
     this.#seen.add(event.id);
-    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value);
-    this.#options.onEvent(event);
+    if (this.#seen.size > this.#remembers) this.#seen.delete(this.#seen.values().next().value);
+    call(() => this.#options.onEvent(event));
+  }
+
+  /**
+   * What is before that number should be here. If it is not, which only a channel that is not reliable and ordered allows,
+   * asking for what follows the last event brings all of it again, in order.
+   * @param {number} number
+   */
+  #notice(number) {
+    if (this.#expected !== null && number > this.#expected && this.#unanswered === undefined) this.#start();
+  }
+
+  /** @param {number | null} missed */
+  #tell(missed) {
+    call(() => this.#options.onGap?.({ missed }));
   }
 
   /** Returns the whole once its last part is here. A part that is lost makes the event missing. @param {ArrayBuffer} part */
@@ -135,5 +181,25 @@ class Viewer {
     this.#parts = { number: 0, contents: [] };
     const decoder = new TextDecoder();
     return contents.map((content) => decoder.decode(content, { stream: true })).join('') + decoder.decode();
+  }
+}
+
+/** Calls a function of the page's. Whatever it does, the client goes on. @param {() => unknown} handler */
+function call(handler) {
+  try {
+    const result = /** @type {any} */ (handler());
+    if (typeof result?.then === 'function') Promise.resolve(result).catch(report);
+  } catch (error) {
+    report(error);
+  }
+}
+
+/** As an uncaught error, where the engine knows how. @param {unknown} error */
+function report(error) {
+  try {
+    if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
+    else globalThis.console?.error(error);
+  } catch {
+    // There is nobody left to tell.
   }
 }

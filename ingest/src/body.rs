@@ -3,14 +3,39 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::refusal::Refusal;
+
+mod halves;
+
+/// What a body is read as.
+pub(crate) trait Shape: DeserializeOwned {
+    /// The page that describes it, below `docs/`.
+    const PAGE: &'static str;
+}
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    /// In a sentence, that names the member if it is one.
+    pub(crate) what: String,
+    /// The page that describes the body.
+    pub(crate) page: &'static str,
+}
+
+/// What members are, of whichever body.
+const MEMBERS: [(&str, &str); 4] = [
+    ("text", "a text"),
+    ("textMessage", "a text"),
+    ("reason", "a text, null or absent"),
+    ("settings", "an object with the settings that change, such as {\"slowModeSeconds\": 10}"),
+];
 
 /// 64 KB: the longest text has 8 KB, and six times that where every byte is escaped.
 const LARGEST_BODY_BYTES: usize = 64 * 1024;
@@ -23,22 +48,72 @@ const LARGEST_DISCARDED_BYTES: usize = 8 * 1024 * 1024;
 const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The body as a JSON object of that shape. Members that it does not have are ignored.
-pub(crate) async fn json<T: DeserializeOwned>(parts: &Parts, body: Body, deadline: Duration) -> Result<T, Refusal> {
-    if !is_json(parts) {
+pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration) -> Result<T, Refusal> {
+    let unsupported = match () {
+        () if !is_json(parts) => Some(Refusal::UnsupportedMediaType),
+        () if !is_plain(parts) => Some(Refusal::UnsupportedEncoding),
+        () => None,
+    };
+    if let Some(refusal) = unsupported {
         discard(parts, body).await;
-        return Err(Refusal::UnsupportedMediaType);
+        return Err(refusal);
     }
     if is_far_too_large(parts) {
         return Err(Refusal::BodyTooLarge);
     }
-    let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
+    let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)?;
+    parse(&bytes?).map_err(|what| Refusal::BodyMalformed(Malformed { what, page: T::PAGE }))
+}
+
+/// Err: what is wrong, in a sentence.
+fn parse<T: Shape>(bytes: &[u8]) -> Result<T, String> {
     // The parser does not look into strings that it skips.
-    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::BodyMalformed)?;
-    // A struct may also be read from a list of its members; that is not our format.
-    if !text.trim_ascii_start().starts_with('{') {
-        return Err(Refusal::BodyMalformed);
+    let text = std::str::from_utf8(bytes).map_err(|_| "The body is not UTF-8.".to_owned())?;
+    let not_json = |error: serde_json::Error| format!("The body is not JSON: {error}.");
+    match text.trim_ascii_start().chars().next() {
+        None => return Err("The body is empty: it must be a JSON object.".to_owned()),
+        Some('{') => {}
+        // A struct may also be read from a list of its members; that is not our format.
+        Some(_) => {
+            serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
+            return Err("The body must be an object, {…}.".to_owned());
+        }
     }
-    serde_json::from_str(text).map_err(|_| Refusal::BodyMalformed)
+    let text = halves::mended(text);
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let shape = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        match error.into_inner() {
+            error if error.is_data() => wrong_member(&path, &error.to_string()),
+            error => not_json(error),
+        }
+    })?;
+    json.end().map_err(not_json)?;
+    Ok(shape)
+}
+
+/// What the parser says of a member, in our words.
+fn wrong_member(path: &str, error: &str) -> String {
+    let quoted = |begin| Some(error.strip_prefix(begin)?.split('`').next().unwrap_or_default());
+    if let Some(name) = quoted("duplicate field `") {
+        return format!("The member {name:?} is there twice.");
+    }
+    if let Some(name) = quoted("missing field `") {
+        return format!("The member {name:?} is missing: it must be {}.", expected(name));
+    }
+    let name = path.split(['.', '[']).next().unwrap_or_default();
+    format!("The member {name:?} must be {}.", expected(name))
+}
+
+fn expected(name: &str) -> &'static str {
+    MEMBERS.iter().find(|(member, _)| *member == name).map_or("as documented", |(_, expected)| expected)
+}
+
+impl Malformed {
+    /// A member that is read as any value, and is not what it must be.
+    pub(crate) fn member<T: Shape>(name: &str) -> Malformed {
+        Malformed { what: wrong_member(name, ""), page: T::PAGE }
+    }
 }
 
 /// The value with 5 in place of 5.0: JSON has one kind of number, and some of its writers know but floating point.
@@ -69,7 +144,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
     let mut total = 0;
     while let Some(frame) = body.frame().await {
         // An error means that the peer went away or broke the framing.
-        let frame = frame.map_err(|_| Refusal::BodyMalformed)?;
+        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
         let Ok(chunk) = frame.into_data() else { continue };
         total += chunk.len();
         if total <= LARGEST_BODY_BYTES {
@@ -84,6 +159,14 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
 fn is_far_too_large(parts: &Parts) -> bool {
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > LARGEST_DISCARDED_BYTES as u64)
+}
+
+/// Not compressed, nor said to be.
+fn is_plain(parts: &Parts) -> bool {
+    parts.headers.get_all(CONTENT_ENCODING).iter().all(|value| {
+        let mut encodings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        encodings.all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity"))
+    })
 }
 
 /// `application/json` or `application/…+json`, in UTF-8.

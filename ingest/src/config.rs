@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
+use web::gateway::Gateway;
 
+use crate::filter::WordFilter;
 use crate::review::{Fallback, SigningKey};
 use crate::settings::{Rate, Settings, WordPolicy};
 
@@ -83,6 +85,12 @@ pub struct LimitsConfig {
     pub moderator_rate: Rate,
     /// How many messages anybody may write in all rooms together in a time.
     pub user_rate: Rate,
+    /// How much anybody may decide in all rooms together in a time: `messages` are decisions.
+    pub decision_rate: Rate,
+    /// How many bans a room has at most.
+    pub bans_in_room: usize,
+    /// How many bans from every room there are at most.
+    pub bans_everywhere: usize,
 }
 
 /// The section `[ingest.review]` of the configuration.
@@ -107,10 +115,40 @@ pub struct ReviewConfig {
     pub breaker_open_ms: u64,
 }
 
+impl Config {
+    /// All that cannot work, naming the keys. Word lists are read for it.
+    pub fn complaints(&self) -> Vec<String> {
+        let checks = [
+            Gateway::new(&self.gateway, "ingest.gateway").err(),
+            WordFilter::new(&self.words).err(),
+            self.limits.check().err(),
+            self.review.check().err(),
+            self.room.settings().err(),
+        ];
+        checks.into_iter().flatten().collect()
+    }
+}
+
+impl ReviewConfig {
+    /// Err: what is missing, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.url.is_some() && self.secret.is_none() {
+            let missing = "ingest.review.secret is required with ingest.review.url";
+            return Err(format!("{missing}: set it to whsec_ and the base64 of at least 24 bytes"));
+        }
+        Ok(())
+    }
+}
+
 impl LimitsConfig {
     /// Err: what is out of bounds, naming the key.
     pub(crate) fn check(&self) -> Result<(), String> {
-        for (name, rate) in [("moderator_rate", self.moderator_rate), ("user_rate", self.user_rate)] {
+        let rates = [
+            ("moderator_rate", self.moderator_rate),
+            ("user_rate", self.user_rate),
+            ("decision_rate", self.decision_rate),
+        ];
+        for (name, rate) in rates {
             if !rate.is_valid() {
                 return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
             }

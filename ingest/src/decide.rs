@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nats::{
     Body, EventId, MessageDeleted, Position, PresenterIdx, Role, RoomCleared, RoomUpdated, Subject, UserBanned,
     UserIdx, UserUnbanned, now,
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::Ingest;
 use crate::accept::{IdempotencyKey, Sender};
 use crate::keyed::Earlier;
+use crate::limits::Quota;
 use crate::naming::{self, Named};
 use crate::refusal::Refusal;
 use crate::text::Text;
@@ -55,6 +57,8 @@ pub(crate) const LONGEST_TERM_SECONDS: u64 = 14 * 24 * 60 * 60;
 pub(crate) struct Decided {
     pub(crate) id: EventId,
     pub(crate) position: Position,
+    /// How much the sender may still decide; none for a retry, which costs nothing.
+    pub(crate) quota: Option<Quota>,
 }
 
 impl Ingest {
@@ -66,7 +70,7 @@ impl Ingest {
         let reason = reason.map(Text::into_string);
         let request = naming::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
         let naming = match self.name(presenter, request).await? {
-            Named::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position }),
+            Named::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position, quota: None }),
             Named::New(naming) => naming,
         };
         self.check_knows_what_holds()?;
@@ -78,6 +82,7 @@ impl Ingest {
                 return Err(Refusal::PresenterBanned);
             }
             Decision::Ban(user, term) => {
+                self.check_room_for_ban(presenter, user, now)?;
                 let until = term.map(|Term(term)| now + term);
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
             }
@@ -94,17 +99,34 @@ impl Ingest {
                 (Some(Subject::Settings(presenter)), Body::RoomUpdated(updated))
             }
         };
+        let quota = self.fold.limits.decide(naming.id, sender.idx)?;
         let position = self.append(&naming, presenter, body).await?;
         if let Some(subject) = subject {
             // Who asks this node next is answered by what was decided. If reading lags, the decision stands all the same.
             self.fold.find(|fold| fold.rules.knows(subject, position).then_some(())).await;
         }
-        Ok(Decided { id: naming.id, position })
+        Ok(Decided { id: naming.id, position, quota: Some(quota) })
+    }
+
+    /// A ban that is there may be replaced, however many there are. Nodes that ban at the same moment may go beyond the
+    /// bound by as many.
+    fn check_room_for_ban(
+        &self,
+        presenter: Option<PresenterIdx>,
+        user: UserIdx,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let rules = &self.fold.rules;
+        let most = self.fold.limits.most_bans(presenter);
+        if rules.ban_of(presenter, user, now).is_none() && rules.bans(presenter, None, most, now).len() >= most {
+            return Err(Refusal::TooManyBans(most));
+        }
+        Ok(())
     }
 }
 
 impl Decision {
-    /// Everything that is asked for, as text.
+    /// Everything that is asked for, as text: one that no message can have, for a text has no line feed in it.
     fn as_request(&self, reason: Option<&str>) -> String {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),
@@ -113,7 +135,7 @@ impl Decision {
             Decision::Unban(user) => json!(["unban", user]),
             Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
-        json!([decision, reason]).to_string()
+        format!("decision\n{}", json!([decision, reason]))
     }
 }
 
@@ -135,6 +157,37 @@ impl Sender {
             Some(role @ (Role::Presenter | Role::Moderator)) => Ok(role),
             None if self.is_moderator => Ok(Role::Moderator),
             Some(Role::Viewer) | None => Err(Refusal::Forbidden),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::InvalidText;
+
+    #[test]
+    fn a_decision_is_a_request_that_no_message_can_be_and_no_two_are_one() {
+        let message: EventId = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
+        let (user, room) = (UserIdx::try_from(7).unwrap(), PresenterIdx::try_from(42).unwrap());
+        let term = Term::of_seconds(600);
+        let patch = json!({ "maxLength": 9 }).as_object().unwrap().clone();
+        let decisions = [
+            Decision::Delete(message),
+            Decision::Clear,
+            Decision::Ban(user, None),
+            Decision::Ban(user, term),
+            Decision::Unban(user),
+            Decision::Set(room, patch.clone(), None),
+            Decision::Set(room, patch, term),
+        ];
+        let mut requests = std::collections::HashSet::new();
+        for decision in &decisions {
+            for reason in [None, Some("why")] {
+                let request = decision.as_request(reason);
+                assert_eq!(Text::parse(&request), Err(InvalidText::Forbidden), "{request}");
+                assert!(requests.insert(request));
+            }
         }
     }
 }

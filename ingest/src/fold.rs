@@ -165,17 +165,35 @@ impl Fold {
                 return None;
             }
         }
+        let age = log_now.duration_since(entry.stored).try_into().unwrap_or(Duration::ZERO);
         match (&event.body, event.presenter) {
             (Body::MessagePosted(posted), Some(presenter)) => {
                 let (id, user, role, text) = (event.id, posted.user.idx, posted.user.role, &posted.text);
-                let age = log_now.duration_since(entry.stored).try_into().unwrap_or(Duration::ZERO);
                 let observed = Observed { id, age, presenter, user, role, text };
                 self.limits.observe(&observed, &self.rules.current(presenter, now()).settings);
                 None
             }
-            _ => self.rules.apply(entry.position, &event, now()),
+            _ => {
+                if let Some(by) = decided_by(&event.body) {
+                    self.limits.observe_decision(event.id, by, age);
+                }
+                self.rules.apply(entry.position, &event, now())
+            }
         }
     }
+}
+
+/// Who decided it, of what ingest decides.
+fn decided_by(body: &Body) -> Option<UserIdx> {
+    let by = match body {
+        Body::MessageDeleted(deleted) => &deleted.by,
+        Body::RoomCleared(cleared) => &cleared.by,
+        Body::UserBanned(banned) => &banned.by,
+        Body::UserUnbanned(unbanned) => &unbanned.by,
+        Body::RoomUpdated(updated) => &updated.by,
+        _ => return None,
+    };
+    Some(by.idx)
 }
 
 /// Who is erased by it.

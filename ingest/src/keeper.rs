@@ -16,6 +16,9 @@ use crate::settings::Own;
 /// Before a decision that could not be kept is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// An hour between two looks for what has ended: so much more is kept than has an effect.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+
 #[derive(Debug)]
 pub(crate) struct Keeper {
     decisions: Decisions,
@@ -154,8 +157,23 @@ impl Keeper {
         reached.map(|(_, positions)| positions)
     }
 
-    /// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log.
-    async fn forget(&self, kept: Vec<Entry>, max_age: Duration) {
+    /// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log. Again and
+    /// again: whoever bans and unbans adds nothing for good.
+    async fn forget(&self, mut kept: Vec<Entry>, max_age: Duration) {
+        loop {
+            self.forget_ended(&kept, max_age).await;
+            sleep(FORGET_EVERY).await;
+            kept = match self.decisions.load().await {
+                Ok(kept) => kept.entries,
+                Err(error) => {
+                    tracing::warn!(%error, "decisions that have ended are kept for now: {error}");
+                    Vec::new()
+                }
+            };
+        }
+    }
+
+    async fn forget_ended(&self, kept: &[Entry], max_age: Duration) {
         for entry in kept.iter().filter(|entry| now().duration_since(entry.at).unsigned_abs() > max_age) {
             let Ok(event) = entry.event() else { continue };
             if let Some(subject) = Subject::of(&event).filter(|_| has_ended(&event))

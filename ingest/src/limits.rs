@@ -1,6 +1,7 @@
 //! How much one may write: slow mode, so many messages in a time in a room and in all rooms together, and no message
 //! twice where a room wants that. Every ingest node counts what it admits and, from the log, what the others admitted,
-//! so that the limits hold over all nodes, but for the milliseconds that the log takes. Memory is bounded whatever the
+//! so that the limits hold over all nodes, but for the milliseconds that the log takes. What moderators decide has a rate
+//! too. Memory is bounded whatever the
 //! number of users: who has not written for longest is forgotten first. Whether a message is accepted in the end is not
 //! decided here.
 
@@ -20,6 +21,7 @@ use self::rates::{Policy, Rates};
 use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
 use crate::config::LimitsConfig;
+use crate::refusal::Refusal;
 use crate::settings::{Rate, Settings};
 
 pub(crate) use self::rates::Quota;
@@ -83,6 +85,9 @@ pub(crate) enum Limited {
 pub(crate) struct Limits {
     moderator_rate: Rate,
     user_rate: Rate,
+    decision_rate: Rate,
+    bans_in_room: usize,
+    bans_everywhere: usize,
     rates: Rates,
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
@@ -97,6 +102,9 @@ impl Limits {
         Ok(Limits {
             moderator_rate: config.moderator_rate,
             user_rate: config.user_rate,
+            decision_rate: config.decision_rate,
+            bans_in_room: config.bans_in_room,
+            bans_everywhere: config.bans_everywhere,
             rates: Rates::new(),
             slow_mode: SlowMode::new(),
             unique_chat: UniqueChat::new(),
@@ -140,6 +148,30 @@ impl Limits {
         if settings.unique_chat {
             self.unique_chat.said(id, presenter, text, age);
         }
+    }
+
+    /// Takes what a decision costs, which is about to be appended.
+    pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, Refusal> {
+        match self.rates.spend(Policy::Decisions, user, self.decision_rate) {
+            Ok(quota) => {
+                self.appending.insert(id, ());
+                Ok(quota)
+            }
+            Err(Limited::Rate { retry_after, quota }) => Err(Refusal::TooManyDecisions { retry_after, quota }),
+            Err(limited) => Err(limited.into()),
+        }
+    }
+
+    /// Counts a decision of the log, by whichever node, that was stored so long ago.
+    pub(crate) fn observe_decision(&self, id: EventId, user: UserIdx, age: Duration) {
+        if self.appending.remove(&id).is_none() {
+            self.rates.count(Policy::Decisions, user, self.decision_rate, age);
+        }
+    }
+
+    /// How many bans a room can have, or every room together.
+    pub(crate) fn most_bans(&self, presenter: Option<PresenterIdx>) -> usize {
+        if presenter.is_some() { self.bans_in_room } else { self.bans_everywhere }
     }
 
     fn room_rate(&self, role: Role, settings: &Settings) -> Rate {

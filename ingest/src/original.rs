@@ -21,12 +21,12 @@ use utoipa_axum::routes;
 
 use crate::Ingest;
 use crate::accept::{Accepted, Post, Sender};
-use crate::body;
+use crate::body::{self, Malformed, Shape};
 use crate::openapi::parameters::Key;
 use crate::openapi::schemas;
 use crate::refusal::Refusal;
-use crate::text::{InvalidText, Text};
-use crate::v1::with_quota;
+use crate::text::Text;
+use crate::v1::{accepts_plain, with_quota};
 
 /// 202 and this: how a presenter of the original learns that it must reconnect. Its message is stored all the same.
 const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";
@@ -52,6 +52,10 @@ struct SendMessage {
     #[serde(default)]
     #[schema(value_type = schemas::Text, required)]
     text_message: Value,
+}
+
+impl Shape for SendMessage {
+    const PAGE: &'static str = "api.md#post-sendmessage";
 }
 
 /// An error, as the original says it.
@@ -157,9 +161,9 @@ async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Ref
     let message: SendMessage = body::json(&parts, body, ingest.body_deadline).await?;
     let presenter = presenter(&message, &head.sender)?;
     let text = match &message.text_message {
-        Value::Null => return Err(Refusal::Text(InvalidText::Empty)),
+        Value::Null => return Err(Refusal::TextMissing("textMessage")),
         Value::String(text) => Text::parse(text)?,
-        _ => return Err(Refusal::BodyMalformed),
+        _ => return Err(Refusal::BodyMalformed(Malformed::member::<SendMessage>("textMessage"))),
     };
     ingest.accept(Post { sender: head.sender, presenter, text, key: head.key }).await
 }
@@ -175,7 +179,7 @@ fn presenter(message: &SendMessage, sender: &Sender) -> Result<PresenterIdx, Ref
         Value::Null if is_presenter => Ok(sender.idx.as_presenter()),
         Value::Null => Err(Refusal::PresenterIdxMissing),
         idx => {
-            let idx = body::whole(idx.clone()).as_i64().and_then(|idx| PresenterIdx::try_from(idx).ok());
+            let idx = web::idx(idx).and_then(|idx| PresenterIdx::try_from(idx).ok());
             idx.ok_or(Refusal::PresenterIdxInvalid)
         }
     }
@@ -196,12 +200,15 @@ pub(crate) fn refused(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Re
     let wire = refusal.wire();
     let body = ErrorBody::now(time_zone, path, wire.original_status, wire.original_message);
     let mut response = (wire.original_status, Json(body)).into_response();
+    // The original has one sentence for a dozen reasons.
+    response.headers_mut().insert("message-code", HeaderValue::from_static(wire.code));
     if let Some(delay) = refusal.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
     }
     if refusal.is_outage() {
         response.headers_mut().insert("message-outcome", HeaderValue::from_static(refusal.outcome()));
     }
+    let response = if *refusal == Refusal::UnsupportedEncoding { accepts_plain(response) } else { response };
     with_quota(response, refusal.quota())
 }
 

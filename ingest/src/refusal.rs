@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use nats::AppendError;
-use web::Problem;
 use web::auth::TokenError;
 use web::gateway::ForwardError;
+use web::{IDX_BOUNDS, Problem};
 
+use crate::body::Malformed;
 use crate::decide::LONGEST_TERM_SECONDS;
 use crate::limits::{Limited, Quota};
-use crate::settings::InvalidSetting;
+use crate::settings::{InvalidSetting, NAMED};
 use crate::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 
 mod all;
@@ -30,17 +31,26 @@ pub(crate) enum Refusal {
     UserTypeInvalid,
     UserIdxInvalid,
     MessageIdInvalid,
-    QueryInvalid,
+    /// What is wrong, in a sentence that names the parameter.
+    QueryInvalid(String),
     IdempotencyKeyInvalid,
+    /// The request is about a key, and names none.
+    IdempotencyKeyMissing,
     /// Nothing was accepted under the key.
     NothingUnderKey,
     /// The key named another request before.
     IdempotencyKeyReused,
     UnsupportedMediaType,
-    BodyMalformed,
+    /// The body is compressed, or said to be.
+    UnsupportedEncoding,
+    BodyMalformed(Malformed),
+    /// It ended before its end.
+    BodyBroken,
     BodyTooLarge,
     BodyTimeout,
     Text(InvalidText),
+    /// There is none: the member is missing or null.
+    TextMissing(&'static str),
     /// The room allows so many characters.
     TextTooLongHere(usize),
     /// A moderator's reason is not a text that may be said.
@@ -53,6 +63,13 @@ pub(crate) enum Refusal {
     /// Nobody can be banned in the own room.
     PresenterBanned,
     NotBanned,
+    /// The room, or every room, has so many bans already.
+    TooManyBans(usize),
+    /// A moderator decides too much in too short a time.
+    TooManyDecisions {
+        retry_after: Duration,
+        quota: Quota,
+    },
     Banned {
         /// None: for good.
         until: Option<Timestamp>,
@@ -103,12 +120,14 @@ impl Refusal {
             Refusal::Token(TokenError::Malformed) => same(S::UNAUTHORIZED, "token_invalid", "토큰의 유형이 아닙니다."),
             Refusal::Token(TokenError::Signature) => same(S::UNAUTHORIZED, "token_invalid", "토큰이 변조되었습니다."),
             Refusal::Token(TokenError::Expired) => same(S::UNAUTHORIZED, "token_expired", "토큰이 만료되었습니다."),
-            Refusal::Token(TokenError::Claims) => same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION),
+            Refusal::Token(TokenError::Claims | TokenError::UserIdx) => {
+                same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION)
+            }
             Refusal::Token(TokenError::KeysUnavailable) => same(S::SERVICE_UNAVAILABLE, "keys_unavailable", NOT_SENT),
             Refusal::Forwarded(ForwardError::Missing(_)) => {
                 same(S::BAD_REQUEST, "forwarded_identity_invalid", "Token null")
             }
-            Refusal::Forwarded(ForwardError::Malformed(_)) => {
+            Refusal::Forwarded(ForwardError::Twice(_) | ForwardError::Malformed(_)) => {
                 same(S::BAD_REQUEST, "forwarded_identity_invalid", JWT_EXCEPTION)
             }
             Refusal::PresenterIdxMissing => {
@@ -120,17 +139,19 @@ impl Refusal {
             Refusal::UserTypeInvalid => same(S::BAD_REQUEST, "user_type_invalid", NOT_SENT),
             Refusal::UserIdxInvalid => same(S::BAD_REQUEST, "user_idx_invalid", NOT_SENT),
             Refusal::MessageIdInvalid => same(S::BAD_REQUEST, "message_id_invalid", NOT_SENT),
-            Refusal::QueryInvalid => same(S::BAD_REQUEST, "query_invalid", NOT_SENT),
-            Refusal::IdempotencyKeyInvalid => same(S::BAD_REQUEST, "idempotency_key_invalid", NOT_SENT),
+            Refusal::QueryInvalid(_) => same(S::BAD_REQUEST, "query_invalid", NOT_SENT),
+            Refusal::IdempotencyKeyInvalid | Refusal::IdempotencyKeyMissing => {
+                same(S::BAD_REQUEST, "idempotency_key_invalid", NOT_SENT)
+            }
             Refusal::IdempotencyKeyReused => same(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", NOT_SENT),
             Refusal::NothingUnderKey => same(S::NOT_FOUND, "request_not_found", "Not Found"),
-            Refusal::UnsupportedMediaType => {
+            Refusal::UnsupportedMediaType | Refusal::UnsupportedEncoding => {
                 same(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported Media Type")
             }
-            Refusal::BodyMalformed => same(S::BAD_REQUEST, "body_malformed", NOT_SENT),
+            Refusal::BodyMalformed(_) | Refusal::BodyBroken => same(S::BAD_REQUEST, "body_malformed", NOT_SENT),
             Refusal::BodyTooLarge => same(S::PAYLOAD_TOO_LARGE, "body_too_large", NOT_SENT),
             Refusal::BodyTimeout => same(S::REQUEST_TIMEOUT, "body_timeout", NOT_SENT),
-            Refusal::Text(InvalidText::Empty) => {
+            Refusal::Text(InvalidText::Empty) | Refusal::TextMissing(_) => {
                 same(S::BAD_REQUEST, "text_empty", "보내는 채팅은 null이 될 수 없습니다.")
             }
             Refusal::Text(InvalidText::TooLong) | Refusal::Append(AppendError::TooLarge) => {
@@ -144,6 +165,8 @@ impl Refusal {
             Refusal::Forbidden => same(S::FORBIDDEN, "forbidden", NOT_SENT),
             Refusal::PresenterBanned => same(S::CONFLICT, "presenter_not_bannable", NOT_SENT),
             Refusal::NotBanned => same(S::NOT_FOUND, "not_banned", NOT_SENT),
+            Refusal::TooManyBans(_) => same(S::CONFLICT, "too_many_bans", NOT_SENT),
+            Refusal::TooManyDecisions { .. } => same(S::TOO_MANY_REQUESTS, "decision_rate_limited", NOT_SENT),
             Refusal::Banned { .. } => same(S::FORBIDDEN, "msg_banned", "채팅이 금지된 사용자입니다."),
             Refusal::PresenterOnly => {
                 same(S::FORBIDDEN, "msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다.")
@@ -184,12 +207,14 @@ impl Refusal {
         match self {
             Refusal::Token(error) => format!("{}.", capital(&error.to_string())),
             Refusal::Forwarded(error) => format!("{}.", capital(&error.to_string())),
-            Refusal::PresenterIdxMissing => "A viewer must say whose room the message is for.".to_owned(),
-            Refusal::PresenterIdxInvalid => "The presenterIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
+            Refusal::PresenterIdxMissing => {
+                format!("The member \"presenterIdx\" is missing or null: of a viewer it must be {IDX_BOUNDS}.")
+            }
+            Refusal::PresenterIdxInvalid => format!("The presenterIdx must be {IDX_BOUNDS}."),
             Refusal::UserTypeInvalid => "The userType must be \"presenter\" or \"viewer\".".to_owned(),
-            Refusal::UserIdxInvalid => "The userIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
-            Refusal::MessageIdInvalid => "The message's id must be a UUID.".to_owned(),
-            Refusal::QueryInvalid => "The query is not as documented.".to_owned(),
+            Refusal::UserIdxInvalid => format!("The userIdx must be {IDX_BOUNDS}."),
+            Refusal::MessageIdInvalid => "The messageId must be a UUID.".to_owned(),
+            Refusal::QueryInvalid(what) => what.clone(),
             Refusal::IdempotencyKeyReused => {
                 "The Idempotency-Key was used for another request. Make one up for each.".to_owned()
             }
@@ -202,28 +227,50 @@ impl Refusal {
                 format!("The seconds must be an integer from 1 to {LONGEST_TERM_SECONDS}, or absent: for good.")
             }
             Refusal::Setting(error) => format!("{}.", capital(&error.to_string())),
-            Refusal::SettingMissing => "The settings name nothing to change.".to_owned(),
+            Refusal::SettingMissing => {
+                format!("The member \"settings\" names nothing to change: it must have one or more of {NAMED}.")
+            }
             Refusal::Forbidden => {
                 "Only a token with the scope chat:moderate, or in a room its presenter, may do this.".to_owned()
             }
             Refusal::PresenterBanned => "A presenter cannot be banned in the own room.".to_owned(),
             Refusal::NotBanned => "The user is not banned.".to_owned(),
+            Refusal::TooManyBans(most) => {
+                format!("There are {most} bans already, and there can be no more: lift one first.")
+            }
+            Refusal::TooManyDecisions { .. } => "Too many decisions in too short a time.".to_owned(),
             Refusal::Banned { until: None } => "The user is banned.".to_owned(),
             Refusal::Banned { until: Some(until) } => format!("The user is banned until {until:.3}."),
             Refusal::PresenterOnly => "Only the presenter may write at the moment.".to_owned(),
             Refusal::IdempotencyKeyInvalid => {
-                "There may be one Idempotency-Key, of 1 to 255 visible ASCII characters.".to_owned()
+                "The header Idempotency-Key must be there once at most, with 1 to 255 visible ASCII characters.".to_owned()
             }
-            Refusal::UnsupportedMediaType => "The body must be application/json in UTF-8.".to_owned(),
-            Refusal::BodyMalformed => "The body is not JSON as documented.".to_owned(),
+            Refusal::IdempotencyKeyMissing => {
+                "The header Idempotency-Key is missing: it must be the key of the request in question.".to_owned()
+            }
+            Refusal::UnsupportedMediaType => {
+                "The body must be JSON in UTF-8, and the header Content-Type must say so: application/json.".to_owned()
+            }
+            Refusal::UnsupportedEncoding => {
+                "The body must not be compressed, and the header Content-Encoding must not say that it is.".to_owned()
+            }
+            Refusal::BodyMalformed(Malformed { what, .. }) => what.clone(),
+            Refusal::BodyBroken => "The body ended before its end.".to_owned(),
             Refusal::BodyTooLarge => "The body has more than 64 KB.".to_owned(),
             Refusal::BodyTimeout => "The body did not arrive in time.".to_owned(),
-            Refusal::Text(InvalidText::Empty) => "There is nothing to see in the text.".to_owned(),
+            Refusal::Text(InvalidText::Empty) => {
+                format!("The text has nothing to see: it must be one line of 1 to {LONGEST_TEXT} characters.")
+            }
+            Refusal::TextMissing(name) => {
+                format!("The member {name:?} is missing or null: it must be one line of 1 to {LONGEST_TEXT} characters.")
+            }
             Refusal::Text(InvalidText::TooLong) | Refusal::Append(AppendError::TooLarge) => {
-                format!("The text has more than {LONGEST_TEXT} characters or {LONGEST_TEXT_BYTES} bytes.")
+                format!("The text must have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes.")
             }
             Refusal::Text(InvalidText::Forbidden) => {
-                "The text has a line break, another control character, a bidi override or a noncharacter.".to_owned()
+                "The text must not have line breaks, other control characters, bidi overrides, noncharacters or half of \
+                 a surrogate pair."
+                    .to_owned()
             }
             Refusal::Limited(Limited::SlowMode { .. }) => {
                 "The room is in slow mode, and the last message was a moment ago.".to_owned()
@@ -259,9 +306,8 @@ impl Refusal {
         match self {
             // A full log has to be emptied by somebody.
             Refusal::Append(AppendError::Full) => Some(Duration::from_secs(5)),
-            Refusal::Limited(Limited::SlowMode { retry_after } | Limited::Rate { retry_after, .. }) => {
-                Some(*retry_after)
-            }
+            Refusal::Limited(Limited::SlowMode { retry_after } | Limited::Rate { retry_after, .. })
+            | Refusal::TooManyDecisions { retry_after, .. } => Some(*retry_after),
             _ => self.is_outage().then_some(Duration::from_secs(1)),
         }
     }
@@ -274,9 +320,32 @@ impl Refusal {
     /// How much the sender may write, where that is the reason.
     pub(crate) fn quota(&self) -> Option<Quota> {
         match self {
-            Refusal::Limited(Limited::Rate { quota, .. }) => Some(*quota),
+            Refusal::Limited(Limited::Rate { quota, .. }) | Refusal::TooManyDecisions { quota, .. } => Some(*quota),
             _ => None,
         }
+    }
+
+    /// Of a 400: the page, below `docs/`, that says what would have been right.
+    fn page(&self) -> Option<&'static str> {
+        let page = match self {
+            Refusal::BodyMalformed(Malformed { page, .. }) => page,
+            Refusal::Forwarded(_) => "api.md#who-sends",
+            Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => "api.md#post-sendmessage",
+            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => "api.md#numbers-of-users-and-rooms",
+            Refusal::MessageIdInvalid => "moderation.md#delete-a-message",
+            Refusal::QueryInvalid(_) => "moderation.md#who-is-banned",
+            Refusal::IdempotencyKeyInvalid => "moderation.md#retries",
+            Refusal::IdempotencyKeyMissing => "api.md#what-became-of-a-request",
+            Refusal::Setting(_) | Refusal::SettingMissing => "moderation.md#settings",
+            Refusal::SecondsInvalid => "moderation.md#ban-time-out-unban",
+            Refusal::BodyBroken => "api.md#every-error",
+            Refusal::Text(_) | Refusal::TextMissing(_) | Refusal::TextTooLongHere(_) | Refusal::ReasonInvalid => {
+                "api.md#what-may-be-said"
+            }
+            Refusal::Append(AppendError::TooLarge) => "api.md#what-may-be-said",
+            _ => return None,
+        };
+        Some(page)
     }
 
     /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
@@ -288,7 +357,11 @@ impl Refusal {
     /// The answer on `/v1`.
     pub(crate) fn problem(&self) -> Problem {
         let wire = self.wire();
-        let mut problem = Problem::new(wire.status, wire.code, self.detail());
+        let detail = match self.page() {
+            Some(page) => format!("{} See docs/{page}.", self.detail()),
+            None => self.detail(),
+        };
+        let mut problem = Problem::new(wire.status, wire.code, detail);
         if let Refusal::Banned { until: Some(until) } = self {
             problem = problem.with("until", format!("{until:.3}"));
         }

@@ -111,14 +111,8 @@ enum AskError {
 impl Review {
     /// None: nobody is to be asked. The client follows no redirects. Err: what is wrong with the configuration.
     pub(crate) fn new(client: Client, config: &ReviewConfig) -> Result<Option<Review>, String> {
-        let Some(url) = config.url.clone() else { return Ok(None) };
-        let Some(key) = config.secret.clone() else {
-            return Err(
-                "ingest.review.secret is required with ingest.review.url: set it to whsec_ and the base64 of at \
-                        least 24 bytes"
-                    .to_owned(),
-            );
-        };
+        config.check()?;
+        let (Some(url), Some(key)) = (config.url.clone(), config.secret.clone()) else { return Ok(None) };
         Ok(Some(Review {
             client,
             url,

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::cors::{AllowHeaders, CorsLayer};
 use web::auth::Verifier;
 use web::gateway::Gateway;
 
@@ -114,15 +113,12 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
             short.then(|| "the log is nearly full: messages are refused, moderation is not".to_owned())
         })
     };
-    // The original's CORS is open. A preflight names the headers that it wants; `*` would not cover Authorization.
-    let cors = CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request());
     Router::new()
         .merge(openapi::routes())
         .merge(web::health_with_notice(ready, notice, stop).with_state(()))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(ingest)
-        .layer(cors)
 }
 
 async fn not_found(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {

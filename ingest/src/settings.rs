@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::openapi::schemas;
-use crate::text::LONGEST_TEXT;
+use crate::text::{LONGEST_TEXT, Text};
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -76,7 +76,7 @@ pub(crate) struct Own {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidSetting {
     /// There is none of that name.
-    #[error("there is no setting {0:?}")]
+    #[error("there is no setting {0:?}: {NAMED} are settings")]
     Unknown(String),
     /// The value is of the wrong type, or out of bounds.
     #[error("the setting {0} must be {1}")]
@@ -89,10 +89,17 @@ const NAMES: [(&str, &str); 7] = [
     ("uniqueChat", "true or false"),
     ("presenterOnly", "true or false"),
     ("wordPolicy", "\"off\", \"flag\", \"mask\" or \"reject\""),
-    ("words", "a list of at most 200 texts of 1 to 50 characters"),
+    (
+        "words",
+        "a list of at most 200 texts of 1 to 50 characters, of 8192 bytes together, each on one line and with something to see",
+    ),
     ("maxLength", "an integer from 1 to 500"),
     ("messageRate", "{\"messages\": 1 to 100000, \"seconds\": 1 to 3600}"),
 ];
+
+/// The names, for whoever has made one up.
+pub(crate) const NAMED: &str =
+    "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength and messageRate";
 
 /// An hour: who writes less often does not chat.
 const MOST_SLOW_MODE_SECONDS: u32 = 3_600;
@@ -102,6 +109,9 @@ const MOST_WORDS: usize = 200;
 
 /// Characters of a word.
 pub(crate) const LONGEST_WORD: usize = 50;
+
+/// 8 KB: the words stand in every event about the room's settings, and every node keeps them.
+pub(crate) const MOST_WORDS_BYTES: usize = 8 * 1024;
 
 /// What a load test needs of one user.
 const MOST_MESSAGES: u32 = 100_000;
@@ -193,7 +203,8 @@ impl Own {
                 continue;
             }
             checked(name, value)?;
-            own.settings.insert(name, value.clone());
+            let value = if name == "words" { words(value)? } else { value.clone() };
+            own.settings.insert(name, value);
             own.until.extend(until.map(|until| (name, until)));
         }
         Ok(own)
@@ -245,6 +256,16 @@ fn checked(name: &'static str, value: &Value) -> Result<(), InvalidSetting> {
     };
     let settings = with(&any, &BTreeMap::from([(name, value.clone())])).map_err(|_| invalid(name))?;
     settings.check()
+}
+
+/// Words as a room may set them: what an older version let in holds on, and may be more.
+fn words(value: &Value) -> Result<Value, InvalidSetting> {
+    let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::trim).collect();
+    let bytes: usize = words.iter().map(|word| word.len()).sum();
+    if bytes > MOST_WORDS_BYTES || words.iter().any(|word| Text::parse(word).is_err()) {
+        return Err(invalid("words"));
+    }
+    Ok(words.into())
 }
 
 fn with(settings: &Settings, own: &BTreeMap<&'static str, Value>) -> serde_json::Result<Settings> {

@@ -5,8 +5,8 @@
 //! platforms use for symbols of their own. Noncharacters do not: no keyboard writes them, and programs use them as
 //! sentinels.
 
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
+use words::is_invisible;
 
 #[cfg(test)]
 mod tests;
@@ -83,17 +83,25 @@ fn length(text: &str) -> usize {
 }
 
 /// A nickname that is fit to be shown. It comes out of a token, so whoever posts cannot mend it, and refusing would
-/// silence a user for what the auth server let pass: what a text may not have is left out, what is too long is cut.
+/// silence a user for what the auth server let pass: what a text may not have is left out, what is too long is cut, and
+/// one with nothing to see is none.
 pub(crate) fn nickname(nickname: &str) -> String {
     let allowed: String = nickname.chars().filter(|c| !is_forbidden(*c)).take(LONGEST_NICKNAME_BYTES).collect();
-    let mut length = 0;
+    let mut fit = String::new();
     for grapheme in allowed.trim().graphemes(true).take(LONGEST_NICKNAME) {
-        if length + grapheme.len() > LONGEST_NICKNAME_BYTES {
-            break;
+        if fit.len() + grapheme.len() <= LONGEST_NICKNAME_BYTES {
+            fit.push_str(grapheme);
+            continue;
         }
-        length += grapheme.len();
+        // Of a letter with too many marks the letter stays.
+        fit.extend(grapheme.chars().next().filter(|letter| fit.len() + letter.len_utf8() <= LONGEST_NICKNAME_BYTES));
+        break;
     }
-    allowed.trim()[..length].trim_end().to_owned()
+    if !fit.chars().any(is_visible) {
+        return String::new();
+    }
+    fit.truncate(fit.trim_end().len());
+    fit
 }
 
 /// Breaks the line, turns the direction of what follows it, or is not a character.
@@ -106,20 +114,5 @@ fn is_forbidden(c: char) -> bool {
 
 /// Leaves a mark on the screen by itself.
 fn is_visible(c: char) -> bool {
-    use GeneralCategory::{
-        Control, EnclosingMark, Format, LineSeparator, NonspacingMark, ParagraphSeparator, SpaceSeparator,
-    };
-    match c {
-        // Letters by category, blank by design: the Hangul fillers and the braille pattern without dots.
-        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' => false,
-        // Reserved for default ignorables to come, and so unassigned.
-        '\u{2065}' | '\u{FFF0}'..='\u{FFF8}' | '\u{E0000}'..='\u{E0FFF}' => false,
-        // Format characters that are drawn: the signs that Arabic, Syriac and Kaithi put before numbers.
-        '\u{0600}'..='\u{0605}' | '\u{06DD}' | '\u{070F}' | '\u{0890}' | '\u{0891}' | '\u{08E2}' => true,
-        '\u{110BD}' | '\u{110CD}' => true,
-        _ => !matches!(
-            c.general_category(),
-            Control | Format | SpaceSeparator | LineSeparator | ParagraphSeparator | NonspacingMark | EnclosingMark
-        ),
-    }
+    !c.is_whitespace() && !is_invisible(c)
 }

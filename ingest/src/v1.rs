@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::ACCEPT_ENCODING;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use nats::EventId;
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,12 @@ use utoipa_axum::routes;
 
 use crate::Ingest;
 use crate::accept::{Accepted, Post};
+use crate::body::{Malformed, Shape};
 use crate::limits::Quota;
 use crate::openapi::parameters::{Key, RoomPath};
 use crate::openapi::schemas;
 use crate::refusal::Refusal;
-use crate::text::{InvalidText, Text};
+use crate::text::Text;
 
 mod call;
 mod everywhere;
@@ -43,6 +45,10 @@ struct NewMessage {
     #[serde(default)]
     #[schema(value_type = schemas::Text, required)]
     text: Value,
+}
+
+impl Shape for NewMessage {
+    const PAGE: &'static str = "api.md#post-v1roomspresenteridxmessages";
 }
 
 /// The message is in the log.
@@ -87,9 +93,9 @@ async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
     answer(async {
         let Call { sender, key, place, body, .. } = Call::with_body::<NewMessage>(&ingest, request).await?;
         let text = match &body.text {
-            Value::Null => return Err(Refusal::Text(InvalidText::Empty)),
+            Value::Null => return Err(Refusal::TextMissing("text")),
             Value::String(text) => Text::parse(text)?,
-            _ => return Err(Refusal::BodyMalformed),
+            _ => return Err(Refusal::BodyMalformed(Malformed::member::<NewMessage>("text"))),
         };
         let Accepted { id, position, is_presenter_connected, quota, .. } =
             ingest.accept(Post { sender, presenter: place.presenter()?, text, key }).await?;
@@ -106,10 +112,17 @@ pub(crate) fn with_quota(mut response: Response, quota: Option<Quota>) -> Respon
     response
 }
 
+/// Says in which encoding a body is taken, as RFC 7694 has it.
+pub(crate) fn accepts_plain(mut response: Response) -> Response {
+    response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    response
+}
+
 /// The answer, or the problem that it became.
 async fn answer(work: impl Future<Output = Result<Response, Refusal>>) -> Response {
     work.await.unwrap_or_else(|refusal| {
         refusal.log();
-        with_quota(refusal.problem().into_response(), refusal.quota())
+        let problem = with_quota(refusal.problem().into_response(), refusal.quota());
+        if refusal == Refusal::UnsupportedEncoding { accepts_plain(problem) } else { problem }
     })
 }

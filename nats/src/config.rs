@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::error::Error;
+use crate::setup::MAX_MESSAGE_BYTES;
+
 /// The section `[nats]` of the configuration; `src/defaults.toml` documents every member.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +37,44 @@ pub struct Config {
 }
 
 impl Config {
+    /// All that cannot work, naming the keys.
+    pub fn complaints(&self) -> Vec<String> {
+        self.wrong().map(|error| error.to_string()).collect()
+    }
+
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.wrong().next().map_or(Ok(()), Err)
+    }
+
+    fn wrong(&self) -> impl Iterator<Item = Error> {
+        let checks = [
+            ("urls", !self.urls.is_empty(), "must name at least one server"),
+            ("partitions", (1..=1_024).contains(&self.partitions), "must be 1 to 1024"),
+            ("replicas", [1, 3, 5].contains(&self.replicas), "must be 1, 3 or 5"),
+            (
+                "max_age_hours",
+                self.max_age_hours > 0,
+                "must be at least 1: the log is what MongoDB is filled from after an outage",
+            ),
+            (
+                "max_bytes",
+                self.max_bytes >= i64::from(MAX_MESSAGE_BYTES),
+                "must be at least 524288, the size of one batch",
+            ),
+            (
+                "append_deadline_ms",
+                (100..=60_000).contains(&self.append_deadline_ms),
+                "must be 100 to 60000: half of the window in which a retry is recognised",
+            ),
+            ("append_queue", self.append_queue > 0, "must be at least 1"),
+            ("append_queue_ms", self.append_queue_ms > 0, "must be at least 1"),
+            ("lease_seconds", (1..=300).contains(&self.lease_seconds), "must be 1 to 300"),
+        ];
+        let wrong = checks.into_iter().filter(|(_, is_right, _)| !is_right);
+        wrong.map(|(key, _, reason)| Error::Config { key, reason: reason.to_owned() })
+    }
+
     pub(crate) fn append_deadline(&self) -> Duration {
         Duration::from_millis(self.append_deadline_ms)
     }

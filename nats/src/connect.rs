@@ -421,9 +421,7 @@ async fn keep_clocks(log: Weak<Inner>) {
 
 /// `connected` is told of each new connection.
 async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> Result<async_nats::Client, Error> {
-    if config.urls.is_empty() {
-        return Err(Error::Config { key: "urls", reason: "must name at least one server".to_owned() });
-    }
+    config.check()?;
     let mut options = ConnectOptions::new()
         .name(name)
         .ping_interval(PING_INTERVAL)

@@ -3,25 +3,45 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// Why a number is not an id: ids are 1 to 2^63 - 1, which is what MongoDB and the original system store.
+/// 2^53 - 1, as RFC 8259 has it: pages hold numbers as floating-point ones, and take two larger ids for one and the same.
+pub const LARGEST_IDX: i64 = (1 << 53) - 1;
+
+/// Why a number is not an id: ids are 1 to [`LARGEST_IDX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id is an integer from 1 to 9223372036854775807")]
+#[error("an id is an integer from 1 to {LARGEST_IDX}")]
 pub struct InvalidIdx;
+
+/// Why a number in the log or in the archive is not an id: what was accepted before ids had their bound is read as ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id is a positive integer")]
+pub struct InvalidStoredIdx;
 
 macro_rules! idx {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "i64", into = "i64")]
+        ///
+        /// It is parsed at the door, where the bound holds. Deserialized from an event it may be larger, up to 2^63 - 1:
+        /// earlier versions accepted such, and what was accepted is delivered and archived.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(into = "i64")]
         pub struct $name(i64);
 
         impl $name {
-            /// The id as a number, 1 to 2^63 - 1.
+            /// The id as a number, 1 or more.
             pub fn get(self) -> i64 {
                 self.0
+            }
+
+            /// An id that was stored, perhaps before ids had their bound.
+            ///
+            /// # Errors
+            /// The number is not positive.
+            pub fn stored(idx: i64) -> Result<Self, InvalidStoredIdx> {
+                if idx >= 1 { Ok(Self(idx)) } else { Err(InvalidStoredIdx) }
             }
         }
 
@@ -29,7 +49,13 @@ macro_rules! idx {
             type Error = InvalidIdx;
 
             fn try_from(idx: i64) -> Result<Self, InvalidIdx> {
-                if idx >= 1 { Ok(Self(idx)) } else { Err(InvalidIdx) }
+                if (1..=LARGEST_IDX).contains(&idx) { Ok(Self(idx)) } else { Err(InvalidIdx) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::stored(i64::deserialize(deserializer)?).map_err(D::Error::custom)
             }
         }
 
@@ -268,12 +294,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idx_is_a_positive_63_bit_integer_in_canonical_decimal() {
-        for good in ["1", "42", "9223372036854775807"] {
+    fn an_idx_is_a_positive_integer_that_a_page_can_hold_in_canonical_decimal() {
+        for good in ["1", "42", "9007199254740991"] {
             assert_eq!(good.parse::<PresenterIdx>().unwrap().to_string(), good);
         }
-        for bad in ["", "0", "-1", "+1", "01", " 1", "1 ", "1.0", "9223372036854775808", "٣", "1e3"] {
+        let too_large = ["9007199254740992", "9007199254740993", "9223372036854775807", "9223372036854775808"];
+        for bad in ["", "0", "-1", "+1", "01", " 1", "1 ", "1.0", "٣", "1e3"].into_iter().chain(too_large) {
             assert_eq!(bad.parse::<PresenterIdx>(), Err(InvalidIdx), "{bad:?}");
+        }
+        assert_eq!(UserIdx::try_from(LARGEST_IDX + 1), Err(InvalidIdx));
+        assert_eq!(InvalidIdx.to_string(), "an id is an integer from 1 to 9007199254740991");
+    }
+
+    #[test]
+    fn an_idx_that_was_stored_before_there_was_a_bound_is_still_read() {
+        let read = |json: &str| serde_json::from_str::<UserIdx>(json).map(UserIdx::get).ok();
+        assert_eq!(read("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(serde_json::to_string(&UserIdx::stored(i64::MAX).unwrap()).unwrap(), "9223372036854775807");
+        for bad in ["0", "-1", "9223372036854775808", "\"1\"", "1.0"] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

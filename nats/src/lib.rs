@@ -40,7 +40,10 @@ pub use event::{
     Body, ErasureMode, Event, MalformedEvent, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected,
     Request, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned, now,
 };
-pub use ids::{EventId, InvalidDigest, InvalidIdx, KeyId, NodeId, PresenterIdx, RequestDigest, SessionId, UserIdx};
+pub use ids::{
+    EventId, InvalidDigest, InvalidIdx, InvalidStoredIdx, KeyId, LARGEST_IDX, NodeId, PresenterIdx, RequestDigest,
+    SessionId, UserIdx,
+};
 pub use lease::Lease;
 pub use moment::Moment;
 pub use position::{InvalidPosition, Position};

@@ -40,7 +40,7 @@ const TIMELINE: &str = "chatting-server.timeline";
 pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Every batch fits: 256 KiB of lines, and the header.
-const MAX_MESSAGE_BYTES: i32 = 512 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: i32 = 512 * 1024;
 
 /// Cursors older than the log lead nowhere. 256 MiB are some six million cursors; the oldest go first.
 const MAX_CURSOR_BYTES: i64 = 256 * 1024 * 1024;
@@ -62,7 +62,7 @@ pub(crate) struct Setup {
 }
 
 pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Result<Setup, Error> {
-    check(config)?;
+    config.check()?;
     let mut timelines = Vec::new();
     for partition in 0..config.partitions {
         timelines.push(timeline(&partition_stream(context, config, partition).await?));
@@ -86,35 +86,6 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
     // The first is what time it is for whoever asks the log; the others are read when they are needed.
     clocks[0].read(context).await?;
     Ok(Setup { timelines: Timelines::new(timelines), clocks, sessions, nodes, decisions })
-}
-
-fn check(config: &Config) -> Result<(), Error> {
-    let refuse = |key, reason: &str| Err(Error::Config { key, reason: reason.to_owned() });
-    if !(1..=1_024).contains(&config.partitions) {
-        return refuse("partitions", "must be 1 to 1024");
-    }
-    if ![1, 3, 5].contains(&config.replicas) {
-        return refuse("replicas", "must be 1, 3 or 5");
-    }
-    if config.max_age_hours == 0 {
-        return refuse("max_age_hours", "must be at least 1: the log is what MongoDB is filled from after an outage");
-    }
-    if config.max_bytes < i64::from(MAX_MESSAGE_BYTES) {
-        return refuse("max_bytes", "must be at least 524288, the size of one batch");
-    }
-    if !(100..=60_000).contains(&config.append_deadline_ms) {
-        return refuse("append_deadline_ms", "must be 100 to 60000: half of the window in which a retry is recognised");
-    }
-    if config.append_queue == 0 {
-        return refuse("append_queue", "must be at least 1");
-    }
-    if config.append_queue_ms == 0 {
-        return refuse("append_queue_ms", "must be at least 1");
-    }
-    if !(1..=300).contains(&config.lease_seconds) {
-        return refuse("lease_seconds", "must be 1 to 300");
-    }
-    Ok(())
 }
 
 async fn partition_stream(

@@ -5,6 +5,7 @@
 mod answers;
 mod chatting;
 mod decisions;
+mod erasure;
 mod losses;
 mod memory;
 mod moderation;
@@ -99,6 +100,7 @@ pub const INVARIANTS: &[Invariant] = invariants![
     video::video_replay_is_complete: "... every message of the broadcast is shown, and no other",
     video::video_is_followed_in_order: "... and who follows it while it runs is passed over nothing",
     moderation::deleted_is_not_shown: "what was deleted is not shown any more",
+    erasure::erased_is_gone: "of who was erased nothing is shown, replayed or archived under their number",
     moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
     decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was asked for",
     decisions::decided_is_in_the_audit: "... and once in the archive and in the list for moderators",

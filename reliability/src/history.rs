@@ -264,6 +264,8 @@ pub enum What {
         erasure: u64,
         /// Whose messages.
         user: i64,
+        /// They stay, under a number that leads to nobody; else they go.
+        anonymises: bool,
     },
     /// The erasure was accepted: it is done, or goes on by itself.
     Erased {

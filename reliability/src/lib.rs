@@ -7,6 +7,7 @@ mod chatting;
 pub mod checker;
 pub mod constants;
 pub mod disk;
+mod erasures;
 pub mod history;
 mod memory;
 mod moderators;

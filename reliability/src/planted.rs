@@ -1,5 +1,5 @@
 //! Bugs that we plant: patches in `planted/`, each with a first line that says what is wrong, and lines that say which
-//! invariants break and by which faults it is looked for. A checker that finds nothing in a sound system has shown
+//! invariants break and by which faults it is looked for; `with: damage` if the log must lose something for it. A checker that finds nothing in a sound system has shown
 //! little; here it must find what we know to be there, and call it by its name.
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ struct Planted {
     about: String,
     breaks: Vec<String>,
     faults: Vec<String>,
+    damage: bool,
 }
 
 fn root() -> &'static Path {
@@ -41,7 +42,8 @@ impl Planted {
         };
         let (breaks, faults) = (list("breaks: ")?, list("faults: ")?);
         let about = text.lines().next().unwrap_or_default().to_owned();
-        Ok(Planted { name, file, about, breaks, faults })
+        let damage = text.lines().any(|line| line == "with: damage");
+        Ok(Planted { name, file, about, breaks, faults, damage })
     }
 }
 
@@ -135,7 +137,7 @@ async fn is_found(planted: &Planted, binary: &Path) -> anyhow::Result<bool> {
                 clock_library: None,
                 constants: Vec::new(),
                 review: None,
-                damage: false,
+                damage: planted.damage,
             },
         };
         let began = Instant::now();

@@ -17,7 +17,7 @@ use crate::viewers::FIRST;
 const PLATFORM: i64 = FIRST_MODERATOR + 50;
 
 /// So many viewers, behind those who are banned in rooms, are banned from every room now and then.
-const BANNED: i64 = 3;
+pub(crate) const BANNED: i64 = 3;
 
 /// How long a setting holds, in milliseconds.
 const SET_MS: std::ops::Range<u64> = 2_000..8_000;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::ask::client;
 use crate::audit;
+use crate::erasures::{self, is_erased};
 use crate::history::{Dialect, Phase, Reading, Recorder, What};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
@@ -38,6 +39,11 @@ pub(crate) const READ: Duration = Duration::from_secs(120);
 /// What presenters are told of.
 pub(crate) fn is_shown(entry: &Entry) -> bool {
     !entry.kind.starts_with("presenter.")
+}
+
+/// Whether it may be gone again: somebody wrote it who is erased now and then.
+fn may_be_erased(body: Option<&Body>) -> bool {
+    matches!(body, Some(Body::MessagePosted(posted)) if is_erased(posted.user.idx.get()))
 }
 
 /// What the history has of an event's body.
@@ -173,8 +179,8 @@ async fn what_is_missing(
     let mut seen = HashSet::new();
     for entry in log(&system.config.nats).await?.iter().filter(|entry| is_shown(entry)) {
         let Some(room) = entry.presenter.map(PresenterIdx::get) else { continue };
-        if seen.insert(entry.id) {
-            let body = entry.event().map(|event| event.body).ok();
+        let body = entry.event().map(|event| event.body).ok();
+        if !may_be_erased(body.as_ref()) && seen.insert(entry.id) {
             rooms.entry(room).or_default().push((entry.id, entry.position, body));
         }
     }
@@ -183,6 +189,9 @@ async fn what_is_missing(
         if let Some(position) = last.filter(|last| presenters.reached(*room) < Some(*last)) {
             return Ok(Some(Missing::Presenter { room: *room, position }));
         }
+    }
+    if let Some(erasure) = erasures::unfinished(system).await? {
+        return Ok(Some(Missing::Archived(format!("the erasure {erasure} is not done"))));
     }
     let archive = system.archive().await?;
     let decided: HashSet<EventId> = archive.decisions().await?.into_iter().map(|decision| decision.id).collect();
@@ -227,7 +236,8 @@ pub(crate) async fn read(
         let Said { user, text, target, reason } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
         // A copy does not come to anybody again.
-        if let Some(room) = room.filter(|_| is_shown(&entry) && seen.insert(entry.id)) {
+        let is_told = is_shown(&entry) && !(text.is_some() && user.is_some_and(is_erased));
+        if let Some(room) = room.filter(|_| is_told && seen.insert(entry.id)) {
             last.insert(room, entry.position);
         }
         let Entry { id, position, kind, stored, .. } = entry;

@@ -10,6 +10,7 @@ use chatting_server::play;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
+use crate::erasures;
 use crate::history::{self, Phase, Recorder, What};
 use crate::memory;
 use crate::moderators::Moderators;
@@ -51,7 +52,7 @@ pub struct Options {
 }
 
 /// What plays beside the chat.
-pub const PLAYS: [&str; 4] = ["bans from every room", "settings", "followed replays", "review hook"];
+pub const PLAYS: [&str; 5] = ["bans from every room", "settings", "followed replays", "review hook", "erasures"];
 
 /// So many rooms have somebody who follows their replay.
 const FOLLOWED: i64 = 2;
@@ -79,7 +80,7 @@ const LONGEST_TEXT: usize = 300;
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
     let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
-    let [bans, settings, followed, reviewed] = PLAYS.map(plays);
+    let [bans, settings, followed, reviewed, erased] = PLAYS.map(plays);
     let mut plan = options.plan.clone();
     let notes = review::Notes::default();
     if reviewed {
@@ -155,6 +156,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
                 try_join_all(rooms.map(|room| video::follow(&system, &recorder, room, &readings, &stop))).await?;
                 Ok(())
             }),
+            when(erased, erasures::erase(&system, &recorder, seed, &stop)),
             nemesis.rage(&stop),
         )?;
         let healed = Instant::now();

@@ -241,7 +241,12 @@ pub(crate) async fn start_together(servers: &mut [&mut Server]) -> anyhow::Resul
 
 /// A token of the user; with the scope of moderators if so.
 pub fn token(user: i64, moderates: bool) -> String {
-    let scopes = if moderates { vec!["chat:moderate".to_owned()] } else { Vec::new() };
+    token_with(user, if moderates { &["chat:moderate"] } else { &[] })
+}
+
+/// A token with these scopes.
+pub fn token_with(user: i64, scopes: &[&str]) -> String {
+    let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let (nickname, email) = (format!("user{user}"), format!("user{user}@example.com"));
     let identity = Identity { user_idx: user, nickname, email, scopes };
     web::auth::mint(&Secret::from(SECRET.to_owned()), &identity, TOKEN_LIFETIME)

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client, send_message};
+use crate::erasures::is_erased;
 use crate::history::{Recorder, Surface, What};
 use crate::system::token;
 
@@ -163,7 +164,9 @@ impl Viewers {
             }
             answer = attempts.make(attempt, through, surface).await;
         }
-        if let Answer::Accepted { id, .. } = answer {
+        if let Answer::Accepted { id, .. } = answer
+            && !is_erased(attempts.user)
+        {
             self.latest.remember(attempts.room, id);
         }
     }

@@ -165,7 +165,7 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     // A recording that is played ten times as fast has people write ten times as fast.
     let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
     let room = section(vec![("message_rate", rate())]);
-    let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate())]);
+    let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate()), ("decision_rate", rate())]);
     let ingest = vec![("listen", listen(addresses.ingest)), ("rooms", rooms), ("room", room), ("limits", limits)];
     // 1 GiB: the server refuses a log for which the disk has no room.
     let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_bytes", Value::Integer(1 << 30))];

@@ -27,7 +27,7 @@ pub async fn play(arguments: &PlayArguments) -> anyhow::Result<Report> {
     );
     let config = Config::load(Some(&file))?;
     let lines = play::read(&arguments.file)?;
-    let room = PresenterIdx::try_from(arguments.room).context("--room must be a presenterIdx, 1 or more")?;
+    let room = PresenterIdx::try_from(arguments.room).context("--room is not a presenterIdx")?;
     let target = Target {
         ingest: format!("http://{}", config.ingest.listen),
         delivery: format!("ws://{}", config.delivery.listen),

@@ -19,13 +19,14 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
     let config = Config::load(file.as_deref())?;
     // Neither missing nor too short: no role would start with it.
     let secret = &config.auth.secret;
-    secret
-        .check("auth.secret")
+    config
+        .auth
+        .check_secret()
         .map_err(anyhow::Error::msg)
         .context("there is no secret to sign with: start `chatting-server dev`, or set CHATTING_AUTH__SECRET")?;
     let identity = Identity {
         user_idx: arguments.user,
-        nickname: arguments.nickname.clone(),
+        nickname: arguments.nickname.clone().unwrap_or_else(|| format!("user{}", arguments.user)),
         email: format!("user{}@example.com", arguments.user),
         scopes: arguments.scopes.clone(),
     };

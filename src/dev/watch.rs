@@ -1,4 +1,5 @@
-//! `chatting-server dev watch`: a room as its presenter sees it, in a terminal: messages, and what moderators decide.
+//! `chatting-server dev watch`: what happens in a room, in a terminal: messages, and what moderators decide. It reads the
+//! log, as delivery does, and not a presenter's socket: of these a room has one, and whoever watches is not its presenter.
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -6,109 +7,96 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures_util::{SinkExt as _, StreamExt as _};
-use nats::{Body, Event, EventId, User};
-use serde::Deserialize;
-use serde_json::json;
-use serde_json::value::RawValue;
-use tokio_tungstenite::connect_async;
-use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use nats::{Body, Entry, Event, EventId, Log, PresenterIdx, Start, User};
 
-use super::{folder, token};
-use crate::cli::{TokenArguments, WatchArguments};
+use super::folder;
+use crate::cli::WatchArguments;
 use crate::config::Config;
+use crate::terminal::printable;
 
-/// Between two connections.
+/// Between two attempts to reach the log.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Close codes below say that coming back is of no use.
-const RECONNECT: u16 = 4100;
+/// 10 minutes of what was said before are shown: what a presenter who connects would get.
+const BEFORE: Duration = Duration::from_secs(600);
 
-/// A node says something at least every 20 s unless configured otherwise, and means to be heard within twice that.
-const SILENCE: Duration = Duration::from_secs(60);
-
-/// What of the server's frames is shown or kept.
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default)]
-    events: Vec<Box<RawValue>>,
-    #[serde(default)]
-    position: Option<String>,
-}
-
-/// What was seen, and up to where.
-#[derive(Default)]
+/// What was shown, of which room.
 struct Watched {
+    room: PresenterIdx,
     ids: HashSet<EventId>,
-    position: Option<String>,
 }
 
-/// Prints what arrives, until the server says that it is of no use to come back: each event once, also across
-/// reconnects.
+/// Prints what happens, until it is stopped: each event once, also across reconnects.
 pub async fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
     let file = folder::configuration(&arguments.data);
     anyhow::ensure!(file.exists(), "there is no {}: start `chatting-server dev` first", file.display());
     let config = Config::load(Some(&file))?;
-    let url = format!("ws://{}/v1/presenter", config.delivery.listen);
-    let token = token::token(&TokenArguments {
-        user: arguments.room,
-        nickname: format!("presenter{}", arguments.room),
-        scopes: Vec::new(),
-        hours: 24,
-        data: arguments.data.clone(),
-        config: None,
-    })?;
-    let mut watched = Watched::default();
+    let room = PresenterIdx::try_from(arguments.room).context("--room must be a presenterIdx, 1 or more")?;
+    let mut watched = Watched { room, ids: HashSet::new() };
+    eprintln!("watching room {room}; Ctrl-C ends it");
     loop {
-        eprintln!("watching room {} at {url}; Ctrl-C ends it", arguments.room);
-        match follow(&url, &token, &mut watched).await {
-            Ok(Some(code @ 4000..RECONNECT)) => anyhow::bail!("the server closed the socket for good (code {code})"),
-            Ok(code) => eprintln!("the server closed the socket (code {}); connecting again", code.unwrap_or(1005)),
-            Err(error) => eprintln!("{error:#}; connecting again"),
+        if let Err(error) = follow(&config.nats, &mut watched).await {
+            eprintln!("{error:#}; trying again");
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Connects once, and prints until the socket ends. Ok: the server closed it, with this code.
-async fn follow(url: &str, token: &str, watched: &mut Watched) -> anyhow::Result<Option<u16>> {
-    let mut request = url.into_client_request()?;
-    request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("chat.v1"));
-    let (mut socket, _) = connect_async(request).await.with_context(|| format!("cannot connect to {url}"))?;
-    let mut start = json!({ "type": "start", "token": token });
-    if let Some(position) = &watched.position {
-        start["position"] = position.as_str().into();
-    }
-    socket.send(Frame::text(start.to_string())).await?;
+/// Prints until the log fails.
+async fn follow(config: &nats::Config, watched: &mut Watched) -> anyhow::Result<()> {
+    let log = Log::connect(config, "chatting-server dev watch").await?;
+    let mut tail = log.tail(Start::Since(log.now() - BEFORE));
+    let status = tail.status();
+    let mut before = Vec::new();
     loop {
-        let frame = tokio::time::timeout(SILENCE, socket.next()).await.context("the socket is silent")?;
-        match frame.context("the connection was lost")?? {
-            Frame::Close(frame) => return Ok(frame.map(|frame| frame.code.into())),
-            Frame::Text(text) => {
-                let Ok(told) = serde_json::from_str::<Told>(&text) else { continue };
-                watched.show(&told.events);
-                if let Some(position) = told.position {
-                    socket.send(Frame::text(json!({ "type": "ack", "position": position }).to_string())).await?;
-                    watched.position = Some(position);
-                }
-            }
-            _ => continue,
+        // Waiting loses nothing, and what was handed out last is in.
+        tokio::select! {
+            entries = tail.next() => before.extend(watched.events(&log, entries?)),
+            () = status.caught_up() => break,
+        }
+    }
+    watched.show_past(&before);
+    loop {
+        for event in watched.events(&log, tail.next().await?) {
+            watched.show(&event);
         }
     }
 }
 
 impl Watched {
-    fn show(&mut self, events: &[Box<RawValue>]) {
-        for event in events {
-            // What was deleted before it came has no text, and what is of a later version is not understood.
-            let Ok(event) = Event::from_line(event.get().as_bytes()) else { continue };
-            if self.ids.insert(event.id) {
-                let time = event.at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S");
-                println!("{time} {}", printable(&line(&event)));
+    /// What is of the room, and what is of every room.
+    fn events(&self, log: &Log, entries: Vec<Entry>) -> Vec<Event> {
+        let is_here =
+            |entry: &Entry| entry.presenter.is_none_or(|presenter| presenter == self.room) && log.counts(entry);
+        // What is of a later version is not understood.
+        entries.iter().filter(|entry| is_here(entry)).filter_map(|entry| entry.event().ok()).collect()
+    }
+
+    /// What was taken away meanwhile is not shown.
+    fn show_past(&mut self, events: &[Event]) {
+        for (place, event) in events.iter().enumerate() {
+            if !events[place..].iter().any(|later| takes_away(later, event)) {
+                self.show(event);
             }
         }
+    }
+
+    fn show(&mut self, event: &Event) {
+        if self.ids.insert(event.id) {
+            let time = event.at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S");
+            println!("{time} {}", printable(&line(event)));
+        }
+    }
+}
+
+/// Whether the text of a message is not to be seen any more after what came later.
+fn takes_away(later: &Event, event: &Event) -> bool {
+    let Body::MessagePosted(posted) = &event.body else { return false };
+    match &later.body {
+        Body::MessageDeleted(deleted) => deleted.target == event.id,
+        Body::RoomCleared(_) => true,
+        Body::UserErased(erased) => erased.user == posted.user.idx,
+        _ => false,
     }
 }
 
@@ -144,9 +132,4 @@ fn line(event: &Event) -> String {
         }
         _ => event.body.kind().to_owned(),
     }
-}
-
-/// Nobody's message moves somebody else's cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -34,9 +34,10 @@ pub(super) fn print(
     let Addresses { nats, mongo, rooms, ingest, delivery, archiver } = addresses;
     // As it was called, and the folder only where it is not the default.
     let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());
+    let program = shell_words::quote(&program);
     let place = match data == Path::new(crate::cli::DATA) {
         true => String::new(),
-        false => format!(" --data {}", data.display()),
+        false => format!(" --data {}", shell_words::quote(&data.display().to_string())),
     };
     let pids: Vec<String> = parts.iter().filter_map(|part| Some(format!("{} {}", part.name(), part.id()?))).collect();
     let text = format!(
@@ -59,9 +60,9 @@ user 42, a viewer, has
   {viewer}
 and user 99, who moderates every room (scope chat:moderate), has
   {moderator}
-More: {program} token --user 7 --nickname 별명{place}, and with --scope chat:moderate a moderator's
+More: {program} token --user 7{place}, with --nickname 별명 another name, and with --scope chat:moderate a moderator's
 
-Watch room 1 as its presenter does, in another terminal:
+Watch room 1, in another terminal (it takes no presenter's place):
   {program} dev watch --room 1{place}
 
 Say something there, as the original's gateway would:

@@ -37,7 +37,10 @@ pub(super) async fn check(
                     report.problem(format!("two messages were accepted under the id {id}"));
                 }
             }
-            Outcome::Refused(reason) => *report.refused.entry(reason.clone()).or_default() += 1,
+            Outcome::Refused(reason) => {
+                *report.refused.entry(reason.clone()).or_default() += 1;
+                report.refused_lines.entry(reason.clone()).or_default().push(line.line);
+            }
             Outcome::Unknown(reason) => {
                 *report.unknown.entry(reason.clone()).or_default() += 1;
                 room.unknown.push(line);

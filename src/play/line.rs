@@ -20,6 +20,9 @@ pub struct Line {
     /// `presenter` where the room's presenter wrote it.
     #[serde(default)]
     pub role: Option<String>,
+    /// Which line of the recording it is, from 1 on.
+    #[serde(skip)]
+    pub(super) number: usize,
 }
 
 /// Reads a recording; an error names the line.
@@ -29,7 +32,9 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
-            serde_json::from_str(line).with_context(|| format!("{}, line {}", file.display(), number + 1))
+            let read = serde_json::from_str(line);
+            let line: Line = read.with_context(|| format!("{}, line {}", file.display(), number + 1))?;
+            Ok(Line { number: number + 1, ..line })
         })
         .collect()
 }

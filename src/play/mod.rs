@@ -92,7 +92,7 @@ pub async fn play(
                 let outcome = poster.post(&token, room, part.is_presenter, &line.text).await;
                 drop(permit);
                 progress(&outcome);
-                posted.push(Posted { room, user: part.user, text: line.text, outcome });
+                posted.push(Posted { room, user: part.user, line: line.number, text: line.text, outcome });
             }
             posted
         });

@@ -23,6 +23,8 @@ pub enum Outcome {
 pub(super) struct Posted {
     pub(super) room: PresenterIdx,
     pub(super) user: i64,
+    /// Which of the recording.
+    pub(super) line: usize,
     pub(super) text: String,
     pub(super) outcome: Outcome,
 }
@@ -89,8 +91,11 @@ impl Poster {
                 None => Outcome::Unknown(format!("answered {status} without a message-id")),
             });
         }
+        // The sentence is the same for a dozen reasons; the code tells them apart.
+        let code = answer.headers().get("message-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
+        let reason = format!("{} {code}", status.as_u16());
         let error: Value = answer.json().await.unwrap_or_default();
         let said = error["message"].as_str().unwrap_or("no message");
-        Ok(Outcome::Refused(format!("{} {said}", status.as_u16())))
+        Ok(Outcome::Refused(format!("{}: {said}", reason.trim_end())))
     }
 }

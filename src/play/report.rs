@@ -13,6 +13,8 @@ pub struct Report {
     pub accepted: usize,
     /// Messages refused for good, by reason.
     pub refused: BTreeMap<String, usize>,
+    /// Which lines of the recording these are.
+    pub(super) refused_lines: BTreeMap<String, Vec<usize>>,
     /// Messages without a clear answer, by the last one.
     pub unknown: BTreeMap<String, usize>,
     /// Accepted messages that reached their presenter.
@@ -29,6 +31,9 @@ pub struct Report {
     pub(super) places: HashMap<EventId, Position>,
 }
 
+/// So many lines that were refused for the same reason are named.
+const NAMED_LINES: usize = 10;
+
 /// So many problems are printed; the rest is counted.
 const SHOWN_PROBLEMS: usize = 20;
 
@@ -36,6 +41,16 @@ impl Report {
     /// Whether everything accepted is where it must be.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty() && self.delivered == self.accepted && self.archived == self.accepted
+    }
+
+    /// ` (lines 3, 17)`
+    fn lines(&self, reason: &str) -> String {
+        let Some(lines) = self.refused_lines.get(reason) else { return String::new() };
+        let mut lines = lines.clone();
+        lines.sort_unstable();
+        let more = if lines.len() > NAMED_LINES { ", …" } else { "" };
+        let named: Vec<String> = lines.iter().take(NAMED_LINES).map(ToString::to_string).collect();
+        format!(" (line{} {}{more})", if lines.len() == 1 { "" } else { "s" }, named.join(", "))
     }
 
     pub(super) fn problem(&mut self, sentence: String) {
@@ -50,7 +65,7 @@ impl fmt::Display for Report {
         writeln!(f, "accepted   {} in {seconds:.1} s, {rate:.0} a second", self.accepted)?;
         writeln!(f, "refused    {}", self.refused.values().sum::<usize>())?;
         for (reason, count) in &self.refused {
-            writeln!(f, "             {count} × {reason}")?;
+            writeln!(f, "             {count} × {reason}{}", self.lines(reason))?;
         }
         writeln!(f, "unknown    {}", self.unknown.values().sum::<usize>())?;
         for (reason, count) in &self.unknown {

@@ -1,5 +1,6 @@
 //! The audit: who decided what, when and why, about whom, and what a deleted message said.
 
+use mongodb::bson::{DateTime, doc};
 use nats::{Body, Event, MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,11 @@ fn decided(room: i64, ms: i64, body: Body) -> Event {
 
 fn everywhere(ms: i64, body: Body) -> Event {
     Event { presenter: None, ..decided(1, ms, body) }
+}
+
+/// A time of the evening, as it is stored.
+fn at(ms: i64) -> DateTime {
+    DateTime::from_millis(evening(ms).as_millisecond())
 }
 
 fn reason(text: &str) -> Option<String> {
@@ -138,4 +144,45 @@ async fn a_decision_about_a_message_of_another_room_shows_nothing_of_it() {
     let found = presenter.all("/v1/rooms/42/moderation", &[], "decisions", 10).await;
     assert_eq!(found.len(), 1);
     assert!(found[0].get("message").is_none(), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_entry_is_the_same_whatever_else_is_on_its_page() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (twice, other) = (said(42, 7, 0, "deleted twice"), said(42, 8, 1, "deleted once"));
+    archive(&world, &[twice.clone(), other.clone()]).await;
+    let delete = |ms: i64, target| {
+        decided(42, ms, Body::MessageDeleted(MessageDeleted { target, by: user(3), reason: reason("rude") }))
+    };
+    archive(&world, &[delete(10, twice.id), delete(20, other.id), delete(30, twice.id)]).await;
+    let moderator = Reader::moderator(&archiver);
+    for path in ["/v1/rooms/42/moderation", "/v1/moderation"] {
+        let one_a_page = moderator.all(path, &[], "decisions", 1).await;
+        let said: Vec<&Value> = one_a_page.iter().map(|decision| &decision["message"]["text"]).collect();
+        assert_eq!(said, ["deleted twice", "deleted once", "deleted twice"], "{path}");
+        for first in [2, 3, 100] {
+            assert_eq!(moderator.all(path, &[], "decisions", first).await, one_a_page, "{path}, {first} a page");
+        }
+        for query in [[("user", "7")], [("by", "3")], [("type", "message.deleted")]] {
+            let found = moderator.all(path, &query, "decisions", 100).await;
+            assert!(found.iter().all(|decision| one_a_page.contains(decision)), "{path} {query:?}: {found:?}");
+        }
+    }
+    // What somebody changed by hand is left out, and takes nothing with it.
+    archive(&world, &(0..6).map(|ms| said(42, 7, 100 + ms, &format!("line {ms}"))).collect::<Vec<_>>()).await;
+    let change = doc! { "$set": { "flags": "none", "by": "nobody" } };
+    for (collection, changed) in [
+        ("chatting_log", doc! { "message": { "$in": ["line 1", "line 2"] } }),
+        ("moderation_log", doc! { "at": at(20) }),
+    ] {
+        let changed = world.collection(collection).update_many(changed, change.clone()).await.unwrap();
+        assert!(changed.modified_count > 0, "{collection}");
+    }
+    for first in [1, 2, 3, 100] {
+        let lines = moderator.all("/v1/rooms/42/messages", &[], "messages", first).await;
+        assert_eq!(texts(&lines, "text"), ["line 0", "line 3", "line 4", "line 5"], "{first} a page");
+        let decisions = moderator.all("/v1/rooms/42/moderation", &[], "decisions", first).await;
+        assert_eq!(texts(&decisions, "at"), [time(10), time(30)], "{first} a page");
+    }
 }

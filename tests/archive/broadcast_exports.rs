@@ -122,7 +122,8 @@ fn cues(file: &str) -> Vec<Cue> {
         let (start, end) = timing.split_once(" --> ").unwrap_or_else(|| panic!("no cue: {block}"));
         let (voice, text) = payload.strip_prefix("<v ").unwrap().split_once('>').unwrap();
         assert!(!text.contains(['<', '>']), "a tag: {text}");
-        Cue { id: id.to_owned(), start: ms(start), end: ms(end), voice: unescaped(voice), text: unescaped(text) }
+        assert!(!payload.contains("-->"), "an arrow ends the cue: {payload}");
+        Cue { id: id.to_owned(), start: ms(start), end: ms(end), voice: unescaped(voice.trim()), text: unescaped(text) }
     });
     cues.collect()
 }
@@ -218,6 +219,7 @@ async fn the_files_say_whose_broadcast_it_is_and_whatever_was_said_breaks_none_o
         texts.iter().enumerate().map(|(second, text)| said(42, 7, second as i64 * 1_000, text)).collect();
     by(&mut events[0], 42, "방송 <인> & co", Role::Presenter);
     by(&mut events[1], 8, "mod\n<er>", Role::Moderator);
+    by(&mut events[2], 9, "somebody--", Role::Viewer);
     let mut everything = vec![session.begins(42), session.ends(42, "closed")];
     everything.extend(events.iter().cloned());
     archive(&world, &everything).await;
@@ -234,7 +236,7 @@ async fn the_files_say_whose_broadcast_it_is_and_whatever_was_said_breaks_none_o
     let ChatRoot { file_info, streamer, video, comments, embedded_data } = serde_json::from_str(&file).unwrap();
     assert_eq!(file_info.version, Version { major: 1, minor: 4, patch: 0 });
     assert!(file_info.created_at == file_info.updated_at && embedded_data.is_none());
-    assert_eq!((streamer.name.as_str(), streamer.login.as_str(), streamer.id), ("방송 <인> & co", "42", 42));
+    assert_eq!((streamer.name.as_str(), streamer.login.as_str(), streamer.id), ("방송 <인> & co", "42", 0));
     assert_eq!((video.id, format!("{:.3}", video.created_at)), (session.id.to_string(), time(0)));
     assert_eq!((video.start, video.end, video.length, video.view_count), (0.0, 3_723.25, 3_723.25, 0));
     assert!(video.chapters.is_empty());
@@ -260,7 +262,7 @@ async fn the_files_say_whose_broadcast_it_is_and_whatever_was_said_breaks_none_o
     let answer = reader.ask(&format!("{path}/export"), &[("format", "webvtt")]).await;
     assert_eq!(answer.headers()["content-type"], "text/vtt; charset=utf-8");
     let cues = cues(&answer.text().await.unwrap());
-    let voices = ["방송 <인> & co", "mod <er>", "사용자7"];
+    let voices = ["방송 <인> & co", "mod <er>", "somebody--", "사용자7"];
     let expected: Vec<Cue> = texts
         .iter()
         .enumerate()
@@ -268,7 +270,7 @@ async fn the_files_say_whose_broadcast_it_is_and_whatever_was_said_breaks_none_o
             id: events[second].id.to_string(),
             start: second as i64 * 1_000,
             end: second as i64 * 1_000 + 5_000,
-            voice: voices[second.min(2)].to_owned(),
+            voice: voices[second.min(3)].to_owned(),
             text: (*text).to_owned(),
         })
         .collect();

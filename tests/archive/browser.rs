@@ -1,12 +1,16 @@
 //! What is exported for players, opened by one: a video element in Chromium.
 
+use nats::Body;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::World;
 use super::broadcast::Session;
 use super::broadcast_exports::export;
-use super::reading::{Reader, archive, said};
+use super::reading::{Reader, archive, archive_many, said};
 use crate::browser::chromium::Chromium;
 
 /// A cue as the browser understood it.
@@ -29,7 +33,8 @@ const CUES: &str = "async file => {
     await new Promise((loaded, failed) => { track.onload = loaded; track.onerror = failed; });
     return Array.from(track.track.cues, cue => {
         const html = cue.getCueAsHTML();
-        const voice = html.querySelector('span')?.title ?? '';
+        // Chromium keeps the blank at the end that the specification drops.
+        const voice = (html.querySelector('span')?.title ?? '').replace(/ $/, '');
         return { id: cue.id, start: cue.startTime, end: cue.endTime, voice, text: html.textContent };
     });
 }";
@@ -48,7 +53,14 @@ async fn a_browser_shows_the_subtitles_as_they_were_written() {
         "WEBVTT",
         "->->-->",
     ];
-    let said: Vec<_> = (0..).zip(texts).map(|(number, text)| said(42, 7, number * 1_000_000 + 1_250, text)).collect();
+    let mut said: Vec<_> =
+        (0..).zip(texts).map(|(number, text)| said(42, 7, number * 1_000_000 + 1_250, text)).collect();
+    let nicknames = ["somebody--", "a <b> & c"];
+    for (event, nickname) in said.iter_mut().zip(nicknames) {
+        if let Body::MessagePosted(posted) = &mut event.body {
+            posted.user.nickname = nickname.to_owned();
+        }
+    }
     archive(&world, &[session.begins(42)]).await;
     archive(&world, &said).await;
     archive(&world, &[session.ends(42, "closed")]).await;
@@ -63,8 +75,85 @@ async fn a_browser_shows_the_subtitles_as_they_were_written() {
         id: event.id.to_string(),
         start: number as f64 * 1_000.0 + 1.25,
         end: number as f64 * 1_000.0 + 6.25,
-        voice: "사용자7".to_owned(),
+        voice: nicknames.get(number).copied().unwrap_or("사용자7").to_owned(),
         text: texts[number].to_owned(),
     });
     assert_eq!(cues, expected.collect::<Vec<_>>());
+}
+
+/// Any text, and more often what means something to the format. It has no blanks at its ends, as what is accepted.
+fn anything() -> impl Strategy<Value = String> {
+    let meaningful = [
+        "-",
+        "--",
+        ">",
+        "<",
+        "&",
+        ";",
+        ".",
+        "\n",
+        " ",
+        "-->",
+        "<v a>",
+        "</v>",
+        "&gt",
+        "&amp;",
+        "&#45;",
+        "NOTE",
+        "STYLE",
+        "WEBVTT",
+        "00:00.000 --> 00:01.000",
+        "\u{2028}",
+        "\u{85}",
+        "\u{feff}",
+        "\\",
+        "<00:01.000>",
+        "{",
+        "안녕",
+        "👋🏽",
+    ];
+    let piece = prop_oneof![
+        3 => prop::sample::select(meaningful.to_vec()).prop_map(str::to_owned),
+        1 => any::<char>().prop_filter("not a control character", |c| !c.is_control()).prop_map(String::from),
+    ];
+    prop::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat().trim().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_finds_every_message_whatever_it_says() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let session = Session::new(0, 7_200_000);
+    let mut runner = TestRunner::deterministic();
+    let mut draw = || anything().new_tree(&mut runner).unwrap().current();
+    let mut events = Vec::new();
+    let mut expected = Vec::new();
+    for number in 0..300 {
+        let (nickname, text) = (draw(), draw());
+        // All within seconds, because their order in the log is left open.
+        let mut event = said(42, 7, number * 10, &text);
+        if let Body::MessagePosted(posted) = &mut event.body {
+            posted.user.nickname = nickname.clone();
+        }
+        let voice = nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<&str> = text.split('\n').filter(|line| !line.is_empty()).collect();
+        expected.push((event.id.to_string(), voice, lines.join("\n")));
+        events.push(event);
+    }
+    archive(&world, &[session.begins(42)]).await;
+    archive_many(&world, events).await;
+    archive(&world, &[session.ends(42, "closed")]).await;
+
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    let file = export(&Reader::analyst(&archiver), &path, "webvtt", "segments").await;
+    assert!(expected.iter().all(|(id, _, _)| file.contains(id.as_str())), "the file has not all of them");
+    let chromium = Chromium::start().await;
+    let page = chromium.open("about:blank").await;
+    let cues = page.evaluate(&format!("({CUES})({})", json!(file))).await;
+    let cues: Vec<Cue> = serde_json::from_value(cues).unwrap();
+    for (id, voice, text) in expected {
+        let cue = cues.iter().find(|cue| cue.id == id);
+        let cue = cue.unwrap_or_else(|| panic!("no cue of {voice:?}, {text:?}"));
+        assert_eq!((&cue.voice, &cue.text), (&voice, &text));
+    }
 }

@@ -148,14 +148,22 @@ async fn a_life(world: &World) -> (i64, EventId) {
     let ban = |user, by, reason| Body::UserBanned(UserBanned { user, until: None, by, reason });
     events.push(in_own_room(ban(user_8, own_room, None)));
     events.push(Event::of_every_room(ban(gone.idx, user(3), reason.clone())));
-    events.push(Event::now(presenter(2), ban(gone.idx, user(3), reason)));
+    events.push(Event::now(presenter(2), ban(gone.idx, user(3), reason.clone())));
+    // Somebody says why a message of the user had to go.
+    let (hers, first) = (secret(4, 1_000), secret(5, 1_001));
+    let deleted = MessageDeleted { target: hers.id, by: user(3), reason };
+    events.extend([hers, first.clone(), Event::now(presenter(4), Body::MessageDeleted(deleted))]);
+    count += 2;
     for event in events {
         world.log.append(&event).await.unwrap();
     }
     let head = r#""v":99,"id":"0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3","type":"message.posted","presenterIdx":1"#;
     let line = format!(r#"{{{head},"user":{{"idx":{GONE},"nickname":"사용자{GONE}"}},"text":"{SECRET}"}}"#);
     let other = format!(r#"{{{head},"user":{{"idx":8,"nickname":"x"}}}}"#);
-    world.append_raw(format!("{line}\nnot JSON \"idx\": {GONE}, {SECRET}\n{other}").as_bytes()).await;
+    // A deletion of a later version says why a message of the user had to go.
+    archived(world).await;
+    let deletion = format!(r#"{{{head},"target":"{}","reason":"{SECRET} reason"}}"#, first.id);
+    world.append_raw(format!("{line}\nnot JSON \"idx\": {GONE}, {SECRET}\n{other}\n{deletion}").as_bytes()).await;
     (count + 1, target)
 }
 
@@ -164,7 +172,7 @@ async fn a_life(world: &World) -> (i64, EventId) {
 fn counts(messages: i64, mode: &str) -> Value {
     // In the mode `remove` the user's own message in that room is gone before its mark is looked at.
     let deleted = if mode == "remove" { 2 } else { 3 };
-    json!({ "messages": messages, "decided": 3, "decisionsAbout": 2, "deleted": deleted, "quarantined": 2 })
+    json!({ "messages": messages, "decided": 3, "decisionsAbout": 3, "deleted": deleted, "quarantined": 3 })
 }
 
 async fn is_erased_everywhere(mode: &str, partitions: u32) {
@@ -422,6 +430,7 @@ async fn who_may_not_erase_erases_nobody() {
         ("/v1/users/77", None, 401, "token_missing"),
         ("/v1/users/0", Some(scope("chat:erase")), 400, "user_idx_invalid"),
         ("/v1/users/-77", Some(scope("chat:erase")), 400, "user_idx_invalid"),
+        ("/v1/users/9007199254740992", Some(scope("chat:erase")), 400, "user_idx_invalid"),
         ("/v1/users/77?mode=both", Some(scope("chat:erase")), 400, "query_invalid"),
     ] {
         let mut request = client.delete(archiver.url() + path);
@@ -517,7 +526,10 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
         let erased = UserErased { user: user(gone).idx, mode, by: user(9) };
         let erased = Event::of_every_room(Body::UserErased(erased));
         let first = 10 * round.unsigned_abs();
-        let life = lines(first, &[target, by(gone, round, "before"), decision]);
+        let hers = by(gone, round, "before");
+        let deleted = MessageDeleted { target: hers.id, by: user(other), reason: Some(WHY.to_owned()) };
+        let deletion = lines(first + 4, &[Event::now(presenter(round), Body::MessageDeleted(deleted))]);
+        let life = lines(first, &[target, hers, decision]);
         let erasure = lines(first + 5, &[erased]);
         // Each of the two gets ahead of the other by turns, a little further each time.
         let behind = async |turns: i64| {
@@ -527,10 +539,14 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
         };
         let turns = round / 2 % 40;
         let (life_behind, erasure_behind) = if round % 4 < 2 { (turns, 0) } else { (0, turns) };
-        let (one, two) = tokio::join!(
+        let (one, two, three) = tokio::join!(
             async {
                 behind(life_behind).await;
                 archives[0].write(life).await
+            },
+            async {
+                behind(round % 40).await;
+                archives[0].write(deletion).await
             },
             async {
                 behind(erasure_behind).await;
@@ -539,6 +555,7 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
         );
         one.unwrap();
         two.unwrap();
+        three.unwrap();
     }
     let database = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
     let leads = |path: &str| doc! { path: { "$gte": 1_000_i64, "$lt": 9_000_i64 } };
@@ -547,6 +564,10 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
     {
         let found = database.collection::<Document>(collection).count_documents(leads(path)).await.unwrap();
         assert_eq!(found, 0, "{path} of {collection} leads to somebody");
+    }
+    for (collection, path) in [("chatting_log", "deleted.reason"), ("moderation_log", "reason")] {
+        let found = database.collection::<Document>(collection).count_documents(doc! { path: WHY }).await.unwrap();
+        assert_eq!(found, 0, "{path} of {collection} says why a message was deleted that is erased");
     }
     let marked = doc! { "deleted.by.userIdx": { "$lt": 0_i64 } };
     let marked = database.collection::<Document>("chatting_log").count_documents(marked).await.unwrap();
@@ -576,6 +597,63 @@ async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_w
         let found = traces(&world).await;
         assert!(found.iter().all(|trace| !trace.contains(&user(GONE).nickname)), "{found:?}");
         assert_eq!(found.len(), if mode == ErasureMode::Remove { 0 } else { 1 }, "{found:?}");
+    }
+}
+
+/// Why a message of the user was deleted.
+const WHY: &str = "posted her own address";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_message_was_deleted_goes_with_it_in_whichever_order_all_of_it_is_archived() {
+    let mongod = crate::support::Mongod::start().await;
+    let client = Client::with_uri_str(mongod.uri()).await.unwrap();
+    let (hers, other) = (by(GONE, 1, "hers"), by(8, 1, "of somebody else"));
+    let deleted = |target, reason: &str| {
+        let body = MessageDeleted { target, by: user(3), reason: Some(reason.to_owned()) };
+        Event::now(presenter(1), Body::MessageDeleted(body))
+    };
+    let cleared = RoomCleared { by: user(3), reason: Some("a raid".to_owned()) };
+    let decisions = [
+        (3, deleted(hers.id, WHY)),
+        (4, deleted(other.id, "rude")),
+        (5, Event::now(presenter(1), Body::RoomCleared(cleared))),
+        (6, deleted(hers.id, WHY)),
+        // Decided while the erasure was on its way.
+        (8, deleted(hers.id, WHY)),
+    ];
+    let mut number = 0;
+    for mode in [ErasureMode::Remove, ErasureMode::Anonymise] {
+        let groups = [vec![(1, hers.clone()), (2, other.clone())], decisions.to_vec(), vec![(7, erased(mode))]];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            number += 1;
+            let mut config = super::config(&mongod).archiver;
+            config.database = format!("order_{number}");
+            let archive = Archive::connect(&config).await.unwrap();
+            let lines = |group: &[(u64, Event)]| {
+                group.iter().map(|(place, event)| Ok(super::broadcasts::at(*place, event))).collect::<Vec<_>>()
+            };
+            for group in order {
+                archive.write(lines(&groups[group])).await.unwrap();
+            }
+            // A copy of a decision whose place is before that of the one that is there; then all of it at once.
+            archive.write(lines(&[(2, decisions[3].1.clone())])).await.unwrap();
+            archive.write(lines(&groups.concat())).await.unwrap();
+            let mut reasons = Vec::new();
+            for collection in ["chatting_log", "moderation_log"] {
+                let mut documents =
+                    client.database(&config.database).collection::<Document>(collection).find(doc! {}).await.unwrap();
+                while documents.advance().await.unwrap() {
+                    let document = documents.deserialize_current().unwrap();
+                    assert!(!document.to_string().contains(WHY), "{mode:?} {order:?}: {collection} has {document}");
+                    let mark = document.get_document("deleted").unwrap_or(&document);
+                    reasons.extend(mark.get_str("reason").ok().map(str::to_owned));
+                }
+            }
+            reasons.sort();
+            assert_eq!(reasons, ["a raid", "rude", "rude"], "{mode:?} {order:?}");
+            let decided = client.database(&config.database).collection::<Document>("moderation_log");
+            assert_eq!(decided.count_documents(doc! { "by.userIdx": 3_i64 }).await.unwrap(), 5, "{mode:?} {order:?}");
+        }
     }
 }
 

@@ -61,7 +61,19 @@ async fn an_export_has_what_a_search_finds() {
 async fn a_spreadsheet_gets_every_character_and_no_formula() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    let texts = ["=1+1", "-2", "+3", "@x", "＝4", "a,b", "say \"hi\"", "안녕 👋", "plain", "'=quoted already"];
+    let texts = [
+        "=1+1",
+        "-2",
+        "+3",
+        "@x",
+        "＝4",
+        "a,b",
+        "say \"hi\"",
+        "안녕 👋",
+        "plain",
+        "'=quoted already",
+        "x;=cmd|' /C calc'!A0;y",
+    ];
     let mut events: Vec<Event> = texts.iter().map(|text| said(42, 7, 0, text)).collect();
     if let Body::MessagePosted(posted) = &mut events[0].body {
         posted.user.nickname = "=cmd|' /C calc'!A0".to_owned();
@@ -69,22 +81,40 @@ async fn a_spreadsheet_gets_every_character_and_no_formula() {
     archive(&world, &events).await;
     archive(&world, &[deletion(42, events[8].id)]).await;
     let reader = Reader::moderator(&archiver);
-    let query = [("format", "csv"), ("deleted", "include"), ("bom", "true")];
-    let answer = reader.ask(ROOM, &query).await;
-    assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
-    assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"room-42.csv\"");
-    let bytes = answer.bytes().await.unwrap();
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").expect("it begins with a byte order mark");
-    let mut parsed = csv::Reader::from_reader(bytes);
-    let columns = parsed.headers().unwrap().clone();
-    let rows: Vec<csv::StringRecord> = parsed.records().map(Result::unwrap).collect();
-    let column = |name: &str| columns.iter().position(|column| column == name).unwrap();
-    let expected = ["'=1+1", "'-2", "'+3", "'@x", "'＝4", "a,b", "say \"hi\"", "안녕 👋", "plain", "'=quoted already"];
-    assert_eq!(rows.iter().map(|row| &row[column("text")]).collect::<Vec<_>>(), expected);
-    assert_eq!(&rows[0][column("nickname")], "'=cmd|' /C calc'!A0");
-    assert_eq!(&rows[0][column("role")], "viewer");
-    assert_eq!((&rows[8][column("deletedBy")], &rows[8][column("deletedReason")]), ("42", "$spam"));
-    assert_eq!(&rows[9][column("deletedAt")], "");
+    for (separator, byte) in [("comma", b','), ("semicolon", b';')] {
+        let query = [("format", "csv"), ("deleted", "include"), ("bom", "true"), ("separator", separator)];
+        let answer = reader.ask(ROOM, &query).await;
+        assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
+        assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"room-42.csv\"");
+        let bytes = answer.bytes().await.unwrap();
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").expect("it begins with a byte order mark");
+        let mut parsed = csv::ReaderBuilder::new().delimiter(byte).from_reader(bytes);
+        let columns = parsed.headers().unwrap().clone();
+        let rows: Vec<csv::StringRecord> = parsed.records().map(Result::unwrap).collect();
+        let column = |name: &str| columns.iter().position(|column| column == name).unwrap();
+        let expected = [
+            "'=1+1",
+            "'-2",
+            "'+3",
+            "'@x",
+            "'＝4",
+            "a,b",
+            "say \"hi\"",
+            "안녕 👋",
+            "plain",
+            "'=quoted already",
+            "x;'=cmd|' /C calc'!A0;y",
+        ];
+        assert_eq!(rows.iter().map(|row| &row[column("text")]).collect::<Vec<_>>(), expected);
+        assert_eq!(&rows[0][column("nickname")], "'=cmd|' /C calc'!A0");
+        assert_eq!(&rows[0][column("role")], "viewer");
+        assert_eq!((&rows[8][column("deletedBy")], &rows[8][column("deletedReason")]), ("42", "$spam"));
+        assert_eq!(&rows[9][column("deletedAt")], "");
+    }
+    let without = reader.ask(ROOM, &[("format", "csv")]).await.text().await.unwrap();
+    assert!(without.starts_with("id,position,presenterIdx,"), "{without}");
+    let (_, code, detail) = reader.refused(ROOM, &[("format", "csv"), ("separator", "tab")]).await;
+    assert_eq!(code, "query_invalid", "{detail}");
 }
 
 /// Begins an export on a socket of its own and takes nothing of it but the first bytes.

@@ -20,7 +20,7 @@ async fn what_is_appended_is_archived_once_exactly_and_in_order() {
 async fn a_document_is_as_described() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
-    let event = message(42, "a\0b $where 안녕");
+    let event = message(42, "A\0b $where 안녕");
     let position = world.log.append(&event).await.unwrap();
     let documents = world.documents("chatting_log", 1).await;
     let expected = doc! {
@@ -29,7 +29,8 @@ async fn a_document_is_as_described() {
         "userIdx": 7_i64,
         "nickname": "사용자7",
         "role": "viewer",
-        "message": "a\0b $where 안녕",
+        "message": "A\0b $where 안녕",
+        "folded": "a\0b $where 안녕",
         "sentAt": mongodb::bson::DateTime::from_millis(event.at.as_millisecond()),
         "position": {
             "epoch": position.epoch as i64,
@@ -102,9 +103,12 @@ async fn the_indexes_and_the_compression_are_there_after_a_start_and_after_a_sec
             "deleted_by",
             "deleted_text",
             "room_by_position",
+            "room_chatters",
             "room_deleted",
             "room_flagged",
+            "room_text",
             "room_times",
+            "unfolded",
             "user_times",
         ];
         assert_eq!(indexes, expected);

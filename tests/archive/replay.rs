@@ -24,6 +24,55 @@ fn scatter(seed: u64) -> impl FnMut(i64) -> i64 {
 }
 
 #[tokio::test]
+async fn a_session_that_nobody_ended_does_not_join_two_shows() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let minutes = |minutes: i64| minutes * 60_000;
+    let day = minutes(24 * 60);
+    // Each a first session without an end, what was said from then on, a second session, and where the first broadcast
+    // ends; in minutes. None: the two are one.
+    type Case<'a> = (&'a str, &'a [i64], i64, Option<i64>);
+    let cases: [Case<'_>; 8] = [
+        ("a line before the next day's show", &[0, 20, 40, 60, 24 * 60 - 10], 24 * 60, Some(60)),
+        ("lines of an hour before it", &[30, 60, 23 * 60, 23 * 60 + 10, 24 * 60 - 1], 24 * 60, Some(60)),
+        ("nothing was ever said but that", &[24 * 60 - 10], 24 * 60, Some(0)),
+        ("a silence of four hours", &[60, 300, 305], 310, Some(60)),
+        ("the room was never silent for long", &[60, 180, 300, 420, 540], 550, None),
+        ("a quiet room", &[5, 170], 180, None),
+        ("soon back", &[], 10, None),
+        ("silent for an hour, and back", &[10], 70, Some(10)),
+    ];
+    let mut events = Vec::new();
+    for (room, (_, lines, next, _)) in (42..).zip(&cases) {
+        events.push(Session::new(0, 0).begins(room));
+        events.extend(lines.iter().map(|at| said(room, 7, minutes(*at), "a line")));
+        let second = Session::new(minutes(*next), minutes(*next) + day);
+        events.extend([second.begins(room), second.ends(room, "closed")]);
+    }
+    archive(&world, &events).await;
+    let reader = Reader::analyst(&archiver);
+    for (room, (name, _, next, ended)) in (42..).zip(cases) {
+        let path = format!("/v1/rooms/{room}/broadcasts");
+        let listed = reader.all(&path, &[], "broadcasts", 1).await;
+        let times: Vec<_> = listed.iter().rev().map(|one| (one["startedAt"].clone(), one["endedAt"].clone())).collect();
+        let last = time(minutes(next) + day);
+        let expected = match ended {
+            Some(ended) => {
+                vec![(json!(time(0)), json!(time(minutes(ended)))), (json!(time(minutes(next))), json!(last))]
+            }
+            None => vec![(json!(time(0)), json!(last))],
+        };
+        assert_eq!(times, expected, "{name}");
+        for one in &listed {
+            let id = one["id"].as_str().unwrap();
+            let mut alone = reader.get(&format!("{path}/{id}"), &[]).await;
+            alone.as_object_mut().unwrap().remove("chatters");
+            assert_eq!(alone, *one, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broadcast_that_was_cut_and_resumed_is_one_with_its_segments_and_counts() {
     let world = World::start().await;
     let archiver = world.archiver().await;

@@ -1,10 +1,13 @@
 //! Search: what a room and a user said, found by time, user, text, flag and deletion, page by page.
 
+use mongodb::bson::doc;
 use nats::{Body, Event, RoomCleared};
 use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::reading::{Reader, archive, archive_many, archived, said, texts, time};
-use super::{World, deletion, message, presenter, user};
+use super::{PATIENCE, World, deletion, message, presenter, user};
+use crate::support::{Role, eventually};
 
 fn flagged(mut event: Event, flag: &str) -> Event {
     if let Body::MessagePosted(posted) = &mut event.body {
@@ -98,6 +101,174 @@ async fn text_is_found_anywhere_in_korean_in_any_case_and_literally() {
         assert_eq!(texts(&found, "text"), expected, "{text}");
         let of_user = reader.all("/v1/users/7/messages", &[("text", text)], "messages", 2).await;
         assert_eq!(of_user.len(), expected.len(), "{text} of a user");
+    }
+}
+
+/// A message, and what finds it.
+type Written = (&'static str, &'static [&'static str]);
+
+/// What reads the same, or differs in case or width, finds each other, whichever of the two was posted.
+const SAME: [Written; 16] = [
+    ("\u{f9e1}씨네", &["\u{f9e1}씨네", "李씨네", "씨네"]),
+    ("파일이름하고 영상", &["이름하고 영상", "파일"]),
+    ("TÜRKİYE", &["türkiye", "TÜRKİYE", "Türki", "rkİye"]),
+    ("ışık IŞIK", &["ışık", "IŞIK", "işik"]),
+    ("Straße", &["STRASSE", "straße", "STRAẞE"]),
+    ("ΟΔΥΣΣΕΥΣ ὀδυσσεύς", &["οδυσσευς", "ὈΔΥΣΣΕΎΣ", "σεύσ"]),
+    ("ＨＥＬＬＯ　ｗｏｒｌｄ", &["hello world", "ＨＥＬＬＯ"]),
+    ("ﾊﾟﾁﾝｺ", &["パチンコ", "ﾊﾟﾁ"]),
+    ("①등 ﬁne", &["1등", "FINE"]),
+    ("buy\u{200b} n\u{ad}ow\u{e0000}", &["buy now", "BUY\u{2060} NOW"]),
+    ("❤\u{fe0f} 좋아", &["❤ 좋아", "❤\u{fe0f}"]),
+    ("ㅋㅋㅋㅏ ㅇㅠㅠ", &["ㅋㅋㅋ", "ㅠㅠ", "ㅋㅏ"]),
+    ("cafe\u{301} Å", &["CAFÉ", "\u{212b}", "a\u{30a}"]),
+    ("\u{1e9b}\u{323}", &["\u{1e69}", "ṩ"]),
+    ("the end of their day", &["the end", "THE ", " of "]),
+    ("100% (sure) a.b*c[d]\\E", &["100% (", "a.b*c[d]\\e", "%"]),
+];
+
+#[tokio::test]
+async fn a_message_is_found_by_its_own_text_and_by_what_reads_the_same_in_any_case_and_width() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let lines: Vec<String> = SAME.iter().flat_map(|(text, _)| [text.to_string(), text.nfd().collect()]).collect();
+    let mixed = "파일이름".nfd().chain("하고 영상".chars()).collect::<String>();
+    let lines: Vec<String> = lines.into_iter().chain([mixed.clone()]).collect();
+    let events: Vec<Event> = lines.iter().map(|line| said(42, 7, 0, line)).collect();
+    archive(&world, &events).await;
+    // As an archive is that an earlier version wrote: the first look is before anything is filled in.
+    let reader = Reader::analyst(&archiver);
+    for old in [false, true] {
+        if old {
+            world.collection("chatting_log").update_many(doc! {}, doc! { "$unset": { "folded": "" } }).await.unwrap();
+        }
+        for path in ["/v1/rooms/42/messages", "/v1/users/7/messages"] {
+            for (number, (text, searches)) in SAME.iter().enumerate() {
+                let forms = |search: &str| [search.to_owned(), search.nfd().collect(), search.nfc().collect()];
+                for search in searches.iter().chain([text]).flat_map(|search| forms(search)) {
+                    let found = reader.all(path, &[("text", &search)], "messages", 3).await;
+                    let found = texts(&found, "text");
+                    for line in &lines[2 * number..2 * number + 2] {
+                        assert!(found.contains(&line.as_str()), "{search:?} does not find {line:?} in {path}, {old}");
+                    }
+                }
+            }
+            for search in ["이름하고 영상", &mixed] {
+                let found = reader.all(path, &[("text", search)], "messages", 1).await;
+                assert_eq!(found.len(), 3, "{search} in {path}, {old}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn blanks_that_are_looked_for_are_looked_for_and_characters_are_those_that_people_count() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let long: String = "한".repeat(60).nfd().collect();
+    archive(&world, &[said(42, 7, 0, "their"), said(42, 7, 1, "the end"), said(42, 7, 2, &long)]).await;
+    let reader = Reader::analyst(&archiver);
+    let family = "👨\u{200d}👩\u{200d}👧".repeat(100);
+    for (text, expected) in [
+        ("the", vec!["their", "the end"]),
+        ("the ", vec!["the end"]),
+        (" the", vec![]),
+        ("e e", vec!["the end"]),
+        (" ", vec!["the end"]),
+        ("\u{3000}", vec!["the end"]),
+        (&long, vec![long.as_str()]),
+        (&family, vec![]),
+    ] {
+        let found = reader.all("/v1/rooms/42/messages", &[("text", text)], "messages", 10).await;
+        assert_eq!(texts(&found, "text"), expected, "{text:?}");
+    }
+    let longer: String = "한".repeat(101).nfd().collect();
+    for text in ["", "\u{200b}", "\u{fe0f}\u{e0001}", "a\tb", &longer, &"e\u{301}".repeat(4_000)] {
+        let (status, code, detail) = reader.refused("/v1/rooms/42/messages", &[("text", text)]).await;
+        assert_eq!((status.as_u16(), code.as_str()), (400, "query_invalid"), "{text:?}");
+        assert!(detail.contains("text"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_archived_is_found_at_once_and_filled_in_by_and_by() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let mut events: Vec<Event> = (0..3_000).map(|number| said(42, 7, number, "Heu")).collect();
+    events[2_990] = said(42, 7, 2_990, "TÜRKİYE");
+    events[10] = said(42, 7, 10, "the text is gone");
+    archive_many(&world, events).await;
+    assert_eq!(archiver.terminate().await, 0);
+    let messages = world.collection("chatting_log");
+    messages.update_many(doc! {}, doc! { "$unset": { "folded": "" } }).await.unwrap();
+    messages.update_many(doc! { "message": "the text is gone" }, doc! { "$unset": { "message": "" } }).await.unwrap();
+    // Never filled in by this one.
+    let settings = world.settings.clone().set("archiver.retention.sweep_seconds", "3600");
+    let archiver = Role::start("archiver", &settings).await;
+    messages.update_many(doc! {}, doc! { "$unset": { "folded": "" } }).await.unwrap();
+    let reader = Reader::analyst(&archiver);
+    for order in ["asc", "desc"] {
+        let found = reader.all("/v1/rooms/42/messages", &[("text", "türk"), ("order", order)], "messages", 10).await;
+        assert_eq!(texts(&found, "text"), ["TÜRKİYE"]);
+    }
+    assert_eq!(reader.all("/v1/rooms/42/messages", &[("text", "h")], "messages", 1_000).await.len(), 2_998);
+    let settings = world.settings.clone().set("archiver.retention.sweep_seconds", "1");
+    let _other = Role::start("archiver", &settings).await;
+    eventually("all texts are filled in", PATIENCE, async || {
+        let left = doc! { "message": { "$exists": true }, "folded": { "$exists": false } };
+        (messages.count_documents(left).await.unwrap() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(messages.count_documents(doc! { "folded": "heu" }).await.unwrap(), 2_998);
+    assert_eq!(reader.all("/v1/rooms/42/messages", &[("text", "TÜRKIYE")], "messages", 10).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_time_may_be_the_last_of_all_and_finer_than_what_is_kept() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let session = super::broadcast::Session::new(0, 60_000);
+    archive(&world, &[session.begins(42), said(42, 7, 0, "one"), said(42, 7, 1, "two"), session.ends(42, "closed")])
+        .await;
+    archive(&world, &[deletion(42, said(42, 7, 0, "never").id)]).await;
+    let reader = Reader::moderator(&archiver);
+    let far = ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59-12:00"];
+    for to in far {
+        for (path, list) in [
+            ("/v1/rooms/42/messages", "messages"),
+            ("/v1/users/7/messages", "messages"),
+            ("/v1/rooms/42/broadcasts", "broadcasts"),
+            ("/v1/rooms/42/moderation", "decisions"),
+            ("/v1/moderation", "decisions"),
+        ] {
+            for from in ["2020-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"] {
+                let found = reader.get(path, &[("from", from), ("to", to)]).await;
+                assert!(!found[list].as_array().unwrap().is_empty(), "{path} {from} {to}");
+            }
+            let nothing = reader.get(path, &[("from", to)]).await;
+            assert!(nothing[list].as_array().unwrap().is_empty(), "{path} from {to}");
+        }
+        assert_eq!(reader.ask("/v1/rooms/42/export", &[("to", to)]).await.text().await.unwrap().lines().count(), 2);
+        let days = [("from", "9999-12-31T00:00:00Z"), ("to", to), ("bucketSeconds", "86400")];
+        let last = reader.get("/v1/rooms/42/statistics", &days).await;
+        assert_eq!(last["buckets"][0]["at"], "9999-12-31T00:00:00.000Z");
+    }
+    for wrong in ["10000-01-01T00:00:00Z", "9999-12-32T00:00:00Z", "9999-12-31T23:59:59", "9999-12-31"] {
+        assert_eq!(reader.refused("/v1/rooms/42/messages", &[("to", wrong)]).await.1, "query_invalid", "{wrong}");
+    }
+    // What is sent at a millisecond is not sent after it, nor before it.
+    let finer = |ms: i64| time(ms).replace('Z', "001Z");
+    for (from, to, expected) in [
+        (time(0), finer(0), &["one"][..]),
+        (finer(0), finer(1), &["two"]),
+        (finer(0), time(1), &[]),
+        (finer(1), finer(2), &[]),
+        (time(1), finer(1), &["two"]),
+    ] {
+        let query = [("from", from.as_str()), ("to", to.as_str())];
+        assert_eq!(texts(&reader.all("/v1/rooms/42/messages", &query, "messages", 10).await, "text"), expected);
+        let counted = reader.get("/v1/rooms/42/statistics", &query).await["messages"].clone();
+        assert_eq!(counted, expected.len(), "{query:?}");
     }
 }
 
@@ -223,13 +394,13 @@ async fn what_is_not_as_documented_is_refused_by_name() {
     let room = "/v1/rooms/42/messages";
     let next = reader.get(room, &[("first", "1")]).await["next"].as_str().unwrap().to_owned();
     let long = "x".repeat(101);
-    let cases: [(&str, (&str, &str), &str, &str); 14] = [
+    let cases: [(&str, (&str, &str), &str, &str); 16] = [
         (room, ("first", "0"), "query_invalid", "first"),
         (room, ("first", "1001"), "query_invalid", "first"),
         (room, ("from", "yesterday"), "query_invalid", "from"),
         (room, ("order", "random"), "query_invalid", "order"),
         (room, ("deleted", "perhaps"), "query_invalid", "deleted"),
-        (room, ("text", " "), "query_invalid", "text"),
+        (room, ("text", ""), "query_invalid", "text"),
         (room, ("text", &long), "query_invalid", "text"),
         (room, ("user", "-1"), "query_invalid", "user"),
         (room, ("after", "nonsense"), "cursor_invalid", ""),
@@ -237,6 +408,8 @@ async fn what_is_not_as_documented_is_refused_by_name() {
         ("/v1/users/7/messages", ("after", &next), "cursor_invalid", ""),
         ("/v1/rooms/0/messages", ("first", "1"), "presenter_idx_invalid", ""),
         ("/v1/users/x/messages", ("first", "1"), "user_idx_invalid", ""),
+        ("/v1/rooms/9007199254740993/messages", ("first", "1"), "presenter_idx_invalid", "9007199254740991 (2^53 - 1)"),
+        ("/v1/users/9223372036854775807/messages", ("first", "1"), "user_idx_invalid", "9007199254740991 (2^53 - 1)"),
         ("/v1/rooms/42/messages/x", ("first", "1"), "message_id_invalid", ""),
     ];
     for (path, parameter, code, named) in cases {

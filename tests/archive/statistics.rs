@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::reading::{Reader, archive, archive_many, evening, said, time};
 use super::recording::{Rooms, Said};
-use super::{World, deletion, presenter, user};
+use super::{PATIENCE, World, deletion, presenter, user};
+use crate::support::eventually;
 
 mod recount;
 
@@ -174,6 +175,78 @@ async fn a_bucket_has_its_first_millisecond_and_not_that_of_the_next_and_a_delet
 }
 
 #[tokio::test]
+async fn who_is_new_is_right_whatever_was_deleted_erased_doubled_or_archived_long_ago() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let day = 86_400_000;
+    let mut events = Vec::new();
+    for by in 1..=40_i64 {
+        // Some were there the day before, some in another room only; most write several times.
+        let before = if by % 4 == 0 { -day } else { 0 };
+        events.push(said(if by % 4 == 1 { 43 } else { 42 }, by, before + by * 100, "first"));
+        events.extend((0..by % 3).map(|time| said(42, by, 60_000 + time * 60_000 + by, "again")));
+    }
+    archive(&world, &events).await;
+    let gone = |events: &[Event], number: usize| deletion(42, events[number].id);
+    let firsts: Vec<usize> = (0..events.len()).filter(|number| text_of(&events[*number]) == "first").collect();
+    let deletions: Vec<Event> = firsts.iter().step_by(7).map(|number| gone(&events, *number)).collect();
+    let mut lines: Vec<Said> = events.iter().map(line_of).collect();
+    for number in firsts.into_iter().step_by(7).filter(|number| in_room(&events[*number], 42)) {
+        lines[number].deleted = true;
+    }
+    archive(&world, &deletions).await;
+    let mut rooms = Rooms::new();
+    for (event, line) in events.iter().zip(&lines) {
+        rooms.entry(event.presenter.unwrap().get()).or_default().push(line.clone());
+    }
+    let reader = Reader::analyst(&archiver);
+    statistics_are_right(&reader, &rooms).await;
+
+    // All of the log once more, without the index that tells who came when: as an archive is that an earlier version left.
+    assert_eq!(archiver.terminate().await, 0);
+    world.collection("chatting_log").drop_index("room_chatters").await.unwrap();
+    for event in &events {
+        world.log.append(event).await.unwrap();
+    }
+    let archiver = world.archiver().await;
+    super::reading::archived(&world).await;
+    let reader = Reader::analyst(&archiver);
+    statistics_are_right(&reader, &rooms).await;
+
+    // Whoever is erased was never there; under a pseudonym somebody was.
+    for (user, mode) in [(3, "remove"), (6, "anonymise")] {
+        let token = crate::ingest::tokens::token_with(json!({ "user_idx": 9, "scope": "chat:erase" }));
+        let url = format!("{}/v1/users/{user}?mode={mode}", archiver.url());
+        let answer = super::reading::client().delete(url).bearer_auth(token).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+    rooms.values_mut().for_each(|lines| lines.retain(|line| line.user != 3));
+    let shown: Vec<&Said> = rooms[&42].iter().filter(|line| !line.deleted).collect();
+    let chatters: std::collections::BTreeSet<i64> = shown.iter().map(|line| line.user).collect();
+    eventually("what is left is counted", PATIENCE, async || {
+        let counts = ask(&reader, ROOM, -2 * day, day, &[("bucketSeconds", "86400")]).await;
+        let told = ["messages", "chatters", "newChatters"].map(|member| counts[member].as_u64().unwrap() as usize);
+        (told == [shown.len(), chatters.len(), chatters.len()]).then_some(())
+    })
+    .await;
+}
+
+fn text_of(event: &Event) -> &str {
+    let Body::MessagePosted(posted) = &event.body else { panic!("it is a message") };
+    &posted.text
+}
+
+fn in_room(event: &Event, room: i64) -> bool {
+    event.presenter.is_some_and(|presenter| presenter.get() == room)
+}
+
+fn line_of(event: &Event) -> Said {
+    let Body::MessagePosted(posted) = &event.body else { panic!("it is a message") };
+    let ms = event.at.as_millisecond() - evening(0).as_millisecond();
+    Said { id: event.id, user: posted.user.idx.get(), ms, text: posted.text.clone(), deleted: false }
+}
+
+#[tokio::test]
 async fn chatters_are_ranked_by_messages_then_number_and_named_as_they_were_last() {
     let world = World::start().await;
     let archiver = world.archiver().await;
@@ -225,6 +298,8 @@ async fn words_are_runs_of_letters_marks_and_numbers_in_any_script() {
         "\u{1112}\u{1161}\u{11ab}", // 한, taken apart: a word of three code points, and another one than 한.
         "한 a 1 🎉 👍🏽",             // One code point is no word.
         "e\u{301}a 42번 x_y don't",
+        "1\u{fe0f}\u{20e3} #\u{fe0f}\u{20e3} ❤\u{fe0f}\u{20e3} e\u{301} \u{301}\u{302}", // Marks are on letters, and are none.
+        "방송을\u{fe0f} x\u{fe0f}\u{20e3} \u{3164}\u{3164} \u{115f}\u{1160}",
         "zz aa",
         "aa zz",
     ];
@@ -237,13 +312,13 @@ async fn words_are_runs_of_letters_marks_and_numbers_in_any_script() {
         word("aa", 2, 2),
         word("hello", 2, 4),
         word("zz", 2, 2),
+        word("방송을", 2, 2),
         word("42번", 1, 1),
         word("don", 1, 1),
         word("e\u{301}a", 1, 1),
         word("wÖrld", 1, 1),
         word("wörld", 1, 1),
         word("\u{1112}\u{1161}\u{11ab}", 1, 1),
-        word("방송을", 1, 1),
         word("방송이", 1, 1),
         word("보는", 1, 1),
     ]);

@@ -2,8 +2,10 @@
 // `node --test tests/browser/`. What it does with a real server is tested in a real browser, in mod.rs.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { connectPresenter } from '../../delivery/web/presenter.js';
+import { createRelay } from '../../delivery/web/relay.js';
 
 class Socket {
   static OPEN = 1;
@@ -403,4 +405,389 @@ test('a stored position is where it begins, and it is kept up to date', async ()
   await settle();
   await pass(1_000);
   assert.equal(stored, 'p6');
+});
+
+// Whatever a page's callback or an engine does, the client goes on, and says so.
+
+let seenByBroken = [];
+const never = () => new Promise(() => {});
+const fails = () => {
+  throw new Error('the page is broken');
+};
+
+test('a token that does not come is asked for again, and a late one is as good as any', async () => {
+  const answers = [];
+  const seen = await page({ getToken: () => new Promise((resolve) => answers.push(resolve)) });
+  await pass(29_999);
+  assert.equal(answers.length, 1);
+  await pass(1);
+  assert.deepEqual(seen.statuses.at(-1), { state: 'waiting', retryInMs: 250, reason: 'getToken has not settled' });
+  await pass(250);
+  assert.equal(answers.length, 2);
+  // The first answer comes after all, the second never, and a third is not asked for.
+  answers[0]('late');
+  await settle();
+  newest().open().welcome();
+  assert.deepEqual(newest().said, [{ type: 'start', token: 'late' }]);
+  answers[1]('later');
+  await pass(10_000);
+  newest().hear({ type: 'keepalive' });
+  await pass(30_000);
+  assert.deepEqual([Socket.all.length, answers.length, presenter.status.state], [1, 2, 'live']);
+});
+
+test('a getter that is late and then fails is not counted twice', async () => {
+  const failing = [];
+  const seen = await page({ getToken: () => new Promise((_, reject) => failing.push(reject)) });
+  await pass(30_000);
+  failing[0](new Error('late'));
+  await pass(250);
+  assert.deepEqual(seen.statuses.map(({ state }) => state), ['connecting', 'waiting', 'connecting']);
+});
+
+for (const [what, given] of [
+  ["a proxy's error page", '<html>\n<head><title>502 Bad Gateway</title></head></html>'],
+  ['an error in JSON', '{"status":401,"message":"token Error"}'],
+  ['an empty text', ''],
+  ['a response', { ok: true }],
+  ['nothing', undefined],
+]) {
+  test(`${what} is not sent as a token, which would be refused for good`, async () => {
+    let given_ = given;
+    const seen = await page({ getToken: () => given_ });
+    assert.equal(Socket.all.length, 0);
+    assert.deepEqual(seen.statuses.at(-1), {
+      state: 'waiting',
+      retryInMs: 250,
+      reason: 'no token: Error: what getToken gave is no token',
+    });
+    given_ = ' eyJhbGciOi.J9-_.x=\n';
+    await pass(250);
+    assert.deepEqual(newest().open().said, [{ type: 'start', token: 'eyJhbGciOi.J9-_.x=' }]);
+  });
+}
+
+for (const [what, broken] of [
+  ['onStatus throws', { onStatus: fails }],
+  ['onStatus rejects', { onStatus: async () => fails() }],
+  ['onEvent throws', { onEvent: (event) => (seenByBroken.push(event.number), fails()) }],
+  ['onEvent rejects', { onEvent: async (event) => (seenByBroken.push(event.number), fails()) }],
+  ['onGap throws', { onGap: fails }],
+  ['storage throws', { storage: { load: fails, save: fails } }],
+  ['storage.save rejects', { storage: { load: () => null, save: async () => fails() } }],
+  ['storage has no functions', { storage: {} }],
+  ['storage gives no text', { storage: { load: () => ({}), save: () => {} } }],
+  ['storage gives a promise', { storage: { load: async () => 'p1', save: () => {} } }],
+]) {
+  for (const engine of ['has reportError', 'has none', 'has one that throws']) {
+    test(`${what} where the engine ${engine}: every event comes, is acknowledged, and close closes`, async () => {
+      globalThis.reportError = engine === 'has reportError' ? mock.fn() : engine === 'has none' ? undefined : fails;
+      const told = mock.method(console, 'error', () => {});
+      seenByBroken = [];
+      const seen = await page({ ...broken });
+      const numbers = () => (broken.onEvent ? seenByBroken : seen.numbers);
+      newest().open().welcome({ position: 'p0', recovered: !broken.onGap }).events(1, 2);
+      await settle();
+      await pass(1_000);
+      assert.deepEqual(numbers(), [1, 2]);
+      assert.deepEqual(newest().said.at(-1), { type: 'ack', position: 'p2' });
+      newest().end(1006);
+      await pass(1_000);
+      assert.deepEqual(newest().open().said, [{ type: 'start', token: 'token', position: 'p2' }]);
+      newest().welcome({ position: 'p2' }).events(3);
+      await settle();
+      await presenter.close();
+      assert.deepEqual(numbers(), [1, 2, 3]);
+      assert.deepEqual(newest().said.at(-1), { type: 'ack', position: 'p3' });
+      await pass(100_000);
+      assert.deepEqual([newest().readyState, Socket.all.length, presenter.status.state], [3, 2, 'closed']);
+      if (engine === 'has reportError') assert(reportError.mock.callCount() > 0, 'nobody was told');
+      if (engine === 'has none') assert(told.mock.callCount() > 0, 'nobody was told');
+    });
+  }
+}
+
+test('a store that is full is reported once, and again when it was not meanwhile', async () => {
+  let full = true;
+  const saved = [];
+  await page({ storage: { load: () => null, save: (position) => (full ? fails() : saved.push(position)) } });
+  newest().open().welcome({ position: 'p0' });
+  for (const [number, isFull, reports] of [[1, true, 1], [2, true, 1], [3, false, 1], [4, true, 2]]) {
+    full = isFull;
+    newest().events(number);
+    await settle();
+    await pass(1_000);
+    assert.equal(reportError.mock.callCount(), reports);
+  }
+  assert.deepEqual(saved, ['p3']);
+});
+
+test('an engine that cannot make a socket, or cannot send, is tried again', async () => {
+  globalThis.WebSocket = class extends Socket {
+    constructor() {
+      fails();
+    }
+  };
+  const seen = await page();
+  assert.equal(seen.statuses.at(-1).reason, 'no connection: Error: the page is broken');
+  globalThis.WebSocket = class extends Socket {
+    send() {
+      fails();
+    }
+  };
+  globalThis.WebSocket.OPEN = 1;
+  await pass(250);
+  newest().open();
+  globalThis.WebSocket = Socket;
+  // Nothing answers what was not sent.
+  await pass(12_000);
+  await pass(1_000);
+  newest().open().welcome().events(1);
+  await settle();
+  assert.deepEqual([seen.numbers, Socket.all.length], [[1], 2]);
+});
+
+test('an error that cannot be read is one all the same', async () => {
+  const seen = await page({
+    getToken: () => {
+      throw Object.create(null);
+    },
+  });
+  assert.equal(seen.statuses.at(-1).reason, 'no token: an error that cannot be read');
+});
+
+test('a handler that never settles holds up the next event for half a minute, and that is reported', async () => {
+  const numbers = [];
+  await page({ onEvent: ({ number }) => (numbers.push(number), number === 1 ? never() : undefined) });
+  newest().open().welcome().events(1, 2);
+  await settle();
+  await pass(10_000);
+  newest().hear({ type: 'keepalive' });
+  await pass(19_999);
+  assert.deepEqual(numbers, [1]);
+  newest().hear({ type: 'keepalive' });
+  await pass(1);
+  assert.deepEqual(numbers, [1, 2]);
+  assert.match(reportError.mock.calls[0].arguments[0].message, /onEvent has not settled within 30 s/);
+});
+
+test('a handler that always hangs is soon waited for no longer than it takes to see that, and reported once', async () => {
+  const numbers = [];
+  let hangs = true;
+  await page({ onEvent: ({ number }) => (numbers.push(number), hangs ? never() : Promise.resolve()) });
+  const socket = newest().open().welcome().events(1, 2, 3, 4, 5, 6, 7);
+  await settle();
+  for (const ms of [30_000, 7_500, 1_875, 468.75, 117.1875]) {
+    await pass(ms);
+    socket.hear({ type: 'keepalive' });
+  }
+  assert.deepEqual(numbers, [1, 2, 3, 4, 5, 6]);
+  hangs = false;
+  await pass(100);
+  assert.deepEqual([numbers, reportError.mock.callCount()], [[1, 2, 3, 4, 5, 6, 7], 1]);
+  // One that settles has all the time again.
+  hangs = true;
+  socket.events(8, 9);
+  await settle();
+  await pass(29_999);
+  assert.equal(numbers.at(-1), 8);
+});
+
+test('closing does not wait for a handler for ever, not even for the one that closes', async () => {
+  await page({ onEvent: () => presenter.close() });
+  const socket = newest().open().welcome().events(1);
+  await settle();
+  await pass(30_000);
+  assert.deepEqual([socket.readyState, presenter.status.state], [3, 'closed']);
+});
+
+test('a page that closes when it is told its status stays closed', async () => {
+  await page({ onStatus: ({ state }) => state === 'waiting' && presenter.close() });
+  newest().end(1006);
+  await pass(100_000);
+  assert.deepEqual([Socket.all.length, presenter.status.state], [1, 'closed']);
+});
+
+test('what a handler does to an event does not move the position', async () => {
+  const gaps = [];
+  await page({
+    onEvent: (event) => {
+      for (const member of Object.keys(event)) delete event[member];
+    },
+    onGap: (gap) => (gaps.push({ ...gap }), (gap.resumedAt = 'elsewhere')),
+  });
+  newest().open().welcome({ recovered: false, position: 'p0' }).events(1, 2, 2);
+  await settle();
+  await pass(1_000);
+  assert.deepEqual([presenter.position, newest().said.at(-1)], ['p2', { type: 'ack', position: 'p2' }]);
+  assert.deepEqual(gaps, [{ after: null, resumedAt: 'p0' }]);
+});
+
+test('a retry that was due does not replace the session that began before it', async () => {
+  await page();
+  const first = newest().open().welcome();
+  window.dispatchEvent(new Event('online'));
+  await settle();
+  // The old one ends while the handshake of the new one is underway: a retry is planned, and then not needed.
+  first.end(1006);
+  newest().open().welcome().events(1);
+  await pass(19_000);
+  assert.deepEqual([Socket.all.length, presenter.status.state], [2, 'live']);
+});
+
+test('one gap is told once, however often the connection breaks before it is told', async () => {
+  let take;
+  const numbers = [];
+  const seen = await page({
+    onEvent: ({ number }) => (numbers.push(number), number === 1 ? new Promise((resolve) => (take = resolve)) : undefined),
+  });
+  newest().open().welcome({ position: 'p0' }).events(1, 2);
+  await settle();
+  // While the handler has the first event in hand, the second waits, and with it a gap.
+  newest().end(1006);
+  await pass(500);
+  newest().open().welcome({ recovered: false, position: 'p7' });
+  newest().end(1006);
+  await pass(1_000);
+  // Nobody has told the page yet, but it is known here: the next one starts after it.
+  assert.equal(newest().open().said[0].position, 'p7');
+  newest().welcome({ position: 'p7' }).events(8);
+  newest().end(1006);
+  await pass(1_000);
+  assert.equal(newest().open().said[0].position, 'p8');
+  newest().welcome({ position: 'p8' }).events(9);
+  await settle();
+  take();
+  await settle();
+  assert.deepEqual([numbers, seen.gaps], [[1, 2, 8, 9], [{ after: 'p2', resumedAt: 'p7', at: 0 }]]);
+  await pass(1_000);
+  assert.deepEqual(newest().said.at(-1), { type: 'ack', position: 'p9' });
+});
+
+test('a gap that has grown before it was told is one gap, and one that came after other events is another', async () => {
+  for (const [between, expected] of [
+    [[], [{ after: 'p1', resumedAt: 'p20' }]],
+    [[11], [{ after: 'p1', resumedAt: 'p10' }, { after: 'p11', resumedAt: 'p20' }]],
+  ]) {
+    Socket.all = [];
+    let take;
+    const gaps = [];
+    await page({
+      onEvent: ({ number }) => (number === 1 ? new Promise((resolve) => (take = resolve)) : undefined),
+      onGap: (gap) => void gaps.push(gap),
+    });
+    newest().open().welcome({ position: 'p0' }).events(1);
+    await settle();
+    newest().end(1006);
+    await pass(500);
+    newest().open().welcome({ recovered: false, position: 'p10' });
+    if (between.length > 0) newest().events(...between);
+    newest().end(1006);
+    await pass(1_000);
+    newest().open().welcome({ recovered: false, position: 'p20' }).events(21);
+    take();
+    await settle();
+    assert.deepEqual([gaps, presenter.position], [expected, 'p21']);
+    await presenter.close();
+  }
+});
+
+test('a gap that the page is being told of is not told again, and is acknowledged', async () => {
+  let told;
+  const gaps = [];
+  const saved = [];
+  await page({
+    onGap: (gap) => (gaps.push(gap), new Promise((resolve) => (told = resolve))),
+    storage: { load: () => 'p1', save: (position) => saved.push(position) },
+  });
+  newest().open().welcome({ recovered: false, position: 'p7' });
+  await settle();
+  newest().end(1006);
+  await pass(500);
+  assert.equal(newest().open().said[0].position, 'p7');
+  newest().welcome({ recovered: true, position: 'p7' });
+  told();
+  await settle();
+  newest().end(1006);
+  await pass(1_000);
+  newest().open().welcome({ recovered: false, position: 'p9' });
+  await settle();
+  told();
+  await settle();
+  await pass(1_000);
+  assert.deepEqual(gaps, [{ after: 'p1', resumedAt: 'p7' }, { after: 'p7', resumedAt: 'p9' }]);
+  assert.deepEqual([newest().said.at(-1), saved.at(-1)], [{ type: 'ack', position: 'p9' }, 'p9']);
+});
+
+for (const frame of ['null', '7', '[]', '{}', '{"type":7}', '{"type":"events"}', '{"type":"events","events":7}', '{']) {
+  test(`a frame that is none of the protocol ends the connection, and what it held comes on the next: ${frame}`, async () => {
+    const seen = await page();
+    newest().open().welcome();
+    newest().onmessage({ data: frame });
+    assert.equal(presenter.status.state, 'waiting');
+    await pass(500);
+    newest().open().welcome().events(1);
+    await settle();
+    assert.deepEqual(seen.numbers, [1]);
+  });
+}
+
+test('a welcome that does not say how often the silence is broken does not end the connection', async () => {
+  for (const keepaliveSeconds of [undefined, null, 'x', 0, -1]) {
+    await page();
+    newest().open().welcome({ keepaliveSeconds });
+    await pass(39_999);
+    assert.equal(presenter.status.state, 'live');
+    await presenter.close();
+  }
+});
+
+test('users whose ids are too large for a number of JavaScript stay apart', async () => {
+  const events = [];
+  await page({ onEvent: (event) => void events.push(event) });
+  const text = '\\"idx\\":9007199254740993 \\\\';
+  newest().open().welcome().onmessage({
+    data: `{"type":"events","position":"p4","events":[
+      {"position":"p1","id":"1","type":"message.posted","user":{"idx":9007199254740992,"nickname":"n"},"text":"${text}"},
+      {"position":"p2","id":"2","type":"message.posted","user":{"idx": 9007199254740993,"nickname":"n"},"text":"x"},
+      {"position":"p3","id":"3","type":"user.erased","user":9007199254740993,"by":{"idx":9223372036854775807}},
+      {"position":"p4","id":"4","type":"user.erased","user":9007199254740991}]}`,
+  });
+  await settle();
+  assert.deepEqual(
+    events.map(({ user }) => user.idx ?? user),
+    ['9007199254740992', '9007199254740993', '9007199254740993', 9007199254740991],
+  );
+  assert.equal(events[0].text, '"idx":9007199254740993 \\');
+  assert.equal(events[2].by.idx, '9223372036854775807');
+});
+
+test("the documentation's first example asks again after an error page, and stores a position a room", async () => {
+  const documentation = readFileSync(new URL('../../docs/presenter-js.md', import.meta.url), 'utf8');
+  const example = documentation.split('```js\n')[1].split('```')[0].replace(/^import .*$/gm, '');
+  const stored = new Map();
+  const around = {
+    connectPresenter: (options) => (presenter = connectPresenter(options)),
+    createRelay,
+    fetch: async () => ({ ok: false, status: 502, text: async () => 'Bad-Gateway' }),
+    sessionStorage: { getItem: (key) => stored.get(key) ?? null, setItem: (key, value) => stored.set(key, value) },
+    peer: { createDataChannel: () => Object.assign(new EventTarget(), { readyState: 'connecting', close() {} }) },
+    show: () => {},
+    showStatus: () => {},
+    room: 42,
+  };
+  new Function(...Object.keys(around), example)(...Object.values(around));
+  await settle();
+  assert.deepEqual([Socket.all.length, presenter.status.reason], [0, 'no token: Error: /token: 502']);
+  await presenter.close();
+  stored.set('chat/42', 'p1').set('chat/43', 'p9');
+  new Function(...Object.keys(around), example)(
+    ...Object.values({ ...around, fetch: async () => ({ ok: true, text: async () => 'token' }) }),
+  );
+  await settle();
+  assert.deepEqual(newest().open().said, [{ type: 'start', token: 'token', position: 'p1' }]);
+  newest().welcome({ position: 'p1' }).events(2);
+  await settle();
+  await pass(1_000);
+  assert.deepEqual([...stored], [['chat/42', 'p2'], ['chat/43', 'p9']]);
 });

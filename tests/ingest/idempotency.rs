@@ -553,3 +553,44 @@ async fn what_was_said_never_to_come_does_not_come_when_the_network_is_whole_aga
     placed(&world.post(&world.nodes[1], &key, "hi").await);
     assert_eq!(world.entries().await.len(), before + 1);
 }
+
+#[tokio::test]
+async fn a_message_is_never_taken_for_a_decision_nor_a_decision_for_a_message() {
+    let world = World::start().await;
+    let node = &world.nodes[0];
+    let room = "/v1/rooms/7";
+    let messages = format!("{room}/messages");
+    // What a decision is as text, as some version had it: a message may say so.
+    let texts = [r#"[["clear"],null]"#, r#"["decision",["clear"],null]"#, "decision [[\"clear\"],null]"];
+    for (n, text) in texts.iter().enumerate() {
+        let (said, cleared) = (format!("said-first-{n}"), format!("cleared-first-{n}"));
+        let message = || Some(json!({ "text": text }));
+        assert_eq!(world.call(node, Method::POST, &messages, &said, message()).await.status, 202);
+        let clear = world.call(node, Method::DELETE, &messages, &said, None).await;
+        clear.assert_problem(422, "idempotency_key_reused");
+
+        assert_eq!(world.call(node, Method::DELETE, &messages, &cleared, None).await.status, 202);
+        assert_eq!(world.call(node, Method::DELETE, &messages, &cleared, None).await.status, 202, "a retry");
+        let said = world.call(node, Method::POST, &messages, &cleared, message()).await;
+        said.assert_problem(422, "idempotency_key_reused");
+    }
+    // One digest for each decision as well: every two of them under one key are two requests.
+    let decisions: [(Method, String, Option<Value>); 7] = [
+        (Method::DELETE, messages.clone(), None),
+        (Method::DELETE, format!("{messages}?reason=clear"), None),
+        (Method::PUT, format!("{room}/bans/9"), Some(json!({}))),
+        (Method::PUT, format!("{room}/bans/9"), Some(json!({ "seconds": 9 }))),
+        (Method::DELETE, format!("{room}/bans/9"), None),
+        (Method::PATCH, format!("{room}/settings"), Some(json!({ "settings": { "maxLength": 9 } }))),
+        (Method::DELETE, format!("{messages}/0189{:0>4}-0000-7000-8000-000000000000", 9), None),
+    ];
+    for (first, (method, path, body)) in decisions.iter().enumerate() {
+        let key = format!("decision-{first}");
+        let decided = world.call(node, method.clone(), path, &key, body.clone()).await;
+        assert_eq!(decided.status, 202, "{method} {path}: {decided:?}");
+        for (other, (method, path, body)) in decisions.iter().enumerate().filter(|(other, _)| *other != first) {
+            let refused = world.call(node, method.clone(), path, &key, body.clone()).await;
+            assert_eq!(refused.status, 422, "{first} and {other}: {refused:?}");
+        }
+    }
+}

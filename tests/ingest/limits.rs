@@ -279,3 +279,33 @@ async fn a_message_that_the_log_did_not_take_may_be_sent_again_in_slow_mode_and_
         post(10, text, None).await.assert_problem(409, "msg_duplicate");
     }
 }
+
+#[tokio::test]
+async fn unique_chat_is_not_misled_by_what_nobody_sees() {
+    let system = System::start_with(|settings| settings.set("ingest.room.unique_chat", "true")).await;
+    assert_eq!(system.write(&system.ingest, 7, 42, "buy now").await.status, 202);
+    assert_eq!(system.write(&system.ingest, 7, 42, "오늘 방송 재밌다").await.status, 202);
+    let again = ["buy now \u{E0000}", "buy\u{3164}now", "b\u{FE0F}uy now\u{2800}", "오늘 방송 재밌다 \u{34F}"];
+    for (text, user) in again.into_iter().zip(100..) {
+        let refused = system.write(&system.ingest, user, 42, text).await;
+        assert_eq!(refused.status, 409, "{}: {refused:?}", text.escape_unicode());
+        refused.assert_problem(409, "msg_duplicate");
+    }
+    // Marks of the letter's own script make another word: "not" and "wood".
+    for text in ["ไม่", "ไม้"] {
+        assert_eq!(system.write(&system.ingest, 7, 42, text).await.status, 202, "{text}");
+    }
+    assert_eq!(system.messages().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_nickname_that_shows_nothing_is_none_and_one_of_many_marks_is_cut() {
+    let system = System::start().await;
+    let zalgo = format!("Z{}", "\u{301}".repeat(300));
+    for (given, stored) in [("\u{3164}\u{200B}\u{E0000}", ""), (zalgo.as_str(), "Z"), ("\u{200F}a", "\u{200F}a")] {
+        let token = super::tokens::token_with(json!({ "nickname": given }));
+        let posted = system.post("/v1/rooms/42/messages").bearer_auth(token).json(&json!({ "text": "hi" }));
+        assert_eq!(answer(posted).await.status, 202);
+        assert_eq!(system.messages().await.last().unwrap()["user"]["nickname"], stored, "{}", given.escape_unicode());
+    }
+}

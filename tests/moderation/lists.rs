@@ -62,7 +62,7 @@ async fn pages_miss_nothing_and_repeat_nothing_while_others_ban_and_unban() {
     assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
     assert!((10..40).step_by(2).all(|user| seen.contains(&user)), "{seen:?}");
 
-    let last = users(&world, node, "/v1/rooms/42/bans?after=9223372036854775807").await;
+    let last = users(&world, node, "/v1/rooms/42/bans?after=9007199254740991").await;
     assert_eq!(last, (Vec::new(), None));
     let (all, next) = users(&world, node, "/v1/rooms/42/bans?first=1000").await;
     assert!(all.len() > 10 && next.is_none());

@@ -5,6 +5,7 @@ mod allowed;
 mod erased;
 mod expiry;
 mod in_flight;
+mod limits;
 mod lists;
 mod lives_on;
 mod places;

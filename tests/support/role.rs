@@ -19,7 +19,7 @@ impl Default for Settings {
 }
 
 /// Nothing that a test does comes near; and a disk that is nearly full has room for that much.
-const UNLIMITED: [(&str, &str); 8] = [
+const UNLIMITED: [(&str, &str); 10] = [
     ("nats.max_bytes", "1073741824"),
     ("nats.append_queue_ms", "10000"),
     ("ingest.room.message_rate.messages", "100000"),
@@ -28,6 +28,8 @@ const UNLIMITED: [(&str, &str); 8] = [
     ("ingest.limits.moderator_rate.seconds", "1"),
     ("ingest.limits.user_rate.messages", "100000"),
     ("ingest.limits.user_rate.seconds", "1"),
+    ("ingest.limits.decision_rate.messages", "100000"),
+    ("ingest.limits.decision_rate.seconds", "1"),
 ];
 
 impl Settings {

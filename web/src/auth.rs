@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use jwks::Jwks;
 use key::{Key, Required};
 
+use crate::idx::IDX_BOUNDS;
 pub use crate::secret::Secret;
 pub(crate) use claims::split as split_scopes;
 pub use claims::{Identity, mint};
@@ -30,6 +31,9 @@ pub struct Config {
     /// HS256 key: the raw bytes of this string, at least 32. No default; empty: no token is verified by it.
     #[serde(default)]
     pub secret: Secret,
+    /// Whether the secret may have fewer bytes than that, as some teams of the original have it.
+    #[serde(default)]
+    pub allow_short_secret: bool,
     /// Required `iss` of a token that the secret verifies, if not empty.
     pub issuer: String,
     /// Required `aud` of such a token, if not empty. A token that names an audience is refused while none is configured:
@@ -59,6 +63,19 @@ pub struct JwksConfig {
     pub deadline_ms: u64,
 }
 
+impl Config {
+    /// Refuses a secret that is missing, or too short unless that is allowed, naming its key.
+    pub fn check_secret(&self) -> Result<(), String> {
+        match self.secret.check("auth.secret") {
+            Err(_) if self.allow_short_secret && !self.secret.bytes().is_empty() => Ok(()),
+            Err(wrong) if self.secret.is_short() => {
+                Err(format!("{wrong}; if the auth server's cannot be changed, auth.allow_short_secret lets it pass"))
+            }
+            checked => checked,
+        }
+    }
+}
+
 /// Why a request has no identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -80,6 +97,9 @@ pub enum TokenError {
     /// A claim is missing, of the wrong type, or not what is configured.
     #[error("the token's claims are not as required")]
     Claims,
+    /// There is no `user_idx`, or none that an id can be.
+    #[error("the token's claim user_idx must be {IDX_BOUNDS}")]
+    UserIdx,
     /// The issuer's keys could not be fetched, so that nobody can say whether the token is good.
     #[error("the keys that verify the token cannot be fetched")]
     KeysUnavailable,
@@ -105,14 +125,14 @@ impl Verifier {
     /// Fetches nothing: [`Verifier::follow_keys`] does. Err: what is wrong with the configuration, naming the key
     /// (`auth.secret is required`).
     pub fn new(config: &Config) -> Result<Verifier, String> {
-        let Config { secret, issuer, audience, leeway_seconds, jwks } = config;
+        let Config { secret, issuer, audience, leeway_seconds, jwks, allow_short_secret: _ } = config;
         if *leeway_seconds > LONGEST_LEEWAY_SECONDS {
             return Err(format!("auth.leeway_seconds is more than {LONGEST_LEEWAY_SECONDS}"));
         }
         let has_secret = !secret.bytes().is_empty();
         match &jwks.url {
-            None => secret.check("auth.secret").map_err(|wrong| format!("{wrong}, or set auth.jwks.url"))?,
-            Some(_) if has_secret => secret.check("auth.secret")?,
+            None => config.check_secret().map_err(|wrong| format!("{wrong}, or set auth.jwks.url"))?,
+            Some(_) if has_secret => config.check_secret()?,
             Some(_) if !issuer.is_empty() || !audience.is_empty() => {
                 return Err(
                     "auth.issuer and auth.audience are for tokens that auth.secret verifies, and there is none: \
@@ -121,6 +141,14 @@ impl Verifier {
                 );
             }
             Some(_) => {}
+        }
+        if has_secret && secret.is_short() {
+            tracing::warn!(
+                bytes = secret.bytes().len(),
+                "auth.secret has {} bytes, and auth.allow_short_secret lets it pass: whoever has a token can find it by trying, \
+                 and then be anybody; set one of at least 32",
+                secret.bytes().len()
+            );
         }
         let required = Required::new(issuer, audience, *leeway_seconds);
         let jwks = match &jwks.url {

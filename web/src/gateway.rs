@@ -12,6 +12,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use crate::auth::{Identity, split_scopes};
+use crate::idx::{IDX_BOUNDS, LARGEST_IDX};
 use crate::secret::Secret;
 
 #[cfg(test)]
@@ -52,8 +53,11 @@ pub enum ForwardError {
     /// Some of the three headers are there, this one is not.
     #[error("header {0} is missing")]
     Missing(&'static str),
-    /// It is there twice, or not what it should be.
-    #[error("header {0} is malformed")]
+    /// It is there more than once.
+    #[error("header {0} is there more than once")]
+    Twice(&'static str),
+    /// It is not what it should be.
+    #[error("header {0} must be {expected}", expected = expected(.0))]
     Malformed(&'static str),
 }
 
@@ -94,7 +98,9 @@ impl Gateway {
         }
         let user_idx = single(headers, USER_IDX)?.to_str().ok().and_then(|idx| idx.parse().ok());
         Ok(Some(Identity {
-            user_idx: user_idx.filter(|idx| *idx >= 1).ok_or(ForwardError::Malformed(USER_IDX))?,
+            user_idx: user_idx
+                .filter(|idx| (1..=LARGEST_IDX).contains(idx))
+                .ok_or(ForwardError::Malformed(USER_IDX))?,
             nickname: decoded(single(headers, NICKNAME)?).ok_or(ForwardError::Malformed(NICKNAME))?,
             email: decoded(single(headers, EMAIL)?).ok_or(ForwardError::Malformed(EMAIL))?,
             scopes: self.scopes(headers)?,
@@ -151,8 +157,12 @@ fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderVa
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
         (None, _) => Err(ForwardError::Missing(name)),
-        (Some(_), Some(_)) => Err(ForwardError::Malformed(name)),
+        (Some(_), Some(_)) => Err(ForwardError::Twice(name)),
     }
+}
+
+fn expected(name: &str) -> &'static str {
+    if name == USER_IDX { IDX_BOUNDS } else { "form-URL-encoded UTF-8" }
 }
 
 /// Undoes Java's `URLEncoder`: `+` is a blank, `%` begins a byte, the bytes are UTF-8.

@@ -4,8 +4,10 @@
 pub mod address;
 mod answer;
 pub mod auth;
+mod cors;
 pub mod gateway;
 mod health;
+mod idx;
 pub mod openapi;
 mod problem;
 mod secret;
@@ -13,6 +15,7 @@ mod serve;
 
 pub use answer::{NoAnswer, answer};
 pub use health::{Notice, Readiness, health, health_with_notice};
+pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
 pub use problem::Problem;
 pub use secret::Secret;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};

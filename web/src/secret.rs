@@ -17,6 +17,11 @@ impl Secret {
         self.0.as_bytes()
     }
 
+    /// Whether there is one, and it is shorter than it should be.
+    pub(crate) fn is_short(&self) -> bool {
+        (1..SHORTEST_BYTES).contains(&self.0.len())
+    }
+
     /// Refuses a secret that is missing or too short, naming the configuration `key` that holds it.
     pub fn check(&self, key: &str) -> Result<(), String> {
         match self.0.len() {

@@ -1,5 +1,6 @@
 //! Serves a router over HTTP/1 so that no peer can hold a resource for ever: the header has a deadline, the answer has
 //! one, connections are bounded, a panic is a 500, and a stop lets the requests in hand finish within a grace period.
+//! Pages of every origin may read every answer, whoever makes it: the router, or the last resorts here.
 //! `axum::serve` does none of that: it installs no timer. Sockets that were upgraded are their handler's to bound and
 //! to end; here they no longer count.
 
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::cors;
 use crate::problem::Problem;
 
 #[cfg(test)]
@@ -158,7 +160,7 @@ fn with_bounds(app: Router, request_timeout: Duration) -> Router {
             Err(_) => timed_out(),
         }
     };
-    app.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(deadline))
+    app.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(deadline)).layer(cors::open())
 }
 
 /// Handlers have deadlines of their own, and know what came of it; this is the last resort.

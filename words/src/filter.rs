@@ -1,5 +1,6 @@
 //! A list made fast: an automaton for each alphabet, and what is done with the candidates that they find.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::judge::{Alphabet, Word};
 use crate::list::List;
-use crate::pattern::Pattern;
+use crate::pattern::{Language, Pattern};
 use crate::reading::Reading;
 use crate::sign::Sign;
 use crate::stream::{MASKED, Stream, hangul, latin, leet, mixed};
@@ -24,6 +25,8 @@ pub struct Filter {
     leet: Automaton,
     mixed: Automaton,
     labels: Vec<Arc<str>>,
+    /// Words by which a text shows its language, for each language that a context asks for.
+    languages: Vec<(Language, BTreeSet<String>)>,
 }
 
 /// A place in a text that is one of the words.
@@ -37,6 +40,8 @@ pub struct Match {
 
 /// The label of a room's own words.
 const ROOM: &str = "room";
+/// In place of a label: what is found of it counts as found, also in a context.
+const EXCEPTION: u16 = u16::MAX;
 
 /// What is looked for in one kind of stream.
 #[derive(Debug)]
@@ -54,9 +59,14 @@ struct Builder {
 }
 
 /// What was found in all streams, by graphemes.
-struct Found {
+struct Found<'t> {
+    text: &'t str,
+    /// For each language, whether the text is in it, once that was asked.
+    speaks: Vec<Option<bool>>,
     /// For each grapheme, the end of the longest allowed context that begins there.
     allowed: Vec<u32>,
+    /// First and last grapheme of what is found also in a context.
+    excepted: Vec<(u32, u32)>,
     /// First and last grapheme, and the label.
     candidates: Vec<(u32, u32, u16)>,
     /// How many candidates were looked at.
@@ -68,15 +78,18 @@ impl Filter {
     #[must_use]
     pub fn new(list: &List) -> Filter {
         let mut labels: Vec<Arc<str>> = Vec::new();
-        let words = list.words.iter().map(|(pattern, label)| {
+        let words = list.looked_for().map(|(pattern, label)| {
             let at = labels.iter().position(|known| known == label).unwrap_or_else(|| {
                 labels.push(Arc::clone(label));
                 labels.len() - 1
             });
             (pattern, Some(at as u16))
         });
-        let words: Vec<_> = words.chain(list.allowed.iter().map(|pattern| (pattern, None))).collect();
-        Filter::build(&words, labels)
+        let contexts = list.allowed.iter().map(|pattern| (pattern, None));
+        let exceptions = list.excepted.iter().map(|pattern| (pattern, Some(EXCEPTION)));
+        let words: Vec<_> = words.chain(contexts).chain(exceptions).collect();
+        let languages = list.languages.clone().into_iter().collect();
+        Filter::build(&words, labels, languages)
     }
 
     /// Finds a room's own words. A Korean word is found inside others, as particles follow it; any other is found whole.
@@ -85,7 +98,7 @@ impl Filter {
     pub fn with_words(words: &[String]) -> Filter {
         let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::room(word)).collect();
         let words: Vec<_> = patterns.iter().map(|pattern| (pattern, Some(0))).collect();
-        Filter::build(&words, vec![ROOM.into()])
+        Filter::build(&words, vec![ROOM.into()], Vec::new())
     }
 
     /// Whether there is nothing that it could find: a room's words were only punctuation.
@@ -107,7 +120,11 @@ impl Filter {
         matches.collect()
     }
 
-    fn build(words: &[(&Pattern, Option<u16>)], labels: Vec<Arc<str>>) -> Filter {
+    fn build(
+        words: &[(&Pattern, Option<u16>)],
+        labels: Vec<Arc<str>>,
+        languages: Vec<(Language, BTreeSet<String>)>,
+    ) -> Filter {
         let mut builders: [Builder; 4] = Default::default();
         let [in_hangul, in_latin, in_leet, in_mixed] = &mut builders;
         for (pattern, label) in words {
@@ -134,35 +151,42 @@ impl Filter {
             }
         }
         let [hangul, latin, leet, mixed] = builders.map(Builder::build);
-        Filter { hangul, latin, leet, mixed, labels }
+        Filter { hangul, latin, leet, mixed, labels, languages }
     }
 
-    fn candidates(&self, reading: &Reading<'_>) -> Found {
-        let mut found = Found { allowed: vec![0; reading.units()], candidates: Vec::new(), steps: 0 };
+    fn candidates<'t>(&self, reading: &Reading<'t>) -> Found<'t> {
+        let mut found = Found {
+            text: reading.text(),
+            speaks: vec![None; self.languages.len()],
+            allowed: vec![0; reading.units()],
+            excepted: Vec::new(),
+            candidates: Vec::new(),
+            steps: 0,
+        };
         let has = |kind: fn(&Sign) -> bool| reading.glyphs.iter().any(|glyph| kind(&glyph.sign));
         let (has_jamo, has_latin) =
             (has(|sign| matches!(sign, Sign::Jamo(_))), has(|sign| matches!(sign, Sign::Latin { .. })));
         let has_others = has(|sign| matches!(sign, Sign::Digit(_) | Sign::Other(_)));
         if has_jamo {
             let (together, any) = hangul(reading, true);
-            self.hangul.search(reading, &together, &mut found);
+            self.hangul.search(reading, &self.languages, &together, &mut found);
             if any {
-                self.hangul.search(reading, &hangul(reading, false).0, &mut found);
+                self.hangul.search(reading, &self.languages, &hangul(reading, false).0, &mut found);
             }
         }
         if has_latin {
-            self.latin.search(reading, &latin(reading), &mut found);
+            self.latin.search(reading, &self.languages, &latin(reading), &mut found);
             // Where nothing could stand for a letter, it is the same stream once more.
             if has_others || has(|sign| matches!(sign, Sign::Mark(_))) {
-                self.leet.search(reading, &leet(reading, b'i'), &mut found);
+                self.leet.search(reading, &self.languages, &leet(reading, b'i'), &mut found);
             }
             if reading.text().contains(['1', '!', '|', 'I', '１']) {
-                self.leet.search(reading, &leet(reading, b'l'), &mut found);
+                self.leet.search(reading, &self.languages, &leet(reading, b'l'), &mut found);
             }
         }
         // Its words are of two alphabets, or have what is of neither.
         if self.mixed.search.is_some() && (has_others || has_jamo && has_latin) {
-            self.mixed.search(reading, &mixed(reading), &mut found);
+            self.mixed.search(reading, &self.languages, &mixed(reading), &mut found);
         }
         found
     }
@@ -208,29 +232,59 @@ impl Builder {
 }
 
 impl Automaton {
-    fn search(&self, reading: &Reading<'_>, stream: &Stream, found: &mut Found) {
+    fn search(
+        &self,
+        reading: &Reading<'_>,
+        languages: &[(Language, BTreeSet<String>)],
+        stream: &Stream,
+        found: &mut Found<'_>,
+    ) {
         let Some(search) = &self.search else { return };
         for candidate in search.find_overlapping_iter(&stream.symbols) {
             found.steps += 1;
             let word = &self.words[candidate.pattern().as_usize()];
             let Some((first, last)) = word.judge(reading, stream, candidate.end()) else { continue };
             match word.label {
+                Some(EXCEPTION) => found.excepted.push((first, last)),
                 Some(label) => found.candidates.push((first, last, label)),
+                None if word.language().is_some_and(|language| !found.speaks(languages, language)) => {}
                 None => found.allowed[first as usize] = found.allowed[first as usize].max(last + 1),
             }
         }
     }
 }
 
-impl Found {
+impl Found<'_> {
+    /// Whether a word of the text is one by which a text shows that it is in this language.
+    fn speaks(&mut self, languages: &[(Language, BTreeSet<String>)], language: Language) -> bool {
+        let Some(at) = languages.iter().position(|(known, _)| *known == language) else { return false };
+        let text = self.text;
+        *self.speaks[at].get_or_insert_with(|| {
+            let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            words.any(|word| languages[at].1.contains(&word.to_lowercase()))
+        })
+    }
+
     /// What is not inside an allowed context; what overlaps, together, under the label of what begins first.
     fn spans(mut self, units: usize) -> Vec<(u32, u32, u16)> {
         for unit in 1..units {
             self.allowed[unit] = self.allowed[unit].max(self.allowed[unit - 1]);
         }
+        // Only a context that is longer than an exception counts in it. Of each exception, the end by its first grapheme,
+        // as of the contexts.
+        let mut kept = if self.excepted.is_empty() { Vec::new() } else { vec![0; units] };
+        for (first, last) in self.excepted {
+            if self.allowed[first as usize] <= last {
+                kept[first as usize] = kept[first as usize].max(last + 1);
+            }
+        }
+        for unit in 1..kept.len() {
+            kept[unit] = kept[unit].max(kept[unit - 1]);
+        }
         let mut longest: Vec<Option<(u32, u16)>> = vec![None; units];
         for (first, last, label) in self.candidates {
-            let is_allowed = self.allowed[first as usize] > last;
+            let is_kept = kept.get(first as usize).is_some_and(|end| *end > last);
+            let is_allowed = self.allowed[first as usize] > last && !is_kept;
             let known = &mut longest[first as usize];
             if !is_allowed && known.is_none_or(|(known, _)| known < last) {
                 *known = Some((last, label));

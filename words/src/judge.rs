@@ -1,7 +1,8 @@
 //! Whether a candidate, whose letters are those of a word, is that word: what stands between its letters and around
 //! them. `다시 발견` has the letters of an abuse, and is none.
 
-use crate::pattern::{Options, Pattern};
+use crate::border::{is_border, is_particles};
+use crate::pattern::{Language, Options, Pattern};
 use crate::reading::Reading;
 use crate::sign::jamo;
 use crate::stream::{Gap, MASKED, Place, Source, Stream};
@@ -21,10 +22,18 @@ pub(crate) struct Word {
     alphabet: Alphabet,
     free_left: bool,
     free_right: bool,
+    /// A letter must stand directly before it.
+    inside: bool,
     options: Options,
     steps: Vec<Step>,
     /// Consonants only: `ㅅㅂ`.
     is_initials: bool,
+    /// Letters of Russian or Greek only, all of which look Latin: `рот`.
+    is_foreign: bool,
+    /// Its letters were blotted out in the list: `f???`.
+    is_blotted: bool,
+    /// Hangul is among its letters.
+    has_hangul: bool,
     /// None: a context in which other words are allowed.
     pub(crate) label: Option<u16>,
 }
@@ -48,6 +57,9 @@ const CALLS: [&str; 10] = ["아", "야", "이", "와", "어", "오", "에", "하
 /// Syllables that follow one whose syllables are spaced: `시 발아`.
 const ENDINGS: [&str; 10] = ["놈", "년", "새", "들", "아", "야", "롬", "럼", "련", "같"];
 
+/// What else follows one that is split behind another word: `거지새.끼가`; `냄새,끼니` is none.
+const SUBJECTS: [&str; 4] = ["가", "는", "네", "임"];
+
 impl Word {
     pub(crate) fn new(pattern: &Pattern, stream: &Stream, alphabet: Alphabet, label: Option<u16>) -> Word {
         let is_hangul = alphabet == Alphabet::Hangul;
@@ -61,8 +73,12 @@ impl Word {
             alphabet,
             free_left: pattern.free_left,
             free_right: pattern.free_right,
+            inside: pattern.inside,
             options: pattern.options,
             is_initials: steps.iter().all(|step| step.is_lone),
+            is_foreign: stream.places.iter().all(|place| place.source == Source::Foreign),
+            is_blotted: pattern.word.contains('?'),
+            has_hangul: stream.places.iter().any(|place| place.in_syllable),
             steps,
             label,
         }
@@ -72,6 +88,9 @@ impl Word {
     pub(crate) fn judge(&self, reading: &Reading<'_>, stream: &Stream, end: usize) -> Option<(u32, u32)> {
         let start = end - self.steps.len();
         let places = &stream.places[start..end];
+        if self.inside && (start == 0 || stream.begins(start)) {
+            return None;
+        }
         let fits = |(place, step): (&Place, &Step)| place.times >= step.times && !(step.is_lone && place.in_syllable);
         if !places.iter().zip(&self.steps).all(fits) {
             return None;
@@ -87,10 +106,18 @@ impl Word {
         let is_word = match self.alphabet {
             Alphabet::Hangul => self.is_hangul(reading, stream, start, end, gap),
             Alphabet::Latin => self.is_latin(stream, start, end, gap),
-            Alphabet::Leet => self.is_latin(stream, start, end, gap) && is_leet(&stream.symbols[start..end], places),
-            Alphabet::Mixed => self.is_mixed(stream, start, end, gap),
+            Alphabet::Leet => {
+                self.is_latin(stream, start, end, gap)
+                    && (self.is_blotted || is_leet(&stream.symbols[start..end], places))
+            }
+            Alphabet::Mixed => self.is_mixed(reading, stream, start, end, gap),
         };
         is_word.then(|| (places[0].first, places[places.len() - 1].last))
+    }
+
+    /// The language of the texts in which this context counts. None: all.
+    pub(crate) fn language(&self) -> Option<Language> {
+        self.options.language
     }
 
     fn is_bounded(&self) -> bool {
@@ -104,6 +131,9 @@ impl Word {
         }
         let begins = stream.begins(start) && !first.after_digit;
         let ends = stream.ends(end - 1);
+        if self.label.is_none() {
+            return gap == Gap::None && self.is_context(reading, stream, start, end);
+        }
         // Consonants that stand for words are next to syllables as words are next to words.
         let changes = |at: usize| stream.places[at - 1].in_syllable != stream.places[at].in_syllable;
         let left = self.free_left || begins || start > 0 && changes(start);
@@ -120,43 +150,78 @@ impl Word {
         let called = || start > 0 && is_one_of(stream.places[start - 1].last, &CALLS);
         let ends_word = |place: &Place| !place.in_syllable || is_one_of(place.first, &ENDINGS);
         let ended = || stream.places.get(end).is_some_and(ends_word);
+        let goes_on = || stream.places.get(end).is_some_and(|place| is_one_of(place.first, &SUBJECTS));
         match gap {
             Gap::None => true,
             Gap::Wall => false,
             // `10 시 발` is a train.
-            _ if self.label.is_none() || self.options.joined || first.is_counted => false,
+            _ if self.options.joined || first.is_counted => false,
             Gap::Space => begins && (ends || ended()),
+            Gap::Digits if self.is_initials => begins && is_apart(stream, start) && is_apart(stream, end),
             Gap::Intruders if self.is_initials => false,
-            Gap::Spelled | Gap::Marks | Gap::Intruders => begins || called(),
+            Gap::Spelled | Gap::Marks | Gap::Digits | Gap::Intruders => {
+                begins || called() || self.options.split && (ends || ended() || goes_on())
+            }
         }
+    }
+
+    /// A context begins where a word begins, and ends where one ends or where particles follow, unless its stars say
+    /// otherwise.
+    fn is_context(&self, reading: &Reading<'_>, stream: &Stream, start: usize, end: usize) -> bool {
+        let changes = |at: usize| stream.places[at - 1].in_syllable != stream.places[at].in_syllable;
+        let begins = || stream.begins(start) || changes(start);
+        let ends = || stream.ends(end - 1) || changes(end);
+        let has_particles = || !self.options.whole && is_particles(reading, stream, end);
+        (self.free_left || begins()) && (self.free_right || ends() || has_particles())
     }
 
     fn is_latin(&self, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
         let (begins, ends) = (stream.begins(start), stream.ends(end - 1));
-        if !(self.free_left || begins) || !(self.free_right || ends) {
+        let is_spelled = gap == Gap::Spelled;
+        let left = self.free_left || begins || is_spelled && stream.follows_words_of_one_letter(start);
+        let right = self.free_right || ends || is_spelled && stream.precedes_words_of_one_letter(end - 1);
+        // Of a context, the plural is one too.
+        let is_plural = || {
+            self.label.is_none()
+                && !self.options.whole
+                && stream.symbols.get(end) == Some(&b's')
+                && !stream.begins(end)
+                && stream.ends(end)
+        };
+        if !left || !right && !is_plural() {
             return false;
         }
-        if stream.places[start..end].iter().all(|place| place.source == Source::Foreign) {
+        if !self.is_foreign && stream.places[start..end].iter().all(|place| place.source == Source::Foreign) {
             return false;
         }
         match gap {
             Gap::None => true,
             Gap::Spelled => !self.options.joined,
-            Gap::Marks => !self.options.joined && self.label.is_some() && self.free_left && self.free_right && begins,
-            Gap::Intruders | Gap::Space | Gap::Wall => false,
+            Gap::Marks => !self.options.joined && self.label.is_some() && self.free_right && begins,
+            Gap::Digits | Gap::Intruders | Gap::Space | Gap::Wall => false,
         }
     }
 
-    fn is_mixed(&self, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
+    fn is_mixed(&self, reading: &Reading<'_>, stream: &Stream, start: usize, end: usize, gap: Gap) -> bool {
         let (first, last) = (stream.places[start], stream.places[end - 1]);
         let (begins, ends) = (stream.begins(start), stream.ends(end - 1));
-        let is_whole = first.opens && last.closes && (self.free_left || begins) && (self.free_right || ends);
+        let left = || self.free_left || begins || is_border(reading, stream, start, self.has_hangul);
+        let has_particles = || self.label.is_none() && !self.options.whole && is_particles(reading, stream, end);
+        let right = || self.free_right || ends || is_border(reading, stream, end, self.has_hangul) || has_particles();
+        let is_whole = first.opens && last.closes && left() && right();
+        let may_be_split = !self.options.joined && self.label.is_some();
         match gap {
             Gap::None => is_whole,
             Gap::Wall => false,
-            _ => is_whole && !self.options.joined && self.label.is_some() && begins && ends,
+            Gap::Space => is_whole && may_be_split && begins && ends,
+            _ => is_whole && may_be_split && begins,
         }
     }
+}
+
+/// Whether no digit goes on from here to another consonant: `ㅅ1ㅂ2ㅈ3` is a code.
+fn is_apart(stream: &Stream, at: usize) -> bool {
+    at == 0 || stream.places.get(at).is_none_or(|place| place.gap > Gap::Digits)
 }
 
 /// Behind a syllable that ends in a vowel, one of the consonants that particles or laughter put there: `새낀`, `새낄`, `새낔`.
@@ -166,7 +231,8 @@ fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
     stream.symbols.get(end).is_some_and(is_closing) && stream.places[end].closes && !stream.places[end].opens
 }
 
-/// At least half of it is letters, or it is a number or a model's name: `455`, `A55`.
+/// At least half of it is letters, or it is a number or a model's name: `455`, `A55`. Symbols alone spell only without
+/// digits and blots: `@$$` is a word, and `@#$#` is none.
 fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
     let (mut letters, mut digits, mut masked) = (0, 0, 0);
     for (symbol, place) in symbols.iter().zip(places) {
@@ -177,5 +243,7 @@ fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
             Source::Symbol => {}
         }
     }
-    letters > 0 && digits <= letters && masked <= letters
+    let is_joined = || places.iter().skip(1).all(|place| place.gap == Gap::None);
+    let is_spelled = letters > 0 || digits == 0 && masked == 0 && is_joined();
+    is_spelled && digits <= letters && masked <= letters
 }

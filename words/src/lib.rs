@@ -5,7 +5,9 @@
 //! An Aho-Corasick automaton finds every candidate in a stream, and `judge` looks at what was skipped inside and around
 //! it. What lies in an allowed context is let go (`filter`). All of it is linear in the length of the text.
 
+mod border;
 mod filter;
+mod invisible;
 mod judge;
 mod list;
 mod pattern;
@@ -14,4 +16,5 @@ mod sign;
 mod stream;
 
 pub use filter::{Filter, Match, mask};
+pub use invisible::is_invisible;
 pub use list::{List, ParseError};

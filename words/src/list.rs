@@ -1,17 +1,24 @@
 //! A list of words as an operator writes it; the format is described at the top of `lists/ko.txt` and in
 //! `docs/word-filter.md`. A list is only read and put together here, `Filter` makes it fast.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::pattern::{Options, Pattern};
+use crate::pattern::{Language, Options, Pattern, language_of};
 
 /// Words, each with its label, and the contexts in which they are allowed.
 #[derive(Debug, Clone, Default)]
 pub struct List {
     pub(crate) words: Vec<(Pattern, Arc<str>)>,
     pub(crate) allowed: Vec<Pattern>,
+    /// What is found also in a context, unless the context is longer.
+    pub(crate) excepted: Vec<Pattern>,
+    /// Words by which a text shows its language.
+    pub(crate) languages: BTreeMap<Language, BTreeSet<String>>,
     dropped: BTreeSet<String>,
+    /// Labels that are off unless they are wanted.
+    off: BTreeSet<String>,
+    wanted: BTreeSet<String>,
 }
 
 /// A line that cannot be understood.
@@ -49,18 +56,31 @@ impl List {
         Ok(list)
     }
 
-    /// Adds another list's words and allowed contexts, and takes out the labels that it drops.
+    /// Adds another list's words, contexts and languages, takes out the labels that it drops, and takes in those that it
+    /// wants.
     pub fn extend(&mut self, other: List) {
         self.words.retain(|(_, label)| !other.dropped.contains(label.as_ref()));
         self.words.extend(other.words);
         self.allowed.extend(other.allowed);
+        self.excepted.extend(other.excepted);
+        for (language, words) in other.languages {
+            self.languages.entry(language).or_default().extend(words);
+        }
         self.dropped.extend(other.dropped);
+        self.off.extend(other.off);
+        self.wanted.extend(other.wanted);
     }
 
-    /// The labels of its words, each once.
+    /// The words that are looked for, each with its label.
+    pub(crate) fn looked_for(&self) -> impl Iterator<Item = &(Pattern, Arc<str>)> {
+        let is_off = |label: &str| self.off.contains(label) && !self.wanted.contains(label);
+        self.words.iter().filter(move |(_, label)| !is_off(label))
+    }
+
+    /// The labels of the words that are looked for, each once.
     #[must_use]
     pub fn labels(&self) -> BTreeSet<&str> {
-        self.words.iter().map(|(_, label)| label.as_ref()).collect()
+        self.looked_for().map(|(_, label)| label.as_ref()).collect()
     }
 
     fn parse_line(&mut self, line: &str, label: &mut Option<Arc<str>>) -> Result<(), String> {
@@ -68,7 +88,27 @@ impl List {
             return Ok(());
         }
         if let Some(name) = line.strip_prefix("label:") {
-            *label = Some(parse_label(name)?.into());
+            let (name, is_off) = match name.trim().strip_suffix("(off)") {
+                Some(name) => (name, true),
+                None => (name, false),
+            };
+            let name = parse_label(name)?;
+            if is_off {
+                self.off.insert(name.clone());
+            }
+            *label = Some(name.into());
+            return Ok(());
+        }
+        if let Some(names) = line.strip_prefix("want:") {
+            for name in names.split_whitespace() {
+                self.wanted.insert(parse_label(name)?);
+            }
+            return Ok(());
+        }
+        if let Some(words) = line.strip_prefix("language:") {
+            let mut words = words.split_whitespace();
+            let language = language_of(words.next().unwrap_or_default())?;
+            self.languages.entry(language).or_default().extend(words.map(str::to_lowercase));
             return Ok(());
         }
         if let Some(names) = line.strip_prefix("drop:") {
@@ -78,11 +118,16 @@ impl List {
             return Ok(());
         }
         if let Some(words) = line.strip_prefix("allow:") {
+            let (words, options) = parse_options(words)?;
             for word in words.split_whitespace() {
-                if word.contains('*') {
-                    return Err(format!("`{word}` has a `*`: an allowed word is allowed wherever it stands"));
-                }
-                self.allowed.extend(Pattern::parse(&format!("*{word}*"), Options::default())?);
+                self.allowed.extend(Pattern::parse(word, options)?);
+            }
+            return Ok(());
+        }
+        if let Some(words) = line.strip_prefix("except:") {
+            let (words, options) = parse_options(words)?;
+            for word in words.split_whitespace() {
+                self.excepted.extend(Pattern::parse(word, options)?);
             }
             return Ok(());
         }

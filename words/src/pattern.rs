@@ -1,5 +1,5 @@
 //! One word as a list writes it: `*` where more letters may follow or go before, `{a,b}` and `[ab]` for alternatives,
-//! `_` for a space that may be left out, `?` for a Latin letter that was blotted out.
+//! `_` for a space that may be left out, `?` for a Latin letter that was blotted out, `+` where a letter must go before.
 
 /// One spelling of a word, and how it may be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +8,8 @@ pub(crate) struct Pattern {
     /// Letters may stand before it, and after it.
     pub(crate) free_left: bool,
     pub(crate) free_right: bool,
+    /// A letter must stand directly before it.
+    pub(crate) inside: bool,
     pub(crate) options: Options,
 }
 
@@ -20,7 +22,16 @@ pub(crate) struct Options {
     pub(crate) open: bool,
     /// `(plain)`: digits and symbols do not stand for its letters.
     pub(crate) plain: bool,
+    /// `(split)`: digits and punctuation may stand between its letters also where it goes on from another word.
+    pub(crate) split: bool,
+    /// `(whole)`, of a context: no particle follows it.
+    pub(crate) whole: bool,
+    /// `(in fr)`, of a context: it counts in a text that has a word of this language.
+    pub(crate) language: Option<Language>,
 }
+
+/// A language by its two letters.
+pub(crate) type Language = [u8; 2];
 
 /// One line with braces may stand for this many spellings.
 const SPELLINGS: usize = 512;
@@ -32,23 +43,40 @@ impl Options {
             "joined" => self.joined = true,
             "open" => self.open = true,
             "plain" => self.plain = true,
-            _ => return Err(format!("no option is called `{name}`: there are joined, open and plain")),
+            "split" => self.split = true,
+            "whole" => self.whole = true,
+            _ => match name.strip_prefix("in ") {
+                Some(language) => self.language = Some(language_of(language)?),
+                None => {
+                    let known = "joined, open, plain, split, whole and `in` with a language";
+                    return Err(format!("no option is called `{name}`: there are {known}"));
+                }
+            },
         }
         Ok(())
+    }
+}
+
+/// `fr`.
+pub(crate) fn language_of(name: &str) -> Result<Language, String> {
+    match name.trim().as_bytes() {
+        [a @ b'a'..=b'z', b @ b'a'..=b'z'] => Ok([*a, *b]),
+        _ => Err(format!("`{name}` is no language: two letters, as in fr")),
     }
 }
 
 impl Pattern {
     /// Every spelling of a word of a list.
     pub(crate) fn parse(written: &str, options: Options) -> Result<Vec<Pattern>, String> {
-        let free_left = written.starts_with('*');
+        let inside = written.starts_with('+');
+        let free_left = inside || written.starts_with('*');
         let free_right = written.len() > 1 && written.ends_with('*');
-        let word = written.trim_matches('*');
+        let word = written.strip_prefix('+').unwrap_or(written).trim_matches('*');
         if word.contains('*') {
             return Err(format!("`{written}` has a `*` inside: it stands only before or after a word"));
         }
         let spellings = spellings(word).map_err(|what| format!("`{written}` {what}"))?;
-        let patterns = spellings.into_iter().map(|word| Pattern { word, free_left, free_right, options });
+        let patterns = spellings.into_iter().map(|word| Pattern { word, free_left, free_right, inside, options });
         patterns
             .map(
                 |pattern| {
@@ -62,7 +90,7 @@ impl Pattern {
     pub(crate) fn room(word: &str) -> Pattern {
         let is_korean = word.chars().any(|c| matches!(c, '가'..='힣'));
         let word = word.trim().replace(['?', '*'], "");
-        Pattern { word, free_left: is_korean, free_right: is_korean, options: Options::default() }
+        Pattern { word, free_left: is_korean, free_right: is_korean, inside: false, options: Options::default() }
     }
 
     fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::sign::{Sign, fold};
+use crate::sign::{Memo, Sign, fold};
 
 /// A text, read.
 pub(crate) struct Reading<'t> {
@@ -27,17 +27,17 @@ pub(crate) struct Glyph {
     pub(crate) in_syllable: bool,
 }
 
-impl Reading<'_> {
-    pub(crate) fn new(text: &str) -> Reading<'_> {
+impl<'t> Reading<'t> {
+    pub(crate) fn new(text: &'t str) -> Reading<'t> {
         let mut starts = Vec::with_capacity(text.len() + 1);
         let mut glyphs = Vec::with_capacity(text.len());
-        let mut signs = Vec::new();
+        let (mut memo, mut signs) = (Memo::new(), Vec::new());
         // Each character of ASCII is a grapheme, but for CR LF, with neither of which a word begins or ends.
         if text.is_ascii() {
             for (unit, c) in text.chars().enumerate() {
                 starts.push(unit);
                 signs.clear();
-                fold(c, &mut signs);
+                fold(c, &mut memo, &mut signs);
                 let glyph = |sign: &Sign| Glyph {
                     sign: *sign,
                     unit: unit as u32,
@@ -53,7 +53,7 @@ impl Reading<'_> {
         for (unit, (start, grapheme)) in text.grapheme_indices(true).enumerate() {
             starts.push(start);
             signs.clear();
-            grapheme.chars().for_each(|c| fold(c, &mut signs));
+            grapheme.chars().for_each(|c| fold(c, &mut memo, &mut signs));
             let in_syllable = signs.windows(2).any(|pair| pair[0].is_consonant() && pair[1].is_vowel());
             for (at, sign) in signs.iter().enumerate() {
                 let (opens, closes) = (at == 0, at + 1 == signs.len());
@@ -65,7 +65,7 @@ impl Reading<'_> {
     }
 
     /// The text as it was written.
-    pub(crate) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &'t str {
         self.text
     }
 

@@ -2,7 +2,9 @@
 //! plain ones, a Cyrillic `а` is an `a`, a Hangul syllable is its jamo, what cannot be seen is nothing. Knows no words.
 
 use unicode_normalization::char::decompose_compatible;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+use crate::invisible::is_invisible;
 
 /// A character, folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +49,30 @@ pub(crate) const fn jamo(c: char) -> u8 {
     (c as u32 - JAMO) as u8
 }
 
+/// What the last few letters of a text turned out to be: to look one up among the confusables costs as much as everything
+/// else that is done with it, and a text has few different letters.
+pub(crate) struct Memo([(char, Option<Sign>); Memo::SLOTS]);
+
+impl Memo {
+    /// A power of two; an alphabet's letters have neighbouring numbers, so each has a slot.
+    const SLOTS: usize = 64;
+
+    pub(crate) fn new() -> Memo {
+        Memo([('\0', None); Memo::SLOTS])
+    }
+
+    /// A character that has no decomposition.
+    fn simple(&mut self, c: char) -> Option<Sign> {
+        let slot = &mut self.0[c as usize % Memo::SLOTS];
+        if slot.0 != c {
+            *slot = (c, simple(c));
+        }
+        slot.1
+    }
+}
+
 /// What the character stands for, appended: nothing, for what cannot be seen; several signs for a syllable or `㎏`.
-pub(crate) fn fold(c: char, signs: &mut Vec<Sign>) {
+pub(crate) fn fold(c: char, memo: &mut Memo, signs: &mut Vec<Sign>) {
     match c {
         'a'..='z' => signs.push(Sign::Latin { letter: c as u8, foreign: false }),
         'A'..='Z' => signs.push(Sign::Latin { letter: c.to_ascii_lowercase() as u8, foreign: false }),
@@ -61,9 +85,14 @@ pub(crate) fn fold(c: char, signs: &mut Vec<Sign>) {
         '\u{1F130}'..='\u{1F189}' => {
             signs.push(Sign::Latin { letter: b'a' + ((c as u32 - 0x1F130) % 32 % 26) as u8, foreign: false });
         }
+        // A skin tone is a colour of the symbol before it.
+        '\u{1F3FB}'..='\u{1F3FF}' => {}
         _ if is_invisible(c) => {}
         _ if c.is_ascii() => signs.push(if c.is_ascii_graphic() { Sign::Mark(c) } else { Sign::Space }),
-        _ => decompose_compatible(c, |c| signs.extend(simple(c))),
+        // Whole sentences, of 18 letters and of 8: no word is written with them, and each would cost as much as a message.
+        '\u{FDFA}' | '\u{FDFB}' => signs.push(Sign::Other(c)),
+        '가'..='힣' => decompose_compatible(c, |c| signs.extend(simple(c))),
+        _ => decompose_compatible(c, |c| signs.extend(memo.simple(c))),
     }
 }
 
@@ -105,29 +134,14 @@ fn lookalike(c: char) -> Option<u8> {
     prototype(c).or_else(|| c.to_uppercase().next().filter(|capital| *capital != c).and_then(prototype))
 }
 
-/// Marks on other characters, default ignorables, blanks that count as letters, skin tones.
-fn is_invisible(c: char) -> bool {
-    use GeneralCategory::{Control, EnclosingMark, Format, NonspacingMark, Surrogate};
-    match c {
-        ' '..='~' | '가'..='힣' => false,
-        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' => true,
-        '\u{2065}' | '\u{FFF0}'..='\u{FFF8}' | '\u{E0000}'..='\u{E0FFF}' => true,
-        '\u{1F3FB}'..='\u{1F3FF}' => true,
-        _ => match c.general_category() {
-            Control => !c.is_whitespace(),
-            Format | NonspacingMark | EnclosingMark | Surrogate => true,
-            _ => false,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn folded(text: &str) -> String {
         let mut signs = Vec::new();
-        text.chars().for_each(|c| fold(c, &mut signs));
+        let mut memo = Memo::new();
+        text.chars().for_each(|c| fold(c, &mut memo, &mut signs));
         let show = |sign: &Sign| match sign {
             Sign::Jamo(code) => char::from_u32(JAMO + u32::from(*code)).unwrap(),
             Sign::Latin { letter, .. } => *letter as char,
@@ -136,6 +150,17 @@ mod tests {
             Sign::Mark(c) | Sign::Other(c) => *c,
         };
         signs.iter().map(show).collect()
+    }
+
+    /// What is done with a text is in proportion to its signs.
+    #[test]
+    fn no_character_stands_for_more_than_a_few_signs() {
+        let mut memo = Memo::new();
+        for c in '\0'..=char::MAX {
+            let mut signs = Vec::new();
+            fold(c, &mut memo, &mut signs);
+            assert!(signs.len() <= 8, "U+{:04X} stands for {} signs", c as u32, signs.len());
+        }
     }
 
     #[test]

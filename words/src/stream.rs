@@ -60,7 +60,9 @@ pub(crate) enum Gap {
     Spelled,
     /// Punctuation and symbols.
     Marks,
-    /// A few letters, digits or laughs of another alphabet: `시1발`.
+    /// A few digits: `시1발`.
+    Digits,
+    /// A few letters or laughs of another alphabet, perhaps with digits: `시x발`.
     Intruders,
     /// White space, perhaps with punctuation.
     Space,
@@ -73,6 +75,7 @@ pub(crate) enum Gap {
 struct Skipped {
     spaces: u32,
     marks: u32,
+    digits: u32,
     intruders: u32,
 }
 
@@ -84,10 +87,12 @@ impl Skipped {
 
     fn gap(&self) -> Gap {
         match self {
-            Skipped { spaces: 0, marks: 0, intruders: 0 } => Gap::None,
-            _ if self.spaces + self.marks > Skipped::SEPARATORS || self.intruders > Skipped::INTRUDERS => Gap::Wall,
-            Skipped { intruders: 0, spaces: 0, .. } => Gap::Marks,
-            Skipped { intruders: 0, .. } => Gap::Space,
+            Skipped { spaces: 0, marks: 0, digits: 0, intruders: 0 } => Gap::None,
+            _ if self.spaces + self.marks > Skipped::SEPARATORS => Gap::Wall,
+            _ if self.digits + self.intruders > Skipped::INTRUDERS => Gap::Wall,
+            Skipped { intruders: 0, digits: 0, spaces: 0, .. } => Gap::Marks,
+            Skipped { intruders: 0, digits: 0, .. } => Gap::Space,
+            Skipped { intruders: 0, spaces: 0, .. } => Gap::Digits,
             Skipped { spaces: 0, .. } => Gap::Intruders,
             _ => Gap::Wall,
         }
@@ -107,6 +112,27 @@ impl Stream {
     /// Whether a word may end with this symbol.
     pub(crate) fn ends(&self, at: usize) -> bool {
         at + 1 == self.places.len() || self.begins(at + 1)
+    }
+
+    /// Whether words of one letter go before these letters, which stand alone as they do: `u r a w h o r e`.
+    pub(crate) fn follows_words_of_one_letter(&self, at: usize) -> bool {
+        let is_word = |at: &usize| self.places[*at].gap == Gap::Spelled && self.is_word_of_one_letter(*at - 1);
+        let words = (1..=at).rev().take(Stream::WORDS_OF_ONE_LETTER).take_while(is_word).count();
+        words > 0 && self.begins(at - words)
+    }
+
+    /// Whether words of one letter follow these letters, which stand alone as they do: `f u c k u`.
+    pub(crate) fn precedes_words_of_one_letter(&self, at: usize) -> bool {
+        let is_word = |at: &usize| self.places[*at].gap == Gap::Spelled && self.is_word_of_one_letter(*at);
+        let words = (at + 1..self.places.len()).take(Stream::WORDS_OF_ONE_LETTER).take_while(is_word).count();
+        words > 0 && self.ends(at + words)
+    }
+
+    /// More words of one letter do not follow each other.
+    const WORDS_OF_ONE_LETTER: usize = 4;
+
+    fn is_word_of_one_letter(&self, at: usize) -> bool {
+        self.places[at].times == 1 && b"aiuryn".contains(&self.symbols[at])
     }
 
     fn push(&mut self, symbol: u8, place: Place) {

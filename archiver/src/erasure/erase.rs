@@ -11,12 +11,18 @@ use nats::ErasureMode;
 use serde::Deserialize;
 
 use super::tombstones::{Tombstones, place};
-use super::{erased_ids, erasures};
+use super::{erased_ids, erasures, reasons};
 use crate::database::{Database, Failure};
 use crate::documents::{ErasureDocument, PageDocument};
 
 /// What counts lines of the quarantine.
 const QUARANTINED: &str = "quarantined";
+
+/// What counts the user's own messages.
+const MESSAGES: &str = "messages";
+
+/// What counts the decisions about the user: those that name the user, and deletions of the user's messages.
+const DECISIONS_ABOUT: &str = "decisionsAbout";
 
 /// How many documents are changed in one request. No request may take longer than it is waited for.
 const PAGE: i64 = 1_000;
@@ -63,7 +69,7 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
     let decisions = database.decisions().clone_with_type();
     let own = Step {
         collection: messages.clone(),
-        counter: "messages",
+        counter: MESSAGES,
         member: "userIdx",
         about: within("position", "userIdx"),
         order: Some("sentAt"),
@@ -76,7 +82,7 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
     };
     let about = Step {
         collection: decisions.clone(),
-        counter: "decisionsAbout",
+        counter: DECISIONS_ABOUT,
         member: "userIdx",
         about: within("position", "userIdx"),
         order: None,
@@ -150,6 +156,7 @@ async fn finish_page(
 ) -> Result<(), Failure> {
     let step = steps.iter().find(|step| step.counter == page.step);
     let step = step.ok_or_else(|| Failure::Unavailable("a page of an erasure is of a later version".to_owned()))?;
+    let is_own = step.counter == MESSAGES;
     let (collection, filter) =
         (step.collection.clone(), doc! { "_id": { "$in": &page.ids }, step.member: erasure.user_idx });
     let changed = match &step.change {
@@ -164,12 +171,15 @@ async fn finish_page(
         return Err(Failure::Unavailable(format!("an erasure is refused: {reason}")));
     }
     changed?;
+    // Once the messages are nobody's: who archives a deletion of one now sees that.
+    let about = if is_own { reasons::forget(database, &page.ids).await? } else { 0 };
     let count = i64::try_from(page.ids.len()).expect("a page is small");
+    let mut counts = doc! { "pages": 1_i64, format!("counts.{}", step.counter): count };
+    if is_own {
+        counts.insert(format!("counts.{DECISIONS_ABOUT}"), about);
+    }
     let in_hand = doc! { "_id": &erasure.id, "pages": page.number, "page": { "$exists": true } };
-    let counted = doc! {
-        "$inc": { "pages": 1_i64, format!("counts.{}", step.counter): count },
-        "$unset": { "page": "" },
-    };
+    let counted = doc! { "$inc": counts, "$unset": { "page": "" } };
     let collection = database.erasures();
     database.ask(async move { collection.update_one(in_hand, counted).await }).await.map(|_| ())
 }
@@ -218,9 +228,9 @@ async fn look(
                 continue;
             }
         }
-        if matches!(step.change, Change::Remove) {
-            let messages = page.iter().filter_map(|found| Some((found.id.as_str(), found.sent_at?)));
-            erased_ids::remember(database, erasure, messages).await?;
+        if step.counter == MESSAGES && matches!(step.change, Change::Remove) {
+            let ids = page.iter().map(|found| found.id.as_str());
+            erased_ids::remember(database, erasure, ids).await?;
         }
         return Ok(Some(page.into_iter().map(|found| found.id).collect()));
     }

@@ -1,6 +1,7 @@
-//! The ids of messages that were removed with their user, for as long as the log may hold a copy of one. An event can
-//! stand in the log twice, and the second time after the erasure: without this it would be taken for a new message. Only
-//! events under an idempotency key have copies, so only their ids are kept, without anything else.
+//! The ids of messages that were removed with their user, without anything else, for as long as the log may hold what is
+//! about them. An event under an idempotency key can stand in the log twice, and the second time after the erasure: without
+//! this it would be taken for a new message. And a deletion of the message may be archived after the erasure: without this
+//! its reason would stay.
 
 use mongodb::bson::{DateTime, doc};
 use nats::EventId;
@@ -11,21 +12,15 @@ use crate::database::{Database, Failure};
 use crate::documents::{ErasedIdDocument, ErasureDocument};
 use crate::work::Work;
 
-/// Remembers those of the ids that may come again, before the messages go. Each with when it was sent.
+/// Remembers the ids, before the messages go.
 pub(crate) async fn remember(
     database: &Database,
     erasure: &ErasureDocument,
-    messages: impl Iterator<Item = (&str, DateTime)>,
+    messages: impl Iterator<Item = &str>,
 ) -> Result<(), Failure> {
-    let millis = |time: mongodb::bson::DateTime| time.timestamp_millis();
-    let held = erasure.log_held_until.zip(erasure.recorded_at);
-    // What is older has left the log, and its copies with it.
-    let oldest = held.map(|(until, recorded)| 2 * millis(recorded) - millis(until) - MARGIN_MILLIS);
-    let expires_at = held.map(|(until, _)| DateTime::from_millis(millis(until) + MARGIN_MILLIS));
-    let remembered = messages
-        .filter(|(id, sent_at)| may_come_again(id) && oldest.is_none_or(|oldest| millis(*sent_at) >= oldest))
-        .map(|(id, _)| ErasedIdDocument { id: id.to_owned(), expires_at })
-        .collect();
+    let expires_at = erasure.log_held_until;
+    let expires_at = expires_at.map(|until| DateTime::from_millis(until.timestamp_millis() + MARGIN_MILLIS));
+    let remembered = messages.map(|id| ErasedIdDocument { id: id.to_owned(), expires_at }).collect();
     database.insert(database.erased_ids(), remembered).await.map(|_| ())
 }
 
@@ -33,9 +28,9 @@ pub(crate) async fn remember(
 /// goes where a later copy of it is there.
 pub(crate) async fn censor(database: &Database, erasures: &Tombstones, work: &Work) -> Result<Work, Failure> {
     for (erasure, messages) in erasures.removed(work) {
-        let ids: Vec<&str> = messages.iter().map(|(id, _)| *id).filter(|id| may_come_again(id)).collect();
+        let ids: Vec<&str> = messages.iter().copied().filter(|id| may_come_again(id)).collect();
         let filter = doc! { "_id": { "$in": &ids }, "userIdx": erasure.user_idx };
-        remember(database, erasure, messages.into_iter()).await?;
+        remember(database, erasure, messages.iter().copied()).await?;
         if !ids.is_empty() {
             let collection = database.messages();
             database.ask(async move { collection.delete_many(filter).await }).await?;
@@ -44,7 +39,7 @@ pub(crate) async fn censor(database: &Database, erasures: &Tombstones, work: &Wo
     let mut censored = erasures.censor(work);
     let suspects = suspects(erasures, &censored);
     if !suspects.is_empty() {
-        let erased = erased_of(database, suspects).await?;
+        let erased = among(database, suspects).await?;
         censored.messages.retain(|message| !erased.contains(&message.document.id));
     }
     Ok(censored)
@@ -56,7 +51,7 @@ pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &W
     if suspects.is_empty() {
         return Ok(());
     }
-    let erased = erased_of(database, suspects).await?;
+    let erased = among(database, suspects).await?;
     let collection = database.messages();
     let filter = doc! { "_id": { "$in": erased }, "userIdx": { "$gt": 0_i64 } };
     database.ask(async move { collection.delete_many(filter).await }).await.map(|_| ())
@@ -69,7 +64,8 @@ fn suspects(erasures: &Tombstones, work: &Work) -> Vec<String> {
     suspects.map(|message| message.id.clone()).collect()
 }
 
-async fn erased_of(database: &Database, ids: Vec<String>) -> Result<Vec<String>, Failure> {
+/// Those of the ids that are remembered.
+pub(crate) async fn among(database: &Database, ids: Vec<String>) -> Result<Vec<String>, Failure> {
     let erased: Vec<ErasedIdDocument> =
         database.find(&database.erased_ids(), doc! { "_id": { "$in": ids } }, 0).await?;
     Ok(erased.into_iter().map(|erased| erased.id).collect())

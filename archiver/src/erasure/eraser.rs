@@ -104,10 +104,10 @@ async fn carry_out(
 /// The erasure as it was wanted.
 fn event_of(document: &ErasureDocument, log: &Log) -> Option<(Erasure, Event)> {
     let id: EventId = document.id.parse().ok()?;
-    let user = UserIdx::try_from(document.user_idx).ok()?;
+    let user = UserIdx::stored(document.user_idx).ok()?;
     let at = jiff::Timestamp::from_millisecond(document.at.timestamp_millis()).ok()?;
     let by = &document.by;
-    let by = User { idx: by.user_idx.try_into().ok()?, nickname: by.nickname.clone(), role: by.role };
+    let by = User { idx: UserIdx::stored(by.user_idx).ok()?, nickname: by.nickname.clone(), role: by.role };
     let mode = document.mode;
     let erased = UserErased { user, mode, by: by.clone() };
     let event = Event { id, presenter: None, at, belated: true, request: None, body: Body::UserErased(erased) };

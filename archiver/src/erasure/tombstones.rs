@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{Document, doc};
 use nats::{ErasureMode, Position, Role};
 
 use crate::database::{Database, Failure};
@@ -82,15 +82,15 @@ impl Tombstones {
         }
     }
 
-    /// Of each erasure that removes messages those of the batch that it removes, with when they were sent.
-    pub(crate) fn removed<'a>(&'a self, work: &'a Work) -> Vec<(&'a ErasureDocument, Vec<(&'a str, DateTime)>)> {
-        let mut removed: Vec<(&ErasureDocument, Vec<(&str, DateTime)>)> = Vec::new();
+    /// Of each erasure that removes messages those of the batch that it removes.
+    pub(crate) fn removed<'a>(&'a self, work: &'a Work) -> Vec<(&'a ErasureDocument, Vec<&'a str>)> {
+        let mut removed: Vec<(&ErasureDocument, Vec<&str>)> = Vec::new();
         for Lined { document, .. } in &work.messages {
             let Some(erasure) = self.covering(document.user_idx, document.position) else { continue };
             if erasure.mode != ErasureMode::Remove {
                 continue;
             }
-            let message = (document.id.as_str(), document.sent_at);
+            let message = document.id.as_str();
             match removed.iter_mut().find(|(other, _)| other.id == erasure.id) {
                 Some((_, messages)) => messages.push(message),
                 None => removed.push((erasure, vec![message])),

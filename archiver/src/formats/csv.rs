@@ -1,14 +1,17 @@
-//! Comma-separated values (RFC 4180, UTF-8) for spreadsheets. A spreadsheet takes a cell that begins with `=` and the like
-//! for a formula, and chat is written by strangers: such a cell gets an apostrophe before it, which shows it as text.
+//! Values separated by commas (RFC 4180, UTF-8) or by semicolons, for spreadsheets. A spreadsheet takes a cell that begins
+//! with `=` and the like for a formula, and chat is written by strangers. Which separator it splits a line at depends on
+//! where in the world it runs, and it may split within a cell of ours. So an apostrophe, which shows what follows as text,
+//! goes before whatever could begin a formula behind any of them.
 
 use ::csv::{Terminator, WriterBuilder};
 
 /// The byte order mark, by which some spreadsheets know UTF-8.
 pub(crate) const BOM: &str = "\u{feff}";
 
-/// The rows as text.
-pub(crate) fn rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Vec<u8> {
-    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
+/// The rows as text, with that between two cells.
+pub(crate) fn rows<const N: usize>(separator: u8, rows: impl IntoIterator<Item = [String; N]>) -> Vec<u8> {
+    let mut writer = WriterBuilder::new();
+    let mut writer = writer.terminator(Terminator::CRLF).delimiter(separator).from_writer(Vec::new());
     for row in rows {
         writer.write_record(row).expect("rows of one length are written to memory");
     }
@@ -17,33 +20,146 @@ pub(crate) fn rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) 
 
 /// A cell of what somebody wrote.
 pub(crate) fn cell(text: &str) -> String {
-    // The wide forms too: some spreadsheets fold them.
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    if is_formula { format!("'{text}") } else { text.to_owned() }
+    let mut cell = String::with_capacity(text.len() + 1);
+    let mut is_start = true;
+    for char in text.chars() {
+        if is_start && begins_formula(char) {
+            cell.push('\'');
+        }
+        cell.push(char);
+        is_start = separates(char) || is_start && is_skipped(char);
+    }
+    cell
+}
+
+/// The wide forms too: some spreadsheets fold them.
+fn begins_formula(char: char) -> bool {
+    matches!(char, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')
+}
+
+/// The list separators of the world, what files use in their place, and whatever somebody may take for the end of a line.
+fn separates(char: char) -> bool {
+    matches!(char, ',' | ';' | '|' | '，' | '；' | '｜' | '،' | '؛' | '、' | '\u{2028}' | '\u{2029}')
+        || char.is_control()
+}
+
+/// What may stand before the first character of a cell that counts: blanks, quotes that the reader takes for its own, and
+/// what it does not see.
+fn is_skipped(char: char) -> bool {
+    char.is_whitespace() || matches!(char, '"' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 #[cfg(test)]
 mod tests {
+    use ::csv::ReaderBuilder;
+    use proptest::prelude::*;
+
     use super::*;
 
+    const SEPARATORS: [u8; 2] = [b',', b';'];
+
     fn line(cells: [&str; 2]) -> String {
-        String::from_utf8(rows([cells.map(cell)])).unwrap()
+        String::from_utf8(rows(b',', [cells.map(cell)])).unwrap()
+    }
+
+    /// What a program finds that splits at that byte, whether it knows quotes or not.
+    fn read(file: &[u8], delimiter: u8, quoting: bool) -> Vec<Vec<String>> {
+        let mut reader = ReaderBuilder::new();
+        reader.has_headers(false).flexible(true).delimiter(delimiter).quoting(quoting);
+        let records = reader.from_reader(file).into_records();
+        records.map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
     }
 
     #[test]
     fn what_would_be_a_formula_is_text() {
-        assert_eq!(line(["=1+1", "@SUM(A1)"]), "'=1+1,'@SUM(A1)\r\n");
-        assert_eq!(line(["+82 10", "-1"]), "'+82 10,'-1\r\n");
-        assert_eq!(line(["\t=1", "＝1"]), "'\t=1,'＝1\r\n");
-        assert_eq!(
-            line(["=HYPERLINK(\"http://a\",\"b\")", "a=b"]),
-            "\"'=HYPERLINK(\"\"http://a\"\",\"\"b\"\")\",a=b\r\n"
-        );
+        for (text, expected) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("+82 10", "'+82 10"),
+            ("-1", "'-1"),
+            ("\t=1", "\t'=1"),
+            ("＝1", "'＝1"),
+            ("x;=cmd|' /C calc'!A0;y", "x;'=cmd|' /C calc'!A0;y"),
+            ("x; =1", "x; '=1"),
+            ("x;\"=1", "x;\"'=1"),
+            ("x,-1|+1\t@a\n=2", "x,'-1|'+1\t'@a\n'=2"),
+            ("x；=1؛=2", "x；'=1؛'=2"),
+            ("\u{feff}=1", "\u{feff}'=1"),
+            ("a=b - c; d=e", "a=b - c; d=e"),
+            (":-) 1-0", ":-) 1-0"),
+            ("'=quoted already", "'=quoted already"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(text), expected, "{text:?}");
+        }
     }
 
     #[test]
     fn separators_quotes_and_line_breaks_stay_within_their_cell() {
         assert_eq!(line(["a,b", "say \"hi\""]), "\"a,b\",\"say \"\"hi\"\"\"\r\n");
         assert_eq!(line(["안녕 👋", "two\nlines"]), "안녕 👋,\"two\nlines\"\r\n");
+    }
+
+    /// Any text, and more often what means something to a spreadsheet.
+    fn anything() -> impl Strategy<Value = String> {
+        let meaningful = [
+            "=",
+            "+",
+            "-",
+            "@",
+            "＝",
+            "＋",
+            "－",
+            "＠",
+            ",",
+            ";",
+            "|",
+            "\t",
+            "\n",
+            "\r",
+            "\"",
+            "\"\"",
+            "'",
+            " ",
+            "\u{a0}",
+            "\u{feff}",
+            "cmd|' /C calc'!A0",
+        ];
+        let piece = prop_oneof![
+            4 => prop::sample::select(meaningful.to_vec()).prop_map(str::to_owned),
+            1 => any::<char>().prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..10).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_program_that_knows_the_separator_finds_every_cell(
+            written in prop::collection::vec([anything(), anything(), anything()], 1..4),
+        ) {
+            for separator in SEPARATORS {
+                // Under a header, as always: readers take a byte order mark at the very beginning for one.
+                let head = ["a", "b", "c"].map(str::to_owned);
+                let file = rows(separator, [std::slice::from_ref(&head), written.as_slice()].concat());
+                let mut expected = vec![head.to_vec()];
+                expected.extend(written.iter().map(|row| row.to_vec()));
+                prop_assert_eq!(read(&file, separator, true), expected);
+            }
+        }
+
+        #[test]
+        fn no_program_finds_a_formula_wherever_it_splits(
+            written in prop::collection::vec([anything(), anything(), anything()], 1..4),
+        ) {
+            for separator in SEPARATORS {
+                let file = rows(separator, written.iter().map(|row| row.each_ref().map(|text| cell(text))));
+                for (delimiter, quoting) in [b',', b';', b'|', b'\t'].into_iter().flat_map(|at| [(at, true), (at, false)]) {
+                    for found in read(&file, delimiter, quoting).into_iter().flatten() {
+                        let start = found.trim_start_matches(is_skipped);
+                        prop_assert!(!start.starts_with(begins_formula), "{found:?} at {delimiter}, quotes {quoting}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -5,8 +5,10 @@
 //! - The file has to begin with `{`. A member that is missing gets its default, but one that is `null` where the type
 //!   cannot be (numbers, dates), or has the wrong type, makes the whole file unreadable. So what we do not know about
 //!   somebody, such as when the account was made, is left out.
-//! - `streamer.id` is a 32-bit integer: a presenter whose number is larger gets 0 there, and `channel_id` has it as text.
-//! - Without `streamer.login` the number would be looked up at Twitch, where it is somebody else's.
+//! - `streamer.id` is a number of Twitch, whose channel's emotes, badges and cheers a renderer fetches and draws. Our numbers
+//!   are other people's there, so it is 0, which TwitchDownloader itself writes where a video has no owner.
+//! - Without `streamer` the number would be guessed from `channel_id`, and without `streamer.login` the name would be looked
+//!   up at Twitch.
 //! - `message.fragments` is what is drawn; `user_badges` with `broadcaster` marks the presenter.
 
 use jiff::Timestamp;
@@ -17,6 +19,9 @@ use crate::documents::MessageDocument;
 
 /// How every file ends.
 pub(crate) const TAIL: &str = "],\"embeddedData\":null}\n";
+
+/// `streamer.id` of what is no channel of Twitch's.
+const NO_CHANNEL: i32 = 0;
 
 /// What the messages belong to. Times are milliseconds since 1970.
 #[derive(Debug, Clone)]
@@ -45,8 +50,7 @@ impl Recording {
         let made = time(self.made);
         let version = Version { major: 1, minor: 4, patch: 0 };
         let file_info = FileInfo { version, created_at: made.clone(), updated_at: made };
-        let streamer =
-            Streamer { name: &self.nickname, login: self.room.to_string(), id: i32::try_from(self.room).unwrap_or(0) };
+        let streamer = Streamer { name: &self.nickname, login: self.room.to_string(), id: NO_CHANNEL };
         let length = seconds(self.duration);
         let created_at = time(self.started);
         let title = format!("{} {}", self.nickname, &created_at[..10.min(created_at.len())]);
@@ -211,45 +215,79 @@ fn time(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use mongodb::bson::DateTime;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::documents::PositionDocument;
 
-    #[test]
-    fn the_file_is_pinned() {
-        let recording = Recording {
+    fn recording(room: i64, nickname: &str) -> Recording {
+        Recording {
             id: "a-session".to_owned(),
-            room: 42,
-            nickname: "방송 \"인\"".to_owned(),
+            room,
+            nickname: nickname.to_owned(),
             started: 1_763_805_600_000,
             duration: 3_723_250,
             made: 1_763_809_999_000,
-        };
-        let message = |role: Role, text: &str| MessageDocument {
+        }
+    }
+
+    fn message(role: Role, nickname: &str, text: &str) -> MessageDocument {
+        MessageDocument {
             id: "an-event".to_owned(),
             presenter_idx: 42,
             user_idx: 7,
-            nickname: "닉".to_owned(),
+            nickname: nickname.to_owned(),
             role,
             message: Some(text.to_owned()),
+            folded: None,
             sent_at: DateTime::from_millis(1_763_805_601_250),
             position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
             flags: Vec::new(),
             deleted: None,
-        };
+        }
+    }
+
+    /// A whole file, read back.
+    fn file(recording: &Recording, messages: &[MessageDocument]) -> serde_json::Value {
         let mut file = recording.head().into_bytes();
         let mut comments = recording.comments();
-        comments.write(1_250, &message(Role::Viewer, "안녕 \"\\\n"), &mut file);
-        comments.write(1_251, &message(Role::Presenter, "hi"), &mut file);
+        for (offset, message) in (1_250..).zip(messages) {
+            comments.write(offset, message, &mut file);
+        }
         file.extend_from_slice(TAIL.as_bytes());
-        let file: serde_json::Value = serde_json::from_slice(&file).unwrap();
-        insta::assert_json_snapshot!(file);
+        serde_json::from_slice(&file).unwrap()
     }
 
     #[test]
-    fn a_presenter_whose_number_has_more_than_32_bits_does_not_make_the_file_unreadable() {
-        let recording =
-            Recording { id: String::new(), room: 1 << 40, nickname: String::new(), started: 0, duration: 0, made: 0 };
-        assert!(recording.head().contains(r#""login":"1099511627776","id":0"#), "{}", recording.head());
+    fn the_file_is_pinned() {
+        let messages = [message(Role::Viewer, "닉", "안녕 \"\\\n"), message(Role::Presenter, "닉", "hi")];
+        insta::assert_json_snapshot!(file(&recording(42, "방송 \"인\""), &messages));
+    }
+
+    #[test]
+    fn no_room_is_taken_for_a_channel_of_twitch() {
+        for room in [1, 42, i64::from(i32::MAX), 1 << 40] {
+            let streamer = &file(&recording(room, "n"), &[])["streamer"];
+            assert_eq!((&streamer["id"], &streamer["login"]), (&0.into(), &room.to_string().into()), "{streamer}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_said_the_file_is_json_that_has_it(
+            presenter in any::<String>(),
+            said in prop::collection::vec((any::<String>(), any::<String>()), 0..4),
+        ) {
+            let messages: Vec<_> = said.iter().map(|(nickname, text)| message(Role::Viewer, nickname, text)).collect();
+            let file = file(&recording(42, &presenter), &messages);
+            prop_assert_eq!(&file["streamer"]["name"], &presenter);
+            let comments = file["comments"].as_array().unwrap();
+            prop_assert_eq!(comments.len(), said.len());
+            for ((nickname, text), comment) in said.iter().zip(comments) {
+                prop_assert_eq!(&comment["commenter"]["display_name"], nickname);
+                prop_assert_eq!(&comment["message"]["body"], text);
+                prop_assert_eq!(&comment["message"]["fragments"][0]["text"], text);
+            }
+        }
     }
 }

@@ -10,9 +10,17 @@ const SHOWN_MS: i64 = 5_000;
 /// A message, so far into the recording.
 pub(crate) fn cue(id: &str, offset_ms: i64, nickname: &str, text: &str) -> String {
     let (start, end) = (timestamp(offset_ms), timestamp(offset_ms + SHOWN_MS));
-    // A voice is one line.
-    let nickname = escaped(&nickname.split_whitespace().collect::<Vec<_>>().join(" "));
-    format!("{id}\n{start} --> {end}\n<v {nickname}>{}\n\n", lines(text))
+    format!("{id}\n{start} --> {end}\n<v {}>{}\n\n", voice(nickname), lines(text))
+}
+
+/// One line, in which readers make one blank of many.
+fn voice(nickname: &str) -> String {
+    let mut voice = escaped(&nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
+    // With the `>` that ends the tag it would be an arrow, which ends the cue. Nobody sees the blank.
+    if voice.ends_with("--") {
+        voice.push(' ');
+    }
+    voice
 }
 
 /// Hours have two digits or more.
@@ -27,14 +35,107 @@ fn lines(text: &str) -> String {
     lines.join("\n")
 }
 
-/// With `>` escaped there is no arrow in it either.
+/// With `>` escaped it has no arrow of its own.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
 mod tests {
+    use fasrt::vtt::cue::{CueText, Node, Tag};
+    use fasrt::vtt::{Block, Parser};
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What a reader of the format makes of a file's cues: the id, the voice and the text of each.
+    fn read(file: &str) -> Vec<(String, String, String)> {
+        let cues = Parser::new(file).map(|block| match block.expect("the file is WebVTT") {
+            Block::Cue(cue) => {
+                let id = cue.header_ref().identifier().map(|id| id.as_str().to_owned()).unwrap_or_default();
+                let parsed = CueText::parse(cue.body());
+                let [Node::Tag(voice)] = parsed.children_slice() else { panic!("no single voice: {parsed:?}") };
+                assert_eq!(voice.tag(), Tag::Voice);
+                let name = voice.annotation().map(|name| name.normalize().to_owned()).unwrap_or_default();
+                let texts = voice.children().iter().map(|node| match node {
+                    Node::Text(text) => text.normalize().to_owned(),
+                    other => panic!("a tag within a text: {other:?}"),
+                });
+                (id, name, texts.collect())
+            }
+            other => panic!("no cue: {other:?}"),
+        });
+        cues.collect()
+    }
+
+    /// What the format can hold of it: no NUL, in a voice no more than one blank in a row, in a text no empty line.
+    fn kept(nickname: &str, text: &str) -> (String, String) {
+        let [nickname, text] = [nickname, text].map(|text| text.replace('\0', "\u{fffd}"));
+        let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
+        (nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "), lines.join("\n"))
+    }
+
+    /// Any text, and more often what means something to the format.
+    fn anything() -> impl Strategy<Value = String> {
+        let meaningful = [
+            "-",
+            "--",
+            ">",
+            "<",
+            "&",
+            ";",
+            ".",
+            "\n",
+            "\r",
+            " ",
+            "\t",
+            "-->",
+            "<v a>",
+            "</v>",
+            "&gt",
+            "&amp;",
+            "&#45;",
+            "NOTE",
+            "STYLE",
+            "WEBVTT",
+            "00:00.000 --> 00:01.000",
+            "\u{2028}",
+            "\u{85}",
+            "\u{feff}",
+            "\\",
+            "\0",
+        ];
+        let piece = prop_oneof![
+            3 => prop::sample::select(meaningful.to_vec()).prop_map(str::to_owned),
+            1 => any::<char>().prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_of_the_format_finds_every_message_whatever_it_says(
+            messages in prop::collection::vec((anything(), anything()), 1..4),
+        ) {
+            let mut file = HEAD.to_owned();
+            let mut expected = Vec::new();
+            for (number, (nickname, text)) in messages.iter().enumerate() {
+                file.push_str(&cue(&number.to_string(), number as i64 * 1_000, nickname, text));
+                let (nickname, text) = kept(nickname, text);
+                expected.push((number.to_string(), nickname, text));
+            }
+            prop_assert_eq!(read(&file), expected);
+        }
+    }
+
+    #[test]
+    fn a_nickname_cannot_end_its_cue() {
+        for nickname in ["somebody--", "--", "-", "a-->", "--> b", "a -- "] {
+            let (name, _) = kept(nickname, "");
+            let file = format!("{HEAD}{}", cue("an-id", 0, nickname, "hi"));
+            assert_eq!(read(&file), [("an-id".to_owned(), name, "hi".to_owned())], "{file}");
+        }
+    }
 
     #[test]
     fn a_message_is_a_cue_that_its_text_cannot_break() {

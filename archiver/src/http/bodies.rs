@@ -1,12 +1,11 @@
 //! What several answers are made of.
 
-use jiff::Timestamp;
-use mongodb::bson::DateTime;
 use nats::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Sight;
+use super::moment::time;
 use super::openapi::schemas;
 use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
 use crate::formats::csv::cell;
@@ -63,8 +62,8 @@ pub(super) struct UserBody {
 impl MessageBody {
     /// `sight`: of whoever reads it.
     pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
-        let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, sent_at, position, flags, deleted } =
-            document;
+        let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, .. } = document;
+        let MessageDocument { sent_at, position, flags, deleted, .. } = document;
         MessageBody {
             id,
             position: position.position().map(|position| position.to_string()).unwrap_or_default(),
@@ -131,10 +130,4 @@ impl From<UserDocument> for UserBody {
         let UserDocument { user_idx, nickname, role } = document;
         UserBody { idx: user_idx, nickname, role }
     }
-}
-
-/// RFC 3339, UTC, to the millisecond.
-pub(super) fn time(at: DateTime) -> String {
-    let at = Timestamp::from_millisecond(at.timestamp_millis()).unwrap_or(Timestamp::MIN);
-    format!("{at:.3}")
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use mongodb::bson::DateTime;
 use nats::{PresenterIdx, SessionId};
 use serde::{Deserialize, Serialize};
@@ -15,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::Sight;
-use super::bodies::time;
 use super::call::Call;
+use super::moment::{Moment, time};
 use super::openapi::schemas;
 use super::parameters::{BroadcastPath, PageQuery, RoomPath};
 use super::refusal::Refusal;
@@ -38,10 +37,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 struct WhenQuery {
     /// Broadcasts that had not ended before.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    from: Option<Timestamp>,
+    from: Option<Moment>,
     /// Broadcasts that had begun before. Not later than `from`: those that were on all that time.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    to: Option<Timestamp>,
+    to: Option<Moment>,
 }
 
 /// A page of broadcasts.
@@ -114,8 +113,7 @@ async fn list_broadcasts(State(reader): Shared, request: Request) -> Response {
         let call = Call::begin(&reader, request).await?;
         let (room, _) = call.readable_room()?;
         let WhenQuery { from, to } = call.query()?;
-        let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
-        let span = Span { from: from.map(date), to: to.map(date) };
+        let span = Span { from: from.map(Moment::date), to: to.map(Moment::date) };
         let PageQuery { first, after } = call.query()?;
         let after = after.parse(|after| Cursor::parse_session(after, room.get()))?;
         let started = Instant::now();

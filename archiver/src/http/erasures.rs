@@ -15,8 +15,9 @@ use utoipa_axum::routes;
 use web::auth::Identity;
 
 use super::access;
-use super::bodies::{UserBody, time};
+use super::bodies::UserBody;
 use super::call::Call;
+use super::moment::time;
 use super::openapi::schemas;
 use super::parameters::UserPath;
 use super::{Reader, Shared, answer};
@@ -92,7 +93,7 @@ struct ErasedBody {
     messages: i64,
     /// Decisions of the user, which are now a pseudonym's.
     decided: i64,
-    /// Decisions about the user, which are now about a pseudonym, and without their reason.
+    /// Decisions about the user, bans and deletions of the user's messages: without their reason, and about a pseudonym.
     decisions_about: i64,
     /// Messages of others that the user deleted: by a pseudonym now.
     deleted: i64,

@@ -190,12 +190,10 @@ struct Voice {
 }
 
 impl Voice {
-    /// When that is due. `data` is one line.
+    /// When that is due. `data` is JSON of one line.
     async fn say(&mut self, event: &str, id: Option<Cursor>, offset: i64, data: &str) -> Result<(), Cut> {
         self.rest(self.clock.due(offset)).await?;
-        // A position that this log did not write makes no cursor; the listener keeps the one before.
-        let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-        write!(self.text, "{id}event: {event}\ndata: {data}\n\n").expect("a text takes everything");
+        write_event(&mut self.text, event, id, data);
         if self.text.len() >= PIECE { self.flush().await } else { Ok(()) }
     }
 
@@ -222,6 +220,13 @@ impl Voice {
         }
         Ok(())
     }
+}
+
+/// The format's lines: `data` must have no line break, which the format would take for the end of it.
+fn write_event(text: &mut String, event: &str, id: Option<Cursor>, data: &str) {
+    // A position that this log did not write makes no cursor; the listener keeps the one before.
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    write!(text, "{id}event: {event}\ndata: {data}\n\n").expect("a text takes everything");
 }
 
 /// A replay for one listener.
@@ -290,5 +295,38 @@ impl Player {
 
     fn cursor(&self, place: &Place) -> Option<Cursor> {
         Cursor::of_place(self.room.get(), self.id, place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use eventsource_stream::Eventsource as _;
+    use futures_util::{StreamExt as _, stream};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_listener_gets_every_message_whatever_it_says(texts in prop::collection::vec(any::<String>(), 0..4)) {
+            let mut written = RETRY.to_owned();
+            for text in &texts {
+                let data = serde_json::to_string(text).unwrap();
+                write_event(&mut written, "message", None, &data);
+            }
+            // In pieces of a few bytes, as a network may cut them.
+            let pieces = written.as_bytes().chunks(7).map(|piece| Ok::<_, io::Error>(piece.to_vec()));
+            let heard = stream::iter(pieces).eventsource().collect::<Vec<_>>();
+            let heard = futures_util::FutureExt::now_or_never(heard).expect("nothing is waited for");
+            let heard: Vec<(String, String)> = heard
+                .into_iter()
+                .map(Result::unwrap)
+                .map(|event| (event.event, serde_json::from_str(&event.data).unwrap()))
+                .collect();
+            let expected: Vec<_> = texts.into_iter().map(|text| ("message".to_owned(), text)).collect();
+            prop_assert_eq!(heard, expected);
+        }
     }
 }

@@ -44,6 +44,11 @@ struct ExportQuery {
     #[serde(default)]
     #[param(default = false, value_type = Option<bool>, nullable = false)]
     bom: bool,
+    /// What stands between the cells of a CSV file. Excel takes the list separator of its user's region: a semicolon in
+    /// much of Europe.
+    #[serde(default)]
+    #[param(inline, value_type = Option<Separator>, nullable = false)]
+    separator: Separator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -51,6 +56,23 @@ struct ExportQuery {
 enum Format {
     Ndjson,
     Csv,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Separator {
+    #[default]
+    Comma,
+    Semicolon,
+}
+
+impl Separator {
+    fn byte(self) -> u8 {
+        match self {
+            Separator::Comma => b',',
+            Separator::Semicolon => b';',
+        }
+    }
 }
 
 /// Export a room
@@ -111,7 +133,7 @@ fn export(
     name: &str,
     incomplete: Incomplete,
 ) -> Result<Response, Refusal> {
-    let ExportQuery { format, bom } = call.query()?;
+    let ExportQuery { format, bom, separator } = call.query()?;
     let format = format.unwrap_or(Format::Ndjson);
     let place = reader.place()?;
     let lines = incomplete.ndjson();
@@ -120,12 +142,12 @@ fn export(
         let reader = reader.clone();
         move |sink| async move {
             if format == Format::Csv {
-                sink.send(head(bom)).await?;
+                sink.send(head(separator, bom)).await?;
             } else if !lines.is_empty() {
                 sink.send(lines).await?;
             }
             match selection {
-                Some(selection) => write(&reader, &selection, sight, format, &sink).await,
+                Some(selection) => write(&reader, &selection, sight, (format, separator), &sink).await,
                 None => Ok(()),
             }
         }
@@ -136,14 +158,20 @@ fn export(
     }))
 }
 
-async fn write(reader: &Reader, selection: &Selection, sight: Sight, format: Format, sink: &Sink) -> Result<(), Cut> {
+async fn write(
+    reader: &Reader,
+    selection: &Selection,
+    sight: Sight,
+    (format, separator): (Format, Separator),
+    sink: &Sink,
+) -> Result<(), Cut> {
     let mut after = None;
     loop {
         let Page { messages, next } = page(&reader.database, selection, after, PIECE).await?;
         let messages = messages.into_iter().map(|message| MessageBody::new(message, sight));
         let piece = match format {
             Format::Ndjson => ndjson(messages),
-            Format::Csv => csv::rows(messages.map(|message| message.row())),
+            Format::Csv => csv::rows(separator.byte(), messages.map(|message| message.row())),
         };
         if !piece.is_empty() {
             sink.send(piece).await?;
@@ -164,8 +192,8 @@ fn ndjson(messages: impl Iterator<Item = MessageBody>) -> Vec<u8> {
     lines
 }
 
-fn head(bom: bool) -> Vec<u8> {
+fn head(separator: Separator, bom: bool) -> Vec<u8> {
     let mut head = if bom { csv::BOM.as_bytes().to_vec() } else { Vec::new() };
-    head.extend(csv::rows([MessageBody::COLUMNS.map(str::to_owned)]));
+    head.extend(csv::rows(separator.byte(), [MessageBody::COLUMNS.map(str::to_owned)]));
     head
 }

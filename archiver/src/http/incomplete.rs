@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Reader;
-use super::bodies::time;
+use super::moment::time;
 use crate::database::Failure;
 use crate::gaps::{self, Gap};
 
@@ -85,4 +85,35 @@ fn member(gap: &Gap) -> String {
     let bounds = [("after", gap.after), ("before", gap.before)];
     let bounds = bounds.into_iter().filter_map(|(name, at)| Some(format!(";{name}=\"{}\"", time(at?))));
     format!("{}{}", gap.batches, bounds.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::DateTime;
+    use sfv::{BareItem, List, ListEntry, Parser};
+
+    use super::*;
+
+    #[test]
+    fn the_header_is_a_list_of_rfc_9651() {
+        let at = |ms| Some(DateTime::from_millis(ms));
+        let gap = |batches, after, before| {
+            let (id, stream, noticed_at) = ("a".to_owned(), "CHAT_0".to_owned(), DateTime::from_millis(0));
+            Gap { id, stream, epoch: 1, first: 1, last: batches, batches, after, before, noticed_at }
+        };
+        let gaps = vec![gap(20, at(1_772_377_200_000), at(1_772_377_500_000)), gap(1, None, None)];
+        let response = Incomplete(gaps).mark(().into_response());
+        let header = &response.headers()[GAPS];
+        let list: List = Parser::new(header.as_bytes()).parse().unwrap();
+        let read = |entry: &ListEntry| {
+            let ListEntry::Item(item) = entry else { panic!("no item: {entry:?}") };
+            let text = |name: &str| item.params.get(name).and_then(BareItem::as_string).map(ToString::to_string);
+            (item.bare_item.as_integer().map(i64::from), text("after"), text("before"))
+        };
+        let time = |time: &str| Some(time.to_owned());
+        assert_eq!(
+            list.iter().map(read).collect::<Vec<_>>(),
+            [(Some(20), time("2026-03-01T15:00:00.000Z"), time("2026-03-01T15:05:00.000Z")), (Some(1), None, None)]
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use mongodb::bson::{Document, Regex, doc};
+use mongodb::bson::{Document, doc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FilterQuery {
-    /// What the text contains, in whatever case. Every message of the time is looked at.
+    /// What the text contains, blanks included, in whatever case, width and form. Every message of the time is looked at.
     #[param(value_type = Option<schemas::SearchText>, inline, nullable = false)]
     text: Option<SearchText>,
     /// A label of the word filter or of the review.
@@ -166,7 +166,8 @@ pub(super) async fn of_room(reader: &Reader, call: &Call<'_>) -> Result<(Option<
         None => (Sequence::Room { presenter_idx, only }, times::bounds(&reader.database, presenter_idx, span).await?),
     };
     let order = query.order.unwrap_or(Order::Asc);
-    Ok((bounds.map(|bounds| Selection { sequence, bounds, order, filter }), sight))
+    let text = query.text.map(SearchText::folded);
+    Ok((bounds.map(|bounds| Selection { sequence, bounds, order, filter, text }), sight))
 }
 
 /// What a request selects of a user's messages.
@@ -180,7 +181,8 @@ pub(super) fn of_user(call: &Call<'_>) -> Result<(Selection, Sight), Refusal> {
     filter.extend(span.filter().map(|range| ("sentAt".to_owned(), range)));
     let sequence = Sequence::User { user_idx: user.get(), presenter_idx: room.map(nats::PresenterIdx::get) };
     let order = query.order.unwrap_or(Order::Asc);
-    Ok((Selection { sequence, bounds: Bounds::default(), order, filter }, sight))
+    let text = query.text.map(SearchText::folded);
+    Ok((Selection { sequence, bounds: Bounds::default(), order, filter, text }, sight))
 }
 
 async fn messages(
@@ -205,24 +207,17 @@ impl FilterQuery {
         self.decision.map(|_| Deleted::Only).or(self.deleted)
     }
 
-    /// What messages match; nothing of the sequence that they are read in.
+    /// What messages match; nothing of the sequence that they are read in, and nothing of their text.
     fn filter(&self, sight: Sight) -> Result<Document, Refusal> {
         let mut filter = hidden_from(sight, self.deleted())?;
         if let Some(decision) = self.decision {
             filter.insert("deleted.decision", decision.to_string());
-        }
-        if let Some(text) = &self.text {
-            filter.insert("message", Regex { pattern: regex(text)?, options: "i".try_into().expect("it has no NUL") });
         }
         if let Some(flag) = &self.flag {
             filter.insert("flags", flag);
         }
         Ok(filter)
     }
-}
-
-fn regex(text: &SearchText) -> Result<mongodb::bson::raw::CString, Refusal> {
-    text.pattern().try_into().map_err(|_| Refusal::QueryInvalid("text: must not have a NUL".to_owned()))
 }
 
 /// Leaves out what may not be seen, or was not asked for.

@@ -17,8 +17,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{self, Sight};
-use super::bodies::{MessageBody, UserBody, time};
+use super::bodies::{MessageBody, UserBody};
 use super::call::Call;
+use super::moment::time;
 use super::openapi::schemas;
 use super::parameters::{PageQuery, RoomPath, SpanQuery};
 use super::refusal::Refusal;
@@ -26,6 +27,7 @@ use super::{Reader, Shared, answer};
 use crate::copies;
 use crate::documents::{DecisionDocument, MessageDocument};
 use crate::read::cursor::{Cursor, of_time, to_time};
+use crate::read::read_each;
 use crate::read::sequence::{Order, by_time};
 use crate::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
 
@@ -202,15 +204,21 @@ async fn decisions(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>)
         // One more tells whether there are more.
         .limit(first.0 as i64 + 1)
         .build();
-    let mut found: Vec<DecisionDocument> =
-        reader.database.select(&reader.database.decisions(), filter, options).await?;
+    let mut found: Vec<Document> = reader.database.select(&reader.database.decisions(), filter, options).await?;
     let is_last = found.len() <= first.0;
     found.truncate(first.0);
-    let next = found.last().filter(|_| !is_last).map(|last| Cursor::at(&list, &of_time(last.at, &last.id)).to_string());
+    // Also where somebody changed that one by hand: it is left out, and hides nothing of what follows.
+    let next = found.last().filter(|_| !is_last).and_then(place).map(|place| Cursor::at(&list, &place).to_string());
+    let found: Vec<DecisionDocument> = read_each("moderation_log", found);
     let targets = found.iter().filter_map(|decision| decision.target.clone()).collect();
-    let mut messages = copies::find(&reader.database, &reader.database.messages(), targets).await?;
-    let decisions = found.into_iter().map(|decision| body(decision, &mut messages)).collect();
+    let messages = copies::find(&reader.database, &reader.database.messages(), targets).await?;
+    let decisions = found.into_iter().map(|decision| body(decision, &messages)).collect();
     Ok(Json(DecisionsBody { decisions, next }).into_response())
+}
+
+/// Where a decision stands in the order of time.
+fn place(decision: &Document) -> Option<String> {
+    Some(of_time(*decision.get_datetime("at").ok()?, decision.get_str("_id").ok()?))
 }
 
 /// What matches decisions about that user: bans, and deletions of what they wrote.
@@ -233,10 +241,11 @@ async fn about(reader: &Reader, user: UserIdx, room: Option<PresenterIdx>) -> Re
     Ok(doc! { "$or": [{ "userIdx": user.get() }, { "target": { "$in": ids } }] })
 }
 
-fn body(decision: DecisionDocument, messages: &mut HashMap<String, MessageDocument>) -> DecisionBody {
+/// `messages`: those that the page's decisions are about. Several decisions may be about one.
+fn body(decision: DecisionDocument, messages: &HashMap<String, MessageDocument>) -> DecisionBody {
     let DecisionDocument { id, kind, presenter_idx, at, by, target, user_idx, until, reason, .. } = decision;
     let DecisionDocument { settings, settings_changed, settings_until, .. } = decision;
-    let message = target.as_ref().and_then(|target| messages.remove(target));
+    let message = target.as_ref().and_then(|target| messages.get(target));
     // A moderator of one room learns nothing of another by naming its message.
     let message = message.filter(|message| Some(message.presenter_idx) == presenter_idx);
     DecisionBody {
@@ -247,7 +256,7 @@ fn body(decision: DecisionDocument, messages: &mut HashMap<String, MessageDocume
         by: by.map(UserBody::from),
         reason,
         target,
-        message: message.map(|message| MessageBody::new(message, Sight::Everything)),
+        message: message.map(|message| MessageBody::new(message.clone(), Sight::Everything)),
         user: user_idx,
         until: until.map(time),
         settings: settings.and_then(members),

@@ -3,14 +3,14 @@
 
 use std::ops::RangeInclusive;
 
-use jiff::Timestamp;
-use mongodb::bson::DateTime;
 use serde::Deserialize;
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_segmentation::UnicodeSegmentation as _;
 use utoipa::IntoParams;
 
+use super::moment::Moment;
 use super::openapi::schemas;
 use super::refusal::Refusal;
+use crate::folded::folded;
 use crate::read::sequence::Span;
 use crate::read::timeline::Kind;
 
@@ -136,16 +136,15 @@ impl<const USUAL: i64, const MOST: i64> TryFrom<String> for Number<USUAL, MOST> 
 pub(super) struct SpanQuery {
     /// What was sent then or later.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    pub(super) from: Option<Timestamp>,
+    pub(super) from: Option<Moment>,
     /// What was sent before. Not later than `from`: nothing.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    pub(super) to: Option<Timestamp>,
+    pub(super) to: Option<Moment>,
 }
 
 impl SpanQuery {
     pub(super) fn span(self) -> Span {
-        let date = |at: Timestamp| DateTime::from_millis(at.as_millisecond());
-        Span { from: self.from.map(date), to: self.to.map(date) }
+        Span { from: self.from.map(Moment::date), to: self.to.map(Moment::date) }
     }
 }
 
@@ -198,64 +197,60 @@ impl TryFrom<String> for PlayerTime {
     }
 }
 
-/// What a message must contain.
+/// What a message must contain, folded as texts are.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct SearchText(String);
 
 /// 100 characters: whoever looks for more looks for a message that is there already.
-pub(super) const LONGEST_SEARCH: usize = 100;
+const LONGEST_SEARCH: usize = 100;
+
+/// 8 KB, as a message has: a character can have any number of marks.
+pub(super) const LONGEST_SEARCH_BYTES: usize = 8 * 1024;
+
+impl SearchText {
+    pub(super) fn folded(self) -> String {
+        self.0
+    }
+}
 
 impl TryFrom<String> for SearchText {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<SearchText, &'static str> {
-        let text = text.trim();
-        let fits = (1..=LONGEST_SEARCH).contains(&text.chars().count());
-        if fits && !text.contains(char::is_control) {
-            Ok(SearchText(text.to_owned()))
-        } else {
-            Err("must be 1 to 100 characters, none of them a control character")
+        // As people count them, and as ingest does.
+        let fits = text.len() <= LONGEST_SEARCH_BYTES && (1..=LONGEST_SEARCH).contains(&text.graphemes(true).count());
+        if !fits || text.contains(char::is_control) {
+            return Err("`text` must be 1 to 100 characters, none of them a control character");
         }
-    }
-}
-
-impl SearchText {
-    /// A regular expression that finds it anywhere, whether its letters are written in one piece or taken apart: some
-    /// systems write Hangul so.
-    pub(super) fn pattern(&self) -> String {
-        let (composed, decomposed) = (quoted(self.0.nfc()), quoted(self.0.nfd()));
-        if composed == decomposed { composed } else { format!("{composed}|{decomposed}") }
-    }
-}
-
-fn quoted(text: impl Iterator<Item = char>) -> String {
-    let mut pattern = String::new();
-    for char in text {
-        if char.is_ascii_punctuation() {
-            pattern.push('\\');
+        let folded = folded(&text);
+        if folded.is_empty() {
+            return Err("`text` must have a character that can be seen, or a blank");
         }
-        pattern.push(char);
+        Ok(SearchText(folded))
     }
-    pattern
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pattern(text: &str) -> String {
-        SearchText::try_from(text.to_owned()).unwrap().pattern()
-    }
-
     #[test]
-    fn what_is_looked_for_is_taken_literally_and_in_both_forms_of_unicode() {
-        assert_eq!(pattern(" a.b*(c "), r"a\.b\*\(c");
-        assert_eq!(pattern(r"\E[x]"), r"\\E\[x\]");
-        assert_eq!(pattern("한"), "한|\u{1112}\u{1161}\u{11ab}");
-        assert_eq!(pattern("\u{1112}\u{1161}\u{11ab}"), "한|\u{1112}\u{1161}\u{11ab}");
-        for text in ["", "  ", "a\0b", &"x".repeat(101)] {
-            assert!(SearchText::try_from(text.to_owned()).is_err(), "{text:?}");
+    fn what_is_looked_for_has_1_to_100_characters_as_people_count_them_and_every_blank_counts() {
+        let read = |text: &str| SearchText::try_from(text.to_owned()).ok().map(SearchText::folded);
+        for (text, folded) in [
+            (" The ", " the "),
+            (" ", " "),
+            ("\u{3000}", " "),
+            (r"\E[x].*", r"\e[x].*"),
+            ("\u{1112}\u{1161}\u{11ab}", "한"),
+            (&"\u{1112}\u{1161}\u{11ab}".repeat(100), &"한".repeat(100)),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(folded), "{text:?}");
+        }
+        let marks = format!("e{}", "\u{301}".repeat(5_000));
+        for text in ["", "a\0b", "a\nb", "\u{200b}", "\u{fe0f}\u{2060}", &"한".repeat(101), &marks] {
+            assert_eq!(read(text), None, "{text:?}");
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use web::Problem;
 use web::auth::TokenError;
+use web::{IDX_BOUNDS, Problem};
 
 use crate::database::Failure;
 
@@ -65,12 +65,14 @@ impl Refusal {
         match self {
             Refusal::Token(error) => sentence(&error.to_string()),
             Refusal::Forbidden(who) => format!("Only {who} may do this."),
-            Refusal::PresenterIdxInvalid => "The presenterIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
-            Refusal::UserIdxInvalid => "The userIdx must be an integer from 1 to 2^63 - 1.".to_owned(),
-            Refusal::MessageIdInvalid => "The message's id must be a UUID.".to_owned(),
-            Refusal::BroadcastIdInvalid => "The broadcast's id must be a UUID.".to_owned(),
+            Refusal::PresenterIdxInvalid => format!("The presenterIdx must be {IDX_BOUNDS}."),
+            Refusal::UserIdxInvalid => format!("The userIdx must be {IDX_BOUNDS}."),
+            Refusal::MessageIdInvalid => "The messageId must be a UUID.".to_owned(),
+            Refusal::BroadcastIdInvalid => "The broadcastId must be a UUID.".to_owned(),
             Refusal::QueryInvalid(what) => sentence(what),
-            Refusal::CursorInvalid => "The cursor is not one that this list gave.".to_owned(),
+            Refusal::CursorInvalid => {
+                "The parameter \"after\", or the header Last-Event-ID, must be what the page before of the same list gave.".to_owned()
+            }
             Refusal::MessageNotFound => "The room has no such message.".to_owned(),
             Refusal::BroadcastNotFound => "The room has no such broadcast.".to_owned(),
             Refusal::NotFound => "There is nothing at this address.".to_owned(),
@@ -83,6 +85,15 @@ impl Refusal {
         }
     }
 
+    /// Of a 400: where in the documentation it says what would have been right.
+    fn page(&self) -> &'static str {
+        match self {
+            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => "api.md#numbers-of-users-and-rooms",
+            Refusal::BroadcastIdInvalid => "archive-api.md#broadcasts",
+            _ => "archive-api.md#errors",
+        }
+    }
+
     /// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
     pub(crate) fn log(&self) {
         let (_, code) = self.wire();
@@ -92,7 +103,11 @@ impl Refusal {
     /// The answer.
     pub(crate) fn problem(&self) -> Problem {
         let (status, code) = self.wire();
-        let problem = Problem::new(status, code, self.detail());
+        let detail = match status {
+            StatusCode::BAD_REQUEST => format!("{} See docs/{}.", self.detail(), self.page()),
+            _ => self.detail(),
+        };
+        let problem = Problem::new(status, code, detail);
         match status {
             StatusCode::SERVICE_UNAVAILABLE => problem.retry_after(Duration::from_secs(1)),
             _ => problem,

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
-use mongodb::bson::DateTime;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::Sight;
-use super::bodies::{MessageBody, UserBody, time};
+use super::bodies::{MessageBody, UserBody};
 use super::call::Call;
+use super::moment::{Moment, time};
 use super::openapi::schemas;
 use super::parameters::{Number, RoomPath};
 use super::refusal::Refusal;
@@ -47,10 +46,10 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 struct StretchQuery {
     /// What was sent then or later.
     #[param(value_type = schemas::Time, inline)]
-    from: Timestamp,
+    from: Moment,
     /// What was sent before. At most 31 days later; not later than `from`: nothing.
     #[param(value_type = schemas::Time, inline)]
-    to: Timestamp,
+    to: Moment,
 }
 
 /// In what pieces a stretch is counted.
@@ -288,11 +287,10 @@ async fn highlights(State(reader): Shared, request: Request) -> Response {
 fn stretch(call: &Call<'_>) -> Result<Stretch, Refusal> {
     let (room, _) = call.readable_room()?;
     let StretchQuery { from, to } = call.query()?;
-    let [from, to] = [from, to].map(|at| at.as_millisecond());
-    if to - from > LONGEST_MS {
+    let [from, to] = [from, to].map(Moment::date);
+    if to.timestamp_millis() - from.timestamp_millis() > LONGEST_MS {
         return Err(Refusal::QueryInvalid("`to` must be at most 31 days later than `from`".to_owned()));
     }
-    let [from, to] = [from, to].map(DateTime::from_millis);
     Ok(Stretch { presenter_idx: room.get(), from, to })
 }
 

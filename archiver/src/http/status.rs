@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::openapi::schemas;
-use super::{Reader, Shared, bodies};
+use super::{Reader, Shared, moment};
 use crate::gaps::Missing;
 use crate::status::{self, Counts, Health, Recent, Status, Stream, Waiting};
 
@@ -205,7 +205,7 @@ impl From<Waiting> for LogBody {
 
 impl From<Missing> for MissingBody {
     fn from(Missing { gaps, batches, noticed_at }: Missing) -> MissingBody {
-        MissingBody { gaps, batches, noticed_at: noticed_at.map(bodies::time) }
+        MissingBody { gaps, batches, noticed_at: noticed_at.map(moment::time) }
     }
 }
 

@@ -14,6 +14,10 @@ const LONGEST_PAUSE_MS: i64 = 2 * 60 * 1_000;
 /// for longer before that. Otherwise it ended with the last that was said in it.
 pub(crate) const LONGEST_QUIET_MS: i64 = 15 * 60 * 1_000;
 
+/// 3 hours: where nobody says anything for longer and no session begins, a session whose node was killed was over before
+/// that, whatever is said later. A small room is quiet for an hour or two while its presenter is there.
+pub(crate) const LONGEST_SILENCE_MS: i64 = 3 * 60 * 60 * 1_000;
+
 /// Why sessions end while the presenter's page stays where it is: the server's doing. See `delivery/src/close.rs`.
 const SERVERS_DOING: [&str; 4] = ["drain", "replaced", "lapsed", "cut_off"];
 
@@ -61,8 +65,8 @@ impl SessionDocument {
         self.connected_at.timestamp_millis()
     }
 
-    /// `next`: when the room's next session began. `said`: when the last was said before that; it counts only for a
-    /// session without an end.
+    /// `next`: when the room's next session began. `said`: when the last was said before that, and before the room fell
+    /// silent for long; it counts only for a session without an end.
     pub(crate) fn settled(self, next: Option<i64>, said: Option<i64>) -> Session {
         let began = self.began();
         let noted = self.disconnected_at.map(|at| at.timestamp_millis());

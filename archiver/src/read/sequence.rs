@@ -132,7 +132,8 @@ impl Sequence {
             Sequence::User { .. } => (doc! { "sentAt": direction, "_id": direction }, USER_TIMES),
         };
         let hint = Hint::Name(index.to_owned());
-        FindOptions::builder().sort(sort).hint(hint).build()
+        // What is there for searches alone need not be read.
+        FindOptions::builder().sort(sort).hint(hint).projection(doc! { "folded": 0 }).build()
     }
 
     /// The members of which [`Sequence::key_of`] makes a key; the index has them.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::{FindOptions, Hint};
 
-use super::broadcasts::{Broadcast, LONGEST_QUIET_MS, Session, SessionDocument};
+use super::broadcasts::{Broadcast, LONGEST_QUIET_MS, LONGEST_SILENCE_MS, Session, SessionDocument};
 use super::sequence::Span;
 use super::times;
 use crate::database::{Database, Failure};
@@ -146,11 +146,25 @@ async fn settle(
 ) -> Result<Session, Failure> {
     let said = match next {
         Some(next) if session.disconnected_at.is_none() && next - session.began() > LONGEST_QUIET_MS => {
-            times::last_said_before(database, presenter_idx, DateTime::from_millis(next)).await?
+            Some(last_said(database, presenter_idx, session.began(), next).await?)
         }
         _ => None,
     };
-    Ok(session.settled(next, said.map(|said| said.timestamp_millis())))
+    Ok(session.settled(next, said))
+}
+
+/// When the last was said before the room fell silent for long, from that time on and before the other; that time, if
+/// nothing was. Two reads of the index get farther than the longest silence.
+async fn last_said(database: &Database, presenter_idx: i64, began: i64, next: i64) -> Result<i64, Failure> {
+    let mut said = began;
+    loop {
+        let to = next.min(said.saturating_add(LONGEST_SILENCE_MS + 1));
+        let (after, to) = (DateTime::from_millis(said), DateTime::from_millis(to));
+        match times::last_said_between(database, presenter_idx, after, to).await? {
+            Some(later) => said = later.timestamp_millis(),
+            None => return Ok(said),
+        }
+    }
 }
 
 /// The room's sessions after that one, in the order of time.

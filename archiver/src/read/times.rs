@@ -75,13 +75,14 @@ pub(crate) async fn last_before(
     extreme(database, presenter_idx, doc! { "$gte": later(at, -DISORDER_MS), "$lte": at }, End::Last).await
 }
 
-/// When the last message before was sent.
-pub(crate) async fn last_said_before(
+/// When the last message was sent after that time and before the other.
+pub(crate) async fn last_said_between(
     database: &Database,
     presenter_idx: i64,
+    after: DateTime,
     to: DateTime,
 ) -> Result<Option<DateTime>, Failure> {
-    nearest(database, presenter_idx, doc! { "$lt": to }, End::Last).await
+    nearest(database, presenter_idx, doc! { "$gt": after, "$lt": to }, End::Last).await
 }
 
 /// The first or last position among what was sent in that time.

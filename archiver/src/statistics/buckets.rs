@@ -1,13 +1,13 @@
 //! Messages and chatters a bucket of time, and how many of those wrote in the room for the first time ever.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use mongodb::bson::doc;
+use mongodb::bson::{Bson, doc};
 use serde::Deserialize;
 
 use super::Stretch;
 use crate::database::{Database, Failure};
-use crate::schema::ROOM_TIMES;
+use crate::schema::{ROOM_CHATTERS, ROOM_TIMES};
 
 /// A stretch in numbers.
 #[derive(Debug)]
@@ -27,32 +27,48 @@ pub(crate) struct Bucket {
     pub(crate) new_chatters: u64,
 }
 
+/// How many chatters are asked about in one question: some 2 MB of numbers.
+const CHATTERS: usize = 100_000;
+
 /// Counts a stretch, bucket by bucket.
 pub(crate) async fn counts(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<Counts, Failure> {
-    let (written, came) = tokio::join!(written(database, stretch, bucket_ms), came(database, stretch, bucket_ms));
-    let (written, came) = (written?, came?);
+    let written = written(database, stretch, bucket_ms).await?;
+    let chatters: BTreeSet<i64> = written.values().flat_map(|bucket| &bucket.chatters).copied().collect();
+    let chatters: Vec<i64> = chatters.into_iter().collect();
+    let came = came(database, stretch, bucket_ms, &chatters).await?;
     let mut counts = Counts {
         messages: written.values().map(|written| written.messages).sum(),
-        chatters: came.values().sum(),
-        new_chatters: came.iter().filter(|(offset, _)| offset.is_some()).map(|(_, chatters)| chatters).sum(),
+        chatters: chatters.len() as u64,
+        new_chatters: came.values().sum(),
         buckets: Vec::new(),
     };
     counts.buckets.extend((0..stretch.buckets(bucket_ms)).zip(0_i64..).map(|(_, number)| {
         let offset = number * bucket_ms;
-        let mut bucket = written.get(&offset).cloned().unwrap_or_default();
-        bucket.new_chatters = came.get(&Some(offset)).copied().unwrap_or(0);
-        bucket
+        let new_chatters = came.get(&offset).copied().unwrap_or(0);
+        match written.get(&offset) {
+            Some(Written { messages, chatters }) => {
+                Bucket { messages: *messages, chatters: chatters.len() as u64, new_chatters }
+            }
+            None => Bucket { new_chatters, ..Bucket::default() },
+        }
     }));
     Ok(counts)
 }
 
+/// What was written in a bucket, and by whom.
+#[derive(Debug)]
+struct Written {
+    messages: u64,
+    chatters: Vec<i64>,
+}
+
 /// Messages and chatters, by bucket.
-async fn written(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<HashMap<i64, Bucket>, Failure> {
+async fn written(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<HashMap<i64, Written>, Failure> {
     #[derive(Deserialize)]
     struct Found {
         _id: i64,
         messages: u64,
-        chatters: u64,
+        chatters: Vec<Bson>,
     }
     let stages = vec![
         doc! { "$match": stretch.filter() },
@@ -61,45 +77,47 @@ async fn written(database: &Database, stretch: Stretch, bucket_ms: i64) -> Resul
             "messages": { "$sum": 1 },
             "chatters": { "$addToSet": "$userIdx" },
         } },
-        doc! { "$set": { "chatters": { "$size": "$chatters" } } },
     ];
     let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
-    let bucket =
-        |found: Found| (found._id, Bucket { messages: found.messages, chatters: found.chatters, ..Bucket::default() });
+    let bucket = |Found { _id, messages, chatters }: Found| {
+        // Whatever somebody wrote there by hand is nobody's number.
+        let chatters = chatters.iter().filter_map(Bson::as_i64).collect();
+        (_id, Written { messages, chatters })
+    };
     Ok(found.into_iter().map(bucket).collect())
 }
 
-/// How many chatters came to the room in which bucket; in none those who had written before.
-async fn came(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<HashMap<Option<i64>, u64>, Failure> {
+/// How many of the chatters came to the room in which bucket, that is, wrote in it for the first time ever.
+async fn came(
+    database: &Database,
+    stretch: Stretch,
+    bucket_ms: i64,
+    chatters: &[i64],
+) -> Result<HashMap<i64, u64>, Failure> {
     #[derive(Deserialize)]
     struct Found {
-        _id: Option<i64>,
+        _id: i64,
         chatters: u64,
     }
-    let mut before = stretch.counting();
-    before.insert("sentAt", doc! { "$lt": stretch.from });
-    let stages = vec![
-        doc! { "$match": stretch.filter() },
-        doc! { "$group": { "_id": "$userIdx", "first": { "$min": "$sentAt" } } },
-        doc! { "$lookup": {
-            "from": "chatting_log",
-            "localField": "_id",
-            "foreignField": "userIdx",
-            "pipeline": [
-                { "$match": before },
-                // The order of USER_TIMES, which no index of the room has. It passes over other rooms' messages by itself;
-                // of the room's, one is read as a rule, to see that it was not deleted.
-                { "$sort": { "sentAt": 1, "_id": 1 } },
-                { "$limit": 1 },
-                { "$project": { "_id": 1 } },
-            ],
-            "as": "before",
-        } },
-        doc! { "$group": {
-            "_id": { "$cond": [{ "$eq": ["$before", []] }, stretch.bucket("$first", bucket_ms), null] },
-            "chatters": { "$sum": 1 },
-        } },
-    ];
-    let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
-    Ok(found.into_iter().map(|found| (found._id, found.chatters)).collect())
+    let mut came: HashMap<i64, u64> = HashMap::new();
+    for chatters in chatters.chunks(CHATTERS) {
+        let stages = vec![
+            doc! { "$match": { "presenterIdx": stretch.presenter_idx, "userIdx": { "$in": chatters } } },
+            // The order of ROOM_CHATTERS. Of each chatter MongoDB reads the first entry, and goes on to the next one's: it
+            // is the first message that was not deleted. No message is read.
+            doc! { "$sort": { "userIdx": 1, "deleted.at": 1, "sentAt": 1 } },
+            doc! { "$group": {
+                "_id": "$userIdx",
+                "deletedAt": { "$first": "$deleted.at" },
+                "first": { "$first": "$sentAt" },
+            } },
+            doc! { "$match": { "deletedAt": null, "first": { "$gte": stretch.from, "$lt": stretch.to } } },
+            doc! { "$group": { "_id": stretch.bucket("$first", bucket_ms), "chatters": { "$sum": 1 } } },
+        ];
+        let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_CHATTERS)).await?;
+        for Found { _id, chatters } in found {
+            *came.entry(_id).or_default() += chatters;
+        }
+    }
+    Ok(came)
 }

@@ -1,5 +1,5 @@
-//! Which words are in most messages. A word is a run of letters, marks and numbers of whatever script, of two code
-//! points at least; ASCII is folded to lower case, and nothing else is done to it: Korean particles stay where they are.
+//! Which words are in most messages. A word is a run of letters and numbers of whatever script, two at least, with the
+//! marks on them; ASCII is folded to lower case, and nothing else is done to it: Korean particles stay where they are.
 
 use mongodb::bson::doc;
 use serde::Deserialize;
@@ -8,8 +8,11 @@ use super::Stretch;
 use crate::database::{Database, Failure};
 use crate::schema::ROOM_TIMES;
 
-/// What a word is.
-const WORD: &str = r"[\p{L}\p{M}\p{N}]{2,}";
+/// What a word is. Fillers, joiners and variation selectors are letters and marks by category, and cannot be seen.
+const WORD: &str = concat!(
+    r"(?:(?![\x{34F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}\x{E0100}-\x{E01EF}])",
+    r"[\p{L}\p{N}](?:(?![\x{34F}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}])\p{M})*){2,}",
+);
 
 /// A word, and where it was written.
 #[derive(Debug, Deserialize)]

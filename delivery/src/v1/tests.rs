@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use nats::Entry;
+use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
 use crate::window::{Incoming, Kept};
@@ -81,6 +83,37 @@ fn events_are_as_in_the_log_with_their_positions() {
     insta::assert_snapshot!(frame.frame.unwrap().as_str());
 }
 
+proptest! {
+    #[test]
+    fn a_frame_is_json_that_has_every_event_whatever_is_said(
+        said in prop::collection::vec((any::<String>(), any::<String>(), any::<bool>()), 1..4),
+    ) {
+        let events: Vec<Value> = said
+            .iter()
+            .map(|(nickname, text, is_keyed)| {
+                let mut event: Value = serde_json::from_str(if *is_keyed { KEYED } else { MESSAGE }).unwrap();
+                event["user"]["nickname"] = nickname.as_str().into();
+                event["text"] = text.as_str().into();
+                event
+            })
+            .collect();
+        let kept = (0..).zip(&events).map(|(index, event)| {
+            let position = Position { epoch: 1, sequence: 2, index };
+            Incoming::new(0, Entry::read(position, Bytes::from(event.to_string())).unwrap()).kept
+        });
+        let frame = V1.frame(&kept.collect::<Vec<_>>()).frame.unwrap();
+        let frame: Value = serde_json::from_str(frame.as_str()).unwrap();
+        let shown = frame["events"].as_array().unwrap();
+        prop_assert_eq!(shown.len(), events.len());
+        for (index, (shown, event)) in shown.iter().zip(events).enumerate() {
+            let mut expected = event;
+            expected["position"] = format!("1-2-{index}").into();
+            expected.as_object_mut().unwrap().remove("request");
+            prop_assert_eq!(shown, &expected);
+        }
+    }
+}
+
 #[test]
 fn a_frame_names_the_last_event_that_it_shows() {
     let Framed { frame, events } = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED)]);
@@ -141,6 +174,7 @@ fn every_other_frame_is_pinned() {
         refused(TokenError::Missing),
         refused(TokenError::Expired),
         refused(TokenError::Signature),
+        refused(TokenError::UserIdx),
         refused(TokenError::Ambiguous),
         refused(TokenError::KeysUnavailable),
     ];

@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_secs(3_600);
 /// How much is left, and of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quota {
-    /// `room` or `user`.
+    /// `room`, `user` or `decisions`.
     pub(crate) policy: &'static str,
     pub(crate) rate: Rate,
     pub(crate) remaining: u32,
@@ -39,6 +39,8 @@ pub(super) enum Policy {
     Room(PresenterIdx),
     /// A user in all rooms.
     User,
+    /// What a user decides, in all rooms.
+    Decisions,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Policy {
         match self {
             Policy::Room(_) => "room",
             Policy::User => "user",
+            Policy::Decisions => "decisions",
         }
     }
 }

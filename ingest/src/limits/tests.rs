@@ -11,7 +11,10 @@ const VIEWER: i64 = 7;
 fn limits() -> Limits {
     // Of an hour, so that nothing comes back while a test runs.
     let moderator_rate = Rate { messages: 5, seconds: 3_600 };
-    Limits::new(&LimitsConfig { moderator_rate, user_rate: Rate { messages: 8, seconds: 3_600 } }).unwrap()
+    let (user_rate, decision_rate) = (Rate { messages: 8, seconds: 3_600 }, Rate { messages: 3, seconds: 3_600 });
+    let config =
+        LimitsConfig { moderator_rate, user_rate, decision_rate, bans_in_room: 1_000, bans_everywhere: 10_000 };
+    Limits::new(&config).unwrap()
 }
 
 fn settings() -> Settings {
@@ -273,6 +276,20 @@ fn texts_are_compared_as_they_read() {
         ("\u{1112}\u{1161}\u{11AB}", "한"),
         ("안\u{200D}녕", "안녕"),
         ("🙂🙂🙂", "🙂"),
+        ("👍\u{FE0F}", "👍"),
+        // What clients append by themselves, and what is taken for nothing.
+        ("buy now \u{E0000}", "buy now"),
+        ("재밌다 \u{34F}", "재밌다"),
+        ("\u{200B}\u{2060}\u{FEFF}hi\u{AD}\u{180E}\u{E0100}\u{E007F}", "hi"),
+        ("a\u{17B4}\u{115F}\u{1160}\u{1D173}\u{FFF0}\u{2065}b", "ab"),
+        ("한\u{1160}글\u{115F}", "한글"),
+        // Blanks that are letters or symbols.
+        ("a\u{3164}b", "a b"),
+        ("a \u{2800}\u{FFA0} b\u{3164}", "a b"),
+        // Marks that belong to no letter.
+        ("b\u{335}u\u{336}y\u{20DD}", "buy"),
+        ("e\u{301}", "é"),
+        ("가\u{E49}", "가"),
     ];
     for (text, read) in same {
         assert_eq!(as_read(text), read, "{text:?}");
@@ -280,6 +297,32 @@ fn texts_are_compared_as_they_read() {
     // Letters and numbers count each: to laugh longer is to say something else.
     assert_ne!(as_read("ㅋㅋㅋ"), as_read("ㅋㅋ"));
     assert_ne!(as_read("11"), as_read("1"));
+    // So do the marks of a letter's own script, and what composes with a letter.
+    for (one, other) in [("ไม่", "ไม้"), ("कु", "कू"), ("か\u{3099}", "か"), ("café", "cafe"), ("й", "и")]
+    {
+        assert_ne!(as_read(one), as_read(other));
+    }
+    assert_ne!(as_read("\u{E49}\u{E49}"), as_read("ก\u{E49}\u{E49}"));
+}
+
+#[test]
+fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
+    let limits = limits();
+    let user = UserIdx::try_from(VIEWER).unwrap();
+    let own = EventId::new();
+    assert_eq!(limits.decide(own, user).map(|quota| quota.remaining), Ok(2));
+    // Its own, read back, is not counted twice; another node's is counted, unless it is older than the time of the rate.
+    limits.observe_decision(own, user, Duration::ZERO);
+    limits.observe_decision(EventId::new(), user, Duration::from_secs(3_600));
+    limits.observe_decision(EventId::new(), user, Duration::ZERO);
+    assert_eq!(limits.decide(EventId::new(), user).map(|quota| quota.remaining), Ok(0));
+    let refused = limits.decide(EventId::new(), user).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::TooManyDecisions { quota: Quota { policy: "decisions", .. }, .. }),
+        "{refused:?}"
+    );
+    assert!(limits.decide(EventId::new(), UserIdx::try_from(8).unwrap()).is_ok());
+    assert!(write(&limits, ask(1, VIEWER, "hi"), &settings()).is_ok());
 }
 
 #[test]
@@ -300,6 +343,9 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
     let config = |messages, seconds| LimitsConfig {
         moderator_rate: Rate { messages: 1, seconds: 1 },
         user_rate: Rate { messages, seconds },
+        decision_rate: Rate { messages: 1, seconds: 1 },
+        bans_in_room: 1,
+        bans_everywhere: 1,
     };
     assert!(Limits::new(&config(100_000, 3_600)).is_ok());
     for (messages, seconds) in [(0, 1), (1, 0), (100_001, 1), (1, 3_601)] {

@@ -1,6 +1,6 @@
 //! No message twice in a room: a text is compared with what was said there in the last ten minutes, as people read it
-//! (NFKC, lower case, no invisible format characters, one blank for several, one punctuation mark or symbol for several
-//! of the same). Texts are kept as hashes only.
+//! (NFKC, lower case, nothing invisible, no marks of no script, one blank for several, one punctuation mark or symbol for
+//! several of the same). Texts are kept as hashes only.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -11,7 +11,9 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use nats::{EventId, PresenterIdx};
 use unicode_normalization::UnicodeNormalization;
-use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use unicode_normalization::char::is_combining_mark;
+use unicode_script::{Script, UnicodeScript};
+use words::is_invisible;
 
 use super::Limited;
 
@@ -107,12 +109,12 @@ impl Drop for Claim {
 pub(super) fn as_read(text: &str) -> String {
     let mut read = String::with_capacity(text.len());
     let mut last = ' ';
-    for c in text.nfkc().flat_map(char::to_lowercase) {
-        if c.general_category() == GeneralCategory::Format {
+    for c in text.chars().map(|c| if is_wide_blank(c) { ' ' } else { c }).nfkc().flat_map(char::to_lowercase) {
+        if is_invisible(c) && !belongs_to(c, last) {
             continue;
         }
         let c = if c.is_whitespace() { ' ' } else { c };
-        let is_repeated = c == last && !c.is_alphanumeric();
+        let is_repeated = c == last && !c.is_alphanumeric() && !is_invisible(c);
         if !is_repeated {
             read.push(c);
         }
@@ -120,4 +122,19 @@ pub(super) fn as_read(text: &str) -> String {
     }
     read.truncate(read.trim_end().len());
     read
+}
+
+/// As wide as a letter, and nothing to see: read as a blank, though none by its category.
+fn is_wide_blank(c: char) -> bool {
+    matches!(c, '\u{3164}' | '\u{FFA0}' | '\u{2800}')
+}
+
+/// Whether the mark is of the script of what it stands on: a vowel or a tone of Thai or Hindi makes another word. Marks of
+/// no script that NFKC has found no letter for are put on anything, and say nothing.
+fn belongs_to(mark: char, before: char) -> bool {
+    let script = mark.script();
+    let is_of_none = matches!(script, Script::Inherited | Script::Common | Script::Unknown);
+    // Khmer has vowels, and Mongolian selectors, that nobody sees.
+    let is_never_seen = matches!(mark, '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}');
+    is_combining_mark(mark) && !is_of_none && !is_never_seen && script == before.script()
 }

@@ -35,6 +35,10 @@ pub(super) enum Part {
     Ban,
     /// Whom it would ban.
     Banning,
+    /// That there is no room for one more ban.
+    NewBan,
+    /// That too much was decided.
+    Decision,
     Settings,
     /// What is said, where and by whom.
     Saying,
@@ -47,27 +51,27 @@ pub(super) enum Part {
 }
 
 use Part::{
-    Append, Ban, Banning, Body, Head, Message, Method, Moderator, OriginalBody, Path, Query, Question, Reason, Room,
-    Saying, Seconds, Settings, Token, User,
+    Append, Ban, Banning, Body, Decision, Head, Message, Method, Moderator, NewBan, OriginalBody, Path, Query,
+    Question, Reason, Room, Saying, Seconds, Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
 pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
     ("post_message", &[Token, Head, Path, Room, Body, Saying, Append]),
-    ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Append]),
-    ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Append]),
+    ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
+    ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("get_request", &[Token, Head, Path, Room, Question, Append]),
     ("get_request_everywhere", &[Token, Head, Question, Append]),
     ("list_bans", &[Token, Head, Path, Room, Query, Moderator]),
     ("get_ban", &[Token, Head, Path, Room, User, Moderator, Ban]),
-    ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, Append]),
-    ("delete_ban", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Ban, Append]),
+    ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, NewBan, Decision, Append]),
+    ("delete_ban", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Ban, Decision, Append]),
     ("list_bans_everywhere", &[Token, Head, Query, Moderator]),
     ("get_ban_everywhere", &[Token, Head, Path, User, Moderator, Ban]),
-    ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, Append]),
-    ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Append]),
+    ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, NewBan, Decision, Append]),
+    ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Decision, Append]),
     ("get_settings", &[Token, Head, Path, Room, Moderator]),
-    ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Append]),
+    ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
     ("send_message", &[Token, Head, Room, Body, OriginalBody, Saying, Append]),
     ("token", &[Token]),
     ("root", &[]),
@@ -121,6 +125,10 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
             { "$ref": "#/components/schemas/ErrorBody" },
             { "properties": { "status": { "const": status.as_u16() }, "message": { "enum": messages } } },
         ]}});
+        response["headers"]["message-code"] = json!({
+            "description": "What `code` says on `/v1`. Absent from a problem, which says it in its body.",
+            "schema": { "type": "string" },
+        });
         if status == StatusCode::TOO_MANY_REQUESTS {
             add_quota(response);
         }
@@ -147,19 +155,26 @@ fn part(refusal: &Refusal) -> Part {
         Refusal::Forwarded(_) | Refusal::IdempotencyKeyInvalid | Refusal::Overloaded => Head,
         Refusal::NotFound => Path,
         Refusal::PresenterIdxInvalid => Room,
-        Refusal::NothingUnderKey => Question,
+        Refusal::NothingUnderKey | Refusal::IdempotencyKeyMissing => Question,
         Refusal::UserIdxInvalid => User,
         Refusal::MessageIdInvalid => Message,
-        Refusal::QueryInvalid => Query,
+        Refusal::QueryInvalid(_) => Query,
         Refusal::ReasonInvalid => Reason,
         Refusal::SecondsInvalid => Seconds,
-        Refusal::UnsupportedMediaType | Refusal::BodyMalformed | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
+        Refusal::UnsupportedMediaType | Refusal::UnsupportedEncoding | Refusal::BodyMalformed(_) => Body,
+        Refusal::BodyBroken | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
         Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => OriginalBody,
         Refusal::Forbidden => Moderator,
         Refusal::NotBanned => Ban,
         Refusal::PresenterBanned => Banning,
+        Refusal::TooManyBans(_) => NewBan,
+        Refusal::TooManyDecisions { .. } => Decision,
         Refusal::Setting(_) | Refusal::SettingMissing => Settings,
-        Refusal::Text(_) | Refusal::TextTooLongHere(_) | Refusal::Banned { .. } | Refusal::PresenterOnly => Saying,
+        Refusal::Text(_)
+        | Refusal::TextMissing(_)
+        | Refusal::TextTooLongHere(_)
+        | Refusal::Banned { .. }
+        | Refusal::PresenterOnly => Saying,
         Refusal::Limited(_) | Refusal::Rejected | Refusal::Denied { .. } | Refusal::ReviewUnavailable => Saying,
         Refusal::RoomNotLive | Refusal::RoomServerUnavailable => Saying,
         Refusal::Append(AppendError::TooLarge) => Saying,

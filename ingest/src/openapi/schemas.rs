@@ -12,7 +12,7 @@ use utoipa::{Number, PartialSchema, ToSchema};
 
 use crate::decide::LONGEST_TERM_SECONDS;
 use crate::refusal::Refusal;
-use crate::settings::{LONGEST_WORD, Settings};
+use crate::settings::{LONGEST_WORD, MOST_WORDS_BYTES, Settings};
 use crate::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
 
 macro_rules! schema {
@@ -70,7 +70,10 @@ schema!(
         .format(Some(SchemaFormat::Custom("chat-word".to_owned())))
         .min_length(Some(1))
         .max_length(Some(LONGEST_WORD))
-        .description(Some(format!("1 to {LONGEST_WORD} characters after trimming.")))
+        .description(Some(format!(
+            "1 to {LONGEST_WORD} characters after trimming, as in a message. All words of a room have {MOST_WORDS_BYTES} bytes \
+             together at most."
+        )))
 );
 
 schema!(
@@ -183,12 +186,12 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// 1 to 2^63 - 1.
+/// 1 to 2^53 - 1.
 fn idx() -> ObjectBuilder {
     integer()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(Number::Int(1)))
-        .maximum(Some(Number::Int(isize::MAX)))
+        .maximum(Some(Number::Int(nats::LARGEST_IDX as isize)))
 }
 
 fn integer() -> ObjectBuilder {

@@ -8,6 +8,7 @@ use web::auth::TokenError;
 use web::gateway::ForwardError;
 
 use super::Refusal;
+use crate::body::Malformed;
 use crate::limits::{self, Quota};
 use crate::settings::{InvalidSetting, Rate};
 use crate::text::InvalidText;
@@ -23,25 +24,34 @@ impl Refusal {
             Token(TokenError::Signature),
             Token(TokenError::Expired),
             Token(TokenError::Claims),
+            Token(TokenError::UserIdx),
             Token(TokenError::KeysUnavailable),
             Forwarded(ForwardError::Missing("x-forward-useridx")),
+            Forwarded(ForwardError::Twice("x-forward-useridx")),
             Forwarded(ForwardError::Malformed("x-forward-useridx")),
             PresenterIdxMissing,
             PresenterIdxInvalid,
             UserTypeInvalid,
             UserIdxInvalid,
             MessageIdInvalid,
-            QueryInvalid,
+            QueryInvalid("The parameter \"first\" must be an integer from 1 to 1000.".to_owned()),
             IdempotencyKeyInvalid,
+            IdempotencyKeyMissing,
             IdempotencyKeyReused,
             NothingUnderKey,
             UnsupportedMediaType,
-            BodyMalformed,
+            UnsupportedEncoding,
+            BodyMalformed(Malformed {
+                what: "The member \"reason\" must be a text, null or absent.".to_owned(),
+                page: "moderation.md#settings",
+            }),
+            BodyBroken,
             BodyTooLarge,
             BodyTimeout,
             Text(InvalidText::Empty),
             Text(InvalidText::TooLong),
             Text(InvalidText::Forbidden),
+            TextMissing("text"),
             TextTooLongHere(200),
             ReasonInvalid,
             SecondsInvalid,
@@ -50,6 +60,8 @@ impl Refusal {
             Forbidden,
             PresenterBanned,
             NotBanned,
+            TooManyBans(10_000),
+            TooManyDecisions { retry_after: Duration::from_secs(2), quota: Quota { policy: "decisions", ..quota() } },
             Banned { until: None },
             Banned { until: Some(Timestamp::UNIX_EPOCH) },
             PresenterOnly,
@@ -75,11 +87,13 @@ impl Refusal {
         for refusal in &all {
             match refusal {
                 Token(_) | Forwarded(_) | PresenterIdxMissing | PresenterIdxInvalid | UserTypeInvalid => {}
-                UserIdxInvalid | MessageIdInvalid | QueryInvalid | IdempotencyKeyReused | NothingUnderKey => {}
+                UserIdxInvalid | MessageIdInvalid | QueryInvalid(_) | IdempotencyKeyReused | NothingUnderKey => {}
+                TooManyBans(_) | TooManyDecisions { .. } | TextMissing(_) | IdempotencyKeyMissing => {}
                 TextTooLongHere(_) | ReasonInvalid | SecondsInvalid | Setting(_) | SettingMissing => {}
                 Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly | Rejected => {}
                 Limited(_) | Denied { .. } | ReviewUnavailable => {}
-                IdempotencyKeyInvalid | UnsupportedMediaType | BodyMalformed | BodyTooLarge | BodyTimeout => {}
+                IdempotencyKeyInvalid | UnsupportedMediaType | UnsupportedEncoding | BodyMalformed(_) | BodyBroken => {}
+                BodyTooLarge | BodyTimeout => {}
                 Text(_)
                 | RoomNotLive
                 | RoomServerUnavailable

@@ -28,7 +28,9 @@ async fn every_refusal_has_one_answer_on_each_surface() {
     let mut table = String::new();
     for refusal in Refusal::all() {
         let v1 = show(refusal.problem().into_response()).await;
-        let original = show(crate::original::refused(&TimeZone::UTC, "/send/message", &refusal)).await;
+        let original = crate::original::refused(&TimeZone::UTC, "/send/message", &refusal);
+        assert_eq!(original.headers()["message-code"], refusal.wire().code);
+        let original = show(original).await;
         writeln!(table, "{refusal:?}\n  v1:       {v1}\n  original: {original}").unwrap();
     }
     insta::assert_snapshot!(table);

@@ -34,7 +34,8 @@ fn each_setting_has_its_bounds() {
         json!({"uniqueChat": true, "presenterOnly": false}),
         json!({"wordPolicy": "reject"}),
         json!({"words": []}),
-        json!({"words": vec![&long; 200]}),
+        json!({"words": vec!["가나다라마바사아자차카타파"; 200]}),
+        json!({"words": [format!(" {long} ")]}),
         json!({"maxLength": 1}),
         json!({"messageRate": {"messages": 1, "seconds": 3600}}),
     ];
@@ -52,6 +53,11 @@ fn each_setting_has_its_bounds() {
         json!({"words": [" "]}),
         json!({"words": [format!("{long}가")]}),
         json!({"words": vec!["a"; 201]}),
+        json!({"words": vec![&long; 200]}),
+        json!({"words": ["\u{200B}"]}),
+        json!({"words": ["\u{3164}"]}),
+        json!({"words": ["a\nb"]}),
+        json!({"words": ["a\u{FFFF}"]}),
         json!({"maxLength": 0}),
         json!({"maxLength": 501}),
         json!({"messageRate": {"messages": 0, "seconds": 1}}),
@@ -102,4 +108,18 @@ fn what_a_later_version_sets_does_not_hold_here() {
     let settings = object(json!({"emotesOnly": true, "maxLength": "short", "slowModeSeconds": 5}));
     let own = Own::of_event(&settings, &object(json!({"slowModeSeconds": "soon"})));
     assert_eq!(own.over(&deployment(), at(1)), deployment());
+}
+
+#[test]
+fn words_are_kept_without_the_blanks_around_them() {
+    let patch = object(json!({"words": [" \u{3000}spoiler \n", "스포일러"]}));
+    let (settings, _) = Own::default().patched(&patch, None, at(0)).unwrap().to_event();
+    assert_eq!(settings["words"], json!(["spoiler", "스포일러"]));
+}
+
+#[test]
+fn more_words_than_a_room_may_set_now_hold_where_an_older_version_let_them_in() {
+    let words = json!(vec!["가".repeat(50); 200]);
+    let own = Own::of_event(&object(json!({ "words": words })), &Map::new());
+    assert_eq!(own.over(&deployment(), at(0)).words.len(), 200);
 }

@@ -69,6 +69,9 @@ fn a_text_with_nothing_to_see_is_refused() {
         "\u{FFF0}",
         "\u{1D173}",
         "\u{FFF9}",
+        "\u{1D159}",
+        "\u{13441}\u{13442}",
+        "\u{E0000} \u{34F}",
     ] {
         check(text, Err(InvalidText::Empty));
     }
@@ -114,6 +117,15 @@ fn a_nickname_is_made_fit_to_be_shown() {
     }
     assert_eq!(nickname(&"각".repeat(100)), "각".repeat(64));
     assert_eq!(nickname(&"a\u{301}".repeat(100)), "a\u{301}".repeat(64));
-    assert_eq!(nickname(&format!("ba{}", "\u{301}".repeat(400))), "b");
+    assert_eq!(nickname(&format!("ba{}", "\u{301}".repeat(400))), "ba", "the marks go, not the letter");
+    assert_eq!(nickname(&format!("Z{}", "\u{301}".repeat(300))), "Z");
+    assert_eq!(nickname(&format!("{} a{}", "각".repeat(62), "\u{301}".repeat(400))), format!("{} a", "각".repeat(62)));
+    for invisible in
+        ["\u{3164}", "\u{200B}\u{200D}", "\u{E0000} \u{34F}", "\u{2800}", "\u{301}", "\u{1D159}", "\u{13441}"]
+    {
+        assert_eq!(nickname(invisible), "", "{}", invisible.escape_unicode());
+        let named = format!("{invisible}a");
+        assert_eq!(nickname(&named), named.trim(), "what has something to see stays as it is");
+    }
     assert!(nickname(&"\u{301}".repeat(1_000_000)).is_empty());
 }

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 
 use crate::Ingest;
 use crate::accept::{IdempotencyKey, Sender};
-use crate::body;
+use crate::body::{self, Shape};
 use crate::openapi::schemas;
 use crate::refusal::Refusal;
 use crate::request::Head;
@@ -55,10 +55,7 @@ impl<'a> Call<'a, ()> {
     }
 
     /// A request with a JSON object of that shape.
-    pub(super) async fn with_body<T: DeserializeOwned>(
-        ingest: &'a Ingest,
-        request: Request,
-    ) -> Result<Call<'a, T>, Refusal> {
+    pub(super) async fn with_body<T: Shape>(ingest: &'a Ingest, request: Request) -> Result<Call<'a, T>, Refusal> {
         let (call, body) = Call::begin(ingest, request).await?;
         let Call { sender, key, place, parts, _permit, .. } = call;
         let body = body::json(&parts, body, ingest.body_deadline).await?;
@@ -83,12 +80,13 @@ impl<'a> Call<'a, ()> {
 
 impl<T> Call<'_, T> {
     pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Refusal> {
-        Query::try_from_uri(&self.parts.uri).map(|Query(query)| query).map_err(|_| Refusal::QueryInvalid)
+        let query = Query::try_from_uri(&self.parts.uri).map(|Query(query)| query);
+        query.map_err(|rejection| Refusal::QueryInvalid(wrong_parameter(&rejection.body_text())))
     }
 
     /// The key of a request that is about one.
     pub(super) fn key(&self) -> Result<&IdempotencyKey, Refusal> {
-        self.key.as_ref().ok_or(Refusal::IdempotencyKeyInvalid)
+        self.key.as_ref().ok_or(Refusal::IdempotencyKeyMissing)
     }
 
     /// The reason that the query gives.
@@ -130,6 +128,23 @@ impl Place {
         self.message.ok_or(Refusal::MessageIdInvalid)
     }
 }
+
+/// What a query's parser says of a parameter, in our words.
+fn wrong_parameter(error: &str) -> String {
+    let error = error.strip_prefix("Failed to deserialize query string: ").unwrap_or(error);
+    if let Some(name) = error.split("duplicate field `").nth(1).and_then(|rest| rest.split('`').next()) {
+        return format!("The parameter {name:?} is there twice.");
+    }
+    match error.split_once(':') {
+        Some(("first", _)) => FIRST.to_owned(),
+        Some(("after", _)) => AFTER.to_owned(),
+        _ => format!("The query cannot be read: {error}."),
+    }
+}
+
+/// What the parameters of a list must be.
+pub(super) const FIRST: &str = "The parameter \"first\" must be an integer from 1 to 1000.";
+pub(super) const AFTER: &str = "The parameter \"after\" must be what \"next\" was on the page before.";
 
 /// A moderator's reason, if there is one.
 pub(super) fn reason(reason: Option<&str>) -> Result<Option<Text>, Refusal> {

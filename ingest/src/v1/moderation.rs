@@ -14,10 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer;
-use super::call::{Call, ReasonQuery, reason};
+use super::call::{AFTER, Call, FIRST, ReasonQuery, reason};
+use super::{answer, with_quota};
 use crate::Ingest;
-use crate::body;
+use crate::body::{self, Shape};
 use crate::decide::{Decided, Decision, Order, Term};
 use crate::openapi::parameters::{Key, MessagePath, RoomPath, UserPath};
 use crate::openapi::schemas;
@@ -57,6 +57,10 @@ pub(super) struct NewBan {
     seconds: Option<Value>,
     #[schema(value_type = Option<schemas::Text>)]
     reason: Option<String>,
+}
+
+impl Shape for NewBan {
+    const PAGE: &'static str = "moderation.md#ban-time-out-unban";
 }
 
 /// A ban that holds.
@@ -110,6 +114,10 @@ struct SettingsPatch {
     seconds: Option<Value>,
     #[schema(value_type = Option<schemas::Text>)]
     reason: Option<String>,
+}
+
+impl Shape for SettingsPatch {
+    const PAGE: &'static str = "moderation.md#settings";
 }
 
 /// A room's settings.
@@ -247,9 +255,10 @@ pub(super) async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Reques
         let PageQuery { first, after } = call.query()?;
         let first = first.unwrap_or(PAGE);
         if !(1..=LARGEST_PAGE).contains(&first) {
-            return Err(Refusal::QueryInvalid);
+            return Err(Refusal::QueryInvalid(FIRST.to_owned()));
         }
-        let after: Option<UserIdx> = after.map(|after| after.parse()).transpose().map_err(|_| Refusal::QueryInvalid)?;
+        let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
+        let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
         // One more than asked for tells whether there are more.
         let mut bans = ingest.fold.rules.bans(call.place.room(), after, first + 1, now());
         let is_last = bans.len() <= first;
@@ -319,8 +328,8 @@ async fn decide(ingest: &Ingest, call: Call<'_, ()>, decision: Decision) -> Resu
     decided(ingest.decide(Order { sender, presenter: place.room(), decision, reason, key }).await?)
 }
 
-fn decided(Decided { id, position }: Decided) -> Result<Response, Refusal> {
-    Ok((StatusCode::ACCEPTED, Json(DecidedBody { id, position })).into_response())
+fn decided(Decided { id, position, quota }: Decided) -> Result<Response, Refusal> {
+    Ok(with_quota((StatusCode::ACCEPTED, Json(DecidedBody { id, position })).into_response(), quota))
 }
 
 fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {

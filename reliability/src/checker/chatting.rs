@@ -25,8 +25,11 @@ fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
     view.sessions.iter().filter(|session| session.dialect == Dialect::Original)
 }
 
-/// Whether somebody may have deleted the message before that line: then it is passed over.
+/// Whether somebody may have deleted the message before that line, or erased who wrote it: then it is passed over.
 fn may_be_deleted(view: &View, room: i64, place: &Place, before: usize) -> bool {
+    if view.may_be_an_erased_one(place) {
+        return true;
+    }
     view.decisions
         .values()
         .filter(|decision| !decision.request.is_refused() && decision.request.invoked < before)

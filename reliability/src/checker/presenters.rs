@@ -39,7 +39,8 @@ fn within(view: &View, session: &Session, findings: &mut Findings) {
     let Some(last) = session.reached() else { return };
     let stretch = (session.position, Some(last));
     let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
-    for place in room.log.iter().filter(|place| is_in(place.position, &stretch)) {
+    let is_owed = |place: &&Place| !view.may_be_an_erased_one(place);
+    for place in room.log.iter().filter(|place| is_in(place.position, &stretch)).filter(is_owed) {
         findings.look();
         if !came.contains_key(&place.id) {
             let sentence = format!(
@@ -68,7 +69,7 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
     let first = sessions.first().and_then(|session| if session.recovered { session.position } else { session.asked });
     for place in room.log.iter().filter(|place| first.is_none_or(|first| place.position > first)) {
         findings.look();
-        if !covered.iter().any(|stretch| is_in(place.position, stretch)) {
+        if !covered.iter().any(|stretch| is_in(place.position, stretch)) && !view.may_be_an_erased_one(place) {
             let sentence = format!("room {number}: {} never came to the presenter, and no gap was declared", place.id);
             let before =
                 sessions.iter().flat_map(|session| &session.frames).filter(|frame| frame.position < place.position);
@@ -92,7 +93,8 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
         // The first message that is said to be missing.
         let posted = |place: &&Place| place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]);
         let missing = (Some(asked), session.position);
-        let next = room.log.iter().find(|place| is_in(place.position, &missing) && place.is_message);
+        let is_missing = |place: &&Place| is_in(place.position, &missing) && !view.may_be_an_erased_one(place);
+        let next = room.log.iter().find(|place| is_missing(place) && place.is_message);
         let Some((next, post)) = next.and_then(|place| Some((place, posted(&place)?))) else { continue };
         let age = view.at(session.welcome).saturating_sub(view.at(post.request.invoked));
         if age < view.left_the_window() {
@@ -119,7 +121,8 @@ const SHOWN_AGAIN_US: u64 = 4_000_000;
 /// A node that shows nothing keeps the promise of [`presenters_miss_nothing`] for as long as its presenters move on to others.
 pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<(usize, EventId)>> = BTreeMap::new();
-    for (request, accepted, id, _) in view.accepted() {
+    let erased = view.perhaps_erased();
+    for (request, accepted, id, _) in view.accepted().filter(|(_, _, id, _)| !erased.contains(id)) {
         for room in view.rooms.keys().filter(|room| request.room.is_none_or(|about| about == **room)) {
             rooms.entry(*room).or_default().push((accepted, id));
         }

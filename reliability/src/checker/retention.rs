@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use nats::EventId;
 
 use super::Findings;
-use super::view::{Source, View};
+use super::view::{Place, Source, View};
 
 /// Everything that the archive has: messages and decisions.
 fn archived(view: &View) -> HashSet<EventId> {
@@ -18,7 +18,8 @@ fn archived(view: &View) -> HashSet<EventId> {
 /// Also what nobody was told of: a post of unknown outcome that is in the log is a message like any other.
 pub(super) fn logged_is_archived(view: &View, findings: &mut Findings) {
     let archived = archived(view);
-    let messages = view.logged.values().filter(|(_, place)| place.is_message).map(|(_, place)| (place.id, place.line));
+    let is_owed = |place: &Place| place.is_message && !view.may_be_an_erased_one(place);
+    let messages = view.logged.values().filter(|(_, place)| is_owed(place)).map(|(_, place)| (place.id, place.line));
     let decisions = view.rulings.iter().filter(|ruling| ruling.source == Source::Log);
     for (id, line) in messages.chain(decisions.map(|ruling| (ruling.id, ruling.line))) {
         findings.look();
@@ -39,7 +40,8 @@ pub(super) fn nothing_leaves_the_log_unarchived(view: &View, findings: &mut Find
             findings.broken(sentence, [stream.line]);
         }
     }
-    for (request, line, id, position) in view.accepted() {
+    let erased = view.perhaps_erased();
+    for (request, line, id, position) in view.accepted().filter(|(_, _, id, _)| !erased.contains(id)) {
         findings.look();
         let stream = view.stream(position).filter(|_| view.has_left_the_log(position));
         if let Some(stream) = stream.filter(|_| !archived.contains(&id)) {

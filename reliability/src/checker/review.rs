@@ -4,6 +4,10 @@ use super::Findings;
 use super::view::{SETTLE_US, View};
 use crate::history::ReviewVerdict;
 
+/// How long after a post was sent the hook has to have been asked: it is given 200 ms, and before it the room server and the
+/// limits are.
+const ASKED_WITHIN_US: u64 = 500_000;
+
 pub(super) fn reviews_are_heeded(view: &View, findings: &mut Findings) {
     for post in view.posts.values() {
         // Where no hook is asked every message stands as it was sent.
@@ -17,6 +21,11 @@ pub(super) fn reviews_are_heeded(view: &View, findings: &mut Findings) {
             }
             _ => continue,
         };
+        // By then nobody waited for its answer any more.
+        let sent = post.request.attempts.values().map(|attempt| attempt.sent).filter(|sent| sent < reviewed).max();
+        if sent.is_some_and(|sent| view.at(*reviewed) > view.at(sent) + ASKED_WITHIN_US) {
+            continue;
+        }
         let (from, to) = (view.at(post.request.invoked), view.at(accepted));
         if !view.disturbed(&["ingest", "nats"], from, to, SETTLE_US) {
             let sentence = format!("{id} was accepted {stands}");

@@ -34,7 +34,18 @@ const WINDOW: u64 = 400 * MS;
 const QUIET: u64 = 3_000 * MS;
 
 /// So many things are posted or decided.
-const STEPS: u64 = 800;
+const STEPS: u64 = 1_000;
+
+/// Who is erased, at which steps, and whether their messages stay under another number.
+const ERASED: [(u64, i64, bool); 4] = [(200, 109, false), (350, 108, true), (500, 109, false), (700, 108, true)];
+
+/// Whether the user is erased at some time.
+pub(crate) fn is_erased(user: i64) -> bool {
+    ERASED.iter().any(|(_, erased, _)| *erased == user)
+}
+
+/// The number in whose name the messages stay.
+const PSEUDONYM: i64 = -5;
 
 /// When the world begins, in milliseconds since 1970.
 const BEGAN_MS: i64 = 1_790_000_000_000;
@@ -70,7 +81,7 @@ struct World {
     rng: Rng,
     drafts: Vec<(u64, Draft)>,
     events: Vec<Event>,
-    /// What was accepted: when, where, what.
+    /// What was accepted and may be deleted: when, where, what. Moderators leave to erasures what is erased.
     accepted: Vec<(u64, i64, EventId)>,
     /// Who is banned where; nowhere in particular: in every room.
     banned: BTreeSet<(Option<i64>, i64)>,
@@ -96,6 +107,10 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
     for step in 0..STEPS {
         let now = (step + 10) * 50 * MS;
         if world.allow_again(now) {
+            continue;
+        }
+        if let Some((_, user, anonymises)) = ERASED.into_iter().find(|(at, ..)| *at == step) {
+            world.erase(now, step, user, anonymises);
             continue;
         }
         match world.rng.u32(..100) {
@@ -126,6 +141,9 @@ impl World {
 
     fn post(&mut self, now: u64, post: u64) {
         let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(100..110));
+        // Who is erased says little, and nothing where little is said: of what they said little is owed.
+        let is_quiet = room == CHATTING || !post.is_multiple_of(3);
+        let user = if is_erased(user) && is_quiet { 105 } else { user };
         let (key, text, node) = (format!("key {post}"), format!("text {post}"), format!("ingest-{}", post % 2));
         let (surface, status) = if post.is_multiple_of(3) { (Surface::Original, 200) } else { (Surface::V1, 202) };
         let id = EventId::derived(PresenterIdx::try_from(room).ok(), UserIdx::try_from(user).unwrap(), &key);
@@ -166,12 +184,12 @@ impl World {
                     self.draft(answered + 10 * MS, invoke(2));
                     copies.push(answered + 15 * MS);
                     self.drafts.push((answered + 20 * MS, Draft::Ok { post, attempt: 2, room, id, status }));
-                    self.accepted.push((answered + 20 * MS, room, id));
+                    self.may_delete(answered + 20 * MS, room, user, id);
                 }
             }
             _ => {
                 self.drafts.push((answered, Draft::Ok { post, attempt: 1, room, id, status }));
-                self.accepted.push((answered, room, id));
+                self.may_delete(answered, room, user, id);
             }
         }
         let (user, text) = (Some(user), Some(text));
@@ -180,6 +198,12 @@ impl World {
         let (kind, room) = ("message.posted", Some(room));
         let (target, reason) = (None, None);
         self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
+    }
+
+    fn may_delete(&mut self, at: u64, room: i64, user: i64, id: EventId) {
+        if !is_erased(user) {
+            self.accepted.push((at, room, id));
+        }
     }
 
     fn decide(&mut self, now: u64, room: Option<i64>, decided: Decided) {
@@ -220,6 +244,15 @@ impl World {
             let (room, target) = known[self.rng.usize(..known.len())];
             self.decide(now, Some(room), Decided::Delete { target });
         }
+    }
+
+    fn erase(&mut self, now: u64, erasure: u64, user: i64, anonymises: bool) {
+        self.draft(now, What::Erases { erasure, user, anonymises });
+        let stored = now + self.between(MS, 20 * MS);
+        self.draft(stored + 30 * MS, What::Erased { erasure, status: 200 });
+        let (id, sent, kind, copies) = (EventId::new(), (stored / MS) as i64, "user.erased", Vec::new());
+        let (room, user, text, target, reason) = (None, Some(user), None, None, None);
+        self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
     }
 
     fn clear(&mut self, now: u64) {
@@ -284,6 +317,12 @@ impl Event {
     fn frame(&self, session: u32, position: Position, text: Option<String>) -> What {
         let (id, kind, reason) = (self.id, self.kind.to_owned(), self.reason.clone());
         What::Frame { session, id, position, kind, text, reason }
+    }
+
+    /// Whether its writer is erased by then: nobody is shown it any more.
+    fn is_erased(&self, at: u64, room: &[&Event]) -> bool {
+        let erases = |other: &&&Event| other.kind == "user.erased" && other.user == self.user;
+        self.text.is_some() && room.iter().filter(erases).any(|other| (self.stored..at).contains(&other.stored))
     }
 
     /// Whether this decision takes that message of the room away.

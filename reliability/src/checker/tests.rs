@@ -1,11 +1,11 @@
 //! The checker on trial: sound histories pass, and each way to spoil one is noticed, by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fastrand::Rng;
 use nats::{EventId, Position};
 
-use super::sound::{ANEW, CHATTING, history};
+use super::sound::{ANEW, CHATTING, history, is_erased};
 use super::{INVARIANTS, Verdict, Violation, check};
 use crate::history::{Decided, Line, Phase, Reading, Surface, What};
 
@@ -13,6 +13,7 @@ mod answers;
 mod bounds;
 mod chatting;
 mod decisions;
+mod erasure;
 mod losses;
 mod moderation;
 mod places;
@@ -53,8 +54,39 @@ fn caught(invariant: &str, spoil: impl Fn(&mut Vec<Line>, &mut Rng)) {
     }
 }
 
-/// One of the lines that are wanted, anywhere.
+/// One of the lines that are wanted, anywhere. None that is about a message whose writer was erased: that may be gone.
 fn any(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&What) -> bool) -> usize {
+    let erased = of_erased_users(lines);
+    let is_owed = |what: &What| about(what).is_none_or(|id| !erased.contains(&id));
+    anyone(lines, rng, |what| wanted(what) && is_owed(what))
+}
+
+/// The messages in the log whose writers are erased at some time.
+fn of_erased_users(lines: &[Line]) -> HashSet<EventId> {
+    let messages = lines.iter().filter_map(|line| match &line.what {
+        What::Logged { id, user: Some(user), text: Some(_), .. } => is_erased(*user).then_some(*id),
+        _ => None,
+    });
+    messages.collect()
+}
+
+/// The message that the line is about.
+fn about(what: &What) -> Option<EventId> {
+    match what {
+        What::Ok { id, .. }
+        | What::Frame { id, .. }
+        | What::Logged { id, .. }
+        | What::Archived { id, .. }
+        | What::Replayed { id, .. }
+        | What::ReplayShows { id, .. }
+        | What::ReplayedBesideVideo { id, .. } => Some(*id),
+        What::Decides { decided: Decided::Delete { target }, .. } => Some(*target),
+        _ => None,
+    }
+}
+
+/// The same, whoever wrote it.
+fn anyone(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&What) -> bool) -> usize {
     let found: Vec<usize> = (0..lines.len()).filter(|line| wanted(&lines[*line].what)).collect();
     assert!(!found.is_empty(), "the history has no such line");
     found[rng.usize(..found.len())]

@@ -7,10 +7,12 @@ use nats::{EventId, Position};
 
 use crate::history::{Decided, Line, Phase, Reading, ReviewVerdict, Surface, What};
 
+mod erasures;
 mod faults;
 mod places;
 mod requests;
 
+pub(crate) use erasures::Erasure;
 pub(crate) use faults::{Fault, SETTLE_US};
 use places::is_decision;
 pub(crate) use places::{Broadcast, Copied, Followed, Lost, Place, Room, Ruling, Session, Source, Start, Stream};
@@ -37,7 +39,7 @@ pub struct View<'a> {
     /// The first copy of each event of a room in the log, and its room.
     pub(crate) logged: HashMap<EventId, (i64, Place<'a>)>,
     /// The first copy of each event of every room, in each epoch: every partition has it at a place of its own.
-    everywhere: HashMap<(EventId, u64), Place<'a>>,
+    pub(crate) everywhere: HashMap<(EventId, u64), Place<'a>>,
     /// Every line of the log, copies too, but for presenters' coming and going.
     pub(crate) copies: HashMap<Position, Copied>,
     pub(crate) streams: Vec<Stream<'a>>,
@@ -49,6 +51,7 @@ pub struct View<'a> {
     /// In the order of their beginning; those of the original's dialect alone.
     pub(crate) starts: BTreeMap<u32, Start<'a>>,
     pub(crate) decisions: BTreeMap<u64, Decision<'a>>,
+    pub(crate) erasures: BTreeMap<u64, Erasure>,
     /// What the review hook said of a text, and the line.
     pub(crate) reviews: HashMap<&'a str, (usize, &'a ReviewVerdict)>,
     /// The messages in whose place another text stands in the log.
@@ -70,6 +73,9 @@ pub struct View<'a> {
 
 /// What a presenter is not told: its own coming and going.
 const NOT_SHOWN: [&str; 2] = ["presenter.connected", "presenter.disconnected"];
+
+/// The status of an erasure that is done. Another one that is accepted goes on by itself.
+const DONE: u16 = 200;
 
 /// The type of the events that are messages.
 const MESSAGE: &str = "message.posted";
@@ -96,6 +102,7 @@ impl<'a> View<'a> {
             sessions: Vec::new(),
             starts: BTreeMap::new(),
             decisions: BTreeMap::new(),
+            erasures: BTreeMap::new(),
             reviews: HashMap::new(),
             replaced: HashSet::new(),
             losses: Vec::new(),
@@ -304,6 +311,17 @@ impl<'a> View<'a> {
             What::Undecided { decision, attempt, .. } => {
                 let Some(Decision { request, .. }) = self.decisions.get_mut(decision) else { return };
                 request.answer(*attempt, line, Answer::Unknown);
+            }
+            What::Erases { erasure, user, anonymises } => {
+                let (user, anonymises) = (*user, *anonymises);
+                let erasure_ = Erasure { user, anonymises, asked: line, accepted: None, done: None };
+                self.erasures.insert(*erasure, erasure_);
+            }
+            What::Erased { erasure, status } => {
+                if let Some(erasure) = self.erasures.get_mut(erasure) {
+                    erasure.accepted = Some(line);
+                    erasure.done = (*status == DONE).then_some(line);
+                }
             }
             What::Breaks { fault, kind, parts } => {
                 self.faults.insert(*fault, Fault { begins: line, heals: None, kind, parts });

@@ -21,7 +21,7 @@ type Stored = (String, Server, Option<Disk>);
 const SYNC: &str = "sync_interval: always";
 
 /// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("CHATTING_AUTH__SECRET", SECRET),
     // Everything is behind a gateway; who comes without its headers is known by a token.
     ("CHATTING_INGEST__GATEWAY__MODE", "trusted-addresses"),
@@ -32,6 +32,8 @@ const SETTINGS: [(&str, &str); 10] = [
     ("CHATTING_INGEST__LIMITS__MODERATOR_RATE__SECONDS", "1"),
     ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000"),
     ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1"),
+    ("CHATTING_INGEST__LIMITS__DECISION_RATE__MESSAGES", "100000"),
+    ("CHATTING_INGEST__LIMITS__DECISION_RATE__SECONDS", "1"),
     ("CHATTING_DELIVERY__KEEPALIVE_SECONDS", "3"),
 ];
 

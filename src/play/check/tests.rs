@@ -18,7 +18,7 @@ fn posted() -> Vec<Posted> {
     let room = PresenterIdx::try_from(1).unwrap();
     let line = |(number, (user, text)): (usize, (i64, &str))| {
         let outcome = Outcome::Accepted(id(number as u128));
-        Posted { room, user, text: text.to_owned(), outcome }
+        Posted { room, user, line: 1, text: text.to_owned(), outcome }
     };
     TEXTS.into_iter().enumerate().map(line).collect()
 }

@@ -173,17 +173,26 @@ fn rounded(score: f64) -> f64 {
 }
 
 fn words(text: &str) -> Vec<String> {
+    use GeneralCategoryGroup::{Letter, Mark, Number};
     let mut words = vec![String::new()];
     for char in text.chars() {
-        use GeneralCategoryGroup::{Letter, Mark, Number};
-        if matches!(char.general_category_group(), Letter | Mark | Number) {
-            words.last_mut().unwrap().push(char.to_ascii_lowercase());
-        } else {
-            words.push(String::new());
+        let begun = !words.last().unwrap().is_empty();
+        match char.general_category_group() {
+            _ if shows_nothing(char) => words.push(String::new()),
+            Mark if begun => words.last_mut().unwrap().push(char),
+            Letter | Number => words.last_mut().unwrap().push(char.to_ascii_lowercase()),
+            _ => words.push(String::new()),
         }
     }
-    words.retain(|word| word.chars().count() >= 2);
+    let letters = |word: &String| word.chars().filter(|char| char.general_category_group() != Mark).count();
+    words.retain(|word| letters(word) >= 2);
     words
+}
+
+/// Letters and marks that cannot be seen: fillers, joiners, variation selectors.
+fn shows_nothing(char: char) -> bool {
+    matches!(char, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}')
+        || matches!(char, '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Every statistic of the rooms is that of a recount: of all of a room, of a part that begins and ends in the midst of

@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
+use super::TokenError;
 use crate::secret::Secret;
 
 /// Who a valid token, or a trusted gateway, speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Claim `user_idx`, 1 or more.
+    /// Claim `user_idx`, from 1 to [`LARGEST_IDX`](crate::LARGEST_IDX).
     pub user_idx: i64,
     /// Claim `nickname`, as it came: unbounded and unchecked. Empty where there is none.
     pub nickname: String,
@@ -27,8 +28,13 @@ impl Identity {
         self.scopes.iter().any(|granted| granted == scope)
     }
 
-    /// None: a claim is not of its type.
-    pub(super) fn from_claims(claims: &Map<String, Value>) -> Option<Identity> {
+    /// Err: a claim is not of its type, or out of its bounds.
+    pub(super) fn from_claims(claims: &Map<String, Value>) -> Result<Identity, TokenError> {
+        let user_idx = claims.get("user_idx").and_then(crate::idx).ok_or(TokenError::UserIdx)?;
+        Identity::of_user(user_idx, claims).ok_or(TokenError::Claims)
+    }
+
+    fn of_user(user_idx: i64, claims: &Map<String, Value>) -> Option<Identity> {
         let text = |claim| match claims.get(claim) {
             None | Some(Value::Null) => Some(""),
             Some(value) => value.as_str(),
@@ -41,7 +47,7 @@ impl Identity {
             return None;
         }
         Some(Identity {
-            user_idx: claims.get("user_idx")?.as_i64().filter(|idx| *idx >= 1)?,
+            user_idx,
             nickname: text("nickname")?.to_owned(),
             email: text("sub")?.to_owned(),
             scopes: match (claims.get("scope"), claims.get("scp")) {

@@ -80,7 +80,7 @@ impl Key {
     /// Who the token speaks for, if this key has signed it and its claims are as required.
     pub(super) fn read(&self, token: &str) -> Result<Identity, TokenError> {
         let token = decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(reason)?;
-        Identity::from_claims(&token.claims).ok_or(TokenError::Claims)
+        Identity::from_claims(&token.claims)
     }
 }
 

@@ -6,11 +6,13 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::LARGEST_IDX;
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 
 fn config(issuer: &str, audience: &str) -> Config {
     Config {
+        allow_short_secret: false,
         secret: KEY.to_owned().into(),
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
@@ -111,7 +113,7 @@ async fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
         sign_with(&Header::new(Algorithm::HS256), &claims(json!({})), "another key, also of 32 bytes or more");
     let cases: Vec<(&str, String, Result<i64, TokenError>)> = vec![
         ("good", good.clone(), Ok(42)),
-        ("largest idx", sign(json!({"user_idx": i64::MAX})), Ok(i64::MAX)),
+        ("largest idx", sign(json!({"user_idx": LARGEST_IDX})), Ok(LARGEST_IDX)),
         ("no nickname", sign(json!({"nickname": null})), Ok(42)),
         ("no sub", sign(json!({"sub": null})), Ok(42)),
         ("an issuer that nobody asked for", sign(json!({"iss": "somebody"})), Ok(42)),
@@ -150,13 +152,16 @@ async fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
         ("object exp", sign(json!({"exp": {}})), Err(Claims)),
         ("not yet valid", sign(json!({"nbf": now() + 60})), Err(Claims)),
         ("string nbf", sign(json!({"nbf": "0"})), Err(Claims)),
-        ("no user_idx", sign(json!({"user_idx": null})), Err(Claims)),
-        ("zero user_idx", sign(json!({"user_idx": 0})), Err(Claims)),
-        ("negative user_idx", sign(json!({"user_idx": -42})), Err(Claims)),
-        ("float user_idx", sign(json!({"user_idx": 42.0})), Err(Claims)),
-        ("string user_idx", sign(json!({"user_idx": "42"})), Err(Claims)),
-        ("user_idx 2^63", sign(json!({"user_idx": 1_u64 << 63})), Err(Claims)),
-        ("true user_idx", sign(json!({"user_idx": true})), Err(Claims)),
+        ("no user_idx", sign(json!({"user_idx": null})), Err(UserIdx)),
+        ("zero user_idx", sign(json!({"user_idx": 0})), Err(UserIdx)),
+        ("negative user_idx", sign(json!({"user_idx": -42})), Err(UserIdx)),
+        ("float user_idx", sign(json!({"user_idx": 42.0})), Ok(42)),
+        ("user_idx of a half", sign(json!({"user_idx": 42.5})), Err(UserIdx)),
+        ("user_idx 2^53", sign(json!({"user_idx": LARGEST_IDX + 1})), Err(UserIdx)),
+        ("user_idx 2^63 - 1", sign(json!({"user_idx": i64::MAX})), Err(UserIdx)),
+        ("string user_idx", sign(json!({"user_idx": "42"})), Err(UserIdx)),
+        ("user_idx 2^63", sign(json!({"user_idx": 1_u64 << 63})), Err(UserIdx)),
+        ("true user_idx", sign(json!({"user_idx": true})), Err(UserIdx)),
         ("number nickname", sign(json!({"nickname": 1})), Err(Claims)),
         ("list sub", sign(json!({"sub": []})), Err(Malformed)),
         ("list scope", sign(json!({"scope": ["chat:moderate"]})), Err(Claims)),
@@ -267,4 +272,22 @@ fn a_request_has_one_token_or_none() {
         }
         assert_eq!(token(&headers), expected, "{given:?}");
     }
+}
+
+#[tokio::test]
+async fn a_short_secret_verifies_only_where_it_is_allowed() {
+    let short = |secret: &str, allow_short_secret| Config {
+        secret: secret.to_owned().into(),
+        allow_short_secret,
+        ..config("", "")
+    };
+    for secret in ["s", "secret", &"x".repeat(31)] {
+        let refused = Verifier::new(&short(secret, false)).unwrap_err();
+        assert!(refused.contains("auth.secret has") && refused.contains("auth.allow_short_secret"), "{refused}");
+        let verifier = Verifier::new(&short(secret, true)).unwrap();
+        let token = sign_with(&Header::new(Algorithm::HS256), &claims(json!({})), secret);
+        assert_eq!(verifier.verify(&token).await.map(|identity| identity.user_idx), Ok(42));
+        assert_eq!(verifier.verify(&sign(json!({}))).await, Err(TokenError::Signature));
+    }
+    assert!(Verifier::new(&short("", true)).unwrap_err().contains("auth.secret is required"));
 }

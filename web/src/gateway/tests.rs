@@ -55,7 +55,7 @@ fn headers_that_count_must_be_whole_and_well_formed() {
     use ForwardError::*;
     let [idx, email, nickname] = FORWARDED;
     let with_idx = |value: &'static str| vec![("x-forward-useridx", value), email, nickname];
-    let cases: [(Vec<Header>, Found); 16] = [
+    let cases: [(Vec<Header>, Found); 18] = [
         (vec![], Ok(None)),
         (vec![("token", "x")], Ok(None)),
         (vec![idx, email, nickname], Ok(Some(42))),
@@ -64,11 +64,13 @@ fn headers_that_count_must_be_whole_and_well_formed() {
         (vec![email, nickname], Err(Missing(USER_IDX))),
         (vec![idx, nickname], Err(Missing(EMAIL))),
         (vec![idx, email], Err(Missing(NICKNAME))),
-        (vec![idx, idx, email, nickname], Err(Malformed(USER_IDX))),
+        (vec![idx, idx, email, nickname], Err(Twice(USER_IDX))),
         (vec![idx, email, ("x-forward-nickname", "%FF")], Err(Malformed(NICKNAME))),
         (with_idx("0"), Err(Malformed(USER_IDX))),
         (with_idx("-1"), Err(Malformed(USER_IDX))),
         (with_idx("1.0"), Err(Malformed(USER_IDX))),
+        (with_idx("9007199254740991"), Ok(Some(LARGEST_IDX))),
+        (with_idx("9007199254740992"), Err(Malformed(USER_IDX))),
         (with_idx("9223372036854775808"), Err(Malformed(USER_IDX))),
         (with_idx("가"), Err(Malformed(USER_IDX))),
         (with_idx(""), Err(Malformed(USER_IDX))),
@@ -93,7 +95,7 @@ fn a_scope_from_a_trusted_address_counts_only_where_the_gateway_answers_for_it()
     assert_eq!(scopes(true, &["chat%3Amoderate+chat%3Aread"]), Ok(both.clone()));
     assert_eq!(scopes(true, &["chat:moderate chat:read"]), Ok(both));
     assert_eq!(scopes(true, &[]), Ok(Vec::new()));
-    assert_eq!(scopes(true, &["chat:read", "chat:moderate"]), Err(ForwardError::Malformed(SCOPE)));
+    assert_eq!(scopes(true, &["chat:read", "chat:moderate"]), Err(ForwardError::Twice(SCOPE)));
     assert_eq!(scopes(true, &["%FF"]), Err(ForwardError::Malformed(SCOPE)));
     assert_eq!(scopes(false, &["chat:moderate"]), Ok(Vec::new()));
     assert_eq!(scopes(false, &["%FF"]), Ok(Vec::new()));

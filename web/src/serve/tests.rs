@@ -58,6 +58,7 @@ async fn an_answer_that_takes_too_long_is_a_503_with_unknown_outcome() {
     let answer = answer(&mut server.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains(r#""outcome":"unknown""#), "{answer}");
+    assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
 }
 
 #[tokio::test]
@@ -70,6 +71,25 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
         let answer = answer(&mut server.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await).await;
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         assert!(answer.contains("internal_error") && !answer.contains("on purpose"), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_may_ask_and_read_whatever_is_answered() {
+    let server = Server::start(Router::new().route("/", get(async || "hi")), |_| {}).await;
+    for (request, status) in [("GET /", 200), ("GET /nowhere", 404), ("POST /", 405), ("OPTIONS /nowhere", 200)] {
+        let head =
+            "host: x\r\norigin: https://example.com\r\naccess-control-request-headers: token\r\nconnection: close";
+        let answer = answer(&mut server.send(&format!("{request} HTTP/1.1\r\n{head}\r\n\r\n")).await).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
+        if request.starts_with("OPTIONS") {
+            assert!(answer.contains("access-control-allow-headers: token"), "{answer}");
+            assert!(answer.contains("access-control-max-age: 7200"), "{answer}");
+        } else {
+            assert!(answer.contains("access-control-expose-headers: *"), "{answer}");
+        }
     }
 }
 

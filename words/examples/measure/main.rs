@@ -1,7 +1,10 @@
 //! Measures the built-in list: `cargo run --release -p words --example measure -- FOLDER` prints precision and recall on
 //! labelled texts beside those of other lists, how much of ordinary chat is flagged, and how fast it goes.
 //! `-- FOLDER missed korean` prints the texts of the development half that were missed (or `wrong`: flagged wrongly;
-//! `flagged`: all that were flagged) of `korean`, `english` or a recording's folder; never those of the test half.
+//! `flagged`: all that were flagged; `freed`: those in which contexts let something go) of `korean`, `english` or a
+//! recording's folder; never those of the test half. `-- FOLDER others CLONES` counts on sets that nobody reads, which are
+//! repositories cloned into the folder `CLONES`. `-- FOLDER cost TIMES` finds in each of a few texts so often, and prints what it
+//! took; the program's instructions can be counted over it. `-- FOLDER try` masks each line of standard input.
 
 #![allow(
     clippy::print_stdout,
@@ -10,6 +13,7 @@
 )]
 
 mod lists;
+mod others;
 mod sets;
 
 use std::collections::BTreeMap;
@@ -24,12 +28,84 @@ const CHATS: [&str; 4] = ["chat_twitch_ko", "chat_youtube_mit", "chat_youtube_mu
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().expect("usage: measure FOLDER [missed|wrong|flagged SET]"));
+    let folder = PathBuf::from(arguments.next().expect("usage: measure FOLDER [missed|wrong|flagged|freed SET]"));
     let filter = Filter::new(&List::built_in());
     match (arguments.next(), arguments.next()) {
+        (Some(what), Some(clones)) if what == "others" => report_others(Path::new(&clones), &filter),
+        (Some(what), Some(times)) if what == "cost" => cost(&filter, times.parse().unwrap()),
+        (Some(what), None) if what == "try" => {
+            for line in std::io::stdin().lines() {
+                let line = line.unwrap();
+                println!("{}\t{line}", mask(&line, &filter.find(&line)));
+            }
+        }
         (Some(what), Some(set)) => show(&folder, &filter, &what, &set),
         _ => report(&folder, &filter),
     }
+}
+
+/// What is looked for, without the contexts in which it is allowed.
+fn without_contexts() -> Filter {
+    let mut list = List::default();
+    for text in [include_str!("../../lists/ko.txt"), include_str!("../../lists/en.txt")] {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("allow:")).collect();
+        list.extend(List::parse(&lines.join("\n")).unwrap());
+    }
+    Filter::new(&list)
+}
+
+fn report_others(clones: &Path, filter: &Filter) {
+    let bare = without_contexts();
+    println!("| set | texts | precision / recall | clean texts flagged | abusive, clean texts freed by contexts |");
+    println!("|---|---|---|---|---|");
+    for (name, rows) in others::sets(clones) {
+        let mut score = Score::default();
+        for half in [Half::Development, Half::Test] {
+            score = score + Score::of(&rows, half, |text| !filter.find(text).is_empty());
+        }
+        let clean = rows.iter().filter(|row| !row.is_abuse).count();
+        let is_freed = |row: &&Labelled| filter.find(&row.text).is_empty() && !bare.find(&row.text).is_empty();
+        let (abusive, innocent): (Vec<_>, Vec<_>) = rows.iter().filter(is_freed).partition(|row| row.is_abuse);
+        println!(
+            "| {name} | {} | {:.3} / {:.3} | {} of {clean} ({:.1} %) | {}, {} |",
+            rows.len(),
+            score.precision(),
+            score.recall(),
+            score.wrong,
+            100.0 * score.wrong as f64 / clean as f64,
+            abusive.len(),
+            innocent.len()
+        );
+    }
+}
+
+/// What a usual message costs, and what one can be made to cost.
+fn cost(filter: &Filter, times: u32) {
+    let han: String = ('\u{4E00}'..).take(500).collect();
+    let cyrillic: String = ('\u{0410}'..='\u{044F}').cycle().take(500).collect();
+    let texts = [
+        ("a usual message in Korean", "오늘 방송 진짜 재밌었어요 다음에 또 봐요 ㅋㅋㅋ".to_owned()),
+        ("a usual message in English", "that was such a good stream, see you next week :)".to_owned()),
+        ("500 syllables", "가나다라마바사아자차".repeat(50)),
+        ("500 letters", "abcdefghij".repeat(50)),
+        ("500 Han characters, all different", han),
+        ("500 Cyrillic letters", cyrillic),
+        ("500 times U+FDFA", "\u{FDFA}".repeat(500)),
+        ("500 times U+3300", "\u{3300}".repeat(500)),
+        ("500 marks on a letter", format!("a{}", "\u{301}".repeat(500))),
+    ];
+    for (name, text) in texts {
+        let began = Instant::now();
+        let found: usize = (0..times).map(|_| find(filter, &text)).sum();
+        let took = began.elapsed().as_secs_f64() * 1e6 / f64::from(times.max(1));
+        println!("{name}: {took:.1} µs ({found} found)");
+    }
+}
+
+/// Not inlined, so that a profiler can count what happens in it.
+#[inline(never)]
+fn find(filter: &Filter, text: &str) -> usize {
+    filter.find(std::hint::black_box(text)).len()
 }
 
 fn report(folder: &Path, filter: &Filter) {
@@ -87,11 +163,7 @@ fn report(folder: &Path, filter: &Filter) {
 
 fn scores(set: &str, rows: &[Labelled], name: &str, is_flagged: impl Fn(&str) -> bool) {
     let [development, test] = [Half::Development, Half::Test].map(|half| Score::of(rows, half, &is_flagged));
-    let both = Score {
-        right: development.right + test.right,
-        wrong: development.wrong + test.wrong,
-        missed: development.missed + test.missed,
-    };
+    let both = development + test;
     let show = |score: Score| format!("{:.3} / {:.3}", score.precision(), score.recall());
     println!("| {set} | {name} | {} | {} | {} |", show(development), show(test), show(both));
 }
@@ -110,6 +182,7 @@ fn has_whole(words: &AhoCorasick, text: &str) -> bool {
 }
 
 fn show(folder: &Path, filter: &Filter, what: &str, set: &str) {
+    let bare = without_contexts();
     let rows = match set {
         "korean" => sets::korean(folder),
         "english" => sets::english(folder),
@@ -124,7 +197,8 @@ fn show(folder: &Path, filter: &Filter, what: &str, set: &str) {
             "missed" => row.is_abuse && found.is_empty(),
             "wrong" => !row.is_abuse && !found.is_empty(),
             "flagged" => !found.is_empty(),
-            _ => panic!("what is shown is missed, wrong or flagged, not {what}"),
+            "freed" => bare.find(&row.text).len() > found.len(),
+            _ => panic!("what is shown is missed, wrong, flagged or freed, not {what}"),
         };
         if is_shown {
             let words: Vec<&str> = found.iter().map(|found| &row.text[found.range.clone()]).collect();

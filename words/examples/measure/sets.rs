@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Add;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
@@ -63,6 +64,14 @@ impl Score {
     /// Of what is abuse, the share that was flagged.
     pub(crate) fn recall(&self) -> f64 {
         self.right as f64 / (self.right + self.missed) as f64
+    }
+}
+
+impl Add for Score {
+    type Output = Score;
+
+    fn add(self, other: Score) -> Score {
+        Score { right: self.right + other.right, wrong: self.wrong + other.wrong, missed: self.missed + other.missed }
     }
 }
 

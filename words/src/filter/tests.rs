@@ -100,8 +100,9 @@ fn the_work_is_in_proportion_to_the_length() {
 #[test]
 fn every_word_of_the_list_is_found_as_it_is_written() {
     let filter = built_in();
-    for (pattern, _) in List::built_in().words {
-        let word = pattern.word.replace('?', "*");
+    for (pattern, _) in List::built_in().looked_for() {
+        let letter = if pattern.inside { "뷰" } else { "" };
+        let word = format!("{letter}{}", pattern.word.replace('?', "*"));
         assert!(!filter.find(&word).is_empty(), "{word} is in the list and not found");
     }
 }
@@ -109,9 +110,13 @@ fn every_word_of_the_list_is_found_as_it_is_written() {
 #[test]
 fn every_allowed_context_is_innocent() {
     let filter = built_in();
-    for pattern in List::built_in().allowed {
-        let found = found(&filter, &pattern.word);
-        assert!(found.is_empty(), "{} is allowed, and {found:?} is found in it", pattern.word);
+    let list = List::built_in();
+    for pattern in &list.allowed {
+        let language = pattern.options.language.map(|language| list.languages[&language].first().unwrap());
+        let letter = if pattern.inside { "뷰" } else { "" };
+        let text = format!("{} {letter}{}", language.map_or("", String::as_str), pattern.word);
+        let found = found(&filter, &text);
+        assert!(found.is_empty(), "{text} is allowed, and {found:?} is found in it");
     }
 }
 

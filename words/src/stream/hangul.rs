@@ -28,7 +28,8 @@ pub(crate) fn hangul(reading: &Reading<'_>, together: bool) -> (Stream, bool) {
                 Sign::Space => skipped.spaces += 1,
                 Sign::Other(c) if c.is_alphanumeric() => skipped.intruders += 1,
                 Sign::Mark(_) | Sign::Other(_) => skipped.marks += 1,
-                Sign::Jamo(_) | Sign::Latin { .. } | Sign::Digit(_) => skipped.intruders += 1,
+                Sign::Digit(_) => skipped.digits += 1,
+                Sign::Jamo(_) | Sign::Latin { .. } => skipped.intruders += 1,
             }
             continue;
         };

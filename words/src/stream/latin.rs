@@ -18,18 +18,38 @@ pub(crate) fn latin(reading: &Reading<'_>) -> Stream {
     })
 }
 
+/// Whether the symbol at this place is one of those that stand for whatever is left of a word: `f***`, `sh%@`, `f@#k`.
+fn is_blotted(glyphs: &[Glyph], at: usize) -> bool {
+    const SYMBOLS: &[char] = &['*', '#', '%', '&', '^', '@', '$', '!', '?', '+'];
+    const BLOTS: &[char] = &['*', '#', '%', '&', '^'];
+    /// The longest word that is blotted out has fewer letters.
+    const MOST: usize = 8;
+    let symbol = |at: usize| match glyphs.get(at).map(|glyph| glyph.sign) {
+        Some(Sign::Mark(c)) if SYMBOLS.contains(&c) => Some(c),
+        _ => None,
+    };
+    let is_letter = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Latin { .. }, .. }));
+    let first = (at.saturating_sub(MOST)..=at).rev().take_while(|at| symbol(*at).is_some()).last().unwrap_or(at);
+    let length = (first..first + MOST).take_while(|at| symbol(*at).is_some()).count();
+    let mut run = (first..first + length).filter_map(symbol);
+    let follows_letter = first > 0 && is_letter(first - 1);
+    let is_long = length > 1;
+    follows_letter && is_long && run.any(|c| BLOTS.contains(&c))
+}
+
 /// The letters of a text, and what may stand for one; `either` is what those stand for that can be `i` or `l`.
 pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
     read(reading, |glyphs, at| {
         let is_letter =
             |at: usize| glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. } | Sign::Digit(_)));
         let is_symbol = |at: usize| {
-            matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#'), .. }))
+            matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#' | '+'), .. }))
         };
+        let is_behind = || (0..at).rev().take(4).find(|at| !is_symbol(*at)).is_some_and(is_letter);
+        let is_plus = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('+'), .. }));
         let is_inside = || {
-            let before = (0..at).rev().take(4).find(|at| !is_symbol(*at));
             let after = (at + 1..glyphs.len()).take(4).find(|at| !is_symbol(*at));
-            before.is_some_and(is_letter) && after.is_some_and(is_letter)
+            is_behind() && after.is_some_and(is_letter)
         };
         Some(match glyphs[at].sign {
             Sign::Latin { .. } if reading.grapheme(glyphs[at].unit) == "I" => (either, Source::Letter),
@@ -38,11 +58,15 @@ pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
             Sign::Digit(b'1') => (either, Source::Digit),
             Sign::Digit(b'2') => return None,
             Sign::Digit(digit) => (b"o__easgtbg"[usize::from(digit - b'0')], Source::Digit),
+            Sign::Mark('*' | '#' | '%' | '&' | '^' | '@' | '$' | '!' | '?' | '+') if is_blotted(glyphs, at) => {
+                (MASKED, Source::Symbol)
+            }
             Sign::Mark('@') => (b'a', Source::Symbol),
             Sign::Mark('$') => (b's', Source::Symbol),
             Sign::Other('€') => (b'e', Source::Symbol),
-            Sign::Mark('!' | '|') if is_inside() => (either, Source::Symbol),
-            Sign::Mark('+') if is_inside() => (b't', Source::Symbol),
+            // `sh!+` ends in what is a letter only there.
+            Sign::Mark('!' | '|') if is_inside() || is_plus(at + 1) && is_behind() => (either, Source::Symbol),
+            Sign::Mark('+') if is_behind() => (b't', Source::Symbol),
             Sign::Mark('*' | '#') if is_inside() => (MASKED, Source::Symbol),
             _ => return None,
         })
@@ -108,9 +132,12 @@ fn repeats_as_one(letters: &Stream) -> Stream {
             Some(last) if stream.symbols.last() == Some(symbol) && !letters.begins(at) => {
                 last.last = place.last;
                 last.times += 1;
-                if last.source == Source::Letter {
-                    last.source = place.source;
-                }
+                last.source = match (last.source, place.source) {
+                    // `A5s` is a model's name, and `4s$` is none.
+                    (Source::Digit, _) | (_, Source::Digit) => Source::Digit,
+                    (Source::Symbol, written) => written,
+                    (written, _) => written,
+                };
             }
             _ => stream.push(*symbol, *place),
         }

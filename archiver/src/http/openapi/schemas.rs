@@ -4,7 +4,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{Number, PartialSchema, ToSchema};
 
-use super::super::parameters::LONGEST_SEARCH;
+use super::super::parameters::LONGEST_SEARCH_BYTES;
 
 macro_rules! schema {
     ($name:ident, $builder:expr) => {
@@ -75,8 +75,11 @@ schema!(
     string()
         .format(Some(SchemaFormat::Custom("chat-search".to_owned())))
         .min_length(Some(1))
-        .max_length(Some(LONGEST_SEARCH))
-        .description(Some("1 to 100 characters after trimming, none of them a control character."))
+        .max_length(Some(LONGEST_SEARCH_BYTES))
+        .description(Some(
+            "1 to 100 characters as people count them, in 8 KB at most, none of them a control character and one of them \
+             a blank or to be seen."
+        ))
         .examples(["안녕"])
 );
 
@@ -84,11 +87,11 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// 1 to 2^63 - 1.
+/// 1 to 2^53 - 1.
 fn idx() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(Number::Int(1)))
-        .maximum(Some(Number::Int(isize::MAX)))
+        .maximum(Some(Number::Int(nats::LARGEST_IDX as isize)))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nats::{EventId, Position};
 
-use super::{BROADCASTS_MS, CHATTING, Draft, Event, MS, ROOMS, World, at_ms};
+use super::{BROADCASTS_MS, CHATTING, Draft, ERASED, Event, MS, PSEUDONYM, ROOMS, World, at_ms};
 use crate::history::{Dialect, Line, Phase, Reading, What};
 
 impl World {
@@ -75,10 +75,15 @@ impl World {
         for number in 1..=ROOMS {
             let room: Vec<&Event> = self.events.iter().filter(|event| event.is_of(number)).collect();
             let shown = |id: EventId| room.iter().find(|event| event.takes(id, &room)).map(|event| event.id);
-            for event in room.iter().filter(|event| event.text.is_some()) {
+            // Of those who were erased, what is left and under which number.
+            let left = |event: &Event| match event.user.filter(|_| event.is_erased(u64::MAX, &room)) {
+                None => event.user,
+                Some(user) => ERASED.iter().any(|(_, erased, stays)| *stays && *erased == user).then_some(PSEUDONYM),
+            };
+            for event in room.iter().filter(|event| event.text.is_some() && left(event).is_some()) {
                 let (id, position, text) = (event.id, positions[&event.id], event.text.clone().unwrap());
                 let deleted = shown(id);
-                let user = event.user.unwrap();
+                let user = left(event).unwrap();
                 let archived = What::Archived { room: number, id, position, user, text: text.clone(), deleted };
                 lines.push((after + 1, archived));
                 if deleted.is_none() {
@@ -95,7 +100,8 @@ impl World {
                 for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
                     follows = (follows + 1).max(event.stored + 200 * MS);
                     let is_deleted = room.iter().any(|other| other.stored <= follows && other.takes(event.id, &room));
-                    let Some(text) = event.text.clone().filter(|_| !is_deleted) else { continue };
+                    let is_removed = event.is_erased(follows, &room) && left(event).is_none();
+                    let Some(text) = event.text.clone().filter(|_| !is_deleted && !is_removed) else { continue };
                     let (id, position) = (event.id, positions[&event.id]);
                     lines.push((follows, What::ReplayShows { replay, id, position, text }));
                 }
@@ -103,7 +109,8 @@ impl World {
                 let mut replay = Vec::new();
                 let mut offset_ms = 0;
                 for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
-                    let Some(text) = event.text.clone().filter(|_| shown(event.id).is_none()) else { continue };
+                    let is_shown = shown(event.id).is_none() && left(event).is_some();
+                    let Some(text) = event.text.clone().filter(|_| is_shown) else { continue };
                     offset_ms = offset_ms.max(event.sent - began);
                     let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
                     replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
@@ -134,7 +141,7 @@ impl World {
             let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
             let welcome = What::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
             lines.push((after + 3, welcome));
-            for event in &room {
+            for event in room.iter().filter(|event| !event.is_erased(u64::MAX, &room)) {
                 let text = event.text.clone().filter(|_| shown(event.id).is_none());
                 lines.push((after + 4, event.frame(session, positions[&event.id], text)));
             }

@@ -57,6 +57,10 @@ impl World {
                 }
                 let deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
                 let position = positions[&event.id];
+                if event.is_erased(at, &events) {
+                    next += 1;
+                    continue;
+                }
                 drafts.push((at, event.frame(session, position, event.text.clone().filter(|_| !deleted))));
                 if self.rng.u32(..10) == 0 {
                     drafts.push((at, What::Keepalive { session, position: Some(position) }));
@@ -117,7 +121,8 @@ impl World {
                 }
                 next += 1;
                 let is_deleted = events.iter().any(|other| other.stored <= at && other.takes(event.id, &events));
-                let Some(text) = event.text.clone().filter(|_| !is_deleted) else { continue };
+                let is_gone = is_deleted || event.is_erased(at, &events);
+                let Some(text) = event.text.clone().filter(|_| !is_gone) else { continue };
                 drafts.push((at, event.frame(session, positions[&event.id], Some(text))));
             }
             cursor = next.max(cursor);

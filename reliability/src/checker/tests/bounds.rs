@@ -112,7 +112,14 @@ fn a_position_that_was_lost_and_is_given_out_again_is_noticed() {
         let place = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == lost));
         let What::Logged { position: free, .. } = lines[place].what else { unreachable!("it was looked for") };
         lose(lines, lost);
-        let other = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id != lost));
+        // One without copies, which count for nobody.
+        let mut copies = HashMap::new();
+        for line in lines.iter() {
+            if let What::Logged { id, .. } = &line.what {
+                *copies.entry(*id).or_insert(0) += 1;
+            }
+        }
+        let other = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if copies[id] == 1));
         let What::Logged { position, .. } = &mut lines[other].what else { unreachable!("it was looked for") };
         *position = free;
     });

@@ -15,9 +15,12 @@ fn shown(line: &Line) -> EventId {
     }
 }
 
-/// Whether nobody decided to delete what the frame of that line shows, then and for some time after.
+/// Whether nobody decided to delete what the frame of that line shows, then and for some time after, or erased who wrote it.
 fn is_kept(lines: &[Line], frame: usize) -> bool {
     let shown = shown(&lines[frame]);
+    if of_erased_users(lines).contains(&shown) {
+        return false;
+    }
     let decision = lines.iter().find_map(|line| match line.what {
         What::Archived { id, deleted, .. } if id == shown => Some(deleted),
         _ => None,

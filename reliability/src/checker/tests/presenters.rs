@@ -35,12 +35,17 @@ fn a_frame_lost_without_a_gap_is_noticed() {
 fn a_session_that_begins_one_too_far_is_noticed() {
     caught("presenters_miss_nothing", |lines, rng| {
         // Of a later session of a presenter: its first frame is lost, and its welcome says that nothing is.
+        let erased = of_erased_users(lines);
+        let first_frame = |wanted: u32| {
+            lines.iter().find_map(|line| match &line.what {
+                What::Frame { session, id, .. } => (*session == wanted).then_some(*id),
+                _ => None,
+            })
+        };
         let welcome = any(lines, rng, |what| match what {
             // Who comes without a position may be given something again.
             What::Welcome { session, asked: Some(_), recovered: true, fresh: false, .. } => {
-                is_v1(*session)
-                    && session % 100 > 1
-                    && lines.iter().any(|line| matches!(&line.what, What::Frame { session: s, .. } if s == session))
+                is_v1(*session) && session % 100 > 1 && first_frame(*session).is_some_and(|id| !erased.contains(&id))
             }
             _ => false,
         });
@@ -74,10 +79,14 @@ fn a_gap_that_is_declared_for_what_a_node_still_has_is_noticed() {
         let first_frame = |wanted: u32| {
             lines.iter().position(|line| matches!(&line.what, What::Frame { session, .. } if *session == wanted))
         };
+        let erased = of_erased_users(lines);
         let is_young = |wanted: u32| {
             let welcome =
                 lines.iter().position(|line| matches!(&line.what, What::Welcome { session, .. } if *session == wanted));
-            let What::Frame { text: Some(shown), .. } = &lines[first_frame(wanted)?].what else { return None };
+            let What::Frame { id, text: Some(shown), .. } = &lines[first_frame(wanted)?].what else { return None };
+            if erased.contains(id) {
+                return None;
+            }
             let posted =
                 lines.iter().position(|line| matches!(&line.what, What::Invoked { text, .. } if text == shown));
             (posted > welcome).then_some(())

@@ -1,0 +1,142 @@
+//! Why a message was deleted says something about who wrote it, as the reason of a ban does about who was banned. So a
+//! deletion is about a user if it is about a message of theirs, and where the message is erased the reason goes: in
+//! `moderation_log`, and in the marks that the decision has left.
+//!
+//! Both sides write first and look afterwards. Who erases messages has them gone, remembered or under a pseudonym, and then
+//! takes the reasons away; who archives a deletion stores it, and then looks whether its message is erased.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use serde::Deserialize;
+
+use super::erased_ids;
+use super::tombstones::Tombstones;
+use crate::database::{Database, Failure};
+use crate::documents::{QuarantineDocument, target};
+use crate::work::Work;
+
+/// Takes away why the messages were deleted, and says how many decisions were about them, whether or not they had a
+/// reason: so that whoever does it once more counts the same.
+pub(crate) async fn forget(database: &Database, messages: &[String]) -> Result<i64, Failure> {
+    if messages.is_empty() {
+        return Ok(0);
+    }
+    let about = doc! { "type": "message.deleted", "target": { "$in": messages } };
+    let decisions = ids(database, &database.decisions().clone_with_type(), about).await?;
+    if decisions.is_empty() {
+        return Ok(0);
+    }
+    let collection = database.decisions();
+    let with_reason = doc! { "_id": { "$in": &decisions }, "reason": { "$exists": true } };
+    let update = async move { collection.update_many(with_reason, doc! { "$unset": { "reason": "" } }).await };
+    database.ask(update).await?;
+    let collection = database.messages();
+    // Not that of a clear of the room, which is about nobody.
+    let marked = doc! {
+        "_id": { "$in": messages },
+        "deleted.decision": { "$in": &decisions },
+        "deleted.reason": { "$exists": true },
+    };
+    let update = async move { collection.update_many(marked, doc! { "$unset": { "deleted.reason": "" } }).await };
+    database.ask(update).await?;
+    Ok(i64::try_from(decisions.len()).unwrap_or(i64::MAX))
+}
+
+/// Which of the messages that the batch deletes, and says why, are erased.
+pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Work) -> Result<Vec<String>, Failure> {
+    let decisions = work.decisions.iter().map(|decision| &decision.document);
+    let targets: BTreeSet<&str> = decisions
+        .filter(|decision| decision.reason.is_some())
+        .filter_map(|decision| decision.target.as_deref())
+        .collect();
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let targets: Vec<String> = targets.into_iter().map(str::to_owned).collect();
+    let mut erased: BTreeSet<String> = erased_ids::among(database, targets.clone()).await?.into_iter().collect();
+    // Under a pseudonym.
+    let nobodys = doc! { "_id": { "$in": &targets }, "userIdx": { "$lt": 0_i64 } };
+    erased.extend(ids(database, &database.messages().clone_with_type(), nobodys).await?);
+    erased.extend(covered(erasures, work).into_iter().filter(|id| targets.contains(id)));
+    Ok(erased.into_iter().collect())
+}
+
+/// Takes away the reasons that are about what is erased, of the batch's deletions and about the batch's messages. All of
+/// it is stored already.
+pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &Work) -> Result<(), Failure> {
+    let mut messages = covered(erasures, work);
+    messages.extend(erased(database, erasures, work).await?);
+    forget(database, &messages).await.map(|_| ())
+}
+
+/// The batch without the reasons why these messages were deleted.
+pub(crate) fn censor(work: &mut Work, erased: &[String]) {
+    for decision in &mut work.decisions {
+        let target = decision.document.target.as_ref();
+        if target.is_some_and(|target| erased.contains(target)) {
+            decision.document.reason = None;
+        }
+    }
+}
+
+/// The lines as they may be put into quarantine. One that deletes a message is about who wrote that, so it goes if that
+/// one is erased; and does not come there if they are.
+pub(crate) async fn about_authors(
+    database: &Database,
+    mut lines: Vec<QuarantineDocument>,
+) -> Result<Vec<QuarantineDocument>, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Author {
+        #[serde(rename = "_id")]
+        id: String,
+        user_idx: i64,
+    }
+    let target_of = |line: &QuarantineDocument| match &line.line {
+        Bson::String(line) => target(line.as_bytes()),
+        Bson::Binary(line) => target(&line.bytes),
+        _ => None,
+    };
+    let targets: Vec<String> = lines.iter().filter_map(target_of).collect();
+    if targets.is_empty() {
+        return Ok(lines);
+    }
+    let authors: Vec<Author> = database.find(&database.messages(), doc! { "_id": { "$in": &targets } }, 0).await?;
+    let authors: HashMap<String, i64> = authors.into_iter().map(|Author { id, user_idx }| (id, user_idx)).collect();
+    let removed = erased_ids::among(database, targets).await?;
+    lines.retain_mut(|line| {
+        let Some(target) = target_of(line) else { return true };
+        match authors.get(&target) {
+            Some(author) if *author > 0 => line.users.push(*author),
+            Some(_) => return false,
+            None => {}
+        }
+        !removed.contains(&target)
+    });
+    Ok(lines)
+}
+
+/// Those of the batch's messages that are erased.
+fn covered(erasures: &Tombstones, work: &Work) -> Vec<String> {
+    let messages = work.messages.iter().map(|message| &message.document);
+    let covered = messages.filter(|message| erasures.covering(message.user_idx, message.position).is_some());
+    covered.map(|message| message.id.clone()).collect()
+}
+
+async fn ids(
+    database: &Database,
+    collection: &mongodb::Collection<Document>,
+    filter: Document,
+) -> Result<Vec<String>, Failure> {
+    #[derive(Deserialize)]
+    struct Id {
+        #[serde(rename = "_id")]
+        id: String,
+    }
+    let collection = collection.clone_with_type::<Id>();
+    let found =
+        async move { collection.find(filter).projection(doc! { "_id": 1 }).await?.try_collect::<Vec<_>>().await };
+    Ok(database.ask(found).await?.into_iter().map(|Id { id }| id).collect())
+}

@@ -1,0 +1,163 @@
+//! The form in which texts are compared with what is looked for. Both are folded, whole: what reads the same, or differs
+//! in case or width alone, is the same, whichever keyboard wrote it.
+//!
+//! It is the `NFKC_Casefold` of Unicode with two differences. The letters of Hangul that stand alone (`ㅋㅋㅋ`, `ㅠㅠ`)
+//! stay what they are: NFKC makes syllables of `ㅇㅠ`, and then `ㅠㅠ` is not in `ㅇㅠㅠ`. And the four letters i of
+//! Turkish are one, because their case cannot be told without the language: `TÜRKİYE` is `türkiye`.
+
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::decompose_compatible;
+
+/// What two texts have in common that are the same to a reader.
+pub(crate) fn folded(text: &str) -> String {
+    if text.chars().all(is_plain) {
+        return text.to_ascii_lowercase();
+    }
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        decompose(c, &mut plain);
+    }
+    let mut cased = String::with_capacity(plain.len());
+    // In their order first: U+0345 is a mark that becomes a letter, and then no other moves past it. Folding case takes
+    // some letters apart, `ŉ` for one, so that they are taken apart once more.
+    for c in plain.nfd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+        decompose(c, &mut cased);
+    }
+    let mut folded = String::with_capacity(cased.len());
+    let mut is_i = false;
+    for c in cased.nfd() {
+        if c == DOT_ABOVE && is_i {
+            continue;
+        }
+        is_i = c == 'i' || (is_i && is_combining(c));
+        folded.push(c);
+    }
+    folded.nfc().collect()
+}
+
+/// Whether it is folded to itself, but for the case of ASCII, whatever it stands beside that is so too: most of what is
+/// said in a Korean chat.
+fn is_plain(c: char) -> bool {
+    c.is_ascii() || matches!(c, '가'..='힣' | '\u{3131}'..='\u{3163}')
+}
+
+const DOT_ABOVE: char = '\u{307}';
+
+fn is_combining(c: char) -> bool {
+    unicode_normalization::char::canonical_combining_class(c) != 0
+}
+
+/// Without its dress: full-width, circled and composed characters as the plain ones. Nothing for what is ignorable.
+fn decompose(c: char, into: &mut String) {
+    match c {
+        _ if is_ignorable(c) => {}
+        '\u{20}'..='\u{7e}' | '\u{3131}'..='\u{318e}' => into.push(c),
+        _ => match half_width(c) {
+            Some(letter) => into.push(letter),
+            None => decompose_compatible(c, |c| {
+                if !is_ignorable(c) {
+                    into.push(c);
+                }
+            }),
+        },
+    }
+}
+
+/// The letter of Hangul that this one is half as wide as.
+fn half_width(c: char) -> Option<char> {
+    let (first, letter) = match c {
+        '\u{ffa1}'..='\u{ffbe}' => ('\u{ffa1}', '\u{3131}'),
+        '\u{ffc2}'..='\u{ffc7}' => ('\u{ffc2}', '\u{314f}'),
+        '\u{ffca}'..='\u{ffcf}' => ('\u{ffca}', '\u{3155}'),
+        '\u{ffd2}'..='\u{ffd7}' => ('\u{ffd2}', '\u{315b}'),
+        '\u{ffda}'..='\u{ffdc}' => ('\u{ffda}', '\u{3161}'),
+        _ => return None,
+    };
+    char::from_u32(letter as u32 + (c as u32 - first as u32))
+}
+
+/// `Default_Ignorable_Code_Point` of Unicode, which leaves no room for more: programs that do not know these characters
+/// show nothing. Marks are not among them, as they are in the word filter, because a search tells `é` from `e`.
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_the_same_is_the_same() {
+        for (text, expected) in [
+            ("\u{f9e1}씨네", "李씨네"),
+            ("\u{1112}\u{1161}\u{11ab} 한", "한 한"),
+            ("TÜRKİYE Türkıye TÜRKIYE i\u{307}", "türkiye türkiye türkiye i"),
+            ("STRASSE straße STRAẞE", "strasse strasse strasse"),
+            ("ΟΔΟΣ οδος", "οδοσ οδοσ"),
+            ("ＨＥＬＬＯ　①㎏ﬁ", "hello 1kgfi"),
+            ("ﾊﾟﾁﾝｺ ﾡﾢ ￂ", "パチンコ ㄱㄲ ㅏ"),
+            ("ㅋㅋㅋㅏ ㅇㅠㅠ", "ㅋㅋㅋㅏ ㅇㅠㅠ"),
+            ("a\u{200b}b\u{ad}\u{e0041}c\u{fe0f}", "abc"),
+            ("e\u{34f}\u{301}", "é"),
+            ("\u{1e9b}\u{323} \u{212b}", "ṩ å"),
+            (" two  blanks ", " two  blanks "),
+        ] {
+            assert_eq!(folded(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_plain_is_folded_as_everything_is() {
+        let plain: Vec<char> = all().filter(|c| is_plain(*c)).collect();
+        for (number, c) in plain.iter().enumerate() {
+            // Beside another, and once more beside one that is not plain, so that it goes the long way.
+            let text = format!("{c}{}{c}", plain[number * 7_919 % plain.len()]);
+            assert_eq!(folded(&format!("{text} é")), format!("{} é", folded(&text)), "{text:?}");
+        }
+    }
+
+    /// All characters but the planes of rare ideographs and of private use, which stand for themselves.
+    fn all() -> impl Iterator<Item = char> {
+        ('\u{0}'..'\u{20000}').chain('\u{2f800}'..='\u{2fa1f}').chain('\u{e0000}'..'\u{e0200}')
+    }
+
+    #[test]
+    fn folding_once_more_changes_nothing_and_no_case_is_left() {
+        for c in all() {
+            let once = folded(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(folded(&once), once, "{c:?} U+{:04X}", c as u32);
+            let [upper, lower]: [String; 2] = [c.to_uppercase().collect(), c.to_lowercase().collect()];
+            assert_eq!([folded(&upper), folded(&lower)], [once.clone(), once], "{c:?} U+{:04X}", c as u32);
+        }
+    }
+
+    #[test]
+    fn the_forms_of_a_text_are_folded_alike() {
+        for c in all() {
+            for text in [format!("{c}"), format!("a{c}e\u{301}"), format!("{c}\u{1161}"), format!("{c}\u{3099}")] {
+                let (composed, decomposed) = (text.nfc().collect::<String>(), text.nfd().collect::<String>());
+                assert_eq!(folded(&composed), folded(&decomposed), "{text:?}");
+                assert_eq!(folded(&composed), folded(&text), "{text:?}");
+            }
+        }
+    }
+}

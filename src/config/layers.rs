@@ -1,0 +1,225 @@
+//! What is set where: the embedded defaults, a file of TOML, variables of the environment. A value remembers where it was
+//! set. A variable has the type of the setting's default. What a layer cannot hold is noted and left out.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use ::config::{ConfigError, Map, Source, Value, ValueKind};
+use toml::Table;
+use toml::de::{DeTable, DeValue, Error};
+
+use super::Problem;
+
+const DEFAULTS: &str = include_str!("../defaults.toml");
+
+/// `CHATTING_INGEST__LISTEN` sets `ingest.listen`.
+const PREFIX: &str = "CHATTING_";
+
+/// Variables with that prefix that are no settings: where fetched servers are kept, and where the tests find data.
+const NOT_SETTINGS: [&str; 2] = ["CHATTING_CACHE", "CHATTING_SHARED_DATA"];
+
+/// Settings that were made in one place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layer {
+    settings: Map<String, Value>,
+    /// Where each section begins: of these the merged tree does not tell.
+    pub(super) sections: BTreeMap<String, String>,
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.settings.clone())
+    }
+}
+
+/// Every setting that has a default, for its type.
+pub(super) fn defaults() -> Table {
+    DEFAULTS.parse().expect("the embedded defaults are TOML; a test reads them")
+}
+
+impl Layer {
+    pub(super) fn defaults() -> Layer {
+        let settings = DeTable::parse(DEFAULTS).expect("the embedded defaults are TOML; a test reads them");
+        let mut reading = Reading { text: DEFAULTS, name: None, sections: BTreeMap::new(), problems: &mut Vec::new() };
+        let settings = reading.table(settings.get_ref(), &[], None);
+        Layer { settings, sections: BTreeMap::new() }
+    }
+
+    pub(super) fn file(file: &Path, defaults: &Table, problems: &mut Vec<Problem>) -> Layer {
+        let name = file.display().to_string();
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let reason = format!("cannot read the configuration {name}: {error}");
+                problems.push(Problem { key: String::new(), place: None, reason });
+                return Layer::default();
+            }
+        };
+        let (settings, errors) = DeTable::parse_recoverable(&text);
+        if !errors.is_empty() {
+            problems.extend(errors.iter().map(|error| syntax(&name, &text, error)));
+            // One mistake may look like several on its line.
+            problems.dedup_by(|next, problem| next.place == problem.place);
+            // What could be read of it may not be what was meant.
+            return Layer::default();
+        }
+        let mut reading = Reading { text: &text, name: Some(&name), sections: BTreeMap::new(), problems };
+        let settings = reading.table(settings.get_ref(), &[], Some(defaults));
+        Layer { settings, sections: reading.sections }
+    }
+}
+
+/// Not the library's own rendering: it shows the line, and there may be a secret on it.
+fn syntax(name: &str, text: &str, error: &Error) -> Problem {
+    let line = line(text, error.span().map_or(text.len(), |span| span.start));
+    let place = Some(format!("{name}, line {line}"));
+    Problem { key: String::new(), place, reason: error.message().to_owned() }
+}
+
+fn line(text: &str, at: usize) -> usize {
+    text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// TOML on its way into a layer.
+struct Reading<'a> {
+    text: &'a str,
+    /// None: nobody wants to know where it was set.
+    name: Option<&'a str>,
+    sections: BTreeMap<String, String>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reading<'_> {
+    fn table(&mut self, table: &DeTable<'_>, path: &[&str], defaults: Option<&Table>) -> Map<String, Value> {
+        let mut settings = Map::new();
+        for (key, value) in table {
+            let path = [path, &[key.get_ref().as_ref()]].concat();
+            let place = self.name.map(|name| format!("{name}, line {}", line(self.text, key.span().start)));
+            let default = defaults.and_then(|defaults| defaults.get(key.get_ref().as_ref()));
+            let is_section = matches!(value.get_ref(), DeValue::Table(_));
+            if path.len() == 1 && !is_name(key.get_ref()) {
+                // The crate that merges would take dots and brackets in it for a path.
+                self.refuse(&path, place, "there is no such setting");
+            } else if default.is_some_and(toml::Value::is_table) && !is_section {
+                self.refuse(&path, place, "must be a section");
+            } else if let Some(value) = self.value(value.get_ref(), &path, place, default) {
+                settings.insert(key.get_ref().clone().into_owned(), value);
+            }
+        }
+        settings
+    }
+
+    fn value(
+        &mut self,
+        value: &DeValue<'_>,
+        path: &[&str],
+        place: Option<String>,
+        default: Option<&toml::Value>,
+    ) -> Option<Value> {
+        let kind = match value {
+            DeValue::String(text) => ValueKind::String(text.clone().into_owned()),
+            DeValue::Boolean(value) => ValueKind::Boolean(*value),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => ValueKind::I64(number),
+                Err(_) => return self.refuse(path, place, "is no number from -2^63 to 2^63 - 1"),
+            },
+            DeValue::Float(number) => match number.as_str().parse() {
+                Ok(number) => ValueKind::Float(number),
+                Err(_) => return self.refuse(path, place, "is no number"),
+            },
+            DeValue::Datetime(_) => return self.refuse(path, place, "must not be a date or a time"),
+            DeValue::Array(elements) => {
+                let elements = elements.iter();
+                let elements = elements.map(|element| self.value(element.get_ref(), path, place.clone(), None));
+                ValueKind::Array(elements.collect::<Option<_>>()?)
+            }
+            DeValue::Table(table) => {
+                if let Some(place) = &place {
+                    self.sections.insert(path.join("."), place.clone());
+                }
+                ValueKind::Table(self.table(table, path, default.and_then(toml::Value::as_table)))
+            }
+        };
+        Some(Value::new(place.as_ref(), kind))
+    }
+
+    fn refuse(&mut self, path: &[&str], place: Option<String>, reason: &str) -> Option<Value> {
+        self.problems.push(Problem { key: path.join("."), place, reason: reason.to_owned() });
+        None
+    }
+}
+
+fn is_name(key: &str) -> bool {
+    key.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
+}
+
+/// Each variable that is a setting, as a layer of its own.
+pub(super) fn environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    defaults: &Table,
+    problems: &mut Vec<Problem>,
+) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        if NOT_SETTINGS.contains(&name) {
+            continue;
+        }
+        let path: Vec<String> = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
+        let place = format!("{name} in the environment");
+        let setting = setting(&path, defaults).and_then(|default| {
+            let text = value.to_str().ok_or("is not UTF-8")?;
+            typed(text, default, &place)
+        });
+        match setting {
+            Ok(value) => layers.push(Layer { settings: nested(&path, value), sections: BTreeMap::new() }),
+            Err(reason) => {
+                let (key, place) = (path.join("."), Some(place));
+                problems.push(Problem { key, place, reason: reason.to_owned() });
+            }
+        }
+    }
+    layers
+}
+
+/// The default of a setting that a variable names. None: it has none, or there is no such setting.
+fn setting<'a>(path: &[String], defaults: &'a Table) -> Result<Option<&'a toml::Value>, &'static str> {
+    let mut section = Some(defaults);
+    let mut default = None;
+    for (depth, key) in path.iter().enumerate() {
+        if depth == 0 && !is_name(key) || default.is_some() && section.is_none() {
+            return Err("there is no such setting");
+        }
+        default = section.and_then(|section| section.get(key));
+        section = default.and_then(toml::Value::as_table);
+    }
+    Ok(default)
+}
+
+/// A variable's text has the type of the setting's default; without a default it is text.
+fn typed(text: &str, default: Option<&toml::Value>, place: &String) -> Result<Value, &'static str> {
+    let kind = match default {
+        Some(toml::Value::Integer(_)) => ValueKind::I64(text.parse().map_err(|_| "must be an integer")?),
+        Some(toml::Value::Float(_)) => ValueKind::Float(text.parse().map_err(|_| "must be a number")?),
+        Some(toml::Value::Boolean(_)) => ValueKind::Boolean(text.parse().map_err(|_| "must be true or false")?),
+        Some(toml::Value::Array(_)) => {
+            let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
+            ValueKind::Array(elements.map(|element| Value::new(Some(place), element)).collect())
+        }
+        Some(toml::Value::Table(_)) => return Err("must be one setting: this is a section"),
+        _ => ValueKind::String(text.to_owned()),
+    };
+    Ok(Value::new(Some(place), kind))
+}
+
+/// The table of tables in which the value has that path.
+fn nested(path: &[String], value: Value) -> Map<String, Value> {
+    let Some((key, rest)) = path.split_first() else { return Map::new() };
+    let value = if rest.is_empty() { value } else { Value::new(None, nested(rest, value)) };
+    Map::from_iter([(key.clone(), value)])
+}

@@ -1,0 +1,102 @@
+//! Reads the merged settings as they are: no value is turned into one of another type, no key is passed over. What is wrong
+//! is noted, and what stands there by default is read in its place, so that the next mistake is found too.
+
+use std::collections::BTreeMap;
+
+use ::config::{Value, ValueKind};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use toml::Table;
+
+use super::Problem;
+
+/// Where settings were made, by their keys.
+pub(super) struct Places(BTreeMap<String, String>);
+
+/// None: it cannot be read even with defaults. `sections`: where these begin.
+pub(super) fn read<T: DeserializeOwned>(
+    merged: Value,
+    defaults: &Table,
+    sections: BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<(T, Places)> {
+    let mut places = Places(sections);
+    let toml::Value::Table(mut settings) = typed(merged, "", &mut places.0) else { return None };
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(toml::Value::Table(settings.clone())) {
+            Ok(settings) => return Some((settings, places)),
+            Err(error) => error,
+        };
+        let keys = error.path().iter().map_while(|segment| match segment {
+            Segment::Map { key } => Some(key.clone()),
+            _ => None,
+        });
+        let path: Vec<String> = keys.collect();
+        let (place, reason) = (places.of(&path.join(".")), reason(&path, error.inner().message()));
+        problems.push(Problem { key: error.path().to_string(), place, reason });
+        if !restore(&mut settings, &path, defaults) {
+            return None;
+        }
+    }
+}
+
+/// The same value, and where each part of it was set.
+fn typed(value: Value, path: &str, places: &mut BTreeMap<String, String>) -> toml::Value {
+    if let Some(place) = value.origin() {
+        places.insert(path.to_owned(), place.to_owned());
+    }
+    match value.kind {
+        ValueKind::Boolean(value) => toml::Value::Boolean(value),
+        ValueKind::I64(number) => toml::Value::Integer(number),
+        ValueKind::Float(number) => toml::Value::Float(number),
+        ValueKind::String(text) => toml::Value::String(text),
+        ValueKind::Array(elements) => {
+            toml::Value::Array(elements.into_iter().map(|element| typed(element, path, places)).collect())
+        }
+        ValueKind::Table(table) => {
+            let members = table.into_iter().map(|(key, value)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let value = typed(value, &path, places);
+                (key, value)
+            });
+            toml::Value::Table(members.collect())
+        }
+        ValueKind::Nil | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+            unreachable!("no layer makes such a value")
+        }
+    }
+}
+
+impl Places {
+    /// Of a section it is where something in it was set. None: nobody set it.
+    pub(super) fn of(&self, key: &str) -> Option<String> {
+        let is_within = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let within = || self.0.iter().find(|(path, _)| is_within(path));
+        self.0.get(key).or_else(|| within().map(|(_, place)| place)).cloned()
+    }
+}
+
+/// What is said about the type of a value repeats the value, and a secret is nobody's business.
+fn reason(path: &[String], message: &str) -> String {
+    let is_secret = path.last().is_some_and(|key| key == "secret");
+    if is_secret && message.starts_with("invalid type") { "must be text".to_owned() } else { message.to_owned() }
+}
+
+/// Puts the default in the place of what is wrong; takes it away where there is none. False: nothing changed.
+fn restore(settings: &mut Table, path: &[String], defaults: &Table) -> bool {
+    let Some((last, sections)) = path.split_last() else { return false };
+    let (mut parent, mut defaults) = (settings, Some(defaults));
+    for section in sections {
+        let Some(toml::Value::Table(table)) = parent.get_mut(section) else { return false };
+        parent = table;
+        defaults = defaults.and_then(|defaults| defaults.get(section)?.as_table());
+    }
+    match defaults.and_then(|defaults| defaults.get(last)) {
+        Some(default) if parent.get(last) == Some(default) => false,
+        Some(default) => {
+            parent.insert(last.clone(), default.clone());
+            true
+        }
+        None => parent.remove(last).is_some(),
+    }
+}
