@@ -1,5 +1,6 @@
 //! Which erasure is about what, and what of a batch may be archived.
 
+use mongodb::bson::DateTime;
 use nats::Entry;
 use serde_json::{Value, json};
 
@@ -172,7 +173,7 @@ fn of_whoever_was_removed_no_message_from_before_is_left() {
     assert_eq!(users(&tombstones.censor(&work)), [PSEUDONYM, 9, 7]);
     let removed = tombstones.removed(&work);
     let [(erasure, messages)] = removed.as_slice() else { panic!("{removed:?}") };
-    let sequences: Vec<_> = messages.iter().map(|(id, _)| id.trim_start_matches("0192f0c1-2d3e-7a4b-8c5d-")).collect();
+    let sequences: Vec<_> = messages.iter().map(|id| id.trim_start_matches("0192f0c1-2d3e-7a4b-8c5d-")).collect();
     assert_eq!((erasure.id.as_str(), sequences), ("of 7", vec!["000000000001", "000000000004"]));
 }
 
