@@ -213,3 +213,94 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(presenter: i64, revision: u64) -> Session {
+        Session {
+            presenter: presenter.try_into().unwrap(),
+            id: nats::SessionId::new(),
+            node: "node".to_owned().into(),
+            since: nats::now(),
+            revision,
+        }
+    }
+
+    async fn take(seats: &Arc<Seats>, presenter: i64, revision: u64) -> Seat {
+        seats.take(&claim(presenter, revision), false).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_newest_claim_has_the_seat_once_the_one_before_it_has_left() {
+        let seats = Arc::<Seats>::default();
+        let first = take(&seats, 1, 5).await;
+        assert_eq!(seats.take(&claim(1, 4), false).await.err(), Some(End::Replaced), "an older claim");
+        assert_eq!(first.told(), None);
+
+        let second = tokio::spawn({
+            let seats = seats.clone();
+            async move { take(&seats, 1, 6).await }
+        });
+        assert_eq!(first.stopped().await, End::Replaced);
+        assert!(!second.is_finished(), "the first may still write");
+        drop(first);
+        let second = timeout(STOP_TIMEOUT, second).await.expect("it waits no longer").unwrap();
+        assert_eq!((seats.all(), seats.len()), (vec![(1.try_into().unwrap(), 6)], 1));
+        drop(second);
+        assert_eq!(seats.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_leaves_late_leaves_the_newer_ones_seat_alone() {
+        let seats = Arc::<Seats>::default();
+        let first = take(&seats, 1, 5).await;
+        let (_second, _) = seats.replace(&claim(1, 6), false).unwrap();
+        drop(first);
+        assert_eq!(seats.all(), [(1.try_into().unwrap(), 6)]);
+    }
+
+    #[tokio::test]
+    async fn only_a_newer_claim_of_its_own_room_stops_a_session_and_the_first_reason_counts() {
+        let seats = Arc::<Seats>::default();
+        let seat = take(&seats, 1, 5).await;
+        for (presenter, revision) in [(1, 4), (1, 5), (2, 9)] {
+            seats.heed(&claim(presenter, revision));
+        }
+        seats.stop(1.try_into().unwrap(), 4, End::Drain);
+        seats.stop(2.try_into().unwrap(), 5, End::Drain);
+        assert_eq!(seat.told(), None);
+        seats.heed(&claim(1, 6));
+        seats.stop(1.try_into().unwrap(), 5, End::Drain);
+        assert_eq!(seat.told(), Some(End::Replaced));
+
+        let other = take(&seats, 2, 5).await;
+        seats.stop(2.try_into().unwrap(), 5, End::Lapsed);
+        assert_eq!(other.stopped().await, End::Lapsed);
+    }
+
+    #[tokio::test]
+    async fn a_drain_lets_nobody_in_and_sends_those_away_last_who_can_go_by_themselves() {
+        let spread = Duration::from_millis(400);
+        let seats = Arc::<Seats>::default();
+        let mut taken = Vec::new();
+        for presenter in 1..=6 {
+            taken.push(seats.take(&claim(presenter, 5), presenter % 2 == 0).await.unwrap());
+        }
+        assert_eq!(seats.close(), 6);
+        assert_eq!(seats.take(&claim(7, 5), false).await.err(), Some(End::Drain));
+        let start = Instant::now();
+        let told = taken.iter().map(|seat| async {
+            assert_eq!(seat.stopped().await, End::Drain);
+            (start.elapsed(), seat.presenter.get())
+        });
+        let (mut told, ()) = tokio::join!(futures_util::future::join_all(told), seats.drain(spread));
+        told.sort_unstable();
+        let warned: Vec<bool> = told.iter().map(|(_, presenter)| presenter % 2 == 0).collect();
+        assert_eq!(warned, [false, false, false, true, true, true]);
+        let (first, third, fourth) = (told[0].0, told[2].0, told[3].0);
+        assert!(third - first >= spread / 3, "one after the other: {told:?}");
+        assert!(fourth >= spread + spread / 4, "handshakes that began meanwhile have their time: {told:?}");
+    }
+}

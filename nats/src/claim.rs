@@ -147,4 +147,21 @@ mod tests {
             r#"{"node":"node-2","session":"01890a5d-ac96-774b-bcce-b302099a8002","since":"2026-11-22T12:34:56.789Z"}"#;
         assert_eq!(holder(old, "2027-01-01T00:00:00Z"), Some(session(2, 9)));
     }
+
+    #[test]
+    fn a_claim_that_was_withdrawn_is_nobodys() {
+        let (ours, expires) = (session(2, 9), "2026-11-22T12:35:01Z".parse().unwrap());
+        let value = Claim::new(&ours, expires, Some(session(1, 7))).to_json();
+        for (operation, holds) in [(Some("DEL"), false), (Some("PURGE"), false), (Some("PUT"), true), (None, true)] {
+            let mut headers = HeaderMap::new();
+            if let Some(operation) = operation {
+                headers.insert("KV-Operation", operation);
+            }
+            let stored = Stored { revision: 9, at: expires, headers: Some(&headers), value: &value };
+            assert_eq!(stored.holder(ours.presenter).unwrap().is_some(), holds, "{operation:?}");
+            assert_eq!(stored.is_of(ours.id), holds, "{operation:?}");
+            assert_eq!(stored.replaced(ours.presenter).is_some(), holds, "{operation:?}");
+            assert!(!stored.is_of(session(1, 7).id));
+        }
+    }
 }

@@ -177,4 +177,39 @@ mod tests {
         assert!(!reading.is_fresh());
         assert_eq!(reading.last_sequence, 7);
     }
+
+    #[test]
+    fn a_clock_that_is_to_be_read_again_goes_on_from_what_it_showed() {
+        let time: Timestamp = "2040-03-01T15:00:00Z".parse().unwrap();
+        assert!(Clock::new(0).now() < time, "this machine's own, as long as there is no other");
+        let clock = clock(time, Duration::from_millis(1));
+        assert!(clock.now() >= time);
+        clock.forget();
+        assert!(clock.last().is_none());
+        assert!(clock.now() >= time, "nobody falls back to this machine's own");
+        // There is nothing to forget: what was known before stays.
+        clock.forget();
+        assert!(clock.now() >= time);
+    }
+
+    #[test]
+    fn a_clock_is_wanted_from_when_somebody_goes_by_it_until_that_is_noticed() {
+        let clock = Clock::new(0);
+        assert!(!clock.is_wanted());
+        clock.now();
+        assert!(clock.is_wanted());
+        assert!(!clock.is_wanted());
+    }
+
+    #[test]
+    fn what_is_stored_before_the_clock_shows_it_tells_nothing_of_the_future() {
+        let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        let clock = clock(time, Duration::from_millis(1));
+        clock.observe(time - SignedDuration::from_hours(1));
+        assert!(clock.last().unwrap().is_fresh());
+        assert!(clock.now() >= time);
+        assert!(Clock::new(0).last().is_none(), "of a clock that was never read nothing is observed");
+        assert_eq!(after(Timestamp::MAX, Duration::from_secs(1)), Timestamp::MAX);
+        assert_eq!(after(time, Duration::from_secs(90)), time + SignedDuration::from_secs(90));
+    }
 }

@@ -282,6 +282,9 @@ mod tests {
             (vec![peer(3.1, false), peer(4.0, false)], false),
             (vec![peer(0.1, true), peer(0.1, true)], false),
             (vec![peer(0.4, false), peer(9.0, false), peer(9.0, false), peer(9.0, false)], false),
+            (vec![peer(0.4, false), peer(0.4, false), peer(9.0, false), peer(9.0, false)], true),
+            // Half of four are not most.
+            (vec![peer(0.4, false), peer(9.0, false), peer(9.0, false)], false),
         ] {
             assert_eq!(is_of_most(&info(3, peers.clone().into())), expected, "{peers:?}");
         }

@@ -481,4 +481,11 @@ mod tests {
         insta::assert_debug_snapshot!(reasons);
         assert!(Event::from_line(b"\xff\xfe").is_err());
     }
+
+    #[test]
+    fn now_is_the_time_in_whole_milliseconds() {
+        let (before, now, after) = (Timestamp::now(), now(), Timestamp::now());
+        assert!(before.duration_since(now) < jiff::SignedDuration::from_millis(1) && now <= after, "{now}");
+        assert_eq!(now.as_nanosecond() % 1_000_000, 0);
+    }
 }

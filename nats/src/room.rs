@@ -256,6 +256,58 @@ mod tests {
         ] {
             assert_eq!(for_messages(max_bytes), expected, "{max_bytes}");
             assert!(low_water(max_bytes) < high_water(max_bytes) && high_water(max_bytes) < expected, "{max_bytes}");
+            assert!(low_water(max_bytes) > max_bytes / 3, "{max_bytes}: the log is not emptied to make room");
         }
+    }
+
+    fn fill(bytes: u64, max_bytes: Option<u64>) -> Fill {
+        let stream = partition::stream(1);
+        Fill {
+            stream,
+            epoch: 1,
+            begins: 1,
+            earlier: Vec::new(),
+            first: 1,
+            last: 9,
+            oldest: None,
+            bytes,
+            max_bytes,
+            can_forget: true,
+        }
+    }
+
+    #[test]
+    fn a_partition_refuses_first_messages_then_everything_and_takes_them_again_when_it_has_room() {
+        const SIZE: u64 = 1 << 30;
+        let user = crate::User { idx: 7.try_into().unwrap(), nickname: String::new(), role: crate::Role::Viewer };
+        let message = crate::MessagePosted { user: user.clone(), text: String::new(), flags: Vec::new() };
+        let message = Body::MessagePosted(message);
+        let decision = Body::RoomCleared(crate::RoomCleared { by: user, reason: None });
+        let room = Room::new(2);
+        let takes = |room: &Room| (room.is_for(1, &message), room.is_for(1, &decision), room.shortage());
+        assert_eq!(takes(&room), (true, true, None), "nothing is known yet");
+        room.took(1, 4 << 20);
+        assert_eq!(takes(&room), (true, true, None));
+
+        room.heard(1, &fill(for_messages(SIZE), Some(SIZE)));
+        assert_eq!(takes(&room), (true, true, None));
+        // What is appended here counts before the server says so, with what the server needs beside it.
+        room.took(1, 0);
+        assert_eq!(takes(&room), (false, true, Some(Shortage::OfMessages)));
+        assert!(room.is_for(0, &message), "the other partition has room");
+        room.heard(1, &fill(for_messages(SIZE), Some(SIZE)));
+        room.took(1, 1_000_000);
+        room.heard(1, &fill(SIZE - 2 * OVERHEAD, Some(SIZE)));
+        assert_eq!(takes(&room), (false, true, Some(Shortage::OfMessages)), "one more fits");
+        room.took(1, 10);
+        assert_eq!(takes(&room), (false, true, Some(Shortage::OfAll)));
+        room.heard(1, &fill(SIZE - 2 * OVERHEAD + 1, Some(SIZE)));
+        assert_eq!(takes(&room), (false, true, Some(Shortage::OfAll)));
+
+        room.heard(1, &fill(0, Some(SIZE)));
+        assert_eq!(takes(&room), (true, true, None));
+        // A stream without a limit is never full.
+        room.heard(1, &fill(u64::MAX / 2, None));
+        assert_eq!(takes(&room), (true, true, None));
     }
 }

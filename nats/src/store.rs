@@ -264,3 +264,53 @@ fn refusal(error: &PublishError) -> Option<AppendError> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jetstream_says(code: u64, error_code: u64, description: &str) -> PublishError {
+        let said = serde_json::json!({ "code": code, "err_code": error_code, "description": description });
+        let said: jetstream::Error = serde_json::from_value(said).unwrap();
+        PublishError::with_source(PublishErrorKind::Other, said)
+    }
+
+    #[test]
+    fn only_what_says_for_certain_that_nothing_is_stored_is_a_refusal() {
+        use AppendError::{Full, TooLarge, Unavailable};
+        for (error, expected) in [
+            (PublishError::new(PublishErrorKind::StreamNotFound), Some(Unavailable)),
+            (PublishError::new(PublishErrorKind::MaxPayloadExceeded), Some(TooLarge)),
+            (jetstream_says(500, 10047, "insufficient storage resources available"), Some(Full)),
+            (jetstream_says(503, 10023, "insufficient resources"), Some(Full)),
+            (jetstream_says(503, 10077, "maximum bytes exceeded"), Some(Full)),
+            (jetstream_says(503, 10077, "maximum messages exceeded"), Some(Full)),
+            (jetstream_says(503, 10008, "JetStream system temporarily unavailable"), Some(Unavailable)),
+            (jetstream_says(503, 10076, "JetStream not enabled for account"), Some(Unavailable)),
+            // It may be stored all the same.
+            (jetstream_says(503, 10077, "error opening msg block file: input/output error"), None),
+            (PublishError::new(PublishErrorKind::TimedOut), None),
+            (PublishError::new(PublishErrorKind::BrokenPipe), None),
+            (PublishError::new(PublishErrorKind::Other), None),
+            (PublishError::with_source(PublishErrorKind::Other, std::io::Error::other("cut off")), None),
+        ] {
+            assert_eq!(refusal(&error), expected, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_way_that_opens_again_is_open_since_then_and_one_that_stays_open_since_before() {
+        let (way, before) = (watch::Sender::new(Way::Closed), Moment::now());
+        open(&way);
+        let Way::Open(since) = *way.borrow() else { panic!("it is still closed") };
+        assert!(since >= before);
+        let mut watcher = way.subscribe();
+        open(&way);
+        assert_eq!(*way.borrow(), Way::Open(since));
+        assert!(!watcher.has_changed().unwrap(), "nobody is woken for nothing");
+        watcher.mark_unchanged();
+        way.send_replace(Way::Closed);
+        open(&way);
+        assert!(watcher.has_changed().unwrap());
+    }
+}

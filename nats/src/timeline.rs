@@ -233,6 +233,7 @@ mod tests {
         let again = timeline().forked(40, 30);
         assert_eq!(again.to_string(), "a@0,28@30");
         assert_eq!(again.place(at(20, 55)), Place::Elsewhere);
+        assert_eq!(timeline().forked(40, 49).to_string(), "a@0,28@49", "nothing is left of an epoch that began there");
         assert_eq!(again.place(at(10, 40)), Place::Lost(Position { epoch: 10, sequence: 29, index: u32::MAX }));
         // The clock that an epoch is read from may have gone back.
         assert_eq!(timeline().forked(5, 70).epoch(), 31);
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(Timeline::recorded(10, Some(&text)), timeline());
         assert_eq!(Timeline::recorded(11, Some(&text)), Timeline::new(11), "a stream that was made anew");
         assert_eq!(Timeline::recorded(10, None), Timeline::new(10));
-        for text in ["", "a", "a@", "a@0,", "a@1", "x@0", "a@0,9@5", "a@0,14@0", "a@0,14@9,1e@9"] {
+        for text in ["", "a", "a@", "a@0,", "a@1", "x@0", "a@0,9@5", "a@0,14@0", "a@0,14@9,1e@9", "a@0,14@9,14@12"] {
             assert_eq!(Timeline::recorded(10, Some(&text.to_owned())), Timeline::new(10), "{text}");
         }
     }
@@ -257,6 +258,7 @@ mod tests {
         let timelines = Timelines::new(vec![timeline(), other]);
         assert!(timelines.is_before(at(10, 5), at(30, 70)));
         assert!(!timelines.is_before(at(30, 70), at(10, 5)));
+        assert!(!timelines.is_before(at(10, 5), at(10, 5)), "nothing stands before itself");
         assert!(!timelines.is_before(at(11, 5), at(30, 70)), "of another partition");
         assert!(timelines.is_before(at(3, 5), at(11, 1)), "of an earlier log");
         assert_eq!(timelines.further(at(10, 7), at(30, 1)), at(30, 1));

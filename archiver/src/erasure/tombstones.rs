@@ -16,6 +16,9 @@ use crate::documents::{
 };
 use crate::work::{Lined, Work};
 
+#[cfg(test)]
+mod tests;
+
 /// The erasures of some users.
 #[derive(Debug, Default)]
 pub(crate) struct Tombstones(Vec<ErasureDocument>);

@@ -442,6 +442,33 @@ fn a_burst_gives_its_memory_back() {
     assert!(window.rooms[&room(1)].events.capacity() <= 64, "{}", window.rooms[&room(1)].events.capacity());
 }
 
+#[test]
+fn a_queue_that_is_well_used_or_small_keeps_its_memory() {
+    let shrunk = |capacity: usize, length: usize| {
+        let mut queue: VecDeque<u8> = VecDeque::with_capacity(capacity);
+        queue.extend(std::iter::repeat_n(0, length));
+        shrink(&mut queue);
+        queue.capacity()
+    };
+    for (capacity, length) in [(1_024, 300), (1_024, 256), (64, 5), (40, 5)] {
+        assert_eq!(shrunk(capacity, length), capacity, "{length} of {capacity}");
+    }
+    // Half of it is given back, so that it does not grow again at once.
+    assert_eq!(shrunk(1_024, 255), 512);
+    assert_eq!(shrunk(1_024, 3), 512);
+    assert_eq!(shrunk(40, 0), 0);
+}
+
+#[test]
+fn a_room_of_which_something_is_held_is_not_forgotten() {
+    let mut window = evicted();
+    window.forget_idle_rooms();
+    assert_eq!(texts(&window, 1, None), ["d"]);
+    assert_eq!(begin(&window, 1, Ask::After(at(2, 0))), (Some(at(2, 0)), true));
+    window.evict(Instant::now() + Duration::from_secs(1_000));
+    assert_eq!(window.len(), 0);
+}
+
 /// What may happen to a window.
 #[derive(Debug, Clone)]
 enum Step {
