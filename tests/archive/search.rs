@@ -394,7 +394,7 @@ async fn what_is_not_as_documented_is_refused_by_name() {
     let room = "/v1/rooms/42/messages";
     let next = reader.get(room, &[("first", "1")]).await["next"].as_str().unwrap().to_owned();
     let long = "x".repeat(101);
-    let cases: [(&str, (&str, &str), &str, &str); 16] = [
+    let cases: [(&str, (&str, &str), &str, &str); 21] = [
         (room, ("first", "0"), "query_invalid", "first"),
         (room, ("first", "1001"), "query_invalid", "first"),
         (room, ("from", "yesterday"), "query_invalid", "from"),
@@ -403,6 +403,11 @@ async fn what_is_not_as_documented_is_refused_by_name() {
         (room, ("text", ""), "query_invalid", "text"),
         (room, ("text", &long), "query_invalid", "text"),
         (room, ("user", "-1"), "query_invalid", "user"),
+        (room, ("user", "9007199254740992"), "query_invalid", "user: an id is an integer from 1 to 9007199254740991"),
+        ("/v1/rooms/42/export", ("user", "07"), "query_invalid", "user"),
+        ("/v1/users/7/messages", ("room", "9007199254740993"), "query_invalid", "room"),
+        ("/v1/moderation", ("by", "9007199254740993"), "query_invalid", "by"),
+        ("/v1/rooms/42/moderation", ("user", "9223372036854775807"), "query_invalid", "user"),
         (room, ("after", "nonsense"), "cursor_invalid", ""),
         ("/v1/rooms/43/messages", ("after", &next), "cursor_invalid", ""),
         ("/v1/users/7/messages", ("after", &next), "cursor_invalid", ""),

@@ -15,7 +15,7 @@ use super::access::{self, Sight};
 use super::bodies::MessageBody;
 use super::call::Call;
 use super::openapi::schemas;
-use super::parameters::{MessagePath, PageQuery, RoomPath, SearchText, SpanQuery, UserPath};
+use super::parameters::{MessagePath, PageQuery, RoomPath, SearchText, SpanQuery, UserPath, asked_for};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::documents::MessageDocument;
@@ -63,6 +63,7 @@ enum Deleted {
 #[into_params(parameter_in = Query)]
 pub(super) struct WhoseQuery {
     /// Of this user only, in the order of time.
+    #[serde(default, deserialize_with = "asked_for")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     pub(super) user: Option<nats::UserIdx>,
 }
@@ -72,6 +73,7 @@ pub(super) struct WhoseQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct WhereQuery {
     /// In this room only.
+    #[serde(default, deserialize_with = "asked_for")]
     #[param(value_type = Option<schemas::PresenterIdx>, inline, nullable = false)]
     pub(super) room: Option<nats::PresenterIdx>,
 }

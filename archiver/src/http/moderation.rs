@@ -21,7 +21,7 @@ use super::bodies::{MessageBody, UserBody};
 use super::call::Call;
 use super::moment::time;
 use super::openapi::schemas;
-use super::parameters::{PageQuery, RoomPath, SpanQuery};
+use super::parameters::{PageQuery, RoomPath, SpanQuery, asked_for};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
 use crate::copies;
@@ -47,9 +47,11 @@ struct DecisionsQuery {
     #[param(inline, nullable = false)]
     kind: Option<Kind>,
     /// About this user, or about one of the latest 50,000 messages of theirs that were taken away.
+    #[serde(default, deserialize_with = "asked_for")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     user: Option<UserIdx>,
     /// Decided by this user.
+    #[serde(default, deserialize_with = "asked_for")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     by: Option<UserIdx>,
     /// From the oldest to the newest (`asc`, where nothing is said) or the other way.

@@ -1,9 +1,12 @@
 //! Parameters of paths and queries, read and documented in one place. A value that is not as documented is refused with
 //! the parameter named.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use unicode_segmentation::UnicodeSegmentation as _;
 use utoipa::IntoParams;
 
@@ -52,6 +55,12 @@ pub(super) struct BroadcastPath {
     /// The broadcast's id, or that of any of its sessions.
     #[param(inline)]
     broadcast_id: schemas::SessionId,
+}
+
+/// An id in a query, as strict as in a path. Read as an event has it, it could be larger than what may be asked for.
+pub(super) fn asked_for<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(query: D) -> Result<Option<T>, D::Error> {
+    let id = String::deserialize(query)?;
+    id.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// Which part of a list.
