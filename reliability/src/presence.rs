@@ -25,7 +25,10 @@ pub(crate) async fn present(viewers: &Viewers) -> anyhow::Result<()> {
 /// has been whole since `healed`; a claim that could not be withdrawn before goes within a lease.
 pub(crate) async fn absent(viewers: &Viewers, healed: Instant, lease: Duration) -> anyhow::Result<()> {
     sleep(KNOWN_WITHIN.max((lease + KNOWN_WITHIN).saturating_sub(healed.elapsed()))).await;
-    look(viewers, false).await
+    look(viewers, false).await?;
+    // Presenters come once more when all is read. Who comes within seconds of an answer may explain it.
+    sleep(KNOWN_WITHIN).await;
+    Ok(())
 }
 
 async fn look(viewers: &Viewers, is_there: bool) -> anyhow::Result<()> {

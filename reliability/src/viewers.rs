@@ -50,6 +50,11 @@ impl Latest {
     }
 }
 
+/// A text that the shortest setting of a room lets through.
+fn short(post: u64) -> String {
+    format!("#{post}")
+}
+
 /// Who writes what, and where to.
 #[derive(Debug)]
 pub(crate) struct Viewers {
@@ -179,7 +184,7 @@ impl Viewers {
 
     async fn last_words_of(&self, client: &Client, room: i64) -> Option<LastWords> {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
-        let (key, text) = (format!("{:x}-last-{room}", self.seed), format!("my last words #{post}"));
+        let (key, text) = (format!("{:x}-last-{room}", self.seed), short(post));
         let mut words = LastWords { room, post, attempts: 0, key, text };
         let began = Instant::now();
         while began.elapsed() < LAST_WORDS {
@@ -206,7 +211,7 @@ impl Viewers {
     /// The room's presenter says in its own room that all is over.
     pub(crate) async fn say_goodbye(&self, client: &Client, room: i64) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
-        let text = format!("goodbye #{post}");
+        let text = short(post);
         let goodbye = Attempts { viewers: self, client, post, room, user: room, key: None, text };
         goodbye.make(1, post as usize % self.ingest.len(), Surface::Original).await;
     }
