@@ -244,4 +244,33 @@ mod tests {
         state.room(room(1), Instant::now() + REFILL);
         assert_eq!(state.rooms.len(), 1);
     }
+    /// How long it takes until all claims of the room have come back.
+    fn spent(turns: &Turns, now: Instant) -> Duration {
+        turns.0.lock().unwrap().rooms[&room(1)].spent_until.saturating_duration_since(now)
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_the_log_may_have_counts_and_one_that_came_to_nothing_does_not() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        turns.wait(room(1)).await.unwrap().used();
+        let of_one = spent(&turns, now);
+        assert!((REFILL..2 * REFILL).contains(&of_one), "{of_one:?}");
+        drop(turns.wait(room(1)).await.unwrap());
+        assert_eq!(spent(&turns, now), of_one);
+    }
+
+    #[tokio::test]
+    async fn claims_of_other_nodes_count_and_the_own_ones_not_twice() {
+        let (turns, now) = (Turns::default(), Instant::now());
+        let (claims, heard) = broadcast::channel(8);
+        let nodes = ["own", "other", "own", "third"].map(|node| NodeId::from(node.to_owned()));
+        for (revision, node) in (1..).zip(&nodes) {
+            let (presenter, id, since) = (room(1), nats::SessionId::new(), nats::now());
+            claims.send(Session { presenter, id, node: node.clone(), since, revision }).unwrap();
+        }
+        drop(claims);
+        turns.follow(&nodes[0], heard).await;
+        let of_two = spent(&turns, now);
+        assert!((2 * REFILL..3 * REFILL).contains(&of_two), "{of_two:?}");
+    }
 }
