@@ -264,4 +264,22 @@ mod tests {
         assert_eq!(timelines.further(at(10, 7), at(30, 1)), at(30, 1));
         assert_eq!(timelines.further(at(90, 7), at(10, 1)), at(10, 1), "a log that is not this one never wins");
     }
+    #[test]
+    fn a_room_has_the_epoch_and_the_places_of_its_partition() {
+        assert!(timeline().has_forks() && !Timeline::new(10).has_forks());
+        let timelines = Timelines::new(vec![timeline(), Timeline::new(11), Timeline::new(12).forked(22, 9)]);
+        assert_eq!(timelines.epochs().collect::<Vec<_>>(), [30, 11, 22]);
+        assert_eq!(timelines.iter().map(Timeline::epoch).collect::<Vec<_>>(), [30, 11, 22]);
+        let rooms = (1..=50).map(|room| PresenterIdx::try_from(room).unwrap());
+        let mut partitions = std::collections::BTreeSet::new();
+        for room in rooms {
+            let partition = timelines.partition_of(room);
+            partitions.insert(partition);
+            assert_eq!(timelines.epoch(room), [30, 11, 22][partition as usize]);
+            let beginning = timelines.beginning(room);
+            assert_eq!((timelines.partition(beginning), beginning.sequence), (Some(partition), 0));
+            assert_eq!(timelines.place(room, at(11, 5)) == Place::Here(at(11, 5)), partition == 1);
+        }
+        assert_eq!(partitions, [0, 1, 2].into(), "50 rooms are in every partition");
+    }
 }
