@@ -40,8 +40,8 @@ pub enum Command {
     Token(TokenArguments),
     /// Say what acknowledgements of these NATS servers are worth: whether an append is fsynced before it is acknowledged
     Check(CheckArguments),
-    /// Create the streams and buckets of the log that are missing, and bring the others up to date. Every role does so at its
-    /// start. Exits with 0 if that is done, with 1 if not, with 64 if the configuration is wrong
+    /// Create the streams and buckets of the log that are missing, bring the others up to date, and say what changed. Roles
+    /// wait for it and change nothing. Exits with 0 if that is done, with 1 if not, with 64 if the configuration is wrong
     Setup(SetupArguments),
     /// Look after the lines of the log that had no place in the archive. Exits with 0 if all that was asked for was
     /// done, with 1 if not, with 64 if the configuration is wrong
@@ -86,6 +86,9 @@ pub struct SetupArguments {
     /// out again. Roles that run end with exit code 70 and begin anew
     #[arg(long)]
     pub new_epoch: bool,
+    /// Only say what would change
+    #[arg(long, conflicts_with = "new_epoch")]
+    pub dry_run: bool,
 }
 
 /// What `dev` takes.

@@ -1,15 +1,18 @@
-//! `chatting-server setup`: creates the streams and buckets of the log that are missing and brings the others up to date, as
-//! every role does at its start. After the log was restored from a backup it also begins a new epoch.
+//! `chatting-server setup`: creates the streams and buckets of the log that are missing and brings the others up to date.
+//! No role does: only this command needs the right to. After the log was restored from a backup it also begins a new epoch.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use nats::Log;
+use nats::{Change, Log};
 
 use crate::cli::SetupArguments;
 use crate::config::{Config, Invalid};
 use crate::logging;
 use crate::roles::USAGE;
+
+/// As NATS' monitoring shows it.
+const NAME: &str = "chatting-server setup";
 
 /// Does it and prints what the log looks like now: 0 if it is done, 1 if not, 64 where the configuration is wrong.
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
@@ -33,8 +36,12 @@ fn set_up(arguments: &SetupArguments) -> anyhow::Result<String> {
     let config = Config::load(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let log = Log::connect(&config.nats, "chatting-server setup").await?;
-        let mut answer = String::new();
+        if arguments.dry_run {
+            let report = report(&nats::plan(&config.nats, NAME).await?, "would be created", "would change");
+            return Ok(if report.is_empty() { "nothing would change\n".to_owned() } else { report });
+        }
+        let mut answer = report(&nats::set_up(&config.nats, NAME).await?, "created", "changed");
+        let log = Log::connect(&config.nats, NAME).await?;
         if arguments.new_epoch {
             for (partition, (last, epoch)) in log.begin_epoch().await?.into_iter().enumerate() {
                 writeln!(answer, "CHAT_{partition}: epoch {epoch:x} from sequence {} on", last + 1)?;
@@ -47,4 +54,23 @@ fn set_up(arguments: &SetupArguments) -> anyhow::Result<String> {
         log.close().await;
         Ok(answer)
     })
+}
+
+/// A line for each stream that is made, and for each setting that changes.
+fn report(changes: &[Change], created: &str, changed: &str) -> String {
+    let mut report = String::new();
+    for change in changes {
+        let lines = match change {
+            Change::Create { stream } => vec![format!("{stream}: {created}")],
+            Change::Update { stream, differences } => differences
+                .iter()
+                .map(|difference| {
+                    let (member, present, wanted) = (difference.member, &difference.present, &difference.wanted);
+                    format!("{stream}: {member} {changed} from {present} to {wanted}")
+                })
+                .collect(),
+        };
+        lines.iter().for_each(|line| report.extend([line, "\n"]));
+    }
+    report
 }

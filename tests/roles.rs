@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Mongod, NatsServer, Role, RoomServer, Settings, eventually};
+use crate::support::{Mongod, NatsServer, Role, RoomServer, Settings, eventually, token};
 
 /// `EX_USAGE`: starting again will not help.
 const USAGE: i32 = 64;
@@ -58,6 +58,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 #[tokio::test]
 async fn what_only_the_role_itself_can_judge_is_refused_and_named_too() {
     let nats = NatsServer::start().await;
+    Settings::new().nats(&nats).set_up().await;
     let check = async |role: &str, key: &str, value: &str| {
         let role = Role::spawn(role, &Settings::new().nats(&nats).set(key, value));
         assert_eq!(role.exit_code(SOON).await, USAGE, "{key}: {}", role.log());
@@ -82,8 +83,9 @@ async fn another_number_of_partitions_than_the_log_was_made_with_is_refused() {
 #[tokio::test]
 async fn a_role_waits_for_its_log_alive_and_not_ready() {
     let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    nats.kill();
     let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    settings.set_up().await;
+    nats.kill();
     let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
     for role in &roles {
         let (livez, readyz) = (format!("{}/livez", role.url()), format!("{}/readyz", role.url()));
@@ -96,6 +98,105 @@ async fn a_role_waits_for_its_log_alive_and_not_ready() {
     nats.start_again().await;
     for role in &roles {
         role.ready().await;
+    }
+}
+
+/// `chatting-server setup` with these settings: its exit code, and what it prints.
+fn setup(settings: &Settings, arguments: &[&str]) -> (i32, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chatting-server"));
+    let output = command.arg("setup").args(arguments).envs(settings.variables()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn a_role_waits_for_the_log_to_be_set_up_and_makes_nothing_itself() {
+    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
+    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    for role in &roles {
+        let told = "the log has no stream CHAT_0: run `chatting-server setup`";
+        eventually("it says what to do", SOON, async || role.log().contains(told).then_some(())).await;
+        assert_eq!(status(&format!("{}/readyz", role.url())).await, Some(503));
+    }
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let log = async_nats::jetstream::new(client);
+    assert_eq!(log.query_account().await.unwrap().streams, 0);
+
+    let (code, said) = setup(&settings, &["--dry-run"]);
+    let streams = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions"];
+    let lines: String = streams.iter().map(|stream| format!("{stream}: would be created\n")).collect();
+    assert_eq!((code, said), (0, lines));
+    assert_eq!(log.query_account().await.unwrap().streams, 0);
+
+    let (code, said) = setup(&settings, &[]);
+    let lines: String = streams.iter().map(|stream| format!("{stream}: created\n")).collect();
+    assert!(code == 0 && said.starts_with(&(lines + "CHAT_0: epoch ")), "{said}");
+    for role in &roles {
+        role.ready().await;
+    }
+    assert_eq!(setup(&settings, &["--dry-run"]), (0, "nothing would change\n".to_owned()));
+}
+
+#[tokio::test]
+async fn a_role_changes_nothing_in_the_log_and_says_what_differs() {
+    let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
+    let settings = Settings::new().nats(&nats).rooms(&rooms);
+    settings.set_up().await;
+    let changed = settings.set("nats.max_bytes", "2147483648").set("nats.lease_seconds", "20");
+    let role = Role::spawn("ingest", &changed);
+    role.ready().await;
+    let differs = "CHAT_0: max_bytes is 1073741824, the configuration says 2147483648";
+    assert!(role.log().contains(differs), "{}", role.log());
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let log = async_nats::jetstream::new(client);
+    let max_bytes = async || log.get_stream("CHAT_0").await.unwrap().cached_info().config.max_bytes;
+    assert_eq!(max_bytes().await, 1_073_741_824);
+
+    let says = |word: &str| {
+        format!("CHAT_0: max_bytes {word} from 1073741824 to 2147483648\nKV_nodes: max_age {word} from 10s to 20s\n")
+    };
+    assert_eq!(setup(&changed, &["--dry-run"]), (0, says("would change")));
+    assert_eq!(max_bytes().await, 1_073_741_824);
+    let (code, said) = setup(&changed, &[]);
+    assert!(code == 0 && said.starts_with(&says("changed")), "{said}");
+    assert_eq!(max_bytes().await, 2_147_483_648);
+}
+
+/// What no role needs to be allowed on the log's server.
+const SETUP_ALONE: &str = r#"
+authorization { users: [{ user: role, password: role, permissions: { publish: { deny: [
+  "$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>",
+  "$JS.API.STREAM.SNAPSHOT.>", "$JS.API.STREAM.RESTORE.>"
+] } } }] }
+no_auth_user: role
+"#;
+
+#[tokio::test]
+async fn roles_need_no_right_to_make_or_change_streams() {
+    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
+    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    settings.set_up().await;
+    nats.kill();
+    nats.configure(SETUP_ALONE);
+    nats.start_again().await;
+    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    for role in &roles {
+        role.ready().await;
+    }
+    let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
+    let url = roles[0].url() + "/v1/rooms/42/messages";
+    let post = client.post(&url).bearer_auth(token(42, "presenter")).json(&serde_json::json!({"text": "hello"}));
+    assert_eq!(post.send().await.unwrap().status(), 202);
+    let archived = async || {
+        let request = client.get(roles[2].url() + "/v1/rooms/42/messages").bearer_auth(token(42, "presenter"));
+        let page: serde_json::Value = request.send().await.ok()?.json().await.ok()?;
+        (page["messages"][0]["text"] == "hello").then_some(())
+    };
+    eventually("the message is archived", SOON, archived).await;
+    for role in &roles {
+        assert_eq!(role.terminate().await, 0, "{}", role.log());
+        assert!(!role.log().contains("Permissions Violation"), "{}", role.log());
     }
 }
 
@@ -122,8 +223,9 @@ async fn a_signal_stops_every_role_in_good_order() {
 #[tokio::test]
 async fn whoever_answers_for_a_role_lets_pages_read_the_answer() {
     let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    nats.kill();
     let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    settings.set_up().await;
+    nats.kill();
     let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
     for (name, path) in
         [("ingest", "/v1/rooms/42/messages"), ("ingest", "/send/message"), ("archiver", "/v1/rooms/42/messages")]

@@ -127,16 +127,16 @@ impl World {
         let client = Client::with_options(options)?;
         let log = jetstream::new(async_nats::connect(&servers.nats_url).await?);
         let world = World { servers, in_hand, client, log };
-        // The streams are made by whoever comes first.
-        world.archiver("documents")?.start().await?;
+        world.archiver("documents").await?.start().await?;
         Ok(world)
     }
 
-    fn archiver(&self, database: &str) -> anyhow::Result<Server> {
-        self.servers.archiver(&[
+    async fn archiver(&self, database: &str) -> anyhow::Result<Server> {
+        let settings = [
             ("CHATTING_ARCHIVER__BATCHES_IN_HAND", self.in_hand.to_string()),
             ("CHATTING_ARCHIVER__DATABASE", database.to_owned()),
-        ])
+        ];
+        self.servers.archiver(&settings).await
     }
 
     /// Fills the log, and says how many deletions are in it.
@@ -173,7 +173,7 @@ impl World {
         stream.delete_consumer("archiver").await?;
         let messages_of = self.client.database(database).collection::<Document>("chatting_log");
         let had = messages_of.estimated_document_count().await?;
-        let mut archiver = self.archiver(database)?;
+        let mut archiver = self.archiver(database).await?;
         archiver.spawn()?;
         let id = archiver.id().context("it was just started")?;
         let before = self.processor(Some(id))?;

@@ -91,7 +91,7 @@ struct Bench {
 impl Bench {
     async fn start() -> anyhow::Result<Bench> {
         let servers = Archive::start().await?;
-        let mut role = servers.archiver(&[("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string())])?;
+        let mut role = servers.archiver(&[("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string())]).await?;
         role.start().await?;
         let mut config = chatting_server::config::Config::load(None)?;
         (config.nats.urls, config.nats.max_bytes) = (vec![servers.nats_url.clone()], LOG_BYTES);

@@ -50,12 +50,14 @@ const QUESTIONS: [&str; 4] = ["", "/chatters", "/words", "/highlights"];
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let servers = Archive::start().await?;
     // Patient: what takes longer than is usually allowed is measured too.
-    let mut archiver = servers.archiver(&[
-        // Nothing is in the log.
-        ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
-        ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
-        ("CHATTING_ARCHIVER__HTTP__REQUEST_TIMEOUT_MS", "310000".to_owned()),
-    ])?;
+    let mut archiver = servers
+        .archiver(&[
+            // Nothing is in the log.
+            ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
+            ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
+            ("CHATTING_ARCHIVER__HTTP__REQUEST_TIMEOUT_MS", "310000".to_owned()),
+        ])
+        .await?;
     // It makes the indexes.
     archiver.start().await?;
     let id = servers.mongod.id().context("mongod was just started")?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chatting_server::config::Config;
 use chatting_server::servers::{self, Program, Ready, Server, port};
 use web::Secret;
 
@@ -81,6 +82,7 @@ impl System {
             };
             Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))))
         };
+        set_up(&environment).await?;
         for (name, port) in roles {
             let mut server = role(name, port, None)?;
             server.start().await?;
@@ -141,24 +143,34 @@ impl Archive {
         })
     }
 
-    /// An archiver with these settings beside the defaults, not started yet.
-    pub(crate) fn archiver(&self, settings: &[(&str, String)]) -> anyhow::Result<Server> {
+    /// An archiver with these settings beside the defaults, not started yet, and its log.
+    pub(crate) async fn archiver(&self, settings: &[(&str, String)]) -> anyhow::Result<Server> {
         let own = [
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
             ("CHATTING_NATS__URLS", self.nats_url.clone()),
             ("CHATTING_ARCHIVER__URI", self.uri.clone()),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{}", self.port)),
         ];
+        let environment: Vec<(&str, String)> = own.iter().chain(settings).cloned().collect();
+        set_up(&environment).await?;
         let program = Program {
             name: "archiver".to_owned(),
             path: binary()?,
             arguments: vec!["archiver".into()],
-            environment: own.iter().chain(settings).map(|(key, value)| ((*key).into(), value.into())).collect(),
+            environment: environment.into_iter().map(|(key, value)| (key.into(), value)).collect(),
             output: self.folder.path().join("archiver.log"),
             detached: false,
         };
         Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{}/readyz", self.port))))
     }
+}
+
+/// Makes the log of roles with these settings.
+async fn set_up(environment: &[(&str, String)]) -> anyhow::Result<()> {
+    let environment = environment.iter().map(|(key, value)| ((*key).into(), value.into()));
+    let config = Config::layered(None, environment).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
+    nats::set_up(&config.nats, "bench").await?;
+    Ok(())
 }
 
 /// The binary beside this one, of the same profile.

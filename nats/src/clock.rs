@@ -15,7 +15,7 @@ use serde_json::Map;
 use crate::error::Error;
 use crate::moment::Moment;
 use crate::partition;
-use crate::setup::request_within;
+use crate::request::request_within;
 
 /// A server's clock may be set at any moment. A reading of the last second and a half says what it shows now.
 const FRESH: Duration = Duration::from_millis(1_500);

@@ -28,8 +28,9 @@ use crate::memory::Memory;
 use crate::partition::{self, partition_of};
 use crate::position::Position;
 use crate::presence::Presence;
+use crate::request::{REQUEST_TIMEOUT, request};
 use crate::room::{self, Fill, Room, Shortage};
-use crate::setup::{self, REQUEST_TIMEOUT};
+use crate::setup;
 use crate::tail::{Copies, Start, Tail};
 use crate::timeline::Timelines;
 
@@ -105,31 +106,29 @@ impl Inner {
 }
 
 impl Log {
-    /// Connects as `name` (shown in the server's monitoring), makes the streams and buckets that are missing and brings
-    /// the others up to date.
+    /// Connects as `name` (shown in the server's monitoring) to a log that [`crate::set_up`] has made. What differs from
+    /// the configuration stands in the logs, and nothing is changed; leases last as long as NATS keeps them.
     ///
-    /// It does not wait for a server that is not there: [`Error::Connect`] and [`Error::JetStream`] are worth another
-    /// attempt, [`Error::Config`] and [`Error::Partitions`] are not.
+    /// It does not wait for what is not there: [`Error::Connect`], [`Error::Missing`] and [`Error::JetStream`] are worth
+    /// another attempt, [`Error::Config`] and [`Error::Partitions`] are not.
     pub async fn connect(config: &Config, name: &str) -> Result<Log, Error> {
         let (connected, connections) = watch::channel(());
-        let client = connect(config, name, connected).await?;
-        let mut context = jetstream::new(client);
-        context.set_timeout(REQUEST_TIMEOUT);
-        let setup = setup::set_up(&context, config).await?;
+        let context = connect(config, name, connected).await?;
+        let found = setup::look(&context, config).await?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let inner = Arc::new_cyclic(|inner| Inner {
             appenders: (0..config.partitions)
                 .map(|partition| Appender::start(inner.clone(), config, partition, &tasks, stop.clone()))
                 .collect(),
             context,
-            config: config.clone(),
-            timelines: setup.timelines,
+            config: Config { lease_seconds: found.lease.as_secs(), ..config.clone() },
+            timelines: found.timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
-            clocks: setup.clocks,
+            clocks: found.clocks,
             room: Room::new(config.partitions),
-            sessions: setup.sessions,
-            nodes: setup.nodes,
-            decisions: setup.decisions,
+            sessions: found.sessions,
+            nodes: found.nodes,
+            decisions: found.decisions,
             connections,
             tasks,
             stop,
@@ -343,7 +342,7 @@ impl Log {
         let subject = format!("control.reconnect.{presenter}");
         let client = self.inner.context.client();
         let publish = client.publish(subject, Default::default());
-        if let Err(error) = setup::request("requesting a reconnect", publish).await {
+        if let Err(error) = request("requesting a reconnect", publish).await {
             tracing::warn!(%presenter, %error, "a reconnect request was not sent");
         }
     }
@@ -419,8 +418,13 @@ async fn keep_clocks(log: Weak<Inner>) {
     }
 }
 
+/// Connects for some requests; the connection ends with what is returned.
+pub(crate) async fn for_once(config: &Config, name: &str) -> Result<jetstream::Context, Error> {
+    connect(config, name, watch::Sender::new(())).await
+}
+
 /// `connected` is told of each new connection.
-async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> Result<async_nats::Client, Error> {
+async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> Result<jetstream::Context, Error> {
     config.check()?;
     let mut options = ConnectOptions::new()
         .name(name)
@@ -448,7 +452,10 @@ async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> R
             .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
     }
     let connected = options.connect(config.urls.as_slice()).await;
-    connected.map_err(|error| Error::Connect { urls: config.urls.join(","), source: error.into() })
+    let client = connected.map_err(|error| Error::Connect { urls: config.urls.join(","), source: error.into() })?;
+    let mut context = jetstream::new(client);
+    context.set_timeout(REQUEST_TIMEOUT);
+    Ok(context)
 }
 
 /// Doubles from 20 ms to 2 s, and half of it is chance, so that many nodes do not come back at the same moment.

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::memory::other_message;
 use crate::partition;
 use crate::position::Position;
-use crate::setup::request;
+use crate::request::request;
 use crate::timeline::Timeline;
 
 /// A batch that is neither acknowledged nor reported to be in progress for so long is handed out again.

@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::memory::{Memory, divergence, went_back};
 use crate::partition;
 use crate::position::Position;
-use crate::setup::{self, request, timeline};
+use crate::request::request;
+use crate::setup::{self, timeline};
 use crate::timeline::Place;
 
 /// A stream that the server has not known for so long was deleted, and one that has gone back for so long has lost its

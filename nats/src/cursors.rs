@@ -12,7 +12,8 @@ use crate::error::Error;
 use crate::ids::PresenterIdx;
 use crate::position::Position;
 use crate::reader::{self, From, Item, Status};
-use crate::setup::{CURSORS, CURSORS_SUBJECT, request};
+use crate::request::request;
+use crate::setup::{CURSORS, CURSORS_SUBJECT};
 
 /// Cursors in one message: some 200 KB.
 const CURSORS_A_MESSAGE: usize = 4_000;

@@ -21,7 +21,8 @@ use crate::event::{Body, Event};
 use crate::ids::{PresenterIdx, UserIdx};
 use crate::position::Position;
 use crate::reader::{self, From, Item, Record};
-use crate::setup::{self, DECISIONS, is_conflict, request, write};
+use crate::request::{is_conflict, request, write};
+use crate::setup::{self, DECISIONS};
 
 /// Other nodes write what they read of the same log at the same moment; each write settles one of them.
 const ATTEMPTS: u32 = 20;

@@ -29,6 +29,12 @@ pub enum Error {
         /// What the configuration says.
         configured: u32,
     },
+    /// Nobody has set the log up yet.
+    #[error("the log has no stream {stream}: run `chatting-server setup`, which makes what is missing")]
+    Missing {
+        /// Which stream.
+        stream: String,
+    },
     /// The log is not the one that was read before: it was deleted and made anew, or restored from an older copy.
     /// Whoever holds positions of the old one must begin again.
     #[error("the stream {stream} was replaced: {reason}")]

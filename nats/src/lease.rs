@@ -17,7 +17,8 @@ use crate::event::now;
 use crate::ids::{NodeId, PresenterIdx, SessionId};
 use crate::moment::Moment;
 use crate::presence::Session;
-use crate::setup::{SESSIONS, is_conflict, request, request_within, write, write_until};
+use crate::request::{is_conflict, request, request_within, write, write_until};
+use crate::setup::SESSIONS;
 
 /// A lease is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::entry::timestamp;
 use crate::error::Error;
-use crate::setup::request;
+use crate::request::request;
 
 /// So many of the latest messages are remembered, and further back ever fewer: one in two, in four, in eight. Of a log of a
 /// thousand million messages that is some 6,000, or 300 KB.

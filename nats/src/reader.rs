@@ -28,7 +28,8 @@ use crate::error::Error;
 use crate::memory::{Memory, other_message, went_back};
 use crate::moment::Moment;
 use crate::partition;
-use crate::setup::{self, request, request_within, timeline};
+use crate::request::{request, request_within};
+use crate::setup::{self, timeline};
 use crate::timeline::Timeline;
 
 /// How often the watchdog asks the stream.

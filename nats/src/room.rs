@@ -17,7 +17,8 @@ use crate::error::Error;
 use crate::event::Body;
 use crate::partition;
 use crate::position::Position;
-use crate::setup::{request, timeline};
+use crate::request::request;
+use crate::setup::timeline;
 
 /// How often the server is asked. What this process appends meanwhile is counted here; what others append is far less
 /// than is kept.

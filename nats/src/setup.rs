@@ -1,19 +1,21 @@
-//! The streams and buckets: made where they are missing, brought up to date where they differ, by whichever node comes
-//! first. What would tear the log apart is refused instead.
+//! The streams and buckets: made where they are missing and brought up to date where they differ by [`set_up`], which only
+//! an operator needs the right to; looked at by every node at its start. What would tear the log apart is refused.
 
 use std::collections::HashMap;
-use std::future::IntoFuture;
+use std::fmt::{self, Debug, Display, Formatter};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{self, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode, kv};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::connect;
 use crate::error::Error;
 use crate::partition;
+use crate::request::{REQUEST_TIMEOUT, request};
 use crate::timeline::{Timeline, Timelines};
 
 /// The stream of saved cursors, and its subject.
@@ -45,29 +47,177 @@ pub(crate) const MAX_MESSAGE_BYTES: i32 = 512 * 1024;
 /// Cursors older than the log lead nowhere. 256 MiB are some six million cursors; the oldest go first.
 const MAX_CURSOR_BYTES: i64 = 256 * 1024 * 1024;
 
-/// An election takes seconds; it costs the server little to be asked meanwhile.
-const NOBODY_PAUSE: Duration = Duration::from_millis(100);
+/// A cluster that has just started finds no members for a stream, or no leader, for some seconds.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// A request to JetStream that takes longer has failed.
-pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before it is asked again.
+const START_PAUSE: Duration = Duration::from_millis(250);
+
+/// What a stream or bucket of the log needs, to be as the configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is missing.
+    Create {
+        /// The stream; of a bucket the one that holds it.
+        stream: String,
+    },
+    /// It is there, and differs.
+    Update {
+        /// The stream.
+        stream: String,
+        /// In what.
+        differences: Vec<Difference>,
+    },
+}
+
+/// A setting of a stream that is not as the configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// As NATS calls it.
+    pub member: &'static str,
+    /// What it is.
+    pub present: String,
+    /// What it would be.
+    pub wanted: String,
+}
+
+impl Display for Change {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Create { stream } => write!(f, "{stream}: is missing"),
+            Change::Update { stream, differences } => {
+                write!(f, "{stream}: ")?;
+                for (index, Difference { member, present, wanted }) in differences.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(f, "{comma}{member} is {present}, the configuration says {wanted}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What [`set_up`] would change, connected as `name`.
+pub async fn plan(config: &Config, name: &str) -> Result<Vec<Change>, Error> {
+    let context = connect::for_once(config, name).await?;
+    let mut changes = Vec::new();
+    for wanted in wanted(config) {
+        changes.extend(wanted.change(find(&context, &wanted.stream()).await?.as_ref(), config)?);
+    }
+    Ok(changes)
+}
+
+/// Makes the streams and buckets of the log that are missing and brings the others up to date, connected as `name`. Says
+/// what it has changed. It waits for a cluster that has just started.
+pub async fn set_up(config: &Config, name: &str) -> Result<Vec<Change>, Error> {
+    let context = connect::for_once(config, name).await?;
+    let mut changes = Vec::new();
+    for wanted in wanted(config) {
+        let until = Instant::now() + STARTED_WITHIN;
+        loop {
+            match set_up_one(&context, config, &wanted).await {
+                Ok(change) => break changes.extend(change),
+                Err(error) if is_starting(&error) && Instant::now() < until => sleep(START_PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(changes)
+}
+
+async fn set_up_one(context: &jetstream::Context, config: &Config, wanted: &Wanted) -> Result<Option<Change>, Error> {
+    let present = find(context, &wanted.stream()).await?;
+    let change = wanted.change(present.as_ref(), config)?;
+    match (&change, present) {
+        (Some(Change::Create { stream }), _) => match wanted.create(context).await {
+            Ok(()) => {}
+            // Another one made it in the meantime, perhaps with another configuration.
+            Err(_) if find(context, stream).await?.is_some() => {
+                return Box::pin(set_up_one(context, config, wanted)).await;
+            }
+            Err(error) => return Err(error),
+        },
+        (Some(Change::Update { .. }), Some(present)) => wanted.update(context, &present.config).await?,
+        (Some(Change::Update { .. }) | None, _) => {}
+    }
+    Ok(change)
+}
+
+/// Whether a cluster is not complete yet.
+fn is_starting(error: &Error) -> bool {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    causes.any(|cause| {
+        cause.downcast_ref::<jetstream::Error>().is_some_and(|error| {
+            [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::CLUSTER_NOT_AVAILABLE].contains(&error.error_code())
+        })
+    })
+}
 
 /// What a node needs to know of the log's streams.
-pub(crate) struct Setup {
+pub(crate) struct Found {
     pub(crate) timelines: Timelines,
     /// Of each partition the clock of its leader.
     pub(crate) clocks: Vec<Clock>,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
+    /// After how long NATS forgets a node that does not renew its lease.
+    pub(crate) lease: Duration,
 }
 
-pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Result<Setup, Error> {
-    config.check()?;
-    let mut timelines = Vec::new();
-    for partition in 0..config.partitions {
-        timelines.push(timeline(&partition_stream(context, config, partition).await?));
+/// Looks at the streams and buckets, and changes nothing. What differs from the configuration stands in the logs.
+pub(crate) async fn look(context: &jetstream::Context, config: &Config) -> Result<Found, Error> {
+    let (mut timelines, mut lease) = (Vec::new(), config.lease());
+    for wanted in wanted(config) {
+        let stream = wanted.stream();
+        let Some(present) = find(context, &stream).await? else { return Err(Error::Missing { stream }) };
+        if let Some(change) = wanted.change(Some(&present), config)? {
+            tracing::warn!(stream, "{change}; `chatting-server setup` changes it");
+        }
+        match wanted {
+            Wanted::Partition(_) => timelines.push(timeline(&present)),
+            Wanted::Bucket(bucket) if bucket.bucket == NODES => lease = present.config.max_age,
+            Wanted::Stream(_) | Wanted::Bucket(_) => {}
+        }
     }
-    let cursors = stream::Config {
+    let bucket = async |name: &str| request("opening a bucket", context.get_key_value(name)).await;
+    let (sessions, nodes, decisions) = (bucket(SESSIONS).await?, bucket(NODES).await?, bucket(DECISIONS).await?);
+    let clocks: Vec<Clock> = (0..config.partitions).map(Clock::new).collect();
+    // The first is what time it is for whoever asks the log; the others are read when they are needed.
+    clocks[0].read(context).await?;
+    Ok(Found { timelines: Timelines::new(timelines), clocks, sessions, nodes, decisions, lease })
+}
+
+/// A stream or bucket as the configuration says.
+enum Wanted {
+    Partition(stream::Config),
+    Stream(stream::Config),
+    Bucket(kv::Config),
+}
+
+fn wanted(config: &Config) -> Vec<Wanted> {
+    let partitions = (0..config.partitions).map(|partition| {
+        Wanted::Partition(stream::Config {
+            name: partition::stream(partition),
+            description: Some("the chat log: each message is a batch of events, one a line".to_owned()),
+            subjects: vec![partition::subject(partition)],
+            storage: StorageType::File,
+            // A full log refuses; it never eats what is not archived yet.
+            discard: DiscardPolicy::New,
+            max_age: config.max_age(),
+            max_bytes: config.max_bytes,
+            max_message_size: MAX_MESSAGE_BYTES,
+            num_replicas: config.replicas,
+            duplicate_window: DUPLICATE_WINDOW,
+            deny_delete: true,
+            // What is archived may leave before its age where room is needed. A stream that forbade it once always will.
+            deny_purge: false,
+            allow_direct: true,
+            metadata: HashMap::from([(PARTITIONS.to_owned(), config.partitions.to_string())]),
+            ..stream::Config::default()
+        })
+    });
+    let cursors = Wanted::Stream(stream::Config {
         name: CURSORS.to_owned(),
         description: Some("how far each presenter has come, newest last".to_owned()),
         subjects: vec![CURSORS_SUBJECT.to_owned()],
@@ -77,93 +227,105 @@ pub(crate) async fn set_up(context: &jetstream::Context, config: &Config) -> Res
         max_bytes: MAX_CURSOR_BYTES,
         num_replicas: config.replicas,
         ..stream::Config::default()
+    });
+    let bucket = |name: &str, description: &str, max_age: Duration| {
+        Wanted::Bucket(kv::Config {
+            bucket: name.to_owned(),
+            description: description.to_owned(),
+            history: 1,
+            max_age,
+            storage: StorageType::File,
+            num_replicas: config.replicas,
+            ..kv::Config::default()
+        })
     };
-    request("creating the stream CURSORS", context.create_or_update_stream(cursors)).await?;
-    let sessions = bucket(context, config, SESSIONS, "which session holds a room", Duration::ZERO).await?;
-    let nodes = bucket(context, config, NODES, "the delivery nodes that live", config.lease()).await?;
-    let decisions = bucket(context, config, DECISIONS, "the last decision about each subject", Duration::ZERO).await?;
-    let clocks: Vec<Clock> = (0..config.partitions).map(Clock::new).collect();
-    // The first is what time it is for whoever asks the log; the others are read when they are needed.
-    clocks[0].read(context).await?;
-    Ok(Setup { timelines: Timelines::new(timelines), clocks, sessions, nodes, decisions })
+    let others = [
+        cursors,
+        bucket(SESSIONS, "which session holds a room", Duration::ZERO),
+        bucket(NODES, "the delivery nodes that live", config.lease()),
+        bucket(DECISIONS, "the last decision about each subject", Duration::ZERO),
+    ];
+    partitions.chain(others).collect()
 }
 
-async fn partition_stream(
-    context: &jetstream::Context,
-    config: &Config,
-    partition: u32,
-) -> Result<stream::Info, Error> {
-    let mut wanted = stream::Config {
-        name: partition::stream(partition),
-        description: Some("the chat log: each message is a batch of events, one a line".to_owned()),
-        subjects: vec![partition::subject(partition)],
-        storage: StorageType::File,
-        // A full log refuses; it never eats what is not archived yet.
-        discard: DiscardPolicy::New,
-        max_age: config.max_age(),
-        max_bytes: config.max_bytes,
-        max_message_size: MAX_MESSAGE_BYTES,
-        num_replicas: config.replicas,
-        duplicate_window: DUPLICATE_WINDOW,
-        deny_delete: true,
-        // What is archived may leave before its age where room is needed. A stream that forbade it once always will.
-        deny_purge: false,
-        allow_direct: true,
-        metadata: HashMap::from([(PARTITIONS.to_owned(), config.partitions.to_string())]),
-        ..stream::Config::default()
-    };
-    let Some(present) = find(context, &wanted.name).await? else {
-        match request("creating a stream of the log", context.create_stream(wanted.clone())).await {
-            Ok(created) => return Ok(created.cached_info().clone()),
-            // Another node made it in the meantime, perhaps with another configuration.
-            Err(_) if find(context, &wanted.name).await?.is_some() => {
-                return Box::pin(partition_stream(context, config, partition)).await;
-            }
-            Err(error) => return Err(error),
+impl Wanted {
+    fn stream(&self) -> String {
+        match self {
+            Wanted::Partition(config) | Wanted::Stream(config) => config.name.clone(),
+            Wanted::Bucket(config) => format!("KV_{}", config.bucket),
         }
-    };
-    let created = present.config.metadata.get(PARTITIONS).and_then(|count| count.parse().ok()).unwrap_or(0);
-    if created != config.partitions {
-        return Err(Error::Partitions { created, configured: config.partitions });
     }
-    if up_to_date(&present.config, &wanted) {
-        return Ok(present);
+
+    /// None: it is as it should be.
+    fn change(&self, present: Option<&stream::Info>, config: &Config) -> Result<Option<Change>, Error> {
+        let stream = self.stream();
+        let Some(present) = present.map(|info| &info.config) else { return Ok(Some(Change::Create { stream })) };
+        if let Wanted::Partition(_) = self {
+            let created = present.metadata.get(PARTITIONS).and_then(|count| count.parse().ok()).unwrap_or(0);
+            if created != config.partitions {
+                return Err(Error::Partitions { created, configured: config.partitions });
+            }
+        }
+        let differences = self.differences(present);
+        Ok((!differences.is_empty()).then_some(Change::Update { stream, differences }))
     }
-    if let Some(recorded) = present.config.metadata.get(TIMELINE) {
-        wanted.metadata.insert(TIMELINE.to_owned(), recorded.clone());
+
+    /// In what the configuration decides; the server fills in other members with its own defaults.
+    fn differences(&self, present: &stream::Config) -> Vec<Difference> {
+        let differences = match self {
+            Wanted::Partition(wanted) => vec![
+                difference("max_age", present.max_age, wanted.max_age),
+                difference("max_bytes", present.max_bytes, wanted.max_bytes),
+                difference("max_msg_size", present.max_message_size, wanted.max_message_size),
+                difference("num_replicas", present.num_replicas, wanted.num_replicas),
+                difference("duplicate_window", present.duplicate_window, wanted.duplicate_window),
+                difference("discard", present.discard, wanted.discard),
+            ],
+            Wanted::Stream(wanted) => vec![
+                difference("max_age", present.max_age, wanted.max_age),
+                difference("max_bytes", present.max_bytes, wanted.max_bytes),
+                difference("num_replicas", present.num_replicas, wanted.num_replicas),
+                difference("discard", present.discard, wanted.discard),
+            ],
+            Wanted::Bucket(wanted) => vec![
+                difference("max_age", present.max_age, wanted.max_age),
+                difference("max_msgs_per_subject", present.max_messages_per_subject, wanted.history),
+                difference("num_replicas", present.num_replicas, wanted.num_replicas),
+            ],
+        };
+        differences.into_iter().flatten().collect()
     }
-    let wanted = stream::Config { deny_purge: present.config.deny_purge, ..wanted };
-    tracing::info!(stream = wanted.name, "bringing a stream of the log up to date with the configuration");
-    request("updating a stream of the log", context.update_stream(wanted)).await
+
+    async fn create(&self, context: &jetstream::Context) -> Result<(), Error> {
+        match self {
+            Wanted::Partition(config) | Wanted::Stream(config) => {
+                request("creating a stream of the log", context.create_stream(config.clone())).await.map(drop)
+            }
+            Wanted::Bucket(config) => {
+                request("creating a bucket", context.create_key_value(config.clone())).await.map(drop)
+            }
+        }
+    }
+
+    async fn update(&self, context: &jetstream::Context, present: &stream::Config) -> Result<(), Error> {
+        match self {
+            Wanted::Partition(config) | Wanted::Stream(config) => {
+                let mut config = stream::Config { deny_purge: present.deny_purge, ..config.clone() };
+                if let Some(recorded) = present.metadata.get(TIMELINE) {
+                    config.metadata.insert(TIMELINE.to_owned(), recorded.clone());
+                }
+                request("updating a stream of the log", context.update_stream(config)).await.map(drop)
+            }
+            Wanted::Bucket(config) => {
+                request("updating a bucket", context.update_key_value(config.clone())).await.map(drop)
+            }
+        }
+    }
 }
 
-/// Whether nothing that the configuration decides differs. The server fills in other members with its own defaults.
-fn up_to_date(present: &stream::Config, wanted: &stream::Config) -> bool {
-    present.max_age == wanted.max_age
-        && present.max_bytes == wanted.max_bytes
-        && present.max_message_size == wanted.max_message_size
-        && present.num_replicas == wanted.num_replicas
-        && present.duplicate_window == wanted.duplicate_window
-        && present.discard == wanted.discard
-}
-
-async fn bucket(
-    context: &jetstream::Context,
-    config: &Config,
-    name: &str,
-    description: &str,
-    max_age: Duration,
-) -> Result<kv::Store, Error> {
-    let bucket = kv::Config {
-        bucket: name.to_owned(),
-        description: description.to_owned(),
-        history: 1,
-        max_age,
-        storage: StorageType::File,
-        num_replicas: config.replicas,
-        ..kv::Config::default()
-    };
-    request("creating a bucket", context.create_or_update_key_value(bucket)).await
+fn difference<T: PartialEq + Debug>(member: &'static str, present: T, wanted: T) -> Option<Difference> {
+    let shown = |value: &T| format!("{value:?}");
+    (present != wanted).then(|| Difference { member, present: shown(&present), wanted: shown(&wanted) })
 }
 
 /// The stream of that name, if there is one.
@@ -214,79 +376,4 @@ pub(crate) async fn fork(
         forked.epoch()
     );
     Ok(forked)
-}
-
-/// Whether a write was refused because another came first. A cluster says so by another code where both come at once,
-/// which the client does not know.
-pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
-    let refusal = || -> Option<ErrorCode> {
-        let publish = std::error::Error::source(error)?;
-        Some(publish.source()?.downcast_ref::<jetstream::Error>()?.error_code())
-    };
-    error.kind() == kv::UpdateErrorKind::WrongLastRevision
-        || refusal() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
-}
-
-/// Whether a write came to nobody, so that nothing is stored: for a moment a stream of a cluster has no leader, or a member
-/// does not know it.
-fn nobody_took(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .find_map(|cause| cause.downcast_ref::<PublishError>())
-        .is_some_and(|error| error.kind() == PublishErrorKind::StreamNotFound)
-}
-
-/// Writes, again for as long as nobody takes it, but not for ever.
-pub(crate) async fn write<T, E, F>(doing: &'static str, write: impl Fn() -> F) -> Result<Result<T, E>, Error>
-where
-    E: std::error::Error + Send + Sync + 'static,
-    F: Future<Output = Result<T, E>>,
-{
-    write_until(Instant::now() + REQUEST_TIMEOUT, doing, write).await
-}
-
-/// The same, until then.
-pub(crate) async fn write_until<T, E, F>(
-    until: Instant,
-    doing: &'static str,
-    write: impl Fn() -> F,
-) -> Result<Result<T, E>, Error>
-where
-    E: std::error::Error + Send + Sync + 'static,
-    F: Future<Output = Result<T, E>>,
-{
-    loop {
-        match timeout_at(until, write()).await {
-            Ok(Err(error)) if nobody_took(&error) && Instant::now() + NOBODY_PAUSE < until => sleep(NOBODY_PAUSE).await,
-            Ok(answer) => return Ok(answer),
-            Err(elapsed) => return Err(Error::JetStream { doing, source: elapsed.into() }),
-        }
-    }
-}
-
-/// Awaits a request to JetStream, but not for ever.
-pub(crate) async fn request<T, E>(
-    doing: &'static str,
-    request: impl IntoFuture<Output = Result<T, E>>,
-) -> Result<T, Error>
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    request_within(REQUEST_TIMEOUT, doing, request).await
-}
-
-/// The same, and no longer than that.
-pub(crate) async fn request_within<T, E>(
-    limit: Duration,
-    doing: &'static str,
-    request: impl IntoFuture<Output = Result<T, E>>,
-) -> Result<T, Error>
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    match tokio::time::timeout(limit, request.into_future()).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Error::JetStream { doing, source: error.into() }),
-        Err(elapsed) => Err(Error::JetStream { doing, source: elapsed.into() }),
-    }
 }

@@ -187,10 +187,15 @@ impl System {
 
     /// Tells the log that it was restored from a backup, as `docs/operations.md` has it.
     pub(crate) async fn begin_epoch(&self) -> anyhow::Result<()> {
+        self.set_up(&["--new-epoch"]).await
+    }
+
+    /// `chatting-server setup`.
+    async fn set_up(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::new(&self.binary);
-        let output = command.args(["setup", "--new-epoch"]).envs(self.environment.iter().cloned()).output().await?;
+        let output = command.arg("setup").args(arguments).envs(self.environment.iter().cloned()).output().await?;
         let said = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "setup --new-epoch failed: {said}");
+        anyhow::ensure!(output.status.success(), "setup {} failed: {said}", arguments.join(" "));
         Ok(())
     }
 

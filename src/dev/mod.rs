@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use toml::{Table, Value};
 
 use crate::cli::DevArguments;
+use crate::config::Config;
 use crate::roles::Role;
 use crate::servers::{self, Program, Ready, Server, port};
 use crate::signals::Signals;
@@ -116,6 +117,8 @@ async fn start(
 
     let secret = folder.secret()?;
     let configuration = folder.configure(&settings(&addresses, &secret))?;
+    let config = Config::load(Some(&configuration))?;
+    nats::set_up(&config.nats, "chatting-server dev").await.context("cannot set up the log")?;
     for role in [Role::Ingest, Role::Delivery, Role::Archiver] {
         let server = role_server(role, &addresses, &configuration, folder)?;
         begin(server, folder, parts).await?;

@@ -2,10 +2,9 @@
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use nats::Log;
 
 use super::{PATIENCE, World, deletion, message};
-use crate::support::{MongodSet, NatsServer, Role, Settings, eventually};
+use crate::support::{MongodSet, NatsServer, Role, Settings, connect, eventually};
 
 #[tokio::test]
 async fn a_connection_string_that_weakens_the_promise_is_refused_at_start_by_name() {
@@ -60,7 +59,7 @@ async fn every_deletion_is_marked_where_a_member_of_the_set_is_far_behind() {
     // Every event in a write of its own: what one of them leaves to find, the other must find.
     let settings = Settings::new().nats(&nats).set("archiver.uri", &set.uri()).set("archiver.batch_events", "1");
     let _archiver = Role::start("archiver", &settings).await;
-    let log = Log::connect(&settings.config().nats, "test").await.unwrap();
+    let log = connect(&settings.config().nats, "test").await;
     for number in 0..100 {
         let gone = message(1, number.to_string());
         // One after the other, so that they come in writes of their own: the deletion must find the message.

@@ -63,7 +63,7 @@ impl World {
         // No log here is large, and each partition reserves so much.
         (config.nats.partitions, config.nats.max_bytes) = (partitions, 1 << 30);
         config.nats.urls = vec![nats.url()];
-        let log = Log::connect(&config.nats, "test").await.unwrap();
+        let log = support::connect(&config.nats, "test").await;
         let archive = Archive::connect(&config.archiver).await.unwrap();
         let settings = Settings::new()
             .nats(&nats)

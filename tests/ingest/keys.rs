@@ -178,6 +178,7 @@ async fn a_node_that_can_verify_no_token_yet_is_alive_and_not_ready() {
     let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
     let settings = Settings::new().nats(&nats).rooms(&rooms).unset("auth.secret");
     let settings = settings.set("auth.jwks.url", &issuer.url()).set("auth.jwks.refresh_seconds", "1");
+    settings.set_up().await;
     for role in ["ingest", "delivery"] {
         let role = Role::spawn(role, &settings);
         eventually("it says what it lacks", DEADLINE, async || {

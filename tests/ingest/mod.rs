@@ -23,7 +23,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{NatsServer, Role, RoomServer, Settings, eventually, token};
+use crate::support::{NatsServer, Role, RoomServer, Settings, connect, eventually, token};
 
 /// Nothing in these tests may take longer, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -175,7 +175,7 @@ async fn log(nats: &NatsServer) -> nats::Log {
         "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "min_age_minutes": 30, "max_bytes": 1_i64 << 30,
         "append_deadline_ms": 5_000, "append_queue": 100, "append_queue_ms": 10_000, "lease_seconds": 10,
     });
-    nats::Log::connect(&serde_json::from_value(config).unwrap(), "test").await.unwrap()
+    connect(&serde_json::from_value(config).unwrap(), "test").await
 }
 
 /// A presenter's session, as a delivery node claims it. It ends when this is dropped.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use nats::{AppendError, Event, EventId, Log, Position, Start};
 
 use super::{PATIENCE, config, everything, log, message, take, text};
-use crate::support::{Direction, NatsServer, Proxy, eventually};
+use crate::support::{self, Direction, NatsServer, Proxy, eventually};
 
 /// What the stream itself has, also what readers skip: of each message whether that text is in it.
 async fn stored(server: &NatsServer, text: &str) -> Vec<bool> {
@@ -28,7 +28,7 @@ async fn raw(server: &NatsServer) -> jetstream::Context {
 }
 
 async fn connect(url: &str, append_deadline_ms: u64) -> Log {
-    Log::connect(&nats::Config { append_deadline_ms, ..config(url) }, "test").await.unwrap()
+    support::connect(&nats::Config { append_deadline_ms, ..config(url) }, "test").await
 }
 
 /// Begins to append the event.
@@ -273,7 +273,7 @@ async fn a_batch_that_is_sent_again_is_stored_once() {
 #[tokio::test]
 async fn an_outage_is_told_from_an_unknown_outcome_and_ends_without_a_restart() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&nats::Config { append_deadline_ms: 1_000, ..config(&server.url()) }, "test").await.unwrap();
+    let log = support::connect(&nats::Config { append_deadline_ms: 1_000, ..config(&server.url()) }, "test").await;
     log.append(&message(1, "before")).await.unwrap();
 
     server.kill();
@@ -290,7 +290,7 @@ async fn an_outage_is_told_from_an_unknown_outcome_and_ends_without_a_restart() 
 #[tokio::test]
 async fn a_silent_server_makes_the_outcome_unknown_within_the_deadline() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&nats::Config { append_deadline_ms: 500, ..config(&server.url()) }, "test").await.unwrap();
+    let log = support::connect(&nats::Config { append_deadline_ms: 500, ..config(&server.url()) }, "test").await;
 
     server.pause();
     let started = Instant::now();
@@ -306,7 +306,7 @@ async fn a_silent_server_makes_the_outcome_unknown_within_the_deadline() {
 async fn a_cut_connection_does_not_fail_an_append() {
     let server = NatsServer::start().await;
     let proxy = Proxy::start(server.url().replace("nats://", "")).await;
-    let log = Log::connect(&config(&proxy.url()), "test").await.unwrap();
+    let log = support::connect(&config(&proxy.url()), "test").await;
 
     for n in 0..20 {
         proxy.cut();
@@ -320,7 +320,7 @@ async fn a_cut_connection_does_not_fail_an_append() {
 #[tokio::test]
 async fn a_full_log_refuses_and_keeps_what_it_has() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&nats::Config { max_bytes: 1_048_576, ..config(&server.url()) }, "test").await.unwrap();
+    let log = support::connect(&nats::Config { max_bytes: 1_048_576, ..config(&server.url()) }, "test").await;
 
     let mut stored = Vec::<EventId>::new();
     let refused = loop {
@@ -339,7 +339,7 @@ async fn a_full_log_refuses_and_keeps_what_it_has() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&nats::Config { append_queue: 10, ..config(&server.url()) }, "test").await.unwrap();
+    let log = support::connect(&nats::Config { append_queue: 10, ..config(&server.url()) }, "test").await;
 
     server.pause();
     let outcomes = join_all((0..200).map(|n| {

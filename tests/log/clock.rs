@@ -1,12 +1,11 @@
 //! The log's clock is the server's, whatever this machine's says.
 
 use jiff::{SignedDuration, Timestamp};
-use nats::Log;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::config;
-use crate::support::NatsServer;
+use crate::support::{NatsServer, connect};
 
 /// Passes everything on, and takes all years of this century for ones of the next in what the server says of the time.
 async fn a_century_ahead(server: String) -> String {
@@ -35,9 +34,9 @@ async fn a_century_ahead(server: String) -> String {
 #[tokio::test]
 async fn the_logs_time_is_its_servers() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&config(&server.url()), "test").await.unwrap();
+    let log = connect(&config(&server.url()), "test").await;
     assert!(log.now().duration_since(Timestamp::now()).abs() < SignedDuration::from_mins(1));
-    let ahead = Log::connect(&config(&a_century_ahead(server.url()).await), "test").await.unwrap().now();
+    let ahead = connect(&config(&a_century_ahead(server.url()).await), "test").await.now();
     let a_century = SignedDuration::from_hours(36_524 * 24);
     assert!(ahead.duration_since(Timestamp::now()) >= a_century - SignedDuration::from_mins(1), "{ahead}");
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use nats::{Config, Log, NodeId, SessionId, Start};
+use nats::{Config, NodeId, SessionId, Start};
 
 use super::{config, message, presenter, take, text};
-use crate::support::{NatsCluster, Proxy};
+use crate::support::{NatsCluster, Proxy, connect};
 
 /// Elections, on a slow machine.
 const DEADLINE_MS: u64 = 20_000;
@@ -18,12 +18,12 @@ fn replicated(cluster: &NatsCluster, members: &[usize]) -> Config {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
     let cluster = NatsCluster::start().await;
-    let writer = Log::connect(&replicated(&cluster, &[1, 2]), "writer").await.unwrap();
+    let writer = connect(&replicated(&cluster, &[1, 2]), "writer").await;
     let mut written: usize = 0;
     // Which member answers a reader is the cluster's choice: of many readers some have the one that lags.
     let mut tails = Vec::new();
     for _ in 0..6 {
-        let reader = Log::connect(&replicated(&cluster, &[0]), "reader").await.unwrap();
+        let reader = connect(&replicated(&cluster, &[0]), "reader").await;
         tails.push(reader.tail(Start::Oldest));
     }
     for _ in 0..2 {
@@ -51,7 +51,7 @@ async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_went_back() {
     let cluster = NatsCluster::start().await;
-    let setup = Log::connect(&replicated(&cluster, &[0, 1, 2]), "setup").await.unwrap();
+    let setup = connect(&replicated(&cluster, &[0, 1, 2]), "setup").await;
     setup.append(&message(1, "0")).await.unwrap();
     let leader = leader(&cluster).await;
     let others: Vec<usize> = (0..3).filter(|member| *member != leader).collect();
@@ -59,11 +59,11 @@ async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_we
     let (to_leader, to_other) = (way(leader).await, way(others[0]).await);
     to_leader.refuse();
     let config = Config { urls: vec![to_leader.url(), to_other.url()], ..replicated(&cluster, &[]) };
-    let reader = Log::connect(&config, "reader").await.unwrap();
+    let reader = connect(&config, "reader").await;
     let mut tail = reader.tail(Start::Oldest);
     take(&mut tail, 1).await;
 
-    let writer = Log::connect(&replicated(&cluster, &others), "writer").await.unwrap();
+    let writer = connect(&replicated(&cluster, &others), "writer").await;
     cluster.cut_off(leader);
     for number in 1..10 {
         writer.append(&message(1, number.to_string())).await.unwrap();
@@ -94,7 +94,7 @@ async fn claims_of_one_room_at_the_same_moment_are_all_made() {
     let cluster = NatsCluster::start().await;
     let mut leases = Vec::new();
     for member in 0..3 {
-        let log = Log::connect(&replicated(&cluster, &[member]), "node").await.unwrap();
+        let log = connect(&replicated(&cluster, &[member]), "node").await;
         leases.push(log.lease(NodeId::new()).await.unwrap());
     }
     for _ in 0..20 {

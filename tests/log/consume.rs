@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use nats::{Config, Consumer, Delivery, Log};
+use nats::{Config, Consumer, Delivery};
 
 use super::{PATIENCE, config, log, message, text};
-use crate::support::{NatsServer, eventually};
+use crate::support::{NatsServer, connect, eventually};
 
 async fn next(consumer: &mut Consumer) -> Delivery {
     tokio::time::timeout(PATIENCE * 2, consumer.next()).await.expect("a batch comes").unwrap()
@@ -40,7 +40,7 @@ async fn what_was_acknowledged_does_not_come_again_and_the_rest_does() {
 async fn two_consumers_share_the_batches_of_all_partitions() {
     let server = NatsServer::start().await;
     let config = Config { partitions: 3, ..config(&server.url()) };
-    let log = Log::connect(&config, "test").await.unwrap();
+    let log = connect(&config, "test").await;
     let mut consumers = [log.consume("archiver"), log.consume("archiver")];
     for n in 0..60 {
         log.append(&message(n % 10 + 1, n.to_string())).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_consumer_that_closes_gives_back_what_it_had_requested() {
 async fn the_backlog_says_what_waits_what_is_held_and_up_to_where_all_is_acknowledged() {
     let server = NatsServer::start().await;
     let config = Config { partitions: 2, ..config(&server.url()) };
-    let log = Log::connect(&config, "test").await.unwrap();
+    let log = connect(&config, "test").await;
     assert!(log.backlog("archiver").await.is_err(), "nobody ever read");
     let mut consumer = log.consume("archiver");
     for text in ["one", "two", "three"] {

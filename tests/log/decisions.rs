@@ -9,7 +9,7 @@ use nats::{
 };
 
 use super::{config, everything, log, message, presenter, take};
-use crate::support::NatsServer;
+use crate::support::{NatsServer, connect};
 
 fn user(idx: i64) -> UserIdx {
     UserIdx::try_from(idx).unwrap()
@@ -39,7 +39,7 @@ async fn kept(log: &Log) -> HashMap<Position, Event> {
 }
 
 async fn with_partitions(server: &NatsServer, partitions: u32) -> Log {
-    Log::connect(&Config { partitions, ..config(&server.url()) }, "test").await.unwrap()
+    connect(&Config { partitions, ..config(&server.url()) }, "test").await
 }
 
 async fn context(server: &NatsServer) -> jetstream::Context {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nats::{Body, Config, Entry, Event, Log, MessagePosted, PresenterIdx, Role, Start, Tail, User, UserIdx};
 
-use crate::support::NatsServer;
+use crate::support::{NatsServer, connect};
 
 /// Long enough for a slow machine, short enough to tell a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ fn config(url: &str) -> Config {
 }
 
 async fn log(server: &NatsServer) -> Log {
-    Log::connect(&config(&server.url()), "test").await.unwrap()
+    connect(&config(&server.url()), "test").await
 }
 
 fn presenter(idx: i64) -> PresenterIdx {

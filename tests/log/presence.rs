@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use nats::{Config, Log, NodeId, Presence, Session, SessionId};
+use nats::{Config, NodeId, Presence, Session, SessionId};
 use serde_json::json;
 
 use super::{PATIENCE, config, log, presenter};
-use crate::support::{NatsServer, Proxy, eventually};
+use crate::support::{NatsServer, Proxy, connect, eventually};
 
 async fn holds(presence: &Presence, session: &Session) {
     eventually("the session holds the room", PATIENCE, async || {
@@ -68,7 +68,7 @@ async fn a_dead_nodes_sessions_vanish_with_its_lease() {
 async fn a_claim_that_is_made_anew_during_an_outage_is_no_loss_of_the_bucket() {
     let server = NatsServer::start().await;
     let way = Proxy::start(server.url().replace("nats://", "")).await;
-    let watcher = Log::connect(&config(&way.url()), "watcher").await.unwrap();
+    let watcher = connect(&config(&way.url()), "watcher").await;
     let presence = watcher.presence().await.unwrap();
     let other = log(&server).await;
     let lease = other.lease(NodeId::new()).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_node_that_cannot_reach_the_server_knows_that_its_lease_has_lapsed() {
 async fn over_a_slow_link_a_lease_counts_from_when_its_renewal_was_sent() {
     let server = NatsServer::start().await;
     let network = Proxy::start(server.url().trim_start_matches("nats://").to_owned()).await;
-    let connect = async |url: String| Log::connect(&Config { lease_seconds: 6, ..config(&url) }, "test").await.unwrap();
+    let connect = async |url: String| connect(&Config { lease_seconds: 6, ..config(&url) }, "test").await;
     let (near, far) = (connect(server.url()).await, connect(network.url()).await);
     let presence = near.presence().await.unwrap();
     let lease = far.lease(NodeId::new()).await.unwrap();

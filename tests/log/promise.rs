@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::{config, everything, message, text};
-use crate::support::{NatsServer, Proxy};
+use crate::support::{NatsServer, Proxy, connect};
 
 /// One thing that goes wrong while events are appended.
 #[derive(Debug, Clone, Copy)]
@@ -81,9 +81,9 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
     let config = Config { partitions: scenario.partitions, append_deadline_ms: 1_500, ..config(&proxy.url()) };
     let mut logs = Vec::new();
     for _ in 0..scenario.appenders {
-        logs.push(Log::connect(&config, "appender").await.unwrap());
+        logs.push(connect(&config, "appender").await);
     }
-    let reader = Log::connect(&config, "reader").await.unwrap();
+    let reader = connect(&config, "reader").await;
     let mut tail = reader.tail(Start::Oldest);
     let live = Arc::new(Mutex::new(Vec::<Entry>::new()));
     let reading = tokio::spawn({
@@ -111,7 +111,7 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
     }
 
     // A log that was not there for the troubles reads it afresh; the live tail must come to the same.
-    let fresh = Log::connect(&Config { urls: vec![server.url()], ..config }, "fresh").await.unwrap();
+    let fresh = connect(&Config { urls: vec![server.url()], ..config }, "fresh").await;
     let whole = everything(&fresh).await;
     let in_time = tokio::time::timeout(Duration::from_secs(20), async {
         while live.lock().await.len() < whole.len() {

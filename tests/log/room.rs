@@ -5,7 +5,7 @@ use std::time::Duration;
 use nats::{AppendError, Body, Config, Event, Log, Position, Shortage, UserBanned, UserIdx};
 
 use super::{PATIENCE, config, everything, message, presenter, text};
-use crate::support::{NatsServer, eventually};
+use crate::support::{NatsServer, connect, eventually};
 
 /// Room for some forty messages of the size below, and no age before which they stay.
 fn small(server: &NatsServer) -> Config {
@@ -41,8 +41,8 @@ async fn fill(log: &Log) -> Vec<Position> {
 async fn a_log_that_is_nearly_full_refuses_messages_and_takes_decisions_on_every_node() {
     let server = NatsServer::start().await;
     let config = small(&server);
-    let log = Log::connect(&config, "one").await.unwrap();
-    let other = Log::connect(&config, "other").await.unwrap();
+    let log = connect(&config, "one").await;
+    let other = connect(&config, "other").await;
     assert_eq!(log.shortage(), None);
     let stored = fill(&log).await;
     assert!(stored.len() > 30, "only {} were taken", stored.len());
@@ -78,7 +78,7 @@ async fn held(log: &Log) -> (u64, u64) {
 #[tokio::test]
 async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_else_does() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&small(&server), "test").await.unwrap();
+    let log = connect(&small(&server), "test").await;
     let all = fill(&log).await;
     let last = all.len() as u64;
     let epoch = all[0].epoch;
@@ -113,7 +113,7 @@ async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_
 #[tokio::test]
 async fn what_is_young_stays_however_full_the_log_is() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&Config { min_age_minutes: 1, ..small(&server) }, "test").await.unwrap();
+    let log = connect(&Config { min_age_minutes: 1, ..small(&server) }, "test").await;
     let all = fill(&log).await;
     log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
     assert_eq!(log.make_room(|_| Some(all.len() as u64)).await.unwrap(), 0);
@@ -123,7 +123,7 @@ async fn what_is_young_stays_however_full_the_log_is() {
 #[tokio::test]
 async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_gives_no_room() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&small(&server), "test").await.unwrap();
+    let log = connect(&small(&server), "test").await;
     let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
     let mut config = context.get_stream("CHAT_0").await.unwrap().cached_info().config.clone();
     config.deny_purge = true;
@@ -135,7 +135,7 @@ async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_g
     assert!(!fill.can_forget && fill.first == 1, "{fill:?}");
     log.close().await;
     // More bytes help there.
-    let log = Log::connect(&Config { max_bytes: 2_097_152, ..small(&server) }, "test").await.unwrap();
+    let log = connect(&Config { max_bytes: 2_097_152, ..small(&server) }, "test").await;
     let taken = tokio::time::timeout(Duration::from_secs(20), log.append(&large())).await.unwrap();
     assert!(taken.is_ok(), "{taken:?}");
 }

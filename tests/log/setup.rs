@@ -4,32 +4,54 @@ use futures_util::future::join_all;
 use nats::{Config, Error, Log};
 
 use super::{config, everything, log, message};
-use crate::support::{Folder, NatsServer, port};
+use crate::support::{Folder, NatsServer, connect, port};
 
 #[tokio::test]
-async fn many_nodes_may_start_at_once_on_an_empty_server() {
+async fn many_may_set_up_an_empty_server_at_once() {
     let server = NatsServer::start().await;
     let config = Config { partitions: 3, ..config(&server.url()) };
+    for changes in join_all((0..8).map(|_| nats::set_up(&config, "test"))).await {
+        changes.unwrap();
+    }
     for log in join_all((0..8).map(|_| Log::connect(&config, "test"))).await {
         log.unwrap().append(&message(1, "hello")).await.unwrap();
     }
     assert_eq!(everything(&Log::connect(&config, "test").await.unwrap()).await.len(), 8);
+    assert_eq!(nats::set_up(&config, "test").await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_has_set_up_is_missed_by_name_and_not_made() {
+    let server = NatsServer::start().await;
+    let missed = Log::connect(&config(&server.url()), "test").await.unwrap_err();
+    assert!(matches!(&missed, Error::Missing { stream } if stream == "CHAT_0"), "{missed}");
+    let streams = nats::plan(&config(&server.url()), "test").await.unwrap();
+    let streams: Vec<String> = streams.iter().map(ToString::to_string).collect();
+    let missing = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions"];
+    assert_eq!(streams, missing.map(|stream| format!("{stream}: is missing")));
 }
 
 #[tokio::test]
 async fn another_number_of_partitions_is_refused_and_both_numbers_are_named() {
     let server = NatsServer::start().await;
-    Log::connect(&Config { partitions: 3, ..config(&server.url()) }, "test").await.unwrap();
+    connect(&Config { partitions: 3, ..config(&server.url()) }, "test").await;
     for partitions in [1, 2, 4] {
-        let refused = Log::connect(&Config { partitions, ..config(&server.url()) }, "test").await.unwrap_err();
-        assert!(matches!(refused, Error::Partitions { created: 3, configured } if configured == partitions));
-        assert_eq!(
-            refused.to_string(),
-            format!(
-                "the log was created with 3 partitions and the configuration says {partitions}: \
-                 set nats.partitions = 3"
-            )
-        );
+        let config = Config { partitions, ..config(&server.url()) };
+        let refusals = [
+            Log::connect(&config, "test").await.unwrap_err(),
+            nats::plan(&config, "test").await.unwrap_err(),
+            nats::set_up(&config, "test").await.unwrap_err(),
+        ];
+        for refused in refusals {
+            assert!(matches!(refused, Error::Partitions { created: 3, configured } if configured == partitions));
+            assert_eq!(
+                refused.to_string(),
+                format!(
+                    "the log was created with 3 partitions and the configuration says {partitions}: \
+                     set nats.partitions = 3"
+                )
+            );
+        }
     }
 }
 
@@ -37,14 +59,23 @@ async fn another_number_of_partitions_is_refused_and_both_numbers_are_named() {
 async fn a_log_is_brought_up_to_date_with_the_configuration_and_keeps_its_events() {
     let server = NatsServer::start().await;
     let position = log(&server).await.append(&message(1, "kept")).await.unwrap();
+    let changed = Config { max_age_hours: 48, max_bytes: 2_147_483_648, lease_seconds: 7, ..config(&server.url()) };
 
-    let changed = Config { max_age_hours: 48, max_bytes: 2_147_483_648, ..config(&server.url()) };
-    let log = Log::connect(&changed, "test").await.unwrap();
+    let expected = [
+        "CHAT_0: max_age is 86400s, the configuration says 172800s, max_bytes is 1073741824, the configuration says 2147483648",
+        "CURSORS: max_age is 86400s, the configuration says 172800s",
+        "KV_nodes: max_age is 2s, the configuration says 7s",
+    ];
+    let planned = nats::plan(&changed, "test").await.unwrap();
+    assert_eq!(planned.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+    assert_eq!(nats::set_up(&changed, "test").await.unwrap(), planned);
+    assert_eq!(nats::plan(&changed, "test").await.unwrap(), []);
 
     let client = async_nats::connect(server.url()).await.unwrap();
     let stream = async_nats::jetstream::new(client).get_stream("CHAT_0").await.unwrap();
     let stream = &stream.cached_info().config;
     assert_eq!((stream.max_age.as_secs(), stream.max_bytes), (48 * 3_600, 2_147_483_648));
+    let log = Log::connect(&changed, "test").await.unwrap();
     assert_eq!(everything(&log).await[0].position, position);
 }
 

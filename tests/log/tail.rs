@@ -1,10 +1,10 @@
 //! The tail: everything, in order, once, whatever happens to the server.
 
 use futures_util::future::join_all;
-use nats::{Config, Error, EventId, Log, Start};
+use nats::{Config, Error, EventId, Start};
 
 use super::{PATIENCE, an_hour_ago, config, everything, log, message, take, text};
-use crate::support::{NatsServer, Proxy, eventually};
+use crate::support::{NatsServer, Proxy, connect, eventually};
 
 #[tokio::test]
 async fn a_tail_gives_what_was_there_and_then_what_comes() {
@@ -143,7 +143,7 @@ async fn lines_that_are_not_events_are_skipped() {
 #[tokio::test]
 async fn a_tail_outlives_the_server_and_misses_nothing() {
     let server = NatsServer::start().await;
-    let log = Log::connect(&Config { partitions: 2, ..config(&server.url()) }, "test").await.unwrap();
+    let log = connect(&Config { partitions: 2, ..config(&server.url()) }, "test").await;
     let mut tail = log.tail(Start::Oldest);
     for round in 0..3 {
         for room in 1..=4 {
@@ -185,7 +185,7 @@ async fn a_consumer_that_vanishes_in_silence_is_noticed() {
 async fn an_outage_does_not_look_like_a_quiet_night() {
     let server = NatsServer::start().await;
     let proxy = Proxy::start(server.url().replace("nats://", "")).await;
-    let log = Log::connect(&config(&proxy.url()), "test").await.unwrap();
+    let log = connect(&config(&proxy.url()), "test").await;
     let mut tail = log.tail(Start::Oldest);
     let status = tail.status();
     let reading = tokio::spawn(async move { take(&mut tail, 1).await });

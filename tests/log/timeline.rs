@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use nats::{Error, Log, Place, Position, Start};
 
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
-use crate::support::{NatsServer, Proxy, eventually};
+use crate::support::{NatsServer, Proxy, connect, eventually};
 
 /// Appends that many messages one after the other, each in a batch of its own.
 async fn append(log: &Log, texts: impl IntoIterator<Item = String>) -> Vec<Position> {
@@ -74,7 +74,7 @@ async fn a_log_that_lost_its_end_fails_and_gives_no_position_out_twice() {
 async fn a_log_that_was_filled_again_before_anybody_looked_is_noticed_all_the_same() {
     let server = NatsServer::start().await;
     let way = Proxy::start(server.url().replace("nats://", "")).await;
-    let before = Log::connect(&config(&way.url()), "before").await.unwrap();
+    let before = connect(&config(&way.url()), "before").await;
     let mut tail = before.tail(Start::Oldest);
     append(&before, (0..40).map(|number| format!("old {number}"))).await;
     take(&mut tail, 40).await;

@@ -67,7 +67,13 @@ pub fn eventually<T>(
 /// makes does not fail its appends.
 pub async fn log(settings: &Settings) -> nats::Log {
     let config = nats::Config { append_deadline_ms: 60_000, append_queue_ms: 30_000, ..settings.config().nats };
-    nats::Log::connect(&config, "test").await.unwrap()
+    connect(&config, "test").await
+}
+
+/// The log, set up as an operator does it first.
+pub async fn connect(config: &nats::Config, name: &str) -> nats::Log {
+    nats::set_up(config, name).await.unwrap();
+    nats::Log::connect(config, name).await.unwrap()
 }
 
 /// A port that no other server is given, of this process or another.

@@ -69,6 +69,11 @@ impl Settings {
         chatting_server::config::Config::layered(None, variables).unwrap()
     }
 
+    /// Makes the streams of the log that they name.
+    pub async fn set_up(&self) {
+        nats::set_up(&self.config().nats, "test").await.unwrap();
+    }
+
     pub fn variables(&self) -> Vec<(String, String)> {
         self.0.clone().into_iter().collect()
     }
@@ -84,8 +89,9 @@ pub struct Role {
 }
 
 impl Role {
-    /// Starts it on a port of its own, and waits until it is ready.
+    /// Sets up the log, starts the role on a port of its own, and waits until it is ready.
     pub async fn start(role: &str, settings: &Settings) -> Role {
+        settings.set_up().await;
         let role = Role::spawn(role, settings);
         role.ready().await;
         role

@@ -1,5 +1,6 @@
 //! NATS and MongoDB for one test.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -104,6 +105,12 @@ impl NatsServer {
     /// Where the server tells about itself over HTTP.
     pub fn monitoring_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.monitoring)
+    }
+
+    /// Adds to its configuration; for a server that is not running.
+    pub fn configure(&self, lines: &str) {
+        let mut file = std::fs::OpenOptions::new().append(true).open(self.folder.path().join("server.conf")).unwrap();
+        file.write_all(lines.as_bytes()).unwrap();
     }
 
     /// SIGKILL, and waits for the end.

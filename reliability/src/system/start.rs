@@ -86,6 +86,7 @@ impl System {
         system.environment.extend(direct.map(|(key, value)| (key.to_owned(), value)));
         let environment = system.environment.iter().map(|(key, value)| (key.into(), value.into()));
         system.config = Config::layered(None, environment).map_err(|wrong| anyhow::anyhow!("{wrong}"))?;
+        system.set_up(&[]).await?;
 
         for kind in [Kind::Ingest, Kind::Delivery, Kind::Archiver] {
             for node in 0..NODES {
