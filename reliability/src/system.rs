@@ -111,6 +111,8 @@ pub struct System {
     pub folder: PathBuf,
     /// Whether the log's files may be damaged.
     pub damage: bool,
+    /// Whether the log's servers sync when they like, so that a power loss may take whole streams.
+    pub lazy_log: bool,
     /// `chatting-server`.
     binary: PathBuf,
     /// The settings of who reaches the log and the archive without a network between.
@@ -191,7 +193,7 @@ impl System {
     }
 
     /// `chatting-server setup`.
-    async fn set_up(&self, arguments: &[&str]) -> anyhow::Result<()> {
+    pub(crate) async fn set_up(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::new(&self.binary);
         let output = command.arg("setup").args(arguments).envs(self.environment.iter().cloned()).output().await?;
         let said = String::from_utf8_lossy(&output.stderr);

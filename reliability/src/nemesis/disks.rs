@@ -97,10 +97,15 @@ impl Making<'_> {
         }
         let servers = servers.iter_mut().map(|(part, server)| (part.disk.is_some(), &mut **server));
         let (mut stores, mut roles): (Vec<_>, Vec<_>) = servers.partition(|(is_store, _)| *is_store);
-        for servers in [&mut stores, &mut roles] {
+        let start = async |servers: &mut Vec<(bool, &mut Server)>| {
             let mut servers: Vec<&mut Server> = servers.iter_mut().map(|(_, server)| &mut **server).collect();
-            start_together(&mut servers).await.context("after a power loss")?;
+            start_together(&mut servers).await.context("after a power loss")
+        };
+        start(&mut stores).await?;
+        if self.system.lazy_log {
+            // Whole streams may be gone, which no role makes.
+            self.system.set_up(&[]).await?;
         }
-        Ok(())
+        start(&mut roles).await
     }
 }

@@ -58,6 +58,7 @@ impl System {
             config: Config::layered(None, std::iter::empty()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?,
             folder: plan.folder.clone(),
             damage: plan.damage && !plan.cluster,
+            lazy_log: plan.lazy_log,
             binary: plan.binary.clone(),
             environment: Vec::new(),
         };
