@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::memory::{Memory, other_message, went_back};
 use crate::moment::Moment;
 use crate::partition;
-use crate::request::{request, request_within};
+use crate::request::{REQUEST_TIMEOUT, request, request_within};
 use crate::setup::{self, timeline};
 use crate::timeline::Timeline;
 
@@ -174,6 +174,9 @@ struct Reader<T, F> {
     missing: Option<Instant>,
     /// Since when the stream is said to have gone back.
     doubt: Doubt,
+    /// How long an answer may take. It grows while none comes: a server that is slow for everybody would never finish if
+    /// all gave up and asked again.
+    patience: Duration,
     status: Status,
     /// Bounded: a slow receiver slows the consumer, whose flow control slows the server.
     sink: mpsc::Sender<T>,
@@ -248,6 +251,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             caught_up: false,
             missing: None,
             doubt: Doubt::default(),
+            patience: ANSWERED_WITHIN,
             status: Status::new(),
             sink,
             map,
@@ -274,6 +278,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             }
             let is_steady = self.last != last || began.elapsed() > MAX_PAUSE;
             pause = if is_steady { MIN_PAUSE } else { (pause * 2).min(MAX_PAUSE) };
+            self.patience = self.patience.mul_f32(1.5).min(REQUEST_TIMEOUT);
             sleep(pause).await;
         }
     }
@@ -299,7 +304,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         let log = self.log.upgrade().ok_or(Trouble::Unwanted)?;
         // Before the stream is asked: what is acknowledged meanwhile may be missing from its answer.
         let seen = self.memory.last();
-        let asking = timeout(ANSWERED_WITHIN, request("asking for a stream", log.context.get_stream(&self.stream)));
+        let asking = timeout(self.patience, request("asking for a stream", log.context.get_stream(&self.stream)));
         let stream = match asking.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(self.missing(&log, error).await),
@@ -316,7 +321,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             ..OrderedConfig::default()
         };
         let creating = stream.create_consumer(config);
-        let consumer = request_within(ANSWERED_WITHIN, "creating a consumer", creating).await?;
+        let consumer = request_within(self.patience, "creating a consumer", creating).await?;
         let info = consumer.cached_info();
         let is_empty = info.num_pending == 0 && info.delivered.consumer_sequence == 0;
         if is_empty && nothing_is_left(&stream.cached_info().state, last_at_start, self.last, self.from) {
@@ -325,6 +330,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             self.say_caught_up(last_at_start).await?;
         }
         let mut messages = request("subscribing", consumer.messages()).await?;
+        self.patience = ANSWERED_WITHIN;
         // From here on the log may be dropped: a reader must not keep alive what owns it.
         drop(log);
         let mut watchdog = interval(WATCHDOG_INTERVAL);
