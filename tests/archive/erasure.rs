@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::reading::{archived, client};
 use super::{PATIENCE, World, message, presenter, user};
 use crate::ingest::tokens::token_with;
-use crate::support::{Role, Settings, eventually};
+use crate::support::{Proxy, Role, Settings, eventually};
 
 /// Who is erased in these tests.
 const GONE: i64 = 77;
@@ -414,6 +414,34 @@ async fn an_erasure_is_accepted_while_the_log_is_away_and_done_once_it_is_back()
     let receipt = done(&archiver).await;
     assert!(receipt["logHeldUntil"].is_string(), "{receipt}");
     assert_no_traces(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_was_begun_before_the_log_lost_its_end_is_done_and_stands_in_the_log_once() {
+    let world = World::start().await;
+    let way = Proxy::start(world.nats.url().replace("nats://", "")).await;
+    let settings = world
+        .settings
+        .clone()
+        .set("archiver.retention.sweep_seconds", "1")
+        .set("archiver.http.request_timeout_ms", "12000")
+        .set("nats.append_deadline_ms", "1000")
+        .set("nats.urls", &way.url());
+    let archiver = Role::start("archiver", &settings).await;
+    a_life(&world).await;
+    archived(&world).await;
+    way.refuse();
+    let (status, receipt) = erase(&archiver, "remove").await;
+    assert_eq!((status.as_u16(), &receipt["state"]), (202, &json!("running")), "{receipt}");
+    crate::support::log(&world.settings).await.begin_epoch().await.unwrap();
+    way.release();
+    assert_eq!(archiver.exit_code(PATIENCE).await, 70);
+    archiver.start_as_a_service().await;
+    let receipt = done(&archiver).await;
+    assert_no_traces(&world).await;
+    let log = crate::support::log(&world.settings).await;
+    let copies = crate::log::everything(&log).await.iter().filter(|entry| &*entry.kind == "user.erased").count();
+    assert_eq!(copies, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,8 @@ pub(crate) async fn everything(log: &Log) -> Vec<Entry> {
     let mut all = Vec::new();
     loop {
         tokio::select! {
+            // What has come is taken before it counts that all has.
+            biased;
             events = tail.next() => all.extend(events.unwrap()),
             () = status.caught_up() => return all,
         }

@@ -97,7 +97,7 @@ async fn carry_out(
     let positions = log.append_everywhere(event).await.map_err(|error| error.to_string())?;
     let positions: Result<Vec<PositionDocument>, _> = positions.into_iter().map(PositionDocument::try_from).collect();
     let positions = positions.map_err(|error| error.to_string())?;
-    let recorded = erasures::record(database, erasure, &positions).await.map_err(|failure| failure.to_string())?;
+    let recorded = erasures::place(database, erasure, &positions).await.map_err(|failure| failure.to_string())?;
     erasures::enforce(database, recorded).await.map_err(|failure| failure.to_string())
 }
 

@@ -60,6 +60,22 @@ pub(crate) async fn record(
     Ok(standing)
 }
 
+/// Records that the erasure has these places, one in each partition. They say of which epochs its log is: the log may have
+/// lost its end since the erasure was wanted, and no copy will ever stand in the epoch of then.
+pub(crate) async fn place(
+    database: &Database,
+    erasure: &Erasure,
+    positions: &[PositionDocument],
+) -> Result<ErasureDocument, Failure> {
+    let epochs: Vec<i64> = positions.iter().map(|position| position.epoch).collect();
+    if begin(database, erasure).await?.epochs != epochs {
+        let collection = database.erasures();
+        let (this, update) = (doc! { "_id": &erasure.id }, doc! { "$set": { "epochs": epochs } });
+        database.ask(async move { collection.update_one(this, update).await }).await?;
+    }
+    record(database, erasure, positions).await
+}
+
 /// The erasure's document, made if it is missing.
 async fn begin(database: &Database, erasure: &Erasure) -> Result<ErasureDocument, Failure> {
     let document = ErasureDocument {
