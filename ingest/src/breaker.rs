@@ -10,17 +10,29 @@ use nats::{PresenterIdx, UserIdx};
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    users: usize,
-    rooms: usize,
+    tolerated: usize,
+    scope: Scope,
     pause: Duration,
     state: Mutex<State>,
+}
+
+/// What the questions are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// One room: failures count by user.
+    Room,
+    /// All rooms: a failure counts if neither its user nor its room has one that counts. So none of one user's in many
+    /// rooms, or of many users' in one, adds to the first.
+    All,
 }
 
 /// What failed since the last answer.
 #[derive(Debug, Default)]
 struct State {
-    users: HashSet<UserIdx>,
-    rooms: HashSet<PresenterIdx>,
+    counted_users: HashSet<UserIdx>,
+    counted_rooms: HashSet<PresenterIdx>,
+    /// Whoever had a failure, counted or not.
+    suspects: HashSet<UserIdx>,
     /// Failures to connect, whoever asked: no message causes those.
     unreachable: usize,
     /// Some: nobody asks before then.
@@ -51,14 +63,14 @@ pub(crate) enum Change {
     Closed,
 }
 
-/// 1,000 users and rooms are remembered, some 30 KB: an outage shows long before.
+/// 1,000 users are remembered, some 30 KB: an outage shows long before.
 const MOST_REMEMBERED: usize = 1_000;
 
 impl Breaker {
-    /// It opens after failures of so many users in so many rooms, or as many failures to connect as users.
-    pub(crate) fn new(users: u32, rooms: u32, pause: Duration) -> Breaker {
-        let least = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).clamp(1, MOST_REMEMBERED);
-        Breaker { users: least(users), rooms: least(rooms), pause, state: Mutex::default() }
+    /// It opens after so many failures that count, or as many failures to connect.
+    pub(crate) fn new(tolerated: u32, scope: Scope, pause: Duration) -> Breaker {
+        let tolerated = usize::try_from(tolerated).unwrap_or(usize::MAX).clamp(1, MOST_REMEMBERED);
+        Breaker { tolerated, scope, pause, state: Mutex::default() }
     }
 
     /// Whether to ask. After a pause the first caller may, and the pause begins anew for the others: a probe that
@@ -67,7 +79,7 @@ impl Breaker {
     pub(crate) fn may_ask(&self, about: About, now: Instant) -> bool {
         let mut state = self.state();
         let Some(until) = state.paused_until else { return true };
-        let wait = if state.users.contains(&about.user) { self.pause } else { Duration::ZERO };
+        let wait = if state.suspects.contains(&about.user) { self.pause } else { Duration::ZERO };
         if now < until + wait {
             return false;
         }
@@ -85,14 +97,14 @@ impl Breaker {
         if failure == Failure::Unreachable {
             state.unreachable = state.unreachable.saturating_add(1);
         }
-        if state.users.len() < MOST_REMEMBERED {
-            state.users.insert(about.user);
+        if state.suspects.len() < MOST_REMEMBERED {
+            state.suspects.insert(about.user);
         }
-        if state.rooms.len() < MOST_REMEMBERED {
-            state.rooms.insert(about.room);
+        let is_new_room = self.scope == Scope::Room || !state.counted_rooms.contains(&about.room);
+        if is_new_room && state.counted_users.len() < self.tolerated && state.counted_users.insert(about.user) {
+            state.counted_rooms.insert(about.room);
         }
-        let is_outage = state.users.len() >= self.users && state.rooms.len() >= self.rooms;
-        if !is_outage && state.unreachable < self.users {
+        if state.counted_users.len() < self.tolerated && state.unreachable < self.tolerated {
             return Change::None;
         }
         let was_paused = state.paused_until.replace(now + self.pause).is_some();
@@ -118,7 +130,7 @@ mod tests {
 
     #[test]
     fn failures_of_several_users_in_several_rooms_stop_the_questions_until_one_probe_succeeds() {
-        let breaker = Breaker::new(3, 2, Duration::from_secs(2));
+        let breaker = Breaker::new(3, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let anybody = about(9, 9);
@@ -127,7 +139,7 @@ mod tests {
         assert_eq!(breaker.succeeded(), Change::None);
         assert_eq!([no_answer(&breaker, 1, 1, at(0)), no_answer(&breaker, 2, 2, at(0))], [Change::None; 2]);
         assert!(breaker.may_ask(anybody, at(0)), "two are tolerated");
-        assert_eq!(no_answer(&breaker, 2, 3, at(0)), Change::Opened);
+        assert_eq!(no_answer(&breaker, 3, 3, at(0)), Change::Opened);
         assert!(!breaker.may_ask(anybody, at(1)));
 
         assert!(breaker.may_ask(anybody, at(2)), "the first after the pause is the probe");
@@ -141,30 +153,40 @@ mod tests {
     }
 
     #[test]
-    fn one_user_or_one_room_opens_nothing_however_often_it_fails() {
-        let breaker = Breaker::new(3, 2, Duration::from_secs(2));
+    fn one_user_and_one_room_open_nothing_however_often_they_fail() {
+        let breaker = Breaker::new(3, Scope::All, Duration::from_secs(2));
         let now = Instant::now();
         for n in 1..=10_000 {
-            assert_eq!(no_answer(&breaker, n, 7, now), Change::None, "one user in {n} rooms");
+            assert_eq!(no_answer(&breaker, 100 + n, 7, now), Change::None, "one user in {n} rooms");
         }
-        breaker.succeeded();
         for n in 1..=10_000 {
-            assert_eq!(no_answer(&breaker, 42, n, now), Change::None, "{n} users in one room");
+            assert_eq!(no_answer(&breaker, 42, 100 + n, now), Change::None, "{n} users in one room");
         }
         assert!(breaker.may_ask(about(42, 7), now));
-        assert_eq!(no_answer(&breaker, 43, 7, now), Change::Opened, "now it is neither");
+        assert_eq!(no_answer(&breaker, 43, 8, now), Change::Opened, "now it is neither alone");
+    }
+
+    #[test]
+    fn of_one_room_failures_count_by_user() {
+        let breaker = Breaker::new(3, Scope::Room, Duration::from_secs(2));
+        let now = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(no_answer(&breaker, 42, 7, now), Change::None);
+        }
+        let changes = [8, 9].map(|user| no_answer(&breaker, 42, user, now));
+        assert_eq!(changes, [Change::None, Change::Opened]);
     }
 
     #[test]
     fn what_cannot_be_connected_to_is_out_whoever_asks() {
-        let breaker = Breaker::new(3, 2, Duration::from_secs(2));
+        let breaker = Breaker::new(3, Scope::All, Duration::from_secs(2));
         let failed = || breaker.failed(about(42, 7), Failure::Unreachable, Instant::now());
         assert_eq!([failed(), failed(), failed()], [Change::None, Change::None, Change::Opened]);
     }
 
     #[test]
     fn whose_question_failed_leaves_the_probe_to_others_for_a_while() {
-        let breaker = Breaker::new(1, 1, Duration::from_secs(2));
+        let breaker = Breaker::new(1, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         no_answer(&breaker, 42, 7, start);
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -177,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_is_never_reported_blocks_nobody_for_longer_than_a_pause() {
-        let breaker = Breaker::new(1, 1, Duration::from_secs(2));
+        let breaker = Breaker::new(1, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         no_answer(&breaker, 42, 7, start);
         assert!(breaker.may_ask(about(1, 1), start + Duration::from_secs(2)));

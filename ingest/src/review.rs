@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use web::NoAnswer;
 use web::address::Address;
 
-use crate::breaker::{About, Breaker, Change, Failure};
+use crate::breaker::{About, Breaker, Change, Failure, Scope};
 use crate::config::ReviewConfig;
 use crate::seldom::Seldom;
 use crate::text::Text;
@@ -201,7 +201,7 @@ impl Review {
 impl Breakers {
     fn new(failures: u32, pause: Duration) -> Breakers {
         let rooms = Cache::builder().max_capacity(MOST_ROOMS).time_to_idle(ROOM_IDLE).build();
-        Breakers { failures, pause, all: Breaker::new(failures, failures, pause), rooms }
+        Breakers { failures, pause, all: Breaker::new(failures, Scope::All, pause), rooms }
     }
 
     fn may_ask(&self, about: About) -> bool {
@@ -227,7 +227,7 @@ impl Breakers {
             _ => Failure::NoAnswer,
         };
         let presenter = about.room;
-        let room = self.rooms.get_with(presenter, || Arc::new(Breaker::new(self.failures, 1, self.pause)));
+        let room = self.rooms.get_with(presenter, || Arc::new(Breaker::new(self.failures, Scope::Room, self.pause)));
         // Where nothing can be connected to, the one for all speaks.
         let in_room = room.failed(about, Failure::NoAnswer, now);
         match (self.all.failed(about, failure, now), in_room) {
