@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
+use web::address::shown;
 
 /// The first version that this project was tested with.
 const AT_LEAST: [u64; 3] = [2, 15, 1];
@@ -57,15 +58,18 @@ struct JetStreamConfig {
 pub async fn check(url: &str) -> anyhow::Result<Report> {
     let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
     let varz = format!("{}/varz", url.trim_end_matches('/'));
+    let url = shown(url);
     let answer = client.get(&varz).send().await.and_then(reqwest::Response::error_for_status);
-    let answer = answer.with_context(|| format!("the monitoring at {varz} does not answer"))?;
-    let varz: Varz = answer.json().await.with_context(|| format!("{varz} is not the monitoring of a nats-server"))?;
+    let answer = answer.map_err(reqwest::Error::without_url);
+    let answer = answer.with_context(|| format!("the monitoring at {url} does not answer"))?;
+    let varz = answer.json().await.map_err(reqwest::Error::without_url);
+    let varz: Varz = varz.with_context(|| format!("{url} is not the monitoring of a nats-server"))?;
     let sync = match varz.jetstream.config {
         None => Sync::NoJetStream,
         Some(JetStreamConfig { sync_always: true, .. }) => Sync::Always,
         Some(JetStreamConfig { sync_interval, .. }) => Sync::Within(sync_interval / 1_000_000_000),
     };
-    Ok(Report { url: url.to_owned(), version: varz.version, sync })
+    Ok(Report { url, version: varz.version, sync })
 }
 
 impl Report {

@@ -150,6 +150,15 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
     let identity = verifier.verify(token.trim()).await.unwrap();
     assert_eq!((identity.user_idx, identity.nickname.as_str()), (7, "별명"));
     assert!(identity.has_scope("chat:read") && !identity.has_scope("chat:moderate"));
+    for hours in ["745", "5124095576030431", "18446744073709551615"] {
+        let refused = run(&["token", "--user", "7", "--hours", hours], &place).await;
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && message.contains("auth.max_lifetime_seconds"), "{hours}: {message}");
+    }
+    assert!(run(&["token", "--user", "7", "--hours", "744"], &place).await.status.success());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(data(&place)).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
+
     let moderators = printed.lines().skip_while(|line| !line.contains("chat:moderate")).nth(1).unwrap();
     assert!(verifier.verify(moderators.trim()).await.unwrap().has_scope("chat:moderate"));
 

@@ -70,6 +70,70 @@ async fn what_only_the_role_itself_can_judge_is_refused_and_named_too() {
 }
 
 #[tokio::test]
+async fn a_login_in_an_address_of_nats_is_used_and_never_shown() {
+    let nats = NatsServer::start_with(&["--user", "bob", "--pass", "hunter/2"]).await;
+    let rooms = RoomServer::start().await;
+    let with = |login: &str| {
+        let url = nats.url().replace("nats://", &format!("nats://{login}"));
+        Settings::new().rooms(&rooms).set("nats.urls", &url).set("log.filter", "debug")
+    };
+    let role = Role::start("delivery", &with("bob:hunter%2F2@")).await;
+    assert!(!role.log().contains("hunter"), "{}", role.log());
+    for wrong in ["bob:hunter3@", "hunter4@", ""] {
+        let role = Role::spawn("delivery", &with(wrong));
+        eventually("it is refused, and tries again", SOON, async || role.log().contains("trying again").then_some(()))
+            .await;
+        assert!(!role.log().contains("hunter"), "{}", role.log());
+    }
+}
+
+/// Where a mistake is, is said by the key.
+#[tokio::test]
+async fn no_value_that_may_hold_a_secret_is_shown_whatever_is_wrong_with_it() {
+    let cases = [
+        ("ingest", "nats.urls", "http://bob:hunter2@nats"),
+        ("ingest", "nats.urls", "nats://bob:hun/ter2@nats"),
+        ("ingest", "nats.urls", "nats://bob:hunter2@one,nats://bob:hunter3@two"),
+        ("ingest", "nats.urls", "hunter2"),
+        ("archiver", "archiver.uri", "mongodb://bob:hunter2@"),
+        ("archiver", "archiver.uri", "mongodb://host/?authMechanismProperties=hunter2"),
+        ("ingest", "ingest.rooms.url", "ftp://bob:hunter2@rooms"),
+        ("ingest", "ingest.rooms.url", "http://bob:hunter2@ro oms"),
+        ("ingest", "ingest.reconnect_webhook", "hooks.example/hunter2"),
+        ("ingest", "ingest.review.url", "ws://hooks.example/hunter2"),
+        ("ingest", "auth.jwks.url", "file:///hunter2"),
+        ("ingest", "auth.secret", "hunter2"),
+        ("ingest", "ingest.review.secret", "hunter2"),
+    ];
+    let nats = NatsServer::start().await;
+    for (role, key, value) in cases {
+        let role = Role::spawn(role, &Settings::new().nats(&nats).set(key, value));
+        assert_eq!(role.exit_code(SOON).await, USAGE, "{key}: {}", role.log());
+        let log = role.log();
+        assert!(log.contains(key) && !log.contains("unter") && !log.contains("ter2"), "{key}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_no_clock_can_count_with_is_refused_and_named() {
+    let cases = [
+        ("delivery", "delivery.window_seconds", "9223372036854775807"),
+        ("delivery", "delivery.max_sessions", "9223372036854775807"),
+        ("delivery", "delivery.original_grace_seconds", "9223372036854775807"),
+        ("ingest", "ingest.idempotency_seconds", "9223372036854775807"),
+        ("ingest", "ingest.rooms.breaker_open_ms", "9223372036854775807"),
+        ("ingest", "nats.max_age_hours", "2562047788015216"),
+        ("ingest", "nats.min_age_minutes", "9223372036854775807"),
+        ("archiver", "archiver.retention.messages_days", "4294967295"),
+    ];
+    for (role, key, value) in cases {
+        let role = Role::spawn(role, &Settings::new().set(key, value));
+        assert_eq!(role.exit_code(SOON).await, USAGE, "{key}: {}", role.log());
+        assert!(role.log().contains(key) && role.log().contains("must be at most"), "{key}: {}", role.log());
+    }
+}
+
+#[tokio::test]
 async fn another_number_of_partitions_than_the_log_was_made_with_is_refused() {
     let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
     let settings = Settings::new().nats(&nats).rooms(&rooms);

@@ -99,7 +99,9 @@ impl ConnectionString {
     /// What the driver says of it. Where there are credentials, its words may repeat them: a password with a slash is
     /// read as a port.
     pub(crate) fn complaint(&self, error: &mongodb::error::Error) -> String {
-        if self.0.contains('@') {
+        let lower = self.0.to_ascii_lowercase();
+        // Of the options two may hold secrets as well: tlsCertificateKeyFilePassword and authMechanismProperties.
+        if ["@", "password", "properties"].iter().any(|part| lower.contains(part)) {
             return "is not a connection string of MongoDB: are user name and password percent-encoded?".to_owned();
         }
         error.kind.to_string()
@@ -124,9 +126,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_connection_string_is_refused_without_the_password() {
-        for uri in
-            ["mongodb://user:hun/ter2@host", "mongodb://user:hunter2@", "user:hunter2@host", "mongodb://a:b:c", ""]
-        {
+        for uri in [
+            "mongodb://user:hun/ter2@host",
+            "mongodb://user:hunter2@",
+            "user:hunter2@host",
+            "mongodb://a:b:c",
+            "",
+            "mongodb://host/?authMechanismProperties=hunter2",
+            "mongodb://host/?tlsCertificateKeyFilePassword=hunter2&tls=hun",
+        ] {
             let uri = ConnectionString::from(uri.to_owned());
             let error = mongodb::options::ClientOptions::parse(uri.as_str()).await.unwrap_err();
             let complaint = uri.complaint(&error);

@@ -94,7 +94,7 @@ impl Bench {
         let mut role = servers.archiver(&[("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string())]).await?;
         role.start().await?;
         let mut config = chatting_server::config::Config::load(None)?;
-        (config.nats.urls, config.nats.max_bytes) = (vec![servers.nats_url.clone()], LOG_BYTES);
+        (config.nats.urls, config.nats.max_bytes) = (vec![servers.nats_url.clone().into()], LOG_BYTES);
         let log = Log::connect(&config.nats, "bench").await?;
         let database = mongodb::Client::with_uri_str(&servers.uri).await?.database("chatting");
         let identity = web::auth::Identity {

@@ -202,6 +202,6 @@ fn message(room: usize, text: String) -> anyhow::Result<Event> {
 
 async fn connect(url: &str) -> anyhow::Result<Log> {
     let mut config = chatting_server::config::Config::load(None).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
-    config.nats.urls = vec![url.to_owned()];
+    config.nats.urls = vec![url.to_owned().into()];
     Ok(Log::connect(&config.nats, "bench").await?)
 }

@@ -44,6 +44,8 @@ pub struct Config {
     /// Milliseconds over which a stopping node spreads the closes of its sockets, and within which it asks clients of
     /// `chat.v1` to go by themselves; those that do not are closed in the half of it that follows.
     pub drain_spread_ms: u64,
+    /// Seconds for which a socket of `/chatting` goes on after its token has expired.
+    pub original_grace_seconds: u64,
     /// Sessions at once on this node.
     pub max_sessions: usize,
     /// Sockets at once that have no session yet.
@@ -149,6 +151,10 @@ impl Config {
 
     pub(crate) fn drain_spread(&self) -> Duration {
         Duration::from_millis(self.drain_spread_ms)
+    }
+
+    pub(crate) fn original_grace(&self) -> Duration {
+        Duration::from_secs(self.original_grace_seconds)
     }
 
     pub(crate) fn grace(&self) -> Duration {

@@ -36,6 +36,12 @@ pub(crate) trait Dialect: Send + Sync {
     /// What a client hears when there is nothing to say: that it has everything of its room up to that position.
     fn keepalive(&self, position: Position) -> Option<Utf8Bytes>;
 
+    /// How long a session may go on after its token has ended.
+    fn outlives_token(&self) -> Duration;
+
+    /// What a client hears whose session got another token: for how long that is good, or why it was not taken.
+    fn renewed(&self, renewed: Result<Duration, TokenError>) -> Option<Utf8Bytes>;
+
     /// What a client hears before its node stops.
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes>;
 }
@@ -47,6 +53,8 @@ pub(crate) enum Said {
     Start { token: Option<String>, position: Option<String> },
     /// It has dealt with everything up to that position.
     Ack { position: String },
+    /// Its session goes on with that token.
+    Token { token: String },
     /// It is there.
     Keepalive,
     /// What leads to nothing but this answer.
@@ -81,4 +89,6 @@ pub(crate) struct Welcome {
     pub(crate) position: Position,
     /// Whether nothing is missing between the client's position and what follows.
     pub(crate) recovered: bool,
+    /// How long the token is good for.
+    pub(crate) expires_in: Duration,
 }

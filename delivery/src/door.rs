@@ -2,7 +2,7 @@
 //! the start frame; who shows none in time is shown out. Nothing here touches a room.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -21,7 +21,16 @@ use crate::socket::{self, Heard, Socket};
 use crate::v1::SUBPROTOCOL;
 
 /// What the handshake's header says of who comes: nothing, or whose room its token opens.
-type Shown = Option<Result<PresenterIdx, TokenError>>;
+type Shown = Option<Result<Opened, TokenError>>;
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    /// The presenter's own room.
+    pub(crate) presenter: PresenterIdx,
+    /// When the token ends, the leeway included.
+    pub(crate) until: SystemTime,
+}
 
 /// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
 /// read.
@@ -85,10 +94,11 @@ fn unavailable(code: &'static str, detail: &str) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(Duration::from_secs(1)).into_response()
 }
 
-/// Whose room the token opens: a presenter's own.
-pub(crate) async fn verify(node: &Node, token: &str) -> Result<PresenterIdx, TokenError> {
-    let identity = node.auth.verify(token).await?;
-    UserIdx::try_from(identity.user_idx).map(UserIdx::as_presenter).map_err(|_| TokenError::UserIdx)
+/// Whose room the token opens, and for how long: a presenter's own.
+pub(crate) async fn verify(node: &Node, token: &str) -> Result<Opened, TokenError> {
+    let pass = node.auth.pass(token).await?;
+    let user = UserIdx::try_from(pass.identity.user_idx).map_err(|_| TokenError::UserIdx)?;
+    Ok(Opened { presenter: user.as_presenter(), until: pass.until })
 }
 
 /// Tells the client what is wrong with its token.
@@ -101,6 +111,8 @@ pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: To
         | TokenError::Malformed
         | TokenError::Signature
         | TokenError::Claims
+        | TokenError::Type
+        | TokenError::Lifetime
         | TokenError::UserIdx => End::TokenRefused,
         // It may be good: the client comes back with it.
         TokenError::KeysUnavailable => End::Unavailable,
@@ -114,7 +126,9 @@ pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: To
 async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: Shown) -> Result<Entrant, End> {
     match shown {
         Some(Err(error)) => return Err(refuse(dialect, socket, error).await),
-        Some(Ok(presenter)) if !dialect.waits_for_start() => return Ok(Entrant { presenter, position: None }),
+        Some(Ok(Opened { presenter, until })) if !dialect.waits_for_start() => {
+            return Ok(Entrant { presenter, until, position: None });
+        }
         _ => {}
     }
     let started = tokio::select! {
@@ -123,17 +137,17 @@ async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: S
         started = timeout(node.config.authenticate_timeout(), started(dialect, socket)) => started,
     };
     let Started { token, position } = started.unwrap_or(Err(End::Unauthenticated))?;
-    let presenter = match token {
+    let opened = match token {
         Some(token) => verify(node, &token).await,
         None => shown.unwrap_or(Err(TokenError::Missing)),
     };
-    if let (Some(Ok(shown)), Ok(presenter)) = (shown, presenter)
-        && shown != presenter
+    if let (Some(Ok(shown)), Ok(opened)) = (shown, opened)
+        && shown.presenter != opened.presenter
     {
         return Err(End::OtherPresenter);
     }
-    match presenter {
-        Ok(presenter) => Ok(Entrant { presenter, position }),
+    match opened {
+        Ok(Opened { presenter, until }) => Ok(Entrant { presenter, until, position }),
         Err(error) => Err(refuse(dialect, socket, error).await),
     }
 }
@@ -150,7 +164,7 @@ async fn started(dialect: &dyn Dialect, socket: &mut Socket) -> Result<Started, 
         match dialect.hear(&text) {
             Said::Start { token, position } => return Ok(Started { token, position }),
             Said::Answered(answer) => socket.say(answer).await?,
-            Said::Ack { .. } | Said::Keepalive => {
+            Said::Ack { .. } | Said::Keepalive | Said::Token { .. } => {
                 if let Some(answer) = dialect.complaint(Complaint::NotStarted) {
                     socket.say(answer).await?;
                 }

@@ -151,7 +151,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
         turns: Turns::default(),
         pulse: Pulse::new(),
         tasks: TaskTracker::new(),
-        original: Original { zone: config.time_zone.0.clone() },
+        original: Original { zone: config.time_zone.0.clone(), grace: config.original_grace() },
         v1: V1 { keepalive: config.keepalive() },
         stop: CancellationToken::new(),
         config,

@@ -23,6 +23,8 @@ mod tests;
 pub(crate) struct Original {
     /// The zone of the member `time`.
     pub(crate) zone: TimeZone,
+    /// How long a session outlives its token.
+    pub(crate) grace: Duration,
 }
 
 impl Dialect for Original {
@@ -90,6 +92,14 @@ impl Dialect for Original {
     }
 
     fn keepalive(&self, _position: Position) -> Option<Utf8Bytes> {
+        None
+    }
+
+    fn outlives_token(&self) -> Duration {
+        self.grace
+    }
+
+    fn renewed(&self, _renewed: Result<Duration, TokenError>) -> Option<Utf8Bytes> {
         None
     }
 

@@ -7,9 +7,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use axum::extract::ws::Message;
+use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use nats::{Body, Event, Place, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
@@ -40,6 +40,8 @@ const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Entrant {
     pub(crate) presenter: PresenterIdx,
+    /// When the token ends.
+    pub(crate) until: SystemTime,
     /// The last event that the client has dealt with, in its own words.
     pub(crate) position: Option<String>,
 }
@@ -50,13 +52,17 @@ pub(crate) async fn run(
     node: &Arc<Node>,
     dialect: &dyn Dialect,
     mut socket: Socket,
-    entrant: Entrant,
+    mut entrant: Entrant,
     newcomer: OwnedSemaphorePermit,
 ) {
     let presenter = entrant.presenter;
     // Boxed, so that what only the beginning needs is given back before the session idles for hours.
     let begun: Result<_, End> = Box::pin(async {
-        let turn = wait_for_turn(node, dialect, &mut socket, presenter).await?;
+        let turn = wait_for_turn(node, dialect, &mut socket, &mut entrant).await?;
+        // It may have taken seconds, and a room is not claimed with what has ended.
+        if expires_in(dialect, entrant.until).is_zero() {
+            return Err(End::TokenExpired);
+        }
         let permit = node.sessions.try_acquire().map_err(|_| End::Overload)?;
         Ok((Session::begin(node, dialect, entrant, turn).await?, permit))
     })
@@ -80,6 +86,8 @@ struct Session<'a> {
     reader: Reader,
     /// Up to here everything of the room was written.
     cursor: Position,
+    /// When the token ends. By the wall clock, which also goes on while the machine is suspended.
+    until: SystemTime,
     pinged: Instant,
     /// Whether the client knows that the node is stopping.
     warned: bool,
@@ -94,7 +102,7 @@ impl<'a> Session<'a> {
         entrant: Entrant,
         turn: Turn<'_>,
     ) -> Result<(Session<'a>, Welcome), End> {
-        let Entrant { presenter, position } = entrant;
+        let Entrant { presenter, until, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, turn, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
@@ -136,8 +144,9 @@ impl<'a> Session<'a> {
             node.cursors.moved(presenter, reached);
         }
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
-        let welcome = Welcome { session, position: cursor, recovered };
-        let session = Session { node, dialect, hold, reader, cursor, pinged: Instant::now(), warned: false, connected };
+        let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, until) };
+        let pinged = Instant::now();
+        let session = Session { node, dialect, hold, reader, cursor, until, pinged, warned: false, connected };
         Ok((session, welcome))
     }
 
@@ -212,7 +221,7 @@ impl<'a> Session<'a> {
 
     /// Waits until there is something to do: a frame from the client, an event in the room, a sign of life that is due,
     /// or `until`.
-    async fn wait(&self, socket: &mut Socket, until: Option<Instant>) -> Result<(), End> {
+    async fn wait(&mut self, socket: &mut Socket, until: Option<Instant>) -> Result<(), End> {
         let wake = until.map_or(self.next_sign(socket), |until| until.min(self.next_sign(socket)));
         // A frame is taken from the socket only by the branch that answers it, and an event stays in the window:
         // nothing is lost with a dropped branch.
@@ -230,17 +239,23 @@ impl<'a> Session<'a> {
     fn next_sign(&self, socket: &Socket) -> Instant {
         let config = &self.node.config;
         let next = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
+        // Within a ping's time only: a deadline in years is beyond what the timer counts.
+        let next = next.min(Instant::now() + expires_in(self.dialect, self.until).min(config.ping_interval()));
         match self.dialect.keepalive(self.cursor) {
             Some(_) => next.min(socket.said() + config.keepalive()),
             None => next,
         }
     }
 
-    /// Looks after the connection: whether the client is there, and whether it knows that we are and will be.
+    /// Looks after the connection: whether the client is there and still may be, and whether it knows that we are and will
+    /// be.
     async fn attend(&mut self, socket: &mut Socket) -> Result<(), End> {
         let (config, now) = (&self.node.config, Instant::now());
         if now >= socket.heard() + config.silence_timeout() {
             return Err(End::Silent);
+        }
+        if expires_in(self.dialect, self.until).is_zero() {
+            return Err(End::TokenExpired);
         }
         if now >= self.pinged + config.ping_interval() {
             self.pinged = now;
@@ -261,7 +276,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn answer(&self, socket: &mut Socket, heard: Heard) -> Result<(), End> {
+    async fn answer(&mut self, socket: &mut Socket, heard: Heard) -> Result<(), End> {
         let Heard::Text(text) = heard else { return Ok(()) };
         match self.dialect.hear(&text) {
             Said::Answered(answer) => socket.say(answer).await,
@@ -273,8 +288,19 @@ impl<'a> Session<'a> {
                 }
                 _ => complain(self.dialect, socket, Complaint::BadPosition).await,
             },
+            Said::Token { token } => {
+                let renewed = renewed(self.node, self.dialect, self.hold.claim.presenter, &token).await;
+                self.until = renewed.0.unwrap_or(self.until);
+                match renewed.1 {
+                    Some(answer) => socket.say(answer).await,
+                    None => Ok(()),
+                }
+            }
             Said::Start { token, .. } => {
-                started_again(self.node, self.dialect, socket, self.hold.claim.presenter, token).await
+                let presenter = self.hold.claim.presenter;
+                let until = started_again(self.node, self.dialect, socket, presenter, token).await?;
+                self.until = until.unwrap_or(self.until);
+                Ok(())
             }
         }
     }
@@ -333,8 +359,9 @@ async fn wait_for_turn<'a>(
     node: &'a Node,
     dialect: &dyn Dialect,
     socket: &mut Socket,
-    presenter: PresenterIdx,
+    entrant: &mut Entrant,
 ) -> Result<Turn<'a>, End> {
+    let presenter = entrant.presenter;
     let mut turn = pin!(node.turns.wait(presenter));
     loop {
         // A frame is taken from the socket only by the branch that answers it, and the turn is not dropped.
@@ -349,29 +376,64 @@ async fn wait_for_turn<'a>(
             Said::Answered(answer) => socket.say(answer).await?,
             Said::Keepalive => {}
             Said::Ack { .. } => complain(dialect, socket, Complaint::BadPosition).await?,
-            Said::Start { token, .. } => started_again(node, dialect, socket, presenter, token).await?,
+            Said::Token { token } => {
+                let (until, answer) = renewed(node, dialect, presenter, &token).await;
+                entrant.until = until.unwrap_or(entrant.until);
+                if let Some(answer) = answer {
+                    socket.say(answer).await?;
+                }
+            }
+            Said::Start { token, .. } => {
+                let until = started_again(node, dialect, socket, presenter, token).await?;
+                entrant.until = until.unwrap_or(entrant.until);
+            }
         }
     }
 }
 
-/// Answers a second start.
+/// How long a session may go on, zero if it may not.
+fn expires_in(dialect: &dyn Dialect, until: SystemTime) -> Duration {
+    // A grace that the calendar cannot hold has no end.
+    let Some(until) = until.checked_add(dialect.outlives_token()) else { return Duration::MAX };
+    until.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+/// Looks at another token for the session: when it ends, if it is good, and what its client hears of it. One that is not
+/// changes nothing.
+async fn renewed(
+    node: &Node,
+    dialect: &dyn Dialect,
+    expected: PresenterIdx,
+    token: &str,
+) -> (Option<SystemTime>, Option<Utf8Bytes>) {
+    match door::verify(node, token).await {
+        Ok(opened) if opened.presenter == expected => {
+            (Some(opened.until), dialect.renewed(Ok(expires_in(dialect, opened.until))))
+        }
+        Ok(_) => (None, dialect.renewed(Err(TokenError::UserIdx))),
+        Err(error) => (None, dialect.renewed(Err(error))),
+    }
+}
+
+/// Answers a second start. The original's pages know no other way to show another token: it says when that ends.
 async fn started_again(
     node: &Node,
     dialect: &dyn Dialect,
     socket: &mut Socket,
     expected: PresenterIdx,
     token: Option<String>,
-) -> Result<(), End> {
+) -> Result<Option<SystemTime>, End> {
     if dialect.complaint(Complaint::AlreadyStarted).is_some() {
-        return complain(dialect, socket, Complaint::AlreadyStarted).await;
+        complain(dialect, socket, Complaint::AlreadyStarted).await?;
+        return Ok(None);
     }
     // The original's pages send it whatever the handshake's header said.
-    let presenter = match token {
+    let opened = match token {
         Some(token) => door::verify(node, &token).await,
         None => Err(TokenError::Missing),
     };
-    match presenter {
-        Ok(presenter) if presenter == expected => Ok(()),
+    match opened {
+        Ok(opened) if opened.presenter == expected => Ok(Some(opened.until)),
         Ok(_) => Err(End::OtherPresenter),
         Err(error) => Err(door::refuse(dialect, socket, error).await),
     }

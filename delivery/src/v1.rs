@@ -45,6 +45,10 @@ impl Dialect for V1 {
             position: Option<String>,
         }
         #[derive(Deserialize)]
+        struct Token {
+            token: String,
+        }
+        #[derive(Deserialize)]
         struct Ack {
             position: String,
         }
@@ -63,8 +67,12 @@ impl Dialect for V1 {
                 Ok(Ack { position }) => Said::Ack { position },
                 Err(_) => Said::Answered(error("bad_frame", "an ack has a position, which is a string")),
             },
+            "token" => match serde_json::from_str(text) {
+                Ok(Token { token }) => Said::Token { token },
+                Err(_) => Said::Answered(error("bad_frame", "a token frame has a token, which is a string")),
+            },
             "keepalive" => Said::Keepalive,
-            _ => Said::Answered(error("unknown_type", "this version has the types start, ack and keepalive")),
+            _ => Said::Answered(error("unknown_type", "this version has the types start, ack, token and keepalive")),
         }
     }
 
@@ -76,6 +84,8 @@ impl Dialect for V1 {
             TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
                 error("token_invalid", "the token is not valid")
             }
+            TokenError::Type => error("token_invalid", "the token is not an access token"),
+            TokenError::Lifetime => error("token_invalid", "the token lives too long"),
             TokenError::UserIdx => {
                 error("token_invalid", "the token's user_idx must be an integer from 1 to 9007199254740991 (2^53 - 1)")
             }
@@ -137,6 +147,7 @@ impl Dialect for V1 {
             position: Position,
             recovered: bool,
             keepalive_seconds: u64,
+            expires_in_seconds: u64,
         }
         Some(json(&Frame {
             r#type: "welcome",
@@ -144,6 +155,7 @@ impl Dialect for V1 {
             position: welcome.position,
             recovered: welcome.recovered,
             keepalive_seconds: self.keepalive.as_secs(),
+            expires_in_seconds: welcome.expires_in.as_secs(),
         }))
     }
 
@@ -154,6 +166,23 @@ impl Dialect for V1 {
             position: Position,
         }
         Some(json(&Frame { r#type: "keepalive", position }))
+    }
+
+    fn outlives_token(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn renewed(&self, renewed: Result<Duration, TokenError>) -> Option<Utf8Bytes> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Frame {
+            r#type: &'static str,
+            expires_in_seconds: u64,
+        }
+        Some(match renewed {
+            Ok(expires_in) => json(&Frame { r#type: "renewed", expires_in_seconds: expires_in.as_secs() }),
+            Err(refused) => error("token_not_renewed", &format!("the token before it stays: {refused}")),
+        })
     }
 
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes> {

@@ -122,8 +122,9 @@ export interface PresenterOptions {
   /** Such as `wss://chat.example.com/v1/presenter`. */
   url: string | URL;
   /**
-   * Returns the presenter's token. Called before every connection, so a cache is in its place here; `expired` says that
-   * the server refused the last one for its age. If it throws, gives what cannot be a token, or has not settled within 30 s,
+   * Returns the presenter's token. Called before every connection, so a cache is in its place here, and before the token of
+   * the one that stands expires; `expired` says that the last one is of no use any more, or soon: the server refused it for
+   * its age, or is about to. If it throws, gives what cannot be a token, or has not settled within 30 s,
    * it is called again later; an answer that is late is used if no other came. Look at `response.ok` in here: an error page is no token.
    */
   getToken(hint: { expired: boolean }): string | Promise<string>;

@@ -15,7 +15,7 @@
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
 /** @typedef {import('./presenter.d.ts').PresenterOptions} PresenterOptions */
 /** @typedef {import('./presenter.d.ts').Status} Status */
-/** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number }} Welcome */
+/** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number, expiresInSeconds?: number }} Welcome */
 /** @typedef {{ event: ChatEvent, from: Connection } | { reached: string, from: Connection } | { resumedAt: string | null, from: Connection }} Waiting */
 
 /** Events that may wait for a slow handler. Beyond, the connection is given up until they are taken: the log has them. */
@@ -45,6 +45,17 @@ const OVERDUE = {};
 
 /** Where the server does not say how often it breaks the silence. */
 const KEEPALIVE_SECONDS = 20;
+
+/**
+ * Another token is asked for when so much of the last one's time is over: the rest is for a page that has to try again, and
+ * the pages of a platform do not ask all at once. Not more often than once a second.
+ */
+const RENEW_AT = 0.75;
+const RENEW_SPREAD = 0.15;
+const RENEW_LEAST_MS = 1_000;
+
+/** 24.8 days, the longest that a timer waits. Of a longer one the engines make none. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A stored position that is longer is none: the server would take the frame for an attack. */
 const MAX_POSITION_CHARACTERS = 1_024;
@@ -124,6 +135,10 @@ class Presenter {
   /** Whether the position could not be stored last time: that is reported once, not every second. */
   #saveFails = false;
   #ended = false;
+  /** When the server closes `#live` for the age of its token. */
+  #tokenEndsAt = Infinity;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #renewTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retryTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -199,6 +214,9 @@ class Presenter {
         onWelcome: this.#welcomed,
         onEvents: this.#received,
         onKeepalive: this.#keptAlive,
+        onRenewed: (connection, expiresInSeconds) => {
+          if (connection === this.#live) this.#renewIn(expiresInSeconds);
+        },
         // What is left of the time is for the handshake.
         onNotice: (withinMs) => this.#connectIn(Math.random() * 0.75 * withinMs),
         onEnd: this.#lost,
@@ -246,7 +264,36 @@ class Presenter {
     this.#handle();
     clearTimeout(this.#stableTimer);
     this.#stableTimer = setTimeout(() => (this.#failures = 0), STABLE_MS);
+    this.#renewIn(welcome.expiresInSeconds);
     this.#tell({ state: 'live' });
+  };
+
+  /** The token of `#live` is good for so long. A server of before says nothing, and never closes for it. @param {unknown} seconds */
+  #renewIn(seconds) {
+    clearTimeout(this.#renewTimer);
+    if (typeof seconds !== 'number' || !(seconds > 0) || this.#ended) return;
+    this.#tokenEndsAt = Date.now() + seconds * 1_000;
+    this.#waitToRenew(seconds * 1_000 * (RENEW_AT + RENEW_SPREAD * Math.random()));
+  }
+
+  /** @param {number} delayMs */
+  #waitToRenew(delayMs) {
+    this.#renewTimer = setTimeout(this.#renew, Math.min(LONGEST_TIMER_MS, Math.max(RENEW_LEAST_MS, delayMs)));
+  }
+
+  /** Shows the server another token, on the connection that goes on meanwhile. Without one the server closes with 4005. */
+  #renew = async () => {
+    const connection = this.#live;
+    const leftMs = this.#tokenEndsAt - Date.now();
+    if (this.#ended || !connection || leftMs <= 0) return;
+    // Whatever comes of it: a page may fail, or never settle, and a server may not answer.
+    this.#waitToRenew(leftMs / 2);
+    try {
+      const token = tokenOf(await this.#options.getToken({ expired: true }));
+      if (connection === this.#live && !this.#ended) connection.say({ type: 'token', token });
+    } catch (error) {
+      report(error);
+    }
   };
 
   /** @param {Connection} connection @param {ChatEvent[]} events */
@@ -368,6 +415,7 @@ class Presenter {
     if (connection === this.#live) {
       this.#live = null;
       clearTimeout(this.#stableTimer);
+      clearTimeout(this.#renewTimer);
       // Its successor is underway; very likely it is what this one was closed for.
       if (this.#next?.started) return;
     } else {
@@ -437,6 +485,7 @@ class Presenter {
     this.#waiting = [];
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#stableTimer);
+    clearTimeout(this.#renewTimer);
     clearTimeout(this.#ackTimer);
     globalThis.removeEventListener?.('online', this.#online);
     globalThis.removeEventListener?.('pagehide', this.#acknowledge);
@@ -455,6 +504,7 @@ class Presenter {
     this.#dropNext();
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#stableTimer);
+    clearTimeout(this.#renewTimer);
   }
 
   /** @param {Status} status */
@@ -537,6 +587,7 @@ class Connection {
    *   onWelcome(connection: Connection, welcome: Welcome): void,
    *   onEvents(connection: Connection, events: ChatEvent[]): void,
    *   onKeepalive(connection: Connection, position: string | null): void,
+   *   onRenewed(connection: Connection, expiresInSeconds: unknown): void,
    *   onNotice(withinMs: number): void,
    *   onEnd(connection: Connection, code: number, reason: string): void,
    * }} owner
@@ -593,6 +644,8 @@ class Connection {
         return this.#owner.onEvents(this, frame.events);
       case 'keepalive':
         return this.#owner.onKeepalive(this, frame.position);
+      case 'renewed':
+        return this.#owner.onRenewed(this, frame.expiresInSeconds);
       case 'reconnect':
         return this.#owner.onNotice(frame.withinMs);
       case 'error':

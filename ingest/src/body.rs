@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokio::time::timeout;
+use web::ContentDigest;
 
 use crate::refusal::Refusal;
 
@@ -61,8 +62,14 @@ pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration
     if is_far_too_large(parts) {
         return Err(Refusal::BodyTooLarge);
     }
-    let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)?;
-    parse(&bytes?).map_err(|what| Refusal::BodyMalformed(Malformed { what, page: T::PAGE }))
+    let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
+    // A gateway's signature rests on it.
+    match ContentDigest::of(&parts.headers) {
+        Ok(Some(digest)) if !digest.is_of(&bytes) => return Err(Refusal::BodyAltered),
+        Err(_) => return Err(Refusal::BodyAltered),
+        Ok(_) => {}
+    }
+    parse(&bytes).map_err(|what| Refusal::BodyMalformed(Malformed { what, page: T::PAGE }))
 }
 
 /// Err: what is wrong, in a sentence.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
-use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
+use web::address::Address;
 use web::gateway::Gateway;
 
 use crate::filter::WordFilter;
@@ -30,8 +30,8 @@ pub struct Config {
     /// How many idempotency keys are remembered; of more the oldest are forgotten earlier.
     pub idempotency_keys: usize,
     /// Where a reconnect request is posted as well; empty: nowhere.
-    #[serde(deserialize_with = "web::address::optional_url")]
-    pub reconnect_webhook: Option<Url>,
+    #[serde(deserialize_with = "web::address::optional")]
+    pub reconnect_webhook: Option<Address>,
     /// What holds in a room that has set nothing itself.
     pub room: RoomConfig,
     /// Which words the word filter looks for.
@@ -98,8 +98,8 @@ pub struct LimitsConfig {
 #[serde(deny_unknown_fields)]
 pub struct ReviewConfig {
     /// Where every message is posted before it is accepted; empty: nowhere.
-    #[serde(deserialize_with = "web::address::optional_url")]
-    pub url: Option<Url>,
+    #[serde(deserialize_with = "web::address::optional")]
+    pub url: Option<Address>,
     /// What signs the question: `whsec_` and the base64 of at least 24 bytes. Required with a url.
     #[serde(default)]
     pub secret: Option<SigningKey>,
@@ -109,7 +109,7 @@ pub struct ReviewConfig {
     pub fallback: Fallback,
     /// Questions at once; for more there is no answer.
     pub max_in_flight: usize,
-    /// How many failures in a row stop the questions.
+    /// Failures of how many users, in as many rooms, stop the questions.
     pub breaker_failures: u32,
     /// Milliseconds that they stop for, until one is tried.
     pub breaker_open_ms: u64,
@@ -179,15 +179,14 @@ impl RoomConfig {
 #[serde(deny_unknown_fields)]
 pub struct RoomsConfig {
     /// The base, `http://host:port`; `/room/live/check` is appended.
-    #[serde(deserialize_with = "web::address::url")]
-    pub url: Url,
+    pub url: Address,
     /// Milliseconds for a whole answer.
     pub deadline_ms: u64,
     /// Milliseconds that "live" holds.
     pub live_ms: u64,
     /// Milliseconds that "not live" holds.
     pub not_live_ms: u64,
-    /// How many failures in a row stop the questions.
+    /// After how many failures in a row the node finds out whether there is an outage.
     pub breaker_failures: u32,
     /// Milliseconds that they stop for, until one is tried.
     pub breaker_open_ms: u64,

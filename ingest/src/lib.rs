@@ -23,6 +23,7 @@ mod request;
 mod review;
 mod room_server;
 mod rules;
+mod seldom;
 mod serve;
 mod settings;
 mod text;

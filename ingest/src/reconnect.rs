@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use nats::{Log, PresenterIdx};
-use reqwest::{Client, Url};
+use reqwest::Client;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use web::address::Address;
 
 /// 5 s: a presenter's client has tried a few times by then.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Reconnects {
     log: Log,
-    webhook: Option<(Client, Url)>,
+    webhook: Option<(Client, Address)>,
     asked: Cache<PresenterIdx, ()>,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -41,7 +42,7 @@ struct Request {
 }
 
 impl Reconnects {
-    pub(crate) fn new(log: Log, webhook: Option<(Client, Url)>) -> Reconnects {
+    pub(crate) fn new(log: Log, webhook: Option<(Client, Address)>) -> Reconnects {
         Reconnects {
             log,
             webhook,
@@ -77,9 +78,9 @@ impl Reconnects {
     }
 }
 
-async fn call(webhook: Option<(Client, Url)>, presenter: PresenterIdx) {
-    let Some((client, url)) = webhook else { return };
-    let request = client.post(url).json(&Request { presenter_idx: presenter.to_string() });
+async fn call(webhook: Option<(Client, Address)>, presenter: PresenterIdx) {
+    let Some((client, address)) = webhook else { return };
+    let request = client.post(address.url().clone()).json(&Request { presenter_idx: presenter.to_string() });
     if let Err(error) = request.send().await.and_then(|response| response.error_for_status()) {
         let error = error.without_url();
         tracing::warn!(%error, %presenter, "the reconnect webhook failed for room {presenter}: {error}");

@@ -46,6 +46,8 @@ pub(crate) enum Refusal {
     BodyMalformed(Malformed),
     /// It ended before its end.
     BodyBroken,
+    /// It is not the body of the header `Content-Digest`.
+    BodyAltered,
     BodyTooLarge,
     BodyTimeout,
     Text(InvalidText),
@@ -120,7 +122,7 @@ impl Refusal {
             Refusal::Token(TokenError::Malformed) => same(S::UNAUTHORIZED, "token_invalid", "토큰의 유형이 아닙니다."),
             Refusal::Token(TokenError::Signature) => same(S::UNAUTHORIZED, "token_invalid", "토큰이 변조되었습니다."),
             Refusal::Token(TokenError::Expired) => same(S::UNAUTHORIZED, "token_expired", "토큰이 만료되었습니다."),
-            Refusal::Token(TokenError::Claims | TokenError::UserIdx) => {
+            Refusal::Token(TokenError::Claims | TokenError::Type | TokenError::Lifetime | TokenError::UserIdx) => {
                 same(S::UNAUTHORIZED, "token_invalid", JWT_EXCEPTION)
             }
             Refusal::Token(TokenError::KeysUnavailable) => same(S::SERVICE_UNAVAILABLE, "keys_unavailable", NOT_SENT),
@@ -148,7 +150,9 @@ impl Refusal {
             Refusal::UnsupportedMediaType | Refusal::UnsupportedEncoding => {
                 same(S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported Media Type")
             }
-            Refusal::BodyMalformed(_) | Refusal::BodyBroken => same(S::BAD_REQUEST, "body_malformed", NOT_SENT),
+            Refusal::BodyMalformed(_) | Refusal::BodyBroken | Refusal::BodyAltered => {
+                same(S::BAD_REQUEST, "body_malformed", NOT_SENT)
+            }
             Refusal::BodyTooLarge => same(S::PAYLOAD_TOO_LARGE, "body_too_large", NOT_SENT),
             Refusal::BodyTimeout => same(S::REQUEST_TIMEOUT, "body_timeout", NOT_SENT),
             Refusal::Text(InvalidText::Empty) | Refusal::TextMissing(_) => {
@@ -256,6 +260,9 @@ impl Refusal {
             }
             Refusal::BodyMalformed(Malformed { what, .. }) => what.clone(),
             Refusal::BodyBroken => "The body ended before its end.".to_owned(),
+            Refusal::BodyAltered => {
+                "The body does not have the SHA-256 that the header Content-Digest says (RFC 9530).".to_owned()
+            }
             Refusal::BodyTooLarge => "The body has more than 64 KB.".to_owned(),
             Refusal::BodyTimeout => "The body did not arrive in time.".to_owned(),
             Refusal::Text(InvalidText::Empty) => {
@@ -338,7 +345,7 @@ impl Refusal {
             Refusal::IdempotencyKeyMissing => "api.md#what-became-of-a-request",
             Refusal::Setting(_) | Refusal::SettingMissing => "moderation.md#settings",
             Refusal::SecondsInvalid => "moderation.md#ban-time-out-unban",
-            Refusal::BodyBroken => "api.md#every-error",
+            Refusal::BodyBroken | Refusal::BodyAltered => "api.md#every-error",
             Refusal::Text(_) | Refusal::TextMissing(_) | Refusal::TextTooLongHere(_) | Refusal::ReasonInvalid => {
                 "api.md#what-may-be-said"
             }

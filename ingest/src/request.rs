@@ -24,7 +24,7 @@ impl Ingest {
     async fn sender(&self, parts: &Parts) -> Result<Sender, Refusal> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         if let Some(ConnectInfo(peer)) = peer
-            && let Some(identity) = self.gateway.identity(&parts.headers, peer.ip())?
+            && let Some(identity) = self.gateway.identity(parts, peer.ip())?
         {
             return Ok(Sender::new(&identity));
         }

@@ -1,6 +1,6 @@
 //! The review hook: a program of the platform's own that is asked about every message before it is accepted, by an HTTP
-//! request signed as Standard Webhooks wants it. It has a deadline, a bounded number of questions at once and a circuit
-//! breaker. Whatever is not a plain answer is a failure, and for failures the operator has said what holds. What a
+//! request signed as Standard Webhooks wants it. It has a deadline, a bounded number of questions at once and circuit
+//! breakers, one for all and one a room, that no single user opens. Whatever is not a plain answer is a failure, and for failures the operator has said what holds. What a
 //! verdict means to the sender is not decided here.
 
 mod signature;
@@ -8,17 +8,21 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use moka::sync::Cache;
 use nats::{EventId, PresenterIdx, User, now};
+use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use web::NoAnswer;
+use web::address::Address;
 
-use crate::breaker::{Breaker, Change};
+use crate::breaker::{About, Breaker, Change, Failure, Scope};
 use crate::config::ReviewConfig;
+use crate::seldom::Seldom;
 use crate::text::Text;
 
 pub use self::signature::SigningKey;
@@ -72,13 +76,29 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Review {
     client: Client,
-    url: Url,
+    address: Address,
     key: SigningKey,
     deadline: Duration,
     fallback: Fallback,
     slots: Semaphore,
-    breaker: Breaker,
+    breakers: Breakers,
+    refusals: Seldom,
 }
+
+/// When not to ask: about no room, or about those of which alone the questions fail.
+#[derive(Debug)]
+struct Breakers {
+    failures: u32,
+    pause: Duration,
+    all: Breaker,
+    rooms: Cache<PresenterIdx, Arc<Breaker>>,
+}
+
+/// 10,000 rooms with failures, some 10 MB at the most: those that did not fail for longest are forgotten first.
+const MOST_ROOMS: u64 = 10_000;
+
+/// 10 minutes: a room without failures for so long starts anew.
+const ROOM_IDLE: Duration = Duration::from_secs(600);
 
 /// The body of a question.
 #[derive(Serialize)]
@@ -112,15 +132,16 @@ impl Review {
     /// None: nobody is to be asked. The client follows no redirects. Err: what is wrong with the configuration.
     pub(crate) fn new(client: Client, config: &ReviewConfig) -> Result<Option<Review>, String> {
         config.check()?;
-        let (Some(url), Some(key)) = (config.url.clone(), config.secret.clone()) else { return Ok(None) };
+        let (Some(address), Some(key)) = (&config.url, config.secret.clone()) else { return Ok(None) };
         Ok(Some(Review {
             client,
-            url,
+            address: address.clone(),
             key,
             deadline: Duration::from_millis(config.deadline_ms),
             fallback: config.fallback,
             slots: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
-            breaker: Breaker::new(config.breaker_failures, Duration::from_millis(config.breaker_open_ms)),
+            breakers: Breakers::new(config.breaker_failures, Duration::from_millis(config.breaker_open_ms)),
+            refusals: Seldom::new(),
         }))
     }
 
@@ -137,22 +158,23 @@ impl Review {
             tracing::debug!(%id, "too many questions for the review hook, message {id} is not one of them");
             return unavailable;
         };
-        if !self.breaker.may_ask(Instant::now()) {
+        let about = About { room: question.presenter, user: question.user.idx };
+        if !self.breakers.may_ask(about) {
             return unavailable;
         }
         match self.request(question).await {
             Ok(verdict) => {
-                if self.breaker.succeeded() == Change::Closed {
-                    tracing::info!("the review hook answers again");
-                }
+                self.breakers.succeeded(about);
                 verdict
             }
-            Err(error) => {
-                if self.breaker.failed(Instant::now()) == Change::Opened {
-                    tracing::warn!(%error, "the review hook does not answer, asking it less often: {error}");
-                } else {
-                    tracing::debug!(%error, %id, "the review hook does not answer for message {id}: {error}");
+            Err(AskError::NoAnswer(error)) if error.is_refusal() => {
+                if self.refusals.may_say(Instant::now()) {
+                    tracing::warn!(%error, %id, "the review hook refuses to review message {id}, and maybe others: {error}");
                 }
+                unavailable
+            }
+            Err(error) => {
+                self.breakers.failed(about, id, &error);
                 unavailable
             }
         }
@@ -165,7 +187,7 @@ impl Review {
         let seconds = at.as_second().to_string();
         let request = self
             .client
-            .post(self.url.clone())
+            .post(self.address.url().clone())
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-signature", self.key.sign(&id, &seconds, &body))
             .header("webhook-id", id)
@@ -173,6 +195,51 @@ impl Review {
             .timeout(self.deadline)
             .body(body);
         verdict(&web::answer(request, LARGEST_ANSWER_BYTES).await?)
+    }
+}
+
+impl Breakers {
+    fn new(failures: u32, pause: Duration) -> Breakers {
+        let rooms = Cache::builder().max_capacity(MOST_ROOMS).time_to_idle(ROOM_IDLE).build();
+        Breakers { failures, pause, all: Breaker::new(failures, Scope::All, pause), rooms }
+    }
+
+    fn may_ask(&self, about: About) -> bool {
+        let now = Instant::now();
+        // The room's first: what it keeps back is no probe for all.
+        self.rooms.get(&about.room).is_none_or(|room| room.may_ask(about, now)) && self.all.may_ask(about, now)
+    }
+
+    fn succeeded(&self, about: About) {
+        if self.rooms.remove(&about.room).is_some_and(|room| room.succeeded() == Change::Closed) {
+            let presenter = about.room;
+            tracing::info!(%presenter, "the review hook answers again for room {presenter}");
+        }
+        if self.all.succeeded() == Change::Closed {
+            tracing::info!("the review hook answers again");
+        }
+    }
+
+    fn failed(&self, about: About, id: EventId, error: &AskError) {
+        let now = Instant::now();
+        let failure = match error {
+            AskError::NoAnswer(error) if error.is_unreachable() => Failure::Unreachable,
+            _ => Failure::NoAnswer,
+        };
+        let presenter = about.room;
+        let room = self.rooms.get_with(presenter, || Arc::new(Breaker::new(self.failures, Scope::Room, self.pause)));
+        // Where nothing can be connected to, the one for all speaks.
+        let in_room = room.failed(about, Failure::NoAnswer, now);
+        match (self.all.failed(about, failure, now), in_room) {
+            (Change::Opened, _) => {
+                tracing::warn!(%error, "the review hook does not answer, asking it less often: {error}");
+            }
+            (_, Change::Opened) => {
+                let seldom = "asking it less often about that room";
+                tracing::warn!(%error, %presenter, "the review hook does not answer for room {presenter}, {seldom}: {error}");
+            }
+            _ => tracing::debug!(%error, %id, "the review hook does not answer for message {id}: {error}"),
+        }
     }
 }
 

@@ -1,20 +1,24 @@
 //! Asks the room server which rooms are live: with a deadline, one question in flight a room, answers kept for a short
-//! while, and a circuit breaker. Whatever is not a plain answer is an outage, and an outage is never "not live". What
-//! follows from an outage is not decided here.
+//! while, and a circuit breaker. Whatever is not a plain answer is none, and that is never "not live". A 4xx concerns its
+//! room alone; the breaker opens only by questions of our own ([`guard`]). What follows from an outage is not decided here.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use moka::future::Cache;
 use nats::PresenterIdx;
-use reqwest::{Client, Url};
+use reqwest::Client;
 use serde::Serialize;
 use serde_json::Value;
 use web::NoAnswer;
+use web::address::Address;
 
-use crate::breaker::{Breaker, Change};
 use crate::config::RoomsConfig;
+use crate::seldom::Seldom;
+use guard::Guard;
 
+mod guard;
 #[cfg(test)]
 mod tests;
 
@@ -32,10 +36,20 @@ pub(crate) struct Unreachable;
 #[derive(Debug)]
 pub(crate) struct RoomServer {
     client: Client,
-    url: Url,
+    address: Address,
     deadline: Duration,
-    breaker: Breaker,
-    answers: Cache<PresenterIdx, Liveness>,
+    guard: Guard,
+    pause: Duration,
+    refusals: Seldom,
+    answers: Cache<PresenterIdx, Answer>,
+}
+
+/// What is kept of a room.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Is(Liveness),
+    /// The room server says nothing about such a room.
+    Refused,
 }
 
 /// 100,000 rooms: some 20 MB at the most; beyond, the least used are asked for again.
@@ -66,49 +80,86 @@ struct Keep {
 
 impl RoomServer {
     pub(crate) fn new(client: Client, config: &RoomsConfig) -> RoomServer {
-        let mut url = config.url.clone();
-        url.set_path(&format!("{}/room/live/check", url.path().trim_end_matches('/')));
         let keep =
             Keep { live: Duration::from_millis(config.live_ms), not_live: Duration::from_millis(config.not_live_ms) };
         RoomServer {
             client,
-            url,
+            address: config.url.with("/room/live/check"),
             deadline: Duration::from_millis(config.deadline_ms),
-            breaker: Breaker::new(config.breaker_failures, Duration::from_millis(config.breaker_open_ms)),
+            guard: Guard::new(config.breaker_failures),
+            pause: Duration::from_millis(config.breaker_open_ms),
+            refusals: Seldom::new(),
             answers: Cache::builder().max_capacity(MOST_ANSWERS).expire_after(keep).build(),
         }
     }
 
-    /// Whether the room is live. Concurrent callers for one room share one question; failures are not kept.
+    /// Whether the room is live. Concurrent callers for one room share one question; failures are not kept, refusals are.
     pub(crate) async fn liveness(&self, presenter: PresenterIdx) -> Result<Liveness, Unreachable> {
-        self.answers.try_get_with(presenter, self.ask(presenter)).await.map_err(|unreachable| *unreachable)
+        match self.answers.try_get_with(presenter, self.ask(presenter)).await {
+            Ok(Answer::Is(liveness)) => Ok(liveness),
+            Ok(Answer::Refused) => Err(Unreachable),
+            Err(unreachable) => Err(*unreachable),
+        }
     }
 
-    async fn ask(&self, presenter: PresenterIdx) -> Result<Liveness, Unreachable> {
-        if !self.breaker.may_ask(Instant::now()) {
+    /// Finds out about outages, for as long as it is polled.
+    pub(crate) async fn watch(&self) -> Infallible {
+        loop {
+            self.guard.suspicion().await;
+            let Err(error) = self.ask_witnesses().await else { continue };
+            self.guard.open();
+            tracing::warn!(%error, "the room server does not answer, asking it less often: {error}");
+            loop {
+                tokio::time::sleep(self.pause).await;
+                match self.ask_witnesses().await {
+                    Ok(()) => break,
+                    Err(error) => tracing::debug!(%error, "the room server still does not answer: {error}"),
+                }
+            }
+            self.guard.close();
+            tracing::info!("the room server answers again");
+        }
+    }
+
+    async fn ask(&self, presenter: PresenterIdx) -> Result<Answer, Unreachable> {
+        if !self.guard.may_ask() {
             return Err(Unreachable);
         }
         match self.request(presenter).await {
             Ok(liveness) => {
-                if self.breaker.succeeded() == Change::Closed {
-                    tracing::info!("the room server answers again");
+                self.guard.answered(presenter);
+                Ok(Answer::Is(liveness))
+            }
+            Err(AskError::NoAnswer(error)) if error.is_refusal() => {
+                if self.refusals.may_say(Instant::now()) {
+                    let others = "and maybe others";
+                    tracing::warn!(%error, %presenter, "the room server refuses to say of room {presenter}, {others}: {error}");
                 }
-                Ok(liveness)
+                Ok(Answer::Refused)
             }
             Err(error) => {
-                if self.breaker.failed(Instant::now()) == Change::Opened {
-                    tracing::warn!(%error, "the room server does not answer, asking it less often: {error}");
-                } else {
-                    tracing::debug!(%error, %presenter, "the room server does not answer for room {presenter}: {error}");
-                }
+                self.guard.failed();
+                tracing::debug!(%error, %presenter, "the room server does not answer for room {presenter}: {error}");
                 Err(Unreachable)
             }
         }
     }
 
+    /// Err: it answers for none of them.
+    async fn ask_witnesses(&self) -> Result<(), AskError> {
+        let ask = async |presenter| match self.request(presenter).await {
+            Ok(_) => Ok(()),
+            Err(AskError::NoAnswer(error)) if error.is_refusal() => Ok(()),
+            Err(error) => Err(error),
+        };
+        let [one, other] = self.guard.witnesses();
+        let (one, other) = tokio::join!(ask(one), ask(other));
+        one.or(other)
+    }
+
     async fn request(&self, presenter: PresenterIdx) -> Result<Liveness, AskError> {
         let question = Question { presenter_idx: presenter.to_string() };
-        let request = self.client.post(self.url.clone()).json(&question).timeout(self.deadline);
+        let request = self.client.post(self.address.url().clone()).json(&question).timeout(self.deadline);
         parse(&web::answer(request, LARGEST_ANSWER_BYTES).await?).ok_or(AskError::NotUnderstood)
     }
 }
@@ -120,26 +171,26 @@ fn parse(answer: &[u8]) -> Option<Liveness> {
 }
 
 impl Keep {
-    fn duration(&self, liveness: Liveness) -> Option<Duration> {
-        match liveness {
-            Liveness::Live => Some(self.live),
-            Liveness::NotLive => Some(self.not_live),
+    fn duration(&self, answer: &Answer) -> Option<Duration> {
+        match answer {
+            Answer::Is(Liveness::Live) => Some(self.live),
+            Answer::Is(Liveness::NotLive) | Answer::Refused => Some(self.not_live),
         }
     }
 }
 
-impl Expiry<PresenterIdx, Liveness> for Keep {
-    fn expire_after_create(&self, _: &PresenterIdx, liveness: &Liveness, _: Instant) -> Option<Duration> {
-        self.duration(*liveness)
+impl Expiry<PresenterIdx, Answer> for Keep {
+    fn expire_after_create(&self, _: &PresenterIdx, answer: &Answer, _: Instant) -> Option<Duration> {
+        self.duration(answer)
     }
 
     fn expire_after_update(
         &self,
         _: &PresenterIdx,
-        liveness: &Liveness,
+        answer: &Answer,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.duration(*liveness)
+        self.duration(answer)
     }
 }

@@ -77,13 +77,18 @@ pub async fn run(
         asking: Mutex::default(),
         word_filter,
         review,
-        reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|url| (client, url))),
+        reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|webhook| (client, webhook))),
         log,
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         door: Door::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),
+    });
+    tasks.spawn({
+        let (ingest, stop) = (ingest.clone(), stop_folding.clone());
+        // What is dropped has only asked.
+        async move { stop.run_until_cancelled(ingest.room_server.watch()).await }
     });
     web::serve(listener, app(ingest.clone(), stop.clone()), &config.http, stop).await;
     ingest.reconnects.finish().await;

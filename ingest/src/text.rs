@@ -6,7 +6,8 @@
 //! sentinels.
 
 use unicode_segmentation::UnicodeSegmentation;
-use words::is_invisible;
+pub(crate) use words::nickname;
+use words::{is_forbidden, is_invisible};
 
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,6 @@ pub(crate) const LONGEST_TEXT: usize = 500;
 
 /// 8 KB: one grapheme can have any number of combining marks, so their number alone bounds nothing.
 pub(crate) const LONGEST_TEXT_BYTES: usize = 8 * 1024;
-
-/// Longer nicknames are cut.
-const LONGEST_NICKNAME: usize = 64;
-
-/// As for texts, eight bytes a character.
-const LONGEST_NICKNAME_BYTES: usize = 512;
 
 /// A text that may be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,36 +75,6 @@ impl Text {
 /// Grapheme clusters. Of ASCII without line breaks each character is one.
 fn length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.graphemes(true).count() }
-}
-
-/// A nickname that is fit to be shown. It comes out of a token, so whoever posts cannot mend it, and refusing would
-/// silence a user for what the auth server let pass: what a text may not have is left out, what is too long is cut, and
-/// one with nothing to see is none.
-pub(crate) fn nickname(nickname: &str) -> String {
-    let allowed: String = nickname.chars().filter(|c| !is_forbidden(*c)).take(LONGEST_NICKNAME_BYTES).collect();
-    let mut fit = String::new();
-    for grapheme in allowed.trim().graphemes(true).take(LONGEST_NICKNAME) {
-        if fit.len() + grapheme.len() <= LONGEST_NICKNAME_BYTES {
-            fit.push_str(grapheme);
-            continue;
-        }
-        // Of a letter with too many marks the letter stays.
-        fit.extend(grapheme.chars().next().filter(|letter| fit.len() + letter.len_utf8() <= LONGEST_NICKNAME_BYTES));
-        break;
-    }
-    if !fit.chars().any(is_visible) {
-        return String::new();
-    }
-    fit.truncate(fit.trim_end().len());
-    fit
-}
-
-/// Breaks the line, turns the direction of what follows it, or is not a character.
-fn is_forbidden(c: char) -> bool {
-    let is_bidi_control = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    let is_line_break = matches!(c, '\u{2028}' | '\u{2029}');
-    let is_noncharacter = matches!(c, '\u{FDD0}'..='\u{FDEF}') || (c as u32) & 0xFFFE == 0xFFFE;
-    c.is_control() || is_bidi_control || is_line_break || is_noncharacter
 }
 
 /// Leaves a mark on the screen by itself.

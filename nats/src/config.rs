@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use async_nats::ConnectOptions;
 use serde::Deserialize;
 
+use crate::address::{self, ServerUrl};
 use crate::error::Error;
 use crate::setup::MAX_MESSAGE_BYTES;
 
@@ -11,8 +13,9 @@ use crate::setup::MAX_MESSAGE_BYTES;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Server addresses, `nats://host:port` or `tls://host:port`; any one of a cluster is enough.
-    pub urls: Vec<String>,
+    /// Server addresses, `nats://host:port` or `tls://host:port`; any one of a cluster is enough. Before the host there may
+    /// be a login, `user:password@` or `token@`, the same in all.
+    pub urls: Vec<ServerUrl>,
     /// The path of a credentials file (JWT and nkey), empty for none.
     #[serde(default)]
     pub credentials: String,
@@ -48,6 +51,7 @@ impl Config {
     }
 
     fn wrong(&self) -> impl Iterator<Item = Error> {
+        let addresses = address::servers(&self.urls, !self.credentials.is_empty(), ConnectOptions::new()).err();
         let checks = [
             ("urls", !self.urls.is_empty(), "must name at least one server"),
             ("partitions", (1..=1_024).contains(&self.partitions), "must be 1 to 1024"),
@@ -72,7 +76,8 @@ impl Config {
             ("lease_seconds", (1..=300).contains(&self.lease_seconds), "must be 1 to 300"),
         ];
         let wrong = checks.into_iter().filter(|(_, is_right, _)| !is_right);
-        wrong.map(|(key, _, reason)| Error::Config { key, reason: reason.to_owned() })
+        let wrong = wrong.map(|(key, _, reason)| (key, reason)).chain(addresses.map(|reason| ("urls", reason)));
+        wrong.map(|(key, reason)| Error::Config { key, reason: reason.to_owned() })
     }
 
     pub(crate) fn append_deadline(&self) -> Duration {
@@ -84,7 +89,7 @@ impl Config {
     }
 
     pub(crate) fn max_age(&self) -> Duration {
-        Duration::from_secs(self.max_age_hours * 60 * 60)
+        Duration::from_secs(self.max_age_hours.saturating_mul(60 * 60))
     }
 
     pub(crate) fn min_age(&self) -> Duration {

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::address;
 use crate::append::{AppendError, Appender};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -451,9 +452,14 @@ async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> R
             .await
             .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
     }
-    let connected = options.connect(config.urls.as_slice()).await;
-    let client = connected.map_err(|error| Error::Connect { urls: config.urls.join(","), source: error.into() })?;
-    let mut context = jetstream::new(client);
+    let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
+    let (servers, options) = servers.map_err(|reason| Error::Config { key: "urls", reason: reason.to_owned() })?;
+    let connected = options.connect(servers).await;
+    let failed = |error: async_nats::ConnectError| Error::Connect {
+        servers: address::shown(&config.urls),
+        source: error.into(),
+    };
+    let mut context = jetstream::new(connected.map_err(failed)?);
     context.set_timeout(REQUEST_TIMEOUT);
     Ok(context)
 }

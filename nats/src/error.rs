@@ -12,10 +12,10 @@ pub enum Error {
         reason: String,
     },
     /// No server could be reached, or it refused the connection.
-    #[error("cannot connect to NATS at {urls}: {source}")]
+    #[error("cannot connect to NATS at {servers}: {source}")]
     Connect {
-        /// As configured.
-        urls: String,
+        /// The hosts and ports that are configured.
+        servers: String,
         /// What the client says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -1,5 +1,6 @@
 //! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
 
+mod address;
 mod append;
 mod claim;
 mod clock;
@@ -28,6 +29,7 @@ mod store;
 mod tail;
 mod timeline;
 
+pub use address::ServerUrl;
 pub use append::AppendError;
 pub use config::Config;
 pub use connect::{Extent, Log};

@@ -22,6 +22,12 @@ pub(super) fn read<T: DeserializeOwned>(
 ) -> Option<(T, Places)> {
     let mut places = Places(sections);
     let toml::Value::Table(mut settings) = typed(merged, "", &mut places.0) else { return None };
+    for (path, reason) in too_large(&settings) {
+        problems.push(Problem { key: path.join("."), place: places.of(&path.join(".")), reason });
+        if !restore(&mut settings, &path, defaults) {
+            return None;
+        }
+    }
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(toml::Value::Table(settings.clone())) {
             Ok(settings) => return Some((settings, places)),
@@ -67,6 +73,38 @@ fn typed(value: Value, path: &str, places: &mut BTreeMap<String, String>) -> tom
     }
 }
 
+/// Numbers with which no clock and no queue can count: whoever adds to one or multiplies it would have to think of that. Times
+/// end after 100 years, everything else at 2^53 - 1.
+const LARGEST: [(&str, i64, &str); 6] = [
+    ("_ms", 3_155_760_000_000, "must be at most 3155760000000, 100 years"),
+    ("_seconds", 3_155_760_000, "must be at most 3155760000, 100 years"),
+    ("_minutes", 52_596_000, "must be at most 52596000, 100 years"),
+    ("_hours", 876_600, "must be at most 876600, 100 years"),
+    ("_days", 36_525, "must be at most 36525, 100 years"),
+    ("", (1 << 53) - 1, "must be at most 9007199254740991, 2^53 - 1"),
+];
+
+fn too_large(settings: &Table) -> Vec<(Vec<String>, String)> {
+    let mut found = Vec::new();
+    for (key, value) in settings {
+        match value {
+            toml::Value::Table(section) => {
+                let within = too_large(section).into_iter();
+                found.extend(within.map(|(path, reason)| ([vec![key.clone()], path].concat(), reason)));
+            }
+            toml::Value::Integer(number) => {
+                let largest = LARGEST.iter().find(|(ending, ..)| key.ends_with(ending));
+                let (_, largest, reason) = largest.expect("every key ends with nothing");
+                if number > largest {
+                    found.push((vec![key.clone()], (*reason).to_owned()));
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 impl Places {
     /// Of a section it is where something in it was set. None: nobody set it.
     pub(super) fn of(&self, key: &str) -> Option<String> {
@@ -76,10 +114,19 @@ impl Places {
     }
 }
 
-/// What is said about the type of a value repeats the value, and a secret is nobody's business.
+/// Settings whose values are, or hold, what is nobody's business: a login in an address, a path that is a key.
+const CONFIDENTIAL: [&str; 6] = ["secret", "uri", "url", "urls", "reconnect_webhook", "credentials"];
+
+/// What is said about the type of a value repeats the value.
 fn reason(path: &[String], message: &str) -> String {
-    let is_secret = path.last().is_some_and(|key| key == "secret");
-    if is_secret && message.starts_with("invalid type") { "must be text".to_owned() } else { message.to_owned() }
+    let is_confidential = path.iter().any(|key| CONFIDENTIAL.contains(&key.as_str()));
+    if is_confidential && message.starts_with("invalid ") {
+        // serde: invalid type or value: what it is, expected what it should be.
+        let expected = message.rsplit_once(", expected ").map_or("text", |(_, expected)| expected);
+        let expected = if expected == "a string" { "text" } else { expected };
+        return format!("must be {expected}");
+    }
+    message.to_owned()
 }
 
 /// Puts the default in the place of what is wrong; takes it away where there is none. False: nothing changed.

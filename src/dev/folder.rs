@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,18 @@ impl Folder {
     /// Takes the folder, made where there is none, and stops what an earlier `dev` left running. `fresh`: and deletes
     /// what is in it.
     pub(super) fn open(path: &Path, fresh: bool) -> anyhow::Result<Folder> {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        // Whatever the umask: the servers in it ask nobody for a password, and what they keep is what people said.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("cannot create {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+        let metadata = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        check_owner(&path, &metadata)?;
+        // One of an earlier version, or made by hand.
+        if metadata.mode() & 0o077 != 0 {
+            let owner_only = std::fs::Permissions::from_mode(0o700);
+            std::fs::set_permissions(&path, owner_only)
+                .with_context(|| format!("cannot protect {}", path.display()))?;
+        }
         // Beside what is deleted, so that it is held throughout.
         let lock = path.join("lock");
         let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
@@ -80,7 +90,7 @@ impl Folder {
     /// The key of this folder's tokens: drawn once, so that tokens survive a restart.
     pub(super) fn secret(&self) -> anyhow::Result<String> {
         let file = self.path.join(SECRET);
-        if let Ok(secret) = std::fs::read_to_string(&file) {
+        if let Some(secret) = read_private(&file)? {
             return Ok(secret.trim().to_owned());
         }
         // 244 random bits from the system's generator.
@@ -148,12 +158,47 @@ fn command_line(id: i32) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Readable by its owner only.
+/// Whoever else owns it, or can write to it, could choose what is in it. None: there is none.
+fn read_private(file: &Path) -> anyhow::Result<Option<String>> {
+    let metadata = match std::fs::symlink_metadata(file) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    anyhow::ensure!(metadata.is_file(), "{} is not a file: delete it", file.display());
+    check_owner(file, &metadata)?;
+    anyhow::ensure!(
+        metadata.mode() & 0o077 == 0,
+        "{} can be read or written by others (mode {:o}), so that anybody may know it: delete it, a new one is made",
+        file.display(),
+        metadata.mode() & 0o777
+    );
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Some(text))
+}
+
+fn check_owner(path: &Path, metadata: &std::fs::Metadata) -> anyhow::Result<()> {
+    let own = nix::unistd::geteuid().as_raw();
+    anyhow::ensure!(
+        metadata.uid() == own,
+        "{} belongs to user {}, and this is user {own}: give --data a folder of your own",
+        path.display(),
+        metadata.uid()
+    );
+    Ok(())
+}
+
+/// Readable by its owner only, whatever was there before.
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let write = || {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(file)?.write_all(text.as_bytes())
+        // Beside it and then in its place: one that was there would keep its mode, and whoever has it open.
+        let new = file.with_extension("new");
+        match std::fs::remove_file(&new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(text.as_bytes())?;
+        std::fs::rename(&new, file)
     };
     write().with_context(|| format!("cannot write {}", file.display()))
 }
@@ -182,6 +227,54 @@ mod tests {
         let first = secret(false);
         assert_eq!(secret(false), first);
         assert_ne!(secret(true), first);
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn open_to_all(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn the_folder_and_what_is_written_into_it_are_the_owners_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let (new, old) = (place.path().join("new/folder"), place.path().join("old"));
+        std::fs::create_dir(&old).unwrap();
+        open_to_all(&old, 0o777);
+        for path in [&new, &old] {
+            let folder = Folder::open(path, false).unwrap();
+            assert_eq!(mode(path), 0o700);
+            folder.secret().unwrap();
+            // As somebody may have left it there.
+            std::fs::write(path.join(CONFIGURATION), "old").unwrap();
+            open_to_all(&path.join(CONFIGURATION), 0o666);
+            folder.configure(&toml::Table::new()).unwrap();
+            for file in [SECRET, CONFIGURATION] {
+                assert_eq!(mode(&path.join(file)), 0o600, "{file}");
+            }
+        }
+        assert_eq!(mode(new.parent().unwrap()), 0o700);
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_or_write_is_refused_and_so_is_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path(), false).unwrap();
+        let secret = place.path().join(SECRET);
+        std::fs::write(&secret, "x".repeat(64)).unwrap();
+        for mode in [0o666, 0o606, 0o604, 0o640] {
+            open_to_all(&secret, mode);
+            let refused = folder.secret().unwrap_err().to_string();
+            assert!(refused.contains("can be read or written by others"), "{mode:o}: {refused}");
+        }
+        open_to_all(&secret, 0o600);
+        assert_eq!(folder.secret().unwrap(), "x".repeat(64));
+        let planted = place.path().join("planted");
+        std::fs::rename(&secret, &planted).unwrap();
+        std::os::unix::fs::symlink(&planted, &secret).unwrap();
+        assert!(folder.secret().unwrap_err().to_string().contains("is not a file"));
     }
 
     #[test]

@@ -30,6 +30,13 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
         email: format!("user{}@example.com", arguments.user),
         scopes: arguments.scopes.clone(),
     };
-    let lifetime = Duration::from_secs(arguments.hours * 60 * 60);
+    let lifetime = Duration::from_secs(arguments.hours.saturating_mul(60 * 60));
+    let longest = config.auth.max_lifetime_seconds;
+    anyhow::ensure!(
+        lifetime.as_secs() <= longest,
+        "--hours {}: the roles refuse a token that lives longer than auth.max_lifetime_seconds, which is {longest}: at most {} hours",
+        arguments.hours,
+        longest / (60 * 60)
+    );
     Ok(web::auth::mint(secret, &identity, lifetime))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use web::Secret;
+use web::address::shown;
 use web::auth::Identity;
 
 use super::Addresses;
@@ -32,6 +33,7 @@ pub(super) fn print(
     let (presenter, viewer) = (mint(1, "presenter1", &[]), mint(42, "viewer42", &[]));
     let moderator = mint(99, "moderator99", &["chat:moderate"]);
     let Addresses { nats, mongo, rooms, ingest, delivery, archiver } = addresses;
+    let (nats, mongo) = (shown(nats), shown(mongo));
     // As it was called, and the folder only where it is not the default.
     let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());
     let program = shell_words::quote(&program);

@@ -62,7 +62,7 @@ impl World {
         let mut config = config(&mongod);
         // No log here is large, and each partition reserves so much.
         (config.nats.partitions, config.nats.max_bytes) = (partitions, 1 << 30);
-        config.nats.urls = vec![nats.url()];
+        config.nats.urls = vec![nats.url().into()];
         let log = support::connect(&config.nats, "test").await;
         let archive = Archive::connect(&config.archiver).await.unwrap();
         let settings = Settings::new()

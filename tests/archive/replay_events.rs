@@ -317,3 +317,27 @@ async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_arch
     .await;
     assert_eq!(shown, ["first", "late", "behind"]);
 }
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_asked_for_it() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let (session, _, _) = cut_twice(&world).await;
+    let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
+    // It lasts 159 s by itself.
+    let claims = serde_json::json!({ "user_idx": 900, "scope": "chat:read", "exp": crate::ingest::tokens::now() + 3 });
+    let reader = Reader::with(&archiver, claims);
+    let mut answer = ask(&reader, &path, &[], None).await;
+    assert_eq!(answer.status(), 200);
+    let broken = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            match answer.chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+    });
+    assert!(broken.await.expect("it ends before the recording does"), "and it is seen not to be whole");
+    assert_eq!(ask(&reader, &path, &[], None).await.status(), 401);
+}

@@ -212,6 +212,58 @@ test('an expired token is got anew at once, and not in a hot loop', async () => 
   assert.equal(Socket.all.length, 3);
 });
 
+test('another token is shown on the same connection before the first one expires', async () => {
+  let number = 0;
+  const hints = [];
+  const seen = await page({ getToken: (hint) => (hints.push(hint), `token${++number}`) });
+  newest().open().welcome({ expiresInSeconds: 100, keepaliveSeconds: 1_000 }).events(1);
+  await pass(82_000);
+  assert.deepEqual(newest().said.filter(({ type }) => type === 'token'), []);
+  await pass(1_000);
+  assert.deepEqual(newest().said.at(-1), { type: 'token', token: 'token2' });
+  assert.deepEqual(hints, [{ expired: false }, { expired: true }]);
+  newest().hear({ type: 'renewed', expiresInSeconds: 1_000 }).events(2);
+  await pass(820_000 - 1_000);
+  assert.equal(number, 2, 'the answer counts, not the old time');
+  await pass(6_000);
+  assert.deepEqual(newest().said.at(-1), { type: 'token', token: 'token3' });
+  assert.deepEqual([seen.numbers, Socket.all.length], [[1, 2], 1]);
+});
+
+test('a token that cannot be got or is not taken is asked for again, and not in a hot loop', async () => {
+  let asked = 0;
+  await page({
+    getToken: ({ expired }) => {
+      if (expired && ++asked === 2) throw new Error('no network');
+      return expired && asked === 3 ? new Promise(() => {}) : 'token';
+    },
+  });
+  newest().open().welcome({ expiresInSeconds: 80, keepaliveSeconds: 1_000 });
+  // 66, 73, 76.5, 78.25, 79.25 s: then it expires.
+  for (let second = 0; second < 80; second++) await pass(1_000);
+  assert.ok(asked >= 4 && asked <= 6, `${asked}`);
+  assert.deepEqual(newest().said.filter(({ type }) => type === 'token').length, asked - 2);
+  assert.equal(globalThis.reportError.mock.callCount(), 1);
+  newest().end(4005);
+  await pass(250);
+  assert.equal(Socket.all.length, 2);
+});
+
+test('no token is renewed that does not expire, or on a connection that is gone', async () => {
+  const seen = await page();
+  for (const expiresInSeconds of [undefined, null, 'x', 0, -1, Infinity, 4_000_000_000]) {
+    newest().open().welcome({ expiresInSeconds, keepaliveSeconds: 1_000 });
+    await pass(10_000);
+    assert.equal(newest().said.filter(({ type }) => type === 'token').length, 0, `${expiresInSeconds}`);
+    newest().end(4200);
+    await pass(500);
+  }
+  newest().open().welcome({ expiresInSeconds: 10 });
+  presenter.close();
+  await pass(20_000);
+  assert.ok(seen.hints.every(({ expired }) => !expired));
+});
+
 for (const code of [1006, 1001, 1011, 4100, 4199, 4300]) {
   test(`it backs off after ${code}, with jitter, up to 20 s`, async () => {
     const seen = await page();

@@ -6,6 +6,7 @@ mod dialect;
 mod drain;
 mod erased;
 mod everywhere;
+mod expiry;
 mod fights;
 mod handover;
 mod keys;

@@ -31,8 +31,11 @@ async fn a_first_connection_goes_as_in_the_document() {
             "position": welcome["position"],
             "recovered": true,
             "keepaliveSeconds": 1,
+            "expiresInSeconds": welcome["expiresInSeconds"],
         })
     );
+    let expires_in = welcome["expiresInSeconds"].as_u64().unwrap();
+    assert!((3_000..=3_600).contains(&expires_in), "{expires_in}");
     // The end of a log in which nothing was said yet, or that of the session's own beginning.
     let begins: Position = welcome["position"].as_str().unwrap().parse().unwrap();
     assert_eq!((begins.epoch, begins.sequence <= 1), (world.log.timelines().epoch(idx(42)), true), "{begins}");

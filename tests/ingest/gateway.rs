@@ -1,9 +1,11 @@
 //! Identities that a gateway forwards count only where they can be trusted.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::{System, answer};
 use crate::support::{NatsServer, Role, Settings, token};
@@ -100,12 +102,98 @@ async fn forwarded_headers_from_another_address_are_ignored() {
     assert_eq!(last_user(&system).await["idx"], 7);
 }
 
+/// A request as a gateway that signs all of it forwards it, for user 9.
+fn signed(system: &System, method: Method, target: &str, body: &str, key: &str) -> RequestBuilder {
+    let digest = match body {
+        "" => String::new(),
+        body => format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(body))),
+    };
+    let time = super::tokens::now();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    let scope = "chat%3Amoderate";
+    mac.update(format!("v2\n{time}\n{method}\n{target}\n{digest}\n9\n\nn\n{scope}").as_bytes());
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let request = system.client.request(method, system.ingest.url() + target);
+    let request =
+        request.header("x-forward-userIdx", "9").header("x-forward-email", "").header("x-forward-nickname", "n");
+    let request = request.header("x-forward-scope", scope).header("x-forward-signature", format!("t={time},v2={hex}"));
+    match body {
+        "" => request,
+        body => {
+            request.header("content-digest", digest).header("content-type", "application/json").body(body.to_owned())
+        }
+    }
+}
+
+const POST: &str = "/v1/rooms/42/messages";
+const HI: &str = r#"{"text":"hi"}"#;
+
+async fn with_signatures(v1_until: &str) -> System {
+    System::start_with(|settings| {
+        let settings = settings.set("ingest.gateway.mode", "signature").set("ingest.gateway.secret", KEY);
+        settings.set("ingest.gateway.v1_until", v1_until)
+    })
+    .await
+}
+
 #[tokio::test]
-async fn forwarded_headers_count_with_the_gateways_signature() {
+async fn a_signature_holds_for_the_request_that_it_was_made_for_and_no_other() {
+    let system = with_signatures("").await;
+    let post = || signed(&system, Method::POST, POST, HI, KEY);
+    assert_eq!(answer(post()).await.status, 202);
+    assert_eq!(last_user(&system).await, json!({"idx": 9, "nickname": "n", "role": "moderator"}));
+    assert_eq!(answer(signed(&system, Method::DELETE, "/v1/rooms/42/messages?reason=raid", "", KEY)).await.status, 202);
+
+    // What was captured from a post, on its way to clear the room, to ban somebody, to say something else.
+    let captured = post().build().unwrap();
+    let replay = |method: Method, target: &str, body: &str| {
+        let request = system.client.request(method, system.ingest.url() + target);
+        let request = captured.headers().iter().fold(request, |request, (name, value)| request.header(name, value));
+        answer(request.body(body.to_owned()))
+    };
+    replay(Method::DELETE, POST, "").await.assert_problem(401, "token_missing");
+    replay(Method::PUT, "/v1/rooms/42/bans/7", HI).await.assert_problem(401, "token_missing");
+    replay(Method::POST, "/v1/rooms/43/messages", HI).await.assert_problem(401, "token_missing");
+    replay(Method::POST, POST, r#"{"text":"ho"}"#).await.assert_problem(400, "body_malformed");
+    assert_eq!(replay(Method::POST, POST, HI).await.status, 202, "the same again");
+
+    let forged = signed(&system, Method::POST, POST, HI, "another secret, also of more than 32 bytes");
+    answer(forged).await.assert_problem(401, "token_missing");
+    let old = answer(forwarded(&system).header("x-forward-signature", signature(KEY))).await;
+    old.assert_original_error(400, "Token null", "/send/message");
+    assert_eq!(system.messages().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_the_one_of_its_digest_is_refused_whoever_sends_it() {
+    let system = System::start().await;
+    let post = |digest: &str| {
+        let request = system.post(POST).bearer_auth(token(7, "nick")).header("content-digest", digest);
+        answer(request.json(&json!({"text": "hi"})))
+    };
+    assert_eq!(post(&format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(HI)))).await.status, 202);
+    assert_eq!(post("sha-512=:AA==:").await.status, 202, "another one is not looked at");
+    for wrong in [format!("sha-256=:{}:", STANDARD.encode(Sha256::digest("ho"))), "sha-256=:AA==:".to_owned()] {
+        post(&wrong).await.assert_problem(400, "body_malformed");
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_a_number_in_one_way_only() {
     let system = System::start_with(|settings| {
-        settings.set("ingest.gateway.mode", "signature").set("ingest.gateway.secret", KEY)
+        settings.set("ingest.gateway.mode", "trusted-addresses").set("ingest.gateway.trusted", "127.0.0.0/8")
     })
     .await;
+    for idx in ["+60", "0060", "060", "6e1", "60.0", "0x3c", "60,60"] {
+        let request = system.post(POST).header("x-forward-userIdx", idx).header("x-forward-email", "");
+        let refused = answer(request.header("x-forward-nickname", "n").json(&json!({"text": "hi"}))).await;
+        refused.assert_problem(400, "forwarded_identity_invalid");
+    }
+}
+
+#[tokio::test]
+async fn signatures_of_the_identity_alone_count_until_the_day_that_is_configured() {
+    let system = with_signatures("2999-12-31").await;
     answer(forwarded(&system).header("x-forward-signature", signature(KEY))).await.assert_sent();
     assert_eq!(last_user(&system).await["idx"], 9);
 

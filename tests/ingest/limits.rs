@@ -29,7 +29,7 @@ impl System {
         Role::start("ingest", &change(Settings::new().nats(&self.nats).rooms(&self.rooms))).await
     }
 
-    async fn write(&self, node: &Role, user: i64, room: i64, text: &str) -> Answer {
+    pub(super) async fn write(&self, node: &Role, user: i64, room: i64, text: &str) -> Answer {
         let request = self.client.post(format!("{}/v1/rooms/{room}/messages", node.url()));
         answer(request.bearer_auth(token(user, "nick")).json(&json!({"text": text}))).await
     }

@@ -178,7 +178,7 @@ async fn a_hook_that_hangs_is_left_alone_after_a_few_questions_and_asked_again_l
     .await;
     hook.say(Says::Delay(Duration::from_secs(600)));
     for n in 0..30 {
-        assert_eq!(system.post_v1("42", json!({"text": n.to_string()})).await.status, 202);
+        assert_eq!(system.write(&system.ingest, 100 + n, 200 + n, "hi").await.status, 202);
     }
     let asked = hook.asked().len();
     assert!((3..10).contains(&asked), "30 posts asked a hook that hangs {asked} times");
@@ -191,6 +191,56 @@ async fn a_hook_that_hangs_is_left_alone_after_a_few_questions_and_asked_again_l
     })
     .await;
     assert!(system.ingest.log().contains("the review hook answers again"));
+}
+
+/// A text on which the hook fails, sent as often as one likes, must not let everybody write unreviewed.
+#[tokio::test]
+async fn one_user_or_one_room_does_not_stop_the_questions_about_others() {
+    for failure in [Says::Status(500), Says::Status(400), Says::Garbage(String::new()), Says::Delay(DEADLINE)] {
+        let hook = ReviewHook::start().await;
+        let system = System::start_with(|settings| {
+            let settings = hook.settings(settings).set("ingest.review.deadline_ms", "1000");
+            settings.set("ingest.review.breaker_failures", "3").set("ingest.review.breaker_open_ms", "60000")
+        })
+        .await;
+        hook.say_to("poison", failure.clone());
+        hook.say(Says::Deny(None));
+        // One user in many rooms, then many users in one room.
+        let posts = (0..6).map(|n| (666, 100 + n)).chain((0..6).map(|n| (700 + n, 42)));
+        for (user, room) in posts {
+            assert_eq!(system.write(&system.ingest, user, room, "poison").await.status, 202, "{failure:?}");
+        }
+        let other = system.write(&system.ingest, 7, 43, "hi").await;
+        assert_eq!(other.status, 422, "{failure:?}: it was reviewed: {other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_room_of_which_nobodys_question_is_answered_is_left_alone_by_itself() {
+    let hook = ReviewHook::start().await;
+    let system = System::start_with(|settings| {
+        let settings = hook.settings(settings).set("ingest.review.deadline_ms", "10000");
+        settings.set("ingest.review.breaker_failures", "3").set("ingest.review.breaker_open_ms", "60000")
+    })
+    .await;
+    hook.say(Says::Status(500));
+    for user in 100..130 {
+        assert_eq!(system.write(&system.ingest, user, 42, "hi").await.status, 202);
+    }
+    assert_eq!(hook.asked().len(), 3);
+    assert!(system.ingest.log().contains("the review hook does not answer for room 42"), "{}", system.ingest.log());
+}
+
+#[tokio::test]
+async fn a_hook_that_cannot_be_connected_to_is_left_alone_whoever_writes() {
+    let hook = ReviewHook::start().await;
+    let system = System::start_with(|settings| hook.settings(settings).set("ingest.review.deadline_ms", "10000")).await;
+    drop(hook);
+    crate::support::eventually("the hook is left alone", DEADLINE, async || {
+        assert_eq!(system.post_v1("42", json!({"text": "hi"})).await.status, 202);
+        system.ingest.log().contains("the review hook does not answer, asking it less often").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -107,6 +107,56 @@ async fn a_room_server_that_fails_is_left_alone_for_a_while_and_then_tried_again
     assert_eq!(system.post_v1("43", json!({"text": "hi"})).await.status, 202);
 }
 
+/// Whoever posts to rooms for which the room server fails alone takes nothing from anybody else's.
+#[tokio::test]
+async fn rooms_that_the_room_server_cannot_answer_for_leave_the_others_alone() {
+    for status in [400, 404, 422, 500, 503] {
+        let system = System::start_with(|settings| {
+            settings.set("ingest.rooms.breaker_open_ms", "60000").set("ingest.rooms.live_ms", "1")
+        })
+        .await;
+        system.rooms.set_behaviour(Behaviour::Narrow(status));
+        for n in 0..60 {
+            let bad = (1_i64 << 31) + n;
+            let refused = system.write(&system.ingest, 666, bad, "hi").await;
+            assert!([409, 503].contains(&refused.status.as_u16()), "{status}: {refused:?}");
+            let posted = system.write(&system.ingest, 7 + n, 100 + n, "hi").await;
+            assert_eq!(posted.status, 202, "{status}, post {n}: {posted:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_room_server_that_is_out_is_found_to_be_by_one_user_alone_and_only_then() {
+    let system = System::start_with(|settings| settings.set("ingest.rooms.live_ms", "1")).await;
+    assert_eq!(system.post_v1("42", json!({"text": "hi"})).await.status, 202);
+    system.rooms.stop().await;
+    eventually("the room server is left alone", DEADLINE, async || {
+        system.post_v1("43", json!({"text": "hi"})).await.assert_problem(503, "room_server_unavailable");
+        system.ingest.log().contains("the room server does not answer, asking it less often").then_some(())
+    })
+    .await;
+    system.rooms.start_again().await;
+    eventually("the room server is found again", DEADLINE, async || {
+        (system.post_v1("42", json!({"text": "hi"})).await.status == 202).then_some(())
+    })
+    .await;
+    assert!(system.ingest.log().contains("the room server answers again"));
+}
+
+#[tokio::test]
+async fn whoever_is_over_the_limit_asks_the_room_server_nothing() {
+    let system = System::start_with(|settings| {
+        settings.set("ingest.limits.user_rate.messages", "20").set("ingest.limits.user_rate.seconds", "3600")
+    })
+    .await;
+    for room in 1_000..1_200 {
+        let posted = system.post_v1(&room.to_string(), json!({"text": "hi"})).await;
+        assert!([202, 429].contains(&posted.status.as_u16()), "{posted:?}");
+    }
+    assert!(system.rooms.requests() <= 20, "{} questions", system.rooms.requests());
+}
+
 #[tokio::test]
 async fn ingest_starts_and_is_ready_while_the_room_server_is_away() {
     let system = System::start().await;

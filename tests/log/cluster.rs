@@ -11,7 +11,7 @@ use crate::support::{NatsCluster, Proxy, connect};
 const DEADLINE_MS: u64 = 20_000;
 
 fn replicated(cluster: &NatsCluster, members: &[usize]) -> Config {
-    let urls = members.iter().map(|member| cluster.url(*member)).collect();
+    let urls = members.iter().map(|member| cluster.url(*member).into()).collect();
     Config { urls, replicas: 3, append_deadline_ms: DEADLINE_MS, ..config("") }
 }
 
@@ -58,7 +58,7 @@ async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_we
     let way = async |member: usize| Proxy::start(cluster.url(member).replace("nats://", "")).await;
     let (to_leader, to_other) = (way(leader).await, way(others[0]).await);
     to_leader.refuse();
-    let config = Config { urls: vec![to_leader.url(), to_other.url()], ..replicated(&cluster, &[]) };
+    let config = Config { urls: vec![to_leader.url().into(), to_other.url().into()], ..replicated(&cluster, &[]) };
     let reader = connect(&config, "reader").await;
     let mut tail = reader.tail(Start::Oldest);
     take(&mut tail, 1).await;

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn config(url: &str) -> Config {
     Config {
-        urls: vec![url.to_owned()],
+        urls: vec![url.to_owned().into()],
         credentials: String::new(),
         partitions: 1,
         replicas: 1,

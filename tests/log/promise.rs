@@ -111,7 +111,7 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
     }
 
     // A log that was not there for the troubles reads it afresh; the live tail must come to the same.
-    let fresh = connect(&Config { urls: vec![server.url()], ..config }, "fresh").await;
+    let fresh = connect(&Config { urls: vec![server.url().into()], ..config }, "fresh").await;
     let whole = everything(&fresh).await;
     let in_time = tokio::time::timeout(Duration::from_secs(20), async {
         while live.lock().await.len() < whole.len() {

@@ -106,7 +106,7 @@ async fn a_setting_that_cannot_be_right_is_refused_by_name() {
     let cases = [
         ("nats.urls", Config { urls: Vec::new(), ..config.clone() }),
         ("nats.credentials", Config { credentials: "/does/not/exist".to_owned(), ..config.clone() }),
-        ("cannot connect to NATS at nats://127.0.0.1:1", config.clone()),
+        ("cannot connect to NATS at 127.0.0.1:1", config.clone()),
     ];
     for (named, config) in cases {
         let refused = Log::connect(&config, "test").await.unwrap_err().to_string();

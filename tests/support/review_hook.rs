@@ -55,12 +55,15 @@ pub struct ReviewHook {
 #[derive(Debug)]
 struct Shared {
     says: Mutex<Says>,
+    /// What it says to questions about one text.
+    says_to: Mutex<Option<(String, Says)>>,
     asked: Mutex<Vec<Asked>>,
 }
 
 impl ReviewHook {
     pub async fn start() -> ReviewHook {
-        let shared = Arc::new(Shared { says: Mutex::new(Says::Allow), asked: Mutex::default() });
+        let shared =
+            Arc::new(Shared { says: Mutex::new(Says::Allow), says_to: Mutex::default(), asked: Mutex::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/review", listener.local_addr().unwrap());
         let app = Router::new()
@@ -80,6 +83,11 @@ impl ReviewHook {
         *self.shared.says.lock().unwrap() = says;
     }
 
+    /// To questions about that text it says something else.
+    pub fn say_to(&self, text: &str, says: Says) {
+        *self.shared.says_to.lock().unwrap() = Some((text.to_owned(), says));
+    }
+
     /// Every question with a right signature, in the order in which they came.
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.asked.lock().unwrap().clone()
@@ -97,11 +105,13 @@ async fn review(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return (StatusCode::UNAUTHORIZED, error.to_string()).into_response();
     }
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
-    let body = serde_json::from_slice(&body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let text = body["data"]["text"].as_str().unwrap().to_owned();
     shared.asked.lock().unwrap().push(Asked { id, body });
 
     let allow = json!({"action": "allow"}).to_string();
-    let says = shared.says.lock().unwrap().clone();
+    let special = shared.says_to.lock().unwrap().clone().filter(|(special, _)| *special == text).map(|(_, says)| says);
+    let says = special.unwrap_or_else(|| shared.says.lock().unwrap().clone());
     match says {
         Says::Allow => allow.into_response(),
         Says::Deny(reason) => json!({"action": "deny", "reason": reason}).to_string().into_response(),

@@ -29,6 +29,8 @@ pub enum Behaviour {
     Redirect,
     /// With 200 and a body that is no answer.
     Garbage,
+    /// As it should be, but with this status for rooms whose numbers it cannot hold, which are those of 2^31 and more.
+    Narrow(u16),
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ fn answer(alive: bool) -> Value {
 async fn live_check(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) -> Response {
     shared.requests.fetch_add(1, Ordering::Relaxed);
     // The contract: digits, as a JSON string.
-    let Some(presenter) = body["presenterIdx"].as_str().and_then(|digits| digits.parse().ok()) else {
+    let Some(presenter) = body["presenterIdx"].as_str().and_then(|digits| digits.parse::<i64>().ok()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let alive = *shared.live.lock().unwrap().get(&presenter).unwrap_or(&true);
@@ -129,6 +131,8 @@ async fn live_check(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) 
         }
         Behaviour::Status(status) => (StatusCode::from_u16(status).unwrap(), Json(answer(alive))).into_response(),
         Behaviour::Redirect => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/elsewhere")]).into_response(),
+        Behaviour::Narrow(status) if presenter >= 1 << 31 => StatusCode::from_u16(status).unwrap().into_response(),
+        Behaviour::Narrow(_) => Json(answer(alive)).into_response(),
         Behaviour::Garbage => "<html>It works!</html>".into_response(),
     }
 }

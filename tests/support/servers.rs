@@ -91,8 +91,16 @@ pub struct NatsServer {
 
 impl NatsServer {
     pub async fn start() -> NatsServer {
+        NatsServer::start_with(&[]).await
+    }
+
+    /// With more arguments.
+    pub async fn start_with(arguments: &[&str]) -> NatsServer {
         let (folder, port, monitoring) = (Folder::new("nats-server"), port(), port());
         let server = servers::nats_server(folder.path(), port, monitoring, false).await.unwrap();
+        let mut program = server.program().clone();
+        program.arguments.extend(arguments.iter().map(Into::into));
+        let server = Server::new(program, server.ready_when().clone());
         let server = NatsServer { server: Handle::new(server), port, monitoring, folder };
         server.start_again().await;
         server

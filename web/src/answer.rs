@@ -16,6 +16,23 @@ pub enum NoAnswer {
     TooLarge(usize),
 }
 
+impl NoAnswer {
+    /// Whether the other server answered, and refused this question: a 4xx. It is not out for that, and asking again
+    /// changes nothing; but for 408 and 429, by which it says that it has too much to do.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            NoAnswer::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => false,
+            NoAnswer::Status(status) => status.is_client_error(),
+            NoAnswer::Request(_) | NoAnswer::TooLarge(_) => false,
+        }
+    }
+
+    /// Whether there was no connection to ask on, whatever the question.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, NoAnswer::Request(error) if error.is_connect())
+    }
+}
+
 /// The body of a 200 of at most so many bytes. The request's own timeout covers the body too.
 pub async fn answer(request: RequestBuilder, most_bytes: usize) -> Result<Vec<u8>, NoAnswer> {
     let failed = |error: reqwest::Error| NoAnswer::Request(error.without_url());
@@ -31,4 +48,20 @@ pub async fn answer(request: RequestBuilder, most_bytes: usize) -> Result<Vec<u8
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_an_answer_about_the_question_alone() {
+        for (status, is_refusal) in
+            [(400, true), (404, true), (422, true), (408, false), (429, false), (500, false), (307, false)]
+        {
+            let answer = NoAnswer::Status(StatusCode::from_u16(status).unwrap());
+            assert_eq!((answer.is_refusal(), answer.is_unreachable()), (is_refusal, false), "{status}");
+        }
+        assert!(!NoAnswer::TooLarge(1).is_refusal());
+    }
 }

@@ -3,15 +3,17 @@
 //! algorithm is pinned to each key, whatever a token says of itself, and a token's header names a key at most: it brings
 //! none and makes nobody fetch one from elsewhere. What an identity may do is not known here.
 
+use std::time::SystemTime;
+
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, decode_header};
-use reqwest::Url;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use jwks::Jwks;
 use key::{Key, Required};
 
+use crate::address::Address;
 use crate::idx::IDX_BOUNDS;
 pub use crate::secret::Secret;
 pub(crate) use claims::split as split_scopes;
@@ -21,6 +23,7 @@ mod claims;
 mod jwks;
 mod key;
 mod key_set;
+mod lifetime;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +44,10 @@ pub struct Config {
     pub audience: String,
     /// Clock difference tolerated in `exp` and `nbf`, in seconds, 600 at most.
     pub leeway_seconds: u64,
+    /// How long a token may live, in seconds: from `iat`, or where there is none from now on, to `exp`.
+    pub max_lifetime_seconds: u64,
+    /// What a token's header may name as its `typ`, without `application/` and in any case; `none`: it may have none.
+    pub token_types: Vec<String>,
     /// The issuer that publishes its keys.
     pub jwks: JwksConfig,
 }
@@ -51,8 +58,8 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
     /// Where the keys are, http or https; empty: there are none.
-    #[serde(deserialize_with = "crate::address::optional_url")]
-    pub url: Option<Url>,
+    #[serde(deserialize_with = "crate::address::optional")]
+    pub url: Option<Address>,
     /// Required `iss` of a token that one of the keys verifies, if not empty.
     pub issuer: String,
     /// Required `aud` of such a token, if not empty, as above.
@@ -97,6 +104,12 @@ pub enum TokenError {
     /// A claim is missing, of the wrong type, or not what is configured.
     #[error("the token's claims are not as required")]
     Claims,
+    /// It says of itself that it is of another kind: a refresh token, an ID token, a proof of possession.
+    #[error("the token is not an access token")]
+    Type,
+    /// From `iat` to `exp` it lives longer than is configured, or it was issued in the future.
+    #[error("the token lives too long")]
+    Lifetime,
     /// There is no `user_idx`, or none that an id can be.
     #[error("the token's claim user_idx must be {IDX_BOUNDS}")]
     UserIdx,
@@ -119,13 +132,23 @@ const LONGEST_DEADLINE_MS: u64 = 5_000;
 pub struct Verifier {
     secret: Option<Key>,
     jwks: Option<Jwks>,
+    types: Vec<String>,
+}
+
+/// What a token allows, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// Who the token speaks for.
+    pub identity: Identity,
+    /// From then on the token is refused: its `exp` plus the leeway. What goes on for longer than a request ends then.
+    pub until: SystemTime,
 }
 
 impl Verifier {
     /// Fetches nothing: [`Verifier::follow_keys`] does. Err: what is wrong with the configuration, naming the key
     /// (`auth.secret is required`).
     pub fn new(config: &Config) -> Result<Verifier, String> {
-        let Config { secret, issuer, audience, leeway_seconds, jwks, allow_short_secret: _ } = config;
+        let Config { secret, issuer, audience, leeway_seconds, jwks, .. } = config;
         if *leeway_seconds > LONGEST_LEEWAY_SECONDS {
             return Err(format!("auth.leeway_seconds is more than {LONGEST_LEEWAY_SECONDS}"));
         }
@@ -150,16 +173,23 @@ impl Verifier {
                 secret.bytes().len()
             );
         }
-        let required = Required::new(issuer, audience, *leeway_seconds);
+        if config.max_lifetime_seconds == 0 {
+            return Err("auth.max_lifetime_seconds is 0: every token would be refused".to_owned());
+        }
+        if config.token_types.is_empty() {
+            return Err("auth.token_types is empty: every token would be refused".to_owned());
+        }
+        let required = Required::new(issuer, audience, config);
         let jwks = match &jwks.url {
             None => None,
             Some(_) if jwks.refresh_seconds == 0 => return Err("auth.jwks.refresh_seconds is 0".to_owned()),
             Some(_) if !(1..=LONGEST_DEADLINE_MS).contains(&jwks.deadline_ms) => {
                 return Err(format!("auth.jwks.deadline_ms is not from 1 to {LONGEST_DEADLINE_MS}"));
             }
-            Some(url) => Some(Jwks::new(url, jwks, Required::new(&jwks.issuer, &jwks.audience, *leeway_seconds))?),
+            Some(url) => Some(Jwks::new(url, jwks, Required::new(&jwks.issuer, &jwks.audience, config))?),
         };
-        Ok(Verifier { secret: has_secret.then(|| Key::from_secret(secret, required)), jwks })
+        let types = config.token_types.iter().map(|name| plain_type(name)).collect();
+        Ok(Verifier { secret: has_secret.then(|| Key::from_secret(secret, required)), jwks, types })
     }
 
     /// Fetches the issuer's keys, and fetches them again whenever it is time, until the stop. Returns at once where none
@@ -181,9 +211,14 @@ impl Verifier {
         }
     }
 
-    /// Who the token speaks for. It waits, within the configured deadline, only where the token names a key that is not
-    /// known yet.
+    /// Who the token speaks for, as [`Verifier::pass`] finds it.
     pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        Ok(self.pass(token).await?.identity)
+    }
+
+    /// What the token allows. It waits, within the configured deadline, only where the token names a key that is not
+    /// known yet.
+    pub async fn pass(&self, token: &str) -> Result<Pass, TokenError> {
         if token.is_empty() {
             return Err(TokenError::Missing);
         }
@@ -194,6 +229,11 @@ impl Verifier {
         // RFC 7515: what is critical must be understood, and we understand no extension.
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
+        }
+        // RFC 8725, 3.11: an issuer signs tokens of several kinds with one key.
+        let kind = plain_type(header.typ.as_deref().unwrap_or("none"));
+        if !self.types.contains(&kind) {
+            return Err(TokenError::Type);
         }
         let kid = header.kid.as_deref();
         match (header.alg, &self.secret, &self.jwks) {
@@ -211,6 +251,17 @@ impl Verifier {
     pub async fn verify_headers(&self, headers: &HeaderMap) -> Result<Identity, TokenError> {
         self.verify(token(headers)?).await
     }
+
+    /// What a request's headers allow: [`token`], verified.
+    pub async fn pass_of(&self, headers: &HeaderMap) -> Result<Pass, TokenError> {
+        self.pass(token(headers)?).await
+    }
+}
+
+/// A `typ` as it is compared (RFC 7515, 4.1.9): a media type in any case, of which `application/` may be left out.
+fn plain_type(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("application/").map(str::to_owned).unwrap_or(name)
 }
 
 /// The one token of a request: header `token` or `Authorization: Bearer`. Both may be there if they agree.

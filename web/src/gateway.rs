@@ -1,17 +1,24 @@
 //! Who sends a request, by what the gateway forwards: `x-forward-userIdx`, `x-forward-email`, `x-forward-nickname` and,
 //! if it likes, `x-forward-scope` (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted
-//! addresses or with the gateway's signature; otherwise they are as good as absent, and the token decides.
+//! addresses or with the gateway's signature; otherwise they are as good as absent, and the token decides. A signature is of
+//! one request: whoever captures it can repeat that request, for a while, and make no other.
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use hmac::{Hmac, KeyInit, Mac};
 use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use sha2::Sha256;
 
 use crate::auth::{Identity, split_scopes};
+use crate::digest::{CONTENT_DIGEST, ContentDigest};
 use crate::idx::{IDX_BOUNDS, LARGEST_IDX};
 use crate::secret::Secret;
 
@@ -32,6 +39,9 @@ pub struct Config {
     /// For `signature`: the key that the gateway shares with us, at least 32 bytes.
     #[serde(default)]
     pub secret: Secret,
+    /// For `signature`: the last day, in UTC, on which signatures of the first version count too, which are of the identity
+    /// alone; empty: they do not. `2027-03-31`.
+    pub v1_until: String,
 }
 
 /// What makes forwarded headers count.
@@ -42,8 +52,9 @@ pub enum Mode {
     Off,
     /// The address that the connection comes from.
     TrustedAddresses,
-    /// Header `x-forward-signature: t=<unix seconds>,v1=<hex>`: HMAC-SHA256 over the four lines t, userIdx, email and
-    /// nickname, and a fifth with the scope where that header is there, as sent, joined by line feeds. It holds for 300 s.
+    /// Header `x-forward-signature: t=<unix seconds>,v2=<hex>`: HMAC-SHA256 over the lines `v2`, t, the method, the path with
+    /// the query, Content-Digest (empty where there is no body), userIdx, email and nickname, and a last one with the scope
+    /// where that header is there, as sent, joined by line feeds. It holds for 300 s.
     Signature,
 }
 
@@ -74,6 +85,7 @@ const SIGNATURE_SECONDS: u64 = 300;
 #[derive(Debug, Clone)]
 pub struct Gateway {
     config: Config,
+    v1_until: Option<Date>,
 }
 
 impl Gateway {
@@ -87,16 +99,26 @@ impl Gateway {
             Mode::TrustedAddresses => {}
             Mode::Signature => config.secret.check(&format!("{section}.secret"))?,
         }
-        Ok(Gateway { config: config.clone() })
+        let v1_until = match config.v1_until.as_str() {
+            "" => None,
+            date => {
+                let date =
+                    date.parse().map_err(|_| format!("{section}.v1_until must be a date, such as 2027-03-31"))?;
+                Some(date)
+            }
+        };
+        Ok(Gateway { config: config.clone(), v1_until })
     }
 
     /// The forwarded identity. None: nothing was forwarded, or it does not count.
-    pub fn identity(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Option<Identity>, ForwardError> {
+    pub fn identity(&self, request: &Parts, peer: IpAddr) -> Result<Option<Identity>, ForwardError> {
+        let headers = &request.headers;
         let is_forwarded = [USER_IDX, EMAIL, NICKNAME].iter().any(|name| headers.contains_key(*name));
-        if !is_forwarded || !self.is_trusted(headers, peer) {
+        if !is_forwarded || !self.is_trusted(request, peer) {
             return Ok(None);
         }
-        let user_idx = single(headers, USER_IDX)?.to_str().ok().and_then(|idx| idx.parse().ok());
+        let user_idx = single(headers, USER_IDX)?.to_str().ok().and_then(decimal);
+        let user_idx = user_idx.and_then(|idx| i64::try_from(idx).ok());
         Ok(Some(Identity {
             user_idx: user_idx
                 .filter(|idx| (1..=LARGEST_IDX).contains(idx))
@@ -117,39 +139,107 @@ impl Gateway {
         Ok(split_scopes(&scopes))
     }
 
-    fn is_trusted(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+    /// Whether signatures of the identity alone count still.
+    fn takes_v1(&self, now_seconds: u64) -> bool {
+        let today = i64::try_from(now_seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let today = today.map(|now| now.to_zoned(TimeZone::UTC).date());
+        self.v1_until.zip(today).is_some_and(|(until, today)| today <= until)
+    }
+
+    fn is_trusted(&self, request: &Parts, peer: IpAddr) -> bool {
         match self.config.mode {
             Mode::Off => false,
             // A socket that takes both families shows an IPv4 peer as ::ffff:10.0.0.1.
             Mode::TrustedAddresses => self.config.trusted.iter().any(|net| net.contains(&peer.to_canonical())),
             Mode::Signature => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                is_signed(headers, &self.config.secret, now).unwrap_or(false)
+                is_signed(request, &self.config.secret, now, self.takes_v1(now)).unwrap_or(false)
             }
         }
     }
 }
 
 /// None: a header that the signature needs is missing or malformed.
-fn is_signed(headers: &HeaderMap, secret: &Secret, now_seconds: u64) -> Option<bool> {
-    let (time, signature) = single(headers, SIGNATURE).ok()?.to_str().ok()?.split_once(',')?;
-    let time = time.trim().strip_prefix("t=")?;
-    let signature = unhex(signature.trim().strip_prefix("v1=")?)?;
-    if time.parse::<u64>().ok()?.abs_diff(now_seconds) > SIGNATURE_SECONDS {
+fn is_signed(request: &Parts, secret: &Secret, now_seconds: u64, takes_v1: bool) -> Option<bool> {
+    let headers = &request.headers;
+    let Signature { time, v1, v2 } = Signature::parse(single(headers, SIGNATURE).ok()?.to_str().ok()?)?;
+    if decimal(time)?.abs_diff(now_seconds) > SIGNATURE_SECONDS {
         return Some(false);
     }
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes a key of any length");
-    mac.update(time.as_bytes());
+    let signature = match (v2, v1) {
+        (Some(signature), _) => {
+            let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+            for line in ["v2", time, request.method.as_str(), target] {
+                mac.update(line.as_bytes());
+                mac.update(b"\n");
+            }
+            mac.update(signed_digest(headers)?);
+            signature
+        }
+        (None, Some(signature)) if takes_v1 => {
+            mac.update(time.as_bytes());
+            signature
+        }
+        (None, _) => return Some(false),
+    };
     // Where a scope is there it has to be signed: whoever adds it to a signed request, or takes it away, breaks the
     // signature.
     let scope = headers.contains_key(SCOPE).then_some(SCOPE);
     for name in [USER_IDX, EMAIL, NICKNAME].into_iter().chain(scope) {
-        // A header cannot hold a line feed, so no two identities have the same lines.
+        // Neither a header nor what stands before can hold a line feed, so no two requests have the same lines.
         mac.update(b"\n");
         mac.update(single(headers, name).ok()?.as_bytes());
     }
     // Compares in constant time.
     Some(mac.verify_slice(&signature).is_ok())
+}
+
+/// What stands in the signature for the body. None: there is a body, and nothing says which; whoever reads it sees that it
+/// is the one that is said.
+fn signed_digest(headers: &HeaderMap) -> Option<&[u8]> {
+    if headers.contains_key(CONTENT_DIGEST) {
+        ContentDigest::of(headers).ok().flatten()?;
+        return Some(single(headers, CONTENT_DIGEST).ok()?.as_bytes());
+    }
+    let is_empty = match headers.get(CONTENT_LENGTH) {
+        Some(length) => length.as_bytes() == b"0",
+        None => !headers.contains_key(TRANSFER_ENCODING),
+    };
+    is_empty.then_some(b"")
+}
+
+/// A signature header, taken apart.
+struct Signature<'a> {
+    time: &'a str,
+    v1: Option<Vec<u8>>,
+    v2: Option<Vec<u8>>,
+}
+
+impl Signature<'_> {
+    /// Versions that are not known here are passed over.
+    fn parse(header: &str) -> Option<Signature<'_>> {
+        let (mut time, mut v1, mut v2) = (None, None, None);
+        for member in header.split(',') {
+            let (name, value) = member.trim().split_once('=')?;
+            let is_twice = match name {
+                "t" => time.replace(value).is_some(),
+                "v1" => v1.replace(unhex(value)?).is_some(),
+                "v2" => v2.replace(unhex(value)?).is_some(),
+                _ => false,
+            };
+            if is_twice {
+                return None;
+            }
+        }
+        Some(Signature { time: time?, v1, v2 })
+    }
+}
+
+/// Decimal digits only: no sign, no leading zero. Another system may take the others for another number.
+fn decimal(text: &str) -> Option<u64> {
+    let is_canonical = text == "0" || !text.starts_with('0');
+    (is_canonical && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValue, ForwardError> {

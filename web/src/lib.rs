@@ -5,6 +5,7 @@ pub mod address;
 mod answer;
 pub mod auth;
 mod cors;
+mod digest;
 pub mod gateway;
 mod health;
 mod idx;
@@ -14,6 +15,7 @@ mod secret;
 mod serve;
 
 pub use answer::{NoAnswer, answer};
+pub use digest::{ContentDigest, InvalidDigest};
 pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
 pub use problem::Problem;

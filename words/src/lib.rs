@@ -1,5 +1,6 @@
 //! The word filter: finds what a list calls abuse, however it is written, and leaves alone what only looks like it. It
-//! knows neither rooms nor messages nor what is done with what it finds.
+//! knows neither rooms nor messages nor what is done with what it finds. Beside it stand the notions that it shares with
+//! whoever shows texts and names: which characters cannot be seen, and which disturb what is beside them.
 //!
 //! A text is read once as signs (`sign`, `reading`), which each alphabet sees as a stream of its own symbols (`stream`).
 //! An Aho-Corasick automaton finds every candidate in a stream, and `judge` looks at what was skipped inside and around
@@ -10,6 +11,7 @@ mod filter;
 mod invisible;
 mod judge;
 mod list;
+mod nickname;
 mod pattern;
 mod reading;
 mod sign;
@@ -18,3 +20,4 @@ mod stream;
 pub use filter::{Filter, Match, mask};
 pub use invisible::is_invisible;
 pub use list::{List, ParseError};
+pub use nickname::{is_forbidden, nickname};

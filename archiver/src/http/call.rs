@@ -1,6 +1,7 @@
 //! A request, read as far as all of them are alike: who asks, what the path names, and that there is room for it.
 
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use axum::RequestExt;
 use axum::extract::{Query, RawPathParams, Request};
@@ -8,7 +9,7 @@ use axum::http::request::Parts;
 use nats::{EventId, PresenterIdx, SessionId, UserIdx};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
-use web::auth::Identity;
+use web::auth::{Identity, Pass};
 
 use super::Reader;
 use super::access::{self, Sight};
@@ -17,6 +18,8 @@ use super::refusal::Refusal;
 /// A request that may go on.
 pub(super) struct Call<'a> {
     pub(super) identity: Identity,
+    /// When the token ends. What goes on for longer than a request ends then.
+    pub(super) until: SystemTime,
     pub(super) parts: Parts,
     path: Vec<(String, String)>,
     /// Held to the answer.
@@ -29,8 +32,8 @@ impl<'a> Call<'a> {
         let params = request.extract_parts::<RawPathParams>().await.map_err(|_| Refusal::NotFound)?;
         let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let (parts, _) = request.into_parts();
-        let identity = reader.verifier.verify_headers(&parts.headers).await?;
-        Ok(Call { identity, parts, path, _permit })
+        let Pass { identity, until } = reader.verifier.pass_of(&parts.headers).await?;
+        Ok(Call { identity, until, parts, path, _permit })
     }
 
     /// The room that the path names.

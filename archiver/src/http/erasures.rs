@@ -23,9 +23,6 @@ use super::parameters::UserPath;
 use super::{Reader, Shared, answer};
 use crate::documents::{ErasureCounts, ErasureDocument, ErasureState};
 
-/// Names are for people: of a longer one the rest is left out.
-const LONGEST_NICKNAME: usize = 100;
-
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(erase)).routes(routes!(receipts))
 }
@@ -181,8 +178,7 @@ async fn receipts(State(reader): Shared, request: Request) -> Response {
 /// Whoever asks, as the log has it.
 fn who(identity: &Identity) -> User {
     let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
-    let nickname = identity.nickname.chars().filter(|c| !c.is_control()).take(LONGEST_NICKNAME).collect();
-    User { idx, nickname, role: Role::Moderator }
+    User { idx, nickname: words::nickname(&identity.nickname), role: Role::Moderator }
 }
 
 impl From<ErasureDocument> for ReceiptBody {

@@ -135,7 +135,7 @@ fn export(
 ) -> Result<Response, Refusal> {
     let ExportQuery { format, bom, separator } = call.query()?;
     let format = format.unwrap_or(Format::Ndjson);
-    let place = reader.place()?;
+    let place = reader.place(call)?;
     let lines = incomplete.ndjson();
     let name = incomplete.name(name);
     let body = reader.stream(place, {

@@ -1,10 +1,10 @@
 //! Answers of any size: written piece by piece, as fast as their reader takes them and no faster, so that they need the
 //! memory of a few pieces. How many there are at once is bounded, and a reader who takes nothing for too long is cut.
-//! A stream that fails half-way breaks the connection: its reader sees that it is not whole.
+//! A stream that fails half-way, or whose reader's token ends, breaks the connection: its reader sees that it is not whole.
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -12,11 +12,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Reader;
+use super::call::Call;
 use super::refusal::Refusal;
 use crate::ReadsConfig;
 use crate::database::Failure;
@@ -37,6 +38,7 @@ pub(crate) struct Streams {
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
+    until: SystemTime,
 }
 
 /// Where the pieces of a stream go.
@@ -53,8 +55,25 @@ pub(super) enum Cut {
     /// The reader went away, or takes nothing.
     #[error("the reader is gone")]
     Gone,
+    /// The reader's token has ended.
+    #[error("the reader's token has expired")]
+    Expired,
     #[error("{0}")]
     Archive(#[from] Failure),
+}
+
+/// How often the wall clock is looked at: what waits for it otherwise does not see that the machine was suspended.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Until that moment by the wall clock.
+async fn ended(until: SystemTime) {
+    loop {
+        let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(LOOK)).await;
+    }
 }
 
 impl Streams {
@@ -76,10 +95,10 @@ impl Streams {
 }
 
 impl Reader {
-    /// Room for one more stream, before it is begun.
-    pub(super) fn place(&self) -> Result<Place, Refusal> {
+    /// Room for one more stream of that caller, before it is begun.
+    pub(super) fn place(&self, call: &Call<'_>) -> Result<Place, Refusal> {
         let permit = self.streams.permits.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
-        Ok(Place { _permit: permit })
+        Ok(Place { _permit: permit, until: call.until })
     }
 
     /// A body of what `produce` gives to its sink.
@@ -92,10 +111,17 @@ impl Reader {
         let (produced, end) = (produce(sink.clone()), sink);
         let stop = self.streams.stop.clone();
         self.streams.tasks.spawn(async move {
-            let _place = place;
             let whole = async {
                 produced.await?;
                 end.give(None).await
+            };
+            // What is dropped has only read; a reader who comes back needs another token.
+            let whole = async {
+                tokio::select! {
+                    biased;
+                    () = ended(place.until) => Err(Cut::Expired),
+                    cut = whole => cut,
+                }
             };
             // What is dropped by a stop is read by nobody.
             if let Some(Err(Cut::Archive(failure))) = stop.run_until_cancelled(whole).await {

@@ -17,7 +17,7 @@ fn incoming(line: &str) -> Incoming {
 }
 
 fn original() -> Original {
-    Original { zone: TimeZone::get("Asia/Seoul").unwrap() }
+    Original { zone: TimeZone::get("Asia/Seoul").unwrap(), grace: Duration::ZERO }
 }
 
 #[test]

@@ -41,6 +41,7 @@ fn what_a_client_says_is_understood() {
         (r#"{"type":"start","token":null,"position":null}"#, start(None, None)),
         (r#"{"type":"start","position":"anything"}"#, start(None, Some("anything"))),
         (r#"{"type":"ack","position":"1-2-3","more":1}"#, Said::Ack { position: "1-2-3".to_owned() }),
+        (r#"{"type":"token","token":"eyJ"}"#, Said::Token { token: "eyJ".to_owned() }),
         (r#"{"type":"keepalive"}"#, Said::Keepalive),
     ] {
         assert_eq!(V1.hear(text), said, "{text}");
@@ -163,9 +164,12 @@ fn every_other_frame_is_pinned() {
     let session = serde_json::from_str(r#""01890a5d-ac96-774b-bcce-b302099a8050""#).unwrap();
     let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
     let refused = |error| V1.token_refused(error);
+    let expires_in = Duration::from_millis(3_599_900);
     let frames = [
-        V1.welcome(&Welcome { session, position, recovered: true }).unwrap(),
-        V1.welcome(&Welcome { session, position, recovered: false }).unwrap(),
+        V1.welcome(&Welcome { session, position, recovered: true, expires_in }).unwrap(),
+        V1.welcome(&Welcome { session, position, recovered: false, expires_in }).unwrap(),
+        V1.renewed(Ok(expires_in)).unwrap(),
+        V1.renewed(Err(TokenError::Expired)).unwrap(),
         V1.keepalive(position).unwrap(),
         V1.reconnect(Duration::from_millis(2_000)).unwrap(),
         V1.complaint(Complaint::NotStarted).unwrap(),

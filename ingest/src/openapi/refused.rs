@@ -162,7 +162,7 @@ fn part(refusal: &Refusal) -> Part {
         Refusal::ReasonInvalid => Reason,
         Refusal::SecondsInvalid => Seconds,
         Refusal::UnsupportedMediaType | Refusal::UnsupportedEncoding | Refusal::BodyMalformed(_) => Body,
-        Refusal::BodyBroken | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
+        Refusal::BodyBroken | Refusal::BodyAltered | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
         Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => OriginalBody,
         Refusal::Forbidden => Moderator,
         Refusal::NotBanned => Ban,

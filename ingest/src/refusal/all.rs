@@ -24,6 +24,8 @@ impl Refusal {
             Token(TokenError::Signature),
             Token(TokenError::Expired),
             Token(TokenError::Claims),
+            Token(TokenError::Type),
+            Token(TokenError::Lifetime),
             Token(TokenError::UserIdx),
             Token(TokenError::KeysUnavailable),
             Forwarded(ForwardError::Missing("x-forward-useridx")),
@@ -46,6 +48,7 @@ impl Refusal {
                 page: "moderation.md#settings",
             }),
             BodyBroken,
+            BodyAltered,
             BodyTooLarge,
             BodyTimeout,
             Text(InvalidText::Empty),
@@ -93,7 +96,7 @@ impl Refusal {
                 Forbidden | PresenterBanned | NotBanned | Banned { .. } | PresenterOnly | Rejected => {}
                 Limited(_) | Denied { .. } | ReviewUnavailable => {}
                 IdempotencyKeyInvalid | UnsupportedMediaType | UnsupportedEncoding | BodyMalformed(_) | BodyBroken => {}
-                BodyTooLarge | BodyTimeout => {}
+                BodyAltered | BodyTooLarge | BodyTimeout => {}
                 Text(_)
                 | RoomNotLive
                 | RoomServerUnavailable

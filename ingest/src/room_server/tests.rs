@@ -92,3 +92,70 @@ async fn an_answer_that_is_too_large_or_does_not_end_is_an_outage() {
     });
     assert_eq!(endless.liveness(room(1)).await, Err(Unreachable));
 }
+
+/// Answers by the room's number, and the numbers that it was asked for.
+async fn by_room(answer: fn(i64) -> (u16, &'static str)) -> (Arc<RoomServer>, Arc<std::sync::Mutex<Vec<i64>>>) {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let handler = move |axum::Json(question): axum::Json<Value>| {
+        let room = question["presenterIdx"].as_str().unwrap().parse().unwrap();
+        seen.lock().unwrap().push(room);
+        let (status, body) = answer(room);
+        std::future::ready((axum::http::StatusCode::from_u16(status).unwrap(), body))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut room_server = asking(&listener);
+    (room_server.guard, room_server.pause) = (Guard::new(3), Duration::from_millis(50));
+    let app = Router::new().route("/base/room/live/check", post(handler));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let room_server = Arc::new(room_server);
+    let watching = room_server.clone();
+    tokio::spawn(async move { watching.watch().await });
+    (room_server, asked)
+}
+
+const LIVE: &str = r#"{"data":{"alive":true}}"#;
+
+#[tokio::test]
+async fn a_refusal_is_kept_for_its_room_and_says_nothing_of_others() {
+    let (room_server, asked) = by_room(|room| if room > 1 << 31 { (400, "") } else { (200, LIVE) }).await;
+    for n in 1..=100 {
+        assert_eq!(room_server.liveness(room((1 << 31) + n)).await, Err(Unreachable));
+        assert_eq!(room_server.liveness(room((1 << 31) + n)).await, Err(Unreachable));
+        assert_eq!(room_server.liveness(room(n)).await, Ok(Liveness::Live));
+    }
+    assert_eq!(asked.lock().unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn rooms_that_fail_alone_open_nothing_however_many_they_are() {
+    let (room_server, asked) = by_room(|room| if room > 1 << 31 { (500, "") } else { (200, LIVE) }).await;
+    for n in 1..=100 {
+        assert_eq!(room_server.liveness(room((1 << 31) + n)).await, Err(Unreachable));
+    }
+    for n in 1..=20 {
+        assert_eq!(room_server.liveness(room(n)).await, Ok(Liveness::Live));
+    }
+    let own = asked.lock().unwrap().iter().filter(|room| **room == 1).count();
+    assert!(own > 1, "room 1 was asked about by the node itself: {own}");
+}
+
+#[tokio::test]
+async fn an_outage_is_found_by_questions_of_our_own_and_so_is_its_end() {
+    static IS_OUT: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    let (room_server, asked) = by_room(|_| if IS_OUT.load(Ordering::Relaxed) { (503, "") } else { (200, LIVE) }).await;
+    assert_eq!(room_server.liveness(room(7)).await, Ok(Liveness::Live));
+    IS_OUT.store(true, Ordering::Relaxed);
+    let mut n = 100;
+    while room_server.guard.may_ask() {
+        n += 1;
+        assert_eq!(room_server.liveness(room(n)).await, Err(Unreachable));
+        tokio::task::yield_now().await;
+    }
+    IS_OUT.store(false, Ordering::Relaxed);
+    while !room_server.guard.may_ask() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(room_server.liveness(room(8)).await, Ok(Liveness::Live));
+    assert!(asked.lock().unwrap().contains(&1), "room 7 alone was answered");
+}

@@ -89,7 +89,7 @@ impl Making<'_> {
         server.start().await?;
         drop(starting);
         let mut config = self.system.config.nats.clone();
-        config.urls = vec![format!("nats://127.0.0.1:{own}")];
+        config.urls = vec![format!("nats://127.0.0.1:{own}").into()];
         readings::log(&config).await
     }
 

@@ -7,21 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
+use reqwest::Client;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
 use super::{JwksConfig, TokenError};
+use crate::address::Address;
 use crate::answer::{NoAnswer, answer};
 
 /// The published keys of one issuer.
 #[derive(Debug)]
 pub(super) struct Jwks {
     client: Client,
-    url: Url,
+    address: Address,
     required: Required,
     refresh: Duration,
     deadline: Duration,
@@ -57,13 +58,13 @@ const ASK_PAUSE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 impl Jwks {
-    pub(super) fn new(url: &Url, config: &JwksConfig, required: Required) -> Result<Jwks, String> {
+    pub(super) fn new(address: &Address, config: &JwksConfig, required: Required) -> Result<Jwks, String> {
         // No redirects: whoever answers at the configured address, and nobody else, says whose tokens count. No proxy of
         // the environment: it is no part of the configuration.
         let client = Client::builder().redirect(Policy::none()).no_proxy().build();
         Ok(Jwks {
             client: client.map_err(|error| format!("auth.jwks.url: cannot make an HTTP client: {error}"))?,
-            url: url.clone(),
+            address: address.clone(),
             required,
             refresh: Duration::from_secs(config.refresh_seconds),
             deadline: Duration::from_millis(config.deadline_ms),
@@ -118,7 +119,7 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
-        let request = self.client.get(self.url.clone()).timeout(self.deadline);
+        let request = self.client.get(self.address.url().clone()).timeout(self.deadline);
         let answer = answer(request, LARGEST_ANSWER_BYTES).await?;
         Ok(KeySet::parse(&answer, &self.required)?)
     }

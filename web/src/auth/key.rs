@@ -1,17 +1,23 @@
 //! A key with the one algorithm that it verifies and the claims that its tokens must have. What a key is for is decided
 //! here, once, from the key itself; a token has no say in it.
 
+use std::time::SystemTime;
+
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode};
 use serde_json::{Map, Value};
 
 use super::claims::Identity;
-use super::{Secret, TokenError};
+use super::lifetime::Lifetime;
+use super::{Config, Pass, Secret, TokenError};
 
 /// What the claims of a token must say, whichever key of its issuer has signed it.
 #[derive(Debug, Clone)]
-pub(super) struct Required(Validation);
+pub(super) struct Required {
+    validation: Validation,
+    lifetime: Lifetime,
+}
 
 /// A key that tokens are verified by.
 pub(super) struct Key {
@@ -19,7 +25,7 @@ pub(super) struct Key {
     pub(super) kid: Option<String>,
     pub(super) algorithm: Algorithm,
     key: DecodingKey,
-    validation: Validation,
+    required: Required,
 }
 
 /// RFC 7518 wants 2,048 bits at least; more than 8,192 the library refuses, for they cost too much to verify.
@@ -31,10 +37,10 @@ const ED25519_BYTES: usize = 32;
 
 impl Required {
     /// `exp` always, and an issuer and an audience where they are not empty.
-    pub(super) fn new(issuer: &str, audience: &str, leeway_seconds: u64) -> Required {
+    pub(super) fn new(issuer: &str, audience: &str, config: &Config) -> Required {
         let mut validation = Validation::default();
         validation.algorithms.clear();
-        validation.leeway = leeway_seconds;
+        validation.leeway = config.leeway_seconds;
         validation.validate_nbf = true;
         // The library checks an issuer or audience only where there is one, unless presence is required as well.
         let mut required = vec!["exp"];
@@ -47,7 +53,8 @@ impl Required {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        Required(validation)
+        let lifetime = Lifetime { leeway: config.leeway_seconds, longest: config.max_lifetime_seconds };
+        Required { validation, lifetime }
     }
 }
 
@@ -72,15 +79,18 @@ impl Key {
     }
 
     fn new(kid: Option<String>, algorithm: Algorithm, key: DecodingKey, required: Required) -> Key {
-        let mut validation = required.0;
-        validation.algorithms = vec![algorithm];
-        Key { kid, algorithm, key, validation }
+        let mut required = required;
+        required.validation.algorithms = vec![algorithm];
+        Key { kid, algorithm, key, required }
     }
 
-    /// Who the token speaks for, if this key has signed it and its claims are as required.
-    pub(super) fn read(&self, token: &str) -> Result<Identity, TokenError> {
-        let token = decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(reason)?;
-        Identity::from_claims(&token.claims)
+    /// What the token allows, if this key has signed it and its claims are as required.
+    pub(super) fn read(&self, token: &str) -> Result<Pass, TokenError> {
+        let Required { validation, lifetime } = &self.required;
+        let claims = decode::<Map<String, Value>>(token, &self.key, validation).map_err(reason)?.claims;
+        check_kind(&claims)?;
+        let until = lifetime.check(&claims, SystemTime::now())?;
+        Ok(Pass { identity: Identity::from_claims(&claims)?, until })
     }
 }
 
@@ -126,6 +136,21 @@ fn check_size(key: &DecodingKey) -> Result<(), String> {
         DecodingKeyKind::SecretOrDer(bytes) if matches!(bytes.len(), P256_BYTES | ED25519_BYTES) => Ok(()),
         DecodingKeyKind::SecretOrDer(_) => Err("it is not as long as its crv".to_owned()),
     }
+}
+
+/// Claims by which issuers tell kinds of tokens apart that have the same header: Keycloak's `typ`, Cognito's `token_use`, and
+/// two that are common in libraries.
+const KIND_CLAIMS: [&str; 4] = ["typ", "token_use", "token_type", "type"];
+
+/// What they say of tokens that are for the client alone, or for its issuer.
+const OTHER_KINDS: [&str; 4] = ["refresh", "offline", "id", "logout"];
+
+fn check_kind(claims: &Map<String, Value>) -> Result<(), TokenError> {
+    let is_other = |claim: &&str| {
+        let kind = claims.get(*claim).and_then(Value::as_str);
+        kind.is_some_and(|kind| OTHER_KINDS.iter().any(|other| kind.eq_ignore_ascii_case(other)))
+    };
+    if KIND_CLAIMS.iter().any(|claim| is_other(&claim)) { Err(TokenError::Type) } else { Ok(()) }
 }
 
 /// What is wrong with a token, in our words.

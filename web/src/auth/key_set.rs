@@ -92,8 +92,12 @@ mod tests {
 
     use super::*;
 
+    fn required() -> Required {
+        Required::new("", "", &crate::auth::tests::config("", ""))
+    }
+
     fn parse(keys: Value) -> Result<KeySet, NoSet> {
-        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &Required::new("", "", 0))
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &required())
     }
 
     /// Not a key of anybody: only its length is looked at here.
@@ -177,7 +181,7 @@ mod tests {
     #[test]
     fn what_is_no_set_is_refused() {
         for answer in ["", "<html>", "[]", "{}", "null", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[]"#] {
-            let error = KeySet::parse(answer.as_bytes(), &Required::new("", "", 0)).unwrap_err();
+            let error = KeySet::parse(answer.as_bytes(), &required()).unwrap_err();
             assert_eq!(error, NoSet::Malformed, "{answer}");
         }
         assert_eq!(parse(json!([])).unwrap_err(), NoSet::NoUsableKey(String::new()));

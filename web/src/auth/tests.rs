@@ -10,13 +10,15 @@ use crate::LARGEST_IDX;
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 
-fn config(issuer: &str, audience: &str) -> Config {
+pub(super) fn config(issuer: &str, audience: &str) -> Config {
     Config {
         allow_short_secret: false,
         secret: KEY.to_owned().into(),
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
         leeway_seconds: 0,
+        max_lifetime_seconds: 2_678_400,
+        token_types: ["none", "JWT", "at+jwt"].map(str::to_owned).to_vec(),
         jwks: jwks(""),
     }
 }
@@ -122,6 +124,25 @@ async fn a_token_that_is_not_as_required_is_refused_with_its_reason() {
             sign_header(r#"{"alg":"HS256","kid":"../../dev/null","jku":"http://x/"}"#),
             Ok(42),
         ),
+        ("typ in lower case", sign_header(r#"{"alg":"HS256","typ":"jwt"}"#), Ok(42)),
+        ("an access token of RFC 9068", sign_header(r#"{"alg":"HS256","typ":"at+jwt"}"#), Ok(42)),
+        ("and its long name", sign_header(r#"{"alg":"HS256","typ":"application/AT+JWT"}"#), Ok(42)),
+        ("a kind of its own", sign(json!({"typ": "Bearer", "token_use": "access", "type": 7})), Ok(42)),
+        ("31 days", sign(json!({"exp": now() + 2_678_400})), Ok(42)),
+        ("no typ", sign_header(r#"{"alg":"HS256"}"#), Ok(42)),
+        ("an empty typ", sign_header(r#"{"alg":"HS256","typ":""}"#), Err(Type)),
+        ("a refresh token", sign_header(r#"{"alg":"HS256","typ":"refresh+jwt"}"#), Err(Type)),
+        ("a proof of possession", sign_header(r#"{"alg":"HS256","typ":"dpop+jwt"}"#), Err(Type)),
+        ("a logout token", sign_header(r#"{"alg":"HS256","typ":"application/logout+jwt"}"#), Err(Type)),
+        ("a security event", sign_header(r#"{"alg":"HS256","typ":"secevent+jwt"}"#), Err(Type)),
+        ("Keycloak's ID token", sign(json!({"typ": "ID"})), Err(Type)),
+        ("Cognito's ID token", sign(json!({"token_use": "id"})), Err(Type)),
+        ("a library's refresh token", sign(json!({"token_type": "refresh"})), Err(Type)),
+        ("another library's refresh token", sign(json!({"type": "refresh"})), Err(Type)),
+        ("a typ that is no text", sign_header(r#"{"alg":"HS256","typ":7}"#), Err(Malformed)),
+        ("longer than 31 days", sign(json!({"exp": now() + 2_678_500})), Err(Lifetime)),
+        ("for ever", sign(json!({"exp": u64::MAX})), Err(Lifetime)),
+        ("issued in a year", sign(json!({"iat": now() + 31_536_000})), Err(Lifetime)),
         ("empty", String::new(), Err(Missing)),
         ("garbage", "garbage".to_owned(), Err(Malformed)),
         ("two dots", "..".to_owned(), Err(Malformed)),
@@ -212,6 +233,8 @@ fn a_wrong_configuration_is_refused_and_its_key_named() {
     let cases = [
         ("auth.secret", Config { secret: "short".to_owned().into(), ..good.clone() }),
         ("auth.leeway_seconds", Config { leeway_seconds: 601, ..good.clone() }),
+        ("auth.max_lifetime_seconds", Config { max_lifetime_seconds: 0, ..good.clone() }),
+        ("auth.token_types", Config { token_types: Vec::new(), ..good.clone() }),
         ("auth.secret", Config { secret: Secret::default(), ..good.clone() }),
         ("auth.jwks.url", Config { secret: Secret::default(), ..good.clone() }),
         ("auth.secret", Config { secret: "short".to_owned().into(), ..with_keys() }),
@@ -233,7 +256,7 @@ fn a_wrong_configuration_is_refused_and_its_key_named() {
     }
     assert!(Verifier::new(&with_keys()).is_ok());
     let error = serde_json::from_value::<JwksConfig>(json!({"url": "file:///etc/keys"})).unwrap_err().to_string();
-    assert!(error.contains("file:///etc/keys"), "{error}");
+    assert!(error.contains("http://") && !error.contains("etc/keys"), "{error}");
 }
 
 #[tokio::test]
@@ -290,4 +313,21 @@ async fn a_short_secret_verifies_only_where_it_is_allowed() {
         assert_eq!(verifier.verify(&sign(json!({}))).await, Err(TokenError::Signature));
     }
     assert!(Verifier::new(&short("", true)).unwrap_err().contains("auth.secret is required"));
+}
+
+#[tokio::test]
+async fn other_types_and_lifetimes_are_a_matter_of_configuration() {
+    let types = ["refresh+jwt".to_owned()].to_vec();
+    let verifier = Verifier::new(&Config { token_types: types, max_lifetime_seconds: 30, ..config("", "") }).unwrap();
+    let odd = sign_header(r#"{"alg":"HS256","typ":"refresh+jwt"}"#);
+    assert_eq!(verifier.verify(&odd).await, Err(TokenError::Lifetime), "60 s");
+    assert_eq!(verifier.verify(&sign(json!({}))).await, Err(TokenError::Type));
+}
+
+#[tokio::test]
+async fn a_pass_ends_with_its_token_and_the_leeway() {
+    let verifier = Verifier::new(&Config { leeway_seconds: 60, ..config("", "") }).unwrap();
+    let end = now() + 100;
+    let pass = verifier.pass(&sign(json!({ "exp": end }))).await.unwrap();
+    assert_eq!(pass.until, UNIX_EPOCH + Duration::from_secs(end + 60));
 }

@@ -1,0 +1,147 @@
+//! Where the servers are, and by which name and password one goes there. These are used, and never shown.
+
+use std::fmt;
+
+use async_nats::{ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+/// A server's address as configured: `nats://host:port` or `tls://host:port`, before the host perhaps `user:password@` or
+/// `token@`, percent-encoded. `Debug` shows the host alone.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct ServerUrl(String);
+
+/// Who we are to the servers.
+#[derive(Clone, PartialEq, Eq)]
+enum Login {
+    Password { user: String, password: String },
+    Token(String),
+}
+
+impl ServerUrl {
+    /// Err: what is wrong with it, without repeating it.
+    fn parse(&self) -> Result<(ServerAddr, Option<Login>), &'static str> {
+        let address: ServerAddr = self.0.parse().map_err(|_| "must be nats://host:port or tls://host:port")?;
+        let mut url = address.into_inner();
+        if !matches!(url.scheme(), "nats" | "tls") || url.host_str().is_none_or(str::is_empty) {
+            return Err("must be nats://host:port or tls://host:port");
+        }
+        let decoded = |text: &str| {
+            let text = percent_decode_str(text).decode_utf8();
+            text.map(|text| text.into_owned())
+                .map_err(|_| "has a user name or password that is not percent-encoded UTF-8")
+        };
+        let login = match (decoded(url.username())?, url.password().map(decoded).transpose()?) {
+            (user, None) if user.is_empty() => None,
+            (token, None) => Some(Login::Token(token)),
+            (user, Some(password)) => Some(Login::Password { user, password }),
+        };
+        url.set_password(None).and_then(|()| url.set_username("")).map_err(|()| "must name a host")?;
+        let address = ServerAddr::from_url(url).map_err(|_| "must be nats://host:port or tls://host:port")?;
+        Ok((address, login))
+    }
+}
+
+/// Where to connect, and the options by which: those of a login, if an address has one. Err: what is wrong with the addresses.
+pub(crate) fn servers(
+    urls: &[ServerUrl],
+    has_credentials: bool,
+    options: ConnectOptions,
+) -> Result<(Vec<ServerAddr>, ConnectOptions), &'static str> {
+    let parsed = urls.iter().map(ServerUrl::parse).collect::<Result<Vec<_>, _>>()?;
+    let mut logins = parsed.iter().filter_map(|(_, login)| login.as_ref());
+    let login = logins.next().cloned();
+    // The client has one login for all servers, also for those that it only hears of later.
+    if logins.any(|other| Some(other) != login.as_ref()) {
+        return Err("have different user names or passwords: one login is for all servers");
+    }
+    let addresses = parsed.into_iter().map(|(address, _)| address).collect();
+    let options = match login {
+        Some(_) if has_credentials => {
+            return Err("have a user name or token, and nats.credentials is set: remove one of the two");
+        }
+        Some(Login::Password { user, password }) => options.user_and_password(user, password),
+        Some(Login::Token(token)) => options.token(token),
+        None => options,
+    };
+    Ok((addresses, options))
+}
+
+/// The hosts and ports, for messages.
+pub(crate) fn shown(urls: &[ServerUrl]) -> String {
+    urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parse() {
+            Ok((address, _)) => write!(f, "{}:{}", address.host(), address.port()),
+            Err(_) => f.write_str("…"),
+        }
+    }
+}
+
+impl From<String> for ServerUrl {
+    fn from(url: String) -> ServerUrl {
+        ServerUrl(url)
+    }
+}
+
+impl PartialEq<&str> for ServerUrl {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(urls: &[&str]) -> Vec<ServerUrl> {
+        urls.iter().map(|url| ServerUrl((*url).to_owned())).collect()
+    }
+
+    fn parsed(url: &str) -> Result<(String, Option<Login>), &'static str> {
+        let (address, login) = ServerUrl(url.to_owned()).parse()?;
+        Ok((address.as_url_str().to_owned(), login))
+    }
+
+    #[test]
+    fn a_login_is_taken_out_of_the_address_and_read() {
+        let password =
+            |user: &str, password: &str| Login::Password { user: user.to_owned(), password: password.to_owned() };
+        let is = |url: &str, address: &str, login: Option<Login>| {
+            assert!(parsed(url) == Ok((address.to_owned(), login)), "{url}");
+        };
+        is("nats://one:4222", "nats://one:4222", None);
+        is("tls://one", "tls://one", None);
+        is("nats://bob:hunter2@one:4222", "nats://one:4222", Some(password("bob", "hunter2")));
+        is("nats://b%40b:hun%2Fter2@one:4222", "nats://one:4222", Some(password("b@b", "hun/ter2")));
+        is("nats://bob:@one:4222", "nats://one:4222", None);
+        is("nats://s3cr3t@one:4222", "nats://one:4222", Some(Login::Token("s3cr3t".to_owned())));
+        for bad in
+            ["http://one:4222", "ws://one", "nats://", "nats://bob:hun/ter2@one", "nats://b%FF:x@one", "hunter2:x"]
+        {
+            let reason = parsed(bad).map(|(address, _)| address).unwrap_err();
+            assert!(!reason.contains("unter"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn all_servers_have_one_login_and_credentials_are_no_second_one() {
+        let wrong = |given: &[&str], has_credentials| {
+            servers(&urls(given), has_credentials, ConnectOptions::new()).map(|(addresses, _)| addresses.len())
+        };
+        assert_eq!(wrong(&["nats://a:b@one", "nats://a:b@two", "nats://three"], false), Ok(3));
+        assert_eq!(wrong(&["nats://one"], true), Ok(1));
+        assert!(wrong(&["nats://a:b@one", "nats://a:c@two"], false).unwrap_err().contains("different"));
+        assert!(wrong(&["nats://a:b@one"], true).unwrap_err().contains("nats.credentials"));
+    }
+
+    #[test]
+    fn no_login_is_shown() {
+        let shown = shown(&urls(&["nats://bob:hunter2@one:4222", "nats://hunter2@two", "hunter2"]));
+        assert_eq!(shown, "one:4222, two:4222, …");
+    }
+}
