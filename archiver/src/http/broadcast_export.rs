@@ -72,7 +72,7 @@ async fn export_broadcast(State(reader): Shared, request: Request) -> Response {
         let FormatQuery { format } = call.query()?;
         let TimelineQuery { timeline: kind } = call.query()?;
         let (_, broadcast) = find(&reader, &call).await?;
-        let place = reader.place()?;
+        let place = reader.place(&call)?;
         let started = Timestamp::from_millisecond(broadcast.started()).unwrap_or(Timestamp::MIN);
         let ended = broadcast.ended().map(|ended| ended.saturating_add(1));
         let incomplete = Incomplete::of(&reader, Some(room), Some(broadcast.started()), ended).await?;

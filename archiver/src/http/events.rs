@@ -137,7 +137,7 @@ async fn replay_events(State(reader): Shared, request: Request) -> Response {
             // Beyond the end there is nothing but the end.
             None => (Place::At(timeline.at(from.0).unwrap_or(i64::MAX)), from.0),
         };
-        let listener = reader.place()?;
+        let listener = reader.place(&call)?;
         let body = reader.stream(listener, {
             let reader = reader.clone();
             |sink| async move {

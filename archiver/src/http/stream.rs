@@ -11,12 +11,14 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::{Share, Shares};
 
 use super::Reader;
+use super::call::Call;
 use super::refusal::Refusal;
 use crate::ReadsConfig;
 use crate::database::Failure;
@@ -27,7 +29,7 @@ const WAITING: usize = 2;
 /// The streams at work.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    permits: Arc<Semaphore>,
+    permits: Arc<Shares>,
     stall_timeout: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -36,7 +38,7 @@ pub(crate) struct Streams {
 /// The right to one stream, for as long as it lasts.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _permit: Share,
 }
 
 /// Where the pieces of a stream go.
@@ -60,7 +62,7 @@ pub(super) enum Cut {
 impl Streams {
     pub(super) fn new(config: &ReadsConfig) -> Streams {
         Streams {
-            permits: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
+            permits: Shares::new(config.max_streams, config.max_streams_of_user),
             stall_timeout: Duration::from_millis(config.stall_timeout_ms),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -76,9 +78,9 @@ impl Streams {
 }
 
 impl Reader {
-    /// Room for one more stream, before it is begun.
-    pub(super) fn place(&self) -> Result<Place, Refusal> {
-        let permit = self.streams.permits.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+    /// Room for one more stream of whoever asks, before it is begun.
+    pub(super) fn place(&self, call: &Call) -> Result<Place, Refusal> {
+        let permit = self.streams.permits.take(call.identity.user_idx).ok_or(Refusal::Overloaded)?;
         Ok(Place { _permit: permit })
     }
 
