@@ -4,6 +4,7 @@
 pub mod check;
 pub mod cli;
 pub mod config;
+mod descriptors;
 pub mod dev;
 pub mod logging;
 pub mod play;

@@ -13,9 +13,10 @@ use axum::http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::Problem;
+use web::{Admin, Problem};
 
 use crate::config::{Config, Invalid};
+use crate::descriptors;
 use crate::logging;
 use crate::signals::Signals;
 
@@ -38,6 +39,9 @@ const SOFTWARE: u8 = 70;
 
 /// What a role may take beyond its grace period before it counts as stuck.
 const OVERTIME: Duration = Duration::from_secs(5);
+
+/// Why a role is not ready that has not reached the log.
+const WAITING: &str = "waiting for the log";
 
 /// Between two attempts to reach the log.
 const RETRY: Duration = Duration::from_secs(2);
@@ -79,14 +83,44 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
 async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let stop = Signals::listen()?.stop();
     let auth = Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?);
-    let (listen, http) = match role {
-        Role::Ingest => (config.ingest.listen, config.ingest.http.clone()),
-        Role::Delivery => (config.delivery.listen, config.delivery.http.clone()),
-        Role::Archiver => (config.archiver.listen, config.archiver.http.clone()),
+    let (listen, admin_listen, http) = match role {
+        Role::Ingest => (config.ingest.listen, config.ingest.admin.listen, config.ingest.http.clone()),
+        Role::Delivery => (config.delivery.listen, config.delivery.admin.listen, config.delivery.http.clone()),
+        Role::Archiver => (config.archiver.listen, config.archiver.admin.listen, config.archiver.http.clone()),
     };
-    let listener = bind(role, listen).await?;
+    descriptors::check(role, &config);
+    let listener = bind(role, "listen", listen).await?;
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
+    let admin = Admin::new(WAITING, stop.clone());
+    let administered = match admin_listen {
+        None => None,
+        Some(listen) => {
+            let listener = bind(role, "admin.listen", listen).await?;
+            tracing::info!(role = role.name(), %listen, "{} tells how it is on {listen}", role.name());
+            Some(listener)
+        }
+    };
+    // It ends with this function, whichever way that is.
+    let over = CancellationToken::new();
+    let administered = administered.map(|listener| tokio::spawn(admin.clone().serve(listener, over.clone())));
+    let ended = serve(role, config, auth, listener, &http, &admin, &stop).await;
+    over.cancel();
+    if let Some(administered) = administered {
+        administered.await.context("the listener of the administrator failed")?;
+    }
+    ended
+}
 
+/// Everything between the listeners' beginning and their end.
+async fn serve(
+    role: Role,
+    config: Config,
+    auth: Arc<web::auth::Verifier>,
+    listener: TcpListener,
+    http: &web::ServeConfig,
+    admin: &Arc<Admin>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     // While the log is away the process lives and is not ready; whoever asks is told so, on the same port.
     let connected = stop.child_token();
     let waiting = tokio::spawn({
@@ -94,14 +128,14 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         let app = not_ready_yet(stop.clone());
         async move { web::serve(listener, app, &http, connected).await }
     });
-    let log = connect(role, &config.nats, &stop).await;
+    let log = connect(role, &config.nats, stop).await;
     connected.cancel();
     let Some(log) = log? else {
         return waiting.await.context("the health endpoint failed");
     };
 
     let grace = Duration::from_millis(http.grace_ms) + OVERTIME;
-    let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), stop.clone()));
+    let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone()));
     // Each branch only waits: nothing is lost with the others.
     let failure = tokio::select! {
         ended = &mut role => return close(log, ended?, waiting).await,
@@ -126,6 +160,7 @@ async fn work(
     auth: Arc<web::auth::Verifier>,
     listener: TcpListener,
     log: nats::Log,
+    admin: Arc<Admin>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let ended = CancellationToken::new();
@@ -133,9 +168,9 @@ async fn work(
         let _ended = ended.clone().drop_guard();
         let auth = auth.clone();
         match role {
-            Role::Ingest => ingest::run(config.ingest, auth, listener, log, stop).await?,
-            Role::Delivery => delivery::run(config.delivery, auth, listener, log, stop).await?,
-            Role::Archiver => archiver::run(config.archiver, auth, listener, log, stop).await?,
+            Role::Ingest => ingest::run(config.ingest, auth, listener, log, &admin, stop).await?,
+            Role::Delivery => delivery::run(config.delivery, auth, listener, log, &admin, stop).await?,
+            Role::Archiver => archiver::run(config.archiver, auth, listener, log, &admin, stop).await?,
         }
         anyhow::Ok(())
     };
@@ -143,9 +178,9 @@ async fn work(
     tokio::join!(work, auth.follow_keys(&ended)).0
 }
 
-async fn bind(role: Role, listen: SocketAddr) -> anyhow::Result<TcpListener> {
+async fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(listen).await;
-    bound.with_context(|| format!("cannot listen on {listen} ({}.listen)", role.name()))
+    bound.with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
 }
 
 /// Health, and for everything else "later": to a client a 404 would be final.
@@ -155,7 +190,7 @@ fn not_ready_yet(stop: CancellationToken) -> Router {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The log cannot be reached yet.");
         problem.with("outcome", "not_stored").retry_after(RETRY)
     };
-    web::health(Arc::new(|| Err("waiting for the log".to_owned())), stop).fallback(later)
+    web::health(Arc::new(|| Err(WAITING.to_owned())), stop).fallback(later)
 }
 
 /// A second handle on the same socket.

@@ -265,6 +265,37 @@ async fn roles_need_no_right_to_make_or_change_streams() {
 }
 
 #[tokio::test]
+async fn whoever_runs_a_role_asks_on_a_port_of_its_own_from_the_beginning() {
+    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
+    nats.kill();
+    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    for role in &roles {
+        let (livez, readyz) = (format!("{}/livez", role.admin_url()), format!("{}/readyz", role.admin_url()));
+        eventually("it tells that it lives", SOON, async || status(&livez).await.filter(|status| *status == 200)).await;
+        assert_eq!(status(&readyz).await, Some(503));
+        // Nothing else is there.
+        assert_eq!(status(&format!("{}/v1/openapi.json", role.admin_url())).await, Some(404));
+    }
+    nats.start_again().await;
+    for role in &roles {
+        let readyz = format!("{}/readyz", role.admin_url());
+        eventually("it tells that it is ready", SOON, async || status(&readyz).await.filter(|status| *status == 200))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_cannot_be_had_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = Settings::new().set("log.format", "text");
+    let role =
+        Role::spawn("delivery", &settings.set("delivery.admin.listen", &taken.local_addr().unwrap().to_string()));
+    assert_eq!(role.exit_code(SOON).await, 70, "{}", role.log());
+    assert!(role.log().contains("delivery.admin.listen"), "{}", role.log());
+}
+
+#[tokio::test]
 async fn a_signal_stops_a_role_also_while_it_waits_for_its_log() {
     let nats = NatsServer::start().await;
     nats.kill();

@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub struct Config {
     /// Where the reading side and health are served. The binary binds it.
     pub listen: SocketAddr,
+    /// The listener for whoever runs it.
+    pub admin: web::AdminConfig,
     /// Timeouts and bounds of that listener; its grace period is also that of the writes in hand.
     pub http: web::ServeConfig,
     /// MongoDB, a replica set: `mongodb://…` or `mongodb+srv://…`. It may hold a password.
@@ -45,8 +47,12 @@ pub struct Config {
 pub struct ReadsConfig {
     /// Requests at once, streams excepted; more are answered 503 at once.
     pub max_in_flight: usize,
+    /// Those of them of one user.
+    pub max_in_flight_of_user: usize,
     /// Exports and replays at once that go on for as long as their reader takes.
     pub max_streams: usize,
+    /// Those of them of one user.
+    pub max_streams_of_user: usize,
     /// Milliseconds for one question to MongoDB, on its side too.
     pub timeout_ms: u64,
     /// Milliseconds after which a stream whose reader takes nothing is cut.

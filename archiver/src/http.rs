@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use nats::{Log, PresenterIdx};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
@@ -49,8 +48,8 @@ pub(crate) struct Reader {
     pub(crate) eraser: Eraser,
     /// How the writing is doing.
     status: Arc<Status>,
-    /// Requests at once. None left: 503 at once.
-    in_flight: Semaphore,
+    /// Requests at once, shared by users. None left: 503 at once.
+    in_flight: Arc<web::Shares>,
     pub(crate) streams: stream::Streams,
     /// Cancelled when the archiver stops: what goes on for as long as its reader listens ends then.
     ending: CancellationToken,
@@ -83,7 +82,7 @@ impl Reader {
             log,
             eraser,
             status,
-            in_flight: Semaphore::new(config.reads.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            in_flight: web::Shares::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
             streams: stream::Streams::new(&config.reads),
             ending,
             openapi: openapi::document().into(),

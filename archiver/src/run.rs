@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
+use web::Admin;
 use web::auth::Verifier;
 
 use crate::database::{Database, Failure};
@@ -41,6 +42,7 @@ pub async fn run(
     auth: Arc<Verifier>,
     listener: TcpListener,
     log: Log,
+    admin: &Admin,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     config.retention.check(log.max_age())?;
@@ -65,6 +67,7 @@ pub async fn run(
         let status = status.clone();
         move || status.notice()
     });
+    admin.follows(ready.clone(), notice.clone());
     let server = tokio::spawn({
         let (app, http, served) =
             (http::app(reader.clone(), ready, notice, stop.clone()), config.http.clone(), served.clone());

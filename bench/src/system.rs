@@ -60,6 +60,9 @@ impl System {
             ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000".to_owned()),
             ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1".to_owned()),
             ("CHATTING_INGEST__LISTEN", format!("127.0.0.1:{ingest}")),
+            ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
+            ("CHATTING_DELIVERY__ADMIN__LISTEN", String::new()),
+            ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
         ];
         let mut roles = vec![("ingest", ingest)];
@@ -150,6 +153,7 @@ impl Archive {
             ("CHATTING_NATS__URLS", self.nats_url.clone()),
             ("CHATTING_ARCHIVER__URI", self.uri.clone()),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{}", self.port)),
+            ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
         ];
         let environment: Vec<(&str, String)> = own.iter().chain(settings).cloned().collect();
         set_up(&environment).await?;

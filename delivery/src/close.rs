@@ -3,7 +3,7 @@
 //! WebSocket protocol itself is answered with the code that RFC 6455 has for it, and is no reason to come back either.
 //! The table knows nothing of sessions: it is a format that clients depend on, pinned by a snapshot.
 
-use axum::extract::ws::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// Why a session, or a socket that never became one, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +60,13 @@ impl End {
     /// What the client is told; nothing where nobody would hear it.
     pub(crate) fn close_frame(self) -> Option<CloseFrame> {
         let (_, code, reason) = self.row();
-        code.map(|code| CloseFrame { code, reason: reason.into() })
+        code.map(|code| CloseFrame { code: code.into(), reason: reason.into() })
     }
 
-    /// Whether the bytes that follow in the stream cannot be understood, so that the client's own close frame will
+    /// Whether the bytes that follow in the stream cannot be understood or are not read, so that the client's own close frame will
     /// not be found among them.
     pub(crate) fn breaks_the_stream(self) -> bool {
-        matches!(self, End::Violation | End::NotUtf8 | End::TooLarge)
+        matches!(self, End::Violation | End::NotUtf8 | End::TooLarge | End::Flood)
     }
 
     fn row(self) -> (&'static str, Option<u16>, &'static str) {
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_close_frame_is_one_that_the_protocol_allows() {
         for frame in ALL.iter().filter_map(|end| end.close_frame()) {
-            assert!(matches!(frame.code, 1002 | 1003 | 1007 | 1009 | 4000..4300), "{}", frame.code);
+            assert!(matches!(u16::from(frame.code), 1002 | 1003 | 1007 | 1009 | 4000..4300), "{}", frame.code);
             // A control frame has at most 125 bytes, two of which are the code.
             assert!(frame.reason.len() <= 123, "{}", frame.reason.as_str());
         }

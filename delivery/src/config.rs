@@ -14,6 +14,8 @@ use crate::Error;
 pub struct Config {
     /// Where the binary listens for presenters.
     pub listen: SocketAddr,
+    /// The listener for whoever runs it.
+    pub admin: web::AdminConfig,
     /// Timeouts and bounds of the listener. Its grace period is also that of the sessions.
     pub http: web::ServeConfig,
     /// The zone of `time` in the original's frames, an IANA name.
@@ -48,11 +50,13 @@ pub struct Config {
     pub original_grace_seconds: u64,
     /// Sessions at once on this node.
     pub max_sessions: usize,
-    /// Sockets at once that have no session yet.
+    /// Sockets at once that have no session yet; more push out the oldest of the address, or presenter, that has most.
     pub max_unauthenticated: usize,
+    /// Bytes of frames that are not whole, of all of them together; more push out in the same way.
+    pub max_unauthenticated_bytes: usize,
     /// Bytes of a frame, and of a message, from a client.
     pub max_frame_bytes: usize,
-    /// Frames that a client may send within one second.
+    /// Frames that a client may send within one second: control frames and parts of messages count, too.
     pub max_frames_per_second: u32,
 }
 
@@ -92,6 +96,7 @@ impl Config {
             ("save_interval_ms", self.save_interval_ms),
             ("max_sessions", self.max_sessions as u64),
             ("max_unauthenticated", self.max_unauthenticated as u64),
+            ("max_unauthenticated_bytes", self.max_unauthenticated_bytes as u64),
             ("max_frame_bytes", self.max_frame_bytes as u64),
             ("max_frames_per_second", self.max_frames_per_second.into()),
         ];

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use nats::{Position, SessionId};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
 use crate::window::Kept;

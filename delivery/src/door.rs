@@ -1,23 +1,26 @@
 //! The way in: the WebSocket handshake and the token, in either dialect. A token comes in the handshake's header or in
-//! the start frame; who shows none in time is shown out. Nothing here touches a room.
+//! the start frame; who shows none in time is shown out, and earlier where others need the place. Nothing here touches a
+//! room.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use nats::{PresenterIdx, UserIdx};
 use tokio::time::timeout;
 use web::Problem;
 use web::auth::TokenError;
+use web::places::{Place, Source};
 
 use crate::close::End;
 use crate::dialect::{Complaint, Dialect, Said};
+use crate::handshake::Handshake;
 use crate::node::Node;
 use crate::session::{self, Entrant};
-use crate::socket::{self, Heard, Socket};
+use crate::socket::{Heard, Socket};
 use crate::v1::SUBPROTOCOL;
 
 /// What the handshake's header says of who comes: nothing, or whose room its token opens.
@@ -34,28 +37,34 @@ pub(crate) struct Opened {
 
 /// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
 /// read.
-pub(crate) async fn chatting(State(node): State<Arc<Node>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
-    admit(node, &headers, upgrade, |node| &node.original).await
+pub(crate) async fn chatting(
+    State(node): State<Arc<Node>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    handshake: Handshake,
+) -> Response {
+    admit(node, peer, &headers, handshake, |node| &node.original).await
 }
 
 /// `GET /v1/presenter`: our own dialect, to every origin for the same reason.
 pub(crate) async fn presenter(
     State(node): State<Arc<Node>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    mut handshake: Handshake,
 ) -> Response {
-    let upgrade = upgrade.protocols([SUBPROTOCOL]);
-    if upgrade.selected_protocol().is_none() {
+    if !handshake.agrees_on(SUBPROTOCOL) {
         let detail = "The handshake has to offer the subprotocol chat.v1.";
         return Problem::new(StatusCode::BAD_REQUEST, "subprotocol_required", detail).into_response();
     }
-    admit(node, &headers, upgrade, |node| &node.v1).await
+    admit(node, peer, &headers, handshake, |node| &node.v1).await
 }
 
 async fn admit(
     node: Arc<Node>,
+    peer: SocketAddr,
     headers: &HeaderMap,
-    upgrade: WebSocketUpgrade,
+    handshake: Handshake,
     dialect: fn(&Node) -> &dyn Dialect,
 ) -> Response {
     if node.stop.is_cancelled() {
@@ -69,25 +78,57 @@ async fn admit(
         Err(TokenError::Missing) => None,
         Err(error) => Some(Err(error)),
     };
-    let Ok(permit) = node.unstarted.clone().try_acquire_owned() else {
-        return unavailable("overload", "Too many sockets of this node wait for their start.");
+    let source = match shown {
+        Some(Ok(opened)) => of(opened.presenter),
+        _ => Source::of_peer(peer.ip(), &node.config.http.proxies),
     };
+    let Some(place) = node.unstarted.enter(source) else {
+        return unavailable("overload", "Too many sockets of this node begin their sessions.");
+    };
+    let (response, stream) = handshake.accept();
     // Counted from here on, so that a stop waits for it.
-    let task = node.tasks.token();
-    socket::bounded(upgrade, &node.config).on_upgrade(async move |socket| {
-        let _task = task;
-        let dialect = dialect(&node);
-        let mut socket = Socket::new(socket, &node.config);
-        // Boxed, so that what only the door needs is given back before the session idles for hours.
-        let entrant = Box::pin(enter(&node, dialect, &mut socket, shown)).await;
-        match entrant {
-            Ok(entrant) => session::run(&node, dialect, socket, entrant, permit).await,
-            Err(end) => {
-                tracing::debug!(end = end.word(), "a socket ended before it became a session");
-                socket.close(end).await;
-            }
+    let tasks = node.tasks.clone();
+    tasks.spawn(async move {
+        // Otherwise the client went away before it had the answer.
+        if let Ok(stream) = stream.await {
+            let place = Arc::new(place);
+            let socket = Socket::new(stream, &node.config, place.clone()).await;
+            begin(&node, dialect(&node), socket, shown, place).await;
         }
-    })
+    });
+    response
+}
+
+/// A presenter who has shown a token, from wherever.
+fn of(presenter: PresenterIdx) -> Source {
+    Source::User(presenter.get())
+}
+
+async fn begin(node: &Arc<Node>, dialect: &dyn Dialect, mut socket: Socket, shown: Shown, place: Arc<Place>) {
+    // Boxed, so that what only the door needs is given back before the session idles for hours.
+    let entering = Box::pin(enter(node, dialect, &mut socket, shown));
+    let entrant = tokio::select! {
+        entrant = entering => entrant,
+        // What it may have said is said again by whoever comes back.
+        () = place.lost() => Err(End::Overload),
+    };
+    match entrant {
+        Ok(entrant) => {
+            // Among its own from now on, however many others are at its address.
+            let own = node.unstarted.enter(of(entrant.presenter)).map_or(place, Arc::new);
+            socket.waits_in(Some(own.clone()));
+            session::run(node, dialect, socket, entrant, own).await;
+        }
+        Err(end) => {
+            tracing::debug!(end = end.word(), "a socket ended before it became a session");
+            leave(socket, end, &place).await;
+        }
+    }
+}
+
+/// Closes a socket that gets no session.
+pub(crate) async fn leave(socket: Socket, end: End, place: &Place) {
+    if place.is_lost() { socket.make_room(end).await } else { socket.close(end).await }
 }
 
 fn unavailable(code: &'static str, detail: &str) -> Response {

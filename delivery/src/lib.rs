@@ -11,6 +11,8 @@ mod dialect;
 mod door;
 mod error;
 mod feed;
+mod frames;
+mod handshake;
 mod hold;
 mod node;
 mod original;
@@ -35,7 +37,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::Admin;
 use web::auth::Verifier;
+use web::places::Places;
 
 pub use config::{Config, Zone};
 pub use error::Error;
@@ -61,6 +65,7 @@ pub async fn run(
     auth: Arc<Verifier>,
     listener: TcpListener,
     log: Log,
+    admin: &Admin,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     config.check()?;
@@ -73,8 +78,12 @@ pub async fn run(
         .route("/chatting", get(door::chatting))
         .with_state(node.clone())
         .merge(script::modules());
-    let ready = node.clone();
-    let app = router.merge(web::health(Arc::new(move || ready.ready()), node.stop.clone()));
+    let ready: web::Readiness = {
+        let node = node.clone();
+        Arc::new(move || node.ready())
+    };
+    admin.follows(ready.clone(), Arc::new(|| None));
+    let app = router.merge(web::health(ready, node.stop.clone()));
     // It goes on for as long as sessions do: readiness is asked, and who comes is told to go elsewhere.
     let closed = CancellationToken::new();
     let mut serving = tokio::spawn({
@@ -143,7 +152,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     let bounds = Bounds { age: config.window(), bytes: config.window_bytes };
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
-        unstarted: Arc::new(Semaphore::new(config.max_unauthenticated)),
+        unstarted: Places::new(config.max_unauthenticated, config.max_unauthenticated_bytes),
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status())),
         cursors: Cursors::new(cursors),
         seats: Arc::new(Seats::default()),

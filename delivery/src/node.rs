@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::auth::Verifier;
+use web::places::Places;
 
 use crate::claims::Claims;
 use crate::config::Config;
@@ -36,8 +37,8 @@ pub(crate) struct Node {
     pub(crate) pulse: Pulse,
     /// One permit a session.
     pub(crate) sessions: Semaphore,
-    /// One permit a socket that has no session yet, or that gets none.
-    pub(crate) unstarted: Arc<Semaphore>,
+    /// One place a socket that has no session yet: shared by addresses, and by presenters who have shown their token.
+    pub(crate) unstarted: Arc<Places>,
     /// Every socket, and what is written to the log for it. A graceful stop of the HTTP server knows nothing of them.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,

@@ -4,12 +4,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use nats::{Body, Event, EventId, MalformedEvent, Position, Role, UserIdx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};

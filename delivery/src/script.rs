@@ -1,10 +1,10 @@
 //! The modules for browsers: `GET /presenter.js`, `/relay.js` and `/viewer.js`. They are the same on every node, embedded
 //! in the binary, so that a page and its server always speak the same protocol.
 
-use axum::Router;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Extension, Router};
 
 pub(crate) fn modules() -> Router {
     Router::new()
@@ -20,5 +20,5 @@ fn module(source: &'static str) -> impl IntoResponse {
         (CACHE_CONTROL, "no-cache"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ];
-    (headers, source)
+    (headers, Extension(web::Shared), source)
 }

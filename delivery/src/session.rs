@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
-use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use nats::{Body, Event, Place, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use web::auth::TokenError;
+use web::places;
 
 use crate::claims;
 use crate::close::End;
@@ -46,35 +46,41 @@ pub(crate) struct Entrant {
     pub(crate) position: Option<String>,
 }
 
-/// Runs the presenter's session on an authenticated socket, to its end. The newcomer's permit is given back once the
-/// session has begun.
+/// Runs the presenter's session on an authenticated socket, to its end. The newcomer's place is given back once the
+/// session has begun; until the room is its own it may be asked to go.
 pub(crate) async fn run(
     node: &Arc<Node>,
     dialect: &dyn Dialect,
     mut socket: Socket,
     mut entrant: Entrant,
-    newcomer: OwnedSemaphorePermit,
+    newcomer: Arc<places::Place>,
 ) {
     let presenter = entrant.presenter;
     // Boxed, so that what only the beginning needs is given back before the session idles for hours.
     let begun: Result<_, End> = Box::pin(async {
-        let turn = wait_for_turn(node, dialect, &mut socket, &mut entrant).await?;
+        let turn = tokio::select! {
+            turn = wait_for_turn(node, dialect, &mut socket, &mut entrant) => turn?,
+            // The room was not claimed: nothing is lost.
+            () = newcomer.lost() => return Err(End::Overload),
+        };
         // It may have taken seconds, and a room is not claimed with what has ended.
         if expires_in(dialect, entrant.until).is_zero() {
             return Err(End::TokenExpired);
         }
+        newcomer.works();
         let permit = node.sessions.try_acquire().map_err(|_| End::Overload)?;
         Ok((Session::begin(node, dialect, entrant, turn).await?, permit))
     })
     .await;
     match begun {
         Ok(((session, welcome), _permit)) => {
+            socket.waits_in(None);
             drop(newcomer);
             session.run(socket, &welcome).await;
         }
         Err(end) => {
             tracing::info!(%presenter, end = end.word(), "presenter {presenter} got no session: {}", end.word());
-            socket.close(end).await;
+            door::leave(socket, end, &newcomer).await;
         }
     }
 }

@@ -1,15 +1,20 @@
-//! A client's socket with its bounds: every write has a deadline, what comes is counted, a close is a handshake that
-//! ends. What the frames mean is not known here.
+//! A client's socket with its bounds: every write has a deadline, every frame that comes is counted, a close is a
+//! handshake that ends. What the frames mean is not known here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use web::places::Place;
 
 use crate::close::End;
 use crate::config::Config;
+use crate::frames::{Bounds, Breach, Frames};
+use crate::handshake::Stream;
 
 /// The library's own buffers have 128 KB each way. A client says next to nothing, and ...
 const READ_BUFFER_BYTES: usize = 1024;
@@ -25,17 +30,17 @@ const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 /// follows unread bytes overtake the close frame.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// What goes into the kernel's buffer takes no time.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// A client's socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    socket: WebSocket,
+    socket: WebSocketStream<Frames<Stream>>,
     write_timeout: Duration,
     close_timeout: Duration,
-    max_frames_per_second: u32,
     heard: Instant,
     said: Instant,
-    /// The second that is being counted, and the frames in it.
-    second: (Instant, u32),
 }
 
 /// What came from the client.
@@ -46,28 +51,31 @@ pub(crate) enum Heard {
     Sign,
 }
 
-/// Puts the bounds on a handshake.
-pub(crate) fn bounded(upgrade: WebSocketUpgrade, config: &Config) -> WebSocketUpgrade {
-    upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_frame_size(config.max_frame_bytes)
-        .max_message_size(config.max_frame_bytes)
-}
-
 impl Socket {
-    pub(crate) fn new(socket: WebSocket, config: &Config) -> Socket {
+    /// `place`: where it waits for its session to begin.
+    pub(crate) async fn new(stream: Stream, config: &Config, place: Arc<Place>) -> Socket {
+        let bounds = Bounds { frames_per_second: config.max_frames_per_second, message_bytes: config.max_frame_bytes };
+        let bounded = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+            .max_frame_size(Some(config.max_frame_bytes))
+            .max_message_size(Some(config.max_frame_bytes));
+        let frames = Frames::new(stream, bounds, place);
+        let socket = WebSocketStream::from_raw_socket(frames, Role::Server, Some(bounded)).await;
         let now = Instant::now();
         Socket {
             socket,
             write_timeout: config.write_timeout(),
             close_timeout: config.close_timeout(),
-            max_frames_per_second: config.max_frames_per_second,
             heard: now,
             said: now,
-            second: (now, 0),
         }
+    }
+
+    /// Where it waits from now on; nowhere, once its session has begun.
+    pub(crate) fn waits_in(&mut self, place: Option<Arc<Place>>) {
+        self.socket.get_mut().moves_to(place);
     }
 
     /// When anything was last heard of the client.
@@ -82,18 +90,19 @@ impl Socket {
 
     /// The next that comes. Cancel safe.
     pub(crate) async fn hear(&mut self) -> Result<Heard, End> {
-        let message = match self.socket.recv().await {
+        let message = match self.socket.next().await {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(end_of(&error)),
             None => return Err(End::Lost),
         };
         self.heard = Instant::now();
-        self.count()?;
         match message {
             Message::Text(text) => Ok(Heard::Text(text)),
             Message::Ping(_) | Message::Pong(_) => Ok(Heard::Sign),
             Message::Binary(_) => Err(End::Binary),
             Message::Close(_) => Err(End::Closed),
+            // The library hands out none that it reads.
+            Message::Frame(_) => Ok(Heard::Sign),
         }
     }
 
@@ -140,31 +149,34 @@ impl Socket {
             if end.breaks_the_stream() {
                 sleep(LINGER).await;
             }
-            while let Some(Ok(_)) = self.socket.recv().await {}
+            while let Some(Ok(_)) = self.socket.next().await {}
         };
         // A client that does not agree in time is gone, or as good as gone.
         let _ = timeout(self.close_timeout, handshake).await;
     }
 
-    fn count(&mut self) -> Result<(), End> {
-        let (second, frames) = &mut self.second;
-        if self.heard.duration_since(*second) >= Duration::from_secs(1) {
-            (*second, *frames) = (self.heard, 0);
+    /// Says why, if it can be said at once, and goes: another socket needs the place.
+    pub(crate) async fn make_room(mut self, end: End) {
+        if let Some(frame) = end.close_frame() {
+            // Whoever does not take it now does not learn why.
+            let _ = timeout(FAREWELL, self.socket.send(Message::Close(Some(frame)))).await;
         }
-        *frames += 1;
-        if *frames > self.max_frames_per_second { Err(End::Flood) } else { Ok(()) }
     }
 }
 
-fn end_of(error: &axum::Error) -> End {
+fn end_of(error: &tungstenite::Error) -> End {
     use tungstenite::Error;
     use tungstenite::error::ProtocolError;
-    let source = std::error::Error::source(error);
-    match source.and_then(|source| source.downcast_ref::<Error>()) {
-        Some(Error::Capacity(_)) => End::TooLarge,
-        Some(Error::Utf8(_)) => End::NotUtf8,
-        Some(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => End::Lost,
-        Some(Error::Protocol(_)) => End::Violation,
+    match error {
+        Error::Capacity(_) => End::TooLarge,
+        Error::Utf8(_) => End::NotUtf8,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost,
+        Error::Protocol(_) => End::Violation,
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(Breach::Flood) => End::Flood,
+            Some(Breach::TooLarge) => End::TooLarge,
+            None => End::Lost,
+        },
         _ => End::Lost,
     }
 }

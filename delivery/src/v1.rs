@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use axum::extract::ws::Utf8Bytes;
 use nats::{EventId, MalformedEvent, Position, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};

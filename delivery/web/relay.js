@@ -15,6 +15,7 @@
  * @typedef {{
  *   channel: RTCDataChannel, cursor: number | null, first: number | null, moves: boolean, listen: AbortController,
  *   failures: number, retry: ReturnType<typeof setTimeout> | undefined, opening: ReturnType<typeof setTimeout> | undefined,
+ *   reached: number, credit: number, credited: number,
  * }} Viewer
  */
 
@@ -48,6 +49,12 @@ const REACHED_TIMES = 4;
 
 /** A viewer says where it was, by an id that may be the page's own; whatever is longer is not for us. */
 const MAX_HEARD_CHARACTERS = SAFE_BYTES;
+
+/** What a viewer may have sent to it again comes back at so many bytes a second, up to all that is kept. */
+const AGAIN_BYTES_PER_SECOND = 64 * 1024;
+
+/** What a start costs by itself: the welcome, and the work. */
+const START_BYTES = 1024;
 
 /** What viewers get of each type besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
 const SHOWN = new Map([
@@ -157,6 +164,7 @@ class Relay {
     const viewer = {
       channel, cursor: null, first: null, moves: true, listen: new AbortController(),
       failures: 0, retry: undefined, opening: undefined,
+      reached: 1, credit: this.#maxBytes, credited: performance.now(),
     };
     const { signal } = viewer.listen;
     channel.bufferedAmountLowThreshold = LOW_WATER_BYTES;
@@ -257,7 +265,7 @@ class Relay {
     } catch {
       return;
     }
-    if (frame?.type !== 'start') return;
+    if (frame?.type !== 'start' || !this.#mayStart(viewer)) return;
     const known = this.#numbers.get(frame.after);
     const comesBack = typeof frame.after === 'string';
     // It may ask again, because the welcome or what followed was lost or late: then it gets all from there on, where nothing
@@ -275,6 +283,21 @@ class Relay {
     this.#retry(viewer);
   }
 
+  /**
+   * Whoever asks for the same again and again is not answered for a while: each of a room's viewers could otherwise take up
+   * the presenter's whole line with a few bytes. What comes new is sent in any case.
+   * @param {Viewer} viewer
+   */
+  #mayStart(viewer) {
+    const now = performance.now();
+    const earned = (Math.max(0, now - viewer.credited) / 1_000) * AGAIN_BYTES_PER_SECOND;
+    viewer.credit = Math.min(this.#maxBytes, viewer.credit + earned);
+    viewer.credited = now;
+    if (viewer.credit < START_BYTES) return false;
+    viewer.credit -= START_BYTES;
+    return true;
+  }
+
   #historyBegins() {
     return Math.max(this.#oldest, this.#next - this.#history);
   }
@@ -290,9 +313,11 @@ class Relay {
         if (!this.#transmit(viewer, [gap(viewer.cursor, this.#oldest - 1)])) return this.#stumble(viewer);
         viewer.cursor = this.#oldest;
       }
-      const { pieces } = /** @type {Kept} */ (this.#kept.get(viewer.cursor));
+      const { pieces, bytes } = /** @type {Kept} */ (this.#kept.get(viewer.cursor));
       if (!this.#transmit(viewer, pieces)) return this.#stumble(viewer);
+      if (viewer.cursor < viewer.reached) viewer.credit -= bytes;
       viewer.cursor += 1;
+      viewer.reached = Math.max(viewer.reached, viewer.cursor);
       viewer.moves = true;
       viewer.failures = 0;
     }

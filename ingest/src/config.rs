@@ -18,11 +18,15 @@ use crate::settings::{Rate, Settings, WordPolicy};
 pub struct Config {
     /// Where to listen; read by the binary, which binds it.
     pub listen: SocketAddr,
+    /// The listener for whoever runs it.
+    pub admin: web::AdminConfig,
     /// IANA name, such as `Asia/Seoul`, of the zone of the original error body's `timestamp`.
     #[serde(deserialize_with = "time_zone")]
     pub time_zone: TimeZone,
-    /// Requests at once, from the header to the answer; more are answered 503 at once.
+    /// Requests at once, from the end of the body to the answer; more are answered 503 at once.
     pub max_in_flight: usize,
+    /// Requests at once with a good token whose body is not there yet; more push out the oldest of whoever has most.
+    pub max_unfinished: usize,
     /// Milliseconds for a post's body to arrive.
     pub body_timeout_ms: u64,
     /// Seconds for which an idempotency key is remembered.

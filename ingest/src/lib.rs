@@ -51,9 +51,11 @@ struct Ingest {
     word_filter: filter::WordFilter,
     review: Option<review::Review>,
     reconnects: reconnect::Reconnects,
-    /// Requests at once, from the header to the answer. None left: 503 at once.
+    /// Requests at once whose body is not there yet, shared by users. A body waits for its sender, and so works on nothing.
+    unfinished: std::sync::Arc<web::places::Places>,
+    /// Requests at once, from the end of the body to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
-    /// Those of them that are worked on, once their body is there.
+    /// Those of them that go to the log.
     door: door::Door,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,

@@ -150,7 +150,6 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
 
 async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Refusal> {
     ingest.door.check()?;
-    let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
     let head = match ingest.head(&parts).await {
         Ok(head) => head,
         Err(refusal) => {
@@ -158,7 +157,8 @@ async fn send(ingest: &Ingest, parts: Parts, body: Body) -> Result<Accepted, Ref
             return Err(refusal);
         }
     };
-    let message: SendMessage = body::json(&parts, body, ingest.body_deadline).await?;
+    let message: SendMessage = ingest.body(&head.sender, body::json(&parts, body, ingest.body_deadline)).await?;
+    let _permit = ingest.permit()?;
     let presenter = presenter(&message, &head.sender)?;
     let text = match &message.text_message {
         Value::Null => return Err(Refusal::TextMissing("textMessage")),

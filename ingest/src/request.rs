@@ -1,4 +1,5 @@
-//! What both surfaces read from a request's header: who sends it and under which idempotency key.
+//! What both surfaces read of a request: who sends it and under which idempotency key, then its body. Nothing is taken up
+//! for a request that others need, before its sender is known and its body is there.
 
 use std::net::SocketAddr;
 
@@ -8,6 +9,8 @@ use axum::http::request::Parts;
 use crate::Ingest;
 use crate::accept::{IdempotencyKey, Sender};
 use crate::refusal::Refusal;
+use tokio::sync::SemaphorePermit;
+use web::places::Source;
 
 /// Members of a post's header.
 pub(crate) struct Head {
@@ -18,6 +21,25 @@ pub(crate) struct Head {
 impl Ingest {
     pub(crate) async fn head(&self, parts: &Parts) -> Result<Head, Refusal> {
         Ok(Head { sender: self.sender(parts).await?, key: key(parts)? })
+    }
+
+    /// Waits for a body. Where too many do, whoever has most of them loses the oldest.
+    pub(crate) async fn body<T>(
+        &self,
+        sender: &Sender,
+        reading: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
+        // What was read of a body is of no use without the rest.
+        tokio::select! {
+            body = reading => body,
+            () = place.lost() => Err(Refusal::Overloaded),
+        }
+    }
+
+    /// Leave to work on a request, to be held to the answer.
+    pub(crate) fn permit(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)
     }
 
     /// The gateway's word counts before the token, where it counts at all: the gateway has verified the token.

@@ -13,8 +13,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::Admin;
 use web::auth::Verifier;
 use web::gateway::Gateway;
+use web::places::Places;
 
 use crate::config::Config;
 use crate::door::Door;
@@ -52,6 +54,7 @@ pub async fn run(
     auth: Arc<Verifier>,
     listener: TcpListener,
     log: Log,
+    admin: &Admin,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let gateway = Gateway::new(&config.gateway, "ingest.gateway").map_err(Error::Config)?;
@@ -79,6 +82,8 @@ pub async fn run(
         review,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|webhook| (client, webhook))),
         log,
+        // What a body may hold is bounded by its size.
+        unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
         door: Door::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
@@ -90,7 +95,9 @@ pub async fn run(
         // What is dropped has only asked.
         async move { stop.run_until_cancelled(ingest.room_server.watch()).await }
     });
-    web::serve(listener, app(ingest.clone(), stop.clone()), &config.http, stop).await;
+    let (ready, notice) = health(&ingest);
+    admin.follows(ready.clone(), notice.clone());
+    web::serve(listener, app(ingest.clone(), ready, notice, stop.clone()), &config.http, stop).await;
     ingest.reconnects.finish().await;
     stop_folding.cancel();
     tasks.close();
@@ -98,7 +105,8 @@ pub async fn run(
     Ok(())
 }
 
-fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
+/// Whether ingest should get traffic, and what is wrong although it should.
+fn health(ingest: &Arc<Ingest>) -> (web::Readiness, web::Notice) {
     let ready: web::Readiness = {
         let ingest = ingest.clone();
         Arc::new(move || match () {
@@ -118,6 +126,10 @@ fn app(ingest: Arc<Ingest>, stop: CancellationToken) -> Router {
             short.then(|| "the log is nearly full: messages are refused, moderation is not".to_owned())
         })
     };
+    (ready, notice)
+}
+
+fn app(ingest: Arc<Ingest>, ready: web::Readiness, notice: web::Notice, stop: CancellationToken) -> Router {
     Router::new()
         .merge(openapi::routes())
         .merge(web::health_with_notice(ready, notice, stop).with_state(()))

@@ -169,15 +169,20 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
     let room = section(vec![("message_rate", rate())]);
     let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate()), ("decision_rate", rate())]);
-    let ingest = vec![("listen", listen(addresses.ingest)), ("rooms", rooms), ("room", room), ("limits", limits)];
+    let admin = |port: u16| ("admin", section(vec![("listen", listen(port::or_free(port)))]));
+    let ingest =
+        vec![("listen", listen(addresses.ingest)), admin(9080), ("rooms", rooms), ("room", room), ("limits", limits)];
     // 1 GiB: the server refuses a log for which the disk has no room.
     let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_bytes", Value::Integer(1 << 30))];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
         ("nats", section(nats)),
         ("ingest", section(ingest)),
-        ("delivery", section(vec![("listen", listen(addresses.delivery))])),
-        ("archiver", section(vec![("listen", listen(addresses.archiver)), ("uri", text(&addresses.mongo))])),
+        ("delivery", section(vec![("listen", listen(addresses.delivery)), admin(9081)])),
+        (
+            "archiver",
+            section(vec![("listen", listen(addresses.archiver)), admin(9082), ("uri", text(&addresses.mongo))]),
+        ),
     ];
     sections.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }

@@ -437,7 +437,7 @@ async fn an_erasure_that_was_begun_before_the_log_lost_its_end_is_done_and_stand
     way.release();
     assert_eq!(archiver.exit_code(PATIENCE).await, 70);
     archiver.start_as_a_service().await;
-    let receipt = done(&archiver).await;
+    done(&archiver).await;
     assert_no_traces(&world).await;
     let log = crate::support::log(&world.settings).await;
     let copies = crate::log::everything(&log).await.iter().filter(|entry| &*entry.kind == "user.erased").count();

@@ -156,6 +156,21 @@ async fn a_large_export_takes_little_memory_and_one_that_nobody_reads_is_cut_and
 }
 
 #[tokio::test]
+async fn exports_of_one_user_leave_room_for_those_of_others() {
+    let mut world = World::start().await;
+    world.settings = world.settings.clone().set("archiver.reads.max_streams_of_user", "1");
+    let archiver = world.archiver().await;
+    let text = "가".repeat(500);
+    archive_many(&world, (0..30_000).map(|number| said(42, 7, number, &text)).collect()).await;
+    let reader = Reader::analyst(&archiver);
+    let _stalled = begin(&archiver, reader.token()).await;
+    let (status, code, _) = reader.refused(ROOM, &[]).await;
+    assert_eq!((status.as_u16(), code.as_str()), (503, "overloaded"));
+    // The room's presenter is another user.
+    let _other = begin(&archiver, &crate::support::token(42, "presenter")).await;
+}
+
+#[tokio::test]
 async fn an_export_that_loses_its_database_breaks_off() {
     let mut world = World::start().await;
     world.settings = world

@@ -194,6 +194,49 @@ test('a start that gets no answer is said again', (context) => {
   assert.deepEqual(seen.ends[1].sent, []);
 });
 
+test('a viewer that asks from the start again and again is not sent everything each time', () => {
+  const now = mock.method(performance, 'now', () => 0);
+  const relay = createRelay({ history: 2_000 });
+  const text = 'x'.repeat(1_600);
+  for (let id = 1; id <= 2_000; id++) send(relay, id, id, { text });
+  const ours = new Channel();
+  relay.add(ours);
+  let bytes = 0;
+  const drain = () => {
+    while (ours.sent.length > 0) {
+      bytes += ours.bufferedAmount;
+      ours.sent.length = 0;
+      ours.dispatchEvent(new Event('bufferedamountlow'));
+    }
+  };
+  const start = () => (hand(ours, '{"type":"start"}'), drain());
+  start();
+  const once = bytes;
+  assert(once > 3_000_000);
+  for (let again = 0; again < 50; again++) start();
+  assert(bytes < 4 * once, `${bytes} bytes were sent for ${once}`);
+  const before = bytes;
+  // Nor does it get more by asking for long.
+  for (let minute = 1; minute <= 60; minute++) {
+    now.mock.mockImplementation(() => minute * 60_000);
+    for (let again = 0; again < 10; again++) start();
+  }
+  assert(bytes - before < 60 * 60 * 64 * 1024 + 2 * once, `${bytes - before} bytes in an hour`);
+  assert(bytes - before > once, 'whoever waits is answered');
+  now.mock.restore();
+});
+
+test('a viewer that has asked too often still gets what is new', () => {
+  const relay = createRelay();
+  const seen = viewer(relay);
+  carry(seen.ends);
+  for (let again = 0; again < 5_000; again++) hand(seen.ends[0], '{"type":"start"}');
+  assert(seen.ends[0].sent.length < 4_200, `${seen.ends[0].sent.length} answers`);
+  send(relay, 1, 3);
+  carry(seen.ends);
+  assert.deepEqual(seen.ids, [1, 2, 3]);
+});
+
 test('what a lossy channel lost is asked for and comes, in order', () => {
   const relay = createRelay();
   const seen = viewer(relay);

@@ -2,7 +2,7 @@
 
 use futures_util::SinkExt;
 use tokio::net::TcpSocket;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::presenter::Seen;
 use super::*;
@@ -103,16 +103,116 @@ async fn more_sessions_than_allowed_are_told_to_come_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sockets_without_a_token_are_bounded_in_number() {
+async fn sockets_without_a_token_are_bounded_in_number_and_the_oldest_makes_room() {
     let world = World::start().await;
     let node = world.node_with("max_unauthenticated", "2").await;
-    let waiting = [Presenter::open(&node).await, Presenter::open(&node).await];
-    match Presenter::handshake(&node, &[]).await {
-        Err(Error::Http(response)) => assert_eq!(response.status(), 503),
-        other => panic!("not refused: {:?}", other.map(|_| ())),
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        waiting.push(Presenter::open(&node).await);
     }
-    drop(waiting);
-    eventually("there is room again", PATIENCE, async || Presenter::handshake(&node, &[]).await.ok()).await;
+    for mut early in waiting.drain(..8) {
+        assert_eq!(early.see().await, Seen::Closed(4100));
+    }
+    // Whoever comes last may still begin.
+    let mut last = waiting.pop().unwrap();
+    last.start(&token(42, "presenter")).await;
+    last.is_served_and_quiet().await;
+    world.session(42, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_without_a_token_keep_no_presenter_out_and_make_room_for_each_other() {
+    let world = World::start().await;
+    let node = world.node_with("max_unauthenticated", "3").await;
+    let _waiting = [Presenter::open(&node).await, Presenter::open(&node).await, Presenter::open(&node).await];
+    for room in 42..50 {
+        let mut presenter = Presenter::connect(&node, room).await;
+        presenter.is_served_and_quiet().await;
+        world.session(room, None).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_messages_count_as_frames_before_the_start_and_after_it() {
+    use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+    let world = World::start().await;
+    let node = world.node().await;
+    for authenticated in [false, true] {
+        for part in ["", "x"] {
+            let mut noisy =
+                if authenticated { Presenter::connect(&node, 42).await } else { Presenter::open(&node).await };
+            for number in 0..200 {
+                let kind = if number == 0 { Data::Text } else { Data::Continue };
+                let frame = Frame::message(part.as_bytes().to_vec(), OpCode::Data(kind), false);
+                // The server hangs up in the middle of it.
+                if noisy.socket.send(Message::Frame(frame)).await.is_err() {
+                    break;
+                }
+            }
+            assert_eq!(noisy.rest().await.1, 4101, "{authenticated} {part:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_no_larger_in_parts_than_in_one() {
+    use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+    let world = World::start().await;
+    let node = world.node().await;
+    let mut large = Presenter::open(&node).await;
+    for kind in [Data::Text, Data::Continue, Data::Continue] {
+        let _ = large.socket.send(Message::Frame(Frame::message(vec![b'x'; 16_000], OpCode::Data(kind), false))).await;
+    }
+    assert_eq!(large.rest().await.1, 1009);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_is_that_of_rfc_6455() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::start().await;
+    let node = world.node().await;
+    let good = [
+        "connection: keep-alive, Upgrade",
+        "upgrade: WebSocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    let answer = async |lines: &[&str]| {
+        let mut stream = tokio::net::TcpStream::connect(node.url().replace("http://", "")).await.unwrap();
+        let head = format!("GET /chatting HTTP/1.1\r\nhost: x\r\n{}\r\n\r\n", lines.join("\r\n"));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let mut piece = [0; 1_024];
+        while !answer.windows(4).any(|window| window == b"\r\n\r\n") {
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut piece)).await.unwrap().unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&piece[..read]);
+        }
+        String::from_utf8_lossy(&answer).to_lowercase()
+    };
+    let accepted = answer(&good).await;
+    assert!(accepted.starts_with("http/1.1 101 "), "{accepted}");
+    // The example of RFC 6455, section 1.3.
+    assert!(accepted.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{accepted}");
+    for (line, instead, status) in [
+        (0, "connection: close", 400),
+        (1, "upgrade: h2c", 400),
+        (2, "sec-websocket-version: 8", 426),
+        (2, "x: y", 426),
+        (3, "x: y", 400),
+        (3, "sec-websocket-key: x", 400),
+        (3, "sec-websocket-key: dGhlIHNhbXBsZSBub25j", 400),
+        (3, "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQECAw==", 400),
+        (3, "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", 400),
+    ] {
+        let mut lines = good;
+        lines[line] = instead;
+        let refused = answer(&lines).await;
+        assert!(refused.starts_with(&format!("http/1.1 {status} ")), "{instead}: {refused}");
+        assert_eq!(refused.contains("sec-websocket-version: 13"), status == 426, "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

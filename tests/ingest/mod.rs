@@ -6,6 +6,7 @@ pub(crate) mod tokens;
 
 mod contract;
 mod gateway;
+mod headers;
 mod idempotency;
 mod ids;
 mod keys;

@@ -6,7 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{DEADLINE, System};
+use serde_json::json;
+
+use super::{DEADLINE, System, answer};
 use crate::support::{Role, token};
 
 pub(crate) async fn connect(ingest: &Role) -> TcpStream {
@@ -48,4 +50,78 @@ async fn a_body_that_does_not_come_is_answered_408() {
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("body_timeout"), "{answer}");
+}
+
+/// Begins a post that does not come to its end.
+async fn begin(system: &System, token: Option<&str>) -> TcpStream {
+    let mut stream = connect(&system.ingest).await;
+    let token = token.map(|token| format!("token: {token}\r\n")).unwrap_or_default();
+    let head = format!(
+        "POST /v1/rooms/42/messages HTTP/1.1\r\nhost: x\r\n{token}content-type: application/json\r\n\
+         content-length: 100\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn posts_that_do_not_come_to_their_end_keep_nobody_else_out() {
+    let system = System::start_with(|settings| {
+        settings
+            .set("ingest.max_in_flight", "2")
+            .set("ingest.max_unfinished", "2")
+            .set("ingest.body_timeout_ms", "60000")
+    })
+    .await;
+    // Without a token, with a bad one, and with a good one.
+    let (bad, good) = ("garbage".to_owned(), token(8, "slow"));
+    let mut unfinished = Vec::new();
+    for token in [None, Some(&bad), Some(&good)] {
+        for _ in 0..4 {
+            unfinished.push(begin(&system, token.map(String::as_str)).await);
+        }
+    }
+    for user in [7, 9] {
+        for text in ["one", "two", "three"] {
+            let post =
+                system.post("/v1/rooms/42/messages").bearer_auth(token(user, "nick")).json(&json!({"text": text}));
+            assert_eq!(answer(post).await.status, 202);
+        }
+    }
+    // The oldest of whoever has most made room.
+    let given_up = read_to_end(&mut unfinished[8]).await;
+    assert!(given_up.starts_with("HTTP/1.1 503 ") && given_up.contains("overloaded"), "{given_up}");
+    assert!(given_up.contains("\"outcome\":\"not_stored\""), "{given_up}");
+}
+
+#[tokio::test]
+async fn connections_that_wait_for_their_peer_keep_nobody_out() {
+    let system = System::start_with(|settings| settings.set("ingest.http.max_connections", "4")).await;
+    let (mut idle, mut begun, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..20 {
+        idle.push(connect(&system.ingest).await);
+        let mut stream = connect(&system.ingest).await;
+        stream.write_all(b"POST /send/message HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        begun.push(stream);
+        let mut stream = connect(&system.ingest).await;
+        let asked = "GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+        let _ = stream.write_all(asked.as_bytes()).await;
+        unread.push(stream);
+    }
+    for number in 0..5 {
+        let post = system.post_v1("42", json!({"text": format!("{number}")})).await;
+        assert_eq!(post.status, 202);
+    }
+    assert_eq!(answer(system.get("/livez")).await.status, 200);
+    assert_eq!(answer(system.client.get(system.ingest.admin_url() + "/readyz")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let system = System::start_with(|settings| settings.set("ingest.http.write_timeout_ms", "500")).await;
+    let mut stream = connect(&system.ingest).await;
+    let asked = "GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_000);
+    // It takes no more at some point, and then it hangs up.
+    let ask = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
+    timeout(DEADLINE, ask).await.expect("the connection is given up");
 }

@@ -57,6 +57,12 @@ impl Settings {
         self
     }
 
+    /// The same, where nothing is set.
+    fn unless_set(self, key: &str, value: &str) -> Settings {
+        let variable = format!("CHATTING_{}", key.replace('.', "__").to_uppercase());
+        if self.0.contains_key(&variable) { self } else { self.set(key, value) }
+    }
+
     /// Takes a key away, for instance `auth.secret`.
     pub fn unset(mut self, key: &str) -> Settings {
         self.0.remove(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()));
@@ -84,6 +90,7 @@ impl Settings {
 pub struct Role {
     server: Handle,
     port: u16,
+    admin: u16,
     // Dropped after the server.
     folder: Folder,
 }
@@ -99,8 +106,10 @@ impl Role {
 
     /// Starts it, and does not wait.
     pub fn spawn(role: &str, settings: &Settings) -> Role {
-        let (folder, port) = (Folder::new(role), port());
-        let settings = settings.clone().set(&format!("{role}.listen"), &format!("127.0.0.1:{port}"));
+        let (folder, port, admin) = (Folder::new(role), port(), port());
+        let own = |port: u16| format!("127.0.0.1:{port}");
+        let settings = settings.clone().set(&format!("{role}.listen"), &own(port));
+        let settings = settings.unless_set(&format!("{role}.admin.listen"), &own(admin));
         let program = Program {
             name: role.to_owned(),
             path: env!("CARGO_BIN_EXE_chatting-server").into(),
@@ -111,7 +120,7 @@ impl Role {
         };
         let server = Handle::new(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))));
         server.spawn();
-        Role { server, port, folder }
+        Role { server, port, admin, folder }
     }
 
     /// Waits until `GET /readyz` answers 200.
@@ -121,6 +130,11 @@ impl Role {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it tells whoever runs it how it is.
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin)
     }
 
     /// The address of a WebSocket; the path begins with a slash.

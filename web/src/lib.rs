@@ -2,6 +2,7 @@
 //! serving with timeouts and a graceful stop, asking other servers. Nothing else is admitted; rooms, messages and the log are unknown here.
 
 pub mod address;
+mod admin;
 mod answer;
 pub mod auth;
 mod cors;
@@ -10,14 +11,20 @@ pub mod gateway;
 mod health;
 mod idx;
 pub mod openapi;
+pub mod places;
+mod private;
 mod problem;
 mod secret;
 mod serve;
+mod shares;
 
+pub use admin::{Admin, AdminConfig};
 pub use answer::{NoAnswer, answer};
 pub use digest::{ContentDigest, InvalidDigest};
 pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
+pub use private::Shared;
 pub use problem::Problem;
 pub use secret::Secret;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};
+pub use shares::{Share, Shares};

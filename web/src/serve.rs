@@ -1,17 +1,19 @@
-//! Serves a router over HTTP/1 so that no peer can hold a resource for ever: the header has a deadline, the answer has
-//! one, connections are bounded, a panic is a 500, and a stop lets the requests in hand finish within a grace period.
+//! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others: the header has a
+//! deadline, the answer has one, so has its reader; connections and the bytes that are held for their peers are bounded,
+//! and shared as [`Places`] are; a panic is a 500, and a stop lets the requests in hand finish within a grace period.
 //! Pages of every origin may read every answer, whoever makes it: the router, or the last resorts here.
 //! `axum::serve` does none of that: it installs no timer. Sockets that were upgraded are their handler's to bound and
 //! to end; here they no longer count.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
@@ -20,9 +22,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use serde::Deserialize;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,8 +33,13 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::cors;
+use crate::places::{Place, Places, Source};
+use crate::private::{self, Shared};
 use crate::problem::Problem;
+use peer::{Coming, Going, Paced, Peer};
 
+mod head;
+mod peer;
 #[cfg(test)]
 mod tests;
 
@@ -44,14 +52,23 @@ pub struct ServeConfig {
     pub header_timeout_ms: u64,
     /// Milliseconds until an answer begins (upgraded sockets excepted).
     pub request_timeout_ms: u64,
-    /// Connections at once, upgraded ones excepted; more wait in the accept queue.
+    /// Milliseconds in which the reader of an answer has to take 16 KB of it, or all that is left.
+    pub write_timeout_ms: u64,
+    /// Connections at once, upgraded ones excepted. More push out those who wait for their peer: an idle one, a header or
+    /// body that does not come, an answer that is not read; of the address that has most, the one that waits longest.
     pub max_connections: usize,
+    /// Bytes of headers and bodies that are not whole and of large answers that are not read, of all connections together.
+    /// More push out in the same way.
+    pub max_held_bytes: usize,
+    /// Networks of proxies: who comes from there does not count as one address.
+    #[serde(default)]
+    pub proxies: Vec<IpNet>,
     /// Milliseconds for work in hand after stop.
     pub grace_ms: u64,
 }
 
 /// What [`serve`] answers by itself, on whatever path: status, code and sentence of the problem.
-pub const LAST_RESORTS: [(StatusCode, &str, &str); 2] = [PANICKED, TIMED_OUT];
+pub const LAST_RESORTS: [(StatusCode, &str, &str); 4] = [PANICKED, TIMED_OUT, UNREAD, HOST_INVALID];
 
 const PANICKED: (StatusCode, &str, &str) =
     (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.");
@@ -59,45 +76,74 @@ const PANICKED: (StatusCode, &str, &str) =
 const TIMED_OUT: (StatusCode, &str, &str) =
     (StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long; it may have had an effect.");
 
+const UNREAD: (StatusCode, &str, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "answers_unread",
+    "Too much of what others asked for is not read yet; it may have had an effect.",
+);
+
+const HOST_INVALID: (StatusCode, &str, &str) =
+    (StatusCode::BAD_REQUEST, "host_invalid", "The header Host is missing: HTTP/1.1 requires it.");
+
 /// 100 ms: accepting fails while file descriptors are used up, and trying again at once would only burn the processor.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// 32 KB: a token of 8 KB twice, and everything else that gateways add. More is answered 431.
 const LARGEST_HEADER_BYTES: usize = 32 * 1024;
 
-/// 64 KB each way, and a connection: hyper's own bound is 400 KB.
-const LARGEST_BUFFER_BYTES: usize = 64 * 1024;
+/// 32 KB each way, and a connection: a header has to fit. hyper's own bound is 400 KB.
+const LARGEST_BUFFER_BYTES: usize = LARGEST_HEADER_BYTES;
+
+/// 32 KB that the kernel may hold and has not sent: what is taken is known soon, and what is not taken costs little.
+const UNSENT_BYTES: u32 = 32 * 1024;
+
+/// 32 KB: a smaller answer is not worth counting.
+const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
 pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
+    let places = Places::new(config.max_connections.max(1), config.max_held_bytes);
+    serve_in(listener, app, config, stop, places).await;
+}
+
+async fn serve_in(
+    listener: TcpListener,
+    app: Router,
+    config: &ServeConfig,
+    stop: CancellationToken,
+    places: Arc<Places>,
+) {
     let app = with_bounds(app, Duration::from_millis(config.request_timeout_ms));
-    let header_timeout = Duration::from_millis(config.header_timeout_ms);
-    let permits = Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)));
+    let timeouts = Timeouts {
+        header: Duration::from_millis(config.header_timeout_ms),
+        write: Duration::from_millis(config.write_timeout_ms),
+    };
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
 
     loop {
-        // Dropped by a stop, neither branch loses anything: a permit goes back, a connection is not yet accepted.
-        let permit = tokio::select! {
-            () = stop.cancelled() => break,
-            permit = permits.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
-        };
+        // Dropped by a stop, neither branch loses anything but a connection that was not served yet.
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, app.clone(), header_timeout, stop.clone());
+                let place = tokio::select! {
+                    () = stop.cancelled() => break,
+                    place = places.enter_in_time(Source::of_peer(peer.ip(), &config.proxies)) => place,
+                };
+                let connection = connection(stream, peer, place, app.clone(), timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
-                    let _permit = permit;
                     cut.run_until_cancelled(connection).await;
                 });
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: {error}");
+                // Perhaps it was file descriptors: one comes back.
+                places.make_room();
                 sleep(ACCEPT_BACKOFF).await;
             }
         }
@@ -113,44 +159,80 @@ pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, sto
     }
 }
 
+/// For what only the peer can do.
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    header: Duration,
+    write: Duration,
+}
+
 async fn connection(
     stream: TcpStream,
-    peer: SocketAddr,
+    address: SocketAddr,
+    place: Place,
     app: Router,
-    header_timeout: Duration,
+    timeouts: Timeouts,
     stop: CancellationToken,
 ) {
     // Answers are small and wait for nothing: Nagle's algorithm would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "cannot set TCP_NODELAY for {peer}: {error}");
+    let options = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES));
+    if let Err(error) = options {
+        tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
     }
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        app.clone().oneshot(request)
+    let peer = Peer::new(place);
+    let service = service_fn({
+        let peer = peer.clone();
+        move |request: hyper::Request<Incoming>| {
+            peer.asks();
+            answer(request, address, app.clone(), peer.clone())
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(timeouts.header)
         // A peer that has said all it has to say may still listen, and work that was begun is not dropped half-way
         // because its peer went away.
         .half_close(true)
         .max_header_size(LARGEST_HEADER_BYTES)
         .max_buf_size(LARGEST_BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Paced::new(stream, peer.clone(), timeouts.write)), service)
         .with_upgrades();
     tokio::pin!(connection);
-    // The first branch is polled by reference and goes on after a stop: nothing is lost.
+    // A connection that has to go does not work on a request. The others are polled by reference and go on after a stop:
+    // nothing is lost.
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = peer.has_to_go() => {
+            tracing::debug!(peer = %address, "closed a connection of {address}, which another one needs the place of");
+            return;
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
+    peer.leaves();
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "connection of {peer} ended: {error}");
+        tracing::debug!(%error, peer = %address, "connection of {address} ended: {error}");
     }
+}
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    address: SocketAddr,
+    app: Router,
+    peer: Arc<Peer>,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(|body| Body::new(Coming::new(body, peer.clone())));
+    request.extensions_mut().insert(ConnectInfo(address));
+    let Ok(mut response) = app.oneshot(request).await;
+    let size = response.body().size_hint().exact().unwrap_or(0);
+    let is_shared = response.extensions().get::<Shared>().is_some();
+    if size > LARGE_ANSWER_BYTES && !is_shared && !peer.makes(usize::try_from(size).unwrap_or(usize::MAX)) {
+        tracing::warn!("an answer was dropped: too many bytes of others wait for their readers");
+        response = unread();
+    }
+    Ok(response.map(|body| Body::new(Going::new(body, peer))))
 }
 
 fn with_bounds(app: Router, request_timeout: Duration) -> Router {
@@ -160,7 +242,24 @@ fn with_bounds(app: Router, request_timeout: Duration) -> Router {
             Err(_) => timed_out(),
         }
     };
-    app.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(deadline)).layer(cors::open())
+    app.layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(deadline))
+        .layer(cors::open())
+        .layer(from_fn(with_host))
+        .layer(from_fn(private::mark))
+}
+
+async fn with_host(request: Request, next: Next) -> Response {
+    match head::check_host(request.version(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(wrong) => Problem::new(HOST_INVALID.0, HOST_INVALID.1, wrong).into_response(),
+    }
+}
+
+fn unread() -> Response {
+    let (status, code, detail) = UNREAD;
+    let problem = Problem::new(status, code, detail).with("outcome", "unknown");
+    private::marked(problem.retry_after(Duration::from_secs(1)).into_response(), false)
 }
 
 /// Handlers have deadlines of their own, and know what came of it; this is the last resort.

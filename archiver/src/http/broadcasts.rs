@@ -161,7 +161,7 @@ async fn get_broadcast(State(reader): Shared, request: Request) -> Response {
 }
 
 /// The broadcast that the path names, with the name.
-pub(super) async fn find(reader: &Reader, call: &Call<'_>) -> Result<(SessionId, Broadcast), Refusal> {
+pub(super) async fn find(reader: &Reader, call: &Call) -> Result<(SessionId, Broadcast), Refusal> {
     let (room, _) = call.readable_room()?;
     let id = call.broadcast()?;
     let found = sessions::broadcast_of(&reader.database, room.get(), &id.to_string()).await?;

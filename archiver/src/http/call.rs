@@ -8,7 +8,6 @@ use axum::extract::{Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use nats::{EventId, PresenterIdx, SessionId, UserIdx};
 use serde::de::DeserializeOwned;
-use tokio::sync::SemaphorePermit;
 use web::auth::{Identity, Pass};
 
 use super::Reader;
@@ -16,23 +15,23 @@ use super::access::{self, Sight};
 use super::refusal::Refusal;
 
 /// A request that may go on.
-pub(super) struct Call<'a> {
+pub(super) struct Call {
     pub(super) identity: Identity,
     /// When the token ends. What goes on for longer than a request ends then.
     pub(super) until: SystemTime,
     pub(super) parts: Parts,
     path: Vec<(String, String)>,
     /// Held to the answer.
-    _permit: SemaphorePermit<'a>,
+    _permit: web::Share,
 }
 
-impl<'a> Call<'a> {
-    pub(super) async fn begin(reader: &'a Reader, mut request: Request) -> Result<Call<'a>, Refusal> {
-        let _permit = reader.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
+impl Call {
+    pub(super) async fn begin(reader: &Reader, mut request: Request) -> Result<Call, Refusal> {
         let params = request.extract_parts::<RawPathParams>().await.map_err(|_| Refusal::NotFound)?;
         let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let (parts, _) = request.into_parts();
         let Pass { identity, until } = reader.verifier.pass_of(&parts.headers).await?;
+        let _permit = reader.in_flight.take(identity.user_idx).ok_or(Refusal::Overloaded)?;
         Ok(Call { identity, until, parts, path, _permit })
     }
 

@@ -119,7 +119,7 @@ async fn export_user(State(reader): Shared, request: Request) -> Response {
 }
 
 /// What the archive misses of the time that is asked for.
-async fn missing(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>) -> Result<Incomplete, Refusal> {
+async fn missing(reader: &Reader, call: &Call, room: Option<PresenterIdx>) -> Result<Incomplete, Refusal> {
     let Span { from, to } = call.query::<SpanQuery>()?.span();
     let millis = |at: Option<DateTime>| at.map(DateTime::timestamp_millis);
     Ok(Incomplete::of(reader, room, millis(from), millis(to)).await?)
@@ -127,7 +127,7 @@ async fn missing(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>) -
 
 fn export(
     reader: &Arc<Reader>,
-    call: &Call<'_>,
+    call: &Call,
     selection: Option<Selection>,
     sight: Sight,
     name: &str,

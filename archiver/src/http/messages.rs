@@ -148,7 +148,7 @@ async fn get_message(State(reader): Shared, request: Request) -> Response {
 }
 
 /// What a request selects of a room; none: nothing was sent in that time.
-pub(super) async fn of_room(reader: &Reader, call: &Call<'_>) -> Result<(Option<Selection>, Sight), Refusal> {
+pub(super) async fn of_room(reader: &Reader, call: &Call) -> Result<(Option<Selection>, Sight), Refusal> {
     let (room, sight) = call.readable_room()?;
     let span = call.query::<SpanQuery>()?.span();
     let WhoseQuery { user } = call.query()?;
@@ -173,7 +173,7 @@ pub(super) async fn of_room(reader: &Reader, call: &Call<'_>) -> Result<(Option<
 }
 
 /// What a request selects of a user's messages.
-pub(super) fn of_user(call: &Call<'_>) -> Result<(Selection, Sight), Refusal> {
+pub(super) fn of_user(call: &Call) -> Result<(Selection, Sight), Refusal> {
     let user = call.user()?;
     let sight = access::of_user(&call.identity, user)?;
     let span = call.query::<SpanQuery>()?.span();
@@ -189,7 +189,7 @@ pub(super) fn of_user(call: &Call<'_>) -> Result<(Selection, Sight), Refusal> {
 
 async fn messages(
     reader: &Reader,
-    call: &Call<'_>,
+    call: &Call,
     selection: Option<Selection>,
     sight: Sight,
 ) -> Result<Response, Refusal> {

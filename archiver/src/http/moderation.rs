@@ -172,7 +172,7 @@ async fn list_decisions_everywhere(State(reader): Shared, request: Request) -> R
     .await
 }
 
-async fn decisions(reader: &Reader, call: &Call<'_>, room: Option<PresenterIdx>) -> Result<Response, Refusal> {
+async fn decisions(reader: &Reader, call: &Call, room: Option<PresenterIdx>) -> Result<Response, Refusal> {
     access::moderates(&call.identity, room)?;
     let span = call.query::<SpanQuery>()?.span();
     let PageQuery { first, after } = call.query()?;

@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use utoipa::OpenApi;
@@ -77,5 +78,7 @@ pub fn document() -> String {
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
 )]
 async fn openapi(State(reader): Shared) -> Response {
-    ([(CONTENT_TYPE, "application/json")], reader.openapi.clone()).into_response()
+    // For a few minutes: it changes with a deployment.
+    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
+    (headers, Extension(web::Shared), reader.openapi.clone()).into_response()
 }

@@ -77,7 +77,7 @@ impl Refusal {
             Refusal::BroadcastNotFound => "The room has no such broadcast.".to_owned(),
             Refusal::NotFound => "There is nothing at this address.".to_owned(),
             Refusal::MethodNotAllowed => "This address has other methods.".to_owned(),
-            Refusal::Overloaded => "Too many are reading at the moment.".to_owned(),
+            Refusal::Overloaded => "Too many are reading at the moment, or this user reads too much at once.".to_owned(),
             Refusal::Starting => "The log cannot be reached yet.".to_owned(),
             Refusal::ArchiveUnavailable => {
                 "The archive cannot be reached, or took too long; a shorter time may do.".to_owned()

@@ -284,7 +284,7 @@ async fn highlights(State(reader): Shared, request: Request) -> Response {
 }
 
 /// The stretch that the request asks about, if whoever asks may read the room.
-fn stretch(call: &Call<'_>) -> Result<Stretch, Refusal> {
+fn stretch(call: &Call) -> Result<Stretch, Refusal> {
     let (room, _) = call.readable_room()?;
     let StretchQuery { from, to } = call.query()?;
     let [from, to] = [from, to].map(Moment::date);

@@ -11,10 +11,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use web::{Share, Shares};
 
 use super::Reader;
 use super::call::Call;
@@ -28,7 +29,7 @@ const WAITING: usize = 2;
 /// The streams at work.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    permits: Arc<Semaphore>,
+    permits: Arc<Shares>,
     stall_timeout: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -37,7 +38,7 @@ pub(crate) struct Streams {
 /// The right to one stream, for as long as it lasts.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _permit: Share,
     until: SystemTime,
 }
 
@@ -79,7 +80,7 @@ async fn ended(until: SystemTime) {
 impl Streams {
     pub(super) fn new(config: &ReadsConfig) -> Streams {
         Streams {
-            permits: Arc::new(Semaphore::new(config.max_streams.min(Semaphore::MAX_PERMITS))),
+            permits: Shares::new(config.max_streams, config.max_streams_of_user),
             stall_timeout: Duration::from_millis(config.stall_timeout_ms),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -96,8 +97,8 @@ impl Streams {
 
 impl Reader {
     /// Room for one more stream of that caller, before it is begun.
-    pub(super) fn place(&self, call: &Call<'_>) -> Result<Place, Refusal> {
-        let permit = self.streams.permits.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+    pub(super) fn place(&self, call: &Call) -> Result<Place, Refusal> {
+        let permit = self.streams.permits.take(call.identity.user_idx).ok_or(Refusal::Overloaded)?;
         Ok(Place { _permit: permit, until: call.until })
     }
 

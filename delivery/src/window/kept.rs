@@ -1,9 +1,9 @@
 //! An event as the window keeps it, and what may be seen of it: of a deleted message everything but its text, of what
 //! only nodes need to know, or a user wrote who was erased, nothing. Neither the window's order nor its bounds are known here.
 
-use axum::extract::ws::Utf8Bytes;
 use jiff::Timestamp;
 use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]

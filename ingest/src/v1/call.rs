@@ -25,8 +25,16 @@ pub(super) struct Call<'a, T> {
     pub(super) place: Place,
     pub(super) body: T,
     parts: Parts,
-    /// Held to the answer: as many requests as there are permits are in hand at once.
+    /// Held to the answer: as many requests as there are permits are worked on at once.
     _permit: SemaphorePermit<'a>,
+}
+
+/// A request whose body is not there yet.
+struct Begun {
+    head: Head,
+    place: Place,
+    parts: Parts,
+    body: axum::body::Body,
 }
 
 /// What the path names.
@@ -49,27 +57,31 @@ pub(super) struct ReasonQuery {
 impl<'a> Call<'a, ()> {
     /// A request whose body, if any, says nothing.
     pub(super) async fn without_body(ingest: &'a Ingest, request: Request) -> Result<Call<'a, ()>, Refusal> {
-        let (call, body) = Call::begin(ingest, request).await?;
-        body::discard(&call.parts, body).await;
-        Ok(call)
+        let Begun { head: Head { sender, key }, place, parts, body } = Begun::begin(ingest, request).await?;
+        let discarded = async {
+            body::discard(&parts, body).await;
+            Ok(())
+        };
+        ingest.body(&sender, discarded).await?;
+        Ok(Call { sender, key, place, body: (), parts, _permit: ingest.permit()? })
     }
 
     /// A request with a JSON object of that shape.
     pub(super) async fn with_body<T: Shape>(ingest: &'a Ingest, request: Request) -> Result<Call<'a, T>, Refusal> {
-        let (call, body) = Call::begin(ingest, request).await?;
-        let Call { sender, key, place, parts, _permit, .. } = call;
-        let body = body::json(&parts, body, ingest.body_deadline).await?;
-        Ok(Call { sender, key, place, body, parts, _permit })
+        let Begun { head: Head { sender, key }, place, parts, body } = Begun::begin(ingest, request).await?;
+        let body = ingest.body(&sender, body::json(&parts, body, ingest.body_deadline)).await?;
+        Ok(Call { sender, key, place, body, parts, _permit: ingest.permit()? })
     }
+}
 
-    async fn begin(ingest: &'a Ingest, mut request: Request) -> Result<(Call<'a, ()>, axum::body::Body), Refusal> {
+impl Begun {
+    async fn begin(ingest: &Ingest, mut request: Request) -> Result<Begun, Refusal> {
         ingest.door.check()?;
-        let _permit = ingest.in_flight.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let params = request.extract_parts::<RawPathParams>().await;
         let (parts, body) = request.into_parts();
         let place = params.map_err(|_| Refusal::NotFound).and_then(|params| Place::parse(&params));
         match ingest.head(&parts).await.and_then(|head| Ok((head, place?))) {
-            Ok((Head { sender, key }, place)) => Ok((Call { sender, key, place, body: (), parts, _permit }, body)),
+            Ok((head, place)) => Ok(Begun { head, place, parts, body }),
             Err(refusal) => {
                 body::discard(&parts, body).await;
                 Err(refusal)

@@ -141,6 +141,14 @@ impl System {
                         system.archivers.push(format!("http://{}", local(own)));
                     }
                 }
+                // Several of a kind run here; an older binary does not know the setting, and needs none.
+                if plan.old_binary.is_none() || node != 1 {
+                    environment.push(match kind {
+                        Kind::Ingest => ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
+                        Kind::Delivery => ("CHATTING_DELIVERY__ADMIN__LISTEN", String::new()),
+                        _ => ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
+                    });
+                }
                 let clock = plan.clock_library.as_deref().map(|library| clock(plan, &name, library)).transpose()?;
                 if let Some((_, variables)) = &clock {
                     environment.extend(variables.iter().cloned());

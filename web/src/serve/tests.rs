@@ -1,6 +1,7 @@
 //! A real listener and raw sockets.
 
 use super::*;
+use axum::body::Bytes;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -9,27 +10,45 @@ struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    places: Arc<Places>,
 }
 
 impl Server {
     async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
-        let mut config =
-            ServeConfig { header_timeout_ms: 5_000, request_timeout_ms: 5_000, max_connections: 100, grace_ms: 5_000 };
+        let mut config = ServeConfig {
+            header_timeout_ms: 5_000,
+            request_timeout_ms: 5_000,
+            write_timeout_ms: 5_000,
+            max_connections: 100,
+            max_held_bytes: 1024 * 1024,
+            proxies: Vec::new(),
+            grace_ms: 5_000,
+        };
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let places = Places::new(config.max_connections, config.max_held_bytes);
         let stop = CancellationToken::new();
         let task = tokio::spawn({
             let stop = stop.clone();
-            async move { serve(listener, app, &config, stop).await }
+            let places = places.clone();
+            async move { serve_in(listener, app, &config, stop, places).await }
         });
-        Server { address, stop, task }
+        Server { address, stop, task, places }
     }
 
     async fn send(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
+    }
+
+    fn connections(&self) -> usize {
+        self.places.taken()
+    }
+
+    fn held(&self) -> usize {
+        self.places.held()
     }
 
     async fn stopped(self) {
@@ -40,7 +59,8 @@ impl Server {
 async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
-    read.await.expect("the connection ends").unwrap();
+    // A reset is an end as well.
+    let _ = read.await.expect("the connection ends");
     String::from_utf8(answer).unwrap()
 }
 
@@ -98,7 +118,7 @@ async fn a_stop_lets_the_request_in_hand_finish() {
     let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
         let (entered, go_on) = (entered.clone(), go_on.clone());
-        || async move {
+        move || async move {
             entered.notify_one();
             go_on.notified().await;
             "done"
@@ -133,18 +153,172 @@ async fn work_that_outlasts_the_grace_period_is_cut() {
     server.stopped().await;
 }
 
+/// A handler that tells when it was entered, and goes on when it is told.
+fn gated(answer: &'static str) -> (Router, Arc<Notify>, Arc<Notify>) {
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = {
+        let (entered, go_on) = (entered.clone(), go_on.clone());
+        || async move {
+            entered.notify_one();
+            go_on.notified().await;
+            answer
+        }
+    };
+    (Router::new().route("/", get(handler)).route("/here", get(|| async { "here" })), entered, go_on)
+}
+
+const LAST: &str = "GET /here HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
 #[tokio::test]
-async fn connections_beyond_the_bound_wait_for_their_turn() {
-    let server = Server::start(Router::new().route("/", get(|| async { "here" })), |config| {
-        config.max_connections = 1;
+async fn connections_beyond_the_bound_wait_while_all_others_are_worked_for() {
+    let (app, entered, go_on) = gated("done");
+    let server = Server::start(app, |config| config.max_connections = 1).await;
+    let mut first = server.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    entered.notified().await;
+    let mut second = server.send(LAST).await;
+    let early = timeout(Duration::from_millis(300), second.readable()).await;
+    assert!(early.is_err(), "the second connection is not served while the first is worked for");
+    go_on.notify_one();
+    assert!(answer(&mut second).await.ends_with("here"));
+    assert!(answer(&mut first).await.ends_with("done"), "and the first has its answer");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_nothing_but_its_peer_makes_room() {
+    let app = Router::new()
+        .route("/here", get(|| async { "here" }))
+        .route("/body", axum::routing::post(|body: Bytes| async move { body.len().to_string() }));
+    // Idle, amid a header, and amid a body.
+    for begun in ["", "GET /here HTT", "POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhi"] {
+        let server = Server::start(app.clone(), |config| config.max_connections = 1).await;
+        let mut first = server.send(begun).await;
+        assert!(answer(&mut server.send(LAST).await).await.ends_with("here"), "{begun:?}");
+        assert_eq!(answer(&mut first).await, "", "{begun:?}");
+    }
+}
+
+/// 4 MB: more than the kernel takes on both sides.
+fn large() -> Router {
+    Router::new()
+        .route("/large", get(|| async { "x".repeat(4 << 20) }))
+        .route("/here", get(|| async { "here" }))
+        .route("/shared", get(|| async { (axum::Extension(Shared), "x".repeat(4 << 20)) }))
+}
+
+/// A peer whose kernel takes little unread, and which asks often and reads nothing.
+async fn deaf(server: &Server, path: &str) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
+    let asked = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(20);
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Whether the connection is cut before everything was read.
+async fn is_cut(stream: &mut TcpStream) -> bool {
+    let (mut all, mut piece) = (0, vec![0; 64 * 1024]);
+    loop {
+        match timeout(Duration::from_secs(20), stream.read(&mut piece)).await.expect("it ends") {
+            Ok(0) | Err(_) => return all < 20 * (4 << 20),
+            Ok(some) => all += some,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up() {
+    let server = Server::start(large(), |config| config.write_timeout_ms = 200).await;
+    let mut stream = deaf(&server, "/large").await;
+    // It reads only after that, and finds the end of what the kernels kept.
+    let waited = async {
+        while server.connections() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), waited).await.expect("the connection is given up");
+    assert!(is_cut(&mut stream).await);
+}
+
+#[tokio::test]
+async fn whoever_reads_little_by_little_gets_everything() {
+    let server = Server::start(large(), |config| config.write_timeout_ms = 400).await;
+    let request = "GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut stream = server.send(request).await;
+    let (mut all, mut piece) = (0, vec![0; 128 * 1024]);
+    loop {
+        match stream.read(&mut piece).await.unwrap() {
+            0 => break,
+            some => all += some,
+        }
+        // In all much longer than the write timeout.
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(all > 4 << 20, "{all}");
+}
+
+#[tokio::test]
+async fn whoever_reads_nothing_makes_room_after_a_second() {
+    let server = Server::start(large(), |config| {
+        config.max_connections = 3;
+        config.write_timeout_ms = 60_000;
+        config.max_held_bytes = 1 << 30;
     })
     .await;
-    let first = server.send("").await;
-    let mut second = server.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    let early = timeout(Duration::from_millis(100), second.readable()).await;
-    assert!(early.is_err(), "the second connection is not served while the first is there");
-    drop(first);
-    assert!(answer(&mut second).await.ends_with("here"));
+    let mut deaf = [deaf(&server, "/large").await, deaf(&server, "/large").await, deaf(&server, "/large").await];
+    assert!(answer(&mut server.send(LAST).await).await.ends_with("here"));
+    assert!(is_cut(&mut deaf[0]).await);
+}
+
+#[tokio::test]
+async fn large_answers_that_nobody_reads_are_bounded_together_and_shared_ones_cost_nothing() {
+    let server = Server::start(large(), |config| {
+        config.write_timeout_ms = 60_000;
+        config.max_held_bytes = 5 << 20;
+    })
+    .await;
+    let _shared = [deaf(&server, "/shared").await, deaf(&server, "/shared").await, deaf(&server, "/shared").await];
+    let mut first = deaf(&server, "/large").await;
+    while server.held() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    // It may still be reading.
+    let request = "GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let second = answer(&mut server.send(request).await).await;
+    assert!(second.starts_with("HTTP/1.1 503 ") && second.contains("answers_unread"), "{}", &second[..200]);
+    assert!(second.contains("cache-control: no-store") && second.contains("retry-after: 1"), "{}", &second[..200]);
+    let again = async { while answer(&mut server.send(request).await).await.starts_with("HTTP/1.1 503 ") {} };
+    timeout(Duration::from_secs(10), again).await.expect("whoever reads nothing makes room");
+    assert!(is_cut(&mut first).await);
+}
+
+#[tokio::test]
+async fn headers_that_are_not_whole_are_bounded_together() {
+    let server = Server::start(large(), |config| config.max_held_bytes = 100 * 1024).await;
+    let begun = format!("GET /here HTTP/1.1\r\nhost: x\r\nx: {}", "y".repeat(30_000));
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(server.send(&begun).await);
+    }
+    assert_eq!(answer(&mut slow.remove(0)).await, "");
+    // The last of them may still come to its end.
+    let last = slow.last_mut().unwrap();
+    last.write_all(b"\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(answer(last).await.ends_with("here"));
+}
+
+#[tokio::test]
+async fn http_1_1_needs_one_host() {
+    let server = Server::start(large(), |_| {}).await;
+    for (host, status) in [("host: x\r\n", 200), ("", 400), ("host: x\r\nhost: x\r\n", 400), ("host: x y\r\n", 400)] {
+        let request = format!("GET /here HTTP/1.1\r\n{host}connection: close\r\n\r\n");
+        let answer = answer(&mut server.send(&request).await).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host:?}: {answer}");
+        assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+        assert_eq!(answer.contains("host_invalid"), status == 400, "{answer}");
+    }
+    let answer = answer(&mut server.send("GET /here HTTP/1.0\r\n\r\n").await).await;
+    assert!(answer.starts_with("HTTP/1.0 200 ") || answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]

@@ -1,0 +1,297 @@
+//! A connection as its peer treats it: whether we wait for the peer, since when, and what it has us hold meanwhile. Who
+//! reads an answer has to take some of it in every write timeout, whatever is written and however it is cut.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Buf as _, Bytes};
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::places::Place;
+
+/// 16 KB: so much of an answer, or all of it, has to be taken in every write timeout.
+const LEAST_PROGRESS: usize = 16 * 1024;
+
+/// 1 s: a body or a reader that is slower than that may be asked to go where places are short.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What of a connection several parts have to know.
+#[derive(Debug)]
+pub(super) struct Peer {
+    place: Place,
+    doing: AtomicU8,
+    /// Whether an answer was made, and is perhaps not written.
+    is_answered: AtomicBool,
+    /// Whether something waits to be written.
+    is_behind: AtomicBool,
+    /// Whether it is not HTTP any more.
+    is_upgraded: AtomicBool,
+}
+
+/// Between two requests, or while the header of one arrives.
+const IDLE: u8 = 0;
+/// From the end of a header to the end of the answer, as far as we make it.
+const WORKING: u8 = 1;
+
+impl Peer {
+    pub(super) fn new(place: Place) -> Arc<Peer> {
+        Arc::new(Peer {
+            place,
+            doing: AtomicU8::new(IDLE),
+            is_answered: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
+            is_upgraded: AtomicBool::new(false),
+        })
+    }
+
+    /// Returns when another connection needs the place.
+    pub(super) async fn has_to_go(&self) {
+        self.place.lost().await;
+    }
+
+    /// It has ended, or from now on it is its handler's to bound.
+    pub(super) fn leaves(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+        self.place.leave();
+    }
+
+    /// A header is whole.
+    pub(super) fn asks(&self) {
+        self.doing.store(WORKING, Ordering::Relaxed);
+        self.place.works();
+        self.place.holds_nothing();
+    }
+
+    /// An answer of so many bytes is there, which nobody else holds. False: too many bytes wait for readers.
+    pub(super) fn makes(&self, bytes: usize) -> bool {
+        self.place.holds(bytes)
+    }
+
+    /// The answer is made. Its connection keeps the place until it is written.
+    fn answered(&self) {
+        self.doing.store(IDLE, Ordering::Relaxed);
+        self.place.has_proved_itself();
+        self.is_answered.store(true, Ordering::Relaxed);
+    }
+
+    fn has_sent(&self, bytes: usize) {
+        if self.doing.load(Ordering::Relaxed) == IDLE && !self.is_upgraded.load(Ordering::Relaxed) {
+            self.place.holds(bytes);
+        }
+    }
+
+    fn falls_behind(&self) {
+        self.is_behind.store(true, Ordering::Relaxed);
+        self.place.stalls_after(PATIENCE);
+    }
+
+    fn has_caught_up(&self) {
+        let was_behind = self.is_behind.swap(false, Ordering::Relaxed);
+        if self.is_answered.swap(false, Ordering::Relaxed) && self.doing.load(Ordering::Relaxed) == IDLE {
+            self.place.holds_nothing();
+            self.place.waits();
+        } else if was_behind {
+            self.place.works();
+        }
+    }
+}
+
+/// The socket of a connection. An error ends the connection.
+#[derive(Debug)]
+pub(super) struct Paced {
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    write_timeout: Duration,
+    /// While the peer is behind: when it has to have taken more, and how much it took since the last such time.
+    deadline: Option<Pin<Box<Sleep>>>,
+    taken: usize,
+}
+
+impl Paced {
+    pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, write_timeout: Duration) -> Paced {
+        Paced { stream, peer, write_timeout, deadline: None, taken: 0 }
+    }
+
+    fn wrote(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if self.peer.is_upgraded.load(Ordering::Relaxed) {
+            self.deadline = None;
+            return written;
+        }
+        match (written, &mut self.deadline) {
+            (Poll::Ready(Ok(bytes)), Some(deadline)) => {
+                self.taken += bytes;
+                if self.taken >= LEAST_PROGRESS {
+                    self.taken = 0;
+                    deadline.as_mut().reset(Instant::now() + self.write_timeout);
+                    self.peer.falls_behind();
+                }
+                Poll::Ready(Ok(bytes))
+            }
+            (Poll::Pending, None) => {
+                self.taken = 0;
+                self.peer.falls_behind();
+                let mut deadline = Box::pin(sleep(self.write_timeout));
+                // It is new, and wakes this task.
+                let _ = deadline.as_mut().poll(context);
+                self.deadline = Some(deadline);
+                Poll::Pending
+            }
+            (Poll::Pending, Some(deadline)) => {
+                ready!(deadline.as_mut().poll(context));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was not taken in time")))
+            }
+            (written, _) => written,
+        }
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.peer.has_sent(buffer.filled().len() - before);
+        read
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.wrote(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// It is called when everything is written.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.deadline = None;
+        self.peer.has_caught_up();
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The body of a request, that may be long in coming. What came of it counts as held until it is whole.
+pub(super) struct Coming<B> {
+    body: B,
+    peer: Arc<Peer>,
+    /// Since when it is waited for: pieces that drip in do not count.
+    since: Option<Instant>,
+}
+
+impl<B> Coming<B> {
+    pub(super) fn new(body: B, peer: Arc<Peer>) -> Coming<B> {
+        Coming { body, peer, since: None }
+    }
+}
+
+impl<B> hyper::body::Body for Coming<B>
+where
+    B: hyper::body::Body + Unpin,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Pending => {
+                let since = *self.since.get_or_insert_with(Instant::now);
+                self.peer.place.stalls_after(PATIENCE.saturating_sub(since.elapsed()));
+                Poll::Pending
+            }
+            Poll::Ready(frame) => {
+                self.peer.place.works();
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                if let Some(data) = data {
+                    self.peer.place.holds(data.remaining());
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Coming<B> {
+    /// What is left of it nobody waits for, and what was there is the handler's to bound.
+    fn drop(&mut self) {
+        if self.peer.doing.load(Ordering::Relaxed) == WORKING {
+            self.peer.place.holds_nothing();
+            self.peer.place.works();
+        }
+    }
+}
+
+/// The body of an answer, that tells when all of it was made.
+pub(super) struct Going {
+    body: Body,
+    peer: Arc<Peer>,
+}
+
+impl Going {
+    pub(super) fn new(body: Body, peer: Arc<Peer>) -> Going {
+        Going { body, peer }
+    }
+}
+
+impl hyper::body::Body for Going {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        self.peer.answered();
+    }
+}
