@@ -1,7 +1,7 @@
 //! The core under both surfaces: may this be said in this room, then append, then answer. It says yes only after the
 //! log's fsynced acknowledgement. Nothing of HTTP is known here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nats::{AppendError, Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, UserIdx, now};
 use web::auth::Identity;
@@ -14,6 +14,9 @@ use crate::refusal::Refusal;
 use crate::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::room_server::{Liveness, Unreachable};
 use crate::text::{Text, nickname};
+
+/// 15 s: the room server and the review hook have answered, or were given up, long before.
+const LONGEST_BEFORE_APPEND: Duration = Duration::from_secs(15);
 
 /// With this scope a token moderates every room.
 const MODERATE: &str = "chat:moderate";
@@ -139,7 +142,11 @@ impl Ingest {
         presenter: Option<PresenterIdx>,
         body: Body,
     ) -> Result<Position, Refusal> {
-        let Naming { id, request, end } = *naming;
+        let Naming { id, request, end, named_at } = *naming;
+        // The process stood still: whoever sent it has given up, and perhaps sent it again elsewhere.
+        if named_at.elapsed() > LONGEST_BEFORE_APPEND {
+            return Err(Refusal::Append(AppendError::Unavailable));
+        }
         let event = Event { id, presenter, at: now(), belated: false, request, body };
         let began = Instant::now();
         let appended = match end {

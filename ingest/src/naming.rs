@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nats::{AppendError, EventId, KeyId, PresenterIdx, Request, RequestDigest};
+use nats::{AppendError, EventId, KeyId, Moment, PresenterIdx, Request, RequestDigest};
 use tokio::time::{sleep, timeout};
 
 use crate::Ingest;
@@ -41,6 +41,7 @@ pub(crate) struct Naming {
     pub(crate) request: Option<Request>,
     /// After this time, by the log's clock, the event would have another name.
     pub(crate) end: Option<Timestamp>,
+    pub(crate) named_at: Moment,
 }
 
 /// What there is under a name.
@@ -120,7 +121,7 @@ impl Ingest {
         request: Option<Request>,
     ) -> Result<Named, Refusal> {
         let Some(request) = request else {
-            return Ok(Named::New(Naming { id: EventId::new(), request: None, end: None }));
+            return Ok(Named::New(Naming { id: EventId::new(), request: None, end: None, named_at: Moment::now() }));
         };
         if let Some(earlier) = self.earlier(request)? {
             return Ok(Named::Earlier(earlier));
@@ -136,7 +137,7 @@ impl Ingest {
             return Err(Refusal::Overloaded);
         }
         let id = EventId::of_turn(request.key, turn.first_second);
-        Ok(Named::New(Naming { id, request: Some(request), end: Some(turn.end()) }))
+        Ok(Named::New(Naming { id, request: Some(request), end: Some(turn.end()), named_at: Moment::now() }))
     }
 
     /// What was accepted under the request's key, if it was this request.

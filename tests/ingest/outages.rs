@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::{DEADLINE, System, answer};
 use crate::support::{Role, Settings, eventually, token};
@@ -66,6 +69,49 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
     .await;
     let ids: HashSet<String> = system.messages().await.iter().map(|message| message["id"].to_string()).collect();
     assert_eq!(ids, HashSet::from([id.to_string()]), "however often it was stored, it is one message");
+}
+
+/// Sends a post over a connection of its own, or one that stands already, and does not wait for the answer.
+async fn send_post(stream: &mut TcpStream, text: &str) {
+    let (body, token) = (json!({ "text": text }).to_string(), token(7, "nick"));
+    let head = format!(
+        "POST /v1/rooms/42/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_sent_to_a_node_that_stood_still_is_not_accepted_when_it_goes_on() {
+    let system = System::start().await;
+    let address = system.ingest.url().replace("http://", "");
+    let mut standing = TcpStream::connect(&address).await.unwrap();
+    send_post(&mut standing, "before").await;
+    let mut buffer = vec![0; 8_192];
+    assert!(standing.read(&mut buffer).await.unwrap() > 0 && buffer.starts_with(b"HTTP/1.1 202"));
+
+    system.ingest.pause();
+    send_post(&mut standing, "over a connection from before").await;
+    let mut meanwhile = TcpStream::connect(&address).await.unwrap();
+    send_post(&mut meanwhile, "over a connection from meanwhile").await;
+    // Senders who give up within the time that is the kernel's alone would be answered by nobody either.
+    assert!(timeout(Duration::from_secs(6), meanwhile.read(&mut buffer)).await.is_err());
+    system.ingest.resume();
+
+    let read = standing.read(&mut buffer).await.unwrap();
+    let answer = String::from_utf8_lossy(&buffer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("request_stale"), "{answer}");
+    assert!(answer.contains("\"outcome\":\"not_stored\"") && answer.contains("connection: close"), "{answer}");
+    // Refused in the same way, or closed.
+    let read = meanwhile.read(&mut buffer).await.unwrap_or(0);
+    assert!(!buffer[..read].starts_with(b"HTTP/1.1 202"));
+    eventually("posts are accepted again", DEADLINE, async || {
+        (system.post_v1("42", json!({"text": "after"})).await.status == 202).then_some(())
+    })
+    .await;
+    let texts: Vec<Value> = system.messages().await.iter().map(|message| message["text"].clone()).collect();
+    assert!(texts.iter().all(|text| text == "before" || text == "after"), "{texts:?}");
 }
 
 #[tokio::test]

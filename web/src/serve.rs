@@ -15,9 +15,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,7 +30,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -37,9 +39,11 @@ use crate::places::{Place, Places, Source};
 use crate::private::{self, Shared};
 use crate::problem::Problem;
 use peer::{Coming, Going, Paced, Peer};
+use standstill::Standstill;
 
 mod head;
 mod peer;
+mod standstill;
 #[cfg(test)]
 mod tests;
 
@@ -68,7 +72,7 @@ pub struct ServeConfig {
 }
 
 /// What [`serve`] answers by itself, on whatever path: status, code and sentence of the problem.
-pub const LAST_RESORTS: [(StatusCode, &str, &str); 4] = [PANICKED, TIMED_OUT, UNREAD, HOST_INVALID];
+pub const LAST_RESORTS: [(StatusCode, &str, &str); 5] = [PANICKED, TIMED_OUT, UNREAD, STALE, HOST_INVALID];
 
 const PANICKED: (StatusCode, &str, &str) =
     (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.");
@@ -80,6 +84,12 @@ const UNREAD: (StatusCode, &str, &str) = (
     StatusCode::SERVICE_UNAVAILABLE,
     "answers_unread",
     "Too much of what others asked for is not read yet; it may have had an effect.",
+);
+
+const STALE: (StatusCode, &str, &str) = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "request_stale",
+    "The node stood still while the request waited, and did nothing with it. Send it again.",
 );
 
 const HOST_INVALID: (StatusCode, &str, &str) =
@@ -120,6 +130,12 @@ async fn serve_in(
     };
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
+    let standstill = Arc::new(Standstill::new());
+    let _beating = AbortOnDropHandle::new(tokio::spawn({
+        let standstill = standstill.clone();
+        async move { standstill.beat().await }
+    }));
+    let mut stood_still = 0;
 
     loop {
         // Dropped by a stop, neither branch loses anything but a connection that was not served yet.
@@ -128,12 +144,18 @@ async fn serve_in(
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok(_) if stood_still != standstill.times() => {
+                // Whoever connected meanwhile has waited for as long, and its request with it.
+                stood_still = standstill.times();
+                while let Some(Ok(_)) = listener.accept().now_or_never() {}
+            }
             Ok((stream, peer)) => {
                 let place = tokio::select! {
                     () = stop.cancelled() => break,
                     place = places.enter_in_time(Source::of_peer(peer.ip(), &config.proxies)) => place,
                 };
-                let connection = connection(stream, peer, place, app.clone(), timeouts, stop.clone());
+                let fresh = Fresh { standstill: standstill.clone(), stood_still };
+                let connection = connection(stream, peer, place, app.clone(), fresh, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     cut.run_until_cancelled(connection).await;
@@ -166,11 +188,29 @@ struct Timeouts {
     write: Duration,
 }
 
+/// Whether a connection is from after the last standstill.
+#[derive(Debug, Clone)]
+struct Fresh {
+    standstill: Arc<Standstill>,
+    stood_still: u64,
+}
+
+/// In the extensions of a request: whether it came on a connection from before the last standstill.
+#[derive(Debug, Clone, Copy)]
+struct IsStale(bool);
+
+impl Fresh {
+    fn is_it(&self) -> bool {
+        self.standstill.times() == self.stood_still
+    }
+}
+
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
     place: Place,
     app: Router,
+    fresh: Fresh,
     timeouts: Timeouts,
     stop: CancellationToken,
 ) {
@@ -184,7 +224,8 @@ async fn connection(
         let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
             peer.asks();
-            answer(request, address, app.clone(), peer.clone())
+            let is_stale = IsStale(!fresh.is_it());
+            answer(request, address, is_stale, app.clone(), peer.clone())
         }
     });
     let connection = http1::Builder::new()
@@ -220,11 +261,13 @@ async fn connection(
 async fn answer(
     request: hyper::Request<Incoming>,
     address: SocketAddr,
+    is_stale: IsStale,
     app: Router,
     peer: Arc<Peer>,
 ) -> Result<Response, Infallible> {
     let mut request = request.map(|body| Body::new(Coming::new(body, peer.clone())));
     request.extensions_mut().insert(ConnectInfo(address));
+    request.extensions_mut().insert(is_stale);
     let Ok(mut response) = app.oneshot(request).await;
     let size = response.body().size_hint().exact().unwrap_or(0);
     let is_shared = response.extensions().get::<Shared>().is_some();
@@ -244,6 +287,7 @@ fn with_bounds(app: Router, request_timeout: Duration) -> Router {
     };
     app.layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(deadline))
+        .layer(from_fn(without_stale))
         .layer(cors::open())
         .layer(from_fn(with_host))
         .layer(from_fn(private::mark))
@@ -256,10 +300,24 @@ async fn with_host(request: Request, next: Next) -> Response {
     }
 }
 
+async fn without_stale(request: Request, next: Next) -> Response {
+    let is_stale = request.extensions().get::<IsStale>().is_some_and(|is_stale| is_stale.0);
+    if is_stale { stale() } else { next.run(request).await }
+}
+
 fn unread() -> Response {
     let (status, code, detail) = UNREAD;
     let problem = Problem::new(status, code, detail).with("outcome", "unknown");
     private::marked(problem.retry_after(Duration::from_secs(1)).into_response(), false)
+}
+
+/// The connection ends with it: what else its peer has sent is as old.
+fn stale() -> Response {
+    let (status, code, detail) = STALE;
+    let problem = Problem::new(status, code, detail).with("outcome", "not_stored").retry_after(Duration::from_secs(1));
+    let mut response = problem.into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Handlers have deadlines of their own, and know what came of it; this is the last resort.

@@ -140,7 +140,7 @@ async fn work_that_outlasts_the_grace_period_is_cut() {
     let entered = Arc::new(Notify::new());
     let handler = {
         let entered = entered.clone();
-        || async move {
+        move || async move {
             entered.notify_one();
             std::future::pending::<()>().await;
         }
@@ -158,7 +158,7 @@ fn gated(answer: &'static str) -> (Router, Arc<Notify>, Arc<Notify>) {
     let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
         let (entered, go_on) = (entered.clone(), go_on.clone());
-        || async move {
+        move || async move {
             entered.notify_one();
             go_on.notified().await;
             answer

@@ -1,0 +1,81 @@
+//! Notices that the process stood still: it was paused, or its machine was suspended. The kernel accepts connections and
+//! takes requests all the same. Their senders have given up by the time that the process goes on, and may have sent the
+//! request again elsewhere, so that to carry it out now would do it late, and perhaps twice.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
+/// On macOS this one goes on while the machine is suspended.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
+
+/// Often enough to tell a pause of [`STOOD_STILL`] from a busy moment.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// 5 s, the usual deadline of an append: a shorter pause is a slow answer.
+const STOOD_STILL: Duration = Duration::from_secs(5);
+
+/// A heart that beats for as long as the process runs.
+#[derive(Debug)]
+pub(super) struct Standstill {
+    /// Milliseconds of [`BOOTTIME`].
+    last_beat: AtomicU64,
+    times: AtomicU64,
+}
+
+impl Standstill {
+    pub(super) fn new() -> Standstill {
+        Standstill { last_beat: AtomicU64::new(now()), times: AtomicU64::new(0) }
+    }
+
+    /// Beats until it is dropped.
+    pub(super) async fn beat(&self) {
+        loop {
+            self.times();
+            tokio::time::sleep(BEAT).await;
+        }
+    }
+
+    /// How often the process has stood still so far. Whoever asks first after a pause notices it.
+    pub(super) fn times(&self) -> u64 {
+        self.times_at(now())
+    }
+
+    fn times_at(&self, now: u64) -> u64 {
+        let last = self.last_beat.fetch_max(now, Ordering::AcqRel);
+        if Duration::from_millis(now.saturating_sub(last)) < STOOD_STILL {
+            return self.times.load(Ordering::Acquire);
+        }
+        let seconds = now.saturating_sub(last) / 1_000;
+        tracing::warn!(seconds, "the process stood still for {seconds} s: requests from before are refused");
+        self.times.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+fn now() -> u64 {
+    let since_boot: Duration = clock_gettime(BOOTTIME).expect("the system has this clock").into();
+    u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_noticed_once_and_a_busy_moment_is_none() {
+        let standstill = Standstill::new();
+        let began = now();
+        assert_eq!(standstill.times(), 0);
+        assert_eq!(standstill.times_at(began + 4_900), 0);
+        assert_eq!(standstill.times_at(began + 9_800), 0);
+        assert_eq!(standstill.times_at(began + 14_900), 1);
+        assert_eq!(standstill.times_at(began + 14_900), 1);
+        // Somebody who asked before, and is late.
+        assert_eq!(standstill.times_at(began + 9_800), 1);
+        assert_eq!(standstill.times_at(began + 30_000), 2);
+    }
+}
