@@ -17,11 +17,20 @@ use crate::close::End;
 use crate::dialect::{Complaint, Dialect, Said};
 use crate::node::Node;
 use crate::session::{self, Entrant};
+use crate::sight::Sight;
 use crate::socket::{self, Heard, Socket};
 use crate::v1::SUBPROTOCOL;
 
-/// What the handshake's header says of who comes: nothing, or whose room its token opens.
-type Shown = Option<Result<PresenterIdx, TokenError>>;
+/// What the handshake's header says of who comes: nothing, or what its token opens.
+type Shown = Option<Result<Bearer, TokenError>>;
+
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    /// The bearer's own room.
+    pub(crate) presenter: PresenterIdx,
+    pub(crate) sight: Sight,
+}
 
 /// `GET /chatting`: the original's dialect. Every origin is welcome: it is the token that counts, and no cookie is
 /// read.
@@ -85,10 +94,11 @@ fn unavailable(code: &'static str, detail: &str) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(Duration::from_secs(1)).into_response()
 }
 
-/// Whose room the token opens: a presenter's own.
-pub(crate) async fn verify(node: &Node, token: &str) -> Result<PresenterIdx, TokenError> {
+/// What the token opens.
+pub(crate) async fn verify(node: &Node, token: &str) -> Result<Bearer, TokenError> {
     let identity = node.auth.verify(token).await?;
-    UserIdx::try_from(identity.user_idx).map(UserIdx::as_presenter).map_err(|_| TokenError::UserIdx)
+    let presenter = UserIdx::try_from(identity.user_idx).map_err(|_| TokenError::UserIdx)?.as_presenter();
+    Ok(Bearer { presenter, sight: Sight::of(&identity) })
 }
 
 /// Tells the client what is wrong with its token.
@@ -114,7 +124,7 @@ pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: To
 async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: Shown) -> Result<Entrant, End> {
     match shown {
         Some(Err(error)) => return Err(refuse(dialect, socket, error).await),
-        Some(Ok(presenter)) if !dialect.waits_for_start() => return Ok(Entrant { presenter, position: None }),
+        Some(Ok(bearer)) if !dialect.waits_for_start() => return Ok(Entrant { bearer, position: None }),
         _ => {}
     }
     let started = tokio::select! {
@@ -123,17 +133,17 @@ async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: S
         started = timeout(node.config.authenticate_timeout(), started(dialect, socket)) => started,
     };
     let Started { token, position } = started.unwrap_or(Err(End::Unauthenticated))?;
-    let presenter = match token {
+    let bearer = match token {
         Some(token) => verify(node, &token).await,
         None => shown.unwrap_or(Err(TokenError::Missing)),
     };
-    if let (Some(Ok(shown)), Ok(presenter)) = (shown, presenter)
-        && shown != presenter
+    if let (Some(Ok(shown)), Ok(bearer)) = (shown, bearer)
+        && shown.presenter != bearer.presenter
     {
         return Err(End::OtherPresenter);
     }
-    match presenter {
-        Ok(presenter) => Ok(Entrant { presenter, position }),
+    match bearer {
+        Ok(bearer) => Ok(Entrant { bearer, position }),
         Err(error) => Err(refuse(dialect, socket, error).await),
     }
 }

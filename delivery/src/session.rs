@@ -22,10 +22,11 @@ use crate::claims;
 use crate::close::End;
 use crate::cut_off;
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
-use crate::door;
+use crate::door::{self, Bearer};
 use crate::feed::Reader;
 use crate::hold::{Fence, Hold};
 use crate::node::Node;
+use crate::sight::Sight;
 use crate::socket::{Heard, Socket};
 use crate::turns::Turn;
 use crate::window::{Ask, Page};
@@ -39,7 +40,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
 /// Who has shown a valid token, and what it asked for.
 #[derive(Debug)]
 pub(crate) struct Entrant {
-    pub(crate) presenter: PresenterIdx,
+    pub(crate) bearer: Bearer,
     /// The last event that the client has dealt with, in its own words.
     pub(crate) position: Option<String>,
 }
@@ -53,7 +54,7 @@ pub(crate) async fn run(
     entrant: Entrant,
     newcomer: OwnedSemaphorePermit,
 ) {
-    let presenter = entrant.presenter;
+    let presenter = entrant.bearer.presenter;
     // Boxed, so that what only the beginning needs is given back before the session idles for hours.
     let begun: Result<_, End> = Box::pin(async {
         let turn = wait_for_turn(node, dialect, &mut socket, presenter).await?;
@@ -80,6 +81,7 @@ struct Session<'a> {
     reader: Reader,
     /// Up to here everything of the room was written.
     cursor: Position,
+    sight: Sight,
     pinged: Instant,
     /// Whether the client knows that the node is stopping.
     warned: bool,
@@ -94,7 +96,7 @@ impl<'a> Session<'a> {
         entrant: Entrant,
         turn: Turn<'_>,
     ) -> Result<(Session<'a>, Welcome), End> {
-        let Entrant { presenter, position } = entrant;
+        let Entrant { bearer: Bearer { presenter, sight }, position } = entrant;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, turn, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
@@ -137,7 +139,7 @@ impl<'a> Session<'a> {
         }
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
         let welcome = Welcome { session, position: cursor, recovered };
-        let session = Session { node, dialect, hold, reader, cursor, pinged: Instant::now(), warned: false, connected };
+        let session = Session { node, dialect, hold, reader, cursor, sight, pinged: Instant::now(), warned: false, connected };
         Ok((session, welcome))
     }
 
@@ -289,14 +291,14 @@ impl<'a> Session<'a> {
     /// Writes a page and moves the cursor past it.
     async fn write(&mut self, socket: &mut Socket, page: &Page) -> Result<(), End> {
         let (node, presenter) = (self.node, self.hold.claim.presenter);
-        let (seat, dialect) = (&self.hold.seat, self.dialect);
+        let (seat, dialect, sight) = (&self.hold.seat, self.dialect, self.sight);
         let mut reached = self.cursor;
         {
             let writing = async {
                 let mut rest = page.events.as_slice();
                 // Nothing more is begun once the session is told to stop.
                 while !rest.is_empty() && seat.told().is_none() {
-                    let Framed { frame, events } = dialect.frame(rest);
+                    let Framed { frame, events } = dialect.frame(rest, sight);
                     if let Some(frame) = frame {
                         socket.put(Message::Text(frame)).await?;
                     }
@@ -366,12 +368,12 @@ async fn started_again(
         return complain(dialect, socket, Complaint::AlreadyStarted).await;
     }
     // The original's pages send it whatever the handshake's header said.
-    let presenter = match token {
+    let bearer = match token {
         Some(token) => door::verify(node, &token).await,
         None => Err(TokenError::Missing),
     };
-    match presenter {
-        Ok(presenter) if presenter == expected => Ok(()),
+    match bearer {
+        Ok(bearer) if bearer.presenter == expected => Ok(()),
         Ok(_) => Err(End::OtherPresenter),
         Err(error) => Err(door::refuse(dialect, socket, error).await),
     }
