@@ -139,7 +139,8 @@ impl<'a> Session<'a> {
         }
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
         let welcome = Welcome { session, position: cursor, recovered };
-        let session = Session { node, dialect, hold, reader, cursor, sight, pinged: Instant::now(), warned: false, connected };
+        let session =
+            Session { node, dialect, hold, reader, cursor, sight, pinged: Instant::now(), warned: false, connected };
         Ok((session, welcome))
     }
 

@@ -24,9 +24,9 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use kept::{About, Kind};
 #[cfg(test)]
 pub(crate) use kept::deleted;
+use kept::{About, Kind};
 pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
 
 /// The latest events of all rooms.
@@ -260,7 +260,8 @@ impl Window {
     fn largest(&self) -> Option<Whose> {
         let room = self.by_bytes.last().map(|(_, presenter)| Whose::Room(*presenter));
         let everywhere = || {
-            let largest = self.everywhere.iter().max_by_key(|(partition, everywhere)| (everywhere.events.bytes, **partition));
+            let largest =
+                self.everywhere.iter().max_by_key(|(partition, everywhere)| (everywhere.events.bytes, **partition));
             largest.filter(|(_, every)| every.events.bytes > 0).map(|(partition, _)| Whose::Every(*partition))
         };
         match room {

@@ -78,7 +78,10 @@ fn only_messages_that_are_not_deleted_are_shown() {
     }
     let message =
         line("message.posted", r#""presenterIdx":42,"user":{"idx":7,"nickname":"n","role":"viewer"},"text":"a""#);
-    assert_eq!(original().frame(&[crate::window::deleted(incoming(&message))], Sight::default()), Framed { frame: None, events: 1 });
+    assert_eq!(
+        original().frame(&[crate::window::deleted(incoming(&message))], Sight::default()),
+        Framed { frame: None, events: 1 }
+    );
 }
 
 #[test]
