@@ -184,6 +184,18 @@ impl Database {
         }
     }
 
+    /// The same of a request that has a time of its own on the server; none: it did not come to its end in that.
+    pub(crate) async fn ask_within<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    ) -> Result<Option<T>, Failure> {
+        match self.ask_driver(request).await? {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if has_expired(&error) => Ok(None),
+            Err(error) => Err(classify(&error)),
+        }
+    }
+
     async fn ask_driver<T: Send + 'static>(
         &self,
         request: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
@@ -276,6 +288,11 @@ impl Database {
 pub(crate) struct Inserted {
     pub(crate) existing: Vec<usize>,
     pub(crate) refused: Vec<(usize, String)>,
+}
+
+/// Whether MongoDB gave it up because its time was over: `MaxTimeMSExpired`.
+fn has_expired(error: &mongodb::error::Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Command(CommandError { code: 50, .. }))
 }
 
 fn classify(error: &mongodb::error::Error) -> Failure {

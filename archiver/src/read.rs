@@ -1,6 +1,8 @@
 //! Questions to the archive: each with a deadline that MongoDB knows too, so that it does not go on with what nobody
 //! waits for. A document that somebody has changed by hand is left out of an answer; it must not spoil it.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
 use mongodb::Collection;
 use mongodb::bson::{Document, deserialize_from_document};
@@ -27,18 +29,34 @@ impl Database {
         &self,
         collection: &Collection<D>,
         filter: Document,
-        mut options: FindOptions,
+        options: FindOptions,
     ) -> Result<Vec<T>, Failure>
     where
         T: DeserializeOwned,
         D: Send + Sync,
     {
-        options.max_time = Some(self.request_timeout());
+        let found = self.select_within(collection, filter, options, self.request_timeout()).await?;
+        found.ok_or_else(|| Failure::Unavailable("MaxTimeMSExpired (50)".to_owned()))
+    }
+
+    /// The same; none: MongoDB did not come to the end in that time.
+    pub(crate) async fn select_within<T, D>(
+        &self,
+        collection: &Collection<D>,
+        filter: Document,
+        mut options: FindOptions,
+        within: Duration,
+    ) -> Result<Option<Vec<T>>, Failure>
+    where
+        T: DeserializeOwned,
+        D: Send + Sync,
+    {
+        options.max_time = Some(within);
         options.batch_size.get_or_insert(BATCH);
         let collection = collection.clone_with_type::<Document>();
         let name = collection.name().to_owned();
         let found = async move { collection.find(filter).with_options(options).await?.try_collect().await };
-        Ok(read_each(&name, self.ask(found).await?))
+        Ok(self.ask_within(found).await?.map(|found| read_each(&name, found)))
     }
 
     /// What the stages make of the collection, read as `T`.

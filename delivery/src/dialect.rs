@@ -8,6 +8,7 @@ use nats::{Position, SessionId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
+use crate::sight::Sight;
 use crate::window::Kept;
 
 /// A way of speaking with presenters. What one of the two does not have is `None`.
@@ -18,8 +19,9 @@ pub(crate) trait Dialect: Send + Sync {
     /// What a client is told whose token opens nothing, before its socket is closed.
     fn token_refused(&self, error: TokenError) -> Utf8Bytes;
 
-    /// As many of the events as make one frame, from the first on. There is at least one event.
-    fn frame(&self, events: &[Kept]) -> Framed;
+    /// As many of the events as make one frame, from the first on, with what who listens may see of them. There is at
+    /// least one event.
+    fn frame(&self, events: &[Kept], sight: Sight) -> Framed;
 
     /// Whether a session begins with the start frame even where the handshake brought a token.
     fn waits_for_start(&self) -> bool;

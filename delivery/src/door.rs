@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use nats::{PresenterIdx, UserIdx};
 use tokio::time::timeout;
 use web::Problem;
-use web::auth::TokenError;
+use web::auth::{Pass, TokenError};
 use web::places::{Place, Source};
 
 use crate::close::End;
@@ -20,17 +20,19 @@ use crate::dialect::{Complaint, Dialect, Said};
 use crate::handshake::Handshake;
 use crate::node::Node;
 use crate::session::{self, Entrant};
+use crate::sight::Sight;
 use crate::socket::{Heard, Socket};
 use crate::v1::SUBPROTOCOL;
 
-/// What the handshake's header says of who comes: nothing, or whose room its token opens.
-type Shown = Option<Result<Opened, TokenError>>;
+/// What the handshake's header says of who comes: nothing, or what its token opens.
+type Shown = Option<Result<Bearer, TokenError>>;
 
 /// What a token opens.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Opened {
-    /// The presenter's own room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    /// The bearer's own room.
     pub(crate) presenter: PresenterIdx,
+    pub(crate) sight: Sight,
     /// When the token ends, the leeway included.
     pub(crate) until: SystemTime,
 }
@@ -79,7 +81,7 @@ async fn admit(
         Err(error) => Some(Err(error)),
     };
     let source = match shown {
-        Some(Ok(opened)) => of(opened.presenter),
+        Some(Ok(bearer)) => of(bearer.presenter),
         _ => Source::of_peer(peer.ip(), &node.config.http.proxies),
     };
     let Some(place) = node.unstarted.enter(source) else {
@@ -115,7 +117,7 @@ async fn begin(node: &Arc<Node>, dialect: &dyn Dialect, mut socket: Socket, show
     match entrant {
         Ok(entrant) => {
             // Among its own from now on, however many others are at its address.
-            let own = node.unstarted.enter(of(entrant.presenter)).map_or(place, Arc::new);
+            let own = node.unstarted.enter(of(entrant.bearer.presenter)).map_or(place, Arc::new);
             socket.waits_in(Some(own.clone()));
             session::run(node, dialect, socket, entrant, own).await;
         }
@@ -135,11 +137,11 @@ fn unavailable(code: &'static str, detail: &str) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(Duration::from_secs(1)).into_response()
 }
 
-/// Whose room the token opens, and for how long: a presenter's own.
-pub(crate) async fn verify(node: &Node, token: &str) -> Result<Opened, TokenError> {
-    let pass = node.auth.pass(token).await?;
-    let user = UserIdx::try_from(pass.identity.user_idx).map_err(|_| TokenError::UserIdx)?;
-    Ok(Opened { presenter: user.as_presenter(), until: pass.until })
+/// What the token opens, and for how long.
+pub(crate) async fn verify(node: &Node, token: &str) -> Result<Bearer, TokenError> {
+    let Pass { identity, until } = node.auth.pass(token).await?;
+    let presenter = UserIdx::try_from(identity.user_idx).map_err(|_| TokenError::UserIdx)?.as_presenter();
+    Ok(Bearer { presenter, sight: Sight::of(&identity), until })
 }
 
 /// Tells the client what is wrong with its token.
@@ -167,9 +169,7 @@ pub(crate) async fn refuse(dialect: &dyn Dialect, socket: &mut Socket, error: To
 async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: Shown) -> Result<Entrant, End> {
     match shown {
         Some(Err(error)) => return Err(refuse(dialect, socket, error).await),
-        Some(Ok(Opened { presenter, until })) if !dialect.waits_for_start() => {
-            return Ok(Entrant { presenter, until, position: None });
-        }
+        Some(Ok(bearer)) if !dialect.waits_for_start() => return Ok(Entrant { bearer, position: None }),
         _ => {}
     }
     let started = tokio::select! {
@@ -178,17 +178,17 @@ async fn enter(node: &Node, dialect: &dyn Dialect, socket: &mut Socket, shown: S
         started = timeout(node.config.authenticate_timeout(), started(dialect, socket)) => started,
     };
     let Started { token, position } = started.unwrap_or(Err(End::Unauthenticated))?;
-    let opened = match token {
+    let bearer = match token {
         Some(token) => verify(node, &token).await,
         None => shown.unwrap_or(Err(TokenError::Missing)),
     };
-    if let (Some(Ok(shown)), Ok(opened)) = (shown, opened)
-        && shown.presenter != opened.presenter
+    if let (Some(Ok(shown)), Ok(bearer)) = (shown, bearer)
+        && shown.presenter != bearer.presenter
     {
         return Err(End::OtherPresenter);
     }
-    match opened {
-        Ok(Opened { presenter, until }) => Ok(Entrant { presenter, until, position }),
+    match bearer {
+        Ok(bearer) => Ok(Entrant { bearer, position }),
         Err(error) => Err(refuse(dialect, socket, error).await),
     }
 }

@@ -20,6 +20,7 @@ mod pulse;
 mod script;
 mod seats;
 mod session;
+mod sight;
 mod socket;
 mod turns;
 mod v1;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
+use crate::sight::Sight;
 use crate::window::{Kept, Shown};
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ impl Dialect for Original {
     }
 
     /// One event; only messages are shown.
-    fn frame(&self, events: &[Kept]) -> Framed {
+    fn frame(&self, events: &[Kept], _sight: Sight) -> Framed {
         let frame = events.first().and_then(|kept| {
             message(kept, &self.zone).unwrap_or_else(|error| {
                 let position = kept.position;

@@ -22,7 +22,7 @@ use crate::claims;
 use crate::close::End;
 use crate::cut_off;
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
-use crate::door;
+use crate::door::{self, Bearer};
 use crate::feed::Reader;
 use crate::hold::{Fence, Hold};
 use crate::node::Node;
@@ -39,9 +39,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
 /// Who has shown a valid token, and what it asked for.
 #[derive(Debug)]
 pub(crate) struct Entrant {
-    pub(crate) presenter: PresenterIdx,
-    /// When the token ends.
-    pub(crate) until: SystemTime,
+    pub(crate) bearer: Bearer,
     /// The last event that the client has dealt with, in its own words.
     pub(crate) position: Option<String>,
 }
@@ -55,7 +53,7 @@ pub(crate) async fn run(
     mut entrant: Entrant,
     newcomer: Arc<places::Place>,
 ) {
-    let presenter = entrant.presenter;
+    let presenter = entrant.bearer.presenter;
     // Boxed, so that what only the beginning needs is given back before the session idles for hours.
     let begun: Result<_, End> = Box::pin(async {
         let turn = tokio::select! {
@@ -64,7 +62,7 @@ pub(crate) async fn run(
             () = newcomer.lost() => return Err(End::Overload),
         };
         // It may have taken seconds, and a room is not claimed with what has ended.
-        if expires_in(dialect, entrant.until).is_zero() {
+        if expires_in(dialect, entrant.bearer.until).is_zero() {
             return Err(End::TokenExpired);
         }
         newcomer.works();
@@ -92,8 +90,8 @@ struct Session<'a> {
     reader: Reader,
     /// Up to here everything of the room was written.
     cursor: Position,
-    /// When the token ends. By the wall clock, which also goes on while the machine is suspended.
-    until: SystemTime,
+    /// What the newest token opens, and until when: by the wall clock, which also goes on while the machine is suspended.
+    bearer: Bearer,
     pinged: Instant,
     /// Whether the client knows that the node is stopping.
     warned: bool,
@@ -108,7 +106,8 @@ impl<'a> Session<'a> {
         entrant: Entrant,
         turn: Turn<'_>,
     ) -> Result<(Session<'a>, Welcome), End> {
-        let Entrant { presenter, until, position } = entrant;
+        let Entrant { bearer, position } = entrant;
+        let presenter = bearer.presenter;
         let warns = dialect.reconnect(Duration::ZERO).is_some();
         let hold = Hold::take(node, presenter, turn, position.is_none(), warns).await?;
         let reader = node.feed.reader(presenter);
@@ -150,9 +149,9 @@ impl<'a> Session<'a> {
             node.cursors.moved(presenter, reached);
         }
         tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
-        let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, until) };
+        let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, bearer.until) };
         let pinged = Instant::now();
-        let session = Session { node, dialect, hold, reader, cursor, until, pinged, warned: false, connected };
+        let session = Session { node, dialect, hold, reader, cursor, bearer, pinged, warned: false, connected };
         Ok((session, welcome))
     }
 
@@ -246,7 +245,7 @@ impl<'a> Session<'a> {
         let config = &self.node.config;
         let next = (self.pinged + config.ping_interval()).min(socket.heard() + config.silence_timeout());
         // Within a ping's time only: a deadline in years is beyond what the timer counts.
-        let next = next.min(Instant::now() + expires_in(self.dialect, self.until).min(config.ping_interval()));
+        let next = next.min(Instant::now() + expires_in(self.dialect, self.bearer.until).min(config.ping_interval()));
         match self.dialect.keepalive(self.cursor) {
             Some(_) => next.min(socket.said() + config.keepalive()),
             None => next,
@@ -260,7 +259,7 @@ impl<'a> Session<'a> {
         if now >= socket.heard() + config.silence_timeout() {
             return Err(End::Silent);
         }
-        if expires_in(self.dialect, self.until).is_zero() {
+        if expires_in(self.dialect, self.bearer.until).is_zero() {
             return Err(End::TokenExpired);
         }
         if now >= self.pinged + config.ping_interval() {
@@ -295,17 +294,17 @@ impl<'a> Session<'a> {
                 _ => complain(self.dialect, socket, Complaint::BadPosition).await,
             },
             Said::Token { token } => {
-                let renewed = renewed(self.node, self.dialect, self.hold.claim.presenter, &token).await;
-                self.until = renewed.0.unwrap_or(self.until);
-                match renewed.1 {
+                let (bearer, answer) = renewed(self.node, self.dialect, self.hold.claim.presenter, &token).await;
+                self.bearer = bearer.unwrap_or(self.bearer);
+                match answer {
                     Some(answer) => socket.say(answer).await,
                     None => Ok(()),
                 }
             }
             Said::Start { token, .. } => {
                 let presenter = self.hold.claim.presenter;
-                let until = started_again(self.node, self.dialect, socket, presenter, token).await?;
-                self.until = until.unwrap_or(self.until);
+                let bearer = started_again(self.node, self.dialect, socket, presenter, token).await?;
+                self.bearer = bearer.unwrap_or(self.bearer);
                 Ok(())
             }
         }
@@ -321,14 +320,14 @@ impl<'a> Session<'a> {
     /// Writes a page and moves the cursor past it.
     async fn write(&mut self, socket: &mut Socket, page: &Page) -> Result<(), End> {
         let (node, presenter) = (self.node, self.hold.claim.presenter);
-        let (seat, dialect) = (&self.hold.seat, self.dialect);
+        let (seat, dialect, sight) = (&self.hold.seat, self.dialect, self.bearer.sight);
         let mut reached = self.cursor;
         {
             let writing = async {
                 let mut rest = page.events.as_slice();
                 // Nothing more is begun once the session is told to stop.
                 while !rest.is_empty() && seat.told().is_none() {
-                    let Framed { frame, events } = dialect.frame(rest);
+                    let Framed { frame, events } = dialect.frame(rest, sight);
                     if let Some(frame) = frame {
                         socket.put(Message::Text(frame)).await?;
                     }
@@ -367,7 +366,7 @@ async fn wait_for_turn<'a>(
     socket: &mut Socket,
     entrant: &mut Entrant,
 ) -> Result<Turn<'a>, End> {
-    let presenter = entrant.presenter;
+    let presenter = entrant.bearer.presenter;
     let mut turn = pin!(node.turns.wait(presenter));
     loop {
         // A frame is taken from the socket only by the branch that answers it, and the turn is not dropped.
@@ -383,15 +382,15 @@ async fn wait_for_turn<'a>(
             Said::Keepalive => {}
             Said::Ack { .. } => complain(dialect, socket, Complaint::BadPosition).await?,
             Said::Token { token } => {
-                let (until, answer) = renewed(node, dialect, presenter, &token).await;
-                entrant.until = until.unwrap_or(entrant.until);
+                let (bearer, answer) = renewed(node, dialect, presenter, &token).await;
+                entrant.bearer = bearer.unwrap_or(entrant.bearer);
                 if let Some(answer) = answer {
                     socket.say(answer).await?;
                 }
             }
             Said::Start { token, .. } => {
-                let until = started_again(node, dialect, socket, presenter, token).await?;
-                entrant.until = until.unwrap_or(entrant.until);
+                let bearer = started_again(node, dialect, socket, presenter, token).await?;
+                entrant.bearer = bearer.unwrap_or(entrant.bearer);
             }
         }
     }
@@ -404,42 +403,42 @@ fn expires_in(dialect: &dyn Dialect, until: SystemTime) -> Duration {
     until.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
-/// Looks at another token for the session: when it ends, if it is good, and what its client hears of it. One that is not
+/// Looks at another token for the session: what it opens, if it is good, and what its client hears of it. One that is not
 /// changes nothing.
 async fn renewed(
     node: &Node,
     dialect: &dyn Dialect,
     expected: PresenterIdx,
     token: &str,
-) -> (Option<SystemTime>, Option<Utf8Bytes>) {
+) -> (Option<Bearer>, Option<Utf8Bytes>) {
     match door::verify(node, token).await {
-        Ok(opened) if opened.presenter == expected => {
-            (Some(opened.until), dialect.renewed(Ok(expires_in(dialect, opened.until))))
+        Ok(bearer) if bearer.presenter == expected => {
+            (Some(bearer), dialect.renewed(Ok(expires_in(dialect, bearer.until))))
         }
         Ok(_) => (None, dialect.renewed(Err(TokenError::UserIdx))),
         Err(error) => (None, dialect.renewed(Err(error))),
     }
 }
 
-/// Answers a second start. The original's pages know no other way to show another token: it says when that ends.
+/// Answers a second start. The original's pages know no other way to show another token: it says what that opens.
 async fn started_again(
     node: &Node,
     dialect: &dyn Dialect,
     socket: &mut Socket,
     expected: PresenterIdx,
     token: Option<String>,
-) -> Result<Option<SystemTime>, End> {
+) -> Result<Option<Bearer>, End> {
     if dialect.complaint(Complaint::AlreadyStarted).is_some() {
         complain(dialect, socket, Complaint::AlreadyStarted).await?;
         return Ok(None);
     }
     // The original's pages send it whatever the handshake's header said.
-    let opened = match token {
+    let bearer = match token {
         Some(token) => door::verify(node, &token).await,
         None => Err(TokenError::Missing),
     };
-    match opened {
-        Ok(opened) if opened.presenter == expected => Ok(Some(opened.until)),
+    match bearer {
+        Ok(bearer) if bearer.presenter == expected => Ok(Some(bearer)),
         Ok(_) => Err(End::OtherPresenter),
         Err(error) => Err(door::refuse(dialect, socket, error).await),
     }

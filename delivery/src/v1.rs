@@ -1,7 +1,8 @@
 //! The frames of `chat.v1`, at `/v1/presenter`, as `docs/presenter-protocol.md` describes them: a format that other
 //! programs depend on, pinned by snapshots. An event's line is not read on its way into a frame, only given its
-//! position; that is what makes a frame of many events cheap. The exception are lines with the members `request` and
-//! `requestKey`, which are ingest's own business and are taken out. What a frame leads to is not known here.
+//! position; that is what makes a frame of many events cheap. The exceptions are lines with the members `request` and
+//! `requestKey`, which are ingest's own business and are taken out, and decisions of which something is withheld. What a
+//! frame leads to is not known here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
 use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
-use crate::window::{Deleted, Kept, Shown};
+use crate::sight::Sight;
+use crate::window::{Deleted, Kept, Shown, Withheld};
 
 #[cfg(test)]
 mod tests;
@@ -96,13 +98,13 @@ impl Dialect for V1 {
     }
 
     /// All of them: the window hands out what fits a frame.
-    fn frame(&self, events: &[Kept]) -> Framed {
+    fn frame(&self, events: &[Kept], sight: Sight) -> Framed {
         let bytes: usize = events.iter().map(|kept| kept.bytes() + POSITION_BYTES).sum();
         let mut frame = String::with_capacity(bytes + 2 * POSITION_BYTES);
         let mut last = None;
         for kept in events {
             let position = kept.position;
-            match object(kept) {
+            match object(kept, sight) {
                 Ok(None) => {}
                 Ok(Some(object)) => {
                     let separator = if last.is_none() { "" } else { "," };
@@ -191,9 +193,11 @@ impl Dialect for V1 {
 }
 
 /// The JSON that is given a position; nothing for what is the nodes' own business.
-fn object(kept: &Kept) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+fn object(kept: &Kept, sight: Sight) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
-        Shown::Message(line) | Shown::Other(line) => Some(without_request(line)),
+        Shown::Message(line) => Some(without_request(line)),
+        Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),
+        Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, sight, withheld))),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
         Shown::Nothing => None,
     })
@@ -205,6 +209,36 @@ fn without_request(line: &str) -> Cow<'_, str> {
         Cow::Borrowed(line) => without(line, "requestKey"),
         Cow::Owned(line) => Cow::Owned(without(&line, "requestKey").into_owned()),
     }
+}
+
+fn without_withheld(line: Cow<'_, str>, withheld: Withheld) -> Cow<'_, str> {
+    let names = [(withheld.by, "by"), (withheld.reason, "reason")];
+    names.into_iter().filter(|(is_withheld, _)| *is_withheld).fold(line, |line, (_, name)| match line {
+        Cow::Borrowed(line) => without(line, name),
+        Cow::Owned(line) => Cow::Owned(without(&line, name).into_owned()),
+    })
+}
+
+/// A decision about every room: what hides messages, and beyond that what who listens may read elsewhere too.
+fn of_every_room(line: &str, sight: Sight, withheld: Withheld) -> String {
+    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line).unwrap_or_default();
+    let is_erasure = members.get("type").is_some_and(|kind| kind.get() == r#""user.erased""#);
+    let sees_who = if is_erasure { sight.erases } else { sight.moderates };
+    let shown = |name: &&str| match *name {
+        "mode" => sees_who,
+        "by" => sees_who && !withheld.by,
+        "reason" => sees_who && !withheld.reason,
+        _ => true,
+    };
+    let names = ["v", "id", "type", "at", "user", "until", "mode", "by", "reason"];
+    let shown = names.into_iter().filter(shown).filter_map(|name| Some((name, members.get(name)?.get())));
+    let mut object = String::with_capacity(line.len());
+    for (name, value) in shown {
+        let separator = if object.is_empty() { '{' } else { ',' };
+        write!(object, r#"{separator}"{name}":{value}"#).expect("a string takes what is written");
+    }
+    object.push('}');
+    object
 }
 
 fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {

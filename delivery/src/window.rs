@@ -1,15 +1,18 @@
 //! The window: the latest events of all rooms, in memory once, as the bytes that came. It is plain data: it knows no
 //! log, no socket and no lock. It promises that a room's events are handed out in order from any position on, that a
 //! reader whose place is no longer held is told so, that it stays within its bounds whatever the number of rooms and
-//! readers, and that a text once deleted is not handed out again, nor anything of a message whose author was erased.
+//! readers, that no room takes from another what that needs, and that a text once deleted is not handed out again, nor
+//! anything of a message whose author was erased.
+//!
+//! **Shares.** An event leaves when it is too old. Where all of them are too much, the oldest of the room that holds
+//! most goes first. So a room loses nothing before its time while it holds no more than its share, the bytes of the
+//! window by the number of rooms in it, however much others say; and what quiet rooms leave of theirs is everybody's.
 //!
 //! An event of every room has a copy in each partition. Here each copy is held once, for all rooms of its partition, and
-//! finds its place among a room's own events when they are read.
-//!
-//! A line shares the memory of the batch that it came in. Lines leave in the order in which they came, so that at most
-//! one partly evicted batch of each partition is held beyond what is counted.
+//! finds its place among a room's own events when they are read. These have an eighth of the window to themselves: to
+//! evict one is a gap in every room of its partition.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,10 +24,10 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use kept::Kind;
 #[cfg(test)]
 pub(crate) use kept::deleted;
-pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown};
+use kept::{About, Kind};
+pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
 
 /// The latest events of all rooms.
 #[derive(Debug)]
@@ -32,13 +35,18 @@ pub(crate) struct Window {
     rooms: HashMap<PresenterIdx, Room>,
     /// By partition.
     everywhere: HashMap<u32, Everywhere>,
-    /// One element an event, in the order in which they came, which is the order in which they go.
-    arrivals: VecDeque<Arrival>,
+    /// Whatever holds events, by when the oldest of them came.
+    by_age: BTreeSet<(Instant, Whose)>,
+    /// The rooms that hold events, by their bytes.
+    by_bytes: BTreeSet<(usize, PresenterIdx)>,
     /// By partition.
     extents: HashMap<u32, Extent>,
     /// Above so many rooms those are forgotten of which nothing is held.
     forget_above: usize,
+    events: usize,
     bytes: usize,
+    /// Those of the events of every room among them.
+    bytes_everywhere: usize,
     bounds: Bounds,
 }
 
@@ -55,7 +63,7 @@ pub(crate) struct Bounds {
 #[derive(Debug, Default)]
 struct Room {
     partition: u32,
-    events: VecDeque<Kept>,
+    events: Queue,
     /// The last event that was evicted since the room was known, and that a client misses. It is remembered for long: a
     /// presenter who comes back to a quiet room has missed nothing, however old its position is.
     evicted: Option<Position>,
@@ -65,12 +73,20 @@ struct Room {
 #[derive(Debug, Default)]
 struct Everywhere {
     /// The events of every room.
-    events: VecDeque<Kept>,
+    events: Queue,
     /// Who was erased, by those of the events that say so. Whose a message is is asked when it is read, and only while
     /// there are any: marking a full window would hold up everybody.
     erasures: VecDeque<Erasure>,
     /// Who is woken, by room; rooms without a reader are not among them.
     readers: HashMap<PresenterIdx, Vec<Arc<Notify>>>,
+}
+
+/// Events in order, with when they came.
+#[derive(Debug, Default)]
+struct Queue {
+    kept: VecDeque<Kept>,
+    came: VecDeque<Instant>,
+    bytes: usize,
 }
 
 /// Nothing that the user wrote before the position is handed out.
@@ -91,14 +107,8 @@ struct Extent {
     last: Position,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Arrival {
-    of: Whose,
-    at: Instant,
-}
-
 /// Where an event is held.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Room(PresenterIdx),
     /// Every room of that partition.
@@ -147,18 +157,25 @@ pub(crate) struct Beginning {
 /// Rooms of which nothing is held take some 150 bytes each.
 const KNOWN_ROOMS: usize = 50_000;
 
-/// What an event costs beside its line.
-const INDEX_BYTES: usize = size_of::<Kept>() + size_of::<Arrival>();
+/// What an event costs beside its line: its place in the index, and what the allocator and the line's counter of readers
+/// take.
+const INDEX_BYTES: usize = size_of::<Kept>() + size_of::<Instant>() + 48;
+
+/// The events of every room may have so many parts of the window before the oldest of them goes.
+const PART_EVERYWHERE: usize = 8;
 
 impl Window {
     pub(crate) fn new(bounds: Bounds) -> Window {
         Window {
             rooms: HashMap::new(),
             everywhere: HashMap::new(),
-            arrivals: VecDeque::new(),
+            by_age: BTreeSet::new(),
+            by_bytes: BTreeSet::new(),
             extents: HashMap::new(),
             forget_above: KNOWN_ROOMS,
+            events: 0,
             bytes: 0,
+            bytes_everywhere: 0,
             bounds,
         }
     }
@@ -177,13 +194,15 @@ impl Window {
     /// Takes in events, whole batches in the order of the log, evicts what no longer fits, and says whom to wake.
     pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Notify>> {
         let mut woken = Vec::new();
-        for Incoming { partition, presenter, kept, removes } in incoming {
-            self.bytes += kept.bytes() + INDEX_BYTES;
+        for Incoming { partition, presenter, mut kept, removes } in incoming {
+            let bytes = kept.bytes() + INDEX_BYTES;
+            self.events += 1;
+            self.bytes += bytes;
             if let Some(extent) = self.extents.get_mut(&partition) {
                 extent.last = end_of_batch(kept.position);
             }
             let everywhere = self.everywhere.entry(partition).or_default();
-            let of = match presenter {
+            let (whose, events) = match presenter {
                 Some(presenter) => {
                     let room = self.rooms.entry(presenter).or_insert_with(|| Room { partition, ..Room::default() });
                     let events = &mut room.events;
@@ -191,62 +210,98 @@ impl Window {
                         // Nobody is erased in one room alone.
                         Removes::Nothing | Removes::Of(_) => {}
                         Removes::One(target) => {
-                            events.iter_mut().rev().find(|k| k.id == target).into_iter().for_each(Kept::delete)
+                            let target = events.kept.iter_mut().rev().find(|kept| kept.id == target);
+                            about_target(&mut kept, target.as_deref(), &everywhere.erasures);
+                            target.into_iter().for_each(Kept::delete);
                         }
-                        Removes::All => events.iter_mut().for_each(Kept::delete),
+                        Removes::All => events.kept.iter_mut().for_each(Kept::delete),
                     }
-                    events.push_back(kept);
                     woken.extend(everywhere.readers.get(&presenter).into_iter().flatten().cloned());
-                    Whose::Room(presenter)
+                    self.by_bytes.remove(&(events.bytes, presenter));
+                    self.by_bytes.insert((events.bytes + bytes, presenter));
+                    (Whose::Room(presenter), events)
                 }
                 None => {
                     if let Removes::Of(user) = removes {
                         everywhere.erasures.push_back(Erasure { position: kept.position, user });
                     }
-                    everywhere.events.push_back(kept);
                     woken.extend(everywhere.readers.values().flatten().cloned());
-                    Whose::Every(partition)
+                    self.bytes_everywhere += bytes;
+                    (Whose::Every(partition), &mut everywhere.events)
                 }
             };
-            self.arrivals.push_back(Arrival { of, at: now });
+            if events.kept.is_empty() {
+                self.by_age.insert((now, whose));
+            }
+            events.push(kept, now);
         }
         self.evict(now);
         woken
     }
 
-    /// Evicts what is too old, and as much of the oldest as is too much.
+    /// Evicts what is too old, and as much as is too much.
     pub(crate) fn evict(&mut self, now: Instant) {
-        while let Some(&Arrival { of, at }) = self.arrivals.front() {
-            if self.bytes <= self.bounds.bytes && now.duration_since(at) <= self.bounds.age {
-                break;
-            }
-            self.arrivals.pop_front();
-            shrink(&mut self.arrivals);
-            let kept = match of {
-                Whose::Room(presenter) => {
-                    let room = self.rooms.get_mut(&presenter).expect("a room is known while it has events");
-                    let kept = pop(&mut room.events);
-                    if kept.kind != Kind::Hidden {
-                        room.evicted = Some(kept.position);
-                    }
-                    kept
-                }
-                Whose::Every(partition) => {
-                    let everywhere = self.everywhere.get_mut(&partition).expect("it is known while it has events");
-                    let kept = pop(&mut everywhere.events);
-                    // What it is about was evicted before it.
-                    let is_of_this = |erasure: &mut Erasure| erasure.position == kept.position;
-                    everywhere.erasures.pop_front_if(is_of_this);
-                    shrink(&mut everywhere.erasures);
-                    // Whatever of that log came before it is evicted too, so that this is true of every room.
-                    self.set_whole_after(partition, kept.position);
-                    kept
-                }
-            };
-            self.bytes -= kept.bytes() + INDEX_BYTES;
+        while let Some(&(came, whose)) = self.by_age.first()
+            && now.duration_since(came) > self.bounds.age
+        {
+            self.evict_from(whose);
+        }
+        while self.bytes > self.bounds.bytes
+            && let Some(whose) = self.largest()
+        {
+            self.evict_from(whose);
         }
         if self.rooms.len() > self.forget_above {
             self.forget_idle_rooms();
+        }
+    }
+
+    /// Who holds most beyond its share, if anybody holds anything.
+    fn largest(&self) -> Option<Whose> {
+        let room = self.by_bytes.last().map(|(_, presenter)| Whose::Room(*presenter));
+        let everywhere = || {
+            let largest =
+                self.everywhere.iter().max_by_key(|(partition, everywhere)| (everywhere.events.bytes, **partition));
+            largest.filter(|(_, every)| every.events.bytes > 0).map(|(partition, _)| Whose::Every(*partition))
+        };
+        match room {
+            Some(room) if self.bytes_everywhere <= self.bounds.bytes / PART_EVERYWHERE => Some(room),
+            _ => everywhere().or(room),
+        }
+    }
+
+    /// Evicts the oldest event that is held there.
+    fn evict_from(&mut self, whose: Whose) {
+        let events = match whose {
+            Whose::Room(presenter) => &mut self.rooms.get_mut(&presenter).expect("it holds events").events,
+            Whose::Every(partition) => &mut self.everywhere.get_mut(&partition).expect("it holds events").events,
+        };
+        let before = events.bytes;
+        let (kept, came) = events.pop();
+        let (after, next) = (events.bytes, events.came.front().copied());
+        self.by_age.remove(&(came, whose));
+        self.by_age.extend(next.map(|next| (next, whose)));
+        self.events -= 1;
+        self.bytes -= before - after;
+        match whose {
+            Whose::Room(presenter) => {
+                self.by_bytes.remove(&(before, presenter));
+                if after > 0 {
+                    self.by_bytes.insert((after, presenter));
+                }
+                if kept.kind != Kind::Hidden {
+                    self.rooms.get_mut(&presenter).expect("it held events").evicted = Some(kept.position);
+                }
+            }
+            Whose::Every(partition) => {
+                self.bytes_everywhere -= before - after;
+                let everywhere = self.everywhere.get_mut(&partition).expect("it held events");
+                everywhere.erasures.pop_front_if(|erasure| erasure.position == kept.position);
+                shrink(&mut everywhere.erasures);
+                // Nothing of that partition from before it is handed out any more, to no room: neither what it is about
+                // nor what would be without it.
+                self.set_whole_after(partition, kept.position);
+            }
         }
     }
 
@@ -254,8 +309,8 @@ impl Window {
     pub(crate) fn begin(&self, presenter: PresenterIdx, partition: u32, ask: Ask) -> Beginning {
         let whole_after = self.whole_after(presenter, partition);
         let held = |kept: &&Kept| whole_after.is_none_or(|whole_after| kept.position > whole_after);
-        let own = self.rooms.get(&presenter).and_then(|room| room.events.iter().find(held));
-        let every = self.everywhere.get(&partition).and_then(|everywhere| everywhere.events.iter().find(held));
+        let own = self.rooms.get(&presenter).and_then(|room| room.events.kept.iter().find(held));
+        let every = self.everywhere.get(&partition).and_then(|everywhere| everywhere.events.kept.iter().find(held));
         let oldest = own.into_iter().chain(every).map(|kept| kept.position).min().map(just_before);
         let is_held = |cursor: Position| whole_after.is_some_and(|whole_after| cursor >= whole_after);
         match ask {
@@ -287,9 +342,10 @@ impl Window {
         });
         let following =
             |events: &VecDeque<Kept>| cursor.map_or(0, |cursor| events.partition_point(|kept| kept.position <= cursor));
-        let own = room.map(|room| room.events.range(following(&room.events)..));
+        let own = room.map(|room| room.events.kept.range(following(&room.events.kept)..));
         let erasures = self.everywhere.get(&partition).map(|every| &every.erasures);
-        let every = self.everywhere.get(&partition).map(|every| every.events.range(following(&every.events)..));
+        let every = self.everywhere.get(&partition).map(|every| &every.events.kept);
+        let every = every.map(|events| events.range(following(events)..));
         let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
         let mut bytes = 0;
         let mut events = Vec::new();
@@ -304,8 +360,8 @@ impl Window {
                 break;
             }
             let mut kept = kept.clone();
-            if erasures.is_some_and(|erasures| is_erased(&kept, erasures)) {
-                kept.hide();
+            if let Some(erasures) = erasures {
+                forget_erased(&mut kept, erasures);
             }
             events.push(kept);
         }
@@ -346,7 +402,7 @@ impl Window {
 
     /// How many events are held.
     pub(crate) fn len(&self) -> usize {
-        self.arrivals.len()
+        self.events
     }
 
     /// The position after which every event of the room is held. Of a room that was forgotten this is the last that
@@ -361,7 +417,7 @@ impl Window {
         let Window { rooms, everywhere, extents, .. } = self;
         rooms.retain(|presenter, room| {
             let evicted = match room.evicted {
-                _ if !room.events.is_empty() => return true,
+                _ if !room.events.kept.is_empty() => return true,
                 Some(evicted) => evicted,
                 None => return false,
             };
@@ -379,11 +435,25 @@ impl Window {
     }
 }
 
-/// Whether the author of the message was erased after it.
-fn is_erased(kept: &Kept, erasures: &VecDeque<Erasure>) -> bool {
+/// Takes away what the event says of users who were erased after it.
+fn forget_erased(kept: &mut Kept, erasures: &VecDeque<Erasure>) {
     let later = erasures.partition_point(|erasure| erasure.position <= kept.position);
-    let mut later = erasures.range(later..).peekable();
-    later.peek().is_some() && kept.author().is_some_and(|author| later.any(|erasure| erasure.user == author))
+    if later < erasures.len() {
+        kept.forget(|user| erasures.range(later..).any(|erasure| erasure.user == user));
+    }
+}
+
+/// Whom a deletion is about. Its reason goes with the message, also if that went before it was deleted.
+fn about_target(deletion: &mut Kept, target: Option<&Kept>, erasures: &VecDeque<Erasure>) {
+    let author = target.and_then(Kept::author);
+    deletion.about = author.map_or(About::Unknown, About::User);
+    deletion.withheld.reason |= match (target, author) {
+        (Some(target), Some(author)) => {
+            let later = erasures.partition_point(|erasure| erasure.position <= target.position);
+            erasures.range(later..).any(|erasure| erasure.user == author)
+        }
+        _ => !erasures.is_empty(),
+    };
 }
 
 fn just_before(position: Position) -> Position {
@@ -398,11 +468,22 @@ fn end_of_batch(position: Position) -> Position {
     Position { index: u32::MAX, ..position }
 }
 
-/// Takes out the oldest event of a place that an arrival named.
-fn pop(events: &mut VecDeque<Kept>) -> Kept {
-    let kept = events.pop_front().expect("there are as many events as arrivals");
-    shrink(events);
-    kept
+impl Queue {
+    fn push(&mut self, kept: Kept, now: Instant) {
+        self.bytes += kept.bytes() + INDEX_BYTES;
+        self.kept.push_back(kept);
+        self.came.push_back(now);
+    }
+
+    /// Takes out the oldest event. There is one.
+    fn pop(&mut self) -> (Kept, Instant) {
+        let kept = self.kept.pop_front().expect("who evicts knows that there are events");
+        let came = self.came.pop_front().expect("every event came at some time");
+        self.bytes -= kept.bytes() + INDEX_BYTES;
+        shrink(&mut self.kept);
+        shrink(&mut self.came);
+        (kept, came)
+    }
 }
 
 /// Gives memory back after a burst: each time three quarters are free, so that the cost per event stays constant.

@@ -1,4 +1,7 @@
-/** The types of `presenter.js`: a presenter's end of `chat.v1`. */
+/**
+ * The types of `presenter.js`: a presenter's end of `chat.v1`. Who decided (`by`) and why (`reason`) come only where the token
+ * may read that elsewhere, too: an ordinary presenter gets them of the own room's decisions, and of no other.
+ */
 
 /**
  * A user's number. The server accepts none above 2^53 - 1. One that an older log holds comes as text, so that no two users
@@ -45,14 +48,14 @@ export interface MessageDeleted extends RoomEvent {
   type: 'message.deleted';
   /** The `id` of the message. */
   target: string;
-  by: User;
+  by?: User;
   reason?: string;
 }
 
 /** Everything before it is not to be shown any more. */
 export interface RoomCleared extends RoomEvent {
   type: 'room.cleared';
-  by: User;
+  by?: User;
   reason?: string;
 }
 
@@ -62,7 +65,7 @@ export interface UserBanned extends RoomOrPlatformEvent {
   user: UserIdx;
   /** RFC 3339; absent: for good. */
   until?: string;
-  by: User;
+  by?: User;
   reason?: string;
 }
 
@@ -70,7 +73,7 @@ export interface UserBanned extends RoomOrPlatformEvent {
 export interface UserUnbanned extends RoomOrPlatformEvent {
   type: 'user.unbanned';
   user: UserIdx;
-  by: User;
+  by?: User;
   reason?: string;
 }
 
@@ -83,7 +86,7 @@ export interface RoomUpdated extends RoomEvent {
   changed?: string[];
   /** Of those that end by themselves, when: RFC 3339. */
   until?: Record<string, string>;
-  by: User;
+  by?: User;
   reason?: string;
 }
 
@@ -92,8 +95,8 @@ export interface UserErased extends EventBase {
   type: 'user.erased';
   user: UserIdx;
   /** What becomes of the archived messages; no matter to who shows them. */
-  mode: 'remove' | 'anonymise';
-  by: User;
+  mode?: 'remove' | 'anonymise';
+  by?: User;
 }
 
 /** An event of the room. Later servers may send types that are not listed here: ignore them. */

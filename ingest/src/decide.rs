@@ -118,7 +118,7 @@ impl Ingest {
     ) -> Result<(), Refusal> {
         let rules = &self.fold.rules;
         let most = self.fold.limits.most_bans(presenter);
-        if rules.ban_of(presenter, user, now).is_none() && rules.bans(presenter, None, most, now).len() >= most {
+        if rules.ban_of(presenter, user, now).is_none() && rules.count_bans(presenter, most, now) >= most {
             return Err(Refusal::TooManyBans(most));
         }
         Ok(())

@@ -2,17 +2,18 @@
 //! the rules, the memory of keys and the limits, and hands the decisions that stand to whoever keeps them. A node that has
 //! not read everything up to its start is not ready.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nats::{Body, Entry, Event, Kept, Log, Position, Start, Subject, Tail, TailStatus, UserIdx, now};
+use nats::{Body, Entry, Event, Log, Position, Start, Subject, Tail, TailStatus, UserIdx, now};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::keeper::Keeper;
+use crate::keeper::{self, Keeper};
 use crate::keyed::{Earlier, Keyed};
 use crate::limits::{Limits, Observed};
 use crate::rules::Rules;
@@ -29,6 +30,7 @@ pub(crate) struct Fold {
     pub(crate) rules: Rules,
     pub(crate) keyed: Keyed,
     pub(crate) limits: Limits,
+    pub(crate) keeper: Keeper,
     status: TailStatus,
     /// Whoever waits for an event of the log is woken by each batch.
     moved: Notify,
@@ -52,28 +54,42 @@ impl Fold {
         stop: &CancellationToken,
     ) -> Result<Arc<Fold>, nats::Error> {
         let decisions = log.decisions();
-        let Kept { entries, read } = decisions.load().await?;
-        // A log that does not reach as far as what was kept of it is older.
         let timelines = log.timelines();
-        let of_rooms = entries.iter().filter_map(|kept| Some((timelines.partition_of(kept.presenter?), kept.position)));
-        let reached = read.iter().filter_map(|position| Some((timelines.partition(*position)?, *position)));
-        log.confirm(of_rooms.chain(reached)).await?;
-        for kept in &entries {
+        let max_age = log.max_age();
+        let (mut taken, mut of_rooms, mut ended) = (0, HashMap::new(), Vec::new());
+        let take = |kept: Entry| {
+            taken += 1;
+            if let Some(presenter) = kept.presenter {
+                // Those of another log, too: each has its own order.
+                let furthest = of_rooms.entry((timelines.partition_of(presenter), kept.position.epoch));
+                let furthest = furthest.or_insert(kept.position);
+                *furthest = kept.position.max(*furthest);
+            }
             match kept.event() {
-                Ok(event) => drop(rules.apply(kept.position, &event, now())),
+                Ok(event) => {
+                    ended.extend(keeper::ended(&kept, &event, max_age));
+                    rules.apply(kept.position, &event, now());
+                }
                 Err(error) => tracing::warn!(id = %kept.id, %error, "a kept decision is not understood: {error}"),
             }
-        }
-        tracing::info!(decisions = entries.len(), "took over {} decisions that are kept", entries.len());
+        };
+        let read = decisions.each(take).await?;
+        // A log that does not reach as far as what was kept of it is older.
+        let of_rooms = of_rooms.into_iter().map(|((partition, _), position)| (partition, position));
+        let reached = read.iter().filter_map(|position| Some((timelines.partition(*position)?, *position)));
+        log.confirm(of_rooms.chain(reached)).await?;
+        tracing::info!(decisions = taken, "took over {taken} decisions that are kept");
         // Which copy counts is a question of keys.
         let tail = log.tail_with_copies(Start::After(read));
         let keyed = Keyed::new(memory.keys_for, memory.most_keys);
-        let fold = Arc::new(Fold { rules, keyed, limits, status: tail.status(), moved: Notify::new() });
-        let keeper = Arc::new(Keeper::new(decisions, log.timelines().clone(), memory.keys_for));
-        let following = fold.clone().follow(log.clone(), tail, keeper.clone());
+        let keeper = Keeper::new(decisions, log.timelines().clone(), memory.keys_for);
+        let fold = Arc::new(Fold { rules, keyed, limits, keeper, status: tail.status(), moved: Notify::new() });
+        let following = fold.clone().follow(log.clone(), tail);
         tasks.spawn(stop.clone().run_until_cancelled_owned(following));
-        let max_age = log.max_age();
-        let keeping = async move { keeper.run(entries, max_age).await };
+        let keeping = {
+            let fold = fold.clone();
+            async move { fold.keeper.run(ended, max_age).await }
+        };
         tasks.spawn(stop.clone().run_until_cancelled_owned(keeping));
         Ok(fold)
     }
@@ -109,7 +125,7 @@ impl Fold {
         self.status.reached(position).await;
     }
 
-    async fn follow(self: Arc<Fold>, log: Log, mut tail: Tail, keeper: Arc<Keeper>) {
+    async fn follow(self: Arc<Fold>, log: Log, mut tail: Tail) {
         let mut read: Vec<Position> = Vec::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,7 +136,7 @@ impl Fold {
                 _ = tick.tick() => {
                     if self.is_caught_up() {
                         self.rules.tidy(now());
-                        keeper.set_read(read.clone());
+                        self.keeper.set_read(read.clone());
                     }
                     continue;
                 }
@@ -133,12 +149,11 @@ impl Fold {
             for entry in &batch {
                 // Each copy is about what stands before it.
                 if let Some(user) = erased(entry) {
-                    self.rules.erase(log.timelines(), entry.position, user);
-                    keeper.erase(entry.position, user);
+                    self.keeper.erase(entry.position, user);
                     continue;
                 }
                 if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry, log_now)).flatten() {
-                    keeper.keep(subject, entry.position, decision);
+                    self.keeper.keep(subject, entry.position, decision);
                 }
             }
             if let Some(Entry { position, .. }) = batch.last() {

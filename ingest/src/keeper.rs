@@ -1,6 +1,6 @@
 //! Keeps decisions beyond the log's age: what the log decides is written to the bucket, again and again until it is
 //! there. Nobody waits for it, as the log has it too; and how far the log was read is noted only once everything up to
-//! there is kept.
+//! there is kept. The words of a decision, who decided it and why, are here until they are there, and then only there.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -18,6 +18,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// An hour between two looks for what has ended: so much more is kept than has an effect.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// So many decisions may wait with their reasons: some 40 MB, where all of them are as long as they can be. While the bucket
+/// takes no writes for long, those beyond are kept without; the log and the archive have them.
+const MOST_REASONS: usize = 4_096;
+
+/// How often it is looked for the words of a decision, and how soon again: it was written a moment ago, or in a second it
+/// never will be.
+const LOOKS: u32 = 50;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -45,8 +54,13 @@ impl Keeper {
     }
 
     /// Returns at once.
-    pub(crate) fn keep(&self, subject: Subject, position: Position, decision: Event) {
-        self.state().waiting.insert(subject, (position, decision));
+    pub(crate) fn keep(&self, subject: Subject, position: Position, mut decision: Event) {
+        let mut state = self.state();
+        if state.waiting.len() >= MOST_REASONS {
+            forget_reason(&mut decision);
+        }
+        state.waiting.insert(subject, (position, decision));
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -74,8 +88,31 @@ impl Keeper {
 
     /// Does the work, for as long as it is polled. Cut off at any point it leaves less kept than there could be, which
     /// the next node makes good.
-    pub(crate) async fn run(&self, kept_at_start: Vec<Entry>, max_age: Duration) {
-        tokio::join!(self.forget(kept_at_start, max_age), self.keep_all());
+    pub(crate) async fn run(&self, ended_at_start: Vec<(Subject, Position)>, max_age: Duration) {
+        tokio::join!(self.forget(ended_at_start, max_age), self.keep_all());
+    }
+
+    /// The last decision about the subject, in its own words, which is the one of that position or a later one; none where
+    /// there is none any more.
+    pub(crate) async fn words(&self, subject: Subject, position: Position) -> Result<Option<Event>, nats::Error> {
+        for _ in 0..LOOKS {
+            // In this order: what waits here no more is kept there.
+            let waiting = self.state().waiting.get(&subject).filter(|(at, _)| *at >= position).cloned();
+            if let Some((_, decision)) = waiting {
+                return Ok(Some(decision));
+            }
+            let kept = self.decisions.find(subject).await?.filter(|kept| kept.position >= position);
+            if let Some((kept, mut decision)) = kept.and_then(|kept| Some((kept.position, kept.event().ok()?))) {
+                let erasures = self.state().erasures.clone();
+                for (_, user) in erasures.iter().filter(|(erasure, _)| self.timelines.is_before(kept, *erasure)) {
+                    unname(&mut decision, *user);
+                }
+                return Ok(Some(decision));
+            }
+            // It was taken in a moment ago; or it has ended, and was forgotten.
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(None)
     }
 
     async fn keep_all(&self) {
@@ -95,10 +132,10 @@ impl Keeper {
 
     /// Tries to keep each decision that waits, and says whether all are kept. One that cannot be holds up no other.
     async fn keep_waiting(&self) -> bool {
-        let waiting: Vec<(Subject, (Position, Event))> =
-            self.state().waiting.iter().map(|(subject, decision)| (*subject, decision.clone())).collect();
+        let waiting: Vec<Subject> = self.state().waiting.keys().copied().collect();
         let (mut failed, mut last_error) = (0, None);
-        for (subject, (position, decision)) in waiting {
+        for subject in waiting {
+            let Some((position, decision)) = self.state().waiting.get(&subject).cloned() else { continue };
             if let Err(error) = self.decisions.keep(subject, position, &decision).await {
                 failed += 1;
                 last_error = Some(error);
@@ -124,13 +161,23 @@ impl Keeper {
             return true;
         }
         let erased = async {
-            for entry in self.decisions.load().await?.entries {
-                let Ok(mut event) = entry.event() else { continue };
-                let about = erasures.iter().filter(|(position, _)| self.timelines.is_before(entry.position, *position));
-                let named = about.filter(|(_, user)| unname(&mut event, *user)).count();
-                if let Some(subject) = Subject::of(&event).filter(|_| named > 0) {
-                    self.decisions.reword(subject, entry.position, &event).await?;
+            let unname_all = |position: Position, event: &mut Event| {
+                let about = erasures.iter().filter(|(erasure, _)| self.timelines.is_before(position, *erasure));
+                about.filter(|(_, user)| unname(event, *user)).count() > 0
+            };
+            let mut named = Vec::new();
+            let look = |kept: Entry| {
+                let Ok(mut event) = kept.event() else { return };
+                if unname_all(kept.position, &mut event) {
+                    named.extend(Subject::of(&event).map(|subject| (subject, kept.position)));
                 }
+            };
+            self.decisions.each(look).await?;
+            for (subject, position) in named {
+                let change = |event: &mut Event| {
+                    unname_all(position, event);
+                };
+                self.decisions.reword(subject, position, change).await?;
             }
             Ok::<(), nats::Error>(())
         };
@@ -159,27 +206,18 @@ impl Keeper {
 
     /// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log. Again and
     /// again: whoever bans and unbans adds nothing for good.
-    async fn forget(&self, mut kept: Vec<Entry>, max_age: Duration) {
+    async fn forget(&self, mut ended: Vec<(Subject, Position)>, max_age: Duration) {
         loop {
-            self.forget_ended(&kept, max_age).await;
-            sleep(FORGET_EVERY).await;
-            kept = match self.decisions.load().await {
-                Ok(kept) => kept.entries,
-                Err(error) => {
-                    tracing::warn!(%error, "decisions that have ended are kept for now: {error}");
-                    Vec::new()
+            for (subject, position) in std::mem::take(&mut ended) {
+                if let Err(error) = self.decisions.forget(subject, position).await {
+                    tracing::warn!(?subject, %error, "a decision that has ended is still kept: {error}");
                 }
-            };
-        }
-    }
-
-    async fn forget_ended(&self, kept: &[Entry], max_age: Duration) {
-        for entry in kept.iter().filter(|entry| now().duration_since(entry.at).unsigned_abs() > max_age) {
-            let Ok(event) = entry.event() else { continue };
-            if let Some(subject) = Subject::of(&event).filter(|_| has_ended(&event))
-                && let Err(error) = self.decisions.forget(subject, entry.position).await
-            {
-                tracing::warn!(id = %entry.id, %error, "a decision that has ended is still kept: {error}");
+            }
+            sleep(FORGET_EVERY).await;
+            let look =
+                |kept: Entry| ended.extend(kept.event().ok().and_then(|event| self::ended(&kept, &event, max_age)));
+            if let Err(error) = self.decisions.each(look).await {
+                tracing::warn!(%error, "decisions that have ended are kept for now: {error}");
             }
         }
     }
@@ -189,12 +227,28 @@ impl Keeper {
     }
 }
 
+/// What the decision is about, if it has no effect any more, nor can replace an older one in a log of that age.
+pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(Subject, Position)> {
+    let is_old = now().duration_since(kept.at).unsigned_abs() > max_age;
+    let subject = Subject::of(event).filter(|_| is_old && has_ended(event))?;
+    Some((subject, kept.position))
+}
+
 fn has_ended(event: &Event) -> bool {
     match &event.body {
         Body::UserUnbanned(_) => true,
         Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
         Body::RoomUpdated(updated) => Own::of_event(&updated.settings, &updated.until).is_empty(now()),
         _ => false,
+    }
+}
+
+fn forget_reason(decision: &mut Event) {
+    match &mut decision.body {
+        Body::UserBanned(banned) => banned.reason = None,
+        Body::UserUnbanned(unbanned) => unbanned.reason = None,
+        Body::RoomUpdated(updated) => updated.reason = None,
+        _ => {}
     }
 }
 

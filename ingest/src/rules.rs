@@ -1,12 +1,13 @@
 //! What holds where: bans and rooms' settings, folded from the log in its order. Every node folds the same log, so all
-//! of them decide alike. What has ended by itself does not hold, whoever looks and whenever.
+//! of them decide alike. What has ended by itself does not hold, whoever looks and whenever. A ban takes some 100 bytes
+//! here: who decided it and why is in the bucket of decisions, and read there by who asks (`keeper.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
-use nats::{Body, Event, Position, PresenterIdx, Subject, Timelines, User, UserBanned, UserIdx};
+use nats::{Body, Event, Position, PresenterIdx, Subject, UserBanned, UserIdx};
 use words::Filter;
 
 use crate::settings::{Own, Settings};
@@ -54,15 +55,17 @@ struct Verdict {
 }
 
 /// A user may not write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ban {
-    pub(crate) user: UserIdx,
-    /// When it was decided.
-    pub(crate) at: Timestamp,
     /// None: for good.
     pub(crate) until: Option<Timestamp>,
-    pub(crate) by: User,
-    pub(crate) reason: Option<String>,
+}
+
+/// A ban that holds, and where it was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) user: UserIdx,
+    pub(crate) position: Position,
 }
 
 impl Rules {
@@ -82,9 +85,7 @@ impl Rules {
                     return None;
                 }
                 let ban = match body {
-                    Body::UserBanned(UserBanned { until, by, reason, .. }) => {
-                        Some(Ban { user, at: event.at, until: *until, by: by.clone(), reason: reason.clone() })
-                    }
+                    Body::UserBanned(UserBanned { until, .. }) => Some(Ban { until: *until }),
                     _ => None,
                 };
                 state.bans.insert(key, Verdict { position, ban });
@@ -106,16 +107,6 @@ impl Rules {
         }
     }
 
-    /// Forgets the name of who decided bans before that position, in its partition. The bans stand, those of the user too.
-    pub(crate) fn erase(&self, timelines: &Timelines, position: Position, user: UserIdx) {
-        let mut state = self.state.write().expect("nothing panics while it holds the lock");
-        for verdict in state.bans.values_mut().filter(|verdict| timelines.is_before(verdict.position, position)) {
-            if let Some(ban) = verdict.ban.as_mut().filter(|ban| ban.by.idx == user) {
-                ban.by.nickname.clear();
-            }
-        }
-    }
-
     /// Why the user may not write in the room then, if so: of two bans the one that holds longer. Nobody is banned in the
     /// own room.
     pub(crate) fn ban(&self, presenter: PresenterIdx, user: UserIdx, now: Timestamp) -> Option<Ban> {
@@ -129,7 +120,14 @@ impl Rules {
     /// The ban of exactly that room, or of every room.
     pub(crate) fn ban_of(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Ban> {
         let state = self.state.read().expect("nothing panics while it holds the lock");
-        state.bans.get(&(presenter, user))?.ban.as_ref().filter(|ban| ban.holds(now)).cloned()
+        state.bans.get(&(presenter, user))?.ban.filter(|ban| ban.holds(now))
+    }
+
+    /// Where the ban of exactly that room, or of every room, was decided.
+    pub(crate) fn standing(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Standing> {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let verdict = state.bans.get(&(presenter, user)).filter(|verdict| verdict.holds(now))?;
+        Some(Standing { user, position: verdict.position })
     }
 
     /// The bans of exactly that room, or of every room, by user, after that user.
@@ -139,16 +137,22 @@ impl Rules {
         after: Option<UserIdx>,
         first: usize,
         now: Timestamp,
-    ) -> Vec<Ban> {
+    ) -> Vec<Standing> {
         let state = self.state.read().expect("nothing panics while it holds the lock");
-        let lowest = UserIdx::try_from(1).expect("1 is an id");
         let start = match after {
             Some(after) => Bound::Excluded((presenter, after)),
-            None => Bound::Included((presenter, lowest)),
+            None => Bound::Included((presenter, lowest())),
         };
         let of_room = state.bans.range((start, Bound::Unbounded)).take_while(|((room, _), _)| *room == presenter);
-        let held = of_room.filter_map(|(_, verdict)| verdict.ban.as_ref().filter(|ban| ban.holds(now)));
-        held.take(first).cloned().collect()
+        let held = of_room.filter(|(_, verdict)| verdict.holds(now));
+        held.take(first).map(|((_, user), verdict)| Standing { user: *user, position: verdict.position }).collect()
+    }
+
+    /// How many bans hold in exactly that room, or in every room, up to so many.
+    pub(crate) fn count_bans(&self, presenter: Option<PresenterIdx>, most: usize, now: Timestamp) -> usize {
+        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let of_room = state.bans.range((presenter, lowest())..).take_while(|((room, _), _)| *room == presenter);
+        of_room.filter(|(_, verdict)| verdict.holds(now)).take(most).count()
     }
 
     /// What holds in the room now.
@@ -184,7 +188,7 @@ impl Rules {
     /// Forgets what has ended. For when no decision can come any more that is older than what is known.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write().expect("nothing panics while it holds the lock");
-        state.bans.retain(|_, verdict| verdict.ban.as_ref().is_some_and(|ban| ban.holds(now)));
+        state.bans.retain(|_, verdict| verdict.holds(now));
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
 }
@@ -214,8 +218,18 @@ impl Current {
     }
 }
 
+fn lowest() -> UserIdx {
+    UserIdx::try_from(1).expect("1 is an id")
+}
+
+impl Verdict {
+    fn holds(&self, now: Timestamp) -> bool {
+        self.ban.is_some_and(|ban| ban.holds(now))
+    }
+}
+
 impl Ban {
-    pub(crate) fn holds(&self, now: Timestamp) -> bool {
+    fn holds(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }

@@ -87,18 +87,36 @@ impl Decisions {
         Decisions { log: log.clone() }
     }
 
-    /// Everything that is kept now.
+    /// Everything that is kept now, at once.
     pub async fn load(&self) -> Result<Kept, Error> {
+        let mut entries = HashMap::new();
+        let read = self.read(|key, entry| drop(entries.insert(key, entry))).await?;
+        Ok(Kept { entries: entries.into_values().collect(), read })
+    }
+
+    /// Hands out every decision that is kept now, one by one, so that all of them need not be in memory: each may be of
+    /// some 8 KB, and there may be 100,000. One that is written meanwhile may come twice; then the last one stands. Answers
+    /// with how far was read, of each partition: up to there every decision came, or was replaced by one that did.
+    pub async fn each(&self, mut take: impl FnMut(Entry)) -> Result<Vec<Position>, Error> {
+        self.read(|_, entry| take(entry)).await
+    }
+
+    /// The same, each with its key.
+    async fn read(&self, mut take: impl FnMut(String, Entry)) -> Result<Vec<Position>, Error> {
         let (sink, mut items) = mpsc::channel(256);
         let stop = self.log.stop.child_token();
         let _reading = CancellationToken::drop_guard(stop.clone());
         reader::read(&self.log, &format!("KV_{DECISIONS}"), From::LastPerSubject, stop, sink, |item| item);
-        let (mut records, mut reached, mut caught_up) = (HashMap::new(), 0, false);
+        let (mut read, mut reached, mut caught_up) = (HashMap::new(), 0, false);
         loop {
             match items.recv().await.ok_or(Error::Closed)?? {
                 Item::Record(record) => {
                     reached = reached.max(record.sequence);
-                    records.insert(record.subject.clone(), record);
+                    match value(&record) {
+                        Some(Kind::Decision(entry)) => take(record.subject, entry),
+                        Some(Kind::Read(position)) => drop(read.insert(record.subject, position)),
+                        None => {}
+                    }
                 }
                 Item::CaughtUp(sequence) => (reached, caught_up) = (reached.max(sequence), true),
                 Item::Resumed => {}
@@ -108,9 +126,17 @@ impl Decisions {
                 break;
             }
         }
-        let mut kept = Kept::default();
-        records.values().for_each(|record| self.add(&mut kept, record));
-        Ok(kept)
+        Ok(read.into_values().collect())
+    }
+
+    /// The decision that is kept about the subject.
+    pub async fn find(&self, subject: Subject) -> Result<Option<Entry>, Error> {
+        let kept = request("reading a decision", self.log.decisions.entry(subject.key())).await?;
+        let Some(kept) = kept.filter(|kept| kept.operation == Operation::Put) else { return Ok(None) };
+        Ok(match parse(&kept.key, &kept.value) {
+            Some(Kind::Decision(entry)) => Some(entry),
+            _ => None,
+        })
     }
 
     /// Of the bucket as it is now.
@@ -138,12 +164,20 @@ impl Decisions {
     }
 
     /// Keeps the decision of that position in other words, unless another about the subject is kept.
-    pub async fn reword(&self, subject: Subject, position: Position, decision: &Event) -> Result<(), Error> {
+    pub async fn reword(
+        &self,
+        subject: Subject,
+        position: Position,
+        change: impl FnOnce(&mut Event),
+    ) -> Result<(), Error> {
         let key = subject.key();
         let Some(kept) = request("reading a decision", self.log.decisions.entry(&key)).await? else { return Ok(()) };
         if kept.operation != Operation::Put || self::position(&kept.value) != Some(position) {
             return Ok(());
         }
+        let Some(Kind::Decision(entry)) = parse(&key, &kept.value) else { return Ok(()) };
+        let Ok(mut decision) = entry.event() else { return Ok(()) };
+        change(&mut decision);
         let event = serde_json::from_slice(&decision.to_line()).expect("the line of an event is JSON");
         let value = Value { position, event: Some(event) };
         let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
@@ -191,29 +225,33 @@ impl Decisions {
         }
         Err(Error::JetStream { doing: "keeping a decision", source: "others write the same key all the time".into() })
     }
+}
 
-    fn add(&self, kept: &mut Kept, record: &Record) {
-        // The marker of what was forgotten.
-        if record.payload.is_empty() {
-            return;
+/// What a key has.
+enum Kind {
+    Decision(Entry),
+    Read(Position),
+}
+
+/// None: it is the marker of what was forgotten, or not one of ours.
+fn value(record: &Record) -> Option<Kind> {
+    if record.payload.is_empty() { None } else { parse(&record.subject, &record.payload) }
+}
+
+/// None: the value is not one of ours.
+fn parse(key: &str, value: &[u8]) -> Option<Kind> {
+    let read = serde_json::from_slice::<Value>(value).map_err(|error| error.to_string());
+    let kind = read.and_then(|Value { position, event }| match event {
+        None => Ok(Kind::Read(position)),
+        Some(event) => {
+            let line = Bytes::copy_from_slice(event.get().as_bytes());
+            Entry::read(position, line).map(Kind::Decision).map_err(|malformed| malformed.reason.to_string())
         }
-        let read = serde_json::from_slice::<Value>(&record.payload).map_err(|error| error.to_string());
-        let added = read.and_then(|Value { position, event }| match event {
-            None => {
-                kept.read.push(position);
-                Ok(())
-            }
-            Some(event) => {
-                let line = Bytes::copy_from_slice(event.get().as_bytes());
-                let entry = Entry::read(position, line).map_err(|malformed| malformed.reason.to_string())?;
-                kept.entries.push(entry);
-                Ok(())
-            }
-        });
-        if let Err(error) = added {
-            tracing::warn!(subject = record.subject, error, "a value of the bucket `decisions` is not a decision");
-        }
-    }
+    });
+    kind.inspect_err(|error| {
+        tracing::warn!(key, error, "a value of the bucket `decisions` is not a decision");
+    })
+    .ok()
 }
 
 /// None: the value is not one of ours.

@@ -428,3 +428,28 @@ async fn what_is_not_as_documented_is_refused_by_name() {
     assert_eq!(reader.get(room, &backwards).await, json!({ "messages": [] }));
     assert_eq!(reader.refused("/v1/nothing", &[]).await.1, "not_found");
 }
+
+#[tokio::test]
+async fn no_text_takes_a_search_longer_than_its_time_and_it_comes_to_the_end() {
+    let mut world = World::start().await;
+    // A tenth of what is configured where nothing is said.
+    world.settings = world.settings.clone().set("archiver.reads.timeout_ms", "1000");
+    let archiver = world.archiver().await;
+    // For a pattern that is tried at each character anew, 99 steps at each of 500 characters.
+    let long = "가".repeat(500);
+    let mut events: Vec<Event> = (0..6_000).map(|ms| said(42, 7, ms, &long)).collect();
+    events.push(said(42, 7, 3_000, &format!("{long}나 in the middle")));
+    archive_many(&world, events).await;
+    archive(&world, &[said(42, 7, 6_000, &format!("{}나 at the end", "가".repeat(99)))]).await;
+    let reader = Reader::with(&archiver, json!({ "user_idx": 7 }));
+    let text = format!("{}나", "가".repeat(99));
+    for (path, reader) in [("/v1/users/7/messages", &reader), ("/v1/rooms/42/messages", &Reader::analyst(&archiver))] {
+        let found = reader.all(path, &[("text", &text)], "messages", 100).await;
+        let mut found = texts(&found, "text");
+        found.sort_unstable_by_key(|text| text.len());
+        assert_eq!(found.len(), 2, "{path}");
+        assert!(found[0].ends_with("at the end") && found[1].ends_with("in the middle"), "{path}: {found:?}");
+        let nothing = reader.all(path, &[("text", &format!("{}나다", "가".repeat(98)))], "messages", 100).await;
+        assert!(nothing.is_empty(), "{path}");
+    }
+}

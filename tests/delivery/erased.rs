@@ -1,8 +1,8 @@
 //! A user who is erased: every node hides what they wrote before, in every room, on sockets that are open and on those
 //! that come, and a node that starts later does so too.
 
-use nats::{ErasureMode, MessageDeleted, UserBanned, UserErased};
-use serde_json::{Value, json};
+use nats::{ErasureMode, MessageDeleted, RoomUpdated, UserBanned, UserErased};
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -31,8 +31,17 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
     for room in rooms {
         let deleted = by(&gone, room, "the secret, deleted");
         let target = deleted.id;
-        let deletion = Body::MessageDeleted(MessageDeleted { target, by: stays.clone(), reason: None });
-        let ban = UserBanned { user: gone.idx, until: None, by: stays.clone(), reason: None };
+        // Both say why, which is about who is erased.
+        let reason = || Some("the secret reason".to_owned());
+        let deletion = Body::MessageDeleted(MessageDeleted { target, by: stays.clone(), reason: reason() });
+        let ban = UserBanned { user: gone.idx, until: None, by: stays.clone(), reason: reason() };
+        let updated = RoomUpdated {
+            settings: Map::new(),
+            changed: vec!["slowModeSeconds".to_owned()],
+            until: Map::new(),
+            by: gone.clone(),
+            reason: Some("raid".to_owned()),
+        };
         for event in [
             by(&gone, room, "the secret 1"),
             by(&stays, room, "stays 1"),
@@ -40,13 +49,14 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
             Event::now(idx(room), deletion),
             by(&gone, room, "the secret 2"),
             Event::now(idx(room), Body::UserBanned(ban)),
+            Event::now(idx(room), Body::RoomUpdated(updated)),
             by(&stays, room, "stays 2"),
         ] {
             world.log.append(&event).await.unwrap();
         }
     }
     // Who is connected has seen it, and is told.
-    let seen = page.events(7).await;
+    let seen = page.events(8).await;
     let seen: Vec<String> = seen.iter().map(|event| event["position"].as_str().unwrap().to_owned()).collect();
     let erased = UserErased { user: gone.idx, mode, by: user(9, "privacy") };
     let erased = Event::of_every_room(Body::UserErased(erased));
@@ -58,19 +68,24 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
     assert_eq!(told(&after), ["user.erased", "since"]);
     let mut expected: Value = serde_json::from_slice(&erased.to_line()).unwrap();
     expected["position"] = after[0]["position"].clone();
+    for name in ["by", "mode"] {
+        expected.as_object_mut().unwrap().remove(name);
+    }
     assert_eq!(after[0], expected);
     page.is_served_and_quiet().await;
     page.break_off();
 
-    let left = ["stays 1", "message.deleted", "user.banned", "stays 2", "user.erased", "since"];
+    let left = ["stays 1", "message.deleted", "user.banned", "room.updated", "stays 2", "user.erased", "since"];
     let started_later = world.node().await;
     for node in [&node, &started_later] {
         for room in rooms {
             let (mut page, welcome) = Page::connect(node, room).await;
             assert_eq!(welcome["recovered"], json!(true));
-            let events = page.events(6).await;
+            let events = page.events(7).await;
             assert_eq!(told(&events), left, "room {room}");
-            assert!(!json!(events[..5]).to_string().contains("secret"), "{events:?}");
+            assert!(!json!(events[..6]).to_string().contains("secret"), "{events:?}");
+            assert_eq!((&events[1]["by"]["idx"], &events[3]["by"]), (&json!(8), &Value::Null), "{events:?}");
+            assert_eq!(events[3]["reason"], "raid", "that is about nobody: {events:?}");
             page.is_served_and_quiet().await;
             page.break_off();
         }
@@ -78,8 +93,8 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
         for (index, position) in seen.iter().enumerate() {
             let (mut page, welcome) = Page::resume(node, 1, Some(position)).await;
             assert_eq!(welcome["recovered"], json!(true), "after event {index}");
-            let follow = [6, 5, 5, 4, 4, 3, 2][index];
-            assert_eq!(told(&page.events(follow).await), left[6 - follow..], "after event {index}");
+            let follow = [7, 6, 6, 5, 5, 4, 3, 2][index];
+            assert_eq!(told(&page.events(follow).await), left[7 - follow..], "after event {index}");
             page.is_served_and_quiet().await;
             page.break_off();
         }

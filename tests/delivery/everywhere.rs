@@ -1,9 +1,10 @@
 //! What is decided for every room reaches every presenter at its place in the order, in whichever partition the room is.
 
-use nats::{UserBanned, UserUnbanned};
+use nats::{ErasureMode, UserBanned, UserErased, UserUnbanned};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ingest::tokens::token_with;
 
 /// A decision of every room.
 fn of_every_room(body: Body) -> Event {
@@ -17,6 +18,15 @@ fn moderator() -> User {
 /// What a presenter sees of the events, in short.
 fn told(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["text"].as_str().or(event["type"].as_str()).unwrap()).collect()
+}
+
+/// The event as it was appended, without these members.
+fn without(event: &Event, names: &[&str]) -> Value {
+    let mut shown: Value = serde_json::from_slice(&event.to_line()).unwrap();
+    for name in names {
+        assert!(shown.as_object_mut().unwrap().remove(*name).is_some(), "{name}");
+    }
+    shown
 }
 
 /// Rooms, the first of which are in different partitions, where there are so many.
@@ -56,7 +66,8 @@ async fn reaches_every_presenter(partitions: u32) {
     }
 
     let all = ["before", "user.banned", "between", "user.unbanned", "after"];
-    let mut expected: Value = serde_json::from_slice(&ban.to_line()).unwrap();
+    // Nobody of them may read the audit of every room.
+    let mut expected = without(&ban, &["by", "reason"]);
     for (room, mut page) in rooms.into_iter().zip(pages) {
         let events = page.events(5).await;
         assert_eq!(told(&events), all, "room {room}");
@@ -94,4 +105,64 @@ async fn a_ban_from_every_room_reaches_every_presenter_in_order_and_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ban_from_every_room_reaches_every_presenter_of_every_partition_in_order_and_once() {
     reaches_every_presenter(3).await;
+}
+
+/// A session of room 1 whose token has that scope, and where it begins.
+async fn with_scope(node: &Role, scope: &str, after: Option<&str>) -> (Page, String) {
+    let mut page = Page::open(node).await;
+    page.say_start(&token_with(json!({ "user_idx": 1, "scope": scope })), after).await;
+    let welcome = page.frame().await;
+    assert_eq!(welcome["type"], "welcome", "{welcome}");
+    (page, welcome["position"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_decided_about_every_room_and_why_is_told_to_who_may_read_it_elsewhere() {
+    let world = World::start().await;
+    let (node, other) = (world.node().await, world.node().await);
+    let (hides_bans, hides_erasures, nothing) = (&["by", "reason"][..], &["by", "mode"][..], &[][..]);
+    for (scope, hidden_of_bans, hidden_of_erasures) in [
+        ("", hides_bans, hides_erasures),
+        ("chat:read", hides_bans, hides_erasures),
+        ("chat:moderate", nothing, hides_erasures),
+        ("chat:erase", hides_bans, nothing),
+        ("chat:moderate chat:erase", nothing, nothing),
+    ] {
+        let user = UserIdx::try_from(7).unwrap();
+        let until = Some("2030-01-01T00:00:00Z".parse().unwrap());
+        let banned = UserBanned { user, until, by: moderator(), reason: Some("doxxed 010-1234".to_owned()) };
+        let ban = of_every_room(Body::UserBanned(banned.clone()));
+        let unbanned = UserUnbanned { user, by: moderator(), reason: Some("appeal".to_owned()) };
+        let unban = of_every_room(Body::UserUnbanned(unbanned));
+        // Of the own room a presenter reads the audit.
+        let own = Event::now(idx(1), Body::UserBanned(banned));
+        let nobody = UserIdx::try_from(8).unwrap();
+        let erased = UserErased { user: nobody, mode: ErasureMode::Remove, by: moderator() };
+        let erasure = of_every_room(Body::UserErased(erased));
+        let mut expected = vec![
+            without(&ban, hidden_of_bans),
+            without(&unban, hidden_of_bans),
+            without(&own, &[]),
+            without(&erasure, hidden_of_erasures),
+        ];
+
+        let (mut live, before) = with_scope(&node, scope, None).await;
+        for event in [&ban, &unban, &own, &erasure] {
+            world.log.append(event).await.unwrap();
+        }
+        let seen = live.events(4).await;
+        for (expected, seen) in expected.iter_mut().zip(&seen) {
+            expected["position"] = seen["position"].clone();
+        }
+        assert_eq!(seen, expected, "{scope:?}");
+        live.break_off();
+        // Out of the window of another node.
+        let (mut resumed, _) = with_scope(&other, scope, Some(&before)).await;
+        assert_eq!(resumed.events(4).await, expected, "{scope:?}");
+        resumed.is_served_and_quiet().await;
+        let last = seen[3]["position"].as_str().unwrap();
+        resumed.ack(last).await;
+        world.saved(1, last.parse().unwrap()).await;
+        resumed.break_off();
+    }
 }

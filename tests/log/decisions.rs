@@ -314,11 +314,11 @@ async fn what_is_reworded_while_it_is_loaded_is_loaded_all_the_same() {
         for round in 0..5 {
             for idx in 1..=BANS {
                 let reworded = banned(idx as i64, &format!("round {round}"));
-                one.decisions().reword(subject(idx), position(idx), &reworded).await.unwrap();
+                one.decisions().reword(subject(idx), position(idx), |event| event.body = reworded.body).await.unwrap();
             }
         }
         // Of another position: a later decision is kept, and is not reworded.
-        one.decisions().reword(subject(1), position(99), &banned(1, "another")).await.unwrap();
+        one.decisions().reword(subject(1), position(99), |event| *event = banned(1, "another")).await.unwrap();
     });
     loop {
         let last = rewording.is_finished();

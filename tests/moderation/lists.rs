@@ -78,3 +78,37 @@ async fn a_page_that_holds_exactly_the_rest_is_the_last() {
     let (users, next) = users(&world, &world.nodes[0], "/v1/rooms/42/bans?first=3").await;
     assert_eq!((users, next.as_deref()), (vec![10, 11, 12], Some("12")));
 }
+
+#[tokio::test]
+async fn a_page_of_long_reasons_ends_early_and_every_ban_is_on_one() {
+    let world = World::start().await;
+    // 500 characters as people count them, of 15 bytes each.
+    let reason = "\u{1f469}\u{1f3fd}\u{200d}\u{1f680}".repeat(500);
+    for user in 100..150 {
+        world.ban(&world.nodes[0], user, json!({ "reason": reason })).await;
+    }
+    eventually("the other node has the last one", PROMISED, async || {
+        (world.get(&world.nodes[1], &ban(149), &presenter()).await.status == 200).then_some(())
+    })
+    .await;
+    // One that comes later has all of them from the bucket.
+    let later = world.node().await;
+    for node in [&world.nodes[0], &world.nodes[1], &later] {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = world.get(node, &format!("/v1/rooms/42/bans?first=1000{after}"), &presenter()).await;
+            assert_eq!(page.status, 200, "{page:?}");
+            assert!(page.body.len() < 300_000, "{} bytes", page.body.len());
+            let page = page.json();
+            for ban in page["bans"].as_array().unwrap() {
+                assert_eq!((&ban["reason"], &ban["by"]["nickname"]), (&json!(reason), &json!("presenter")));
+                seen.push(ban["user"].as_i64().unwrap());
+            }
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, (100..150).collect::<Vec<i64>>());
+    }
+}

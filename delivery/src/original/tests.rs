@@ -53,7 +53,7 @@ fn what_a_client_says_is_understood() {
 #[test]
 fn the_frame_of_a_message_is_pinned() {
     let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>"}"#;
-    let frame = original().frame(&[kept(line)]).frame.unwrap();
+    let frame = original().frame(&[kept(line)], Sight::default()).frame.unwrap();
     insta::assert_snapshot!(frame.as_str(), @r#"{"id":"sendChatting","nickname":"고양이 \"나비\"","message":"안녕 👋🏽\n<b>","time":"00:04","messageId":"01890a5d-ac96-774b-bcce-b302099a8057","position":"1879f0c3a1b2c3d4-1f-3","userIdx":7,"role":"viewer","sentAt":"2024-03-01T15:04:05.678Z"}"#);
 }
 
@@ -74,11 +74,14 @@ fn only_messages_that_are_not_deleted_are_shown() {
         ("user.banned", format!(r#""user":7,{by}"#)),
     ] {
         let kept = kept(&line(kind, &members));
-        assert_eq!(original().frame(&[kept]), Framed { frame: None, events: 1 }, "{kind}");
+        assert_eq!(original().frame(&[kept], Sight::default()), Framed { frame: None, events: 1 }, "{kind}");
     }
     let message =
         line("message.posted", r#""presenterIdx":42,"user":{"idx":7,"nickname":"n","role":"viewer"},"text":"a""#);
-    assert_eq!(original().frame(&[crate::window::deleted(incoming(&message))]), Framed { frame: None, events: 1 });
+    assert_eq!(
+        original().frame(&[crate::window::deleted(incoming(&message))], Sight::default()),
+        Framed { frame: None, events: 1 }
+    );
 }
 
 #[test]

@@ -10,11 +10,16 @@ use crate::window::{Incoming, Kept};
 
 const V1: V1 = super::V1 { keepalive: Duration::from_secs(20) };
 
+/// Of whoever may read the audit of all rooms, and the receipts of erasures.
+const EVERYTHING: Sight = Sight { moderates: true, erases: true };
+
 const MESSAGE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>","flags":["profanity"]}"#;
 const CLEARED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8058","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
 const CONNECTED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8059","type":"presenter.connected","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","session":"01890a5d-ac96-774b-bcce-b302099a8050"}"#;
 const UPDATED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805b","type":"room.updated","presenterIdx":42,"at":"2024-03-01T15:04:07.000Z","settings":{"slowModeSeconds":5},"until":{"slowModeSeconds":"2024-03-01T15:09:07.000Z"},"by":{"idx":42,"nickname":"a","role":"presenter"},"reason":"raid"}"#;
 const BANNED_EVERYWHERE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"user.banned","at":"2024-03-01T15:04:08.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"spam"}"#;
+const ERASED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805e","type":"user.erased","at":"2024-03-01T15:04:09.000Z","user":7,"mode":"remove","by":{"idx":9,"nickname":"privacy","role":"moderator"}}"#;
+const UNTIL: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805f","type":"user.banned","at":"2024-03-01T15:04:08.000Z","request":"00d4a7e1b05f3c29","later":{"by":"mod"},"user":7,"until":"2024-03-01T16:04:08.000Z","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"spam"}"#;
 const KEYED: &str = r#"{"v":1,"id":"01890a5d-ac96-574b-bcce-b302099a805d","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:09.000Z","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"n","role":"viewer"},"text":"\"request\":\"no\",\"request\""}"#;
 const LATER: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805a","type":"poll.opened","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","choices":["a","b"]}"#;
 
@@ -79,7 +84,7 @@ fn what_cannot_be_understood_is_answered() {
 fn events_are_as_in_the_log_with_their_positions() {
     let lines = [MESSAGE, CONNECTED, CLEARED, LATER, UPDATED, BANNED_EVERYWHERE, KEYED];
     let events: Vec<Kept> = (0..).zip(lines).map(|(index, line)| kept(index, line)).collect();
-    let frame = V1.frame(&events);
+    let frame = V1.frame(&events, EVERYTHING);
     assert_eq!(frame.events, 7);
     insta::assert_snapshot!(frame.frame.unwrap().as_str());
 }
@@ -102,7 +107,7 @@ proptest! {
             let position = Position { epoch: 1, sequence: 2, index };
             Incoming::new(0, Entry::read(position, Bytes::from(event.to_string())).unwrap()).kept
         });
-        let frame = V1.frame(&kept.collect::<Vec<_>>()).frame.unwrap();
+        let frame = V1.frame(&kept.collect::<Vec<_>>(), Sight::default()).frame.unwrap();
         let frame: Value = serde_json::from_str(frame.as_str()).unwrap();
         let shown = frame["events"].as_array().unwrap();
         prop_assert_eq!(shown.len(), events.len());
@@ -117,10 +122,10 @@ proptest! {
 
 #[test]
 fn a_frame_names_the_last_event_that_it_shows() {
-    let Framed { frame, events } = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED)]);
+    let Framed { frame, events } = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED)], Sight::default());
     assert!(frame.unwrap().starts_with(r#"{"type":"events","position":"1879f0c3a1b2c3d4-1f-0","#));
     assert_eq!(events, 2);
-    assert_eq!(V1.frame(&[kept(1, CONNECTED)]), Framed { frame: None, events: 1 });
+    assert_eq!(V1.frame(&[kept(1, CONNECTED)], Sight::default()), Framed { frame: None, events: 1 });
 }
 
 #[test]
@@ -149,13 +154,20 @@ fn what_ingest_keeps_for_itself_is_taken_out() {
     }
     let copied = matches!(without_request(MESSAGE), Cow::Owned(_));
     assert!(!copied, "a line without it is copied");
-    let deleted = V1.frame(&[crate::window::deleted(incoming(0, KEYED))]).frame.unwrap();
+    let deleted = V1.frame(&[crate::window::deleted(incoming(0, KEYED))], Sight::default()).frame.unwrap();
     assert!(!deleted.contains("request"), "{deleted}");
 }
 
 #[test]
+fn of_a_decision_about_every_room_only_what_hides_messages_is_for_everybody() {
+    let events = [kept(0, BANNED_EVERYWHERE), kept(1, UNTIL), kept(2, ERASED), kept(3, UPDATED)];
+    let frame = |moderates, erases| V1.frame(&events, Sight { moderates, erases }).frame.unwrap().as_str().to_owned();
+    insta::assert_snapshot!([frame(false, false), frame(true, false), frame(false, true)].join("\n"));
+}
+
+#[test]
 fn a_deleted_message_has_no_text() {
-    let frame = V1.frame(&[crate::window::deleted(incoming(0, MESSAGE))]);
+    let frame = V1.frame(&[crate::window::deleted(incoming(0, MESSAGE))], Sight::default());
     insta::assert_snapshot!(frame.frame.unwrap().as_str());
 }
 

@@ -1,8 +1,11 @@
 //! An event as the window keeps it, and what may be seen of it: of a deleted message everything but its text, of what
-//! only nodes need to know, or a user wrote who was erased, nothing. Neither the window's order nor its bounds are known here.
+//! only nodes need to know, or a user wrote who was erased, nothing, and of decisions by or about such a user neither
+//! the name nor the reason. Neither the window's order nor its bounds are known here, nor who is told which of it.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
+use serde::Deserialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// An event of the window.
@@ -14,6 +17,26 @@ pub(crate) struct Kept {
     pub(super) line: Utf8Bytes,
     pub(super) kind: Kind,
     pub(super) id: EventId,
+    pub(super) about: About,
+    pub(super) withheld: Withheld,
+}
+
+/// Whom the reason of a decision says something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// A clear of the room or a change of its settings; and of messages.
+    Nobody,
+    /// Of a ban or its end, whose it is; of a deletion, who wrote the message.
+    User(UserIdx),
+    /// Of a deletion whose message is not here, and of types that this version does not know.
+    Unknown,
+}
+
+/// What nobody is told of a decision, whatever they may read otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Withheld {
+    pub(crate) by: bool,
+    pub(crate) reason: bool,
 }
 
 /// Of which sort an event is.
@@ -25,6 +48,8 @@ pub(super) enum Kind {
     Deleted,
     /// What only nodes need to know, and what nobody is to know any more.
     Hidden,
+    /// A decision about every room.
+    Everywhere,
     /// Anything else, also what this version does not know.
     Other,
 }
@@ -36,8 +61,10 @@ pub(crate) enum Shown<'a> {
     Message(&'a str),
     /// What is left of a message that was deleted.
     Deleted(Deleted),
-    /// Any other event: a JSON object as it was appended.
-    Other(&'a str),
+    /// A decision about every room: a JSON object as it was appended, of which some is withheld.
+    Everywhere(&'a str, Withheld),
+    /// Any other event: the same.
+    Other(&'a str, Withheld),
     /// Nothing but its position.
     Nothing,
 }
@@ -87,7 +114,8 @@ impl Kept {
                 }
                 _ => Shown::Nothing,
             },
-            Kind::Other => Shown::Other(&self.line),
+            Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
+            Kind::Other => Shown::Other(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
     }
@@ -101,6 +129,44 @@ impl Kept {
             Body::MessagePosted(posted) => Some(posted.user.idx),
             _ => None,
         }
+    }
+
+    /// Takes away what it says of the users, whoever was erased after it.
+    pub(super) fn forget(&mut self, mut is_erased: impl FnMut(UserIdx) -> bool) {
+        match self.kind {
+            Kind::Message | Kind::Deleted => {
+                if self.author().is_some_and(is_erased) {
+                    self.hide();
+                }
+            }
+            Kind::Everywhere | Kind::Other => {
+                self.withheld.reason |= match self.about {
+                    About::Nobody => false,
+                    About::User(user) => is_erased(user),
+                    About::Unknown => true,
+                };
+                self.withheld.by |= match self.decided_by() {
+                    Ok(by) => by.is_some_and(is_erased),
+                    // Not even a name can be told from it, so that none is told.
+                    Err(_) => true,
+                };
+            }
+            Kind::Hidden => {}
+        }
+    }
+
+    /// Who decided it, if somebody did.
+    fn decided_by(&self) -> serde_json::Result<Option<UserIdx>> {
+        #[derive(Deserialize)]
+        struct Decision {
+            by: Option<By>,
+        }
+        #[derive(Deserialize)]
+        struct By {
+            idx: UserIdx,
+        }
+        let Decision { by } = serde_json::from_str(&self.line)?;
+        Ok(by.map(|By { idx }| idx))
     }
 
     /// From now on nothing of it can be seen but its position.
@@ -125,38 +191,49 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 }
 
 impl Incoming {
+    /// The line is copied, so that it shares its batch's memory with no other: each room's events leave in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
-        let removes = removes(&entry);
+        let (removes, about) = meaning(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
         let kind = match kind.as_str() {
             "message.posted" => Kind::Message,
             "presenter.connected" | "presenter.disconnected" => Kind::Hidden,
+            _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
-        let kept = match Utf8Bytes::try_from(line) {
-            Ok(line) if line.starts_with('{') => Kept { position, line, kind, id },
+        let withheld = Withheld::default();
+        let kept = match Utf8Bytes::try_from(Bytes::copy_from_slice(&line)) {
+            Ok(line) if line.starts_with('{') => Kept { position, line, kind, id, about, withheld },
             _ => {
                 tracing::warn!(event = %id, %position, "the event at {position} is no JSON object in UTF-8, nobody sees it");
-                Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id }
+                Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id, about, withheld }
             }
         };
         Incoming { partition, presenter, kept, removes }
     }
 }
 
-fn removes(entry: &Entry) -> Removes {
-    if !matches!(entry.kind.as_str(), "room.cleared" | "message.deleted" | "user.erased") {
-        return Removes::Nothing;
+/// What the event takes away, and whom it is about.
+fn meaning(entry: &Entry) -> (Removes, About) {
+    match entry.kind.as_str() {
+        "message.posted" | "presenter.connected" | "presenter.disconnected" => {
+            return (Removes::Nothing, About::Nobody);
+        }
+        "room.updated" => return (Removes::Nothing, About::Nobody),
+        "room.cleared" | "message.deleted" | "user.erased" | "user.banned" | "user.unbanned" => {}
+        _ => return (Removes::Nothing, About::Unknown),
     }
-    match entry.event().map(|event| event.body) {
-        Ok(Body::RoomCleared(_)) => Removes::All,
-        Ok(Body::MessageDeleted(deleted)) => Removes::One(deleted.target),
-        Ok(Body::UserErased(erased)) => Removes::Of(erased.user),
-        Ok(_) => Removes::Nothing,
+    match entry.body() {
+        Ok(Body::RoomCleared(_)) => (Removes::All, About::Nobody),
+        Ok(Body::MessageDeleted(deleted)) => (Removes::One(deleted.target), About::Unknown),
+        Ok(Body::UserErased(erased)) => (Removes::Of(erased.user), About::User(erased.user)),
+        Ok(Body::UserBanned(banned)) => (Removes::Nothing, About::User(banned.user)),
+        Ok(Body::UserUnbanned(unbanned)) => (Removes::Nothing, About::User(unbanned.user)),
+        Ok(_) => (Removes::Nothing, About::Unknown),
         Err(error) => {
             let kind = &entry.kind;
             tracing::warn!(event = %entry.id, %error, "a {kind} does not say what it is about and removes nothing");
-            Removes::Nothing
+            (Removes::Nothing, About::Unknown)
         }
     }
 }

@@ -21,19 +21,28 @@ fn partition_of(position: Position) -> u32 {
     position.epoch as u32
 }
 
+fn kept(position: Position, text: &str, kind: Kind) -> Kept {
+    let (about, withheld) = (About::Nobody, Withheld::default());
+    Kept { position, line: text.into(), kind, id: EventId::new(), about, withheld }
+}
+
 fn message(presenter: i64, position: Position, text: &str) -> Incoming {
-    let kept = Kept { position, line: text.into(), kind: Kind::Message, id: EventId::new() };
+    let kept = kept(position, text, Kind::Message);
     Incoming { partition: partition_of(position), presenter: Some(room(presenter)), kept, removes: Removes::Nothing }
 }
 
 fn of_every_room(position: Position, text: &str) -> Incoming {
-    let kept = Kept { position, line: text.into(), kind: Kind::Other, id: EventId::new() };
+    let kept = kept(position, text, Kind::Everywhere);
     Incoming { partition: partition_of(position), presenter: None, kept, removes: Removes::Nothing }
 }
 
 fn removal(presenter: i64, position: Position, removes: Removes) -> Incoming {
     let mut incoming = message(presenter, position, "{}");
     (incoming.kept.kind, incoming.removes) = (Kind::Other, removes);
+    if matches!(removes, Removes::One(_)) {
+        // Nobody is named in these texts.
+        incoming.kept.about = About::Unknown;
+    }
     incoming
 }
 
@@ -217,7 +226,7 @@ fn of_a_user_who_was_erased_nothing_from_before_is_handed_out_in_any_room_of_the
         let page = window.after(room(presenter), epoch, None, ALL);
         let whose = |kept: &Kept| match kept.kind {
             Kind::Hidden => "hidden".to_owned(),
-            Kind::Other => "other".to_owned(),
+            Kind::Other | Kind::Everywhere => "other".to_owned(),
             kind => format!("{kind:?} {}", kept.author().unwrap()),
         };
         page.events.iter().map(whose).collect::<Vec<_>>()
@@ -395,7 +404,7 @@ fn what_is_no_object_is_kept_from_everyone() {
     };
     let shows = |kind, line| match Incoming::new(7, entry(kind, line)).kept.shown().unwrap() {
         Shown::Nothing => None,
-        Shown::Message(line) | Shown::Other(line) => Some(line.to_owned()),
+        Shown::Message(line) | Shown::Other(line, _) | Shown::Everywhere(line, _) => Some(line.to_owned()),
         Shown::Deleted(deleted) => panic!("{deleted:?}"),
     };
     assert_eq!(shows("poll.opened", b"{}").as_deref(), Some("{}"));
@@ -438,8 +447,8 @@ fn a_burst_gives_its_memory_back() {
     window.push((1..=10_000).map(|sequence| message(1, at(sequence, 0), "a")).collect(), start);
     window.push(vec![message(1, at(10_001, 0), "b")], start + Duration::from_secs(11));
     assert_eq!(window.len(), 1);
-    assert!(window.arrivals.capacity() <= 10_000 / 2, "{}", window.arrivals.capacity());
-    assert!(window.rooms[&room(1)].events.capacity() <= 64, "{}", window.rooms[&room(1)].events.capacity());
+    let Queue { kept, came, .. } = &window.rooms[&room(1)].events;
+    assert!(kept.capacity().max(came.capacity()) <= 64, "{}, {}", kept.capacity(), came.capacity());
 }
 
 #[test]
@@ -512,28 +521,57 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Everything that ever came, in order, with the time, and whether it was evicted.
+/// An event that came at some time.
+struct Came {
+    of: Option<PresenterIdx>,
+    kept: Kept,
+    at: Instant,
+    is_evicted: bool,
+}
+
+/// Everything that ever came, in order.
 #[derive(Default)]
 struct Model {
-    events: Vec<(Option<PresenterIdx>, Kept, Instant)>,
-    evicted: usize,
+    events: Vec<Came>,
 }
 
 impl Model {
+    fn held(&self) -> impl Iterator<Item = &Came> {
+        self.events.iter().filter(|came| !came.is_evicted)
+    }
+
     fn bytes(&self) -> usize {
-        self.events[self.evicted..].iter().map(|(_, kept, _)| kept.bytes() + INDEX_BYTES).sum()
+        self.bytes_of(|_| true)
+    }
+
+    fn bytes_of(&self, counts: impl Fn(&Came) -> bool) -> usize {
+        self.held().filter(|came| counts(came)).map(|came| came.kept.bytes() + INDEX_BYTES).sum()
     }
 
     fn evict(&mut self, bounds: Bounds, now: Instant) {
-        while self.evicted < self.events.len()
-            && (self.bytes() > bounds.bytes || now - self.events[self.evicted].2 > bounds.age)
-        {
-            self.evicted += 1;
+        for came in &mut self.events {
+            came.is_evicted |= now - came.at > bounds.age;
+        }
+        while self.bytes() > bounds.bytes {
+            let epoch = |came: &Came| came.kept.position.epoch;
+            let in_room = |room| self.bytes_of(move |came| came.of == Some(room));
+            let rooms: Vec<PresenterIdx> = self.held().filter_map(|came| came.of).collect();
+            let largest = rooms.into_iter().max_by_key(|room| (in_room(*room), *room));
+            let everywhere = self.bytes_of(|came| came.of.is_none());
+            let index = match largest.filter(|_| everywhere <= bounds.bytes / PART_EVERYWHERE) {
+                Some(room) => self.events.iter().position(|came| !came.is_evicted && came.of == Some(room)),
+                None => {
+                    let in_partition = |of| self.bytes_of(move |came| came.of.is_none() && epoch(came) == of);
+                    let of = if in_partition(100) > in_partition(101) { 100 } else { 101 };
+                    self.events.iter().position(|came| !came.is_evicted && came.of.is_none() && epoch(came) == of)
+                }
+            };
+            self.events[index.unwrap()].is_evicted = true;
         }
     }
 
     fn remove(&mut self, presenter: Option<PresenterIdx>, removes: Removes) {
-        for (of, kept, _) in &mut self.events {
+        for Came { of, kept, .. } in &mut self.events {
             let removed = match removes {
                 Removes::Nothing => false,
                 Removes::One(target) => kept.id == target,
@@ -570,8 +608,8 @@ proptest! {
                 Step::Message { presenter, bytes } => {
                     Some(message(presenter, next(&mut sequences, partition(presenter)), &"x".repeat(bytes)))
                 }
-                Step::Delete { ago } => model.events.iter().rev().nth(ago).map(|(presenter, kept, _)| {
-                    let presenter = presenter.map_or(1, PresenterIdx::get);
+                Step::Delete { ago } => model.events.iter().rev().nth(ago).map(|Came { of, kept, .. }| {
+                    let presenter = of.map_or(1, PresenterIdx::get);
                     removal(presenter, next(&mut sequences, partition(presenter)), Removes::One(kept.id))
                 }),
                 Step::Clear { presenter } => {
@@ -588,24 +626,21 @@ proptest! {
                 }
                 Step::Read { presenter, ago, events, bytes } => {
                     let (presenter, epoch) = (room(presenter), 100 + partition(presenter) as u64);
-                    let of_room = |(_, (of, kept, _)): &(usize, &(Option<PresenterIdx>, Kept, Instant))| {
-                        of.map_or(kept.position.epoch == epoch, |of| of == presenter)
-                    };
-                    let all: Vec<_> = model.events.iter().enumerate().filter(of_room).collect();
-                    let cursor = all.iter().rev().nth(ago).map(|(_, (_, kept, _))| kept.position);
+                    let of_room =
+                        |came: &&Came| came.of.map_or(came.kept.position.epoch == epoch, |of| of == presenter);
+                    let all: Vec<_> = model.events.iter().filter(of_room).collect();
+                    let cursor = all.iter().rev().nth(ago).map(|came| came.kept.position);
                     let follows = |kept: &Kept| cursor.is_none_or(|cursor| kept.position > cursor);
-                    let (mut expected, mut size, mut missed) = (Vec::new(), 0, false);
-                    let all_seen = all.last().is_some_and(|(_, (_, kept, _))| Some(kept.position) == cursor);
-                    for (index, (_, kept, _)) in all {
-                        if index < model.evicted {
-                            missed |= follows(kept);
-                        } else if follows(kept) {
-                            size += kept.bytes().max(1);
-                            if expected.len() == events || (!expected.is_empty() && size > bytes) {
-                                break;
-                            }
-                            expected.push(kept.clone());
+                    // Also one that stands after some that are held: what is of every room goes in its own time.
+                    let missed = all.iter().any(|came| came.is_evicted && follows(&came.kept));
+                    let (mut expected, mut size) = (Vec::new(), 0);
+                    let all_seen = all.last().is_some_and(|came| Some(came.kept.position) == cursor);
+                    for Came { kept, .. } in all.into_iter().filter(|came| !came.is_evicted && follows(&came.kept)) {
+                        size += kept.bytes().max(1);
+                        if expected.len() == events || (!expected.is_empty() && size > bytes) {
+                            break;
                         }
+                        expected.push(kept.clone());
                     }
                     let page = window.after(presenter, epoch as u32, cursor, Limit { events, bytes });
                     prop_assert_eq!(page.events, expected);
@@ -622,13 +657,115 @@ proptest! {
             };
             if let Some(incoming) = incoming {
                 model.remove(incoming.presenter, incoming.removes);
-                model.events.push((incoming.presenter, incoming.kept.clone(), now));
+                let Incoming { presenter: of, kept, .. } = &incoming;
+                model.events.push(Came { of: *of, kept: kept.clone(), at: now, is_evicted: false });
                 model.evict(bounds, now);
                 window.push(vec![incoming], now);
             }
             prop_assert_eq!(window.bytes, model.bytes());
             prop_assert!(window.bytes <= bounds.bytes);
-            prop_assert_eq!(window.len(), model.events.len() - model.evicted);
+            prop_assert_eq!(window.len(), model.held().count());
         }
     }
+}
+
+/// Who says how much in a room, again and again.
+fn said() -> impl Strategy<Value = Vec<(i64, usize, u64)>> {
+    let loud = (2..6_i64, 0..2_000_usize, 0..2_u64);
+    let quiet = (1..2_i64, 0..100_usize, 0..3_u64);
+    prop::collection::vec(prop_oneof![9 => loud, 1 => quiet], 1..400)
+}
+
+proptest! {
+    #[test]
+    fn a_room_within_its_share_loses_nothing_before_its_time_whatever_others_say(said in said()) {
+        // Five rooms, of which the first never says more than a fifth.
+        let bounds = Bounds { age: Duration::from_secs(60), bytes: 5 * 40 * (100 + INDEX_BYTES) };
+        let (mut window, mut own): (_, VecDeque<(Position, Instant, usize)>) = (Window::new(bounds), VecDeque::new());
+        let mut now = Instant::now();
+        window.set_whole_after(7, at(0, u32::MAX));
+        for (sequence, (presenter, bytes, seconds)) in (1..).zip(said) {
+            now += Duration::from_secs(seconds);
+            own.retain(|(_, came, _)| now - *came <= bounds.age);
+            let held: usize = own.iter().map(|(_, _, bytes)| bytes).sum();
+            let presenter = if held + bytes + INDEX_BYTES > bounds.bytes / 5 { 2.max(presenter) } else { presenter };
+            if presenter == 1 {
+                own.push_back((at(sequence, 0), now, bytes + INDEX_BYTES));
+            }
+            window.push(vec![message(presenter, at(sequence, 0), &"x".repeat(bytes))], now);
+            prop_assert!(window.bytes <= bounds.bytes);
+            let begins = own.front().map(|(first, ..)| just_before(*first));
+            let page = window.after(room(1), 7, begins, ALL);
+            prop_assert!(!page.gap);
+            let held: Vec<Position> = page.events.iter().map(|kept| kept.position).collect();
+            prop_assert_eq!(held, own.iter().map(|(position, ..)| *position).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// A decision of the log in room 1.
+fn decision(position: Position, body: Body) -> Incoming {
+    incoming(Some(1), position, body)
+}
+
+fn deletion(target: EventId, by: i64, position: Position) -> Incoming {
+    let reason = Some("doxxed".to_owned());
+    decision(position, Body::MessageDeleted(nats::MessageDeleted { target, by: user(by), reason }))
+}
+
+fn ban(of: i64, by: i64, position: Position) -> Incoming {
+    let (user, by, reason) = (user(of).idx, user(by), Some("doxxed".to_owned()));
+    decision(position, Body::UserBanned(nats::UserBanned { user, until: None, by, reason }))
+}
+
+#[test]
+fn what_decisions_say_of_users_who_were_erased_is_withheld() {
+    let withheld = |window: &Window| -> Vec<(bool, bool)> {
+        let page = window.after(room(1), 7, None, ALL);
+        let of = |kept: &Kept| matches!(kept.kind, Kind::Other).then_some((kept.withheld.by, kept.withheld.reason));
+        page.events.iter().filter_map(of).collect()
+    };
+    let mut window = Window::new(ROOMY);
+    let (theirs, others) = (by(7, 1, at(1, 0)), by(8, 1, at(1, 1)));
+    let (of_theirs, of_others) = (theirs.kept.id, others.kept.id);
+    let cleared = nats::RoomCleared { by: user(7), reason: Some("raid".to_owned()) };
+    let events = vec![
+        theirs,
+        others,
+        deletion(of_theirs, 3, at(2, 0)),
+        deletion(of_others, 7, at(2, 1)),
+        deletion(EventId::new(), 3, at(2, 2)),
+        ban(7, 3, at(2, 3)),
+        ban(8, 3, at(2, 4)),
+        ban(8, 7, at(2, 5)),
+        decision(at(2, 6), Body::RoomCleared(cleared)),
+    ];
+    window.push(events, Instant::now());
+    assert_eq!(withheld(&window), [(false, false); 7]);
+    // Nobody can tell who wrote what is not here: the reason goes with anybody who is erased.
+    let mut expected =
+        vec![(false, true), (true, false), (false, true), (false, true), (false, false), (true, false), (true, false)];
+    // Decided afterwards, about what was written before.
+    let after = vec![erasure(7, at(3, 0)), deletion(of_theirs, 7, at(4, 0)), ban(7, 7, at(4, 1))];
+    window.push(after, Instant::now());
+    expected.extend([(false, true), (false, false)]);
+    assert_eq!(withheld(&window), expected);
+}
+
+#[test]
+fn what_decisions_about_every_room_take_is_theirs_and_no_rooms() {
+    // An eighth of it is as much as two of these.
+    let bounds = Bounds { age: Duration::from_secs(60), bytes: 16 * (1_000 + INDEX_BYTES) };
+    let mut window = Window::new(bounds);
+    window.set_whole_after(7, at(0, u32::MAX));
+    let text = "x".repeat(1_000);
+    window.push(vec![message(1, at(1, 0), "a")], Instant::now());
+    window.push((2..200).map(|sequence| message(2, at(sequence, 0), &text)).collect(), Instant::now());
+    window.push(vec![of_every_room(at(200, 0), &text), of_every_room(at(201, 0), &text)], Instant::now());
+    window.push((202..300).map(|sequence| message(2, at(sequence, 0), &text)).collect(), Instant::now());
+    assert_eq!(texts(&window, 1, Some(at(0, u32::MAX))), ["a", &text, &text]);
+    assert!(!window.after(room(1), 7, Some(at(0, u32::MAX)), ALL).gap);
+    window.push(vec![of_every_room(at(300, 0), &text)], Instant::now());
+    assert!(window.after(room(1), 7, Some(at(0, u32::MAX)), ALL).gap);
+    assert!(!window.after(room(1), 7, Some(at(200, 0)), ALL).gap);
 }

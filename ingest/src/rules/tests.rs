@@ -1,7 +1,7 @@
 //! The fold as data: events in, what holds out.
 
 use jiff::ToSpan;
-use nats::{Role, RoomUpdated, UserUnbanned};
+use nats::{Role, RoomUpdated, User, UserUnbanned};
 use serde_json::{Map, Value, json};
 
 use super::*;

@@ -7,7 +7,8 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use nats::{EventId, Position, User, UserIdx, now};
+use futures_util::{StreamExt as _, stream};
+use nats::{AppendError, Body, Event, EventId, Position, PresenterIdx, Subject, User, UserBanned, UserIdx, now};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -22,14 +23,23 @@ use crate::decide::{Decided, Decision, Order, Term};
 use crate::openapi::parameters::{Key, MessagePath, RoomPath, UserPath};
 use crate::openapi::schemas;
 use crate::refusal::Refusal;
-use crate::rules::Ban;
+use crate::rules::Standing;
 use crate::settings::Settings;
 
 /// Bans of one answer, where the query does not say.
 const PAGE: usize = 100;
 
-/// 1,000: an answer of some 200 KB.
+/// 1,000: an answer of some 200 KB, where reasons are short.
 const LARGEST_PAGE: usize = 1_000;
+
+/// 256 KB: a page ends with the ban that goes beyond it, whatever was asked for. A reason may have some 8 KB.
+const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
+
+/// What a ban takes in an answer beside its reason and the name of who decided, with room to spare.
+const BAN_BYTES: usize = 200;
+
+/// So many bans of a page are read from the bucket at once.
+const READ_AT_ONCE: usize = 32;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
@@ -85,7 +95,7 @@ pub(super) struct BanBody {
 #[derive(Serialize, ToSchema)]
 pub(super) struct BansBody {
     bans: Vec<BanBody>,
-    /// What `after` has to be for the next page; absent on the last.
+    /// What `after` has to be for the next page; absent on the last. A page with long reasons may be short and have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[1-9][0-9]{0,18}$")]
     next: Option<String>,
@@ -233,8 +243,10 @@ pub(super) async fn get_ban(State(ingest): State<Arc<Ingest>>, request: Request)
         let call = Call::without_body(&ingest, request).await?;
         call.sender.may_moderate(call.place.room())?;
         ingest.check_knows_what_holds()?;
-        let ban = ingest.fold.rules.ban_of(call.place.room(), call.place.user()?, now()).ok_or(Refusal::NotBanned)?;
-        Ok(Json(BanBody::from(ban)).into_response())
+        let (room, user) = (call.place.room(), call.place.user()?);
+        let ban = ingest.fold.rules.standing(room, user, now()).ok_or(Refusal::NotBanned)?;
+        let ban = ban_body(&ingest, room, ban).await?.ok_or(Refusal::NotBanned)?;
+        Ok(Json(ban).into_response())
     })
     .await
 }
@@ -259,12 +271,28 @@ pub(super) async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Reques
         }
         let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
         let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
+        let room = call.place.room();
         // One more than asked for tells whether there are more.
-        let mut bans = ingest.fold.rules.bans(call.place.room(), after, first + 1, now());
-        let is_last = bans.len() <= first;
-        bans.truncate(first);
-        let next = bans.last().filter(|_| !is_last).map(|ban| ban.user.to_string());
-        Ok(Json(BansBody { bans: bans.into_iter().map(BanBody::from).collect(), next }).into_response())
+        let standing = ingest.fold.rules.bans(room, after, first + 1, now());
+        let ingest = &*ingest;
+        let reading = standing.clone().into_iter().take(first);
+        let reading = reading.map(|ban| async move { (ban.user, ban_body(ingest, room, ban).await) });
+        let mut reading = stream::iter(reading).buffered(READ_AT_ONCE);
+        let (mut bans, mut bytes, mut last) = (Vec::new(), 0, None);
+        while bytes < LARGEST_ANSWER_BYTES
+            && let Some((user, ban)) = reading.next().await
+        {
+            last = Some(user);
+            // One that ended meanwhile is left out.
+            if let Some(ban) = ban? {
+                bytes += ban.bytes();
+                bans.push(ban);
+            }
+        }
+        drop(reading);
+        let is_last = standing.last().map(|ban| ban.user) == last;
+        let next = last.filter(|_| !is_last).map(|user| user.to_string());
+        Ok(Json(BansBody { bans, next }).into_response())
     })
     .await
 }
@@ -341,9 +369,22 @@ fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {
     }
 }
 
-impl From<Ban> for BanBody {
-    fn from(ban: Ban) -> BanBody {
-        let Ban { user, at, until, by, reason } = ban;
-        BanBody { user, at: format!("{at:.3}"), until: until.map(|until| format!("{until:.3}")), by, reason }
+/// The ban in its own words, which the node does not have in mind; none: it does not hold any more.
+async fn ban_body(ingest: &Ingest, room: Option<PresenterIdx>, ban: Standing) -> Result<Option<BanBody>, Refusal> {
+    let Standing { user, position } = ban;
+    let decision = ingest.fold.keeper.words(Subject::Ban(room, user), position).await.map_err(|error| {
+        tracing::warn!(%error, "cannot read who decided a ban and why: {error}");
+        Refusal::Append(AppendError::Unavailable)
+    })?;
+    let Some(Event { at, body: Body::UserBanned(UserBanned { until, by, reason, .. }), .. }) = decision else {
+        return Ok(None);
+    };
+    Ok(Some(BanBody { user, at: format!("{at:.3}"), until: until.map(|until| format!("{until:.3}")), by, reason }))
+}
+
+impl BanBody {
+    /// About how many bytes of an answer it takes.
+    fn bytes(&self) -> usize {
+        BAN_BYTES + self.by.nickname.len() + self.reason.as_ref().map_or(0, String::len)
     }
 }
