@@ -228,7 +228,7 @@ mod tests {
     }
 
     fn reader() -> Reader {
-        let Frames { reader, .. } = Frames::new(&[][..], BOUNDS, place());
+        let Frames { reader, .. } = Frames::new(&[0_u8][..], BOUNDS, place());
         reader
     }
 
