@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
 use hyper::body::{Frame, SizeHint};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -19,6 +20,9 @@ use crate::places::Place;
 
 /// 16 KB: so much of an answer, or all of it, has to be taken in every write timeout.
 const LEAST_PROGRESS: usize = 16 * 1024;
+
+/// 256 KB that the kernel may hold and has not sent of what is not HTTP any more: the largest event that there is.
+const UPGRADED_UNSENT_BYTES: u32 = 256 * 1024;
 
 /// 1 s: a body or a reader that is slower than that may be asked to go where places are short.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -113,16 +117,28 @@ pub(super) struct Paced {
     /// While the peer is behind: when it has to have taken more, and how much it took since the last such time.
     deadline: Option<Pin<Box<Sleep>>>,
     taken: usize,
+    is_let_go: bool,
 }
 
 impl Paced {
     pub(super) fn new(stream: TcpStream, peer: Arc<Peer>, write_timeout: Duration) -> Paced {
-        Paced { stream, peer, write_timeout, deadline: None, taken: 0 }
+        Paced { stream, peer, write_timeout, deadline: None, taken: 0, is_let_go: false }
+    }
+
+    /// From now on its handler has deadlines of its own, for larger pieces.
+    fn lets_go(&mut self) {
+        if self.is_let_go {
+            return;
+        }
+        (self.is_let_go, self.deadline) = (true, None);
+        if let Err(error) = SockRef::from(&self.stream).set_tcp_notsent_lowat(UPGRADED_UNSENT_BYTES) {
+            tracing::debug!(%error, "cannot set how much of a socket may be unsent: {error}");
+        }
     }
 
     fn wrote(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if self.peer.is_upgraded.load(Ordering::Relaxed) {
-            self.deadline = None;
+            self.lets_go();
             return written;
         }
         match (written, &mut self.deadline) {
