@@ -150,7 +150,7 @@ fn check_kind(claims: &Map<String, Value>) -> Result<(), TokenError> {
         let kind = claims.get(*claim).and_then(Value::as_str);
         kind.is_some_and(|kind| OTHER_KINDS.iter().any(|other| kind.eq_ignore_ascii_case(other)))
     };
-    if KIND_CLAIMS.iter().any(|claim| is_other(&claim)) { Err(TokenError::Type) } else { Ok(()) }
+    if KIND_CLAIMS.iter().any(is_other) { Err(TokenError::Type) } else { Ok(()) }
 }
 
 /// What is wrong with a token, in our words.
