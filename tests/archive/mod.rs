@@ -63,6 +63,8 @@ impl World {
         // No log here is large, and each partition reserves so much.
         (config.nats.partitions, config.nats.max_bytes) = (partitions, 1 << 30);
         config.nats.urls = vec![nats.url().into()];
+        // A test writes faster than people, on a machine that it shares.
+        (config.nats.append_deadline_ms, config.nats.append_queue_ms) = (60_000, 30_000);
         let log = support::connect(&config.nats, "test").await;
         let archive = Archive::connect(&config.archiver).await.unwrap();
         let settings = Settings::new()

@@ -112,6 +112,8 @@ impl Reader {
         let (produced, end) = (produce(sink.clone()), sink);
         let stop = self.streams.stop.clone();
         self.streams.tasks.spawn(async move {
+            // The whole of it, not the time alone.
+            let place = place;
             let whole = async {
                 produced.await?;
                 end.give(None).await
