@@ -105,6 +105,7 @@ async fn no_value_that_may_hold_a_secret_is_shown_whatever_is_wrong_with_it() {
         ("ingest", "ingest.review.secret", "hunter2"),
     ];
     let nats = NatsServer::start().await;
+    Settings::new().nats(&nats).set_up().await;
     for (role, key, value) in cases {
         let role = Role::spawn(role, &Settings::new().nats(&nats).set(key, value));
         assert_eq!(role.exit_code(SOON).await, USAGE, "{key}: {}", role.log());
@@ -266,8 +267,9 @@ async fn roles_need_no_right_to_make_or_change_streams() {
 #[tokio::test]
 async fn whoever_runs_a_role_asks_on_a_port_of_its_own_from_the_beginning() {
     let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    nats.kill();
     let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    settings.set_up().await;
+    nats.kill();
     let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
     for role in &roles {
         let (livez, readyz) = (format!("{}/livez", role.admin_url()), format!("{}/readyz", role.admin_url()));

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use nats::{AppendError, Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, UserIdx, now};
 use web::auth::Identity;
 
@@ -107,7 +108,7 @@ impl Ingest {
         let quota = admission.quota;
         admission.appending();
         let message = MessagePosted { user, text: text.into_string(), flags };
-        let position = self.append(naming, Some(presenter), Body::MessagePosted(message)).await?;
+        let position = self.append(naming, Some(presenter), now(), Body::MessagePosted(message)).await?;
         admission.stored();
         Ok((position, Some(quota)))
     }
@@ -140,6 +141,7 @@ impl Ingest {
         &self,
         naming: &Naming,
         presenter: Option<PresenterIdx>,
+        at: Timestamp,
         body: Body,
     ) -> Result<Position, Refusal> {
         let Naming { id, request, end, named_at } = *naming;
@@ -147,7 +149,7 @@ impl Ingest {
         if named_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
-        let event = Event { id, presenter, at: now(), belated: false, request, body };
+        let event = Event { id, presenter, at, belated: false, request, body };
         let began = Instant::now();
         let appended = match end {
             Some(end) => self.log.append_before(&event, end).await,

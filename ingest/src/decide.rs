@@ -100,7 +100,7 @@ impl Ingest {
             }
         };
         let quota = self.fold.limits.decide(naming.id, sender.idx)?;
-        let position = self.append(&naming, presenter, body).await?;
+        let position = self.append(&naming, presenter, now, body).await?;
         if let Some(subject) = subject {
             // Who asks this node next is answered by what was decided. If reading lags, the decision stands all the same.
             self.fold.find(|fold| fold.rules.knows(subject, position).then_some(())).await;

@@ -289,6 +289,8 @@ impl Wanted {
             ],
             Wanted::Bucket(wanted) => vec![
                 difference("max_age", present.max_age, wanted.max_age),
+                // Without a bound.
+                difference("max_bytes", present.max_bytes, -1),
                 difference("max_msgs_per_subject", present.max_messages_per_subject, wanted.history),
                 difference("num_replicas", present.num_replicas, wanted.num_replicas),
             ],

@@ -141,7 +141,8 @@ async fn a_log_that_was_made_anew_ends_the_node_loudly() {
     let node = world.node().await;
     let client = async_nats::connect(world.nats.url()).await.unwrap();
     async_nats::jetstream::new(client).delete_stream("CHAT_0").await.unwrap();
-    // Somebody makes it anew.
+    // An operator makes it anew.
+    world.settings.set_up().await;
     let settings = world.settings.clone();
     let second = Role::spawn("delivery", &settings);
     assert_ne!(node.exit_code(Duration::from_secs(60)).await, 0);
