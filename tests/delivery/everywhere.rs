@@ -166,3 +166,20 @@ async fn who_decided_about_every_room_and_why_is_told_to_who_may_read_it_elsewhe
         resumed.break_off();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_told_what_its_newest_token_may_read() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let user = UserIdx::try_from(7).unwrap();
+    let (mut page, _) = with_scope(&node, "", None).await;
+    for (scope, is_told) in [("", false), ("chat:moderate", true), ("", false)] {
+        let token = token_with(json!({ "user_idx": 1, "scope": scope }));
+        page.say(json!({ "type": "token", "token": token })).await;
+        assert_eq!(page.frame().await["type"], "renewed");
+        let banned = UserBanned { user, until: None, by: moderator(), reason: Some("spam".to_owned()) };
+        world.log.append(&of_every_room(Body::UserBanned(banned))).await.unwrap();
+        let event = &page.events(1).await[0];
+        assert_eq!((event.get("reason").is_some(), event.get("by").is_some()), (is_told, is_told), "{event}");
+    }
+}
