@@ -15,17 +15,13 @@ async fn stream(world: &World) -> Stream {
     context.get_stream("CHAT_0").await.unwrap()
 }
 
-/// Has everything that is in the log leave it by its age. The log keeps its events no longer than a second until
-/// [`keep`], or until a role starts and brings it up to date.
+/// Has everything that is in the log leave it by its age. Afterwards the log keeps its events again.
 async fn expire(world: &World) {
     set_age(world, Duration::from_secs(1)).await;
     eventually("the log is empty", PATIENCE, async || {
         (stream(world).await.cached_info().state.messages == 0).then_some(())
     })
     .await;
-}
-
-async fn keep(world: &World) {
     set_age(world, Duration::from_secs(24 * 60 * 60)).await;
 }
 
@@ -81,7 +77,6 @@ async fn what_left_the_log_unarchived_is_counted_said_on_record_and_in_every_exp
     let before = jiff::Timestamp::now();
     append(&world, "lost", 20).await;
     expire(&world).await;
-    // A role that starts has the log keep its events again.
     archiver.start_again().await;
     append(&world, "after", 3).await;
     let now = reached(&archiver, 28).await;
@@ -177,7 +172,6 @@ async fn of_what_left_the_log_while_mongodb_was_away_exactly_what_no_archiver_he
     }
     expire(&world).await;
     world.mongod.start_again().await;
-    keep(&world).await;
     append(&world, "after", 1).await;
     reached(&archivers[0], 86).await;
     let missing = eventually("what is missing and what is archived is all", PATIENCE, async || {

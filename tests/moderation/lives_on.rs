@@ -220,7 +220,7 @@ async fn what_was_appended_and_never_kept_is_read_from_the_log() {
 async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afterwards() {
     let world = World::start().await;
     let log = world.log().await;
-    // The bucket is as good as full, until somebody brings its configuration up to date: who starts does.
+    // The bucket is as good as full, until an operator brings its configuration up to date.
     reconfigure(&world, "KV_decisions", |config| config.max_bytes = 1).await;
     decide_something(&world).await;
     for node in &world.nodes {
