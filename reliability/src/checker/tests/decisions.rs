@@ -118,7 +118,7 @@ fn a_decision_on_a_socket_that_nobody_asked_for_is_noticed() {
     caught("no_decision_is_invented", |lines, rng| {
         let place = any(lines, rng, |what| matches!(what, What::Frame { kind, .. } if kind == "user.banned"));
         let What::Frame { reason, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
-        *reason = None;
+        *reason = Some("nobody's".to_owned());
     });
 }
 
