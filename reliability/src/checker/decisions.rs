@@ -8,11 +8,16 @@ use nats::EventId;
 use super::Findings;
 use super::view::{Decision, Ruling, Source, View};
 
+/// Presenters are not told the reason of a decision about every room. Its id says which it is.
+fn is_untold(ruling: &Ruling) -> bool {
+    matches!(ruling.source, Source::Socket) && ruling.reason.is_none()
+}
+
 /// Whether it is what was asked for. A socket does not say all of it.
 fn is_the_same(decision: &Decision, ruling: &Ruling) -> bool {
     let asked = (decision.request.room, decision.decided.user(), decision.decided.target(), Some(decision.reason));
-    let is_untold = matches!(ruling.source, Source::Socket) && asked.0.is_none() && ruling.reason.is_none();
-    let is_of_that_kind = ruling.kind == decision.decided.kind() && (ruling.reason == asked.3 || is_untold);
+    let has_reason = ruling.reason == asked.3 || is_untold(ruling) && asked.0.is_none();
+    let is_of_that_kind = ruling.kind == decision.decided.kind() && has_reason;
     match ruling.source {
         Source::Socket => is_of_that_kind && (asked.0.is_none() || ruling.room == asked.0),
         _ => is_of_that_kind && (ruling.room, ruling.user, ruling.target, ruling.reason) == asked,
@@ -86,17 +91,17 @@ pub(super) fn decided_is_in_the_audit(view: &View, findings: &mut Findings) {
 }
 
 pub(super) fn no_decision_is_invented(view: &View, findings: &mut Findings) {
-    // A presenter is not told the reason of a decision about every room: others say which it is.
     let told = |ruling: &Ruling| ruling.reason.and_then(|reason| view.reasons.get(reason));
     let of_id: HashMap<_, _> =
         view.rulings.iter().filter_map(|ruling| told(ruling).map(|decision| (ruling.id, decision))).collect();
     for ruling in &view.rulings {
         findings.look();
         let (id, at) = (ruling.id, ruling.source.word());
-        if ruling.reason.is_none() && view.lost.contains_key(&id) {
+        // What only the lost part of the log had said cannot be looked up.
+        if is_untold(ruling) && view.lost.contains_key(&id) {
             continue;
         }
-        let decision = told(ruling).or_else(|| of_id.get(&id).copied().filter(|_| ruling.reason.is_none()));
+        let decision = if is_untold(ruling) { of_id.get(&id).copied() } else { told(ruling) };
         let Some(decision) = decision.map(|decision| &view.decisions[decision]) else {
             findings.broken(format!("the decision {id} is {at}, and nobody asked for it"), [ruling.line]);
             continue;

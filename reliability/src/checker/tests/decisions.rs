@@ -120,6 +120,28 @@ fn a_decision_on_a_socket_that_nobody_asked_for_is_noticed() {
         let What::Frame { reason, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         *reason = Some("nobody's".to_owned());
     });
+    // One about every room comes without a reason, and has an id.
+    caught("no_decision_is_invented", |lines, rng| {
+        let place = any(lines, rng, |what| matches!(what, What::Frame { kind, .. } if kind == "user.banned"));
+        let What::Frame { id, reason, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        (*id, *reason) = (EventId::new(), None);
+    });
+}
+
+#[test]
+fn a_decision_about_one_room_that_its_presenter_gets_without_the_reason_is_noticed() {
+    caught("no_decision_is_invented", |lines, rng| {
+        let of_a_room = |line: &Line| match &line.what {
+            What::Decides { room: Some(_), reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
+        let of_rooms: Vec<String> = lines.iter().filter_map(of_a_room).collect();
+        let is_of_a_room =
+            |what: &What| matches!(what, What::Frame { reason: Some(reason), .. } if of_rooms.contains(reason));
+        let place = any(lines, rng, is_of_a_room);
+        let What::Frame { reason, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        *reason = None;
+    });
 }
 
 #[test]
