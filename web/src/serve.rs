@@ -39,7 +39,6 @@ use crate::places::{Place, Places, Source};
 use crate::private::{self, Shared};
 use crate::problem::Problem;
 use peer::{Coming, Going, Paced, Peer};
-use standstill::Standstill;
 
 mod head;
 mod peer;
@@ -130,12 +129,8 @@ async fn serve_in(
     };
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let standstill = Arc::new(Standstill::new());
-    let _beating = AbortOnDropHandle::new(tokio::spawn({
-        let standstill = standstill.clone();
-        async move { standstill.beat().await }
-    }));
-    let mut stood_still = 0;
+    let mut stood_still = standstill::times();
+    let _beating = AbortOnDropHandle::new(tokio::spawn(standstill::beat()));
 
     loop {
         // Dropped by a stop, neither branch loses anything but a connection that was not served yet.
@@ -144,9 +139,9 @@ async fn serve_in(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok(_) if stood_still != standstill.times() => {
+            Ok(_) if stood_still != standstill::times() => {
                 // Whoever connected meanwhile has waited for as long, and its request with it.
-                stood_still = standstill.times();
+                stood_still = standstill::times();
                 while let Some(Ok(_)) = listener.accept().now_or_never() {}
             }
             Ok((stream, peer)) => {
@@ -154,8 +149,7 @@ async fn serve_in(
                     () = stop.cancelled() => break,
                     place = places.enter_in_time(Source::of_peer(peer.ip(), &config.proxies)) => place,
                 };
-                let fresh = Fresh { standstill: standstill.clone(), stood_still };
-                let connection = connection(stream, peer, place, app.clone(), fresh, timeouts, stop.clone());
+                let connection = connection(stream, peer, place, app.clone(), stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     cut.run_until_cancelled(connection).await;
@@ -188,29 +182,16 @@ struct Timeouts {
     write: Duration,
 }
 
-/// Whether a connection is from after the last standstill.
-#[derive(Debug, Clone)]
-struct Fresh {
-    standstill: Arc<Standstill>,
-    stood_still: u64,
-}
-
-/// In the extensions of a request: whether it came on a connection from before the last standstill.
+/// In the extensions of a request that came on a connection from before the last standstill.
 #[derive(Debug, Clone, Copy)]
-struct IsStale(bool);
-
-impl Fresh {
-    fn is_it(&self) -> bool {
-        self.standstill.times() == self.stood_still
-    }
-}
+struct Stale;
 
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
     place: Place,
     app: Router,
-    fresh: Fresh,
+    stood_still: u64,
     timeouts: Timeouts,
     stop: CancellationToken,
 ) {
@@ -224,8 +205,8 @@ async fn connection(
         let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
             peer.asks();
-            let is_stale = IsStale(!fresh.is_it());
-            answer(request, address, is_stale, app.clone(), peer.clone())
+            let stale = (standstill::times() != stood_still).then_some(Stale);
+            answer(request, address, stale, app.clone(), peer.clone())
         }
     });
     let connection = http1::Builder::new()
@@ -261,13 +242,15 @@ async fn connection(
 async fn answer(
     request: hyper::Request<Incoming>,
     address: SocketAddr,
-    is_stale: IsStale,
+    stale: Option<Stale>,
     app: Router,
     peer: Arc<Peer>,
 ) -> Result<Response, Infallible> {
     let mut request = request.map(|body| Body::new(Coming::new(body, peer.clone())));
     request.extensions_mut().insert(ConnectInfo(address));
-    request.extensions_mut().insert(is_stale);
+    if let Some(stale) = stale {
+        request.extensions_mut().insert(stale);
+    }
     let Ok(mut response) = app.oneshot(request).await;
     let size = response.body().size_hint().exact().unwrap_or(0);
     let is_shared = response.extensions().get::<Shared>().is_some();
@@ -301,8 +284,7 @@ async fn with_host(request: Request, next: Next) -> Response {
 }
 
 async fn without_stale(request: Request, next: Next) -> Response {
-    let is_stale = request.extensions().get::<IsStale>().is_some_and(|is_stale| is_stale.0);
-    if is_stale { stale() } else { next.run(request).await }
+    if request.extensions().get::<Stale>().is_some() { stale() } else { next.run(request).await }
 }
 
 fn unread() -> Response {

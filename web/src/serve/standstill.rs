@@ -2,6 +2,7 @@
 //! takes requests all the same. Their senders have given up by the time that the process goes on, and may have sent the
 //! request again elsewhere, so that to carry it out now would do it late, and perhaps twice.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,30 +20,32 @@ const BEAT: Duration = Duration::from_millis(500);
 /// 5 s, the usual deadline of an append: a shorter pause is a slow answer.
 const STOOD_STILL: Duration = Duration::from_secs(5);
 
-/// A heart that beats for as long as the process runs.
+/// The heart of the process, which has one, however many listeners it has.
+static HEART: LazyLock<Heart> = LazyLock::new(Heart::new);
+
 #[derive(Debug)]
-pub(super) struct Standstill {
+struct Heart {
     /// Milliseconds of [`BOOTTIME`].
     last_beat: AtomicU64,
     times: AtomicU64,
 }
 
-impl Standstill {
-    pub(super) fn new() -> Standstill {
-        Standstill { last_beat: AtomicU64::new(now()), times: AtomicU64::new(0) }
+/// Beats until it is dropped. Somebody has to, or a quiet process is taken for one that stood still.
+pub(super) async fn beat() {
+    loop {
+        times();
+        tokio::time::sleep(BEAT).await;
     }
+}
 
-    /// Beats until it is dropped.
-    pub(super) async fn beat(&self) {
-        loop {
-            self.times();
-            tokio::time::sleep(BEAT).await;
-        }
-    }
+/// How often the process has stood still so far. Whoever asks first after a pause notices it.
+pub(super) fn times() -> u64 {
+    HEART.times_at(now())
+}
 
-    /// How often the process has stood still so far. Whoever asks first after a pause notices it.
-    pub(super) fn times(&self) -> u64 {
-        self.times_at(now())
+impl Heart {
+    fn new() -> Heart {
+        Heart { last_beat: AtomicU64::new(now()), times: AtomicU64::new(0) }
     }
 
     fn times_at(&self, now: u64) -> u64 {
@@ -67,15 +70,15 @@ mod tests {
 
     #[test]
     fn a_pause_is_noticed_once_and_a_busy_moment_is_none() {
-        let standstill = Standstill::new();
+        let heart = Heart::new();
         let began = now();
-        assert_eq!(standstill.times(), 0);
-        assert_eq!(standstill.times_at(began + 4_900), 0);
-        assert_eq!(standstill.times_at(began + 9_800), 0);
-        assert_eq!(standstill.times_at(began + 14_900), 1);
-        assert_eq!(standstill.times_at(began + 14_900), 1);
+        assert_eq!(heart.times_at(began), 0);
+        assert_eq!(heart.times_at(began + 4_900), 0);
+        assert_eq!(heart.times_at(began + 9_800), 0);
+        assert_eq!(heart.times_at(began + 14_900), 1);
+        assert_eq!(heart.times_at(began + 14_900), 1);
         // Somebody who asked before, and is late.
-        assert_eq!(standstill.times_at(began + 9_800), 1);
-        assert_eq!(standstill.times_at(began + 30_000), 2);
+        assert_eq!(heart.times_at(began + 9_800), 1);
+        assert_eq!(heart.times_at(began + 30_000), 2);
     }
 }
