@@ -29,10 +29,16 @@ pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
 /// Whether a write came to nobody, so that nothing is stored: for a moment a stream of a cluster has no leader, or a member
 /// does not know it.
 fn nobody_took(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes
+    causes(error)
         .find_map(|cause| cause.downcast_ref::<PublishError>())
         .is_some_and(|error| error.kind() == PublishErrorKind::StreamNotFound)
+}
+
+/// The error, and what caused it.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
 /// Writes, again for as long as nobody takes it, but not for ever.

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::connect;
 use crate::error::Error;
 use crate::partition;
-use crate::request::{REQUEST_TIMEOUT, request};
+use crate::request::{REQUEST_TIMEOUT, causes, request};
 use crate::timeline::{Timeline, Timelines};
 
 /// The stream of saved cursors, and its subject.
@@ -145,8 +145,7 @@ async fn set_up_one(context: &jetstream::Context, config: &Config, wanted: &Want
 
 /// Whether a cluster is not complete yet.
 fn is_starting(error: &Error) -> bool {
-    let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    causes.any(|cause| {
+    causes(error).any(|cause| {
         cause.downcast_ref::<jetstream::Error>().is_some_and(|error| {
             [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::CLUSTER_NOT_AVAILABLE].contains(&error.error_code())
         })
