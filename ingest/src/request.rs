@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
+use tokio::sync::SemaphorePermit;
+use web::places::Source;
 
 use crate::Ingest;
 use crate::accept::{IdempotencyKey, Sender};
 use crate::refusal::Refusal;
-use tokio::sync::SemaphorePermit;
-use web::places::Source;
 
 /// Members of a post's header.
 pub(crate) struct Head {

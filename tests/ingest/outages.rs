@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::sockets::connect;
 use super::{DEADLINE, System, answer};
 use crate::support::{Role, Settings, eventually, token};
 
@@ -85,15 +86,14 @@ async fn send_post(stream: &mut TcpStream, text: &str) {
 #[tokio::test]
 async fn what_was_sent_to_a_node_that_stood_still_is_not_accepted_when_it_goes_on() {
     let system = System::start().await;
-    let address = system.ingest.url().replace("http://", "");
-    let mut standing = TcpStream::connect(&address).await.unwrap();
+    let mut standing = connect(&system.ingest).await;
     send_post(&mut standing, "before").await;
     let mut buffer = vec![0; 8_192];
     assert!(standing.read(&mut buffer).await.unwrap() > 0 && buffer.starts_with(b"HTTP/1.1 202"));
 
     system.ingest.pause();
     send_post(&mut standing, "over a connection from before").await;
-    let mut meanwhile = TcpStream::connect(&address).await.unwrap();
+    let mut meanwhile = connect(&system.ingest).await;
     send_post(&mut meanwhile, "over a connection from meanwhile").await;
     // Senders who give up within the time that is the kernel's alone would be answered by nobody either.
     assert!(timeout(Duration::from_secs(6), meanwhile.read(&mut buffer)).await.is_err());
