@@ -9,6 +9,35 @@ const USAGE: i32 = 64;
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// What the roles need, and nothing in it yet.
+struct World {
+    nats: NatsServer,
+    settings: Settings,
+    _rooms: RoomServer,
+    _mongod: Mongod,
+}
+
+impl World {
+    async fn start() -> World {
+        let (nats, rooms, mongod) = tokio::join!(NatsServer::start(), RoomServer::start(), Mongod::start());
+        let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+        World { nats, settings, _rooms: rooms, _mongod: mongod }
+    }
+
+    /// With a log that is set up, and that is away.
+    async fn without_log() -> World {
+        let world = World::start().await;
+        world.settings.set_up().await;
+        world.nats.kill();
+        world
+    }
+}
+
+/// One of each, not waited for.
+fn spawn_all(settings: &Settings) -> [Role; 3] {
+    ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, settings))
+}
+
 async fn status(url: &str) -> Option<u16> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().unwrap();
     Some(client.get(url).send().await.ok()?.status().as_u16())
@@ -146,11 +175,8 @@ async fn another_number_of_partitions_than_the_log_was_made_with_is_refused() {
 
 #[tokio::test]
 async fn a_role_waits_for_its_log_alive_and_not_ready() {
-    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
-    settings.set_up().await;
-    nats.kill();
-    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    let World { nats, settings, .. } = &World::without_log().await;
+    let roles = spawn_all(settings);
     for role in &roles {
         let (livez, readyz) = (format!("{}/livez", role.url()), format!("{}/readyz", role.url()));
         eventually("a role without a log lives", SOON, async || status(&livez).await.filter(|status| *status == 200))
@@ -175,9 +201,8 @@ fn setup(settings: &Settings, arguments: &[&str]) -> (i32, String) {
 
 #[tokio::test]
 async fn a_role_waits_for_the_log_to_be_set_up_and_makes_nothing_itself() {
-    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
-    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    let World { nats, settings, .. } = &World::start().await;
+    let roles = spawn_all(settings);
     for role in &roles {
         let told = "the log has no stream CHAT_0: run `chatting-server setup`";
         eventually("it says what to do", SOON, async || role.log().contains(told).then_some(())).await;
@@ -187,19 +212,19 @@ async fn a_role_waits_for_the_log_to_be_set_up_and_makes_nothing_itself() {
     let log = async_nats::jetstream::new(client);
     assert_eq!(log.query_account().await.unwrap().streams, 0);
 
-    let (code, said) = setup(&settings, &["--dry-run"]);
+    let (code, said) = setup(settings, &["--dry-run"]);
     let streams = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions"];
     let lines: String = streams.iter().map(|stream| format!("{stream}: would be created\n")).collect();
     assert_eq!((code, said), (0, lines));
     assert_eq!(log.query_account().await.unwrap().streams, 0);
 
-    let (code, said) = setup(&settings, &[]);
+    let (code, said) = setup(settings, &[]);
     let lines: String = streams.iter().map(|stream| format!("{stream}: created\n")).collect();
     assert!(code == 0 && said.starts_with(&(lines + "CHAT_0: epoch ")), "{said}");
     for role in &roles {
         role.ready().await;
     }
-    assert_eq!(setup(&settings, &["--dry-run"]), (0, "nothing would change\n".to_owned()));
+    assert_eq!(setup(settings, &["--dry-run"]), (0, "nothing would change\n".to_owned()));
 }
 
 #[tokio::test]
@@ -238,13 +263,12 @@ no_auth_user: role
 
 #[tokio::test]
 async fn roles_need_no_right_to_make_or_change_streams() {
-    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    let World { nats, settings, .. } = &World::start().await;
     settings.set_up().await;
     nats.kill();
     nats.configure(SETUP_ALONE);
     nats.start_again().await;
-    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    let roles = spawn_all(settings);
     for role in &roles {
         role.ready().await;
     }
@@ -266,11 +290,8 @@ async fn roles_need_no_right_to_make_or_change_streams() {
 
 #[tokio::test]
 async fn whoever_runs_a_role_asks_on_a_port_of_its_own_from_the_beginning() {
-    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
-    settings.set_up().await;
-    nats.kill();
-    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &settings));
+    let World { nats, settings, .. } = &World::without_log().await;
+    let roles = spawn_all(settings);
     for role in &roles {
         let (livez, readyz) = (format!("{}/livez", role.admin_url()), format!("{}/readyz", role.admin_url()));
         eventually("it tells that it lives", SOON, async || status(&livez).await.filter(|status| *status == 200)).await;
@@ -307,10 +328,9 @@ async fn a_signal_stops_a_role_also_while_it_waits_for_its_log() {
 
 #[tokio::test]
 async fn a_signal_stops_every_role_in_good_order() {
-    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
+    let World { settings, .. } = &World::start().await;
     for role in ["ingest", "delivery", "archiver"] {
-        let role = Role::start(role, &settings).await;
+        let role = Role::start(role, settings).await;
         assert_eq!(role.terminate().await, 0, "{}", role.log());
         assert!(role.log().contains("has stopped"), "{}", role.log());
     }
@@ -318,15 +338,12 @@ async fn a_signal_stops_every_role_in_good_order() {
 
 #[tokio::test]
 async fn whoever_answers_for_a_role_lets_pages_read_the_answer() {
-    let (nats, rooms, mongod) = (NatsServer::start().await, RoomServer::start().await, Mongod::start().await);
-    let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod);
-    settings.set_up().await;
-    nats.kill();
+    let World { nats, settings, .. } = &World::without_log().await;
     let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
     for (name, path) in
         [("ingest", "/v1/rooms/42/messages"), ("ingest", "/send/message"), ("archiver", "/v1/rooms/42/messages")]
     {
-        let role = Role::spawn(name, &settings);
+        let role = Role::spawn(name, settings);
         let url = role.url() + path;
         let asked = |method| client.request(method, &url).header("origin", "https://example.com");
         // While the log is away, and afterwards from the role itself.
