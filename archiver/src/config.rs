@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub struct Config {
     /// Where the reading side and health are served. The binary binds it.
     pub listen: SocketAddr,
-    /// The listener for whoever runs it.
+    /// The listener for operators.
     pub admin: web::AdminConfig,
     /// Timeouts and bounds of that listener; its grace period is also that of the writes in hand.
     pub http: web::ServeConfig,

@@ -14,7 +14,7 @@ use crate::Error;
 pub struct Config {
     /// Where the binary listens for presenters.
     pub listen: SocketAddr,
-    /// The listener for whoever runs it.
+    /// The listener for operators.
     pub admin: web::AdminConfig,
     /// Timeouts and bounds of the listener. Its grace period is also that of the sessions.
     pub http: web::ServeConfig,

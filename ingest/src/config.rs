@@ -18,7 +18,7 @@ use crate::settings::{Rate, Settings, WordPolicy};
 pub struct Config {
     /// Where to listen; read by the binary, which binds it.
     pub listen: SocketAddr,
-    /// The listener for whoever runs it.
+    /// The listener for operators.
     pub admin: web::AdminConfig,
     /// IANA name, such as `Asia/Seoul`, of the zone of the original error body's `timestamp`.
     #[serde(deserialize_with = "time_zone")]

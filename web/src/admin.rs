@@ -1,4 +1,4 @@
-//! A role's listener for whoever runs it: health on a port that nobody else's connections can use up, and that need not be
+//! A role's listener for operators: health on a port that nobody else's connections can use up, and that need not be
 //! open to the world. It serves from before the log is reached to the end of the role.
 
 use std::fmt;
@@ -51,7 +51,7 @@ impl Admin {
         *self.state.lock().expect("nothing panics while it holds the lock") = (ready, notice);
     }
 
-    /// Everything that is served to whoever runs the role.
+    /// Everything that is served to operators.
     fn router(self: &Arc<Self>) -> Router {
         let (asked, noticed) = (self.clone(), self.clone());
         let ready: Readiness = Arc::new(move || (asked.state().0)());
