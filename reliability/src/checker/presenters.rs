@@ -179,8 +179,11 @@ pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
     let mut newest: HashMap<i64, &Session> = HashMap::new();
     for newer in view.presenters() {
         let Some(older) = newest.insert(newer.room, newer) else { continue };
-        // One that had ended before is not replaced.
+        // One that had ended before gets nothing more; if it was ended for the newer one, the promise was kept in time.
         if older.ended.is_some_and(|ended| ended < newer.welcome) {
+            if older.is_replaced {
+                findings.look();
+            }
             continue;
         }
         findings.look();

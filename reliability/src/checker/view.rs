@@ -18,6 +18,9 @@ use places::is_decision;
 pub(crate) use places::{Broadcast, Copied, Followed, Lost, Place, Room, Ruling, Session, Source, Start, Stream};
 pub(crate) use requests::{Answer, Attempt, Decision, Outcome, Post, Request};
 
+/// The close code of a session that a newer one has replaced.
+const REPLACED: u16 = 4002;
+
 /// The history.
 #[derive(Debug)]
 pub struct View<'a> {
@@ -253,6 +256,7 @@ impl<'a> View<'a> {
                     keepalives: Vec::new(),
                     strange: Vec::new(),
                     ended: None,
+                    is_replaced: false,
                 });
             }
             What::Frame { session, id, position, kind, text, reason } => {
@@ -285,6 +289,7 @@ impl<'a> View<'a> {
                 }
                 if let Some(session) = places.get(session) {
                     self.sessions[*session].ended = Some(line);
+                    self.sessions[*session].is_replaced = *code == Some(REPLACED);
                 }
             }
             _ => {}

@@ -113,6 +113,8 @@ pub(crate) struct Session<'a> {
     /// What came on a socket of `chat.v1` that has no place there.
     pub(crate) strange: Vec<(usize, &'a str)>,
     pub(crate) ended: Option<usize>,
+    /// Whether its node ended it because of a newer one.
+    pub(crate) is_replaced: bool,
 }
 
 impl Session<'_> {
