@@ -1,5 +1,5 @@
 //! The word filter on texts that people labelled, and on ordinary chat: on the halves that nobody who works on the list
-//! looks at. The figures of `docs/word-filter.md` are measured the same way; these floors are a little below them.
+//! looks at. The figures of `docs/reference/word-filter.md` are measured the same way; these floors are a little below them.
 
 #[path = "../words/examples/measure/sets.rs"]
 mod sets;

@@ -1,4 +1,4 @@
-//! The stored documents: formats that analysts and later versions depend on, described in `docs/archive.md` and pinned
+//! The stored documents: formats that analysts and later versions depend on, described in `docs/reference/archive-schema.md` and pinned
 //! by snapshots. Conversions to and from events are by hand, and here.
 
 use mongodb::bson::{Binary, Bson, DateTime, Document, spec::BinarySubtype};

@@ -1,5 +1,5 @@
 //! Archiver: writes the log into MongoDB, every event once, and serves what is there to those who may read it.
-//! `docs/archive.md` describes the collections, `docs/archive-api.md` the reading side. Writing knows nothing of reading.
+//! `docs/reference/archive-schema.md` describes the collections, `docs/reference/archive-api.md` the reading side. Writing knows nothing of reading.
 
 mod archive;
 mod backfill;

@@ -1,4 +1,4 @@
-//! The frames of `chat.v1`, at `/v1/presenter`, as `docs/presenter-protocol.md` describes them: a format that other
+//! The frames of `chat.v1`, at `/v1/presenter`, as `docs/reference/presenter-protocol.md` describes them: a format that other
 //! programs depend on, pinned by snapshots. An event's line is not read on its way into a frame, only given its
 //! position; that is what makes a frame of many events cheap. The exceptions are lines with the members `request` and
 //! `requestKey`, which are ingest's own business and are taken out, and decisions of which something is withheld. What a

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * A presenter's end of `chat.v1` (docs/presenter-protocol.md): hands out every event of the room once, in order, across
+ * A presenter's end of `chat.v1` (docs/reference/presenter-protocol.md): hands out every event of the room once, in order, across
  * lost networks, restarted servers and expired tokens, or says plainly that there is a gap. It knows nothing of what
  * becomes of the events; `relay.js` forwards them to viewers.
  *

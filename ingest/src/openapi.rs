@@ -1,6 +1,6 @@
 //! The OpenAPI document of ingest's HTTP interface, made from the handlers and their bodies: a route that is not
 //! documented cannot be added, and the answers to refused requests follow from [`Refusal`] itself. It is served as
-//! `GET /v1/openapi.json`, and `docs/openapi/ingest.json` in the tree is the same text.
+//! `GET /v1/openapi.json`, and `docs/reference/openapi/ingest.json` in the tree is the same text.
 //!
 //! [`Refusal`]: crate::refusal::Refusal
 

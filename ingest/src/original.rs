@@ -55,7 +55,7 @@ struct SendMessage {
 }
 
 impl Shape for SendMessage {
-    const PAGE: &'static str = "api.md#post-sendmessage";
+    const PAGE: &'static str = "reference/ingest-api.md#post-sendmessage";
 }
 
 /// An error, as the original says it.

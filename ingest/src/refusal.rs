@@ -1,5 +1,5 @@
 //! Every reason for which ingest refuses, once, and what each is on both surfaces: status, stable code and plain
-//! sentence on `/v1`, status and Korean message on the original's. `docs/api.md` lists the same table.
+//! sentence on `/v1`, status and Korean message on the original's. `docs/reference/ingest-api.md` lists the same table.
 
 use std::time::Duration;
 
@@ -336,20 +336,22 @@ impl Refusal {
     fn page(&self) -> Option<&'static str> {
         let page = match self {
             Refusal::BodyMalformed(Malformed { page, .. }) => page,
-            Refusal::Forwarded(_) => "api.md#who-sends",
-            Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => "api.md#post-sendmessage",
-            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => "api.md#numbers-of-users-and-rooms",
-            Refusal::MessageIdInvalid => "moderation.md#delete-a-message",
-            Refusal::QueryInvalid(_) => "moderation.md#who-is-banned",
-            Refusal::IdempotencyKeyInvalid => "moderation.md#retries",
-            Refusal::IdempotencyKeyMissing => "api.md#what-became-of-a-request",
-            Refusal::Setting(_) | Refusal::SettingMissing => "moderation.md#settings",
-            Refusal::SecondsInvalid => "moderation.md#ban-time-out-unban",
-            Refusal::BodyBroken | Refusal::BodyAltered => "api.md#every-error",
-            Refusal::Text(_) | Refusal::TextMissing(_) | Refusal::TextTooLongHere(_) | Refusal::ReasonInvalid => {
-                "api.md#what-may-be-said"
+            Refusal::Forwarded(_) => "reference/ingest-api.md#who-sends",
+            Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => "reference/ingest-api.md#post-sendmessage",
+            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => {
+                "reference/ingest-api.md#numbers-of-users-and-rooms"
             }
-            Refusal::Append(AppendError::TooLarge) => "api.md#what-may-be-said",
+            Refusal::MessageIdInvalid => "reference/moderation.md#delete-a-message",
+            Refusal::QueryInvalid(_) => "reference/moderation.md#who-is-banned",
+            Refusal::IdempotencyKeyInvalid => "reference/moderation.md#retries",
+            Refusal::IdempotencyKeyMissing => "reference/ingest-api.md#what-became-of-a-request",
+            Refusal::Setting(_) | Refusal::SettingMissing => "reference/moderation.md#settings",
+            Refusal::SecondsInvalid => "reference/moderation.md#ban-time-out-unban",
+            Refusal::BodyBroken | Refusal::BodyAltered => "reference/ingest-api.md#every-error",
+            Refusal::Text(_) | Refusal::TextMissing(_) | Refusal::TextTooLongHere(_) | Refusal::ReasonInvalid => {
+                "reference/ingest-api.md#what-may-be-said"
+            }
+            Refusal::Append(AppendError::TooLarge) => "reference/ingest-api.md#what-may-be-said",
             _ => return None,
         };
         Some(page)

@@ -48,7 +48,7 @@ struct NewMessage {
 }
 
 impl Shape for NewMessage {
-    const PAGE: &'static str = "api.md#post-v1roomspresenteridxmessages";
+    const PAGE: &'static str = "reference/ingest-api.md#post-v1roomspresenteridxmessages";
 }
 
 /// The message is in the log.

@@ -1,5 +1,5 @@
 //! Proves the promise, in the spirit of Jepsen: plays chat into the whole system while its parts are killed, paused and
-//! cut off, notes everything that is seen from outside, and judges the notes. `docs/reliability.md` says what was found.
+//! cut off, notes everything that is seen from outside, and judges the notes. `docs/lab/reliability.md` says what was found.
 
 mod ask;
 mod audit;

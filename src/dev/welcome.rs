@@ -72,10 +72,10 @@ Say something there, as the original's gateway would:
 or by the interface of today:
   curl -i http://127.0.0.1:{ingest}/v1/rooms/1/messages -H 'content-type: application/json' -H 'authorization: Bearer {viewer}' -d '{{\"text\":\"hello\"}}'
 
-Ban user 42 from room 1 for a minute, as the moderator (docs/moderation.md has the rest):
+Ban user 42 from room 1 for a minute, as the moderator (docs/reference/moderation.md has the rest):
   curl -i -X PUT http://127.0.0.1:{ingest}/v1/rooms/1/bans/42 -H 'content-type: application/json' -H 'authorization: Bearer {moderator}' -d '{{\"seconds\":60,\"reason\":\"spam\"}}'
 
-Search what was said there, as the moderator (docs/archive-api.md has exports, replay, statistics and the rest):
+Search what was said there, as the moderator (docs/reference/archive-api.md has exports, replay, statistics and the rest):
   curl -G http://127.0.0.1:{archiver}/v1/rooms/1/messages -H 'authorization: Bearer {moderator}' --data-urlencode 'text=안녕'
 
 Play a recorded evening into room 1, ten times as fast, and look for every message of it (here people may write

@@ -1,4 +1,4 @@
-//! The archiver as a process, between a real nats-server and a real mongod: what `docs/archive.md` promises.
+//! The archiver as a process, between a real nats-server and a real mongod: what `docs/reference/archive-schema.md` promises.
 
 mod audit;
 mod broadcast;

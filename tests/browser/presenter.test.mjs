@@ -815,7 +815,7 @@ test('users whose ids are too large for a number of JavaScript stay apart', asyn
 });
 
 test("the documentation's first example asks again after an error page, and stores a position a room", async () => {
-  const documentation = readFileSync(new URL('../../docs/presenter-js.md', import.meta.url), 'utf8');
+  const documentation = readFileSync(new URL('../../docs/reference/presenter-js.md', import.meta.url), 'utf8');
   const example = documentation.split('```js\n')[1].split('```')[0].replace(/^import .*$/gm, '');
   const stored = new Map();
   const around = {

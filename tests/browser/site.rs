@@ -67,9 +67,9 @@ async fn hand_out(State(expired): State<Arc<AtomicBool>>) -> String {
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 
-/// The page of `docs/presenter-js.md`, for a delivery node at another address than that of `dev`.
+/// The page of `docs/reference/presenter-js.md`, for a delivery node at another address than that of `dev`.
 async fn documented(Name(delivery): Name<String>) -> impl IntoResponse {
-    let documentation = include_str!("../../docs/presenter-js.md");
+    let documentation = include_str!("../../docs/reference/presenter-js.md");
     let page = documentation.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.replace("127.0.0.1:8081", &delivery))
 }

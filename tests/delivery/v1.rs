@@ -1,4 +1,4 @@
-//! The dialect `chat.v1` as `docs/presenter-protocol.md` has it: its frames, its errors, its close codes.
+//! The dialect `chat.v1` as `docs/reference/presenter-protocol.md` has it: its frames, its errors, its close codes.
 
 use futures_util::SinkExt;
 use nats::{MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};

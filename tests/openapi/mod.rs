@@ -14,9 +14,9 @@ use crate::support::{NatsServer, Role, RoomServer, Settings};
 fn the_documents_in_the_tree_are_those_of_the_code() {
     for role in Documented::value_variants() {
         let name = role.to_possible_value().unwrap().get_name().to_owned();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/openapi/{name}.json"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/reference/openapi/{name}.json"));
         let is_same = std::fs::read_to_string(&path).is_ok_and(|text| text == role.document());
-        assert!(is_same, "out of date; run: cargo run -- openapi {name} > docs/openapi/{name}.json");
+        assert!(is_same, "out of date; run: cargo run -- openapi {name} > docs/reference/openapi/{name}.json");
     }
 }
 

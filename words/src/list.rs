@@ -1,5 +1,5 @@
 //! A list of words as an operator writes it; the format is described at the top of `lists/ko.txt` and in
-//! `docs/word-filter.md`. A list is only read and put together here, `Filter` makes it fast.
+//! `docs/reference/word-filter.md`. A list is only read and put together here, `Filter` makes it fast.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

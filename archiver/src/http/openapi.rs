@@ -1,6 +1,6 @@
 //! The OpenAPI document of the reading side, made from the handlers and their bodies: a route that is not documented
 //! cannot be added, and how an operation refuses follows from what it asks for. It is served as `GET /v1/openapi.json`,
-//! and `docs/openapi/archiver.json` in the tree is the same text.
+//! and `docs/reference/openapi/archiver.json` in the tree is the same text.
 
 use std::sync::Arc;
 

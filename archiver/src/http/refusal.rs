@@ -1,4 +1,4 @@
-//! Every reason for which a reader is refused, once: status, stable code and plain sentence. `docs/archive-api.md` lists
+//! Every reason for which a reader is refused, once: status, stable code and plain sentence. `docs/reference/archive-api.md` lists
 //! the same table.
 
 use std::time::Duration;
@@ -88,9 +88,11 @@ impl Refusal {
     /// Of a 400: where in the documentation it says what would have been right.
     fn page(&self) -> &'static str {
         match self {
-            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => "api.md#numbers-of-users-and-rooms",
-            Refusal::BroadcastIdInvalid => "archive-api.md#broadcasts",
-            _ => "archive-api.md#errors",
+            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => {
+                "reference/ingest-api.md#numbers-of-users-and-rooms"
+            }
+            Refusal::BroadcastIdInvalid => "reference/archive-api.md#broadcasts",
+            _ => "reference/archive-api.md#errors",
         }
     }
 

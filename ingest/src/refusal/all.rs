@@ -45,7 +45,7 @@ impl Refusal {
             UnsupportedEncoding,
             BodyMalformed(Malformed {
                 what: "The member \"reason\" must be a text, null or absent.".to_owned(),
-                page: "moderation.md#settings",
+                page: "reference/moderation.md#settings",
             }),
             BodyBroken,
             BodyAltered,

@@ -38,12 +38,16 @@ async fn every_refusal_has_one_answer_on_each_surface() {
 
 #[test]
 fn every_code_is_documented() {
-    let documentation = include_str!("../../../docs/api.md");
+    let documentation = include_str!("../../../docs/reference/ingest-api.md");
     for refusal in Refusal::all() {
         let wire = refusal.wire();
         let row = format!("| {} | `{}` |", wire.status.as_u16(), wire.code);
-        assert!(documentation.contains(&row), "docs/api.md lacks the row {row}");
-        assert!(documentation.contains(wire.original_message), "docs/api.md lacks {}", wire.original_message);
+        assert!(documentation.contains(&row), "docs/reference/ingest-api.md lacks the row {row}");
+        assert!(
+            documentation.contains(wire.original_message),
+            "docs/reference/ingest-api.md lacks {}",
+            wire.original_message
+        );
     }
 }
 

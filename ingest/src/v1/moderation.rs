@@ -1,4 +1,4 @@
-//! Moderation over HTTP: delete a message, clear a room, ban and unban, and the room's settings. `docs/moderation.md`
+//! Moderation over HTTP: delete a message, clear a room, ban and unban, and the room's settings. `docs/reference/moderation.md`
 //! describes it for those who call it.
 
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub(super) struct NewBan {
 }
 
 impl Shape for NewBan {
-    const PAGE: &'static str = "moderation.md#ban-time-out-unban";
+    const PAGE: &'static str = "reference/moderation.md#ban-time-out-unban";
 }
 
 /// A ban that holds.
@@ -127,7 +127,7 @@ struct SettingsPatch {
 }
 
 impl Shape for SettingsPatch {
-    const PAGE: &'static str = "moderation.md#settings";
+    const PAGE: &'static str = "reference/moderation.md#settings";
 }
 
 /// A room's settings.

@@ -107,7 +107,7 @@ fn deafens(fault: &Fault) -> bool {
     fault.touches(&["nats"]) || fault.kind.starts_with("pause ingest") || fault.kind.ends_with("ingest to nats")
 }
 
-/// Within a second, as `docs/moderation.md` has it.
+/// Within a second, as `docs/reference/moderation.md` has it.
 const HOLDS_WITHIN_US: u64 = 1_000_000;
 
 pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
