@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use archiver::Cause;
+use chat::Position;
 use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nats::Position;
 
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
 #[derive(Debug, Parser)]
@@ -64,7 +64,7 @@ pub const DATA: &str = ".chatting-server-dev";
 
 /// The number of a user or of a room: what the roles take.
 fn idx() -> RangedI64ValueParser {
-    clap::value_parser!(i64).range(1..=nats::LARGEST_IDX)
+    clap::value_parser!(i64).range(1..=chat::LARGEST_IDX)
 }
 
 /// What every role takes.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use archiver::ArchivedMessage;
-use nats::PresenterIdx;
+use chat::PresenterIdx;
 use reqwest::Method;
 use serde_json::{Value, json};
 

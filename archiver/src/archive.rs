@@ -1,14 +1,15 @@
 //! The archive as its readers see it.
 
+use chat::{EventId, Position, PresenterIdx, Role};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::bson::{DateTime, doc};
-use nats::{Entry, EventId, Malformed, Position, PresenterIdx, Role};
+use nats::{Entry, Malformed};
 
-use crate::database::Database;
-use crate::documents::{DecisionDocument, DeletedDocument, MessageDocument, UserDocument};
-use crate::read::BATCH;
-use crate::work::Work;
+use crate::mongo::database::Database;
+use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, UserDocument};
+use crate::query::BATCH;
+use crate::write::work::Work;
 use crate::{Config, Error};
 
 /// The archive, to be read. Cheap to clone; all clones share one connection pool.

@@ -7,13 +7,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use nats::{Log, PresenterIdx};
+use chat::PresenterIdx;
+use nats::Log;
 use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
-use crate::database::Database;
-use crate::documents::PositionDocument;
-use crate::erasure::eraser::Eraser;
+use crate::erasure::service::Eraser;
+use crate::mongo::database::Database;
+use crate::mongo::documents::PositionDocument;
 use crate::status::Status;
 use crate::{Config, Error};
 
@@ -28,7 +29,6 @@ mod exports;
 mod incomplete;
 mod messages;
 mod moderation;
-mod moment;
 pub(crate) mod openapi;
 mod parameters;
 mod refusal;
@@ -36,6 +36,7 @@ mod replay;
 mod statistics;
 mod status;
 mod stream;
+mod time_format;
 
 use refusal::Refusal;
 

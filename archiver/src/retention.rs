@@ -9,10 +9,10 @@ use nats::Log;
 use serde::Deserialize;
 use tokio::time::sleep;
 
-use crate::backfill;
-use crate::database::{Database, Failure};
-use crate::erasure::eraser;
-use crate::erasure::erasures;
+use crate::erasure::receipt;
+use crate::erasure::service;
+use crate::mongo::database::{Database, Failure};
+use crate::write::backfill;
 use crate::{Config, Error};
 
 /// How many texts are taken away in one request.
@@ -101,7 +101,7 @@ pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_a
     for collection in ["erasures", "erased_ids"] {
         expire(database, collection, "expiresAt", Some(0)).await?;
     }
-    erasures::hold_for(database, log_age).await
+    receipt::hold_for(database, log_age).await
 }
 
 /// Has the documents go so long after that date, or not at all.
@@ -171,7 +171,7 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
         if let Err(failure) = backfill::fold_texts(&database).await {
             tracing::warn!("texts of an earlier version could not be folded: {failure}");
         }
-        if let Err(failure) = eraser::finish_left(&database, &log, interval).await {
+        if let Err(failure) = service::finish_left(&database, &log, interval).await {
             tracing::warn!("an erasure could not be finished: {failure}");
         }
     }

@@ -12,17 +12,18 @@ use tokio_util::sync::CancellationToken;
 use web::Admin;
 use web::auth::Verifier;
 
-use crate::database::{Database, Failure};
-use crate::documents::MarkDocument;
-use crate::erasure::eraser::Eraser;
-use crate::gaps;
-use crate::http::{self, Reader};
-use crate::marks;
-use crate::progress;
+use crate::erasure::service::Eraser;
+use crate::http;
+use crate::http::Reader;
+use crate::mongo::database::{Database, Failure};
+use crate::mongo::documents::MarkDocument;
+use crate::mongo::schema;
 use crate::retention;
-use crate::schema;
 use crate::status::{Status, Stream, insist};
 use crate::write::Batch;
+use crate::write::gaps;
+use crate::write::marks;
+use crate::write::progress;
 use crate::{Config, Error};
 
 /// All archivers share this durable reader of the log.

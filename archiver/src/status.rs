@@ -10,9 +10,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use nats::{Backlog, Fill};
 
-use crate::database::Failure;
-use crate::gaps::Missing;
+use crate::mongo::database::Failure;
 use crate::write::Written;
+use crate::write::gaps::Missing;
 
 /// Writes whose size and time are remembered: at the speed of the database the last half minute.
 const RECENT: usize = 1_000;

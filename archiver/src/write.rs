@@ -1,23 +1,32 @@
 //! One write: a few batches of the log, made durable in MongoDB, then acknowledged. It is repeated until it succeeds,
 //! and every part of it tolerates that.
 
+pub(crate) mod backfill;
+pub(crate) mod decisions;
+pub(crate) mod deduplicate;
+pub(crate) mod gaps;
+pub(crate) mod marks;
+pub(crate) mod progress;
+pub(crate) mod quarantine;
+pub(crate) mod session_records;
+pub(crate) mod work;
+
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use nats::{Delivery, Log};
 
-use crate::broadcasts;
-use crate::copies::keep_first;
-use crate::database::{Database, Failure};
-use crate::decisions::{self, Place};
-use crate::documents::QuarantineDocument;
-use crate::erasure::erasures::{self, LogFacts};
+use crate::erasure::receipt;
+use crate::erasure::receipt::LogFacts;
 use crate::erasure::tombstones::Tombstones;
-use crate::erasure::{erase, erased_ids, reasons};
-use crate::progress;
+use crate::erasure::{reasons, replay_guard, sweep};
+use crate::mongo::database::{Database, Failure};
+use crate::mongo::documents::QuarantineDocument;
 use crate::status::{Status, insist};
-use crate::work::Work;
+use crate::write::decisions::Place;
+use crate::write::deduplicate::keep_first;
+use crate::write::work::Work;
 
 /// A batch that is not acknowledged within 30 s comes again; whoever holds one says so three times as often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -114,25 +123,25 @@ impl Work {
     pub(crate) async fn write(&self, database: &Database) -> Result<Written, Failure> {
         let mut recorded = Vec::new();
         for (erasure, position) in &self.erasures {
-            recorded.push(erasures::record(database, erasure, &[*position]).await?);
+            recorded.push(receipt::record(database, erasure, &[*position]).await?);
         }
         let known = Tombstones::of(database, self).await?;
         let mut censored =
-            if known.is_empty() { None } else { Some(erased_ids::censor(database, &known, self).await?) };
+            if known.is_empty() { None } else { Some(replay_guard::censor(database, &known, self).await?) };
         let erased = reasons::erased(database, &known, self).await?;
         if !erased.is_empty() {
             reasons::censor(censored.get_or_insert_with(|| self.clone()), &erased);
         }
         let written = censored.as_ref().unwrap_or(self).store(database, &known).await?;
         let now = Tombstones::of(database, self).await?;
-        erased_ids::enforce(database, &now, self).await?;
+        replay_guard::enforce(database, &now, self).await?;
         reasons::enforce(database, &now, self).await?;
         // Also where it was known before: an attempt that was cut off may have stored what it did not know to be erased.
         for erasure in now.about(self) {
-            erase::erase(database, erasure).await?;
+            sweep::erase(database, erasure).await?;
         }
         for erasure in recorded {
-            erasures::enforce(database, erasure).await?;
+            receipt::enforce(database, erasure).await?;
         }
         Ok(written)
     }
@@ -140,7 +149,7 @@ impl Work {
     async fn store(&self, database: &Database, known: &Tombstones) -> Result<Written, Failure> {
         let messages = keep_first(database, &database.messages(), &self.messages).await?;
         let decisions = keep_first(database, &database.decisions(), &self.decisions).await?;
-        let refused_sessions = broadcasts::record(database, &self.sessions).await?;
+        let refused_sessions = session_records::record(database, &self.sessions).await?;
 
         let decided = self.decisions.iter().map(|decision| decision.document.id.clone()).collect();
         decisions::enforce(database, decided, &decisions.copied).await?;

@@ -4,6 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chat::{
+    Body, Event, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, Role, SessionId, User, UserIdx,
+};
 use chatting_server::servers::Server;
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -13,10 +16,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use mongodb::bson::{Document, doc};
-use nats::{
-    Body, Event, Log, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, Role, SessionId, User,
-    UserIdx,
-};
+use nats::Log;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use web::Secret;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use chat::{Body, Event, MessagePosted, PresenterIdx, Role, User, UserIdx};
 use clap::Args;
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hdrhistogram::Histogram;
-use nats::{Body, Event, Log, MessagePosted, PresenterIdx, Role, User, UserIdx};
+use nats::Log;
 
 use crate::presenter::Presenter;
 use crate::system::System;

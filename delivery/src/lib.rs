@@ -2,28 +2,13 @@
 //! keeps the latest events of all rooms in one window, so that it can take over any room at once; a session is a
 //! cursor into it. What is in the log is all that nodes know of each other.
 
-mod claims;
-mod close;
 mod config;
-mod cursors;
-mod cut_off;
-mod dialect;
-mod door;
+mod dialects;
 mod error;
-mod feed;
-mod frames;
-mod handshake;
-mod hold;
+mod http;
 mod node;
-mod original;
-mod pulse;
-mod script;
-mod seats;
 mod session;
-mod sight;
-mod socket;
-mod turns;
-mod v1;
+mod visibility;
 mod window;
 
 use std::sync::Arc;
@@ -31,7 +16,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use nats::{Log, NodeId, Start};
+use chat::NodeId;
+use nats::{Log, Start};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -45,16 +31,16 @@ use web::places::Places;
 pub use config::{Config, Zone};
 pub use error::Error;
 
-use crate::claims::Claims;
-use crate::cursors::Cursors;
-use crate::feed::Feed;
+use crate::dialects::legacy::Original;
+use crate::dialects::v1::V1;
 use crate::node::Node;
-use crate::original::Original;
-use crate::pulse::Pulse;
-use crate::seats::Seats;
-use crate::turns::Turns;
-use crate::v1::V1;
+use crate::session::claim_rate::Turns;
+use crate::session::claims::Claims;
+use crate::session::lease_watch::Pulse;
+use crate::session::saved_cursors::Cursors;
+use crate::session::seats::Seats;
 use crate::window::Bounds;
+use crate::window::feed::Feed;
 
 /// Kept back from the grace period for what comes after the sessions: the last cursors and the lease.
 const LAST_STEPS: Duration = Duration::from_secs(1);
@@ -75,10 +61,10 @@ pub async fn run(
     let (node, mut beside) = joined?;
 
     let router = Router::new()
-        .route("/v1/presenter", get(door::presenter))
-        .route("/chatting", get(door::chatting))
+        .route("/v1/presenter", get(session::entry::presenter))
+        .route("/chatting", get(session::entry::chatting))
         .with_state(node.clone())
-        .merge(script::modules());
+        .merge(http::modules::modules());
     let ready: web::Readiness = {
         let node = node.clone();
         Arc::new(move || node.ready())
@@ -186,7 +172,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     });
     let shared = node.clone();
     beside.spawn(async move {
-        cut_off::follow(&shared).await;
+        session::log_outage::follow(&shared).await;
         Error::Failed("it cannot be told any more whether this node is cut off".to_owned())
     });
     let shared = node.clone();
@@ -194,6 +180,6 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     let shared = node.clone();
     beside.spawn(async move { match shared.pulse.beat(&shared.lease).await {} });
     let shared = node.clone();
-    beside.spawn(async move { match claims::reconcile(&shared).await {} });
+    beside.spawn(async move { match session::claims::reconcile(&shared).await {} });
     Ok((node, beside))
 }

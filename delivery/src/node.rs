@@ -9,15 +9,15 @@ use tokio_util::task::TaskTracker;
 use web::auth::Verifier;
 use web::places::Places;
 
-use crate::claims::Claims;
 use crate::config::Config;
-use crate::cursors::Cursors;
-use crate::feed::Feed;
-use crate::original::Original;
-use crate::pulse::Pulse;
-use crate::seats::Seats;
-use crate::turns::Turns;
-use crate::v1::V1;
+use crate::dialects::legacy::Original;
+use crate::dialects::v1::V1;
+use crate::session::claim_rate::Turns;
+use crate::session::claims::Claims;
+use crate::session::lease_watch::Pulse;
+use crate::session::saved_cursors::Cursors;
+use crate::session::seats::Seats;
+use crate::window::feed::Feed;
 
 /// A delivery node.
 #[derive(Debug)]

@@ -2,6 +2,18 @@
 //! its cursor, once, in order, for as long as no newer session claims the room. It has no queue: a presenter who takes
 //! little has an old cursor, and costs nobody anything. It speaks whichever dialect its client does.
 
+pub(crate) mod claim_rate;
+pub(crate) mod claims;
+pub(crate) mod close_codes;
+pub(crate) mod entry;
+pub(crate) mod fence;
+pub(crate) mod frame_limits;
+pub(crate) mod lease_watch;
+pub(crate) mod log_outage;
+pub(crate) mod saved_cursors;
+pub(crate) mod seats;
+pub(crate) mod socket;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,24 +22,23 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use chat::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
 use futures_util::FutureExt;
-use nats::{Body, Event, Place, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
+use nats::Place;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use web::auth::TokenError;
 use web::places;
 
-use crate::claims;
-use crate::close::End;
-use crate::cut_off;
-use crate::dialect::{Complaint, Dialect, Framed, Said, Welcome};
-use crate::door::{self, Bearer};
-use crate::feed::Reader;
-use crate::hold::{Fence, Hold};
+use crate::dialects::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::node::Node;
-use crate::socket::{Heard, Socket};
-use crate::turns::Turn;
+use crate::session::claim_rate::Turn;
+use crate::session::close_codes::End;
+use crate::session::entry::Bearer;
+use crate::session::fence::{Fence, Hold};
+use crate::session::socket::{Heard, Socket};
+use crate::window::feed::Reader;
 use crate::window::{Ask, Page};
 
 /// How soon a session that has something to write asks again whether it may.
@@ -78,7 +89,7 @@ pub(crate) async fn run(
         }
         Err(end) => {
             tracing::info!(%presenter, end = end.word(), "presenter {presenter} got no session: {}", end.word());
-            door::leave(socket, end, &newcomer).await;
+            entry::leave(socket, end, &newcomer).await;
         }
     }
 }
@@ -169,7 +180,7 @@ impl<'a> Session<'a> {
         drop(seat);
         let record = Box::pin(async {
             // A claim that is left behind would have the presenter count as connected once the lease is back.
-            cut_off::over(node).await;
+            log_outage::over(node).await;
             // In this order: a session on another node takes the event to mean that the cursor is saved.
             node.cursors.save_now().await;
             // A panic in the append would be a defect of its own; the goodbye is said all the same.
@@ -411,7 +422,7 @@ async fn renewed(
     expected: PresenterIdx,
     token: &str,
 ) -> (Option<Bearer>, Option<Utf8Bytes>) {
-    match door::verify(node, token).await {
+    match entry::verify(node, token).await {
         Ok(bearer) if bearer.presenter == expected => {
             (Some(bearer), dialect.renewed(Ok(expires_in(dialect, bearer.until))))
         }
@@ -434,13 +445,13 @@ async fn started_again(
     }
     // The original's pages send it whatever the handshake's header said.
     let bearer = match token {
-        Some(token) => door::verify(node, &token).await,
+        Some(token) => entry::verify(node, &token).await,
         None => Err(TokenError::Missing),
     };
     match bearer {
         Ok(bearer) if bearer.presenter == expected => Ok(Some(bearer)),
         Ok(_) => Err(End::OtherPresenter),
-        Err(error) => Err(door::refuse(dialect, socket, error).await),
+        Err(error) => Err(entry::refuse(dialect, socket, error).await),
     }
 }
 
@@ -474,7 +485,7 @@ async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Po
 
 async fn append(node: Arc<Node>, event: Event) {
     if let Err(error) = node.log.append(&event).await {
-        let (presenter, kind) = (event.presenter.map(nats::PresenterIdx::get), event.body.kind());
+        let (presenter, kind) = (event.presenter.map(chat::PresenterIdx::get), event.body.kind());
         tracing::warn!(presenter, kind, %error, "a session's {kind} is not in the log: {error}");
     }
 }

@@ -17,9 +17,10 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nats::{Position, PresenterIdx, UserIdx};
+use chat::{Position, PresenterIdx, UserIdx};
 use tokio::sync::Notify;
 
+pub(crate) mod feed;
 mod kept;
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, de::Error};
 use web::address::Address;
 use web::gateway::Gateway;
 
-use crate::filter::WordFilter;
-use crate::review::{Fallback, SigningKey};
-use crate::settings::{Rate, Settings, WordPolicy};
+use crate::moderation::settings::{Rate, Settings, WordPolicy};
+use crate::posting::review::{Fallback, SigningKey};
+use crate::posting::word_filter::WordFilter;
 
 /// The section `[ingest]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]

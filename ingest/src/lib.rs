@@ -3,60 +3,42 @@
 //! configuration is folded from the log, so that every node decides alike. It starts and stays up while the room server
 //! is down, and knows nothing of presenters' sockets but that there are sessions.
 
-mod accept;
-mod body;
-mod breaker;
 mod config;
-mod decide;
-mod door;
-mod filter;
-mod fold;
-mod keeper;
-mod keyed;
-mod limits;
-mod naming;
-mod openapi;
-mod original;
-mod reconnect;
-mod refusal;
-mod request;
-mod review;
-mod room_server;
-mod rules;
-mod seldom;
-mod serve;
-mod settings;
-mod text;
-mod v1;
+mod http;
+mod memory;
+mod moderation;
+mod outbound;
+mod posting;
+mod run;
 
 pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
-pub use openapi::document as openapi;
-pub use review::{Fallback, SigningKey};
-pub use serve::{Error, run};
-pub use settings::{Rate, Settings, WordPolicy};
+pub use http::openapi::document as openapi;
+pub use moderation::settings::{Rate, Settings, WordPolicy};
+pub use posting::review::{Fallback, SigningKey};
+pub use run::{Error, run};
 
 /// What every request needs.
 #[derive(Debug)]
 struct Ingest {
     verifier: std::sync::Arc<web::auth::Verifier>,
     gateway: web::gateway::Gateway,
-    room_server: room_server::RoomServer,
+    room_server: outbound::room_server::RoomServer,
     log: nats::Log,
     presence: nats::Presence,
-    fold: std::sync::Arc<fold::Fold>,
+    fold: std::sync::Arc<memory::replay::Fold>,
     /// How far keys can be named, and the right to find out.
-    turns: naming::Turns,
-    certain: naming::Certain,
+    turns: posting::event_id::Turns,
+    certain: posting::event_id::Certain,
     asking: tokio::sync::Mutex<()>,
-    word_filter: filter::WordFilter,
-    review: Option<review::Review>,
-    reconnects: reconnect::Reconnects,
+    word_filter: posting::word_filter::WordFilter,
+    review: Option<posting::review::Review>,
+    reconnects: outbound::reconnect::Reconnects,
     /// Requests at once whose body is not there yet, shared by users. A body waits for its sender, and so works on nothing.
     unfinished: std::sync::Arc<web::places::Places>,
     /// Requests at once, from the end of the body to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
     /// Those of them that go to the log.
-    door: door::Door,
+    door: posting::admission::Door,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,
     /// The document of the interface.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 use serde::Deserialize;
 
-use crate::address::{self, ServerUrl};
+use crate::address;
+use crate::address::ServerUrl;
 use crate::error::Error;
 use crate::setup::MAX_MESSAGE_BYTES;
 

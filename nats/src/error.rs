@@ -56,19 +56,19 @@ pub enum Error {
     #[error("room {presenter} is claimed by too many sessions at once")]
     Contended {
         /// The room.
-        presenter: crate::ids::PresenterIdx,
+        presenter: chat::PresenterIdx,
     },
     /// A newer session claimed a room before it was known that it had been claimed.
     #[error("room {presenter} was claimed by a newer session meanwhile")]
     Overtaken {
         /// The room.
-        presenter: crate::ids::PresenterIdx,
+        presenter: chat::PresenterIdx,
     },
     /// It could not be found out in time whether a claim was stored.
     #[error("it is not known whether room {presenter} was claimed")]
     Unresolved {
         /// The room.
-        presenter: crate::ids::PresenterIdx,
+        presenter: chat::PresenterIdx,
     },
     /// The log was closed by its owner.
     #[error("the log is closed")]

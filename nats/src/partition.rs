@@ -1,6 +1,6 @@
 //! Which partition holds a room. Only this crate knows that there are partitions.
 
-use crate::ids::PresenterIdx;
+use chat::PresenterIdx;
 
 /// FNV-1a (32 bit) of the decimal presenterIdx, modulo the number of partitions. It is part of the format: another
 /// function would tear rooms apart.

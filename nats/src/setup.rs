@@ -10,13 +10,13 @@ use async_nats::jetstream::stream::{self, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode, kv};
 use tokio::time::{Instant, sleep};
 
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::connect;
+use crate::epoch::timeline::{Timeline, Timelines};
 use crate::error::Error;
+use crate::jetstream::{REQUEST_TIMEOUT, causes, request};
+use crate::log;
 use crate::partition;
-use crate::request::{REQUEST_TIMEOUT, causes, request};
-use crate::timeline::{Timeline, Timelines};
+use crate::read::clock::Clock;
 
 /// The stream of saved cursors, and its subject.
 pub(crate) const CURSORS: &str = "CURSORS";
@@ -99,7 +99,7 @@ impl Display for Change {
 
 /// What [`set_up`] would change, connected as `name`.
 pub async fn plan(config: &Config, name: &str) -> Result<Vec<Change>, Error> {
-    let context = connect::for_once(config, name).await?;
+    let context = log::for_once(config, name).await?;
     let mut changes = Vec::new();
     for wanted in wanted(config) {
         changes.extend(wanted.change(find(&context, &wanted.stream()).await?.as_ref(), config)?);
@@ -110,7 +110,7 @@ pub async fn plan(config: &Config, name: &str) -> Result<Vec<Change>, Error> {
 /// Makes the streams and buckets of the log that are missing and brings the others up to date, connected as `name`. Says
 /// what it has changed. It waits for a cluster that has just started.
 pub async fn set_up(config: &Config, name: &str) -> Result<Vec<Change>, Error> {
-    let context = connect::for_once(config, name).await?;
+    let context = log::for_once(config, name).await?;
     let mut changes = Vec::new();
     for wanted in wanted(config) {
         let until = Instant::now() + STARTED_WITHIN;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;

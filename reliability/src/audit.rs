@@ -1,7 +1,7 @@
 //! What moderators have decided, as it is kept when all is over: every decision in the archive, and each room's list as
 //! archivers give it to moderators, page by page, every page from another archiver than the one before.
 
-use nats::{EventId, PresenterIdx};
+use chat::{EventId, PresenterIdx};
 use reqwest::Client;
 use serde::Deserialize;
 

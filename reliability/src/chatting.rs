@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chat::{EventId, Position};
 use futures_util::{SinkExt as _, StreamExt as _};
-use nats::{EventId, Position};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chat::{EventId, Position};
 use jiff::Timestamp;
-use nats::{EventId, Position};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chat::{EventId, Position};
 use fastrand::Rng;
-use nats::{EventId, Position};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chat::{EventId, Position};
 use fastrand::Rng;
 use futures_util::{SinkExt as _, StreamExt as _};
-use nats::{EventId, Position};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;

@@ -7,8 +7,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chat::{Body, EventId, Position, PresenterIdx};
 use jiff::Timestamp;
-use nats::{Body, Entry, EventId, Log, Position, PresenterIdx, Start};
+use nats::{Entry, Log, Start};
 use serde::Deserialize;
 
 use crate::ask::client;

@@ -146,7 +146,7 @@ impl Report {
     /// How long nothing was accepted, and how late presenters were told, by what was broken then.
     fn troubles(&mut self, lines: &[Line]) {
         let view = View::of(lines);
-        let mut accepted: Vec<(u64, nats::EventId)> =
+        let mut accepted: Vec<(u64, chat::EventId)> =
             view.accepted_posts().map(|(_, line, id, _)| (lines[line].at, id)).collect();
         accepted.sort_unstable();
         let mut shown = std::collections::HashMap::new();

@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use chat::{EventId, Position};
 use jiff::Timestamp;
-use nats::{EventId, Position};
 use reqwest::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

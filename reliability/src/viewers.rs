@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chat::EventId;
 use fastrand::Rng;
 use futures_util::future::join_all;
-use nats::EventId;
 use reqwest::{Client, Method};
 use serde_json::json;
 use tokio::task::JoinSet;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chat::PresenterIdx;
 use indicatif::{ProgressBar, ProgressStyle};
-use nats::PresenterIdx;
 
 use super::folder;
 use crate::cli::{PlayArguments, Speed};

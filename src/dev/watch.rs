@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nats::{Body, Entry, Event, EventId, Log, PresenterIdx, Start, User};
+use chat::{Body, Event, EventId, PresenterIdx, User};
+use nats::{Entry, Log, Start};
 
 use super::folder;
 use crate::cli::WatchArguments;

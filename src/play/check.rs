@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use archiver::{Archive, ArchivedMessage};
-use nats::{EventId, PresenterIdx};
+use chat::{EventId, PresenterIdx};
 
 use super::post::{Outcome, Posted};
 use super::presenter::{Screen, Seen};

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nats::PresenterIdx;
+use chat::PresenterIdx;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use web::Secret;

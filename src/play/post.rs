@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use nats::{EventId, PresenterIdx};
+use chat::{EventId, PresenterIdx};
 use serde_json::{Value, json};
 
 /// What became of a line.

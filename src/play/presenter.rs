@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chat::EventId;
 use futures_util::{SinkExt as _, StreamExt as _};
-use nats::EventId;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinHandle;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 /// Figures and findings. Without problems, everything accepted was found once, as sent and in order, on both sides.
 #[derive(Debug, Default)]

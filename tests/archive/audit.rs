@@ -1,7 +1,7 @@
 //! The audit: who decided what, when and why, about whom, and what a deleted message said.
 
+use chat::{Body, Event, MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use mongodb::bson::{DateTime, doc};
-use nats::{Body, Event, MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use serde_json::{Map, Value, json};
 
 use super::reading::{Reader, archive, evening, said, texts, time};

@@ -1,6 +1,6 @@
 //! Broadcasts as tests tell them: the presenter's sessions, what was said, and an independent recount of the replay.
 
-use nats::{Body, Event, EventId, PresenterConnected, PresenterDisconnected, SessionId};
+use chat::{Body, Event, EventId, PresenterConnected, PresenterDisconnected, SessionId};
 use serde_json::Value;
 
 use super::presenter;

@@ -1,7 +1,7 @@
 //! The chat of a broadcast as files: each is read back as the programs read it that it is made for, and has what a replay
 //! has.
 
-use nats::{Body, Event, Role, User, UserIdx};
+use chat::{Body, Event, Role, User, UserIdx};
 use serde::Deserialize;
 use serde_json::Value;
 

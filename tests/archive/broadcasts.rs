@@ -1,7 +1,8 @@
 //! A presenter's session is one document, whichever of its ends comes first, and however often.
 
+use chat::{Body, Event, Position, PresenterConnected, PresenterDisconnected, SessionId};
 use mongodb::bson::DateTime;
-use nats::{Body, Entry, Event, Position, PresenterConnected, PresenterDisconnected, SessionId};
+use nats::Entry;
 
 use super::{World, presenter};
 

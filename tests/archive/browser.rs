@@ -1,6 +1,6 @@
 //! What is exported for players, opened by one: a video element in Chromium.
 
-use nats::Body;
+use chat::Body;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;

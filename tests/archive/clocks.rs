@@ -1,7 +1,7 @@
 //! Clocks that are wrong: whatever a node says of the time, nothing is missing from a search or a replay.
 
+use chat::Event;
 use jiff::{SignedDuration, Timestamp};
-use nats::Event;
 
 use super::broadcast::Session;
 use super::reading::{Reader, archive, archive_many, texts};

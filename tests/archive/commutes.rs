@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archiver::{Archive, ArchivedMessage};
+use chat::{Body, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, UserBanned, UserErased};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, doc};
-use nats::{
-    Body, Entry, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, UserBanned, UserErased,
-};
+use nats::Entry;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -337,8 +336,8 @@ async fn check_lives(
 /// Where the lines stand: in one batch, or in batches one after the other.
 fn lines(events: &[&Event], in_one_batch: bool) -> Vec<Entry> {
     let place = |number: usize| match in_one_batch {
-        true => nats::Position { epoch: 1, sequence: 5, index: number as u32 },
-        false => nats::Position { epoch: 1, sequence: 5 + number as u64, index: 0 },
+        true => chat::Position { epoch: 1, sequence: 5, index: number as u32 },
+        false => chat::Position { epoch: 1, sequence: 5 + number as u64, index: 0 },
     };
     let entry = |(number, event): (usize, &&Event)| Entry::read(place(number), event.to_line()).unwrap();
     events.iter().enumerate().map(entry).collect()

@@ -1,7 +1,7 @@
 //! Decisions about rooms, users and every room, as the archive has them.
 
+use chat::{Body, Event, MessagePosted, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned};
 use mongodb::bson::{Bson, DateTime, doc};
-use nats::{Body, Event, MessagePosted, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned};
 use serde_json::{Map, Value, json};
 
 use super::broadcasts::at;

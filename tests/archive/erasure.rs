@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use archiver::Archive;
 use async_nats::jetstream;
-use mongodb::Client;
-use mongodb::bson::{Bson, Document, doc};
-use nats::{
+use chat::{
     Body, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, User, UserBanned, UserErased,
 };
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, doc};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ async fn a_life(world: &World) -> (i64, EventId) {
     }
     let gone = user(GONE);
     let reason = Some(format!("{SECRET} reason"));
-    let own_room = User { role: nats::Role::Presenter, ..gone.clone() };
+    let own_room = User { role: chat::Role::Presenter, ..gone.clone() };
     let deleted = by(8, GONE, "in the room of who is erased, and deleted");
     let target = deleted.id;
     events.push(deleted);

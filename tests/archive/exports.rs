@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nats::{Body, Event};
+use chat::{Body, Event};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -1,7 +1,7 @@
 //! What is appended is archived once, exactly, in order, and stopping loses nothing.
 
+use chat::Event;
 use mongodb::bson::doc;
-use nats::Event;
 
 use super::reading::archived;
 use super::{World, append_many, assert_archived, deletion, message, presenter};

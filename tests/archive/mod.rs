@@ -31,11 +31,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use archiver::{Archive, ArchivedMessage};
+use chat::{Body, Event, EventId, MessageDeleted, MessagePosted, Position, PresenterIdx, Role, User, UserIdx};
 use chatting_server::config::Config;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{CollectionOptions, ReadConcern};
 use mongodb::{Client, Collection};
-use nats::{Body, Event, EventId, Log, MessageDeleted, MessagePosted, Position, PresenterIdx, Role, User, UserIdx};
+use nats::Log;
 
 use crate::support::{self, Mongod, NatsServer, Settings, eventually};
 

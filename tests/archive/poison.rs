@@ -1,7 +1,7 @@
 //! A line that cannot be archived is put aside, whole and with the reason, and nothing stalls behind it.
 
+use chat::{Body, Event, PresenterDisconnected, RoomCleared, RoomUpdated, SessionId};
 use mongodb::bson::{Bson, doc};
-use nats::{Body, Event, PresenterDisconnected, RoomCleared, RoomUpdated, SessionId};
 use serde_json::json;
 
 use super::broadcasts::at;

@@ -1,7 +1,7 @@
 //! `chatting-server quarantine`, as whoever looks after the archive uses it: beside running archivers, and twice.
 
+use chat::{Body, Event, Position, UserBanned};
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype};
-use nats::{Body, Event, Position, UserBanned};
 
 use super::reading::archived;
 use super::{World, deletion, message, presenter, user};

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
+use chat::{Body, Event, MessagePosted};
 use jiff::Timestamp;
-use nats::{AppendError, Body, Event, MessagePosted};
+use nats::AppendError;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

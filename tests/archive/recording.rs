@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
+use chat::{Body, Event, EventId, MessagePosted, User};
 use futures_util::{StreamExt as _, stream};
-use nats::{Body, Event, EventId, MessagePosted, User};
 use serde_json::Value;
 
 use super::reading::{Reader, archived, evening, texts, time};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use chat::{Body, Event, RoomCleared};
 use mongodb::bson::doc;
-use nats::{Body, Event, RoomCleared};
 use serde_json::json;
 
 use super::broadcast::{Session, TIMELINES, Told, offsets, recount, replay};

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use nats::Event;
+use chat::Event;
 use serde_json::Value;
 
 use super::broadcast::{Session, offsets, recount};
@@ -299,7 +299,7 @@ async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_arch
     .await;
 
     // Another archiver has written the batch after the next one.
-    let place = |sequence| nats::Position { sequence: begun.sequence + sequence, index: 0, ..begun };
+    let place = |sequence| chat::Position { sequence: begun.sequence + sequence, index: 0, ..begun };
     let behind = Event { at: ago(6), ..message(42, "behind") };
     let entry = nats::Entry::read(place(3), behind.to_line()).unwrap();
     world.archive.write(vec![Ok(entry)]).await.unwrap();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use chat::{Event, EventId};
 use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, doc};
-use nats::{Event, EventId};
 
 use super::reading::archived;
 use super::{PATIENCE, World, deletion, message};
@@ -148,8 +148,8 @@ async fn a_deleted_text_is_there_for_its_time_and_then_gone_for_good() {
     let archiver = Role::start("archiver", &settings).await;
     // More than are taken away at once.
     let old: Vec<Event> = (0..2_500).map(|number| days_ago(40, message(1, format!("old {number}")))).collect();
-    let cleared = nats::RoomCleared { by: super::user(1), reason: None };
-    let clear = days_ago(31, Event::now(super::presenter(1), nats::Body::RoomCleared(cleared)));
+    let cleared = chat::RoomCleared { by: super::user(1), reason: None };
+    let clear = days_ago(31, Event::now(super::presenter(1), chat::Body::RoomCleared(cleared)));
     let (young, shown) = (days_ago(40, message(1, "young")), days_ago(40, message(1, "shown")));
     let delete = days_ago(29, deletion(1, young.id));
     let mut appends = tokio::task::JoinSet::new();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nats::{AppendError, Event, EventId};
+use chat::{Event, EventId};
+use nats::AppendError;
 
 use super::reading::{Reader, archived};
 use super::{World, message};

@@ -1,7 +1,7 @@
 //! Search: what a room and a user said, found by time, user, text, flag and deletion, page by page.
 
+use chat::{Body, Event, RoomCleared};
 use mongodb::bson::doc;
-use nats::{Body, Event, RoomCleared};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization as _;
 

@@ -1,6 +1,6 @@
 //! Statistics: every number is that of a recount, and what stands out is what ought to.
 
-use nats::{Body, Event, MessagePosted, Role};
+use chat::{Body, Event, MessagePosted, Role};
 use serde_json::{Value, json};
 
 use super::reading::{Reader, archive, archive_many, evening, said, time};
@@ -252,7 +252,7 @@ async fn chatters_are_ranked_by_messages_then_number_and_named_as_they_were_last
     let archiver = world.archiver().await;
     let named = |by: i64, ms: i64, nickname: &str, role: Role| {
         let posted = MessagePosted { user: user(by), text: "text".to_owned(), flags: Vec::new() };
-        let user = nats::User { nickname: nickname.to_owned(), role, ..user(by) };
+        let user = chat::User { nickname: nickname.to_owned(), role, ..user(by) };
         let body = Body::MessagePosted(MessagePosted { user, ..posted });
         Event::now(presenter(42), body).recorded_at(evening(ms))
     };

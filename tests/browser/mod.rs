@@ -6,7 +6,8 @@ mod site;
 
 use std::time::{Duration, Instant};
 
-use nats::{Body, Event, Log, MessagePosted, PresenterIdx, User, UserIdx};
+use chat::{Body, Event, MessagePosted, PresenterIdx, User, UserIdx};
+use nats::Log;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -81,7 +82,7 @@ impl World {
 }
 
 fn message(text: &str) -> Event {
-    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: nats::Role::Viewer };
+    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: chat::Role::Viewer };
     let body = Body::MessagePosted(MessagePosted { user, text: text.to_owned(), flags: Vec::new() });
     Event::now(PresenterIdx::try_from(42).unwrap(), body)
 }

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { connectPresenter } from '../../delivery/web/presenter.js';
-import { createRelay } from '../../delivery/web/relay.js';
+import { connectPresenter } from '../../delivery/js/presenter.js';
+import { createRelay } from '../../delivery/js/relay.js';
 
 class Socket {
   static OPEN = 1;

@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
-import { createRelay, forViewers } from '../../delivery/web/relay.js';
-import { receive } from '../../delivery/web/viewer.js';
+import { createRelay, forViewers } from '../../delivery/js/relay.js';
+import { receive } from '../../delivery/js/viewer.js';
 
 /** One end of a channel. What is sent waits in `sent` until the test carries it over. */
 class Channel extends EventTarget {

@@ -2,8 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chat::{Body, Event, MessageDeleted};
 use futures_util::SinkExt;
-use nats::{Body, Event, MessageDeleted, Start};
+use nats::Start;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -229,7 +230,7 @@ async fn a_deleted_message_is_not_shown_to_who_comes_later() {
     let deleted = message(42, "deleted");
     world.post(42, &["first"]).await;
     world.log.append(&deleted).await.unwrap();
-    let by = User { idx: idx(42).as_user(), nickname: "presenter".to_owned(), role: nats::Role::Presenter };
+    let by = User { idx: idx(42).as_user(), nickname: "presenter".to_owned(), role: chat::Role::Presenter };
     let deletion = MessageDeleted { target: deleted.id, by, reason: None };
     world.log.append(&Event::now(idx(42), Body::MessageDeleted(deletion))).await.unwrap();
     world.post(42, &["last"]).await;

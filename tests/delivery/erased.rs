@@ -1,13 +1,13 @@
 //! A user who is erased: every node hides what they wrote before, in every room, on sockets that are open and on those
 //! that come, and a node that starts later does so too.
 
-use nats::{ErasureMode, MessageDeleted, RoomUpdated, UserBanned, UserErased};
+use chat::{ErasureMode, MessageDeleted, RoomUpdated, UserBanned, UserErased};
 use serde_json::{Map, Value, json};
 
 use super::*;
 
 fn user(idx: i64, nickname: &str) -> User {
-    User { idx: UserIdx::try_from(idx).unwrap(), nickname: nickname.to_owned(), role: nats::Role::Viewer }
+    User { idx: UserIdx::try_from(idx).unwrap(), nickname: nickname.to_owned(), role: chat::Role::Viewer }
 }
 
 fn by(author: &User, room: i64, text: &str) -> Event {

@@ -1,6 +1,6 @@
 //! What is decided for every room reaches every presenter at its place in the order, in whichever partition the room is.
 
-use nats::{ErasureMode, UserBanned, UserErased, UserUnbanned};
+use chat::{ErasureMode, UserBanned, UserErased, UserUnbanned};
 use serde_json::{Value, json};
 
 use super::*;
@@ -12,7 +12,7 @@ fn of_every_room(body: Body) -> Event {
 }
 
 fn moderator() -> User {
-    User { idx: UserIdx::try_from(3).unwrap(), nickname: "mod".to_owned(), role: nats::Role::Moderator }
+    User { idx: UserIdx::try_from(3).unwrap(), nickname: "mod".to_owned(), role: chat::Role::Moderator }
 }
 
 /// What a presenter sees of the events, in short.

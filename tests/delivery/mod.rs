@@ -20,7 +20,8 @@ mod v1;
 
 use std::time::Duration;
 
-use nats::{Body, Cursors, Event, Log, MessagePosted, Position, Presence, PresenterIdx, Session, User, UserIdx};
+use chat::{Body, Event, MessagePosted, Position, PresenterIdx, User, UserIdx};
+use nats::{Cursors, Log, Presence, Session};
 
 use crate::support::{self, NatsServer, Role, Settings, eventually};
 use page::Page;
@@ -100,7 +101,7 @@ fn idx(room: i64) -> PresenterIdx {
 }
 
 fn message(room: i64, text: impl Into<String>) -> Event {
-    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: nats::Role::Viewer };
+    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: chat::Role::Viewer };
     Event::now(idx(room), Body::MessagePosted(MessagePosted { user, text: text.into(), flags: Vec::new() }))
 }
 

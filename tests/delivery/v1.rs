@@ -1,7 +1,7 @@
 //! The dialect `chat.v1` as `docs/reference/presenter-protocol.md` has it: its frames, its errors, its close codes.
 
+use chat::{MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use futures_util::SinkExt;
-use nats::{MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::support::{SECRET, token};
 
 fn presenter(room: i64) -> User {
-    User { idx: idx(room).as_user(), nickname: "presenter".to_owned(), role: nats::Role::Presenter }
+    User { idx: idx(room).as_user(), nickname: "presenter".to_owned(), role: chat::Role::Presenter }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,8 +116,8 @@ async fn moderation_stands_among_the_messages_at_its_place() {
         world.log.append(&Event::now(idx(42), body)).await.unwrap();
     }
     // Posted under an idempotency key.
-    let key = nats::KeyId::of(None, nats::UserIdx::try_from(7).unwrap(), "key");
-    let request = nats::Request { key, digest: nats::RequestDigest::of("key", "request") };
+    let key = chat::KeyId::of(None, chat::UserIdx::try_from(7).unwrap(), "key");
+    let request = chat::Request { key, digest: chat::RequestDigest::of("key", "request") };
     world.log.append(&Event { request: Some(request), ..message(42, "last") }).await.unwrap();
     let kinds = |events: &[Value]| -> Vec<String> {
         events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
@@ -353,5 +353,5 @@ async fn the_pages_module_is_served_to_every_page() {
         (header("access-control-allow-origin"), header("cache-control")),
         ("*".to_owned(), "no-cache".to_owned())
     );
-    assert_eq!(response.text().await.unwrap(), include_str!("../../delivery/web/presenter.js"));
+    assert_eq!(response.text().await.unwrap(), include_str!("../../delivery/js/presenter.js"));
 }

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use chat::Position;
 use futures_util::future::join_all;
-use nats::{Entry, Position};
+use nats::Entry;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -390,7 +391,7 @@ async fn a_key_that_is_used_again_after_it_was_forgotten_names_a_message_of_its_
     };
     for ((id, position), expected) in [(first, "hi"), (second, "something else"), (third, "hi")] {
         let found = of_ids(&id);
-        let [(at, nats::Body::MessagePosted(posted))] = found.as_slice() else { panic!("{id}: {found:?}") };
+        let [(at, chat::Body::MessagePosted(posted))] = found.as_slice() else { panic!("{id}: {found:?}") };
         assert_eq!((*at, posted.text.as_str()), (position, expected));
     }
 }

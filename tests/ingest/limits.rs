@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use chat::{Body, Event, MessagePosted, User, UserIdx};
 use futures_util::future::join_all;
-use nats::{Body, Event, MessagePosted, User, UserIdx};
 use serde_json::{Value, json};
 
 use super::{Answer, DEADLINE, System, answer, log};
@@ -179,7 +179,7 @@ async fn in_slow_mode_a_viewer_writes_once_in_so_many_seconds_through_whichever_
 async fn slow_mode_counts_what_was_written_just_now_whatever_time_it_bears() {
     let system = System::start().await;
     system.set(42, json!({"slowModeSeconds": 600}), &system.ingest).await;
-    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "nick".to_owned(), role: nats::Role::Viewer };
+    let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "nick".to_owned(), role: chat::Role::Viewer };
     let posted = Body::MessagePosted(MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() });
     let event = Event::now(42.try_into().unwrap(), posted);
     let log = log(&system.nats).await;

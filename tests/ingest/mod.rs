@@ -188,8 +188,8 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn begin(nats: &NatsServer, presenter: i64) -> Session {
         let log = log(nats).await;
-        let lease = log.lease(nats::NodeId::new()).await.unwrap();
-        lease.claim(presenter.try_into().unwrap(), nats::SessionId::new()).await.unwrap();
+        let lease = log.lease(chat::NodeId::new()).await.unwrap();
+        lease.claim(presenter.try_into().unwrap(), chat::SessionId::new()).await.unwrap();
         Session { _log: log, _lease: lease }
     }
 }

@@ -26,7 +26,7 @@ async fn positions_grow_in_the_order_of_answers() {
     let mut sequences = Vec::new();
     for n in 0..20 {
         let body = system.post_v1("42", json!({"text": n.to_string()})).await.json();
-        let position: nats::Position = body["position"].as_str().unwrap().parse().unwrap();
+        let position: chat::Position = body["position"].as_str().unwrap().parse().unwrap();
         sequences.push(position);
     }
     assert!(sequences.is_sorted());

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
+use chat::{Event, EventId, Position};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use nats::{AppendError, Event, EventId, Log, Position, Start};
+use nats::{AppendError, Log, Start};
 
 use super::{PATIENCE, config, everything, log, message, take, text};
 use crate::support::{self, Direction, NatsServer, Proxy, eventually};

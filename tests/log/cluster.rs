@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nats::{Config, NodeId, SessionId, Start};
+use chat::{NodeId, SessionId};
+use nats::{Config, Start};
 
 use super::{config, message, presenter, take, text};
 use crate::support::{NatsCluster, Proxy, connect};

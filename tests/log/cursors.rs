@@ -1,6 +1,6 @@
 //! Saved cursors.
 
-use nats::{Position, PresenterIdx};
+use chat::{Position, PresenterIdx};
 
 use super::{PATIENCE, log, presenter};
 use crate::support::{NatsServer, eventually};

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use async_nats::jetstream;
+use chat::{Body, Event, EventId, Position, UserBanned, UserIdx, UserUnbanned};
 use futures_util::future::join_all;
-use nats::{
-    AppendError, Body, Config, Event, EventId, Log, Position, Start, Subject, UserBanned, UserIdx, UserUnbanned,
-};
+use nats::{AppendError, Config, Log, Start, Subject};
 
 use super::{config, everything, log, message, presenter, take};
 use crate::support::{NatsServer, connect};
@@ -15,8 +14,8 @@ fn user(idx: i64) -> UserIdx {
     UserIdx::try_from(idx).unwrap()
 }
 
-fn moderator() -> nats::User {
-    nats::User { idx: user(3), nickname: "mod".to_owned(), role: nats::Role::Moderator }
+fn moderator() -> chat::User {
+    chat::User { idx: user(3), nickname: "mod".to_owned(), role: chat::Role::Moderator }
 }
 
 fn banned(idx: i64, reason: &str) -> Event {

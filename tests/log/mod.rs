@@ -15,8 +15,9 @@ mod timeline;
 
 use std::time::Duration;
 
+use chat::{Body, Event, MessagePosted, PresenterIdx, Role, User, UserIdx};
 use jiff::Timestamp;
-use nats::{Body, Config, Entry, Event, Log, MessagePosted, PresenterIdx, Role, Start, Tail, User, UserIdx};
+use nats::{Config, Entry, Log, Start, Tail};
 
 use crate::support::{NatsServer, connect};
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chat::{NodeId, SessionId};
 use futures_util::FutureExt as _;
-use nats::{Config, NodeId, Presence, Session, SessionId};
+use nats::{Config, Presence, Session};
 use serde_json::json;
 
 use super::{PATIENCE, config, log, presenter};

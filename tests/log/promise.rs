@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nats::{AppendError, Config, Entry, EventId, Log, Position, PresenterIdx, Start, UserIdx};
+use chat::{EventId, Position, PresenterIdx, UserIdx};
+use nats::{AppendError, Config, Entry, Log, Start};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
 use tokio::sync::Mutex;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nats::{AppendError, Body, Config, Event, Log, Position, Shortage, UserBanned, UserIdx};
+use chat::{Body, Event, Position, UserBanned, UserIdx};
+use nats::{AppendError, Config, Log, Shortage};
 
 use super::{PATIENCE, config, everything, message, presenter, text};
 use crate::support::{NatsServer, connect, eventually};
@@ -17,7 +18,7 @@ fn large() -> Event {
 }
 
 fn ban(user: i64) -> Event {
-    let by = nats::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: nats::Role::Moderator };
+    let by = chat::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: chat::Role::Moderator };
     let user = UserIdx::try_from(user).unwrap();
     Event::now(presenter(1), Body::UserBanned(UserBanned { user, until: None, by, reason: None }))
 }
@@ -64,9 +65,9 @@ async fn a_log_that_is_nearly_full_refuses_messages_and_takes_decisions_on_every
 }
 
 /// A decision of 20 KB.
-fn cleared() -> nats::RoomCleared {
-    let by = nats::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: nats::Role::Moderator };
-    nats::RoomCleared { by, reason: Some("x".repeat(20_000)) }
+fn cleared() -> chat::RoomCleared {
+    let by = chat::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: chat::Role::Moderator };
+    chat::RoomCleared { by, reason: Some("x".repeat(20_000)) }
 }
 
 /// The sequences that the log holds: the first and the last.

@@ -1,7 +1,8 @@
 //! The tail: everything, in order, once, whatever happens to the server.
 
+use chat::EventId;
 use futures_util::future::join_all;
-use nats::{Config, Error, EventId, Start};
+use nats::{Config, Error, Start};
 
 use super::{PATIENCE, an_hour_ago, config, everything, log, message, take, text};
 use crate::support::{NatsServer, Proxy, connect, eventually};
@@ -80,7 +81,7 @@ async fn an_event_that_stands_in_the_log_twice_is_given_once_at_its_first_place(
     let server = NatsServer::start().await;
     let (one, other) = (log(&server).await, log(&server).await);
     let mut event = message(1, "posted twice");
-    event.id = EventId::derived(event.presenter, nats::UserIdx::try_from(7).unwrap(), "key");
+    event.id = EventId::derived(event.presenter, chat::UserIdx::try_from(7).unwrap(), "key");
 
     let first = one.append(&event).await.unwrap();
     let second = other.append(&event).await.unwrap();

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 
 use async_nats::jetstream;
-use nats::{Error, Log, Place, Position, Start};
+use chat::Position;
+use nats::{Error, Log, Place, Start};
 
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
 use crate::support::{NatsServer, Proxy, connect, eventually};

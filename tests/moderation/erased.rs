@@ -1,6 +1,6 @@
 //! An erasure takes a moderator's name from the decisions that hold, and lifts no ban of whoever is erased.
 
-use nats::{Body, ErasureMode, Event, Role as Of, User, UserErased, UserIdx};
+use chat::{Body, ErasureMode, Event, Role as Of, User, UserErased, UserIdx};
 
 use super::*;
 

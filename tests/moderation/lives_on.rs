@@ -1,7 +1,7 @@
 //! Decisions live on: on nodes that start later, through the death of everything, and beyond the age of the log.
 
 use async_nats::jetstream;
-use nats::{Body, Event, Role as Of, User, UserBanned, UserIdx, UserUnbanned};
+use chat::{Body, Event, Role as Of, User, UserBanned, UserIdx, UserUnbanned};
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn user(idx: i64) -> UserIdx {
 }
 
 fn event(body: Body) -> Event {
-    Event::now(nats::PresenterIdx::try_from(PRESENTER).unwrap(), body)
+    Event::now(chat::PresenterIdx::try_from(PRESENTER).unwrap(), body)
 }
 
 fn by() -> User {
@@ -106,7 +106,7 @@ async fn a_node_that_is_still_reading_says_so_and_not_that_nobody_is_banned() {
     let log = world.log().await;
     let said = || {
         let user = User { idx: user(7), nickname: "nick".to_owned(), role: Of::Viewer };
-        event(Body::MessagePosted(nats::MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() }))
+        event(Body::MessagePosted(chat::MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() }))
     };
     for _ in 0..10 {
         let messages: Vec<Event> = (0..4_000).map(|_| said()).collect();
@@ -199,7 +199,7 @@ async fn what_was_appended_and_never_kept_is_read_from_the_log() {
     log.append(&unbanned(7)).await.unwrap();
     let position = log.append(&banned(8)).await.unwrap();
     // As far as that was read before, and kept.
-    let before = nats::Position { sequence: position.sequence - 2, ..position };
+    let before = chat::Position { sequence: position.sequence - 2, ..position };
     log.decisions().set_read([before]).await.unwrap();
     world.nats.kill();
     world.nats.start_again().await;
@@ -239,7 +239,7 @@ async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afte
 async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else() {
     let world = World::start().await;
     let log = world.log().await;
-    let long_ago = nats::now() - Duration::from_secs(48 * 60 * 60);
+    let long_ago = chat::now() - Duration::from_secs(48 * 60 * 60);
     let old = |event: Event| event.recorded_at(long_ago);
     let timed_out = |idx, until| {
         event(Body::UserBanned(UserBanned { user: user(idx), until: Some(until), by: by(), reason: None }))
@@ -250,7 +250,7 @@ async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else(
         old(banned(8)),
         old(unbanned(8)),
         old(timed_out(9, long_ago + an_hour)),
-        old(timed_out(10, nats::now() + an_hour)),
+        old(timed_out(10, chat::now() + an_hour)),
         // Ended, and young: it may still replace something older in the log.
         unbanned(11),
     ] {

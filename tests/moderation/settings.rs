@@ -58,7 +58,7 @@ async fn settings_that_are_changed_at_the_same_moment_through_two_nodes_all_hold
     for _ in 0..20 {
         let (one, other) = (json!({ "wordPolicy": "off" }), json!({ "wordPolicy": "mask" }));
         let (first, second) = tokio::join!(set(&world, &world.nodes[0], one), set(&world, &world.nodes[1], other));
-        let position = |decided: &Value| decided["position"].as_str().unwrap().parse::<nats::Position>().unwrap();
+        let position = |decided: &Value| decided["position"].as_str().unwrap().parse::<chat::Position>().unwrap();
         let last = if position(&first) > position(&second) { "off" } else { "mask" };
         for node in &world.nodes {
             world.has_set(node, &json!({ "slowModeSeconds": 20, "maxLength": 20, "wordPolicy": last })).await;

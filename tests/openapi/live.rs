@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use nats::{Body, Event, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, User, UserIdx};
+use chat::{Body, Event, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, User, UserIdx};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -41,7 +41,7 @@ async fn the_archiver_does_what_its_document_says() {
     let archiver = Role::start("archiver", &settings).await;
     // Under the numbers and ids of the document's examples, so that there is something to find.
     let (room, user) = (PresenterIdx::try_from(42).unwrap(), UserIdx::try_from(7).unwrap());
-    let user = User { idx: user, nickname: "별명".to_owned(), role: nats::Role::Viewer };
+    let user = User { idx: user, nickname: "별명".to_owned(), role: chat::Role::Viewer };
     let posted = MessagePosted { user, text: "안녕하세요".to_owned(), flags: Vec::new() };
     let id = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11".parse().unwrap();
     let message = Event { id, ..Event::now(room, Body::MessagePosted(posted)) };

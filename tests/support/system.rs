@@ -61,7 +61,7 @@ impl System {
         speed: Option<f64>,
         progress: impl Fn() + Send + Sync + 'static,
     ) -> Report {
-        let room = nats::PresenterIdx::try_from(1).unwrap();
+        let room = chat::PresenterIdx::try_from(1).unwrap();
         let options = Options { speed, room, in_flight: 256, patience: Duration::from_secs(60) };
         play::play(lines, &self.target().await, &options, move |_| progress()).await.unwrap()
     }

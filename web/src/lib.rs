@@ -3,10 +3,10 @@
 
 pub mod address;
 mod admin;
-mod answer;
 pub mod auth;
 mod cors;
 mod digest;
+mod fetch;
 pub mod gateway;
 mod health;
 mod idx;
@@ -19,8 +19,8 @@ mod serve;
 mod shares;
 
 pub use admin::{Admin, AdminConfig};
-pub use answer::{NoAnswer, answer};
 pub use digest::{ContentDigest, InvalidDigest};
+pub use fetch::{NoAnswer, answer};
 pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
 pub use private::Shared;

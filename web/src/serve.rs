@@ -36,7 +36,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::cors;
 use crate::places::{Place, Places, Source};
-use crate::private::{self, Shared};
+use crate::private;
+use crate::private::Shared;
 use crate::problem::Problem;
 use peer::{Coming, Going, Paced, Peer};
 

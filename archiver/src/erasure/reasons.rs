@@ -11,11 +11,11 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
 
-use super::erased_ids;
+use super::replay_guard;
 use super::tombstones::Tombstones;
-use crate::database::{Database, Failure};
-use crate::documents::{QuarantineDocument, target};
-use crate::work::Work;
+use crate::mongo::database::{Database, Failure};
+use crate::mongo::documents::{QuarantineDocument, target};
+use crate::write::work::Work;
 
 /// Takes away why the messages were deleted, and says how many decisions were about them, whether or not they had a
 /// reason: so that whoever does it once more counts the same.
@@ -55,7 +55,7 @@ pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Wo
         return Ok(Vec::new());
     }
     let targets: Vec<String> = targets.into_iter().map(str::to_owned).collect();
-    let mut erased: BTreeSet<String> = erased_ids::among(database, targets.clone()).await?.into_iter().collect();
+    let mut erased: BTreeSet<String> = replay_guard::among(database, targets.clone()).await?.into_iter().collect();
     // Under a pseudonym.
     let nobodys = doc! { "_id": { "$in": &targets }, "userIdx": { "$lt": 0_i64 } };
     erased.extend(ids(database, &database.messages().clone_with_type(), nobodys).await?);
@@ -105,7 +105,7 @@ pub(crate) async fn about_authors(
     }
     let authors: Vec<Author> = database.find(&database.messages(), doc! { "_id": { "$in": &targets } }, 0).await?;
     let authors: HashMap<String, i64> = authors.into_iter().map(|Author { id, user_idx }| (id, user_idx)).collect();
-    let removed = erased_ids::among(database, targets).await?;
+    let removed = replay_guard::among(database, targets).await?;
     lines.retain_mut(|line| {
         let Some(target) = target_of(line) else { return true };
         match authors.get(&target) {

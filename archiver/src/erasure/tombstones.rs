@@ -7,14 +7,14 @@
 
 use std::collections::BTreeSet;
 
+use chat::{ErasureMode, Position, Role};
 use mongodb::bson::{Document, doc};
-use nats::{ErasureMode, Position, Role};
 
-use crate::database::{Database, Failure};
-use crate::documents::{
+use crate::mongo::database::{Database, Failure};
+use crate::mongo::documents::{
     DecisionDocument, ErasureDocument, MessageDocument, PositionDocument, QuarantineDocument, UserDocument,
 };
-use crate::work::{Lined, Work};
+use crate::write::work::{Lined, Work};
 
 #[cfg(test)]
 mod tests;

@@ -11,11 +11,11 @@
 //!   up at Twitch.
 //! - `message.fragments` is what is drawn; `user_badges` with `broadcaster` marks the presenter.
 
+use chat::Role;
 use jiff::Timestamp;
-use nats::Role;
 use serde::Serialize;
 
-use crate::documents::MessageDocument;
+use crate::mongo::documents::MessageDocument;
 
 /// How every file ends.
 pub(crate) const TAIL: &str = "],\"embeddedData\":null}\n";
@@ -218,7 +218,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::documents::PositionDocument;
+    use crate::mongo::documents::PositionDocument;
 
     fn recording(room: i64, nickname: &str) -> Recording {
         Recording {

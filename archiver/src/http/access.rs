@@ -1,7 +1,7 @@
 //! Who may read what. A room's presenter and the scope `chat:moderate` see everything of a room, the scope `chat:read`
 //! what was not taken away; everybody may read the own messages.
 
-use nats::{PresenterIdx, UserIdx};
+use chat::{PresenterIdx, UserIdx};
 use web::auth::Identity;
 
 use super::refusal::Refusal;

@@ -1,14 +1,14 @@
 //! What several answers are made of.
 
-use nats::Role;
+use chat::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Sight;
-use super::moment::time;
 use super::openapi::schemas;
-use crate::documents::{DeletedDocument, MessageDocument, UserDocument};
+use super::time_format::time;
 use crate::formats::csv::cell;
+use crate::mongo::documents::{DeletedDocument, MessageDocument, UserDocument};
 
 /// A message as archived.
 #[derive(Debug, Serialize, ToSchema)]

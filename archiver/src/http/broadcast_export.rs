@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use chat::PresenterIdx;
 use jiff::Timestamp;
-use nats::PresenterIdx;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,12 +18,13 @@ use super::parameters::{BroadcastPath, RoomPath, TimelineQuery};
 use super::replay::{ReplayMessageBody, settled};
 use super::stream::{Cut, Sink, file};
 use super::{Reader, Shared, answer};
-use crate::documents::MessageDocument;
-use crate::formats::twitch::{self, Recording};
+use crate::formats::twitch;
+use crate::formats::twitch::Recording;
 use crate::formats::webvtt;
-use crate::read::broadcasts::Broadcast;
-use crate::read::replay::{Place, Rest, Scope};
-use crate::read::timeline::Timeline;
+use crate::mongo::documents::MessageDocument;
+use crate::query::broadcasts::Broadcast;
+use crate::query::replay::{Place, Rest, Scope};
+use crate::query::timeline::Timeline;
 
 /// Messages of one question to MongoDB, and of one piece: some 500 KB.
 const PIECE: usize = 1_000;

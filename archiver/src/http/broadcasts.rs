@@ -6,8 +6,8 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use chat::{PresenterIdx, SessionId};
 use mongodb::bson::DateTime;
-use nats::{PresenterIdx, SessionId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,17 +15,18 @@ use utoipa_axum::routes;
 
 use super::access::Sight;
 use super::call::Call;
-use super::moment::{Moment, time};
 use super::openapi::schemas;
 use super::parameters::{BroadcastPath, PageQuery, RoomPath};
 use super::refusal::Refusal;
+use super::time_format::{Moment, time};
 use super::{Reader, Shared, answer};
-use crate::read::broadcasts::Broadcast;
-use crate::read::cursor::Cursor;
-use crate::read::replay::Scope;
-use crate::read::sequence::Span;
-use crate::read::sessions::{self, BUDGET, BroadcastsPage, SessionKey};
-use crate::read::timeline::{Kind, Timeline};
+use crate::query::broadcasts::Broadcast;
+use crate::query::cursor::Cursor;
+use crate::query::replay::Scope;
+use crate::query::sequence::Span;
+use crate::query::sessions;
+use crate::query::sessions::{BUDGET, BroadcastsPage, SessionKey};
+use crate::query::timeline::{Kind, Timeline};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(list_broadcasts)).routes(routes!(get_broadcast))

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use axum::RequestExt;
 use axum::extract::{Query, RawPathParams, Request};
 use axum::http::request::Parts;
-use nats::{EventId, PresenterIdx, SessionId, UserIdx};
+use chat::{EventId, PresenterIdx, SessionId, UserIdx};
 use serde::de::DeserializeOwned;
 use web::auth::{Identity, Pass};
 

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use nats::{ErasureMode, Role, User, UserIdx};
+use chat::{ErasureMode, Role, User, UserIdx};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -17,11 +17,11 @@ use web::auth::Identity;
 use super::access;
 use super::bodies::UserBody;
 use super::call::Call;
-use super::moment::time;
 use super::openapi::schemas;
 use super::parameters::UserPath;
+use super::time_format::time;
 use super::{Reader, Shared, answer};
-use crate::documents::{ErasureCounts, ErasureDocument, ErasureState};
+use crate::mongo::documents::{ErasureCounts, ErasureDocument, ErasureState};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(erase)).routes(routes!(receipts))

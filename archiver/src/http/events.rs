@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use nats::{PresenterIdx, SessionId};
+use chat::{PresenterIdx, SessionId};
 use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
@@ -24,11 +24,11 @@ use super::refusal::Refusal;
 use super::replay::{ReplayMessageBody, settled};
 use super::stream::{Cut, Sink};
 use super::{Reader, Shared, answer};
-use crate::read::broadcasts::Broadcast;
-use crate::read::cursor::Cursor;
-use crate::read::replay::{Limit, Part, Place, Rest, Scope};
-use crate::read::sessions;
-use crate::read::timeline::{Kind, Timeline};
+use crate::query::broadcasts::Broadcast;
+use crate::query::cursor::Cursor;
+use crate::query::replay::{Limit, Part, Place, Rest, Scope};
+use crate::query::sessions;
+use crate::query::timeline::{Kind, Timeline};
 
 /// 1 s of the listener's time: so long before it is due a message is read.
 const AHEAD: Duration = Duration::from_secs(1);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use chat::PresenterIdx;
 use mongodb::bson::DateTime;
-use nats::PresenterIdx;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,8 +22,8 @@ use super::refusal::Refusal;
 use super::stream::{Cut, Sink, file};
 use super::{Reader, Shared, answer};
 use crate::formats::csv;
-use crate::read::pages::{Page, Selection, page};
-use crate::read::sequence::Span;
+use crate::query::pages::{Page, Selection, page};
+use crate::query::sequence::Span;
 
 /// Messages of one question to MongoDB, and of one piece: some 300 KB.
 const PIECE: usize = 1_000;

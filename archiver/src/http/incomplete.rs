@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::Reader;
-use super::moment::time;
-use crate::database::Failure;
-use crate::gaps::{self, Gap};
+use super::time_format::time;
+use crate::mongo::database::Failure;
+use crate::write::gaps;
+use crate::write::gaps::Gap;
 
 /// A list of RFC 9651: how many batches, stored after and before which time.
 const GAPS: HeaderName = HeaderName::from_static("archive-gaps");
@@ -39,7 +40,7 @@ impl Incomplete {
     /// Of a room, or of all; in a time of milliseconds since 1970, the end excluded.
     pub(super) async fn of(
         reader: &Reader,
-        room: Option<nats::PresenterIdx>,
+        room: Option<chat::PresenterIdx>,
         from: Option<i64>,
         to: Option<i64>,
     ) -> Result<Incomplete, Failure> {

@@ -18,11 +18,11 @@ use super::openapi::schemas;
 use super::parameters::{MessagePath, PageQuery, RoomPath, SearchText, SpanQuery, UserPath, asked_for};
 use super::refusal::Refusal;
 use super::{Reader, Shared, answer};
-use crate::documents::MessageDocument;
-use crate::read::cursor::Cursor;
-use crate::read::pages::{Page, Selection, page};
-use crate::read::sequence::{Bounds, Only, Order, Sequence};
-use crate::read::times;
+use crate::mongo::documents::MessageDocument;
+use crate::query::cursor::Cursor;
+use crate::query::pages::{Page, Selection, page};
+use crate::query::sequence::{Bounds, Only, Order, Sequence};
+use crate::query::times;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(search_room)).routes(routes!(get_message)).routes(routes!(search_user))
@@ -43,7 +43,7 @@ pub(super) struct FilterQuery {
     deleted: Option<Deleted>,
     /// What this decision took away, a clear of the room for instance. For moderators.
     #[param(value_type = Option<schemas::EventId>, inline, nullable = false)]
-    decision: Option<nats::EventId>,
+    decision: Option<chat::EventId>,
     /// From the oldest to the newest (`asc`, where nothing is said) or the other way.
     #[param(inline, nullable = false)]
     order: Option<Order>,
@@ -65,7 +65,7 @@ pub(super) struct WhoseQuery {
     /// Of this user only, in the order of time.
     #[serde(default, deserialize_with = "asked_for")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
-    pub(super) user: Option<nats::UserIdx>,
+    pub(super) user: Option<chat::UserIdx>,
 }
 
 /// Where, of a user.
@@ -75,7 +75,7 @@ pub(super) struct WhereQuery {
     /// In this room only.
     #[serde(default, deserialize_with = "asked_for")]
     #[param(value_type = Option<schemas::PresenterIdx>, inline, nullable = false)]
-    pub(super) room: Option<nats::PresenterIdx>,
+    pub(super) room: Option<chat::PresenterIdx>,
 }
 
 /// A page of messages.
@@ -181,7 +181,7 @@ pub(super) fn of_user(call: &Call) -> Result<(Selection, Sight), Refusal> {
     let query: FilterQuery = call.query()?;
     let mut filter = query.filter(sight)?;
     filter.extend(span.filter().map(|range| ("sentAt".to_owned(), range)));
-    let sequence = Sequence::User { user_idx: user.get(), presenter_idx: room.map(nats::PresenterIdx::get) };
+    let sequence = Sequence::User { user_idx: user.get(), presenter_idx: room.map(chat::PresenterIdx::get) };
     let order = query.order.unwrap_or(Order::Asc);
     let text = query.text.map(SearchText::folded);
     Ok((Selection { sequence, bounds: Bounds::default(), order, filter, text }, sight))

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use chat::{PresenterIdx, UserIdx};
 use mongodb::bson::{Document, deserialize_from_document, doc};
 use mongodb::options::{FindOptions, Hint};
-use nats::{PresenterIdx, UserIdx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -19,17 +19,17 @@ use utoipa_axum::routes;
 use super::access::{self, Sight};
 use super::bodies::{MessageBody, UserBody};
 use super::call::Call;
-use super::moment::time;
 use super::openapi::schemas;
 use super::parameters::{PageQuery, RoomPath, SpanQuery, asked_for};
 use super::refusal::Refusal;
+use super::time_format::time;
 use super::{Reader, Shared, answer};
-use crate::copies;
-use crate::documents::{DecisionDocument, MessageDocument};
-use crate::read::cursor::{Cursor, of_time, to_time};
-use crate::read::read_each;
-use crate::read::sequence::{Order, by_time};
-use crate::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
+use crate::mongo::documents::{DecisionDocument, MessageDocument};
+use crate::mongo::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
+use crate::query::cursor::{Cursor, of_time, to_time};
+use crate::query::read_each;
+use crate::query::sequence::{Order, by_time};
+use crate::write::deduplicate;
 
 /// 50,000: of more deleted messages of one user only the latest are looked for, some 2 MB of ids in a question.
 const MOST_TARGETS: i64 = 50_000;
@@ -213,7 +213,7 @@ async fn decisions(reader: &Reader, call: &Call, room: Option<PresenterIdx>) -> 
     let next = found.last().filter(|_| !is_last).and_then(place).map(|place| Cursor::at(&list, &place).to_string());
     let found: Vec<DecisionDocument> = read_each("moderation_log", found);
     let targets = found.iter().filter_map(|decision| decision.target.clone()).collect();
-    let messages = copies::find(&reader.database, &reader.database.messages(), targets).await?;
+    let messages = deduplicate::find(&reader.database, &reader.database.messages(), targets).await?;
     let decisions = found.into_iter().map(|decision| body(decision, &messages)).collect();
     Ok(Json(DecisionsBody { decisions, next }).into_response())
 }

@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer};
 use unicode_segmentation::UnicodeSegmentation as _;
 use utoipa::IntoParams;
 
-use super::moment::Moment;
 use super::openapi::schemas;
 use super::refusal::Refusal;
-use crate::folded::folded;
-use crate::read::sequence::Span;
-use crate::read::timeline::Kind;
+use super::time_format::Moment;
+use crate::query::sequence::Span;
+use crate::query::timeline::Kind;
+use crate::text_folding::folded;
 
 /// `{presenterIdx}`
 #[derive(IntoParams)]

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use web::auth::TokenError;
 use web::{IDX_BOUNDS, Problem};
 
-use crate::database::Failure;
+use crate::mongo::database::Failure;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

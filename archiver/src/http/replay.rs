@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use chat::PresenterIdx;
 use jiff::Timestamp;
-use nats::PresenterIdx;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,11 +18,11 @@ use super::broadcasts::find;
 use super::call::Call;
 use super::parameters::{BroadcastPath, FromQuery, PageQuery, RoomPath, TimelineQuery};
 use super::{Reader, Shared, answer};
-use crate::documents::MessageDocument;
-use crate::read::broadcasts::Broadcast;
-use crate::read::cursor::Cursor;
-use crate::read::replay::{Limit, Part, Place, Rest, Scope};
-use crate::read::timeline::Timeline;
+use crate::mongo::documents::MessageDocument;
+use crate::query::broadcasts::Broadcast;
+use crate::query::cursor::Cursor;
+use crate::query::replay::{Limit, Part, Place, Rest, Scope};
+use crate::query::timeline::Timeline;
 
 /// 5 s: of a broadcast that runs, what was sent since is not given yet. Several archivers write, and what a slower one
 /// adds before the place that a reader has reached would be passed over.

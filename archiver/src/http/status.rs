@@ -14,9 +14,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::openapi::schemas;
-use super::{Reader, Shared, moment};
-use crate::gaps::Missing;
-use crate::status::{self, Counts, Health, Recent, Status, Stream, Waiting};
+use super::{Reader, Shared, time_format};
+use crate::status;
+use crate::status::{Counts, Health, Recent, Status, Stream, Waiting};
+use crate::write::gaps::Missing;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
     OpenApiRouter::new().routes(routes!(get_status))
@@ -205,7 +206,7 @@ impl From<Waiting> for LogBody {
 
 impl From<Missing> for MissingBody {
     fn from(Missing { gaps, batches, noticed_at }: Missing) -> MissingBody {
-        MissingBody { gaps, batches, noticed_at: noticed_at.map(moment::time) }
+        MissingBody { gaps, batches, noticed_at: noticed_at.map(time_format::time) }
     }
 }
 

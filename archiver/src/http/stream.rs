@@ -21,7 +21,7 @@ use super::Reader;
 use super::call::Call;
 use super::refusal::Refusal;
 use crate::ReadsConfig;
-use crate::database::Failure;
+use crate::mongo::database::Failure;
 
 /// Pieces that wait for the reader; one more is being made.
 const WAITING: usize = 2;

@@ -3,8 +3,9 @@
 //! the name nor the reason. Neither the window's order nor its bounds are known here, nor who is told which of it.
 
 use bytes::Bytes;
+use chat::{Body, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
 use jiff::Timestamp;
-use nats::{Body, Entry, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
+use nats::Entry;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 

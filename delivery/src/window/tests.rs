@@ -1,6 +1,7 @@
 //! The window against examples, and against a model that keeps everything and counts anew each time.
 
-use nats::{Body, Entry, ErasureMode, Event, EventId, MessagePosted, User, UserErased};
+use chat::{Body, ErasureMode, Event, EventId, MessagePosted, User, UserErased};
+use nats::Entry;
 use proptest::prelude::*;
 
 use super::*;
@@ -205,7 +206,7 @@ fn incoming(presenter: Option<i64>, position: Position, body: Body) -> Incoming 
 }
 
 fn user(idx: i64) -> User {
-    User { idx: UserIdx::try_from(idx).unwrap(), nickname: "별명".to_owned(), role: nats::Role::Viewer }
+    User { idx: UserIdx::try_from(idx).unwrap(), nickname: "별명".to_owned(), role: chat::Role::Viewer }
 }
 
 fn by(idx: i64, presenter: i64, position: Position) -> Incoming {
@@ -398,8 +399,8 @@ fn what_is_no_object_is_kept_from_everyone() {
         id: EventId::new(),
         kind: kind.to_owned(),
         presenter: Some(room(1)),
-        at: nats::now(),
-        stored: nats::now(),
+        at: chat::now(),
+        stored: chat::now(),
         line: bytes::Bytes::from_static(line),
     };
     let shows = |kind, line| match Incoming::new(7, entry(kind, line)).kept.shown().unwrap() {
@@ -710,12 +711,12 @@ fn decision(position: Position, body: Body) -> Incoming {
 
 fn deletion(target: EventId, by: i64, position: Position) -> Incoming {
     let reason = Some("doxxed".to_owned());
-    decision(position, Body::MessageDeleted(nats::MessageDeleted { target, by: user(by), reason }))
+    decision(position, Body::MessageDeleted(chat::MessageDeleted { target, by: user(by), reason }))
 }
 
 fn ban(of: i64, by: i64, position: Position) -> Incoming {
     let (user, by, reason) = (user(of).idx, user(by), Some("doxxed".to_owned()));
-    decision(position, Body::UserBanned(nats::UserBanned { user, until: None, by, reason }))
+    decision(position, Body::UserBanned(chat::UserBanned { user, until: None, by, reason }))
 }
 
 #[test]
@@ -728,7 +729,7 @@ fn what_decisions_say_of_users_who_were_erased_is_withheld() {
     let mut window = Window::new(ROOMY);
     let (theirs, others) = (by(7, 1, at(1, 0)), by(8, 1, at(1, 1)));
     let (of_theirs, of_others) = (theirs.kept.id, others.kept.id);
-    let cleared = nats::RoomCleared { by: user(7), reason: Some("raid".to_owned()) };
+    let cleared = chat::RoomCleared { by: user(7), reason: Some("raid".to_owned()) };
     let events = vec![
         theirs,
         others,

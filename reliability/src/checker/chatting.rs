@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 use super::Findings;
 use super::view::{Place, SETTLE_US, Session, Start, View};

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use nats::EventId;
+use chat::EventId;
 
 use super::Findings;
 use super::view::{Decision, Ruling, Source, View};
@@ -53,7 +53,7 @@ pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
         // What is of every room has a place in each partition.
         if decision.request.room.is_none() && !places.is_empty() {
             for stream in &view.streams {
-                let is_its = |position: nats::Position| stream.epochs.contains(&position.epoch);
+                let is_its = |position: chat::Position| stream.epochs.contains(&position.epoch);
                 let has_it = |ruling: &&Ruling| ruling.position.is_some_and(is_its);
                 if !places.iter().any(has_it) {
                     let sentence = format!("the decision {id} is about every room and is not in every partition");

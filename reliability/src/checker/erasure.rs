@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use nats::EventId;
+use chat::EventId;
 
 use super::Findings;
 use super::view::{Erasure, Post, SETTLE_US, View};

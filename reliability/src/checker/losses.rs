@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use nats::EventId;
+use chat::EventId;
 
 use super::Findings;
 use super::view::{Session, View};

@@ -29,8 +29,8 @@ fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, us
 }
 
 /// For each message that was taken away, the line of the earliest confirmation.
-fn taken_away<'b>(view: &'b View) -> HashMap<nats::EventId, (&'b Place<'b>, i64, usize)> {
-    let mut taken: HashMap<nats::EventId, (&Place, i64, usize)> = HashMap::new();
+fn taken_away<'b>(view: &'b View) -> HashMap<chat::EventId, (&'b Place<'b>, i64, usize)> {
+    let mut taken: HashMap<chat::EventId, (&Place, i64, usize)> = HashMap::new();
     for (number, takings) in takings(view) {
         let Some(room) = view.rooms.get(&number) else { continue };
         let by_id: HashMap<_, &Place> =
@@ -103,7 +103,7 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
     for (number, room) in &view.rooms {
         let is_about = |decision: &&Decision| !decision.request.is_refused() && decision.request.room == Some(*number);
         let decisions: Vec<&Decision> = view.decisions.values().filter(is_about).collect();
-        let targets: std::collections::HashSet<nats::EventId> = decisions
+        let targets: std::collections::HashSet<chat::EventId> = decisions
             .iter()
             .filter_map(|decision| match decision.decided {
                 Decided::Delete { target } => Some(*target),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 use super::Findings;
 use super::view::{SETTLE_US, Session, View};

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 use super::Findings;
 use super::view::{Place, SETTLE_US, Session, View};

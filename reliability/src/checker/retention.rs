@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use nats::EventId;
+use chat::EventId;
 
 use super::Findings;
 use super::view::{Place, Source, View};

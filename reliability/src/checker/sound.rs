@@ -4,9 +4,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use chat::{EventId, Position, PresenterIdx, UserIdx};
 use fastrand::Rng;
 use jiff::Timestamp;
-use nats::{EventId, Position, PresenterIdx, UserIdx};
 
 use crate::history::{Decided, Line, Phase, Surface, What};
 

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chat::{EventId, Position};
 use fastrand::Rng;
-use nats::{EventId, Position};
 
 use super::sound::{ANEW, CHATTING, history, is_erased};
 use super::{INVARIANTS, Verdict, Violation, check};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use chat::{EventId, Position};
 use jiff::Timestamp;
-use nats::{EventId, Position};
 
 use crate::history::{Decided, Line, Phase, Reading, ReviewVerdict, Surface, What};
 

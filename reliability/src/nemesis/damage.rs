@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use chat::PresenterIdx;
 use chatting_server::servers::{self, Server, port};
 use fastrand::Rng;
-use nats::{Entry, PresenterIdx};
+use nats::Entry;
 use tokio::process::Command;
 
 use super::fault::Fault;

@@ -1,8 +1,8 @@
 //! The judge, judged: whatever can go wrong between an answer and the two places is called a problem.
 
 use archiver::Author;
+use chat::{Position, Role};
 use jiff::Timestamp;
-use nats::{Position, Role};
 
 use super::super::presenter::Shown;
 use super::*;

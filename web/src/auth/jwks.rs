@@ -16,7 +16,7 @@ use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
 use super::{JwksConfig, TokenError};
 use crate::address::Address;
-use crate::answer::{NoAnswer, answer};
+use crate::fetch::{NoAnswer, answer};
 
 /// The published keys of one issuer.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use nats::Entry;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::documents::{ErasureCounts, ErasureState};
+use crate::mongo::documents::{ErasureCounts, ErasureState};
 
 const PSEUDONYM: i64 = -1_234;
 

@@ -93,5 +93,5 @@ fn idx() -> ObjectBuilder {
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(Number::Int(1)))
-        .maximum(Some(Number::Int(nats::LARGEST_IDX as isize)))
+        .maximum(Some(Number::Int(chat::LARGEST_IDX as isize)))
 }

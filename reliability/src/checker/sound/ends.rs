@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 use super::{BROADCASTS_MS, CHATTING, Draft, ERASED, Event, MS, PSEUDONYM, ROOMS, World, at_ms};
 use crate::history::{Dialect, Line, Phase, Reading, What};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 use super::{ANEW, AWAY, CHATTING, Draft, Event, MS, WINDOW, World};
 use crate::history::{Dialect, What};

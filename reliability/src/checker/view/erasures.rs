@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nats::EventId;
+use chat::EventId;
 
 use super::{Place, Post, View};
 

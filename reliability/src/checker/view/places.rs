@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chat::{EventId, Position};
 use jiff::Timestamp;
-use nats::{EventId, Position};
 
 use crate::history::Dialect;
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use nats::{EventId, Position};
+use chat::{EventId, Position};
 
 use crate::history::{Decided, Surface};
 

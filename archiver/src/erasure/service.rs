@@ -1,0 +1,117 @@
+//! Erases a user: through the log, so that every window hears of it, and at once in the archive, whatever of the log is
+//! not archived yet. What is begun is finished, here or by another archiver.
+
+use std::time::Duration;
+
+use chat::{Body, ErasureMode, Event, EventId, User, UserErased, UserIdx};
+use mongodb::bson::DateTime;
+use nats::Log;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::receipt::{self, Erasure, LogFacts};
+use crate::mongo::database::{Database, Failure};
+use crate::mongo::documents::{ErasureDocument, PositionDocument};
+
+/// Erases users. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Eraser {
+    database: Database,
+    log: Log,
+    /// Whoever waits for an erasure may leave; the work goes on.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// So long whoever asked waits for it to be done.
+    patience: Duration,
+}
+
+impl Eraser {
+    pub(crate) fn new(database: Database, log: Log, stop: CancellationToken, patience: Duration) -> Eraser {
+        Eraser { database, log, tasks: TaskTracker::new(), stop, patience }
+    }
+
+    /// Erases what the user wrote until now. It is certain to happen once this returns; if it takes long the receipt says that it still runs. Err: MongoDB does not answer, and nothing was begun.
+    pub(crate) async fn erase(&self, user: UserIdx, mode: ErasureMode, by: User) -> Result<ErasureDocument, Failure> {
+        let event = Event::of_every_room(Body::UserErased(UserErased { user, mode, by: by.clone() }));
+        let at = DateTime::from_millis(event.at.as_millisecond());
+        let erasure = Erasure { id: event.id.to_string(), user, mode, at, by, log: LogFacts::of(&self.log) };
+        let begun = receipt::record(&self.database, &erasure, &[]).await?;
+        tracing::info!(erasure = erasure.id, "erasing a user");
+        let (database, log, stop) = (self.database.clone(), self.log.clone(), self.stop.clone());
+        let carry_out = async move {
+            match carry_out(&database, &log, &erasure, &event).await {
+                Ok(done) => Some(done),
+                Err(reason) => {
+                    tracing::warn!(erasure = erasure.id, "an erasure is not finished yet, and will be: {reason}");
+                    None
+                }
+            }
+        };
+        let work = self.tasks.spawn(async move { stop.run_until_cancelled(carry_out).await.flatten() });
+        match timeout(self.patience, work).await {
+            Ok(Ok(Some(done))) => Ok(done),
+            // It takes longer, or waits for the log or for another archiver.
+            _ => Ok(receipt::find(&self.database, &begun.id).await?.unwrap_or(begun)),
+        }
+    }
+
+    /// The receipts of the user, the last one first, for as long as they are kept.
+    pub(crate) async fn receipts(&self, user: UserIdx) -> Result<Vec<ErasureDocument>, Failure> {
+        receipt::of_user(&self.database, user).await
+    }
+
+    /// Waits for the work in hand, which ends soon after the stop.
+    pub(crate) async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Finishes erasures that were begun so long ago and are not done: whoever did it is gone, or the log was away.
+pub(crate) async fn finish_left(database: &Database, log: &Log, ago: Duration) -> Result<(), Failure> {
+    let millis = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+    let before = DateTime::from_millis(DateTime::now().timestamp_millis() - millis);
+    for left in receipt::running_since(database, before).await? {
+        let Some((erasure, event)) = event_of(&left, log) else {
+            tracing::error!(erasure = left.id, "an erasure is not as this archiver records it, and is left alone");
+            continue;
+        };
+        tracing::info!(erasure = left.id, "finishing an erasure that was left");
+        if left.is_complete() {
+            receipt::enforce(database, left).await?;
+        } else {
+            // Copies that are there already do no harm: the last one in each partition counts.
+            carry_out(database, log, &erasure, &event).await.map_err(Failure::Unavailable)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the erasure its places in the log, and erases what stands before them.
+async fn carry_out(
+    database: &Database,
+    log: &Log,
+    erasure: &Erasure,
+    event: &Event,
+) -> Result<ErasureDocument, String> {
+    let positions = log.append_everywhere(event).await.map_err(|error| error.to_string())?;
+    let positions: Result<Vec<PositionDocument>, _> = positions.into_iter().map(PositionDocument::try_from).collect();
+    let positions = positions.map_err(|error| error.to_string())?;
+    let recorded = receipt::place(database, erasure, &positions).await.map_err(|failure| failure.to_string())?;
+    receipt::enforce(database, recorded).await.map_err(|failure| failure.to_string())
+}
+
+/// The erasure as it was wanted.
+fn event_of(document: &ErasureDocument, log: &Log) -> Option<(Erasure, Event)> {
+    let id: EventId = document.id.parse().ok()?;
+    let user = UserIdx::stored(document.user_idx).ok()?;
+    let at = jiff::Timestamp::from_millisecond(document.at.timestamp_millis()).ok()?;
+    let by = &document.by;
+    let by = User { idx: UserIdx::stored(by.user_idx).ok()?, nickname: by.nickname.clone(), role: by.role };
+    let mode = document.mode;
+    let erased = UserErased { user, mode, by: by.clone() };
+    let event = Event { id, presenter: None, at, belated: true, request: None, body: Body::UserErased(erased) };
+    let erasure = Erasure { id: document.id.clone(), user, mode, at: document.at, by, log: LogFacts::of(log) };
+    Some((erasure, event))
+}

@@ -1,0 +1,269 @@
+//! What a batch of lines asks of the database: which line becomes which document. Pure; it knows no connection.
+
+use std::collections::BTreeSet;
+
+use chat::{Body, Position, PresenterIdx, User};
+use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
+use nats::{Entry, Malformed};
+use serde_json::{Map, Value};
+
+use crate::erasure::receipt::{Erasure, LogFacts};
+use crate::mongo::documents::{
+    Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
+};
+use crate::text_folding::folded;
+
+/// The lines of one write, sorted by where they go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Work {
+    pub(crate) messages: Vec<Lined<MessageDocument>>,
+    pub(crate) decisions: Vec<Lined<DecisionDocument>>,
+    pub(crate) sessions: Vec<Lined<SessionEnd>>,
+    pub(crate) quarantine: Vec<QuarantineDocument>,
+    /// Each copy, as each is about what stands before it.
+    pub(crate) erasures: Vec<(Erasure, PositionDocument)>,
+}
+
+/// A document with the line that it was made of, which is kept if MongoDB refuses the document.
+#[derive(Debug, Clone)]
+pub(crate) struct Lined<T> {
+    pub(crate) document: T,
+    pub(crate) line: Line,
+}
+
+/// A line as it came and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) position: Position,
+    pub(crate) bytes: bytes::Bytes,
+}
+
+/// The one document that a line becomes.
+#[derive(Debug)]
+enum Place {
+    Message(MessageDocument),
+    Decision(DecisionDocument),
+    Session(SessionEnd),
+    Erasure(Erasure, PositionDocument),
+}
+
+impl Work {
+    /// Adds one line of the log.
+    pub(crate) fn add(&mut self, line: Result<Entry, Malformed>) {
+        self.add_of(line, &LogFacts::default());
+    }
+
+    /// Adds one line of that log.
+    pub(crate) fn add_of(&mut self, line: Result<Entry, Malformed>, log: &LogFacts) {
+        let (line, place) = match line {
+            Ok(entry) => {
+                let place = place(&entry);
+                (Line { position: entry.position, bytes: entry.line }, place)
+            }
+            Err(Malformed { position, line, reason }) => {
+                (Line { position, bytes: line }, Err((Cause::Malformed, reason.to_string())))
+            }
+        };
+        match place {
+            Ok(Place::Message(document)) => self.messages.push(Lined { document, line }),
+            Ok(Place::Decision(document)) => self.decisions.push(Lined { document, line }),
+            Ok(Place::Session(document)) => self.sessions.push(Lined { document, line }),
+            Ok(Place::Erasure(mut erasure, position)) => {
+                erasure.log = log.clone();
+                if erasure.log.epochs.is_empty() {
+                    erasure.log.epochs.push(position.epoch);
+                }
+                self.erasures.push((erasure, position));
+            }
+            Err((cause, reason)) => self.quarantine.push(line.quarantined(cause, reason)),
+        }
+    }
+}
+
+impl Work {
+    /// All whom the batch names.
+    pub(crate) fn people(&self) -> BTreeSet<i64> {
+        let decisions = self.decisions.iter().map(|decision| &decision.document);
+        let decisions = decisions.flat_map(|decision| [decision.by.as_ref().map(|by| by.user_idx), decision.user_idx]);
+        let messages = self.messages.iter().map(|message| message.document.user_idx);
+        let lines = self.quarantine.iter().flat_map(|line| line.users.iter().copied());
+        messages.chain(decisions.flatten()).chain(lines).collect()
+    }
+}
+
+impl Line {
+    /// The line as it goes into quarantine, now.
+    pub(crate) fn quarantined(&self, cause: Cause, reason: String) -> QuarantineDocument {
+        QuarantineDocument {
+            id: self.position.to_string(),
+            cause,
+            reason,
+            at: DateTime::now(),
+            line: readable(&self.bytes),
+            users: people(&self.bytes),
+        }
+    }
+}
+
+fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
+    let body = entry.body().map_err(|e| (Cause::Malformed, e.to_string()))?;
+    let position = PositionDocument::try_from(entry.position).map_err(|e| (Cause::Unmappable, e.to_string()))?;
+    let at = DateTime::from_millis(entry.at.as_millisecond());
+    let id = entry.id.to_string();
+    let room = entry.presenter.map(PresenterIdx::get);
+    let its_room = room.ok_or_else(|| (Cause::Malformed, format!("{} without presenterIdx", entry.kind)));
+    let decision = |by: User, reason: Option<String>| DecisionDocument {
+        id: id.clone(),
+        kind: entry.kind.clone(),
+        presenter_idx: room,
+        at,
+        position,
+        by: Some(by.into()),
+        target: None,
+        user_idx: None,
+        until: None,
+        reason,
+        settings: None,
+        settings_changed: Vec::new(),
+        settings_until: None,
+    };
+    let session = |session: chat::SessionId, presenter_idx, disconnected| {
+        Place::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
+    };
+    Ok(match body {
+        Body::MessagePosted(posted) => Place::Message(MessageDocument {
+            id,
+            presenter_idx: its_room?,
+            user_idx: posted.user.idx.get(),
+            nickname: posted.user.nickname,
+            role: posted.user.role,
+            folded: Some(folded(&posted.text)),
+            message: Some(posted.text),
+            sent_at: at,
+            position,
+            flags: posted.flags,
+            deleted: None,
+        }),
+        Body::MessageDeleted(deleted) => Place::Decision(DecisionDocument {
+            target: Some(deleted.target.to_string()),
+            ..decision(deleted.by, deleted.reason)
+        }),
+        Body::RoomCleared(cleared) => Place::Decision(decision(cleared.by, cleared.reason)),
+        Body::UserBanned(banned) => Place::Decision(DecisionDocument {
+            user_idx: Some(banned.user.get()),
+            until: banned.until.map(|until| DateTime::from_millis(until.as_millisecond())),
+            ..decision(banned.by, banned.reason)
+        }),
+        Body::UserUnbanned(unbanned) => Place::Decision(DecisionDocument {
+            user_idx: Some(unbanned.user.get()),
+            ..decision(unbanned.by, unbanned.reason)
+        }),
+        Body::RoomUpdated(updated) => {
+            let document = |members: &Map<String, Value>| {
+                let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
+                document.map_err(|_| (Cause::Unmappable, "the settings hold what BSON cannot".to_owned()))
+            };
+            let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
+            Place::Decision(DecisionDocument {
+                settings: Some(document(&updated.settings)?),
+                settings_changed: updated.changed,
+                settings_until: until,
+                ..decision(updated.by, updated.reason)
+            })
+        }
+        Body::UserErased(erased) => {
+            let (user, mode, by) = (erased.user, erased.mode, erased.by);
+            Place::Erasure(Erasure { id, user, mode, at, by, log: LogFacts::default() }, position)
+        }
+        Body::PresenterConnected(connected) => session(connected.session, its_room?, None),
+        Body::PresenterDisconnected(disconnected) => {
+            session(disconnected.session, its_room?, Some(disconnected.reason))
+        }
+        Body::Unknown { kind, .. } => return Err((Cause::UnknownType, format!("unknown type {kind:?}"))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chat::Event;
+    use mongodb::bson::serialize_to_bson;
+    use serde::Serialize;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The document of one line and where it goes, as extended JSON with the members in their order: positions are
+    /// compared member by member.
+    fn document(line: &Value) -> String {
+        let position = Position { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
+        let mut work = Work::default();
+        work.add(Entry::read(position, line.to_string().into()));
+        fn json<T: Serialize>(collection: &str, document: &T) -> String {
+            format!("{collection}: {}", serde_json::to_string(&serialize_to_bson(document).unwrap()).unwrap())
+        }
+        let Work { messages, decisions, sessions, quarantine, erasures } = &work;
+        let mut documents: Vec<String> = messages.iter().map(|m| json("chatting_log", &m.document)).collect();
+        documents.extend(decisions.iter().map(|decision| json("moderation_log", &decision.document)));
+        documents.extend(sessions.iter().map(|session| format!("broadcasts: {:?}", session.document)));
+        documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason, &q.users))));
+        documents.extend(erasures.iter().map(|erasure| format!("erasures: {erasure:?}")));
+        assert_eq!(documents.len(), 1);
+        documents.remove(0)
+    }
+
+    #[test]
+    fn every_type_of_event_has_its_place() {
+        let by = json!({ "idx": 42, "nickname": "진행자", "role": "presenter" });
+        let target = "0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3";
+        let documents = [
+            (
+                "message.posted",
+                json!({ "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "안녕 👋" }),
+            ),
+            ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
+            ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
+            ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
+            ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
+            ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
+            ("room.cleared", json!({ "by": by, "reason": "raid" })),
+            ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
+            ("user.erased", json!({ "presenterIdx": null, "user": 7, "mode": "anonymise", "by": by })),
+            ("presenter.connected", json!({ "session": target })),
+            ("presenter.disconnected", json!({ "session": target, "reason": "closed" })),
+            ("message.translated", json!({ "text": "of a later version" })),
+            ("message.deleted", json!({ "target": "not an id", "by": by })),
+        ]
+        .map(|(kind, members)| {
+            let mut line = json!({
+                "v": 1,
+                "id": "0192f0c1-2d3e-7a4b-8c5d-000000000001",
+                "type": kind,
+                "presenterIdx": 42,
+                "at": "2026-11-22T10:00:00.123Z",
+            });
+            line.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            format!("{kind} {members}\n  {}\n", document(&line))
+        });
+        insta::assert_snapshot!(documents.concat());
+    }
+
+    #[test]
+    fn a_position_that_mongodb_cannot_hold_is_put_aside() {
+        let mut work = Work::default();
+        let event = Event::now(
+            PresenterIdx::try_from(1).unwrap(),
+            Body::RoomCleared(chat::RoomCleared {
+                by: User {
+                    idx: chat::UserIdx::try_from(1).unwrap(),
+                    nickname: String::new(),
+                    role: chat::Role::Presenter,
+                },
+                reason: None,
+            }),
+        );
+        let position = Position { epoch: u64::MAX, sequence: 1, index: 0 };
+        work.add(Entry::read(position, event.to_line()));
+        assert_eq!(work.quarantine.len(), 1);
+        assert_eq!(work.quarantine[0].cause, Cause::Unmappable);
+    }
+}

@@ -1,0 +1,172 @@
+//! The frames of the original system's dialect, at `/chatting`: what its presenters' pages send and understand. It is
+//! a format that other programs depend on, pinned by snapshots. What a frame leads to is not known here.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use chat::{Body, Event, EventId, MalformedEvent, Position, Role, UserIdx};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use web::auth::TokenError;
+
+use crate::dialects::{Complaint, Dialect, Framed, Said, Welcome};
+use crate::visibility::Sight;
+use crate::window::{Kept, Shown};
+
+#[cfg(test)]
+mod tests;
+
+/// The original's dialect.
+#[derive(Debug, Clone)]
+pub(crate) struct Original {
+    /// The zone of the member `time`.
+    pub(crate) zone: TimeZone,
+    /// How long a session outlives its token.
+    pub(crate) grace: Duration,
+}
+
+impl Dialect for Original {
+    /// What is not a JSON object has no id, which the original writes as `null`.
+    fn hear(&self, text: &str) -> Said {
+        #[derive(Deserialize)]
+        struct Frame {
+            #[serde(default)]
+            id: Value,
+            #[serde(default)]
+            token: Value,
+        }
+        if text == "ping" {
+            return Said::Answered(Utf8Bytes::from_static("pong"));
+        }
+        // The library would take an array for the members in their order.
+        let is_object = text.trim_ascii_start().starts_with('{');
+        let frame = if is_object { serde_json::from_str::<Frame>(text).ok() } else { None };
+        let Some(frame) = frame else { return Said::Answered(invalid_id("null")) };
+        match (frame.id, frame.token) {
+            (Value::String(id), Value::Null) if id == "start" => Said::Start { token: None, position: None },
+            // A token that is no string is one all the same, and as bad as a garbled one.
+            (Value::String(id), token) if id == "start" => Said::Start { token: Some(text_of(token)), position: None },
+            (id, _) => Said::Answered(invalid_id(&text_of(id))),
+        }
+    }
+
+    fn token_refused(&self, error: TokenError) -> Utf8Bytes {
+        Utf8Bytes::from_static(match error {
+            TokenError::Missing => r#"{"id":"error","message":"룸 idx값이 정상적으로 오지 않습니다."}"#,
+            // Not a tokenException: a page would take that for the end.
+            TokenError::KeysUnavailable => {
+                r#"{"id":"error","message":"토큰을 지금 확인할 수 없습니다. 잠시 후에 다시 연결해주세요."}"#
+            }
+            _ => r#"{"id":"tokenException","response":"reject","message":"Jwt Exception"}"#,
+        })
+    }
+
+    /// One event; only messages are shown.
+    fn frame(&self, events: &[Kept], _sight: Sight) -> Framed {
+        let frame = events.first().and_then(|kept| {
+            message(kept, &self.zone).unwrap_or_else(|error| {
+                let position = kept.position;
+                tracing::error!(%position, %error, "skipped an event that cannot be shown: {error}");
+                None
+            })
+        });
+        Framed { frame, events: 1 }
+    }
+
+    fn waits_for_start(&self) -> bool {
+        false
+    }
+
+    fn acknowledges(&self) -> bool {
+        false
+    }
+
+    fn complaint(&self, _about: Complaint) -> Option<Utf8Bytes> {
+        None
+    }
+
+    fn welcome(&self, _welcome: &Welcome) -> Option<Utf8Bytes> {
+        None
+    }
+
+    fn keepalive(&self, _position: Position) -> Option<Utf8Bytes> {
+        None
+    }
+
+    fn outlives_token(&self) -> Duration {
+        self.grace
+    }
+
+    fn renewed(&self, _renewed: Result<Duration, TokenError>) -> Option<Utf8Bytes> {
+        None
+    }
+
+    fn reconnect(&self, _within: Duration) -> Option<Utf8Bytes> {
+        None
+    }
+}
+
+fn text_of(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// The answer to any frame but `start`; the socket stays open.
+fn invalid_id(id: &str) -> Utf8Bytes {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        id: &'static str,
+        message: &'a str,
+    }
+    json(&Frame { id: "error", message: &format!("Invalid message with id {id}") })
+}
+
+/// The frame of a message; nothing for any other event.
+fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
+    /// The first four members are the original's, in its order; its clients ignore the others.
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        id: &'static str,
+        nickname: &'a str,
+        message: &'a str,
+        time: String,
+        #[serde(rename = "messageId")]
+        message_id: EventId,
+        position: Position,
+        #[serde(rename = "userIdx")]
+        user: UserIdx,
+        role: Role,
+        #[serde(rename = "sentAt")]
+        sent_at: String,
+    }
+    let Shown::Message(line) = kept.shown()? else { return Ok(None) };
+    let event = Event::from_line(line.as_bytes())?;
+    let Body::MessagePosted(posted) = event.body else { return Ok(None) };
+    Ok(Some(json(&Frame {
+        id: "sendChatting",
+        nickname: &posted.user.nickname,
+        message: &posted.text,
+        time: hours_and_minutes(event.at, zone),
+        message_id: event.id,
+        position: kept.position,
+        user: posted.user.idx,
+        role: posted.user.role,
+        sent_at: format!("{:.3}", event.at),
+    })))
+}
+
+fn hours_and_minutes(at: Timestamp, zone: &TimeZone) -> String {
+    let local = zone.to_datetime(at);
+    let mut text = String::with_capacity(5);
+    write!(text, "{:02}:{:02}", local.hour(), local.minute()).expect("a string takes what is written");
+    text
+}
+
+fn json(frame: &impl Serialize) -> Utf8Bytes {
+    serde_json::to_string(frame).expect("a frame has string keys and no failing serializer").into()
+}

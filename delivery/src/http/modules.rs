@@ -1,0 +1,24 @@
+//! The modules for browsers: `GET /presenter.js`, `/relay.js` and `/viewer.js`. They are the same on every node, embedded
+//! in the binary, so that a page and its server always speak the same protocol.
+
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Extension, Router};
+
+pub(crate) fn modules() -> Router {
+    Router::new()
+        .route("/presenter.js", get(async || module(include_str!("../../js/presenter.js"))))
+        .route("/relay.js", get(async || module(include_str!("../../js/relay.js"))))
+        .route("/viewer.js", get(async || module(include_str!("../../js/viewer.js"))))
+}
+
+/// Any page may import it. It is asked for anew each time, so that an old one does not outlive a deployment.
+fn module(source: &'static str) -> impl IntoResponse {
+    let headers = [
+        (CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (CACHE_CONTROL, "no-cache"),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, Extension(web::Shared), source)
+}

@@ -1,0 +1,240 @@
+//! Reads the JSON body of a post: bounded in size and time. What a body means is not known here.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use http_body_util::BodyExt;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use tokio::time::timeout;
+use web::ContentDigest;
+
+use crate::http::refusal::Refusal;
+
+mod halves;
+
+/// What a body is read as.
+pub(crate) trait Shape: DeserializeOwned {
+    /// The page that describes it, below `docs/`.
+    const PAGE: &'static str;
+}
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    /// In a sentence, that names the member if it is one.
+    pub(crate) what: String,
+    /// The page that describes the body.
+    pub(crate) page: &'static str,
+}
+
+/// What members are, of whichever body.
+const MEMBERS: [(&str, &str); 4] = [
+    ("text", "a text"),
+    ("textMessage", "a text"),
+    ("reason", "a text, null or absent"),
+    ("settings", "an object with the settings that change, such as {\"slowModeSeconds\": 10}"),
+];
+
+/// 64 KB: the longest text has 8 KB, and six times that where every byte is escaped.
+const LARGEST_BODY_BYTES: usize = 64 * 1024;
+
+/// 8 MB: up to here what is too large is read and thrown away, because a peer that is still sending would not see the
+/// answer. Beyond, it is cut off.
+const LARGEST_DISCARDED_BYTES: usize = 8 * 1024 * 1024;
+
+/// 1 s for a body that nobody wants.
+const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The body as a JSON object of that shape. Members that it does not have are ignored.
+pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration) -> Result<T, Refusal> {
+    let unsupported = match () {
+        () if !is_json(parts) => Some(Refusal::UnsupportedMediaType),
+        () if !is_plain(parts) => Some(Refusal::UnsupportedEncoding),
+        () => None,
+    };
+    if let Some(refusal) = unsupported {
+        discard(parts, body).await;
+        return Err(refusal);
+    }
+    if is_far_too_large(parts) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
+    // A gateway's signature rests on it.
+    match ContentDigest::of(&parts.headers) {
+        Ok(Some(digest)) if !digest.is_of(&bytes) => return Err(Refusal::BodyAltered),
+        Err(_) => return Err(Refusal::BodyAltered),
+        Ok(_) => {}
+    }
+    parse(&bytes).map_err(|what| Refusal::BodyMalformed(Malformed { what, page: T::PAGE }))
+}
+
+/// Err: what is wrong, in a sentence.
+fn parse<T: Shape>(bytes: &[u8]) -> Result<T, String> {
+    // The parser does not look into strings that it skips.
+    let text = std::str::from_utf8(bytes).map_err(|_| "The body is not UTF-8.".to_owned())?;
+    let not_json = |error: serde_json::Error| format!("The body is not JSON: {error}.");
+    match text.trim_ascii_start().chars().next() {
+        None => return Err("The body is empty: it must be a JSON object.".to_owned()),
+        Some('{') => {}
+        // A struct may also be read from a list of its members; that is not our format.
+        Some(_) => {
+            serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
+            return Err("The body must be an object, {…}.".to_owned());
+        }
+    }
+    let text = halves::mended(text);
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let shape = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        match error.into_inner() {
+            error if error.is_data() => wrong_member(&path, &error.to_string()),
+            error => not_json(error),
+        }
+    })?;
+    json.end().map_err(not_json)?;
+    Ok(shape)
+}
+
+/// What the parser says of a member, in our words.
+fn wrong_member(path: &str, error: &str) -> String {
+    let quoted = |begin| Some(error.strip_prefix(begin)?.split('`').next().unwrap_or_default());
+    if let Some(name) = quoted("duplicate field `") {
+        return format!("The member {name:?} is there twice.");
+    }
+    if let Some(name) = quoted("missing field `") {
+        return format!("The member {name:?} is missing: it must be {}.", expected(name));
+    }
+    let name = path.split(['.', '[']).next().unwrap_or_default();
+    format!("The member {name:?} must be {}.", expected(name))
+}
+
+fn expected(name: &str) -> &'static str {
+    MEMBERS.iter().find(|(member, _)| *member == name).map_or("as documented", |(_, expected)| expected)
+}
+
+impl Malformed {
+    /// A member that is read as any value, and is not what it must be.
+    pub(crate) fn member<T: Shape>(name: &str) -> Malformed {
+        Malformed { what: wrong_member(name, ""), page: T::PAGE }
+    }
+}
+
+/// The value with 5 in place of 5.0: JSON has one kind of number, and some of its writers know but floating point.
+pub(crate) fn whole(value: Value) -> Value {
+    /// 2^53: beyond, not every integer is a floating-point number.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= LARGEST => (float as i64).into(),
+            _ => Value::Number(number),
+        },
+        Value::Array(values) => values.into_iter().map(whole).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => value,
+    }
+}
+
+/// Takes in a body that was refused unread, so that its sender sees the answer.
+pub(crate) async fn discard(parts: &Parts, body: Body) {
+    if !is_far_too_large(parts) {
+        // Whatever becomes of it, the answer is the same.
+        let _ = timeout(DISCARD_DEADLINE, drain(body)).await;
+    }
+}
+
+/// Nothing of it is kept.
+async fn drain(mut body: Body) {
+    let mut total = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        total += frame.data_ref().map_or(0, |chunk| chunk.len());
+        if total > LARGEST_DISCARDED_BYTES {
+            return;
+        }
+    }
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    let mut total = 0;
+    while let Some(frame) = body.frame().await {
+        // An error means that the peer went away or broke the framing.
+        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        total += chunk.len();
+        if total <= LARGEST_BODY_BYTES {
+            bytes.extend_from_slice(&chunk);
+        } else if total > LARGEST_DISCARDED_BYTES {
+            break;
+        }
+    }
+    if total > LARGEST_BODY_BYTES { Err(Refusal::BodyTooLarge) } else { Ok(bytes) }
+}
+
+fn is_far_too_large(parts: &Parts) -> bool {
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length > LARGEST_DISCARDED_BYTES as u64)
+}
+
+/// Not compressed, nor said to be.
+fn is_plain(parts: &Parts) -> bool {
+    parts.headers.get_all(CONTENT_ENCODING).iter().all(|value| {
+        let mut encodings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        encodings.all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity"))
+    })
+}
+
+/// `application/json` or `application/…+json`, in UTF-8.
+fn is_json(parts: &Parts) -> bool {
+    let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let Ok(value) = value.to_str() else { return false };
+    let mut members = value.split(';').map(|member| member.trim().to_ascii_lowercase());
+    let media_type = members.next().unwrap_or_default();
+    let is_utf8 = members
+        .filter_map(|member| member.strip_prefix("charset=").map(|charset| charset.trim_matches('"').to_owned()))
+        .all(|charset| charset == "utf-8" || charset == "utf8");
+    let is_json = media_type
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || subtype.len() > 5 && subtype.ends_with("+json"));
+    is_json && is_utf8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    #[test]
+    fn five_is_five_however_it_is_written() {
+        let read = |text: &str| whole(serde_json::from_str(text).unwrap()).to_string();
+        assert_eq!(read("[5.0, 5, 5e0, -0.0, 1.2e6]"), "[5,5,5,0,1200000]");
+        assert_eq!(read(r#"{"a":{"b":640.0}}"#), r#"{"a":{"b":640}}"#);
+        for other in ["5.5", "1e300", "18446744073709551615", "\"5.0\"", "null"] {
+            assert_eq!(read(other), serde_json::from_str::<Value>(other).unwrap().to_string());
+        }
+    }
+
+    #[test]
+    fn json_is_json_in_utf_8() {
+        let is_json =
+            |value: &str| is_json(&Request::builder().header(CONTENT_TYPE, value).body(()).unwrap().into_parts().0);
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/vnd.chat+json",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in ["", "json", "text/json", "text/plain", "application/jsonx", "application/+json"] {
+            assert!(!is_json(bad), "{bad}");
+        }
+        assert!(!is_json("application/json; charset=euc-kr"));
+        assert!(!super::is_json(&Request::new(()).into_parts().0));
+    }
+}

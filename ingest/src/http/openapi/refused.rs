@@ -1,0 +1,184 @@
+//! The answers to requests that are refused: which refusals an operation has, by the parts that it is made of, and how
+//! each surface says them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use nats::AppendError;
+use serde_json::{Map, Value, json};
+use utoipa::PartialSchema as _;
+
+use super::schemas;
+use crate::http::refusal::Refusal;
+
+/// What a request can be refused by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Its token.
+    Token,
+    /// Everything else that its head says, and that there are too many.
+    Head,
+    /// A segment of its path that is not UTF-8.
+    Path,
+    Room,
+    User,
+    Message,
+    Query,
+    Reason,
+    Seconds,
+    Body,
+    /// What only the original's body says.
+    OriginalBody,
+    /// That the sender is no moderator.
+    Moderator,
+    /// That there is no such ban.
+    Ban,
+    /// Whom it would ban.
+    Banning,
+    /// That there is no room for one more ban.
+    NewBan,
+    /// That too much was decided.
+    Decision,
+    Settings,
+    /// What is said, where and by whom.
+    Saying,
+    /// What became of another request.
+    Question,
+    /// The log.
+    Append,
+    /// Its method: no operation at all.
+    Method,
+}
+
+use Part::{
+    Append, Ban, Banning, Body, Decision, Head, Message, Method, Moderator, NewBan, OriginalBody, Path, Query,
+    Question, Reason, Room, Saying, Seconds, Settings, Token, User,
+};
+
+/// The parts of each operation that can be refused.
+pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
+    ("post_message", &[Token, Head, Path, Room, Body, Saying, Append]),
+    ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
+    ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
+    ("get_request", &[Token, Head, Path, Room, Question, Append]),
+    ("get_request_everywhere", &[Token, Head, Question, Append]),
+    ("list_bans", &[Token, Head, Path, Room, Query, Moderator]),
+    ("get_ban", &[Token, Head, Path, Room, User, Moderator, Ban]),
+    ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, NewBan, Decision, Append]),
+    ("delete_ban", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Ban, Decision, Append]),
+    ("list_bans_everywhere", &[Token, Head, Query, Moderator]),
+    ("get_ban_everywhere", &[Token, Head, Path, User, Moderator, Ban]),
+    ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, NewBan, Decision, Append]),
+    ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Decision, Append]),
+    ("get_settings", &[Token, Head, Path, Room, Moderator]),
+    ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
+    ("send_message", &[Token, Head, Room, Body, OriginalBody, Saying, Append]),
+    ("token", &[Token]),
+    ("root", &[]),
+    ("openapi", &[]),
+];
+
+/// Adds to every operation how it refuses.
+pub(super) fn add(paths: &mut Value) {
+    let items = paths.as_object_mut().expect("paths are an object").values_mut();
+    for operation in items.flat_map(|item| item.as_object_mut().expect("a path has methods").values_mut()) {
+        let refusals = refusals(operation["operationId"].as_str().expect("every operation has an id"));
+        let is_original = operation["tags"] == json!(["original"]);
+        let responses = operation["responses"].as_object_mut().expect("every operation has responses");
+        responses.extend(if is_original { original(&refusals) } else { v1(&refusals) });
+    }
+}
+
+fn refusals(operation: &str) -> Vec<Refusal> {
+    let known = OPERATIONS.iter().find(|(id, _)| *id == operation);
+    let (_, parts) = known.expect("the table above has every operation, or no test passes");
+    Refusal::all().into_iter().filter(|refusal| parts.contains(&part(refusal))).collect()
+}
+
+/// By status, as problems.
+fn v1(refusals: &[Refusal]) -> Map<String, Value> {
+    // Before the log was reached, every path answers that it is not there.
+    let starting = [Refusal::Append(AppendError::Unavailable)];
+    let refusals = refusals.iter().chain(&starting);
+    let mut responses = web::openapi::problems(refusals.map(|refusal| {
+        let wire = refusal.wire();
+        (wire.status, wire.code, refusal.detail())
+    }));
+    if let Some(limited) = responses.get_mut(StatusCode::TOO_MANY_REQUESTS.as_str()) {
+        add_quota(limited);
+    }
+    responses
+}
+
+/// By status, with the original's error body, or as a problem what is answered by others than ingest itself.
+fn original(refusals: &[Refusal]) -> Map<String, Value> {
+    let mut responses: BTreeMap<StatusCode, BTreeSet<&str>> = BTreeMap::new();
+    for refusal in refusals {
+        let wire = refusal.wire();
+        responses.entry(wire.original_status).or_default().insert(wire.original_message);
+    }
+    let mut refused = v1(&[]);
+    for (status, messages) in responses {
+        let response = refused.entry(status.as_str()).or_insert_with(|| web::openapi::response(status));
+        response["description"] = json!(messages.iter().map(|message| format!("- {message}\n")).collect::<String>());
+        response["content"]["application/json"] = json!({ "schema": { "allOf": [
+            { "$ref": "#/components/schemas/ErrorBody" },
+            { "properties": { "status": { "const": status.as_u16() }, "message": { "enum": messages } } },
+        ]}});
+        response["headers"]["message-code"] = json!({
+            "description": "What `code` says on `/v1`. Absent from a problem, which says it in its body.",
+            "schema": { "type": "string" },
+        });
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            add_quota(response);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response["headers"]["message-outcome"] = json!({
+                "description": "Whether the message was stored. Absent from a problem, which says it in its body.",
+                "schema": { "$ref": "#/components/schemas/Outcome" },
+            });
+        }
+    }
+    refused
+}
+
+/// Says how much may still be written.
+fn add_quota(limited: &mut Value) {
+    limited["headers"]["RateLimit"] = json!({ "schema": schemas::RateLimit::schema() });
+    limited["headers"]["RateLimit-Policy"] = json!({ "schema": schemas::RateLimitPolicy::schema() });
+}
+
+/// The part that a refusal is about.
+fn part(refusal: &Refusal) -> Part {
+    match refusal {
+        Refusal::Token(_) => Token,
+        Refusal::Forwarded(_) | Refusal::IdempotencyKeyInvalid | Refusal::Overloaded => Head,
+        Refusal::NotFound => Path,
+        Refusal::PresenterIdxInvalid => Room,
+        Refusal::NothingUnderKey | Refusal::IdempotencyKeyMissing => Question,
+        Refusal::UserIdxInvalid => User,
+        Refusal::MessageIdInvalid => Message,
+        Refusal::QueryInvalid(_) => Query,
+        Refusal::ReasonInvalid => Reason,
+        Refusal::SecondsInvalid => Seconds,
+        Refusal::UnsupportedMediaType | Refusal::UnsupportedEncoding | Refusal::BodyMalformed(_) => Body,
+        Refusal::BodyBroken | Refusal::BodyAltered | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
+        Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => OriginalBody,
+        Refusal::Forbidden => Moderator,
+        Refusal::NotBanned => Ban,
+        Refusal::PresenterBanned => Banning,
+        Refusal::TooManyBans(_) => NewBan,
+        Refusal::TooManyDecisions { .. } => Decision,
+        Refusal::Setting(_) | Refusal::SettingMissing => Settings,
+        Refusal::Text(_)
+        | Refusal::TextMissing(_)
+        | Refusal::TextTooLongHere(_)
+        | Refusal::Banned { .. }
+        | Refusal::PresenterOnly => Saying,
+        Refusal::Limited(_) | Refusal::Rejected | Refusal::Denied { .. } | Refusal::ReviewUnavailable => Saying,
+        Refusal::RoomNotLive | Refusal::RoomServerUnavailable => Saying,
+        Refusal::Append(AppendError::TooLarge) => Saying,
+        Refusal::Append(_) | Refusal::IdempotencyKeyReused => Append,
+        Refusal::MethodNotAllowed => Method,
+    }
+}

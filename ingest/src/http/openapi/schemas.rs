@@ -1,0 +1,218 @@
+//! What the values of the domain look like in JSON, for the document: `nats` knows no HTTP, and some bodies are read
+//! as plain values so that each member can be refused with its own code.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
+};
+use utoipa::openapi::{Object, RefOr};
+use utoipa::{Number, PartialSchema, ToSchema};
+
+use crate::http::refusal::Refusal;
+use crate::moderation::decide::LONGEST_TERM_SECONDS;
+use crate::moderation::settings::{LONGEST_WORD, MOST_WORDS_BYTES, Settings};
+use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
+
+macro_rules! schema {
+    ($name:ident, $builder:expr) => {
+        pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $builder.build().into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    };
+}
+
+schema!(PresenterIdx, idx().description(Some("A room, by its presenter's number.")).examples([42]));
+
+schema!(UserIdx, idx().description(Some("A user, by number.")).examples([7]));
+
+schema!(
+    EventId,
+    string()
+        .format(Some(SchemaFormat::Custom("uuid".to_owned())))
+        .description(Some("An event's id, for ever."))
+        .examples(["01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11"])
+);
+
+schema!(
+    Position,
+    string()
+        .pattern(Some("^[0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,8}$"))
+        .description(Some("An event's place in the order of its room. Opaque."))
+        .examples(["1879f0c3a1b2c3d4-1f-0"])
+);
+
+schema!(
+    Text,
+    string()
+        .format(Some(SchemaFormat::Custom("chat-text".to_owned())))
+        .min_length(Some(1))
+        .max_length(Some(LONGEST_TEXT))
+        .description(Some(format!(
+            "One line of 1 to {LONGEST_TEXT} characters as people count them (grapheme clusters, of which there are \
+             never more than the code points that `maxLength` counts) and at most {LONGEST_TEXT_BYTES} bytes, after \
+             trimming. Something in it can be seen; control characters, line and paragraph separators, bidirectional \
+             embeddings, overrides and isolates, and noncharacters are refused."
+        )))
+        .examples(["안녕하세요"])
+);
+
+schema!(
+    Word,
+    string()
+        .format(Some(SchemaFormat::Custom("chat-word".to_owned())))
+        .min_length(Some(1))
+        .max_length(Some(LONGEST_WORD))
+        .description(Some(format!(
+            "1 to {LONGEST_WORD} characters after trimming, as in a message. All words of a room have {MOST_WORDS_BYTES} bytes \
+             together at most."
+        )))
+);
+
+schema!(
+    Seconds,
+    integer()
+        .minimum(Some(Number::Int(1)))
+        .maximum(Some(Number::UInt(LONGEST_TERM_SECONDS as usize)))
+        .description(Some("After so many seconds it ends by itself: 14 days at most."))
+        .examples([600])
+);
+
+schema!(
+    RateLimit,
+    string()
+        .pattern(Some("^\"[a-z]+\";r=[0-9]+;t=[0-9]+$"))
+        .description(Some(
+            "How many messages may still be written, and after how many seconds all of the quota is back."
+        ))
+        .examples(["\"room\";r=19;t=2"])
+);
+
+schema!(
+    RateLimitPolicy,
+    string()
+        .pattern(Some("^\"[a-z]+\";q=[0-9]+;w=[0-9]+$"))
+        .description(Some("The quota, and the seconds in which all of it comes back."))
+        .examples(["\"room\";q=20;w=30"])
+);
+
+schema!(
+    Time,
+    string()
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .description(Some("RFC 3339, UTC, to the millisecond."))
+        .examples(["2026-01-02T03:04:05.678Z"])
+);
+
+schema!(
+    Role,
+    string().enum_values(Some(["presenter", "moderator", "viewer"])).description(Some(
+        "What a person is in a room: its presenter, a moderator by the token's scope, or anyone else."
+    ))
+);
+
+schema!(UserType, string().enum_values(Some(["presenter", "viewer"])));
+
+schema!(PresenterState, string().enum_values(Some(["connected", "reconnecting"])));
+
+schema!(
+    Code,
+    string()
+        .enum_values(Some(codes()))
+        .description(Some("What went wrong, for programs. A code never changes its meaning; new ones may come."))
+);
+
+schema!(OwnSettings, settings(|property| property).description(Some("Settings that the room has set itself.")));
+
+schema!(
+    SettingsChange,
+    settings(nullable)
+        .min_properties(Some(1))
+        .description(Some("By name; null gives a setting back to the deployment."))
+        .examples([json!({ "slowModeSeconds": 10, "presenterOnly": null })])
+);
+
+schema!(
+    Ends,
+    settings(|_| Time::schema()).description(Some("Of the room's own settings that end by themselves, when."))
+);
+
+/// A person, as of then.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents `chat::User`")]
+pub(crate) struct User {
+    idx: UserIdx,
+    nickname: String,
+    role: Role,
+}
+
+/// An error: RFC 9457.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "documents what `web::Problem` writes")]
+pub(crate) struct Problem {
+    /// `about:blank`: the title is the status's own.
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// A plain sentence for people. It may change.
+    detail: String,
+    code: Code,
+    /// Whether the request had an effect, where it is a question: with a 5xx.
+    #[schema(value_type = Option<Outcome>, nullable = false)]
+    outcome: Option<Outcome>,
+    /// With `msg_banned`: when the ban ends, if it does.
+    #[schema(value_type = Option<Time>, nullable = false)]
+    until: Option<Time>,
+}
+
+schema!(
+    Outcome,
+    string()
+        .enum_values(Some(["not_stored", "unknown"]))
+        .description(Some("`unknown`: there was no answer in time, and a retry takes the same `Idempotency-Key`."))
+);
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// 1 to 2^53 - 1.
+fn idx() -> ObjectBuilder {
+    integer()
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(Number::Int(1)))
+        .maximum(Some(Number::Int(chat::LARGEST_IDX as isize)))
+}
+
+fn integer() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer)
+}
+
+/// Every code there is, in alphabetical order.
+fn codes() -> BTreeSet<&'static str> {
+    let ours = Refusal::all().into_iter().map(|refusal| refusal.wire().code);
+    ours.chain(web::LAST_RESORTS.map(|(_, code, _)| code)).collect()
+}
+
+/// An object with any of the settings, each made of the setting's schema.
+fn settings(member: impl Fn(RefOr<Schema>) -> RefOr<Schema>) -> ObjectBuilder {
+    let RefOr::T(Schema::Object(settings)) = Settings::schema() else { unreachable!("settings are an object") };
+    let object = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    settings.properties.into_iter().fold(object, |object, (name, setting)| object.property(name, member(setting)))
+}
+
+fn nullable(schema: RefOr<Schema>) -> RefOr<Schema> {
+    Schema::OneOf(OneOfBuilder::new().item(schema).item(Object::with_type(Type::Null)).build()).into()
+}

@@ -1,0 +1,269 @@
+//! Keeps decisions beyond the log's age: what the log decides is written to the bucket, again and again until it is
+//! there. Nobody waits for it, as the log has it too; and how far the log was read is noted only once everything up to
+//! there is kept. The words of a decision, who decided it and why, are here until they are there, and then only there.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chat::{Body, Event, Position, UserIdx, now};
+use jiff::Timestamp;
+use nats::{Decisions, Entry, Subject, Timelines};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::moderation::settings::Own;
+
+/// Before a decision that could not be kept is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// An hour between two looks for what has ended: so much more is kept than has an effect.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// So many decisions may wait with their reasons: some 40 MB, where all of them are as long as they can be. While the bucket
+/// takes no writes for long, those beyond are kept without; the log and the archive have them.
+const MOST_REASONS: usize = 4_096;
+
+/// How often it is looked for the words of a decision, and how soon again: it was written a moment ago, or in a second it
+/// never will be.
+const LOOKS: u32 = 50;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    decisions: Decisions,
+    timelines: Timelines,
+    /// A node that starts must find the keys of so long ago.
+    keys_for: Duration,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of each subject the last decision that is not kept yet: never more than there are subjects.
+    waiting: HashMap<Subject, (Position, Event)>,
+    /// Who is erased before a position, and still has a name under decisions that are kept.
+    erasures: Vec<(Position, UserIdx)>,
+    /// Up to where everything was read and kept at a time.
+    read: VecDeque<(Timestamp, Vec<Position>)>,
+}
+
+impl Keeper {
+    pub(crate) fn new(decisions: Decisions, timelines: Timelines, keys_for: Duration) -> Keeper {
+        Keeper { decisions, timelines, keys_for, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Returns at once.
+    pub(crate) fn keep(&self, subject: Subject, position: Position, mut decision: Event) {
+        let mut state = self.state();
+        if state.waiting.len() >= MOST_REASONS {
+            forget_reason(&mut decision);
+        }
+        state.waiting.insert(subject, (position, decision));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The user's name is to go from what was decided before that. Returns at once.
+    pub(crate) fn erase(&self, position: Position, user: UserIdx) {
+        let mut state = self.state();
+        let is_theirs = |decision: &(Position, Event)| self.timelines.is_before(decision.0, position);
+        for decision in state.waiting.values_mut().filter(|decision| is_theirs(decision)) {
+            unname(&mut decision.1, user);
+        }
+        state.erasures.push((position, user));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Everything up to there was read. That counts for nothing while a decision waits; the next time will.
+    pub(crate) fn set_read(&self, positions: Vec<Position>) {
+        let mut state = self.state();
+        if state.waiting.is_empty() && state.erasures.is_empty() {
+            state.read.push_back((now(), positions));
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Does the work, for as long as it is polled. Cut off at any point it leaves less kept than there could be, which
+    /// the next node makes good.
+    pub(crate) async fn run(&self, ended_at_start: Vec<(Subject, Position)>, max_age: Duration) {
+        tokio::join!(self.forget(ended_at_start, max_age), self.keep_all());
+    }
+
+    /// The last decision about the subject, in its own words, which is the one of that position or a later one; none where
+    /// there is none any more.
+    pub(crate) async fn words(&self, subject: Subject, position: Position) -> Result<Option<Event>, nats::Error> {
+        for _ in 0..LOOKS {
+            // In this order: what waits here no more is kept there.
+            let waiting = self.state().waiting.get(&subject).filter(|(at, _)| *at >= position).cloned();
+            if let Some((_, decision)) = waiting {
+                return Ok(Some(decision));
+            }
+            let kept = self.decisions.find(subject).await?.filter(|kept| kept.position >= position);
+            if let Some((kept, mut decision)) = kept.and_then(|kept| Some((kept.position, kept.event().ok()?))) {
+                let erasures = self.state().erasures.clone();
+                for (_, user) in erasures.iter().filter(|(erasure, _)| self.timelines.is_before(kept, *erasure)) {
+                    unname(&mut decision, *user);
+                }
+                return Ok(Some(decision));
+            }
+            // It was taken in a moment ago; or it has ended, and was forgotten.
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(None)
+    }
+
+    async fn keep_all(&self) {
+        loop {
+            if !self.keep_waiting().await || !self.erase_names().await {
+                sleep(PAUSE).await;
+                continue;
+            }
+            if let Some(positions) = self.reached()
+                && let Err(error) = self.decisions.set_read(positions).await
+            {
+                tracing::warn!(%error, "it is not noted how far the log was read: {error}");
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Tries to keep each decision that waits, and says whether all are kept. One that cannot be holds up no other.
+    async fn keep_waiting(&self) -> bool {
+        let waiting: Vec<Subject> = self.state().waiting.keys().copied().collect();
+        let (mut failed, mut last_error) = (0, None);
+        for subject in waiting {
+            let Some((position, decision)) = self.state().waiting.get(&subject).cloned() else { continue };
+            if let Err(error) = self.decisions.keep(subject, position, &decision).await {
+                failed += 1;
+                last_error = Some(error);
+                continue;
+            }
+            let mut state = self.state();
+            // A later one may have come meanwhile.
+            if state.waiting.get(&subject).is_some_and(|(waiting, _)| *waiting == position) {
+                state.waiting.remove(&subject);
+            }
+        }
+        if let Some(error) = &last_error {
+            tracing::warn!(failed, %error, "{failed} decisions are not kept yet, trying again: {error}");
+        }
+        last_error.is_none()
+    }
+
+    /// Takes the names of who was erased from what is kept, and says whether all are gone. Every node does it: it is done
+    /// whichever of them lives, and once it is there is nothing to write.
+    async fn erase_names(&self) -> bool {
+        let erasures = self.state().erasures.clone();
+        if erasures.is_empty() {
+            return true;
+        }
+        let erased = async {
+            let unname_all = |position: Position, event: &mut Event| {
+                let about = erasures.iter().filter(|(erasure, _)| self.timelines.is_before(position, *erasure));
+                about.filter(|(_, user)| unname(event, *user)).count() > 0
+            };
+            let mut named = Vec::new();
+            let look = |kept: Entry| {
+                let Ok(mut event) = kept.event() else { return };
+                if unname_all(kept.position, &mut event) {
+                    named.extend(Subject::of(&event).map(|subject| (subject, kept.position)));
+                }
+            };
+            self.decisions.each(look).await?;
+            for (subject, position) in named {
+                let change = |event: &mut Event| {
+                    unname_all(position, event);
+                };
+                self.decisions.reword(subject, position, change).await?;
+            }
+            Ok::<(), nats::Error>(())
+        };
+        match erased.await {
+            Ok(()) => {
+                self.state().erasures.retain(|erasure| !erasures.contains(erasure));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "names of who was erased are still kept, trying again: {error}");
+                false
+            }
+        }
+    }
+
+    /// The last mark that is older than the keys.
+    fn reached(&self) -> Option<Vec<Position>> {
+        let mut state = self.state();
+        let is_old = |(at, _): &(Timestamp, _)| now().duration_since(*at).unsigned_abs() > self.keys_for;
+        let mut reached = None;
+        while state.read.front().is_some_and(is_old) {
+            reached = state.read.pop_front();
+        }
+        reached.map(|(_, positions)| positions)
+    }
+
+    /// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log. Again and
+    /// again: whoever bans and unbans adds nothing for good.
+    async fn forget(&self, mut ended: Vec<(Subject, Position)>, max_age: Duration) {
+        loop {
+            for (subject, position) in std::mem::take(&mut ended) {
+                if let Err(error) = self.decisions.forget(subject, position).await {
+                    tracing::warn!(?subject, %error, "a decision that has ended is still kept: {error}");
+                }
+            }
+            sleep(FORGET_EVERY).await;
+            let look =
+                |kept: Entry| ended.extend(kept.event().ok().and_then(|event| self::ended(&kept, &event, max_age)));
+            if let Err(error) = self.decisions.each(look).await {
+                tracing::warn!(%error, "decisions that have ended are kept for now: {error}");
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+/// What the decision is about, if it has no effect any more, nor can replace an older one in a log of that age.
+pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(Subject, Position)> {
+    let is_old = now().duration_since(kept.at).unsigned_abs() > max_age;
+    let subject = Subject::of(event).filter(|_| is_old && has_ended(event))?;
+    Some((subject, kept.position))
+}
+
+fn has_ended(event: &Event) -> bool {
+    match &event.body {
+        Body::UserUnbanned(_) => true,
+        Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
+        Body::RoomUpdated(updated) => Own::of_event(&updated.settings, &updated.until).is_empty(now()),
+        _ => false,
+    }
+}
+
+fn forget_reason(decision: &mut Event) {
+    match &mut decision.body {
+        Body::UserBanned(banned) => banned.reason = None,
+        Body::UserUnbanned(unbanned) => unbanned.reason = None,
+        Body::RoomUpdated(updated) => updated.reason = None,
+        _ => {}
+    }
+}
+
+/// Takes the user's name from a decision of theirs, and says whether it had one.
+fn unname(decision: &mut Event, user: UserIdx) -> bool {
+    let by = match &mut decision.body {
+        Body::UserBanned(banned) => &mut banned.by,
+        Body::UserUnbanned(unbanned) => &mut unbanned.by,
+        Body::RoomUpdated(updated) => &mut updated.by,
+        _ => return false,
+    };
+    let is_named = by.idx == user && !by.nickname.is_empty();
+    if is_named {
+        by.nickname.clear();
+    }
+    is_named
+}

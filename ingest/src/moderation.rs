@@ -1,0 +1,5 @@
+//! Moderation: the decisions themselves, and the bans and room settings that follow from them.
+
+pub(crate) mod decide;
+pub(crate) mod rules;
+pub(crate) mod settings;

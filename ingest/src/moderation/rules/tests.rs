@@ -1,0 +1,139 @@
+//! The fold as data: events in, what holds out.
+
+use chat::{Role, RoomUpdated, User, UserUnbanned};
+use jiff::ToSpan;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::moderation::settings::tests::deployment;
+
+fn rules() -> Rules {
+    Rules::new(deployment())
+}
+
+fn at(sequence: u64) -> Position {
+    Position { epoch: 1, sequence, index: 0 }
+}
+
+fn room(idx: i64) -> PresenterIdx {
+    PresenterIdx::try_from(idx).unwrap()
+}
+
+fn user(idx: i64) -> UserIdx {
+    UserIdx::try_from(idx).unwrap()
+}
+
+fn by() -> User {
+    User { idx: user(3), nickname: "mod".to_owned(), role: Role::Moderator }
+}
+
+fn event(room: Option<PresenterIdx>, body: Body) -> Event {
+    Event { presenter: room, ..Event::now(self::room(1), body) }
+}
+
+fn ban(room: Option<PresenterIdx>, until: Option<Timestamp>) -> Event {
+    event(room, Body::UserBanned(UserBanned { user: user(7), until, by: by(), reason: None }))
+}
+
+fn unban(room: Option<PresenterIdx>) -> Event {
+    event(room, Body::UserUnbanned(UserUnbanned { user: user(7), by: by(), reason: None }))
+}
+
+fn set(settings: Value, changed: &[&str], until: Value) -> Event {
+    let object = |value: Value| -> Map<String, Value> { value.as_object().unwrap().clone() };
+    let changed = changed.iter().map(|name| (*name).to_owned()).collect();
+    let (settings, until) = (object(settings), object(until));
+    event(Some(room(1)), Body::RoomUpdated(RoomUpdated { settings, changed, until, by: by(), reason: None }))
+}
+
+#[test]
+fn a_ban_holds_in_its_room_until_it_ends() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(at(1), &ban(Some(room(1)), Some(now + 60.seconds())), now);
+    assert!(rules.ban(room(1), user(7), now).is_some());
+    assert!(rules.ban(room(2), user(7), now).is_none());
+    assert!(rules.ban(room(1), user(8), now).is_none());
+    assert!(rules.ban(room(1), user(7), now + 60.seconds()).is_none());
+    rules.apply(at(2), &unban(Some(room(1))), now);
+    assert!(rules.ban(room(1), user(7), now).is_none());
+}
+
+#[test]
+fn a_ban_from_every_room_holds_everywhere_but_in_the_own() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(at(1), &ban(None, None), now);
+    assert!(rules.ban(room(1), user(7), now).is_some());
+    assert!(rules.ban(room(7), user(7), now).is_none());
+    // An end in one room is another decision.
+    rules.apply(at(2), &unban(Some(room(1))), now);
+    assert!(rules.ban(room(1), user(7), now).is_some());
+    rules.apply(at(3), &unban(None), now);
+    assert!(rules.ban(room(1), user(7), now).is_none());
+}
+
+#[test]
+fn what_is_older_than_what_is_known_changes_nothing() {
+    let (rules, now) = (rules(), chat::now());
+    assert!(rules.apply(at(5), &unban(Some(room(1))), now).is_some());
+    assert!(rules.apply(at(4), &ban(Some(room(1)), None), now).is_none());
+    assert!(rules.ban(room(1), user(7), now).is_none());
+    rules.apply(at(9), &set(json!({"uniqueChat": true}), &[], json!({})), now);
+    assert!(rules.apply(at(8), &set(json!({}), &[], json!({})), now).is_none());
+    assert!(rules.current(room(1), now).settings.unique_chat);
+}
+
+#[test]
+fn two_changes_made_at_the_same_moment_both_hold() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(at(1), &set(json!({"uniqueChat": true}), &["uniqueChat"], json!({})), now);
+    // Decided by a node that had not heard of the first.
+    let second = set(json!({"slowModeSeconds": 5}), &["slowModeSeconds"], json!({}));
+    let (_, kept) = rules.apply(at(2), &second, now).unwrap();
+    let settings = rules.current(room(1), now).settings.clone();
+    assert_eq!((settings.unique_chat, settings.slow_mode_seconds), (true, 5));
+    // What is kept says all of it, for nodes that read nothing else.
+    let other = self::rules();
+    other.apply(at(2), &kept, now);
+    assert_eq!(other.current(room(1), now).settings, settings);
+}
+
+#[test]
+fn a_setting_ends_without_anyone_asking() {
+    let (rules, now) = (rules(), chat::now());
+    let until = format!("{}", now + 60.seconds());
+    rules.apply(at(1), &set(json!({"slowModeSeconds": 5}), &[], json!({"slowModeSeconds": until})), now);
+    assert_eq!(rules.current(room(1), now).settings.slow_mode_seconds, 5);
+    assert_eq!(rules.current(room(1), now + 60.seconds()).settings.slow_mode_seconds, 0);
+}
+
+#[test]
+fn bans_are_listed_by_user_page_by_page() {
+    let (rules, now) = (rules(), chat::now());
+    for (sequence, idx) in [(1, 9), (2, 7), (3, 8)] {
+        let banned = UserBanned { user: user(idx), until: None, by: by(), reason: None };
+        rules.apply(at(sequence), &event(Some(room(1)), Body::UserBanned(banned)), now);
+    }
+    rules.apply(at(4), &ban(Some(room(2)), None), now);
+    rules.apply(at(5), &ban(None, None), now);
+    let list = |room, after, first| -> Vec<i64> {
+        rules.bans(room, after, first, now).iter().map(|ban| ban.user.get()).collect()
+    };
+    assert_eq!(list(Some(room(1)), None, 2), [7, 8]);
+    assert_eq!(list(Some(room(1)), Some(user(8)), 2), [9]);
+    assert_eq!(list(Some(room(2)), None, 9), [7]);
+    assert_eq!(list(None, None, 9), [7]);
+}
+
+#[test]
+fn what_has_ended_is_forgotten() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(at(1), &ban(Some(room(1)), Some(now + 1.seconds())), now);
+    rules.apply(at(2), &ban(Some(room(2)), None), now);
+    rules.apply(at(3), &unban(Some(room(3))), now);
+    let until = format!("{}", now + 1.seconds());
+    rules.apply(at(4), &set(json!({"slowModeSeconds": 5}), &[], json!({"slowModeSeconds": until})), now);
+    rules.tidy(now + 2.seconds());
+    let state = rules.state.read().unwrap();
+    assert_eq!(state.bans.keys().collect::<Vec<_>>(), [&(Some(room(2)), user(7))]);
+    assert!(state.rooms.is_empty());
+}

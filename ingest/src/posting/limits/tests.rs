@@ -1,0 +1,355 @@
+//! Each limit alone, what is given back, and what the log adds.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::unique_chat::as_read;
+use super::*;
+use crate::moderation::settings::WordPolicy;
+
+const VIEWER: i64 = 7;
+
+fn limits() -> Limits {
+    // Of an hour, so that nothing comes back while a test runs.
+    let moderator_rate = Rate { messages: 5, seconds: 3_600 };
+    let (user_rate, decision_rate) = (Rate { messages: 8, seconds: 3_600 }, Rate { messages: 3, seconds: 3_600 });
+    let config =
+        LimitsConfig { moderator_rate, user_rate, decision_rate, bans_in_room: 1_000, bans_everywhere: 10_000 };
+    Limits::new(&config).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings {
+        slow_mode_seconds: 0,
+        unique_chat: false,
+        presenter_only: false,
+        word_policy: WordPolicy::Off,
+        words: Vec::new(),
+        max_length: 500,
+        message_rate: Rate { messages: 3, seconds: 3_600 },
+    }
+}
+
+fn slow() -> Settings {
+    Settings { slow_mode_seconds: 60, ..settings() }
+}
+
+fn unique() -> Settings {
+    Settings { unique_chat: true, ..settings() }
+}
+
+fn ask(room: i64, user: i64, text: &str) -> Ask<'_> {
+    let (presenter, user) = (PresenterIdx::try_from(room).unwrap(), UserIdx::try_from(user).unwrap());
+    let role = if user == presenter.as_user() { Role::Presenter } else { Role::Viewer };
+    Ask { id: EventId::new(), presenter, user, role, text }
+}
+
+fn observed(ask: Ask<'_>) -> Observed<'_> {
+    let Ask { id, presenter, user, role, text } = ask;
+    Observed { id, age: Duration::ZERO, presenter, user, role, text }
+}
+
+/// Writes a message that is stored; its quota.
+fn write(limits: &Limits, ask: Ask<'_>, settings: &Settings) -> Result<Quota, Limited> {
+    let admission = limits.admit(&ask, settings)?;
+    let quota = admission.quota;
+    admission.appending();
+    limits.observe(&observed(ask), settings);
+    admission.stored();
+    Ok(quota)
+}
+
+fn is_rate(result: Result<Quota, Limited>, name: &str) -> bool {
+    matches!(result, Err(Limited::Rate { quota: Quota { policy, remaining: 0, .. }, .. }) if policy == name)
+}
+
+#[test]
+fn a_viewer_has_the_rooms_rate_and_the_presenter_that_of_moderators() {
+    let (limits, settings) = (limits(), settings());
+    let left = |ask| write(&limits, ask, &settings).map(|quota| quota.remaining);
+    assert_eq!(
+        [left(ask(1, VIEWER, "a")), left(ask(1, VIEWER, "b")), left(ask(1, VIEWER, "c"))],
+        [Ok(2), Ok(1), Ok(0)]
+    );
+    let Err(Limited::Rate { retry_after, quota }) = left(ask(1, VIEWER, "d")) else { panic!("a fourth is let in") };
+    assert_eq!(quota, Quota { policy: "room", rate: settings.message_rate, remaining: 0 });
+    assert!((1_190..=1_200).contains(&retry_after.as_secs()), "a third of an hour: {retry_after:?}");
+
+    assert_eq!(left(ask(1, 8, "another viewer")), Ok(2));
+    assert_eq!(
+        (0..5).map(|_| left(ask(1, 1, "the presenter"))).collect::<Vec<_>>(),
+        (0..5).rev().map(Ok).collect::<Vec<_>>()
+    );
+    assert!(left(ask(1, 1, "the presenter")).is_err());
+}
+
+#[test]
+fn a_user_has_a_rate_over_all_rooms_too() {
+    let (limits, settings) = (limits(), settings());
+    for n in 0..8 {
+        let quota = write(&limits, ask(100 + n, VIEWER, "hi"), &settings).unwrap();
+        // Whatever has less left is what is said.
+        assert_eq!(quota.policy, if n < 6 { "room" } else { "user" }, "message {n}");
+    }
+    assert!(is_rate(write(&limits, ask(200, VIEWER, "hi"), &settings), "user"));
+    assert!(write(&limits, ask(200, 8, "hi"), &settings).is_ok());
+}
+
+#[test]
+fn a_room_that_changes_its_rate_begins_anew() {
+    let limits = limits();
+    let narrow = Settings { message_rate: Rate { messages: 1, seconds: 60 }, ..settings() };
+    assert!(write(&limits, ask(1, VIEWER, "a"), &narrow).is_ok());
+    assert!(is_rate(write(&limits, ask(1, VIEWER, "b"), &narrow), "room"));
+    assert_eq!(write(&limits, ask(1, VIEWER, "b"), &settings()).unwrap().remaining, 2);
+    assert!(is_rate(write(&limits, ask(1, VIEWER, "c"), &narrow), "room"));
+}
+
+#[test]
+fn what_other_nodes_admitted_counts_and_what_this_one_did_does_not_count_twice() {
+    let (limits, settings) = (limits(), settings());
+    let hi = || ask(1, VIEWER, "hi");
+    assert_eq!(write(&limits, hi(), &settings).unwrap().remaining, 2);
+    limits.observe(&observed(hi()), &settings);
+    assert_eq!(write(&limits, hi(), &settings).unwrap().remaining, 0);
+    for _ in 0..10 {
+        limits.observe(&observed(hi()), &settings);
+    }
+    assert!(is_rate(write(&limits, ask(2, VIEWER, "hi"), &settings), "user"));
+}
+
+#[test]
+fn what_was_written_before_the_time_of_a_rate_does_not_count() {
+    let limits = limits();
+    let settings = Settings { message_rate: Rate { messages: 1, seconds: 60 }, slow_mode_seconds: 60, ..unique() };
+    let old = Observed { age: Duration::from_secs(61), ..observed(ask(1, VIEWER, "old")) };
+    limits.observe(&old, &settings);
+    assert!(write(&limits, ask(1, VIEWER, "new"), &settings).is_ok());
+    assert_eq!(write(&limits, ask(1, 8, "old"), &settings), Err(Limited::Duplicate), "ten minutes are not over");
+    let ancient = Observed { age: Duration::MAX, ..observed(ask(1, 9, "ancient")) };
+    limits.observe(&ancient, &settings);
+    assert!(write(&limits, ask(1, 9, "ancient"), &settings).is_ok());
+}
+
+#[test]
+fn slow_mode_lets_a_viewer_write_once_in_so_many_seconds() {
+    let (limits, slow) = (limits(), slow());
+    assert!(write(&limits, ask(1, VIEWER, "a"), &slow).is_ok());
+    let Err(Limited::SlowMode { retry_after }) = write(&limits, ask(1, VIEWER, "b"), &slow) else {
+        panic!("a second is let in")
+    };
+    assert!((50..=60).contains(&retry_after.as_secs()), "{retry_after:?}");
+    assert!(write(&limits, ask(1, 8, "b"), &slow).is_ok(), "another viewer");
+    assert!(write(&limits, ask(2, VIEWER, "b"), &slow).is_ok(), "another room");
+    for text in ["c", "d"] {
+        assert!(write(&limits, ask(1, 1, text), &slow).is_ok(), "the presenter");
+        assert!(write(&limits, Ask { role: Role::Moderator, ..ask(1, 9, text) }, &slow).is_ok(), "a moderator");
+    }
+}
+
+#[test]
+fn slow_mode_ends_when_the_time_is_over() {
+    let slow_mode = SlowMode::new();
+    let (room, user) = ("1".parse().unwrap(), "7".parse().unwrap());
+    let pause = Duration::from_secs(5);
+    slow_mode.begin(EventId::new(), room, user, pause, Instant::now()).unwrap().unwrap().done();
+    let at = |seconds| Instant::now() + Duration::from_secs(seconds);
+    let early = slow_mode.begin(EventId::new(), room, user, pause, at(3)).unwrap_err();
+    assert_eq!(early, Limited::SlowMode { retry_after: Duration::from_secs(2) });
+    assert!(slow_mode.begin(EventId::new(), room, user, pause, at(5)).is_ok());
+}
+
+#[test]
+fn while_a_viewers_message_is_on_its_way_there_is_no_second() {
+    let (limits, slow) = (limits(), slow());
+    let first = limits.admit(&ask(1, VIEWER, "a"), &slow).unwrap();
+    assert!(matches!(limits.admit(&ask(1, VIEWER, "b"), &slow), Err(Limited::SlowMode { .. })));
+    drop(first);
+    let second = limits.admit(&ask(1, VIEWER, "b"), &slow).expect("a message that was refused delays none");
+    second.stored();
+    assert!(matches!(limits.admit(&ask(1, VIEWER, "c"), &slow), Err(Limited::SlowMode { .. })));
+}
+
+#[test]
+fn of_a_hundred_at_once_slow_mode_lets_one_in_and_unique_chat_one_of_each_text() {
+    let limits = limits();
+    let admitted = |settings: &Settings, users: bool| {
+        let admitted = std::thread::scope(|scope| {
+            let asks: Vec<_> = (0..100)
+                .map(|n| {
+                    let limits = &limits;
+                    scope.spawn(move || limits.admit(&ask(1, if users { 1_000 + n } else { VIEWER }, "hi"), settings))
+                })
+                .collect();
+            asks.into_iter().map(|ask| ask.join().unwrap()).filter_map(Result::ok).collect::<Vec<_>>()
+        });
+        admitted.len()
+    };
+    assert_eq!(admitted(&slow(), false), 1);
+    assert_eq!(admitted(&unique(), true), 1);
+}
+
+#[test]
+fn of_two_who_say_the_same_in_the_same_instant_one_is_first() {
+    const TEXTS: usize = 5_000;
+    let (limits, unique) = (limits(), unique());
+    // Nobody waits in the kernel, so that they look at the same time.
+    let arrived = AtomicUsize::new(0);
+    let say = |user: i64| -> Vec<bool> {
+        let say = |text: usize| {
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 2 * (text + 1) {
+                std::thread::yield_now();
+            }
+            let admission = limits.admit(&ask(1, user + 2 * text as i64, &text.to_string()), &unique);
+            admission.map(Admission::stored).is_ok()
+        };
+        (0..TEXTS).map(say).collect()
+    };
+    let (one, other) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| say(1_001));
+        (say(1_000), other.join().unwrap())
+    });
+    let wrong: Vec<usize> = (0..TEXTS).filter(|text| one[*text] == other[*text]).collect();
+    assert_eq!(wrong, [0_usize; 0], "texts that both said, or neither");
+}
+
+#[test]
+fn unique_chat_refuses_a_text_that_was_said_a_moment_ago() {
+    let (limits, unique) = (limits(), unique());
+    assert!(write(&limits, ask(1, VIEWER, "hello there"), &unique).is_ok());
+    for (user, text) in (20..).zip(["hello there", " HELLO   there", "ｈｅｌｌｏ there", "hel\u{200D}lo there"]) {
+        assert_eq!(write(&limits, ask(1, user, text), &unique), Err(Limited::Duplicate), "{text}");
+    }
+    assert!(write(&limits, ask(2, 9, "hello there"), &unique).is_ok(), "another room");
+    assert!(write(&limits, ask(1, 1, "hello there"), &unique).is_ok(), "the presenter");
+
+    limits.observe(&observed(ask(1, 9, "from elsewhere")), &unique);
+    assert_eq!(write(&limits, ask(1, 10, "From elsewhere"), &unique), Err(Limited::Duplicate));
+}
+
+#[test]
+fn a_text_that_was_not_stored_may_be_said() {
+    let (limits, unique) = (limits(), unique());
+    let claimed = limits.admit(&ask(1, VIEWER, "hi"), &unique).unwrap();
+    assert!(matches!(limits.admit(&ask(1, 8, "hi"), &unique), Err(Limited::Duplicate)));
+    drop(claimed);
+    let late = ask(1, 9, "hi");
+    let claimed = limits.admit(&late, &unique).unwrap();
+    // Unless the log has it after all.
+    claimed.appending();
+    limits.observe(&observed(late), &unique);
+    drop(claimed);
+    assert!(matches!(limits.admit(&ask(1, 10, "hi"), &unique), Err(Limited::Duplicate)));
+}
+
+#[test]
+fn a_retry_is_not_held_up_by_its_own_first_try() {
+    let limits = limits();
+    let settings = Settings { slow_mode_seconds: 60, ..unique() };
+    let message = ask(1, VIEWER, "hi");
+    let first = limits.admit(&message, &settings).unwrap();
+    // Giving back what the retry never held must not open the door to others.
+    drop(limits.admit(&message, &settings).expect("the first try is on its way"));
+    assert!(matches!(limits.admit(&ask(1, VIEWER, "other"), &settings), Err(Limited::SlowMode { .. })));
+    assert_eq!(write(&limits, ask(1, 8, "hi"), &settings), Err(Limited::Duplicate));
+    first.stored();
+    drop(limits.admit(&message, &settings).expect("the first try has just come into the log"));
+    assert!(matches!(limits.admit(&ask(1, VIEWER, "other"), &settings), Err(Limited::SlowMode { .. })));
+}
+
+#[test]
+fn rooms_that_want_neither_cost_no_memory() {
+    let limits = limits();
+    write(&limits, ask(1, VIEWER, "hi"), &settings()).unwrap();
+    limits.observe(&observed(ask(1, VIEWER, "hi")), &settings());
+    assert_eq!((limits.slow_mode.len(), limits.unique_chat.len()), (0, 0));
+}
+
+#[test]
+fn texts_are_compared_as_they_read() {
+    let same = [
+        ("Hello", "hello"),
+        ("ＡＢＣ １２３", "abc 123"),
+        ("  a \u{3000} b ", "a b"),
+        ("what?!!!", "what?!"),
+        ("what?! !!", "what?! !"),
+        ("\u{1112}\u{1161}\u{11AB}", "한"),
+        ("안\u{200D}녕", "안녕"),
+        ("🙂🙂🙂", "🙂"),
+        ("👍\u{FE0F}", "👍"),
+        // What clients append by themselves, and what is taken for nothing.
+        ("buy now \u{E0000}", "buy now"),
+        ("재밌다 \u{34F}", "재밌다"),
+        ("\u{200B}\u{2060}\u{FEFF}hi\u{AD}\u{180E}\u{E0100}\u{E007F}", "hi"),
+        ("a\u{17B4}\u{115F}\u{1160}\u{1D173}\u{FFF0}\u{2065}b", "ab"),
+        ("한\u{1160}글\u{115F}", "한글"),
+        // Blanks that are letters or symbols.
+        ("a\u{3164}b", "a b"),
+        ("a \u{2800}\u{FFA0} b\u{3164}", "a b"),
+        // Marks that belong to no letter.
+        ("b\u{335}u\u{336}y\u{20DD}", "buy"),
+        ("e\u{301}", "é"),
+        ("가\u{E49}", "가"),
+    ];
+    for (text, read) in same {
+        assert_eq!(as_read(text), read, "{text:?}");
+    }
+    // Letters and numbers count each: to laugh longer is to say something else.
+    assert_ne!(as_read("ㅋㅋㅋ"), as_read("ㅋㅋ"));
+    assert_ne!(as_read("11"), as_read("1"));
+    // So do the marks of a letter's own script, and what composes with a letter.
+    for (one, other) in [("ไม่", "ไม้"), ("कु", "कू"), ("か\u{3099}", "か"), ("café", "cafe"), ("й", "и")]
+    {
+        assert_ne!(as_read(one), as_read(other));
+    }
+    assert_ne!(as_read("\u{E49}\u{E49}"), as_read("ก\u{E49}\u{E49}"));
+}
+
+#[test]
+fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
+    let limits = limits();
+    let user = UserIdx::try_from(VIEWER).unwrap();
+    let own = EventId::new();
+    assert_eq!(limits.decide(own, user).map(|quota| quota.remaining), Ok(2));
+    // Its own, read back, is not counted twice; another node's is counted, unless it is older than the time of the rate.
+    limits.observe_decision(own, user, Duration::ZERO);
+    limits.observe_decision(EventId::new(), user, Duration::from_secs(3_600));
+    limits.observe_decision(EventId::new(), user, Duration::ZERO);
+    assert_eq!(limits.decide(EventId::new(), user).map(|quota| quota.remaining), Ok(0));
+    let refused = limits.decide(EventId::new(), user).unwrap_err();
+    assert!(
+        matches!(refused, Refusal::TooManyDecisions { quota: Quota { policy: "decisions", .. }, .. }),
+        "{refused:?}"
+    );
+    assert!(limits.decide(EventId::new(), UserIdx::try_from(8).unwrap()).is_ok());
+    assert!(write(&limits, ask(1, VIEWER, "hi"), &settings()).is_ok());
+}
+
+#[test]
+fn a_quota_is_said_as_the_draft_has_it() {
+    let said = |remaining| {
+        let rate = Rate { messages: 20, seconds: 30 };
+        Quota { policy: "room", rate, remaining }
+            .headers()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+    };
+    assert_eq!(said(19), ["ratelimit-policy: \"room\";q=20;w=30", "ratelimit: \"room\";r=19;t=2"]);
+    assert_eq!(said(0)[1], "ratelimit: \"room\";r=0;t=30");
+    assert_eq!(said(20)[1], "ratelimit: \"room\";r=20;t=0");
+}
+
+#[test]
+fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
+    let config = |messages, seconds| LimitsConfig {
+        moderator_rate: Rate { messages: 1, seconds: 1 },
+        user_rate: Rate { messages, seconds },
+        decision_rate: Rate { messages: 1, seconds: 1 },
+        bans_in_room: 1,
+        bans_everywhere: 1,
+    };
+    assert!(Limits::new(&config(100_000, 3_600)).is_ok());
+    for (messages, seconds) in [(0, 1), (1, 0), (100_001, 1), (1, 3_601)] {
+        let error = Limits::new(&config(messages, seconds)).unwrap_err();
+        assert!(error.contains("ingest.limits.user_rate must be"), "{error}");
+    }
+}

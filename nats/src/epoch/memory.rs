@@ -1,0 +1,216 @@
+//! What this process has seen of a stream. A log that lost its end and was filled again looks whole: only who remembers
+//! what stood where notices that something else stands there now.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::jetstream::request;
+use crate::read::entry::timestamp;
+
+/// So many of the latest messages are remembered, and further back ever fewer: one in two, in four, in eight. Of a log of a
+/// thousand million messages that is some 6,000, or 300 KB.
+const NEAR: u64 = 256;
+
+/// The same of what is kept elsewhere, and written again and again.
+const FEW: u64 = 16;
+
+/// What was seen of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last sequence that was read, or that an acknowledgement named.
+    last: u64,
+    /// When messages were stored, by sequence.
+    seen: BTreeMap<u64, Timestamp>,
+    since_thinned: u64,
+}
+
+impl Memory {
+    /// Takes note of a message that was read. False: another one was read with that sequence before.
+    #[must_use]
+    pub(crate) fn see(&self, sequence: u64, stored: Timestamp) -> bool {
+        let mut state = self.state();
+        if let Some(before) = state.seen.get(&sequence) {
+            return *before == stored;
+        }
+        if state.seen.last_key_value().is_none_or(|(last, _)| *last < sequence) {
+            state.seen.insert(sequence, stored);
+            state.since_thinned += 1;
+            if state.since_thinned == NEAR {
+                state.since_thinned = 0;
+                state.seen.retain(|older, _| is_kept(*older, sequence, NEAR));
+            }
+        }
+        state.last = state.last.max(sequence);
+        true
+    }
+
+    /// Takes note of an acknowledgement.
+    pub(crate) fn acknowledged(&self, sequence: u64) {
+        let mut state = self.state();
+        state.last = state.last.max(sequence);
+    }
+
+    /// The last sequence that is known to be in the stream; 0: none.
+    pub(crate) fn last(&self) -> u64 {
+        self.state().last
+    }
+
+    /// What is remembered, in the order of the stream.
+    pub(crate) fn samples(&self) -> Vec<(u64, Timestamp)> {
+        let state = self.state();
+        state.seen.iter().map(|(sequence, stored)| (*sequence, *stored)).collect()
+    }
+
+    /// Fewer of them, some 500 at most.
+    pub(crate) fn few_samples(&self) -> Vec<(u64, Timestamp)> {
+        let state = self.state();
+        let Some((last, _)) = state.seen.last_key_value() else { return Vec::new() };
+        let few = state.seen.iter().filter(|(sequence, _)| *sequence == last || is_kept(**sequence, *last, FEW));
+        few.map(|(sequence, stored)| (*sequence, *stored)).collect()
+    }
+
+    fn newest_sample(&self) -> Option<(u64, Timestamp)> {
+        let state = self.state();
+        state.seen.last_key_value().map(|(sequence, stored)| (*sequence, *stored))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the lock")
+    }
+
+    /// Why the stream is not the one that was seen, although it reaches as far; none: it is, as far as is known.
+    pub(crate) async fn contradiction(&self, stream: &Stream, info: &stream::Info) -> Result<Option<String>, Error> {
+        let Some((sequence, stored)) = self.newest_sample() else { return Ok(None) };
+        Ok(match compare(stream, info, sequence, stored).await? {
+            // It was read after the stream was asked.
+            Compared::Different if sequence > info.state.last_sequence => None,
+            Compared::Different => Some(other_message(sequence)),
+            Compared::Same | Compared::Gone => None,
+        })
+    }
+}
+
+/// Why a stream is not the one that is known to have had that sequence, if it does not reach so far.
+pub(crate) fn went_back(info: &stream::Info, last: u64) -> Option<String> {
+    let now = info.state.last_sequence;
+    (now < last).then(|| format!("it went back from sequence {last} to {now}"))
+}
+
+/// Why a stream is not the one that was seen.
+pub(crate) fn other_message(sequence: u64) -> String {
+    format!("it went back: another message has the sequence {sequence} now")
+}
+
+/// Whether the message is still remembered when the stream has come so far, if so many of the latest are.
+fn is_kept(sequence: u64, last: u64, near: u64) -> bool {
+    sequence.is_multiple_of(((last - sequence) / near).max(1).next_power_of_two())
+}
+
+/// What a stream has where a message was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Same,
+    Different,
+    /// It has left the stream.
+    Gone,
+}
+
+async fn compare(stream: &Stream, info: &stream::Info, sequence: u64, stored: Timestamp) -> Result<Compared, Error> {
+    if sequence < info.state.first_sequence {
+        return Ok(Compared::Gone);
+    }
+    if sequence > info.state.last_sequence {
+        return Ok(Compared::Different);
+    }
+    let message = async {
+        match stream.get_raw_message(sequence).await {
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            answer => answer.map(Some),
+        }
+    };
+    Ok(match request("reading a message of a stream", message).await? {
+        Some(message) if timestamp(message.time) == stored => Compared::Same,
+        Some(_) => Compared::Different,
+        // Nothing leaves the log but at its beginning: if that has not moved meanwhile, the server has lost it. A bucket
+        // denies deletions too, and drops what was written anew.
+        None if info.config.deny_delete && info.config.max_messages_per_subject <= 0 => {
+            let now = request("asking for a stream of the log", stream.get_info()).await?;
+            if sequence < now.state.first_sequence { Compared::Gone } else { Compared::Different }
+        }
+        None => Compared::Gone,
+    })
+}
+
+/// The first sequence from which on the stream may hold something else than what was seen. `samples`: what was seen, in
+/// the order of the stream.
+pub(crate) async fn divergence(
+    stream: &Stream,
+    info: &stream::Info,
+    samples: &[(u64, Timestamp)],
+) -> Result<u64, Error> {
+    // What differs comes after all that is the same: the samples are halved until one of each is next to the other.
+    let (mut same, mut different) = (0, samples.len());
+    while same < different {
+        let middle = same.midpoint(different);
+        let (sequence, stored) = samples[middle];
+        match compare(stream, info, sequence, stored).await? {
+            Compared::Different => different = middle,
+            Compared::Same | Compared::Gone => same = middle + 1,
+        }
+    }
+    let end = info.state.last_sequence + 1;
+    Ok(match same.checked_sub(1) {
+        Some(last_same) => end.min(samples[last_same].0 + 1),
+        // Nothing of what is remembered is the same: any of it may be another's.
+        None => end.min(info.state.first_sequence.max(1)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second as i64).unwrap()
+    }
+
+    #[test]
+    fn another_message_with_a_sequence_that_was_seen_is_noticed() {
+        let memory = Memory::default();
+        assert!((1..=66).all(|sequence| memory.see(sequence, at(sequence))));
+        assert!(memory.see(50, at(50)), "it comes again");
+        assert!(!memory.see(50, at(51)));
+        memory.acknowledged(70);
+        memory.acknowledged(69);
+        assert_eq!(memory.last(), 70);
+    }
+
+    #[test]
+    fn of_a_long_log_some_of_each_part_is_remembered() {
+        let memory = Memory::default();
+        for sequence in 1..=1_000_000 {
+            assert!(memory.see(sequence, at(sequence)));
+        }
+        let samples = memory.samples();
+        assert!((3 * NEAR as usize..12 * NEAR as usize).contains(&samples.len()), "{}", samples.len());
+        assert_eq!(samples.last(), Some(&(1_000_000, at(1_000_000))));
+        let few = memory.few_samples();
+        assert!((64..500).contains(&few.len()) && few.last() == samples.last(), "{}", few.len());
+        let of = |range: std::ops::Range<u64>| samples.iter().filter(|(sequence, _)| range.contains(sequence)).count();
+        for (range, at_least) in
+            [(1..500_000, 64), (500_000..750_000, 64), (999_000..999_700, 128), (999_800..1_000_001, 201)]
+        {
+            let count = of(range.clone());
+            assert!(count >= at_least, "{range:?}: {count}");
+        }
+    }
+}

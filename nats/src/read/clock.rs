@@ -1,0 +1,215 @@
+//! The clocks of the log's servers, by which everything in the log is stored. A node's own may be an hour wrong.
+//!
+//! Each partition has a leader, and each leader a clock: it says the time in every answer about its stream. Between two
+//! readings the time goes on as [`Moment`] counts it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Map;
+
+use crate::error::Error;
+use crate::jetstream::request_within;
+use crate::moment::Moment;
+use crate::partition;
+
+/// A server's clock may be set at any moment. A reading of the last second and a half says what it shows now.
+const FRESH: Duration = Duration::from_millis(1_500);
+
+/// A leader that does not answer within this time has trouble; whoever needs the time asks again.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The clock of one partition's leader.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    partition: u32,
+    reading: Mutex<Option<Reading>>,
+    /// The last reading that was forgotten: better than this machine's own clock.
+    before: Mutex<Option<Reading>>,
+    /// Whether somebody went by it since [`Clock::is_wanted`] was asked last.
+    wanted: AtomicBool,
+}
+
+/// What the leader said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// It said so between `asked` and `answered`.
+    pub(crate) time: Timestamp,
+    asked: Moment,
+    answered: Moment,
+    /// The last sequence of the stream at that time.
+    pub(crate) last_sequence: u64,
+}
+
+/// Of what a server says about a stream, when it says so and how far the stream goes. The client passes over the time.
+#[derive(Debug, Deserialize)]
+struct Said {
+    ts: Timestamp,
+    state: State,
+}
+
+#[derive(Debug, Deserialize)]
+struct State {
+    last_seq: u64,
+}
+
+impl Reading {
+    /// The leader's clock shows at least this now.
+    pub(crate) fn earliest(&self) -> Timestamp {
+        after(self.time, self.answered.elapsed())
+    }
+
+    /// The leader's clock shows at most this now, unless it was set since.
+    pub(crate) fn latest(&self) -> Timestamp {
+        after(self.time, self.asked.elapsed())
+    }
+
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.asked.elapsed() < FRESH
+    }
+}
+
+impl Clock {
+    pub(crate) fn new(partition: u32) -> Clock {
+        Clock { partition, reading: Mutex::new(None), before: Mutex::new(None), wanted: AtomicBool::new(false) }
+    }
+
+    /// Asks the leader.
+    pub(crate) async fn read(&self, context: &jetstream::Context) -> Result<Reading, Error> {
+        let subject = format!("STREAM.INFO.{}", partition::stream(self.partition));
+        let nothing = Map::new();
+        let asked = Moment::now();
+        let asking = context.request(subject, &nothing);
+        let Said { ts, state } = request_within(ANSWERED_WITHIN, "asking for the time", asking).await?;
+        let reading = Reading { time: ts, asked, answered: Moment::now(), last_sequence: state.last_seq };
+        *self.last_reading() = Some(reading);
+        Ok(reading)
+    }
+
+    /// What the leader said last.
+    pub(crate) fn last(&self) -> Option<Reading> {
+        self.wanted.store(true, Ordering::Relaxed);
+        *self.last_reading()
+    }
+
+    /// What it said within the last moments, or says now.
+    pub(crate) async fn fresh(&self, context: &jetstream::Context) -> Result<Reading, Error> {
+        match self.last() {
+            Some(reading) if reading.is_fresh() => Ok(reading),
+            _ => self.read(context).await,
+        }
+    }
+
+    /// The time by the last reading, also one that was forgotten; by this machine's own clock if there was none.
+    pub(crate) fn now(&self) -> Timestamp {
+        let before = || *self.before.lock().expect("nothing panics while it holds the lock");
+        self.last().or_else(before).map_or_else(Timestamp::now, |reading| reading.earliest())
+    }
+
+    /// Something was stored then: the leader's clock shows at least that. Where the last reading would have it show less,
+    /// the clock was set, and how far is not known until it is read again.
+    pub(crate) fn observe(&self, stored: Timestamp) {
+        let mut last = self.last_reading();
+        if last.as_ref().is_some_and(|reading| stored > reading.latest()) {
+            let last_sequence = last.map_or(0, |reading| reading.last_sequence);
+            // As if it had been asked long ago: it counts as a lower bound only.
+            let (asked, now) = (Moment::BOOT, Moment::now());
+            *last = Some(Reading { time: stored, asked, answered: now, last_sequence });
+        }
+    }
+
+    /// The next reading is a new one, whatever was said before.
+    pub(crate) fn forget(&self) {
+        if let Some(reading) = self.last_reading().take() {
+            *self.before.lock().expect("nothing panics while it holds the lock") = Some(reading);
+        }
+    }
+
+    /// Whether somebody went by it since this was asked last.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    fn last_reading(&self) -> std::sync::MutexGuard<'_, Option<Reading>> {
+        self.reading.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+fn after(time: Timestamp, elapsed: Duration) -> Timestamp {
+    SignedDuration::try_from(elapsed).ok().and_then(|elapsed| time.checked_add(elapsed).ok()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(time: Timestamp, asked_before: Duration) -> Clock {
+        let (clock, answered) = (Clock::new(0), Moment::now());
+        let asked = answered.before(asked_before);
+        *clock.last_reading() = Some(Reading { time, asked, answered, last_sequence: 7 });
+        clock
+    }
+
+    #[test]
+    fn a_slow_answer_leaves_the_time_open_by_as_much() {
+        let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        let reading = clock(time, Duration::from_secs(1)).last().unwrap();
+        let (earliest, latest) = (reading.earliest(), reading.latest());
+        assert!(earliest >= time && latest >= time + SignedDuration::from_secs(1), "{earliest} {latest}");
+        assert!(reading.is_fresh());
+        assert!(!clock(time, FRESH).last().unwrap().is_fresh());
+    }
+
+    #[test]
+    fn a_record_of_later_than_the_clock_moves_it_forward_and_makes_it_be_read_again() {
+        let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        let clock = clock(time, Duration::from_millis(1));
+        clock.observe(time);
+        assert!(clock.last().unwrap().is_fresh(), "that tells nothing new");
+        let hour_later = time + SignedDuration::from_hours(1);
+        clock.observe(hour_later);
+        assert!(clock.now() >= hour_later);
+        let reading = clock.last().unwrap();
+        assert!(!reading.is_fresh());
+        assert_eq!(reading.last_sequence, 7);
+    }
+
+    #[test]
+    fn a_clock_that_is_to_be_read_again_goes_on_from_what_it_showed() {
+        let time: Timestamp = "2040-03-01T15:00:00Z".parse().unwrap();
+        assert!(Clock::new(0).now() < time, "this machine's own, as long as there is no other");
+        let clock = clock(time, Duration::from_millis(1));
+        assert!(clock.now() >= time);
+        clock.forget();
+        assert!(clock.last().is_none());
+        assert!(clock.now() >= time, "nobody falls back to this machine's own");
+        // There is nothing to forget: what was known before stays.
+        clock.forget();
+        assert!(clock.now() >= time);
+    }
+
+    #[test]
+    fn a_clock_is_wanted_from_when_somebody_goes_by_it_until_that_is_noticed() {
+        let clock = Clock::new(0);
+        assert!(!clock.is_wanted());
+        clock.now();
+        assert!(clock.is_wanted());
+        assert!(!clock.is_wanted());
+    }
+
+    #[test]
+    fn what_is_stored_before_the_clock_shows_it_tells_nothing_of_the_future() {
+        let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
+        let clock = clock(time, Duration::from_millis(1));
+        clock.observe(time - SignedDuration::from_hours(1));
+        assert!(clock.last().unwrap().is_fresh());
+        assert!(clock.now() >= time);
+        assert!(Clock::new(0).last().is_none(), "of a clock that was never read nothing is observed");
+        assert_eq!(after(Timestamp::MAX, Duration::from_secs(1)), Timestamp::MAX);
+        assert_eq!(after(time, Duration::from_secs(90)), time + SignedDuration::from_secs(90));
+    }
+}
