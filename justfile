@@ -25,4 +25,4 @@ release:
 
 # The documentation of the code: target/doc.
 docs:
-    cargo doc --workspace --no-deps --document-private-items
+    cargo doc --workspace --no-deps
