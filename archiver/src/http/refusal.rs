@@ -88,9 +88,7 @@ impl Refusal {
     /// Of a 400: where in the documentation it says what would have been right.
     fn page(&self) -> &'static str {
         match self {
-            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => {
-                "reference/ingest-api.md#numbers-of-users-and-rooms"
-            }
+            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => "reference/ingest-api.md#user-and-room-numbers",
             Refusal::BroadcastIdInvalid => "reference/archive-api.md#broadcasts",
             _ => "reference/archive-api.md#errors",
         }

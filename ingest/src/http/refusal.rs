@@ -336,22 +336,20 @@ impl Refusal {
     fn page(&self) -> Option<&'static str> {
         let page = match self {
             Refusal::BodyMalformed(Malformed { page, .. }) => page,
-            Refusal::Forwarded(_) => "reference/ingest-api.md#who-sends",
+            Refusal::Forwarded(_) => "reference/ingest-api.md#authentication",
             Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => "reference/ingest-api.md#post-sendmessage",
-            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => {
-                "reference/ingest-api.md#numbers-of-users-and-rooms"
-            }
+            Refusal::PresenterIdxInvalid | Refusal::UserIdxInvalid => "reference/ingest-api.md#user-and-room-numbers",
             Refusal::MessageIdInvalid => "reference/moderation.md#delete-a-message",
-            Refusal::QueryInvalid(_) => "reference/moderation.md#who-is-banned",
+            Refusal::QueryInvalid(_) => "reference/moderation.md#list-bans",
             Refusal::IdempotencyKeyInvalid => "reference/moderation.md#retries",
-            Refusal::IdempotencyKeyMissing => "reference/ingest-api.md#what-became-of-a-request",
+            Refusal::IdempotencyKeyMissing => "reference/ingest-api.md#look-up-a-request",
             Refusal::Setting(_) | Refusal::SettingMissing => "reference/moderation.md#settings",
             Refusal::SecondsInvalid => "reference/moderation.md#ban-time-out-unban",
-            Refusal::BodyBroken | Refusal::BodyAltered => "reference/ingest-api.md#every-error",
+            Refusal::BodyBroken | Refusal::BodyAltered => "reference/ingest-api.md#errors",
             Refusal::Text(_) | Refusal::TextMissing(_) | Refusal::TextTooLongHere(_) | Refusal::ReasonInvalid => {
-                "reference/ingest-api.md#what-may-be-said"
+                "reference/ingest-api.md#message-text"
             }
-            Refusal::Append(AppendError::TooLarge) => "reference/ingest-api.md#what-may-be-said",
+            Refusal::Append(AppendError::TooLarge) => "reference/ingest-api.md#message-text",
             _ => return None,
         };
         Some(page)
