@@ -1,5 +1,5 @@
 //! A log that goes back under the whole system: its disk loses the end, or it is restored from a backup as
-//! docs/operations/README.md says. What is accepted afterwards is shown and archived, in its place; nothing that was decided in the
+//! docs/operations/backup-and-restore.md says. What is accepted afterwards is shown and archived, in its place; nothing that was decided in the
 //! lost part is about it; and who holds a position of the lost part is told.
 
 use std::collections::HashSet;

@@ -187,7 +187,7 @@ impl System {
         Ok(None)
     }
 
-    /// Tells the log that it was restored from a backup, as `docs/operations/README.md` has it.
+    /// Tells the log that it was restored from a backup, as `docs/operations/backup-and-restore.md` has it.
     pub(crate) async fn begin_epoch(&self) -> anyhow::Result<()> {
         self.set_up(&["--new-epoch"]).await
     }
