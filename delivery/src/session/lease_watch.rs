@@ -7,7 +7,8 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nats::{Lease, Moment};
+use nats::Lease;
+use runtime::Moment;
 use tokio::sync::watch;
 use tokio::time::sleep;
 

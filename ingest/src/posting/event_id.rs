@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use chat::{EventId, KeyId, PresenterIdx, Request, RequestDigest};
 use jiff::{SignedDuration, Timestamp};
-use nats::{AppendError, Moment};
+use nats::AppendError;
+use runtime::Moment;
 use tokio::time::{sleep, timeout};
 
 use crate::Ingest;

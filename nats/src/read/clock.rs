@@ -14,8 +14,8 @@ use serde_json::Map;
 
 use crate::error::Error;
 use crate::jetstream::request_within;
-use crate::moment::Moment;
 use crate::partition;
+use runtime::Moment;
 
 /// A server's clock may be set at any moment. A reading of the last second and a half says what it shows now.
 const FRESH: Duration = Duration::from_millis(1_500);

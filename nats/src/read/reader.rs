@@ -27,11 +27,11 @@ use crate::epoch::timeline::Timeline;
 use crate::error::Error;
 use crate::jetstream::{REQUEST_TIMEOUT, request, request_within};
 use crate::log::Inner;
-use crate::moment::Moment;
 use crate::partition;
 use crate::read::entry::timestamp;
 use crate::setup;
 use crate::setup::timeline;
+use runtime::Moment;
 
 /// How often the watchdog asks the stream.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(3);

@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Error;
 use crate::jetstream::{is_conflict, request, request_within, write, write_until};
 use crate::log::Inner;
-use crate::moment::Moment;
 use crate::read::entry::timestamp;
 use crate::setup::SESSIONS;
 use crate::state::claim::{Claim, Stored};
 use crate::state::presence::Session;
 use chat::now;
 use chat::{NodeId, PresenterIdx, SessionId};
+use runtime::Moment;
 
 /// A lease is renewed so many times in its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;

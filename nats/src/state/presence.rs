@@ -10,12 +10,12 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::error::Error;
 use crate::log::Inner;
-use crate::moment::Moment;
 use crate::read::reader;
 use crate::read::reader::{From, Item, Record, Status};
 use crate::setup::{NODES, SESSIONS};
 use crate::state::claim::{Stored, is_deleted};
 use chat::{NodeId, PresenterIdx, SessionId};
+use runtime::Moment;
 
 /// Claims that a receiver may be behind before it is told that it lags: a storm of reconnects fits.
 const CLAIMS: usize = 8_192;

@@ -22,10 +22,10 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::epoch::continuity::record_loss;
 use crate::log::Inner;
-use crate::moment::Moment;
 use crate::read::clock::Reading;
 use crate::write::store::{Batch, store};
 use chat::Position;
+use runtime::Moment;
 
 /// A batch holds no more; a single event must fit too.
 const MAX_BATCH_BYTES: usize = 256 * 1024;

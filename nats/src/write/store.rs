@@ -21,10 +21,10 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::log::Inner;
-use crate::moment::Moment;
 use crate::partition;
 use crate::read::entry::{is_expired, set_expiry, timestamp};
 use crate::write::append::{AppendError, Way};
+use runtime::Moment;
 
 /// An attempt that is not answered within this time is repeated: the same batch under the same id.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);

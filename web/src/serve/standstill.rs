@@ -6,13 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
-/// On macOS this one goes on while the machine is suspended.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
+use runtime::Moment;
 
 /// Often enough to tell a pause of [`STOOD_STILL`] from a busy moment.
 const BEAT: Duration = Duration::from_millis(500);
@@ -25,7 +19,7 @@ static HEART: LazyLock<Heart> = LazyLock::new(Heart::new);
 
 #[derive(Debug)]
 struct Heart {
-    /// Milliseconds of [`BOOTTIME`].
+    /// Milliseconds since the machine started.
     last_beat: AtomicU64,
     times: AtomicU64,
 }
@@ -60,8 +54,7 @@ impl Heart {
 }
 
 fn now() -> u64 {
-    let since_boot: Duration = clock_gettime(BOOTTIME).expect("the system has this clock").into();
-    u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(Moment::now().since_boot().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct Moment(Duration);
 
 impl Moment {
     /// When the machine started.
-    pub(crate) const BOOT: Moment = Moment(Duration::ZERO);
+    pub const BOOT: Moment = Moment(Duration::ZERO);
 
     /// This moment.
     pub fn now() -> Moment {
@@ -29,17 +29,23 @@ impl Moment {
         Moment::now().0.saturating_sub(self.0)
     }
 
+    /// How long after the machine's start it is.
+    pub fn since_boot(self) -> Duration {
+        self.0
+    }
+
     /// How long it is until then; nothing once it is past.
-    pub(crate) fn left(self) -> Duration {
+    pub fn left(self) -> Duration {
         self.0.saturating_sub(Moment::now().0)
     }
 
-    pub(crate) fn is_past(self) -> bool {
+    /// Whether it is in the past.
+    pub fn is_past(self) -> bool {
         Moment::now() >= self
     }
 
     /// The moment so long before.
-    pub(crate) fn before(self, ago: Duration) -> Moment {
+    pub fn before(self, ago: Duration) -> Moment {
         Moment(self.0.saturating_sub(ago))
     }
 }

@@ -1,0 +1,131 @@
+//! Background tasks: each has a name and an owner, and its owner awaits it.
+//!
+//! One policy for a panic, everywhere: the task's owner depends on the task, so the owner ends ([`Tasks::failed`]), the
+//! role ends with it, and the supervisor starts the process again. A task whose loss its owner can bear has no place here.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The background tasks of one owner. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    panic: Arc<OnceLock<Panicked>>,
+    failed: CancellationToken,
+}
+
+/// A background task that panicked. Its message is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panicked {
+    /// The task's name.
+    pub task: &'static str,
+}
+
+impl std::fmt::Display for Panicked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the background task {:?} panicked", self.task)
+    }
+}
+
+impl std::error::Error for Panicked {}
+
+impl Tasks {
+    /// None yet.
+    pub fn new() -> Tasks {
+        Tasks::default()
+    }
+
+    /// None yet; they stop with `stop`, or by [`Tasks::finish`].
+    pub fn until(stop: &CancellationToken) -> Tasks {
+        Tasks { stop: stop.child_token(), ..Tasks::default() }
+    }
+
+    /// Runs a task to its own end, also after the stop: what it has begun it finishes.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let (panic, failed) = (self.panic.clone(), self.failed.clone());
+        self.tracker.spawn(async move {
+            let Err(payload) = AssertUnwindSafe(task).catch_unwind().await else { return };
+            tracing::error!(task = name, "the background task {name:?} panicked: {}", message(&*payload));
+            // The first one counts: the owner ends because of it.
+            let _ = panic.set(Panicked { task: name });
+            failed.cancel();
+        });
+    }
+
+    /// Runs a task until it ends or the stop comes. At the stop it is dropped at its next `await`.
+    pub fn spawn_until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.spawn(name, async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    /// The stop, for tasks that look at it themselves.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Waits for a task to panic.
+    pub async fn failed(&self) -> Panicked {
+        self.failed.cancelled().await;
+        *self.panic.get().expect("the panic is recorded before it is told")
+    }
+
+    /// Whether a task has panicked.
+    pub fn panicked(&self) -> Option<Panicked> {
+        self.panic.get().copied()
+    }
+
+    /// Stops the tasks and waits until all have ended.
+    pub async fn finish(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_names_its_task_and_the_others_are_still_awaited() {
+        let tasks = Tasks::new();
+        tasks.spawn_until_stop("idle", pending());
+        tasks.spawn("broken", async { panic!("as planned") });
+        assert_eq!(tasks.failed().await, Panicked { task: "broken" });
+        tasks.spawn("late", async { panic!("too late to count") });
+        tasks.finish().await;
+        assert_eq!(tasks.panicked().unwrap().to_string(), "the background task \"broken\" panicked");
+    }
+
+    #[tokio::test]
+    async fn the_stop_drops_who_waits_and_lets_finish_who_has_begun() {
+        let stop = CancellationToken::new();
+        let tasks = Tasks::until(&stop);
+        let (finished, rest) = tokio::sync::oneshot::channel();
+        let own = tasks.stop().clone();
+        tasks.spawn("finishes", async move {
+            own.cancelled().await;
+            finished.send(()).unwrap();
+        });
+        tasks.spawn_until_stop("waits", pending());
+        stop.cancel();
+        tasks.finish().await;
+        rest.await.unwrap();
+        assert_eq!(tasks.panicked(), None);
+    }
+}
