@@ -20,8 +20,8 @@ import sys
 import time
 import urllib.parse
 
-# A room comes in the order of the log, and times are of the ingest nodes' clocks. The archive keeps every time within 2 s
-# after and 8 s before the message was stored, so a message is at most 10 s older than any message before it.
+# A room comes in the order of the log, and times are of the ingest nodes' clocks. The archive keeps every time within
+# 2 s after and 8 s before the message was stored, so a message is at most 10 s older than any message before it.
 OVERLAP = datetime.timedelta(seconds=10)
 
 ATTEMPTS = 5
