@@ -4,7 +4,8 @@
 Shows how a client of ingest uses an Idempotency-Key, which answers to retry, and how long to wait before each retry.
 It needs only Python's standard library. Start `chatting-server dev`, then:
 
-    TOKEN=$(chatting-server token --user 42 --nickname viewer42) python3 examples/post_and_retry.py --room 1 "hello"
+    export TOKEN=$(chatting-server token --user 42 --nickname viewer42)
+    python3 examples/post_and_retry.py --room 1 "hello"
 
 Kill ingest while it runs (`chatting-server dev` prints the pid and starts it again), and the message still arrives once.
 """
