@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Streams the export of a room, goes on after a broken connection, and prints a summary.
 
-Shows how to read an NDJSON export of any size with constant memory, how to tell a whole file from a cut one, and how to
-resume. It needs only Python's standard library. Start `chatting-server dev`, play something, then:
+Shows how to read an NDJSON export of any size with constant memory, how to tell a complete file from a truncated one,
+and how to resume. It needs only Python's standard library. Start `chatting-server dev`, play something, then:
 
     chatting-server dev play samples/evening.ndjson --speed 10
     TOKEN=$(chatting-server token --user 1 --nickname presenter1) python3 examples/read_export.py --room 1
@@ -28,7 +28,7 @@ ATTEMPTS = 5
 
 
 class Broken(Exception):
-    """The file was cut. What came so far is good."""
+    """The file is truncated. Everything received so far is good."""
 
 
 def time_of(message):
@@ -36,7 +36,7 @@ def time_of(message):
 
 
 def stream(archiver, room, token, since, break_after):
-    """Yields the lines of one export, parsed. Raises Broken where the file ends before it is whole."""
+    """Yields the lines of one export, parsed. Raises Broken where the file ends too early."""
     url = urllib.parse.urlsplit(archiver)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     query = {"format": "ndjson"}
@@ -57,12 +57,12 @@ def stream(archiver, room, token, since, break_after):
             print(f"incomplete: the archive misses some messages of this time: {answer.headers['Archive-Gaps']}")
         for count, line in enumerate(answer, 1):
             if not line.endswith(b"\n"):
-                raise Broken("the last line is cut")
+                raise Broken("the last line is truncated")
             yield json.loads(line)
             if count == break_after:
                 raise Broken("the connection was dropped (on purpose)")
     except (OSError, http.client.HTTPException) as error:
-        # The file is whole only if the response ends as HTTP says. A cut chunk raises IncompleteRead.
+        # The file is complete only if the response ends as HTTP says. A truncated chunk raises IncompleteRead.
         raise Broken(str(error) or type(error).__name__) from error
     finally:
         connection.close()
