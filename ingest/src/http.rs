@@ -1,9 +1,14 @@
 //! The HTTP surfaces: `/v1`, and that of the system which ingest replaces. They read requests, call what serves them,
-//! and turn results and refusals into answers.
+//! and turn results and refusals into answers. Posting is one straight function for both; everything else is a handler
+//! with typed extractors.
 
-pub(crate) mod body;
-pub(crate) mod head;
-pub(crate) mod legacy;
+mod body;
+mod extract;
+mod legacy;
 pub(crate) mod openapi;
-pub(crate) mod refusal;
-pub(crate) mod v1;
+mod post;
+mod quota;
+mod refused;
+pub(crate) mod router;
+mod unread;
+mod v1;

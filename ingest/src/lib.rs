@@ -9,7 +9,9 @@ mod memory;
 mod moderation;
 mod outbound;
 mod posting;
+mod refusal;
 mod run;
+mod sender;
 
 pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
 pub use http::openapi::document as openapi;
@@ -27,7 +29,7 @@ struct Ingest {
     presence: nats::Presence,
     fold: std::sync::Arc<memory::replay::Fold>,
     /// How far keys can be named, and the right to find out.
-    turns: posting::event_id::Turns,
+    turns: memory::turns::Turns,
     certain: posting::event_id::Certain,
     asking: tokio::sync::Mutex<()>,
     word_filter: posting::word_filter::WordFilter,
@@ -36,9 +38,9 @@ struct Ingest {
     /// Requests at once whose body is not there yet, shared by users. A body waits for its sender, and so works on nothing.
     unfinished: std::sync::Arc<web::places::Places>,
     /// Requests at once, from the end of the body to the answer. None left: 503 at once.
-    in_flight: tokio::sync::Semaphore,
+    in_flight: std::sync::Arc<tokio::sync::Semaphore>,
     /// Those of them that go to the log.
-    door: posting::admission::Door,
+    admission: posting::admission::Admission,
     body_deadline: std::time::Duration,
     time_zone: jiff::tz::TimeZone,
     /// The document of the interface.

@@ -1,5 +1,6 @@
-//! Moderation: the decisions themselves, and the bans and room settings that follow from them.
+//! Moderation: decisions, and the bans and room settings that follow from them.
 
 pub(crate) mod decide;
 pub(crate) mod rules;
 pub(crate) mod settings;
+pub(crate) mod term;

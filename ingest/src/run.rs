@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
 use nats::{Log, Shortage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
@@ -20,14 +17,14 @@ use web::places::Places;
 
 use crate::Ingest;
 use crate::config::Config;
-use crate::http::refusal::Refusal;
-use crate::http::{body, legacy, openapi};
+use crate::http::{openapi, router};
 use crate::memory::replay::{Fold, Memory};
+use crate::memory::turns::Turns;
 use crate::moderation::rules::Rules;
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
-use crate::posting::admission::Door;
-use crate::posting::event_id::{Certain, Turns};
+use crate::posting::admission::Admission;
+use crate::posting::event_id::Certain;
 use crate::posting::limits::Limits;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
@@ -85,8 +82,8 @@ pub async fn run(
         log,
         // What a body may hold is bounded by its size.
         unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
-        in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
-        door: Door::new(config.max_in_flight),
+        in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
+        admission: Admission::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),
@@ -98,7 +95,7 @@ pub async fn run(
     });
     let (ready, notice) = health(&ingest);
     admin.follows(ready.clone(), notice.clone());
-    web::serve(listener, app(ingest.clone(), ready, notice, stop.clone()), &config.http, stop).await;
+    web::serve(listener, router::app(ingest.clone(), ready, notice, stop.clone()), &config.http, stop).await;
     ingest.reconnects.finish().await;
     stop_folding.cancel();
     tasks.close();
@@ -128,37 +125,4 @@ fn health(ingest: &Arc<Ingest>) -> (web::Readiness, web::Notice) {
         })
     };
     (ready, notice)
-}
-
-fn app(ingest: Arc<Ingest>, ready: web::Readiness, notice: web::Notice, stop: CancellationToken) -> Router {
-    Router::new()
-        .merge(openapi::routes())
-        .merge(web::health_with_notice(ready, notice, stop).with_state(()))
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(ingest)
-}
-
-async fn not_found(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
-    refused_unread(&ingest, request, Refusal::NotFound).await
-}
-
-/// The router adds `Allow`.
-async fn method_not_allowed(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
-    refused_unread(&ingest, request, Refusal::MethodNotAllowed).await
-}
-
-async fn refused_unread(ingest: &Ingest, request: Request, refusal: Refusal) -> Response {
-    let (parts, body) = request.into_parts();
-    body::discard(&parts, body).await;
-    refused(ingest, parts.uri.path(), refusal)
-}
-
-/// Each surface has its own error body, and what belongs to neither gets the original's.
-fn refused(ingest: &Ingest, path: &str, refusal: Refusal) -> Response {
-    if path == "/v1" || path.starts_with("/v1/") {
-        refusal.problem().into_response()
-    } else {
-        legacy::refused(&ingest.time_zone, path, &refusal)
-    }
 }

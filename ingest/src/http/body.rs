@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use web::ContentDigest;
 
-use crate::http::refusal::Refusal;
+use crate::refusal::{Malformed, Refusal};
 
 mod halves;
 
@@ -19,15 +19,6 @@ mod halves;
 pub(crate) trait Shape: DeserializeOwned {
     /// The page that describes it, below `docs/`.
     const PAGE: &'static str;
-}
-
-/// What is wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Malformed {
-    /// In a sentence, that names the member if it is one.
-    pub(crate) what: String,
-    /// The page that describes the body.
-    pub(crate) page: &'static str,
 }
 
 /// What members are, of whichever body.
@@ -116,11 +107,9 @@ fn expected(name: &str) -> &'static str {
     MEMBERS.iter().find(|(member, _)| *member == name).map_or("as documented", |(_, expected)| expected)
 }
 
-impl Malformed {
-    /// A member that is read as any value, and is not what it must be.
-    pub(crate) fn member<T: Shape>(name: &str) -> Malformed {
-        Malformed { what: wrong_member(name, ""), page: T::PAGE }
-    }
+/// A member that is read as any value, and is not what it must be.
+pub(crate) fn malformed_member<T: Shape>(name: &str) -> Malformed {
+    Malformed { what: wrong_member(name, ""), page: T::PAGE }
 }
 
 /// The value with 5 in place of 5.0: JSON has one kind of number, and some of its writers know but floating point.
@@ -138,16 +127,20 @@ pub(crate) fn whole(value: Value) -> Value {
     }
 }
 
-/// Takes in a body that was refused unread, so that its sender sees the answer.
+/// Reads a body that was refused unread, so that its sender sees the answer.
 pub(crate) async fn discard(parts: &Parts, body: Body) {
     if !is_far_too_large(parts) {
-        // Whatever becomes of it, the answer is the same.
-        let _ = timeout(DISCARD_DEADLINE, drain(body)).await;
+        drain(body).await;
     }
 }
 
-/// Nothing of it is kept.
-async fn drain(mut body: Body) {
+/// Reads a body and keeps nothing of it, for a second at most.
+pub(crate) async fn drain(body: Body) {
+    // Whatever becomes of it, the answer is the same.
+    let _ = timeout(DISCARD_DEADLINE, read_away(body)).await;
+}
+
+async fn read_away(mut body: Body) {
     let mut total = 0;
     while let Some(Ok(frame)) = body.frame().await {
         total += frame.data_ref().map_or(0, |chunk| chunk.len());
@@ -174,7 +167,8 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
     if total > LARGEST_BODY_BYTES { Err(Refusal::BodyTooLarge) } else { Ok(bytes) }
 }
 
-fn is_far_too_large(parts: &Parts) -> bool {
+/// Declared so large that reading it is a waste.
+pub(crate) fn is_far_too_large(parts: &Parts) -> bool {
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > LARGEST_DISCARDED_BYTES as u64)
 }

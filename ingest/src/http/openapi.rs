@@ -2,7 +2,7 @@
 //! documented cannot be added, and the answers to refused requests follow from [`Refusal`] itself. It is served as
 //! `GET /v1/openapi.json`, and `docs/reference/openapi/ingest.json` in the tree is the same text.
 //!
-//! [`Refusal`]: crate::http::refusal::Refusal
+//! [`Refusal`]: crate::refusal::Refusal
 
 use std::sync::Arc;
 
@@ -18,7 +18,6 @@ use utoipa_axum::routes;
 use crate::Ingest;
 use crate::http::{legacy, v1};
 
-pub(crate) mod parameters;
 mod refused;
 pub(crate) mod schemas;
 
@@ -30,17 +29,23 @@ mod tests;
 #[openapi(components(schemas(schemas::Problem)))]
 struct Components;
 
-/// Every documented path. Health is not among them: it is the same for all roles.
+/// The document's own route.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new().routes(routes!(openapi))
+}
+
+/// Every documented path. Health is not among them: it is the same for all roles.
+fn documented() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::with_openapi(Components::openapi())
+        .merge(v1::posting())
         .merge(v1::routes())
         .merge(legacy::routes())
-        .routes(routes!(openapi))
+        .merge(routes())
 }
 
 /// The document, as JSON for people.
 pub fn document() -> String {
-    let (_, openapi) = routes().split_for_parts();
+    let (_, openapi) = documented().split_for_parts();
     let mut openapi = serde_json::to_value(openapi).expect("a document has only strings for keys");
     let mut paths = openapi["paths"].take();
     refused::add(&mut paths);

@@ -3,16 +3,16 @@
 //! there is kept. The words of a decision, who decided it and why, are here until they are there, and then only there.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chat::{Body, Event, Position, UserIdx, now};
 use jiff::Timestamp;
 use nats::{Decisions, Entry, Subject, Timelines};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::moderation::settings::Own;
+use crate::moderation::settings::OwnSettings;
 
 /// Before a decision that could not be kept is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -223,8 +223,8 @@ impl Keeper {
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the lock")
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 
@@ -239,7 +239,7 @@ fn has_ended(event: &Event) -> bool {
     match &event.body {
         Body::UserUnbanned(_) => true,
         Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
-        Body::RoomUpdated(updated) => Own::of_event(&updated.settings, &updated.until).is_empty(now()),
+        Body::RoomUpdated(updated) => OwnSettings::of_event(&updated.settings, &updated.until).is_empty(now()),
         _ => false,
     }
 }

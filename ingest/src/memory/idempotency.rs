@@ -3,13 +3,13 @@
 //! what stands in the log alone, so that all nodes agree. Bounded in time and number.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use chat::{EventId, KeyId, Position, RequestDigest};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::posting::event_id::{Turn, Turns};
+use crate::memory::turns::{Turn, Turns};
 
 /// What was accepted under keys.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Keyed {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the lock")
+        self.state.lock()
     }
 }
 

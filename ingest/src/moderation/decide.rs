@@ -2,24 +2,23 @@
 //! holds here from the moment that this node has read it back, and on every other node as soon as that has. Nothing of
 //! HTTP is known here.
 
-use std::time::Duration;
-
 use chat::{
-    Body, EventId, MessageDeleted, Position, PresenterIdx, Role, RoomCleared, RoomUpdated, UserBanned, UserIdx,
-    UserUnbanned, now,
+    Body, EventId, MessageDeleted, Position, PresenterIdx, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
+    now,
 };
 use jiff::Timestamp;
 use nats::Subject;
 use serde_json::{Map, Value, json};
 
 use crate::Ingest;
-use crate::http::refusal::Refusal;
 use crate::memory::idempotency::Earlier;
-use crate::posting::accept::{IdempotencyKey, Sender};
+use crate::moderation::term::Term;
 use crate::posting::event_id;
 use crate::posting::event_id::Named;
 use crate::posting::limits::Quota;
 use crate::posting::text::Text;
+use crate::refusal::Refusal;
+use crate::sender::{IdempotencyKey, Sender};
 
 /// A decision that is asked for.
 #[derive(Debug)]
@@ -47,13 +46,6 @@ pub(crate) enum Decision {
     Set(PresenterIdx, Map<String, Value>, Option<Term>),
 }
 
-/// How long a decision holds: a second to 14 days. What is to hold longer holds for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Term(Duration);
-
-/// 14 days, as on Twitch.
-pub(crate) const LONGEST_TERM_SECONDS: u64 = 14 * 24 * 60 * 60;
-
 /// A decision that is in the log for good.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decided {
@@ -67,8 +59,8 @@ impl Ingest {
     /// Err: nothing was decided, except for an append of unknown outcome.
     pub(crate) async fn decide(&self, order: Order) -> Result<Decided, Refusal> {
         let Order { sender, presenter, decision, reason, key } = order;
-        let role = sender.may_moderate(presenter)?;
-        let _inside = self.door.enter()?;
+        let role = sender.moderates(presenter).ok_or(Refusal::Forbidden)?;
+        let _admitted = self.admission.enter()?;
         let reason = reason.map(Text::into_string);
         let request = event_id::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
         let naming = match self.name(presenter, request).await? {
@@ -85,7 +77,7 @@ impl Ingest {
             }
             Decision::Ban(user, term) => {
                 self.check_room_for_ban(presenter, user, now)?;
-                let until = term.map(|Term(term)| now + term);
+                let until = term.map(|term| term.end(now));
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
             }
             Decision::Unban(user) => {
@@ -93,7 +85,7 @@ impl Ingest {
                 (Some(Subject::Ban(presenter, user)), Body::UserUnbanned(UserUnbanned { user, by, reason }))
             }
             Decision::Set(presenter, patch, term) => {
-                let until = term.map(|Term(term)| now + term);
+                let until = term.map(|term| term.end(now));
                 let own = self.fold.rules.own(presenter, now).patched(&patch, until, now)?;
                 let (settings, until) = own.to_event();
                 let changed = patch.into_iter().map(|(name, _)| name).collect();
@@ -138,28 +130,6 @@ impl Decision {
             Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
         format!("decision\n{}", json!([decision, reason]))
-    }
-}
-
-impl Term {
-    /// None: fewer than a second or more than 14 days.
-    pub(crate) fn of_seconds(seconds: u64) -> Option<Term> {
-        (1..=LONGEST_TERM_SECONDS).contains(&seconds).then(|| Term(Duration::from_secs(seconds)))
-    }
-
-    fn seconds(self) -> u64 {
-        self.0.as_secs()
-    }
-}
-
-impl Sender {
-    /// As what the sender moderates the room, or every room.
-    pub(crate) fn may_moderate(&self, presenter: Option<PresenterIdx>) -> Result<Role, Refusal> {
-        match presenter.map(|presenter| self.role(presenter)) {
-            Some(role @ (Role::Presenter | Role::Moderator)) => Ok(role),
-            None if self.is_moderator => Ok(Role::Moderator),
-            Some(Role::Viewer) | None => Err(Refusal::Forbidden),
-        }
     }
 }
 

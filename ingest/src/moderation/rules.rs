@@ -4,14 +4,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use chat::{Body, Event, Position, PresenterIdx, UserBanned, UserIdx};
 use jiff::Timestamp;
 use nats::Subject;
+use parking_lot::RwLock;
 use words::Filter;
 
-use crate::moderation::settings::{Own, Settings};
+use crate::moderation::settings::{OwnSettings, Settings};
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ struct State {
 
 #[derive(Debug)]
 struct Room {
-    own: Own,
+    own: OwnSettings,
     position: Position,
     /// What holds until then; looked at with every message, so it is not made anew each time.
     current: Arc<Current>,
@@ -78,7 +79,7 @@ impl Rules {
     /// kept: one that says all that holds, so that those before it are not needed.
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
         let subject = Subject::of(event)?;
-        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        let mut state = self.state.write();
         match (subject, &event.body) {
             (Subject::Ban(presenter, user), body) => {
                 let key = (presenter, user);
@@ -98,7 +99,7 @@ impl Rules {
                     return None;
                 }
                 let mut own = known.map(|known| known.own.clone()).unwrap_or_default();
-                own.change(&updated.changed, Own::of_event(&updated.settings, &updated.until));
+                own.change(&updated.changed, OwnSettings::of_event(&updated.settings, &updated.until));
                 let (settings, until) = own.to_event();
                 let whole = chat::RoomUpdated { settings, until, changed: Vec::new(), ..updated.clone() };
                 state.rooms.insert(presenter, Room::new(own, position, &self.deployment.settings, now));
@@ -120,13 +121,13 @@ impl Rules {
 
     /// The ban of exactly that room, or of every room.
     pub(crate) fn ban_of(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Ban> {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let state = self.state.read();
         state.bans.get(&(presenter, user))?.ban.filter(|ban| ban.holds(now))
     }
 
     /// Where the ban of exactly that room, or of every room, was decided.
     pub(crate) fn standing(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Standing> {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let state = self.state.read();
         let verdict = state.bans.get(&(presenter, user)).filter(|verdict| verdict.holds(now))?;
         Some(Standing { user, position: verdict.position })
     }
@@ -139,7 +140,7 @@ impl Rules {
         first: usize,
         now: Timestamp,
     ) -> Vec<Standing> {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let state = self.state.read();
         let start = match after {
             Some(after) => Bound::Excluded((presenter, after)),
             None => Bound::Included((presenter, lowest())),
@@ -151,34 +152,34 @@ impl Rules {
 
     /// How many bans hold in exactly that room, or in every room, up to so many.
     pub(crate) fn count_bans(&self, presenter: Option<PresenterIdx>, most: usize, now: Timestamp) -> usize {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let state = self.state.read();
         let of_room = state.bans.range((presenter, lowest())..).take_while(|((room, _), _)| *room == presenter);
         of_room.filter(|(_, verdict)| verdict.holds(now)).take(most).count()
     }
 
     /// What holds in the room now.
     pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<Current> {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let state = self.state.read();
         match state.rooms.get(&presenter) {
             None => return self.deployment.clone(),
             Some(room) if !room.has_ended(now) => return room.current.clone(),
             Some(_) => drop(state),
         }
-        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        let mut state = self.state.write();
         let Some(room) = state.rooms.get_mut(&presenter) else { return self.deployment.clone() };
         room.renew(&self.deployment.settings, now);
         room.current.clone()
     }
 
     /// What of it the room has set itself.
-    pub(crate) fn own(&self, presenter: PresenterIdx, now: Timestamp) -> Own {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+    pub(crate) fn own(&self, presenter: PresenterIdx, now: Timestamp) -> OwnSettings {
+        let state = self.state.read();
         state.rooms.get(&presenter).map(|room| room.own.at(now)).unwrap_or_default()
     }
 
     /// Whether that decision, or a later one about the same subject, was taken in.
     pub(crate) fn knows(&self, subject: Subject, position: Position) -> bool {
-        let state = self.state.read().expect("nothing panics while it holds the lock");
+        let state = self.state.read();
         let known = match subject {
             Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|verdict| verdict.position),
             Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
@@ -188,14 +189,14 @@ impl Rules {
 
     /// Forgets what has ended. For when no decision can come any more that is older than what is known.
     pub(crate) fn tidy(&self, now: Timestamp) {
-        let mut state = self.state.write().expect("nothing panics while it holds the lock");
+        let mut state = self.state.write();
         state.bans.retain(|_, verdict| verdict.holds(now));
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
 }
 
 impl Room {
-    fn new(own: Own, position: Position, deployment: &Settings, now: Timestamp) -> Room {
+    fn new(own: OwnSettings, position: Position, deployment: &Settings, now: Timestamp) -> Room {
         let current = Arc::new(Current::new(own.over(deployment, now)));
         Room { current, until: own.next_end(now), own, position }
     }

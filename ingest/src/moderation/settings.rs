@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::http::openapi::schemas;
+use crate::moderation::settings::schema::Word;
 use crate::posting::text::{LONGEST_TEXT, Text};
 
+pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -28,7 +30,7 @@ pub struct Settings {
     /// What becomes of a message in which the word filter finds something.
     pub word_policy: WordPolicy,
     /// Words of the room's own, beside those of the deployment.
-    #[schema(value_type = Vec<schemas::Word>, max_items = 200)]
+    #[schema(value_type = Vec<Word>, max_items = 200)]
     pub words: Vec<String>,
     /// Characters (grapheme clusters) of a message.
     #[schema(minimum = 1, maximum = 500)]
@@ -63,13 +65,29 @@ pub struct Rate {
     pub seconds: u32,
 }
 
-/// What a room has set itself.
+/// A setting with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Setting {
+    SlowModeSeconds(u32),
+    UniqueChat(bool),
+    PresenterOnly(bool),
+    WordPolicy(WordPolicy),
+    Words(Vec<String>),
+    MaxLength(usize),
+    MessageRate(Rate),
+    /// Of a later version: it does not hold here, and is passed on as it came.
+    Unknown(Value),
+}
+
+/// What a room has set itself, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Own {
-    /// By name. Every value is valid.
-    settings: BTreeMap<&'static str, Value>,
-    /// Of those that end by themselves, when.
-    until: BTreeMap<&'static str, Timestamp>,
+pub(crate) struct OwnSettings(BTreeMap<String, OwnSetting>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OwnSetting {
+    setting: Setting,
+    /// When it ends by itself, if it does.
+    until: Option<Timestamp>,
 }
 
 /// A setting that cannot be.
@@ -121,15 +139,13 @@ const MOST_RATE_SECONDS: u32 = 3_600;
 impl Settings {
     /// The first setting that is out of its bounds.
     pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
-        let Settings { slow_mode_seconds, words, max_length, message_rate, .. } = self;
-        let is_word = |word: &String| (1..=LONGEST_WORD).contains(&word.trim().chars().count());
         let checks = [
-            ("slowModeSeconds", *slow_mode_seconds <= MOST_SLOW_MODE_SECONDS),
-            ("words", words.len() <= MOST_WORDS && words.iter().all(is_word)),
-            ("maxLength", (1..=LONGEST_TEXT).contains(max_length)),
-            ("messageRate", message_rate.is_valid()),
+            ("slowModeSeconds", Setting::SlowModeSeconds(self.slow_mode_seconds)),
+            ("words", Setting::Words(self.words.clone())),
+            ("maxLength", Setting::MaxLength(self.max_length)),
+            ("messageRate", Setting::MessageRate(self.message_rate)),
         ];
-        match checks.iter().find(|(_, is_valid)| !is_valid) {
+        match checks.iter().find(|(_, setting)| !setting.is_within_bounds()) {
             Some((name, _)) => Err(invalid(name)),
             None => Ok(()),
         }
@@ -142,136 +158,161 @@ impl Rate {
     }
 }
 
-impl Own {
-    /// As an event says it. What this version does not understand does not hold here.
-    pub(crate) fn of_event(settings: &Map<String, Value>, until: &Map<String, Value>) -> Own {
-        let mut own = Own::default();
-        for (name, value) in settings {
-            match known(name).and_then(|name| checked(name, value).map(|()| name)) {
-                Ok(name) => drop(own.settings.insert(name, value.clone())),
-                Err(error) => tracing::warn!(%error, "a setting of a room is not understood and does not hold here"),
-            }
-            if let (Ok(name), Some(until)) = (known(name), until.get(name)) {
-                // What cannot be read has ended: a setting must not hold for longer than somebody wanted.
-                let until = until.as_str().and_then(|until| until.parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-                own.until.insert(name, until);
-            }
+impl Setting {
+    /// The setting of that name with that value, whatever the others are.
+    fn parse(name: &str, value: &Value) -> Result<Setting, InvalidSetting> {
+        fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, InvalidSetting> {
+            T::deserialize(value).map_err(|_| invalid(name))
         }
-        own
+        let setting = match name {
+            "slowModeSeconds" => Setting::SlowModeSeconds(read(name, value)?),
+            "uniqueChat" => Setting::UniqueChat(read(name, value)?),
+            "presenterOnly" => Setting::PresenterOnly(read(name, value)?),
+            "wordPolicy" => Setting::WordPolicy(read(name, value)?),
+            "words" => Setting::Words(read(name, value)?),
+            "maxLength" => Setting::MaxLength(read(name, value)?),
+            "messageRate" => Setting::MessageRate(read(name, value)?),
+            _ => return Err(InvalidSetting::Unknown(name.to_owned())),
+        };
+        if setting.is_within_bounds() { Ok(setting) } else { Err(invalid(name)) }
     }
 
-    /// As an event says it: the settings, and when those end that end by themselves.
+    fn is_within_bounds(&self) -> bool {
+        let is_word = |word: &String| (1..=LONGEST_WORD).contains(&word.trim().chars().count());
+        match self {
+            Setting::SlowModeSeconds(seconds) => *seconds <= MOST_SLOW_MODE_SECONDS,
+            Setting::Words(words) => words.len() <= MOST_WORDS && words.iter().all(is_word),
+            Setting::MaxLength(length) => (1..=LONGEST_TEXT).contains(length),
+            Setting::MessageRate(rate) => rate.is_valid(),
+            Setting::UniqueChat(_) | Setting::PresenterOnly(_) | Setting::WordPolicy(_) | Setting::Unknown(_) => true,
+        }
+    }
+
+    /// As a room may set it now. Earlier versions let in more words, and those hold on.
+    fn settable(self) -> Result<Setting, InvalidSetting> {
+        let Setting::Words(words) = self else { return Ok(self) };
+        let words: Vec<String> = words.iter().map(|word| word.trim().to_owned()).collect();
+        let bytes: usize = words.iter().map(String::len).sum();
+        if bytes > MOST_WORDS_BYTES || words.iter().any(|word| Text::parse(word).is_err()) {
+            return Err(invalid("words"));
+        }
+        Ok(Setting::Words(words))
+    }
+
+    fn to_value(&self) -> Value {
+        match self {
+            Setting::SlowModeSeconds(seconds) => json!(seconds),
+            Setting::UniqueChat(is_on) | Setting::PresenterOnly(is_on) => json!(is_on),
+            Setting::WordPolicy(policy) => json!(policy),
+            Setting::Words(words) => json!(words),
+            Setting::MaxLength(length) => json!(length),
+            Setting::MessageRate(rate) => json!(rate),
+            Setting::Unknown(value) => value.clone(),
+        }
+    }
+
+    fn apply(&self, settings: &mut Settings) {
+        match self {
+            Setting::SlowModeSeconds(seconds) => settings.slow_mode_seconds = *seconds,
+            Setting::UniqueChat(is_on) => settings.unique_chat = *is_on,
+            Setting::PresenterOnly(is_on) => settings.presenter_only = *is_on,
+            Setting::WordPolicy(policy) => settings.word_policy = *policy,
+            Setting::Words(words) => settings.words.clone_from(words),
+            Setting::MaxLength(length) => settings.max_length = *length,
+            Setting::MessageRate(rate) => settings.message_rate = *rate,
+            Setting::Unknown(_) => {}
+        }
+    }
+}
+
+impl OwnSettings {
+    /// From an event. What this version does not understand does not hold here, and is kept for those that do.
+    pub(crate) fn of_event(settings: &Map<String, Value>, until: &Map<String, Value>) -> OwnSettings {
+        let setting = |(name, value): (&String, &Value)| {
+            let setting = Setting::parse(name, value).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a room's setting is not understood and does not hold here: {error}");
+                Setting::Unknown(value.clone())
+            });
+            // A time that cannot be read has passed: a setting must not hold for longer than somebody wanted.
+            let parsed = |until: &Value| until.as_str().and_then(|until| until.parse().ok());
+            let until = until.get(name).map(|until| parsed(until).unwrap_or(Timestamp::UNIX_EPOCH));
+            (name.clone(), OwnSetting { setting, until })
+        };
+        OwnSettings(settings.iter().map(setting).collect())
+    }
+
+    /// For an event: the settings, and the ends of those that end by themselves.
     pub(crate) fn to_event(&self) -> (Map<String, Value>, Map<String, Value>) {
-        let settings = self.settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let until = self.until.iter().map(|(name, until)| ((*name).to_owned(), Value::from(format!("{until:.3}"))));
-        (settings.collect(), until.collect())
+        let OwnSettings(own) = self;
+        let settings = own.iter().map(|(name, own)| (name.clone(), own.setting.to_value()));
+        let end = |(name, own): (&String, &OwnSetting)| Some((name.clone(), json!(format!("{:.3}", own.until?))));
+        (settings.collect(), own.iter().filter_map(end).collect())
     }
 
-    /// Takes over from `decided` what the event is about; the rest stays.
-    pub(crate) fn change(&mut self, changed: &[String], decided: Own) {
+    /// Takes over from `decided` the settings that the event changed; the others stay.
+    pub(crate) fn change(&mut self, changed: &[String], mut decided: OwnSettings) {
         if changed.is_empty() {
             *self = decided;
             return;
         }
-        for name in changed.iter().filter_map(|name| known(name).ok()) {
-            self.settings.remove(name);
-            self.until.remove(name);
-            self.settings.extend(decided.settings.get(name).map(|value| (name, value.clone())));
-            self.until.extend(decided.until.get(name).map(|until| (name, *until)));
+        for name in changed {
+            match decided.0.remove(name) {
+                Some(own) => self.0.insert(name.clone(), own),
+                None => self.0.remove(name),
+            };
         }
     }
 
     /// When the next of the settings ends by itself.
     pub(crate) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
-        self.until.values().filter(|until| **until > now).min().copied()
+        self.0.values().filter_map(|own| own.until).filter(|until| *until > now).min()
     }
 
-    /// Sets what the patch names, until then or for good; null gives a setting back to the deployment. What has
-    /// ended by `now` is left out.
+    /// With the settings that the patch names, until then or without an end. Null removes a setting, so that the
+    /// deployment's holds. What has ended by `now` is left out.
     pub(crate) fn patched(
         &self,
         patch: &Map<String, Value>,
         until: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Own, InvalidSetting> {
+    ) -> Result<OwnSettings, InvalidSetting> {
         let mut own = self.at(now);
         for (name, value) in patch {
-            let name = known(name)?;
-            own.settings.remove(name);
-            own.until.remove(name);
-            if value.is_null() {
+            if value.is_null() && is_known(name) {
+                own.0.remove(name);
                 continue;
             }
-            checked(name, value)?;
-            let value = if name == "words" { words(value)? } else { value.clone() };
-            own.settings.insert(name, value);
-            own.until.extend(until.map(|until| (name, until)));
+            let setting = Setting::parse(name, value)?.settable()?;
+            own.0.insert(name.clone(), OwnSetting { setting, until });
         }
         Ok(own)
     }
 
-    /// What holds then: the room's own over the deployment's.
+    /// What holds then: the room's own settings over the deployment's.
     pub(crate) fn over(&self, deployment: &Settings, now: Timestamp) -> Settings {
-        let own = self.at(now);
-        if own.settings.is_empty() {
-            return deployment.clone();
-        }
-        with(deployment, &own.settings).expect("every value was checked when it came in")
+        let mut settings = deployment.clone();
+        self.at(now).0.values().for_each(|own| own.setting.apply(&mut settings));
+        settings
     }
 
     /// Without what has ended by then.
-    pub(crate) fn at(&self, now: Timestamp) -> Own {
-        let mut own = self.clone();
-        own.until.retain(|_, until| *until > now);
-        own.settings.retain(|name, _| own.until.contains_key(name) || !self.until.contains_key(name));
-        own
+    pub(crate) fn at(&self, now: Timestamp) -> OwnSettings {
+        let holds = |own: &OwnSetting| own.until.is_none_or(|until| until > now);
+        let standing = self.0.iter().filter(|(_, own)| holds(own));
+        OwnSettings(standing.map(|(name, own)| (name.clone(), own.clone())).collect())
     }
 
-    /// Whether the room has set nothing, or nothing that still holds.
+    /// Whether no setting of the room's own holds any more.
     pub(crate) fn is_empty(&self, now: Timestamp) -> bool {
-        self.at(now).settings.is_empty()
+        self.at(now).0.is_empty()
     }
 }
 
-fn known(name: &str) -> Result<&'static str, InvalidSetting> {
-    let known = NAMES.iter().map(|(known, _)| *known).find(|known| *known == name);
-    known.ok_or_else(|| InvalidSetting::Unknown(name.to_owned()))
+fn is_known(name: &str) -> bool {
+    NAMES.iter().any(|(known, _)| *known == name)
 }
 
 fn invalid(name: &str) -> InvalidSetting {
     let (name, bounds) = NAMES.iter().find(|(known, _)| *known == name).expect("every setting has a name and bounds");
     InvalidSetting::Value(name, bounds)
-}
-
-/// Whether a setting can have that value, whatever the others are.
-fn checked(name: &'static str, value: &Value) -> Result<(), InvalidSetting> {
-    let any = Settings {
-        slow_mode_seconds: 0,
-        unique_chat: false,
-        presenter_only: false,
-        word_policy: WordPolicy::Off,
-        words: Vec::new(),
-        max_length: LONGEST_TEXT,
-        message_rate: Rate { messages: 1, seconds: 1 },
-    };
-    let settings = with(&any, &BTreeMap::from([(name, value.clone())])).map_err(|_| invalid(name))?;
-    settings.check()
-}
-
-/// Words as a room may set them: what an older version let in holds on, and may be more.
-fn words(value: &Value) -> Result<Value, InvalidSetting> {
-    let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::trim).collect();
-    let bytes: usize = words.iter().map(|word| word.len()).sum();
-    if bytes > MOST_WORDS_BYTES || words.iter().any(|word| Text::parse(word).is_err()) {
-        return Err(invalid("words"));
-    }
-    Ok(words.into())
-}
-
-fn with(settings: &Settings, own: &BTreeMap<&'static str, Value>) -> serde_json::Result<Settings> {
-    let mut all = serde_json::to_value(settings)?;
-    for (name, value) in own {
-        all[*name] = value.clone();
-    }
-    serde_json::from_value(all)
 }

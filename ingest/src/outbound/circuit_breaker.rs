@@ -3,10 +3,10 @@
 //! nobody asks for a while, then one may try. It does not know what is asked.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chat::{PresenterIdx, UserIdx};
+use parking_lot::Mutex;
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -111,8 +111,8 @@ impl Breaker {
         if was_paused { Change::None } else { Change::Opened }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds this lock")
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is worth a line of the log once a minute, however often it happens.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// When it was last said.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl Seldom {
 
     /// Whether to say it now.
     pub(crate) fn may_say(&self, now: Instant) -> bool {
-        let mut said = self.0.lock().expect("nothing panics while it holds this lock");
+        let mut said = self.0.lock();
         let may = said.is_none_or(|said| now.duration_since(said) >= PAUSE);
         if may {
             *said = Some(now);

@@ -3,38 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, UserIdx, now};
+use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, now};
 use jiff::Timestamp;
 use nats::AppendError;
-use web::auth::Identity;
 
 use crate::Ingest;
-use crate::http::refusal::Refusal;
 use crate::memory::idempotency::Earlier;
 use crate::outbound::room_server::{Liveness, Unreachable};
 use crate::posting::event_id;
 use crate::posting::event_id::{Named, Naming};
 use crate::posting::limits::{Ask, Quota};
 use crate::posting::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
-use crate::posting::text::{Text, nickname};
+use crate::posting::text::Text;
+use crate::refusal::Refusal;
+use crate::sender::{IdempotencyKey, Sender};
 
 /// 15 s: the room server and the review hook have answered, or were given up, long before.
 const LONGEST_BEFORE_APPEND: Duration = Duration::from_secs(15);
-
-/// With this scope a token moderates every room.
-const MODERATE: &str = "chat:moderate";
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub(crate) struct Sender {
-    pub(crate) idx: UserIdx,
-    nickname: String,
-    pub(crate) is_moderator: bool,
-}
-
-/// A client's name for a request; a retry under the same name is the same event.
-#[derive(Debug, Clone)]
-pub(crate) struct IdempotencyKey(String);
 
 /// A message on its way into the log.
 #[derive(Debug)]
@@ -61,7 +46,7 @@ impl Ingest {
     /// Err: the message is not in the log, except for an append of unknown outcome.
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
         let Post { sender, presenter, text, key } = post;
-        let _inside = self.door.enter()?;
+        let _admitted = self.admission.enter()?;
         let role = sender.role(presenter);
         let request = event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str());
         let (id, position, quota) = match self.name(Some(presenter), request).await? {
@@ -157,7 +142,7 @@ impl Ingest {
             Some(end) => self.log.append_before(&event, end).await,
             None => self.log.append(&event).await,
         };
-        self.door.felt(began.elapsed());
+        self.admission.felt(began.elapsed());
         let position = appended?;
         let Some(request) = request else { return Ok(position) };
         let first = self.fold.find(|fold| fold.keyed.get(request.key).filter(|first| first.id == id)).await;
@@ -188,55 +173,6 @@ impl Ingest {
             // An outage of the room server must not silence a broadcast that is evidently going on.
             Err(Unreachable) if self.presence.session(presenter).is_some() => Ok(()),
             Err(Unreachable) => Err(Refusal::RoomServerUnavailable),
-        }
-    }
-}
-
-impl Sender {
-    pub(crate) fn new(identity: &Identity) -> Sender {
-        let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
-        let is_moderator = identity.has_scope(MODERATE);
-        Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
-    }
-
-    /// What the sender is in that room. It is computed, never believed.
-    pub(crate) fn role(&self, presenter: PresenterIdx) -> Role {
-        match () {
-            () if self.idx == presenter.as_user() => Role::Presenter,
-            () if self.is_moderator => Role::Moderator,
-            () => Role::Viewer,
-        }
-    }
-
-    /// The sender, as an event names people.
-    pub(crate) fn user(&self, role: Role) -> User {
-        User { idx: self.idx, nickname: self.nickname.clone(), role }
-    }
-}
-
-impl IdempotencyKey {
-    /// 1 to 255 visible ASCII characters.
-    pub(crate) fn parse(key: &str) -> Option<IdempotencyKey> {
-        let is_valid = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-        is_valid.then(|| IdempotencyKey(key.to_owned()))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idempotency_key_is_visible_ascii() {
-        for good in ["a", "7b0c2a2e-6d3c-4d0b-9b52-a6a5f0a8a3a1", "\"quoted\"", &"x".repeat(255)] {
-            assert!(IdempotencyKey::parse(good).is_some(), "{good}");
-        }
-        for bad in ["", " ", "a b", "a\tb", "가", &"x".repeat(256)] {
-            assert!(IdempotencyKey::parse(bad).is_none(), "{bad}");
         }
     }
 }

@@ -4,10 +4,8 @@
 //! The bound follows what appends take, as CoDel's does: where even the quickest append of a while took too long, there is
 //! a queue that does not pass by itself, and the bound goes down; else, where it was reached, it goes up.
 
-use std::sync::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-
-use crate::http::refusal::Refusal;
 
 /// An append that waits for nobody takes milliseconds. With this much, and the way to it and back, a post is answered well
 /// within a second.
@@ -20,7 +18,7 @@ const WHILE: Duration = Duration::from_millis(100);
 const LEAST: usize = 256;
 
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Admission {
     most: usize,
     state: Mutex<State>,
 }
@@ -35,32 +33,36 @@ struct State {
     quickest: Option<Duration>,
 }
 
+/// More requests are in hand than the log takes soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Overloaded;
+
 /// Leave to work on a request.
 #[derive(Debug)]
-pub(crate) struct Inside<'a>(&'a Door);
+pub(crate) struct Admitted<'a>(&'a Admission);
 
-impl Door {
+impl Admission {
     /// `most` at once, however quick the log is.
-    pub(crate) fn new(most: usize) -> Door {
+    pub(crate) fn new(most: usize) -> Admission {
         let state = State { bound: most, inside: 0, since: Instant::now(), most_inside: 0, quickest: None };
-        Door { most, state: Mutex::new(state) }
+        Admission { most, state: Mutex::new(state) }
     }
 
     /// Whether it is worth reading a request.
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
+    pub(crate) fn check(&self) -> Result<(), Overloaded> {
         let state = self.state();
-        if state.inside < state.bound { Ok(()) } else { Err(Refusal::Overloaded) }
+        if state.inside < state.bound { Ok(()) } else { Err(Overloaded) }
     }
 
     /// Begins to work on a request.
-    pub(crate) fn enter(&self) -> Result<Inside<'_>, Refusal> {
+    pub(crate) fn enter(&self) -> Result<Admitted<'_>, Overloaded> {
         let mut state = self.state();
         if state.inside >= state.bound {
-            return Err(Refusal::Overloaded);
+            return Err(Overloaded);
         }
         state.inside += 1;
         state.most_inside = state.most_inside.max(state.inside);
-        Ok(Inside(self))
+        Ok(Admitted(self))
     }
 
     /// An append took so long.
@@ -93,11 +95,11 @@ impl Door {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the lock")
+        self.state.lock()
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Admitted<'_> {
     fn drop(&mut self) {
         self.0.state().inside -= 1;
     }
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     /// So many whiles in which every append takes so long, with as many inside as there may be.
-    fn pass(door: &Door, whiles: u32, took: Duration) {
+    fn pass(door: &Admission, whiles: u32, took: Duration) {
         for _ in 0..whiles {
             let mut inside = Vec::new();
             while let Ok(one) = door.enter() {
@@ -119,25 +121,25 @@ mod tests {
         }
     }
 
-    fn bound(door: &Door) -> usize {
+    fn bound(door: &Admission) -> usize {
         door.state().bound
     }
 
     #[test]
     fn who_comes_when_all_places_are_taken_is_refused_until_one_is_free() {
-        let door = Door::new(2);
+        let door = Admission::new(2);
         let (first, _second) = (door.enter().unwrap(), door.enter().unwrap());
-        assert_eq!(door.check(), Err(Refusal::Overloaded));
+        assert_eq!(door.check(), Err(Overloaded));
         assert!(door.enter().is_err());
         drop(first);
         assert_eq!(door.check(), Ok(()));
         assert!(door.enter().is_ok());
-        assert_eq!(Door::new(0).check(), Err(Refusal::Overloaded));
+        assert_eq!(Admission::new(0).check(), Err(Overloaded));
     }
 
     #[test]
     fn fewer_are_let_in_while_even_the_quickest_append_takes_too_long_and_more_afterwards() {
-        let door = Door::new(4_000);
+        let door = Admission::new(4_000);
         pass(&door, 3, TOO_LONG);
         assert_eq!(bound(&door), 4_000);
         pass(&door, 1, TOO_LONG * 2);
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn one_quick_append_in_a_while_shows_that_there_is_no_queue() {
-        let door = Door::new(4_000);
+        let door = Admission::new(4_000);
         let since = door.state().since;
         door.felt_at(TOO_LONG * 4, since);
         door.felt_at(Duration::from_millis(1), since);
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_bound_that_nobody_reaches_stays() {
-        let door = Door::new(4_000);
+        let door = Admission::new(4_000);
         pass(&door, 50, TOO_LONG * 2);
         for _ in 0..50 {
             let later = door.state().since + WHILE;

@@ -6,23 +6,20 @@
 //! and a node gives a key an id of a new turn only once it has read everything that was stored before.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chat::{EventId, KeyId, PresenterIdx, Request, RequestDigest};
 use jiff::{SignedDuration, Timestamp};
 use nats::AppendError;
+use parking_lot::Mutex;
 use runtime::Moment;
 use tokio::time::{sleep, timeout};
 
 use crate::Ingest;
-use crate::http::refusal::Refusal;
 use crate::memory::idempotency::Earlier;
-use crate::posting::accept::{IdempotencyKey, Sender};
-
-/// A minute. What was accepted under a key must be remembered to the end of its turn, whatever the number of keys; and
-/// when a turn ends, who comes with a new key waits for a moment.
-const LONGEST_TURN: Duration = Duration::from_secs(60);
+use crate::memory::turns::Turn;
+use crate::refusal::Refusal;
+use crate::sender::{IdempotencyKey, Sender};
 
 /// Before the end of a turn, and after it: for an append, and for the members of a cluster to agree on one.
 const SETTLING: SignedDuration = SignedDuration::from_millis(200);
@@ -55,52 +52,18 @@ pub(crate) enum Named {
     New(Naming),
 }
 
-/// How long turns are: the same on every node.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Turns(i64);
-
-/// So many seconds of the log's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Turn {
-    first_second: i64,
-    seconds: i64,
-}
-
-impl Turns {
-    /// A minute, or for as long as keys are remembered, if that is shorter.
-    pub(crate) fn new(keys_for: Duration) -> Turns {
-        Turns(keys_for.clamp(Duration::from_secs(1), LONGEST_TURN).as_secs().cast_signed())
-    }
-
-    pub(crate) fn at(self, time: Timestamp) -> Turn {
-        let Turns(seconds) = self;
-        let second = time.as_nanosecond().div_euclid(1_000_000_000) as i64;
-        Turn { first_second: second.div_euclid(seconds) * seconds, seconds }
-    }
-}
-
-impl Turn {
-    fn start(self) -> Timestamp {
-        Timestamp::from_second(self.first_second).unwrap_or(Timestamp::MAX)
-    }
-
-    fn end(self) -> Timestamp {
-        Timestamp::from_second(self.first_second + self.seconds).unwrap_or(Timestamp::MAX)
-    }
-}
-
 /// Of each partition the last turn of which it is certain that everything from before it was read.
 #[derive(Debug, Default)]
 pub(crate) struct Certain(Mutex<HashMap<u32, Turn>>);
 
 impl Certain {
     fn has(&self, partition: u32, turn: Turn) -> bool {
-        let certain = self.0.lock().expect("nothing panics while it holds the lock");
+        let certain = self.0.lock();
         certain.get(&partition).is_some_and(|certain| *certain >= turn)
     }
 
     fn insert(&self, partition: u32, turn: Turn) {
-        self.0.lock().expect("nothing panics while it holds the lock").insert(partition, turn);
+        self.0.lock().insert(partition, turn);
     }
 }
 
@@ -236,25 +199,4 @@ impl Ingest {
 /// Waits so long, and a moment more: the log's clock is known to some milliseconds.
 async fn wait(time: SignedDuration) {
     sleep(time.unsigned_abs() + Duration::from_millis(2)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_turn_is_a_minute_of_the_logs_clock_or_less() {
-        let time = |time: &str| -> Timestamp { time.parse().unwrap() };
-        for (keys_for, start, end) in [
-            (600, "2026-03-01T15:04:00Z", "2026-03-01T15:05:00Z"),
-            (6, "2026-03-01T15:04:54Z", "2026-03-01T15:05:00Z"),
-            (0, "2026-03-01T15:04:59Z", "2026-03-01T15:05:00Z"),
-        ] {
-            let turns = Turns::new(Duration::from_secs(keys_for));
-            let turn = turns.at(time("2026-03-01T15:04:59.999999999Z"));
-            assert_eq!((turn.start(), turn.end()), (time(start), time(end)));
-            assert_eq!(turn, turns.at(turn.start()));
-            assert!(turn < turns.at(turn.end()));
-        }
-    }
 }

@@ -21,7 +21,6 @@ use self::rates::{Policy, Rates};
 use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
 use crate::config::LimitsConfig;
-use crate::http::refusal::Refusal;
 use crate::moderation::settings::{Rate, Settings};
 
 pub(crate) use self::rates::Quota;
@@ -81,6 +80,13 @@ pub(crate) enum Limited {
     Duplicate,
 }
 
+/// Why a decision may not be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyDecisions {
+    pub(crate) retry_after: Duration,
+    pub(crate) quota: Quota,
+}
+
 #[derive(Debug)]
 pub(crate) struct Limits {
     moderator_rate: Rate,
@@ -122,8 +128,10 @@ impl Limits {
             true => self.slow_mode.begin(id, presenter, user, pause, Instant::now())?,
             false => None,
         };
-        let in_room = self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings))?;
-        let in_all = self.rates.spend(Policy::User, user, self.user_rate)?;
+        let limited = |(retry_after, quota)| Limited::Rate { retry_after, quota };
+        let in_room =
+            self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings)).map_err(limited)?;
+        let in_all = self.rates.spend(Policy::User, user, self.user_rate).map_err(limited)?;
         let claim = match is_viewer && settings.unique_chat {
             true => self.unique_chat.claim(id, presenter, text)?,
             false => None,
@@ -151,15 +159,11 @@ impl Limits {
     }
 
     /// Takes what a decision costs, which is about to be appended.
-    pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, Refusal> {
-        match self.rates.spend(Policy::Decisions, user, self.decision_rate) {
-            Ok(quota) => {
-                self.appending.insert(id, ());
-                Ok(quota)
-            }
-            Err(Limited::Rate { retry_after, quota }) => Err(Refusal::TooManyDecisions { retry_after, quota }),
-            Err(limited) => Err(limited.into()),
-        }
+    pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, TooManyDecisions> {
+        let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate);
+        let quota = spent.map_err(|(retry_after, quota)| TooManyDecisions { retry_after, quota })?;
+        self.appending.insert(id, ());
+        Ok(quota)
     }
 
     /// Counts a decision of the log, by whichever node, that was stored so long ago.

@@ -6,7 +6,6 @@
 //! sentinels.
 
 use unicode_segmentation::UnicodeSegmentation;
-pub(crate) use words::nickname;
 use words::{is_forbidden, is_invisible};
 
 #[cfg(test)]

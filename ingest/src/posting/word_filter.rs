@@ -6,7 +6,6 @@ use std::path::Path;
 use words::{Filter, List, Match};
 
 use crate::config::WordsConfig;
-use crate::http::refusal::Refusal;
 use crate::moderation::rules::Current;
 use crate::moderation::settings::WordPolicy;
 use crate::posting::text::Text;
@@ -16,6 +15,10 @@ use crate::posting::text::Text;
 pub(crate) struct WordFilter {
     deployment: Filter,
 }
+
+/// The room rejects a word of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Disallowed;
 
 impl WordFilter {
     /// Err: which file is wrong, and where.
@@ -32,7 +35,7 @@ impl WordFilter {
     }
 
     /// The text as it may be said, and what was found in it.
-    pub(crate) fn judge(&self, text: Text, current: &Current) -> Result<(Text, Vec<String>), Refusal> {
+    pub(crate) fn judge(&self, text: Text, current: &Current) -> Result<(Text, Vec<String>), Disallowed> {
         let policy = current.settings.word_policy;
         if policy == WordPolicy::Off {
             return Ok((text, Vec::new()));
@@ -46,7 +49,7 @@ impl WordFilter {
             return Ok((text, Vec::new()));
         }
         match policy {
-            WordPolicy::Reject => Err(Refusal::Rejected),
+            WordPolicy::Reject => Err(Disallowed),
             WordPolicy::Mask => Ok((text.masked(&joined(&found)), flags(&found))),
             WordPolicy::Flag | WordPolicy::Off => Ok((text, flags(&found))),
         }

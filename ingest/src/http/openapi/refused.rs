@@ -9,50 +9,11 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 
 use super::schemas;
-use crate::http::refusal::Refusal;
-
-/// What a request can be refused by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Its token.
-    Token,
-    /// Everything else that its head says, and that there are too many.
-    Head,
-    /// A segment of its path that is not UTF-8.
-    Path,
-    Room,
-    User,
-    Message,
-    Query,
-    Reason,
-    Seconds,
-    Body,
-    /// What only the original's body says.
-    OriginalBody,
-    /// That the sender is no moderator.
-    Moderator,
-    /// That there is no such ban.
-    Ban,
-    /// Whom it would ban.
-    Banning,
-    /// That there is no room for one more ban.
-    NewBan,
-    /// That too much was decided.
-    Decision,
-    Settings,
-    /// What is said, where and by whom.
-    Saying,
-    /// What became of another request.
-    Question,
-    /// The log.
-    Append,
-    /// Its method: no operation at all.
-    Method,
-}
+use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Ban, Banning, Body, Decision, Head, Message, Method, Moderator, NewBan, OriginalBody, Path, Query,
-    Question, Reason, Room, Saying, Seconds, Settings, Token, User,
+    Append, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan, OriginalBody, Path, Query, Reason,
+    Room, Saying, Seconds, Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
@@ -60,8 +21,8 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
     ("post_message", &[Token, Head, Path, Room, Body, Saying, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
-    ("get_request", &[Token, Head, Path, Room, Question, Append]),
-    ("get_request_everywhere", &[Token, Head, Question, Append]),
+    ("get_request", &[Token, Head, Path, Room, Lookup, Append]),
+    ("get_request_everywhere", &[Token, Head, Lookup, Append]),
     ("list_bans", &[Token, Head, Path, Room, Query, Moderator]),
     ("get_ban", &[Token, Head, Path, Room, User, Moderator, Ban]),
     ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, NewBan, Decision, Append]),
@@ -92,7 +53,7 @@ pub(super) fn add(paths: &mut Value) {
 fn refusals(operation: &str) -> Vec<Refusal> {
     let known = OPERATIONS.iter().find(|(id, _)| *id == operation);
     let (_, parts) = known.expect("the table above has every operation, or no test passes");
-    Refusal::all().into_iter().filter(|refusal| parts.contains(&part(refusal))).collect()
+    Refusal::all().into_iter().filter(|refusal| parts.contains(&refusal.row().part)).collect()
 }
 
 /// By status, as problems.
@@ -101,8 +62,8 @@ fn v1(refusals: &[Refusal]) -> Map<String, Value> {
     let starting = [Refusal::Append(AppendError::Unavailable)];
     let refusals = refusals.iter().chain(&starting);
     let mut responses = web::openapi::problems(refusals.map(|refusal| {
-        let wire = refusal.wire();
-        (wire.status, wire.code, refusal.detail())
+        let row = refusal.row();
+        (status(row.status), row.code, row.detail)
     }));
     if let Some(limited) = responses.get_mut(StatusCode::TOO_MANY_REQUESTS.as_str()) {
         add_quota(limited);
@@ -114,8 +75,8 @@ fn v1(refusals: &[Refusal]) -> Map<String, Value> {
 fn original(refusals: &[Refusal]) -> Map<String, Value> {
     let mut responses: BTreeMap<StatusCode, BTreeSet<&str>> = BTreeMap::new();
     for refusal in refusals {
-        let wire = refusal.wire();
-        responses.entry(wire.original_status).or_default().insert(wire.original_message);
+        let row = refusal.row();
+        responses.entry(status(row.original_status)).or_default().insert(row.original_message);
     }
     let mut refused = v1(&[]);
     for (status, messages) in responses {
@@ -148,37 +109,6 @@ fn add_quota(limited: &mut Value) {
     limited["headers"]["RateLimit-Policy"] = json!({ "schema": schemas::RateLimitPolicy::schema() });
 }
 
-/// The part that a refusal is about.
-fn part(refusal: &Refusal) -> Part {
-    match refusal {
-        Refusal::Token(_) => Token,
-        Refusal::Forwarded(_) | Refusal::IdempotencyKeyInvalid | Refusal::Overloaded => Head,
-        Refusal::NotFound => Path,
-        Refusal::PresenterIdxInvalid => Room,
-        Refusal::NothingUnderKey | Refusal::IdempotencyKeyMissing => Question,
-        Refusal::UserIdxInvalid => User,
-        Refusal::MessageIdInvalid => Message,
-        Refusal::QueryInvalid(_) => Query,
-        Refusal::ReasonInvalid => Reason,
-        Refusal::SecondsInvalid => Seconds,
-        Refusal::UnsupportedMediaType | Refusal::UnsupportedEncoding | Refusal::BodyMalformed(_) => Body,
-        Refusal::BodyBroken | Refusal::BodyAltered | Refusal::BodyTooLarge | Refusal::BodyTimeout => Body,
-        Refusal::PresenterIdxMissing | Refusal::UserTypeInvalid => OriginalBody,
-        Refusal::Forbidden => Moderator,
-        Refusal::NotBanned => Ban,
-        Refusal::PresenterBanned => Banning,
-        Refusal::TooManyBans(_) => NewBan,
-        Refusal::TooManyDecisions { .. } => Decision,
-        Refusal::Setting(_) | Refusal::SettingMissing => Settings,
-        Refusal::Text(_)
-        | Refusal::TextMissing(_)
-        | Refusal::TextTooLongHere(_)
-        | Refusal::Banned { .. }
-        | Refusal::PresenterOnly => Saying,
-        Refusal::Limited(_) | Refusal::Rejected | Refusal::Denied { .. } | Refusal::ReviewUnavailable => Saying,
-        Refusal::RoomNotLive | Refusal::RoomServerUnavailable => Saying,
-        Refusal::Append(AppendError::TooLarge) => Saying,
-        Refusal::Append(_) | Refusal::IdempotencyKeyReused => Append,
-        Refusal::MethodNotAllowed => Method,
-    }
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("the table has statuses of HTTP")
 }

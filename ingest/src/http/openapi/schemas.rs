@@ -10,10 +10,10 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Object, RefOr};
 use utoipa::{Number, PartialSchema, ToSchema};
 
-use crate::http::refusal::Refusal;
-use crate::moderation::decide::LONGEST_TERM_SECONDS;
-use crate::moderation::settings::{LONGEST_WORD, MOST_WORDS_BYTES, Settings};
+use crate::moderation::settings::Settings;
+use crate::moderation::term::LONGEST_TERM_SECONDS;
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
+use crate::refusal::Refusal;
 
 macro_rules! schema {
     ($name:ident, $builder:expr) => {
@@ -62,18 +62,6 @@ schema!(
              embeddings, overrides and isolates, and noncharacters are refused."
         )))
         .examples(["안녕하세요"])
-);
-
-schema!(
-    Word,
-    string()
-        .format(Some(SchemaFormat::Custom("chat-word".to_owned())))
-        .min_length(Some(1))
-        .max_length(Some(LONGEST_WORD))
-        .description(Some(format!(
-            "1 to {LONGEST_WORD} characters after trimming, as in a message. All words of a room have {MOST_WORDS_BYTES} bytes \
-             together at most."
-        )))
 );
 
 schema!(
@@ -200,7 +188,7 @@ fn integer() -> ObjectBuilder {
 
 /// Every code there is, in alphabetical order.
 fn codes() -> BTreeSet<&'static str> {
-    let ours = Refusal::all().into_iter().map(|refusal| refusal.wire().code);
+    let ours = Refusal::all().into_iter().map(|refusal| refusal.row().code);
     ours.chain(web::LAST_RESORTS.map(|(_, code, _)| code)).collect()
 }
 

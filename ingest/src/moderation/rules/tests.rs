@@ -133,7 +133,7 @@ fn what_has_ended_is_forgotten() {
     let until = format!("{}", now + 1.seconds());
     rules.apply(at(4), &set(json!({"slowModeSeconds": 5}), &[], json!({"slowModeSeconds": until})), now);
     rules.tidy(now + 2.seconds());
-    let state = rules.state.read().unwrap();
+    let state = rules.state.read();
     assert_eq!(state.bans.keys().collect::<Vec<_>>(), [&(Some(room(2)), user(7))]);
     assert!(state.rooms.is_empty());
 }

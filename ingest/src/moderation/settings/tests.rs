@@ -40,7 +40,7 @@ fn each_setting_has_its_bounds() {
         json!({"messageRate": {"messages": 1, "seconds": 3600}}),
     ];
     for patch in good {
-        assert!(Own::default().patched(&object(patch.clone()), None, at(0)).is_ok(), "{patch}");
+        assert!(OwnSettings::default().patched(&object(patch.clone()), None, at(0)).is_ok(), "{patch}");
     }
     let bad = [
         json!({"slowModeSeconds": -1}),
@@ -68,14 +68,15 @@ fn each_setting_has_its_bounds() {
     ];
     let errors: Vec<String> = bad
         .into_iter()
-        .map(|patch| Own::default().patched(&object(patch), None, at(0)).unwrap_err().to_string())
+        .map(|patch| OwnSettings::default().patched(&object(patch), None, at(0)).unwrap_err().to_string())
         .collect();
     insta::assert_debug_snapshot!(errors);
 }
 
 #[test]
 fn a_setting_ends_by_itself_and_the_others_stay() {
-    let own = Own::default().patched(&object(json!({"uniqueChat": true, "maxLength": 10})), None, at(0)).unwrap();
+    let own =
+        OwnSettings::default().patched(&object(json!({"uniqueChat": true, "maxLength": 10})), None, at(0)).unwrap();
     let own = own.patched(&object(json!({"slowModeSeconds": 5, "maxLength": 20})), Some(at(10)), at(0)).unwrap();
     let during = own.over(&deployment(), at(9));
     assert_eq!((during.slow_mode_seconds, during.unique_chat, during.max_length), (5, true, 20));
@@ -86,9 +87,9 @@ fn a_setting_ends_by_itself_and_the_others_stay() {
 
 #[test]
 fn null_gives_a_setting_back_to_the_deployment() {
-    let own = Own::default().patched(&object(json!({"slowModeSeconds": 5})), Some(at(10)), at(0)).unwrap();
+    let own = OwnSettings::default().patched(&object(json!({"slowModeSeconds": 5})), Some(at(10)), at(0)).unwrap();
     let own = own.patched(&object(json!({"slowModeSeconds": null, "words": null})), None, at(0)).unwrap();
-    assert_eq!(own, Own::default());
+    assert_eq!(own, OwnSettings::default());
 }
 
 #[test]
@@ -97,29 +98,41 @@ fn settings_survive_the_log() {
         "slowModeSeconds": 5, "uniqueChat": true, "presenterOnly": true, "wordPolicy": "mask",
         "words": ["바보"], "maxLength": 7, "messageRate": {"messages": 2, "seconds": 3},
     });
-    let own = Own::default().patched(&object(patch), Some(at(10)), at(0)).unwrap();
+    let own = OwnSettings::default().patched(&object(patch), Some(at(10)), at(0)).unwrap();
     let (settings, until) = own.to_event();
-    assert_eq!(Own::of_event(&settings, &until), own);
+    assert_eq!(OwnSettings::of_event(&settings, &until), own);
     assert_eq!(own.over(&deployment(), at(0)).message_rate, Rate { messages: 2, seconds: 3 });
 }
 
 #[test]
 fn what_a_later_version_sets_does_not_hold_here() {
     let settings = object(json!({"emotesOnly": true, "maxLength": "short", "slowModeSeconds": 5}));
-    let own = Own::of_event(&settings, &object(json!({"slowModeSeconds": "soon"})));
+    let own = OwnSettings::of_event(&settings, &object(json!({"slowModeSeconds": "soon"})));
     assert_eq!(own.over(&deployment(), at(1)), deployment());
+}
+
+#[test]
+fn what_a_later_version_sets_is_passed_on_by_a_patch_of_this_one() {
+    let settings = object(json!({"emotesOnly": true, "maxLength": "short"}));
+    let until = object(json!({"emotesOnly": "2099-01-01T00:00:00.000Z"}));
+    let own = OwnSettings::of_event(&settings, &until);
+    let own = own.patched(&object(json!({"uniqueChat": true})), None, at(1)).unwrap();
+    let (settings, until) = own.to_event();
+    assert_eq!(Value::from(settings), json!({"emotesOnly": true, "maxLength": "short", "uniqueChat": true}));
+    assert_eq!(Value::from(until), json!({"emotesOnly": "2099-01-01T00:00:00.000Z"}));
+    assert!(own.patched(&object(json!({"emotesOnly": false})), None, at(1)).is_err());
 }
 
 #[test]
 fn words_are_kept_without_the_blanks_around_them() {
     let patch = object(json!({"words": [" \u{3000}spoiler \n", "스포일러"]}));
-    let (settings, _) = Own::default().patched(&patch, None, at(0)).unwrap().to_event();
+    let (settings, _) = OwnSettings::default().patched(&patch, None, at(0)).unwrap().to_event();
     assert_eq!(settings["words"], json!(["spoiler", "스포일러"]));
 }
 
 #[test]
 fn more_words_than_a_room_may_set_now_hold_where_an_older_version_let_them_in() {
     let words = json!(vec!["가".repeat(50); 200]);
-    let own = Own::of_event(&object(json!({ "words": words })), &Map::new());
+    let own = OwnSettings::of_event(&object(json!({ "words": words })), &Map::new());
     assert_eq!(own.over(&deployment(), at(0)).words.len(), 200);
 }

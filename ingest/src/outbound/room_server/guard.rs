@@ -3,10 +3,10 @@
 //! node asks about rooms of its own choosing, and only that says whether there is an outage, and when it is over.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use chat::PresenterIdx;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 #[derive(Debug)]
@@ -83,8 +83,8 @@ impl Guard {
         self.is_open.store(false, Ordering::Relaxed);
     }
 
-    fn rooms(&self) -> std::sync::MutexGuard<'_, VecDeque<PresenterIdx>> {
-        self.answered.lock().expect("nothing panics while it holds this lock")
+    fn rooms(&self) -> parking_lot::MutexGuard<'_, VecDeque<PresenterIdx>> {
+        self.answered.lock()
     }
 }
 

@@ -1,11 +1,9 @@
-//! So many messages in a time: one cell-rate limiter for each user in a room, and one in all rooms together. How much
-//! is left is said as draft-ietf-httpapi-ratelimit-headers has it.
+//! Rates: one cell-rate limiter (GCRA) per user and room, and one per user for all rooms together.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
 use chat::{PresenterIdx, UserIdx};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -14,7 +12,7 @@ use governor::{Quota as Cells, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{Limited, whole_seconds};
+use super::whole_seconds;
 use crate::moderation::settings::Rate;
 
 /// 200,000 limiters: some 90 MB. Beyond, who has not written for longest begins anew, which never forbids anything.
@@ -64,14 +62,14 @@ impl Rates {
         Rates { clock: DefaultClock::default(), limiters }
     }
 
-    /// Takes one message of the rate.
-    pub(super) fn spend(&self, policy: Policy, user: UserIdx, rate: Rate) -> Result<Quota, Limited> {
+    /// Takes one message of the rate. Err: how long to wait, at least, and the quota.
+    pub(super) fn spend(&self, policy: Policy, user: UserIdx, rate: Rate) -> Result<Quota, (Duration, Quota)> {
         let quota = |remaining| Quota { policy: policy.name(), rate, remaining };
         match self.limiter(policy, user, rate).check() {
             Ok(state) => Ok(quota(state.remaining_burst_capacity())),
             Err(until) => {
                 let retry_after = whole_seconds(until.wait_time_from(self.clock.now()));
-                Err(Limited::Rate { retry_after, quota: quota(0) })
+                Err((retry_after, quota(0)))
             }
         }
     }
@@ -106,21 +104,13 @@ impl Policy {
 }
 
 impl Quota {
-    /// `RateLimit-Policy: "room";q=20;w=30` and `RateLimit: "room";r=19;t=2`: after t seconds all of it is back.
-    pub(crate) fn headers(&self) -> [(HeaderName, HeaderValue); 2] {
-        let Quota { policy, rate: Rate { messages, seconds }, remaining } = *self;
-        let value = |text: String| HeaderValue::from_str(&text).expect("a policy's name and numbers are ASCII");
-        [
-            (HeaderName::from_static("ratelimit-policy"), value(format!("\"{policy}\";q={messages};w={seconds}"))),
-            (
-                HeaderName::from_static("ratelimit"),
-                value(format!("\"{policy}\";r={remaining};t={}", self.reset_seconds())),
-            ),
-        ]
+    /// A quota that is used up, for documents and tests.
+    pub(crate) fn example(policy: &'static str) -> Quota {
+        Quota { policy, rate: Rate { messages: 20, seconds: 30 }, remaining: 0 }
     }
 
     /// Seconds until all of it is back, rounded up.
-    fn reset_seconds(&self) -> u64 {
+    pub(crate) fn reset_seconds(&self) -> u64 {
         let spent = u64::from(self.rate.messages.saturating_sub(self.remaining));
         (spent * u64::from(self.rate.seconds)).div_ceil(self.rate.messages.into())
     }

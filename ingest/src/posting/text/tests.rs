@@ -1,5 +1,7 @@
 //! Texts and nicknames as data.
 
+use words::nickname;
+
 use super::*;
 
 fn check(text: &str, expected: Result<&str, InvalidText>) {

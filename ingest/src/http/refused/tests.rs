@@ -27,9 +27,9 @@ async fn show(response: Response) -> String {
 async fn every_refusal_has_one_answer_on_each_surface() {
     let mut table = String::new();
     for refusal in Refusal::all() {
-        let v1 = show(refusal.problem().into_response()).await;
-        let original = crate::http::legacy::refused(&TimeZone::UTC, "/send/message", &refusal);
-        assert_eq!(original.headers()["message-code"], refusal.wire().code);
+        let v1 = show(refusal.clone().into_response()).await;
+        let original = original(&TimeZone::UTC, "/send/message", &refusal);
+        assert_eq!(original.headers()["message-code"], refusal.row().code);
         let original = show(original).await;
         writeln!(table, "{refusal:?}\n  v1:       {v1}\n  original: {original}").unwrap();
     }
@@ -40,8 +40,8 @@ async fn every_refusal_has_one_answer_on_each_surface() {
 fn every_code_is_documented() {
     let documentation = include_str!("../../../../docs/reference/ingest-api.md");
     for refusal in Refusal::all() {
-        let wire = refusal.wire();
-        let row = format!("| {} | `{}` |", wire.status.as_u16(), wire.code);
+        let wire = refusal.row();
+        let row = format!("| {} | `{}` |", wire.status, wire.code);
         assert!(documentation.contains(&row), "docs/reference/ingest-api.md lacks the row {row}");
         assert!(
             documentation.contains(wire.original_message),
@@ -53,7 +53,7 @@ fn every_code_is_documented() {
 
 #[test]
 fn the_timestamp_is_local() {
-    let response = crate::http::legacy::refused(&TimeZone::get("Asia/Seoul").unwrap(), "/", &Refusal::NotFound);
+    let response = original(&TimeZone::get("Asia/Seoul").unwrap(), "/", &Refusal::NotFound);
     let body = body_of(response);
     let seoul = jiff::Timestamp::now().to_zoned(TimeZone::get("Asia/Seoul").unwrap());
     let minute_before = seoul.checked_sub(jiff::Span::new().minutes(1)).unwrap();

@@ -1,0 +1,57 @@
+//! The way of a post into the log, the same on both surfaces: who sends it, its body, leave to work on it, then
+//! [`Ingest::accept`]. One straight function beside the handlers, because nearly every request is a post.
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use chat::PresenterIdx;
+use serde_json::Value;
+
+use crate::Ingest;
+use crate::http::body::{self, Shape};
+use crate::http::extract::Head;
+use crate::posting::accept::{Accepted, Post};
+use crate::posting::text::Text;
+use crate::refusal::Refusal;
+use crate::sender::Sender;
+
+/// What a surface's body says of a message.
+pub(crate) trait Message: Shape {
+    /// The member that holds the text.
+    const TEXT: &'static str;
+
+    /// The value of that member; null if it is missing.
+    fn text(&self) -> &Value;
+
+    /// The room.
+    fn room(&self, sender: &Sender) -> Result<PresenterIdx, Refusal>;
+}
+
+/// Reads a post and appends it. `room` is the room that the path names; without one the body does.
+pub(crate) async fn post<M: Message>(
+    ingest: &Ingest,
+    parts: &Parts,
+    body: Body,
+    room: Result<Option<PresenterIdx>, Refusal>,
+) -> Result<Accepted, Refusal> {
+    ingest.admission.check()?;
+    let head = ingest.head(parts).await.and_then(|head| Ok((head, room?)));
+    let (Head { sender, key }, room) = match head {
+        Ok(head) => head,
+        Err(refusal) => {
+            body::discard(parts, body).await;
+            return Err(refusal);
+        }
+    };
+    let message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
+    let _permit = ingest.permit()?;
+    let presenter = match room {
+        Some(room) => room,
+        None => message.room(&sender)?,
+    };
+    let text = match message.text() {
+        Value::Null => return Err(Refusal::TextMissing(M::TEXT)),
+        Value::String(text) => Text::parse(text)?,
+        _ => return Err(body::malformed_member::<M>(M::TEXT).into()),
+    };
+    ingest.accept(Post { sender, presenter, text, key }).await
+}

@@ -1,0 +1,100 @@
+//! A refusal as an answer: a problem (RFC 9457) on `/v1`, the original's error body on its surface.
+
+use axum::Json;
+use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use utoipa::ToSchema;
+use web::Problem;
+
+use crate::http::quota::with_quota;
+use crate::refusal::Refusal;
+
+#[cfg(test)]
+mod tests;
+
+/// An error, as the original says it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody<'a> {
+    /// Local to the server's time zone.
+    #[schema(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$", example = "2026-01-02 12:34:56")]
+    timestamp: String,
+    status: u16,
+    message: &'a str,
+    path: &'a str,
+}
+
+impl<'a> ErrorBody<'a> {
+    pub(crate) fn now(time_zone: &TimeZone, path: &'a str, status: StatusCode, message: &'a str) -> ErrorBody<'a> {
+        let timestamp = Timestamp::now().to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        ErrorBody { timestamp, status: status.as_u16(), message, path }
+    }
+}
+
+/// On `/v1`.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        log(&self);
+        let problem = problem(&self).into_response();
+        dressed(problem, &self)
+    }
+}
+
+fn problem(refusal: &Refusal) -> Problem {
+    let row = refusal.row();
+    let detail = match row.page.filter(|_| row.status == 400) {
+        Some(page) => format!("{} See docs/{page}.", row.detail),
+        None => row.detail.clone(),
+    };
+    let mut problem = Problem::new(status(row.status), row.code, detail);
+    if let Refusal::Banned { until: Some(until) } = refusal {
+        problem = problem.with("until", format!("{until:.3}"));
+    }
+    if row.is_outage() {
+        problem = problem.with("outcome", refusal.outcome());
+    }
+    match row.retry_after {
+        Some(delay) => problem.retry_after(delay),
+        None => problem,
+    }
+}
+
+/// On the original's surface. What its body cannot say is in headers.
+pub(crate) fn original(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Response {
+    log(refusal);
+    let row = refusal.row();
+    let status = status(row.original_status);
+    let mut response = (status, Json(ErrorBody::now(time_zone, path, status, row.original_message))).into_response();
+    let headers = response.headers_mut();
+    // The original has one sentence for a dozen reasons.
+    headers.insert("message-code", HeaderValue::from_static(row.code));
+    if let Some(delay) = row.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+    }
+    if row.is_outage() {
+        headers.insert("message-outcome", HeaderValue::from_static(refusal.outcome()));
+    }
+    dressed(response, refusal)
+}
+
+/// The headers of both surfaces.
+fn dressed(mut response: Response, refusal: &Refusal) -> Response {
+    if *refusal == Refusal::UnsupportedEncoding {
+        // RFC 7694: which encoding is accepted.
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    with_quota(response, refusal.quota())
+}
+
+fn status(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).expect("the table has statuses of HTTP")
+}
+
+/// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
+fn log(refusal: &Refusal) {
+    let code = refusal.row().code;
+    tracing::debug!(code, "refused a request: {code}");
+}

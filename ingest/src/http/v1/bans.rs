@@ -1,0 +1,353 @@
+//! Bans: of a room, and of every room at paths that name none. `docs/reference/moderation.md` describes them for those
+//! who call them.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chat::{Body, Event, PresenterIdx, User, UserBanned, UserIdx, now};
+use futures_util::{StreamExt as _, stream};
+use nats::{AppendError, Subject};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::decisions::{DecidedBody, decide, term};
+use crate::Ingest;
+use crate::http::body::Shape;
+use crate::http::extract::{
+    AFTER, FIRST, Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, UserPath, reason,
+};
+use crate::http::openapi::schemas;
+use crate::moderation::decide::Decision;
+use crate::moderation::rules::Standing;
+use crate::refusal::Refusal;
+
+/// Bans of one answer, where the query does not say.
+const PAGE: usize = 100;
+
+/// 1,000: an answer of some 200 KB, where reasons are short.
+const LARGEST_PAGE: usize = 1_000;
+
+/// 256 KB: a page ends with the ban that goes beyond it, whatever was asked for. A reason may have some 8 KB.
+const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
+
+/// What a ban takes in an answer beside its reason and the name of who decided, with room to spare.
+const BAN_BYTES: usize = 200;
+
+/// So many bans of a page are read from the bucket at once.
+const READ_AT_ONCE: usize = 32;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_bans))
+        .routes(routes!(get_ban, put_ban, delete_ban))
+        .routes(routes!(list_bans_everywhere))
+        .routes(routes!(get_ban_everywhere, put_ban_everywhere, delete_ban_everywhere))
+}
+
+/// A ban to be. Members that are not listed are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "seconds": 600, "reason": "spam" })))]
+struct NewBan {
+    /// Absent: for good.
+    #[schema(value_type = Option<schemas::Seconds>)]
+    seconds: Option<Value>,
+    #[schema(value_type = Option<schemas::Text>)]
+    reason: Option<String>,
+}
+
+impl Shape for NewBan {
+    const PAGE: &'static str = "reference/moderation.md#ban-time-out-unban";
+}
+
+/// A ban that holds.
+#[derive(Serialize, ToSchema)]
+struct BanBody {
+    #[schema(value_type = schemas::UserIdx)]
+    user: UserIdx,
+    #[schema(value_type = schemas::Time)]
+    at: String,
+    /// Absent: for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
+    until: Option<String>,
+    #[schema(value_type = schemas::User)]
+    by: User,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+/// A page of bans.
+#[derive(Serialize, ToSchema)]
+struct BansBody {
+    bans: Vec<BanBody>,
+    /// What `after` has to be for the next page; absent on the last. A page with long reasons may be short and have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^[1-9][0-9]{0,18}$")]
+    next: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    /// How many at most.
+    #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
+    first: Option<usize>,
+    /// What `next` was on the page before.
+    #[param(inline, value_type = Option<schemas::UserIdx>, nullable = false)]
+    after: Option<String>,
+}
+
+/// Ban a user
+///
+/// It takes the place of the room's ban that there is.
+#[utoipa::path(
+    put,
+    path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
+    tag = "bans",
+    params(RoomPath, UserPath, Key),
+    request_body = NewBan,
+    responses((
+        status = 202,
+        description = "The ban is in the log.",
+        body = DecidedBody,
+        links(
+            ("get" = (operation_id = "get_ban", parameters(
+                ("presenterIdx" = "$request.path.presenterIdx"),
+                ("userIdx" = "$request.path.userIdx"),
+            ))),
+            ("delete" = (operation_id = "delete_ban", parameters(
+                ("presenterIdx" = "$request.path.presenterIdx"),
+                ("userIdx" = "$request.path.userIdx"),
+            ))),
+        ),
+    )),
+)]
+async fn put_ban(
+    state: State<Arc<Ingest>>,
+    moderator: Moderator,
+    user: UserPath,
+    key: Key,
+    body: Json<NewBan>,
+) -> Result<Response, Refusal> {
+    ban(&state, moderator, user, key, body).await
+}
+
+/// Ban a user in every room
+///
+/// It takes the place of the ban in every room that there is.
+#[utoipa::path(
+    put,
+    path = "/v1/bans/{userIdx}",
+    tag = "bans",
+    params(UserPath, Key),
+    request_body = NewBan,
+    responses((
+        status = 202,
+        description = "The ban is in the log.",
+        body = DecidedBody,
+        links(
+            ("get" = (operation_id = "get_ban_everywhere", parameters(("userIdx" = "$request.path.userIdx")))),
+            ("delete" = (operation_id = "delete_ban_everywhere", parameters(("userIdx" = "$request.path.userIdx")))),
+        ),
+    )),
+)]
+async fn put_ban_everywhere(
+    state: State<Arc<Ingest>>,
+    moderator: Moderator,
+    user: UserPath,
+    key: Key,
+    body: Json<NewBan>,
+) -> Result<Response, Refusal> {
+    ban(&state, moderator, user, key, body).await
+}
+
+async fn ban(
+    ingest: &Ingest,
+    moderator: Moderator,
+    UserPath { user_idx }: UserPath,
+    key: Key,
+    Json { body: NewBan { seconds, reason: why }, .. }: Json<NewBan>,
+) -> Result<Response, Refusal> {
+    let decision = Decision::Ban(user_idx, term(seconds)?);
+    decide(ingest, moderator, key, decision, reason(why.as_deref())?).await
+}
+
+/// Lift a user's ban
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
+    tag = "bans",
+    params(RoomPath, UserPath, ReasonQuery, Key),
+    responses((status = 202, description = "It is in the log that the user is not banned.", body = DecidedBody)),
+)]
+async fn delete_ban(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    UserPath { user_idx }: UserPath,
+    Query(query): Query<ReasonQuery>,
+    key: Key,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    decide(&ingest, moderator, key, Decision::Unban(user_idx), query.reason()?).await
+}
+
+/// Lift a user's ban in every room
+///
+/// Bans in single rooms stay.
+#[utoipa::path(
+    delete,
+    path = "/v1/bans/{userIdx}",
+    tag = "bans",
+    params(UserPath, ReasonQuery, Key),
+    responses((status = 202, description = "It is in the log that the user is not banned.", body = DecidedBody)),
+)]
+async fn delete_ban_everywhere(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    UserPath { user_idx }: UserPath,
+    Query(query): Query<ReasonQuery>,
+    key: Key,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    decide(&ingest, moderator, key, Decision::Unban(user_idx), query.reason()?).await
+}
+
+/// A user's ban
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
+    tag = "bans",
+    params(RoomPath, UserPath),
+    responses((status = 200, description = "The ban.", body = BanBody)),
+)]
+async fn get_ban(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    user: UserPath,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    show(&ingest, moderator, user).await
+}
+
+/// A user's ban in every room
+#[utoipa::path(
+    get,
+    path = "/v1/bans/{userIdx}",
+    tag = "bans",
+    params(UserPath),
+    responses((status = 200, description = "The ban.", body = BanBody)),
+)]
+async fn get_ban_everywhere(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    user: UserPath,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    show(&ingest, moderator, user).await
+}
+
+async fn show(
+    ingest: &Ingest,
+    Moderator { room, .. }: Moderator,
+    UserPath { user_idx }: UserPath,
+) -> Result<Response, Refusal> {
+    ingest.check_knows_what_holds()?;
+    let ban = ingest.fold.rules.standing(room, user_idx, now()).ok_or(Refusal::NotBanned)?;
+    let ban = ban_body(ingest, room, ban).await?.ok_or(Refusal::NotBanned)?;
+    Ok(JsonBody(ban).into_response())
+}
+
+/// List the bans
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/bans",
+    tag = "bans",
+    params(RoomPath, PageQuery),
+    responses((status = 200, description = "The bans, by the users' numbers.", body = BansBody)),
+)]
+async fn list_bans(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    query: Query<PageQuery>,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    list(&ingest, moderator, query).await
+}
+
+/// List the bans that hold in every room
+#[utoipa::path(
+    get,
+    path = "/v1/bans",
+    tag = "bans",
+    params(PageQuery),
+    responses((status = 200, description = "The bans, by the users' numbers.", body = BansBody)),
+)]
+async fn list_bans_everywhere(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    query: Query<PageQuery>,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    list(&ingest, moderator, query).await
+}
+
+async fn list(
+    ingest: &Ingest,
+    Moderator { room, .. }: Moderator,
+    Query(PageQuery { first, after }): Query<PageQuery>,
+) -> Result<Response, Refusal> {
+    ingest.check_knows_what_holds()?;
+    let first = first.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&first) {
+        return Err(Refusal::QueryInvalid(FIRST.to_owned()));
+    }
+    let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
+    let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
+    // One more than asked for tells whether there are more.
+    let standing = ingest.fold.rules.bans(room, after, first + 1, now());
+    let reading = standing.clone().into_iter().take(first);
+    let reading = reading.map(|ban| async move { (ban.user, ban_body(ingest, room, ban).await) });
+    let mut reading = stream::iter(reading).buffered(READ_AT_ONCE);
+    let (mut bans, mut bytes, mut last) = (Vec::new(), 0, None);
+    while bytes < LARGEST_ANSWER_BYTES
+        && let Some((user, ban)) = reading.next().await
+    {
+        last = Some(user);
+        // One that ended meanwhile is left out.
+        if let Some(ban) = ban? {
+            bytes += ban.bytes();
+            bans.push(ban);
+        }
+    }
+    drop(reading);
+    let is_last = standing.last().map(|ban| ban.user) == last;
+    let next = last.filter(|_| !is_last).map(|user| user.to_string());
+    Ok(JsonBody(BansBody { bans, next }).into_response())
+}
+
+/// The ban in its own words, which the node does not have in mind; none: it does not hold any more.
+async fn ban_body(ingest: &Ingest, room: Option<PresenterIdx>, ban: Standing) -> Result<Option<BanBody>, Refusal> {
+    let Standing { user, position } = ban;
+    let decision = ingest.fold.keeper.words(Subject::Ban(room, user), position).await.map_err(|error| {
+        tracing::warn!(%error, "cannot read who decided a ban and why: {error}");
+        Refusal::Append(AppendError::Unavailable)
+    })?;
+    let Some(Event { at, body: Body::UserBanned(UserBanned { until, by, reason, .. }), .. }) = decision else {
+        return Ok(None);
+    };
+    Ok(Some(BanBody { user, at: format!("{at:.3}"), until: until.map(|until| format!("{until:.3}")), by, reason }))
+}
+
+impl BanBody {
+    /// About how many bytes of an answer it takes.
+    fn bytes(&self) -> usize {
+        BAN_BYTES + self.by.nickname.len() + self.reason.as_ref().map_or(0, String::len)
+    }
+}

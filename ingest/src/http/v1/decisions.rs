@@ -1,0 +1,51 @@
+//! What all moderation has in common: the answer to a decision, and how long one holds.
+
+use axum::Json as JsonBody;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chat::{EventId, Position};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::Ingest;
+use crate::http::body;
+use crate::http::extract::{Key, Moderator};
+use crate::http::openapi::schemas;
+use crate::http::quota::with_quota;
+use crate::moderation::decide::{Decided, Decision, Order};
+use crate::moderation::term::Term;
+use crate::posting::text::Text;
+use crate::refusal::Refusal;
+
+/// The decision is in the log.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DecidedBody {
+    #[schema(value_type = schemas::EventId)]
+    pub(super) id: EventId,
+    #[schema(value_type = schemas::Position)]
+    pub(super) position: Position,
+}
+
+/// Appends the decision and answers.
+pub(super) async fn decide(
+    ingest: &Ingest,
+    Moderator { sender, room }: Moderator,
+    Key { idempotency_key: key }: Key,
+    decision: Decision,
+    reason: Option<Text>,
+) -> Result<Response, Refusal> {
+    let Decided { id, position, quota } =
+        ingest.decide(Order { sender, presenter: room, decision, reason, key }).await?;
+    Ok(with_quota((StatusCode::ACCEPTED, JsonBody(DecidedBody { id, position })).into_response(), quota))
+}
+
+/// The member `seconds`. None: no end.
+pub(super) fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {
+    match seconds {
+        None | Some(Value::Null) => Ok(None),
+        Some(seconds) => {
+            body::whole(seconds).as_u64().and_then(Term::of_seconds).ok_or(Refusal::SecondsInvalid).map(Some)
+        }
+    }
+}

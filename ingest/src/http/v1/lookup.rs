@@ -1,0 +1,70 @@
+//! What became of a request: a client that was told "unknown", or heard no answer, asks by the key.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chat::PresenterIdx;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::decisions::DecidedBody;
+use crate::Ingest;
+use crate::http::extract::{Caller, NoBody, RequestKey, RoomPath};
+use crate::memory::idempotency::Earlier;
+use crate::refusal::Refusal;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new().routes(routes!(get_request)).routes(routes!(get_request_everywhere))
+}
+
+/// What was accepted under a key
+///
+/// A message or a decision of the sender, for as long as the key is remembered. 404: nothing was, and no try that was
+/// answered before will be.
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/requests",
+    tag = "messages",
+    params(RoomPath, RequestKey),
+    responses((status = 200, description = "It is in the log.", body = DecidedBody)),
+)]
+async fn get_request(
+    State(ingest): State<Arc<Ingest>>,
+    caller: Caller,
+    RoomPath { presenter_idx }: RoomPath,
+    key: RequestKey,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    find(&ingest, caller, Some(presenter_idx), key).await
+}
+
+/// What was accepted under a key, of every room
+///
+/// As of a room.
+#[utoipa::path(
+    get,
+    path = "/v1/requests",
+    tag = "bans",
+    params(RequestKey),
+    responses((status = 200, description = "It is in the log.", body = DecidedBody)),
+)]
+async fn get_request_everywhere(
+    State(ingest): State<Arc<Ingest>>,
+    caller: Caller,
+    key: RequestKey,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    find(&ingest, caller, None, key).await
+}
+
+async fn find(
+    ingest: &Ingest,
+    Caller(sender): Caller,
+    room: Option<PresenterIdx>,
+    RequestKey { idempotency_key }: RequestKey,
+) -> Result<Response, Refusal> {
+    let Earlier { id, position, .. } = ingest.accepted_under(room, &sender, &idempotency_key).await?;
+    Ok(JsonBody(DecidedBody { id, position }).into_response())
+}

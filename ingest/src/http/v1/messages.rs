@@ -1,0 +1,149 @@
+//! Messages: post one, delete one, delete all.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::RequestExt as _;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chat::{EventId, Position, PresenterIdx};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::decisions::{DecidedBody, decide};
+use crate::Ingest;
+use crate::http::body::Shape;
+use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, ReasonQuery, RoomPath};
+use crate::http::openapi::schemas;
+use crate::http::post::{Message, post};
+use crate::http::quota::with_quota;
+use crate::moderation::decide::Decision;
+use crate::posting::accept::Accepted;
+use crate::refusal::Refusal;
+use crate::sender::Sender;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new().routes(routes!(clear)).routes(routes!(delete_message))
+}
+
+pub(crate) fn posting() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new().routes(routes!(post_message))
+}
+
+/// A message. Members that are not listed are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "text": "안녕하세요" })))]
+struct NewMessage {
+    #[serde(default)]
+    #[schema(value_type = schemas::Text, required)]
+    text: Value,
+}
+
+impl Shape for NewMessage {
+    const PAGE: &'static str = "reference/ingest-api.md#post-v1roomspresenteridxmessages";
+}
+
+impl Message for NewMessage {
+    const TEXT: &'static str = "text";
+
+    fn text(&self) -> &Value {
+        &self.text
+    }
+
+    /// The path names it.
+    fn room(&self, _sender: &Sender) -> Result<PresenterIdx, Refusal> {
+        Err(Refusal::PresenterIdxInvalid)
+    }
+}
+
+/// The message is in the log.
+#[derive(Serialize, ToSchema)]
+struct AcceptedBody {
+    #[schema(value_type = schemas::EventId)]
+    id: EventId,
+    #[schema(value_type = schemas::Position)]
+    position: Position,
+    /// `reconnecting`: the presenter has no session, has been asked to reconnect, and gets the message when it does.
+    #[schema(value_type = schemas::PresenterState)]
+    presenter: &'static str,
+}
+
+/// Post a message
+///
+/// Under an `Idempotency-Key`, posts of one user to one room are one message, through whichever node.
+#[utoipa::path(
+    post,
+    path = "/v1/rooms/{presenterIdx}/messages",
+    tag = "messages",
+    params(RoomPath, Key),
+    request_body = NewMessage,
+    responses((
+        status = 202,
+        description = "The message is in the log, fsynced, and will reach the presenter and the archive.",
+        body = AcceptedBody,
+        headers(
+            ("RateLimit" = inline(schemas::RateLimit)),
+            ("RateLimit-Policy" = inline(schemas::RateLimitPolicy)),
+        ),
+        links(("delete" = (
+            operation_id = "delete_message",
+            parameters(
+                ("presenterIdx" = "$request.path.presenterIdx"),
+                ("messageId" = "$response.body#/id"),
+            ),
+        ))),
+    )),
+)]
+async fn post_message(State(ingest): State<Arc<Ingest>>, mut request: Request) -> Result<Response, Refusal> {
+    let params = request.extract_parts::<RawPathParams>().await;
+    let room = extract::room(params.as_ref().map_err(|_| Refusal::NotFound));
+    let (parts, body) = request.into_parts();
+    let Accepted { id, position, is_presenter_connected, quota, .. } =
+        post::<NewMessage>(&ingest, &parts, body, room).await?;
+    let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
+    let accepted = (StatusCode::ACCEPTED, JsonBody(AcceptedBody { id, position, presenter }));
+    Ok(with_quota(accepted.into_response(), quota))
+}
+
+/// Delete a message
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/messages/{messageId}",
+    tag = "messages",
+    params(RoomPath, MessagePath, ReasonQuery, Key),
+    responses((status = 202, description = "The deletion is in the log, whether or not there is such a message.", body = DecidedBody)),
+)]
+async fn delete_message(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    MessagePath { message_id }: MessagePath,
+    Query(query): Query<ReasonQuery>,
+    key: Key,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    decide(&ingest, moderator, key, Decision::Delete(message_id), query.reason()?).await
+}
+
+/// Clear a room
+///
+/// Every message that stands in it is deleted.
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/messages",
+    tag = "messages",
+    params(RoomPath, ReasonQuery, Key),
+    responses((status = 202, description = "The decision is in the log.", body = DecidedBody)),
+)]
+async fn clear(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    Query(query): Query<ReasonQuery>,
+    key: Key,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    decide(&ingest, moderator, key, Decision::Clear, query.reason()?).await
+}

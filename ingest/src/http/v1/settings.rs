@@ -1,0 +1,108 @@
+//! A room's settings. `docs/reference/moderation.md` describes them for those who call them.
+
+use std::sync::Arc;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chat::now;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::decisions::{DecidedBody, decide, term};
+use crate::Ingest;
+use crate::http::body::{self, Shape};
+use crate::http::extract::{Json, Key, Moderator, NoBody, RoomPath, reason};
+use crate::http::openapi::schemas;
+use crate::moderation::decide::Decision;
+use crate::moderation::settings::Settings;
+use crate::refusal::Refusal;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
+    OpenApiRouter::new().routes(routes!(get_settings, patch_settings))
+}
+
+/// A change of settings; those that it does not name stay. Members that are not listed are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(examples(json!({ "settings": { "slowModeSeconds": 10 }, "seconds": 600 })))]
+struct SettingsPatch {
+    #[schema(value_type = schemas::SettingsChange)]
+    settings: Map<String, Value>,
+    /// Absent: they do not end by themselves.
+    #[schema(value_type = Option<schemas::Seconds>)]
+    seconds: Option<Value>,
+    #[schema(value_type = Option<schemas::Text>)]
+    reason: Option<String>,
+}
+
+impl Shape for SettingsPatch {
+    const PAGE: &'static str = "reference/moderation.md#settings";
+}
+
+/// A room's settings.
+#[derive(Serialize, ToSchema)]
+struct SettingsBody<'a> {
+    /// What holds now.
+    settings: &'a Settings,
+    /// What of it the room has set itself.
+    #[schema(value_type = schemas::OwnSettings)]
+    own: Map<String, Value>,
+    /// Of those that end by themselves, when.
+    #[schema(value_type = schemas::Ends)]
+    until: Map<String, Value>,
+}
+
+/// A room's settings
+#[utoipa::path(
+    get,
+    path = "/v1/rooms/{presenterIdx}/settings",
+    tag = "settings",
+    params(RoomPath),
+    responses((status = 200, description = "The settings.", body = SettingsBody)),
+)]
+async fn get_settings(
+    State(ingest): State<Arc<Ingest>>,
+    _moderator: Moderator,
+    RoomPath { presenter_idx }: RoomPath,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    ingest.check_knows_what_holds()?;
+    let (own, until) = ingest.fold.rules.own(presenter_idx, now()).to_event();
+    let current = ingest.fold.rules.current(presenter_idx, now());
+    Ok(JsonBody(SettingsBody { settings: &current.settings, own, until }).into_response())
+}
+
+/// Change a room's settings
+#[utoipa::path(
+    patch,
+    path = "/v1/rooms/{presenterIdx}/settings",
+    tag = "settings",
+    params(RoomPath, Key),
+    request_body = SettingsPatch,
+    responses((
+        status = 202,
+        description = "The change is in the log.",
+        body = DecidedBody,
+        links(("get" = (
+            operation_id = "get_settings",
+            parameters(("presenterIdx" = "$request.path.presenterIdx")),
+        ))),
+    )),
+)]
+async fn patch_settings(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    RoomPath { presenter_idx }: RoomPath,
+    key: Key,
+    Json { body: SettingsPatch { settings, seconds, reason: why }, .. }: Json<SettingsPatch>,
+) -> Result<Response, Refusal> {
+    if settings.is_empty() {
+        return Err(Refusal::SettingMissing);
+    }
+    let settings = settings.into_iter().map(|(name, value)| (name, body::whole(value))).collect();
+    let decision = Decision::Set(presenter_idx, settings, term(seconds)?);
+    decide(&ingest, moderator, key, decision, reason(why.as_deref())?).await
+}

@@ -1,0 +1,28 @@
+//! What a word of a room looks like in JSON.
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{LONGEST_WORD, MOST_WORDS_BYTES};
+
+/// A word of a room.
+pub(crate) struct Word;
+
+impl PartialSchema for Word {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::Custom("chat-word".to_owned())))
+            .min_length(Some(1))
+            .max_length(Some(LONGEST_WORD))
+            .description(Some(format!(
+                "1 to {LONGEST_WORD} characters after trimming, as in a message. All words of a room have \
+                 {MOST_WORDS_BYTES} bytes together at most."
+            )))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for Word {}

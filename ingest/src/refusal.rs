@@ -1,0 +1,404 @@
+//! Every reason for which ingest refuses a request, and one table of what each is called on both surfaces: status,
+//! stable code and sentence on `/v1`, Korean sentence on the original's. The answers, the OpenAPI document, the tests and
+//! `docs/reference/ingest-api.md` follow the table. It knows no HTTP: a status is a number here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nats::AppendError;
+use web::IDX_BOUNDS;
+use web::auth::TokenError;
+use web::gateway::ForwardError;
+
+use crate::moderation::settings::{InvalidSetting, NAMED};
+use crate::moderation::term::LONGEST_TERM_SECONDS;
+use crate::posting::admission::Overloaded;
+use crate::posting::limits;
+use crate::posting::limits::{Limited, Quota, TooManyDecisions};
+use crate::posting::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
+use crate::posting::word_filter::Disallowed;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Token(TokenError),
+    Forwarded(ForwardError),
+    PresenterIdxMissing,
+    PresenterIdxInvalid,
+    UserTypeInvalid,
+    UserIdxInvalid,
+    MessageIdInvalid,
+    /// A sentence that names the parameter.
+    QueryInvalid(String),
+    IdempotencyKeyInvalid,
+    /// The endpoint requires a key.
+    IdempotencyKeyMissing,
+    /// No request was accepted under the key.
+    NothingUnderKey,
+    /// Another request was accepted under the key.
+    IdempotencyKeyReused,
+    UnsupportedMediaType,
+    /// The body is compressed, or declared so.
+    UnsupportedEncoding,
+    BodyMalformed(Malformed),
+    /// The body ended early.
+    BodyBroken,
+    /// The body differs from its `Content-Digest`.
+    BodyAltered,
+    BodyTooLarge,
+    BodyTimeout,
+    Text(InvalidText),
+    /// The member that holds the text is missing or null.
+    TextMissing(&'static str),
+    /// The room allows this many characters.
+    TextTooLongHere(usize),
+    /// A moderator's reason is not a valid text.
+    ReasonInvalid,
+    SecondsInvalid,
+    Setting(InvalidSetting),
+    /// The change names no setting.
+    SettingMissing,
+    Forbidden,
+    /// A presenter cannot be banned from their own room.
+    PresenterBanned,
+    NotBanned,
+    /// The room, or every room together, has this many bans already.
+    TooManyBans(usize),
+    /// A moderator exceeds the rate of decisions.
+    TooManyDecisions(TooManyDecisions),
+    Banned {
+        /// None: permanently.
+        until: Option<Timestamp>,
+    },
+    PresenterOnly,
+    Limited(Limited),
+    /// The word filter rejected the text.
+    Rejected,
+    /// The review hook denied the message.
+    Denied {
+        /// In the hook's words.
+        reason: Option<String>,
+    },
+    ReviewUnavailable,
+    RoomNotLive,
+    RoomServerUnavailable,
+    Overloaded,
+    Append(AppendError),
+    NotFound,
+    MethodNotAllowed,
+}
+
+/// What is wrong with a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    /// A sentence that names the member, if it is one.
+    pub(crate) what: String,
+    /// The page below `docs/` that describes the body.
+    pub(crate) page: &'static str,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// On `/v1`.
+    pub(crate) status: u16,
+    /// On `/v1`. It never changes its meaning.
+    pub(crate) code: &'static str,
+    /// A sentence for people: what is wrong, then what to do.
+    pub(crate) detail: String,
+    /// On the original's surface.
+    pub(crate) original_status: u16,
+    /// On the original's surface: from its catalogue, or Spring's reason phrase where the catalogue has none.
+    pub(crate) original_message: &'static str,
+    /// The page below `docs/` that says what is right.
+    pub(crate) page: Option<&'static str>,
+    /// When a retry may succeed, if ever.
+    pub(crate) retry_after: Option<Duration>,
+    /// Which part of a request causes it.
+    pub(crate) part: Part,
+}
+
+/// The parts of a request by which it can be refused. An operation lists its parts; its refusals follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The token.
+    Token,
+    /// The other headers, and the number of requests.
+    Head,
+    /// The path.
+    Path,
+    Room,
+    User,
+    Message,
+    Query,
+    Reason,
+    Seconds,
+    Body,
+    /// Members that only the original's body has.
+    OriginalBody,
+    /// The permission to moderate.
+    Moderator,
+    /// The ban in question.
+    Ban,
+    /// The user to be banned.
+    Banning,
+    /// The number of bans.
+    NewBan,
+    /// The rate of decisions.
+    Decision,
+    Settings,
+    /// The message: its text, its room, its sender.
+    Saying,
+    /// The earlier request that a lookup is about.
+    Lookup,
+    /// The append to the log.
+    Append,
+    /// The method: no operation has it.
+    Method,
+}
+
+const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";
+const JWT_EXCEPTION: &str = "Jwt Exception";
+const REJECTED: &str = "사용할 수 없는 표현이 포함되어 있습니다.";
+const UNSUPPORTED: &str = "Unsupported Media Type";
+
+const AUTHENTICATION: &str = "reference/ingest-api.md#authentication";
+const ORIGINAL_BODY: &str = "reference/ingest-api.md#post-sendmessage";
+const NUMBERS: &str = "reference/ingest-api.md#user-and-room-numbers";
+const TEXT: &str = "reference/ingest-api.md#message-text";
+const LOOKUP: &str = "reference/ingest-api.md#look-up-a-request";
+const ERRORS: &str = "reference/ingest-api.md#errors";
+const RETRIES: &str = "reference/moderation.md#retries";
+const DELETION: &str = "reference/moderation.md#delete-a-message";
+const BANS: &str = "reference/moderation.md#list-bans";
+const BAN: &str = "reference/moderation.md#ban-time-out-unban";
+const SETTINGS: &str = "reference/moderation.md#settings";
+
+/// One row for each refusal: `{ refusal } with example values => part, status, code, sentence, Korean sentence`. The
+/// tokens of a refusal are its pattern and, with the example values, an example of it.
+macro_rules! table {
+    ($(
+        { $($refusal:tt)+ } $(with $name:ident = $value:expr)* =>
+            $part:ident, $status:literal, $code:literal, $detail:expr, $original_message:expr
+            $(, original status $original_status:literal)? $(, see $page:expr)? $(, retry after $retry:expr)?;
+    )+) => {
+        impl Refusal {
+            /// The refusal's row.
+            #[allow(unused_variables, reason = "a pattern is an example too, and has to name its members")]
+            pub(crate) fn row(&self) -> Row {
+                use Refusal::*;
+                match self {
+                    $($($refusal)+ => {
+                        let row = Row {
+                            status: $status,
+                            code: $code,
+                            detail: String::from($detail),
+                            original_status: $status,
+                            original_message: $original_message,
+                            page: None,
+                            // An outage passes, mostly soon.
+                            retry_after: ($status == 503).then_some(Duration::from_secs(1)),
+                            part: Part::$part,
+                        };
+                        $(let row = Row { original_status: $original_status, ..row };)?
+                        $(let row = Row { page: Some($page), ..row };)?
+                        $(let row = Row { retry_after: Some($retry), ..row };)?
+                        row
+                    })+
+                }
+            }
+
+            /// An example of each row.
+            pub(crate) fn all() -> Vec<Refusal> {
+                use Refusal::*;
+                vec![$({
+                    $(let $name = $value;)*
+                    $($refusal)+
+                }),+]
+            }
+        }
+    };
+}
+
+table! {
+    { Token(TokenError::Missing) } => Token, 401, "token_missing", sentence(TokenError::Missing), "Token null", original status 400;
+    { Token(TokenError::Ambiguous) } => Token, 401, "token_invalid", sentence(TokenError::Ambiguous), JWT_EXCEPTION;
+    { Token(TokenError::Malformed) } => Token, 401, "token_invalid", sentence(TokenError::Malformed), "토큰의 유형이 아닙니다.";
+    { Token(TokenError::Signature) } => Token, 401, "token_invalid", sentence(TokenError::Signature), "토큰이 변조되었습니다.";
+    { Token(TokenError::Expired) } => Token, 401, "token_expired", sentence(TokenError::Expired), "토큰이 만료되었습니다.";
+    { Token(TokenError::Claims) } => Token, 401, "token_invalid", sentence(TokenError::Claims), JWT_EXCEPTION;
+    { Token(TokenError::Type) } => Token, 401, "token_invalid", sentence(TokenError::Type), JWT_EXCEPTION;
+    { Token(TokenError::Lifetime) } => Token, 401, "token_invalid", sentence(TokenError::Lifetime), JWT_EXCEPTION;
+    { Token(TokenError::UserIdx) } => Token, 401, "token_invalid", sentence(TokenError::UserIdx), JWT_EXCEPTION;
+    { Token(TokenError::KeysUnavailable) } => Token, 503, "keys_unavailable", sentence(TokenError::KeysUnavailable), NOT_SENT;
+    { Forwarded(ForwardError::Missing(header)) } with header = "x-forward-useridx" =>
+        Head, 400, "forwarded_identity_invalid", sentence(ForwardError::Missing(header)), "Token null", see AUTHENTICATION;
+    { Forwarded(ForwardError::Twice(header)) } with header = "x-forward-useridx" =>
+        Head, 400, "forwarded_identity_invalid", sentence(ForwardError::Twice(header)), JWT_EXCEPTION, see AUTHENTICATION;
+    { Forwarded(ForwardError::Malformed(header)) } with header = "x-forward-useridx" =>
+        Head, 400, "forwarded_identity_invalid", sentence(ForwardError::Malformed(header)), JWT_EXCEPTION, see AUTHENTICATION;
+    { PresenterIdxMissing } => OriginalBody, 400, "presenter_idx_invalid",
+        format!("The member \"presenterIdx\" is missing or null. A viewer must send {IDX_BOUNDS}."),
+        "PresenterIdx는 null값이 올 수 없습니다.", see ORIGINAL_BODY;
+    { PresenterIdxInvalid } => Room, 400, "presenter_idx_invalid",
+        format!("The presenterIdx must be {IDX_BOUNDS}."), "룸 idx값이 정상적으로 오지 않습니다.", see NUMBERS;
+    { UserTypeInvalid } => OriginalBody, 400, "user_type_invalid",
+        "The userType must be \"presenter\" or \"viewer\".", NOT_SENT, see ORIGINAL_BODY;
+    { UserIdxInvalid } => User, 400, "user_idx_invalid", format!("The userIdx must be {IDX_BOUNDS}."), NOT_SENT, see NUMBERS;
+    { MessageIdInvalid } => Message, 400, "message_id_invalid", "The messageId must be a UUID.", NOT_SENT, see DELETION;
+    { QueryInvalid(what) } with what = "The parameter \"first\" must be an integer from 1 to 1000.".to_owned() =>
+        Query, 400, "query_invalid", what, NOT_SENT, see BANS;
+    { IdempotencyKeyInvalid } => Head, 400, "idempotency_key_invalid",
+        "The header Idempotency-Key may appear once, with 1 to 255 visible ASCII characters.", NOT_SENT, see RETRIES;
+    { IdempotencyKeyMissing } => Lookup, 400, "idempotency_key_invalid",
+        "The header Idempotency-Key is missing. Send the key of the request to look up.", NOT_SENT, see LOOKUP;
+    { IdempotencyKeyReused } => Append, 422, "idempotency_key_reused",
+        "The Idempotency-Key was used for another request. Use a new key for each request.", NOT_SENT;
+    { NothingUnderKey } => Lookup, 404, "request_not_found",
+        "No request was accepted under the Idempotency-Key recently.", "Not Found";
+    { UnsupportedMediaType } => Body, 415, "unsupported_media_type",
+        "The body must be JSON in UTF-8. Set the header Content-Type to application/json.", UNSUPPORTED;
+    { UnsupportedEncoding } => Body, 415, "unsupported_media_type",
+        "The body must not be compressed. Remove the header Content-Encoding.", UNSUPPORTED;
+    { BodyMalformed(Malformed { what, page }) }
+        with what = "The member \"reason\" must be a text, null or absent.".to_owned() with page = SETTINGS =>
+        Body, 400, "body_malformed", what, NOT_SENT, see *page;
+    { BodyBroken } => Body, 400, "body_malformed", "The body ended early. Send it again.", NOT_SENT, see ERRORS;
+    { BodyAltered } => Body, 400, "body_malformed",
+        "The body does not match the SHA-256 digest in the header Content-Digest (RFC 9530).", NOT_SENT, see ERRORS;
+    { BodyTooLarge } => Body, 413, "body_too_large", "The body is larger than 64 KB.", NOT_SENT;
+    { BodyTimeout } => Body, 408, "body_timeout", "The body did not arrive in time.", NOT_SENT;
+    { Text(InvalidText::Empty) } => Saying, 400, "text_empty",
+        format!("The text has no visible characters. Send one line of 1 to {LONGEST_TEXT} characters."),
+        "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
+    { Text(InvalidText::TooLong) } => Saying, 400, "text_too_long",
+        format!("The text may have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes."), NOT_SENT, see TEXT;
+    { Text(InvalidText::Forbidden) } => Saying, 400, "text_forbidden_characters",
+        "The text must not contain line breaks, other control characters, bidi overrides, noncharacters or half of a \
+         surrogate pair.", NOT_SENT, see TEXT;
+    { TextMissing(member) } with member = "text" => Saying, 400, "text_empty",
+        format!("The member {member:?} is missing or null. Send one line of 1 to {LONGEST_TEXT} characters."),
+        "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
+    { TextTooLongHere(length) } with length = 200 => Saying, 400, "text_too_long",
+        format!("The room allows at most {length} characters."), NOT_SENT, see TEXT;
+    { ReasonInvalid } => Reason, 400, "reason_invalid",
+        format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
+    { SecondsInvalid } => Seconds, 400, "seconds_invalid",
+        format!("The seconds must be an integer from 1 to {LONGEST_TERM_SECONDS}. Leave them out for no end."), NOT_SENT, see BAN;
+    { Setting(error) } with error = InvalidSetting::Value("uniqueChat", "true or false") =>
+        Settings, 400, "setting_invalid", sentence(error), NOT_SENT, see SETTINGS;
+    { SettingMissing } => Settings, 400, "setting_invalid",
+        format!("The member \"settings\" is empty. Send one or more of {NAMED}."), NOT_SENT, see SETTINGS;
+    { Forbidden } => Moderator, 403, "forbidden",
+        "This requires a token with the scope chat:moderate or, in a room, the token of its presenter.", NOT_SENT;
+    { PresenterBanned } => Banning, 409, "presenter_not_bannable",
+        "A presenter cannot be banned from their own room.", NOT_SENT;
+    { NotBanned } => Ban, 404, "not_banned", "The user is not banned.", NOT_SENT;
+    { TooManyBans(most) } with most = 10_000 => NewBan, 409, "too_many_bans",
+        format!("There are already {most} bans, the maximum. Lift one first."), NOT_SENT;
+    { TooManyDecisions(limits::TooManyDecisions { retry_after, quota }) }
+        with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
+        Decision, 429, "decision_rate_limited",
+        "Too many moderation requests in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
+    { Banned { until: None } } => Saying, 403, "msg_banned", "The user is banned.", "채팅이 금지된 사용자입니다.";
+    { Banned { until: Some(until) } } with until = Timestamp::UNIX_EPOCH => Saying, 403, "msg_banned",
+        format!("The user is banned until {until:.3}."), "채팅이 금지된 사용자입니다.";
+    { PresenterOnly } => Saying, 403, "msg_presenter_only",
+        "Only the presenter and moderators may write at the moment.", "현재 스트리머만 채팅을 보낼 수 있습니다.";
+    { Limited(limits::Limited::SlowMode { retry_after }) } with retry_after = Duration::from_secs(5) =>
+        Saying, 429, "msg_slow_mode", "The room is in slow mode. Retry after the time in Retry-After.",
+        "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.", retry after *retry_after;
+    { Limited(limits::Limited::Rate { retry_after, quota }) } with retry_after = Duration::from_secs(2) with quota = Quota::example("room") =>
+        Saying, 429, "msg_rate_limited", "Too many messages in a short time. Retry after the time in Retry-After.",
+        "채팅을 너무 빠르게 보내고 있습니다. 잠시 후에 다시 보내주세요.", retry after *retry_after;
+    { Limited(limits::Limited::Duplicate) } => Saying, 409, "msg_duplicate",
+        "The room does not accept repeated messages, and this one was sent recently.", "이미 같은 내용의 채팅이 있습니다.";
+    { Rejected } => Saying, 422, "msg_rejected", "The message contains disallowed language.", REJECTED;
+    { Denied { reason: None } } => Saying, 422, "msg_rejected", "The message contains disallowed language.", REJECTED;
+    { Denied { reason: Some(reason) } } with reason = "politics".to_owned() => Saying, 422, "msg_rejected",
+        format!("The message was refused: {reason}"), REJECTED;
+    { ReviewUnavailable } => Saying, 503, "review_unavailable", "The message could not be reviewed. Retry later.", NOT_SENT;
+    { RoomNotLive } => Saying, 409, "room_not_live", "The room is not live.",
+        "해당 스트리머는 현재 방송 중이지 않습니다.", original status 400;
+    { RoomServerUnavailable } => Saying, 503, "room_server_unavailable",
+        "Could not determine whether the room is live. Retry later.", NOT_SENT;
+    { Overloaded } => Head, 503, "overloaded", "The server is overloaded. Retry later.", NOT_SENT;
+    { Append(AppendError::Full) } => Append, 503, "log_full", "The log is full. Retry later.", NOT_SENT,
+        // Someone has to make room.
+        retry after Duration::from_secs(5);
+    { Append(AppendError::Busy) } => Append, 503, "overloaded", "The server is overloaded. Retry later.", NOT_SENT;
+    { Append(AppendError::Unavailable) } => Append, 503, "log_unavailable", "The log cannot be reached. Retry later.", NOT_SENT;
+    { Append(AppendError::Unknown) } => Append, 503, "outcome_unknown",
+        "The append was not acknowledged in time: it may be stored or not. Retry under the same Idempotency-Key.", NOT_SENT;
+    { Append(AppendError::TooLarge) } => Saying, 400, "text_too_long",
+        format!("The text may have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes."), NOT_SENT, see TEXT;
+    { NotFound } => Path, 404, "not_found", "There is nothing at this URL.", "Not Found";
+    { MethodNotAllowed } => Method, 405, "method_not_allowed", "Method not allowed for this URL.", "Method Not Allowed";
+}
+
+impl Refusal {
+    /// Whether the request took effect, in a word; an outage leaves that open.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self {
+            Refusal::Append(AppendError::Unknown) => "unknown",
+            _ => "not_stored",
+        }
+    }
+
+    /// How much the sender may still write, if a rate is the reason.
+    pub(crate) fn quota(&self) -> Option<Quota> {
+        match self {
+            Refusal::Limited(Limited::Rate { quota, .. })
+            | Refusal::TooManyDecisions(TooManyDecisions { quota, .. }) => Some(*quota),
+            _ => None,
+        }
+    }
+}
+
+impl Row {
+    /// Whether the sender can do nothing about it.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.status == 503
+    }
+}
+
+macro_rules! from {
+    ($($error:ty => $variant:ident),+) => {
+        $(impl From<$error> for Refusal {
+            fn from(error: $error) -> Refusal {
+                Refusal::$variant(error)
+            }
+        })+
+    };
+}
+
+from! {
+    TokenError => Token,
+    ForwardError => Forwarded,
+    InvalidText => Text,
+    Limited => Limited,
+    TooManyDecisions => TooManyDecisions,
+    InvalidSetting => Setting,
+    AppendError => Append,
+    Malformed => BodyMalformed
+}
+
+impl From<Overloaded> for Refusal {
+    fn from(Overloaded: Overloaded) -> Refusal {
+        Refusal::Overloaded
+    }
+}
+
+impl From<Disallowed> for Refusal {
+    fn from(Disallowed: Disallowed) -> Refusal {
+        Refusal::Rejected
+    }
+}
+
+/// An error as a sentence.
+fn sentence(error: impl std::fmt::Display) -> String {
+    let error = error.to_string();
+    let mut chars = error.chars();
+    let capital = chars.next().into_iter().flat_map(char::to_uppercase);
+    capital.chain(chars).chain(['.']).collect()
+}

@@ -1,0 +1,78 @@
+//! Who sends a request, and the name that the sender gives it.
+
+use chat::{PresenterIdx, Role, User, UserIdx};
+use web::auth::Identity;
+use words::nickname;
+
+/// With this scope a token moderates every room.
+const MODERATE: &str = "chat:moderate";
+
+/// An authenticated user.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    pub(crate) idx: UserIdx,
+    nickname: String,
+    is_moderator: bool,
+}
+
+/// A client's name for a request. A retry under the same name is the same event.
+#[derive(Debug, Clone)]
+pub(crate) struct IdempotencyKey(String);
+
+impl Sender {
+    pub(crate) fn new(identity: &Identity) -> Sender {
+        let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
+        let is_moderator = identity.has_scope(MODERATE);
+        Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
+    }
+
+    /// The sender's role in the room: computed, never taken from the request.
+    pub(crate) fn role(&self, presenter: PresenterIdx) -> Role {
+        match () {
+            () if self.idx == presenter.as_user() => Role::Presenter,
+            () if self.is_moderator => Role::Moderator,
+            () => Role::Viewer,
+        }
+    }
+
+    /// The role in which the sender moderates the room, or every room. None: not at all.
+    pub(crate) fn moderates(&self, room: Option<PresenterIdx>) -> Option<Role> {
+        match room.map(|presenter| self.role(presenter)) {
+            Some(role @ (Role::Presenter | Role::Moderator)) => Some(role),
+            None if self.is_moderator => Some(Role::Moderator),
+            Some(Role::Viewer) | None => None,
+        }
+    }
+
+    /// The sender, as events name users.
+    pub(crate) fn user(&self, role: Role) -> User {
+        User { idx: self.idx, nickname: self.nickname.clone(), role }
+    }
+}
+
+impl IdempotencyKey {
+    /// 1 to 255 visible ASCII characters.
+    pub(crate) fn parse(key: &str) -> Option<IdempotencyKey> {
+        let is_valid = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        is_valid.then(|| IdempotencyKey(key.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_visible_ascii() {
+        for good in ["a", "7b0c2a2e-6d3c-4d0b-9b52-a6a5f0a8a3a1", "\"quoted\"", &"x".repeat(255)] {
+            assert!(IdempotencyKey::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", " ", "a b", "a\tb", "가", &"x".repeat(256)] {
+            assert!(IdempotencyKey::parse(bad).is_none(), "{bad}");
+        }
+    }
+}
