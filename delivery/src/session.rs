@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     let entering = Box::pin(enter(node, dialect, &mut socket, handshake_token));
     let entrant = tokio::select! {
         entrant = entering => entrant,
-        // The client sends what is dropped here again when it reconnects.
+        // Nothing is lost with the dropped branch: the client sends its frames again when it reconnects.
         () = place.lost() => Err(CloseReason::Overload),
     };
     match entrant {

@@ -41,11 +41,11 @@ use queue::{INDEX_BYTES, Queue, shrink};
 /// The latest events of all rooms.
 #[derive(Debug)]
 pub(crate) struct Window {
-    rooms: HashMap<PresenterIdx, Room>,
+    rooms: HashMap<PresenterIdx, RoomWindow>,
     /// By partition.
     everywhere: HashMap<u32, Everywhere>,
     /// The holders of events, by the arrival of their oldest event.
-    by_age: BTreeSet<(Instant, Whose)>,
+    by_age: BTreeSet<(Instant, Holder)>,
     /// The rooms that hold events, by their bytes.
     by_bytes: BTreeSet<(usize, PresenterIdx)>,
     /// By partition.
@@ -70,7 +70,7 @@ pub(crate) struct Bounds {
 }
 
 #[derive(Debug, Default)]
-struct Room {
+struct RoomWindow {
     partition: u32,
     events: Queue,
     /// The last evicted event that a client would have seen, since the room is known. Kept for long: a presenter who
@@ -102,7 +102,7 @@ struct Extent {
 
 /// The holder of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
+enum Holder {
     Room(PresenterIdx),
     /// Every room of the partition.
     Every(u32),
@@ -152,9 +152,12 @@ impl Window {
                 extent.last = end_of_batch(kept.position);
             }
             let everywhere = self.everywhere.entry(partition).or_default();
-            let (whose, events) = match presenter {
+            let (holder, events) = match presenter {
                 Some(presenter) => {
-                    let room = self.rooms.entry(presenter).or_insert_with(|| Room { partition, ..Room::default() });
+                    let room = self
+                        .rooms
+                        .entry(presenter)
+                        .or_insert_with(|| RoomWindow { partition, ..RoomWindow::default() });
                     let events = &mut room.events;
                     match removes {
                         // An erasure is always of every room.
@@ -169,7 +172,7 @@ impl Window {
                     woken.extend(everywhere.readers.get(&presenter).into_iter().flatten().cloned());
                     self.by_bytes.remove(&(events.bytes, presenter));
                     self.by_bytes.insert((events.bytes + bytes, presenter));
-                    (Whose::Room(presenter), events)
+                    (Holder::Room(presenter), events)
                 }
                 None => {
                     if let Removes::Of(user) = removes {
@@ -177,11 +180,11 @@ impl Window {
                     }
                     woken.extend(everywhere.readers.values().flatten().cloned());
                     self.bytes_everywhere += bytes;
-                    (Whose::Every(partition), &mut everywhere.events)
+                    (Holder::Every(partition), &mut everywhere.events)
                 }
             };
             if events.kept.is_empty() {
-                self.by_age.insert((now, whose));
+                self.by_age.insert((now, holder));
             }
             events.push(kept, now);
         }
@@ -191,15 +194,15 @@ impl Window {
 
     /// Evicts expired events, and then as many as exceed the bounds.
     pub(crate) fn evict(&mut self, now: Instant) {
-        while let Some(&(came, whose)) = self.by_age.first()
+        while let Some(&(came, holder)) = self.by_age.first()
             && now.duration_since(came) > self.bounds.age
         {
-            self.evict_from(whose);
+            self.evict_from(holder);
         }
         while self.bytes > self.bounds.bytes
-            && let Some(whose) = self.largest()
+            && let Some(holder) = self.largest()
         {
-            self.evict_from(whose);
+            self.evict_from(holder);
         }
         if self.rooms.len() > self.forget_above {
             self.forget_idle_rooms();
@@ -207,12 +210,12 @@ impl Window {
     }
 
     /// The holder to evict from, if there is one.
-    fn largest(&self) -> Option<Whose> {
-        let room = self.by_bytes.last().map(|(_, presenter)| Whose::Room(*presenter));
+    fn largest(&self) -> Option<Holder> {
+        let room = self.by_bytes.last().map(|(_, presenter)| Holder::Room(*presenter));
         let everywhere = || {
             let largest =
                 self.everywhere.iter().max_by_key(|(partition, everywhere)| (everywhere.events.bytes, **partition));
-            largest.filter(|(_, every)| every.events.bytes > 0).map(|(partition, _)| Whose::Every(*partition))
+            largest.filter(|(_, every)| every.events.bytes > 0).map(|(partition, _)| Holder::Every(*partition))
         };
         match room {
             Some(room) if self.bytes_everywhere <= self.bounds.bytes / PART_EVERYWHERE => Some(room),
@@ -221,20 +224,20 @@ impl Window {
     }
 
     /// Evicts the oldest event of the holder.
-    fn evict_from(&mut self, whose: Whose) {
-        let events = match whose {
-            Whose::Room(presenter) => &mut self.rooms.get_mut(&presenter).expect("it holds events").events,
-            Whose::Every(partition) => &mut self.everywhere.get_mut(&partition).expect("it holds events").events,
+    fn evict_from(&mut self, holder: Holder) {
+        let events = match holder {
+            Holder::Room(presenter) => &mut self.rooms.get_mut(&presenter).expect("it holds events").events,
+            Holder::Every(partition) => &mut self.everywhere.get_mut(&partition).expect("it holds events").events,
         };
         let before = events.bytes;
         let (kept, came) = events.pop();
         let (after, next) = (events.bytes, events.came.front().copied());
-        self.by_age.remove(&(came, whose));
-        self.by_age.extend(next.map(|next| (next, whose)));
+        self.by_age.remove(&(came, holder));
+        self.by_age.extend(next.map(|next| (next, holder)));
         self.events -= 1;
         self.bytes -= before - after;
-        match whose {
-            Whose::Room(presenter) => {
+        match holder {
+            Holder::Room(presenter) => {
                 self.by_bytes.remove(&(before, presenter));
                 if after > 0 {
                     self.by_bytes.insert((after, presenter));
@@ -243,7 +246,7 @@ impl Window {
                     self.rooms.get_mut(&presenter).expect("it held events").evicted = Some(kept.position);
                 }
             }
-            Whose::Every(partition) => {
+            Holder::Every(partition) => {
                 self.bytes_everywhere -= before - after;
                 let everywhere = self.everywhere.get_mut(&partition).expect("it held events");
                 everywhere.erasures.pop_front_if(|erasure| erasure.position == kept.position);

@@ -58,7 +58,7 @@ impl Feed {
         }
     }
 
-    /// Whether the window has what was in the log at the start, as far as it fits.
+    /// Whether the window has replayed the log as of the start.
     pub(crate) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }

@@ -1,4 +1,4 @@
-//! The window against a model that keeps everything and counts anew each time.
+//! The window against a model that keeps every event and recounts each time.
 
 use proptest::prelude::*;
 
