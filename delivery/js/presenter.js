@@ -268,8 +268,10 @@ class Presenter {
     this.#tell({ state: 'live' });
   };
 
-  /** The token of `#live` is valid for this long. Older servers do not say, and never close for it.
-   * @param {unknown} seconds */
+  /**
+   * The token of `#live` is valid for this long. Older servers do not say, and never close for it.
+   * @param {unknown} seconds
+   */
   #renewIn(seconds) {
     clearTimeout(this.#renewTimer);
     if (typeof seconds !== 'number' || !(seconds > 0) || this.#ended) return;

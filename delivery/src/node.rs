@@ -51,7 +51,7 @@ impl Node {
         let fact = |holds: bool, otherwise: &str| if holds { Ok(()) } else { Err(otherwise.to_owned()) };
         fact(self.feed.is_filled(), "the window is being filled")?;
         fact(self.feed.is_current(), "the log was not heard of lately")?;
-        fact(self.presence.is_current(), "other nodes' sessions were not heard of lately")?;
+        fact(self.presence.is_current(), "presence is stale")?;
         fact(self.lease.is_held(), "the lease of this node has lapsed")?;
         self.auth.ready()
     }
