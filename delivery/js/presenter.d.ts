@@ -1,15 +1,15 @@
 /**
- * The types of `presenter.js`: a presenter's end of `chat.v1`. Who decided (`by`) and why (`reason`) come only where the token
- * may read that elsewhere, too: an ordinary presenter gets them of the own room's decisions, and of no other.
+ * The types of `presenter.js`, a presenter's client for `chat.v1`. Decisions have `by` (who decided) and `reason` only
+ * if the token may read them elsewhere, too. An ordinary presenter sees them in decisions about their own room only.
  */
 
 /**
- * A user's number. The server accepts none above 2^53 - 1. One that an older log holds comes as text, so that no two users
- * are the same in a page.
+ * A user's number. The server accepts none above 2^53 - 1. A larger one from an older log comes as a string, so that no
+ * two users look the same.
  */
 export type UserIdx = number | string;
 
-/** Who wrote a message, or moderated. */
+/** The author of a message, or a moderator. */
 export interface User {
   idx: UserIdx;
   nickname: string;
@@ -17,7 +17,7 @@ export interface User {
 }
 
 interface EventBase {
-  /** Where the event stands. Opaque: compare for equality, keep, hand back. */
+  /** The event's position. Opaque: compare for equality, store, and send back. */
   position: string;
   v: number;
   id: string;
@@ -31,14 +31,14 @@ interface RoomEvent extends EventBase {
 
 /** An event of this room, or of every room of the platform. */
 interface RoomOrPlatformEvent extends EventBase {
-  /** Absent: it is of every room. */
+  /** Absent: the event is of every room. */
   presenterIdx?: UserIdx;
 }
 
 export interface MessagePosted extends RoomEvent {
   type: 'message.posted';
   user: User;
-  /** Absent if the message was deleted before it was sent. */
+  /** Absent if the message was deleted before delivery. */
   text?: string;
   flags?: string[];
   deleted?: true;
@@ -52,24 +52,24 @@ export interface MessageDeleted extends RoomEvent {
   reason?: string;
 }
 
-/** Everything before it is not to be shown any more. */
+/** Hide every earlier message. */
 export interface RoomCleared extends RoomEvent {
   type: 'room.cleared';
   by?: User;
   reason?: string;
 }
 
-/** The user may not write in this room; without `presenterIdx`: in no room but the own. */
+/** The user cannot post in this room. Without `presenterIdx`: in any room but their own. */
 export interface UserBanned extends RoomOrPlatformEvent {
   type: 'user.banned';
   user: UserIdx;
-  /** RFC 3339; absent: for good. */
+  /** RFC 3339. Absent: permanent. */
   until?: string;
   by?: User;
   reason?: string;
 }
 
-/** The end of a ban: in this room, or of the one in every room. The other one may stand. */
+/** The end of a ban: in this room, or without `presenterIdx` in every room. The other ban may still apply. */
 export interface UserUnbanned extends RoomOrPlatformEvent {
   type: 'user.unbanned';
   user: UserIdx;
@@ -77,85 +77,85 @@ export interface UserUnbanned extends RoomOrPlatformEvent {
   reason?: string;
 }
 
-/** Not for viewers: the settings may hold a room's own words. `relay.js` does not pass it on. */
+/** Not for viewers: the settings may contain the room's own words. `relay.js` does not forward it. */
 export interface RoomUpdated extends RoomEvent {
   type: 'room.updated';
-  /** Every setting that is not the deployment's, by name. */
+  /** Every setting that differs from the deployment's default, by name. */
   settings: Record<string, unknown>;
-  /** Which of them this decision was about, those included that are the deployment's again. Absent: all. */
+  /** The settings that this decision changed, including those reset to the default. Absent: all. */
   changed?: string[];
-  /** Of those that end by themselves, when: RFC 3339. */
+  /** When temporary settings expire: RFC 3339. */
   until?: Record<string, string>;
   by?: User;
   reason?: string;
 }
 
-/** Nothing that the user wrote before is to be shown any more, in any room, whoever keeps it. */
+/** Hide every earlier message of the user, in every room and in every buffer. */
 export interface UserErased extends EventBase {
   type: 'user.erased';
   user: UserIdx;
-  /** What becomes of the archived messages; no matter to who shows them. */
+  /** What happens to the archived messages. Does not matter for display. */
   mode?: 'remove' | 'anonymise';
   by?: User;
 }
 
-/** An event of the room. Later servers may send types that are not listed here: ignore them. */
+/** An event of the room. Ignore types that are not listed here: later servers may send them. */
 export type ChatEvent =
   MessagePosted | MessageDeleted | RoomCleared | UserBanned | UserUnbanned | RoomUpdated | UserErased;
 
-/** Events between `after` and `resumedAt` may be missing: the server does not know the first place any more. */
+/** Events between `after` and `resumedAt` may be missing: the server no longer has the events after `after`. */
 export interface Gap {
-  /** Up to here everything was taken before it. */
+  /** Every event up to here was taken before the gap. */
   after: string | null;
-  /** What follows are the events after this. */
+  /** The events after this position follow. */
   resumedAt: string | null;
 }
 
 export type Status =
   | { state: 'connecting' }
   | { state: 'live' }
-  /** Not connected at the moment. `code` is the close code, if a connection was closed. */
+  /** Not connected. `code` is the close code, if the server closed the connection. */
   | { state: 'waiting'; reason: string; code?: number; retryInMs?: number }
-  /** The server said that trying again is no use, such as 4001, a bad token, or 4002, replaced by a newer session. */
+  /** The server says that a retry is useless: for instance 4001, invalid token, or 4002, replaced by a newer session. */
   | { state: 'stopped'; code: number; reason: string }
   /** After `close()`. */
   | { state: 'closed' };
 
 export interface PresenterOptions {
-  /** Such as `wss://chat.example.com/v1/presenter`. */
+  /** For example `wss://chat.example.com/v1/presenter`. */
   url: string | URL;
   /**
-   * Returns the presenter's token. Called before every connection, so a cache is in its place here, and before the token of
-   * the one that stands expires; `expired` says that the last one is of no use any more, or soon: the server refused it for
-   * its age, or is about to. If it throws, gives what cannot be a token, or has not settled within 30 s,
-   * it is called again later; an answer that is late is used if no other came. Look at `response.ok` in here: an error page is no token.
+   * Returns the presenter's token. Called before every connection, so cache the token, and again before the token of
+   * the live connection expires. `expired`: the server refused the last token as expired, or will soon. If the function
+   * throws, returns something that cannot be a token, or has not settled within 30 s, it is called again later. A late
+   * token is used if no other came. Check `response.ok` here: an error page is not a token.
    */
   getToken(hint: { expired: boolean }): string | Promise<string>;
   /**
-   * Takes an event, each once and in order. The next comes when a returned promise is settled, and only then is the event
-   * acknowledged. An error is reported as uncaught (`reportError`, or else `console.error`), and the event counts as taken;
-   * so does one whose promise has not settled within 30 s.
+   * Takes the events, each once and in order. If it returns a promise, the next event comes, and this one is
+   * acknowledged, once the promise settles. An error is reported as uncaught (`reportError`, or else `console.error`),
+   * and the event counts as taken. So does an event whose promise has not settled within 30 s.
    */
   onEvent(event: ChatEvent): unknown;
-  /** Called at every change. An error in here, as in every other function of the page, is reported and changes nothing. */
+  /** Called at every change. An error here, as in every other callback, is reported and has no other effect. */
   onStatus?(status: Status): void;
-  /** Called in its place among the events, once a gap. */
+  /** Called once per gap, in its place among the events. */
   onGap?(gap: Gap): unknown;
   /**
-   * Keeps the position beyond the page, at most once a second, for instance in `sessionStorage`. Without it a page that is
-   * loaded anew goes on after the last event that was acknowledged. One key a room: the position of another room is none of
-   * this one's. What cannot be stored is reported, and the chat goes on.
+   * Stores the position beyond the page, at most once a second, for instance in `sessionStorage`. Without it a reloaded
+   * page resumes after the last acknowledged event. Use one key per room: positions of different rooms do not mix. A
+   * failure to store is reported, and the chat continues.
    */
   storage?: { load(): string | null; save(position: string): void };
 }
 
 export interface Presenter {
   readonly status: Status;
-  /** Up to here `onEvent` has taken everything. In a quiet room it moves all the same. */
+  /** `onEvent` has taken every event up to here. In a quiet room it advances, too. */
   readonly position: string | null;
-  /** Waits for the event that `onEvent` has in hand (so do not await it in there), for 30 s at most, acknowledges it, and closes. */
+  /** Waits at most 30 s for the current `onEvent` (so do not await `close()` in it), acknowledges, and closes. */
   close(): Promise<void>;
 }
 
-/** Connects, and stays connected until `close()`, or until the server says that it is no use. */
+/** Connects, and reconnects until `close()`, or until the server says that a retry is useless. */
 export function connectPresenter(options: PresenterOptions): Presenter;

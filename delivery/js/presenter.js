@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * A presenter's end of `chat.v1` (docs/reference/presenter-protocol.md): hands out every event of the room once, in order, across
- * lost networks, restarted servers and expired tokens, or says plainly that there is a gap. It knows nothing of what
- * becomes of the events; `relay.js` forwards them to viewers.
+ * A presenter's client for `chat.v1` (docs/reference/presenter-protocol.md). It hands out every event of the room once,
+ * in order, across network losses, server restarts and expired tokens, or reports a gap. `relay.js` forwards the events
+ * to viewers.
  *
- * It keeps one position: up to there the handler has taken everything. Every connection starts there, so that a connection
- * can be given up at any moment and nothing has to be remembered about it; what comes again is known by its id. In a quiet
- * room the position moves with the server's keepalives, so that it does not grow too old to be known.
+ * The client keeps one position: the handler has taken every event up to it. Every connection starts there, so that the
+ * client can drop a connection at any moment. It recognises repeated events by their ids. In a quiet room the server's
+ * keepalives advance the position, so that it does not become too old to resume from.
  *
- * The page's callbacks may throw, reject, never settle, or change what they are given: that is reported, and the client
- * goes on.
+ * The page's callbacks may throw, reject, never settle, or modify their arguments: the client reports errors and
+ * continues.
  */
 
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
@@ -18,82 +18,82 @@
 /** @typedef {{ type: 'welcome', position: string | null, recovered: boolean, keepaliveSeconds: number, expiresInSeconds?: number }} Welcome */
 /** @typedef {{ event: ChatEvent, from: Connection } | { reached: string, from: Connection } | { resumedAt: string | null, from: Connection }} Waiting */
 
-/** Events that may wait for a slow handler. Beyond, the connection is given up until they are taken: the log has them. */
+/** Events that may wait for a slow handler. With more, the client disconnects meanwhile: the log has them. */
 const MAX_WAITING = 10_000;
 
-/** Ids that are remembered, to know what comes again: more than can wait, and some seconds of a very busy room. */
+/** Remembered ids, to recognise repeated events: more than can wait, and some seconds of a very busy room. */
 const MAX_SEEN = 20_000;
 
-/** The protocol asks for no more than one acknowledgement a second. */
+/** One acknowledgement a second is enough for the protocol. */
 const ACK_INTERVAL_MS = 1_000;
 
-/** From the attempt to connect to the welcome: the server itself gives up after 10 s. */
+/** From the connection attempt to the welcome. The server gives up after 10 s. */
 const WELCOME_TIMEOUT_MS = 12_000;
 
-/** Then `getToken` is asked again. A page may ask people for their password in there; a late token is used all the same. */
+/** Then `getToken` is called again. It may ask the presenter for a password, so a late token is still used. */
 const TOKEN_TIMEOUT_MS = 30_000;
 
 /**
- * A handler that has not settled by then holds up the next event no longer. One that does so again is waited for a quarter as
- * long, down to a tenth of a second: a page that hangs for good still gets what is said.
+ * After this time an unsettled handler no longer delays the next event. If it happens again, the client waits a quarter
+ * as long, down to 100 ms, so that a handler that never settles still receives events.
  */
 const HANDLER_TIMEOUT_MS = 30_000;
 const HANDLER_TIMEOUT_LEAST_MS = 100;
 
-/** What comes in the place of a handler's result. */
+/** Stands for the result of a handler that has not settled in time. */
 const OVERDUE = {};
 
-/** Where the server does not say how often it breaks the silence. */
+/** The keepalive interval if the welcome has none. */
 const KEEPALIVE_SECONDS = 20;
 
 /**
- * Another token is asked for when so much of the last one's time is over: the rest is for a page that has to try again, and
- * the pages of a platform do not ask all at once. Not more often than once a second.
+ * The token is renewed after 75 to 90 % of its lifetime. The rest is for retries, and the spread keeps the pages of a
+ * platform from renewing all at once. At most once a second.
  */
 const RENEW_AT = 0.75;
 const RENEW_SPREAD = 0.15;
 const RENEW_LEAST_MS = 1_000;
 
-/** 24.8 days, the longest that a timer waits. Of a longer one the engines make none. */
+/** 24.8 days, the longest delay of a timer. A timer with a longer delay fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** A stored position that is longer is none: the server would take the frame for an attack. */
+/** A longer stored position is not used: the server would close the connection for too large a frame. */
 const MAX_POSITION_CHARACTERS = 1_024;
 
-/** What a token is made of (`b64token` in RFC 6750). A proxy's error page has blanks and brackets. */
+/** The characters of a token (`b64token` in RFC 6750). A proxy's error page has blanks and brackets. */
 const TOKEN = /^[\w.~+/=-]+$/;
 
-/** Members that hold ids of users. An id above 2^53 - 1 would come out of `JSON.parse` as another user's. */
+/** Members that hold user ids. `JSON.parse` would turn an id above 2^53 - 1 into another user's. */
 const WIDE_ID = /"(idx|user|presenterIdx)":\s*(\d{16,})/g;
 
-/** Reconnects wait for a random part of 0.5, 1, 2, ... 20 s: spread out, so that a restarted server is not trampled. */
+/** A reconnect waits a random part of 0.5, 1, 2, ... 20 s, so that clients do not overload a restarted server. */
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MOST_MS = 20_000;
 
-/** "Reconnect now" is for all presenters of a node at once: this much apart. */
+/** "Reconnect now" reaches all presenters of a node at once: this spreads them out. */
 const AT_ONCE_MS = 250;
 
-/** A session that lasted so long counts as a success: the next backoff begins anew. */
+/** A session that lasted this long counts as a success, and resets the backoff. */
 const STABLE_MS = 5_000;
 
 /**
- * A `start` that was given up may reach the server late, and replace the session that came after it. So may one that was
- * answered 4102: whether it has claimed the room was not known. A session that is replaced within this time of such a one
- * was probably replaced by ourselves, and not by another page.
+ * An abandoned `start` may reach the server late, and replace the session that came after it. So may a `start` that was
+ * answered 4102: it may have claimed the room. If a session is replaced within this time, this client probably did it
+ * itself, and not another page.
  */
 const UNANSWERED_MS = 60_000;
 
-/** What a client earns by breaking the protocol. Trying again would earn it again. */
+/** Close codes for a breach of the protocol. A retry would breach it again. */
 const OUR_FAULT = [1002, 1003, 1007, 1009];
 
-/** The room could not be claimed, or it is not known whether it was. */
+/** The room could not be claimed, or may have been. */
 const UNCLAIMED = 4102;
 
-/** No code of the protocol: the connection ended without one, or we gave it up. */
+/** Not a code of the protocol: the connection ended without one, or this client dropped it. */
 const LOST = 1006;
 
 /**
- * Connects, and stays connected until `close()`, or until the server says that it is no use.
+ * Connects, and reconnects until `close()`, or until the server says that a retry is useless.
  * @param {PresenterOptions} options
  * @returns {import('./presenter.d.ts').Presenter}
  */
@@ -103,39 +103,39 @@ export function connectPresenter(options) {
 
 class Presenter {
   #options;
-  /** The status as the page was last told. @type {Status} */
+  /** The status that the page was last told. @type {Status} */
   #status = { state: 'connecting' };
-  /** Up to here the handler has taken everything. @type {string | null} */
+  /** The handler has taken every event up to here. @type {string | null} */
   #position;
-  /** Where events come from. @type {Connection | null} */
+  /** The connection that events come from. @type {Connection | null} */
   #live = null;
-  /** A connection that has no welcome yet. At its welcome it takes over from `#live`. @type {Connection | null} */
+  /** A connection without a welcome. At its welcome it replaces `#live`. @type {Connection | null} */
   #next = null;
-  /** Counts attempts to connect. */
+  /** The number of connection attempts. */
   #attempt = 0;
-  /** Tokens of this attempt and of those before it come too late: a connection was begun since. */
+  /** The attempt of the last connection. A token for it or for an earlier attempt comes too late. */
   #begun = 0;
-  /** Attempts since the last session that lasted. */
+  /** Attempts since the last stable session. */
   #failures = 0;
-  /** Whether the server refused the last token for its age. */
+  /** Whether the server refused the last token as expired. */
   #expired = false;
-  /** What the handler has not taken yet. @type {Waiting[]} */
+  /** Events, gaps and keepalives that the handler has not taken. @type {Waiting[]} */
   #waiting = [];
   #seen = new Set();
-  /** The handler's work on `#waiting`. @type {Promise<void> | null} */
+  /** The run of `#handleAll`. @type {Promise<void> | null} */
   #handling = null;
-  /** Too many events wait for the handler: not connected until they are taken. */
+  /** Whether too many events wait for the handler: disconnected until they are taken. */
   #full = false;
-  /** What to acknowledge next: a position that came on `#live`. @type {string | null} */
+  /** The position to acknowledge next. It came on `#live`. @type {string | null} */
   #unacked = null;
-  /** When a connection was last given up, or answered 4102, after its `start` and before its welcome. */
+  /** When a connection was last dropped, or closed with 4102, between its `start` and its welcome. */
   #unansweredAt = -Infinity;
-  /** How long the next handler is waited for. */
+  /** How long to wait for the next handler. */
   #patienceMs = HANDLER_TIMEOUT_MS;
-  /** Whether the position could not be stored last time: that is reported once, not every second. */
+  /** Whether the last attempt to store the position failed: reported once, not every second. */
   #saveFails = false;
   #ended = false;
-  /** When the server closes `#live` for the age of its token. */
+  /** When the token of `#live` expires. */
   #tokenEndsAt = Infinity;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #renewTimer;
@@ -163,9 +163,9 @@ class Presenter {
     return this.#position;
   }
 
-  /** Takes no more events, waits for the one in the handler's hands, acknowledges it and closes. */
+  /** Stops taking events, waits for the current handler, acknowledges and closes. */
   async close() {
-    // A page that is being unloaded sees only what happens before the first `await`.
+    // In a page that unloads, nothing after the first `await` runs.
     this.#acknowledge();
     this.#end({ state: 'closed' });
     await this.#handling;
@@ -173,14 +173,14 @@ class Presenter {
     this.#disconnect();
   }
 
-  /** Begins a connection beside the live one, if there is one. */
+  /** Begins a connection, beside the live one if there is one. */
   async #connect() {
     clearTimeout(this.#retryTimer);
     this.#dropNext();
     if (this.#ended || this.#full) return;
     const attempt = ++this.#attempt;
     if (!this.#live) this.#tell({ state: 'connecting' });
-    // The page may have closed it in `onStatus`.
+    // `onStatus` may have called `close()`.
     if (this.#ended) return;
     let overdue = false;
     const deadline = setTimeout(() => {
@@ -217,20 +217,20 @@ class Presenter {
         onRenewed: (connection, expiresInSeconds) => {
           if (connection === this.#live) this.#renewIn(expiresInSeconds);
         },
-        // What is left of the time is for the handshake.
+        // The rest of the time is for the handshake.
         onNotice: (withinMs) => this.#connectIn(Math.random() * 0.75 * withinMs),
         onEnd: this.#lost,
       });
     } catch (error) {
-      // An address that is none, or a policy of the page's.
+      // An invalid URL, or the page's security policy.
       this.#backOff({ reason: `no connection: ${describe(error)}` });
     }
   }
 
-  /** Where a connection starts, and whether what waits for the handler stays: otherwise it comes again. */
+  /** Where a connection starts, and whether waiting events stay. Otherwise they are sent again. */
   #place() {
     const last = this.#waiting[this.#waiting.length - 1];
-    // Who started before a gap that is still to be told would be told of it twice.
+    // A start before a gap that is still to be reported would report it twice.
     if (!last || !this.#waiting.some((waiting) => 'resumedAt' in waiting)) {
       return { position: this.#position, keepsWaiting: false };
     }
@@ -240,7 +240,7 @@ class Presenter {
 
   /** @param {Connection} connection @param {Welcome} welcome */
   #welcomed = (connection, welcome) => {
-    // It may have been set when this connection was not expected to succeed any more.
+    // A retry may be scheduled although this connection has now succeeded.
     clearTimeout(this.#retryTimer);
     this.#live?.drop();
     this.#live = connection;
@@ -248,15 +248,15 @@ class Presenter {
     this.#unacked = null;
     const last = this.#waiting[this.#waiting.length - 1];
     if (!welcome.recovered) {
-      // What came before the gap is still to be taken, and does not come again.
+      // Events before the gap still wait for the handler, and are not sent again.
       if (last && 'resumedAt' in last) this.#waiting.pop();
       const before = last && 'resumedAt' in last ? last.resumedAt : null;
       this.#waiting.push({ resumedAt: welcome.position ?? before, from: connection });
     } else if (!connection.keepsWaiting) {
-      // Everything that the handler has not taken comes again on this connection.
+      // This connection sends everything again that the handler has not taken.
       this.#waiting = [];
       if (this.#position === null && welcome.position !== null) {
-        // Nothing was shown yet, and nothing is missing: a page that comes back is told of what it missed from here on.
+        // The first welcome: from here on, a page that comes back learns of what it missed.
         this.#position = this.#unacked = welcome.position;
         this.#acknowledge();
       }
@@ -268,7 +268,10 @@ class Presenter {
     this.#tell({ state: 'live' });
   };
 
-  /** The token of `#live` is good for so long. A server of before says nothing, and never closes for it. @param {unknown} seconds */
+  /**
+   * The token of `#live` is valid for this long. Older servers do not say, and never close for it.
+   * @param {unknown} seconds
+   */
   #renewIn(seconds) {
     clearTimeout(this.#renewTimer);
     if (typeof seconds !== 'number' || !(seconds > 0) || this.#ended) return;
@@ -281,12 +284,12 @@ class Presenter {
     this.#renewTimer = setTimeout(this.#renew, Math.min(LONGEST_TIMER_MS, Math.max(RENEW_LEAST_MS, delayMs)));
   }
 
-  /** Shows the server another token, on the connection that goes on meanwhile. Without one the server closes with 4005. */
+  /** Sends another token on the live connection. Without one the server closes it with 4005. */
   #renew = async () => {
     const connection = this.#live;
     const leftMs = this.#tokenEndsAt - Date.now();
     if (this.#ended || !connection || leftMs <= 0) return;
-    // Whatever comes of it: a page may fail, or never settle, and a server may not answer.
+    // Scheduled first: the page may fail or never settle, and the server may not answer.
     this.#waitToRenew(leftMs / 2);
     try {
       const token = tokenOf(await this.#options.getToken({ expired: true }));
@@ -298,21 +301,21 @@ class Presenter {
 
   /** @param {Connection} connection @param {ChatEvent[]} events */
   #received = (connection, events) => {
-    // Until its successor is welcomed, the old connection goes on; then it is over.
+    // The old connection counts until its successor's welcome.
     if (connection !== this.#live || this.#ended) return;
     if (this.#waiting.length + events.length > MAX_WAITING) {
       this.#full = true;
       this.#disconnect();
-      this.#tell({ state: 'waiting', reason: 'the handler is behind' });
+      this.#tell({ state: 'waiting', reason: 'onEvent is too slow' });
       return;
     }
     for (const event of events) this.#waiting.push({ event, from: connection });
     this.#handle();
   };
 
-  /** Nothing of the room is missing up to that position. @param {Connection} connection @param {string | null} position */
+  /** The client has every event of the room up to the position. @param {Connection} connection @param {string | null} position */
   #keptAlive = (connection, position) => {
-    // While events wait for the handler this one is of no use: there will be another.
+    // While events wait for the handler it is not needed: there will be another.
     if (connection !== this.#live || this.#ended || !position || this.#waiting.length > 0) return;
     this.#waiting.push({ reached: position, from: connection });
     this.#handle();
@@ -323,16 +326,16 @@ class Presenter {
   }
 
   async #handleAll() {
-    // Let `#handling` be set before it is cleared.
+    // `#handling` must be set before it is cleared.
     await undefined;
     for (let next; !this.#ended && (next = this.#waiting.shift()); ) {
       if ('resumedAt' in next) {
         const gap = { after: this.#position, resumedAt: next.resumedAt };
-        // Before it is told: who connects meanwhile is not told of it again.
+        // Set before the report, so that a reconnect meanwhile does not report the gap again.
         this.#position = next.resumedAt ?? this.#position;
         await this.#call('onGap', () => this.#options.onGap?.(gap));
       } else if ('event' in next) {
-        // Read before the handler may change them.
+        // Read before the handler can modify them.
         const { id, position } = next.event;
         if (!this.#seen.has(id)) {
           this.#remember(id);
@@ -342,7 +345,7 @@ class Presenter {
       } else {
         this.#position = next.reached;
       }
-      // A position of an earlier connection is unknown to the session that would get its acknowledgement.
+      // A session does not know positions of an earlier connection.
       if (next.from === this.#live) this.#unacked = this.#position;
       this.#ackTimer ??= setTimeout(this.#acknowledge, ACK_INTERVAL_MS);
     }
@@ -354,7 +357,7 @@ class Presenter {
   }
 
   /**
-   * One event that a page cannot show, or has in hand for ever, must not end the broadcast's chat. It counts as taken.
+   * An event that the page fails on, or never finishes, must not stop the chat. It counts as taken.
    * @param {string} name
    * @param {() => unknown} handler
    */
@@ -374,7 +377,7 @@ class Presenter {
       clearTimeout(timer);
     }
     if (isOverdue && this.#patienceMs === HANDLER_TIMEOUT_MS) {
-      report(new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: the next event comes`));
+      report(new Error(`${name} has not settled within ${HANDLER_TIMEOUT_MS / 1_000} s: continuing`));
     }
     this.#patienceMs = isOverdue ? Math.max(HANDLER_TIMEOUT_LEAST_MS, this.#patienceMs / 4) : HANDLER_TIMEOUT_MS;
   }
@@ -382,7 +385,7 @@ class Presenter {
   /** @param {string} id */
   #remember(id) {
     this.#seen.add(id);
-    // A set keeps the order of insertion: the first is the oldest.
+    // A set keeps insertion order: the first id is the oldest.
     if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.values().next().value);
   }
 
@@ -416,10 +419,10 @@ class Presenter {
       this.#live = null;
       clearTimeout(this.#stableTimer);
       clearTimeout(this.#renewTimer);
-      // Its successor is underway; very likely it is what this one was closed for.
+      // Its successor has started, and is probably why this one was closed.
       if (this.#next?.started) return;
     } else {
-      // Of another code the server has nothing left to come late.
+      // After any other code, the server has no late `start` of it.
       if (code === LOST || code === UNCLAIMED) this.#dropNext();
       this.#next = null;
     }
@@ -440,7 +443,7 @@ class Presenter {
     }
   };
 
-  /** Connects at once, unless that was tried just now. @param {{ code?: number, reason: string }} why */
+  /** Reconnects at once, unless the last attempt did. @param {{ code?: number, reason: string }} why */
   #again(why) {
     if (this.#failures > 0) return this.#backOff(why);
     this.#failures += 1;
@@ -451,8 +454,8 @@ class Presenter {
   #backOff(why) {
     const most = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** this.#failures);
     this.#failures += 1;
-    // Browsers know best when there is no network, and say when it is back. But a machine without one may still reach
-    // itself, so it is tried all the same, now and then.
+    // Offline: the `online` event reconnects at once. Now and then the client retries all the same, because a machine
+    // without a network can still reach itself.
     const offline = globalThis.navigator?.onLine === false;
     this.#wait(offline ? BACKOFF_MOST_MS : Math.random() * most, offline ? { ...why, reason: 'offline' } : why);
   }
@@ -470,7 +473,7 @@ class Presenter {
     this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
   }
 
-  /** The network is back. What was connected before may be dead and not know it: a new connection tells. */
+  /** The network is back. The old connection may be dead without an event: a new one replaces it. */
   #online = () => {
     this.#failures = 0;
     this.#connect();
@@ -519,14 +522,14 @@ class Presenter {
   }
 }
 
-/** The position that was stored, if it can be one. @param {PresenterOptions['storage']} storage */
+/** The stored position, if it can be one. @param {PresenterOptions['storage']} storage */
 function stored(storage) {
   if (!storage) return null;
   try {
     const position = storage.load() ?? null;
     if (position === null || position === '') return null;
     if (typeof position === 'string' && position.length <= MAX_POSITION_CHARACTERS) return position;
-    report(new Error('what storage.load gave is no position'));
+    report(new Error('storage.load did not return a position'));
   } catch (error) {
     report(error);
   }
@@ -536,8 +539,8 @@ function stored(storage) {
 /** @param {unknown} given */
 function tokenOf(given) {
   const token = typeof given === 'string' ? given.trim() : '';
-  // Sent, it would be refused for good.
-  if (!TOKEN.test(token)) throw new Error('what getToken gave is no token');
+  // The server would refuse it for good.
+  if (!TOKEN.test(token)) throw new Error('getToken did not return a token');
   return token;
 }
 
@@ -554,30 +557,30 @@ function describe(error) {
   try {
     return String(error);
   } catch {
-    return 'an error that cannot be read';
+    return 'an unprintable error';
   }
 }
 
-/** As an uncaught error, where the engine knows how. @param {unknown} error */
+/** Reports as an uncaught error, where the engine can. @param {unknown} error */
 function report(error) {
   try {
     if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
     else globalThis.console?.error(error);
   } catch {
-    // There is nobody left to tell.
+    // Nothing is left to report to.
   }
 }
 
-/** One socket, from the attempt to the end. It knows frames and silence; what follows from them is the presenter's. */
+/** One socket, from the attempt to its end: frames, and the silence timeout. `Presenter` decides what follows. */
 class Connection {
   #socket;
   #owner;
   #silenceMs = WELCOME_TIMEOUT_MS;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #silence;
-  /** Whether `start` was sent: from then on it is the server's newest session. */
+  /** Whether `start` was sent. From then on this is the server's newest session. */
   started = false;
-  /** Whether it started after what waits for the handler. */
+  /** Whether it started after the events that wait for the handler. */
   keepsWaiting = false;
 
   /**
@@ -609,12 +612,12 @@ class Connection {
     try {
       if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
     } catch (error) {
-      // An engine whose buffer is full, say. The silence that follows ends the connection.
+      // For instance a full buffer. The silence timeout then ends the connection.
       report(error);
     }
   }
 
-  /** Closes it, and is not heard of again. */
+  /** Closes the socket, without further callbacks. */
   drop() {
     clearTimeout(this.#silence);
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
@@ -628,15 +631,15 @@ class Connection {
     try {
       frame = parse(text);
     } catch {
-      // To pass over it could be to pass over events. On another connection they come again.
-      return this.#end(LOST, 'a frame was not JSON');
+      // Skipping it could skip events. Another connection repeats them.
+      return this.#end(LOST, 'received a frame that is not JSON');
     }
     if (typeof frame?.type !== 'string' || (frame.type === 'events' && !Array.isArray(frame.events))) {
-      return this.#end(LOST, 'a frame was not one of chat.v1');
+      return this.#end(LOST, 'received a frame that is not of chat.v1');
     }
     switch (frame.type) {
       case 'welcome':
-        // The server breaks the silence every so often. Twice as long without a word: the connection is dead.
+        // A connection without a frame for twice the keepalive interval is dead.
         this.#silenceMs = 2_000 * (frame.keepaliveSeconds > 0 ? frame.keepaliveSeconds : KEEPALIVE_SECONDS);
         this.#watch();
         return this.#owner.onWelcome(this, frame);
@@ -649,14 +652,14 @@ class Connection {
       case 'reconnect':
         return this.#owner.onNotice(frame.withinMs);
       case 'error':
-        // Fatal ones are followed by a close, whose code says what to do.
+        // A close follows a fatal error. Its code says what to do.
         return console.warn(`chat.v1: ${frame.code}: ${frame.message}`);
     }
   }
 
   #watch() {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#end(LOST, 'nothing was heard'), this.#silenceMs);
+    this.#silence = setTimeout(() => this.#end(LOST, 'received nothing in time'), this.#silenceMs);
   }
 
   /** @param {number} code @param {string} reason */

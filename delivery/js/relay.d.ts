@@ -1,8 +1,8 @@
-/** The types of `relay.js`: the presenter's end of the data channels. */
+/** The types of `relay.js`, the relay in the presenter's page. */
 
 /**
- * What is forwarded: an event of the room, or whatever has an id of its own. In the place of a message whose author was
- * erased a later viewer gets `message.erased`, which has an id and nothing else.
+ * An event of the room, or anything else with an id of its own. A later viewer receives `message.erased`, with an id
+ * and nothing else, in place of a message whose author was erased.
  */
 export interface RelayEvent {
   id: string;
@@ -11,36 +11,37 @@ export interface RelayEvent {
 }
 
 export interface RelayOptions {
-  /** How many events a new viewer gets of what was before. 100 unless told. */
+  /** How many earlier events a new viewer receives. Default: 100. */
   history?: number;
-  /** How many events are kept, for viewers who are late, slow, or away. 2,000 unless told. */
+  /** How many events are kept for late, slow and absent viewers. Default: 2,000. */
   maxEvents?: number;
-  /** How many bytes of them. 4 MB unless told. */
+  /** How many bytes of events are kept. Default: 4 MB. */
   maxBytes?: number;
   /**
-   * What viewers get of an event, or null: nothing. `forViewers` unless told; call that one for whatever you do not decide
-   * yourself. An event for which it throws is not forwarded, and the error is reported. The `id` stays in any case.
+   * Returns the event as viewers receive it, or null to hold it back. Default: `forViewers`. Call that for events that
+   * you do not handle yourself. If the function throws, the event is not forwarded, and the error is reported. The `id`
+   * is always kept.
    */
   forViewers?(event: RelayEvent): RelayEvent | null;
 }
 
 /**
- * What viewers need to show or hide a message, and no more: not who moderated (`by`), not why (`reason`), not how long a ban
- * lasts, nothing of `room.updated`. Of a type that it does not know, everything but `by` and `reason`.
+ * Returns only what viewers need to show or hide messages: not who moderated (`by`), not why (`reason`), not how long a
+ * ban lasts, and nothing of `room.updated`. From an unknown type it removes `by` and `reason`.
  */
 export function forViewers(event: RelayEvent): RelayEvent | null;
 
 export interface Relay {
-  /** Viewers at the moment: channels that are open. */
+  /** The number of open channels. */
   readonly viewers: number;
   /**
-   * Forwards an event to every viewer; to be handed over as it is: `onEvent: relay.send`. The promise, where one is returned,
-   * is settled when the fastest viewer has caught up. What `forViewers` holds back is not forwarded, nor is what came before.
+   * Forwards an event to every viewer. Pass it as is: `onEvent: relay.send`. A returned promise settles when the
+   * fastest viewer has caught up. Events that `forViewers` holds back are not forwarded, nor are repeated ones.
    */
   send: (event: { id: string; type: string }) => Promise<void> | undefined;
   /**
-   * Serves a viewer until the channel closes. Open channels are welcome, and such that are connecting; one that is not open
-   * after two minutes is closed, and so is one that takes nothing any more, which is reported.
+   * Serves a viewer until the channel closes. The channel may be open or connecting. The relay closes, and reports, a
+   * channel that is not open after two minutes, or that accepts no messages any more.
    */
   add(channel: RTCDataChannel): void;
   /** Closes every channel. */

@@ -1,11 +1,12 @@
 // @ts-check
 /**
- * The presenter's end of the data channels: numbers the events and forwards them to every viewer, each at its own pace.
- * It keeps the latest events once, and a viewer is a cursor into them: a slow viewer holds up nobody and costs no
- * memory, a late one begins some events back, one that reconnects goes on where it was. Whoever falls behind what is
- * kept is told of the gap. `viewer.js` is the other end.
+ * The relay in the presenter's page: numbers the events and forwards them to every viewer's data channel, each at its
+ * own pace. It keeps the latest events once, and a viewer is a cursor into them. A slow viewer delays nobody and costs
+ * no memory. A late viewer begins some events back. A viewer that reconnects resumes where it was. A viewer that falls
+ * behind the kept events is told of the gap. `viewer.js` is the other end.
  *
- * Viewers get what they show or hide, and no more (`forViewers`). Who moderated and why, and the room's settings, stay here.
+ * Viewers receive only what they need to show or hide messages (`forViewers`). Who moderated and why, and the room's
+ * settings, are not forwarded.
  */
 
 /** @typedef {import('./relay.d.ts').RelayEvent} RelayEvent */
@@ -19,44 +20,44 @@
  * }} Viewer
  */
 
-/** The largest message that every browser takes from every other on a data channel: 64 KB. */
+/** 64 KB: the largest data channel message that every browser accepts from every other. */
 const SAFE_BYTES = 64 * 1024;
 
-/** Before each part of a larger one stand its event's number (32 bits), its own and their count (16 bits each). */
+/** A part of a larger message begins with the event's number (32 bits), its index and the count (16 bits each). */
 const PART_HEADER_BYTES = 8;
 
-/** What a channel may hold unsent: enough to keep the line busy. It asks for more when it falls below the second. */
+/** A channel may buffer 256 KB, enough to keep the line busy, and is refilled when it falls below 64 KB. */
 const HIGH_WATER_BYTES = 256 * 1024;
 const LOW_WATER_BYTES = 64 * 1024;
 
-/** A viewer to whom nothing can be sent for so long does not set the pace any more. */
+/** A viewer that takes nothing for this long no longer sets the pace. */
 const STALL_MS = 1_000;
 
-/** A channel that is still connecting after this never will be open: it is closed, so that both ends know. */
+/** A channel that still connects after this will never open: it is closed, so that both ends know. */
 const OPEN_TIMEOUT_MS = 120_000;
 
-/** A channel that throws is tried again after 0.25, 0.5, ... 4 s. */
+/** A channel that throws is retried after 0.25, 0.5, ... 4 s. */
 const RETRY_FIRST_MS = 250;
 
-/** Then its viewer is told that this event is missing; if not even that can be sent, the channel is closed. */
+/** Then the viewer is told of a gap. If that cannot be sent either, the channel is closed. */
 const RETRIES = 5;
 
-/** On a channel that may lose messages, the last event is known to be lost only by what follows: this, so much later, ... */
+/** On a lossy channel, only a later message reveals that the last event is lost: `reached`, after this time, ... */
 const REACHED_FIRST_MS = 1_000;
 
-/** ... and so many times, each after twice as long. */
+/** ... and this many times, each after twice the delay. */
 const REACHED_TIMES = 4;
 
-/** A viewer says where it was, by an id that may be the page's own; whatever is longer is not for us. */
+/** A viewer's start frame has an id, which may be the page's own. Longer messages are ignored. */
 const MAX_HEARD_CHARACTERS = SAFE_BYTES;
 
-/** What a viewer may have sent to it again comes back at so many bytes a second, up to all that is kept. */
+/** A viewer's credit for repeated events grows by this many bytes a second, up to `maxBytes`. */
 const AGAIN_BYTES_PER_SECOND = 64 * 1024;
 
-/** What a start costs by itself: the welcome, and the work. */
+/** The cost of a start: the welcome, and the work. */
 const START_BYTES = 1024;
 
-/** What viewers get of each type besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
+/** The members that viewers receive, by type, besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
 const SHOWN = new Map([
   ['message.posted', ['user', 'text', 'flags', 'deleted']],
   ['message.deleted', ['target']],
@@ -71,16 +72,16 @@ const SHOWN = new Map([
  * @returns {RelayEvent | null}
  */
 export function forViewers(event) {
-  // It may hold the room's own words.
+  // It may contain the room's own words.
   if (event.type === 'room.updated') return null;
   const shown = SHOWN.get(event.type);
   if (!shown) {
     const { by, reason, ...rest } = event;
     return rest;
   }
-  // Another user would be hidden, too.
+  // Viewers would hide another user's messages, too.
   if (shown[0] === 'user' && typeof event.user === 'number' && userOf(event.user) === null) {
-    throw new Error(`${event.type}: the user ${event.user} cannot be told from another one`);
+    throw new Error(`${event.type}: the user number ${event.user} is too large to be exact`);
   }
   const members = ['id', 'type', 'at', 'v', 'position', 'presenterIdx', ...shown].filter((name) => name in event);
   const picked = /** @type {RelayEvent} */ (Object.fromEntries(members.map((name) => [name, event[name]])));
@@ -110,9 +111,9 @@ class Relay {
   #numbers = new Map();
   /** @type {Set<Viewer>} */
   #viewers = new Set();
-  /** Says how far it has come where that may not be known. @type {ReturnType<typeof setTimeout> | undefined} */
+  /** Sends `reached` on lossy channels. @type {ReturnType<typeof setTimeout> | undefined} */
   #reachedTimer;
-  /** Resolved when the viewers have caught up; null while they are. @type {{ ends: Promise<void>, end(): void } | null} */
+  /** The pause until the viewers catch up. Null if there is none. @type {{ ends: Promise<void>, end(): void } | null} */
   #pause = null;
 
   /** @param {import('./relay.d.ts').RelayOptions} [options] */
@@ -128,18 +129,18 @@ class Relay {
   }
 
   /**
-   * Forwards an event to every viewer. It can be handed over as it is: `onEvent: relay.send`.
+   * Forwards an event to every viewer. Bound, so that it can be passed as is: `onEvent: relay.send`.
    *
-   * After an outage events may come faster than any channel takes them. The promise, where one is returned, makes the
-   * source wait for the fastest viewer, so that not all of them miss what is more than is kept. Slower ones do not count.
+   * After an outage, events may come faster than any channel takes them. A returned promise makes the source wait for
+   * the fastest viewer, so that not all viewers miss events. Slower viewers do not count.
    * @param {RelayEvent} event
    */
   send = (event) => {
     this.#forget(event);
-    // What comes again was forwarded.
+    // A repeated event was forwarded before.
     const shown = this.#numbers.has(event.id) ? null : this.#shown(event);
     if (shown === null) return this.#pause?.ends;
-    // Nothing is numbered that cannot be sent: the page learns of the error, and the numbers stay whole.
+    // Only an event that can be sent gets a number: the page receives the error, and the numbers have no gap.
     this.#keep(this.#next, { ...event }, shown);
     this.#numbers.set(event.id, this.#next);
     this.#next += 1;
@@ -155,7 +156,7 @@ class Relay {
   };
 
   /**
-   * Serves a viewer from now on, until the channel closes. The channel may be connecting still.
+   * Serves a viewer until the channel closes. The channel may still be connecting.
    * @param {RTCDataChannel} channel
    */
   add(channel) {
@@ -175,9 +176,9 @@ class Relay {
     if (channel.readyState !== 'connecting') return;
     channel.addEventListener('open', () => clearTimeout(viewer.opening), { signal });
     viewer.opening = setTimeout(() => {
-      if (channel.readyState === 'connecting') this.#giveUp(viewer, 'it did not open');
+      if (channel.readyState === 'connecting') this.#giveUp(viewer, 'it did not open in time');
     }, OPEN_TIMEOUT_MS);
-    // Node.js would wait for it.
+    // The timer must not keep Node.js running.
     /** @type {any} */ (viewer.opening).unref?.();
   }
 
@@ -190,11 +191,11 @@ class Relay {
     }
   }
 
-  /** What viewers get of it: nothing, where the page cannot say. @param {RelayEvent} event @returns {RelayEvent | null} */
+  /** The event as viewers receive it. Null if `forViewers` fails. @param {RelayEvent} event @returns {RelayEvent | null} */
   #shown(event) {
     try {
       const shown = this.#forViewers(event) ?? null;
-      // By its id a viewer knows where it was.
+      // A viewer resumes by the id.
       return shown === null ? null : { ...shown, id: event.id };
     } catch (error) {
       report(error);
@@ -202,7 +203,7 @@ class Relay {
     }
   }
 
-  /** What was deleted is not told to who comes later, nor anything of who was erased. @param {RelayEvent} event */
+  /** Removes deleted texts, and messages of erased users, from what later viewers receive. @param {RelayEvent} event */
   #forget(event) {
     if (event.type === 'message.deleted') {
       const number = this.#numbers.get(/** @type {string} */ (event.target));
@@ -211,7 +212,7 @@ class Relay {
       for (const number of this.#kept.keys()) this.#redact(number);
     } else if (event.type === 'user.erased') {
       const erased = userOf(event.user);
-      if (erased === null) return report(new Error(`user.erased: the user ${event.user} cannot be told from another one`));
+      if (erased === null) return report(new Error(`user.erased: the user number ${event.user} is too large to be exact`));
       for (const [number, { event: kept }] of this.#kept) {
         if (kept.type !== 'message.posted' || userOf(/** @type {any} */ (kept.user)?.idx) !== erased) continue;
         this.#blank(number, kept.id);
@@ -234,7 +235,7 @@ class Relay {
     this.#blank(number, event.id);
   }
 
-  /** The id stays, so that a viewer whose last event it was goes on where it was. @param {number} number @param {string} id */
+  /** Keeps the id, so that a viewer whose last event it was can resume. @param {number} number @param {string} id */
   #blank(number, id) {
     const blank = { id, type: 'message.erased' };
     this.#replace(number, blank, blank);
@@ -268,14 +269,15 @@ class Relay {
     if (frame?.type !== 'start' || !this.#mayStart(viewer)) return;
     const known = this.#numbers.get(frame.after);
     const comesBack = typeof frame.after === 'string';
-    // It may ask again, because the welcome or what followed was lost or late: then it gets all from there on, where nothing
-    // that it has seen is kept any more. One that comes back may have seen what another relay sent; it will know that.
+    // A viewer asks again if the welcome or a later message was lost or late. It then receives everything from its
+    // first start on, if none of what it has seen is still kept. A returning viewer may have seen events of another
+    // relay, and recognises them.
     viewer.first ??= known !== undefined ? known + 1 : comesBack ? this.#oldest : this.#historyBegins();
     const next = known !== undefined ? known + 1 : viewer.first;
     const welcome = { type: 'welcome', next, recovered: known !== undefined || !comesBack, keeps: this.#maxEvents };
     if (!this.#transmit(viewer, [JSON.stringify(welcome)])) {
-      // Without a welcome it asks again.
-      if (this.#viewers.has(viewer) && viewer.failures++ >= RETRIES) this.#giveUp(viewer, 'it takes nothing any more');
+      // The viewer asks again without a welcome.
+      if (this.#viewers.has(viewer) && viewer.failures++ >= RETRIES) this.#giveUp(viewer, 'it accepts no messages');
       return;
     }
     viewer.cursor = next;
@@ -284,8 +286,8 @@ class Relay {
   }
 
   /**
-   * Whoever asks for the same again and again is not answered for a while: each of a room's viewers could otherwise take up
-   * the presenter's whole line with a few bytes. What comes new is sent in any case.
+   * Limits repeated starts: otherwise any viewer could fill the presenter's uplink with a few bytes. New events are
+   * sent in any case.
    * @param {Viewer} viewer
    */
   #mayStart(viewer) {
@@ -302,9 +304,9 @@ class Relay {
     return Math.max(this.#oldest, this.#next - this.#history);
   }
 
-  /** Sends what the viewer has not got, as much as its channel takes at the moment. @param {Viewer} viewer */
+  /** Sends the viewer's next events, as many as its channel takes now. @param {Viewer} viewer */
   #pump(viewer) {
-    // Closing a whole peer connection closes its channels without an event.
+    // Closing a peer connection closes its channels without an event.
     if (viewer.channel.readyState === 'closed') return this.#remove(viewer);
     if (viewer.cursor === null || viewer.retry !== undefined) return;
     if (viewer.cursor < this.#next && isLossy(viewer.channel)) this.#sayReached(0);
@@ -324,9 +326,9 @@ class Relay {
     if (this.#pause && !this.#allLag()) this.#pause.end();
   }
 
-  /** Its channel threw, for a full buffer or for something about this event. @param {Viewer} viewer */
+  /** Handles a channel that threw, for a full buffer or for this event. @param {Viewer} viewer */
   #stumble(viewer) {
-    // If it closes at this moment, the viewer comes back on another channel, and says where it was.
+    // A viewer whose channel has closed resumes on another channel.
     if (!this.#viewers.has(viewer)) return;
     if (viewer.failures++ < RETRIES) {
       viewer.moves = false;
@@ -336,7 +338,7 @@ class Relay {
     }
     const cursor = /** @type {number} */ (viewer.cursor);
     const to = Math.max(cursor, this.#oldest - 1);
-    if (!this.#transmit(viewer, [gap(cursor, to)])) return this.#giveUp(viewer, 'it takes nothing any more');
+    if (!this.#transmit(viewer, [gap(cursor, to)])) return this.#giveUp(viewer, 'it accepts no messages');
     viewer.cursor = to + 1;
     viewer.failures = 0;
     this.#pump(viewer);
@@ -349,14 +351,14 @@ class Relay {
     this.#pump(viewer);
   }
 
-  /** Closes the channel, so that its viewer knows. @param {Viewer} viewer @param {string} why */
+  /** Closes the channel, so that the viewer notices. @param {Viewer} viewer @param {string} why */
   #giveUp(viewer, why) {
     this.#remove(viewer);
-    report(new Error(`the channel "${viewer.channel.label}" of a viewer was closed: ${why}`));
+    report(new Error(`closed the channel "${viewer.channel.label}" of a viewer: ${why}`));
     viewer.channel.close();
   }
 
-  /** Viewers whose channel may lose messages are told how far it goes, once it is quiet. @param {number} times */
+  /** Tells viewers with a lossy channel how far the events go, once it is quiet. @param {number} times */
   #sayReached(times) {
     clearTimeout(this.#reachedTimer);
     if (times === REACHED_TIMES) return;
@@ -369,7 +371,7 @@ class Relay {
     }, REACHED_FIRST_MS * 2 ** times);
   }
 
-  /** Whether even the fastest viewer has not got half of what is kept, and what is kept grows near its bounds. */
+  /** Whether the kept events near their bounds, and even the fastest viewer lacks half of them. */
   #allLag() {
     if (this.#kept.size < this.#maxEvents / 2 && this.#bytes < this.#maxBytes / 2) return false;
     const middle = this.#oldest + this.#kept.size / 2;
@@ -424,25 +426,25 @@ function isLossy({ ordered, maxRetransmits, maxPacketLifeTime }) {
   return ordered === false || (maxRetransmits ?? null) !== null || (maxPacketLifeTime ?? null) !== null;
 }
 
-/** The user that a number or text names; null where a number is so large that it could be another one's. @param {unknown} idx */
+/** The user's id as a string. Null for a number too large to be exact. @param {unknown} idx */
 function userOf(idx) {
   return typeof idx === 'string' || Number.isSafeInteger(idx) ? String(idx) : null;
 }
 
-/** Who wrote a message. @param {any} user */
+/** The author of a message. @param {any} user */
 function author(user) {
   if (typeof user !== 'object' || user === null) return undefined;
   const { idx, nickname, role } = user;
   return userOf(idx) === null ? { nickname, role } : { idx, nickname, role };
 }
 
-/** As an uncaught error, where the engine knows how. @param {unknown} error */
+/** Reports as an uncaught error, where the engine can. @param {unknown} error */
 function report(error) {
   try {
     if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
     else globalThis.console?.error(error);
   } catch {
-    // There is nobody left to tell.
+    // Nothing is left to report to.
   }
 }
 

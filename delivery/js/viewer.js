@@ -1,19 +1,19 @@
 // @ts-check
 /**
- * A viewer's end of a presenter's relay (`relay.js`): hands out the events that come over a data channel once and in
- * order, notices by their numbers what is missing, and asks for it. After a reconnect it goes on where it was, on another
- * channel, even of a presenter's page that was loaded anew. What cannot be had any more is a gap, and is told.
+ * A viewer's client for a presenter's relay (`relay.js`). It hands out the events of a data channel once and in order,
+ * notices missing events by their numbers, and asks for them. After a reconnect it resumes on another channel, even if
+ * the presenter's page was reloaded. It reports events that are no longer available as a gap.
  */
 
 /** @typedef {import('./relay.d.ts').RelayEvent} RelayEvent */
 
 /**
- * Ids that are remembered, to know what comes again, unless the relay keeps more: what another one sends from its
- * beginning. 10 MB at most.
+ * Remembered ids, to recognise repeated events, such as those that another relay sends from its beginning. More if the
+ * relay keeps more. At most 10 MB.
  */
 const MAX_SEEN = 100_000;
 
-/** An answer that is late is asked for again after 1, 2, 4, 8, 8 ... s: on a busy line it waits behind what was sent. */
+/** A start without a welcome is repeated after 1, 2, 4, 8, 8 ... s: on a busy line it queues behind other messages. */
 const ASK_FIRST_MS = 1_000;
 const ASK_MOST_MS = 8_000;
 
@@ -35,16 +35,16 @@ class Viewer {
   /** @type {RTCDataChannel | null} */
   #channel = null;
   #listen = new AbortController();
-  /** The number of the event that is next; null until the relay's welcome. @type {number | null} */
+  /** The number of the next event. Null until the relay's welcome. @type {number | null} */
   #expected = null;
-  /** The last event that was handed out. @type {string | null} */
+  /** The id of the last event. @type {string | null} */
   #last = null;
   #seen = new Set();
   #remembers = MAX_SEEN;
-  /** Asks again where no welcome comes; undefined where none is awaited. @type {ReturnType<typeof setTimeout> | undefined} */
+  /** Repeats the start without a welcome. Undefined if none is awaited. @type {ReturnType<typeof setTimeout> | undefined} */
   #unanswered;
   #askAgainMs = ASK_FIRST_MS;
-  /** The parts of one large event, as far as they are here. */
+  /** The received parts of one large event. */
   #parts = { number: 0, contents: /** @type {Uint8Array[]} */ ([]) };
 
   /** @param {import('./viewer.d.ts').ViewerOptions} options */
@@ -52,7 +52,7 @@ class Viewer {
     this.#options = options;
   }
 
-  /** Goes on over this channel; the one before is not listened to any more. @param {RTCDataChannel} channel */
+  /** Continues on this channel, and stops listening to the previous one. @param {RTCDataChannel} channel */
   attach(channel) {
     this.detach();
     this.#channel = channel;
@@ -63,7 +63,7 @@ class Viewer {
     else channel.addEventListener('open', () => this.#start(), { signal });
   }
 
-  /** Listens to no channel any more. */
+  /** Stops listening. */
   detach() {
     this.#listen.abort();
     this.#answered();
@@ -73,10 +73,10 @@ class Viewer {
     this.#parts = { number: 0, contents: [] };
   }
 
-  /** Asks for what follows the last event. */
+  /** Asks for the events after the last one. */
   #start() {
     if (this.#channel?.readyState !== 'open') return;
-    // Chromium now and then loses what is sent in the moment in which a channel opens: said once is not enough.
+    // Repeated, because Chromium sometimes loses a message that is sent just as a channel opens.
     clearTimeout(this.#unanswered);
     this.#unanswered = setTimeout(() => this.#start(), this.#askAgainMs);
     this.#askAgainMs = Math.min(ASK_MOST_MS, 2 * this.#askAgainMs);
@@ -99,7 +99,7 @@ class Viewer {
       const text = typeof data === 'string' ? data : this.#assemble(data);
       if (text !== null) this.#heed(JSON.parse(text));
     } catch (error) {
-      // An event whose parts do not fit is missing, and asked for.
+      // The client asks again for an event whose parts do not fit.
       report(error);
     }
   }
@@ -121,14 +121,14 @@ class Viewer {
   /** @param {{ next: number, recovered: boolean, keeps?: number }} welcome */
   #welcomed({ next, recovered, keeps = 0 }) {
     this.#answered();
-    // Another relay may send again whatever it keeps, and this one has forwarded as much before.
+    // Another relay may repeat everything that it keeps, and this relay has forwarded as much before.
     this.#remembers = Math.max(this.#remembers, 2 * keeps);
     const expected = this.#expected;
     this.#expected = Math.max(next, expected ?? next);
     if (expected === null) {
       if (!recovered) this.#tell(null);
     } else if (next > expected) {
-      // The answer to a later question: what is between is not kept any more.
+      // The welcome of a repeated start: the relay no longer keeps the events in between.
       this.#tell(next - expected);
     }
   }
@@ -144,7 +144,7 @@ class Viewer {
 
   /** @param {number} number @param {RelayEvent} event */
   #take(number, event) {
-    // Before the welcome the number means nothing; one that has passed came twice.
+    // Before the welcome a number has no meaning. A number below the expected one is a repetition.
     if (this.#expected === null || number < this.#expected) return;
     if (number > this.#expected) return this.#notice(number);
     this.#expected += 1;
@@ -156,8 +156,8 @@ class Viewer {
   }
 
   /**
-   * What is before that number should be here. If it is not, which only a channel that is not reliable and ordered allows,
-   * asking for what follows the last event brings all of it again, in order.
+   * The relay has sent every event before the number. If some are missing, which happens only on a channel that is not
+   * reliable and ordered, a start makes the relay send them again, in order.
    * @param {number} number
    */
   #notice(number) {
@@ -169,7 +169,7 @@ class Viewer {
     call(() => this.#options.onGap?.({ missed }));
   }
 
-  /** Returns the whole once its last part is here. A part that is lost makes the event missing. @param {ArrayBuffer} part */
+  /** Returns the message once its last part has come. A lost part makes the event missing. @param {ArrayBuffer} part */
   #assemble(part) {
     const header = new DataView(part);
     const [number, index, count] = [header.getUint32(0), header.getUint16(4), header.getUint16(6)];
@@ -184,7 +184,7 @@ class Viewer {
   }
 }
 
-/** Calls a function of the page's. Whatever it does, the client goes on. @param {() => unknown} handler */
+/** Calls a callback of the page. The client reports its errors and continues. @param {() => unknown} handler */
 function call(handler) {
   try {
     const result = /** @type {any} */ (handler());
@@ -194,12 +194,12 @@ function call(handler) {
   }
 }
 
-/** As an uncaught error, where the engine knows how. @param {unknown} error */
+/** Reports as an uncaught error, where the engine can. @param {unknown} error */
 function report(error) {
   try {
     if (typeof globalThis.reportError === 'function') globalThis.reportError(error);
     else globalThis.console?.error(error);
   } catch {
-    // There is nobody left to tell.
+    // Nothing is left to report to.
   }
 }

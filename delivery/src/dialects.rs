@@ -1,6 +1,5 @@
-//! What a session asks of the dialect that its client speaks: to read what the client says, and to put into frames what
-//! the client is to know. There are two, the original system's and `chat.v1`. A dialect knows frames alone; what they
-//! lead to is the session's business, and the same in both.
+//! A dialect parses what a client sends, and writes the frames that a client receives. There are two: the original
+//! system's and `chat.v1`. A dialect knows frames alone. The session acts on them, the same in both.
 
 pub(crate) mod legacy;
 pub(crate) mod v1;
@@ -11,78 +10,78 @@ use chat::{Position, SessionId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
-use crate::visibility::Sight;
+use crate::visibility::Visibility;
 use crate::window::Kept;
 
-/// A way of speaking with presenters. What one of the two does not have is `None`.
+/// A way of speaking with presenters. A method returns `None` for a frame that the dialect does not have.
 pub(crate) trait Dialect: Send + Sync {
-    /// What the text of a client means. Every text means something.
-    fn hear(&self, text: &str) -> Said;
+    /// Parses a text frame of a client. Every text means something.
+    fn parse(&self, text: &str) -> ClientFrame;
 
-    /// What a client is told whose token opens nothing, before its socket is closed.
+    /// What a client with a refused token receives, before its socket closes.
     fn token_refused(&self, error: TokenError) -> Utf8Bytes;
 
-    /// As many of the events as make one frame, from the first on, with what who listens may see of them. There is at
-    /// least one event.
-    fn frame(&self, events: &[Kept], sight: Sight) -> Framed;
+    /// As many of the events as fit one frame, from the first on, with the visibility of the client. There is at least
+    /// one event.
+    fn frame(&self, events: &[Kept], visibility: Visibility) -> Framed;
 
-    /// Whether a session begins with the start frame even where the handshake brought a token.
+    /// Whether a session begins with the start frame even if the handshake had a token.
     fn waits_for_start(&self) -> bool;
 
-    /// Whether the client says how far it has come. Otherwise what was written counts as dealt with.
+    /// Whether the client acknowledges. Otherwise, written events count as acknowledged.
     fn acknowledges(&self) -> bool;
 
-    /// What answers a frame that came at the wrong time.
+    /// The reply to a frame at the wrong time.
     fn complaint(&self, about: Complaint) -> Option<Utf8Bytes>;
 
     /// The first frame of a session.
     fn welcome(&self, welcome: &Welcome) -> Option<Utf8Bytes>;
 
-    /// What a client hears when there is nothing to say: that it has everything of its room up to that position.
+    /// The frame that breaks a silence: the client has every event of its room up to the position.
     fn keepalive(&self, position: Position) -> Option<Utf8Bytes>;
 
-    /// How long a session may go on after its token has ended.
-    fn outlives_token(&self) -> Duration;
+    /// How long a session may outlive its token.
+    fn token_grace(&self) -> Duration;
 
-    /// What a client hears whose session got another token: for how long that is good, or why it was not taken.
+    /// The reply to another token for the session: how long it is valid, or why it was refused.
     fn renewed(&self, renewed: Result<Duration, TokenError>) -> Option<Utf8Bytes>;
 
-    /// What a client hears before its node stops.
+    /// The warning before the node stops.
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes>;
 }
 
-/// What a client says.
+/// A frame of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// Its session is to begin.
+pub(crate) enum ClientFrame {
+    /// Begin the session.
     Start { token: Option<String>, position: Option<String> },
-    /// It has dealt with everything up to that position.
+    /// Everything up to the position is handled.
     Ack { position: String },
-    /// Its session goes on with that token.
+    /// Continue the session with this token.
     Token { token: String },
-    /// It is there.
+    /// The client is alive.
     Keepalive,
-    /// What leads to nothing but this answer.
+    /// The frame has no effect but this reply.
     Answered(Utf8Bytes),
 }
 
-/// What is wrong with a frame that can be understood.
+/// What is wrong with a frame that parses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Complaint {
-    /// It came before the start.
+    /// It precedes the start.
     NotStarted,
     /// It is a second start.
     AlreadyStarted,
-    /// It acknowledges what the client cannot have seen.
+    /// It acknowledges a position that the client cannot have seen.
     BadPosition,
 }
 
 /// One frame of events.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Framed {
-    /// Nothing where none of the events is shown.
+    /// None if the client sees none of the events.
     pub(crate) frame: Option<Utf8Bytes>,
-    /// How many events it is of, 1 or more.
+    /// How many events it covers, 1 or more.
     pub(crate) events: usize,
 }
 
@@ -90,10 +89,10 @@ pub(crate) struct Framed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Welcome {
     pub(crate) session: SessionId,
-    /// What follows comes after it.
+    /// The events after this position follow.
     pub(crate) position: Position,
-    /// Whether nothing is missing between the client's position and what follows.
+    /// Whether every event after the requested position follows.
     pub(crate) recovered: bool,
-    /// How long the token is good for.
+    /// How long the token is valid.
     pub(crate) expires_in: Duration,
 }

@@ -1,20 +1,20 @@
-//! Why delivery cannot go on.
+//! The errors that end delivery.
 
-/// Why [`crate::run`] ended by itself.
+/// Why [`crate::run()`] ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration cannot be right.
+    /// A setting is invalid.
     #[error("delivery.{key}: {reason}")]
     Config {
-        /// The member of the section.
+        /// The key within the section.
         key: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with its value.
         reason: &'static str,
     },
-    /// The log cannot be used, or is not the one that was read before.
+    /// The log failed, or is not the log that was read before.
     #[error(transparent)]
     Log(#[from] nats::Error),
-    /// Something that runs beside the sessions has failed for good; a new process begins with what is there.
-    #[error("delivery cannot go on: {0}")]
+    /// A background task failed for good. A new process starts over from the log.
+    #[error("delivery failed: {0}")]
     Failed(String),
 }

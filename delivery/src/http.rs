@@ -1,4 +1,6 @@
-//! What delivery has of HTTP beside its routes: the WebSocket handshake, and the modules for pages.
+//! Delivery over HTTP: the routes, the WebSocket handshake, and the JavaScript modules for pages. Sessions know no
+//! HTTP.
 
-pub(crate) mod handshake;
-pub(crate) mod modules;
+mod handshake;
+mod modules;
+pub(crate) mod router;

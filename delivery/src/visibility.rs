@@ -1,7 +1,7 @@
-//! Who is told what of a decision. A presenter reads the audit of the own room, and so gets its decisions whole; of those
-//! about every room it is told what hides messages, and no more. Whoever may read the audit of all rooms, or the receipts
-//! of erasures, is told that on the socket as well: the same data through every door. Which member holds what is not
-//! known here.
+//! Who sees which part of a decision. A presenter may read the audit of their own room, and receives its decisions
+//! whole. Of a decision about every room a presenter receives the members that hide messages, and no more. A token that
+//! may read the audit of all rooms, or the receipts of erasures, receives that on the socket as well: every surface
+//! shows the same data. The dialects map this to members.
 
 use web::auth::Identity;
 
@@ -10,15 +10,15 @@ const ERASE: &str = "chat:erase";
 
 /// What a session's token may see beyond its own room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sight {
+pub(crate) struct Visibility {
     /// Who decided about every room, and why.
     pub(crate) moderates: bool,
-    /// Who erases users, and how.
+    /// Who erased a user, and how.
     pub(crate) erases: bool,
 }
 
-impl Sight {
-    pub(crate) fn of(identity: &Identity) -> Sight {
-        Sight { moderates: identity.has_scope(MODERATE), erases: identity.has_scope(ERASE) }
+impl Visibility {
+    pub(crate) fn of(identity: &Identity) -> Visibility {
+        Visibility { moderates: identity.has_scope(MODERATE), erases: identity.has_scope(ERASE) }
     }
 }

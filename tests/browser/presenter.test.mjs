@@ -298,7 +298,7 @@ test('a connection that is silent for twice the keepalive is dead', async () => 
   }
   assert.equal(presenter.status.state, 'live');
   await pass(6_000);
-  assert.equal(presenter.status.reason, 'nothing was heard');
+  assert.equal(presenter.status.reason, 'received nothing in time');
 });
 
 test('a keepalive moves the position once everything before it is taken, and is acknowledged', async () => {
@@ -511,7 +511,7 @@ for (const [what, given] of [
     assert.deepEqual(seen.statuses.at(-1), {
       state: 'waiting',
       retryInMs: 250,
-      reason: 'no token: Error: what getToken gave is no token',
+      reason: 'no token: Error: getToken did not return a token',
     });
     given_ = ' eyJhbGciOi.J9-_.x=\n';
     await pass(250);
@@ -605,7 +605,7 @@ test('an error that cannot be read is one all the same', async () => {
       throw Object.create(null);
     },
   });
-  assert.equal(seen.statuses.at(-1).reason, 'no token: an error that cannot be read');
+  assert.equal(seen.statuses.at(-1).reason, 'no token: an unprintable error');
 });
 
 test('a handler that never settles holds up the next event for half a minute, and that is reported', async () => {

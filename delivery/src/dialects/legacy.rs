@@ -1,5 +1,5 @@
-//! The frames of the original system's dialect, at `/chatting`: what its presenters' pages send and understand. It is
-//! a format that other programs depend on, pinned by snapshots. What a frame leads to is not known here.
+//! The frames of the original system's dialect, at `/chatting`, for its presenters' pages. Other programs depend on the
+//! format: snapshots pin it.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
-use crate::dialects::{Complaint, Dialect, Framed, Said, Welcome};
-use crate::visibility::Sight;
+use crate::dialects::{ClientFrame, Complaint, Dialect, Framed, Welcome};
+use crate::visibility::Visibility;
 use crate::window::{Kept, Shown};
 
 #[cfg(test)]
@@ -21,16 +21,16 @@ mod tests;
 
 /// The original's dialect.
 #[derive(Debug, Clone)]
-pub(crate) struct Original {
-    /// The zone of the member `time`.
+pub(crate) struct Legacy {
+    /// The time zone of the member `time`.
     pub(crate) zone: TimeZone,
-    /// How long a session outlives its token.
+    /// How long a session may outlive its token.
     pub(crate) grace: Duration,
 }
 
-impl Dialect for Original {
-    /// What is not a JSON object has no id, which the original writes as `null`.
-    fn hear(&self, text: &str) -> Said {
+impl Dialect for Legacy {
+    /// The original replies to a text that is not a JSON object as to one with the id `null`.
+    fn parse(&self, text: &str) -> ClientFrame {
         #[derive(Deserialize)]
         struct Frame {
             #[serde(default)]
@@ -39,24 +39,26 @@ impl Dialect for Original {
             token: Value,
         }
         if text == "ping" {
-            return Said::Answered(Utf8Bytes::from_static("pong"));
+            return ClientFrame::Answered(Utf8Bytes::from_static("pong"));
         }
-        // The library would take an array for the members in their order.
+        // serde_json would accept an array of the members in their order.
         let is_object = text.trim_ascii_start().starts_with('{');
         let frame = if is_object { serde_json::from_str::<Frame>(text).ok() } else { None };
-        let Some(frame) = frame else { return Said::Answered(invalid_id("null")) };
+        let Some(frame) = frame else { return ClientFrame::Answered(invalid_id("null")) };
         match (frame.id, frame.token) {
-            (Value::String(id), Value::Null) if id == "start" => Said::Start { token: None, position: None },
-            // A token that is no string is one all the same, and as bad as a garbled one.
-            (Value::String(id), token) if id == "start" => Said::Start { token: Some(text_of(token)), position: None },
-            (id, _) => Said::Answered(invalid_id(&text_of(id))),
+            (Value::String(id), Value::Null) if id == "start" => ClientFrame::Start { token: None, position: None },
+            // A token that is not a string counts as an invalid token.
+            (Value::String(id), token) if id == "start" => {
+                ClientFrame::Start { token: Some(text_of(token)), position: None }
+            }
+            (id, _) => ClientFrame::Answered(invalid_id(&text_of(id))),
         }
     }
 
     fn token_refused(&self, error: TokenError) -> Utf8Bytes {
         Utf8Bytes::from_static(match error {
             TokenError::Missing => r#"{"id":"error","message":"룸 idx값이 정상적으로 오지 않습니다."}"#,
-            // Not a tokenException: a page would take that for the end.
+            // Not a tokenException: a page would not reconnect.
             TokenError::KeysUnavailable => {
                 r#"{"id":"error","message":"토큰을 지금 확인할 수 없습니다. 잠시 후에 다시 연결해주세요."}"#
             }
@@ -64,12 +66,12 @@ impl Dialect for Original {
         })
     }
 
-    /// One event; only messages are shown.
-    fn frame(&self, events: &[Kept], _sight: Sight) -> Framed {
+    /// One event. Only messages are shown.
+    fn frame(&self, events: &[Kept], _visibility: Visibility) -> Framed {
         let frame = events.first().and_then(|kept| {
             message(kept, &self.zone).unwrap_or_else(|error| {
                 let position = kept.position;
-                tracing::error!(%position, %error, "skipped an event that cannot be shown: {error}");
+                tracing::error!(%position, %error, "skipped a malformed event: {error}");
                 None
             })
         });
@@ -96,7 +98,7 @@ impl Dialect for Original {
         None
     }
 
-    fn outlives_token(&self) -> Duration {
+    fn token_grace(&self) -> Duration {
         self.grace
     }
 
@@ -116,7 +118,7 @@ fn text_of(value: Value) -> String {
     }
 }
 
-/// The answer to any frame but `start`; the socket stays open.
+/// The reply to any frame but `start`. The socket stays open.
 fn invalid_id(id: &str) -> Utf8Bytes {
     #[derive(Serialize)]
     struct Frame<'a> {
@@ -126,9 +128,9 @@ fn invalid_id(id: &str) -> Utf8Bytes {
     json(&Frame { id: "error", message: &format!("Invalid message with id {id}") })
 }
 
-/// The frame of a message; nothing for any other event.
+/// The frame of a message. None for any other event.
 fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
-    /// The first four members are the original's, in its order; its clients ignore the others.
+    /// The first four members are the original's, in its order. Its clients ignore the others.
     #[derive(Serialize)]
     struct Frame<'a> {
         id: &'static str,

@@ -1,8 +1,7 @@
-//! The frames of `chat.v1`, at `/v1/presenter`, as `docs/reference/presenter-protocol.md` describes them: a format that other
-//! programs depend on, pinned by snapshots. An event's line is not read on its way into a frame, only given its
-//! position; that is what makes a frame of many events cheap. The exceptions are lines with the members `request` and
-//! `requestKey`, which are ingest's own business and are taken out, and decisions of which something is withheld. What a
-//! frame leads to is not known here.
+//! The frames of `chat.v1`, at `/v1/presenter`, as in `docs/reference/presenter-protocol.md`. Clients depend on the
+//! format: snapshots pin it. An event's line is copied into a frame without parsing, with its position added, so that a
+//! frame of many events is cheap. Two kinds of line are parsed: those with the members `request` and `requestKey`,
+//! which are ingest's own and are removed, and decisions of which something is withheld.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,28 +14,28 @@ use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
-use crate::dialects::{Complaint, Dialect, Framed, Said, Welcome};
-use crate::visibility::Sight;
+use crate::dialects::{ClientFrame, Complaint, Dialect, Framed, Welcome};
+use crate::visibility::Visibility;
 use crate::window::{Deleted, Kept, Shown, Withheld};
 
 #[cfg(test)]
 mod tests;
 
-/// The subprotocol's name.
+/// The name of the subprotocol.
 pub(crate) const SUBPROTOCOL: &str = "chat.v1";
 
-/// What a frame adds to an event: its position, and punctuation.
+/// The bytes that a frame adds to an event: its position, and punctuation.
 const POSITION_BYTES: usize = 56;
 
-/// The second dialect.
+/// The dialect `chat.v1`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct V1 {
-    /// After how much silence the client gets a keepalive.
+    /// The silence after which the client receives a keepalive.
     pub(crate) keepalive: Duration,
 }
 
 impl Dialect for V1 {
-    fn hear(&self, text: &str) -> Said {
+    fn parse(&self, text: &str) -> ClientFrame {
         #[derive(Deserialize)]
         struct Head {
             r#type: String,
@@ -54,57 +53,60 @@ impl Dialect for V1 {
         struct Ack {
             position: String,
         }
-        // The library would take an array for the members in their order.
+        // serde_json would accept an array of the members in their order.
         let is_object = text.trim_ascii_start().starts_with('{');
         let head = if is_object { serde_json::from_str::<Head>(text).ok() } else { None };
         let Some(head) = head else {
-            return Said::Answered(error("bad_frame", "a frame is a JSON object with a type"));
+            return ClientFrame::Answered(error("bad_frame", "a frame must be a JSON object with a member type"));
         };
         match head.r#type.as_str() {
             "start" => match serde_json::from_str(text) {
-                Ok(Start { token, position }) => Said::Start { token, position },
-                Err(_) => Said::Answered(error("bad_frame", "token and position are strings, if they are there")),
+                Ok(Start { token, position }) => ClientFrame::Start { token, position },
+                Err(_) => ClientFrame::Answered(error("bad_frame", "token and position must be strings, or absent")),
             },
             "ack" => match serde_json::from_str(text) {
-                Ok(Ack { position }) => Said::Ack { position },
-                Err(_) => Said::Answered(error("bad_frame", "an ack has a position, which is a string")),
+                Ok(Ack { position }) => ClientFrame::Ack { position },
+                Err(_) => ClientFrame::Answered(error("bad_frame", "an ack must have a position, a string")),
             },
             "token" => match serde_json::from_str(text) {
-                Ok(Token { token }) => Said::Token { token },
-                Err(_) => Said::Answered(error("bad_frame", "a token frame has a token, which is a string")),
+                Ok(Token { token }) => ClientFrame::Token { token },
+                Err(_) => ClientFrame::Answered(error("bad_frame", "a token frame must have a token, a string")),
             },
-            "keepalive" => Said::Keepalive,
-            _ => Said::Answered(error("unknown_type", "this version has the types start, ack, token and keepalive")),
+            "keepalive" => ClientFrame::Keepalive,
+            _ => ClientFrame::Answered(error(
+                "unknown_type",
+                "unknown type: this version has start, ack, token and keepalive",
+            )),
         }
     }
 
     fn token_refused(&self, refused: TokenError) -> Utf8Bytes {
         match refused {
-            TokenError::Missing => error("token_missing", "neither the handshake nor start has a token"),
-            TokenError::Expired => error("token_expired", "the token has expired, get a new one"),
+            TokenError::Missing => error("token_missing", "no token: send one in the handshake or in start"),
+            TokenError::Expired => error("token_expired", "the token has expired: get a new one"),
             TokenError::Ambiguous => error("token_invalid", "the handshake has more than one token"),
             TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
                 error("token_invalid", "the token is not valid")
             }
             TokenError::Type => error("token_invalid", "the token is not an access token"),
-            TokenError::Lifetime => error("token_invalid", "the token lives too long"),
+            TokenError::Lifetime => error("token_invalid", "the token's lifetime is too long"),
             TokenError::UserIdx => {
                 error("token_invalid", "the token's user_idx must be an integer from 1 to 9007199254740991 (2^53 - 1)")
             }
             TokenError::KeysUnavailable => {
-                error("keys_unavailable", "the token cannot be verified now, try again later")
+                error("keys_unavailable", "the token cannot be verified now: try again later")
             }
         }
     }
 
-    /// All of them: the window hands out what fits a frame.
-    fn frame(&self, events: &[Kept], sight: Sight) -> Framed {
+    /// All of the events: a page of the window fits one frame.
+    fn frame(&self, events: &[Kept], visibility: Visibility) -> Framed {
         let bytes: usize = events.iter().map(|kept| kept.bytes() + POSITION_BYTES).sum();
         let mut frame = String::with_capacity(bytes + 2 * POSITION_BYTES);
         let mut last = None;
         for kept in events {
             let position = kept.position;
-            match object(kept, sight) {
+            match object(kept, visibility) {
                 Ok(None) => {}
                 Ok(Some(object)) => {
                     let separator = if last.is_none() { "" } else { "," };
@@ -112,11 +114,11 @@ impl Dialect for V1 {
                         .expect("a string takes what is written");
                     last = Some(position);
                 }
-                Err(error) => tracing::error!(%position, %error, "skipped an event that cannot be shown: {error}"),
+                Err(error) => tracing::error!(%position, %error, "skipped a malformed event: {error}"),
             }
         }
         let frame = last.map(|last| {
-            // Only now is it known which is the last that is shown.
+            // Written last: it names the last event that is shown.
             frame.insert_str(0, &format!(r#"{{"type":"events","position":"{last}","events":["#));
             frame.push_str("]}");
             frame.into()
@@ -134,9 +136,9 @@ impl Dialect for V1 {
 
     fn complaint(&self, about: Complaint) -> Option<Utf8Bytes> {
         Some(match about {
-            Complaint::NotStarted => error("not_started", "the first frame is start"),
-            Complaint::AlreadyStarted => error("already_started", "this session has started"),
-            Complaint::BadPosition => error("bad_position", "no event of this session has that position"),
+            Complaint::NotStarted => error("not_started", "the first frame must be start"),
+            Complaint::AlreadyStarted => error("already_started", "this session has already started"),
+            Complaint::BadPosition => error("bad_position", "this session has not reached that position"),
         })
     }
 
@@ -170,7 +172,7 @@ impl Dialect for V1 {
         Some(json(&Frame { r#type: "keepalive", position }))
     }
 
-    fn outlives_token(&self) -> Duration {
+    fn token_grace(&self) -> Duration {
         Duration::ZERO
     }
 
@@ -183,7 +185,7 @@ impl Dialect for V1 {
         }
         Some(match renewed {
             Ok(expires_in) => json(&Frame { r#type: "renewed", expires_in_seconds: expires_in.as_secs() }),
-            Err(refused) => error("token_not_renewed", &format!("the token before it stays: {refused}")),
+            Err(refused) => error("token_not_renewed", &format!("the previous token stays in use: {refused}")),
         })
     }
 
@@ -192,18 +194,18 @@ impl Dialect for V1 {
     }
 }
 
-/// The JSON that is given a position; nothing for what is the nodes' own business.
-fn object(kept: &Kept, sight: Sight) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+/// The JSON object of an event, before its position is added. None for an event that only nodes need.
+fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
         Shown::Message(line) => Some(without_request(line)),
         Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),
-        Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, sight, withheld))),
+        Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, visibility, withheld))),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
         Shown::Nothing => None,
     })
 }
 
-/// The line without the members that only what was posted under an idempotency key has.
+/// The line without the members that an idempotency key leaves in a message.
 fn without_request(line: &str) -> Cow<'_, str> {
     match without(line, "request") {
         Cow::Borrowed(line) => without(line, "requestKey"),
@@ -219,11 +221,11 @@ fn without_withheld(line: Cow<'_, str>, withheld: Withheld) -> Cow<'_, str> {
     })
 }
 
-/// A decision about every room: what hides messages, and beyond that what who listens may read elsewhere too.
-fn of_every_room(line: &str, sight: Sight, withheld: Withheld) -> String {
+/// A decision about every room: the members that hide messages, and those that the client may read elsewhere too.
+fn of_every_room(line: &str, visibility: Visibility, withheld: Withheld) -> String {
     let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line).unwrap_or_default();
     let is_erasure = members.get("type").is_some_and(|kind| kind.get() == r#""user.erased""#);
-    let sees_who = if is_erasure { sight.erases } else { sight.moderates };
+    let sees_who = if is_erasure { visibility.erases } else { visibility.moderates };
     let shown = |name: &&str| match *name {
         "mode" => sees_who,
         "by" => sees_who && !withheld.by,
@@ -243,7 +245,7 @@ fn of_every_room(line: &str, sight: Sight, withheld: Withheld) -> String {
 
 fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
     let quoted = format!(r#""{name}""#);
-    // Within a text these quotes would have a backslash before them: few lines have this that have no such member.
+    // Within a string, a backslash would precede these quotes: few lines contain this without such a member.
     if !line.contains(&quoted) {
         return Cow::Borrowed(line);
     }
@@ -255,7 +257,7 @@ fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
     let start = value.as_ptr().addr() - line.as_ptr().addr();
     let (before, after) = (&line[..start], &line[start + value.len()..]);
     let before = before.rfind(&quoted).map_or(before, |name| before[..name].trim_ascii_end());
-    // One of the commas beside it goes with it; the first member has none before it.
+    // One of the adjacent commas goes with it. The first member has none before it.
     let rest = match before.strip_suffix(',') {
         Some(before) => [before, after].concat(),
         None => [before, after.trim_ascii_start().trim_start_matches(',')].concat(),
@@ -263,7 +265,7 @@ fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
     Cow::Owned(rest)
 }
 
-/// A deleted message as it stands in the log, but for its text.
+/// A deleted message: as in the log, without its text.
 fn deleted(message: &Deleted) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

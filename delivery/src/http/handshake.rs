@@ -1,5 +1,5 @@
-//! The WebSocket handshake as RFC 6455, section 4.2.1, has it. axum's own takes a key of any length, and keeps the stream
-//! to itself, whose frames have to be counted.
+//! The WebSocket handshake of RFC 6455, section 4.2.1. axum's own accepts a key of any length, and does not hand out
+//! the stream, whose frames must be counted.
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{
@@ -10,15 +10,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use web::Problem;
 
-/// The only version there is.
+use crate::session::socket::Stream;
+
+/// The version of RFC 6455, the only one in use.
 const VERSION: &str = "13";
 
-/// A client that asks for a WebSocket.
+/// A client's request for a WebSocket.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     accept: String,
@@ -27,18 +29,15 @@ pub(crate) struct Handshake {
     upgrade: OnUpgrade,
 }
 
-/// The stream of a client whose handshake was answered.
-pub(crate) type Stream = TokioIo<Upgraded>;
-
 impl Handshake {
-    /// Agrees on the subprotocol, if the client offers it. Subprotocols have case.
+    /// Agrees on the subprotocol if the client offers it. Subprotocols are case-sensitive.
     pub(crate) fn agrees_on(&mut self, protocol: &'static str) -> bool {
         let is_offered = self.offered.iter().any(|offered| offered == protocol);
         self.protocol = is_offered.then_some(protocol);
         is_offered
     }
 
-    /// The answer, and the stream once the client has it.
+    /// The response, and the stream once the client has received it.
     pub(crate) fn accept(self) -> (Response, impl Future<Output = hyper::Result<Stream>>) {
         let Handshake { accept, protocol, upgrade, .. } = self;
         let accept = HeaderValue::try_from(accept).expect("base64 is visible ASCII");
@@ -59,25 +58,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Handshake, Response> {
         if parts.method != Method::GET {
-            let detail = "A WebSocket begins with GET.";
+            let detail = "A WebSocket handshake uses GET.";
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             return Err(([(ALLOW, "GET")], problem).into_response());
         }
         let headers = &parts.headers;
         if !lists(headers, CONNECTION, "upgrade") || !lists(headers, UPGRADE, "websocket") {
             return Err(invalid(
-                "This address takes WebSockets: the headers must say Connection: Upgrade and Upgrade: websocket.",
+                "This URL serves WebSockets only. Send the headers Connection: Upgrade and Upgrade: websocket.",
             ));
         }
         if only(headers, SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
             let detail = "The header Sec-WebSocket-Version must be 13.";
             let problem = Problem::new(StatusCode::UPGRADE_REQUIRED, "handshake_invalid", detail);
-            let says = [(SEC_WEBSOCKET_VERSION, VERSION), (UPGRADE, "websocket")];
-            return Err((says, problem).into_response());
+            let headers = [(SEC_WEBSOCKET_VERSION, VERSION), (UPGRADE, "websocket")];
+            return Err((headers, problem).into_response());
         }
         let key = only(headers, SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
         let Some(key) = key else {
-            return Err(invalid("The header Sec-WebSocket-Key must be there once: 16 bytes in base64, 24 characters."));
+            return Err(invalid("Send the header Sec-WebSocket-Key exactly once: 16 bytes in base64, 24 characters."));
         };
         let accept = derive_accept_key(key.as_bytes());
         let protocols = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
@@ -93,7 +92,7 @@ fn invalid(detail: &'static str) -> Response {
     Problem::new(StatusCode::BAD_REQUEST, "handshake_invalid", detail).into_response()
 }
 
-/// 16 bytes.
+/// Whether the key is 16 bytes in base64.
 fn is_key(key: &HeaderValue) -> bool {
     BASE64_STANDARD.decode(key.as_bytes()).is_ok_and(|bytes| bytes.len() == 16)
 }
@@ -103,7 +102,7 @@ fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether one of the tokens is this one, in whatever case.
+/// Whether the header lists the token, in any case.
 fn lists(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.split(',').any(|listed| listed.trim().eq_ignore_ascii_case(token)))

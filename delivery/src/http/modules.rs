@@ -1,5 +1,5 @@
-//! The modules for browsers: `GET /presenter.js`, `/relay.js` and `/viewer.js`. They are the same on every node, embedded
-//! in the binary, so that a page and its server always speak the same protocol.
+//! The modules for browsers: `GET /presenter.js`, `/relay.js` and `/viewer.js`. They are embedded in the binary, so
+//! that a page and its server speak the same protocol.
 
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
@@ -13,7 +13,7 @@ pub(crate) fn modules() -> Router {
         .route("/viewer.js", get(async || module(include_str!("../../js/viewer.js"))))
 }
 
-/// Any page may import it. It is asked for anew each time, so that an old one does not outlive a deployment.
+/// Any page may import a module. Browsers revalidate it each time, so that an old one does not outlive a deployment.
 fn module(source: &'static str) -> impl IntoResponse {
     let headers = [
         (CONTENT_TYPE, "text/javascript; charset=utf-8"),

@@ -1,96 +1,99 @@
-//! Why a socket ends: the one closed table of close codes, whose ranges tell a client whether to come back. 4000 to
-//! 4099: do not reconnect; 4100 to 4199: reconnect with backoff; 4200 to 4299: reconnect now. What breaks the
-//! WebSocket protocol itself is answered with the code that RFC 6455 has for it, and is no reason to come back either.
-//! The table knows nothing of sessions: it is a format that clients depend on, pinned by a snapshot.
+//! The close codes: one closed table of why a socket closes. The range tells a client whether to reconnect. 4000 to
+//! 4099: do not reconnect. 4100 to 4199: reconnect with backoff. 4200 to 4299: reconnect now. A breach of the WebSocket
+//! protocol closes with its code of RFC 6455, and is no reason to reconnect either. Clients depend on the table: a
+//! snapshot pins it.
 
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-/// Why a session, or a socket that never became one, ended.
+/// Why a session, or a socket without one, closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The presenter said goodbye.
+pub(crate) enum CloseReason {
+    /// The client closed the socket.
     Closed,
     /// The connection broke.
     Lost,
-    /// The node was out of touch for longer than its lease while bytes were on their way. Another node may hold the
-    /// room, so not even a close frame, which would have to follow them, is written any more.
+    /// The node's lease lapsed during a write. Another node may hold the room, so nothing more is written: not even a
+    /// close frame, which would have to follow the bytes in progress.
     Lapsed,
-    /// No token came in time.
+    /// The client sent no token in time.
     Unauthenticated,
     /// The token is not valid.
     TokenRefused,
-    /// A newer session of the same presenter took the room, on this node or another.
+    /// A newer session of the presenter claimed the room, on this node or another.
     Replaced,
     /// A start frame without a token.
     TokenMissing,
     /// A second start frame, with the token of another presenter.
     OtherPresenter,
-    /// The token was valid once.
+    /// The token has expired.
     TokenExpired,
-    /// The node has as many sessions as it may.
+    /// The node has its maximum of sessions.
     Overload,
-    /// More frames a second than anyone who means well sends.
+    /// More frames a second than allowed.
     Flood,
-    /// The room could not be claimed: the log cannot be reached.
+    /// The room could not be claimed: the log is unreachable.
     Unavailable,
-    /// The node has not reached the log for long; another one may.
+    /// This node has been cut off from the log for too long. Another one may not be.
     CutOff,
     /// The node is stopping.
     Drain,
-    /// The presenter did not take what was written in time.
+    /// The client did not read what was written in time.
     Slow,
-    /// Neither a pong nor anything else was heard.
+    /// The client sent neither a pong nor anything else in time.
     Silent,
-    /// Not WebSocket.
+    /// A breach of the WebSocket protocol.
     Violation,
     /// A binary frame.
     Binary,
-    /// A text frame that is not UTF-8.
+    /// A text frame is not UTF-8.
     NotUtf8,
     /// A frame or message larger than allowed.
     TooLarge,
 }
 
-impl End {
+/// The name in [`crate::session::claim_rate`].
+pub(crate) type End = CloseReason;
+
+impl CloseReason {
     /// A stable word, for the log and for `presenter.disconnected`.
     pub(crate) fn word(self) -> &'static str {
         self.row().0
     }
 
-    /// What the client is told; nothing where nobody would hear it.
+    /// The close frame. None if nobody would receive it.
     pub(crate) fn close_frame(self) -> Option<CloseFrame> {
         let (_, code, reason) = self.row();
         code.map(|code| CloseFrame { code: code.into(), reason: reason.into() })
     }
 
-    /// Whether the bytes that follow in the stream cannot be understood or are not read, so that the client's own close frame will
-    /// not be found among them.
+    /// Whether the rest of the stream cannot be parsed or is not read, so that the client's own close frame will not be
+    /// found in it.
     pub(crate) fn breaks_the_stream(self) -> bool {
-        matches!(self, End::Violation | End::NotUtf8 | End::TooLarge | End::Flood)
+        matches!(self, CloseReason::Violation | CloseReason::NotUtf8 | CloseReason::TooLarge | CloseReason::Flood)
     }
 
     fn row(self) -> (&'static str, Option<u16>, &'static str) {
         match self {
-            End::Closed => ("closed", None, ""),
-            End::Lost => ("lost", None, ""),
-            End::Lapsed => ("lapsed", None, ""),
-            End::Unauthenticated => ("unauthenticated", Some(4000), "no token came in time"),
-            End::TokenRefused => ("token_refused", Some(4001), "the token is not valid"),
-            End::Replaced => ("replaced", Some(4002), "replaced by a newer session"),
-            End::TokenMissing => ("token_missing", Some(4003), "start without a token"),
-            End::OtherPresenter => ("other_presenter", Some(4004), "already started as another presenter"),
-            End::TokenExpired => ("token_expired", Some(4005), "the token has expired"),
-            End::Overload => ("overload", Some(4100), "too many sessions on this node"),
-            End::Flood => ("flood", Some(4101), "too many frames"),
-            End::Unavailable => ("unavailable", Some(4102), "the room could not be claimed"),
-            End::CutOff => ("cut_off", Some(4103), "this node is cut off from the log"),
-            End::Drain => ("drain", Some(4200), "the node is stopping"),
-            End::Slow => ("slow", Some(4201), "messages were not taken in time"),
-            End::Silent => ("silent", Some(4202), "no pong came in time"),
-            End::Violation => ("violation", Some(1002), "not the WebSocket protocol"),
-            End::Binary => ("binary", Some(1003), "binary frames are not understood"),
-            End::NotUtf8 => ("not_utf8", Some(1007), "a text frame that is not UTF-8"),
-            End::TooLarge => ("too_large", Some(1009), "a frame of more bytes than allowed"),
+            CloseReason::Closed => ("closed", None, ""),
+            CloseReason::Lost => ("lost", None, ""),
+            CloseReason::Lapsed => ("lapsed", None, ""),
+            CloseReason::Unauthenticated => ("unauthenticated", Some(4000), "no token came in time"),
+            CloseReason::TokenRefused => ("token_refused", Some(4001), "the token is not valid"),
+            CloseReason::Replaced => ("replaced", Some(4002), "replaced by a newer session"),
+            CloseReason::TokenMissing => ("token_missing", Some(4003), "start without a token"),
+            CloseReason::OtherPresenter => ("other_presenter", Some(4004), "already started as another presenter"),
+            CloseReason::TokenExpired => ("token_expired", Some(4005), "the token has expired"),
+            CloseReason::Overload => ("overload", Some(4100), "too many sessions on this node"),
+            CloseReason::Flood => ("flood", Some(4101), "too many frames"),
+            CloseReason::Unavailable => ("unavailable", Some(4102), "the room could not be claimed"),
+            CloseReason::CutOff => ("cut_off", Some(4103), "this node is cut off from the log"),
+            CloseReason::Drain => ("drain", Some(4200), "the node is stopping"),
+            CloseReason::Slow => ("slow", Some(4201), "messages were not taken in time"),
+            CloseReason::Silent => ("silent", Some(4202), "no pong came in time"),
+            CloseReason::Violation => ("violation", Some(1002), "not the WebSocket protocol"),
+            CloseReason::Binary => ("binary", Some(1003), "binary frames are not understood"),
+            CloseReason::NotUtf8 => ("not_utf8", Some(1007), "a text frame that is not UTF-8"),
+            CloseReason::TooLarge => ("too_large", Some(1009), "a frame of more bytes than allowed"),
         }
     }
 }
@@ -99,27 +102,27 @@ impl End {
 mod tests {
     use super::*;
 
-    const ALL: [End; 20] = [
-        End::Closed,
-        End::Lost,
-        End::Lapsed,
-        End::Unauthenticated,
-        End::TokenRefused,
-        End::Replaced,
-        End::TokenMissing,
-        End::OtherPresenter,
-        End::TokenExpired,
-        End::Overload,
-        End::Flood,
-        End::Unavailable,
-        End::CutOff,
-        End::Drain,
-        End::Slow,
-        End::Silent,
-        End::Violation,
-        End::Binary,
-        End::NotUtf8,
-        End::TooLarge,
+    const ALL: [CloseReason; 20] = [
+        CloseReason::Closed,
+        CloseReason::Lost,
+        CloseReason::Lapsed,
+        CloseReason::Unauthenticated,
+        CloseReason::TokenRefused,
+        CloseReason::Replaced,
+        CloseReason::TokenMissing,
+        CloseReason::OtherPresenter,
+        CloseReason::TokenExpired,
+        CloseReason::Overload,
+        CloseReason::Flood,
+        CloseReason::Unavailable,
+        CloseReason::CutOff,
+        CloseReason::Drain,
+        CloseReason::Slow,
+        CloseReason::Silent,
+        CloseReason::Violation,
+        CloseReason::Binary,
+        CloseReason::NotUtf8,
+        CloseReason::TooLarge,
     ];
 
     #[test]

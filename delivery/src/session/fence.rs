@@ -1,6 +1,6 @@
-//! A session's hold on its room: the claim that all nodes know, the seat on this node, and whether both still stand.
-//! The newest session of a presenter wins; whoever held the room before writes nothing more once this says so. What is
-//! written is not known here.
+//! The fence of a session: its claim on the room, which all nodes know, its seat on this node, and the check before
+//! every write that both still stand. The newest session of a presenter wins. An older one writes nothing once the
+//! check fails.
 
 use std::sync::Arc;
 
@@ -9,100 +9,100 @@ use tokio::time::timeout;
 
 use crate::node::Node;
 use crate::session::claim_rate::Turn;
-use crate::session::claims;
-use crate::session::claims::Standing;
-use crate::session::close_codes::End;
+use crate::session::claims::ClaimGuard;
+use crate::session::close_codes::CloseReason;
+use crate::session::reconcile::withdraw;
 use crate::session::seats::Seat;
 
-/// A session's hold on its room.
-pub(crate) struct Hold<'a> {
+/// A session's claim and seat.
+pub(crate) struct Fence<'a> {
     node: &'a Arc<Node>,
     pub(crate) claim: nats::Session,
     pub(crate) seat: Seat,
-    /// Nobody withdraws the claim while the session lasts.
-    pub(crate) standing: Standing,
-    /// The term of the node's pulse in which the claim was last known to stand.
+    /// Nothing withdraws the claim while the session lasts.
+    pub(crate) guard: ClaimGuard,
+    /// The term of the lease watch in which the claim was last known to stand.
     term: u64,
 }
 
 /// Whether a session may write.
-pub(crate) enum Fence {
-    Holds,
-    Lost,
+pub(crate) enum MayWrite {
+    Yes,
+    No,
     /// The node is out of touch with the others: not now.
     Unknown,
 }
 
-impl<'a> Hold<'a> {
-    /// Takes the room for a new session, once the session before it on this node has left. One on another node has
-    /// heard of it by then or will within moments; where the new session begins at the saved cursor, it waits for the
-    /// other one to save it.
+impl<'a> Fence<'a> {
+    /// Claims the room for a new session, after the earlier session on this node has left. An earlier session on
+    /// another node hears of the claim within moments. If the new session begins at the saved cursor, it waits until
+    /// the earlier one has saved it.
     pub(crate) async fn take(
         node: &'a Arc<Node>,
         presenter: PresenterIdx,
         turn: Turn<'_>,
         from_saved_cursor: bool,
-        notice: bool,
-    ) -> Result<Hold<'a>, End> {
-        // A claim that waited for the connection to come back could replace a session that began elsewhere meanwhile.
+        warned: bool,
+    ) -> Result<Fence<'a>, CloseReason> {
+        // A claim that waits for a reconnect could replace a session that began elsewhere meanwhile.
         if !node.log.is_connected() {
-            return Err(End::Unavailable);
+            return Err(CloseReason::Unavailable);
         }
-        let term = node.pulse.term(&node.lease).unwrap_or_default();
+        let term = node.lease_watch.term(&node.lease).unwrap_or_default();
         let before = node.presence.session(presenter).filter(|before| before.node != *node.lease.node());
-        // Listened for before the claim, which is what makes the other session leave.
+        // Subscribed before the claim, because the claim makes the other session leave.
         let departure = before.filter(|_| from_saved_cursor).map(|before| node.feed.departure(before.id));
         let session = SessionId::new();
-        // If it cannot be told what became of the claim, the node does not stand by it any more, and withdraws it.
-        let standing = node.claims.stand_by(session);
+        // If the outcome of the claim stays unknown, the guard is dropped and reconciliation withdraws the claim.
+        let guard = node.claims.keep(session);
         let claimed = node.lease.claim(presenter, session).await;
         if matches!(claimed, Ok(_) | Err(nats::Error::Overtaken { .. } | nats::Error::Unresolved { .. })) {
             turn.used();
         }
         let claim = claimed.map_err(|error| match error {
-            nats::Error::Overtaken { .. } => End::Replaced,
+            nats::Error::Overtaken { .. } => CloseReason::Replaced,
             error => {
                 tracing::warn!(%presenter, %error, "cannot claim the room of presenter {presenter}: {error}");
-                End::Unavailable
+                CloseReason::Unavailable
             }
         })?;
-        let seat = match node.seats.take(&claim, notice).await {
+        let seat = match node.seats.take(&claim, warned).await {
             Ok(seat) => seat,
-            Err(end) => {
-                drop(standing);
-                claims::withdraw(node, &claim).await;
-                return Err(end);
+            Err(reason) => {
+                drop(guard);
+                withdraw(node, &claim).await;
+                return Err(reason);
             }
         };
-        // Of a newer claim that was heard of before the seat was taken nobody tells its session.
+        // A newer claim that arrived before the seat was taken has found no session to stop.
         if node.presence.claim(presenter).is_some_and(|newest| newest.revision > claim.revision) {
-            return Err(End::Replaced);
+            return Err(CloseReason::Replaced);
         }
         if let Some(mut departure) = departure
             && timeout(node.config.handover_timeout(), departure.happened()).await.is_err()
         {
-            tracing::info!(%presenter, "the session before did not say goodbye in time; some messages may come again");
+            tracing::info!(%presenter, "the earlier session did not end in time: some messages may be repeated");
         }
-        Ok(Hold { node, claim, seat, standing, term })
+        Ok(Fence { node, claim, seat, guard, term })
     }
 
-    /// Asked before anything is written.
-    pub(crate) async fn fence(&mut self) -> Fence {
+    /// Checked before every write.
+    pub(crate) async fn check(&mut self) -> MayWrite {
         let node = self.node;
-        let Some(term) = node.pulse.term(&node.lease) else { return Fence::Unknown };
+        let Some(term) = node.lease_watch.term(&node.lease) else { return MayWrite::Unknown };
         if term != self.term {
             match node.lease.holds(&self.claim).await {
                 Ok(true) => self.term = term,
-                Ok(false) => return Fence::Lost,
+                Ok(false) => return MayWrite::No,
                 Err(error) => {
-                    tracing::warn!(presenter = %self.claim.presenter, %error, "cannot tell who holds the room");
-                    return Fence::Unknown;
+                    tracing::warn!(presenter = %self.claim.presenter, %error, "could not determine who holds the room");
+                    return MayWrite::Unknown;
                 }
             }
         }
         match node.presence.claim(self.claim.presenter) {
-            Some(newest) if newest.revision > self.claim.revision => Fence::Lost,
-            _ => Fence::Holds,
+            Some(newest) if newest.revision > self.claim.revision => MayWrite::No,
+            _ => MayWrite::Yes,
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Every frame that a client sends, as the bytes pass on their way to the WebSocket library: how many there are, and how
-//! much is there of a message that is not whole. The library tells of whole messages alone, and reads on for as long as
-//! there are none: without this, parts of messages and empty parts would cost a client nothing. What a message says is
-//! not known here.
+//! Limits on the frames that a client sends, counted in the bytes on their way to the WebSocket library: frames per
+//! second, bytes per message, and bytes held for unfinished messages. The library reports whole messages only, and
+//! keeps reading until there is one: without these limits, fragments and empty fragments would be free.
 
 use std::io;
 use std::pin::Pin;
@@ -13,55 +12,55 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use web::places::Place;
 
-/// What a client does that ends its socket.
+/// A breach of the limits, which closes the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Breach {
-    /// More frames within a second than allowed.
+    /// More frames a second than allowed.
     #[error("too many frames")]
     Flood,
-    /// A message of more bytes than allowed, however many parts it has.
-    #[error("a message of too many bytes")]
+    /// A message of more bytes than allowed, in however many fragments.
+    #[error("a message is too large")]
     TooLarge,
 }
 
-/// What a client may send.
+/// The limits of one client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct FrameLimits {
     pub(crate) frames_per_second: u32,
     pub(crate) message_bytes: usize,
 }
 
-/// A stream of frames. After a breach nothing is read from it any more.
+/// A stream of frames. After a breach it reads nothing more.
 #[derive(Debug)]
 pub(crate) struct Frames<S> {
     stream: S,
-    bounds: Bounds,
-    reader: Reader,
-    /// While there is no session: what is held for this client counts together with what is held for others.
+    limits: FrameLimits,
+    counter: FrameCounter,
+    /// While there is no session: where the bytes held for this client count, together with those of others.
     place: Option<Arc<Place>>,
 }
 
 #[derive(Debug)]
-struct Reader {
-    /// Of a frame whose header is not whole.
+struct FrameCounter {
+    /// The bytes of an incomplete header.
     header: [u8; LARGEST_HEADER],
     have: usize,
-    /// Of a frame whose payload is not whole.
+    /// The missing bytes of an incomplete payload.
     left: u64,
     is_last_part: bool,
-    /// Of the message that is not whole: how much was announced of it, control frames left out.
+    /// The announced bytes of the incomplete message, without control frames.
     message: u64,
-    /// The second that is being counted, and the frames in it.
+    /// When the current second began, and its frames.
     second: (Instant, u32),
     breach: Option<Breach>,
 }
 
-/// Two bytes, a length of eight, a mask of four.
+/// 2 bytes, 8 of length, 4 of mask.
 const LARGEST_HEADER: usize = 14;
 
 impl<S> Frames<S> {
-    pub(crate) fn new(stream: S, bounds: Bounds, place: Arc<Place>) -> Frames<S> {
-        let reader = Reader {
+    pub(crate) fn new(stream: S, limits: FrameLimits, place: Arc<Place>) -> Frames<S> {
+        let counter = FrameCounter {
             header: [0; LARGEST_HEADER],
             have: 0,
             left: 0,
@@ -70,18 +69,18 @@ impl<S> Frames<S> {
             second: (Instant::now(), 0),
             breach: None,
         };
-        Frames { stream, bounds, reader, place: Some(place) }
+        Frames { stream, limits, counter, place: Some(place) }
     }
 
-    /// What is held for the client counts there from now on, or nowhere.
-    pub(crate) fn moves_to(&mut self, place: Option<Arc<Place>>) {
+    /// Counts the bytes held for the client in another place from now on, or in none.
+    pub(crate) fn counts_in(&mut self, place: Option<Arc<Place>>) {
         self.place = place;
     }
 }
 
-impl Reader {
-    /// Follows the bytes. How many of them belong to a message that is not whole at the end, if any is.
-    fn follow(&mut self, mut bytes: &[u8], bounds: Bounds) -> Result<usize, Breach> {
+impl FrameCounter {
+    /// Counts the bytes. Returns how many of them belong to a message that is incomplete at their end.
+    fn follow(&mut self, mut bytes: &[u8], limits: FrameLimits) -> Result<usize, Breach> {
         let mut of_part = 0;
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -97,7 +96,7 @@ impl Reader {
                 if self.have < self.header_length() {
                     continue;
                 }
-                self.begin_frame(bounds)?;
+                self.begin_frame(limits)?;
             }
             if self.left == 0 && self.have == 0 && self.is_last_part {
                 of_part = 0;
@@ -106,7 +105,7 @@ impl Reader {
         Ok(of_part)
     }
 
-    /// As far as the bytes tell that are there.
+    /// The length of the header, as far as the bytes so far tell.
     fn header_length(&self) -> usize {
         if self.have < 2 {
             return 2;
@@ -120,7 +119,7 @@ impl Reader {
         2 + extended + mask
     }
 
-    fn begin_frame(&mut self, bounds: Bounds) -> Result<(), Breach> {
+    fn begin_frame(&mut self, limits: FrameLimits) -> Result<(), Breach> {
         let [first, second, extended @ ..] = self.header;
         self.have = 0;
         self.left = match second & 0x7f {
@@ -128,8 +127,8 @@ impl Reader {
             127 => u64::from_be_bytes(extended[..8].try_into().expect("eight bytes are eight bytes")),
             short => u64::from(short),
         };
-        self.count(bounds.frames_per_second)?;
-        // Control frames stand between the parts of a message, and are no part of it.
+        self.count(limits.frames_per_second)?;
+        // Control frames may come between the fragments of a message, and do not belong to it.
         let (is_control, is_final) = (first & 0x08 != 0, first & 0x80 != 0);
         if is_control {
             self.is_last_part = self.message == 0;
@@ -137,7 +136,7 @@ impl Reader {
         }
         let continues = first & 0x0f == 0;
         self.message = self.left.saturating_add(if continues { self.message } else { 0 });
-        if self.message > bounds.message_bytes as u64 {
+        if self.message > limits.message_bytes as u64 {
             return Err(Breach::TooLarge);
         }
         self.is_last_part = is_final;
@@ -164,14 +163,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(breach) = self.reader.breach {
+        if let Some(breach) = self.counter.breach {
             return Poll::Ready(Err(io::Error::other(breach)));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let this = &mut *self;
         let bytes = &buffer.filled()[before..];
-        match this.reader.follow(bytes, this.bounds) {
+        match this.counter.follow(bytes, this.limits) {
             Ok(of_part) => {
                 if let Some(place) = &this.place {
                     if of_part < bytes.len() {
@@ -184,7 +183,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
                 read
             }
             Err(breach) => {
-                this.reader.breach = Some(breach);
+                this.counter.breach = Some(breach);
                 Poll::Ready(Err(io::Error::other(breach)))
             }
         }
@@ -209,7 +208,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { frames_per_second: 50, message_bytes: 1_000 };
+    const LIMITS: FrameLimits = FrameLimits { frames_per_second: 50, message_bytes: 1_000 };
 
     const TEXT: u8 = 0x1;
     const CONTINUATION: u8 = 0x0;
@@ -227,21 +226,21 @@ mod tests {
         frame
     }
 
-    fn reader() -> Reader {
-        let Frames { reader, .. } = Frames::new(&[0_u8][..], BOUNDS, place());
-        reader
+    fn counter() -> FrameCounter {
+        let Frames { counter, .. } = Frames::new(&[0_u8][..], LIMITS, place());
+        counter
     }
 
     fn place() -> Arc<Place> {
         Arc::new(web::places::Places::new(1, 1_000).enter(web::places::Source::Unknown).unwrap())
     }
 
-    /// However the bytes are cut.
+    /// Checks the frames, in chunks of several sizes.
     fn check(frames: &[Vec<u8>], expected: Result<bool, Breach>) {
         let bytes = frames.concat();
         for size in [1, 2, 3, 5, 7, 1_024] {
-            let mut reader = reader();
-            let followed = bytes.chunks(size).map(|chunk| reader.follow(chunk, BOUNDS));
+            let mut counter = counter();
+            let followed = bytes.chunks(size).map(|chunk| counter.follow(chunk, LIMITS));
             let followed: Result<Vec<usize>, Breach> = followed.collect();
             assert_eq!(followed.map(|of_part| of_part.last().is_some_and(|last| *last > 0)), expected, "in {size}");
         }

@@ -1,7 +1,6 @@
-//! Whether this node can trust what it knows of other nodes. It cannot while its lease has lapsed, nor right after the
-//! process was suspended: meanwhile any of its rooms may have been claimed elsewhere, and the claim may not have
-//! arrived yet. Every such spell ends one term and begins the next; a session of an older term asks the log before it
-//! writes on. What waits for the node to be in touch again waits here.
+//! Watches whether this node can trust its knowledge of other nodes. It cannot while its lease has lapsed, nor right
+//! after the process was suspended: any of its rooms may have been claimed elsewhere, and the claim may not have
+//! arrived yet. Each such spell begins a new term. A session of an older term asks the log before it writes again.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,42 +13,41 @@ use tokio::time::sleep;
 
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// A pulse older than this means that the process did not run, or its whole machine did not. It is far more than a busy machine delays a timer, and
-/// far less than a lease.
+/// 3 s without a beat: the process or its whole machine was suspended. That is far more than a busy machine delays a
+/// timer, and far less than a lease.
 const SUSPENDED_AFTER: Duration = Duration::from_secs(3);
 
-/// The pulse of this node.
+/// The watch over this node's lease.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct LeaseWatch {
     started: Moment,
     /// Milliseconds from the start to the last beat.
     last_ms: AtomicU64,
     term: AtomicU64,
-    /// Whether the lease was held at the last beat.
+    /// Whether the node held the lease at the last beat.
     in_touch: watch::Sender<bool>,
 }
 
-impl Pulse {
-    pub(crate) fn new() -> Pulse {
+impl LeaseWatch {
+    pub(crate) fn new() -> LeaseWatch {
         let in_touch = watch::Sender::new(true);
-        Pulse { started: Moment::now(), last_ms: AtomicU64::new(0), term: AtomicU64::new(1), in_touch }
+        LeaseWatch { started: Moment::now(), last_ms: AtomicU64::new(0), term: AtomicU64::new(1), in_touch }
     }
 
-    /// The present term; none while the node is out of touch.
+    /// The current term. None while the node is out of touch.
     pub(crate) fn term(&self, lease: &Lease) -> Option<u64> {
-        // The term is read first: if a beat comes in between, it is the older term, and its session asks once too
-        // often.
+        // The term is read first. A beat in between makes it the older term, and its session asks once too often.
         let term = self.term.load(Ordering::SeqCst);
         (lease.is_held() && !self.was_suspended()).then_some(term)
     }
 
-    /// Whether the lease is held, at every beat, for those who wait for a change.
+    /// Whether the node holds the lease, updated at every beat.
     pub(crate) fn in_touch(&self) -> watch::Receiver<bool> {
         self.in_touch.subscribe()
     }
 
     /// Beats for ever.
-    pub(crate) async fn beat(&self, lease: &Lease) -> Infallible {
+    pub(crate) async fn run(&self, lease: &Lease) -> Infallible {
         loop {
             let in_touch = lease.is_held();
             if self.was_suspended() || !in_touch {

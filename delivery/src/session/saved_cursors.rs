@@ -1,65 +1,64 @@
-//! The cursors of this node's sessions on their way into the log: one task saves all that moved, at most once an
-//! interval, and at once for a session that ends. Many that end together share one save.
+//! The saved cursors of this node's sessions. One task saves all cursors that moved, at most once an interval, and at
+//! once for a session that ends. Sessions that end together share one save.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chat::{Position, PresenterIdx};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// A session that ends does not wait longer than this for its cursor: the log is away, and the next session repeats
-/// some messages rather than missing any.
+/// 2 s: an ending session waits no longer for its save, because the log is unreachable. The next session repeats some
+/// messages, and misses none.
 const SAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The cursors that moved and are not saved yet.
+/// The saved cursors, with those that moved since.
 #[derive(Debug)]
-pub(crate) struct Cursors {
+pub(crate) struct SavedCursors {
     saved: nats::Cursors,
     moved: Mutex<Moved>,
-    /// Somebody waits for a save.
+    /// A session waits for a save.
     urgent: Notify,
-    /// The number of the last save that has ended.
+    /// The number of the last save that ended.
     ended: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Moved {
     positions: HashMap<PresenterIdx, Position>,
-    /// The number of the save that will take them.
+    /// The number of the save that will include them.
     save: u64,
 }
 
-impl Cursors {
-    pub(crate) fn new(saved: nats::Cursors) -> Cursors {
+impl SavedCursors {
+    pub(crate) fn new(saved: nats::Cursors) -> SavedCursors {
         let moved = Mutex::new(Moved { positions: HashMap::new(), save: 1 });
-        Cursors { saved, moved, urgent: Notify::new(), ended: watch::Sender::new(0) }
+        SavedCursors { saved, moved, urgent: Notify::new(), ended: watch::Sender::new(0) }
     }
 
-    /// The last event that reached the presenter, as far as is known here.
+    /// The presenter's cursor, as far as this node knows.
     pub(crate) fn get(&self, presenter: PresenterIdx) -> Option<Position> {
-        let moved =
-            self.moved.lock().expect("nothing panics while it holds the lock").positions.get(&presenter).copied();
+        let moved = self.moved.lock().positions.get(&presenter).copied();
         moved.max(self.saved.get(presenter))
     }
 
-    /// Takes note of a cursor, to be saved soon. It only moves forward.
-    pub(crate) fn moved(&self, presenter: PresenterIdx, position: Position) {
-        let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
+    /// Advances a cursor, to be saved soon. It never moves back.
+    pub(crate) fn advance(&self, presenter: PresenterIdx, position: Position) {
+        let mut moved = self.moved.lock();
         let cursor = moved.positions.entry(presenter).or_insert(position);
         *cursor = position.max(*cursor);
     }
 
-    /// Returns once all that has moved so far is saved, or could not be in time.
+    /// Returns once every cursor that moved so far is saved, or the timeout has passed.
     pub(crate) async fn save_now(&self) {
-        // The save that runs now may have begun before the last move.
-        let save = self.moved.lock().expect("nothing panics while it holds the lock").save;
+        // A save in progress may have begun before the last move.
+        let save = self.moved.lock().save;
         self.urgent.notify_one();
         let mut ended = self.ended.subscribe();
         if timeout(SAVE_TIMEOUT, ended.wait_for(|ended| *ended >= save)).await.is_err() {
-            tracing::warn!("a cursor was not saved in time");
+            tracing::warn!("a cursor was not saved in time: the next session may repeat messages");
         }
     }
 
@@ -68,7 +67,7 @@ impl Cursors {
         let mut tick = interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
-            // Nothing is lost with a dropped branch: all three only say when.
+            // Nothing is lost with a dropped branch: all three only say when to save.
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.urgent.notified() => {}
@@ -80,9 +79,9 @@ impl Cursors {
 
     async fn save(&self) {
         let (save, positions) = {
-            let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
+            let mut moved = self.moved.lock();
             moved.save += 1;
-            // They stay here until they are saved: at every moment one of the two knows them.
+            // They stay here until they are saved, so that `get` always finds them.
             let positions: Vec<_> =
                 moved.positions.iter().map(|(presenter, position)| (*presenter, *position)).collect();
             (moved.save - 1, positions)
@@ -90,14 +89,14 @@ impl Cursors {
         if !positions.is_empty() {
             match self.saved.save(&positions).await {
                 Ok(()) => {
-                    let mut moved = self.moved.lock().expect("nothing panics while it holds the lock");
+                    let mut moved = self.moved.lock();
                     for (presenter, position) in &positions {
                         if moved.positions.get(presenter) == Some(position) {
                             moved.positions.remove(presenter);
                         }
                     }
                 }
-                Err(error) => tracing::warn!(%error, cursors = positions.len(), "cursors were not saved, trying again"),
+                Err(error) => tracing::warn!(%error, cursors = positions.len(), "cursors were not saved, retrying"),
             }
         }
         self.ended.send_replace(save);

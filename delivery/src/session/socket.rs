@@ -1,10 +1,12 @@
-//! A client's socket with its bounds: every write has a deadline, every frame that comes is counted, a close is a
-//! handshake that ends. What the frames mean is not known here.
+//! A client's socket with its limits: every write has a deadline, every received frame counts, and a close handshake
+//! has a deadline. What the frames mean is the dialects' business.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -12,25 +14,27 @@ use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use web::places::Place;
 
 use crate::config::Config;
-use crate::http::handshake::Stream;
-use crate::session::close_codes::End;
-use crate::session::frame_limits::{Bounds, Breach, Frames};
+use crate::session::close_codes::CloseReason;
+use crate::session::frame_limits::{Breach, FrameLimits, Frames};
 
-/// The library's own buffers have 128 KB each way. A client says next to nothing, and ...
+/// The stream of a client, after the handshake.
+pub(crate) type Stream = TokioIo<Upgraded>;
+
+/// 1 KB: clients send little. The library's default is 128 KB each way.
 const READ_BUFFER_BYTES: usize = 1024;
 
-/// ... some ten messages fill a packet or two.
+/// 4 KB: about ten messages, one or two packets.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
-/// The write buffer never holds more than its size and one frame more. The largest frame is that of an event as large
-/// as the log takes, 256 KB; this leaves room for what the frame adds.
+/// 1 MB: the write buffer holds at most its size and one frame. The largest frame has an event of 256 KB, the most that
+/// the log accepts, and what the frame adds.
 const MAX_WRITE_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// After a breach of the protocol nothing more can be read. The connection stays for so long, lest the reset that
-/// follows unread bytes overtake the close frame.
+/// 500 ms: after a breach of the protocol nothing more is read. The connection stays open for this time, so that the
+/// reset that unread bytes cause does not overtake the close frame.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// What goes into the kernel's buffer takes no time.
+/// 100 ms: writing to the kernel's buffer takes no time.
 const FAREWELL: Duration = Duration::from_millis(100);
 
 /// A client's socket.
@@ -39,144 +43,150 @@ pub(crate) struct Socket {
     socket: WebSocketStream<Frames<Stream>>,
     write_timeout: Duration,
     close_timeout: Duration,
-    heard: Instant,
-    said: Instant,
+    received_at: Instant,
+    sent_at: Instant,
 }
 
-/// What came from the client.
+/// What the client sent.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Text(Utf8Bytes),
-    /// A ping or a pong: a sign of life.
-    Sign,
+    /// A ping or a pong: the client is alive.
+    Alive,
 }
 
 impl Socket {
-    /// `place`: where it waits for its session to begin.
+    /// `place`: its place among the sockets without a session.
     pub(crate) async fn new(stream: Stream, config: &Config, place: Arc<Place>) -> Socket {
-        let bounds = Bounds { frames_per_second: config.max_frames_per_second, message_bytes: config.max_frame_bytes };
-        let bounded = WebSocketConfig::default()
+        let limits =
+            FrameLimits { frames_per_second: config.max_frames_per_second, message_bytes: config.max_frame_bytes };
+        let web_socket = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
             .max_frame_size(Some(config.max_frame_bytes))
             .max_message_size(Some(config.max_frame_bytes));
-        let frames = Frames::new(stream, bounds, place);
-        let socket = WebSocketStream::from_raw_socket(frames, Role::Server, Some(bounded)).await;
+        let frames = Frames::new(stream, limits, place);
+        let socket = WebSocketStream::from_raw_socket(frames, Role::Server, Some(web_socket)).await;
         let now = Instant::now();
         Socket {
             socket,
             write_timeout: config.write_timeout(),
             close_timeout: config.close_timeout(),
-            heard: now,
-            said: now,
+            received_at: now,
+            sent_at: now,
         }
     }
 
-    /// Where it waits from now on; nowhere, once its session has begun.
-    pub(crate) fn waits_in(&mut self, place: Option<Arc<Place>>) {
-        self.socket.get_mut().moves_to(place);
+    /// Counts unfinished frames in another place. In none, once the session has begun.
+    pub(crate) fn counts_in(&mut self, place: Option<Arc<Place>>) {
+        self.socket.get_mut().counts_in(place);
     }
 
-    /// When anything was last heard of the client.
-    pub(crate) fn heard(&self) -> Instant {
-        self.heard
+    /// When the client last sent anything.
+    pub(crate) fn received_at(&self) -> Instant {
+        self.received_at
     }
 
-    /// When anything but a ping was last said to the client.
-    pub(crate) fn said(&self) -> Instant {
-        self.said
+    /// When a text frame was last sent to the client.
+    pub(crate) fn sent_at(&self) -> Instant {
+        self.sent_at
     }
 
-    /// The next that comes. Cancel safe.
-    pub(crate) async fn hear(&mut self) -> Result<Heard, End> {
+    /// The next frame. Cancel safe.
+    pub(crate) async fn receive(&mut self) -> Result<Received, CloseReason> {
         let message = match self.socket.next().await {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(end_of(&error)),
-            None => return Err(End::Lost),
+            Some(Err(error)) => return Err(reason_of(&error)),
+            None => return Err(CloseReason::Lost),
         };
-        self.heard = Instant::now();
+        self.received_at = Instant::now();
         match message {
-            Message::Text(text) => Ok(Heard::Text(text)),
-            Message::Ping(_) | Message::Pong(_) => Ok(Heard::Sign),
-            Message::Binary(_) => Err(End::Binary),
-            Message::Close(_) => Err(End::Closed),
-            // The library hands out none that it reads.
-            Message::Frame(_) => Ok(Heard::Sign),
+            Message::Text(text) => Ok(Received::Text(text)),
+            Message::Ping(_) | Message::Pong(_) => Ok(Received::Alive),
+            Message::Binary(_) => Err(CloseReason::Binary),
+            Message::Close(_) => Err(CloseReason::Closed),
+            // The library hands out no raw frames that it reads.
+            Message::Frame(_) => Ok(Received::Alive),
         }
     }
 
-    /// Takes a frame into the buffer, and writes what no longer fits. It has no deadline of its own.
-    pub(crate) async fn put(&mut self, frame: Message) -> Result<(), End> {
+    /// Puts a frame into the buffer, and writes what no longer fits. Has no deadline of its own.
+    pub(crate) async fn put(&mut self, frame: Message) -> Result<(), CloseReason> {
         if matches!(frame, Message::Text(_)) {
-            self.said = Instant::now();
+            self.sent_at = Instant::now();
         }
-        self.socket.feed(frame).await.map_err(|_| End::Lost)
+        self.socket.feed(frame).await.map_err(|_| CloseReason::Lost)
     }
 
-    /// Writes what is left in the buffer. It has no deadline of its own.
-    pub(crate) async fn flush(&mut self) -> Result<(), End> {
-        self.socket.flush().await.map_err(|_| End::Lost)
+    /// Writes the rest of the buffer. Has no deadline of its own.
+    pub(crate) async fn flush(&mut self) -> Result<(), CloseReason> {
+        self.socket.flush().await.map_err(|_| CloseReason::Lost)
     }
 
     /// Writes one frame by the deadline.
-    pub(crate) async fn write(&mut self, frame: Message) -> Result<(), End> {
+    pub(crate) async fn send(&mut self, frame: Message) -> Result<(), CloseReason> {
         let write_timeout = self.write_timeout;
-        // Boxed: frames that go alone are rare, and every session would hold the room for one.
+        // Boxed: single frames are rare, and every session would hold the memory for one.
         let writing = Box::pin(async {
             self.put(frame).await?;
             self.flush().await
         });
-        timeout(write_timeout, writing).await.unwrap_or(Err(End::Slow))
+        timeout(write_timeout, writing).await.unwrap_or(Err(CloseReason::Slow))
     }
 
-    /// Writes one text by the deadline.
-    pub(crate) async fn say(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        self.write(Message::Text(text)).await
+    /// Writes one text frame by the deadline.
+    pub(crate) async fn send_text(&mut self, text: Utf8Bytes) -> Result<(), CloseReason> {
+        self.send(Message::Text(text)).await
     }
 
-    /// Says why, and waits for the client to agree, within the close timeout.
-    pub(crate) async fn close(mut self, end: End) {
-        if matches!(end, End::Lost | End::Lapsed) {
+    /// Sends the close frame, and waits for the client's, within the close timeout.
+    pub(crate) async fn close(mut self, reason: CloseReason) {
+        if matches!(reason, CloseReason::Lost | CloseReason::Lapsed) {
             return;
         }
         let handshake = async {
-            if let Some(frame) = end.close_frame()
+            if let Some(frame) = reason.close_frame()
                 && self.socket.send(Message::Close(Some(frame))).await.is_err()
             {
                 return;
             }
-            if end.breaks_the_stream() {
+            if reason.breaks_the_stream() {
                 sleep(LINGER).await;
             }
             while let Some(Ok(_)) = self.socket.next().await {}
         };
-        // A client that does not agree in time is gone, or as good as gone.
+        // A client that does not answer in time counts as gone.
         let _ = timeout(self.close_timeout, handshake).await;
     }
 
-    /// Says why, if it can be said at once, and goes: another socket needs the place.
-    pub(crate) async fn make_room(mut self, end: End) {
-        if let Some(frame) = end.close_frame() {
-            // Whoever does not take it now does not learn why.
+    /// Closes a socket that gets no session.
+    pub(crate) async fn leave(self, reason: CloseReason, place: &Place) {
+        if place.is_lost() { self.make_room(reason).await } else { self.close(reason).await }
+    }
+
+    /// Sends the close frame if that takes no time, and closes: another socket needs the place.
+    async fn make_room(mut self, reason: CloseReason) {
+        if let Some(frame) = reason.close_frame() {
+            // A client that does not take it now does not learn the reason.
             let _ = timeout(FAREWELL, self.socket.send(Message::Close(Some(frame)))).await;
         }
     }
 }
 
-fn end_of(error: &tungstenite::Error) -> End {
+fn reason_of(error: &tungstenite::Error) -> CloseReason {
     use tungstenite::Error;
     use tungstenite::error::ProtocolError;
     match error {
-        Error::Capacity(_) => End::TooLarge,
-        Error::Utf8(_) => End::NotUtf8,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost,
-        Error::Protocol(_) => End::Violation,
+        Error::Capacity(_) => CloseReason::TooLarge,
+        Error::Utf8(_) => CloseReason::NotUtf8,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::Lost,
+        Error::Protocol(_) => CloseReason::Violation,
         Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(Breach::Flood) => End::Flood,
-            Some(Breach::TooLarge) => End::TooLarge,
-            None => End::Lost,
+            Some(Breach::Flood) => CloseReason::Flood,
+            Some(Breach::TooLarge) => CloseReason::TooLarge,
+            None => CloseReason::Lost,
         },
-        _ => End::Lost,
+        _ => CloseReason::Lost,
     }
 }

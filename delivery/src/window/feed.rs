@@ -1,28 +1,29 @@
-//! The window, shared: one task fills it from the log, sessions read it and are woken when their room got something.
-//! The lock is held for as long as a page or a batch takes to copy, never while anything is awaited.
+//! The shared window: one task fills it from the log's tail, sessions read it and are woken by events of their room.
+//! The lock is held while a page or a batch is copied, never across an `await`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use chat::{Body, Position, PresenterIdx, SessionId};
 use nats::{Entry, Tail, TailStatus, Timelines};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, oneshot};
 
 use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
 
-/// How often a quiet window is looked through for what is too old.
+/// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A page: about as much as a slow phone takes within the write deadline.
+/// 1,000 events or 32 KB: about as much as a slow phone takes within the write deadline.
 const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
 
-/// The window of this node, over the log's tail.
+/// The window of this node, filled from the log's tail.
 #[derive(Debug)]
 pub(crate) struct Feed {
     timelines: Timelines,
-    // Readers share the lock; a waiting writer goes before new readers, so that a storm of them cannot stall the tail.
+    // Readers share the lock. A waiting writer precedes new readers, so that a storm of readers cannot stall the tail.
     window: RwLock<Window>,
     status: TailStatus,
     filled: AtomicBool,
@@ -35,12 +36,12 @@ impl Feed {
         Feed { timelines, window, status, filled: AtomicBool::new(false), departures: Mutex::default() }
     }
 
-    /// Follows the log for as long as it can be followed.
+    /// Tails the log into the window. Returns why it cannot continue.
     pub(crate) async fn follow(&self, mut tail: Tail) -> nats::Error {
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            // `next` hands a batch out only to the branch that takes it: none is lost with a dropped branch.
+            // `next` hands out a batch only to the branch that handles it: none is lost with a dropped branch.
             tokio::select! {
                 entries = tail.next() => match entries {
                     Ok(entries) => self.push(&tail, entries),
@@ -57,28 +58,28 @@ impl Feed {
         }
     }
 
-    /// Whether everything that was in the log at the start is in the window, as far as it fits.
+    /// Whether the window has replayed the log as of the start.
     pub(crate) fn is_filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
     }
 
-    /// Whether the log was heard of lately.
+    /// Whether anything has come from the log lately.
     pub(crate) fn is_current(&self) -> bool {
         self.status.is_current()
     }
 
-    /// A reader of the room, woken by whatever comes from now on.
-    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> Reader {
+    /// A reader of the room, woken by every event from now on.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> RoomReader {
         let partition = self.timelines.partition_of(presenter);
         let changed = Arc::new(Notify::new());
         self.write().attach(presenter, partition, changed.clone());
-        Reader { feed: self.clone(), presenter, partition, changed }
+        RoomReader { feed: self.clone(), presenter, partition, changed }
     }
 
-    /// Resolves when the log says that the session has ended.
+    /// Resolves when the session's end arrives from the log.
     pub(crate) fn departure(self: &Arc<Feed>, session: SessionId) -> Departure {
         let (sender, departed) = oneshot::channel();
-        self.departures.lock().expect("nothing panics while it holds the lock").insert(session, sender);
+        self.departures.lock().insert(session, sender);
         Departure { feed: self.clone(), session, departed }
     }
 
@@ -94,10 +95,10 @@ impl Feed {
             reader.notify_one();
         }
         if !departed.is_empty() {
-            let mut departures = self.departures.lock().expect("nothing panics while it holds the lock");
+            let mut departures = self.departures.lock();
             for session in departed {
                 if let Some(waiting) = departures.remove(&session) {
-                    // Whoever waited may have given up.
+                    // The waiter may have given up.
                     let _ = waiting.send(());
                 }
             }
@@ -105,16 +106,16 @@ impl Feed {
     }
 
     fn incoming(&self, entry: Entry) -> Incoming {
-        let partition = self.timelines.partition(entry.position).expect("a tail hands out what is of its log");
+        let partition = self.timelines.partition(entry.position).expect("a tail hands out positions of its own log");
         Incoming::new(partition, entry)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Window> {
-        self.window.read().expect("nothing panics while it holds the lock")
+        self.window.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Window> {
-        self.window.write().expect("nothing panics while it holds the lock")
+        self.window.write()
     }
 }
 
@@ -130,47 +131,47 @@ fn departed(entry: &Entry) -> Option<SessionId> {
 
 /// One reader of one room.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct RoomReader {
     feed: Arc<Feed>,
     presenter: PresenterIdx,
     partition: u32,
     changed: Arc<Notify>,
 }
 
-impl Reader {
+impl RoomReader {
     /// Where to begin in this room.
     pub(crate) fn begin(&self, ask: Ask) -> Beginning {
         self.feed.read().begin(self.presenter, self.partition, ask)
     }
 
-    /// Whether the log has come so far here.
+    /// Whether this node has read the log up to the position.
     pub(crate) fn has_come(&self, position: Position) -> bool {
         self.feed.read().has_come(self.partition, position)
     }
 
-    /// What follows the cursor, as much as is written at once.
+    /// The events after the cursor, at most one page.
     pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
         self.feed.read().after(self.presenter, self.partition, cursor, PAGE)
     }
 
-    /// How far a reader at the cursor has come, counting what is not of its room.
+    /// How far a reader at the cursor has come, counting events of other rooms.
     pub(crate) fn reached(&self, cursor: Position) -> Position {
         self.feed.read().reached(self.presenter, self.partition, cursor)
     }
 
-    /// Waits until the room got something since the last time, at once if it already has. Cancel safe.
+    /// Waits for an event of the room since the last call, if none has come already. Cancel safe.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 }
 
-impl Drop for Reader {
+impl Drop for RoomReader {
     fn drop(&mut self) {
         self.feed.write().detach(self.presenter, self.partition, &self.changed);
     }
 }
 
-/// Waits for the end of one session, wherever it is.
+/// Waits for the end of one session, on any node.
 #[derive(Debug)]
 pub(crate) struct Departure {
     feed: Arc<Feed>,
@@ -179,15 +180,15 @@ pub(crate) struct Departure {
 }
 
 impl Departure {
-    /// Returns when the log said that the session has ended.
+    /// Returns when the session's end has arrived from the log.
     pub(crate) async fn happened(&mut self) {
-        // The sender is dropped only when another wait for the same session took its place; then that one waits.
+        // Only a later wait for the same session drops the sender. Then that one waits.
         let _ = (&mut self.departed).await;
     }
 }
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        self.feed.departures.lock().expect("nothing panics while it holds the lock").remove(&self.session);
+        self.feed.departures.lock().remove(&self.session);
     }
 }

@@ -1,6 +1,6 @@
-//! An event as the window keeps it, and what may be seen of it: of a deleted message everything but its text, of what
-//! only nodes need to know, or a user wrote who was erased, nothing, and of decisions by or about such a user neither
-//! the name nor the reason. Neither the window's order nor its bounds are known here, nor who is told which of it.
+//! An event of the window, and which part of it may be seen. A deleted message has no text. Nothing is seen of an event
+//! that only nodes need, or of a message whose author was erased. A decision by or about an erased user has neither the
+//! name nor the reason. Which client sees which part is the dialects' business.
 
 use bytes::Bytes;
 use chat::{Body, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kept {
-    /// Where it stands in the log.
+    /// Its position in the log.
     pub(crate) position: Position,
-    /// The JSON object as it was appended. [`Kept::shown`] says what may be seen of it.
+    /// The JSON object as it was appended. [`Kept::shown`] is the part that may be seen.
     pub(super) line: Utf8Bytes,
     pub(super) kind: Kind,
     pub(super) id: EventId,
@@ -22,51 +22,51 @@ pub(crate) struct Kept {
     pub(super) withheld: Withheld,
 }
 
-/// Whom the reason of a decision says something about.
+/// The user that the reason of a decision is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
-    /// A clear of the room or a change of its settings; and of messages.
+    /// Nobody: a clear of the room, a change of its settings, or a message.
     Nobody,
-    /// Of a ban or its end, whose it is; of a deletion, who wrote the message.
+    /// The banned or unbanned user, or the author of the deleted message.
     User(UserIdx),
-    /// Of a deletion whose message is not here, and of types that this version does not know.
+    /// Unknown: the deleted message is not in the window, or this version does not know the type.
     Unknown,
 }
 
-/// What nobody is told of a decision, whatever they may read otherwise.
+/// The members of a decision that nobody sees, whatever else they may read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Withheld {
     pub(crate) by: bool,
     pub(crate) reason: bool,
 }
 
-/// Of which sort an event is.
+/// How an event is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A message.
     Message,
     /// A message that was deleted.
     Deleted,
-    /// What only nodes need to know, and what nobody is to know any more.
+    /// An event that only nodes need, or that nobody may see any more.
     Hidden,
     /// A decision about every room.
     Everywhere,
-    /// Anything else, also what this version does not know.
+    /// Any other event, including types that this version does not know.
     Other,
 }
 
-/// What may be seen of an event.
+/// The part of an event that may be seen.
 #[derive(Debug)]
 pub(crate) enum Shown<'a> {
-    /// A message: a JSON object as it was appended.
+    /// A message: the JSON object as it was appended.
     Message(&'a str),
-    /// What is left of a message that was deleted.
+    /// The rest of a deleted message.
     Deleted(Deleted),
-    /// A decision about every room: a JSON object as it was appended, of which some is withheld.
+    /// A decision about every room: the JSON object as it was appended, and the members withheld from it.
     Everywhere(&'a str, Withheld),
-    /// Any other event: the same.
+    /// Any other event, likewise.
     Other(&'a str, Withheld),
-    /// Nothing but its position.
+    /// Only its position.
     Nothing,
 }
 
@@ -79,33 +79,33 @@ pub(crate) struct Deleted {
     pub(crate) user: User,
 }
 
-/// An event on its way into the window, with what it does to the events before it.
+/// An event on its way into the window, with its effect on earlier events.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) partition: u32,
-    /// None: every room.
+    /// None: the event is of every room.
     pub(crate) presenter: Option<PresenterIdx>,
     pub(crate) kept: Kept,
     pub(crate) removes: Removes,
 }
 
-/// Which earlier texts of the room an event takes away.
+/// Which earlier messages of the room an event removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removes {
     Nothing,
     One(EventId),
     All,
-    /// Those of a user, in whichever room, names included.
+    /// Those of a user, in every room, names included.
     Of(UserIdx),
 }
 
 impl Kept {
-    /// How many bytes its line has.
+    /// The bytes of its line.
     pub(crate) fn bytes(&self) -> usize {
         self.line.len()
     }
 
-    /// What may be seen of it. It fails for a deleted message whose author cannot be told.
+    /// The part that may be seen. Fails for a deleted message that does not parse.
     pub(crate) fn shown(&self) -> Result<Shown<'_>, MalformedEvent> {
         Ok(match self.kind {
             Kind::Message => Shown::Message(&self.line),
@@ -121,7 +121,7 @@ impl Kept {
         })
     }
 
-    /// Who wrote it, if it is a message.
+    /// The author, if it is a message.
     pub(super) fn author(&self) -> Option<UserIdx> {
         if !matches!(self.kind, Kind::Message | Kind::Deleted) {
             return None;
@@ -132,7 +132,7 @@ impl Kept {
         }
     }
 
-    /// Takes away what it says of the users, whoever was erased after it.
+    /// Withholds what it says of users who were erased after it.
     pub(super) fn forget(&mut self, mut is_erased: impl FnMut(UserIdx) -> bool) {
         match self.kind {
             Kind::Message | Kind::Deleted => {
@@ -148,7 +148,7 @@ impl Kept {
                 };
                 self.withheld.by |= match self.decided_by() {
                     Ok(by) => by.is_some_and(is_erased),
-                    // Not even a name can be told from it, so that none is told.
+                    // The line does not parse, so that the name is withheld.
                     Err(_) => true,
                 };
             }
@@ -156,7 +156,7 @@ impl Kept {
         }
     }
 
-    /// Who decided it, if somebody did.
+    /// Who made the decision, if it is one.
     fn decided_by(&self) -> serde_json::Result<Option<UserIdx>> {
         #[derive(Deserialize)]
         struct Decision {
@@ -170,12 +170,12 @@ impl Kept {
         Ok(by.map(|By { idx }| idx))
     }
 
-    /// From now on nothing of it can be seen but its position.
+    /// From now on only its position is seen.
     pub(super) fn hide(&mut self) {
         self.kind = Kind::Hidden;
     }
 
-    /// From now on its text cannot be seen; other events than messages stay as they are.
+    /// From now on its text is not seen. Only messages change.
     pub(super) fn delete(&mut self) {
         if self.kind == Kind::Message {
             self.kind = Kind::Deleted;
@@ -183,7 +183,7 @@ impl Kept {
     }
 }
 
-/// The event as if another had deleted it.
+/// The event as if it had been deleted.
 #[cfg(test)]
 pub(crate) fn deleted(incoming: Incoming) -> Kept {
     let mut kept = incoming.kept;
@@ -192,7 +192,7 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 }
 
 impl Incoming {
-    /// The line is copied, so that it shares its batch's memory with no other: each room's events leave in their own time.
+    /// Copies the line out of its batch, so that each room's events can free their memory in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
         let (removes, about) = meaning(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
@@ -206,7 +206,7 @@ impl Incoming {
         let kept = match Utf8Bytes::try_from(Bytes::copy_from_slice(&line)) {
             Ok(line) if line.starts_with('{') => Kept { position, line, kind, id, about, withheld },
             _ => {
-                tracing::warn!(event = %id, %position, "the event at {position} is no JSON object in UTF-8, nobody sees it");
+                tracing::warn!(event = %id, %position, "hidden: the event at {position} is not a JSON object in UTF-8");
                 Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id, about, withheld }
             }
         };
@@ -214,7 +214,7 @@ impl Incoming {
     }
 }
 
-/// What the event takes away, and whom it is about.
+/// What the event removes, and whom it is about.
 fn meaning(entry: &Entry) -> (Removes, About) {
     match entry.kind.as_str() {
         "message.posted" | "presenter.connected" | "presenter.disconnected" => {
@@ -233,7 +233,7 @@ fn meaning(entry: &Entry) -> (Removes, About) {
         Ok(_) => (Removes::Nothing, About::Unknown),
         Err(error) => {
             let kind = &entry.kind;
-            tracing::warn!(event = %entry.id, %error, "a {kind} does not say what it is about and removes nothing");
+            tracing::warn!(event = %entry.id, %error, "a malformed {kind} removes nothing");
             (Removes::Nothing, About::Unknown)
         }
     }

@@ -16,20 +16,20 @@ fn incoming(line: &str) -> Incoming {
     Incoming::new(0, entry)
 }
 
-fn original() -> Original {
-    Original { zone: TimeZone::get("Asia/Seoul").unwrap(), grace: Duration::ZERO }
+fn legacy() -> Legacy {
+    Legacy { zone: TimeZone::get("Asia/Seoul").unwrap(), grace: Duration::ZERO }
 }
 
 #[test]
 fn what_a_client_says_is_understood() {
-    let start = |token: &str| Said::Start { token: Some(token.to_owned()), position: None };
-    let other = |id: &str| Said::Answered(invalid_id(id));
+    let start = |token: &str| ClientFrame::Start { token: Some(token.to_owned()), position: None };
+    let other = |id: &str| ClientFrame::Answered(invalid_id(id));
     for (text, said) in [
-        ("ping", Said::Answered("pong".into())),
+        ("ping", ClientFrame::Answered("pong".into())),
         (r#"{"id":"start","token":"a.b.c"}"#, start("a.b.c")),
         (r#"{"token":"a.b.c","more":[1],"id":"start"}"#, start("a.b.c")),
-        (r#"{"id":"start"}"#, Said::Start { token: None, position: None }),
-        (r#"{"id":"start","token":null}"#, Said::Start { token: None, position: None }),
+        (r#"{"id":"start"}"#, ClientFrame::Start { token: None, position: None }),
+        (r#"{"id":"start","token":null}"#, ClientFrame::Start { token: None, position: None }),
         (r#"{"id":"start","token":""}"#, start("")),
         (r#"{"id":"start","token":5}"#, start("5")),
         (r#"{"id":"stop"}"#, other("stop")),
@@ -44,16 +44,16 @@ fn what_a_client_says_is_understood() {
         ("", other("null")),
         ("{", other("null")),
     ] {
-        assert_eq!(original().hear(text), said, "{text}");
+        assert_eq!(legacy().parse(text), said, "{text}");
     }
-    // Nesting has a bound, so that no text can exhaust the stack.
-    assert_eq!(original().hear(&r#"{"id":"#.repeat(5_000)), other("null"));
+    // Nesting is bounded, so that no text exhausts the stack.
+    assert_eq!(legacy().parse(&r#"{"id":"#.repeat(5_000)), other("null"));
 }
 
 #[test]
 fn the_frame_of_a_message_is_pinned() {
     let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>"}"#;
-    let frame = original().frame(&[kept(line)], Sight::default()).frame.unwrap();
+    let frame = legacy().frame(&[kept(line)], Visibility::default()).frame.unwrap();
     insta::assert_snapshot!(frame.as_str(), @r#"{"id":"sendChatting","nickname":"고양이 \"나비\"","message":"안녕 👋🏽\n<b>","time":"00:04","messageId":"01890a5d-ac96-774b-bcce-b302099a8057","position":"1879f0c3a1b2c3d4-1f-3","userIdx":7,"role":"viewer","sentAt":"2024-03-01T15:04:05.678Z"}"#);
 }
 
@@ -74,19 +74,19 @@ fn only_messages_that_are_not_deleted_are_shown() {
         ("user.banned", format!(r#""user":7,{by}"#)),
     ] {
         let kept = kept(&line(kind, &members));
-        assert_eq!(original().frame(&[kept], Sight::default()), Framed { frame: None, events: 1 }, "{kind}");
+        assert_eq!(legacy().frame(&[kept], Visibility::default()), Framed { frame: None, events: 1 }, "{kind}");
     }
     let message =
         line("message.posted", r#""presenterIdx":42,"user":{"idx":7,"nickname":"n","role":"viewer"},"text":"a""#);
     assert_eq!(
-        original().frame(&[crate::window::deleted(incoming(&message))], Sight::default()),
+        legacy().frame(&[crate::window::deleted(incoming(&message))], Visibility::default()),
         Framed { frame: None, events: 1 }
     );
 }
 
 #[test]
 fn answers_are_pinned() {
-    let refused = |error| original().token_refused(error);
+    let refused = |error| legacy().token_refused(error);
     let answers = [
         refused(TokenError::Missing),
         refused(TokenError::Expired),

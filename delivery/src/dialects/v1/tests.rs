@@ -1,4 +1,4 @@
-//! The frames of `chat.v1`, pinned: what changes here changes the contract with every client.
+//! The frames of `chat.v1`, pinned. A change here changes the contract with every client.
 
 use bytes::Bytes;
 use nats::Entry;
@@ -10,8 +10,8 @@ use crate::window::{Incoming, Kept};
 
 const V1: V1 = super::V1 { keepalive: Duration::from_secs(20) };
 
-/// Of whoever may read the audit of all rooms, and the receipts of erasures.
-const EVERYTHING: Sight = Sight { moderates: true, erases: true };
+/// A token that may read the audit of all rooms, and the receipts of erasures.
+const EVERYTHING: Visibility = Visibility { moderates: true, erases: true };
 
 const MESSAGE: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>","flags":["profanity"]}"#;
 const CLEARED: &str = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8058","type":"room.cleared","presenterIdx":42,"at":"2024-03-01T15:04:06.000Z","by":{"idx":42,"nickname":"a","role":"presenter"}}"#;
@@ -35,7 +35,7 @@ fn kept(index: u32, line: &'static str) -> Kept {
 
 #[test]
 fn what_a_client_says_is_understood() {
-    let start = |token: Option<&str>, position: Option<&str>| Said::Start {
+    let start = |token: Option<&str>, position: Option<&str>| ClientFrame::Start {
         token: token.map(str::to_owned),
         position: position.map(str::to_owned),
     };
@@ -45,11 +45,11 @@ fn what_a_client_says_is_understood() {
         (r#" {"position":"1-2-3","more":[1],"token":"a.b.c","type":"start"}"#, start(Some("a.b.c"), Some("1-2-3"))),
         (r#"{"type":"start","token":null,"position":null}"#, start(None, None)),
         (r#"{"type":"start","position":"anything"}"#, start(None, Some("anything"))),
-        (r#"{"type":"ack","position":"1-2-3","more":1}"#, Said::Ack { position: "1-2-3".to_owned() }),
-        (r#"{"type":"token","token":"eyJ"}"#, Said::Token { token: "eyJ".to_owned() }),
-        (r#"{"type":"keepalive"}"#, Said::Keepalive),
+        (r#"{"type":"ack","position":"1-2-3","more":1}"#, ClientFrame::Ack { position: "1-2-3".to_owned() }),
+        (r#"{"type":"token","token":"eyJ"}"#, ClientFrame::Token { token: "eyJ".to_owned() }),
+        (r#"{"type":"keepalive"}"#, ClientFrame::Keepalive),
     ] {
-        assert_eq!(V1.hear(text), said, "{text}");
+        assert_eq!(V1.parse(text), said, "{text}");
     }
 }
 
@@ -73,11 +73,11 @@ fn what_cannot_be_understood_is_answered() {
         (r#"{"type":""}"#, "unknown_type"),
         (r#"{"type":"START"}"#, "unknown_type"),
     ] {
-        let Said::Answered(answer) = V1.hear(text) else { panic!("{text} was understood") };
+        let ClientFrame::Answered(answer) = V1.parse(text) else { panic!("{text} was understood") };
         assert!(answer.contains(&format!(r#""code":"{code}""#)), "{text}: {answer}");
     }
-    // Nesting has a bound, so that no text can exhaust the stack.
-    assert!(matches!(V1.hear(&r#"{"type":"#.repeat(5_000)), Said::Answered(_)));
+    // Nesting is bounded, so that no text exhausts the stack.
+    assert!(matches!(V1.parse(&r#"{"type":"#.repeat(5_000)), ClientFrame::Answered(_)));
 }
 
 #[test]
@@ -107,7 +107,7 @@ proptest! {
             let position = Position { epoch: 1, sequence: 2, index };
             Incoming::new(0, Entry::read(position, Bytes::from(event.to_string())).unwrap()).kept
         });
-        let frame = V1.frame(&kept.collect::<Vec<_>>(), Sight::default()).frame.unwrap();
+        let frame = V1.frame(&kept.collect::<Vec<_>>(), Visibility::default()).frame.unwrap();
         let frame: Value = serde_json::from_str(frame.as_str()).unwrap();
         let shown = frame["events"].as_array().unwrap();
         prop_assert_eq!(shown.len(), events.len());
@@ -122,10 +122,10 @@ proptest! {
 
 #[test]
 fn a_frame_names_the_last_event_that_it_shows() {
-    let Framed { frame, events } = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED)], Sight::default());
+    let Framed { frame, events } = V1.frame(&[kept(0, MESSAGE), kept(1, CONNECTED)], Visibility::default());
     assert!(frame.unwrap().starts_with(r#"{"type":"events","position":"1879f0c3a1b2c3d4-1f-0","#));
     assert_eq!(events, 2);
-    assert_eq!(V1.frame(&[kept(1, CONNECTED)], Sight::default()), Framed { frame: None, events: 1 });
+    assert_eq!(V1.frame(&[kept(1, CONNECTED)], Visibility::default()), Framed { frame: None, events: 1 });
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn what_ingest_keeps_for_itself_is_taken_out() {
         (r#"{"requestKey":"a","v":1}"#, r#"{"v":1}"#),
         (r#"{ "v": 1 , "request" : "00d4a7e1b05f3c29" , "text": "a" }"#, r#"{ "v": 1  , "text": "a" }"#),
         (r#"{"request" : "00d4a7e1b05f3c29" , "v": 1}"#, r#"{ "v": 1}"#),
-        // Not the event's own.
+        // Nested members stay.
         (
             r#"{"v":1,"settings":{"request":"a"},"text":"request"}"#,
             r#"{"v":1,"settings":{"request":"a"},"text":"request"}"#,
@@ -154,20 +154,21 @@ fn what_ingest_keeps_for_itself_is_taken_out() {
     }
     let copied = matches!(without_request(MESSAGE), Cow::Owned(_));
     assert!(!copied, "a line without it is copied");
-    let deleted = V1.frame(&[crate::window::deleted(incoming(0, KEYED))], Sight::default()).frame.unwrap();
+    let deleted = V1.frame(&[crate::window::deleted(incoming(0, KEYED))], Visibility::default()).frame.unwrap();
     assert!(!deleted.contains("request"), "{deleted}");
 }
 
 #[test]
 fn of_a_decision_about_every_room_only_what_hides_messages_is_for_everybody() {
     let events = [kept(0, BANNED_EVERYWHERE), kept(1, UNTIL), kept(2, ERASED), kept(3, UPDATED)];
-    let frame = |moderates, erases| V1.frame(&events, Sight { moderates, erases }).frame.unwrap().as_str().to_owned();
+    let frame =
+        |moderates, erases| V1.frame(&events, Visibility { moderates, erases }).frame.unwrap().as_str().to_owned();
     insta::assert_snapshot!([frame(false, false), frame(true, false), frame(false, true)].join("\n"));
 }
 
 #[test]
 fn a_deleted_message_has_no_text() {
-    let frame = V1.frame(&[crate::window::deleted(incoming(0, MESSAGE))], Sight::default());
+    let frame = V1.frame(&[crate::window::deleted(incoming(0, MESSAGE))], Visibility::default());
     insta::assert_snapshot!(frame.frame.unwrap().as_str());
 }
 

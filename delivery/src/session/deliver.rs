@@ -1,0 +1,220 @@
+//! The write loop of a session: writes pages after the cursor, checks the fence before each, handles the client's
+//! frames, and keeps the connection alive.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chat::Position;
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::dialects::{ClientFrame, Complaint, Dialect, Framed, Welcome};
+use crate::node::Node;
+use crate::session::close_codes::CloseReason;
+use crate::session::fence::{Fence, MayWrite};
+use crate::session::replies::{complain, renewed, started_again};
+use crate::session::socket::{Received, Socket};
+use crate::session::token::{Bearer, expires_in};
+use crate::window::Page;
+use crate::window::feed::RoomReader;
+
+/// 100 ms: how soon a session with something to write checks an undecided fence again.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// 200 ms: how long a session that must stop may finish the write in progress. It can delay its successor by as much.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// A session that has its room.
+pub(super) struct Session<'a> {
+    pub(super) node: &'a Arc<Node>,
+    pub(super) dialect: &'a dyn Dialect,
+    pub(super) fence: Fence<'a>,
+    pub(super) reader: RoomReader,
+    /// Every event of the room up to here was written.
+    pub(super) cursor: Position,
+    /// The newest valid token. It expires by the wall clock, which continues while the machine is suspended.
+    pub(super) bearer: Bearer,
+    pub(super) pinged: Instant,
+    /// Whether the client knows that the node is stopping.
+    pub(super) warned: bool,
+    /// Resolves when `presenter.connected` is appended. Later events of the session wait for it.
+    pub(super) connected: oneshot::Receiver<()>,
+}
+
+impl Session<'_> {
+    /// Delivers until the socket must close.
+    pub(super) async fn deliver(&mut self, socket: &mut Socket, welcome: &Welcome) -> Result<Infallible, CloseReason> {
+        if let Some(welcome) = self.dialect.welcome(welcome) {
+            socket.send_text(welcome).await?;
+        }
+        loop {
+            if let Some(reason) = self.fence.seat.told() {
+                return Err(reason);
+            }
+            self.attend(socket).await?;
+            let page = self.reader.after(Some(self.cursor));
+            if page.gap {
+                // No gap within a session: the client is told of it when it reconnects.
+                let presenter = self.fence.claim.presenter;
+                tracing::warn!(%presenter, "presenter {presenter} fell behind the window: closing its session");
+                return Err(CloseReason::Slow);
+            }
+            if page.events.is_empty() {
+                self.wait(socket, None).await?;
+                continue;
+            }
+            match Box::pin(self.fence.check()).await {
+                MayWrite::No => return Err(CloseReason::Replaced),
+                MayWrite::Unknown => self.wait(socket, Some(Instant::now() + RECHECK_INTERVAL)).await?,
+                MayWrite::Yes => {
+                    // Boxed here and below: a session mostly idles, and its task is as large as its largest future.
+                    Box::pin(self.write(socket, &page)).await?;
+                    // Frames that arrived meanwhile, without waiting for more.
+                    while let Some(received) = socket.receive().now_or_never() {
+                        Box::pin(self.handle(socket, received?)).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for something to do: a frame from the client, an event in the room, a check of the connection that is due,
+    /// or `until`.
+    async fn wait(&mut self, socket: &mut Socket, until: Option<Instant>) -> Result<(), CloseReason> {
+        let wake = until.map_or(self.next_attention(socket), |until| until.min(self.next_attention(socket)));
+        // Only the branch that handles a frame takes it from the socket, and events stay in the window: nothing is lost
+        // with a dropped branch.
+        tokio::select! {
+            biased;
+            reason = self.fence.seat.stopped() => Err(reason),
+            received = socket.receive() => Box::pin(self.handle(socket, received?)).await,
+            () = self.reader.changed(), if until.is_none() => Ok(()),
+            () = sleep_until(wake) => Ok(()),
+            () = self.node.stop.cancelled(), if !self.warned => Ok(()),
+        }
+    }
+
+    /// When [`Session::attend`] has something to do next.
+    fn next_attention(&self, socket: &Socket) -> Instant {
+        let config = &self.node.config;
+        let next = (self.pinged + config.ping_interval()).min(socket.received_at() + config.silence_timeout());
+        // Capped at the ping interval: the timer cannot represent a deadline in years.
+        let next = next.min(Instant::now() + expires_in(self.dialect, self.bearer.until).min(config.ping_interval()));
+        match self.dialect.keepalive(self.cursor) {
+            Some(_) => next.min(socket.sent_at() + config.keepalive()),
+            None => next,
+        }
+    }
+
+    /// Maintains the connection: closes it on silence or an expired token, sends pings, keepalives and the drain
+    /// notice.
+    async fn attend(&mut self, socket: &mut Socket) -> Result<(), CloseReason> {
+        let (config, now) = (&self.node.config, Instant::now());
+        if now >= socket.received_at() + config.silence_timeout() {
+            return Err(CloseReason::Silent);
+        }
+        if expires_in(self.dialect, self.bearer.until).is_zero() {
+            return Err(CloseReason::TokenExpired);
+        }
+        if now >= self.pinged + config.ping_interval() {
+            self.pinged = now;
+            socket.send(Message::Ping(Bytes::new())).await?;
+        }
+        if now >= socket.sent_at() + config.keepalive() {
+            self.cursor = self.reader.reached(self.cursor);
+            if let Some(keepalive) = self.dialect.keepalive(self.cursor) {
+                socket.send_text(keepalive).await?;
+            }
+        }
+        if !self.warned && self.node.stop.is_cancelled() {
+            self.warned = true;
+            if let Some(reconnect) = self.dialect.reconnect(config.drain_spread()) {
+                socket.send_text(reconnect).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, socket: &mut Socket, received: Received) -> Result<(), CloseReason> {
+        let Received::Text(text) = received else { return Ok(()) };
+        match self.dialect.parse(&text) {
+            ClientFrame::Answered(answer) => socket.send_text(answer).await,
+            ClientFrame::Keepalive => Ok(()),
+            ClientFrame::Ack { position } => match position.parse() {
+                Ok(position) if self.was_written(position) => {
+                    self.node.cursors.advance(self.fence.claim.presenter, position);
+                    Ok(())
+                }
+                _ => complain(self.dialect, socket, Complaint::BadPosition).await,
+            },
+            ClientFrame::Token { token } => {
+                let (bearer, answer) = renewed(self.node, self.dialect, self.fence.claim.presenter, &token).await;
+                self.bearer = bearer.unwrap_or(self.bearer);
+                match answer {
+                    Some(answer) => socket.send_text(answer).await,
+                    None => Ok(()),
+                }
+            }
+            ClientFrame::Start { token, .. } => {
+                let presenter = self.fence.claim.presenter;
+                let bearer = started_again(self.node, self.dialect, socket, presenter, token).await?;
+                self.bearer = bearer.unwrap_or(self.bearer);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the client can have seen the position: the session has reached it, and so has the log. The second check
+    /// is needed because the client chooses where the session begins.
+    fn was_written(&self, position: Position) -> bool {
+        let is_of_this_log = self.node.log.timelines().partition(position).is_some();
+        is_of_this_log && position <= self.cursor && self.reader.has_come(position)
+    }
+
+    /// Writes a page and moves the cursor past it.
+    async fn write(&mut self, socket: &mut Socket, page: &Page) -> Result<(), CloseReason> {
+        let (node, presenter) = (self.node, self.fence.claim.presenter);
+        let (seat, dialect, visibility) = (&self.fence.seat, self.dialect, self.bearer.visibility);
+        let mut reached = self.cursor;
+        {
+            let writing = async {
+                let mut rest = page.events.as_slice();
+                // A session that is told to stop begins no further frame.
+                while !rest.is_empty() && seat.told().is_none() {
+                    let Framed { frame, events } = dialect.frame(rest, visibility);
+                    if let Some(frame) = frame {
+                        socket.put(Message::Text(frame)).await?;
+                    }
+                    reached = rest[events - 1].position;
+                    rest = &rest[events..];
+                }
+                socket.flush().await
+            };
+            let mut writing = pin!(timeout(node.config.write_timeout(), writing));
+            // Checked at every poll: a process that was suspended in the middle must not continue.
+            let mut guarded = poll_fn(|context| match node.lease_watch.term(&node.lease) {
+                None => Poll::Ready(Err(CloseReason::Lapsed)),
+                Some(_) => writing.as_mut().poll(context).map(|written| written.unwrap_or(Err(CloseReason::Slow))),
+            });
+            tokio::select! {
+                biased;
+                // A frame in progress precedes the close frame in any case. If the client takes it in time, it counts
+                // as written. Otherwise it is lost here, and the next session writes it again.
+                reason = seat.stopped() => timeout(FINISH_TIMEOUT, &mut guarded).await.unwrap_or(Err(reason))?,
+                written = &mut guarded => written?,
+            }
+        }
+        self.cursor = reached;
+        if !dialect.acknowledges() {
+            node.cursors.advance(presenter, reached);
+        }
+        Ok(())
+    }
+}
