@@ -171,7 +171,7 @@ async fn a_withdrawal_that_was_lost_is_made_again_until_the_log_knows() {
     network.hold_up();
     page.close().await;
     eventually("the withdrawal has failed", Duration::from_secs(60), async || {
-        node.log().contains("a claim was not withdrawn").then_some(())
+        node.log().contains("could not withdraw a claim").then_some(())
     })
     .await;
     network.cut();
