@@ -486,6 +486,6 @@ async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Po
 async fn append(node: Arc<Node>, event: Event) {
     if let Err(error) = node.log.append(&event).await {
         let (presenter, kind) = (event.presenter.map(chat::PresenterIdx::get), event.body.kind());
-        tracing::warn!(presenter, kind, %error, "a session's {kind} is not in the log: {error}");
+        tracing::warn!(presenter, %kind, %error, "a session's {kind} is not in the log: {error}");
     }
 }

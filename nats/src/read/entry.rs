@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use chat::Position;
 use chat::{Body, Event, Head, MalformedEvent};
-use chat::{EventId, PresenterIdx};
+use chat::{EventId, EventKind, PresenterIdx};
 
 /// One event of the log.
 #[derive(Debug, Clone)]
@@ -15,8 +15,8 @@ pub struct Entry {
     pub position: Position,
     /// Its identity.
     pub id: EventId,
-    /// Its type, such as `message.posted`.
-    pub kind: String,
+    /// Its kind.
+    pub kind: EventKind,
     /// Its room; none: every room.
     pub presenter: Option<PresenterIdx>,
     /// When it was decided, by the clock of whoever did. Where that is more than [`MOST_AHEAD`] after it was stored, or more
