@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use chat::{Body, Event, Position, PresenterConnected, PresenterDisconnected, PresenterIdx};
 use futures_util::FutureExt;
-use nats::Place;
+use nats::Standing;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -466,11 +466,11 @@ async fn complain(dialect: &dyn Dialect, socket: &mut Socket, about: Complaint) 
 /// made up: nothing is ahead of the log, although the log may be ahead of this node.
 async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Position) -> Result<Ask, End> {
     let timelines = node.log.timelines();
-    match timelines.place(presenter, position) {
+    match timelines.standing(presenter, position) {
         // What was lost where an epoch ended was accepted, and came to nobody who was away.
-        Place::Here(position) if position.epoch != timelines.epoch(presenter) => Ok(Ask::Lost(position)),
-        Place::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
-        Place::Here(position) => match node.log.has_reached(presenter, position).await {
+        Standing::Here(position) if position.epoch != timelines.epoch(presenter) => Ok(Ask::Lost(position)),
+        Standing::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
+        Standing::Here(position) => match node.log.has_reached(presenter, position).await {
             Ok(true) => Ok(Ask::After(position)),
             Ok(false) => Ok(Ask::Unknown),
             Err(error) => {
@@ -478,8 +478,8 @@ async fn ask(node: &Node, reader: &Reader, presenter: PresenterIdx, position: Po
                 Err(End::Unavailable)
             }
         },
-        Place::Lost(end) => Ok(Ask::Lost(end)),
-        Place::Elsewhere => Ok(Ask::Unknown),
+        Standing::Lost(end) => Ok(Ask::Lost(end)),
+        Standing::Elsewhere => Ok(Ask::Unknown),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use chat::{PresenterIdx, SessionId};
 use futures_util::{StreamExt, stream};
-use nats::Session;
+use nats::Claim;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::Node;
@@ -57,7 +57,7 @@ pub(crate) async fn reconcile(node: &Arc<Node>) -> Infallible {
             continue;
         }
         let shown = node.presence.claims_of(node.lease.node());
-        let left: Vec<Session> = shown.into_iter().filter(|claim| !node.claims.stands_by(claim.id)).collect();
+        let left: Vec<Claim> = shown.into_iter().filter(|claim| !node.claims.stands_by(claim.id)).collect();
         stream::iter(left).for_each_concurrent(AT_ONCE, async |claim| withdraw(node, &claim).await).await;
 
         let is_shown =
@@ -81,7 +81,7 @@ async fn end_unless_claimed(node: &Node, (presenter, revision): (PresenterIdx, u
 }
 
 /// Withdraws a claim. Where that fails, it is tried again for as long as the log shows the claim.
-pub(crate) async fn withdraw(node: &Node, claim: &Session) {
+pub(crate) async fn withdraw(node: &Node, claim: &Claim) {
     if let Err(error) = node.lease.release(claim).await {
         tracing::warn!(presenter = %claim.presenter, %error, "a claim was not withdrawn, trying again");
     }

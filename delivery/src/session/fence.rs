@@ -17,7 +17,7 @@ use crate::session::seats::Seat;
 /// A session's hold on its room.
 pub(crate) struct Hold<'a> {
     node: &'a Arc<Node>,
-    pub(crate) claim: nats::Session,
+    pub(crate) claim: nats::Claim,
     pub(crate) seat: Seat,
     /// Nobody withdraws the claim while the session lasts.
     pub(crate) standing: Standing,

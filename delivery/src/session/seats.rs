@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chat::PresenterIdx;
-use nats::{Presence, Session};
+use nats::{Claim, Presence};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -50,7 +50,7 @@ pub(crate) struct Seat {
 
 impl Seats {
     /// Takes the room's seat for the session, once the one before it on this node has left.
-    pub(crate) async fn take(self: &Arc<Seats>, session: &Session, warned: bool) -> Result<Seat, End> {
+    pub(crate) async fn take(self: &Arc<Seats>, session: &Claim, warned: bool) -> Result<Seat, End> {
         let (seat, before) = self.replace(session, warned)?;
         if let Some(before) = before
             && timeout(STOP_TIMEOUT, before.cancelled()).await.is_err()
@@ -60,7 +60,7 @@ impl Seats {
         Ok(seat)
     }
 
-    fn replace(self: &Arc<Seats>, session: &Session, warned: bool) -> Result<(Seat, Option<CancellationToken>), End> {
+    fn replace(self: &Arc<Seats>, session: &Claim, warned: bool) -> Result<(Seat, Option<CancellationToken>), End> {
         let mut state = self.0.lock().expect("nothing panics while it holds the lock");
         if state.closed {
             return Err(End::Drain);
@@ -83,7 +83,7 @@ impl Seats {
 
     /// Follows the claims of all nodes and stops the sessions that they replace. Returns when there are no more claims
     /// to follow, which is a failure.
-    pub(crate) async fn follow(&self, presence: &Presence, mut claims: broadcast::Receiver<Session>) {
+    pub(crate) async fn follow(&self, presence: &Presence, mut claims: broadcast::Receiver<Claim>) {
         loop {
             match claims.recv().await {
                 Ok(claim) => self.heed(&claim),
@@ -103,7 +103,7 @@ impl Seats {
     }
 
     /// Stops the session that the claim replaces, if it is here.
-    fn heed(&self, claim: &Session) {
+    fn heed(&self, claim: &Claim) {
         let state = self.0.lock().expect("nothing panics while it holds the lock");
         if let Some(taken) = state.taken.get(&claim.presenter)
             && taken.revision < claim.revision
@@ -219,8 +219,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn claim(presenter: i64, revision: u64) -> Session {
-        Session {
+    fn claim(presenter: i64, revision: u64) -> Claim {
+        Claim {
             presenter: presenter.try_into().unwrap(),
             id: chat::SessionId::new(),
             node: "node".to_owned().into(),
