@@ -1,7 +1,7 @@
 //! What every part of this crate works with: the connection, the epochs, the clocks, what was seen of each partition,
 //! its capacity, the background tasks, and the failure that ends them. It knows none of the parts that use it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -9,13 +9,13 @@ use async_nats::jetstream::{self, kv};
 use jiff::Timestamp;
 use runtime::Tasks;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::epoch::memory::Memory;
 use crate::epoch::timeline::Timelines;
 use crate::error::Error;
+use crate::failure::Failure;
 use crate::read::clock::Clock;
 
 /// One connection to the log, with what this process knows of it.
@@ -39,8 +39,7 @@ pub(crate) struct Context {
     pub(crate) lease: Duration,
     /// Every background task of this log. [`crate::Log::close`] awaits them.
     pub(crate) tasks: Tasks,
-    failure: OnceLock<Error>,
-    failed: CancellationToken,
+    failure: Failure,
 }
 
 /// The streams and buckets of a log, as they were found.
@@ -74,8 +73,7 @@ impl Context {
             decisions,
             lease,
             tasks: Tasks::new(),
-            failure: OnceLock::new(),
-            failed: CancellationToken::new(),
+            failure: Failure::default(),
             config,
         }
     }
@@ -90,21 +88,13 @@ impl Context {
         self.clocks[0].now()
     }
 
-    /// Reports a failure that nothing in this process can repair. The first report counts.
+    /// Reports a failure that nothing in this process can repair.
     pub(crate) fn fail(&self, error: Error) {
-        tracing::error!(%error, "the log has failed");
-        // A second failure adds nothing: the process is ending because of the first.
-        let _ = self.failure.set(error);
-        self.failed.cancel();
+        self.failure.report(error);
     }
 
-    /// Waits for a failure. A panic of a background task is one: nothing does the task's work any more.
+    /// Waits for a failure, including a panic of a background task.
     pub(crate) async fn failed(&self) -> &Error {
-        // Both branches only wait: nothing is lost with the other.
-        tokio::select! {
-            () = self.failed.cancelled() => {}
-            panicked = self.tasks.failed() => self.fail(panicked.into()),
-        }
-        self.failure.get().expect("the failure is set before it is announced")
+        self.failure.wait(&self.tasks).await
     }
 }

@@ -36,6 +36,7 @@ mod connection;
 mod context;
 mod epoch;
 mod error;
+mod failure;
 mod jetstream;
 mod log;
 mod partition;
