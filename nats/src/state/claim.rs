@@ -57,7 +57,7 @@ pub(crate) struct StoredClaim<'a> {
 }
 
 impl ClaimRecord {
-    pub(crate) fn new(session: &Claim, expires: Timestamp, replaces: Option<Claim>) -> ClaimRecord {
+    pub(crate) fn new(claim: &Claim, expires: Timestamp, replaces: Option<Claim>) -> ClaimRecord {
         let replaces = replaces.map(|Claim { id, node, since, revision, .. }| ReplacedClaim {
             node,
             session: id,
@@ -65,9 +65,9 @@ impl ClaimRecord {
             revision,
         });
         ClaimRecord {
-            node: session.node.clone(),
-            session: session.id,
-            since: session.since,
+            node: claim.node.clone(),
+            session: claim.id,
+            since: claim.since,
             expires: Some(expires),
             replaces,
         }
@@ -79,7 +79,7 @@ impl ClaimRecord {
 }
 
 impl ReplacedClaim {
-    fn session(self, presenter: PresenterIdx) -> Claim {
+    fn claim(self, presenter: PresenterIdx) -> Claim {
         let ReplacedClaim { node, session, since, revision } = self;
         Claim { presenter, id: session, node, since, revision }
     }
@@ -95,7 +95,7 @@ impl StoredClaim<'_> {
         if expires.is_none_or(|expires| self.at <= expires) {
             return Ok(Some(Claim { presenter, id: session, node, since, revision: self.revision }));
         }
-        Ok(replaces.map(|replaced| replaced.session(presenter)))
+        Ok(replaces.map(|replaced| replaced.claim(presenter)))
     }
 
     /// Whether the message is that session's claim, in time or not.
@@ -105,7 +105,7 @@ impl StoredClaim<'_> {
 
     /// The claim that held when this one was made.
     pub(crate) fn replaced(self, presenter: PresenterIdx) -> Option<Claim> {
-        self.claim()?.replaces.map(|replaced| replaced.session(presenter))
+        self.claim()?.replaces.map(|replaced| replaced.claim(presenter))
     }
 
     fn claim(self) -> Option<ClaimRecord> {

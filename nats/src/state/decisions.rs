@@ -53,7 +53,7 @@ pub struct DecisionSnapshot {
     pub entries: Vec<Entry>,
     /// The checkpoint of each partition: `entries` has every decision up to that position, unless a later one replaced
     /// it.
-    pub read: Vec<Position>,
+    pub checkpoints: Vec<Position>,
 }
 
 /// The value of a key. A checkpoint has no event.
@@ -92,8 +92,8 @@ impl Decisions {
     /// Loads a snapshot of everything.
     pub async fn load(&self) -> Result<DecisionSnapshot, Error> {
         let mut entries = HashMap::new();
-        let read = self.read(|key, entry| drop(entries.insert(key, entry))).await?;
-        Ok(DecisionSnapshot { entries: entries.into_values().collect(), read })
+        let checkpoints = self.read(|key, entry| drop(entries.insert(key, entry))).await?;
+        Ok(DecisionSnapshot { entries: entries.into_values().collect(), checkpoints })
     }
 
     /// Hands out every decision, one by one, so that memory need not hold them all: each may have 8 KB, and there may
@@ -109,14 +109,14 @@ impl Decisions {
         let stop = self.context.tasks.stop().child_token();
         let _reading = CancellationToken::drop_guard(stop.clone());
         reader::read(&self.context, &streams::of_bucket(DECISIONS), ReadFrom::LastPerSubject, stop, sink, |item| item);
-        let (mut read, mut reached, mut caught_up) = (HashMap::new(), 0, false);
+        let (mut checkpoints, mut reached, mut caught_up) = (HashMap::new(), 0, false);
         loop {
             match items.recv().await.ok_or(Error::Closed)?? {
                 Item::Record(record) => {
                     reached = reached.max(record.sequence);
                     match value(&record) {
                         Some(Stored::Decision(entry)) => take(record.subject, entry),
-                        Some(Stored::Checkpoint(position)) => drop(read.insert(record.subject, position)),
+                        Some(Stored::Checkpoint(position)) => drop(checkpoints.insert(record.subject, position)),
                         None => {}
                     }
                 }
@@ -128,7 +128,7 @@ impl Decisions {
                 break;
             }
         }
-        Ok(read.into_values().collect())
+        Ok(checkpoints.into_values().collect())
     }
 
     /// The decision about the subject.
@@ -203,8 +203,8 @@ impl Decisions {
 
     /// Sets the checkpoint of each partition: the bucket has every decision up to there. A checkpoint only moves
     /// forward.
-    pub async fn set_read(&self, read: impl IntoIterator<Item = Position>) -> Result<(), Error> {
-        for position in read {
+    pub async fn set_checkpoints(&self, checkpoints: impl IntoIterator<Item = Position>) -> Result<(), Error> {
+        for position in checkpoints {
             let Some(partition) = self.context.timelines.partition(position) else { continue };
             self.put(&format!("read.{partition}"), Value { position, event: None }).await?;
         }

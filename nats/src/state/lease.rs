@@ -218,9 +218,9 @@ impl Lease {
 
     /// Asks the server whether no newer claim has replaced this one. A node whose lease has lapsed needs this: its own
     /// view of other nodes' claims may be old.
-    pub async fn holds(&self, session: &Claim) -> Result<bool, Error> {
-        let holder = self.holder(session.presenter).await?;
-        Ok(holder.is_some_and(|holder| holder.revision == session.revision))
+    pub async fn holds(&self, claim: &Claim) -> Result<bool, Error> {
+        let holder = self.holder(claim.presenter).await?;
+        Ok(holder.is_some_and(|holder| holder.revision == claim.revision))
     }
 
     /// Asks the server which claim holds the room, whether its node's lease is alive or not.
@@ -230,9 +230,9 @@ impl Lease {
     }
 
     /// Withdraws a claim, unless a newer one has replaced it. After an error it may be withdrawn or not.
-    pub async fn release(&self, session: &Claim) -> Result<(), Error> {
-        let (presenter, key) = (session.presenter, session.presenter.to_string());
-        let mut revision = session.revision;
+    pub async fn release(&self, claim: &Claim) -> Result<(), Error> {
+        let (presenter, key) = (claim.presenter, claim.presenter.to_string());
+        let mut revision = claim.revision;
         for _ in 0..RELEASE_ATTEMPTS {
             if !self.context.is_connected() {
                 return Err(unavailable("withdrawing a claim", "there is no connection"));
@@ -242,10 +242,10 @@ impl Lease {
             // Usually the revision is another claim's. Then there is nothing to withdraw, unless that claim came too
             // late to replace anything.
             match request("asking who holds a room", self.last(presenter)).await {
-                Ok(Some(last)) if is_held_by(&last, presenter, session.revision) && last.sequence != revision => {
+                Ok(Some(last)) if is_held_by(&last, presenter, claim.revision) && last.sequence != revision => {
                     revision = last.sequence
                 }
-                Ok(Some(last)) if is_held_by(&last, presenter, session.revision) => return Err(error),
+                Ok(Some(last)) if is_held_by(&last, presenter, claim.revision) => return Err(error),
                 Ok(_) => return Ok(()),
                 Err(_) => return Err(error),
             }
