@@ -127,7 +127,8 @@ async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
     let (one, other) = (with_partitions(&server, 3).await, with_partitions(&server, 3).await);
     let rooms = rooms_of_each_partition(&one, 3);
     let at = |room: i64, sequence| Position { epoch: one.timelines().epoch(presenter(room)), sequence, index: 5 };
-    let set = async |log: &Log, room: i64, sequence| log.decisions().set_checkpoints([at(room, sequence)]).await.unwrap();
+    let set =
+        async |log: &Log, room: i64, sequence| log.decisions().set_checkpoints([at(room, sequence)]).await.unwrap();
     let up = async {
         for sequence in 1..=20 {
             set(&one, rooms[0], sequence).await

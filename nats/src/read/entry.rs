@@ -39,11 +39,11 @@ pub struct Malformed {
 impl Entry {
     /// Reads a line that was saved elsewhere, with its position.
     pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
-        Entry::stored(position, line, None)
+        Entry::read_stored(position, line, None)
     }
 
     /// As [`Entry::read`], with the time at which the line was stored, if known.
-    fn stored(position: Position, line: Bytes, stored: Option<Timestamp>) -> Result<Entry, Malformed> {
+    fn read_stored(position: Position, line: Bytes, stored: Option<Timestamp>) -> Result<Entry, Malformed> {
         let Head { id, kind, presenter, at, belated, .. } = match Head::from_line(&line) {
             Ok(head) => head,
             Err(reason) => return Err(Malformed { position, line, reason }),
@@ -111,7 +111,7 @@ fn lines(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Res
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            Entry::stored(Position { epoch, sequence, index }, batch.slice_ref(line), Some(stored))
+            Entry::read_stored(Position { epoch, sequence, index }, batch.slice_ref(line), Some(stored))
         })
         .collect()
 }
