@@ -28,9 +28,9 @@ pub(crate) enum Verdict {
 pub(crate) struct Doubt(Option<Instant>);
 
 impl Doubt {
-    /// Believes a stream with one replica at once. In a cluster, a member that was cut off acts as the leader for some
-    /// more seconds, and one that was paused for a moment. It is believed only after [`GONE_AFTER`], and only if most
-    /// members follow it.
+    /// Believes a stream with one replica at once. In a cluster, a member still acts as the leader for seconds after it
+    /// was cut off, and for a moment after it was paused. Its contradiction is believed only after [`GONE_AFTER`], and
+    /// only if most members follow it.
     pub(crate) fn judge(&mut self, info: &stream::Info, contradiction: Option<String>) -> Verdict {
         let Some(reason) = contradiction else {
             self.0 = None;
