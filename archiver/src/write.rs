@@ -13,6 +13,7 @@ pub(crate) mod work;
 
 use std::time::{Duration, Instant};
 
+use chat::EventKind;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use nats::{Delivery, Log};
@@ -63,7 +64,7 @@ impl Batch {
         for line in std::mem::take(&mut delivery.lines) {
             // An event of every room has a copy in each partition, and becomes one document all the same. But each copy of
             // an erasure is about what stands before it.
-            let is_erasure = line.as_ref().is_ok_and(|entry| entry.kind == "user.erased");
+            let is_erasure = line.as_ref().is_ok_and(|entry| entry.kind == EventKind::UserErased);
             if is_erasure {
                 self.work.add_of(line, &LogFacts::of(log));
                 self.events += 1;

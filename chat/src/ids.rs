@@ -1,4 +1,4 @@
-//! The identifiers of the domain. They are parsed once, where they enter; inside there are no unchecked ids.
+//! The identifiers of the domain. They are parsed once, where they enter: inside there are no unchecked ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// 2^53 - 1, as RFC 8259 has it: pages hold numbers as floating-point ones, and take two larger ids for one and the same.
+/// 2^53 - 1, as RFC 8259 recommends: browsers hold numbers as floating-point, and confuse larger ids.
 pub const LARGEST_IDX: i64 = (1 << 53) - 1;
 
 /// Why a number is not an id: ids are 1 to [`LARGEST_IDX`].
@@ -15,7 +15,7 @@ pub const LARGEST_IDX: i64 = (1 << 53) - 1;
 #[error("an id is an integer from 1 to {LARGEST_IDX}")]
 pub struct InvalidIdx;
 
-/// Why a number in the log or in the archive is not an id: what was accepted before ids had their bound is read as ever.
+/// Why a stored number is not an id. Ids that were accepted before the bound existed are still read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id is a positive integer")]
 pub struct InvalidStoredIdx;
@@ -24,8 +24,8 @@ macro_rules! idx {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// It is parsed at the door, where the bound holds. Deserialized from an event it may be larger, up to 2^63 - 1:
-        /// earlier versions accepted such, and what was accepted is delivered and archived.
+        /// The bound holds where ids are parsed. An id deserialized from an event may be larger, up to 2^63 - 1:
+        /// earlier versions accepted such ids, and what was accepted is delivered and archived.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(into = "i64")]
         pub struct $name(i64);
@@ -36,7 +36,7 @@ macro_rules! idx {
                 self.0
             }
 
-            /// An id that was stored, perhaps before ids had their bound.
+            /// An id that was stored, perhaps before the bound existed.
             ///
             /// # Errors
             /// The number is not positive.
@@ -68,7 +68,7 @@ macro_rules! idx {
         impl FromStr for $name {
             type Err = InvalidIdx;
 
-            /// Decimal digits only: no sign, no blank, no leading zero.
+            /// Decimal digits only: no sign, no space, no leading zero.
             fn from_str(text: &str) -> Result<Self, InvalidIdx> {
                 let canonical = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
                 let idx: i64 = text.parse().map_err(|_| InvalidIdx)?;
@@ -85,12 +85,12 @@ macro_rules! idx {
 }
 
 idx! {
-    /// Who broadcasts. A room is known by its presenter alone.
+    /// The id of a presenter, and of the presenter's room.
     PresenterIdx
 }
 
 idx! {
-    /// Who writes.
+    /// The id of a user.
     UserIdx
 }
 
@@ -102,35 +102,34 @@ impl PresenterIdx {
 }
 
 impl UserIdx {
-    /// The room that this user presents.
+    /// The room in which this user is the presenter.
     pub fn as_presenter(self) -> PresenterIdx {
         PresenterIdx(self.0)
     }
 }
 
-/// The identity of an event. Random and ordered by time (UUID v7), or derived from a client's idempotency key
-/// (UUID v5), so that a retry through whichever node is the same event.
+/// The identity of an event. It is random and ordered by time (UUID v7), or derived from a client's idempotency key
+/// (UUID v5), so that a retry through any node is the same event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(Uuid);
 
-/// The name space of derived event ids. It is part of the format: another value would make retries new events.
+/// The UUID namespace of derived ids. It is part of the format: another value would make retries new events.
 const KEYED_EVENTS: Uuid = Uuid::from_u128(0x6f0a_3c5e_5d0b_4d57_9a62_0c5f_0e6c_41b7);
 
 impl EventId {
-    /// An id that nobody has had before.
+    /// A new id.
     pub fn new() -> EventId {
         EventId(Uuid::now_v7())
     }
 
-    /// The id that older versions give to what `user` sends to the room, or to every room, under an idempotency key:
-    /// always the same for the same three.
+    /// The id that older versions derive from the room (or all rooms), the user and the idempotency key.
     pub fn derived(presenter: Option<PresenterIdx>, user: UserIdx, key: &str) -> EventId {
         EventId(KeyId::of(presenter, user, key).0)
     }
 
-    /// The id of what is accepted under a key in the turn that begins with that second of the log's clock. A key that is
-    /// used again in a later turn names another event.
+    /// The id of an event that is accepted under a key in the turn that begins with that second of the log's clock. The
+    /// same key in a later turn names another event.
     pub fn of_turn(KeyId(key): KeyId, turn: i64) -> EventId {
         EventId(Uuid::new_v5(&key, turn.to_string().as_bytes()))
     }
@@ -140,19 +139,19 @@ impl EventId {
         self.0.get_version_num() == 5
     }
 
-    /// The id as a number, for sets that hold many.
+    /// The id as a number, for large sets.
     pub fn as_u128(self) -> u128 {
         self.0.as_u128()
     }
 }
 
-/// Which idempotency key, of whom and for which room or for every room: always the same for the same three.
+/// The identity of an idempotency key: derived from the room (or all rooms), the user and the key itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyId(Uuid);
 
 impl KeyId {
-    /// Of a user's key for the room, or for every room.
+    /// The identity of a user's key for the room, or for all rooms.
     pub fn of(presenter: Option<PresenterIdx>, user: UserIdx, key: &str) -> KeyId {
         let name = match presenter {
             Some(presenter) => format!("{presenter}/{user}/{key}"),
@@ -161,14 +160,14 @@ impl KeyId {
         KeyId(Uuid::new_v5(&KEYED_EVENTS, name.as_bytes()))
     }
 
-    /// Of an event of an older version, whose id followed from the key alone.
+    /// The key of an event of an older version, whose id follows from the key alone.
     pub fn of_event(EventId(id): EventId) -> KeyId {
         KeyId(id)
     }
 }
 
-/// What was asked for under an idempotency key, in 60 bits: enough to notice that a key was used for something else.
-/// Who does not know the key learns nothing of the request, not even by trying short ones.
+/// A digest of a request under an idempotency key, in 60 bits: enough to detect that a key was used for another
+/// request. Without the key it reveals nothing about the request, not even by trying short ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RequestDigest(u64);
@@ -179,7 +178,7 @@ pub struct RequestDigest(u64);
 pub struct InvalidDigest;
 
 impl RequestDigest {
-    /// Of what was asked for, under that key.
+    /// The digest of a request under that key.
     pub fn of(key: &str, request: &str) -> RequestDigest {
         let keyed = Uuid::new_v5(&KEYED_EVENTS, key.as_bytes());
         RequestDigest(Uuid::new_v5(&keyed, request.as_bytes()).as_u64_pair().0)
@@ -228,7 +227,7 @@ impl fmt::Display for EventId {
 pub struct SessionId(Uuid);
 
 impl SessionId {
-    /// A session id that nobody has had before.
+    /// A new id.
     pub fn new() -> SessionId {
         SessionId(Uuid::now_v7())
     }
@@ -254,18 +253,18 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// The identity of one run of a delivery node: a restarted node is another node.
+/// The identity of one run of a delivery node. A restarted node has a new id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(String);
 
 impl NodeId {
-    /// A node id that nobody has had before. It is valid as a bucket key and as a token of a subject.
+    /// A new id. It is valid as a key of a bucket, and as a token of a subject.
     pub fn new() -> NodeId {
         NodeId(Uuid::now_v7().simple().to_string())
     }
 
-    /// The id as the key of the node's lease.
+    /// The id, as the key of the node's lease.
     pub fn as_str(&self) -> &str {
         &self.0
     }

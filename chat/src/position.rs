@@ -1,17 +1,18 @@
-//! Where an event stands in the log. Within a room positions are totally ordered, and their order is the room's.
+//! Positions of events in the log. They order the events of a room totally, and that order is the room's.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A place in the log. Clients get it as an opaque string (`1879f0c3a1b2c3d4-1f-3`) and hand it back as it is.
+/// A position in the log. Clients get it as an opaque string (`1879f0c3a1b2c3d4-1f-3`) and return it unchanged.
 ///
 /// Positions of different rooms must not be compared: rooms may be in different partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Position {
-    /// When the partition was created, in nanoseconds since 1970: a log that was made anew has another epoch.
+    /// When the partition was created, in nanoseconds since 1970. A log that was recreated, or that lost its end, has a
+    /// later epoch.
     pub epoch: u64,
     /// The batch, from 1.
     pub sequence: u64,
@@ -19,7 +20,7 @@ pub struct Position {
     pub index: u32,
 }
 
-/// A string that this log never handed out as a position.
+/// A string that is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a position of this log")]
 pub struct InvalidPosition;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::address;
 use crate::address::ServerUrl;
 use crate::error::Error;
-use crate::setup::MAX_MESSAGE_BYTES;
+use crate::streams::MAX_MESSAGE_BYTES;
 
 /// The section `[nats]` of the configuration; `src/defaults.toml` documents every member.
 #[derive(Debug, Clone, Deserialize)]

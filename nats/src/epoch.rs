@@ -1,5 +1,6 @@
-//! Epochs: noticing that the log lost its end or was replaced, and keeping positions unambiguous.
+//! Epochs: detecting that the log lost its end or was replaced, and keeping positions unambiguous.
 
 pub(crate) mod continuity;
+pub(crate) mod doubt;
 pub(crate) mod memory;
 pub(crate) mod timeline;

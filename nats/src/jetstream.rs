@@ -1,21 +1,22 @@
-//! Requests to JetStream: none waits for ever, and a write that nobody took is written again.
+//! Requests to JetStream: each has a deadline, and a write that reached no leader is retried.
 
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::{self, ErrorCode, kv};
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::{self, ErrorCode, kv, stream};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::Error;
 
-/// An election takes seconds; it costs the server little to be asked meanwhile.
-const NOBODY_PAUSE: Duration = Duration::from_millis(100);
+/// The pause before a write is retried. An election takes seconds, and a retry costs the server little.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// A request to JetStream that takes longer has failed.
+/// The deadline of a request to JetStream.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a write was refused because another came first. A cluster says so by another code where both come at once,
+/// Whether a write was refused because another came first. If both arrive at once, a cluster answers with another code,
 /// which the client does not know.
 pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
     let refusal = || -> Option<ErrorCode> {
@@ -26,22 +27,22 @@ pub(crate) fn is_conflict(error: &kv::UpdateError) -> bool {
         || refusal() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
 }
 
-/// Whether a write came to nobody, so that nothing is stored: for a moment a stream of a cluster has no leader, or a member
-/// does not know it.
-fn nobody_took(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether a write reached no leader, so that nothing is stored: for a moment a stream of a cluster has no leader, or a
+/// member does not know it.
+fn found_no_leader(error: &(dyn std::error::Error + 'static)) -> bool {
     causes(error)
         .find_map(|cause| cause.downcast_ref::<PublishError>())
         .is_some_and(|error| error.kind() == PublishErrorKind::StreamNotFound)
 }
 
-/// The error, and what caused it.
+/// The error and its causes, outermost first.
 pub(crate) fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// Writes, again for as long as nobody takes it, but not for ever.
+/// Writes, and retries until a leader answers or [`REQUEST_TIMEOUT`] has passed.
 pub(crate) async fn write<T, E, F>(doing: &'static str, write: impl Fn() -> F) -> Result<Result<T, E>, Error>
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -50,7 +51,7 @@ where
     write_until(Instant::now() + REQUEST_TIMEOUT, doing, write).await
 }
 
-/// The same, until then.
+/// As [`write`], until the given time.
 pub(crate) async fn write_until<T, E, F>(
     until: Instant,
     doing: &'static str,
@@ -62,14 +63,16 @@ where
 {
     loop {
         match timeout_at(until, write()).await {
-            Ok(Err(error)) if nobody_took(&error) && Instant::now() + NOBODY_PAUSE < until => sleep(NOBODY_PAUSE).await,
+            Ok(Err(error)) if found_no_leader(&error) && Instant::now() + RETRY_PAUSE < until => {
+                sleep(RETRY_PAUSE).await
+            }
             Ok(answer) => return Ok(answer),
             Err(elapsed) => return Err(Error::JetStream { doing, source: elapsed.into() }),
         }
     }
 }
 
-/// Awaits a request to JetStream, but not for ever.
+/// Awaits a request to JetStream, at most for [`REQUEST_TIMEOUT`].
 pub(crate) async fn request<T, E>(
     doing: &'static str,
     request: impl IntoFuture<Output = Result<T, E>>,
@@ -80,7 +83,7 @@ where
     request_within(REQUEST_TIMEOUT, doing, request).await
 }
 
-/// The same, and no longer than that.
+/// As [`request`], with a deadline of its own.
 pub(crate) async fn request_within<T, E>(
     limit: Duration,
     doing: &'static str,
@@ -94,4 +97,22 @@ where
         Ok(Err(error)) => Err(Error::JetStream { doing, source: error.into() }),
         Err(elapsed) => Err(Error::JetStream { doing, source: elapsed.into() }),
     }
+}
+
+/// The stream of that name, if it exists.
+pub(crate) async fn find_stream(jetstream: &jetstream::Context, name: &str) -> Result<Option<stream::Info>, Error> {
+    const DOING: &str = "asking for a stream of the log";
+    match tokio::time::timeout(REQUEST_TIMEOUT, jetstream.get_stream(name)).await {
+        Ok(Ok(stream)) => Ok(Some(stream.cached_info().clone())),
+        Ok(Err(error)) => match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+            _ => Err(Error::JetStream { doing: DOING, source: error.into() }),
+        },
+        Err(elapsed) => Err(Error::JetStream { doing: DOING, source: elapsed.into() }),
+    }
+}
+
+/// A time of the server's, from the client's type.
+pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
+    Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or(Timestamp::MAX)
 }

@@ -1,31 +1,67 @@
-//! The log: events, partitions, append, tail, consume, and the small state that nodes share through it.
+//! The log: events, partitions, append, tail, the shared reader, and the small state that nodes share beside it.
+//!
+//! A role connects to a log that `chatting-server setup` has created, appends events, and tails them:
+//!
+//! ```no_run
+//! use chat::{Body, Event, MessagePosted, PresenterIdx, Role, User, UserIdx};
+//! use nats::{Config, Log, Start};
+//!
+//! # async fn example(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+//! let log = Log::connect(config, "example").await?;
+//! let mut tail = log.tail(Start::Oldest);
+//!
+//! let room: PresenterIdx = "42".parse()?;
+//! let user = User { idx: UserIdx::try_from(7)?, nickname: "mina".to_owned(), role: Role::Viewer };
+//! let posted = MessagePosted { user, text: "hello".to_owned(), flags: Vec::new() };
+//!
+//! // `Ok` comes after the fsync. After `AppendError::Unknown`, append the same event again: its id makes that safe.
+//! let position = log.append(&Event::now(room, Body::MessagePosted(posted))).await?;
+//!
+//! // The tail hands out each event once, within a room in the order of positions.
+//! for entry in tail.next().await? {
+//!     println!("{} {} {}", entry.position, entry.kind, entry.position == position);
+//! }
+//! log.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A failure that this process cannot repair, such as a log that lost its end or a panic in a background task, resolves
+//! [`Log::failed`]: the process should end, and the next one starts from the log as it is.
 
 mod address;
 mod capacity;
 mod config;
+mod connection;
+mod context;
 mod epoch;
 mod error;
+mod failure;
 mod jetstream;
 mod log;
 mod partition;
 mod read;
 mod setup;
 mod state;
+mod streams;
+mod trim;
+mod watch;
 mod write;
 
 pub use address::ServerUrl;
 pub use capacity::{Fill, Shortage};
 pub use config::Config;
 pub use epoch::continuity::Mark;
-pub use epoch::timeline::{Place, Timelines};
-pub use error::Error;
+pub use epoch::timeline::{Standing, Timelines};
+pub use error::{AppendError, Error};
 pub use log::{Extent, Log};
 pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
 pub use read::tail::{Start, Tail, TailStatus};
-pub use setup::{Change, Difference, plan, set_up};
+pub use setup::wanted::{Change, Difference};
+pub use setup::{plan, set_up};
+pub use state::claim::Claim;
 pub use state::cursors::Cursors;
-pub use state::decisions::{Decisions, Kept, Subject};
+pub use state::decisions::{DecisionSnapshot, Decisions, Subject};
 pub use state::lease::Lease;
-pub use state::presence::{Presence, Session};
-pub use write::append::AppendError;
+pub use state::presence::Presence;

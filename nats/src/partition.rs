@@ -1,4 +1,4 @@
-//! Which partition holds a room. Only this crate knows that there are partitions.
+//! The partition of a room. Only this crate knows that there are partitions.
 
 use chat::PresenterIdx;
 

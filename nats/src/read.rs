@@ -1,8 +1,10 @@
-//! Reading the log: from a place onwards, or as one of several consumers.
+//! Reading the log: from a position on, or as one consumer of a shared reader.
 
 pub(crate) mod clock;
 pub(crate) mod consume;
+pub(crate) mod end;
 pub(crate) mod entry;
+pub(crate) mod item;
 pub(crate) mod reader;
 pub(crate) mod recent;
 pub(crate) mod tail;

@@ -39,7 +39,7 @@ pub(crate) const READ: Duration = Duration::from_secs(120);
 
 /// What presenters are told of.
 pub(crate) fn is_shown(entry: &Entry) -> bool {
-    !entry.kind.starts_with("presenter.")
+    !entry.kind.as_str().starts_with("presenter.")
 }
 
 /// Whether it may be gone again: somebody wrote it who is erased now and then.
@@ -241,7 +241,8 @@ pub(crate) async fn read(
         if let Some(room) = room.filter(|_| is_told && seen.insert(entry.id)) {
             last.insert(room, entry.position);
         }
-        let Entry { id, position, kind, stored, .. } = entry;
+        let Entry { id, position, stored, .. } = entry;
+        let kind = entry.kind.to_string();
         recorder.note(What::Logged { room, id, position, kind, user, text, target, reason, stored });
     }
     recorder.note(What::Read { reading: Reading::Log });

@@ -131,6 +131,6 @@ fn line(event: &Event) -> String {
         Body::UserErased(erased) => {
             decided(format!("user {} is erased: what they wrote is not shown any more", erased.user), &erased.by, &None)
         }
-        _ => event.body.kind().to_owned(),
+        _ => event.body.kind().to_string(),
     }
 }

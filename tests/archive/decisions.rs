@@ -56,7 +56,7 @@ async fn every_decision_is_in_the_moderation_log_with_who_when_and_why() {
     assert_eq!(documents.len(), 5);
     let archived = events.each_ref().map(|event| {
         let document = &documents[&event.id.to_string()];
-        assert_eq!(document.get_str("type").unwrap(), event.body.kind());
+        assert_eq!(document.get_str("type").unwrap(), event.body.kind().as_str());
         assert_eq!(document.get_i64("presenterIdx").unwrap(), 1);
         assert_eq!(document.get_datetime("at").unwrap(), &DateTime::from_millis(event.at.as_millisecond()));
         document

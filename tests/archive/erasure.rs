@@ -5,7 +5,8 @@ use std::time::Duration;
 use archiver::Archive;
 use async_nats::jetstream;
 use chat::{
-    Body, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, User, UserBanned, UserErased,
+    Body, ErasureMode, Event, EventId, EventKind, MessageDeleted, MessagePosted, RoomCleared, User, UserBanned,
+    UserErased,
 };
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
@@ -440,7 +441,7 @@ async fn an_erasure_that_was_begun_before_the_log_lost_its_end_is_done_and_stand
     done(&archiver).await;
     assert_no_traces(&world).await;
     let log = crate::support::log(&world.settings).await;
-    let copies = crate::log::everything(&log).await.iter().filter(|entry| &*entry.kind == "user.erased").count();
+    let copies = crate::log::everything(&log).await.iter().filter(|entry| entry.kind == EventKind::UserErased).count();
     assert_eq!(copies, 1);
 }
 

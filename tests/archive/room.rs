@@ -26,7 +26,7 @@ async fn a_log_that_fills_gives_room_by_what_is_archived_and_keeps_all_that_is_n
             Ok(position) => {
                 stored.push(event.id);
                 // As an ingest node does it: no decision of before is kept in the log alone.
-                log.decisions().set_read([position]).await.unwrap();
+                log.decisions().set_checkpoints([position]).await.unwrap();
                 true
             }
             Err(AppendError::Full) => false,

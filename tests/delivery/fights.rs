@@ -86,7 +86,7 @@ async fn pages_that_throw_each_other_out_cost_the_log_no_more_than_a_session_eve
 }
 
 /// Opens pages until whoever comes next waits for some seconds. Returns the one that holds the room, and its session.
-async fn claimed_often(world: &World, node: &Role, room: i64) -> (Presenter, Session) {
+async fn claimed_often(world: &World, node: &Role, room: i64) -> (Presenter, Claim) {
     let mut session = None;
     for _ in 0..100 {
         let page = Presenter::connect(node, room).await;

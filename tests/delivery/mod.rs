@@ -21,7 +21,7 @@ mod v1;
 use std::time::Duration;
 
 use chat::{Body, Event, MessagePosted, Position, PresenterIdx, User, UserIdx};
-use nats::{Cursors, Log, Presence, Session};
+use nats::{Claim, Cursors, Log, Presence};
 
 use crate::support::{self, NatsServer, Role, Settings, eventually};
 use page::Page;
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Waits until a session other than `before` holds the room.
-    async fn session(&self, room: i64, before: Option<&Session>) -> Session {
+    async fn session(&self, room: i64, before: Option<&Claim>) -> Claim {
         eventually("a session holds the room", PATIENCE, async || {
             self.presence.session(idx(room)).filter(|session| Some(session.id) != before.map(|before| before.id))
         })

@@ -50,7 +50,7 @@ async fn what_is_kept_is_loaded_as_it_was_by_whoever_comes_after_the_server_was_
     let server = NatsServer::start().await;
     let one = log(&server).await;
     let empty = one.decisions().load().await.unwrap();
-    assert!(empty.entries.is_empty() && empty.read.is_empty());
+    assert!(empty.entries.is_empty() && empty.checkpoints.is_empty());
     let decisions = [
         (position(1), banned(7, "한 줄")),
         (position(2), Event { id: EventId::derived(None, user(3), "key"), ..banned_everywhere(7) }),
@@ -127,7 +127,8 @@ async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
     let (one, other) = (with_partitions(&server, 3).await, with_partitions(&server, 3).await);
     let rooms = rooms_of_each_partition(&one, 3);
     let at = |room: i64, sequence| Position { epoch: one.timelines().epoch(presenter(room)), sequence, index: 5 };
-    let set = async |log: &Log, room: i64, sequence| log.decisions().set_read([at(room, sequence)]).await.unwrap();
+    let set =
+        async |log: &Log, room: i64, sequence| log.decisions().set_checkpoints([at(room, sequence)]).await.unwrap();
     let up = async {
         for sequence in 1..=20 {
             set(&one, rooms[0], sequence).await
@@ -141,8 +142,8 @@ async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
     tokio::join!(up, down);
     set(&one, rooms[1], 7).await;
     // Of a log that is no more.
-    one.decisions().set_read([position(1_000)]).await.unwrap();
-    let mut read = other.decisions().load().await.unwrap().read;
+    one.decisions().set_checkpoints([position(1_000)]).await.unwrap();
+    let mut read = other.decisions().load().await.unwrap().checkpoints;
     read.sort();
     let mut expected = vec![at(rooms[0], 20), at(rooms[1], 7)];
     expected.sort();
@@ -170,7 +171,7 @@ async fn values_that_this_version_does_not_understand_are_left_out_and_give_way(
     }
     let loaded = log.decisions().load().await.unwrap();
     assert_eq!(loaded.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [sound.id]);
-    assert!(loaded.read.is_empty());
+    assert!(loaded.checkpoints.is_empty());
     // What is there cannot be compared, and the log decides; or it can, and is later.
     for (sequence, idx, is_kept) in [(1, 8, true), (1, 9, true), (1, 11, false), (3, 12, true)] {
         let event = banned(idx, "new");

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use chat::{NodeId, SessionId};
 use futures_util::FutureExt as _;
-use nats::{Config, Presence, Session};
+use nats::{Claim, Config, Presence};
 use serde_json::json;
 
 use super::{PATIENCE, config, log, presenter};
 use crate::support::{NatsServer, Proxy, connect, eventually};
 
-async fn holds(presence: &Presence, session: &Session) {
+async fn holds(presence: &Presence, session: &Claim) {
     eventually("the session holds the room", PATIENCE, async || {
         (presence.session(session.presenter).as_ref() == Some(session)).then_some(())
     })
@@ -173,8 +173,7 @@ async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
     let leases = [one.lease(NodeId::new()).await.unwrap(), other.lease(NodeId::new()).await.unwrap()];
 
     let claims = (0..10).map(|n| leases[n % 2].claim(presenter(1), SessionId::new()));
-    let mut claims: Vec<Session> =
-        futures_util::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
+    let mut claims: Vec<Claim> = futures_util::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
 
     claims.sort_by_key(|claim| claim.revision);
     assert!(claims.windows(2).all(|pair| pair[0].revision < pair[1].revision));

@@ -86,7 +86,7 @@ async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_
     let make_room = async |archived| log.make_room(|of| (of == epoch).then_some(archived)).await.unwrap();
     // Nobody has said yet that decisions are kept elsewhere.
     assert_eq!(make_room(last).await, 0);
-    log.decisions().set_read([all[9]]).await.unwrap();
+    log.decisions().set_checkpoints([all[9]]).await.unwrap();
     assert_eq!(make_room(0).await, 0);
     assert_eq!(log.make_room(|_| None).await.unwrap(), 0);
     assert_eq!(make_room(4).await, 4);
@@ -94,7 +94,7 @@ async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_
     // The tenth may hold a decision that is not kept.
     assert_eq!(make_room(last).await, 5);
     assert_eq!(held(&log).await, (10, last));
-    log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
+    log.decisions().set_checkpoints([*all.last().unwrap()]).await.unwrap();
     // There is room enough now.
     let left = log.fill().await.unwrap().remove(0).bytes;
     assert!(left < 700_000 && make_room(last).await == 0, "{left}");
@@ -105,7 +105,7 @@ async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_
     // No more leaves than room is needed for.
     let filled = fill(&log).await;
     let last = filled.last().unwrap().sequence;
-    log.decisions().set_read([*filled.last().unwrap()]).await.unwrap();
+    log.decisions().set_checkpoints([*filled.last().unwrap()]).await.unwrap();
     let gone = make_room(last).await;
     let fill = log.fill().await.unwrap().remove(0);
     assert!(gone > 5 && (350_000..550_000).contains(&fill.bytes), "{gone} went: {fill:?}");
@@ -116,7 +116,7 @@ async fn what_is_young_stays_however_full_the_log_is() {
     let server = NatsServer::start().await;
     let log = connect(&Config { min_age_minutes: 1, ..small(&server) }, "test").await;
     let all = fill(&log).await;
-    log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
+    log.decisions().set_checkpoints([*all.last().unwrap()]).await.unwrap();
     assert_eq!(log.make_room(|_| Some(all.len() as u64)).await.unwrap(), 0);
     assert_eq!(held(&log).await.0, 1);
 }
@@ -130,7 +130,7 @@ async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_g
     config.deny_purge = true;
     context.update_stream(config).await.unwrap();
     let all = fill(&log).await;
-    log.decisions().set_read([*all.last().unwrap()]).await.unwrap();
+    log.decisions().set_checkpoints([*all.last().unwrap()]).await.unwrap();
     assert_eq!(log.make_room(|_| Some(all.len() as u64)).await.unwrap(), 0);
     let fill = log.fill().await.unwrap().remove(0);
     assert!(!fill.can_forget && fill.first == 1, "{fill:?}");

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use async_nats::jetstream;
 use chat::Position;
-use nats::{Error, Log, Place, Start};
+use nats::{Error, Log, Standing, Start};
 
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
 use crate::support::{NatsServer, Proxy, connect, eventually};
@@ -65,8 +65,8 @@ async fn a_log_that_lost_its_end_fails_and_gives_no_position_out_twice() {
     assert!(again.iter().all(|position| *position > given_out[65]));
     // Who holds a position of the lost part is told where the log parted from it.
     let end = Position { index: u32::MAX, ..*kept.last().unwrap() };
-    assert_eq!(after.timelines().place(presenter(1), given_out[65]), Place::Lost(end));
-    assert_eq!(after.timelines().place(presenter(1), kept[0]), Place::Here(kept[0]));
+    assert_eq!(after.timelines().standing(presenter(1), given_out[65]), Standing::Lost(end));
+    assert_eq!(after.timelines().standing(presenter(1), kept[0]), Standing::Here(kept[0]));
     let mut tail = after.tail(Start::After(vec![given_out[65]]));
     assert_eq!(text(&take(&mut tail, 1).await[0]), "new 0");
 }
@@ -153,8 +153,8 @@ async fn a_log_that_is_older_than_what_others_kept_of_it_is_noticed_at_the_start
     let refused = log.confirm([(0, positions[2]), (0, ahead)]).await;
     assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
     let after = after_the_loss(&server).await;
-    assert_eq!(after.timelines().place(presenter(1), positions[4]), Place::Here(positions[4]));
-    assert!(matches!(after.timelines().place(presenter(1), ahead), Place::Lost(_)));
+    assert_eq!(after.timelines().standing(presenter(1), positions[4]), Standing::Here(positions[4]));
+    assert!(matches!(after.timelines().standing(presenter(1), ahead), Standing::Lost(_)));
     after.confirm([(0, ahead)]).await.unwrap();
     // Of a log that was made after this one, which was then brought back.
     let later = Position { epoch: after.timelines().epoch(presenter(1)) + 1_000, sequence: 1, index: 0 };
@@ -222,7 +222,7 @@ async fn a_loss_that_the_server_counts_as_deleted_is_noticed() {
     let left = everything(&after).await.len();
     assert!((1..40).contains(&left), "{left} of 40 are left");
     let end = Position { index: u32::MAX, ..given_out[left - 1] };
-    assert_eq!(after.timelines().place(presenter(1), given_out[39]), Place::Lost(end));
+    assert_eq!(after.timelines().standing(presenter(1), given_out[39]), Standing::Lost(end));
     let new = append(&after, ["new".to_owned()]).await;
     assert!(new[0].epoch > given_out[0].epoch && !given_out.contains(&new[0]));
 }

@@ -200,7 +200,7 @@ async fn what_was_appended_and_never_kept_is_read_from_the_log() {
     let position = log.append(&banned(8)).await.unwrap();
     // As far as that was read before, and kept.
     let before = chat::Position { sequence: position.sequence - 2, ..position };
-    log.decisions().set_read([before]).await.unwrap();
+    log.decisions().set_checkpoints([before]).await.unwrap();
     world.nats.kill();
     world.nats.start_again().await;
 

@@ -114,7 +114,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
     let its_room = room.ok_or_else(|| (Cause::Malformed, format!("{} without presenterIdx", entry.kind)));
     let decision = |by: User, reason: Option<String>| DecisionDocument {
         id: id.clone(),
-        kind: entry.kind.clone(),
+        kind: entry.kind.to_string(),
         presenter_idx: room,
         at,
         position,

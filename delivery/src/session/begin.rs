@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{Body, Event, Position, PresenterConnected, PresenterIdx};
-use nats::Place;
+use nats::Standing;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -128,11 +128,11 @@ async fn ask(
     position: Position,
 ) -> Result<Ask, CloseReason> {
     let timelines = node.log.timelines();
-    match timelines.place(presenter, position) {
+    match timelines.standing(presenter, position) {
         // The end of an earlier epoch may be lost: accepted events that an absent presenter never received.
-        Place::Here(position) if position.epoch != timelines.epoch(presenter) => Ok(Ask::Lost(position)),
-        Place::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
-        Place::Here(position) => match node.log.has_reached(presenter, position).await {
+        Standing::Here(position) if position.epoch != timelines.epoch(presenter) => Ok(Ask::Lost(position)),
+        Standing::Here(position) if reader.has_come(position) => Ok(Ask::After(position)),
+        Standing::Here(position) => match node.log.has_reached(presenter, position).await {
             Ok(true) => Ok(Ask::After(position)),
             Ok(false) => Ok(Ask::Unknown),
             Err(error) => {
@@ -140,7 +140,7 @@ async fn ask(
                 Err(CloseReason::Unavailable)
             }
         },
-        Place::Lost(end) => Ok(Ask::Lost(end)),
-        Place::Elsewhere => Ok(Ask::Unknown),
+        Standing::Lost(end) => Ok(Ask::Lost(end)),
+        Standing::Elsewhere => Ok(Ask::Unknown),
     }
 }

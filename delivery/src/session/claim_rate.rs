@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use chat::{NodeId, PresenterIdx};
-use nats::Session;
+use nats::Claim;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -89,7 +89,7 @@ impl Turns {
     }
 
     /// Counts the claims of the other nodes. Returns when there are no more claims to follow, which is a failure.
-    pub(crate) async fn follow(&self, own: &NodeId, mut claims: broadcast::Receiver<Session>) {
+    pub(crate) async fn follow(&self, own: &NodeId, mut claims: broadcast::Receiver<Claim>) {
         loop {
             match claims.recv().await {
                 Ok(claim) if claim.node != *own => {
@@ -267,7 +267,7 @@ mod tests {
         let nodes = ["own", "other", "own", "third"].map(|node| NodeId::from(node.to_owned()));
         for (revision, node) in (1..).zip(&nodes) {
             let (presenter, id, since) = (room(1), chat::SessionId::new(), chat::now());
-            claims.send(Session { presenter, id, node: node.clone(), since, revision }).unwrap();
+            claims.send(Claim { presenter, id, node: node.clone(), since, revision }).unwrap();
         }
         drop(claims);
         turns.follow(&nodes[0], heard).await;

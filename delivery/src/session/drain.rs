@@ -41,12 +41,12 @@ async fn stop_each(seats: &Seats, presenters: Vec<PresenterIdx>, reason: CloseRe
 mod tests {
     use std::sync::Arc;
 
-    use nats::Session;
+    use nats::Claim;
 
     use super::*;
 
-    fn claim(presenter: i64) -> Session {
-        Session {
+    fn claim(presenter: i64) -> Claim {
+        Claim {
             presenter: presenter.try_into().unwrap(),
             id: chat::SessionId::new(),
             node: "node".to_owned().into(),

@@ -17,7 +17,7 @@ use crate::session::seats::Seat;
 /// A session's claim and seat.
 pub(crate) struct Fence<'a> {
     node: &'a Arc<Node>,
-    pub(crate) claim: nats::Session,
+    pub(crate) claim: nats::Claim,
     pub(crate) seat: Seat,
     /// Nothing withdraws the claim while the session lasts.
     pub(crate) guard: ClaimGuard,

@@ -44,6 +44,6 @@ pub(super) async fn finish(session: Session<'_>, socket: Socket, reason: CloseRe
 pub(super) async fn append(node: Arc<Node>, event: Event) {
     if let Err(error) = node.log.append(&event).await {
         let (presenter, kind) = (event.presenter.map(PresenterIdx::get), event.body.kind());
-        tracing::warn!(presenter, kind, %error, "a session's {kind} is not in the log: {error}");
+        tracing::warn!(presenter, %kind, %error, "a session's {kind} is not in the log: {error}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chat::PresenterIdx;
 use futures_util::{StreamExt, stream};
-use nats::Session;
+use nats::Claim;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::Node;
@@ -27,7 +27,7 @@ pub(crate) async fn reconcile(node: &Arc<Node>) -> Infallible {
             continue;
         }
         let shown = node.presence.claims_of(node.lease.node());
-        let orphaned: Vec<Session> = shown.into_iter().filter(|claim| !node.claims.keeps(claim.id)).collect();
+        let orphaned: Vec<Claim> = shown.into_iter().filter(|claim| !node.claims.keeps(claim.id)).collect();
         stream::iter(orphaned).for_each_concurrent(AT_ONCE, async |claim| withdraw(node, &claim).await).await;
 
         let is_shown =
@@ -51,7 +51,7 @@ async fn end_unless_claimed(node: &Node, (presenter, revision): (PresenterIdx, u
 }
 
 /// Withdraws a claim. If that fails, reconciliation retries for as long as the log shows the claim.
-pub(crate) async fn withdraw(node: &Node, claim: &Session) {
+pub(crate) async fn withdraw(node: &Node, claim: &Claim) {
     if let Err(error) = node.lease.release(claim).await {
         tracing::warn!(presenter = %claim.presenter, %error, "could not withdraw a claim, retrying");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::PresenterIdx;
-use nats::{Presence, Session};
+use nats::{Claim, Presence};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
@@ -51,7 +51,7 @@ pub(crate) struct Seat {
 
 impl Seats {
     /// Takes the room's seat for the session, once the earlier session on this node has left.
-    pub(crate) async fn take(self: &Arc<Seats>, session: &Session, warned: bool) -> Result<Seat, CloseReason> {
+    pub(crate) async fn take(self: &Arc<Seats>, session: &Claim, warned: bool) -> Result<Seat, CloseReason> {
         let (seat, before) = self.replace(session, warned)?;
         if let Some(before) = before
             && timeout(STOP_TIMEOUT, before.cancelled()).await.is_err()
@@ -63,7 +63,7 @@ impl Seats {
 
     fn replace(
         self: &Arc<Seats>,
-        session: &Session,
+        session: &Claim,
         warned: bool,
     ) -> Result<(Seat, Option<CancellationToken>), CloseReason> {
         let mut state = self.0.lock();
@@ -88,7 +88,7 @@ impl Seats {
 
     /// Follows the claims of all nodes and stops the sessions that they replace. Returns when the claims end, which is
     /// a failure.
-    pub(crate) async fn follow(&self, presence: &Presence, mut claims: broadcast::Receiver<Session>) {
+    pub(crate) async fn follow(&self, presence: &Presence, mut claims: broadcast::Receiver<Claim>) {
         loop {
             match claims.recv().await {
                 Ok(claim) => self.heed(&claim),
@@ -105,7 +105,7 @@ impl Seats {
     }
 
     /// Stops the session that the claim replaces, if this node has it.
-    fn heed(&self, claim: &Session) {
+    fn heed(&self, claim: &Claim) {
         let state = self.0.lock();
         if let Some(taken) = state.taken.get(&claim.presenter)
             && taken.revision < claim.revision
@@ -196,8 +196,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn claim(presenter: i64, revision: u64) -> Session {
-        Session {
+    fn claim(presenter: i64, revision: u64) -> Claim {
+        Claim {
             presenter: presenter.try_into().unwrap(),
             id: chat::SessionId::new(),
             node: "node".to_owned().into(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chat::{Body, Position, PresenterIdx, SessionId};
+use chat::{Body, EventKind, Position, PresenterIdx, SessionId};
 use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, oneshot};
@@ -120,7 +120,7 @@ impl Feed {
 }
 
 fn departed(entry: &Entry) -> Option<SessionId> {
-    if entry.kind != "presenter.disconnected" {
+    if entry.kind != EventKind::PresenterDisconnected {
         return None;
     }
     match entry.event().ok()?.body {

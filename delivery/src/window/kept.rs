@@ -3,7 +3,7 @@
 //! name nor the reason. Which client sees which part is the dialects' business.
 
 use bytes::Bytes;
-use chat::{Body, Event, EventId, MalformedEvent, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PresenterIdx, User, UserIdx};
 use jiff::Timestamp;
 use nats::Entry;
 use serde::Deserialize;
@@ -196,9 +196,9 @@ impl Incoming {
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
         let (removes, about) = meaning(&entry);
         let Entry { position, id, kind, presenter, line, .. } = entry;
-        let kind = match kind.as_str() {
-            "message.posted" => Kind::Message,
-            "presenter.connected" | "presenter.disconnected" => Kind::Hidden,
+        let kind = match kind {
+            EventKind::MessagePosted => Kind::Message,
+            EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
@@ -216,13 +216,17 @@ impl Incoming {
 
 /// What the event removes, and whom it is about.
 fn meaning(entry: &Entry) -> (Removes, About) {
-    match entry.kind.as_str() {
-        "message.posted" | "presenter.connected" | "presenter.disconnected" => {
-            return (Removes::Nothing, About::Nobody);
-        }
-        "room.updated" => return (Removes::Nothing, About::Nobody),
-        "room.cleared" | "message.deleted" | "user.erased" | "user.banned" | "user.unbanned" => {}
-        _ => return (Removes::Nothing, About::Unknown),
+    match entry.kind {
+        EventKind::MessagePosted
+        | EventKind::PresenterConnected
+        | EventKind::PresenterDisconnected
+        | EventKind::RoomUpdated => return (Removes::Nothing, About::Nobody),
+        EventKind::RoomCleared
+        | EventKind::MessageDeleted
+        | EventKind::UserErased
+        | EventKind::UserBanned
+        | EventKind::UserUnbanned => {}
+        EventKind::Unknown(_) => return (Removes::Nothing, About::Unknown),
     }
     match entry.body() {
         Ok(Body::RoomCleared(_)) => (Removes::All, About::Nobody),

@@ -123,7 +123,7 @@ impl Keeper {
                 continue;
             }
             if let Some(positions) = self.reached()
-                && let Err(error) = self.decisions.set_read(positions).await
+                && let Err(error) = self.decisions.set_checkpoints(positions).await
             {
                 tracing::warn!(%error, "it is not noted how far the log was read: {error}");
             }

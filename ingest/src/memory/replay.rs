@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::{Body, Event, Position, UserIdx, now};
+use chat::{Body, Event, EventKind, Position, UserIdx, now};
 use jiff::Timestamp;
 use nats::{Entry, Log, Start, Subject, Tail, TailStatus};
 use tokio::sync::Notify;
@@ -215,7 +215,7 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
 
 /// Who is erased by it.
 fn erased(entry: &Entry) -> Option<UserIdx> {
-    if entry.kind != "user.erased" {
+    if entry.kind != EventKind::UserErased {
         return None;
     }
     match entry.event().ok()?.body {

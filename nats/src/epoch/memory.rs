@@ -1,31 +1,30 @@
-//! What this process has seen of a stream. A log that lost its end and was filled again looks whole: only who remembers
-//! what stood where notices that something else stands there now.
+//! What this process has seen of a stream. A log that lost its end and was filled again looks whole. Only a memory of
+//! which message stood where reveals that another one stands there now.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
 
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, Stream};
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::error::Error;
-use crate::jetstream::request;
-use crate::read::entry::timestamp;
+use crate::jetstream::{request, timestamp};
 
-/// So many of the latest messages are remembered, and further back ever fewer: one in two, in four, in eight. Of a log of a
-/// thousand million messages that is some 6,000, or 300 KB.
+/// This many of the latest messages are remembered, and ever fewer of the older ones: one in two, in four, in eight.
+/// For a log of a thousand million messages that is about 6,000, or 300 KB.
 const NEAR: u64 = 256;
 
-/// The same of what is kept elsewhere, and written again and again.
+/// As [`NEAR`], for samples that are saved elsewhere and written again and again.
 const FEW: u64 = 16;
 
 /// What was seen of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    state: Mutex<State>,
+    state: Mutex<Seen>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Seen {
     /// The last sequence that was read, or that an acknowledgement named.
     last: u64,
     /// When messages were stored, by sequence.
@@ -34,7 +33,7 @@ struct State {
 }
 
 impl Memory {
-    /// Takes note of a message that was read. False: another one was read with that sequence before.
+    /// Records a message that was read. Returns false if another message was read with that sequence before.
     #[must_use]
     pub(crate) fn see(&self, sequence: u64, stored: Timestamp) -> bool {
         let mut state = self.state();
@@ -53,24 +52,24 @@ impl Memory {
         true
     }
 
-    /// Takes note of an acknowledgement.
+    /// Records an acknowledgement.
     pub(crate) fn acknowledged(&self, sequence: u64) {
         let mut state = self.state();
         state.last = state.last.max(sequence);
     }
 
-    /// The last sequence that is known to be in the stream; 0: none.
+    /// The last sequence that is known to be in the stream. 0: none.
     pub(crate) fn last(&self) -> u64 {
         self.state().last
     }
 
-    /// What is remembered, in the order of the stream.
+    /// The remembered messages, in stream order.
     pub(crate) fn samples(&self) -> Vec<(u64, Timestamp)> {
         let state = self.state();
         state.seen.iter().map(|(sequence, stored)| (*sequence, *stored)).collect()
     }
 
-    /// Fewer of them, some 500 at most.
+    /// A smaller selection of them, at most about 500.
     pub(crate) fn few_samples(&self) -> Vec<(u64, Timestamp)> {
         let state = self.state();
         let Some((last, _)) = state.seen.last_key_value() else { return Vec::new() };
@@ -83,15 +82,15 @@ impl Memory {
         state.seen.last_key_value().map(|(sequence, stored)| (*sequence, *stored))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the lock")
+    fn state(&self) -> MutexGuard<'_, Seen> {
+        self.state.lock()
     }
 
-    /// Why the stream is not the one that was seen, although it reaches as far; none: it is, as far as is known.
+    /// Why the stream is not the one that was seen, although it reaches as far. `None`: nothing contradicts it.
     pub(crate) async fn contradiction(&self, stream: &Stream, info: &stream::Info) -> Result<Option<String>, Error> {
         let Some((sequence, stored)) = self.newest_sample() else { return Ok(None) };
         Ok(match compare(stream, info, sequence, stored).await? {
-            // It was read after the stream was asked.
+            // This process read the message after it asked the stream.
             Compared::Different if sequence > info.state.last_sequence => None,
             Compared::Different => Some(other_message(sequence)),
             Compared::Same | Compared::Gone => None,
@@ -99,28 +98,28 @@ impl Memory {
     }
 }
 
-/// Why a stream is not the one that is known to have had that sequence, if it does not reach so far.
+/// Why a stream that should reach the sequence `last` went back. `None`: it reaches that far.
 pub(crate) fn went_back(info: &stream::Info, last: u64) -> Option<String> {
     let now = info.state.last_sequence;
     (now < last).then(|| format!("it went back from sequence {last} to {now}"))
 }
 
-/// Why a stream is not the one that was seen.
+/// Why a stream with another message at that sequence is another stream.
 pub(crate) fn other_message(sequence: u64) -> String {
     format!("it went back: another message has the sequence {sequence} now")
 }
 
-/// Whether the message is still remembered when the stream has come so far, if so many of the latest are.
+/// Whether a message is still remembered when the stream has reached `last`, if `near` of the latest are.
 fn is_kept(sequence: u64, last: u64, near: u64) -> bool {
     sequence.is_multiple_of(((last - sequence) / near).max(1).next_power_of_two())
 }
 
-/// What a stream has where a message was seen.
+/// What a stream holds where a message was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compared {
     Same,
     Different,
-    /// It has left the stream.
+    /// The message has left the stream.
     Gone,
 }
 
@@ -140,8 +139,8 @@ async fn compare(stream: &Stream, info: &stream::Info, sequence: u64, stored: Ti
     Ok(match request("reading a message of a stream", message).await? {
         Some(message) if timestamp(message.time) == stored => Compared::Same,
         Some(_) => Compared::Different,
-        // Nothing leaves the log but at its beginning: if that has not moved meanwhile, the server has lost it. A bucket
-        // denies deletions too, and drops what was written anew.
+        // Messages leave the log only at its beginning. If the beginning has not passed this one, the server has lost
+        // it. A bucket denies deletions too, but drops old values.
         None if info.config.deny_delete && info.config.max_messages_per_subject <= 0 => {
             let now = request("asking for a stream of the log", stream.get_info()).await?;
             if sequence < now.state.first_sequence { Compared::Gone } else { Compared::Different }
@@ -150,14 +149,14 @@ async fn compare(stream: &Stream, info: &stream::Info, sequence: u64, stored: Ti
     })
 }
 
-/// The first sequence from which on the stream may hold something else than what was seen. `samples`: what was seen, in
-/// the order of the stream.
+/// The first sequence from which on the stream may differ from what was seen. `samples`: what was seen, in stream
+/// order.
 pub(crate) async fn divergence(
     stream: &Stream,
     info: &stream::Info,
     samples: &[(u64, Timestamp)],
 ) -> Result<u64, Error> {
-    // What differs comes after all that is the same: the samples are halved until one of each is next to the other.
+    // Everything that differs comes after everything that is the same, so a binary search finds the border.
     let (mut same, mut different) = (0, samples.len());
     while same < different {
         let middle = same.midpoint(different);
@@ -170,7 +169,7 @@ pub(crate) async fn divergence(
     let end = info.state.last_sequence + 1;
     Ok(match same.checked_sub(1) {
         Some(last_same) => end.min(samples[last_same].0 + 1),
-        // Nothing of what is remembered is the same: any of it may be another's.
+        // No sample is the same, so any message may be another one.
         None => end.min(info.state.first_sequence.max(1)),
     })
 }

@@ -1,17 +1,21 @@
-//! Timelines: which epoch the positions of a partition have. A log that loses its end, or is restored from a backup, gives
-//! sequences out a second time. So that a position never means two events, a new epoch begins there: a timeline is the
-//! list of a partition's epochs, each with the sequence from which it holds. It is recorded in the stream's metadata.
+//! Timelines: which epoch the positions of a partition have. A log that loses its end, or is restored from a backup,
+//! assigns the same sequences a second time. A new epoch begins there, so that a position never names two events. A
+//! timeline lists a partition's epochs, each with its first sequence. The stream's metadata records it.
 //!
-//! Epochs only grow along a timeline, so positions on it are ordered as `Position` orders them.
+//! Epochs only grow along a timeline, so `Position` orders positions as the timeline does.
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::partition::partition_of;
-use chat::Position;
-use chat::PresenterIdx;
+use async_nats::jetstream::stream;
+use chat::{Position, PresenterIdx};
 
-/// The epochs of one partition, the first one first.
+use crate::partition::partition_of;
+
+/// The member of a stream's metadata that records its timeline, once the log has lost its end.
+pub(crate) const TIMELINE: &str = "chatting-server.timeline";
+
+/// The epochs of one partition, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Timeline {
     segments: Vec<Segment>,
@@ -20,30 +24,36 @@ pub(crate) struct Timeline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Segment {
     epoch: u64,
-    /// The first sequence of the epoch. That of the first epoch is 0: the place before every event belongs to it.
+    /// The epoch's first sequence. It is 0 for the first epoch, which includes the position before every event.
     first: u64,
 }
 
-/// Where a position stands, seen from a room.
+/// Where a position stands relative to a room's timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// On the room's timeline. It may be ahead of the log's end.
+pub enum Standing {
+    /// On the timeline. The position may be beyond the log's present end.
     Here(Position),
-    /// In a part of the log that was lost. The log is the same up to the given position.
+    /// In a part of the log that was lost. The log is unchanged up to the given position.
     Lost(Position),
-    /// In another log, or another partition.
+    /// In another log, or in another partition.
     Elsewhere,
 }
 
 impl Timeline {
-    /// A log whose end was never lost.
+    /// The timeline of a log that never lost its end.
     pub(crate) fn new(epoch: u64) -> Timeline {
         Timeline { segments: vec![Segment { epoch, first: 0 }] }
     }
 
-    /// The timeline that the metadata of a stream records, which was created at that time. A stream that was created anew
-    /// with the metadata of another one has a timeline of its own.
-    pub(crate) fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
+    /// The timeline of a partition's stream.
+    pub(crate) fn of(info: &stream::Info) -> Timeline {
+        let created = u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0);
+        Timeline::recorded(created, info.config.metadata.get(TIMELINE))
+    }
+
+    /// The timeline that a stream's metadata records. `created`: when the stream was created, in nanoseconds since
+    /// 1970. A stream that was recreated with the metadata of another one has its own timeline.
+    fn recorded(created: u64, metadata: Option<&String>) -> Timeline {
         let parse = |text: &String| -> Option<Vec<Segment>> {
             let segments = text.split(',').map(|segment| {
                 let (epoch, first) = segment.split_once('@')?;
@@ -59,7 +69,7 @@ impl Timeline {
         }
     }
 
-    /// The same timeline, with another epoch from that sequence on. What was ahead of it is lost.
+    /// The same timeline with a new epoch from that sequence on. Everything from there on is lost.
     pub(crate) fn forked(&self, epoch: u64, first: u64) -> Timeline {
         let first = first.max(1);
         let mut segments: Vec<Segment> =
@@ -68,18 +78,18 @@ impl Timeline {
         Timeline { segments }
     }
 
-    /// The epoch of what is appended now.
+    /// The epoch of new appends.
     pub(crate) fn epoch(&self) -> u64 {
         self.segments.last().expect("a timeline has an epoch").epoch
     }
 
-    /// Each epoch with its first and its last sequence. The last one has no end yet.
+    /// Each epoch with its first and last sequence. The last epoch is open, and ends at `u64::MAX`.
     pub(crate) fn spans(&self) -> impl Iterator<Item = (u64, u64, u64)> {
         let ends = self.segments.iter().skip(1).map(|next| next.first - 1).chain([u64::MAX]);
         self.segments.iter().zip(ends).map(|(segment, end)| (segment.epoch, segment.first.max(1), end))
     }
 
-    /// Whether the log has lost its end before.
+    /// Whether the log has lost its end at least once.
     pub(crate) fn has_forks(&self) -> bool {
         self.segments.len() > 1
     }
@@ -93,15 +103,15 @@ impl Timeline {
         self.segments.iter().any(|segment| segment.epoch == epoch)
     }
 
-    pub(crate) fn place(&self, position: Position) -> Place {
+    pub(crate) fn standing(&self, position: Position) -> Standing {
         let Some(index) = self.segments.iter().position(|segment| segment.epoch == position.epoch) else {
-            return Place::Elsewhere;
+            return Standing::Elsewhere;
         };
         match self.segments.get(index + 1) {
-            Some(next) if position.sequence >= next.first => Place::Lost(self.position(next.first - 1, u32::MAX)),
-            // Before the epoch's first sequence stands what has another epoch.
-            _ if position.sequence < self.segments[index].first => Place::Elsewhere,
-            _ => Place::Here(position),
+            Some(next) if position.sequence >= next.first => Standing::Lost(self.position(next.first - 1, u32::MAX)),
+            // Positions before the epoch's first sequence have another epoch.
+            _ if position.sequence < self.segments[index].first => Standing::Elsewhere,
+            _ => Standing::Here(position),
         }
     }
 }
@@ -111,7 +121,7 @@ fn is_sound(segments: &[Segment]) -> bool {
         && segments.windows(2).all(|pair| pair[0].epoch < pair[1].epoch && pair[0].first < pair[1].first)
 }
 
-/// As it is recorded: `1879f0c3a1b2c3d4@0,187a00c3a1b2c3d4@31`.
+/// The recorded form: `1879f0c3a1b2c3d4@0,187a00c3a1b2c3d4@31`.
 impl fmt::Display for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, Segment { epoch, first }) in self.segments.iter().enumerate() {
@@ -133,7 +143,7 @@ impl Timelines {
         Timelines { partitions: partitions.into() }
     }
 
-    /// Of a log with one partition that never lost its end.
+    /// The timelines of a log with one partition that never lost its end.
     pub fn of_epoch(epoch: u64) -> Timelines {
         Timelines::new(vec![Timeline::new(epoch)])
     }
@@ -146,17 +156,17 @@ impl Timelines {
         self.partitions.iter()
     }
 
-    /// The epochs of what is appended now, partition by partition.
+    /// The epochs of new appends, partition by partition.
     pub fn epochs(&self) -> impl Iterator<Item = u64> {
         self.partitions.iter().map(Timeline::epoch)
     }
 
-    /// The epoch of what is appended to the room now.
+    /// The epoch of new appends to the room.
     pub fn epoch(&self, presenter: PresenterIdx) -> u64 {
         self.get(self.partition_of(presenter)).epoch()
     }
 
-    /// The place before every event of the room.
+    /// The position before every event of the room.
     pub fn beginning(&self, presenter: PresenterIdx) -> Position {
         self.get(self.partition_of(presenter)).position(0, u32::MAX)
     }
@@ -166,22 +176,22 @@ impl Timelines {
         partition_of(presenter, u32::try_from(self.partitions.len()).expect("a log has at most 1,024 partitions"))
     }
 
-    /// The partition of a position; none: it is of another log.
+    /// The partition of a position. `None`: the position is of another log.
     pub fn partition(&self, position: Position) -> Option<u32> {
         (0..).zip(self.partitions.iter()).find(|(_, timeline)| timeline.has(position.epoch)).map(|(index, _)| index)
     }
 
-    /// Where a position stands that somebody kept and shows for the room.
-    pub fn place(&self, presenter: PresenterIdx, position: Position) -> Place {
-        self.get(self.partition_of(presenter)).place(position)
+    /// Where a saved position stands relative to the room's timeline.
+    pub fn standing(&self, presenter: PresenterIdx, position: Position) -> Standing {
+        self.get(self.partition_of(presenter)).standing(position)
     }
 
-    /// Whether one stands before the other in the same partition. What is of an earlier log stands before all of this one.
+    /// Whether `one` precedes `other` in the same partition. A position of an earlier log precedes all of this one.
     pub fn is_before(&self, one: Position, other: Position) -> bool {
         one < other && self.partition(one).is_none_or(|partition| self.partition(other) == Some(partition))
     }
 
-    /// Which of two positions in one partition is further: one that is of this log is further than any that is not.
+    /// The later of two positions in one partition. A position of this log is later than one of any other log.
     pub fn further(&self, one: Position, other: Position) -> Position {
         let rank = |position: Position| (self.partition(position).is_some(), position);
         if rank(other) > rank(one) { other } else { one }
@@ -210,21 +220,21 @@ mod tests {
 
     #[test]
     fn a_position_is_here_or_was_lost_or_is_of_another_log() {
-        let end = |epoch, sequence| Place::Lost(Position { epoch, sequence, index: u32::MAX });
+        let end = |epoch, sequence| Standing::Lost(Position { epoch, sequence, index: u32::MAX });
         for (position, expected) in [
-            (at(10, 1), Place::Here(at(10, 1))),
-            (at(10, 48), Place::Here(at(10, 48))),
+            (at(10, 1), Standing::Here(at(10, 1))),
+            (at(10, 48), Standing::Here(at(10, 48))),
             (at(10, 49), end(10, 48)),
             (at(10, 5_000), end(10, 48)),
-            (at(20, 49), Place::Here(at(20, 49))),
+            (at(20, 49), Standing::Here(at(20, 49))),
             (at(20, 60), end(20, 59)),
-            (at(30, 60), Place::Here(at(30, 60))),
-            (at(30, 9_999), Place::Here(at(30, 9_999))),
-            (at(20, 48), Place::Elsewhere),
-            (at(15, 20), Place::Elsewhere),
-            (at(40, 70), Place::Elsewhere),
+            (at(30, 60), Standing::Here(at(30, 60))),
+            (at(30, 9_999), Standing::Here(at(30, 9_999))),
+            (at(20, 48), Standing::Elsewhere),
+            (at(15, 20), Standing::Elsewhere),
+            (at(40, 70), Standing::Elsewhere),
         ] {
-            assert_eq!(timeline().place(position), expected, "{position}");
+            assert_eq!(timeline().standing(position), expected, "{position}");
         }
     }
 
@@ -232,10 +242,10 @@ mod tests {
     fn a_log_that_loses_more_than_the_last_time_forgets_the_epochs_in_between() {
         let again = timeline().forked(40, 30);
         assert_eq!(again.to_string(), "a@0,28@30");
-        assert_eq!(again.place(at(20, 55)), Place::Elsewhere);
+        assert_eq!(again.standing(at(20, 55)), Standing::Elsewhere);
         assert_eq!(timeline().forked(40, 49).to_string(), "a@0,28@49", "nothing is left of an epoch that began there");
-        assert_eq!(again.place(at(10, 40)), Place::Lost(Position { epoch: 10, sequence: 29, index: u32::MAX }));
-        // The clock that an epoch is read from may have gone back.
+        assert_eq!(again.standing(at(10, 40)), Standing::Lost(Position { epoch: 10, sequence: 29, index: u32::MAX }));
+        // The clock that epochs come from may have been set back.
         assert_eq!(timeline().forked(5, 70).epoch(), 31);
         assert_eq!(Timeline::new(10).forked(20, 0).to_string(), "a@0,14@1");
     }
@@ -264,6 +274,7 @@ mod tests {
         assert_eq!(timelines.further(at(10, 7), at(30, 1)), at(30, 1));
         assert_eq!(timelines.further(at(90, 7), at(10, 1)), at(10, 1), "a log that is not this one never wins");
     }
+
     #[test]
     fn a_room_has_the_epoch_and_the_places_of_its_partition() {
         assert!(timeline().has_forks() && !Timeline::new(10).has_forks());
@@ -278,7 +289,7 @@ mod tests {
             assert_eq!(timelines.epoch(room), [30, 11, 22][partition as usize]);
             let beginning = timelines.beginning(room);
             assert_eq!((timelines.partition(beginning), beginning.sequence), (Some(partition), 0));
-            assert_eq!(timelines.place(room, at(11, 5)) == Place::Here(at(11, 5)), partition == 1);
+            assert_eq!(timelines.standing(room, at(11, 5)) == Standing::Here(at(11, 5)), partition == 1);
         }
         assert_eq!(partitions, [0, 1, 2].into(), "50 rooms are in every partition");
     }

@@ -1,26 +1,26 @@
-//! The clocks of the log's servers, by which everything in the log is stored. A node's own may be an hour wrong.
+//! The clocks of the log's servers, which stamp everything in the log. A node's own clock may be an hour wrong.
 //!
-//! Each partition has a leader, and each leader a clock: it says the time in every answer about its stream. Between two
-//! readings the time goes on as [`Moment`] counts it.
+//! Each partition has a leader, and the leader sends its time with every answer about the stream. Between two readings
+//! a clock advances with [`Moment`].
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream;
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
+use runtime::Moment;
 use serde::Deserialize;
 use serde_json::Map;
 
 use crate::error::Error;
 use crate::jetstream::request_within;
 use crate::partition;
-use runtime::Moment;
 
-/// A server's clock may be set at any moment. A reading of the last second and a half says what it shows now.
+/// A server's clock may be set at any moment. A reading younger than this counts as the present time.
 const FRESH: Duration = Duration::from_millis(1_500);
 
-/// A leader that does not answer within this time has trouble; whoever needs the time asks again.
+/// The deadline of a reading. A leader that does not answer in time is in trouble, and the caller asks again.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 
 /// The clock of one partition's leader.
@@ -28,16 +28,16 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Clock {
     partition: u32,
     reading: Mutex<Option<Reading>>,
-    /// The last reading that was forgotten: better than this machine's own clock.
+    /// The last reading that was dropped. It is better than this machine's own clock.
     before: Mutex<Option<Reading>>,
-    /// Whether somebody went by it since [`Clock::is_wanted`] was asked last.
+    /// Whether anyone used the clock since the last call of [`Clock::is_wanted`].
     wanted: AtomicBool,
 }
 
-/// What the leader said.
+/// A leader's answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reading {
-    /// It said so between `asked` and `answered`.
+    /// The leader's time at some moment between `asked` and `answered`.
     pub(crate) time: Timestamp,
     asked: Moment,
     answered: Moment,
@@ -45,15 +45,16 @@ pub(crate) struct Reading {
     pub(crate) last_sequence: u64,
 }
 
-/// Of what a server says about a stream, when it says so and how far the stream goes. The client passes over the time.
+/// The members of a server's answer about a stream that matter here: its time, and how far the stream reaches. The
+/// client ignores the time.
 #[derive(Debug, Deserialize)]
 struct Said {
     ts: Timestamp,
-    state: State,
+    state: StreamState,
 }
 
 #[derive(Debug, Deserialize)]
-struct State {
+struct StreamState {
     last_seq: u64,
 }
 
@@ -79,63 +80,63 @@ impl Clock {
     }
 
     /// Asks the leader.
-    pub(crate) async fn read(&self, context: &jetstream::Context) -> Result<Reading, Error> {
+    pub(crate) async fn read(&self, jetstream: &jetstream::Context) -> Result<Reading, Error> {
         let subject = format!("STREAM.INFO.{}", partition::stream(self.partition));
         let nothing = Map::new();
         let asked = Moment::now();
-        let asking = context.request(subject, &nothing);
+        let asking = jetstream.request(subject, &nothing);
         let Said { ts, state } = request_within(ANSWERED_WITHIN, "asking for the time", asking).await?;
         let reading = Reading { time: ts, asked, answered: Moment::now(), last_sequence: state.last_seq };
         *self.last_reading() = Some(reading);
         Ok(reading)
     }
 
-    /// What the leader said last.
+    /// The last reading, if there is one.
     pub(crate) fn last(&self) -> Option<Reading> {
         self.wanted.store(true, Ordering::Relaxed);
         *self.last_reading()
     }
 
-    /// What it said within the last moments, or says now.
-    pub(crate) async fn fresh(&self, context: &jetstream::Context) -> Result<Reading, Error> {
+    /// The last reading if it is fresh, otherwise a new one.
+    pub(crate) async fn fresh(&self, jetstream: &jetstream::Context) -> Result<Reading, Error> {
         match self.last() {
             Some(reading) if reading.is_fresh() => Ok(reading),
-            _ => self.read(context).await,
+            _ => self.read(jetstream).await,
         }
     }
 
-    /// The time by the last reading, also one that was forgotten; by this machine's own clock if there was none.
+    /// The time by the last reading, even a dropped one; by this machine's own clock if there was none.
     pub(crate) fn now(&self) -> Timestamp {
-        let before = || *self.before.lock().expect("nothing panics while it holds the lock");
+        let before = || *self.before.lock();
         self.last().or_else(before).map_or_else(Timestamp::now, |reading| reading.earliest())
     }
 
-    /// Something was stored then: the leader's clock shows at least that. Where the last reading would have it show less,
-    /// the clock was set, and how far is not known until it is read again.
+    /// A message was stored at that time, so the leader's clock shows at least that. If the last reading implies less,
+    /// the clock was set, and only the next reading tells how far.
     pub(crate) fn observe(&self, stored: Timestamp) {
         let mut last = self.last_reading();
         if last.as_ref().is_some_and(|reading| stored > reading.latest()) {
             let last_sequence = last.map_or(0, |reading| reading.last_sequence);
-            // As if it had been asked long ago: it counts as a lower bound only.
+            // An ancient `asked` makes the reading a lower bound only.
             let (asked, now) = (Moment::BOOT, Moment::now());
             *last = Some(Reading { time: stored, asked, answered: now, last_sequence });
         }
     }
 
-    /// The next reading is a new one, whatever was said before.
+    /// Drops the last reading, so that the next user reads the clock again.
     pub(crate) fn forget(&self) {
         if let Some(reading) = self.last_reading().take() {
-            *self.before.lock().expect("nothing panics while it holds the lock") = Some(reading);
+            *self.before.lock() = Some(reading);
         }
     }
 
-    /// Whether somebody went by it since this was asked last.
+    /// Whether anyone used the clock since the last call.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.swap(false, Ordering::Relaxed)
     }
 
-    fn last_reading(&self) -> std::sync::MutexGuard<'_, Option<Reading>> {
-        self.reading.lock().expect("nothing panics while it holds the lock")
+    fn last_reading(&self) -> MutexGuard<'_, Option<Reading>> {
+        self.reading.lock()
     }
 }
 
@@ -187,7 +188,7 @@ mod tests {
         clock.forget();
         assert!(clock.last().is_none());
         assert!(clock.now() >= time, "nobody falls back to this machine's own");
-        // There is nothing to forget: what was known before stays.
+        // Without a reading there is nothing to drop, and the earlier one stays.
         clock.forget();
         assert!(clock.now() >= time);
     }

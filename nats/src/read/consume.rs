@@ -1,11 +1,12 @@
-//! The shared, durable reader: several processes take batches from the same place, and each batch comes again until
-//! one of them has acknowledged it.
+//! The shared, durable reader: several processes share one position, and each batch is redelivered until one of them
+//! acknowledges it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
+use chat::Position;
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
@@ -13,87 +14,86 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::context::Context;
 use crate::epoch::continuity::{record_loss, same_stream};
 use crate::epoch::memory::other_message;
 use crate::epoch::timeline::Timeline;
 use crate::error::Error;
-use crate::jetstream::request;
-use crate::log::Inner;
+use crate::jetstream::{request, timestamp};
 use crate::partition;
-use crate::read::entry::{Entry, Malformed, entries, timestamp};
-use chat::Position;
+use crate::read::entry::{Entry, Malformed, entries};
 
-/// A batch that is neither acknowledged nor reported to be in progress for so long is handed out again.
+/// A batch that is neither acknowledged nor reported in progress for this long is redelivered.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
-/// Batches handed out and not acknowledged, over all processes. What one process holds is bounded by what it requests;
-/// this only has to be more than all of them hold together.
+/// The limit on unacknowledged batches over all processes. Each process bounds what it holds by its requests; this
+/// limit only has to exceed their sum.
 const MAX_ACK_PENDING: i64 = 65_536;
 
-/// Batches requested ahead: a batch may hold a single event, and the next write wants a thousand.
+/// Batches requested ahead. A batch may hold a single event, and the next write wants a thousand.
 const PREFETCH: usize = 2_048;
 
-/// Bytes requested ahead, in all partitions together; the next request is made when half of them have come, so half as
-/// much again may be on its way. Some 7,000 events: at the speed of MongoDB a fraction of a second. Not more, because
-/// nobody asks for more time for what only waits here: a MongoDB that writes 300 events a second must come to all of it
-/// within the ack wait, or writes everything twice.
+/// Bytes requested ahead in all partitions together. The client requests more once half of them have arrived, so half
+/// as much again may be in flight. This is about 7,000 events, which MongoDB writes in a fraction of a second. It is
+/// not more, because nobody extends the ack wait of batches that only wait here: a MongoDB that writes 300 events a
+/// second must reach all of them within the ack wait, or it writes everything twice.
 const PREFETCH_BYTES: usize = 2 * 1024 * 1024;
 
-/// Bytes requested ahead in one partition at least: the largest batch has 512 KiB, and one that exceeds the request is
-/// not handed out.
+/// The minimum of bytes requested ahead in one partition. The largest batch has 512 KiB, and the server does not hand
+/// out a batch that exceeds the request.
 const MIN_PREFETCH_BYTES: usize = 1024 * 1024;
 
-/// Batches that are read and wait to be taken, so that reading and writing need not take turns.
+/// Batches that were read and wait for [`Consumer::next`], so that reading and writing overlap.
 const READ_AHEAD: usize = 16;
 
-/// The server says so often that it lives; twice without a word, and the request is made anew.
+/// The server's heartbeat interval. After two missed heartbeats the client requests anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The pause before reading is tried again.
+/// The pause before reading is retried.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One of the processes that share a durable reader. Dropping it ends its tasks.
+/// One consumer of a shared reader. Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct Consumer {
     deliveries: mpsc::Receiver<Result<Delivery, Error>>,
     stop: DropGuard,
 }
 
-/// A batch that waits for its acknowledgement. Dropped without one it comes again, here or elsewhere, after the ack
-/// wait of 30 s.
+/// A batch that waits for its acknowledgement. A batch dropped without one is redelivered, here or elsewhere, after the
+/// ack wait of 30 s.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The lines of the batch, in order; none where it came too late, or somebody appended an empty batch.
+    /// The lines of the batch, in order. Empty if the batch expired before it was stored, or was appended empty.
     pub lines: Vec<Result<Entry, Malformed>>,
-    /// Where it stands: its epoch and its sequence.
+    /// The batch's position: its epoch and its sequence.
     pub place: Position,
-    /// When it was stored, by the clock of the log's servers.
+    /// When the batch was stored, by the clock of the log's servers.
     pub stored: Timestamp,
     message: Message,
     delivered: i64,
 }
 
-/// What a shared reader has yet to deal with in one stream of the log.
+/// A shared reader's backlog in one stream of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// The stream.
     pub stream: String,
-    /// Batches that were handed to nobody yet.
+    /// Batches that were never handed out.
     pub waiting: u64,
     /// Batches that were handed out and are not acknowledged.
     pub held: u64,
-    /// Those of them that were handed out more than once.
+    /// The part of `held` that was handed out more than once.
     pub held_again: u64,
-    /// Every batch up to this sequence is acknowledged; it can then leave the log without loss.
+    /// Every batch up to this sequence is acknowledged, and can leave the log without loss.
     pub acknowledged: u64,
 }
 
-/// What the reader of that name has yet to deal with, stream by stream. An error where it never read.
-pub(crate) async fn backlog(log: &Inner, name: &str) -> Result<Vec<Backlog>, Error> {
-    let asked = (0..log.config.partitions).map(async |partition| {
+/// See [`crate::Log::backlog`].
+pub(crate) async fn backlog(context: &Context, name: &str) -> Result<Vec<Backlog>, Error> {
+    let asked = (0..context.config.partitions).map(async |partition| {
         let stream = partition::stream(partition);
-        let durable = durable(log.timelines.get(partition), name);
-        let consumer = log.context.get_consumer_from_stream::<pull::Config, _, _>(durable, &stream);
+        let durable = durable(context.timelines.get(partition), name);
+        let consumer = context.jetstream.get_consumer_from_stream::<pull::Config, _, _>(durable, &stream);
         let consumer = request("asking for a consumer", consumer).await?;
         let info = consumer.cached_info();
         Ok(Backlog {
@@ -108,23 +108,23 @@ pub(crate) async fn backlog(log: &Inner, name: &str) -> Result<Vec<Backlog>, Err
 }
 
 impl Consumer {
-    pub(crate) fn start(log: &Arc<Inner>, name: &str) -> Consumer {
-        // These are read already; the others wait in the client, where the prefetch bounds them.
+    pub(crate) fn start(context: &Arc<Context>, name: &str) -> Consumer {
+        // These batches are parsed already. The others wait in the client, where the prefetch bounds them.
         let (sink, deliveries) = mpsc::channel(READ_AHEAD);
-        let stop = log.stop.child_token();
-        for partition in 0..log.config.partitions {
-            log.tasks.spawn(run(Arc::downgrade(log), partition, name.to_owned(), sink.clone(), stop.clone()));
+        let stop = context.tasks.stop().child_token();
+        for partition in 0..context.config.partitions {
+            let run = run(Arc::downgrade(context), partition, name.to_owned(), sink.clone(), stop.clone());
+            context.tasks.spawn("shared reader", run);
         }
         Consumer { deliveries, stop: CancellationToken::drop_guard(stop) }
     }
 
-    /// The next batch. Waits for as long as there is none, also through outages of the server. Cancel safe.
-    /// An error is final.
+    /// Waits for the next batch, also through outages of the server. Cancel safe. An error is final.
     pub async fn next(&mut self) -> Result<Delivery, Error> {
         self.deliveries.recv().await.ok_or(Error::Closed)?
     }
 
-    /// Gives back what was requested and not yet handed out, so that it need not wait for the ack wait to come again.
+    /// Gives back all batches that were requested but not handed out, so that they are redelivered at once.
     pub async fn close(mut self) {
         self.deliveries.close();
         drop(self.stop);
@@ -132,46 +132,47 @@ impl Consumer {
         while let Some(delivery) = self.deliveries.recv().await {
             left.extend(delivery.map(|delivery| delivery.message));
         }
-        // Only now has every task withdrawn its request: what is given back earlier would come here again.
+        // Every task has withdrawn its request by now. A batch given back earlier would be redelivered here.
         give_back(left).await;
     }
 }
 
 impl Delivery {
-    /// The effect is durable: the batch need not come again. If this fails, or is lost on the way, it will.
+    /// Acknowledges the batch: its effect is durable. If the acknowledgement fails or is lost, the batch is
+    /// redelivered.
     pub async fn ack(&self) -> Result<(), Error> {
         request("acknowledging a batch", self.message.ack()).await
     }
 
-    /// Still at work: asks for another 30 s.
+    /// Reports the batch in progress, which extends the ack wait by another 30 s.
     pub async fn progress(&self) -> Result<(), Error> {
         request("asking for more time for a batch", self.message.ack_with(AckKind::Progress)).await
     }
 
-    /// How often the batch was handed out, this time included.
+    /// How often the batch was handed out, including this time.
     pub fn delivered(&self) -> i64 {
         self.delivered
     }
 }
 
 async fn run(
-    log: Weak<Inner>,
+    context: Weak<Context>,
     partition: u32,
     name: String,
     sink: mpsc::Sender<Result<Delivery, Error>>,
     stop: CancellationToken,
 ) {
     loop {
-        match follow(&log, partition, &name, &sink, &stop).await {
+        match follow(&context, partition, &name, &sink, &stop).await {
             Ok(Ended::Unwanted) => return,
             Ok(Ended::Reconnected) => {}
             Err(error @ Error::Replaced { .. }) => {
-                // A receiver that has gone does not need the error.
+                // A receiver that is gone does not need the error.
                 let _ = sink.send(Err(error)).await;
                 return;
             }
             Err(error) => {
-                tracing::warn!(partition, consumer = name, %error, "reading the log was interrupted, beginning again");
+                tracing::warn!(partition, consumer = name, %error, "reading the log was interrupted, retrying");
                 if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                     return;
                 }
@@ -180,7 +181,7 @@ async fn run(
     }
 }
 
-/// Best effort: what is not given back comes again after the ack wait.
+/// Best effort: a batch that is not given back is redelivered after the ack wait.
 async fn give_back(messages: Vec<Message>) {
     for message in messages {
         if let Err(error) = request("giving back a batch", message.ack_with(AckKind::Nak(None))).await {
@@ -189,40 +190,40 @@ async fn give_back(messages: Vec<Message>) {
     }
 }
 
-/// Hands out batches until there is trouble or a new connection, or nobody wants more.
+/// Hands out batches until there is trouble or a new connection, or until nobody wants more.
 async fn follow(
-    log: &Weak<Inner>,
+    context: &Weak<Context>,
     partition: u32,
     name: &str,
     sink: &mpsc::Sender<Result<Delivery, Error>>,
     stop: &CancellationToken,
 ) -> Result<Ended, Error> {
-    let Some(log) = log.upgrade() else { return Ok(Ended::Unwanted) };
-    let mut connections = log.connections.clone();
+    let Some(context) = context.upgrade() else { return Ok(Ended::Unwanted) };
+    let mut connections = context.connections.clone();
     connections.mark_unchanged();
-    let stream = same_stream(&log, partition).await?;
-    let (timeline, memory) = (log.timelines.get(partition).clone(), log.memories[partition as usize].clone());
-    let weak = Arc::downgrade(&log);
+    let stream = same_stream(&context, partition).await?;
+    let (timeline, memory) = (context.timelines.get(partition).clone(), context.memories[partition as usize].clone());
+    let weak = Arc::downgrade(&context);
     let config = pull::Config {
         durable_name: Some(durable(&timeline, name)),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         max_ack_pending: MAX_ACK_PENDING,
-        // A batch that cannot be dealt with is the reader's to put aside; giving up on it here would lose it.
+        // The archiver quarantines a batch that it cannot store. Giving up on a batch here would lose it.
         max_deliver: -1,
         ..pull::Config::default()
     };
     let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
-    let bytes = (PREFETCH_BYTES / log.memories.len()).max(MIN_PREFETCH_BYTES);
+    let bytes = (PREFETCH_BYTES / context.memories.len()).max(MIN_PREFETCH_BYTES);
     let requests = consumer.stream().max_messages_per_batch(PREFETCH).max_bytes_per_batch(bytes);
     let messages = requests.heartbeat(HEARTBEAT).messages();
     let mut messages = request("requesting batches", messages).await?;
-    // The log may be dropped from here on: a reader must not keep alive what owns it.
-    drop(log);
+    // The log may be dropped from here on: a reader must not keep its owner alive.
+    drop(context);
     let mut left = Vec::new();
     let ended = loop {
-        // Nothing is lost with a branch that is dropped: a message stays in `messages`, or is given back.
+        // A dropped branch loses nothing: a message stays in `messages`, or is given back.
         let message = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(Ended::Unwanted),
@@ -241,8 +242,8 @@ async fn follow(
         let info = message.info().map_err(|source| Error::JetStream { doing: "reading a batch", source })?;
         let (sequence, delivered, stored) = (info.stream_sequence, info.delivered, timestamp(info.published));
         if !memory.see(sequence, stored) {
-            let Some(log) = weak.upgrade() else { break Ok(Ended::Unwanted) };
-            return Err(record_loss(&log, partition, other_message(sequence), None).await);
+            let Some(context) = weak.upgrade() else { break Ok(Ended::Unwanted) };
+            return Err(record_loss(&context, partition, other_message(sequence), None).await);
         }
         let (place, headers) = (timeline.position(sequence, 0), message.headers.as_ref());
         let lines = entries(place.epoch, sequence, stored, headers, &message.payload);
@@ -260,12 +261,12 @@ async fn follow(
 enum Ended {
     /// Nobody wants more.
     Unwanted,
-    /// There is a new connection: the log is compared with what was seen of it before reading goes on.
+    /// There is a new connection. Reading goes on after the log is compared with what was seen of it.
     Reconnected,
 }
 
-/// What the server calls the reader of that name. After the log lost its end it is another one, which reads everything
-/// that is left: the old one would pass over what has the sequences of the lost part now.
+/// The durable name of a reader. After the log lost its end the name is another one, and that reader starts from the
+/// oldest batch: the old reader would skip new batches that have the sequences of the lost part.
 fn durable(timeline: &Timeline, name: &str) -> String {
     if timeline.has_forks() { format!("{name}-{:x}", timeline.epoch()) } else { name.to_owned() }
 }

@@ -1,52 +1,49 @@
-//! An event as it stands in the log: its position, what an index needs of it, and the bytes as they came.
+//! An event in the log: its position, the members that an index needs, and its line.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use chat::{Body, Event, EventId, EventKind, Head, MalformedEvent, Position, PresenterIdx};
 use jiff::{SignedDuration, Timestamp};
-
-use chat::Position;
-use chat::{Body, Event, Head, MalformedEvent};
-use chat::{EventId, PresenterIdx};
 
 /// One event of the log.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Where it stands.
+    /// Its position.
     pub position: Position,
-    /// Its identity.
+    /// Its id.
     pub id: EventId,
-    /// Its type, such as `message.posted`.
-    pub kind: String,
-    /// Its room; none: every room.
+    /// Its kind.
+    pub kind: EventKind,
+    /// Its room. `None`: all rooms.
     pub presenter: Option<PresenterIdx>,
-    /// When it was decided, by the clock of whoever did. Where that is more than [`MOST_AHEAD`] after it was stored, or more
-    /// than [`MOST_BEHIND`] before, it is when it was stored; a belated event may be as far behind as it says.
+    /// When the event happened, by the clock of the node that appended it. If that is more than [`MOST_AHEAD`] after
+    /// `stored`, or more than [`MOST_BEHIND`] before it, `at` is `stored`. A belated event may be any time behind.
     pub at: Timestamp,
-    /// When its batch was stored, by the clock of the log's servers; where that is not known, `at`.
+    /// When its batch was stored, by the clock of the log's servers. If that is not known, it is `at`.
     pub stored: Timestamp,
-    /// The JSON as it was appended, sharing the memory of its batch.
+    /// The JSON as it was appended. It shares the memory of its batch.
     pub line: Bytes,
 }
 
 /// A line of the log that is not an event of this version.
 #[derive(Debug, Clone)]
 pub struct Malformed {
-    /// Where it stands.
+    /// Its position.
     pub position: Position,
-    /// The bytes as they came.
+    /// The line.
     pub line: Bytes,
-    /// Why it is not an event.
+    /// The reason.
     pub reason: MalformedEvent,
 }
 
 impl Entry {
-    /// Reads the line that stands at that position, wherever it was kept.
+    /// Reads a line that was saved elsewhere, with its position.
     pub fn read(position: Position, line: Bytes) -> Result<Entry, Malformed> {
-        Entry::stored(position, line, None)
+        Entry::read_stored(position, line, None)
     }
 
-    /// The same, where it is known when it was stored.
-    fn stored(position: Position, line: Bytes, stored: Option<Timestamp>) -> Result<Entry, Malformed> {
+    /// As [`Entry::read`], with the time at which the line was stored, if known.
+    fn read_stored(position: Position, line: Bytes, stored: Option<Timestamp>) -> Result<Entry, Malformed> {
         let Head { id, kind, presenter, at, belated, .. } = match Head::from_line(&line) {
             Ok(head) => head,
             Err(reason) => return Err(Malformed { position, line, reason }),
@@ -56,47 +53,42 @@ impl Entry {
         Ok(Entry { position, id, kind, presenter, at: if is_wrong { stored } else { at }, stored, line })
     }
 
-    /// The whole event. It fails where the members of a known type are not as they must be.
+    /// The whole event. An error if the members of a known kind are wrong.
     pub fn event(&self) -> Result<Event, MalformedEvent> {
         Event::from_line(&self.line)
     }
 
-    /// What happened. It fails as [`Entry::event`] does, and reads the line once where that reads it twice.
+    /// The event's body. It fails as [`Entry::event`] does, and parses the line once instead of twice.
     pub fn body(&self) -> Result<Body, MalformedEvent> {
         Body::from_line(&self.kind, &self.line)
     }
 }
 
-/// A time of the server's, as the client has it.
-pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
-    Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or(Timestamp::MAX)
-}
-
-/// Clocks that are set by NTP are within a second of each other: a time that is further ahead of when it was stored is of
-/// a clock that is wrong. An hour ahead would move whatever follows in a replay.
+/// The most that an event's time may be ahead of the time at which it was stored. NTP keeps clocks within a second of
+/// each other, so a larger difference is a clock error. An hour ahead would shift everything that follows in a replay.
 pub const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
-/// An event is stored within 5 s (`nats.append_deadline_ms`) of the time that it bears: one that is further behind is of
-/// a clock that is wrong, or waited. It would be where nobody looks for it.
+/// The most that an event's time may be behind the time at which it was stored. An event is stored within 5 s
+/// (`nats.append_deadline_ms`), so a larger difference is a clock error or a delay. Nobody would look for the event
+/// there.
 pub const MOST_BEHIND: SignedDuration = SignedDuration::from_secs(8);
 
-/// The header of a batch that says until when it may be stored, by the log's clock: milliseconds since 1970. Batches of
-/// older versions have none.
+/// The header with a batch's expiry, by the log's clock: milliseconds since 1970. Batches of older versions have none.
 const EXPIRES: &str = "Chatting-Expires";
 
-/// Sets the time after which the batch is not to be stored.
+/// Sets a batch's expiry.
 pub(crate) fn set_expiry(headers: &mut HeaderMap, expires: Timestamp) {
     headers.insert(EXPIRES, expires.as_millisecond().to_string());
 }
 
-/// Whether a batch came into the log too late. Then it never happened, for any reader: its senders were told that it is
-/// not stored, or that its outcome is unknown, and others may have decided otherwise since.
+/// Whether a batch was stored after its expiry. No reader lets such a batch take effect: its senders were told that it
+/// is not stored, or that its outcome is unknown, and others may have decided differently since.
 pub(crate) fn is_expired(stored: Timestamp, headers: Option<&HeaderMap>) -> bool {
     let expires = headers.and_then(|headers| headers.get(EXPIRES)).and_then(|expires| expires.as_str().parse().ok());
     expires.is_some_and(|expires: i64| stored.as_nanosecond() > i128::from(expires) * 1_000_000)
 }
 
-/// The events of one message of the log: none where it came too late.
+/// The events of one message of the log. Empty if it was stored after its expiry.
 pub(crate) fn entries(
     epoch: u64,
     sequence: u64,
@@ -112,14 +104,14 @@ pub(crate) fn entries(
     lines(epoch, sequence, stored, batch)
 }
 
-/// The lines of one batch. Blank lines do not count as lines, so that a file of NDJSON is a batch too.
+/// The lines of one batch. Blank lines are skipped, so that a file of NDJSON is a batch too.
 fn lines(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
     let lines = batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines
         .enumerate()
         .map(|(index, line)| {
             let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            Entry::stored(Position { epoch, sequence, index }, batch.slice_ref(line), Some(stored))
+            Entry::read_stored(Position { epoch, sequence, index }, batch.slice_ref(line), Some(stored))
         })
         .collect()
 }

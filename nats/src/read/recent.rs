@@ -1,10 +1,10 @@
-//! The ids seen last: enough memory to drop an event that stands in the log twice.
+//! The most recent event ids, to drop an event that is stored twice.
 
 use std::collections::{HashSet, VecDeque};
 
 use chat::EventId;
 
-/// Some 10 MB. At 1,000 events a second it reaches back more than four minutes; a client retries within seconds.
+/// About 10 MB. At 1,000 events a second this covers more than four minutes; a client retries within seconds.
 const CAPACITY: usize = 262_144;
 
 /// A set of event ids that forgets the oldest.
@@ -15,7 +15,7 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    /// Whether the id is new; it is remembered.
+    /// Adds the id, and returns whether it is new.
     pub(crate) fn insert(&mut self, id: EventId) -> bool {
         let id = id.as_u128();
         if !self.ids.insert(id) {

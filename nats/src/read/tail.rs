@@ -1,116 +1,118 @@
-//! The tail: every event of every partition, in order, each once unless copies are asked for. Delivery nodes fill their
-//! window from it, ingest nodes fold from it what holds.
+//! The tail: every event of every partition in order, each once unless copies are requested. Delivery nodes fill their
+//! window from it, and ingest nodes replay bans, settings and limits from it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::Position;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::epoch::timeline::{Place, Timeline, Timelines};
+use crate::context::Context;
+use crate::epoch::timeline::{Standing, Timeline, Timelines};
 use crate::error::Error;
-use crate::log::Inner;
 use crate::read::entry::{Entry, entries};
+use crate::read::item::{Item, ReadFrom, Record, Status};
 use crate::read::reader;
-use crate::read::reader::{From, Item, Record, Status};
 use crate::read::recent::Recent;
-use crate::setup::DUPLICATE_WINDOW;
-use chat::Position;
+use crate::streams::DUPLICATE_WINDOW;
 
-/// How many batches may wait for [`Tail::next`]; then reading pauses.
+/// How many batches may wait for [`Tail::next`] before reading pauses.
 const BATCHES: usize = 64;
 
-/// Two copies of an event are rarely further apart: a client sends again within seconds, and ingest knows what it has read.
+/// Two copies of an event are rarely further apart: a client retries within seconds, and ingest remembers what it has
+/// read.
 const COPIES_WITHIN: Duration = DUPLICATE_WINDOW;
 
-/// Where a tail begins.
+/// Where a tail starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// At the oldest event that the log still has.
+    /// At the oldest event in the log.
     Oldest,
-    /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]); of an event whose first
-    /// copy stands before it, no later copy is handed out.
+    /// At the first batch stored at or after that time, by the log's clock ([`crate::Log::now`]). If an event's first
+    /// copy is older, no later copy is handed out.
     Since(Timestamp),
-    /// In each partition after the batch of that position, or where the log parted from what that position was in; in a
-    /// partition for which there is none, at the oldest.
+    /// In each partition after the batch of that position. If that position was lost, after the last batch that was not
+    /// lost; without a position, at the oldest batch.
     After(Vec<Position>),
 }
 
-/// What becomes of an event that came before.
+/// What happens to a later copy of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Copies {
     Dropped,
     HandedOut,
 }
 
-/// A reader of everything. Dropping it ends its tasks.
+/// A tail of all partitions. Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct Tail {
-    log: Arc<Inner>,
+    context: Arc<Context>,
     batches: mpsc::Receiver<(u32, Result<Item, Error>)>,
     status: TailStatus,
-    /// For each partition, as an event of every room has a copy in each; empty: copies are handed out.
+    /// The recent ids of each partition, as an event of all rooms has a copy in each. Empty: copies are handed out.
     recent: Vec<Recent>,
-    /// What was stored before is only remembered, so that a later copy of it is known.
+    /// Batches stored earlier only fill `recent`, so that later copies of their events are recognised.
     since: Option<Timestamp>,
-    /// For each partition the last sequence that came.
+    /// The last sequence received of each partition.
     last: HashMap<u32, u64>,
-    /// What came last, of which partition: whoever asks for more has taken it in.
+    /// The partition and sequence handed out last. The next call of [`Tail::next`] confirms that the caller has
+    /// processed it.
     taken: Option<(u32, u64)>,
-    /// For each partition the sequence after which none was missed.
+    /// For each partition the sequence after which no batch was missed.
     whole_after: HashMap<u32, u64>,
     _stop: DropGuard,
 }
 
-/// How a tail is doing, for health checks. Cheap to clone.
+/// The state of a tail, for health checks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct TailStatus {
     partitions: Arc<[Status]>,
     timelines: Timelines,
-    /// Of each partition the sequence up to which everything was handed out, and [`Tail::next`] was called once more.
+    /// For each partition the sequence up to which the caller has processed everything.
     reached: Arc<watch::Sender<Vec<u64>>>,
 }
 
 impl Tail {
-    pub(crate) fn start(log: &Arc<Inner>, start: Start, copies: Copies) -> Tail {
+    pub(crate) fn start(context: &Arc<Context>, start: Start, copies: Copies) -> Tail {
         let (sink, batches) = mpsc::channel(BATCHES);
-        let stop = log.stop.child_token();
+        let stop = context.tasks.stop().child_token();
         let since = match start {
             Start::Since(time) if copies == Copies::Dropped => Some(time),
             _ => None,
         };
         let follow = |(partition, timeline): (u32, &Timeline)| {
             let from = match &start {
-                Start::Oldest => From::Oldest,
+                Start::Oldest => ReadFrom::Oldest,
                 Start::Since(time) if since.is_some() => {
-                    From::Since(time.saturating_sub(COPIES_WITHIN).unwrap_or(*time))
+                    ReadFrom::Since(time.saturating_sub(COPIES_WITHIN).unwrap_or(*time))
                 }
-                Start::Since(time) => From::Since(*time),
+                Start::Since(time) => ReadFrom::Since(*time),
                 Start::After(positions) => {
-                    let places = positions.iter().map(|position| timeline.place(*position));
-                    let known = places.filter_map(|place| match place {
-                        Place::Here(position) | Place::Lost(position) => Some(position.sequence + 1),
-                        Place::Elsewhere => None,
+                    let standings = positions.iter().map(|position| timeline.standing(*position));
+                    let known = standings.filter_map(|standing| match standing {
+                        Standing::Here(position) | Standing::Lost(position) => Some(position.sequence + 1),
+                        Standing::Elsewhere => None,
                     });
-                    known.max().map_or(From::Oldest, From::Sequence)
+                    known.max().map_or(ReadFrom::Oldest, ReadFrom::Sequence)
                 }
             };
             let map = move |item| (partition, item);
-            reader::read_partition(log, partition, from, stop.clone(), sink.clone(), map)
+            reader::read_partition(context, partition, from, stop.clone(), sink.clone(), map)
         };
-        let partitions = (0..).zip(log.timelines.iter()).map(follow).collect();
+        let partitions = (0..).zip(context.timelines.iter()).map(follow).collect();
         Tail {
-            log: log.clone(),
+            context: context.clone(),
             batches,
             status: TailStatus {
                 partitions,
-                timelines: log.timelines.clone(),
-                reached: Arc::new(watch::Sender::new(vec![0; log.memories.len()])),
+                timelines: context.timelines.clone(),
+                reached: Arc::new(watch::Sender::new(vec![0; context.memories.len()])),
             },
             recent: match copies {
-                Copies::Dropped => log.timelines.iter().map(|_| Recent::default()).collect(),
+                Copies::Dropped => context.timelines.iter().map(|_| Recent::default()).collect(),
                 Copies::HandedOut => Vec::new(),
             },
             since,
@@ -121,11 +123,11 @@ impl Tail {
         }
     }
 
-    /// The next events: one batch of one partition, never empty. Within a room in the order of positions, each event
-    /// id once unless copies are asked for. Waits for as long as there is nothing. Cancel safe. An error is final, and where the
-    /// stream was replaced the log has failed.
+    /// The next events: one batch of one partition, never empty. Within a room events come in the order of positions,
+    /// each id once unless copies are requested. Waits until there is something. Cancel safe. An error is final, and
+    /// after [`Error::Replaced`] the log has failed.
     ///
-    /// Two copies of an event are recognised when fewer than 262,144 events stand between them.
+    /// Two copies of an event are recognised if fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
             if let Some((partition, sequence)) = self.taken.take() {
@@ -133,8 +135,8 @@ impl Tail {
             }
             let (partition, item) = self.batches.recv().await.ok_or(Error::Closed)?;
             if let Err(Error::Replaced { stream, reason }) = &item {
-                // Whoever goes by what was read must not go on: it is about another log, and nothing more will come.
-                self.log.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
+                // State derived from this tail is about another log, and nothing more will come.
+                self.context.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
             }
             match item? {
                 Item::Record(record) => {
@@ -154,14 +156,14 @@ impl Tail {
         }
     }
 
-    /// Of each partition that was heard of, with its number: every event after that position has been handed out, or will be. It moves
-    /// where batches left the log before they were read.
+    /// For each partition heard from: every event after that position was handed out, or will be. The position advances
+    /// when batches leave the log before they are read.
     pub fn whole_after(&self) -> impl Iterator<Item = (u32, Position)> {
-        let position = |partition, sequence| self.log.timelines.get(partition).position(sequence, u32::MAX);
+        let position = |partition, sequence| self.context.timelines.get(partition).position(sequence, u32::MAX);
         self.whole_after.iter().map(move |(partition, sequence)| (*partition, position(*partition, *sequence)))
     }
 
-    /// A handle on how this tail is doing.
+    /// A handle on this tail's state.
     pub fn status(&self) -> TailStatus {
         self.status.clone()
     }
@@ -182,8 +184,8 @@ impl Tail {
             self.whole_after.insert(partition, sequence);
         }
         self.whole_after.entry(partition).or_insert(sequence - 1);
-        self.log.clocks[partition as usize].observe(record.stored);
-        let epoch = self.log.timelines.get(partition).position(sequence, 0).epoch;
+        self.context.clocks[partition as usize].observe(record.stored);
+        let epoch = self.context.timelines.get(partition).position(sequence, 0).epoch;
         let headers = record.headers.as_ref();
         let mut events = Vec::new();
         for line in entries(epoch, sequence, record.stored, headers, &record.payload) {
@@ -205,8 +207,8 @@ impl Tail {
 }
 
 impl TailStatus {
-    /// Whether everything that was in the log when the tail began has been handed out, and [`Tail::next`] was called
-    /// once more.
+    /// Whether everything that was in the log when the tail started was handed out, and processed: [`Tail::next`] was
+    /// called once more.
     pub fn is_caught_up(&self) -> bool {
         self.partitions.iter().all(Status::is_caught_up)
     }
@@ -218,7 +220,7 @@ impl TailStatus {
         }
     }
 
-    /// Waits until everything up to that position has been handed out, and [`Tail::next`] was called once more.
+    /// Waits until everything up to that position was handed out and processed: [`Tail::next`] was called once more.
     pub async fn reached(&self, position: Position) {
         let Some(partition) = self.timelines.partition(position) else { return };
         let mut reached = self.reached.subscribe();
@@ -226,7 +228,7 @@ impl TailStatus {
         is_there.await.expect("self keeps the sender");
     }
 
-    /// Whether the log was heard of lately; if not, silence is no evidence of a quiet night.
+    /// Whether every partition was heard from recently. If not, silence does not mean that the log is quiet.
     pub fn is_current(&self) -> bool {
         self.partitions.iter().all(Status::is_current)
     }

@@ -1,65 +1,65 @@
-//! How far each presenter has come. Thousands of cursors move every second, and a bucket would take an fsync for each,
-//! from the same disk as the log; here a node saves all that moved in one message of the stream `CURSORS`, and every
-//! node reads it into a local map.
+//! The saved cursors: the last event that reached each presenter. Thousands of cursors move every second, and a bucket
+//! would fsync each of them, on the same disk as the log. Instead, a node saves all cursors that moved in one message
+//! of the stream `CURSORS`, and every node reads that stream into a local map.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use chat::{Position, PresenterIdx};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::context::Context;
 use crate::error::Error;
 use crate::jetstream::request;
-use crate::log::Inner;
+use crate::read::item::{Item, ReadFrom, Status};
 use crate::read::reader;
-use crate::read::reader::{From, Item, Status};
-use crate::setup::{CURSORS, CURSORS_SUBJECT};
-use chat::Position;
-use chat::PresenterIdx;
+use crate::streams::{CURSORS, CURSORS_SUBJECT};
 
-/// Cursors in one message: some 200 KB.
+/// The number of cursors in one message of about 200 KB.
 const CURSORS_A_MESSAGE: usize = 4_000;
 
-/// How far each presenter has come, as last saved by any node. Cheap to clone.
+/// The saved cursors of all nodes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Cursors {
-    log: Arc<Inner>,
+    context: Arc<Context>,
     positions: Arc<Mutex<HashMap<PresenterIdx, Position>>>,
     status: Status,
 }
 
 impl Cursors {
-    pub(crate) async fn start(log: &Arc<Inner>) -> Result<Cursors, Error> {
-        // A full channel slows the reader down, nothing is lost.
+    pub(crate) async fn start(context: &Arc<Context>) -> Result<Cursors, Error> {
+        // A full channel slows the reader down. Nothing is lost.
         let (sink, saved) = mpsc::channel(16);
-        let stop = log.stop.clone();
-        let status = reader::read(log, CURSORS, From::Oldest, stop.clone(), sink, |item| item);
-        let cursors = Cursors { log: log.clone(), positions: Arc::default(), status };
-        log.tasks.spawn(stop.run_until_cancelled_owned(cursors.clone().follow(saved)));
+        let stop = context.tasks.stop().clone();
+        let status = reader::read(context, CURSORS, ReadFrom::Oldest, stop, sink, |item| item);
+        let cursors = Cursors { context: context.clone(), positions: Arc::default(), status };
+        context.tasks.spawn_until_stop("saved cursors", cursors.clone().follow(saved));
         cursors.status.caught_up().await;
         Ok(cursors)
     }
 
-    /// The last event that reached the presenter.
+    /// The position of the last event that reached the presenter.
     pub fn get(&self, presenter: PresenterIdx) -> Option<Position> {
-        self.positions.lock().expect("nothing panics while it holds the lock").get(&presenter).copied()
+        self.positions.lock().get(&presenter).copied()
     }
 
-    /// All that are known.
+    /// All saved cursors.
     pub fn all(&self) -> Vec<(PresenterIdx, Position)> {
-        let positions = self.positions.lock().expect("nothing panics while it holds the lock");
+        let positions = self.positions.lock();
         positions.iter().map(|(presenter, position)| (*presenter, *position)).collect()
     }
 
-    /// Saves many at once (one fsync for 4,000), and returns once they are durable. Each element: the room, the position
-    /// of the last event that reached the presenter. Visible at once through [`Cursors::get`] of this node, within
-    /// milliseconds on others. A cursor only moves forward: a late save of an older position changes nothing, nor does one
-    /// of another log.
+    /// Saves many cursors at once, with one fsync for 4,000, and returns once they are durable. Each element is a room,
+    /// and the position of the last event that reached its presenter. The change is visible through [`Cursors::get`] at
+    /// once on this node, and within milliseconds on others. A cursor only moves forward: saving an older position, or
+    /// one of another log, changes nothing.
     pub async fn save(&self, cursors: &[(PresenterIdx, Position)]) -> Result<(), Error> {
         for cursors in cursors.chunks(CURSORS_A_MESSAGE) {
             self.apply(cursors.iter().copied());
             let payload =
                 serde_json::to_vec(cursors).expect("pairs of a number and a string have no failing serializer");
-            let publish = async { self.log.context.publish(CURSORS_SUBJECT, payload.into()).await?.await };
+            let publish = async { self.context.jetstream.publish(CURSORS_SUBJECT, payload.into()).await?.await };
             request("saving cursors", publish).await?;
         }
         Ok(())
@@ -71,21 +71,22 @@ impl Cursors {
                 Ok(Item::Record(record)) => match serde_json::from_slice::<Vec<_>>(&record.payload) {
                     Ok(cursors) => self.apply(cursors),
                     Err(error) => {
-                        tracing::warn!(sequence = record.sequence, %error, "a message of CURSORS is not cursors");
+                        let sequence = record.sequence;
+                        tracing::warn!(sequence, %error, "a message of the stream CURSORS does not hold cursors");
                     }
                 },
                 Ok(Item::CaughtUp(_)) => self.status.set_caught_up(),
                 Ok(Item::Resumed) => {}
-                Err(error) => self.log.fail(error),
+                Err(error) => self.context.fail(error),
             }
         }
     }
 
     fn apply(&self, cursors: impl IntoIterator<Item = (PresenterIdx, Position)>) {
-        let mut positions = self.positions.lock().expect("nothing panics while it holds the lock");
+        let mut positions = self.positions.lock();
         for (presenter, position) in cursors {
             let saved = positions.entry(presenter).or_insert(position);
-            *saved = self.log.timelines.further(position, *saved);
+            *saved = self.context.timelines.further(position, *saved);
         }
     }
 }

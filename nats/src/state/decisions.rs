@@ -1,6 +1,6 @@
-//! The decisions that stand: of each subject, such as a user's ban or a room's settings, the last event about it, in
-//! the bucket `decisions`. The log decides and the bucket follows it, so that a decision outlives the log's age; who
-//! takes what is kept and then reads the log after the checkpoint misses none. What a decision means is not known here.
+//! The decisions in force: for each subject, such as a user's ban or a room's settings, the last event about it, in the
+//! bucket `decisions`. The log decides and the bucket follows, so that a decision outlives the log's age. Loading the
+//! snapshot, then tailing from the checkpoint, misses nothing. This file does not know what a decision means.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,52 +8,52 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv::Operation;
 use bytes::Bytes;
+use chat::{Body, Event, Position, PresenterIdx, UserIdx};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Context;
 use crate::error::Error;
-use crate::jetstream::{is_conflict, request, write};
-use crate::log::Inner;
+use crate::jetstream::{find_stream, is_conflict, request, write};
 use crate::read::entry::Entry;
+use crate::read::item::{Item, ReadFrom, Record};
 use crate::read::reader;
-use crate::read::reader::{From, Item, Record};
-use crate::setup;
-use crate::setup::DECISIONS;
-use chat::Position;
-use chat::{Body, Event};
-use chat::{PresenterIdx, UserIdx};
+use crate::streams;
+use crate::streams::DECISIONS;
 
-/// Other nodes write what they read of the same log at the same moment; each write settles one of them.
+/// Other nodes write the same decisions of the same log at the same moment. Each round settles one of them.
 const ATTEMPTS: u32 = 20;
 
-/// Before the next attempt; a replica that answers for the leader may need a moment to know of the other write.
+/// The pause before the next attempt. A replica that answers for the leader may learn of the other write a moment
+/// later.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What a lasting decision is about. Of two decisions about the same subject the later one stands.
+/// The subject of a lasting decision. The latest decision about a subject is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A room's settings.
     Settings(PresenterIdx),
-    /// Whether a user may write: in that room, or in every room.
+    /// Whether a user may write, in that room or in all rooms.
     Ban(Option<PresenterIdx>, UserIdx),
 }
 
-/// The bucket of decisions that stand.
+/// The bucket of decisions in force. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Decisions {
-    log: Arc<Inner>,
+    context: Arc<Context>,
 }
 
-/// What the bucket holds.
+/// A snapshot of the bucket.
 #[derive(Debug, Default)]
-pub struct Kept {
-    /// The decisions, in no order.
+pub struct DecisionSnapshot {
+    /// The decisions, in no particular order.
     pub entries: Vec<Entry>,
-    /// Of each partition: every decision up to that position is among them, or was replaced by one that is.
-    pub read: Vec<Position>,
+    /// The checkpoint of each partition: `entries` has every decision up to that position, unless a later one replaced
+    /// it.
+    pub checkpoints: Vec<Position>,
 }
 
 /// The value of a key. A checkpoint has no event.
@@ -65,7 +65,7 @@ struct Value {
 }
 
 impl Subject {
-    /// None: the event decides nothing that lasts.
+    /// The subject of a decision. `None`: the event decides nothing that lasts.
     pub fn of(event: &Event) -> Option<Subject> {
         match &event.body {
             Body::RoomUpdated(_) => event.presenter.map(Subject::Settings),
@@ -85,87 +85,90 @@ impl Subject {
 }
 
 impl Decisions {
-    pub(crate) fn new(log: &Arc<Inner>) -> Decisions {
-        Decisions { log: log.clone() }
+    pub(crate) fn new(context: &Arc<Context>) -> Decisions {
+        Decisions { context: context.clone() }
     }
 
-    /// Everything that is kept now, at once.
-    pub async fn load(&self) -> Result<Kept, Error> {
+    /// Loads a snapshot of everything.
+    pub async fn load(&self) -> Result<DecisionSnapshot, Error> {
         let mut entries = HashMap::new();
-        let read = self.read(|key, entry| drop(entries.insert(key, entry))).await?;
-        Ok(Kept { entries: entries.into_values().collect(), read })
+        let checkpoints = self.read(|key, entry| drop(entries.insert(key, entry))).await?;
+        Ok(DecisionSnapshot { entries: entries.into_values().collect(), checkpoints })
     }
 
-    /// Hands out every decision that is kept now, one by one, so that all of them need not be in memory: each may be of
-    /// some 8 KB, and there may be 100,000. One that is written meanwhile may come twice; then the last one stands. Answers
-    /// with how far was read, of each partition: up to there every decision came, or was replaced by one that did.
+    /// Hands out every decision, one by one, so that memory need not hold them all: each may have 8 KB, and there may
+    /// be 100,000. A decision that is written meanwhile may come twice; the last one is in force. Returns the
+    /// checkpoint of each partition: every decision up to there was handed out, unless a later one replaced it.
     pub async fn each(&self, mut take: impl FnMut(Entry)) -> Result<Vec<Position>, Error> {
         self.read(|_, entry| take(entry)).await
     }
 
-    /// The same, each with its key.
+    /// As [`Decisions::each`], with the key of each decision.
     async fn read(&self, mut take: impl FnMut(String, Entry)) -> Result<Vec<Position>, Error> {
         let (sink, mut items) = mpsc::channel(256);
-        let stop = self.log.stop.child_token();
+        let stop = self.context.tasks.stop().child_token();
         let _reading = CancellationToken::drop_guard(stop.clone());
-        reader::read(&self.log, &format!("KV_{DECISIONS}"), From::LastPerSubject, stop, sink, |item| item);
-        let (mut read, mut reached, mut caught_up) = (HashMap::new(), 0, false);
+        reader::read(&self.context, &streams::of_bucket(DECISIONS), ReadFrom::LastPerSubject, stop, sink, |item| item);
+        let (mut checkpoints, mut reached, mut caught_up) = (HashMap::new(), 0, false);
         loop {
             match items.recv().await.ok_or(Error::Closed)?? {
                 Item::Record(record) => {
                     reached = reached.max(record.sequence);
                     match value(&record) {
-                        Some(Kind::Decision(entry)) => take(record.subject, entry),
-                        Some(Kind::Read(position)) => drop(read.insert(record.subject, position)),
+                        Some(Stored::Decision(entry)) => take(record.subject, entry),
+                        Some(Stored::Checkpoint(position)) => drop(checkpoints.insert(record.subject, position)),
                         None => {}
                     }
                 }
                 Item::CaughtUp(sequence) => (reached, caught_up) = (reached.max(sequence), true),
                 Item::Resumed => {}
             }
-            // A key that is written while all are read comes after the others, and not before.
+            // A key that is written during the read comes after the others, instead of in its place.
             if caught_up && reached >= self.last_sequence().await? {
                 break;
             }
         }
-        Ok(read.into_values().collect())
+        Ok(checkpoints.into_values().collect())
     }
 
-    /// The decision that is kept about the subject.
+    /// The decision about the subject.
     pub async fn find(&self, subject: Subject) -> Result<Option<Entry>, Error> {
-        let kept = request("reading a decision", self.log.decisions.entry(subject.key())).await?;
+        let kept = request("reading a decision", self.context.decisions.entry(subject.key())).await?;
         let Some(kept) = kept.filter(|kept| kept.operation == Operation::Put) else { return Ok(None) };
         Ok(match parse(&kept.key, &kept.value) {
-            Some(Kind::Decision(entry)) => Some(entry),
+            Some(Stored::Decision(entry)) => Some(entry),
             _ => None,
         })
     }
 
-    /// Of the bucket as it is now.
+    /// The bucket's present last sequence.
     async fn last_sequence(&self) -> Result<u64, Error> {
-        let info = setup::find(&self.log.context, &format!("KV_{DECISIONS}")).await?;
+        let info = find_stream(&self.context.jetstream, &streams::of_bucket(DECISIONS)).await?;
         Ok(info.map_or(0, |info| info.state.last_sequence))
     }
 
-    /// Keeps a decision, unless a later one about the subject is kept already. Returns once that is durable.
+    /// Keeps a decision, unless the bucket has a later one about the subject. Returns once it is durable.
     pub async fn keep(&self, subject: Subject, position: Position, decision: &Event) -> Result<(), Error> {
         let event = serde_json::from_slice(&decision.to_line()).expect("the line of an event is JSON");
         self.put(&subject.key(), Value { position, event: Some(event) }).await
     }
 
-    /// Forgets the decision of that position, which has no effect any more, unless another about the subject is kept.
+    /// Removes the decision of that position, which has no effect any more, unless the bucket has another about the
+    /// subject.
     pub async fn forget(&self, subject: Subject, decision: Position) -> Result<(), Error> {
         let key = subject.key();
-        let Some(kept) = request("reading a decision", self.log.decisions.entry(&key)).await? else { return Ok(()) };
+        let Some(kept) = request("reading a decision", self.context.decisions.entry(&key)).await? else {
+            return Ok(());
+        };
         if position(&kept.value) != Some(decision) {
             return Ok(());
         }
-        // If it fails because somebody was faster, it is their decision that is kept.
-        let purge = self.log.decisions.purge_expect_revision(&key, Some(kept.revision));
+        // If another node was faster, its decision stays.
+        let purge = self.context.decisions.purge_expect_revision(&key, Some(kept.revision));
         request("forgetting a decision", purge).await
     }
 
-    /// Keeps the decision of that position in other words, unless another about the subject is kept.
+    /// Rewrites the decision of that position, unless the bucket has another about the subject.
     pub async fn reword(
         &self,
         subject: Subject,
@@ -173,31 +176,36 @@ impl Decisions {
         change: impl FnOnce(&mut Event),
     ) -> Result<(), Error> {
         let key = subject.key();
-        let Some(kept) = request("reading a decision", self.log.decisions.entry(&key)).await? else { return Ok(()) };
+        let Some(kept) = request("reading a decision", self.context.decisions.entry(&key)).await? else {
+            return Ok(());
+        };
         if kept.operation != Operation::Put || self::position(&kept.value) != Some(position) {
             return Ok(());
         }
-        let Some(Kind::Decision(entry)) = parse(&key, &kept.value) else { return Ok(()) };
+        let Some(Stored::Decision(entry)) = parse(&key, &kept.value) else { return Ok(()) };
         let Ok(mut decision) = entry.event() else { return Ok(()) };
         change(&mut decision);
         let event = serde_json::from_slice(&decision.to_line()).expect("the line of an event is JSON");
         let value = Value { position, event: Some(event) };
         let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
-        // If it fails because somebody was faster, it is tried again.
-        request("rewording a decision", self.log.decisions.update(&key, json, kept.revision)).await.map(|_revision| ())
+        // If another node was faster, the caller retries.
+        request("rewording a decision", self.context.decisions.update(&key, json, kept.revision))
+            .await
+            .map(|_revision| ())
     }
 
-    /// Up to where every decision of the partition is kept; none where nobody said so yet.
+    /// The checkpoint of the partition: the bucket has every decision up to there. `None`: no node has set it yet.
     pub(crate) async fn checkpoint(&self, partition: u32) -> Result<Option<Position>, Error> {
         let key = format!("read.{partition}");
-        let kept = request("reading a decision", self.log.decisions.entry(&key)).await?;
+        let kept = request("reading a decision", self.context.decisions.entry(&key)).await?;
         Ok(kept.filter(|kept| kept.operation == Operation::Put).and_then(|kept| position(&kept.value)))
     }
 
-    /// Says that of each partition every decision up to that position has been kept. It only moves forward.
-    pub async fn set_read(&self, read: impl IntoIterator<Item = Position>) -> Result<(), Error> {
-        for position in read {
-            let Some(partition) = self.log.timelines.partition(position) else { continue };
+    /// Sets the checkpoint of each partition: the bucket has every decision up to there. A checkpoint only moves
+    /// forward.
+    pub async fn set_checkpoints(&self, checkpoints: impl IntoIterator<Item = Position>) -> Result<(), Error> {
+        for position in checkpoints {
+            let Some(partition) = self.context.timelines.partition(position) else { continue };
             self.put(&format!("read.{partition}"), Value { position, event: None }).await?;
         }
         Ok(())
@@ -205,49 +213,49 @@ impl Decisions {
 
     /// Writes the value, unless the key has one of a later position.
     ///
-    /// A write that arrives after its deadline does no harm: it names the revision that it replaces, and so comes to
-    /// nothing once another has been written.
+    /// A write that arrives after its deadline does no harm: it names the revision that it replaces, so it fails once
+    /// another write was faster.
     async fn put(&self, key: &str, value: Value) -> Result<(), Error> {
         let json: Bytes = serde_json::to_vec(&value).expect("a value has string keys only").into();
         for _ in 0..ATTEMPTS {
-            let present = request("reading a decision", self.log.decisions.entry(key)).await?;
+            let present = request("reading a decision", self.context.decisions.entry(key)).await?;
             if let Some(present) = &present
                 && present.operation == Operation::Put
                 && let Some(kept) = position(&present.value)
-                && self.log.timelines.further(kept, value.position) == kept
+                && self.context.timelines.further(kept, value.position) == kept
             {
                 return Ok(());
             }
             let revision = present.map_or(0, |present| present.revision);
-            match write("keeping a decision", || self.log.decisions.update(key, json.clone(), revision)).await? {
+            match write("keeping a decision", || self.context.decisions.update(key, json.clone(), revision)).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if is_conflict(&error) => sleep(PAUSE).await,
                 Err(error) => return Err(Error::JetStream { doing: "keeping a decision", source: error.into() }),
             }
         }
-        Err(Error::JetStream { doing: "keeping a decision", source: "others write the same key all the time".into() })
+        Err(Error::JetStream { doing: "keeping a decision", source: "other nodes keep writing the same key".into() })
     }
 }
 
-/// What a key has.
-enum Kind {
+/// A value of the bucket.
+enum Stored {
     Decision(Entry),
-    Read(Position),
+    Checkpoint(Position),
 }
 
-/// None: it is the marker of what was forgotten, or not one of ours.
-fn value(record: &Record) -> Option<Kind> {
+/// `None`: a deletion marker, or a foreign value.
+fn value(record: &Record) -> Option<Stored> {
     if record.payload.is_empty() { None } else { parse(&record.subject, &record.payload) }
 }
 
-/// None: the value is not one of ours.
-fn parse(key: &str, value: &[u8]) -> Option<Kind> {
+/// `None`: a foreign value.
+fn parse(key: &str, value: &[u8]) -> Option<Stored> {
     let read = serde_json::from_slice::<Value>(value).map_err(|error| error.to_string());
     let kind = read.and_then(|Value { position, event }| match event {
-        None => Ok(Kind::Read(position)),
+        None => Ok(Stored::Checkpoint(position)),
         Some(event) => {
             let line = Bytes::copy_from_slice(event.get().as_bytes());
-            Entry::read(position, line).map(Kind::Decision).map_err(|malformed| malformed.reason.to_string())
+            Entry::read(position, line).map(Stored::Decision).map_err(|malformed| malformed.reason.to_string())
         }
     });
     kind.inspect_err(|error| {
@@ -256,7 +264,7 @@ fn parse(key: &str, value: &[u8]) -> Option<Kind> {
     .ok()
 }
 
-/// None: the value is not one of ours.
+/// `None`: a foreign value.
 fn position(value: &[u8]) -> Option<Position> {
     serde_json::from_slice::<Value>(value).ok().map(|value| value.position)
 }

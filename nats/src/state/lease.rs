@@ -1,91 +1,94 @@
-//! A delivery node's lease: proof of life, and the right to claim rooms.
+//! A delivery node's lease: its proof of life, and its right to claim rooms.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
+use chat::{NodeId, PresenterIdx, SessionId, now};
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use runtime::Moment;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Context;
 use crate::error::Error;
-use crate::jetstream::{is_conflict, request, request_within, write, write_until};
-use crate::log::Inner;
-use crate::read::entry::timestamp;
-use crate::setup::SESSIONS;
-use crate::state::claim::{Claim, Stored};
-use crate::state::presence::Session;
-use chat::now;
-use chat::{NodeId, PresenterIdx, SessionId};
-use runtime::Moment;
+use crate::jetstream::{is_conflict, request, request_within, timestamp, write, write_until};
+use crate::state::claim::{Claim, ClaimRecord, StoredClaim};
+use crate::streams::SESSIONS;
 
-/// A lease is renewed so many times in its length, so that one renewal may fail.
+/// How often a lease is renewed within its length, so that one renewal may fail.
 const RENEWALS: u32 = 3;
 
-/// Others claimed the room so often between our question and our claim: nobody means well who connects that fast.
+/// The attempts to claim a room that others claim at the same time. Only an abuser reconnects this fast.
 const CLAIM_ATTEMPTS: u32 = 20;
 
-/// Before the next attempt; a replica that answers for the leader may need a moment to know of the other claim.
+/// The pause before the next attempt. A replica that answers for the leader may learn of the other claim a moment
+/// later.
 const CLAIM_PAUSE: Duration = Duration::from_millis(10);
 
-/// A claim that is not stored within this time never happened: a cluster elects a leader in less.
+/// A claim that is not stored within this time never holds. A cluster elects a leader in less.
 const CLAIM_LASTS: Duration = Duration::from_secs(5);
 
-/// How much longer it is asked what became of a claim that was not answered. A page waits for 12 s.
+/// How much longer the outcome of an unanswered claim is asked for. A page waits for 12 s.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 
-/// A question about a claim that is not answered in this time is asked again: while a cluster elects a leader nobody
-/// answers it.
+/// A question about a claim that is not answered in this time is retried: nobody answers it during an election.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// The pause before the next such question.
+/// The pause before such a retry.
 const ASK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Nobody else changes a room's claim so often between our question and our withdrawal.
+/// The attempts to withdraw a claim that others change at the same time.
 const RELEASE_ATTEMPTS: u32 = 5;
 
 /// A delivery node's lease, renewed in the background.
 #[derive(Debug)]
 pub struct Lease {
-    log: Arc<Inner>,
+    context: Arc<Context>,
     node: NodeId,
-    /// When the last renewal that was acknowledged was sent.
+    /// When the last acknowledged renewal was sent.
     renewed: Arc<Mutex<Moment>>,
     stop: CancellationToken,
 }
 
 /// A claim that was sent.
 #[derive(Debug, Clone, Copy)]
-struct Sent {
+struct SentClaim {
     /// The revision that it replaces.
     replaced: u64,
     expires: Timestamp,
-    /// Its own revision, if the server said so.
+    /// Its own revision, if the server acknowledged it.
     answered: Option<u64>,
 }
 
-/// What became of a claim that was sent.
-enum Outcome {
-    /// It was stored in time. If it was answered, a newer one may have replaced it since.
+/// The outcome of a claim that was sent.
+enum ClaimOutcome {
+    /// It was stored in time. If it was acknowledged, a newer one may have replaced it since.
     Holds(u64),
-    /// It was stored in time, and a newer one has replaced it before that was known.
+    /// It was stored in time, and a newer one replaced it before its outcome was known.
     Replaced,
-    /// It was stored too late, and never happened.
+    /// It was stored too late, and never holds.
     Late { stored: Timestamp },
     /// It was not stored, and will not be in time.
     Nothing,
 }
 
 impl Lease {
-    pub(crate) async fn start(log: &Arc<Inner>, node: NodeId) -> Result<Lease, Error> {
+    pub(crate) async fn start(context: &Arc<Context>, node: NodeId) -> Result<Lease, Error> {
         let sent = Moment::now();
-        renew(log, &node).await?;
+        renew(context, &node).await?;
         let renewed = Arc::new(Mutex::new(sent));
-        let stop = log.stop.child_token();
-        let work = keep(log.clone(), node.clone(), renewed.clone());
-        log.tasks.spawn(stop.clone().run_until_cancelled_owned(work));
-        Ok(Lease { log: log.clone(), node, renewed, stop })
+        let stop = context.tasks.stop().child_token();
+        let work = keep(context.clone(), node.clone(), renewed.clone());
+        context.tasks.spawn("lease renewal", {
+            let stop = stop.clone();
+            async move {
+                stop.run_until_cancelled(work).await;
+            }
+        });
+        Ok(Lease { context: context.clone(), node, renewed, stop })
     }
 
     /// The node.
@@ -93,41 +96,43 @@ impl Lease {
         &self.node
     }
 
-    /// Whether the lease was renewed recently enough that no other node can have taken this one for dead. A process
-    /// that was suspended finds `false` here when it wakes up, and so does one whose machine was.
+    /// Whether the lease was renewed recently enough that no other node can consider this one dead. After a suspension
+    /// of the process or the machine this is `false`.
     pub fn is_held(&self) -> bool {
-        let renewed = *self.renewed.lock().expect("nothing panics while it holds the lock");
-        renewed.elapsed() < self.log.config.lease()
+        let renewed = *self.renewed.lock();
+        renewed.elapsed() < self.context.lease
     }
 
-    /// How often the lease is renewed.
+    /// The interval of renewals.
     pub fn renewal(&self) -> Duration {
-        self.log.config.lease() / RENEWALS
+        self.context.lease / RENEWALS
     }
 
-    /// Claims the room for a session of this node: newest wins, across all nodes. The answer's revision is the fence.
+    /// Claims the room for a session of this node. The newest session wins, across all nodes; the returned revision is
+    /// the fence.
     ///
-    /// A claim that was not answered is looked for until it is known what became of it. With
-    /// [`Error::Unresolved`] that is not known: the room may be ours in time, and whoever does not want it then has to
-    /// withdraw it as soon as [`Presence`](crate::Presence) shows it. With any other error it is not ours, and will not be.
-    pub async fn claim(&self, presenter: PresenterIdx, session: SessionId) -> Result<Session, Error> {
+    /// An unanswered claim is resolved until its outcome is known. After [`Error::Unresolved`] the outcome is unknown:
+    /// the claim may still hold later, and a caller that does not want it must withdraw it as soon as
+    /// [`Presence`](crate::Presence) shows it. After any other error the claim does not hold, and never will.
+    pub async fn claim(&self, presenter: PresenterIdx, session: SessionId) -> Result<Claim, Error> {
         let (since, until) = (now(), Instant::now() + CLAIM_LASTS);
-        let mut ours = Session { presenter, id: session, node: self.node.clone(), since, revision: 0 };
-        // Should the clocks of the log's servers differ by more than a claim lasts: when, by the one that stores claims.
+        let mut ours = Claim { presenter, id: session, node: self.node.clone(), since, revision: 0 };
+        // How far the clock of the server that stores claims is ahead, if the servers' clocks differ by more than a
+        // claim lasts.
         let mut ahead = Duration::ZERO;
         for attempt in 0..CLAIM_ATTEMPTS {
-            // What was the newest a while ago is refused, and then the leader is asked.
+            // Replacing a claim that is no longer the newest is refused, and then the leader is asked.
             let last = self.ask(presenter, attempt > 0, until).await?;
             let replaced = last.as_ref().map_or(0, |last| last.sequence);
             let holder = last.as_ref().and_then(|last| holder(last, presenter));
-            if !self.log.is_connected() {
-                // The client would keep it for the next connection.
+            if !self.context.is_connected() {
+                // The client would buffer the claim for the next connection.
                 return Err(unavailable("claiming a room", "there is no connection"));
             }
-            let (sent_at, left) = (self.log.now(), until.saturating_duration_since(Instant::now()));
+            let (sent_at, left) = (self.context.now(), until.saturating_duration_since(Instant::now()));
             let expires = sent_at + ahead + left;
-            let claim = Claim::new(&ours, expires, holder).to_json();
-            let update = || self.log.sessions.update(presenter.to_string(), claim.clone(), replaced);
+            let claim = ClaimRecord::new(&ours, expires, holder).to_json();
+            let update = || self.context.sessions.update(presenter.to_string(), claim.clone(), replaced);
             let answered = match write_until(until, "claiming a room", update).await {
                 Ok(Err(error)) if is_conflict(&error) => {
                     sleep(CLAIM_PAUSE).await;
@@ -137,24 +142,24 @@ impl Lease {
                 Ok(Err(error)) => unanswered(presenter, &error),
                 Err(error) => unanswered(presenter, &error),
             };
-            match self.resolve(&ours, Sent { replaced, expires, answered }, until + RESOLVE_WITHIN).await? {
-                Outcome::Holds(revision) => {
+            match self.resolve(&ours, SentClaim { replaced, expires, answered }, until + RESOLVE_WITHIN).await? {
+                ClaimOutcome::Holds(revision) => {
                     ours.revision = revision;
                     return Ok(ours);
                 }
-                Outcome::Late { stored } if Instant::now() < until => {
+                ClaimOutcome::Late { stored } if Instant::now() < until => {
                     ahead = Duration::try_from(stored.duration_since(sent_at)).unwrap_or_default();
-                    tracing::warn!(%presenter, ?ahead, "the clocks of NATS servers differ; claiming the room once more");
+                    tracing::warn!(%presenter, ?ahead, "the clocks of NATS servers differ; claiming the room again");
                 }
-                Outcome::Replaced => return Err(Error::Overtaken { presenter }),
-                Outcome::Late { .. } => return Err(unavailable("claiming a room", "it was stored too late")),
-                Outcome::Nothing => return Err(unavailable("claiming a room", "it was not stored in time")),
+                ClaimOutcome::Replaced => return Err(Error::Overtaken { presenter }),
+                ClaimOutcome::Late { .. } => return Err(unavailable("claiming a room", "it was stored too late")),
+                ClaimOutcome::Nothing => return Err(unavailable("claiming a room", "it was not stored in time")),
             }
         }
         Err(Error::Contended { presenter })
     }
 
-    /// The newest claim of the room, asked for until then.
+    /// The newest claim of the room, asked for until the given time.
     async fn ask(
         &self,
         presenter: PresenterIdx,
@@ -165,7 +170,7 @@ impl Lease {
             let asking = async { if of_leader { self.last(presenter).await } else { self.lately(presenter).await } };
             match request_within(ASK_TIMEOUT, "asking who holds a room", asking).await {
                 Err(error) if Instant::now() + ASK_PAUSE < until => {
-                    tracing::debug!(%presenter, %error, "asking once more who holds a room");
+                    tracing::debug!(%presenter, %error, "asking again who holds a room");
                     sleep(ASK_PAUSE).await;
                 }
                 answer => return answer,
@@ -173,36 +178,36 @@ impl Lease {
         }
     }
 
-    /// What became of a claim, asked until it is known.
-    async fn resolve(&self, ours: &Session, sent: Sent, until: Instant) -> Result<Outcome, Error> {
+    /// Asks for the outcome of a claim until it is known.
+    async fn resolve(&self, ours: &Claim, sent: SentClaim, until: Instant) -> Result<ClaimOutcome, Error> {
         let presenter = ours.presenter;
-        // What was answered any member may know; of what was not the leader alone can say that it is not there.
+        // Any member may know an acknowledged claim. Only the leader can say that an unacknowledged one is missing.
         let mut of_leader = sent.answered.is_none();
         loop {
-            // Before the question: what it finds then is what there was at that time or later.
-            let has_expired = self.log.now() > sent.expires;
+            // Read before the question: the answer shows the state at that time or later.
+            let has_expired = self.context.now() > sent.expires;
             let asking = async { if of_leader { self.last(presenter).await } else { self.lately(presenter).await } };
-            match request_within(ASK_TIMEOUT, "asking what became of a claim", asking).await {
+            match request_within(ASK_TIMEOUT, "resolving a claim", asking).await {
                 Ok(Some(last)) if last.sequence > sent.replaced && stored(&last).is_of(ours.id) => {
                     let is_in_time = holder(&last, presenter).is_some_and(|holder| holder.id == ours.id);
-                    let late = Outcome::Late { stored: timestamp(last.time) };
-                    return Ok(if is_in_time { Outcome::Holds(last.sequence) } else { late });
+                    let late = ClaimOutcome::Late { stored: timestamp(last.time) };
+                    return Ok(if is_in_time { ClaimOutcome::Holds(last.sequence) } else { late });
                 }
                 Ok(Some(last)) if last.sequence > sent.replaced => {
                     if let Some(revision) = sent.answered {
-                        return Ok(Outcome::Holds(revision));
+                        return Ok(ClaimOutcome::Holds(revision));
                     }
-                    // The other one replaced it, or came first; then it is not stored any more.
+                    // Either the other claim replaced ours, or it came first, and ours can no longer be stored.
                     let is_replaced = stored(&last).replaced(presenter).is_some_and(|replaced| replaced.id == ours.id);
-                    return Ok(if is_replaced { Outcome::Replaced } else { Outcome::Nothing });
+                    return Ok(if is_replaced { ClaimOutcome::Replaced } else { ClaimOutcome::Nothing });
                 }
                 Ok(_) if sent.answered.is_some() && !of_leader => {
                     of_leader = true;
                     continue;
                 }
-                Ok(_) if has_expired && sent.answered.is_none() => return Ok(Outcome::Nothing),
+                Ok(_) if has_expired && sent.answered.is_none() => return Ok(ClaimOutcome::Nothing),
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%presenter, %error, "cannot tell what became of a claim"),
+                Err(error) => tracing::debug!(%presenter, %error, "the outcome of a claim is not known yet"),
             }
             if Instant::now() + ASK_PAUSE > until {
                 return Err(Error::Unresolved { presenter });
@@ -211,36 +216,36 @@ impl Lease {
         }
     }
 
-    /// Whether no newer claim has replaced the session's, as the server says now. For a node whose lease has lapsed:
-    /// what it has heard of other nodes' claims may be old.
-    pub async fn holds(&self, session: &Session) -> Result<bool, Error> {
-        let holder = self.holder(session.presenter).await?;
-        Ok(holder.is_some_and(|holder| holder.revision == session.revision))
+    /// Asks the server whether no newer claim has replaced this one. A node whose lease has lapsed needs this: its own
+    /// view of other nodes' claims may be old.
+    pub async fn holds(&self, claim: &Claim) -> Result<bool, Error> {
+        let holder = self.holder(claim.presenter).await?;
+        Ok(holder.is_some_and(|holder| holder.revision == claim.revision))
     }
 
-    /// The session that holds the room, whether its node's lease lives or not, as the server says now.
-    pub async fn holder(&self, presenter: PresenterIdx) -> Result<Option<Session>, Error> {
+    /// Asks the server which claim holds the room, whether its node's lease is alive or not.
+    pub async fn holder(&self, presenter: PresenterIdx) -> Result<Option<Claim>, Error> {
         let last = request("asking who holds a room", self.last(presenter)).await?;
         Ok(last.and_then(|last| holder(&last, presenter)))
     }
 
-    /// Withdraws a claim, unless a newer one has replaced it. After an error it is not known whether it is withdrawn.
-    pub async fn release(&self, session: &Session) -> Result<(), Error> {
-        let (presenter, key) = (session.presenter, session.presenter.to_string());
-        let mut revision = session.revision;
+    /// Withdraws a claim, unless a newer one has replaced it. After an error it may be withdrawn or not.
+    pub async fn release(&self, claim: &Claim) -> Result<(), Error> {
+        let (presenter, key) = (claim.presenter, claim.presenter.to_string());
+        let mut revision = claim.revision;
         for _ in 0..RELEASE_ATTEMPTS {
-            if !self.log.is_connected() {
+            if !self.context.is_connected() {
                 return Err(unavailable("withdrawing a claim", "there is no connection"));
             }
-            let delete = self.log.sessions.delete_expect_revision(&key, Some(revision));
+            let delete = self.context.sessions.delete_expect_revision(&key, Some(revision));
             let Err(error) = request("withdrawing a claim", delete).await else { return Ok(()) };
-            // The usual reason: the revision is another one's. Then there is nothing to withdraw, unless that one
-            // came too late to replace anything.
+            // Usually the revision is another claim's. Then there is nothing to withdraw, unless that claim came too
+            // late to replace anything.
             match request("asking who holds a room", self.last(presenter)).await {
-                Ok(Some(last)) if is_held_by(&last, presenter, session.revision) && last.sequence != revision => {
+                Ok(Some(last)) if is_held_by(&last, presenter, claim.revision) && last.sequence != revision => {
                     revision = last.sequence
                 }
-                Ok(Some(last)) if is_held_by(&last, presenter, session.revision) => return Err(error),
+                Ok(Some(last)) if is_held_by(&last, presenter, claim.revision) => return Err(error),
                 Ok(_) => return Ok(()),
                 Err(_) => return Err(error),
             }
@@ -248,71 +253,72 @@ impl Lease {
         Err(Error::Contended { presenter })
     }
 
-    /// A claim of the room that was the newest a while ago, asked of any member of a cluster: it costs the leader nothing.
+    /// A recent claim of the room from any member of a cluster, which costs the leader nothing. A newer one may exist.
     async fn lately(&self, presenter: PresenterIdx) -> Result<Option<StreamMessage>, Error> {
         let subject = format!("$KV.{SESSIONS}.{presenter}");
-        match self.log.sessions.stream.direct_get_last_for_subject(subject).await {
+        match self.context.sessions.stream.direct_get_last_for_subject(subject).await {
             Ok(last) => Ok(Some(last)),
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::JetStream { doing: "asking who holds a room", source: error.into() }),
         }
     }
 
-    /// The newest claim of the room, asked of the bucket's leader.
+    /// The newest claim of the room, from the bucket's leader.
     async fn last(&self, presenter: PresenterIdx) -> Result<Option<StreamMessage>, Error> {
         let subject = format!("$KV.{SESSIONS}.{presenter}");
-        match self.log.sessions.stream.get_last_raw_message_by_subject(&subject).await {
+        match self.context.sessions.stream.get_last_raw_message_by_subject(&subject).await {
             Ok(last) => Ok(Some(last)),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(Error::JetStream { doing: "asking who holds a room", source: error.into() }),
         }
     }
 
-    /// Stops renewing and withdraws the lease, so that others need not wait for it to run out.
+    /// Stops renewing and withdraws the lease, so that others need not wait for its end.
     pub async fn end(&self) {
         self.stop.cancel();
-        if let Err(error) = request("withdrawing a lease", self.log.nodes.delete(self.node.as_str())).await {
-            tracing::warn!(node = %self.node, %error, "the lease was not withdrawn, it will run out");
+        if let Err(error) = request("withdrawing a lease", self.context.nodes.delete(self.node.as_str())).await {
+            tracing::warn!(node = %self.node, %error, "the lease was not withdrawn, and will expire");
         }
     }
 }
 
-async fn keep(log: Arc<Inner>, node: NodeId, renewed: Arc<Mutex<Moment>>) {
-    let pause = log.config.lease() / RENEWALS;
+async fn keep(context: Arc<Context>, node: NodeId, renewed: Arc<Mutex<Moment>>) {
+    let pause = context.lease / RENEWALS;
     let mut renewal = interval(pause);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         renewal.tick().await;
-        if !log.is_connected() {
-            // The client would keep it for the next connection, and the node would seem to live then, whether it does.
+        if !context.is_connected() {
+            // The client would buffer the renewal for the next connection, and the node would look alive then even if
+            // it is dead.
             tracing::warn!(%node, "the lease was not renewed: there is no connection");
             continue;
         }
         let sent = Moment::now();
-        match timeout(pause, renew(&log, &node)).await {
-            Ok(Ok(())) => *renewed.lock().expect("nothing panics while it holds the lock") = sent,
+        match timeout(pause, renew(&context, &node)).await {
+            Ok(Ok(())) => *renewed.lock() = sent,
             Ok(Err(error)) => tracing::warn!(%node, %error, "the lease was not renewed"),
             Err(_) => tracing::warn!(%node, "the lease was not renewed in time"),
         }
     }
 }
 
-async fn renew(log: &Inner, node: &NodeId) -> Result<(), Error> {
-    let put = || log.nodes.put(node.as_str(), Timestamp::now().to_string().into());
+async fn renew(context: &Context, node: &NodeId) -> Result<(), Error> {
+    let put = || context.nodes.put(node.as_str(), Timestamp::now().to_string().into());
     match write("renewing a lease", put).await? {
         Ok(_revision) => Ok(()),
         Err(error) => Err(Error::JetStream { doing: "renewing a lease", source: error.into() }),
     }
 }
 
-/// It is not known whether a claim was stored.
+/// Logs that the outcome of a claim is unknown.
 fn unanswered(presenter: PresenterIdx, error: &(dyn std::error::Error + 'static)) -> Option<u64> {
-    tracing::info!(%presenter, error, "a claim was not answered, asking what became of it");
+    tracing::info!(%presenter, error, "a claim was not answered, resolving its outcome");
     None
 }
 
-fn stored(message: &StreamMessage) -> Stored<'_> {
-    Stored {
+fn stored(message: &StreamMessage) -> StoredClaim<'_> {
+    StoredClaim {
         revision: message.sequence,
         at: timestamp(message.time),
         headers: Some(&message.headers),
@@ -320,8 +326,8 @@ fn stored(message: &StreamMessage) -> Stored<'_> {
     }
 }
 
-/// The session that holds the room by the newest message of its key.
-fn holder(last: &StreamMessage, presenter: PresenterIdx) -> Option<Session> {
+/// The claim that holds the room by the newest message of its key.
+fn holder(last: &StreamMessage, presenter: PresenterIdx) -> Option<Claim> {
     stored(last).holder(presenter).unwrap_or_else(|error| {
         tracing::warn!(%presenter, %error, "a value of the bucket `sessions` is not a claim");
         None

@@ -1,76 +1,55 @@
-//! Append, with group commit. JetStream fsyncs message by message, so many events share one message: while one append
-//! of a partition is in flight, what arrives gathers, and goes out together as the next. A lone event never waits.
+//! Append with group commit. JetStream fsyncs every message, so many events share one: events that arrive while one
+//! append of a partition is in flight form the next batch. A lone event never waits.
 //!
-//! A batch is sent again under the same message id until it is acknowledged or has expired; the stream stores it once.
-//! One batch at a time keeps the order in which events were accepted.
+//! A batch is retried under the same message id until it is acknowledged or has expired; the stream stores it once. One
+//! batch at a time keeps the order in which events were accepted.
 //!
-//! No event takes effect after its deadline. Each batch bears the time at which it expires, by the clock of the log's
-//! servers, and readers skip what was stored later (`entry.rs`). So whatever is still on its way when the deadline
-//! passes, in the client, in a socket, in a paused server, comes to nothing. An event that waits too long for its turn
-//! is refused before it enters a batch: it never shortens the time of those that it would share it with.
+//! No event takes effect after its deadline. Each batch carries its expiry, by the clock of the log's servers, and
+//! readers skip batches that were stored later (`entry.rs`). A batch still in flight at the deadline, in the client, in
+//! a socket or in a paused server, therefore has no effect. An event that waits too long for its turn is refused before
+//! it enters a batch, so it never shortens the time of the other events in that batch.
 
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chat::Position;
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use runtime::Moment;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::context::Context;
 use crate::epoch::continuity::record_loss;
-use crate::log::Inner;
+use crate::error::AppendError;
 use crate::read::clock::Reading;
-use crate::write::store::{Batch, store};
-use chat::Position;
-use runtime::Moment;
+use crate::write::store::{Batch, Way, store};
 
-/// A batch holds no more; a single event must fit too.
+/// The bounds of a batch. A single event must fit too.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 const MAX_BATCH_EVENTS: usize = 1_000;
 
-/// How often it is looked whether the log is there again.
+/// The pause between checks whether the log accepts appends again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How much longer the caller waits than the batch, so that it hears the batch's own outcome.
+/// The caller waits this much longer than the batch, so that it gets the batch's own outcome.
 const ANSWER_SLACK: Duration = Duration::from_millis(250);
 
-/// Why an append has no position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// It may be stored or not: no acknowledgement came in time. Appending the same event again is safe.
-    #[error("the append was not acknowledged in time; it may be stored or not")]
-    Unknown,
-    /// Not stored: the log has reached its size limit.
-    #[error("the log is full")]
-    Full,
-    /// Not stored: too many appends wait, or it waited too long for its turn.
-    #[error("too many messages are being handled")]
-    Busy,
-    /// Not stored, and what is underway never will be: NATS cannot be reached, has no leader for the partition, or did
-    /// not take it before it expired.
-    #[error("the log cannot be reached")]
-    Unavailable,
-    /// Not stored, and it never will be: the event is larger than a batch may be.
-    #[error("the event is too large for the log")]
-    TooLarge,
-}
-
-/// The way into one partition.
+/// The entrance to one partition.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    /// Bounded by `room`.
+    /// Bounded by `permits`.
     queue: mpsc::UnboundedSender<Slot>,
-    /// One permit for each event that waits for its turn; who finds none is refused at once.
-    room: Arc<Semaphore>,
+    /// One permit for each waiting event. Without a free permit an append is refused at once.
+    permits: Arc<Semaphore>,
     way: watch::Receiver<Way>,
     patience: Patience,
 }
 
-/// How long an event waits for its turn. A longer queue than the log can take in soon is an overload: who is refused at
-/// once can go elsewhere. Through an outage that passes, such as an election, it waits for half of its time.
+/// How long an event waits for its turn. A longer queue means overload, and a client that is refused early can try
+/// another node. Through a short outage, such as an election, an event waits for half of its deadline.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     while_open: Duration,
@@ -86,48 +65,37 @@ impl Patience {
     }
 }
 
-/// Whether the log takes appends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Since then.
-    Open(Moment),
-    /// There is no connection, or no leader.
-    Closed,
-}
-
-/// An event that waits for its turn, until either the batch or the caller, who has waited for too long, takes it out.
+/// A waiting event. Either the batch takes it, or its caller does after waiting too long.
 type Slot = Arc<Mutex<Option<Waiting>>>;
 
 #[derive(Debug)]
 struct Waiting {
     line: Bytes,
     since: Moment,
-    /// Until then it is to have an answer.
+    /// The caller must have an answer by then.
     deadline: Moment,
-    /// As well as its deadline allows: until then it may be stored, by the log's clock.
+    /// The event must be stored before this time, by the log's clock, in addition to its deadline.
     end: Option<Timestamp>,
     outcome: oneshot::Sender<Result<Position, AppendError>>,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Appender {
-    pub(crate) fn start(
-        log: Weak<Inner>,
-        config: &Config,
-        partition: u32,
-        tasks: &TaskTracker,
-        stop: CancellationToken,
-    ) -> Appender {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let (say, way) = watch::channel(Way::Open(Moment::now()));
+    pub(crate) fn start(context: &Arc<Context>, partition: u32) -> Appender {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let (way_sender, way) = watch::channel(Way::Open(Moment::now()));
+        let config = &context.config;
         let while_closed = config.append_deadline() / 2;
         let patience = Patience { while_open: config.longest_queue().min(while_closed), while_closed };
-        tasks.spawn(Turns { log, partition, queue: receiver, held: None, way: say, patience, stop }.run());
-        let room = Arc::new(Semaphore::new(config.append_queue.min(Semaphore::MAX_PERMITS)));
-        Appender { queue: sender, room, way, patience }
+        let stop = context.tasks.stop().clone();
+        let turns =
+            Turns { context: Arc::downgrade(context), partition, queue, held: None, way: way_sender, patience, stop };
+        context.tasks.spawn("log appender", turns.run());
+        let permits = Arc::new(Semaphore::new(config.append_queue.min(Semaphore::MAX_PERMITS)));
+        Appender { queue: sender, permits, way, patience }
     }
 
-    /// Appends the line, so that it is stored before `end`, if there is one, and never after the deadline.
+    /// Appends the line, so that it is stored before `end`, if given, and never after the deadline.
     pub(crate) async fn append(
         &self,
         line: Bytes,
@@ -137,10 +105,10 @@ impl Appender {
         if line.len() > MAX_BATCH_BYTES {
             return Err(AppendError::TooLarge);
         }
-        let room = self.room.clone().try_acquire_owned().map_err(|_| AppendError::Busy)?;
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| AppendError::Busy)?;
         let (outcome, mut answer) = oneshot::channel();
         let since = Moment::now();
-        let waiting = Waiting { line, since, deadline: since + deadline, end, outcome, _room: room };
+        let waiting = Waiting { line, since, deadline: since + deadline, end, outcome, _permit: permit };
         let slot: Slot = Arc::new(Mutex::new(Some(waiting)));
         self.queue.send(slot.clone()).map_err(|_| AppendError::Unavailable)?;
 
@@ -148,7 +116,7 @@ impl Appender {
         loop {
             let now = *way.borrow_and_update();
             let limit = self.patience.limit(since, now);
-            // An answer that comes with the other branches is still there in the next round.
+            // An answer that arrives with another branch is still there in the next round.
             tokio::select! {
                 answer = &mut answer => return answer.unwrap_or(Err(AppendError::Unknown)),
                 Ok(()) = way.changed() => continue,
@@ -157,10 +125,10 @@ impl Appender {
             if !limit.is_past() || limit != self.patience.limit(since, *way.borrow()) {
                 continue;
             }
-            if lock(&slot).take().is_some() {
+            if slot.lock().take().is_some() {
                 return Err(if now == Way::Closed { AppendError::Unavailable } else { AppendError::Busy });
             }
-            // It is in a batch.
+            // The event is in a batch already.
             let left = (since + deadline + ANSWER_SLACK).left();
             return match timeout(left, answer).await {
                 Ok(Ok(outcome)) => outcome,
@@ -170,16 +138,12 @@ impl Appender {
     }
 }
 
-fn lock(slot: &Slot) -> MutexGuard<'_, Option<Waiting>> {
-    slot.lock().expect("nothing panics while it holds the lock")
-}
-
-/// The partition's only writer in this process.
+/// The only writer of the partition in this process.
 struct Turns {
-    log: Weak<Inner>,
+    context: Weak<Context>,
     partition: u32,
     queue: mpsc::UnboundedReceiver<Slot>,
-    /// It did not fit into the last batch. It waits on, and its caller may still take it out.
+    /// An event that did not fit into the last batch. It keeps waiting, and its caller can still withdraw it.
     held: Option<Slot>,
     way: watch::Sender<Way>,
     patience: Patience,
@@ -187,7 +151,7 @@ struct Turns {
 }
 
 impl Turns {
-    /// A batch that is underway when the log is closed is seen to its end.
+    /// After a stop the batch in flight is still completed.
     async fn run(mut self) {
         let stop = self.stop.clone();
         loop {
@@ -203,73 +167,73 @@ impl Turns {
                 Some(None) => continue,
                 None => return,
             };
-            let Some(log) = self.log.upgrade() else { return };
+            let Some(context) = self.context.upgrade() else { return };
             let waiting = self.fill(first);
-            let Some(batch) = self.batch(&log, &reading, &waiting) else { continue };
-            let memory = &log.memories[self.partition as usize];
+            let Some(batch) = self.batch(&context, &reading, &waiting) else { continue };
+            let memory = &context.memories[self.partition as usize];
             let seen = memory.last();
-            let stored = store(&log, batch, &self.way).await;
+            let stored = store(&context, batch, &self.way).await;
             if let Ok(sequence) = stored {
                 if sequence <= seen {
-                    // To the callers it is unknown: the batch is stored, but another epoch begins with it.
+                    // The callers get "unknown": the batch is stored, but a new epoch begins with it.
                     drop(waiting);
                     let reason = format!("it went back: what was appended after sequence {seen} has {sequence}");
-                    record_loss(&log, self.partition, reason, Some(sequence)).await;
+                    record_loss(&context, self.partition, reason, Some(sequence)).await;
                     return;
                 }
                 memory.acknowledged(sequence);
             }
-            let timeline = log.timelines.get(self.partition);
+            let timeline = context.timelines.get(self.partition);
             for (index, waiting) in (0_u32..).zip(waiting) {
-                // A caller that has gone needs no answer.
+                // A caller that is gone needs no answer.
                 let _ = waiting.outcome.send(stored.map(|sequence| timeline.position(sequence, index)));
             }
         }
     }
 
-    /// Waits until the log can be written to and its clock is known. None: nobody waits any more.
+    /// Waits until the log accepts appends and its clock is known. `None`: nobody waits any more.
     async fn open(&self, first: &Slot) -> Option<Reading> {
         loop {
-            let log = self.log.upgrade()?;
-            // Whoever has waited for too long has been told so, and is gone.
-            if lock(first).is_none() {
+            let context = self.context.upgrade()?;
+            // A caller that waited too long has got its answer and is gone.
+            if first.lock().is_none() {
                 return None;
             }
-            let clock = &log.clocks[self.partition as usize];
-            if log.is_connected() {
+            let clock = &context.clocks[self.partition as usize];
+            if context.is_connected() {
                 let reading = match clock.last() {
                     Some(reading) => Some(reading),
-                    None => clock.read(&log.context).await.ok(),
+                    None => clock.read(&context.jetstream).await.ok(),
                 };
                 if reading.is_some() {
                     return reading;
                 }
             }
             self.way.send_replace(Way::Closed);
-            drop(log);
+            drop(context);
             sleep(PAUSE).await;
         }
     }
 
-    /// The first, and of the queue what fits.
+    /// Fills a batch: the first event, then as much of the queue as fits.
     fn fill(&mut self, first: Slot) -> Vec<Waiting> {
         let way = *self.way.borrow();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(slot) = next {
-            let mut waiting = lock(&slot);
+            let mut waiting = slot.lock();
             bytes += waiting.as_ref().map_or(0, |waiting| waiting.line.len() + 1);
             if bytes > MAX_BATCH_BYTES && !batch.is_empty() {
                 drop(waiting);
                 self.held = Some(slot);
                 break;
             }
-            // None: its caller has taken it out.
+            // `None`: the caller has withdrawn the event.
             if let Some(waiting) = waiting.take() {
                 match self.patience.limit(waiting.since, way) {
-                    // Its caller is as late as we are.
+                    // The caller's own timer is due as well.
                     limit if limit.is_past() => {
-                        // A caller that has gone needs no answer.
+                        // A caller that is gone needs no answer.
                         let _ = waiting.outcome.send(Err(AppendError::Busy));
                         bytes -= waiting.line.len() + 1;
                     }
@@ -281,14 +245,14 @@ impl Turns {
         batch
     }
 
-    /// What is sent. It expires with the event that has the least time. None: nobody waits any more.
-    fn batch(&self, log: &Inner, reading: &Reading, waiting: &[Waiting]) -> Option<Batch> {
+    /// Builds the batch. It expires with the event that has the least time left. `None`: nobody waits any more.
+    fn batch(&self, context: &Context, reading: &Reading, waiting: &[Waiting]) -> Option<Batch> {
         let answer_by = waiting.iter().map(|waiting| waiting.deadline).min()?;
-        // A quarter of the time is left to find out what became of it.
-        let lifetime = answer_by.left().saturating_sub(log.config.append_deadline() / 4);
+        // A quarter of the deadline remains for resolving the outcome.
+        let lifetime = answer_by.left().saturating_sub(context.config.append_deadline() / 4);
         let expires = reading.earliest().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
         let end = waiting.iter().filter_map(|waiting| waiting.end).min().unwrap_or(Timestamp::MAX);
-        // The header has milliseconds, and what is stored at the end itself is stored too late.
+        // The header holds milliseconds, and a batch stored exactly at the end is too late.
         let last_moment = expires.min(end).as_millisecond() - 1;
         Some(Batch {
             partition: self.partition,
@@ -314,27 +278,28 @@ fn payload(batch: &[Waiting]) -> Bytes {
 mod tests {
     use super::*;
 
-    type Outcome = oneshot::Receiver<Result<Position, AppendError>>;
+    type Answer = oneshot::Receiver<Result<Position, AppendError>>;
 
     const PATIENCE: Patience = Patience { while_open: Duration::from_secs(60), while_closed: Duration::from_secs(90) };
 
-    /// Turns of which only the queue is looked at, and how to get into it.
+    /// Turns without a log, and the sender of their queue.
     fn turns() -> (mpsc::UnboundedSender<Slot>, Turns) {
         let (sender, queue) = mpsc::unbounded_channel();
         let (way, stop) = (watch::Sender::new(Way::Open(Moment::BOOT)), CancellationToken::new());
-        (sender, Turns { log: Weak::new(), partition: 0, queue, held: None, way, patience: PATIENCE, stop })
+        (sender, Turns { context: Weak::new(), partition: 0, queue, held: None, way, patience: PATIENCE, stop })
     }
 
-    /// An event of so many bytes that has waited for so long.
-    fn waiting(bytes: usize, since: Moment) -> (Slot, Outcome) {
-        let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    /// An event of that size that has waited since then.
+    fn waiting(bytes: usize, since: Moment) -> (Slot, Answer) {
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (outcome, answer) = oneshot::channel();
         let line = Bytes::from(vec![b'x'; bytes]);
-        let waiting = Waiting { line, since, deadline: since + PATIENCE.while_closed, end: None, outcome, _room: room };
+        let waiting =
+            Waiting { line, since, deadline: since + PATIENCE.while_closed, end: None, outcome, _permit: permit };
         (Arc::new(Mutex::new(Some(waiting))), answer)
     }
 
-    /// Takes batches until nobody waits; how many bytes each event of each batch has.
+    /// Fills batches until the queue is empty. Returns the size of each event, batch by batch.
     fn batches(turns: &mut Turns) -> Vec<Vec<usize>> {
         let mut batches = Vec::new();
         while let Some(first) = turns.held.take().or_else(|| turns.queue.try_recv().ok()) {
@@ -352,12 +317,12 @@ mod tests {
             (vec![FULL - 11, 9], vec![vec![FULL - 11, 9]]),
             (vec![FULL - 11, 10], vec![vec![FULL - 11], vec![10]]),
             (vec![FULL / 2, FULL / 2, 5], vec![vec![FULL / 2], vec![FULL / 2, 5]]),
-            // Alone the largest that is taken fits too.
+            // The largest allowed event fits into a batch of its own.
             (vec![5, FULL, 5], vec![vec![5], vec![FULL], vec![5]]),
             (vec![1; MAX_BATCH_EVENTS + 1], vec![vec![1; MAX_BATCH_EVENTS], vec![1]]),
         ] {
             let (queue, mut turns) = turns();
-            let _answers: Vec<Outcome> = sizes
+            let _answers: Vec<Answer> = sizes
                 .iter()
                 .map(|bytes| {
                     let (slot, answer) = waiting(*bytes, Moment::now());
@@ -375,9 +340,9 @@ mod tests {
         let long_ago = Moment::now().before(Duration::from_secs(61));
         turns.way.send_replace(Way::Open(Moment::BOOT));
         let (left, _) = waiting(MAX_BATCH_BYTES, Moment::now());
-        lock(&left).take();
+        left.lock().take();
         let (late, mut refused) = waiting(MAX_BATCH_BYTES, long_ago);
-        // Together they fill it.
+        // Together they fill a batch.
         let (small, _answer) = waiting(9, Moment::now());
         let (large, _answer) = waiting(MAX_BATCH_BYTES - 11, Moment::now());
         for slot in [left, late, small, large] {

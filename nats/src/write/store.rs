@@ -1,8 +1,8 @@
-//! Stores one batch: sends it until it is acknowledged or has expired, and then finds out what became of it, as far as
-//! that can be known in time.
+//! Stores one batch: sends it until it is acknowledged or has expired, then resolves its outcome, as far as time
+//! allows.
 //!
-//! An acknowledgement alone is not trusted. Readers skip what was stored after its expiry, so a batch counts only if its
-//! stored time is known to be before: by a fresh reading of the leader's clock, or by the message itself, read back.
+//! An acknowledgement alone is not enough. Readers skip a batch that was stored after its expiry, so a batch counts
+//! only if it is known to be stored in time: by a fresh reading of the leader's clock, or by reading the message back.
 
 use std::error::Error as _;
 use std::sync::atomic::Ordering;
@@ -16,75 +16,86 @@ use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
+use runtime::Moment;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::log::Inner;
+use crate::context::Context;
+use crate::error::AppendError;
+use crate::jetstream::timestamp;
 use crate::partition;
-use crate::read::entry::{is_expired, set_expiry, timestamp};
-use crate::write::append::{AppendError, Way};
-use runtime::Moment;
+use crate::read::entry::{is_expired, set_expiry};
 
-/// An attempt that is not answered within this time is repeated: the same batch under the same id.
+/// An attempt that is not answered within this time is retried with the same batch under the same id.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The pause after a refusal that may pass, such as a server that is starting.
+/// The pause after a temporary refusal, such as that of a server that is starting.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// An acknowledgement that comes so long before the expiry, by a fresh reading of the leader's clock, is trusted. A clock
-/// that is set forward by more within a second and a half of being read is nobody's NTP.
+/// An acknowledgement that comes this long before the expiry, by a fresh reading of the leader's clock, is trusted. NTP
+/// never steps a clock further than this within a second and a half.
 const MARGIN: SignedDuration = SignedDuration::from_secs(1);
 
-/// After the expiry nothing more can be stored in time, unless the next leader's clock is behind: by less than this.
+/// The tolerated clock skew: after the expiry nothing can be stored in time, unless the next leader's clock is behind
+/// by more.
 const SKEW: SignedDuration = SignedDuration::from_millis(200);
 
-/// Messages that are looked at together when a batch is looked for.
+/// How many messages are read back concurrently while a batch is searched.
 const LOOKS: usize = 16;
 
-/// A batch on its way.
+/// A batch to be stored.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) partition: u32,
     pub(crate) payload: Bytes,
-    /// Until then it may be stored, by the clock of the partition's leader.
+    /// The latest time at which the batch may be stored, by the clock of the partition's leader.
     pub(crate) expires: Timestamp,
-    /// The same, as far as this machine knows.
+    /// The same time, as far as this machine knows.
     pub(crate) expires_here: Moment,
-    /// Until then its outcome is to be known.
+    /// The outcome must be known by then.
     pub(crate) answer_by: Moment,
-    /// It stands after this sequence.
+    /// The batch will stand after this sequence.
     pub(crate) after: u64,
 }
 
-/// What an attempt came to.
+/// Whether the log accepts appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Since this moment.
+    Open(Moment),
+    /// There is no connection, or no leader.
+    Closed,
+}
+
+/// The outcome of one attempt.
 enum Attempt {
     Acknowledged(u64),
-    /// Nothing was stored by it.
+    /// This attempt stored nothing.
     Refused(AppendError),
-    /// It may be stored or not.
+    /// The batch may be stored or not.
     Unanswered,
 }
 
-/// Sends the batch until its outcome is known. `way` hears whether the log takes appends.
-pub(crate) async fn store(log: &Inner, batch: Batch, way: &watch::Sender<Way>) -> Result<u64, AppendError> {
+/// Sends the batch until its outcome is known, and reports through `way` whether the log accepts appends.
+pub(crate) async fn store(context: &Context, batch: Batch, way: &watch::Sender<Way>) -> Result<u64, AppendError> {
     let (id, partition) = (Uuid::new_v4().to_string(), batch.partition);
-    // Once an attempt went unanswered it may be stored, whatever is said of a later one.
+    // After an unanswered attempt the batch may be stored, whatever a later attempt returns.
     let mut unanswered = false;
     let mut refusal = AppendError::Unavailable;
-    while !batch.has_expired(log) {
-        // What is sent without a connection waits in the client, where nobody sees it, for as long as there is none.
-        if !log.is_connected() {
+    while !batch.has_expired(context) {
+        // Without a connection the client would buffer the message, invisibly, until there is one.
+        if !context.is_connected() {
             way.send_replace(Way::Closed);
             sleep(PAUSE).await;
             continue;
         }
-        match batch.attempt(log, &id).await {
+        match batch.attempt(context, &id).await {
             Attempt::Acknowledged(sequence) => {
                 open(way);
-                return batch.acknowledged(log, &id, sequence).await;
+                return batch.acknowledged(context, &id, sequence).await;
             }
-            // These do not pass by themselves.
+            // These refusals are permanent.
             Attempt::Refused(why @ (AppendError::Full | AppendError::TooLarge)) if !unanswered => {
                 open(way);
                 return Err(why);
@@ -100,10 +111,10 @@ pub(crate) async fn store(log: &Inner, batch: Batch, way: &watch::Sender<Way>) -
         }
         sleep(PAUSE).await;
     }
-    if unanswered { batch.resolve(log, &id).await } else { Err(refusal) }
+    if unanswered { batch.resolve(context, &id).await } else { Err(refusal) }
 }
 
-/// The log takes appends, or refuses them for good.
+/// Reports that the log accepts appends, or refuses this one permanently.
 fn open(way: &watch::Sender<Way>) {
     way.send_if_modified(|way| {
         let was_closed = *way == Way::Closed;
@@ -115,42 +126,42 @@ fn open(way: &watch::Sender<Way>) {
 }
 
 impl Batch {
-    /// Whether it could only be stored too late.
-    fn has_expired(&self, log: &Inner) -> bool {
+    /// Whether the batch can only be stored too late.
+    fn has_expired(&self, context: &Context) -> bool {
         let by_the_log =
-            log.clocks[self.partition as usize].last().is_some_and(|clock| clock.earliest() > self.expires);
+            context.clocks[self.partition as usize].last().is_some_and(|clock| clock.earliest() > self.expires);
         by_the_log || self.expires_here.is_past()
     }
 
-    async fn attempt(&self, log: &Inner, id: &str) -> Attempt {
+    async fn attempt(&self, context: &Context, id: &str) -> Attempt {
         let mut headers = HeaderMap::new();
         set_expiry(&mut headers, self.expires);
         let message = PublishMessage::build().headers(headers).message_id(id).payload(self.payload.clone());
         let subject = partition::subject(self.partition);
-        let publish = async { log.context.send_publish(subject, message).await?.await };
-        // A dropped attempt may be stored or not, and so may one whose answer went to a connection that is gone.
+        let publish = async { context.jetstream.send_publish(subject, message).await?.await };
+        // After a dropped attempt the batch may be stored or not, and so it may after a reconnect.
         tokio::select! {
             answer = publish => match answer {
                 Ok(ack) => Attempt::Acknowledged(ack.sequence),
                 Err(error) => refusal(&error).map_or(Attempt::Unanswered, Attempt::Refused),
             },
             () = sleep(ATTEMPT_TIMEOUT.min(self.expires_here.left())) => Attempt::Unanswered,
-            () = reconnect(&log.context) => Attempt::Unanswered,
+            () = reconnect(&context.jetstream) => Attempt::Unanswered,
         }
     }
 
-    /// The batch stands at that sequence: whether in time, so that it counts.
-    async fn acknowledged(&self, log: &Inner, id: &str, sequence: u64) -> Result<u64, AppendError> {
-        let clock = &log.clocks[self.partition as usize];
-        if let Ok(reading) = clock.fresh(&log.context).await
+    /// Decides whether an acknowledged batch was stored in time, so that it counts.
+    async fn acknowledged(&self, context: &Context, id: &str, sequence: u64) -> Result<u64, AppendError> {
+        let clock = &context.clocks[self.partition as usize];
+        if let Ok(reading) = clock.fresh(&context.jetstream).await
             && reading.latest() + MARGIN <= self.expires
         {
             return Ok(sequence);
         }
         while !self.answer_by.is_past() {
-            match self.look(log, id, sequence).await {
+            match self.look(context, id, sequence).await {
                 Some(Look::Stands(outcome)) => return outcome.map(|()| sequence),
-                // It was acknowledged, so it is gone since.
+                // The batch was acknowledged, so it has left the log since.
                 Some(Look::StandsNot) => break,
                 None => sleep(PAUSE).await,
             }
@@ -158,42 +169,42 @@ impl Batch {
         Err(AppendError::Unknown)
     }
 
-    /// The batch has expired, and may have been stored before.
-    async fn resolve(&self, log: &Inner, id: &str) -> Result<u64, AppendError> {
+    /// Resolves the outcome of a batch that has expired and may be stored.
+    async fn resolve(&self, context: &Context, id: &str) -> Result<u64, AppendError> {
         let left = self.answer_by.left();
-        let outcome = timeout(left, self.find(log, id)).await.unwrap_or(Err(AppendError::Unknown));
-        tracing::warn!(partition = self.partition, batch = id, ?outcome, "what became of an unanswered append");
+        let outcome = timeout(left, self.find(context, id)).await.unwrap_or(Err(AppendError::Unknown));
+        tracing::warn!(partition = self.partition, batch = id, ?outcome, "resolved an unanswered append");
         outcome
     }
 
-    /// Looks for the batch wherever it can be.
-    async fn find(&self, log: &Inner, id: &str) -> Result<u64, AppendError> {
-        let clock = &log.clocks[self.partition as usize];
+    /// Searches the batch wherever it can stand.
+    async fn find(&self, context: &Context, id: &str) -> Result<u64, AppendError> {
+        let clock = &context.clocks[self.partition as usize];
         loop {
-            if log.is_connected()
-                && let Ok(reading) = clock.read(&log.context).await
+            if context.is_connected()
+                && let Ok(reading) = clock.read(&context.jetstream).await
                 && reading.earliest() > self.expires + SKEW
-                && let Some(end) = self.fence(log).await
+                && let Some(end) = self.fence(context).await
             {
-                return self.find_before(log, id, end).await;
+                return self.find_before(context, id, end).await;
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// Appends an empty batch, which readers pass over, and says where it stands. Whatever its leader, or one before it,
-    /// took in earlier stands before it or nowhere; without that, a leader that was cut off from the others would say of
-    /// what it has yet to agree on with them that it is not there.
-    async fn fence(&self, log: &Inner) -> Option<u64> {
-        let publish = log.context.publish(partition::subject(self.partition), Bytes::new());
+    /// Appends an empty batch, which readers skip, and returns its sequence. Everything that this leader or an earlier
+    /// one accepted before stands before that sequence, or nowhere. Without the fence, a leader that is cut off would
+    /// report messages as missing that the other members are still to agree on.
+    async fn fence(&self, context: &Context) -> Option<u64> {
+        let publish = context.jetstream.publish(partition::subject(self.partition), Bytes::new());
         let fenced = async { publish.await.ok()?.await.ok() };
         timeout(ATTEMPT_TIMEOUT, fenced).await.ok()?.map(|ack| ack.sequence)
     }
 
-    async fn find_before(&self, log: &Inner, id: &str, end: u64) -> Result<u64, AppendError> {
+    async fn find_before(&self, context: &Context, id: &str, end: u64) -> Result<u64, AppendError> {
         let looks = (self.after + 1..end).map(async |sequence| {
             loop {
-                match self.look(log, id, sequence).await {
+                match self.look(context, id, sequence).await {
                     Some(look) => return (sequence, look),
                     None => sleep(PAUSE).await,
                 }
@@ -208,10 +219,10 @@ impl Batch {
         Err(AppendError::Unavailable)
     }
 
-    /// Looks whether the batch stands at that place. None: nobody says.
-    async fn look(&self, log: &Inner, id: &str, sequence: u64) -> Option<Look> {
-        let stream: Stream<()> = log.context.get_stream_no_info(partition::stream(self.partition)).await.ok()?;
-        // From the leader: another member may not have it yet.
+    /// Looks for the batch at that sequence. `None`: there was no answer.
+    async fn look(&self, context: &Context, id: &str, sequence: u64) -> Option<Look> {
+        let stream: Stream<()> = context.jetstream.get_stream_no_info(partition::stream(self.partition)).await.ok()?;
+        // The leader answers this: another member may not have the message yet.
         let message = match timeout(ATTEMPT_TIMEOUT, stream.get_raw_message(sequence)).await.ok()? {
             Ok(message) => message,
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return Some(Look::StandsNot),
@@ -220,21 +231,21 @@ impl Batch {
         if message.headers.get(NATS_MESSAGE_ID).is_none_or(|found| found.as_str() != id) {
             return Some(Look::StandsNot);
         }
-        // Late: readers skip it, so it is as if it were not stored.
+        // Readers skip a batch that is late, so it counts as not stored.
         let is_late = is_expired(timestamp(message.time), Some(&message.headers));
         Some(Look::Stands(if is_late { Err(AppendError::Unavailable) } else { Ok(()) }))
     }
 }
 
-/// What stands at a place.
+/// What stands at a sequence.
 enum Look {
-    /// The batch: in time, or too late.
+    /// The batch, in time or too late.
     Stands(Result<(), AppendError>),
-    /// Something else, or nothing.
+    /// Another message, or none.
     StandsNot,
 }
 
-/// Waits until there is another connection than now.
+/// Waits for the next connection.
 async fn reconnect(context: &jetstream::Context) {
     let client = context.client();
     let statistics = client.statistics();
@@ -244,7 +255,7 @@ async fn reconnect(context: &jetstream::Context) {
     }
 }
 
-/// What a failed attempt says for certain: nothing was stored by it, and why. `None`: it may have been.
+/// The reason if the failed attempt certainly stored nothing. `None`: the batch may be stored.
 fn refusal(error: &PublishError) -> Option<AppendError> {
     match error.kind() {
         // Nobody listens on the subject: JetStream is starting, or the partition has no leader.
@@ -255,7 +266,8 @@ fn refusal(error: &PublishError) -> Option<AppendError> {
             let error = source.downcast_ref::<jetstream::Error>()?;
             match error.error_code() {
                 ErrorCode::STORAGE_RESOURCES_EXCEEDED | ErrorCode::INSUFFICIENT_RESOURCES => Some(AppendError::Full),
-                // The store's own limits refuse beforehand; its other failures (a bad disk) may leave something behind.
+                // The store checks its limits before it writes. Its other failures, such as a bad disk, may leave the
+                // message behind.
                 ErrorCode::STREAM_STORE_FAILED if error.to_string().contains("maximum") => Some(AppendError::Full),
                 ErrorCode::STREAM_STORE_FAILED => None,
                 _ => Some(AppendError::Unavailable),
@@ -287,7 +299,7 @@ mod tests {
             (jetstream_says(503, 10077, "maximum messages exceeded"), Some(Full)),
             (jetstream_says(503, 10008, "JetStream system temporarily unavailable"), Some(Unavailable)),
             (jetstream_says(503, 10076, "JetStream not enabled for account"), Some(Unavailable)),
-            // It may be stored all the same.
+            // The batch may be stored all the same.
             (jetstream_says(503, 10077, "error opening msg block file: input/output error"), None),
             (PublishError::new(PublishErrorKind::TimedOut), None),
             (PublishError::new(PublishErrorKind::BrokenPipe), None),

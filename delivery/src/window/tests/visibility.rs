@@ -65,7 +65,7 @@ fn what_is_no_object_is_kept_from_everyone() {
     let entry = |kind: &str, line: &'static [u8]| Entry {
         position: at(1, 0),
         id: EventId::new(),
-        kind: kind.to_owned(),
+        kind: kind.into(),
         presenter: Some(room(1)),
         at: chat::now(),
         stored: chat::now(),

@@ -1,0 +1,223 @@
+//! The bodies of events: what happened, one type for each kind of event. Their fields are members of the event's line.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ids::{EventId, SessionId, UserIdx};
+use crate::kind::EventKind;
+use crate::malformed::{MalformedEvent, parse};
+use crate::time::optional_millis;
+
+/// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// `message.posted`
+    MessagePosted(MessagePosted),
+    /// `message.deleted`
+    MessageDeleted(MessageDeleted),
+    /// `user.banned`
+    UserBanned(UserBanned),
+    /// `user.unbanned`
+    UserUnbanned(UserUnbanned),
+    /// `room.cleared`
+    RoomCleared(RoomCleared),
+    /// `room.updated`
+    RoomUpdated(RoomUpdated),
+    /// `user.erased`
+    UserErased(UserErased),
+    /// `presenter.connected`
+    PresenterConnected(PresenterConnected),
+    /// `presenter.disconnected`
+    PresenterDisconnected(PresenterDisconnected),
+    /// An event of a later version, with all its members.
+    Unknown {
+        /// The member `type`.
+        kind: String,
+        /// Every member that is not in the head.
+        members: Map<String, Value>,
+    },
+}
+
+/// A user, as known when the event happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The user's id.
+    pub idx: UserIdx,
+    /// The nickname at that time.
+    pub nickname: String,
+    /// The role in this room at that time.
+    pub role: Role,
+}
+
+/// A user's role in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The room is this user's own.
+    Presenter,
+    /// A scope of the token makes this user a moderator.
+    Moderator,
+    /// Anyone else.
+    Viewer,
+}
+
+/// A chat message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessagePosted {
+    /// The author.
+    pub user: User,
+    /// The text as sent, trimmed but not normalised.
+    pub text: String,
+    /// The names of the filter's findings; omitted when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+/// One message is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageDeleted {
+    /// The message.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A user is banned from the room, or from every room except their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserBanned {
+    /// The banned user.
+    pub user: UserIdx,
+    /// When the ban ends. Absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_millis")]
+    pub until: Option<Timestamp>,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A ban is lifted, in the room or in all rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserUnbanned {
+    /// The user who was banned.
+    pub user: UserIdx,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// All earlier messages of the room are deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomCleared {
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The room's settings change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomUpdated {
+    /// Every setting that differs from the deployment's default, by name, as the deciding node knew them.
+    pub settings: Map<String, Value>,
+    /// The settings that this event changes. Readers keep the others, whatever `settings` says. Empty: all change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// When temporary settings end: RFC 3339, by the setting's name.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub until: Map<String, Value>,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Everything that the user wrote earlier, in any room, is erased. Each copy of the event applies to the events before
+/// it in its partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserErased {
+    /// The erased user.
+    pub user: UserIdx,
+    /// What happens to the user's messages in the archive.
+    pub mode: ErasureMode,
+    /// The moderator.
+    pub by: User,
+}
+
+/// What an erasure does with the user's messages in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErasureMode {
+    /// It removes them.
+    Remove,
+    /// It keeps their texts under a pseudonym that leads to nobody.
+    Anonymise,
+}
+
+/// A presenter's session began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenterConnected {
+    /// The session.
+    pub session: SessionId,
+}
+
+/// A presenter's session ended. A killed node appends no such event: a session also ends where the next one begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenterDisconnected {
+    /// The session.
+    pub session: SessionId,
+    /// The reason, a stable word: `closed`, `replaced`, `lost`, `slow`, `drain`, …
+    pub reason: String,
+}
+
+impl Body {
+    /// The kind, member `type`.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Body::MessagePosted(_) => EventKind::MessagePosted,
+            Body::MessageDeleted(_) => EventKind::MessageDeleted,
+            Body::UserBanned(_) => EventKind::UserBanned,
+            Body::UserUnbanned(_) => EventKind::UserUnbanned,
+            Body::RoomCleared(_) => EventKind::RoomCleared,
+            Body::RoomUpdated(_) => EventKind::RoomUpdated,
+            Body::UserErased(_) => EventKind::UserErased,
+            Body::PresenterConnected(_) => EventKind::PresenterConnected,
+            Body::PresenterDisconnected(_) => EventKind::PresenterDisconnected,
+            Body::Unknown { kind, .. } => EventKind::Unknown(kind.clone()),
+        }
+    }
+
+    /// Reads the body of a line whose kind is known already, from its [`Head`](crate::Head).
+    ///
+    /// # Errors
+    /// The members of a known kind are missing or have wrong types.
+    pub fn from_line(kind: &EventKind, line: &[u8]) -> Result<Body, MalformedEvent> {
+        Ok(match kind {
+            EventKind::MessagePosted => Body::MessagePosted(parse(line)?),
+            EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),
+            EventKind::UserBanned => Body::UserBanned(parse(line)?),
+            EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
+            EventKind::RoomCleared => Body::RoomCleared(parse(line)?),
+            EventKind::RoomUpdated => Body::RoomUpdated(parse(line)?),
+            EventKind::UserErased => Body::UserErased(parse(line)?),
+            EventKind::PresenterConnected => Body::PresenterConnected(parse(line)?),
+            EventKind::PresenterDisconnected => Body::PresenterDisconnected(parse(line)?),
+            EventKind::Unknown(kind) => {
+                let mut members: Map<String, Value> = parse(line)?;
+                for known in ["v", "id", "type", "presenterIdx", "at", "belated", "requestKey", "request"] {
+                    members.remove(known);
+                }
+                Body::Unknown { kind: kind.clone(), members }
+            }
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! The kinds of events: the member `type` of a line. A kind of a later version is [`EventKind::Unknown`] and keeps its
+//! name, so that a line which this version does not understand still passes through it unchanged.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The kind of an event. It is parsed from its name, and displayed as its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// `message.posted`
+    MessagePosted,
+    /// `message.deleted`
+    MessageDeleted,
+    /// `user.banned`
+    UserBanned,
+    /// `user.unbanned`
+    UserUnbanned,
+    /// `room.cleared`
+    RoomCleared,
+    /// `room.updated`
+    RoomUpdated,
+    /// `user.erased`
+    UserErased,
+    /// `presenter.connected`
+    PresenterConnected,
+    /// `presenter.disconnected`
+    PresenterDisconnected,
+    /// A kind of a later version, by its name.
+    Unknown(String),
+}
+
+impl EventKind {
+    /// Every kind that this version knows.
+    pub const KNOWN: [EventKind; 9] = [
+        EventKind::MessagePosted,
+        EventKind::MessageDeleted,
+        EventKind::UserBanned,
+        EventKind::UserUnbanned,
+        EventKind::RoomCleared,
+        EventKind::RoomUpdated,
+        EventKind::UserErased,
+        EventKind::PresenterConnected,
+        EventKind::PresenterDisconnected,
+    ];
+
+    /// The name, as the member `type` has it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            EventKind::MessagePosted => "message.posted",
+            EventKind::MessageDeleted => "message.deleted",
+            EventKind::UserBanned => "user.banned",
+            EventKind::UserUnbanned => "user.unbanned",
+            EventKind::RoomCleared => "room.cleared",
+            EventKind::RoomUpdated => "room.updated",
+            EventKind::UserErased => "user.erased",
+            EventKind::PresenterConnected => "presenter.connected",
+            EventKind::PresenterDisconnected => "presenter.disconnected",
+            EventKind::Unknown(name) => name,
+        }
+    }
+
+    /// Whether an event of this kind can apply to all rooms, and then has no `presenterIdx`.
+    pub(crate) fn may_apply_to_all_rooms(&self) -> bool {
+        matches!(self, EventKind::UserBanned | EventKind::UserUnbanned | EventKind::UserErased)
+    }
+}
+
+impl From<&str> for EventKind {
+    fn from(name: &str) -> EventKind {
+        match name {
+            "message.posted" => EventKind::MessagePosted,
+            "message.deleted" => EventKind::MessageDeleted,
+            "user.banned" => EventKind::UserBanned,
+            "user.unbanned" => EventKind::UserUnbanned,
+            "room.cleared" => EventKind::RoomCleared,
+            "room.updated" => EventKind::RoomUpdated,
+            "user.erased" => EventKind::UserErased,
+            "presenter.connected" => EventKind::PresenterConnected,
+            "presenter.disconnected" => EventKind::PresenterDisconnected,
+            name => EventKind::Unknown(name.to_owned()),
+        }
+    }
+}
+
+impl FromStr for EventKind {
+    type Err = std::convert::Infallible;
+
+    fn from_str(name: &str) -> Result<EventKind, Self::Err> {
+        Ok(EventKind::from(name))
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The name of a known kind is compared where it stands in the line, without an allocation.
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EventKind, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = EventKind;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<EventKind, E> {
+                Ok(EventKind::from(name))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_kind_survives_its_name() {
+        for kind in EventKind::KNOWN {
+            assert_eq!(EventKind::from(kind.as_str()), kind);
+            assert_eq!(serde_json::from_str::<EventKind>(&format!("\"{kind}\"")).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_keeps_its_name() {
+        let kind: EventKind = "poll.opened".parse().unwrap();
+        assert_eq!(kind, EventKind::Unknown("poll.opened".to_owned()));
+        assert_eq!(kind.to_string(), "poll.opened");
+        assert_eq!(serde_json::to_string(&kind).unwrap(), r#""poll.opened""#);
+        assert!(!kind.may_apply_to_all_rooms());
+    }
+}

@@ -1,0 +1,73 @@
+//! The connection to NATS: its options, the detection of dead servers, and the backoff of reconnects.
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::{ConnectOptions, Event as ConnectionEvent};
+use tokio::sync::watch;
+
+use crate::address;
+use crate::config::Config;
+use crate::error::Error;
+use crate::jetstream::REQUEST_TIMEOUT;
+
+/// The client notices a dead server after two of these. Its own default takes minutes.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The longest pause between two attempts to reconnect.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+
+/// Connects for some requests. The connection ends when the answer is dropped.
+pub(crate) async fn once(config: &Config, name: &str) -> Result<jetstream::Context, Error> {
+    connect(config, name, watch::Sender::new(())).await
+}
+
+/// Connects, and notifies `connected` of this and every later connection.
+pub(crate) async fn connect(
+    config: &Config,
+    name: &str,
+    connected: watch::Sender<()>,
+) -> Result<jetstream::Context, Error> {
+    config.check()?;
+    let mut options = ConnectOptions::new()
+        .name(name)
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(REQUEST_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(move |event| {
+            match event {
+                ConnectionEvent::Connected => {
+                    tracing::info!("connected to NATS");
+                    connected.send_replace(());
+                }
+                ConnectionEvent::Disconnected => tracing::warn!("lost the connection to NATS"),
+                // Only this process drains and closes its connection, just before it ends.
+                ConnectionEvent::Draining | ConnectionEvent::Closed => tracing::debug!(%event, "leaving NATS"),
+                event => tracing::warn!(%event, "the connection to NATS is in trouble"),
+            }
+            std::future::ready(())
+        });
+    if !config.credentials.is_empty() {
+        options = options
+            .credentials_file(&config.credentials)
+            .await
+            .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
+    }
+    let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
+    let (servers, options) = servers.map_err(|reason| Error::Config { key: "urls", reason: reason.to_owned() })?;
+    let connected = options.connect(servers).await;
+    let failed = |error: async_nats::ConnectError| Error::Connect {
+        servers: address::shown(&config.urls),
+        source: error.into(),
+    };
+    let mut jetstream = jetstream::new(connected.map_err(failed)?);
+    jetstream.set_timeout(REQUEST_TIMEOUT);
+    Ok(jetstream)
+}
+
+/// Doubles from 20 ms to 2 s. Half of it is jitter, so that many nodes do not reconnect at the same moment.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doubled = Duration::from_millis(20) * 2_u32.pow(attempts.min(10) as u32);
+    doubled.min(MAX_RECONNECT_DELAY).mul_f64(0.5 + fastrand::f64() / 2.0)
+}

@@ -1,0 +1,100 @@
+//! What every part of this crate works with: the connection, the epochs, the clocks, what was seen of each partition,
+//! its capacity, the background tasks, and the failure that ends them. It knows none of the parts that use it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::{self, kv};
+use jiff::Timestamp;
+use runtime::Tasks;
+use tokio::sync::watch;
+
+use crate::capacity::Capacity;
+use crate::config::Config;
+use crate::epoch::memory::Memory;
+use crate::epoch::timeline::Timelines;
+use crate::error::Error;
+use crate::failure::Failure;
+use crate::read::clock::Clock;
+
+/// One connection to the log, with what this process knows of it.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) config: Config,
+    /// Changes with each new connection.
+    pub(crate) connections: watch::Receiver<()>,
+    /// The epochs of each partition.
+    pub(crate) timelines: Timelines,
+    /// What this process has seen of each partition.
+    pub(crate) memories: Vec<Arc<Memory>>,
+    /// The clock of each partition's leader.
+    pub(crate) clocks: Vec<Clock>,
+    pub(crate) capacity: Capacity,
+    pub(crate) sessions: kv::Store,
+    pub(crate) nodes: kv::Store,
+    pub(crate) decisions: kv::Store,
+    /// How long NATS keeps a lease that is not renewed.
+    pub(crate) lease: Duration,
+    /// Every background task of this log. [`crate::Log::close`] awaits them.
+    pub(crate) tasks: Tasks,
+    failure: Failure,
+}
+
+/// The streams and buckets of a log, as they were found.
+pub(crate) struct Found {
+    pub(crate) timelines: Timelines,
+    pub(crate) clocks: Vec<Clock>,
+    pub(crate) sessions: kv::Store,
+    pub(crate) nodes: kv::Store,
+    pub(crate) decisions: kv::Store,
+    /// How long NATS keeps a lease that is not renewed.
+    pub(crate) lease: Duration,
+}
+
+impl Context {
+    pub(crate) fn new(
+        jetstream: jetstream::Context,
+        config: Config,
+        connections: watch::Receiver<()>,
+        found: Found,
+    ) -> Context {
+        let Found { timelines, clocks, sessions, nodes, decisions, lease } = found;
+        Context {
+            jetstream,
+            connections,
+            timelines,
+            memories: (0..config.partitions).map(|_| Arc::default()).collect(),
+            clocks,
+            capacity: Capacity::new(config.partitions),
+            sessions,
+            nodes,
+            decisions,
+            lease,
+            tasks: Tasks::new(),
+            failure: Failure::default(),
+            config,
+        }
+    }
+
+    /// Whether the client is connected to a server.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.jetstream.client().connection_state() == State::Connected
+    }
+
+    /// The time by the clock of the log's servers.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clocks[0].now()
+    }
+
+    /// Reports a failure that nothing in this process can repair.
+    pub(crate) fn fail(&self, error: Error) {
+        self.failure.report(error);
+    }
+
+    /// Waits for a failure, including a panic of a background task.
+    pub(crate) async fn failed(&self) -> &Error {
+        self.failure.wait(&self.tasks).await
+    }
+}
