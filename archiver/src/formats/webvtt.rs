@@ -1,29 +1,29 @@
-//! WebVTT, subtitles that browsers and players show: <https://www.w3.org/TR/webvtt1/>. A message is a cue with its id, and
-//! its author is the cue's voice.
+//! WebVTT, subtitles for browsers and players: <https://www.w3.org/TR/webvtt1/>. A message is a cue with the message's
+//! id. The author is the cue's voice.
 
-/// How every file begins.
+/// The start of every file.
 pub(crate) const HEAD: &str = "WEBVTT\n\n";
 
-/// 5 s: long enough to be read, short enough that the picture is not hidden.
+/// 5 s: long enough to read, short enough not to hide the picture.
 const SHOWN_MS: i64 = 5_000;
 
-/// A message, so far into the recording.
+/// The cue of a message at that offset in the recording.
 pub(crate) fn cue(id: &str, offset_ms: i64, nickname: &str, text: &str) -> String {
     let (start, end) = (timestamp(offset_ms), timestamp(offset_ms + SHOWN_MS));
     format!("{id}\n{start} --> {end}\n<v {}>{}\n\n", voice(nickname), lines(text))
 }
 
-/// One line, in which readers make one blank of many.
+/// A voice is one line, in which readers collapse spaces.
 fn voice(nickname: &str) -> String {
     let mut voice = escaped(&nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
-    // With the `>` that ends the tag it would be an arrow, which ends the cue. Nobody sees the blank.
+    // With the `>` that ends the tag it would be an arrow, which ends the cue. The space is not shown.
     if voice.ends_with("--") {
         voice.push(' ');
     }
     voice
 }
 
-/// Hours have two digits or more.
+/// Hours have at least two digits.
 fn timestamp(ms: i64) -> String {
     let (seconds, ms) = (ms / 1_000, ms % 1_000);
     format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
@@ -35,7 +35,7 @@ fn lines(text: &str) -> String {
     lines.join("\n")
 }
 
-/// With `>` escaped it has no arrow of its own.
+/// With `>` escaped, the text has no arrow.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
