@@ -16,6 +16,8 @@ mod retry;
 mod run;
 mod status;
 mod text_folding;
+#[cfg(test)]
+mod tidy;
 mod work;
 mod write;
 
