@@ -12,7 +12,7 @@ pub enum Error {
         /// What is wrong, without credentials.
         reason: String,
     },
-    /// MongoDB did not answer, or refused.
+    /// MongoDB did not answer, or refused a request.
     #[error("{doing}: {source}")]
     MongoDb {
         /// The operation.

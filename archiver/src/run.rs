@@ -78,7 +78,7 @@ pub async fn run(
     });
     admin.follows(ready.clone(), notice.clone());
 
-    // They go on while the writes in hand are finished after the stop, and end by `finish`.
+    // They go on after the stop, while the writes in progress finish. `finish` ends them.
     let tasks = Tasks::new();
     tasks.spawn("http", {
         let (router, config) = (http::router(app.clone(), ready, notice, stop.clone()), config.http.clone());

@@ -58,8 +58,8 @@ pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Wo
     let targets: Vec<String> = targets.into_iter().map(str::to_owned).collect();
     let mut erased: BTreeSet<String> = replay_guard::among(database, targets.clone()).await?.into_iter().collect();
     // Messages under a pseudonym.
-    let nobodys = doc! { "_id": { "$in": &targets }, "userIdx": { "$lt": 0_i64 } };
-    erased.extend(ids(database, &database.messages().clone_with_type(), nobodys).await?);
+    let anonymised = doc! { "_id": { "$in": &targets }, "userIdx": { "$lt": 0_i64 } };
+    erased.extend(ids(database, &database.messages().clone_with_type(), anonymised).await?);
     erased.extend(covered(erasures, work).into_iter().filter(|id| targets.contains(id)));
     Ok(erased.into_iter().collect())
 }

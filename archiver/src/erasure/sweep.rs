@@ -97,7 +97,7 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         change: match erasure.mode {
             ErasureMode::Remove => Change::Remove,
             ErasureMode::Anonymise => Change::Update(vec![doc! { "$set": {
-                "userIdx": pseudonym, "nickname": "", "role": nobodys("$role", "viewer"),
+                "userIdx": pseudonym, "nickname": "", "role": anonymous_role("$role", "viewer"),
             } }]),
         },
     };
@@ -118,7 +118,7 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         change: Change::Update(vec![doc! { "$set": {
             member: pseudonym,
             format!("{prefix}.nickname"): "",
-            format!("{prefix}.role"): nobodys(&format!("${prefix}.role"), "moderator"),
+            format!("{prefix}.role"): anonymous_role(&format!("${prefix}.role"), "moderator"),
         } }]),
     };
     // Decisions before the marks that they left: the marking side looks at the decision once more afterwards.
@@ -258,6 +258,6 @@ async fn look(
 }
 
 /// The role at that path, unless it identifies the user: the presenter of a room is known by its number.
-fn nobodys(role: &str, instead: &str) -> Document {
+fn anonymous_role(role: &str, instead: &str) -> Document {
     doc! { "$cond": [{ "$eq": [role, "presenter"] }, instead, role] }
 }

@@ -128,7 +128,7 @@ impl Tombstones {
             Some(erasure) => Some(MessageDocument {
                 user_idx: erasure.pseudonym,
                 nickname: String::new(),
-                role: nobodys(message.role, Role::Viewer),
+                role: anonymous_role(message.role, Role::Viewer),
                 ..message.clone()
             }),
         }
@@ -139,7 +139,7 @@ impl Tombstones {
         if let Some(by) = &decision.by
             && let Some(erasure) = self.covering(by.user_idx, decision.position)
         {
-            let role = nobodys(by.role, Role::Moderator);
+            let role = anonymous_role(by.role, Role::Moderator);
             decision.by = Some(UserDocument { user_idx: erasure.pseudonym, nickname: String::new(), role });
         }
         if let Some(user) = decision.user_idx
@@ -215,6 +215,6 @@ pub(crate) fn place(id: &str) -> Option<PositionDocument> {
 }
 
 /// A role that does not identify the user: the presenter of a room is known by its number.
-fn nobodys(role: Role, instead: Role) -> Role {
+fn anonymous_role(role: Role, instead: Role) -> Role {
     if role == Role::Presenter { instead } else { role }
 }

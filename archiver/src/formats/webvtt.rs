@@ -29,7 +29,7 @@ fn timestamp(ms: i64) -> String {
     format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
-/// An empty line would end the cue.
+/// The text without empty lines: one would end the cue.
 fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).map(escaped).collect();
     lines.join("\n")
@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// What a reader of the format makes of a file's cues: the id, the voice and the text of each.
+    /// The id, the voice and the text of each cue, as a parser reads them.
     fn read(file: &str) -> Vec<(String, String, String)> {
         let cues = Parser::new(file).map(|block| match block.expect("the file is WebVTT") {
             Block::Cue(cue) => {
@@ -68,14 +68,14 @@ mod tests {
         cues.collect()
     }
 
-    /// What the format can hold of it: no NUL, in a voice no more than one blank in a row, in a text no empty line.
+    /// The parts that the format keeps: no NUL, no repeated spaces in a voice, no empty lines in a text.
     fn kept(nickname: &str, text: &str) -> (String, String) {
         let [nickname, text] = [nickname, text].map(|text| text.replace('\0', "\u{fffd}"));
         let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
         (nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "), lines.join("\n"))
     }
 
-    /// Any text, and more often what means something to the format.
+    /// Any text, biased to text that means something to the format.
     fn anything() -> impl Strategy<Value = String> {
         let meaningful = [
             "-",

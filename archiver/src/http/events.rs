@@ -161,8 +161,8 @@ async fn replay_events(
         |sink| async move {
             let stop = app.ending.clone();
             let clock = Clock { began: Instant::now(), from, speed: speed.0 };
-            let voice = Voice { sink, clock, text: RETRY.to_owned(), said: Instant::now() };
-            let player = Player { app, room, id, kind, broadcast, place, voice };
+            let writer = EventWriter { sink, clock, text: RETRY.to_owned(), last_sent: Instant::now() };
+            let player = Player { app, room, id, kind, broadcast, place, writer };
             match stop.clone().run_until_cancelled(player.play()).await {
                 Some(played) => played,
                 // The client reconnects, to another node or to this one when it is back.
@@ -197,32 +197,32 @@ impl Clock {
 
 /// The events that the client receives. Events that are due together make one piece.
 #[derive(Debug)]
-struct Voice {
+struct EventWriter {
     sink: Sink,
     clock: Clock,
     text: String,
     /// When the client was last sent something.
-    said: Instant,
+    last_sent: Instant,
 }
 
-impl Voice {
+impl EventWriter {
     /// Sends an event when it is due. `data` is one line of JSON.
-    async fn say(&mut self, event: &str, id: Option<Cursor>, offset: i64, data: &str) -> Result<(), Cut> {
-        self.rest(self.clock.due(offset)).await?;
+    async fn send(&mut self, event: &str, id: Option<Cursor>, offset: i64, data: &str) -> Result<(), Cut> {
+        self.wait_until(self.clock.due(offset)).await?;
         write_event(&mut self.text, event, id, data);
         if self.text.len() >= PIECE { self.flush().await } else { Ok(()) }
     }
 
     /// Waits until that time, with heartbeats.
-    async fn rest(&mut self, until: Instant) -> Result<(), Cut> {
+    async fn wait_until(&mut self, until: Instant) -> Result<(), Cut> {
         while Instant::now() < until {
             self.flush().await?;
             // Neither branch loses anything.
             tokio::select! {
-                () = tokio::time::sleep_until(until.min(self.said + HEARTBEAT)) => {}
+                () = tokio::time::sleep_until(until.min(self.last_sent + HEARTBEAT)) => {}
                 () = self.sink.gone() => return Err(Cut::Gone),
             }
-            if self.said.elapsed() >= HEARTBEAT {
+            if self.last_sent.elapsed() >= HEARTBEAT {
                 self.text.push_str(":\n\n");
             }
         }
@@ -232,7 +232,7 @@ impl Voice {
     async fn flush(&mut self) -> Result<(), Cut> {
         if !self.text.is_empty() {
             self.sink.send(std::mem::take(&mut self.text)).await?;
-            self.said = Instant::now();
+            self.last_sent = Instant::now();
         }
         Ok(())
     }
@@ -254,7 +254,7 @@ struct Player {
     kind: TimelineKind,
     broadcast: Broadcast,
     place: ReplayPlace,
-    voice: Voice,
+    writer: EventWriter,
 }
 
 impl Player {
@@ -262,15 +262,15 @@ impl Player {
         loop {
             let timeline = Timeline::new(&self.broadcast, self.kind);
             let rest = self.play_part(&timeline).await?;
-            let (now, clock) = (Instant::now(), self.voice.clock);
+            let (now, clock) = (Instant::now(), self.writer.clock);
             match (rest, timeline.duration()) {
                 (Rest::More, _) => {}
                 (Rest::Nothing, Some(duration)) => return self.end(duration).await,
-                (Rest::Nothing, None) => self.voice.rest(now + POLL).await?,
+                (Rest::Nothing, None) => self.writer.wait_until(now + POLL).await?,
                 (Rest::Later(latest), duration) => {
                     let read_at = clock.due(timeline.offset(latest)) - AHEAD;
                     let read_at = if duration.is_some() { read_at } else { read_at.max(now + POLL) };
-                    self.voice.rest(read_at).await?;
+                    self.writer.wait_until(read_at).await?;
                 }
             }
             if timeline.duration().is_none() {
@@ -286,7 +286,7 @@ impl Player {
 
     /// Plays the messages that are due soon, and tells what follows.
     async fn play_part(&mut self, timeline: &Timeline) -> Result<Rest, Cut> {
-        let soon = self.voice.clock.offset(Instant::now() + AHEAD);
+        let soon = self.writer.clock.offset(Instant::now() + AHEAD);
         let settled = settled(&self.app, self.room, &self.broadcast);
         let before = timeline.at(soon.saturating_add(1)).into_iter().chain(settled.before).min();
         let limit = Limit { before, ..settled };
@@ -297,7 +297,7 @@ impl Player {
             let id = self.cursor(&place);
             let body = ReplayMessageBody::new(timeline, latest, message);
             let data = serde_json::to_string(&body).expect("a message is written to memory");
-            self.voice.say("message", id, timeline.offset(latest), &data).await?;
+            self.writer.send("message", id, timeline.offset(latest), &data).await?;
         }
         self.place = place;
         Ok(rest)
@@ -305,8 +305,8 @@ impl Player {
 
     async fn end(&mut self, duration: i64) -> Result<(), Cut> {
         let id = self.cursor(&self.place);
-        self.voice.say("end", id, duration, &format!("{{\"durationMs\":{duration}}}")).await?;
-        self.voice.flush().await
+        self.writer.send("end", id, duration, &format!("{{\"durationMs\":{duration}}}")).await?;
+        self.writer.flush().await
     }
 
     fn cursor(&self, place: &ReplayPlace) -> Option<Cursor> {
@@ -326,7 +326,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_client_gets_every_message_whatever_it_says(texts in prop::collection::vec(any::<String>(), 0..4)) {
+        fn a_client_gets_every_message_whatever_its_text(texts in prop::collection::vec(any::<String>(), 0..4)) {
             let mut written = RETRY.to_owned();
             for text in &texts {
                 let data = serde_json::to_string(text).unwrap();

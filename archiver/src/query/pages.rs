@@ -64,7 +64,7 @@ pub(crate) async fn page(
 ) -> Result<Page, Failure> {
     let started = Instant::now();
     let Selection { sequence, bounds, order, filter, text } = selection;
-    let look = Look::new(database, sequence, text.as_deref()).await?;
+    let search = TextSearch::new(database, sequence, text.as_deref()).await?;
     let mut messages: Vec<MessageDocument> = Vec::new();
     let mut pace = Pace { step: FIRST_STEP.max(2 * first as u64) };
     let mut gets_on = false;
@@ -74,10 +74,10 @@ pub(crate) async fn page(
         loop {
             let range = sequence.range(bounds, *order, after.as_ref(), end.as_ref());
             // Several conditions may be about the same member, so they are combined with `$and`.
-            let matching = doc! { "$and": [sequence.filter(), range, filter, look.filter()] };
-            let mut options = look.options(sequence, *order);
+            let matching = doc! { "$and": [sequence.filter(), range, filter, search.filter()] };
+            let mut options = search.options(sequence, *order);
             // One more than the page shows whether more follow.
-            let limit = look.least().max(first - messages.len() + 1);
+            let limit = search.least().max(first - messages.len() + 1);
             options.limit = i64::try_from(limit).ok();
             let all_time = database.request_timeout();
             let patience = if pace.step > 1 { all_time.mul_f64(PATIENCE) } else { all_time };
@@ -93,7 +93,7 @@ pub(crate) async fn page(
             let last = found.last().and_then(|last| deserialize_from_document(last.clone()).ok());
             let last = last.and_then(|last| sequence.key_of(last));
             let found: Vec<MessageDocument> = read_each(MESSAGES, found);
-            messages.extend(found.into_iter().filter(|message| look.finds(message)));
+            messages.extend(found.into_iter().filter(|message| search.finds(message)));
             if messages.len() > first {
                 messages.truncate(first);
                 let next = messages.last().map(|message| sequence.key(message));
@@ -141,30 +141,30 @@ impl Pace {
 }
 
 /// Where and how texts are searched.
-enum Look<'a> {
+enum TextSearch<'a> {
     /// Not at all.
-    Away,
+    None,
     /// In the index, which has all folded texts of the room.
-    Indexed(Sought<'a>),
+    Indexed(SearchTerm<'a>),
     /// In the messages.
-    Folded(Sought<'a>),
+    Folded(SearchTerm<'a>),
     /// In the messages, some of which an earlier version wrote without a folded text. MongoDB returns all of those, and
     /// they are folded here.
-    Mixed(Sought<'a>),
+    Mixed(SearchTerm<'a>),
 }
 
 /// The search text.
 #[derive(Debug, Clone, Copy)]
-struct Sought<'a> {
+struct SearchTerm<'a> {
     text: &'a str,
     /// The start, for which MongoDB searches.
     start: &'a str,
 }
 
-impl<'a> Sought<'a> {
-    fn new(text: &'a str) -> Sought<'a> {
+impl<'a> SearchTerm<'a> {
+    fn new(text: &'a str) -> SearchTerm<'a> {
         let end = text.char_indices().nth(PATTERN_CHARS).map_or(text.len(), |(end, _)| end);
-        Sought { text, start: &text[..end] }
+        SearchTerm { text, start: &text[..end] }
     }
 
     /// Whether MongoDB searches for all of it.
@@ -190,11 +190,11 @@ impl<'a> Sought<'a> {
     }
 }
 
-impl<'a> Look<'a> {
-    async fn new(database: &Database, sequence: &Sequence, text: Option<&'a str>) -> Result<Look<'a>, Failure> {
+impl<'a> TextSearch<'a> {
+    async fn new(database: &Database, sequence: &Sequence, text: Option<&'a str>) -> Result<TextSearch<'a>, Failure> {
         #[derive(Deserialize)]
         struct UnfoldedMessage {}
-        let Some(text) = text else { return Ok(Look::Away) };
+        let Some(text) = text else { return Ok(TextSearch::None) };
         let mut left = unfolded();
         if let Sequence::Room { presenter_idx, .. } = sequence {
             left.insert("presenterIdx", presenter_idx);
@@ -202,28 +202,28 @@ impl<'a> Look<'a> {
         let options =
             FindOptions::builder().hint(Hint::Name(UNFOLDED.to_owned())).projection(doc! { "_id": 1 }).limit(1).build();
         let left: Vec<UnfoldedMessage> = database.select(&database.messages(), left, options).await?;
-        let sought = Sought::new(text);
+        let term = SearchTerm::new(text);
         Ok(match sequence {
-            _ if !left.is_empty() => Look::Mixed(sought),
-            Sequence::Room { only: Only::All, .. } => Look::Indexed(sought),
-            _ => Look::Folded(sought),
+            _ if !left.is_empty() => TextSearch::Mixed(term),
+            Sequence::Room { only: Only::All, .. } => TextSearch::Indexed(term),
+            _ => TextSearch::Folded(term),
         })
     }
 
     fn filter(&self) -> Document {
         match self {
-            Look::Away => doc! {},
-            Look::Indexed(sought) | Look::Folded(sought) => sought.filter(),
-            Look::Mixed(sought) => doc! { "$or": [sought.filter(), unfolded()] },
+            TextSearch::None => doc! {},
+            TextSearch::Indexed(term) | TextSearch::Folded(term) => term.filter(),
+            TextSearch::Mixed(term) => doc! { "$or": [term.filter(), unfolded()] },
         }
     }
 
     fn options(&self, sequence: &Sequence, order: Order) -> FindOptions {
         let mut options = sequence.options(order);
-        if let Look::Indexed(_) = self {
+        if let TextSearch::Indexed(_) = self {
             options.hint = Some(Hint::Name(ROOM_TEXT.to_owned()));
         }
-        if self.is_here() {
+        if self.compares_here() {
             // The comparison here needs the folded text.
             options.projection = None;
         }
@@ -231,26 +231,28 @@ impl<'a> Look<'a> {
     }
 
     /// Whether MongoDB returns more than the matches, so that texts are compared here.
-    fn is_here(&self) -> bool {
+    fn compares_here(&self) -> bool {
         match self {
-            Look::Away => false,
-            Look::Indexed(sought) | Look::Folded(sought) => !sought.is_whole(),
-            Look::Mixed(_) => true,
+            TextSearch::None => false,
+            TextSearch::Indexed(term) | TextSearch::Folded(term) => !term.is_whole(),
+            TextSearch::Mixed(_) => true,
         }
     }
 
     /// The least number of messages to read at once.
     fn least(&self) -> usize {
-        if self.is_here() { CANDIDATES } else { 1 }
+        if self.compares_here() { CANDIDATES } else { 1 }
     }
 
     /// Whether a message from MongoDB is a match.
     fn finds(&self, message: &MessageDocument) -> bool {
         match (self, &message.folded) {
-            (Look::Away, _) => true,
-            (Look::Indexed(sought) | Look::Folded(sought) | Look::Mixed(sought), Some(folded)) => sought.is_in(folded),
-            (Look::Indexed(sought) | Look::Folded(sought) | Look::Mixed(sought), None) => {
-                !self.is_here() || folded(message.text()).contains(sought.text)
+            (TextSearch::None, _) => true,
+            (TextSearch::Indexed(term) | TextSearch::Folded(term) | TextSearch::Mixed(term), Some(folded)) => {
+                term.is_in(folded)
+            }
+            (TextSearch::Indexed(term) | TextSearch::Folded(term) | TextSearch::Mixed(term), None) => {
+                !self.compares_here() || folded(message.text()).contains(term.text)
             }
         }
     }
@@ -283,12 +285,12 @@ mod tests {
         let long = format!("{}나", "가".repeat(99));
         for (text, start) in [("", ""), ("가.b", "가.b"), ("12345678", "12345678"), (long.as_str(), "가가가가가가가가")]
         {
-            let sought = Sought::new(text);
-            assert_eq!((sought.start, sought.is_whole()), (start, start == text), "{text}");
+            let term = SearchTerm::new(text);
+            assert_eq!((term.start, term.is_whole()), (start, start == text), "{text}");
         }
-        assert_eq!(Sought::new("가.b").filter(), doc! { "folded": { "$regex": "가\\.b" } });
-        assert!(!Sought::new(&long).is_in(&"가".repeat(500)));
-        assert!(Sought::new(&long).is_in(&format!("{}나", "가".repeat(400))));
+        assert_eq!(SearchTerm::new("가.b").filter(), doc! { "folded": { "$regex": "가\\.b" } });
+        assert!(!SearchTerm::new(&long).is_in(&"가".repeat(500)));
+        assert!(SearchTerm::new(&long).is_in(&format!("{}나", "가".repeat(400))));
     }
 
     #[test]
