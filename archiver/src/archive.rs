@@ -1,95 +1,95 @@
-//! The archive as its readers see it.
+//! The archive for other programs: `play`, the tests and `reliability` read with it what was archived.
 
 use chat::{EventId, Position, PresenterIdx, Role};
-use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use mongodb::bson::{DateTime, doc};
+use mongodb::bson::DateTime;
 use nats::{Entry, Malformed};
 
+use crate::mongo::collections::{DECISIONS, MESSAGES};
 use crate::mongo::database::Database;
 use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, UserDocument};
-use crate::query::BATCH;
-use crate::write::work::Work;
+use crate::query::everything;
+use crate::work::Work;
 use crate::{Config, Error};
 
-/// The archive, to be read. Cheap to clone; all clones share one connection pool.
+/// A connection to the archive. Cheap to clone: all clones share one connection pool.
 #[derive(Debug, Clone)]
 pub struct Archive {
     database: Database,
 }
 
-/// A message as archived, deleted or not.
+/// An archived message, deleted or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedMessage {
     /// The id of its event.
     pub id: EventId,
-    /// Where it stands in the log; the order of a room.
+    /// The position in the log, which orders the room.
     pub position: Position,
     /// The room.
     pub presenter: PresenterIdx,
-    /// Who wrote it.
+    /// The author.
     pub user: Author,
-    /// The text as sent; empty where it was deleted so long ago that it is gone.
+    /// The text as sent. Empty if the message was deleted and its text has been removed since.
     pub message: String,
     /// When ingest accepted it, to the millisecond.
     pub sent_at: Timestamp,
-    /// What a filter found, by name.
+    /// The labels of the word filter and the review hook.
     pub flags: Vec<String>,
-    /// Why it must not be shown, if so.
+    /// The deletion, if the message was deleted.
     pub deleted: Option<Deletion>,
 }
 
-/// Who wrote or decided something, as archived.
+/// The person who wrote or decided something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
-    /// The user's number; negative: the pseudonym of somebody who was erased.
+    /// The user's number. A negative number is the pseudonym of an erased user.
     pub idx: i64,
-    /// As known then; empty for a pseudonym.
+    /// The nickname as of the event. Empty for a pseudonym.
     pub nickname: String,
-    /// In the room, then.
+    /// The role in the room as of the event.
     pub role: Role,
 }
 
-/// A moderator's decision as archived.
+/// An archived moderation decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedDecision {
     /// The id of its event.
     pub id: EventId,
     /// The type of its event, such as `user.banned`.
     pub kind: String,
-    /// Where it stands in the log.
+    /// The position in the log.
     pub position: Position,
-    /// The room; none: every room.
+    /// The room. None: every room.
     pub presenter: Option<PresenterIdx>,
-    /// Whom it is about, of a ban and its end; negative: the pseudonym of somebody who was erased.
+    /// The user that a ban or its end is about. A negative number is the pseudonym of an erased user.
     pub user: Option<i64>,
     /// The message that a deletion is about.
     pub target: Option<EventId>,
-    /// Why, in the words of who decided.
+    /// The reason that the moderator gave.
     pub reason: Option<String>,
 }
 
-/// The decision that took a message away.
+/// The decision that deleted a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     /// The decision's event: `message.deleted` or `room.cleared`.
     pub decision: EventId,
-    /// When it was decided.
+    /// The time of the decision.
     pub at: Timestamp,
-    /// Who decided.
+    /// The moderator.
     pub by: Author,
-    /// Why, in the words of who decided.
+    /// The reason that the moderator gave.
     pub reason: Option<String>,
 }
 
 impl Archive {
-    /// Reads the configuration and starts the driver. No server need answer yet.
+    /// Checks the configuration and starts the driver, which connects in the background.
     pub async fn connect(config: &Config) -> Result<Archive, Error> {
         Ok(Archive { database: Database::connect(config).await? })
     }
 
-    /// Archives lines of the log as a running archiver does, once: for lines that come another way, such as those of
-    /// the quarantine. Safe to repeat. What cannot be archived goes into quarantine.
+    /// Archives lines of the log that come another way, as a running archiver does. Safe to repeat. Lines that cannot
+    /// be archived go into quarantine.
     pub async fn write(&self, lines: Vec<Result<Entry, Malformed>>) -> Result<(), Error> {
         let mut work = Work::default();
         lines.into_iter().for_each(|line| work.add(line));
@@ -99,36 +99,24 @@ impl Archive {
 
     /// All messages of a room, in the order of the log.
     pub async fn room(&self, presenter: PresenterIdx) -> Result<Vec<ArchivedMessage>, Error> {
-        let collection = self.database.messages();
-        let documents: Vec<MessageDocument> = self
-            .database
-            .ask(async move {
-                let find = collection.find(doc! { "presenterIdx": presenter.get() });
-                find.sort(doc! { "position": 1 }).batch_size(BATCH).await?.try_collect().await
-            })
-            .await
-            .map_err(|failure| Error::MongoDb { doing: "reading a room", source: failure.into() })?;
+        let documents = everything::messages(&self.database, presenter.get()).await;
+        let documents =
+            documents.map_err(|failure| Error::MongoDb { doing: "reading a room", source: failure.into() })?;
         documents.into_iter().map(message).collect()
     }
 
-    /// All decisions, about whichever room and about every room, in the order of their ids.
+    /// All decisions, about any room and about every room, in the order of their ids.
     pub async fn decisions(&self) -> Result<Vec<ArchivedDecision>, Error> {
-        let collection = self.database.decisions();
-        let documents: Vec<DecisionDocument> = self
-            .database
-            .ask(async move {
-                collection.find(doc! {}).sort(doc! { "_id": 1 }).batch_size(BATCH).await?.try_collect().await
-            })
-            .await
-            .map_err(|failure| Error::MongoDb { doing: "reading decisions", source: failure.into() })?;
+        let documents = everything::decisions(&self.database).await;
+        let documents =
+            documents.map_err(|failure| Error::MongoDb { doing: "reading decisions", source: failure.into() })?;
         documents.into_iter().map(decision).collect()
     }
 }
 
 fn decision(document: DecisionDocument) -> Result<ArchivedDecision, Error> {
     let DecisionDocument { id, kind, presenter_idx, position, target, user_idx: user, reason, .. } = document;
-    let odd =
-        |reason: &str| Error::Document { collection: "moderation_log", id: id.clone(), reason: reason.to_owned() };
+    let odd = |reason: &str| Error::Document { collection: DECISIONS, id: id.clone(), reason: reason.to_owned() };
     Ok(ArchivedDecision {
         position: position.position().ok_or_else(|| odd("its position is negative"))?,
         presenter: presenter_idx.map(PresenterIdx::stored).transpose().map_err(|_| odd("its room is not positive"))?,
@@ -142,7 +130,7 @@ fn decision(document: DecisionDocument) -> Result<ArchivedDecision, Error> {
 
 fn message(document: MessageDocument) -> Result<ArchivedMessage, Error> {
     let id = document.id.clone();
-    let odd = |reason: &str| Error::Document { collection: "chatting_log", id: id.clone(), reason: reason.to_owned() };
+    let odd = |reason: &str| Error::Document { collection: MESSAGES, id: id.clone(), reason: reason.to_owned() };
     Ok(ArchivedMessage {
         id: document.id.parse().map_err(|_| odd("its _id is not a UUID"))?,
         position: document.position.position().ok_or_else(|| odd("its position is negative"))?,

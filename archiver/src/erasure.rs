@@ -1,6 +1,6 @@
-//! Erasing a user: [`service`] takes it on and sees it through, [`receipt`] is what is recorded of it, [`sweep`] takes
-//! out of the archive what stands before it, [`tombstones`] and [`replay_guard`] keep out what would come in later, and
-//! [`reasons`] is about what others said of what is erased.
+//! Erasing a user. [`service`] accepts an erasure and finishes it. [`receipt`] records it. [`sweep`] removes what is
+//! archived. [`tombstones`] and [`replay_guard`] keep out what is archived later. [`reasons`] removes the reasons of
+//! decisions about erased messages.
 
 pub(crate) mod reasons;
 pub(crate) mod receipt;

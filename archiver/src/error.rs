@@ -1,35 +1,39 @@
-//! Why the archive cannot be used. An outage of MongoDB is no error of a running archiver: it waits.
+//! Errors that end the archiver or a use of the archive. An outage of MongoDB is not one of them: a running archiver
+//! waits.
 
-/// What ends the archiver, or a reading of the archive.
+/// An error that ends the archiver, or a use of the archive.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration cannot be right.
+    /// The configuration is invalid.
     #[error("archiver.{key}: {reason}")]
     Config {
-        /// The member of the section.
+        /// The key within the section.
         key: &'static str,
-        /// What is wrong with it, without credentials.
+        /// What is wrong, without credentials.
         reason: String,
     },
-    /// MongoDB did not answer, or refused.
+    /// MongoDB did not answer, or refused a request.
     #[error("{doing}: {source}")]
     MongoDb {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
-        /// What the driver says.
+        /// The error of the driver.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A stored document is not one that this archiver writes.
-    #[error("document {id} of {collection} is not as archived: {reason}")]
+    /// A stored document is invalid: something else changed it.
+    #[error("document {id} of {collection} is invalid: {reason}")]
     Document {
-        /// Which collection.
+        /// The collection.
         collection: &'static str,
-        /// The `_id`, as far as it can be read.
+        /// The `_id`.
         id: String,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
     /// The log cannot be read any further.
     #[error("reading the log: {0}")]
     Log(#[from] nats::Error),
+    /// A background task panicked, so the archiver cannot go on.
+    #[error(transparent)]
+    Task(#[from] runtime::Panicked),
 }

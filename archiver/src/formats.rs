@@ -1,4 +1,4 @@
-//! Files that other programs open. Pure: messages in, text out.
+//! File formats for other programs. Pure functions: messages in, text out.
 
 pub(crate) mod csv;
 pub(crate) mod twitch;

@@ -1,5 +1,7 @@
-//! Archiver: writes the log into MongoDB, every event once, and serves what is there to those who may read it.
-//! `docs/reference/archive-schema.md` describes the collections, `docs/reference/archive-api.md` the reading side. Writing knows nothing of reading.
+//! The archiver writes the log into MongoDB, each event once, and serves the archive over HTTP.
+//!
+//! `docs/reference/archive-schema.md` describes the collections, `docs/reference/archive-api.md` the read API. Nothing
+//! below `http` knows HTTP.
 
 mod archive;
 mod config;
@@ -10,9 +12,13 @@ mod http;
 mod mongo;
 mod query;
 mod retention;
+mod retry;
 mod run;
 mod status;
 mod text_folding;
+#[cfg(test)]
+mod tidy;
+mod work;
 mod write;
 
 pub use archive::{Archive, ArchivedDecision, ArchivedMessage, Author, Deletion};

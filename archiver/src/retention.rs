@@ -1,6 +1,6 @@
-//! How long the archive keeps what: MongoDB removes whole documents by their age (TTL indexes, which follow the
-//! configuration at each start), and a sweeper takes the texts away of what was deleted long ago. Nothing that went comes
-//! back, because nothing goes that the log still holds.
+//! Retention: MongoDB removes whole documents by age (TTL indexes, which follow the configuration at each start), and a
+//! sweep removes the texts of messages that were deleted long ago. Removed data does not come back, because nothing is
+//! removed that the log still holds.
 
 use std::time::Duration;
 
@@ -11,33 +11,35 @@ use tokio::time::sleep;
 
 use crate::erasure::receipt;
 use crate::erasure::service;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::collections::{BROADCASTS, DECISIONS, ERASED_IDS, ERASURES, MESSAGES, QUARANTINE};
+use crate::mongo::database::Database;
+use crate::mongo::failure::Failure;
 use crate::write::backfill;
 use crate::{Config, Error};
 
-/// How many texts are taken away in one request.
+/// 1,000: the texts that one request removes.
 const PAGE: i64 = 1_000;
 
-/// MongoDB counts a TTL in seconds of 31 bits.
+/// 24,000 days: MongoDB counts a TTL in 31 bits of seconds.
 const MOST_DAYS: u32 = 24_000;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The section `[archiver.retention]`: days, 0 for ever.
+/// The section `[archiver.retention]`. Days; 0 is for ever.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// After so many days a message goes from `chatting_log`.
+    /// Days until a message is removed from `chatting_log`.
     pub messages_days: u32,
-    /// After so many days a decision goes from `moderation_log`.
+    /// Days until a decision is removed from `moderation_log`.
     pub moderation_days: u32,
-    /// After so many days a presenter's session goes from `broadcasts`.
+    /// Days until a presenter's session is removed from `broadcasts`.
     pub broadcasts_days: u32,
-    /// After so many days a line goes from `quarantine`.
+    /// Days until a line is removed from `quarantine`.
     pub quarantine_days: u32,
-    /// So many days after it was deleted a message loses its text.
+    /// Days from its deletion until a message loses its text.
     pub deleted_text_days: u32,
-    /// Seconds between two looks for texts that are to go, and for erasures that somebody left unfinished.
+    /// Seconds between two sweeps, which remove texts and finish abandoned erasures.
     pub sweep_seconds: u64,
 }
 
@@ -52,7 +54,7 @@ impl RetentionConfig {
         ]
     }
 
-    /// Refuses what would not last: as long as the log has it, it can come again.
+    /// Refuses ages below that of the log: data that the log still holds could come back.
     pub(crate) fn check(&self, log_age: Duration) -> Result<(), Error> {
         self.wrong(log_age).into_iter().next().map_or(Ok(()), Err)
     }
@@ -63,12 +65,15 @@ impl RetentionConfig {
         for (key, days) in self.days().into_iter().filter(|(_, days)| *days > 0) {
             if DAY * days <= log_age {
                 let reason = format!(
-                    "must be 0 or more than the {hours} hours of nats.max_age_hours: what the log holds could come back"
+                    "must be 0, or more than the {hours} hours of nats.max_age_hours: data that the log still holds could come back"
                 );
                 wrong.push(Error::Config { key, reason });
             }
             if days > MOST_DAYS {
-                wrong.push(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
+                wrong.push(Error::Config {
+                    key,
+                    reason: format!("must be at most {MOST_DAYS}, or 0 to keep the data for ever"),
+                });
             }
         }
         if self.sweep_seconds == 0 {
@@ -81,30 +86,30 @@ impl RetentionConfig {
     /// Collection, the date that counts, days.
     fn expiries(&self) -> [(&'static str, &'static str, u32); 5] {
         [
-            ("chatting_log", "sentAt", self.messages_days),
-            ("moderation_log", "at", self.moderation_days),
-            ("broadcasts", "connectedAt", self.broadcasts_days),
-            // For those of which only the end is known.
-            ("broadcasts", "disconnectedAt", self.broadcasts_days),
-            ("quarantine", "at", self.quarantine_days),
+            (MESSAGES, "sentAt", self.messages_days),
+            (DECISIONS, "at", self.moderation_days),
+            (BROADCASTS, "connectedAt", self.broadcasts_days),
+            // For sessions of which only the end is known.
+            (BROADCASTS, "disconnectedAt", self.broadcasts_days),
+            (QUARANTINE, "at", self.quarantine_days),
         ]
     }
 }
 
-/// Brings the TTL indexes up to date with the configuration, and the tombstones with the log's age.
+/// Updates the TTL indexes to the configuration, and the tombstones to the age limit of the log.
 pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_age: Duration) -> Result<(), Failure> {
     for (collection, field, days) in config.expiries() {
         let seconds = (days > 0).then_some(i64::from(days) * 24 * 60 * 60);
         expire(database, collection, field, seconds).await?;
     }
-    // These say themselves when they go.
-    for collection in ["erasures", "erased_ids"] {
+    // Each of these documents has its own expiry.
+    for collection in [ERASURES, ERASED_IDS] {
         expire(database, collection, "expiresAt", Some(0)).await?;
     }
     receipt::hold_for(database, log_age).await
 }
 
-/// Has the documents go so long after that date, or not at all.
+/// Makes documents expire so long after the date in `field`, or never.
 async fn expire(
     database: &Database,
     collection: &'static str,
@@ -137,8 +142,10 @@ async fn expire(
         (Some(_), None) => database.drop_index(collection, &name).await?,
     }
     match days {
-        Some(days) => tracing::info!(collection, days, "documents of {collection} go {days} days after {field}"),
-        None => tracing::info!(collection, "documents of {collection} are kept for ever from now on"),
+        Some(days) => {
+            tracing::info!(collection, days, "documents of {collection} now expire {days} days after {field}")
+        }
+        None => tracing::info!(collection, "documents of {collection} no longer expire"),
     }
     Ok(())
 }
@@ -150,7 +157,8 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
             tracing::error!(
                 collection,
                 index = name,
-                "{collection} has another index with the keys of {name}: nothing goes by itself until that is removed"
+                "documents of {collection} do not expire: another index has the keys of {name}. \
+                 Drop that index, then restart"
             );
             Ok(())
         }
@@ -158,29 +166,29 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
     }
 }
 
-/// Takes old texts away, finishes what others left, and fills in what earlier versions did, again and again. Never
-/// ends.
+/// Sweeps again and again: removes old texts, backfills what earlier versions did not write, finishes abandoned
+/// erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
     let interval = Duration::from_secs(config.retention.sweep_seconds);
     loop {
         sleep(interval).await;
-        // Tried again the next time; that MongoDB does not answer is said by whoever writes.
+        // Retried by the next sweep. The writing side logs an outage of MongoDB.
         if let Err(failure) = forget_texts(&database, config.retention.deleted_text_days).await {
-            tracing::warn!("texts of deleted messages could not be removed: {failure}");
+            tracing::warn!("cannot remove the texts of deleted messages, retrying later: {failure}");
         }
         if let Err(failure) = backfill::fold_texts(&database).await {
-            tracing::warn!("texts of an earlier version could not be folded: {failure}");
+            tracing::warn!("cannot fold the texts of an earlier version, retrying later: {failure}");
         }
         if let Err(failure) = service::finish_left(&database, &log, interval).await {
-            tracing::warn!("an erasure could not be finished: {failure}");
+            tracing::warn!("cannot finish an erasure, retrying later: {failure}");
         }
     }
 }
 
-/// Takes the texts away of messages that were deleted so many days ago.
+/// Removes the texts of messages that were deleted so many days ago.
 async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
     #[derive(Deserialize)]
-    struct Found {
+    struct OldText {
         #[serde(rename = "_id")]
         id: Bson,
     }
@@ -192,7 +200,7 @@ async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
     let old = doc! { "deleted.at": { "$lt": before }, "message": { "$exists": true } };
     let mut gone = 0;
     loop {
-        let found: Vec<Found> = database.find(&database.messages(), old.clone(), PAGE).await?;
+        let found: Vec<OldText> = database.find(&database.messages(), old.clone(), PAGE).await?;
         if found.is_empty() {
             break;
         }
@@ -204,7 +212,7 @@ async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
         gone += database.ask(update).await?.modified_count;
     }
     if gone > 0 {
-        tracing::info!(texts = gone, "the texts of {gone} messages that were deleted {days} days ago are gone");
+        tracing::info!(texts = gone, "removed the texts of {gone} messages that were deleted {days} days ago");
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! The archiver's life: reach MongoDB, read the log, write, stop.
+//! The life of the archiver: reach MongoDB, read the log, write, stop.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nats::{Consumer, Fill, Log};
+use runtime::Tasks;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -14,30 +15,34 @@ use web::auth::Verifier;
 
 use crate::erasure::service::Eraser;
 use crate::http;
-use crate::http::Reader;
-use crate::mongo::database::{Database, Failure};
+use crate::http::AppState;
+use crate::mongo::database::Database;
 use crate::mongo::documents::MarkDocument;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema;
+use crate::query::gaps;
 use crate::retention;
-use crate::status::{Status, Stream, insist};
+use crate::retry::until_done;
+use crate::status::{Status, StreamProgress};
 use crate::write::Batch;
-use crate::write::gaps;
 use crate::write::marks;
 use crate::write::progress;
 use crate::{Config, Error};
 
-/// All archivers share this durable reader of the log.
+/// The durable consumer that all archivers share.
 const READER: &str = "archiver";
 
-/// A batch that is not full also stops waiting when nothing has come for so long: the log has no more now, or hands out
-/// no more before some is acknowledged.
+/// 10 ms: a batch that is not full also stops waiting when nothing has arrived for so long. The log has no more at the
+/// moment, or delivers no more before an acknowledgement.
 const LULL: Duration = Duration::from_millis(10);
 
-/// How often a quiet archiver makes sure that it could write, for its readiness, and asks what is waiting in the log.
+/// 2 s: how often MongoDB is pinged, for readiness, and the log is asked for the backlog.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
-/// Archives until `stop`, then finishes the writes in hand within the grace period; what is not written by then was not
-/// acknowledged and comes again. MongoDB need not answer, not even at the start.
+/// Archives until `stop`, then finishes the writes in progress within the grace period. Batches that are not written by
+/// then are not acknowledged, so the log redelivers them. MongoDB need not be up, not even at the start.
+///
+/// A background task that panics stops the archiver in the same way, and is the error.
 pub async fn run(
     config: Config,
     auth: Arc<Verifier>,
@@ -49,19 +54,22 @@ pub async fn run(
     config.retention.check(log.max_age())?;
     let database = Database::connect(&config).await?;
     let status = Arc::new(Status::starting());
-    // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
+    // Also stopped by a background task that panics.
+    let stop = stop.child_token();
+    // Half of it: the other half is for reading and sending the receipt of an erasure that is not done yet.
     let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
-    let reader =
-        Arc::new(Reader::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone()).await?);
+    let openapi = http::openapi::document().into();
+    let app = Arc::new(
+        AppState::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone(), openapi).await?,
+    );
 
-    let served = CancellationToken::new();
     let ready: web::Readiness = Arc::new({
-        let (status, log, reader) = (status.clone(), log.clone(), reader.clone());
+        let (status, log, app) = (status.clone(), log.clone(), app.clone());
         move || match status.trouble() {
             Some(reason) => Err(reason),
             None if !log.is_connected() => Err("the log cannot be reached".to_owned()),
-            None => reader.ready(),
+            None => app.ready(),
         }
     });
     let notice: web::Notice = Arc::new({
@@ -69,39 +77,44 @@ pub async fn run(
         move || status.notice()
     });
     admin.follows(ready.clone(), notice.clone());
-    let server = tokio::spawn({
-        let (app, http, served) =
-            (http::app(reader.clone(), ready, notice, stop.clone()), config.http.clone(), served.clone());
-        async move { web::serve(listener, app, &http, served).await }
+
+    // They go on after the stop, while the writes in progress finish. `finish` ends them.
+    let tasks = Tasks::new();
+    tasks.spawn("http", {
+        let (router, config) = (http::router(app.clone(), ready, notice, stop.clone()), config.http.clone());
+        let ending = tasks.stop().clone();
+        async move { web::serve(listener, router, &config, ending).await }
     });
-    let watch = tokio::spawn(watch(database.clone(), status.clone()));
-    let backlog = tokio::spawn(follow_log(database.clone(), log.clone(), status.clone()));
-    let report = tokio::spawn({
+    tasks.spawn_until_stop("mongodb", watch_mongodb(database.clone(), status.clone()));
+    tasks.spawn_until_stop("log", follow_log(database.clone(), log.clone(), status.clone()));
+    tasks.spawn_until_stop("report", {
         let status = status.clone();
         async move { status.report().await }
     });
-    let sweep = tokio::spawn(retention::sweep(config.clone(), database.clone(), log.clone()));
-    let seen = CancellationToken::new();
-    let marking = tokio::spawn(marks::keep(database.clone(), log.clone(), seen.clone()));
+    tasks.spawn_until_stop("sweep", retention::sweep(config.clone(), database.clone(), log.clone()));
+    // It saves once more at its stop.
+    tasks.spawn("marks", marks::keep(database.clone(), log.clone(), tasks.stop().clone()));
 
-    let archived = archive(&config, &database, &log, &status, &stop).await;
+    let archived = {
+        let mut archiving = std::pin::pin!(archive(&config, &database, &log, &status, &stop));
+        // Neither branch loses anything: after a panic the archiving goes on to its own end.
+        tokio::select! {
+            archived = &mut archiving => archived,
+            _ = tasks.failed() => {
+                stop.cancel();
+                archiving.await
+            }
+        }
+    };
 
-    seen.cancel();
-    sweep.abort();
-    report.abort();
-    backlog.abort();
-    watch.abort();
-    served.cancel();
-    if server.await.is_err() {
-        tracing::error!("serving readers panicked");
-    }
-    if marking.await.is_err() {
-        tracing::error!("keeping what was seen of the log panicked");
-    }
+    tasks.finish().await;
     eraser.close().await;
-    reader.streams.finish().await;
+    app.streams.finish().await;
     status.log("stopped, archived");
-    archived
+    match tasks.panicked() {
+        Some(panicked) => Err(panicked.into()),
+        None => archived,
+    }
 }
 
 async fn archive(
@@ -111,18 +124,18 @@ async fn archive(
     status: &Arc<Status>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    // Nothing is lost with what is dropped here: preparing can be begun again.
+    // Nothing is lost with the dropped branch: the preparation can be repeated.
     let marks = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        marks = insist(status, || prepare(config, database, log)) => marks,
+        marks = until_done(status, || prepare(config, database, log)) => marks,
     };
     marks::compare(&marks, log).await?;
     let mut consumer = log.consume(READER);
     let mut writes = JoinSet::new();
     let ended = loop {
-        // Room first, then the batch: what is gathered is written at once and never waits in a queue.
+        // A free slot first, then the batch: a gathered batch is written at once and never waits in a queue.
         while writes.len() >= config.batches_in_hand.get() && !stop.is_cancelled() {
-            // The writes themselves go on, whichever comes first.
+            // Nothing is lost with the dropped branch: the writes are tasks and go on.
             tokio::select! {
                 () = stop.cancelled() => {}
                 joined = writes.join_next() => report_panic(joined),
@@ -145,7 +158,11 @@ async fn archive(
         match timeout_at(grace, writes.join_next()).await {
             Ok(joined) => report_panic(joined),
             Err(_) => {
-                tracing::warn!(writes = writes.len(), "{} writes are left unfinished; they come again", writes.len());
+                tracing::warn!(
+                    writes = writes.len(),
+                    "{} writes did not finish within the grace period; the log redelivers their batches",
+                    writes.len()
+                );
                 writes.shutdown().await;
             }
         }
@@ -153,14 +170,14 @@ async fn archive(
     ended
 }
 
-/// Has the database as the configuration wants it, and answers with what was seen of the log before.
+/// Prepares the database for the configuration, and loads the marks of the log.
 async fn prepare(config: &Config, database: &Database, log: &Log) -> Result<Vec<MarkDocument>, Failure> {
     schema::prepare(database).await?;
     retention::prepare(database, &config.retention, log.max_age()).await?;
     marks::load(database).await
 }
 
-/// Waits for something to write, then for a little more of it. Whether there may be more afterwards.
+/// Waits for something to write, then a little longer for more. The second part tells whether to go on afterwards.
 async fn gather(
     config: &Config,
     log: &Log,
@@ -179,7 +196,7 @@ async fn gather(
                 None => std::future::pending().await,
             }
         };
-        // `next` is cancel safe: a batch that was not handed out yet is handed out by the next call.
+        // `next` is cancel safe: the next call returns a batch that this one did not.
         tokio::select! {
             biased;
             () = stop.cancelled() => return (batch, Ok(false)),
@@ -193,16 +210,16 @@ async fn gather(
     }
 }
 
-/// Asks MongoDB whether it is there, so that an archiver without work is known to be unready. Never ends.
-async fn watch(database: Database, status: Arc<Status>) {
+/// Pings MongoDB, so that an idle archiver knows whether it is ready. Never ends.
+async fn watch_mongodb(database: Database, status: Arc<Status>) {
     loop {
         status.answers(database.ping().await);
         tokio::time::sleep(PING_EVERY).await;
     }
 }
 
-/// Asks the log what is waiting in it and how full it is, sees what left it unarchived, and lets go of what is archived
-/// where it is nearly full. Whoever asks for the status costs nothing. Never ends.
+/// Follows the log: its backlog, its size, and the batches that left it unarchived. Where it is nearly full, archived
+/// batches are removed. `GET /v1/status` answers from what this finds. Never ends.
 async fn follow_log(database: Database, log: Log, status: Arc<Status>) {
     let mut progress = progress::Watch::default();
     loop {
@@ -214,10 +231,10 @@ async fn follow_log(database: Database, log: Log, status: Arc<Status>) {
                     .collect();
                 status.waits(streams);
                 if let Err(error) = log.make_room(|epoch| archived.get(&epoch).copied()).await {
-                    tracing::warn!(%error, "the log is nearly full, and could not let go of what is archived: {error}");
+                    tracing::warn!(%error, "cannot remove archived batches from the log, which is nearly full: {error}");
                 }
             }
-            Err(error) => tracing::debug!(%error, "the log did not say what is waiting in it"),
+            Err(error) => tracing::debug!(%error, "cannot read the backlog of the log: {error}"),
         }
         if let Ok(missing) = gaps::all(&database).await {
             status.misses(missing);
@@ -226,13 +243,17 @@ async fn follow_log(database: Database, log: Log, status: Arc<Status>) {
     }
 }
 
-async fn streams(database: &Database, log: &Log, progress: &mut progress::Watch) -> Result<Vec<Stream>, nats::Error> {
-    // What is gone by now was archived, or never will be.
+async fn streams(
+    database: &Database,
+    log: &Log,
+    progress: &mut progress::Watch,
+) -> Result<Vec<StreamProgress>, nats::Error> {
+    // First the extent: what is gone by now is archived, or never will be.
     let fills = log.fill().await?;
     let backlogs = log.backlog(READER).await?;
     let mut streams = Vec::new();
     for (fill, backlog) in fills.into_iter().zip(backlogs) {
-        // Of the epochs before, what the log still has of them is archived too.
+        // Batches of earlier epochs that the log still has are archived too.
         let earlier = fill.earlier.iter().map(|(epoch, begins, last)| Fill {
             epoch: *epoch,
             begins: *begins,
@@ -243,12 +264,12 @@ async fn streams(database: &Database, log: &Log, progress: &mut progress::Watch)
         let mut reached = Vec::new();
         for epoch in earlier.chain([fill.clone()]) {
             if let Err(failure) = progress.look(database, &epoch, backlog.acknowledged.min(epoch.last)).await {
-                tracing::debug!(error = %failure, "it is not known how far the log is archived now: {failure}");
+                tracing::debug!(error = %failure, "cannot read how far the log is archived: {failure}");
             }
             reached.push((epoch.last, progress.reached(epoch.epoch)));
         }
         let archived = progress::in_a_row(&reached);
-        streams.push(Stream { backlog, fill, archived });
+        streams.push(StreamProgress { backlog, fill, archived });
     }
     Ok(streams)
 }
@@ -257,6 +278,6 @@ fn report_panic(joined: Option<Result<(), tokio::task::JoinError>>) {
     if let Some(Err(error)) = joined
         && error.is_panic()
     {
-        tracing::error!("a write panicked; its batches come again: {error}");
+        tracing::error!("a write panicked; the log redelivers its batches: {error}");
     }
 }

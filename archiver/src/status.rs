@@ -1,29 +1,28 @@
-//! How the archiver is doing: whether it can work, for readiness, and what it has done and has yet to do, for a line of
-//! the log a minute and for `GET /v1/status`.
+//! How the archiver is doing: its health, for readiness, and its counters and backlog, for a log line each minute and
+//! for `GET /v1/status`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use nats::{Backlog, Fill};
+use parking_lot::Mutex;
 
-use crate::mongo::database::Failure;
-use crate::write::Written;
-use crate::write::gaps::Missing;
+use crate::mongo::failure::Failure;
+use crate::query::gaps::Missing;
+use crate::work::Written;
 
-/// Writes whose size and time are remembered: at the speed of the database the last half minute.
+/// 1,000: the latest writes whose size and time are kept. At full speed they cover half a minute.
 const RECENT: usize = 1_000;
 
-/// Shared by everything that runs.
+/// The status, shared by all tasks of the archiver.
 #[derive(Debug)]
 pub(crate) struct Status {
     started: Timestamp,
-    /// Why the last ping failed, if so.
+    /// Why the last ping failed, if it did.
     silence: Mutex<Health>,
-    /// Why the last write failed, if so.
+    /// Why the last write failed, if it did.
     trouble: Mutex<Health>,
     archived: AtomicU64,
     duplicates: AtomicU64,
@@ -32,37 +31,37 @@ pub(crate) struct Status {
     sessions: AtomicU64,
     quarantined: AtomicU64,
     writes: AtomicU64,
-    recent: Mutex<VecDeque<Write>>,
+    recent: Mutex<VecDeque<WriteSample>>,
     lag: Mutex<Option<Duration>>,
     backlog: Mutex<Option<Waiting>>,
     missing: Mutex<Missing>,
 }
 
-/// Whether something works, and since when that is so.
+/// Whether something works, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// Why it does not, if so.
+    /// Why it does not work, if it does not.
     pub(crate) trouble: Option<String>,
     pub(crate) since: Timestamp,
 }
 
-/// What is in the log and not in the archive.
+/// The backlog of all streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) as_of: Timestamp,
-    pub(crate) streams: Vec<Stream>,
+    pub(crate) streams: Vec<StreamProgress>,
 }
 
-/// A stream of the log, as the archive sees it.
+/// A stream of the log, and how far it is archived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stream {
+pub(crate) struct StreamProgress {
     pub(crate) backlog: Backlog,
     pub(crate) fill: Fill,
-    /// Up to there everything is archived, or on record as missing; none before MongoDB said so.
+    /// The sequence up to which everything is archived or recorded as missing. None until MongoDB answers.
     pub(crate) archived: Option<i64>,
 }
 
-/// What was done since the start.
+/// Counters since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) archived: u64,
@@ -74,7 +73,7 @@ pub(crate) struct Counts {
     pub(crate) writes: u64,
 }
 
-/// The last writes.
+/// The latest writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Recent {
     pub(crate) writes: usize,
@@ -82,7 +81,7 @@ pub(crate) struct Recent {
     pub(crate) commit_ms: Spread,
 }
 
-/// How something is spread: half are at most the first, 99 % at most the second.
+/// The median, the 99th percentile and the maximum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Spread {
     pub(crate) p50: u64,
@@ -91,20 +90,20 @@ pub(crate) struct Spread {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Write {
+struct WriteSample {
     events: u64,
     commit_ms: u64,
 }
 
 impl Status {
-    /// The archiver starts, and has yet to reach MongoDB.
+    /// An archiver that has yet to reach MongoDB.
     pub(crate) fn starting() -> Status {
         let started = Timestamp::now();
         let health = |trouble: Option<&str>| Mutex::new(Health { trouble: trouble.map(str::to_owned), since: started });
         Status {
             started,
             silence: health(None),
-            trouble: health(Some("MongoDB was not reached yet")),
+            trouble: health(Some("MongoDB has not been reached yet")),
             archived: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             contradictions: AtomicU64::new(0),
@@ -119,19 +118,19 @@ impl Status {
         }
     }
 
-    /// When it started.
+    /// When the archiver started.
     pub(crate) fn started(&self) -> Timestamp {
         self.started
     }
 
-    /// Why nothing can be archived, if so.
+    /// Why nothing can be archived, if nothing can.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.health().trouble
     }
 
-    /// Whether MongoDB can be written.
+    /// Whether MongoDB accepts writes.
     pub(crate) fn health(&self) -> Health {
-        let (trouble, silence) = (lock(&self.trouble).clone(), lock(&self.silence).clone());
+        let (trouble, silence) = (self.trouble.lock().clone(), self.silence.lock().clone());
         match (&trouble.trouble, &silence.trouble) {
             (Some(_), _) => trouble,
             (None, Some(_)) => silence,
@@ -139,19 +138,19 @@ impl Status {
         }
     }
 
-    /// What a ping said.
+    /// Records the result of a ping.
     pub(crate) fn answers(&self, answer: Result<(), Failure>) {
         let reason = answer.err().map(|failure| format!("MongoDB does not answer: {failure}"));
         note(&self.silence, reason, "MongoDB answers");
     }
 
-    /// What a write, or the preparation for it, said.
-    fn writes(&self, answer: Result<(), &Failure>) {
-        let reason = answer.err().map(|failure| format!("MongoDB cannot be written: {failure}"));
-        note(&self.trouble, reason, "MongoDB can be written");
+    /// Records the result of a write, or of the preparation for it.
+    pub(crate) fn writes(&self, answer: Result<(), &Failure>) {
+        let reason = answer.err().map(|failure| format!("MongoDB accepts no writes: {failure}"));
+        note(&self.trouble, reason, "MongoDB accepts writes");
     }
 
-    /// A write is durable. `newest`: when the last of its events was decided.
+    /// Records a durable write. `newest`: the time of its latest event.
     pub(crate) fn wrote(&self, written: &Written, took: Duration, newest: Option<Timestamp>) {
         let add = |counter: &AtomicU64, count: usize| counter.fetch_add(count as u64, Ordering::Relaxed);
         let quarantined = written.quarantined.len();
@@ -162,43 +161,43 @@ impl Status {
         add(&self.sessions, written.sessions);
         add(&self.quarantined, quarantined);
         add(&self.writes, 1);
-        let mut recent = lock(&self.recent);
+        let mut recent = self.recent.lock();
         if recent.len() == RECENT {
             recent.pop_front();
         }
-        recent.push_back(Write { events: written.events as u64, commit_ms: milliseconds(took) });
+        recent.push_back(WriteSample { events: written.events as u64, commit_ms: milliseconds(took) });
         drop(recent);
         if let Some(newest) = newest {
-            // None where another node's clock is ahead.
+            // Zero if another node's clock is ahead.
             let lag = Duration::try_from(Timestamp::now().duration_since(newest)).unwrap_or_default();
-            *lock(&self.lag) = Some(lag);
+            *self.lag.lock() = Some(lag);
         }
         if quarantined > 0 {
-            tracing::warn!(quarantined, "{quarantined} lines went into quarantine");
+            tracing::warn!(quarantined, "put {quarantined} lines into quarantine");
         }
     }
 
-    /// What the log said about what is waiting in it. If it said nothing the last answer stays, with its time.
-    pub(crate) fn waits(&self, streams: Vec<Stream>) {
-        *lock(&self.backlog) = Some(Waiting { as_of: Timestamp::now(), streams });
+    /// Records the backlog. While the log does not answer, the last one stays, with its time.
+    pub(crate) fn waits(&self, streams: Vec<StreamProgress>) {
+        *self.backlog.lock() = Some(Waiting { as_of: Timestamp::now(), streams });
     }
 
-    /// What is in the log and not in the archive; none before the log said so.
+    /// The backlog. None until the log answers.
     pub(crate) fn waiting(&self) -> Option<Waiting> {
-        lock(&self.backlog).clone()
+        self.backlog.lock().clone()
     }
 
-    /// What left the log unarchived, in all.
+    /// Records what left the log unarchived.
     pub(crate) fn misses(&self, missing: Missing) {
-        *lock(&self.missing) = missing;
+        *self.missing.lock() = missing;
     }
 
-    /// What left the log unarchived, as the archive's record has it.
+    /// What left the log unarchived, as recorded in `archive_gaps`.
     pub(crate) fn missing(&self) -> Missing {
-        *lock(&self.missing)
+        *self.missing.lock()
     }
 
-    /// What somebody should look at although the archiver works.
+    /// What an operator should look at although the archiver works.
     pub(crate) fn notice(&self) -> Option<String> {
         let Missing { batches, .. } = self.missing();
         (batches > 0).then(|| {
@@ -206,9 +205,9 @@ impl Status {
         })
     }
 
-    /// How old the newest event of the last write was when it was durable; none before the first.
+    /// The age of the newest event of the last write when it became durable. None before the first write.
     pub(crate) fn lag(&self) -> Option<Duration> {
-        *lock(&self.lag)
+        *self.lag.lock()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -225,7 +224,7 @@ impl Status {
     }
 
     pub(crate) fn recent(&self) -> Recent {
-        let recent = lock(&self.recent);
+        let recent = self.recent.lock();
         Recent {
             writes: recent.len(),
             events: spread(recent.iter().map(|write| write.events)),
@@ -233,7 +232,7 @@ impl Status {
         }
     }
 
-    /// Logs the counts every minute in which something was written or waits. Never ends.
+    /// Logs the counters every minute in which something was written or is waiting. Never ends.
     pub(crate) async fn report(&self) {
         let mut reported = 0;
         loop {
@@ -250,7 +249,7 @@ impl Status {
         }
     }
 
-    /// Logs the counts.
+    /// Logs the counters.
     pub(crate) fn log(&self, what: &str) {
         let Counts { archived, duplicates, contradictions, decisions, sessions, quarantined, writes } = self.counts();
         let Recent { events, commit_ms, .. } = self.recent();
@@ -275,7 +274,7 @@ impl Status {
 }
 
 impl Waiting {
-    /// Batches of the log that are not acknowledged, whether somebody holds them or not.
+    /// Batches that are not acknowledged, whether an archiver holds them or not.
     pub(crate) fn batches(&self) -> u64 {
         self.streams.iter().map(|stream| stream.backlog.waiting + stream.backlog.held).sum()
     }
@@ -293,38 +292,9 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no holder of this lock panics")
-}
-
-/// Repeats something until MongoDB does it, with growing pauses. Dropped, it has done it any number of times.
-pub(crate) async fn insist<T, F>(status: &Status, attempt: impl Fn() -> F) -> T
-where
-    F: Future<Output = Result<T, Failure>>,
-{
-    // 100 ms: an election may be over by then. 5 s: so long is nothing archived after MongoDB is back, at most. Jitter,
-    // so that several archivers do not come at the same moment.
-    let mut pauses = ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(5))
-        .with_jitter()
-        .without_max_times()
-        .build();
-    loop {
-        match attempt().await {
-            Ok(done) => {
-                status.writes(Ok(()));
-                return done;
-            }
-            Err(failure) => status.writes(Err(&failure)),
-        }
-        tokio::time::sleep(pauses.next().expect("the number of pauses is not limited")).await;
-    }
-}
-
-/// Remembers a state and logs its change.
+/// Records a state and logs its change.
 fn note(state: &Mutex<Health>, reason: Option<String>, good: &'static str) {
-    let mut state = lock(state);
+    let mut state = state.lock();
     if state.trouble.is_some() != reason.is_some() {
         state.since = Timestamp::now();
     }
@@ -332,7 +302,7 @@ fn note(state: &Mutex<Health>, reason: Option<String>, good: &'static str) {
     drop(state);
     match reason {
         Some(reason) if before.as_ref() != Some(&reason) => {
-            tracing::warn!("{reason}; nothing is acknowledged until it is written");
+            tracing::warn!("{reason}; no batch is acknowledged until it is written");
         }
         None if before.is_some() => tracing::info!("{good}"),
         _ => {}

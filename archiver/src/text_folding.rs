@@ -1,14 +1,14 @@
-//! The form in which texts are compared with what is looked for. Both are folded, whole: what reads the same, or differs
-//! in case or width alone, is the same, whichever keyboard wrote it.
+//! Text folding for search: texts and search terms are folded before they are compared, so that case, width and Unicode
+//! form do not matter.
 //!
-//! It is the `NFKC_Casefold` of Unicode with two differences. The letters of Hangul that stand alone (`ㅋㅋㅋ`, `ㅠㅠ`)
-//! stay what they are: NFKC makes syllables of `ㅇㅠ`, and then `ㅠㅠ` is not in `ㅇㅠㅠ`. And the four letters i of
-//! Turkish are one, because their case cannot be told without the language: `TÜRKİYE` is `türkiye`.
+//! Folding is Unicode's `NFKC_Casefold` with two differences. Standalone Hangul letters (`ㅋㅋㅋ`, `ㅠㅠ`) stay as they are:
+//! NFKC would compose `ㅇㅠ` into a syllable, and `ㅇㅠㅠ` would no longer contain `ㅠㅠ`. The four forms of the Turkish i
+//! become one, because their case depends on the language: `TÜRKİYE` is `türkiye`.
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::decompose_compatible;
 
-/// What two texts have in common that are the same to a reader.
+/// The folded text.
 pub(crate) fn folded(text: &str) -> String {
     if text.chars().all(is_plain) {
         return text.to_ascii_lowercase();
@@ -18,8 +18,8 @@ pub(crate) fn folded(text: &str) -> String {
         decompose(c, &mut plain);
     }
     let mut cased = String::with_capacity(plain.len());
-    // In their order first: U+0345 is a mark that becomes a letter, and then no other moves past it. Folding case takes
-    // some letters apart, `ŉ` for one, so that they are taken apart once more.
+    // NFD first, to order the marks: U+0345 is a mark that case folding turns into a letter, and no other mark moves
+    // past a letter. Case folding decomposes some letters, such as `ŉ`, so the result is decomposed once more.
     for c in plain.nfd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
         decompose(c, &mut cased);
     }
@@ -35,8 +35,8 @@ pub(crate) fn folded(text: &str) -> String {
     folded.nfc().collect()
 }
 
-/// Whether it is folded to itself, but for the case of ASCII, whatever it stands beside that is so too: most of what is
-/// said in a Korean chat.
+/// Whether the character folds to itself, except for the case of ASCII, next to any other plain character. Most texts
+/// of a Korean chat are plain.
 fn is_plain(c: char) -> bool {
     c.is_ascii() || matches!(c, '가'..='힣' | '\u{3131}'..='\u{3163}')
 }
@@ -47,7 +47,7 @@ fn is_combining(c: char) -> bool {
     unicode_normalization::char::canonical_combining_class(c) != 0
 }
 
-/// Without its dress: full-width, circled and composed characters as the plain ones. Nothing for what is ignorable.
+/// Decomposes full-width, circled and composed characters. Ignorable characters become nothing.
 fn decompose(c: char, into: &mut String) {
     match c {
         _ if is_ignorable(c) => {}
@@ -63,7 +63,7 @@ fn decompose(c: char, into: &mut String) {
     }
 }
 
-/// The letter of Hangul that this one is half as wide as.
+/// The full-width form of a half-width Hangul letter.
 fn half_width(c: char) -> Option<char> {
     let (first, letter) = match c {
         '\u{ffa1}'..='\u{ffbe}' => ('\u{ffa1}', '\u{3131}'),
@@ -76,8 +76,8 @@ fn half_width(c: char) -> Option<char> {
     char::from_u32(letter as u32 + (c as u32 - first as u32))
 }
 
-/// `Default_Ignorable_Code_Point` of Unicode, which leaves no room for more: programs that do not know these characters
-/// show nothing. Marks are not among them, as they are in the word filter, because a search tells `é` from `e`.
+/// Unicode's `Default_Ignorable_Code_Point`: programs that do not know these characters show nothing. Unlike in the
+/// word filter, marks are not among them, because a search distinguishes `é` from `e`.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -129,13 +129,13 @@ mod tests {
     fn what_is_plain_is_folded_as_everything_is() {
         let plain: Vec<char> = all().filter(|c| is_plain(*c)).collect();
         for (number, c) in plain.iter().enumerate() {
-            // Beside another, and once more beside one that is not plain, so that it goes the long way.
+            // Next to another plain character, then next to one that is not, which takes the slow path.
             let text = format!("{c}{}{c}", plain[number * 7_919 % plain.len()]);
             assert_eq!(folded(&format!("{text} é")), format!("{} é", folded(&text)), "{text:?}");
         }
     }
 
-    /// All characters but the planes of rare ideographs and of private use, which stand for themselves.
+    /// All characters except rare ideographs and private use, which fold to themselves.
     fn all() -> impl Iterator<Item = char> {
         ('\u{0}'..'\u{20000}').chain('\u{2f800}'..='\u{2fa1f}').chain('\u{e0000}'..'\u{e0200}')
     }

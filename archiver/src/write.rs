@@ -1,5 +1,5 @@
-//! One write: a few batches of the log, made durable in MongoDB, then acknowledged. It is repeated until it succeeds,
-//! and every part of it tolerates that.
+//! A write: batches of the log become durable in MongoDB, then they are acknowledged. A write is retried until it
+//! succeeds, and every part of it is idempotent.
 
 pub(crate) mod backfill;
 pub(crate) mod decisions;
@@ -9,7 +9,6 @@ pub(crate) mod marks;
 pub(crate) mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod session_records;
-pub(crate) mod work;
 
 use std::time::{Duration, Instant};
 
@@ -18,21 +17,21 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use nats::{Delivery, Log};
 
-use crate::erasure::receipt;
-use crate::erasure::receipt::LogFacts;
 use crate::erasure::tombstones::Tombstones;
-use crate::erasure::{reasons, replay_guard, sweep};
-use crate::mongo::database::{Database, Failure};
+use crate::erasure::{reasons, receipt, replay_guard, sweep};
+use crate::mongo::database::Database;
 use crate::mongo::documents::QuarantineDocument;
-use crate::status::{Status, insist};
-use crate::write::decisions::Place;
+use crate::mongo::failure::Failure;
+use crate::retry::until_done;
+use crate::status::Status;
+use crate::work::{LogFacts, Work, Written};
+use crate::write::decisions::MessagePlace;
 use crate::write::deduplicate::keep_first;
-use crate::write::work::Work;
 
-/// A batch that is not acknowledged within 30 s comes again; whoever holds one says so three times as often.
+/// 10 s: the log redelivers a batch that is not acknowledged within 30 s. An archiver that holds one reports progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
-/// What goes into MongoDB together.
+/// Batches of the log that are written together.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     deliveries: Vec<Delivery>,
@@ -42,28 +41,11 @@ pub(crate) struct Batch {
     newest: Option<Timestamp>,
 }
 
-/// What a write did.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Lines, whatever became of them.
-    pub(crate) events: usize,
-    /// New messages.
-    pub(crate) archived: usize,
-    /// Messages and decisions that were there.
-    pub(crate) duplicates: usize,
-    /// Those of them that said something else.
-    pub(crate) contradictions: usize,
-    pub(crate) decisions: usize,
-    pub(crate) sessions: usize,
-    /// What has no place, and is in quarantine.
-    pub(crate) quarantined: Vec<QuarantineDocument>,
-}
-
 impl Batch {
     pub(crate) fn add(&mut self, log: &Log, mut delivery: Delivery) {
         for line in std::mem::take(&mut delivery.lines) {
-            // An event of every room has a copy in each partition, and becomes one document all the same. But each copy of
-            // an erasure is about what stands before it.
+            // An event of every room has a copy in each partition, and becomes one document. Each copy of an erasure
+            // counts: it is about the messages before it in its own partition.
             let is_erasure = line.as_ref().is_ok_and(|entry| entry.kind == EventKind::UserErased);
             if is_erasure {
                 self.work.add_of(line, &LogFacts::of(log));
@@ -93,34 +75,36 @@ impl Batch {
         self.bytes
     }
 
-    /// Writes and acknowledges, through whatever outage of MongoDB. Dropped half-way, the batches come again.
+    /// Writes, through any outage of MongoDB, then acknowledges. If it is dropped half-way, the log redelivers the
+    /// batches.
     pub(crate) async fn write(self, database: &Database, status: &Status) {
         let started = Instant::now();
         let runs = progress::runs(&self.deliveries);
         let write = async || {
             let written = self.work.write(database).await?;
-            // What is noted only after it is acknowledged would look lost if we were killed in between.
+            // Before the acknowledgement: a batch that is acknowledged and not recorded would look lost after a kill.
             progress::record(database, &runs).await?;
             Ok(written)
         };
-        // Nothing is lost with the branch that is dropped: `hold` never ends, and owns nothing.
+        // Nothing is lost with the dropped branch: `hold` never ends, and owns nothing.
         let written = tokio::select! {
-            written = insist(status, write) => written,
+            written = until_done(status, write) => written,
             () = hold(&self.deliveries) => unreachable!("holding never ends"),
         };
         status.wrote(&Written { events: self.events, ..written }, started.elapsed(), self.newest);
         for acked in join_all(self.deliveries.iter().map(Delivery::ack)).await {
             if let Err(error) = acked {
-                tracing::debug!("a batch that is archived was not acknowledged and comes again: {error}");
+                tracing::debug!("cannot acknowledge an archived batch, the log redelivers it: {error}");
             }
         }
     }
 }
 
 impl Work {
-    /// Everything once. Whatever was written by an attempt that failed is found to be there by the next.
+    /// Stores everything once. What a failed attempt wrote, the next one finds and counts as a duplicate.
     ///
-    /// Erasures of the batch hold before anything of it is stored; what others learn of meanwhile is seen to afterwards.
+    /// Erasures of the batch apply before it is stored. Erasures that other archivers record meanwhile apply
+    /// afterwards.
     pub(crate) async fn write(&self, database: &Database) -> Result<Written, Failure> {
         let mut recorded = Vec::new();
         for (erasure, position) in &self.erasures {
@@ -137,12 +121,13 @@ impl Work {
         let now = Tombstones::of(database, self).await?;
         replay_guard::enforce(database, &now, self).await?;
         reasons::enforce(database, &now, self).await?;
-        // Also where it was known before: an attempt that was cut off may have stored what it did not know to be erased.
+        // Also erasures that were known before: an interrupted attempt may have stored messages without knowing of
+        // them.
         for erasure in now.about(self) {
             sweep::erase(database, erasure).await?;
         }
         for erasure in recorded {
-            receipt::enforce(database, erasure).await?;
+            sweep::enforce(database, erasure).await?;
         }
         Ok(written)
     }
@@ -154,7 +139,8 @@ impl Work {
 
         let decided = self.decisions.iter().map(|decision| decision.document.id.clone()).collect();
         decisions::enforce(database, decided, &decisions.copied).await?;
-        let places: Vec<Place> = self.messages.iter().map(|message| Place::from(&message.document)).collect();
+        let places: Vec<MessagePlace> =
+            self.messages.iter().map(|message| MessagePlace::from(&message.document)).collect();
         decisions::reconcile(database, &places).await?;
 
         let quarantine: Vec<QuarantineDocument> =
@@ -164,11 +150,11 @@ impl Work {
                 .filter(|line| !known.is_about(line))
                 .cloned()
                 .collect();
-        let quarantine = reasons::about_authors(database, quarantine).await?;
+        let quarantine = reasons::quarantinable(database, quarantine).await?;
         if !quarantine.is_empty() {
             let inserted = database.insert(database.quarantine(), quarantine.clone()).await?;
             if let Some((_, reason)) = inserted.refused.into_iter().next() {
-                // Dropping the line is the one thing that must not happen.
+                // The line must not be dropped: it is retried.
                 return Err(Failure::Unavailable(format!("the quarantine refuses a line: {reason}")));
             }
         }
@@ -184,13 +170,13 @@ impl Work {
     }
 }
 
-/// Keeps the batches from being handed to somebody else. Never ends.
+/// Keeps the log from redelivering the batches. Never ends.
 async fn hold(deliveries: &[Delivery]) {
     loop {
         tokio::time::sleep(PROGRESS_EVERY).await;
         for held in join_all(deliveries.iter().map(Delivery::progress)).await {
             if let Err(error) = held {
-                tracing::debug!("a batch that is held may be handed out again: {error}");
+                tracing::debug!("cannot report progress, the log may redeliver a batch: {error}");
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Why a message was deleted says something about who wrote it, as the reason of a ban does about who was banned. So a
-//! deletion is about a user if it is about a message of theirs, and where the message is erased the reason goes: in
-//! `moderation_log`, and in the marks that the decision has left.
+//! Reasons of deletions. The reason of a deletion says something about the author, as the reason of a ban says
+//! something about the banned user. So when a message is erased, the reason of its deletion is removed: in
+//! `moderation_log`, and in the message's own mark.
 //!
-//! Both sides write first and look afterwards. Who erases messages has them gone, remembered or under a pseudonym, and then
-//! takes the reasons away; who archives a deletion stores it, and then looks whether its message is erased.
+//! Both sides write first and look afterwards. The erasing side removes, remembers or anonymises the messages, then
+//! removes the reasons. The archiving side stores a deletion, then looks whether its message is erased.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,12 +13,13 @@ use serde::Deserialize;
 
 use super::replay_guard;
 use super::tombstones::Tombstones;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{QuarantineDocument, target};
-use crate::write::work::Work;
+use crate::mongo::failure::Failure;
+use crate::work::Work;
 
-/// Takes away why the messages were deleted, and says how many decisions were about them, whether or not they had a
-/// reason: so that whoever does it once more counts the same.
+/// Removes the reasons of the messages' deletions. Returns the number of those decisions, with or without a reason, so
+/// that repeating it counts the same.
 pub(crate) async fn forget(database: &Database, messages: &[String]) -> Result<i64, Failure> {
     if messages.is_empty() {
         return Ok(0);
@@ -33,7 +34,7 @@ pub(crate) async fn forget(database: &Database, messages: &[String]) -> Result<i
     let update = async move { collection.update_many(with_reason, doc! { "$unset": { "reason": "" } }).await };
     database.ask(update).await?;
     let collection = database.messages();
-    // Not that of a clear of the room, which is about nobody.
+    // Not the reason of a clear of the room: that is about no user.
     let marked = doc! {
         "_id": { "$in": messages },
         "deleted.decision": { "$in": &decisions },
@@ -44,7 +45,7 @@ pub(crate) async fn forget(database: &Database, messages: &[String]) -> Result<i
     Ok(i64::try_from(decisions.len()).unwrap_or(i64::MAX))
 }
 
-/// Which of the messages that the batch deletes, and says why, are erased.
+/// The erased messages among those that the batch deletes with a reason.
 pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Work) -> Result<Vec<String>, Failure> {
     let decisions = work.decisions.iter().map(|decision| &decision.document);
     let targets: BTreeSet<&str> = decisions
@@ -56,22 +57,22 @@ pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Wo
     }
     let targets: Vec<String> = targets.into_iter().map(str::to_owned).collect();
     let mut erased: BTreeSet<String> = replay_guard::among(database, targets.clone()).await?.into_iter().collect();
-    // Under a pseudonym.
-    let nobodys = doc! { "_id": { "$in": &targets }, "userIdx": { "$lt": 0_i64 } };
-    erased.extend(ids(database, &database.messages().clone_with_type(), nobodys).await?);
+    // Messages under a pseudonym.
+    let anonymised = doc! { "_id": { "$in": &targets }, "userIdx": { "$lt": 0_i64 } };
+    erased.extend(ids(database, &database.messages().clone_with_type(), anonymised).await?);
     erased.extend(covered(erasures, work).into_iter().filter(|id| targets.contains(id)));
     Ok(erased.into_iter().collect())
 }
 
-/// Takes away the reasons that are about what is erased, of the batch's deletions and about the batch's messages. All of
-/// it is stored already.
+/// Removes the reasons about erased messages, of the batch's deletions and about the batch's messages, after the batch
+/// is stored.
 pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &Work) -> Result<(), Failure> {
     let mut messages = covered(erasures, work);
     messages.extend(erased(database, erasures, work).await?);
     forget(database, &messages).await.map(|_| ())
 }
 
-/// The batch without the reasons why these messages were deleted.
+/// Removes the reasons of these messages' deletions from the batch.
 pub(crate) fn censor(work: &mut Work, erased: &[String]) {
     for decision in &mut work.decisions {
         let target = decision.document.target.as_ref();
@@ -81,15 +82,15 @@ pub(crate) fn censor(work: &mut Work, erased: &[String]) {
     }
 }
 
-/// The lines as they may be put into quarantine. One that deletes a message is about who wrote that, so it goes if that
-/// one is erased; and does not come there if they are.
-pub(crate) async fn about_authors(
+/// The lines that may go into quarantine. A line that deletes a message is about its author: it names the author, so
+/// that an erasure finds it, and it is dropped if the author is erased already.
+pub(crate) async fn quarantinable(
     database: &Database,
     mut lines: Vec<QuarantineDocument>,
 ) -> Result<Vec<QuarantineDocument>, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Author {
+    struct Authored {
         #[serde(rename = "_id")]
         id: String,
         user_idx: i64,
@@ -103,8 +104,8 @@ pub(crate) async fn about_authors(
     if targets.is_empty() {
         return Ok(lines);
     }
-    let authors: Vec<Author> = database.find(&database.messages(), doc! { "_id": { "$in": &targets } }, 0).await?;
-    let authors: HashMap<String, i64> = authors.into_iter().map(|Author { id, user_idx }| (id, user_idx)).collect();
+    let authors: Vec<Authored> = database.find(&database.messages(), doc! { "_id": { "$in": &targets } }, 0).await?;
+    let authors: HashMap<String, i64> = authors.into_iter().map(|Authored { id, user_idx }| (id, user_idx)).collect();
     let removed = replay_guard::among(database, targets).await?;
     lines.retain_mut(|line| {
         let Some(target) = target_of(line) else { return true };
@@ -118,7 +119,7 @@ pub(crate) async fn about_authors(
     Ok(lines)
 }
 
-/// Those of the batch's messages that are erased.
+/// The batch's messages that are erased.
 fn covered(erasures: &Tombstones, work: &Work) -> Vec<String> {
     let messages = work.messages.iter().map(|message| &message.document);
     let covered = messages.filter(|message| erasures.covering(message.user_idx, message.position).is_some());
@@ -131,12 +132,12 @@ async fn ids(
     filter: Document,
 ) -> Result<Vec<String>, Failure> {
     #[derive(Deserialize)]
-    struct Id {
+    struct FoundId {
         #[serde(rename = "_id")]
         id: String,
     }
-    let collection = collection.clone_with_type::<Id>();
+    let collection = collection.clone_with_type::<FoundId>();
     let found =
         async move { collection.find(filter).projection(doc! { "_id": 1 }).await?.try_collect::<Vec<_>>().await };
-    Ok(database.ask(found).await?.into_iter().map(|Id { id }| id).collect())
+    Ok(database.ask(found).await?.into_iter().map(|FoundId { id }| id).collect())
 }

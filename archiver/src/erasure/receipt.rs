@@ -1,50 +1,24 @@
-//! The collection `erasures`: what is recorded of a user's erasure, from the moment that it is wanted or comes up in the
-//! log until nothing in the log needs it any more.
+//! The collection `erasures`: the record of an erasure, from the request, or from its event in the log, until the log
+//! holds nothing that it is about.
 
 use std::time::Duration;
 
-use chat::{ErasureMode, User, UserIdx};
+use chat::UserIdx;
 use mongodb::bson::{DateTime, doc, serialize_to_bson};
 use mongodb::options::ReturnDocument;
 
-use super::sweep;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{ErasureCounts, ErasureDocument, ErasureState, PositionDocument};
+use crate::mongo::failure::Failure;
+use crate::work::Erasure;
 
-/// 24 hours beyond what the log holds: its age limit counts from the append, and servers' clocks differ.
+/// 24 hours beyond the age limit of the log: the limit counts from the append, and servers' clocks differ.
 pub(crate) const MARGIN_MILLIS: i64 = 24 * 60 * 60 * 1_000;
 
-/// JavaScript holds every integer up to 2^53 - 1.
+/// 2^53 - 1: JavaScript holds every integer up to it.
 const LARGEST_EXACT: i64 = (1 << 53) - 1;
 
-/// An erasure as one of its copies says, or who wants it.
-#[derive(Debug, Clone)]
-pub(crate) struct Erasure {
-    pub(crate) id: String,
-    pub(crate) user: UserIdx,
-    pub(crate) mode: ErasureMode,
-    pub(crate) at: DateTime,
-    pub(crate) by: User,
-    pub(crate) log: LogFacts,
-}
-
-/// What an erasure needs to know of the log.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LogFacts {
-    /// Of its partitions.
-    pub(crate) epochs: Vec<i64>,
-    /// After so long it holds nothing from before; unknown where lines come another way.
-    pub(crate) max_age: Option<Duration>,
-}
-
-impl LogFacts {
-    pub(crate) fn of(log: &nats::Log) -> LogFacts {
-        let epoch = |epoch: u64| i64::try_from(epoch).unwrap_or(i64::MAX);
-        LogFacts { epochs: log.timelines().epochs().map(epoch).collect(), max_age: Some(log.max_age()) }
-    }
-}
-
-/// Records that the erasure stands at these places too. It counts from now on for everybody who archives.
+/// Records that the erasure has copies at these positions. From now on it applies to everything that is archived.
 pub(crate) async fn record(
     database: &Database,
     erasure: &Erasure,
@@ -60,8 +34,8 @@ pub(crate) async fn record(
     Ok(standing)
 }
 
-/// Records that the erasure has these places, one in each partition. They say of which epochs its log is: the log may have
-/// lost its end since the erasure was wanted, and no copy will ever stand in the epoch of then.
+/// Records the erasure's position in each partition, and with it the epochs of the log. The log may have lost its end
+/// since the request, and then no copy will ever be in the epoch of that time.
 pub(crate) async fn place(
     database: &Database,
     erasure: &Erasure,
@@ -76,7 +50,7 @@ pub(crate) async fn place(
     record(database, erasure, positions).await
 }
 
-/// The erasure's document, made if it is missing.
+/// The erasure's document, created if it is missing.
 async fn begin(database: &Database, erasure: &Erasure) -> Result<ErasureDocument, Failure> {
     let document = ErasureDocument {
         id: erasure.id.clone(),
@@ -96,14 +70,14 @@ async fn begin(database: &Database, erasure: &Erasure) -> Result<ErasureDocument
         log_held_until: None,
         expires_at: None,
     };
-    // Of two that make it at the same moment one finds it there.
+    // Of two that create it at the same moment, one finds it.
     database.insert(database.erasures(), vec![document.clone()]).await?;
     let standing = find(database, &erasure.id).await?;
-    standing.ok_or_else(|| Failure::Unavailable("an erasure went as it was recorded".to_owned()))
+    standing.ok_or_else(|| Failure::Unavailable("an erasure vanished while it was recorded".to_owned()))
 }
 
-/// Of several copies in a partition the last counts, because what is erased cannot be brought back: that makes it the
-/// same in whichever order they come.
+/// Of several copies in a partition the last one counts, because erased data cannot be restored. So the order in which
+/// they are recorded does not matter.
 async fn move_to(
     database: &Database,
     erasure: &Erasure,
@@ -114,7 +88,7 @@ async fn move_to(
     if let Some(max_age) = erasure.log.max_age {
         set.insert("logHeldUntil", after(now, max_age));
     }
-    // One update, whatever stands there: the others' places, and the later one of this partition.
+    // One update for any state: the positions in other partitions, and the later one in this partition.
     let others = doc! { "$filter": { "input": "$positions", "cond": { "$ne": ["$$this.epoch", position.epoch] } } };
     let same = doc! { "$filter": { "input": "$positions", "cond": { "$eq": ["$$this.epoch", position.epoch] } } };
     let later = doc! { "$max": { "$concatArrays": [same, [position]] } };
@@ -139,27 +113,8 @@ async fn move_to(
     }
 }
 
-/// Erases what is before the known copies, until nothing was added meanwhile. Whether all is done then.
-pub(crate) async fn enforce(database: &Database, mut erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
-    loop {
-        if erasure.state == ErasureState::Done {
-            return Ok(erasure);
-        }
-        sweep::erase(database, &erasure).await?;
-        let Some(now) = find(database, &erasure.id).await? else { return Ok(erasure) };
-        if now.positions != erasure.positions {
-            erasure = now;
-            continue;
-        }
-        if !now.is_complete() {
-            return Ok(now);
-        }
-        erasure = finish(database, now).await?;
-    }
-}
-
-/// Notes that all is done, unless something was added at this moment.
-async fn finish(database: &Database, erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
+/// Records that the erasure is done, unless a copy was added at this moment.
+pub(crate) async fn finish(database: &Database, erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
     let now = DateTime::now();
     let mut set = doc! { "state": state(ErasureState::Done), "finishedAt": now };
     if let Some(until) = erasure.log_held_until {
@@ -172,7 +127,7 @@ async fn finish(database: &Database, erasure: ErasureDocument) -> Result<Erasure
     Ok(find(database, &erasure.id).await?.unwrap_or(erasure))
 }
 
-/// The log may hold what it has for longer than it did when an erasure was recorded: so do the tombstones.
+/// Prolongs the tombstones if the age limit of the log has become longer since they were recorded.
 pub(crate) async fn hold_for(database: &Database, max_age: Duration) -> Result<(), Failure> {
     let max_age = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
     let held = doc! { "$add": ["$recordedAt", max_age] };
@@ -193,7 +148,7 @@ pub(crate) async fn find(database: &Database, id: &str) -> Result<Option<Erasure
     Ok(database.find(&database.erasures(), doc! { "_id": id }, 1).await?.into_iter().next())
 }
 
-/// All erasures of the user that are remembered, the last one first.
+/// The recorded erasures of the user, the latest first.
 pub(crate) async fn of_user(database: &Database, user: UserIdx) -> Result<Vec<ErasureDocument>, Failure> {
     let mut found: Vec<ErasureDocument> =
         database.find(&database.erasures(), doc! { "userIdx": user.get() }, 0).await?;
@@ -201,7 +156,7 @@ pub(crate) async fn of_user(database: &Database, user: UserIdx) -> Result<Vec<Er
     Ok(found)
 }
 
-/// Those that are not done although they were wanted before that time.
+/// Erasures that were requested before that time and are not done.
 pub(crate) async fn running_since(database: &Database, before: DateTime) -> Result<Vec<ErasureDocument>, Failure> {
     let left = doc! { "state": state(ErasureState::Running), "at": { "$lt": before } };
     database.find(&database.erasures(), left, 0).await

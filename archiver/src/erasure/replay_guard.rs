@@ -1,18 +1,19 @@
-//! The ids of messages that were removed with their user, without anything else, for as long as the log may hold what is
-//! about them. An event under an idempotency key can stand in the log twice, and the second time after the erasure: without
-//! this it would be taken for a new message. And a deletion of the message may be archived after the erasure: without this
-//! its reason would stay.
+//! The ids of removed messages, and nothing else of them, for as long as the log may hold events about them. An event
+//! under an idempotency key can be in the log twice, the second time after the erasure: without its id it would look
+//! like a new message. A deletion of the message may be archived after the erasure: without the id its reason would
+//! stay.
 
 use chat::EventId;
 use mongodb::bson::{DateTime, doc};
 
 use super::receipt::MARGIN_MILLIS;
 use super::tombstones::Tombstones;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{ErasedIdDocument, ErasureDocument};
-use crate::write::work::Work;
+use crate::mongo::failure::Failure;
+use crate::work::Work;
 
-/// Remembers the ids, before the messages go.
+/// Records the ids, before the messages are removed.
 pub(crate) async fn remember(
     database: &Database,
     erasure: &ErasureDocument,
@@ -24,8 +25,8 @@ pub(crate) async fn remember(
     database.insert(database.erased_ids(), remembered).await.map(|_| ())
 }
 
-/// The batch as it may be archived, also without later copies of what was erased. What of it is erased is remembered, and
-/// goes where a later copy of it is there.
+/// The batch without erased messages, and without later copies of messages that were erased before. Records the ids of
+/// the batch's erased messages, and removes later copies of them that are archived already.
 pub(crate) async fn censor(database: &Database, erasures: &Tombstones, work: &Work) -> Result<Work, Failure> {
     for (erasure, messages) in erasures.removed(work) {
         let ids: Vec<&str> = messages.iter().copied().filter(|id| may_come_again(id)).collect();
@@ -45,7 +46,7 @@ pub(crate) async fn censor(database: &Database, erasures: &Tombstones, work: &Wo
     Ok(censored)
 }
 
-/// Removes of the batch, which is stored already, what is a copy of something that was erased meanwhile.
+/// Removes stored messages of the batch that are copies of messages which were erased meanwhile.
 pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &Work) -> Result<(), Failure> {
     let suspects = suspects(erasures, work);
     if suspects.is_empty() {
@@ -57,14 +58,14 @@ pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &W
     database.ask(async move { collection.delete_many(filter).await }).await.map(|_| ())
 }
 
-/// Those of the batch's messages that may be copies of one that was removed.
+/// The batch's messages that may be copies of a removed one.
 fn suspects(erasures: &Tombstones, work: &Work) -> Vec<String> {
     let messages = work.messages.iter().map(|message| &message.document);
     let suspects = messages.filter(|message| may_come_again(&message.id) && erasures.has_removed(message.user_idx));
     suspects.map(|message| message.id.clone()).collect()
 }
 
-/// Those of the ids that are remembered.
+/// The recorded ids among these.
 pub(crate) async fn among(database: &Database, ids: Vec<String>) -> Result<Vec<String>, Failure> {
     let erased: Vec<ErasedIdDocument> =
         database.find(&database.erased_ids(), doc! { "_id": { "$in": ids } }, 0).await?;

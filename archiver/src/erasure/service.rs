@@ -1,5 +1,5 @@
-//! Erases a user: through the log, so that every window hears of it, and at once in the archive, whatever of the log is
-//! not archived yet. What is begun is finished, here or by another archiver.
+//! Erases users: through the log, so that every delivery window applies it, and at once in the archive, however far the
+//! log is archived. An erasure that has begun is finished, by this archiver or by another one.
 
 use std::time::Duration;
 
@@ -10,19 +10,22 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::receipt::{self, Erasure, LogFacts};
-use crate::mongo::database::{Database, Failure};
+use super::{receipt, sweep};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{ErasureDocument, PositionDocument};
+use crate::mongo::failure::Failure;
+use crate::work::{Erasure, LogFacts};
 
 /// Erases users. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Eraser {
     database: Database,
     log: Log,
-    /// Whoever waits for an erasure may leave; the work goes on.
+    /// An erasure goes on when its client disconnects. One that panics is finished by the next sweep, so it does not
+    /// end the role.
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// So long whoever asked waits for it to be done.
+    /// How long a request waits for the erasure to be done.
     patience: Duration,
 }
 
@@ -31,7 +34,9 @@ impl Eraser {
         Eraser { database, log, tasks: TaskTracker::new(), stop, patience }
     }
 
-    /// Erases what the user wrote until now. It is certain to happen once this returns; if it takes long the receipt says that it still runs. Err: MongoDB does not answer, and nothing was begun.
+    /// Erases the user's messages up to now. Once this returns, the erasure is certain to finish; if it takes long, the
+    /// receipt says that it is still running. An error means that MongoDB did not answer. Nothing has begun, or its
+    /// outcome is unknown.
     pub(crate) async fn erase(&self, user: UserIdx, mode: ErasureMode, by: User) -> Result<ErasureDocument, Failure> {
         let event = Event::of_every_room(Body::UserErased(UserErased { user, mode, by: by.clone() }));
         let at = DateTime::from_millis(event.at.as_millisecond());
@@ -43,7 +48,10 @@ impl Eraser {
             match carry_out(&database, &log, &erasure, &event).await {
                 Ok(done) => Some(done),
                 Err(reason) => {
-                    tracing::warn!(erasure = erasure.id, "an erasure is not finished yet, and will be: {reason}");
+                    tracing::warn!(
+                        erasure = erasure.id,
+                        "an erasure is not finished yet, the next sweep retries it: {reason}"
+                    );
                     None
                 }
             }
@@ -51,44 +59,44 @@ impl Eraser {
         let work = self.tasks.spawn(async move { stop.run_until_cancelled(carry_out).await.flatten() });
         match timeout(self.patience, work).await {
             Ok(Ok(Some(done))) => Ok(done),
-            // It takes longer, or waits for the log or for another archiver.
+            // It takes longer, or it waits for the log or for another archiver.
             _ => Ok(receipt::find(&self.database, &begun.id).await?.unwrap_or(begun)),
         }
     }
 
-    /// The receipts of the user, the last one first, for as long as they are kept.
+    /// The receipts of the user, the latest first.
     pub(crate) async fn receipts(&self, user: UserIdx) -> Result<Vec<ErasureDocument>, Failure> {
         receipt::of_user(&self.database, user).await
     }
 
-    /// Waits for the work in hand, which ends soon after the stop.
+    /// Waits for the erasures in progress, which end soon after the stop.
     pub(crate) async fn close(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 }
 
-/// Finishes erasures that were begun so long ago and are not done: whoever did it is gone, or the log was away.
+/// Finishes erasures that began so long ago and are not done: their archiver died, or the log was unreachable.
 pub(crate) async fn finish_left(database: &Database, log: &Log, ago: Duration) -> Result<(), Failure> {
     let millis = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
     let before = DateTime::from_millis(DateTime::now().timestamp_millis() - millis);
     for left in receipt::running_since(database, before).await? {
         let Some((erasure, event)) = event_of(&left, log) else {
-            tracing::error!(erasure = left.id, "an erasure is not as this archiver records it, and is left alone");
+            tracing::error!(erasure = left.id, "the document of an erasure is invalid and is skipped");
             continue;
         };
-        tracing::info!(erasure = left.id, "finishing an erasure that was left");
+        tracing::info!(erasure = left.id, "finishing an abandoned erasure");
         if left.is_complete() {
-            receipt::enforce(database, left).await?;
+            sweep::enforce(database, left).await?;
         } else {
-            // Copies that are there already do no harm: the last one in each partition counts.
+            // Another copy in the log is harmless: the last one in each partition counts.
             carry_out(database, log, &erasure, &event).await.map_err(Failure::Unavailable)?;
         }
     }
     Ok(())
 }
 
-/// Gives the erasure its places in the log, and erases what stands before them.
+/// Appends the erasure to every partition of the log, and erases everything before it.
 async fn carry_out(
     database: &Database,
     log: &Log,
@@ -99,10 +107,10 @@ async fn carry_out(
     let positions: Result<Vec<PositionDocument>, _> = positions.into_iter().map(PositionDocument::try_from).collect();
     let positions = positions.map_err(|error| error.to_string())?;
     let recorded = receipt::place(database, erasure, &positions).await.map_err(|failure| failure.to_string())?;
-    receipt::enforce(database, recorded).await.map_err(|failure| failure.to_string())
+    sweep::enforce(database, recorded).await.map_err(|failure| failure.to_string())
 }
 
-/// The erasure as it was wanted.
+/// The erasure as it was requested.
 fn event_of(document: &ErasureDocument, log: &Log) -> Option<(Erasure, Event)> {
     let id: EventId = document.id.parse().ok()?;
     let user = UserIdx::stored(document.user_idx).ok()?;

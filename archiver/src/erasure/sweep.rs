@@ -1,8 +1,9 @@
-//! Erases what stands in the archive before an erasure: the messages, and the user's name everywhere else. A page at a
-//! time: the erasure's document says which one is in hand before it is changed, and counts it afterwards. So the counts add
-//! up whoever does it, how often it is interrupted, and however many do it at once: who finds a page in hand finishes it.
+//! Erases what is archived before an erasure: the messages, and the user's name everywhere else. It works page by page.
+//! The erasure's document names the page in progress before it is changed, and counts it afterwards. An archiver that
+//! finds a page in progress finishes it first. So the counts are right however often the work is interrupted, and
+//! however many archivers do it at once.
 //!
-//! A transaction would do the same, and hold its locks for a minute where whoever began it was killed.
+//! A transaction would do the same, but would hold its locks for a minute after its archiver was killed.
 
 use chat::ErasureMode;
 use futures_util::TryStreamExt;
@@ -12,30 +13,31 @@ use serde::Deserialize;
 
 use super::tombstones::{Tombstones, place};
 use super::{reasons, receipt, replay_guard};
-use crate::mongo::database::{Database, Failure};
-use crate::mongo::documents::{ErasureDocument, PageDocument};
+use crate::mongo::database::Database;
+use crate::mongo::documents::{ErasureDocument, ErasureState, PageDocument};
+use crate::mongo::failure::Failure;
 
-/// What counts lines of the quarantine.
+/// The counter of quarantined lines.
 const QUARANTINED: &str = "quarantined";
 
-/// What counts the user's own messages.
+/// The counter of the user's own messages.
 const MESSAGES: &str = "messages";
 
-/// What counts the decisions about the user: those that name the user, and deletions of the user's messages.
+/// The counter of decisions about the user: those that name the user, and deletions of the user's messages.
 const DECISIONS_ABOUT: &str = "decisionsAbout";
 
-/// How many documents are changed in one request. No request may take longer than it is waited for.
+/// 1,000: the documents that one request changes. A request must end within its deadline.
 const PAGE: i64 = 1_000;
 
-/// What is done to documents of a collection, and what of the receipt counts them.
+/// A change to documents of a collection, and its counter in the receipt.
 struct Step {
     collection: Collection<Document>,
     counter: &'static str,
-    /// Whose number stands there.
+    /// The member with the user's number.
     member: &'static str,
-    /// What is found, that member's value included.
+    /// Matches the documents, the member's value included.
     about: Document,
-    /// In this order, so that what stays is passed over only once.
+    /// The order, so that documents that stay are passed over only once.
     order: Option<&'static str>,
     change: Change,
 }
@@ -45,7 +47,7 @@ enum Change {
     Update(Vec<Document>),
 }
 
-/// Erases what stands before the known copies. What is archived meanwhile is seen to by who archives it.
+/// Erases everything before the known copies. The archiving side takes care of what is archived meanwhile.
 pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Result<(), Failure> {
     let others = Tombstones::of_users(database, [erasure.user_idx].into()).await?;
     let steps = steps(database, erasure, &others);
@@ -56,6 +58,25 @@ pub(crate) async fn erase(database: &Database, erasure: &ErasureDocument) -> Res
         }
     }
     Ok(())
+}
+
+/// Erases everything before the known copies, until no copy is added meanwhile. The result tells whether it is done.
+pub(crate) async fn enforce(database: &Database, mut erasure: ErasureDocument) -> Result<ErasureDocument, Failure> {
+    loop {
+        if erasure.state == ErasureState::Done {
+            return Ok(erasure);
+        }
+        erase(database, &erasure).await?;
+        let Some(now) = receipt::find(database, &erasure.id).await? else { return Ok(erasure) };
+        if now.positions != erasure.positions {
+            erasure = now;
+            continue;
+        }
+        if !now.is_complete() {
+            return Ok(now);
+        }
+        erasure = receipt::finish(database, now).await?;
+    }
 }
 
 fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) -> [Step; 5] {
@@ -76,7 +97,7 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         change: match erasure.mode {
             ErasureMode::Remove => Change::Remove,
             ErasureMode::Anonymise => Change::Update(vec![doc! { "$set": {
-                "userIdx": pseudonym, "nickname": "", "role": nobodys("$role", "viewer"),
+                "userIdx": pseudonym, "nickname": "", "role": anonymous_role("$role", "viewer"),
             } }]),
         },
     };
@@ -97,10 +118,10 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         change: Change::Update(vec![doc! { "$set": {
             member: pseudonym,
             format!("{prefix}.nickname"): "",
-            format!("{prefix}.role"): nobodys(&format!("${prefix}.role"), "moderator"),
+            format!("{prefix}.role"): anonymous_role(&format!("${prefix}.role"), "moderator"),
         } }]),
     };
-    // Decisions before the marks that they have left: who marks looks at the decision once more afterwards.
+    // Decisions before the marks that they left: the marking side looks at the decision once more afterwards.
     let decided = by("position", "by.userIdx", "by", decisions, "decided");
     let deleted = by("deleted.position", "deleted.by.userIdx", "deleted.by", messages, "deleted");
     let quarantined = Step {
@@ -108,15 +129,15 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         counter: QUARANTINED,
         member: "users",
         about: doc! { "users": user },
-        // Those of them that stand after the erasure stay.
+        // Lines after the erasure stay.
         order: Some("_id"),
         change: Change::Remove,
     };
     [own, about, decided, deleted, quarantined]
 }
 
-/// Takes the next page of what the step is still about in hand; none is left where there is none. A page that somebody
-/// else has in hand is finished first.
+/// Starts the next page of the step. None: nothing is left. A page that another archiver has in progress is finished
+/// first.
 async fn next_page(
     database: &Database,
     erasure: &ErasureDocument,
@@ -131,7 +152,7 @@ async fn next_page(
             finish_page(database, erasure, steps, &page).await?;
             continue;
         }
-        // Found after the last page was counted, so that nothing of these is.
+        // Found after the last page was counted, so none of these documents is counted yet.
         let mut rest = about.clone();
         let Some(found) = look(database, erasure, step, &mut rest, others).await? else { return Ok(None) };
         let page = PageDocument { number: now.pages, step: step.counter.to_owned(), ids: found };
@@ -147,7 +168,7 @@ async fn next_page(
     }
 }
 
-/// Changes what is in the page, and counts it. Whoever comes later finds nothing to change and nothing to count.
+/// Changes the documents of the page, and counts them. Repeating it changes and counts nothing.
 async fn finish_page(
     database: &Database,
     erasure: &ErasureDocument,
@@ -155,7 +176,7 @@ async fn finish_page(
     page: &PageDocument,
 ) -> Result<(), Failure> {
     let step = steps.iter().find(|step| step.counter == page.step);
-    let step = step.ok_or_else(|| Failure::Unavailable("a page of an erasure is of a later version".to_owned()))?;
+    let step = step.ok_or_else(|| Failure::Unavailable("a later version began this page of an erasure".to_owned()))?;
     let is_own = step.counter == MESSAGES;
     let (collection, filter) =
         (step.collection.clone(), doc! { "_id": { "$in": &page.ids }, step.member: erasure.user_idx });
@@ -167,11 +188,11 @@ async fn finish_page(
         }
     };
     if let Err(Failure::Refused(reason)) = changed {
-        // A validator that somebody put there: waiting mends it only if they do, and the erasure must not look done.
-        return Err(Failure::Unavailable(format!("an erasure is refused: {reason}")));
+        // A validator of an operator. The erasure must not look done, so it is retried until the validator changes.
+        return Err(Failure::Unavailable(format!("MongoDB refuses an erasure: {reason}")));
     }
     changed?;
-    // Once the messages are nobody's: who archives a deletion of one now sees that.
+    // Only after the change: an archiver that stores a deletion of one of the messages now sees that it is erased.
     let about = if is_own { reasons::forget(database, &page.ids).await? } else { 0 };
     let count = i64::try_from(page.ids.len()).expect("a page is small");
     let mut counts = doc! { "pages": 1_i64, format!("counts.{}", step.counter): count };
@@ -184,7 +205,7 @@ async fn finish_page(
     database.ask(async move { collection.update_one(in_hand, counted).await }).await.map(|_| ())
 }
 
-/// The ids of the next documents, and what is left to look at after them.
+/// The ids of the next documents. Afterwards `about` matches what follows them.
 async fn look(
     database: &Database,
     erasure: &ErasureDocument,
@@ -193,20 +214,20 @@ async fn look(
     others: &Tombstones,
 ) -> Result<Option<Vec<String>>, Failure> {
     #[derive(Deserialize)]
-    struct Found {
+    struct SweptDocument {
         #[serde(rename = "_id")]
         id: String,
         #[serde(rename = "sentAt")]
         sent_at: Option<DateTime>,
     }
     loop {
-        let (collection, filter) = (step.collection.clone_with_type::<Found>(), about.clone());
+        let (collection, filter) = (step.collection.clone_with_type::<SweptDocument>(), about.clone());
         let order = step.order;
         let page = async move {
             let find = collection.find(filter).projection(doc! { "_id": 1, "sentAt": 1 }).limit(PAGE);
             let found = match order {
                 Some(order) => find.sort(doc! { order: 1 }).await?,
-                // In the order of whichever index finds them.
+                // In the order of the index that finds them.
                 None => find.await?,
             };
             found.try_collect::<Vec<_>>().await
@@ -219,7 +240,7 @@ async fn look(
             _ => None,
         };
         if step.counter == QUARANTINED {
-            // The place of a line is in its `_id`, as text, in which MongoDB cannot compare it.
+            // The position of a line is its `_id`, as text, which MongoDB cannot compare.
             page.retain(|line| {
                 let covering = place(&line.id).and_then(|place| others.covering(erasure.user_idx, place));
                 covering.is_some_and(|covering| covering.id == erasure.id)
@@ -236,7 +257,7 @@ async fn look(
     }
 }
 
-/// The role at that path, unless it says who somebody is: the presenter of a room is known by its number.
-fn nobodys(role: &str, instead: &str) -> Document {
+/// The role at that path, unless it identifies the user: the presenter of a room is known by its number.
+fn anonymous_role(role: &str, instead: &str) -> Document {
     doc! { "$cond": [{ "$eq": [role, "presenter"] }, instead, role] }
 }

@@ -1,20 +1,21 @@
-//! Erasures and archiving commute: what a user wrote before an erasure is not in the archive with the user's name, in
-//! whichever order the two are archived, and however many archivers do it.
+//! Erasures and messages commute: a message before an erasure is not in the archive under the user's name, in whichever
+//! order the two are archived, and however many archivers do it.
 //!
-//! Both sides write first and look afterwards, as deletions do. Who learns of an erasure records its tombstone, then erases
-//! what is there; who archives a batch stores it, then looks for tombstones. Because what is erased must not even show up
-//! for a moment when the log is read once more, a batch is also looked through before it is stored.
+//! Both sides write first and look afterwards, as with deletions. The erasing side records the tombstone, then erases
+//! what is archived. The archiving side stores a batch, then looks for tombstones. It also looks before, so that erased
+//! messages do not appear for a moment when the log is read again.
 
 use std::collections::BTreeSet;
 
 use chat::{ErasureMode, Position, Role};
 use mongodb::bson::{Document, doc};
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{
     DecisionDocument, ErasureDocument, MessageDocument, PositionDocument, QuarantineDocument, UserDocument,
 };
-use crate::write::work::{Lined, Work};
+use crate::mongo::failure::Failure;
+use crate::work::{Lined, Work};
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ mod tests;
 pub(crate) struct Tombstones(Vec<ErasureDocument>);
 
 impl Tombstones {
-    /// The erasures of all whom the batch names.
+    /// The erasures of all users that the batch names.
     pub(crate) async fn of(database: &Database, work: &Work) -> Result<Tombstones, Failure> {
         Tombstones::of_users(database, work.people()).await
     }
@@ -44,12 +45,12 @@ impl Tombstones {
         self.0.is_empty()
     }
 
-    /// All of them, the first one first.
+    /// All of them, the oldest first.
     pub(crate) fn all(&self) -> &[ErasureDocument] {
         &self.0
     }
 
-    /// Those that are about something of the batch.
+    /// The erasures that are about something in the batch.
     pub(crate) fn about(&self, work: &Work) -> impl Iterator<Item = &ErasureDocument> {
         let messages = work.messages.iter().map(|message| (message.document.user_idx, message.document.position));
         let decisions = work.decisions.iter().flat_map(|Lined { document, .. }| {
@@ -64,7 +65,7 @@ impl Tombstones {
         self.0.iter().filter(move |erasure| covering.contains(erasure.id.as_str()))
     }
 
-    /// The batch as it may be archived: nothing that was erased, or nobody's name on it.
+    /// The batch without erased messages and names.
     pub(crate) fn censor(&self, work: &Work) -> Work {
         let messages = work.messages.iter().filter_map(|Lined { document, line }| {
             Some(Lined { document: self.message(document)?, line: line.clone() })
@@ -82,7 +83,7 @@ impl Tombstones {
         }
     }
 
-    /// Of each erasure that removes messages those of the batch that it removes.
+    /// For each erasure that removes messages, the messages of the batch that it removes.
     pub(crate) fn removed<'a>(&'a self, work: &'a Work) -> Vec<(&'a ErasureDocument, Vec<&'a str>)> {
         let mut removed: Vec<(&ErasureDocument, Vec<&str>)> = Vec::new();
         for Lined { document, .. } in &work.messages {
@@ -104,19 +105,19 @@ impl Tombstones {
         self.0.iter().any(|erasure| erasure.user_idx == user && erasure.mode == ErasureMode::Remove)
     }
 
-    /// Whether somebody is erased whom the line names, so that it must not be kept.
+    /// Whether the line names an erased user, so that it must not be kept.
     pub(crate) fn is_about(&self, line: &QuarantineDocument) -> bool {
         let Some(position) = place(&line.id) else { return false };
         line.users.iter().any(|user| self.covering(*user, position).is_some())
     }
 
-    /// The erasure that is about what the user did there: the first one after it.
+    /// The erasure that covers what the user did at this position: the first one after it.
     pub(crate) fn covering(&self, user: i64, position: PositionDocument) -> Option<&ErasureDocument> {
         let of_user = || self.0.iter().filter(move |erasure| erasure.user_idx == user);
         let here = of_user().filter_map(|erasure| Some((erasure.position_after(position)?, erasure)));
         here.min_by_key(|(after, _)| *after)
             .map(|(_, erasure)| erasure)
-            // What is of an earlier log stands before all that is in this one.
+            // Events of an earlier log are before everything in this one.
             .or_else(|| of_user().find(|erasure| erasure.is_complete() && erasure.is_later_than(position.epoch)))
     }
 
@@ -127,7 +128,7 @@ impl Tombstones {
             Some(erasure) => Some(MessageDocument {
                 user_idx: erasure.pseudonym,
                 nickname: String::new(),
-                role: nobodys(message.role, Role::Viewer),
+                role: anonymous_role(message.role, Role::Viewer),
                 ..message.clone()
             }),
         }
@@ -138,7 +139,7 @@ impl Tombstones {
         if let Some(by) = &decision.by
             && let Some(erasure) = self.covering(by.user_idx, decision.position)
         {
-            let role = nobodys(by.role, Role::Moderator);
+            let role = anonymous_role(by.role, Role::Moderator);
             decision.by = Some(UserDocument { user_idx: erasure.pseudonym, nickname: String::new(), role });
         }
         if let Some(user) = decision.user_idx
@@ -151,31 +152,30 @@ impl Tombstones {
 }
 
 impl ErasureDocument {
-    /// Whether all of its copies are known.
+    /// Whether the position of its copy in each partition is known.
     pub(crate) fn is_complete(&self) -> bool {
         self.epochs.iter().all(|epoch| self.positions.iter().any(|position| position.epoch == *epoch))
     }
 
-    /// Whether what has that epoch is of an earlier log, or of an earlier epoch of this one. What is of a later epoch came
-    /// after the erasure.
+    /// Whether the epoch is of an earlier log, or an earlier one of this log. A later epoch began after the erasure.
     fn is_later_than(&self, epoch: i64) -> bool {
         !self.epochs.contains(&epoch) && self.epochs.iter().any(|own| *own > epoch)
     }
 
-    /// As a filter on an epoch.
+    /// Matches earlier epochs.
     fn earlier_epochs(&self, field: &str) -> Document {
         let latest = self.epochs.iter().max().copied().unwrap_or_default();
         doc! { format!("{field}.epoch"): { "$nin": &self.epochs, "$lt": latest } }
     }
 
-    /// Its place in that epoch, if that is after the position.
+    /// Its position in that epoch, if that is after this one.
     pub(crate) fn position_after(&self, position: PositionDocument) -> Option<PositionDocument> {
         self.positions.iter().copied().find(|own| own.epoch == position.epoch && *own > position)
     }
 
-    /// What it is about, as a filter on a position: in each epoch what stands before it, and after the erasure of the same
-    /// user before it, to whose mode that belongs; and what is of earlier epochs, unless that is an earlier erasure's.
-    /// `others`: all erasures of the user, the first one first.
+    /// Matches the positions that it covers: in each epoch those before it and after the user's previous erasure, whose
+    /// mode applies to everything before that; and those of earlier epochs that no earlier erasure covers. `others`:
+    /// all erasures of the user, the oldest first.
     pub(crate) fn range(&self, field: &str, others: &[ErasureDocument]) -> Document {
         let mut ranges: Vec<Document> = Vec::new();
         for own in &self.positions {
@@ -200,7 +200,7 @@ impl ErasureDocument {
             }
             ranges.push(earlier);
         }
-        // Nothing, where no copy is known yet.
+        // Nothing, while no copy is known.
         if ranges.is_empty() {
             doc! { field: { "$in": [] } }
         } else {
@@ -209,12 +209,12 @@ impl ErasureDocument {
     }
 }
 
-/// Where a line in quarantine stands, by its `_id`.
+/// The position of a line in quarantine, from its `_id`.
 pub(crate) fn place(id: &str) -> Option<PositionDocument> {
     PositionDocument::try_from(id.parse::<Position>().ok()?).ok()
 }
 
-/// A role that does not say who somebody is: the presenter of a room is known by its number.
-fn nobodys(role: Role, instead: Role) -> Role {
+/// A role that does not identify the user: the presenter of a room is known by its number.
+fn anonymous_role(role: Role, instead: Role) -> Role {
     if role == Role::Presenter { instead } else { role }
 }

@@ -1,14 +1,14 @@
-//! Values separated by commas (RFC 4180, UTF-8) or by semicolons, for spreadsheets. A spreadsheet takes a cell that begins
-//! with `=` and the like for a formula, and chat is written by strangers. Which separator it splits a line at depends on
-//! where in the world it runs, and it may split within a cell of ours. So an apostrophe, which shows what follows as text,
-//! goes before whatever could begin a formula behind any of them.
+//! CSV for spreadsheets, separated by commas (RFC 4180, UTF-8) or by semicolons. Spreadsheets take a cell that begins
+//! with `=` and the like for a formula, and strangers write the chat. The separator that a spreadsheet expects depends
+//! on its region, so it may split a line within one of our cells. An apostrophe, which marks text, therefore goes
+//! before anything that could begin a formula after any separator.
 
 use ::csv::{Terminator, WriterBuilder};
 
-/// The byte order mark, by which some spreadsheets know UTF-8.
+/// The byte order mark, by which some spreadsheets detect UTF-8.
 pub(crate) const BOM: &str = "\u{feff}";
 
-/// The rows as text, with that between two cells.
+/// The rows as text, with that separator.
 pub(crate) fn rows<const N: usize>(separator: u8, rows: impl IntoIterator<Item = [String; N]>) -> Vec<u8> {
     let mut writer = WriterBuilder::new();
     let mut writer = writer.terminator(Terminator::CRLF).delimiter(separator).from_writer(Vec::new());
@@ -18,7 +18,7 @@ pub(crate) fn rows<const N: usize>(separator: u8, rows: impl IntoIterator<Item =
     writer.into_inner().expect("memory is flushed")
 }
 
-/// A cell of what somebody wrote.
+/// A cell with text from outside.
 pub(crate) fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len() + 1);
     let mut is_start = true;
@@ -32,19 +32,18 @@ pub(crate) fn cell(text: &str) -> String {
     cell
 }
 
-/// The wide forms too: some spreadsheets fold them.
+/// The full-width forms too: some spreadsheets fold them.
 fn begins_formula(char: char) -> bool {
     matches!(char, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')
 }
 
-/// The list separators of the world, what files use in their place, and whatever somebody may take for the end of a line.
+/// The list separators of all regions, common substitutes, and anything that a program may take for a line break.
 fn separates(char: char) -> bool {
     matches!(char, ',' | ';' | '|' | '，' | '；' | '｜' | '،' | '؛' | '、' | '\u{2028}' | '\u{2029}')
         || char.is_control()
 }
 
-/// What may stand before the first character of a cell that counts: blanks, quotes that the reader takes for its own, and
-/// what it does not see.
+/// Characters that a program may skip at the start of a cell: spaces, quotes, and invisible characters.
 fn is_skipped(char: char) -> bool {
     char.is_whitespace() || matches!(char, '"' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
@@ -62,7 +61,7 @@ mod tests {
         String::from_utf8(rows(b',', [cells.map(cell)])).unwrap()
     }
 
-    /// What a program finds that splits at that byte, whether it knows quotes or not.
+    /// The cells as a program reads them that splits at that byte, with or without support for quotes.
     fn read(file: &[u8], delimiter: u8, quoting: bool) -> Vec<Vec<String>> {
         let mut reader = ReaderBuilder::new();
         reader.has_headers(false).flexible(true).delimiter(delimiter).quoting(quoting);
@@ -100,7 +99,7 @@ mod tests {
         assert_eq!(line(["안녕 👋", "two\nlines"]), "안녕 👋,\"two\nlines\"\r\n");
     }
 
-    /// Any text, and more often what means something to a spreadsheet.
+    /// Any text, biased to text that means something to a spreadsheet.
     fn anything() -> impl Strategy<Value = String> {
         let meaningful = [
             "=",
@@ -138,7 +137,7 @@ mod tests {
             written in prop::collection::vec([anything(), anything(), anything()], 1..4),
         ) {
             for separator in SEPARATORS {
-                // Under a header, as always: readers take a byte order mark at the very beginning for one.
+                // Below a header, as always: programs take a byte order mark at the very start for their own.
                 let head = ["a", "b", "c"].map(str::to_owned);
                 let file = rows(separator, [std::slice::from_ref(&head), written.as_slice()].concat());
                 let mut expected = vec![head.to_vec()];

@@ -1,15 +1,14 @@
-//! The chat file of TwitchDownloader (github.com/lay295/TwitchDownloader), which renders chat into video and which other
-//! programs read too: ChatRoot 1.4. Written by its `TwitchDownloaderCore/TwitchObjects/ChatRoot.cs`, `ChatRootInfo.cs` and
-//! `Chat/ChatJson.cs`, which reads it with System.Text.Json. What follows from that:
+//! The chat file of TwitchDownloader (github.com/lay295/TwitchDownloader), ChatRoot 1.4. TwitchDownloader renders chat
+//! into video; other programs read the file too. The format follows its
+//! `TwitchDownloaderCore/TwitchObjects/ChatRoot.cs`, `ChatRootInfo.cs` and `Chat/ChatJson.cs`, which reads it with
+//! System.Text.Json. Hence:
 //!
-//! - The file has to begin with `{`. A member that is missing gets its default, but one that is `null` where the type
-//!   cannot be (numbers, dates), or has the wrong type, makes the whole file unreadable. So what we do not know about
-//!   somebody, such as when the account was made, is left out.
-//! - `streamer.id` is a number of Twitch, whose channel's emotes, badges and cheers a renderer fetches and draws. Our numbers
-//!   are other people's there, so it is 0, which TwitchDownloader itself writes where a video has no owner.
-//! - Without `streamer` the number would be guessed from `channel_id`, and without `streamer.login` the name would be looked
-//!   up at Twitch.
-//! - `message.fragments` is what is drawn; `user_badges` with `broadcaster` marks the presenter.
+//! - The file must begin with `{`. A missing member gets its default, but `null` for a number or a date, or a wrong type, makes
+//!   the whole file unreadable. So unknown facts, such as when an account was created, are left out.
+//! - `streamer.id` is a Twitch channel, whose emotes, badges and cheers a renderer fetches and draws. Our numbers are other
+//!   people's channels, so it is 0, which TwitchDownloader itself writes for a video without an owner.
+//! - Without `streamer`, readers guess the number from `channel_id`. Without `streamer.login`, they look the name up at Twitch.
+//! - Renderers draw `message.fragments`. `user_badges` with `broadcaster` marks the presenter.
 
 use chat::Role;
 use jiff::Timestamp;
@@ -17,18 +16,18 @@ use serde::Serialize;
 
 use crate::mongo::documents::MessageDocument;
 
-/// How every file ends.
+/// The end of every file.
 pub(crate) const TAIL: &str = "],\"embeddedData\":null}\n";
 
-/// `streamer.id` of what is no channel of Twitch's.
+/// The `streamer.id` of a streamer without a Twitch channel.
 const NO_CHANNEL: i32 = 0;
 
-/// What the messages belong to. Times are milliseconds since 1970.
+/// The recording that the messages belong to. Times are milliseconds since 1970.
 #[derive(Debug, Clone)]
 pub(crate) struct Recording {
     pub(crate) id: String,
     pub(crate) room: i64,
-    /// The presenter's.
+    /// The presenter's nickname.
     pub(crate) nickname: String,
     pub(crate) started: i64,
     pub(crate) duration: i64,
@@ -36,7 +35,7 @@ pub(crate) struct Recording {
     pub(crate) made: i64,
 }
 
-/// Messages on their way into the file.
+/// Writes messages into the file.
 #[derive(Debug)]
 pub(crate) struct Comments {
     channel_id: String,
@@ -79,7 +78,7 @@ impl Recording {
 }
 
 impl Comments {
-    /// Appends a message, so far into the recording.
+    /// Appends a message at that offset in the recording.
     pub(crate) fn write(&mut self, offset_ms: i64, message: &MessageDocument, text: &mut Vec<u8>) {
         if !std::mem::take(&mut self.is_first) {
             text.extend_from_slice(b",\n");
@@ -200,10 +199,10 @@ struct Badge<'a> {
 }
 
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("it has only strings for keys, and no number that JSON has not")
+    serde_json::to_string(value).expect("its keys are strings and its numbers are finite")
 }
 
-/// To the millisecond, which a double holds exactly enough.
+/// Seconds with milliseconds: a double is exact enough.
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1_000.0
 }

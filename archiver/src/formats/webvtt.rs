@@ -1,41 +1,41 @@
-//! WebVTT, subtitles that browsers and players show: <https://www.w3.org/TR/webvtt1/>. A message is a cue with its id, and
-//! its author is the cue's voice.
+//! WebVTT, subtitles for browsers and players: <https://www.w3.org/TR/webvtt1/>. A message is a cue with the message's
+//! id. The author is the cue's voice.
 
-/// How every file begins.
+/// The start of every file.
 pub(crate) const HEAD: &str = "WEBVTT\n\n";
 
-/// 5 s: long enough to be read, short enough that the picture is not hidden.
+/// 5 s: long enough to read, short enough not to hide the picture.
 const SHOWN_MS: i64 = 5_000;
 
-/// A message, so far into the recording.
+/// The cue of a message at that offset in the recording.
 pub(crate) fn cue(id: &str, offset_ms: i64, nickname: &str, text: &str) -> String {
     let (start, end) = (timestamp(offset_ms), timestamp(offset_ms + SHOWN_MS));
     format!("{id}\n{start} --> {end}\n<v {}>{}\n\n", voice(nickname), lines(text))
 }
 
-/// One line, in which readers make one blank of many.
+/// A voice is one line, in which readers collapse spaces.
 fn voice(nickname: &str) -> String {
     let mut voice = escaped(&nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
-    // With the `>` that ends the tag it would be an arrow, which ends the cue. Nobody sees the blank.
+    // With the `>` that ends the tag it would be an arrow, which ends the cue. The space is not shown.
     if voice.ends_with("--") {
         voice.push(' ');
     }
     voice
 }
 
-/// Hours have two digits or more.
+/// Hours have at least two digits.
 fn timestamp(ms: i64) -> String {
     let (seconds, ms) = (ms / 1_000, ms % 1_000);
     format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
-/// An empty line would end the cue.
+/// The text without empty lines: one would end the cue.
 fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).map(escaped).collect();
     lines.join("\n")
 }
 
-/// With `>` escaped it has no arrow of its own.
+/// With `>` escaped, the text has no arrow.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    /// What a reader of the format makes of a file's cues: the id, the voice and the text of each.
+    /// The id, the voice and the text of each cue, as a parser reads them.
     fn read(file: &str) -> Vec<(String, String, String)> {
         let cues = Parser::new(file).map(|block| match block.expect("the file is WebVTT") {
             Block::Cue(cue) => {
@@ -68,14 +68,14 @@ mod tests {
         cues.collect()
     }
 
-    /// What the format can hold of it: no NUL, in a voice no more than one blank in a row, in a text no empty line.
+    /// The parts that the format keeps: no NUL, no repeated spaces in a voice, no empty lines in a text.
     fn kept(nickname: &str, text: &str) -> (String, String) {
         let [nickname, text] = [nickname, text].map(|text| text.replace('\0', "\u{fffd}"));
         let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.is_empty()).collect();
         (nickname.split_ascii_whitespace().collect::<Vec<_>>().join(" "), lines.join("\n"))
     }
 
-    /// Any text, and more often what means something to the format.
+    /// Any text, biased to text that means something to the format.
     fn anything() -> impl Strategy<Value = String> {
         let meaningful = [
             "-",

@@ -1,59 +1,177 @@
-//! Who may read what. A room's presenter and the scope `chat:moderate` see everything of a room, the scope `chat:read`
-//! what was not taken away; everybody may read the own messages.
+//! Permissions, as extractors: a handler that takes one has checked it.
+//!
+//! The room's presenter and the scope `chat:moderate` see everything in a room. The scope `chat:read` sees everything
+//! that was not deleted. Users may read their own messages. The scope `chat:erase` may erase any user.
+//!
+//! Each extractor checks in this order: the path is UTF-8, the token, a permit for one more request, the id in the
+//! path, the permission.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use chat::{PresenterIdx, UserIdx};
-use web::auth::Identity;
+use web::auth::{Identity, Pass};
 
+use super::path::{self, RoomPath, UserPath};
 use super::refusal::Refusal;
+use super::state::AppState;
+use super::stream::StreamPermit;
 
 const READ: &str = "chat:read";
 const MODERATE: &str = "chat:moderate";
 const ERASE: &str = "chat:erase";
 
-/// How much somebody sees.
+/// How much a caller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// What was not taken away.
+    /// Messages that were not deleted.
     Shown,
-    /// That too, and who took it away.
+    /// Deleted messages too, and who deleted them.
     Everything,
 }
 
-/// In a room.
-pub(super) fn of_room(identity: &Identity, room: PresenterIdx) -> Result<Sight, Refusal> {
-    if identity.user_idx == room.get() || identity.has_scope(MODERATE) {
-        return Ok(Sight::Everything);
-    }
-    if identity.has_scope(READ) {
-        return Ok(Sight::Shown);
-    }
-    Err(Refusal::Forbidden("the room's presenter, or a token with the scope chat:read or chat:moderate,"))
+/// A caller with a valid token and a permit for one request. It is no extractor: handlers get it with a permission.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) identity: Identity,
+    /// When the token expires. A stream ends at that moment.
+    until: SystemTime,
+    /// Held until the handler answers.
+    _permit: web::Share,
 }
 
-/// Of a user, in every room.
-pub(super) fn of_user(identity: &Identity, user: UserIdx) -> Result<Sight, Refusal> {
-    if identity.has_scope(MODERATE) {
-        return Ok(Sight::Everything);
-    }
-    if identity.user_idx == user.get() || identity.has_scope(READ) {
-        return Ok(Sight::Shown);
-    }
-    Err(Refusal::Forbidden("the user, or a token with the scope chat:read or chat:moderate,"))
+/// May read the room.
+#[derive(Debug)]
+pub(super) struct RoomReader {
+    pub(super) caller: Caller,
+    pub(super) room: PresenterIdx,
+    pub(super) sight: Sight,
 }
 
-/// Any user.
-pub(super) fn erases(identity: &Identity) -> Result<(), Refusal> {
-    if identity.has_scope(ERASE) { Ok(()) } else { Err(Refusal::Forbidden("a token with the scope chat:erase")) }
+/// May read the user's messages, in every room.
+#[derive(Debug)]
+pub(super) struct UserReader {
+    pub(super) caller: Caller,
+    pub(super) user: UserIdx,
+    pub(super) sight: Sight,
 }
 
-/// Sees who decided what; none: in every room.
-pub(super) fn moderates(identity: &Identity, room: Option<PresenterIdx>) -> Result<(), Refusal> {
-    let is_own = room.is_some_and(|room| identity.user_idx == room.get());
-    if is_own || identity.has_scope(MODERATE) {
-        return Ok(());
+/// May read the room's moderation log.
+#[derive(Debug)]
+pub(super) struct RoomModerator {
+    _caller: Caller,
+    pub(super) room: PresenterIdx,
+}
+
+/// May read the moderation log of every room.
+#[derive(Debug)]
+pub(super) struct Moderator {
+    _caller: Caller,
+}
+
+/// May erase users, and names the one that the request is about.
+#[derive(Debug)]
+pub(super) struct EraserScope {
+    pub(super) caller: Caller,
+    pub(super) user: UserIdx,
+}
+
+impl Caller {
+    async fn of(parts: &mut Parts, app: &AppState) -> Result<Caller, Refusal> {
+        path::parameters(parts).await?;
+        let Pass { identity, until } = app.verifier.pass_of(&parts.headers).await?;
+        let _permit = app.in_flight.take(identity.user_idx).ok_or(Refusal::Overloaded)?;
+        Ok(Caller { identity, until, _permit })
     }
-    Err(match room {
-        Some(_) => Refusal::Forbidden("the room's presenter, or a token with the scope chat:moderate,"),
-        None => Refusal::Forbidden("a token with the scope chat:moderate"),
-    })
+
+    /// A permit for a stream, which lasts longer than the request.
+    pub(super) fn stream_permit(&self, app: &AppState) -> Result<StreamPermit, Refusal> {
+        app.streams.permit(self.identity.user_idx, self.until)
+    }
+
+    fn is(&self, idx: i64) -> bool {
+        self.identity.user_idx == idx
+    }
+
+    fn has(&self, scope: &str) -> bool {
+        self.identity.has_scope(scope)
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for RoomReader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<RoomReader, Refusal> {
+        let caller = Caller::of(parts, app).await?;
+        let room = RoomPath::read(parts).await?.presenter_idx;
+        let sight = if caller.is(room.get()) || caller.has(MODERATE) {
+            Sight::Everything
+        } else if caller.has(READ) {
+            Sight::Shown
+        } else {
+            return Err(Refusal::Forbidden(
+                "the token of the room's presenter, or a token with the scope chat:read or chat:moderate",
+            ));
+        };
+        Ok(RoomReader { caller, room, sight })
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for UserReader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<UserReader, Refusal> {
+        let caller = Caller::of(parts, app).await?;
+        let user = UserPath::read(parts).await?.user_idx;
+        let sight = if caller.has(MODERATE) {
+            Sight::Everything
+        } else if caller.is(user.get()) || caller.has(READ) {
+            Sight::Shown
+        } else {
+            return Err(Refusal::Forbidden(
+                "the user's own token, or a token with the scope chat:read or chat:moderate",
+            ));
+        };
+        Ok(UserReader { caller, user, sight })
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for RoomModerator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<RoomModerator, Refusal> {
+        let caller = Caller::of(parts, app).await?;
+        let room = RoomPath::read(parts).await?.presenter_idx;
+        if caller.is(room.get()) || caller.has(MODERATE) {
+            return Ok(RoomModerator { _caller: caller, room });
+        }
+        Err(Refusal::Forbidden("the token of the room's presenter, or a token with the scope chat:moderate"))
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for Moderator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<Moderator, Refusal> {
+        let caller = Caller::of(parts, app).await?;
+        if caller.has(MODERATE) {
+            return Ok(Moderator { _caller: caller });
+        }
+        Err(Refusal::Forbidden("a token with the scope chat:moderate"))
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for EraserScope {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<EraserScope, Refusal> {
+        let caller = Caller::of(parts, app).await?;
+        let user = UserPath::read(parts).await?.user_idx;
+        if caller.has(ERASE) {
+            return Ok(EraserScope { caller, user });
+        }
+        Err(Refusal::Forbidden("a token with the scope chat:erase"))
+    }
 }

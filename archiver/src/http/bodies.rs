@@ -1,16 +1,16 @@
-//! What several answers are made of.
+//! Parts that several answers share.
 
 use chat::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Sight;
-use super::openapi::schemas;
+use super::schemas;
 use super::time_format::time;
 use crate::formats::csv::cell;
 use crate::mongo::documents::{DeletedDocument, MessageDocument, UserDocument};
 
-/// A message as archived.
+/// An archived message.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MessageBody {
@@ -21,24 +21,24 @@ pub(super) struct MessageBody {
     #[schema(value_type = schemas::PresenterIdx)]
     presenter_idx: i64,
     user: UserBody,
-    /// Absent where it was deleted so long ago that it is gone.
+    /// The text. Absent if the message was deleted and its text has been removed since.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     text: Option<String>,
     #[schema(value_type = schemas::Time)]
     sent_at: String,
-    /// What the word filter and the review found, by label.
+    /// Labels from the word filter and the review hook.
     flags: Vec<String>,
-    /// Present where it was taken away; only moderators get such messages.
+    /// The deletion, if the message was deleted. Only moderators get deleted messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     deleted: Option<DeletionBody>,
 }
 
-/// Who took a message away, when and why.
+/// Who deleted a message, when and why.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeletionBody {
-    /// The decision, in the room's moderation.
+    /// The decision in the room's moderation log.
     #[schema(value_type = schemas::EventId)]
     decision: String,
     #[schema(value_type = schemas::Time)]
@@ -49,10 +49,10 @@ pub(super) struct DeletionBody {
     reason: Option<String>,
 }
 
-/// A person, as known then.
+/// A person, as of that event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UserBody {
-    /// A negative number is the pseudonym of somebody who was erased.
+    /// The user's number. A negative number is the pseudonym of an erased user.
     idx: i64,
     nickname: String,
     #[schema(value_type = schemas::Role)]
@@ -60,7 +60,7 @@ pub(super) struct UserBody {
 }
 
 impl MessageBody {
-    /// `sight`: of whoever reads it.
+    /// `sight`: how much the caller sees.
     pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
         let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, .. } = document;
         let MessageDocument { sent_at, position, flags, deleted, .. } = document;
@@ -77,7 +77,7 @@ impl MessageBody {
     }
 }
 
-/// The columns of a message in a spreadsheet.
+/// A message as a row of a spreadsheet.
 impl MessageBody {
     pub(super) const COLUMNS: [&str; 12] = [
         "id",

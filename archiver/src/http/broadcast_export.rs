@@ -1,9 +1,9 @@
-//! The chat of a broadcast as a file that players and other programs open. It is read part by part while it is sent.
+//! The chat of a broadcast as a file for players and other programs. The file is read part by part while it is sent.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::extract::State;
+use axum::response::IntoResponse;
 use chat::PresenterIdx;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -11,42 +11,44 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::RoomReader;
 use super::broadcasts::find;
-use super::call::Call;
 use super::incomplete::Incomplete;
-use super::parameters::{BroadcastPath, RoomPath, TimelineQuery};
+use super::parameters::{Query, TimelineQuery};
+use super::path::{BroadcastPath, RoomPath};
+use super::refusal::Refusal;
 use super::replay::{ReplayMessageBody, settled};
+use super::state::{App, AppState};
 use super::stream::{Cut, Sink, file};
-use super::{Reader, Shared, answer};
 use crate::formats::twitch;
 use crate::formats::twitch::Recording;
 use crate::formats::webvtt;
 use crate::mongo::documents::MessageDocument;
 use crate::query::broadcasts::Broadcast;
-use crate::query::replay::{Place, Rest, Scope};
+use crate::query::replay::{ReplayPlace, Rest, Scope};
 use crate::query::timeline::Timeline;
 
-/// Messages of one question to MongoDB, and of one piece: some 500 KB.
+/// Messages in one question to MongoDB, and in one piece: about 500 KB.
 const PIECE: usize = 1_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(export_broadcast))
 }
 
-/// As what.
+/// The file's format.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FormatQuery {
-    /// `ndjson` (where nothing is said): a message a line, as a replay has it. `twitchdownloader`: the JSON of
-    /// TwitchDownloader, ChatRoot 1.4, which renders chat into video. `webvtt`: subtitles that browsers and players show.
+    /// `ndjson` (the default): one message a line, as in a replay. `twitchdownloader`: the JSON of TwitchDownloader
+    /// (ChatRoot 1.4), which renders chat into video. `webvtt`: subtitles for browsers and players.
     #[serde(default)]
-    #[param(inline, value_type = Option<Format>, nullable = false)]
-    format: Format,
+    #[param(inline, value_type = Option<BroadcastFormat>, nullable = false)]
+    format: BroadcastFormat,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum BroadcastFormat {
     #[default]
     Ndjson,
     TwitchDownloader,
@@ -55,8 +57,8 @@ enum Format {
 
 /// Export a broadcast
 ///
-/// What a replay has, as a file. A file that breaks off is not whole: the connection breaks, too. Of a broadcast that
-/// runs it has what was said up to now.
+/// All messages of a replay, as a file. If the connection breaks, the file is incomplete. The file of a running
+/// broadcast ends with the latest messages.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/broadcasts/{broadcastId}/export",
@@ -66,72 +68,71 @@ enum Format {
         (String = "application/x-ndjson"), (serde_json::Value = "application/json"), (String = "text/vtt")
     ))),
 )]
-async fn export_broadcast(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (room, _) = call.readable_room()?;
-        let FormatQuery { format } = call.query()?;
-        let TimelineQuery { timeline: kind } = call.query()?;
-        let (_, broadcast) = find(&reader, &call).await?;
-        let place = reader.place(&call)?;
-        let started = Timestamp::from_millisecond(broadcast.started()).unwrap_or(Timestamp::MIN);
-        let ended = broadcast.ended().map(|ended| ended.saturating_add(1));
-        let incomplete = Incomplete::of(&reader, Some(room), Some(broadcast.started()), ended).await?;
-        let (lines, notes) = (incomplete.ndjson(), incomplete.webvtt());
-        let name = format!("room-{room}-{}", started.strftime("%Y%m%dT%H%M%SZ"));
-        let name = incomplete.name(&name);
-        let body = reader.stream(place, {
-            let reader = reader.clone();
-            move |sink| async move {
-                let timeline = Timeline::new(&broadcast, kind);
-                let export = Export { reader: &reader, room, broadcast: &broadcast, timeline: &timeline, sink: &sink };
-                match format {
-                    Format::Ndjson => {
-                        if !lines.is_empty() {
-                            sink.send(lines).await?;
-                        }
-                        export.pieces(ndjson).await
+async fn export_broadcast(
+    State(app): App,
+    RoomReader { caller, room, .. }: RoomReader,
+    Query(FormatQuery { format }): Query<FormatQuery>,
+    Query(timeline): Query<TimelineQuery>,
+    BroadcastPath { broadcast_id }: BroadcastPath,
+) -> Result<impl IntoResponse, Refusal> {
+    let broadcast = find(&app, room, broadcast_id).await?;
+    let permit = caller.stream_permit(&app)?;
+    let started = Timestamp::from_millisecond(broadcast.started()).unwrap_or(Timestamp::MIN);
+    let ended = broadcast.ended().map(|ended| ended.saturating_add(1));
+    let incomplete = Incomplete::of(&app, Some(room), Some(broadcast.started()), ended).await?;
+    let (lines, notes) = (incomplete.ndjson(), incomplete.webvtt());
+    let name = format!("room-{room}-{}", started.strftime("%Y%m%dT%H%M%SZ"));
+    let name = incomplete.name(&name);
+    let body = app.streams.body(permit, {
+        let app = app.clone();
+        move |sink| async move {
+            let timeline = Timeline::new(&broadcast, timeline.kind());
+            let export = BroadcastExport { app: &app, room, broadcast: &broadcast, timeline: &timeline, sink: &sink };
+            match format {
+                BroadcastFormat::Ndjson => {
+                    if !lines.is_empty() {
+                        sink.send(lines).await?;
                     }
-                    Format::TwitchDownloader => export.twitch().await,
-                    Format::WebVtt => {
-                        sink.send(webvtt::HEAD).await?;
-                        if !notes.is_empty() {
-                            sink.send(notes).await?;
-                        }
-                        export.pieces(webvtt).await
+                    export.pieces(ndjson).await
+                }
+                BroadcastFormat::TwitchDownloader => export.twitch().await,
+                BroadcastFormat::WebVtt => {
+                    sink.send(webvtt::HEAD).await?;
+                    if !notes.is_empty() {
+                        sink.send(notes).await?;
                     }
+                    export.pieces(webvtt).await
                 }
             }
-        });
-        Ok(incomplete.mark(match format {
-            Format::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
-            Format::TwitchDownloader => file(body, "application/json", &format!("{name}.json")),
-            Format::WebVtt => file(body, "text/vtt; charset=utf-8", &format!("{name}.vtt")),
-        }))
-    })
-    .await
+        }
+    });
+    Ok(incomplete.mark(match format {
+        BroadcastFormat::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
+        BroadcastFormat::TwitchDownloader => file(body, "application/json", &format!("{name}.json")),
+        BroadcastFormat::WebVtt => file(body, "text/vtt; charset=utf-8", &format!("{name}.vtt")),
+    }))
 }
 
-/// A broadcast on its way into a file.
-struct Export<'a> {
-    reader: &'a Reader,
+/// A broadcast that is written into a file.
+struct BroadcastExport<'a> {
+    app: &'a AppState,
     room: PresenterIdx,
     broadcast: &'a Broadcast,
     timeline: &'a Timeline,
     sink: &'a Sink,
 }
 
-/// Makes text of the messages, each with the latest time up to it.
-type Write<T> = fn(&Timeline, Vec<(i64, MessageDocument)>, &mut T) -> Vec<u8>;
+/// Writes messages as text. Each comes with the latest time so far.
+type WritePart<T> = fn(&Timeline, Vec<(i64, MessageDocument)>, &mut T) -> Vec<u8>;
 
-impl Export<'_> {
-    async fn pieces(&self, write: Write<()>) -> Result<(), Cut> {
+impl BroadcastExport<'_> {
+    async fn pieces(&self, write: WritePart<()>) -> Result<(), Cut> {
         self.write(write, &mut ()).await
     }
 
     async fn twitch(&self) -> Result<(), Cut> {
         let now = Timestamp::now();
-        let nickname = Scope::new(self.room.get(), self.broadcast).nickname(&self.reader.database).await?;
+        let nickname = Scope::new(self.room.get(), self.broadcast).nickname(&self.app.database).await?;
         let recording = Recording {
             id: self.broadcast.id.clone(),
             room: self.room.get(),
@@ -146,12 +147,12 @@ impl Export<'_> {
         self.sink.send(twitch::TAIL).await
     }
 
-    async fn write<T>(&self, write: Write<T>, state: &mut T) -> Result<(), Cut> {
+    async fn write<T>(&self, write: WritePart<T>, state: &mut T) -> Result<(), Cut> {
         let scope = Scope::new(self.room.get(), self.broadcast);
-        let mut place = Place::At(self.broadcast.started());
+        let mut place = ReplayPlace::At(self.broadcast.started());
         loop {
-            let limit = settled(self.reader, self.room, self.broadcast);
-            let part = scope.part(&self.reader.database, place, PIECE, limit).await?;
+            let limit = settled(self.app, self.room, self.broadcast);
+            let part = scope.part(&self.app.database, place, PIECE, limit).await?;
             if !part.messages.is_empty() {
                 self.sink.send(write(self.timeline, part.messages, state)).await?;
             }

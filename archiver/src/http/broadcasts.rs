@@ -1,11 +1,11 @@
-//! Broadcasts of a room: which there were, and how one was made up.
+//! A room's broadcasts: the list, and one with its numbers.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::IntoResponse;
 use chat::{PresenterIdx, SessionId};
 use mongodb::bson::DateTime;
 use serde::{Deserialize, Serialize};
@@ -13,48 +13,48 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::Sight;
-use super::call::Call;
-use super::openapi::schemas;
-use super::parameters::{BroadcastPath, PageQuery, RoomPath};
+use super::access::{RoomReader, Sight};
+use super::parameters::{PageQuery, Query};
+use super::path::{BroadcastPath, RoomPath};
 use super::refusal::Refusal;
-use super::time_format::{Moment, time};
-use super::{Reader, Shared, answer};
+use super::schemas;
+use super::state::{App, AppState};
+use super::time_format::{QueryTime, time};
 use crate::query::broadcasts::Broadcast;
 use crate::query::cursor::Cursor;
 use crate::query::replay::Scope;
 use crate::query::sequence::Span;
 use crate::query::sessions;
 use crate::query::sessions::{BUDGET, BroadcastsPage, SessionKey};
-use crate::query::timeline::{Kind, Timeline};
+use crate::query::timeline::{Timeline, TimelineKind};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list_broadcasts)).routes(routes!(get_broadcast))
 }
 
-/// When they were on.
+/// The time span of the list.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct WhenQuery {
-    /// Broadcasts that had not ended before.
+    /// Broadcasts that had not ended before this time.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    from: Option<Moment>,
-    /// Broadcasts that had begun before. Not later than `from`: those that were on all that time.
+    from: Option<QueryTime>,
+    /// Broadcasts that had started before this time. If it is not later than `from`: those that ran through both times.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    to: Option<Moment>,
+    to: Option<QueryTime>,
 }
 
 /// A page of broadcasts.
 #[derive(Debug, Serialize, ToSchema)]
 struct BroadcastsBody {
     broadcasts: Vec<BroadcastBody>,
-    /// What `after` has to be for what follows; absent at the end.
+    /// The value of `after` for the next page. Absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
 }
 
-/// A broadcast, made of the presenter's sessions.
+/// A broadcast: neighbouring sessions of the presenter.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BroadcastBody {
@@ -63,18 +63,18 @@ struct BroadcastBody {
     id: String,
     #[schema(value_type = schemas::Time)]
     started_at: String,
-    /// `null`: it runs, or its end is not known.
+    /// `null`: it is running, or its end is unknown.
     #[schema(value_type = Option<schemas::Time>)]
     ended_at: Option<String>,
-    /// How long the segments are together; `null`: it has not ended.
+    /// The length of all segments together. `null`: the broadcast has not ended.
     duration_ms: Option<i64>,
-    /// The times in which the presenter was there.
+    /// The times during which the presenter was connected.
     segments: Vec<SegmentBody>,
-    /// How many messages a replay shows.
+    /// The number of messages in a replay.
     messages: u64,
 }
 
-/// A time in which the presenter was there.
+/// A time during which the presenter was connected.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SegmentBody {
@@ -82,26 +82,26 @@ struct SegmentBody {
     started_at: String,
     #[schema(value_type = Option<schemas::Time>)]
     ended_at: Option<String>,
-    /// How far into a recording of the segments it begins.
+    /// Where it starts in a recording of the segments.
     offset_ms: i64,
 }
 
-/// A broadcast, with what can be counted in it.
+/// A broadcast with its numbers.
 #[derive(Debug, Serialize, ToSchema)]
 struct OneBroadcastBody {
     #[serde(flatten)]
     broadcast: BroadcastBody,
-    /// How many people wrote them.
+    /// The number of people who wrote these messages.
     chatters: u64,
-    /// How many more messages were deleted; for moderators.
+    /// The number of deleted messages, which `messages` does not count. For moderators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     deleted: Option<u64>,
 }
 
-/// Broadcasts of a room
+/// List broadcasts
 ///
-/// The newest first. Sessions of the presenter with less than two minutes between them are one broadcast.
+/// The newest first. Sessions of the presenter with pauses of at most two minutes are one broadcast.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/broadcasts",
@@ -109,34 +109,32 @@ struct OneBroadcastBody {
     params(RoomPath, WhenQuery, PageQuery),
     responses((status = 200, description = "A page of broadcasts.", body = BroadcastsBody)),
 )]
-async fn list_broadcasts(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (room, _) = call.readable_room()?;
-        let WhenQuery { from, to } = call.query()?;
-        let span = Span { from: from.map(Moment::date), to: to.map(Moment::date) };
-        let PageQuery { first, after } = call.query()?;
-        let after = after.parse(|after| Cursor::parse_session(after, room.get()))?;
-        let started = Instant::now();
-        let BroadcastsPage { broadcasts: found, mut more } =
-            sessions::broadcasts(&reader.database, room.get(), span, after, first.0).await?;
-        let (mut broadcasts, mut last) = (Vec::with_capacity(found.len()), None);
-        for broadcast in found {
-            // Counting the messages of many long broadcasts may take long.
-            if started.elapsed() > BUDGET && !broadcasts.is_empty() {
-                more = true;
-                break;
-            }
-            last = Some(SessionKey::first_of(&broadcast));
-            broadcasts.push(body(&reader, room, broadcast).await?);
+async fn list_broadcasts(
+    State(app): App,
+    RoomReader { room, .. }: RoomReader,
+    Query(WhenQuery { from, to }): Query<WhenQuery>,
+    Query(PageQuery { first, after }): Query<PageQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let span = Span { from: from.map(QueryTime::date), to: to.map(QueryTime::date) };
+    let after = after.parse(|after| Cursor::parse_session(after, room.get()))?;
+    let started = Instant::now();
+    let BroadcastsPage { broadcasts: found, mut more } =
+        sessions::broadcasts(&app.database, room.get(), span, after, first.0).await?;
+    let (mut broadcasts, mut last) = (Vec::with_capacity(found.len()), None);
+    for broadcast in found {
+        // Counting the messages of many long broadcasts can take long.
+        if started.elapsed() > BUDGET && !broadcasts.is_empty() {
+            more = true;
+            break;
         }
-        let next = last.filter(|_| more).map(|key| Cursor::of_session(room.get(), &key).to_string());
-        Ok(Json(BroadcastsBody { broadcasts, next }).into_response())
-    })
-    .await
+        last = Some(SessionKey::first_of(&broadcast));
+        broadcasts.push(body(&app, room, broadcast).await?);
+    }
+    let next = last.filter(|_| more).map(|key| Cursor::of_session(room.get(), &key).to_string());
+    Ok(Json(BroadcastsBody { broadcasts, next }))
 }
 
-/// A broadcast
+/// Get a broadcast
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/broadcasts/{broadcastId}",
@@ -144,33 +142,30 @@ async fn list_broadcasts(State(reader): Shared, request: Request) -> Response {
     params(RoomPath, BroadcastPath),
     responses((status = 200, description = "The broadcast.", body = OneBroadcastBody)),
 )]
-async fn get_broadcast(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (room, sight) = call.readable_room()?;
-        let (_, broadcast) = find(&reader, &call).await?;
-        let scope = Scope::new(room.get(), &broadcast);
-        let chatters = scope.count_chatters(&reader.database).await?;
-        let deleted = match sight {
-            Sight::Everything => Some(scope.count_deleted(&reader.database).await?),
-            Sight::Shown => None,
-        };
-        let broadcast = body(&reader, room, broadcast).await?;
-        Ok(Json(OneBroadcastBody { broadcast, chatters, deleted }).into_response())
-    })
-    .await
+async fn get_broadcast(
+    State(app): App,
+    RoomReader { room, sight, .. }: RoomReader,
+    BroadcastPath { broadcast_id }: BroadcastPath,
+) -> Result<impl IntoResponse, Refusal> {
+    let broadcast = find(&app, room, broadcast_id).await?;
+    let scope = Scope::new(room.get(), &broadcast);
+    let chatters = scope.count_chatters(&app.database).await?;
+    let deleted = match sight {
+        Sight::Everything => Some(scope.count_deleted(&app.database).await?),
+        Sight::Shown => None,
+    };
+    let broadcast = body(&app, room, broadcast).await?;
+    Ok(Json(OneBroadcastBody { broadcast, chatters, deleted }))
 }
 
-/// The broadcast that the path names, with the name.
-pub(super) async fn find(reader: &Reader, call: &Call) -> Result<(SessionId, Broadcast), Refusal> {
-    let (room, _) = call.readable_room()?;
-    let id = call.broadcast()?;
-    let found = sessions::broadcast_of(&reader.database, room.get(), &id.to_string()).await?;
-    Ok((id, found.ok_or(Refusal::BroadcastNotFound)?))
+/// The broadcast that has this session.
+pub(super) async fn find(app: &AppState, room: PresenterIdx, id: SessionId) -> Result<Broadcast, Refusal> {
+    let found = sessions::broadcast_of(&app.database, room.get(), &id.to_string()).await?;
+    found.ok_or(Refusal::BroadcastNotFound)
 }
 
-async fn body(reader: &Reader, room: PresenterIdx, broadcast: Broadcast) -> Result<BroadcastBody, Refusal> {
-    let timeline = Timeline::new(&broadcast, Kind::Segments);
+async fn body(app: &AppState, room: PresenterIdx, broadcast: Broadcast) -> Result<BroadcastBody, Refusal> {
+    let timeline = Timeline::new(&broadcast, TimelineKind::Segments);
     let date = |at: i64| time(DateTime::from_millis(at));
     let segments = timeline.pieces().iter().map(|piece| SegmentBody {
         started_at: date(piece.start),
@@ -182,7 +177,7 @@ async fn body(reader: &Reader, room: PresenterIdx, broadcast: Broadcast) -> Resu
         ended_at: broadcast.ended().map(date),
         duration_ms: timeline.duration(),
         segments: segments.collect(),
-        messages: Scope::new(room.get(), &broadcast).count(&reader.database).await?,
+        messages: Scope::new(room.get(), &broadcast).count(&app.database).await?,
         id: broadcast.id,
     })
 }

@@ -1,12 +1,12 @@
-//! Erasing a user, and the receipts of that.
+//! Erasures of users, and their receipts.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use chat::{ErasureMode, Role, User, UserIdx};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -14,24 +14,25 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::auth::Identity;
 
-use super::access;
+use super::access::EraserScope;
 use super::bodies::UserBody;
-use super::call::Call;
-use super::openapi::schemas;
-use super::parameters::UserPath;
+use super::parameters::Query;
+use super::path::UserPath;
+use super::refusal::Refusal;
+use super::schemas;
+use super::state::{App, AppState};
 use super::time_format::time;
-use super::{Reader, Shared, answer};
 use crate::mongo::documents::{ErasureCounts, ErasureDocument, ErasureState};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(erase)).routes(routes!(receipts))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ModeQuery {
-    /// What becomes of the messages. `remove`, where nothing is said: they go. `anonymise`: their texts stay, under a
-    /// pseudonym that is the same for all of them and leads to nobody.
+    /// `remove` (the default) removes the user's messages. `anonymise` keeps their texts under one pseudonym that leads
+    /// to nobody.
     #[param(inline, nullable = false)]
     mode: Option<Mode>,
 }
@@ -44,7 +45,7 @@ enum Mode {
     Anonymise,
 }
 
-/// What became of an erasure. It is kept until `keptUntil`, and then goes too.
+/// The receipt of an erasure. It is kept until `keptUntil`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReceiptBody {
@@ -54,7 +55,7 @@ struct ReceiptBody {
     user_idx: i64,
     mode: Mode,
     state: StateBody,
-    /// What the user wrote until then is erased; what they wrote since is not.
+    /// Messages up to this time are erased. Later ones are not.
     #[schema(value_type = schemas::Time)]
     at: String,
     by: UserBody,
@@ -62,19 +63,21 @@ struct ReceiptBody {
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     finished_at: Option<String>,
     erased: ErasedBody,
-    /// The log holds what it has by then at the latest. Nobody sees it there, and nothing of it comes back into the archive.
+    /// The log holds its own copies no longer than this. Nobody sees them there, and they are not archived again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     log_held_until: Option<String>,
-    /// When this receipt goes, and with it what connects the user with the pseudonym. Absent while the erasure runs.
+    /// When this receipt is removed, and with it the link between the user and the pseudonym. Absent while the erasure
+    /// is running.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     kept_until: Option<String>,
-    /// What is not erased.
+    /// Data that is not erased.
     stays: Vec<StaysBody>,
 }
 
-/// `running`: what is archived is not all erased yet, or the log was not reached yet; it goes on by itself.
+/// `running`: the archive is not fully erased yet, or the log has not been reached yet. The erasure continues by
+/// itself.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum StateBody {
@@ -82,26 +85,27 @@ enum StateBody {
     Done,
 }
 
-/// How much was found in the archive and erased. What was not archived yet is not counted: it never gets there.
+/// What was found in the archive and erased. Messages that were not archived yet are not counted: they never will be.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ErasedBody {
     /// Messages that were removed or anonymised.
     messages: i64,
-    /// Decisions of the user, which are now a pseudonym's.
+    /// Decisions by the user. They are now under the pseudonym.
     decided: i64,
-    /// Decisions about the user, bans and deletions of the user's messages: without their reason, and about a pseudonym.
+    /// Decisions about the user: bans, and deletions of the user's messages. They lose their reason, and name the
+    /// pseudonym.
     decisions_about: i64,
-    /// Messages of others that the user deleted: by a pseudonym now.
+    /// Messages of other users that the user deleted. The pseudonym now stands for who deleted them.
     deleted: i64,
     /// Lines in quarantine that named the user.
     quarantined: i64,
 }
 
-/// Something that an erasure leaves.
+/// Data that an erasure leaves.
 #[derive(Debug, Serialize, ToSchema)]
 struct StaysBody {
-    /// For programs.
+    /// A stable code for programs.
     #[schema(value_type = String)]
     code: &'static str,
     #[schema(value_type = String)]
@@ -111,72 +115,64 @@ struct StaysBody {
 /// All receipts of a user.
 #[derive(Debug, Serialize, ToSchema)]
 struct ReceiptsBody {
-    /// The last one first.
+    /// The latest first.
     erasures: Vec<ReceiptBody>,
 }
 
 /// Erase a user
 ///
-/// What the user wrote until now goes from the archive and from every window, in every room, and the user's name from
-/// decisions. What they write afterwards stays: this is no ban. Asked again, it erases what was written since.
+/// Removes the user's messages up to now from the archive and from every delivery window, in every room, and the user's
+/// name from decisions. Messages that the user writes later stay: an erasure is not a ban. To erase those, repeat it.
 #[utoipa::path(
     delete,
     path = "/v1/users/{userIdx}",
     tag = "erasure",
     params(UserPath, ModeQuery),
     responses(
-        (status = 200, description = "It is done.", body = ReceiptBody),
+        (status = 200, description = "The erasure is done.", body = ReceiptBody),
         (
-            status = 202, description = "It takes longer and goes on by itself, whatever dies.", body = ReceiptBody,
-            headers(("location" = String, description = "Where the receipt is.")),
+            status = 202, description = "The erasure takes longer. It continues by itself, even if processes die.", body = ReceiptBody,
+            headers(("location" = String, description = "The URL of the receipts.")),
         ),
     ),
 )]
-async fn erase(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let user = call.user()?;
-        access::erases(&call.identity)?;
-        let mode = match call.query::<ModeQuery>()?.mode.unwrap_or_default() {
-            Mode::Remove => ErasureMode::Remove,
-            Mode::Anonymise => ErasureMode::Anonymise,
-        };
-        let erased = reader.eraser.erase(user, mode, who(&call.identity)).await?;
-        let receipt = Json(ReceiptBody::from(erased));
-        Ok(match receipt.state {
-            StateBody::Done => receipt.into_response(),
-            StateBody::Running => {
-                let location = [(LOCATION, format!("/v1/users/{user}/erasures"))];
-                (StatusCode::ACCEPTED, location, receipt).into_response()
-            }
-        })
+async fn erase(
+    State(app): App,
+    EraserScope { caller, user }: EraserScope,
+    Query(ModeQuery { mode }): Query<ModeQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let mode = match mode.unwrap_or_default() {
+        Mode::Remove => ErasureMode::Remove,
+        Mode::Anonymise => ErasureMode::Anonymise,
+    };
+    let erased = app.eraser.erase(user, mode, moderator(&caller.identity)).await?;
+    let receipt = Json(ReceiptBody::from(erased));
+    Ok(match receipt.state {
+        StateBody::Done => receipt.into_response(),
+        StateBody::Running => {
+            let location = [(LOCATION, format!("/v1/users/{user}/erasures"))];
+            (StatusCode::ACCEPTED, location, receipt).into_response()
+        }
     })
-    .await
 }
 
-/// Receipts of a user's erasures
+/// List erasure receipts
 ///
-/// Each for as long as the log may hold something from before it, and a day more.
+/// A receipt is kept for as long as the log may hold messages from before the erasure, and one day more.
 #[utoipa::path(
     get,
     path = "/v1/users/{userIdx}/erasures",
     tag = "erasure",
     params(UserPath),
-    responses((status = 200, description = "The receipts that are kept.", body = ReceiptsBody)),
+    responses((status = 200, description = "The receipts.", body = ReceiptsBody)),
 )]
-async fn receipts(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let user = call.user()?;
-        access::erases(&call.identity)?;
-        let erasures = reader.eraser.receipts(user).await?.into_iter().map(ReceiptBody::from).collect();
-        Ok(Json(ReceiptsBody { erasures }).into_response())
-    })
-    .await
+async fn receipts(State(app): App, eraser: EraserScope) -> Result<impl IntoResponse, Refusal> {
+    let erasures = app.eraser.receipts(eraser.user).await?.into_iter().map(ReceiptBody::from).collect();
+    Ok(Json(ReceiptsBody { erasures }))
 }
 
-/// Whoever asks, as the log has it.
-fn who(identity: &Identity) -> User {
+/// The caller, as the log records them.
+fn moderator(identity: &Identity) -> User {
     let idx = UserIdx::try_from(identity.user_idx).expect("an identity has a user_idx of at least 1");
     User { idx, nickname: words::nickname(&identity.nickname), role: Role::Moderator }
 }
@@ -214,29 +210,31 @@ impl From<ErasureCounts> for ErasedBody {
 }
 
 fn stays(mode: Mode) -> Vec<StaysBody> {
-    let texts =
-        StaysBody { code: "texts", detail: "What the messages say, whomever they name: only who wrote them is gone." };
+    let texts = StaysBody {
+        code: "texts",
+        detail: "The texts of the messages, and the people they name. Only the author is erased.",
+    };
     let mut stays = vec![
         StaysBody {
             code: "log",
-            detail: "The log's own copies, until `logHeldUntil`: it cannot be changed. They are not shown, and not archived again.",
+            detail: "The log's own copies, until `logHeldUntil`: the log cannot be changed. They are not shown, and not archived again.",
         },
         StaysBody {
             code: "room",
-            detail: "The user's number as the number of a room: it is the place of what others wrote and decided there, and of \
-                     broadcasts.",
+            detail: "The user's number where it is the number of a room: other people's messages, decisions and broadcasts are \
+                     filed under it.",
         },
         StaysBody {
             code: "bans",
-            detail: "Bans of the user that hold, by number, where new messages are checked: an erasure lifts no ban.",
+            detail: "The user's bans, by number, where new messages are checked. An erasure lifts no ban.",
         },
         StaysBody {
             code: "others",
-            detail: "What others wrote about the user, in messages and in the reasons of decisions about something else.",
+            detail: "What other people wrote about the user, in messages and in the reasons of other decisions.",
         },
         StaysBody {
             code: "handed_out",
-            detail: "What was handed out before: exports, and what pages that are open have not removed yet.",
+            detail: "Data that was handed out before: exports, and messages that open pages have not removed yet.",
         },
     ];
     if mode == Mode::Anonymise {

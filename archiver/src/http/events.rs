@@ -1,14 +1,15 @@
-//! A replay that plays: server-sent events, each message when its time in the recording has come, at a chosen speed. What
-//! is due is read shortly before, so that a deletion made while it plays takes effect. A broadcast that runs is played on
-//! as it goes on.
+//! A replay in real time: server-sent events, each message when its time in the recording has come, at a chosen speed.
+//! Messages are read shortly before they are due, so a deletion during the replay takes effect. The replay of a running
+//! broadcast follows it.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
 use chat::{PresenterIdx, SessionId};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -16,50 +17,51 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::RoomReader;
 use super::broadcasts::find;
-use super::call::Call;
-use super::openapi::schemas;
-use super::parameters::{BroadcastPath, FromQuery, RoomPath, TimelineQuery};
+use super::parameters::{FromQuery, Query, TimelineQuery};
+use super::path::{BroadcastPath, RoomPath};
 use super::refusal::Refusal;
 use super::replay::{ReplayMessageBody, settled};
+use super::schemas;
+use super::state::{App, AppState};
 use super::stream::{Cut, Sink};
-use super::{Reader, Shared, answer};
 use crate::query::broadcasts::Broadcast;
 use crate::query::cursor::Cursor;
-use crate::query::replay::{Limit, Part, Place, Rest, Scope};
+use crate::query::replay::{Limit, Part, ReplayPlace, Rest, Scope};
 use crate::query::sessions;
-use crate::query::timeline::{Kind, Timeline};
+use crate::query::timeline::{Timeline, TimelineKind};
 
-/// 1 s of the listener's time: so long before it is due a message is read.
+/// 1 s of the client's time: how long before it is due a message is read.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// How often a broadcast that runs is asked for what is new.
+/// How often a running broadcast is polled for new messages.
 const POLL: Duration = Duration::from_secs(1);
 
-/// 15 s: proxies drop idle connections at 20.
+/// 15 s: proxies drop idle connections at 20 s.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Messages of one question to MongoDB.
+/// Messages in one question to MongoDB.
 const PART: usize = 200;
 
-/// Bytes of one piece, about.
+/// 64 KiB: a piece is sent when it has at least so many bytes.
 const PIECE: usize = 64 * 1024;
 
-/// 2 s until a listener that lost the connection comes back.
+/// A client that lost the connection reconnects after 2 s.
 const RETRY: &str = "retry: 2000\n\n";
 
-/// The header by which a listener that comes back says what it had last.
+/// The header with which a client that reconnects names its last event.
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(replay_events))
 }
 
-/// How fast.
+/// The speed.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct SpeedQuery {
-    /// 2 is twice as fast as it was.
+    /// The playback speed: 2 is twice as fast as the broadcast.
     #[serde(default)]
     #[param(value_type = Option<f64>, minimum = 0.1, maximum = 100, default = 1, nullable = false)]
     speed: Speed,
@@ -84,33 +86,47 @@ impl TryFrom<String> for Speed {
     }
 }
 
-/// Where a listener was.
+/// The cursor of a client that reconnects.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "documents what `replay_events` reads")]
 struct LastEventId {
-    /// The `id` of the last event that came; it goes on after it. An `EventSource` sends it by itself. Empty: none came.
+    /// The `id` of the last event that the client received. The replay goes on after it. An `EventSource` sends it by
+    /// itself. Empty: none was received.
     #[param(rename = "Last-Event-ID", value_type = Option<schemas::Cursor>, inline, nullable = false)]
-    last_event_id: Option<String>,
+    last_event_id: Option<LastEvent>,
 }
 
-/// An event as it is parsed.
+/// A cursor as it came. What is not text is no cursor.
+#[derive(Debug)]
+struct LastEvent(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<LastEventId, Refusal> {
+        let last = parts.headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
+        let last_event_id = last.map(|last| LastEvent(last.to_str().ok().map(str::to_owned)));
+        Ok(LastEventId { last_event_id })
+    }
+}
+
+/// An event, parsed.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents what `Event` of axum writes")]
 struct EventSchema {
-    /// What `Last-Event-ID` has to be to go on after it.
+    /// The value of `Last-Event-ID` that continues after this event.
     #[schema(nullable = false)]
     id: Option<String>,
-    /// `message` or `end`; others may come.
+    /// `message` or `end`. New types may come.
     event: String,
-    /// JSON: a message as a replay has it, or `{"durationMs": …}`.
+    /// JSON: a message as in a replay, or `{"durationMs": …}`.
     data: String,
 }
 
 /// Play a broadcast
 ///
-/// Server-sent events: `message`, whose data is a message as a replay page has it and whose `id` is a cursor, and `end`
-/// when the recording is over. The player's clock starts with the answer, or anew where a listener comes back.
+/// Server-sent events: `message`, with a message as in a replay page and a cursor as its `id`, and `end` when the
+/// recording is over. The player's clock starts with the answer, and again after each reconnect.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/broadcasts/{broadcastId}/replay/events",
@@ -118,50 +134,50 @@ struct EventSchema {
     params(RoomPath, BroadcastPath, FromQuery, TimelineQuery, SpeedQuery, LastEventId),
     responses((status = 200, description = "The events.", content((EventSchema = "text/event-stream")))),
 )]
-async fn replay_events(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (room, _) = call.readable_room()?;
-        let FromQuery { from } = call.query()?;
-        let TimelineQuery { timeline: kind } = call.query()?;
-        let SpeedQuery { speed } = call.query()?;
-        let (id, broadcast) = find(&reader, &call).await?;
-        let timeline = Timeline::new(&broadcast, kind);
-        let last = call.parts.headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
-        let (place, from) = match last {
-            Some(last) => {
-                let place = last.to_str().ok().and_then(|last| Cursor::parse_place(last, room.get(), id));
-                let place = place.ok_or(Refusal::CursorInvalid)?;
-                (place, timeline.offset(place.time()))
+async fn replay_events(
+    State(app): App,
+    RoomReader { caller, room, .. }: RoomReader,
+    Query(FromQuery { from }): Query<FromQuery>,
+    Query(timeline): Query<TimelineQuery>,
+    Query(SpeedQuery { speed }): Query<SpeedQuery>,
+    BroadcastPath { broadcast_id: id }: BroadcastPath,
+    LastEventId { last_event_id }: LastEventId,
+) -> Result<impl IntoResponse, Refusal> {
+    let broadcast = find(&app, room, id).await?;
+    let kind = timeline.kind();
+    let timeline = Timeline::new(&broadcast, kind);
+    let (place, from) = match last_event_id {
+        Some(LastEvent(last)) => {
+            let place = last.and_then(|last| Cursor::parse_place(&last, room.get(), id));
+            let place = place.ok_or(Refusal::CursorInvalid)?;
+            (place, timeline.offset(place.time()))
+        }
+        // Beyond the end, only the end is left.
+        None => (ReplayPlace::At(timeline.at(from.0).unwrap_or(i64::MAX)), from.0),
+    };
+    let permit = caller.stream_permit(&app)?;
+    let body = app.streams.body(permit, {
+        let app = app.clone();
+        |sink| async move {
+            let stop = app.ending.clone();
+            let clock = Clock { began: Instant::now(), from, speed: speed.0 };
+            let writer = EventWriter { sink, clock, text: RETRY.to_owned(), last_sent: Instant::now() };
+            let player = Player { app, room, id, kind, broadcast, place, writer };
+            match stop.clone().run_until_cancelled(player.play()).await {
+                Some(played) => played,
+                // The client reconnects, to another node or to this one when it is back.
+                None => Ok(()),
             }
-            // Beyond the end there is nothing but the end.
-            None => (Place::At(timeline.at(from.0).unwrap_or(i64::MAX)), from.0),
-        };
-        let listener = reader.place(&call)?;
-        let body = reader.stream(listener, {
-            let reader = reader.clone();
-            |sink| async move {
-                let stop = reader.ending.clone();
-                let clock = Clock { began: Instant::now(), from, speed: speed.0 };
-                let voice = Voice { sink, clock, text: RETRY.to_owned(), said: Instant::now() };
-                let player = Player { reader, room, id, kind, broadcast, place, voice };
-                match stop.clone().run_until_cancelled(player.play()).await {
-                    Some(played) => played,
-                    // The listener comes back, to another node or to this one when it is up again.
-                    None => Ok(()),
-                }
-            }
-        });
-        Ok(([(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")], body).into_response())
-    })
-    .await
+        }
+    });
+    Ok(([(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")], body))
 }
 
-/// When what is due.
+/// When messages are due.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
     began: Instant,
-    /// Where in the recording it began.
+    /// The offset in the recording at which it began.
     from: i64,
     speed: f64,
 }
@@ -169,7 +185,7 @@ struct Clock {
 impl Clock {
     fn due(&self, offset: i64) -> Instant {
         let ahead = (offset - self.from).max(0) as f64 / 1_000.0 / self.speed;
-        // A few thousand years at most.
+        // At most a few thousand years.
         self.began + Duration::try_from_secs_f64(ahead).unwrap_or_default()
     }
 
@@ -179,34 +195,34 @@ impl Clock {
     }
 }
 
-/// What the listener hears, in pieces of what is due at the same time.
+/// The events that the client receives. Events that are due together make one piece.
 #[derive(Debug)]
-struct Voice {
+struct EventWriter {
     sink: Sink,
     clock: Clock,
     text: String,
-    /// When the listener last heard something.
-    said: Instant,
+    /// When the client was last sent something.
+    last_sent: Instant,
 }
 
-impl Voice {
-    /// When that is due. `data` is JSON of one line.
-    async fn say(&mut self, event: &str, id: Option<Cursor>, offset: i64, data: &str) -> Result<(), Cut> {
-        self.rest(self.clock.due(offset)).await?;
+impl EventWriter {
+    /// Sends an event when it is due. `data` is one line of JSON.
+    async fn send(&mut self, event: &str, id: Option<Cursor>, offset: i64, data: &str) -> Result<(), Cut> {
+        self.wait_until(self.clock.due(offset)).await?;
         write_event(&mut self.text, event, id, data);
         if self.text.len() >= PIECE { self.flush().await } else { Ok(()) }
     }
 
-    /// Until then; at once if that has passed.
-    async fn rest(&mut self, until: Instant) -> Result<(), Cut> {
+    /// Waits until that time, with heartbeats.
+    async fn wait_until(&mut self, until: Instant) -> Result<(), Cut> {
         while Instant::now() < until {
             self.flush().await?;
             // Neither branch loses anything.
             tokio::select! {
-                () = tokio::time::sleep_until(until.min(self.said + HEARTBEAT)) => {}
+                () = tokio::time::sleep_until(until.min(self.last_sent + HEARTBEAT)) => {}
                 () = self.sink.gone() => return Err(Cut::Gone),
             }
-            if self.said.elapsed() >= HEARTBEAT {
+            if self.last_sent.elapsed() >= HEARTBEAT {
                 self.text.push_str(":\n\n");
             }
         }
@@ -216,29 +232,29 @@ impl Voice {
     async fn flush(&mut self) -> Result<(), Cut> {
         if !self.text.is_empty() {
             self.sink.send(std::mem::take(&mut self.text)).await?;
-            self.said = Instant::now();
+            self.last_sent = Instant::now();
         }
         Ok(())
     }
 }
 
-/// The format's lines: `data` must have no line break, which the format would take for the end of it.
+/// Writes an event. `data` must have no line break: it would end the field.
 fn write_event(text: &mut String, event: &str, id: Option<Cursor>, data: &str) {
-    // A position that this log did not write makes no cursor; the listener keeps the one before.
+    // A position that this log did not write makes no cursor. The client keeps the previous one.
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     write!(text, "{id}event: {event}\ndata: {data}\n\n").expect("a text takes everything");
 }
 
-/// A replay for one listener.
+/// A replay for one client.
 struct Player {
-    reader: Arc<Reader>,
+    app: Arc<AppState>,
     room: PresenterIdx,
-    /// As the listener named the broadcast.
+    /// The session by which the client named the broadcast.
     id: SessionId,
-    kind: Kind,
+    kind: TimelineKind,
     broadcast: Broadcast,
-    place: Place,
-    voice: Voice,
+    place: ReplayPlace,
+    writer: EventWriter,
 }
 
 impl Player {
@@ -246,20 +262,20 @@ impl Player {
         loop {
             let timeline = Timeline::new(&self.broadcast, self.kind);
             let rest = self.play_part(&timeline).await?;
-            let (now, clock) = (Instant::now(), self.voice.clock);
+            let (now, clock) = (Instant::now(), self.writer.clock);
             match (rest, timeline.duration()) {
                 (Rest::More, _) => {}
                 (Rest::Nothing, Some(duration)) => return self.end(duration).await,
-                (Rest::Nothing, None) => self.voice.rest(now + POLL).await?,
+                (Rest::Nothing, None) => self.writer.wait_until(now + POLL).await?,
                 (Rest::Later(latest), duration) => {
                     let read_at = clock.due(timeline.offset(latest)) - AHEAD;
                     let read_at = if duration.is_some() { read_at } else { read_at.max(now + POLL) };
-                    self.voice.rest(read_at).await?;
+                    self.writer.wait_until(read_at).await?;
                 }
             }
             if timeline.duration().is_none() {
-                // It may have gone on, or ended.
-                let (database, id) = (&self.reader.database, self.id.to_string());
+                // It may have gained a segment, or ended.
+                let (database, id) = (&self.app.database, self.id.to_string());
                 let Some(broadcast) = sessions::broadcast_of(database, self.room.get(), &id).await? else {
                     return Ok(());
                 };
@@ -268,20 +284,20 @@ impl Player {
         }
     }
 
-    /// Plays what is due soon, and says what comes then.
+    /// Plays the messages that are due soon, and tells what follows.
     async fn play_part(&mut self, timeline: &Timeline) -> Result<Rest, Cut> {
-        let soon = self.voice.clock.offset(Instant::now() + AHEAD);
-        let settled = settled(&self.reader, self.room, &self.broadcast);
+        let soon = self.writer.clock.offset(Instant::now() + AHEAD);
+        let settled = settled(&self.app, self.room, &self.broadcast);
         let before = timeline.at(soon.saturating_add(1)).into_iter().chain(settled.before).min();
         let limit = Limit { before, ..settled };
         let scope = Scope::new(self.room.get(), &self.broadcast);
-        let Part { messages, place, rest } = scope.part(&self.reader.database, self.place, PART, limit).await?;
+        let Part { messages, place, rest } = scope.part(&self.app.database, self.place, PART, limit).await?;
         for (latest, message) in messages {
-            let place = Place::After(message.position, latest);
+            let place = ReplayPlace::After(message.position, latest);
             let id = self.cursor(&place);
             let body = ReplayMessageBody::new(timeline, latest, message);
             let data = serde_json::to_string(&body).expect("a message is written to memory");
-            self.voice.say("message", id, timeline.offset(latest), &data).await?;
+            self.writer.send("message", id, timeline.offset(latest), &data).await?;
         }
         self.place = place;
         Ok(rest)
@@ -289,11 +305,11 @@ impl Player {
 
     async fn end(&mut self, duration: i64) -> Result<(), Cut> {
         let id = self.cursor(&self.place);
-        self.voice.say("end", id, duration, &format!("{{\"durationMs\":{duration}}}")).await?;
-        self.voice.flush().await
+        self.writer.send("end", id, duration, &format!("{{\"durationMs\":{duration}}}")).await?;
+        self.writer.flush().await
     }
 
-    fn cursor(&self, place: &Place) -> Option<Cursor> {
+    fn cursor(&self, place: &ReplayPlace) -> Option<Cursor> {
         Cursor::of_place(self.room.get(), self.id, place)
     }
 }
@@ -310,7 +326,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_listener_gets_every_message_whatever_it_says(texts in prop::collection::vec(any::<String>(), 0..4)) {
+        fn a_client_gets_every_message_whatever_its_text(texts in prop::collection::vec(any::<String>(), 0..4)) {
             let mut written = RETRY.to_owned();
             for text in &texts {
                 let data = serde_json::to_string(text).unwrap();

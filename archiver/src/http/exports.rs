@@ -1,10 +1,10 @@
-//! Exports: everything that a search finds, as a file of any size. It is read page by page while it is sent, so that a
-//! deletion holds from the next page on and no cursor of MongoDB has to live as long as a slow reader.
+//! Exports: all results of a search as a file of any size. The file is read page by page while it is sent, so a
+//! deletion takes effect from the next page on, and no MongoDB cursor has to live as long as a slow client.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use chat::PresenterIdx;
 use mongodb::bson::DateTime;
 use serde::Deserialize;
@@ -12,40 +12,41 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::Sight;
+use super::access::{Caller, Sight};
 use super::bodies::MessageBody;
-use super::call::Call;
 use super::incomplete::Incomplete;
-use super::messages::{self, FilterQuery, WhereQuery, WhoseQuery};
-use super::parameters::{RoomPath, SpanQuery, UserPath};
+use super::messages::{FilterQuery, RoomSearch, UserSearch, WhereQuery, WhoseQuery};
+use super::parameters::{Query, SpanQuery};
+use super::path::{RoomPath, UserPath};
 use super::refusal::Refusal;
+use super::state::{App, AppState};
 use super::stream::{Cut, Sink, file};
-use super::{Reader, Shared, answer};
 use crate::formats::csv;
-use crate::query::pages::{Page, Selection, page};
+use crate::query::messages::Selection;
+use crate::query::pages::{Page, page};
 use crate::query::sequence::Span;
 
-/// Messages of one question to MongoDB, and of one piece: some 300 KB.
+/// Messages in one question to MongoDB, and in one piece: about 300 KB.
 const PIECE: usize = 1_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(export_room)).routes(routes!(export_user))
 }
 
-/// As what.
+/// The file's format.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ExportQuery {
-    /// `ndjson` (where nothing is said): a message a line, as a search has it. `csv`: for spreadsheets; what would be a
-    /// formula has an apostrophe before it.
+    /// `ndjson` (the default): one message a line, as in a search. `csv`: for spreadsheets, with an apostrophe before
+    /// anything that a spreadsheet would take for a formula.
     #[param(inline, nullable = false)]
-    format: Option<Format>,
-    /// Whether a CSV file begins with a byte order mark, by which Excel knows UTF-8.
+    format: Option<MessageFormat>,
+    /// Whether a CSV file begins with a byte order mark, by which Excel detects UTF-8.
     #[serde(default)]
     #[param(default = false, value_type = Option<bool>, nullable = false)]
     bom: bool,
-    /// What stands between the cells of a CSV file. Excel takes the list separator of its user's region: a semicolon in
-    /// much of Europe.
+    /// The separator of a CSV file. Excel expects the list separator of the user's region: a semicolon in much of
+    /// Europe.
     #[serde(default)]
     #[param(inline, value_type = Option<Separator>, nullable = false)]
     separator: Separator,
@@ -53,7 +54,7 @@ struct ExportQuery {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum MessageFormat {
     Ndjson,
     Csv,
 }
@@ -77,7 +78,7 @@ impl Separator {
 
 /// Export a room
 ///
-/// All that a search with the same parameters finds. A file that breaks off is not whole: the connection breaks, too.
+/// All results of a search with the same parameters. If the connection breaks, the file is incomplete.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/export",
@@ -85,20 +86,21 @@ impl Separator {
     params(RoomPath, SpanQuery, WhoseQuery, FilterQuery, ExportQuery),
     responses((status = 200, description = "The messages.", content((String = "application/x-ndjson"), (String = "text/csv")))),
 )]
-async fn export_room(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (selection, sight) = messages::of_room(&reader, &call).await?;
-        let name = format!("room-{}", call.room()?.get());
-        let incomplete = missing(&reader, &call, Some(call.room()?)).await?;
-        export(&reader, &call, selection, sight, &name, incomplete)
-    })
-    .await
+async fn export_room(
+    State(app): App,
+    search: RoomSearch,
+    Query(format): Query<ExportQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let selection = search.selection(&app).await?;
+    let room = search.reader.room;
+    let incomplete = gaps(&app, Some(room), search.span).await?;
+    let export = Export { selection, sight: search.reader.sight, name: format!("room-{room}"), incomplete };
+    export.answer(&app, &search.reader.caller, format)
 }
 
 /// Export a user's messages
 ///
-/// Across rooms, in the order of time: all that a search with the same parameters finds.
+/// All results of a search with the same parameters: across rooms, in the order of time.
 #[utoipa::path(
     get,
     path = "/v1/users/{userIdx}/export",
@@ -106,72 +108,76 @@ async fn export_room(State(reader): Shared, request: Request) -> Response {
     params(UserPath, SpanQuery, WhereQuery, FilterQuery, ExportQuery),
     responses((status = 200, description = "The messages.", content((String = "application/x-ndjson"), (String = "text/csv")))),
 )]
-async fn export_user(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (selection, sight) = messages::of_user(&call)?;
-        let name = format!("user-{}", call.user()?.get());
-        let WhereQuery { room } = call.query()?;
-        let incomplete = missing(&reader, &call, room).await?;
-        export(&reader, &call, Some(selection), sight, &name, incomplete)
-    })
-    .await
+async fn export_user(
+    State(app): App,
+    search: UserSearch,
+    Query(format): Query<ExportQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let incomplete = gaps(&app, search.room, search.span).await?;
+    let (selection, name) = (Some(search.selection()), format!("user-{}", search.reader.user));
+    let export = Export { selection, sight: search.reader.sight, name, incomplete };
+    export.answer(&app, &search.reader.caller, format)
 }
 
-/// What the archive misses of the time that is asked for.
-async fn missing(reader: &Reader, call: &Call, room: Option<PresenterIdx>) -> Result<Incomplete, Refusal> {
-    let Span { from, to } = call.query::<SpanQuery>()?.span();
+/// The gaps that the archive has in that span.
+async fn gaps(app: &AppState, room: Option<PresenterIdx>, Span { from, to }: Span) -> Result<Incomplete, Refusal> {
     let millis = |at: Option<DateTime>| at.map(DateTime::timestamp_millis);
-    Ok(Incomplete::of(reader, room, millis(from), millis(to)).await?)
+    Ok(Incomplete::of(app, room, millis(from), millis(to)).await?)
 }
 
-fn export(
-    reader: &Arc<Reader>,
-    call: &Call,
+/// An export before its first byte.
+struct Export {
+    /// None: nothing was sent in that span.
     selection: Option<Selection>,
     sight: Sight,
-    name: &str,
+    /// The file's name, without its extension.
+    name: String,
     incomplete: Incomplete,
-) -> Result<Response, Refusal> {
-    let ExportQuery { format, bom, separator } = call.query()?;
-    let format = format.unwrap_or(Format::Ndjson);
-    let place = reader.place(call)?;
-    let lines = incomplete.ndjson();
-    let name = incomplete.name(name);
-    let body = reader.stream(place, {
-        let reader = reader.clone();
-        move |sink| async move {
-            if format == Format::Csv {
-                sink.send(head(separator, bom)).await?;
-            } else if !lines.is_empty() {
-                sink.send(lines).await?;
+}
+
+impl Export {
+    fn answer(self, app: &Arc<AppState>, caller: &Caller, query: ExportQuery) -> Result<Response, Refusal> {
+        let Export { selection, sight, name, incomplete } = self;
+        let ExportQuery { format, bom, separator } = query;
+        let format = format.unwrap_or(MessageFormat::Ndjson);
+        let permit = caller.stream_permit(app)?;
+        let lines = incomplete.ndjson();
+        let name = incomplete.name(&name);
+        let body = app.streams.body(permit, {
+            let app = app.clone();
+            move |sink| async move {
+                if format == MessageFormat::Csv {
+                    sink.send(head(separator, bom)).await?;
+                } else if !lines.is_empty() {
+                    sink.send(lines).await?;
+                }
+                match selection {
+                    Some(selection) => write(&app, &selection, sight, (format, separator), &sink).await,
+                    None => Ok(()),
+                }
             }
-            match selection {
-                Some(selection) => write(&reader, &selection, sight, (format, separator), &sink).await,
-                None => Ok(()),
-            }
-        }
-    });
-    Ok(incomplete.mark(match format {
-        Format::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
-        Format::Csv => file(body, "text/csv; charset=utf-8", &format!("{name}.csv")),
-    }))
+        });
+        Ok(incomplete.mark(match format {
+            MessageFormat::Ndjson => file(body, "application/x-ndjson", &format!("{name}.ndjson")),
+            MessageFormat::Csv => file(body, "text/csv; charset=utf-8", &format!("{name}.csv")),
+        }))
+    }
 }
 
 async fn write(
-    reader: &Reader,
+    app: &AppState,
     selection: &Selection,
     sight: Sight,
-    (format, separator): (Format, Separator),
+    (format, separator): (MessageFormat, Separator),
     sink: &Sink,
 ) -> Result<(), Cut> {
     let mut after = None;
     loop {
-        let Page { messages, next } = page(&reader.database, selection, after, PIECE).await?;
+        let Page { messages, next } = page(&app.database, selection, after, PIECE).await?;
         let messages = messages.into_iter().map(|message| MessageBody::new(message, sight));
         let piece = match format {
-            Format::Ndjson => ndjson(messages),
-            Format::Csv => csv::rows(separator.byte(), messages.map(|message| message.row())),
+            MessageFormat::Ndjson => ndjson(messages),
+            MessageFormat::Csv => csv::rows(separator.byte(), messages.map(|message| message.row())),
         };
         if !piece.is_empty() {
             sink.send(piece).await?;

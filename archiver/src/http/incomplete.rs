@@ -1,26 +1,26 @@
-//! That an export misses something: what left the log before it was archived. Nobody may take such a file for whole, so
-//! it says so in its name and in a header, and where its format has a place for it, in itself.
+//! Marks exports that have gaps: batches that left the log before they were archived. The file's name and a header say
+//! so, and so does the file itself where its format permits.
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::Reader;
+use super::state::AppState;
 use super::time_format::time;
-use crate::mongo::database::Failure;
-use crate::write::gaps;
-use crate::write::gaps::Gap;
+use crate::mongo::documents::GapDocument;
+use crate::mongo::failure::Failure;
+use crate::query::gaps;
 
-/// A list of RFC 9651: how many batches, stored after and before which time.
+/// An RFC 9651 list: how many batches are missing, and between which times they were stored.
 const GAPS: HeaderName = HeaderName::from_static("archive-gaps");
 
-/// What may be missing in an export. Empty: nothing.
+/// The gaps of an export. Empty: it is complete.
 #[derive(Debug)]
-pub(super) struct Incomplete(Vec<Gap>);
+pub(super) struct Incomplete(Vec<GapDocument>);
 
-/// A line of NDJSON that is no message.
+/// A line of NDJSON that stands for a gap.
 #[derive(Serialize)]
-struct Line<'a> {
+struct GapLine<'a> {
     gap: GapBody<'a>,
 }
 
@@ -37,23 +37,23 @@ struct GapBody<'a> {
 }
 
 impl Incomplete {
-    /// Of a room, or of all; in a time of milliseconds since 1970, the end excluded.
+    /// The gaps of a room, or of all rooms, in a span of milliseconds since 1970. The end is excluded.
     pub(super) async fn of(
-        reader: &Reader,
+        app: &AppState,
         room: Option<chat::PresenterIdx>,
         from: Option<i64>,
         to: Option<i64>,
     ) -> Result<Incomplete, Failure> {
-        let stream = room.map(|room| reader.log.stream_of(room));
-        Ok(Incomplete(gaps::within(&reader.database, stream.as_deref(), from, to).await?))
+        let stream = room.map(|room| app.log.stream_of(room));
+        Ok(Incomplete(gaps::within(&app.database, stream.as_deref(), from, to).await?))
     }
 
-    /// The name that a file is saved under, without its extension.
+    /// The file's name, without its extension.
     pub(super) fn name(&self, name: &str) -> String {
         if self.0.is_empty() { name.to_owned() } else { format!("{name}.incomplete") }
     }
 
-    /// The answer, with the header.
+    /// Adds the header to the answer.
     pub(super) fn mark(&self, response: Response) -> Response {
         let members: Vec<String> = self.0.iter().map(member).collect();
         match HeaderValue::try_from(members.join(", ")) {
@@ -62,27 +62,27 @@ impl Incomplete {
         }
     }
 
-    /// The lines that begin a file of NDJSON.
+    /// The first lines of an NDJSON file.
     pub(super) fn ndjson(&self) -> Vec<u8> {
         let mut lines = Vec::new();
         for gap in &self.0 {
             let (after, before) = (gap.after.map(time), gap.before.map(time));
             let gap =
                 GapBody { stream: &gap.stream, batches: gap.batches, after, before, noticed_at: time(gap.noticed_at) };
-            serde_json::to_writer(&mut lines, &Line { gap }).expect("a gap is written to memory");
+            serde_json::to_writer(&mut lines, &GapLine { gap }).expect("a gap is written to memory");
             lines.push(b'\n');
         }
         lines
     }
 
-    /// The comments that begin a file of WebVTT.
+    /// The comments at the start of a WebVTT file.
     pub(super) fn webvtt(&self) -> Vec<u8> {
-        let note = |gap: &Gap| format!("NOTE This file is incomplete: archive-gaps: {}\n\n", member(gap));
+        let note = |gap: &GapDocument| format!("NOTE This file is incomplete: archive-gaps: {}\n\n", member(gap));
         self.0.iter().map(note).collect::<String>().into_bytes()
     }
 }
 
-fn member(gap: &Gap) -> String {
+fn member(gap: &GapDocument) -> String {
     let bounds = [("after", gap.after), ("before", gap.before)];
     let bounds = bounds.into_iter().filter_map(|(name, at)| Some(format!(";{name}=\"{}\"", time(at?))));
     format!("{}{}", gap.batches, bounds.collect::<String>())
@@ -100,7 +100,7 @@ mod tests {
         let at = |ms| Some(DateTime::from_millis(ms));
         let gap = |batches, after, before| {
             let (id, stream, noticed_at) = ("a".to_owned(), "CHAT_0".to_owned(), DateTime::from_millis(0));
-            Gap { id, stream, epoch: 1, first: 1, last: batches, batches, after, before, noticed_at }
+            GapDocument { id, stream, epoch: 1, first: 1, last: batches, batches, after, before, noticed_at }
         };
         let gaps = vec![gap(20, at(1_772_377_200_000), at(1_772_377_500_000)), gap(1, None, None)];
         let response = Incomplete(gaps).mark(().into_response());

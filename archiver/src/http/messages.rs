@@ -3,86 +3,107 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
-use mongodb::bson::{Document, doc};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::{self, Sight};
+use super::access::{RoomReader, Sight, UserReader};
 use super::bodies::MessageBody;
-use super::call::Call;
-use super::openapi::schemas;
-use super::parameters::{MessagePath, PageQuery, RoomPath, SearchText, SpanQuery, UserPath, asked_for};
+use super::parameters::{OrderParameter, PageQuery, Query, SpanQuery, strict_id};
+use super::path::{MessagePath, RoomPath, UserPath};
 use super::refusal::Refusal;
-use super::{Reader, Shared, answer};
-use crate::mongo::documents::MessageDocument;
+use super::schemas;
+use super::state::{App, AppState};
+use super::values::SearchText;
 use crate::query::cursor::Cursor;
-use crate::query::pages::{Page, Selection, page};
-use crate::query::sequence::{Bounds, Only, Order, Sequence};
-use crate::query::times;
+use crate::query::messages;
+use crate::query::messages::{Criteria, Deleted, Selection};
+use crate::query::pages::{Page, page};
+use crate::query::sequence::{Order, Span};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(search_room)).routes(routes!(get_message)).routes(routes!(search_user))
 }
 
-/// What messages must be like.
+/// Which messages match.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FilterQuery {
-    /// What the text contains, blanks included, in whatever case, width and form. Every message of the time is looked at.
+    /// Text that the message contains, spaces included. Case, width and Unicode form do not matter. Every message of
+    /// the time span is searched.
     #[param(value_type = Option<schemas::SearchText>, inline, nullable = false)]
     text: Option<SearchText>,
-    /// A label of the word filter or of the review.
+    /// A label of the word filter or of the review hook.
     #[param(nullable = false)]
     flag: Option<String>,
-    /// Messages that were taken away; without it they are left out. For moderators.
+    /// Deleted messages, which are left out by default: `include` adds them, `only` leaves out all others. For
+    /// moderators.
     #[param(inline, nullable = false)]
-    deleted: Option<Deleted>,
-    /// What this decision took away, a clear of the room for instance. For moderators.
+    deleted: Option<DeletedParameter>,
+    /// Messages that this decision deleted, such as a clear of the room. For moderators.
     #[param(value_type = Option<schemas::EventId>, inline, nullable = false)]
     decision: Option<chat::EventId>,
-    /// From the oldest to the newest (`asc`, where nothing is said) or the other way.
+    /// The oldest first (`asc`, the default) or the newest first (`desc`).
     #[param(inline, nullable = false)]
-    order: Option<Order>,
+    order: Option<OrderParameter>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Deleted {
+enum DeletedParameter {
     /// Those too.
     Include,
     /// Nothing else.
     Only,
 }
 
-/// Whose, in a room.
+/// Of one user, in a room.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhoseQuery {
-    /// Of this user only, in the order of time.
-    #[serde(default, deserialize_with = "asked_for")]
+    /// Only messages of this user, in the order of time.
+    #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
-    pub(super) user: Option<chat::UserIdx>,
+    user: Option<chat::UserIdx>,
 }
 
-/// Where, of a user.
+/// In one room, of a user.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhereQuery {
-    /// In this room only.
-    #[serde(default, deserialize_with = "asked_for")]
+    /// Only messages in this room.
+    #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::PresenterIdx>, inline, nullable = false)]
+    room: Option<chat::PresenterIdx>,
+}
+
+/// A search of a room that the caller may make.
+#[derive(Debug)]
+pub(super) struct RoomSearch {
+    pub(super) reader: RoomReader,
+    pub(super) span: Span,
+    user: Option<chat::UserIdx>,
+    criteria: Criteria,
+}
+
+/// A search of a user's messages that the caller may make.
+#[derive(Debug)]
+pub(super) struct UserSearch {
+    pub(super) reader: UserReader,
+    pub(super) span: Span,
     pub(super) room: Option<chat::PresenterIdx>,
+    criteria: Criteria,
 }
 
 /// A page of messages.
 #[derive(Debug, Serialize, ToSchema)]
 struct MessagesBody {
     messages: Vec<MessageBody>,
-    /// What `after` has to be for what follows; absent at the end. A page may be short, or empty, and have one.
+    /// The value of `after` for the next page. Absent on the last one. A short or empty page may have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
@@ -90,7 +111,7 @@ struct MessagesBody {
 
 /// Search a room
 ///
-/// In the order of the room, which is the log's.
+/// In the order of the room, which is the order of the log.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/messages",
@@ -98,13 +119,14 @@ struct MessagesBody {
     params(RoomPath, SpanQuery, WhoseQuery, FilterQuery, PageQuery),
     responses((status = 200, description = "A page of messages.", body = MessagesBody)),
 )]
-async fn search_room(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (selection, sight) = of_room(&reader, &call).await?;
-        messages(&reader, &call, selection, sight).await
-    })
-    .await
+async fn search_room(
+    State(app): App,
+    search: RoomSearch,
+    Query(paging): Query<PageQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let sight = search.reader.sight;
+    let selection = search.selection(&app).await?;
+    messages_page(&app, selection, sight, paging).await
 }
 
 /// Search a user's messages
@@ -117,16 +139,15 @@ async fn search_room(State(reader): Shared, request: Request) -> Response {
     params(UserPath, SpanQuery, WhereQuery, FilterQuery, PageQuery),
     responses((status = 200, description = "A page of messages.", body = MessagesBody)),
 )]
-async fn search_user(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (selection, sight) = of_user(&call)?;
-        messages(&reader, &call, Some(selection), sight).await
-    })
-    .await
+async fn search_user(
+    State(app): App,
+    search: UserSearch,
+    Query(paging): Query<PageQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    messages_page(&app, Some(search.selection()), search.reader.sight, paging).await
 }
 
-/// A message
+/// Get a message
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/messages/{messageId}",
@@ -134,102 +155,96 @@ async fn search_user(State(reader): Shared, request: Request) -> Response {
     params(RoomPath, MessagePath),
     responses((status = 200, description = "The message.", body = MessageBody)),
 )]
-async fn get_message(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let (room, sight) = call.readable_room()?;
-        let mut filter = doc! { "_id": call.message()?.to_string(), "presenterIdx": room.get() };
-        filter.extend(hidden_from(sight, None)?);
-        let found = reader.database.select(&reader.database.messages(), filter, Default::default()).await?;
-        let message: MessageDocument = found.into_iter().next().ok_or(Refusal::MessageNotFound)?;
-        Ok(Json(MessageBody::new(message, sight)).into_response())
-    })
-    .await
+async fn get_message(
+    State(app): App,
+    reader: RoomReader,
+    MessagePath { message_id }: MessagePath,
+) -> Result<impl IntoResponse, Refusal> {
+    let found = messages::one(&app.database, reader.room.get(), message_id).await?;
+    let message = found.ok_or(Refusal::MessageNotFound)?;
+    Ok(Json(MessageBody::new(message, reader.sight)))
 }
 
-/// What a request selects of a room; none: nothing was sent in that time.
-pub(super) async fn of_room(reader: &Reader, call: &Call) -> Result<(Option<Selection>, Sight), Refusal> {
-    let (room, sight) = call.readable_room()?;
-    let span = call.query::<SpanQuery>()?.span();
-    let WhoseQuery { user } = call.query()?;
-    let query: FilterQuery = call.query()?;
-    let mut filter = query.filter(sight)?;
-    filter.extend(span.filter().map(|range| ("sentAt".to_owned(), range)));
-    let only = match (&query.flag, query.deleted()) {
-        (_, Some(Deleted::Only)) => Only::Deleted,
-        (Some(_), _) => Only::Flagged,
-        _ => Only::All,
-    };
-    let presenter_idx = room.get();
-    let (sequence, bounds) = match user {
-        Some(user) => {
-            (Sequence::User { user_idx: user.get(), presenter_idx: Some(presenter_idx) }, Some(Bounds::default()))
-        }
-        None => (Sequence::Room { presenter_idx, only }, times::bounds(&reader.database, presenter_idx, span).await?),
-    };
-    let order = query.order.unwrap_or(Order::Asc);
-    let text = query.text.map(SearchText::folded);
-    Ok((bounds.map(|bounds| Selection { sequence, bounds, order, filter, text }), sight))
-}
-
-/// What a request selects of a user's messages.
-pub(super) fn of_user(call: &Call) -> Result<(Selection, Sight), Refusal> {
-    let user = call.user()?;
-    let sight = access::of_user(&call.identity, user)?;
-    let span = call.query::<SpanQuery>()?.span();
-    let WhereQuery { room } = call.query()?;
-    let query: FilterQuery = call.query()?;
-    let mut filter = query.filter(sight)?;
-    filter.extend(span.filter().map(|range| ("sentAt".to_owned(), range)));
-    let sequence = Sequence::User { user_idx: user.get(), presenter_idx: room.map(chat::PresenterIdx::get) };
-    let order = query.order.unwrap_or(Order::Asc);
-    let text = query.text.map(SearchText::folded);
-    Ok((Selection { sequence, bounds: Bounds::default(), order, filter, text }, sight))
-}
-
-async fn messages(
-    reader: &Reader,
-    call: &Call,
+async fn messages_page(
+    app: &AppState,
     selection: Option<Selection>,
     sight: Sight,
-) -> Result<Response, Refusal> {
-    let PageQuery { first, after } = call.query()?;
+    PageQuery { first, after }: PageQuery,
+) -> Result<Json<MessagesBody>, Refusal> {
     let Some(selection) = selection else {
-        return Ok(Json(MessagesBody { messages: Vec::new(), next: None }).into_response());
+        return Ok(Json(MessagesBody { messages: Vec::new(), next: None }));
     };
     let after = after.parse(|after| Cursor::parse(after, &selection.sequence))?;
-    let Page { messages, next } = page(&reader.database, &selection, after, first.0).await?;
+    let Page { messages, next } = page(&app.database, &selection, after, first.0).await?;
     let messages = messages.into_iter().map(|message| MessageBody::new(message, sight)).collect();
     let next = next.and_then(|key| Cursor::new(&selection.sequence, &key)).map(|cursor| cursor.to_string());
-    Ok(Json(MessagesBody { messages, next }).into_response())
+    Ok(Json(MessagesBody { messages, next }))
+}
+
+impl RoomSearch {
+    /// The messages that match. None: nothing was sent in that time span.
+    pub(super) async fn selection(&self, app: &AppState) -> Result<Option<Selection>, Refusal> {
+        let user = self.user.map(chat::UserIdx::get);
+        Ok(messages::of_room(&app.database, self.reader.room.get(), user, self.criteria.clone()).await?)
+    }
+}
+
+impl UserSearch {
+    /// The messages that match.
+    pub(super) fn selection(&self) -> Selection {
+        let room = self.room.map(chat::PresenterIdx::get);
+        messages::of_user(self.reader.user.get(), room, self.criteria.clone())
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for RoomSearch {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<RoomSearch, Refusal> {
+        let reader = RoomReader::from_request_parts(parts, app).await?;
+        let Query(span) = Query::<SpanQuery>::from_request_parts(parts, app).await?;
+        let Query(WhoseQuery { user }) = Query::from_request_parts(parts, app).await?;
+        let Query(filter) = Query::<FilterQuery>::from_request_parts(parts, app).await?;
+        let span = span.span();
+        let criteria = filter.criteria(span, reader.sight)?;
+        Ok(RoomSearch { reader, span, user, criteria })
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for UserSearch {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<UserSearch, Refusal> {
+        let reader = UserReader::from_request_parts(parts, app).await?;
+        let Query(span) = Query::<SpanQuery>::from_request_parts(parts, app).await?;
+        let Query(WhereQuery { room }) = Query::from_request_parts(parts, app).await?;
+        let Query(filter) = Query::<FilterQuery>::from_request_parts(parts, app).await?;
+        let span = span.span();
+        let criteria = filter.criteria(span, reader.sight)?;
+        Ok(UserSearch { reader, span, room, criteria })
+    }
 }
 
 impl FilterQuery {
-    fn deleted(&self) -> Option<Deleted> {
-        self.decision.map(|_| Deleted::Only).or(self.deleted)
-    }
-
-    /// What messages match; nothing of the sequence that they are read in, and nothing of their text.
-    fn filter(&self, sight: Sight) -> Result<Document, Refusal> {
-        let mut filter = hidden_from(sight, self.deleted())?;
-        if let Some(decision) = self.decision {
-            filter.insert("deleted.decision", decision.to_string());
+    /// Refuses callers who ask for deleted messages and may not see them.
+    fn criteria(self, span: Span, sight: Sight) -> Result<Criteria, Refusal> {
+        let deleted = match (self.decision, self.deleted) {
+            (Some(decision), _) => Deleted::By(decision),
+            (None, Some(DeletedParameter::Only)) => Deleted::Only,
+            (None, Some(DeletedParameter::Include)) => Deleted::Include,
+            (None, None) => Deleted::Hide,
+        };
+        if deleted != Deleted::Hide && sight == Sight::Shown {
+            return Err(Refusal::Forbidden(
+                "the token of the room's presenter, or a token with the scope chat:moderate, to see deleted messages",
+            ));
         }
-        if let Some(flag) = &self.flag {
-            filter.insert("flags", flag);
-        }
-        Ok(filter)
-    }
-}
-
-/// Leaves out what may not be seen, or was not asked for.
-fn hidden_from(sight: Sight, deleted: Option<Deleted>) -> Result<Document, Refusal> {
-    match (deleted, sight) {
-        (Some(_), Sight::Shown) => Err(Refusal::Forbidden(
-            "the room's presenter, or a token with the scope chat:moderate, asking for deleted messages",
-        )),
-        (None, _) => Ok(doc! { "deleted": { "$exists": false } }),
-        (Some(Deleted::Include), _) => Ok(doc! {}),
-        (Some(Deleted::Only), _) => Ok(doc! { "deleted": { "$exists": true } }),
+        Ok(Criteria {
+            span,
+            text: self.text.map(SearchText::folded),
+            flag: self.flag,
+            deleted,
+            order: self.order.map_or(Order::Asc, OrderParameter::order),
+        })
     }
 }

@@ -1,40 +1,35 @@
-//! The audit: who decided what, when and why, and about whom. With a deleted message comes what it said, for as long as
-//! the archive keeps that.
+//! The moderation log: who decided what, when, why, and about whom. A deletion comes with its message, for as long as
+//! the archive keeps it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::IntoResponse;
 use chat::{PresenterIdx, UserIdx};
-use mongodb::bson::{Document, deserialize_from_document, doc};
-use mongodb::options::{FindOptions, Hint};
+use mongodb::bson::{Document, deserialize_from_document};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::{self, Sight};
+use super::access::{Moderator, RoomModerator, Sight};
 use super::bodies::{MessageBody, UserBody};
-use super::call::Call;
-use super::openapi::schemas;
-use super::parameters::{PageQuery, RoomPath, SpanQuery, asked_for};
+use super::parameters::{OrderParameter, PageQuery, Query, SpanQuery, strict_id};
+use super::path::RoomPath;
 use super::refusal::Refusal;
+use super::schemas;
+use super::state::{App, AppState};
 use super::time_format::time;
-use super::{Reader, Shared, answer};
 use crate::mongo::documents::{DecisionDocument, MessageDocument};
-use crate::mongo::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
-use crate::query::cursor::{Cursor, of_time, to_time};
-use crate::query::read_each;
-use crate::query::sequence::{Order, by_time};
-use crate::write::deduplicate;
+use crate::query::cursor::Cursor;
+use crate::query::decisions;
+use crate::query::decisions::{DecisionPage, DecisionSelection};
+use crate::query::sequence::Order;
 
-/// 50,000: of more deleted messages of one user only the latest are looked for, some 2 MB of ids in a question.
-const MOST_TARGETS: i64 = 50_000;
-
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(list_decisions)).routes(routes!(list_decisions_everywhere))
 }
 
@@ -42,26 +37,26 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct DecisionsQuery {
-    /// Of this type only.
+    /// Only decisions of this type.
     #[serde(rename = "type")]
     #[param(inline, nullable = false)]
-    kind: Option<Kind>,
-    /// About this user, or about one of the latest 50,000 messages of theirs that were taken away.
-    #[serde(default, deserialize_with = "asked_for")]
+    kind: Option<DecisionType>,
+    /// Only decisions about this user, or about one of the user's latest 50,000 deleted messages.
+    #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     user: Option<UserIdx>,
-    /// Decided by this user.
-    #[serde(default, deserialize_with = "asked_for")]
+    /// Only decisions by this user.
+    #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     by: Option<UserIdx>,
-    /// From the oldest to the newest (`asc`, where nothing is said) or the other way.
+    /// The oldest first (`asc`, the default) or the newest first (`desc`).
     #[param(inline, nullable = false)]
-    order: Option<Order>,
+    order: Option<OrderParameter>,
 }
 
-/// What was decided.
+/// The type of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-enum Kind {
+enum DecisionType {
     #[serde(rename = "message.deleted")]
     MessageDeleted,
     #[serde(rename = "room.cleared")]
@@ -78,7 +73,7 @@ enum Kind {
 #[derive(Debug, Serialize, ToSchema)]
 struct DecisionsBody {
     decisions: Vec<DecisionBody>,
-    /// What `after` has to be for what follows; absent at the end.
+    /// The value of `after` for the next page. Absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     next: Option<String>,
@@ -90,10 +85,10 @@ struct DecisionsBody {
 struct DecisionBody {
     #[schema(value_type = schemas::EventId)]
     id: String,
-    /// What it is; new types may come.
+    /// The type of the decision. New types may come.
     #[serde(rename = "type")]
     kind: String,
-    /// The room; absent: every room.
+    /// The room. Absent: every room.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::PresenterIdx>, nullable = false)]
     presenter_idx: Option<i64>,
@@ -105,7 +100,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// Of `message.deleted`: the message.
+    /// `message.deleted`: the message's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -113,31 +108,31 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<MessageBody>,
-    /// Of a ban and its end: whose. A negative number is the pseudonym of somebody who was erased.
+    /// `user.banned` and `user.unbanned`: the user. A negative number is the pseudonym of an erased user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<i64>,
-    /// Of a ban: until when; absent: for good.
+    /// `user.banned`: when the ban ends. Absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     until: Option<String>,
-    /// Of `room.updated`: every setting that was not the deployment's from then on.
+    /// `room.updated`: all settings of the room that differ from the deployment's defaults afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
     settings: Option<Map<String, Value>>,
-    /// Which of them were decided on; absent: all.
+    /// The settings that this decision changed. Absent: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     settings_changed: Vec<String>,
-    /// Of those that end by themselves, when.
+    /// When settings that expire do so.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
     settings_until: Option<Map<String, Value>>,
 }
 
-/// The decisions about a room
+/// List a room's decisions
 ///
-/// In the order of time. Decisions about every room are not among them.
+/// In the order of time. Decisions about every room are not included.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/moderation",
@@ -145,18 +140,19 @@ struct DecisionBody {
     params(RoomPath, SpanQuery, DecisionsQuery, PageQuery),
     responses((status = 200, description = "A page of decisions.", body = DecisionsBody)),
 )]
-async fn list_decisions(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let room = call.room()?;
-        decisions(&reader, &call, Some(room)).await
-    })
-    .await
+async fn list_decisions(
+    State(app): App,
+    moderator: RoomModerator,
+    Query(span): Query<SpanQuery>,
+    Query(paging): Query<PageQuery>,
+    Query(query): Query<DecisionsQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    decisions_page(&app, Some(moderator.room), span, paging, query).await
 }
 
-/// All decisions
+/// List all decisions
 ///
-/// About whichever room, and about every room.
+/// About any room, and about every room.
 #[utoipa::path(
     get,
     path = "/v1/moderation",
@@ -164,91 +160,45 @@ async fn list_decisions(State(reader): Shared, request: Request) -> Response {
     params(SpanQuery, DecisionsQuery, PageQuery),
     responses((status = 200, description = "A page of decisions.", body = DecisionsBody)),
 )]
-async fn list_decisions_everywhere(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        decisions(&reader, &call, None).await
-    })
-    .await
+async fn list_decisions_everywhere(
+    State(app): App,
+    _: Moderator,
+    Query(span): Query<SpanQuery>,
+    Query(paging): Query<PageQuery>,
+    Query(query): Query<DecisionsQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    decisions_page(&app, None, span, paging, query).await
 }
 
-async fn decisions(reader: &Reader, call: &Call, room: Option<PresenterIdx>) -> Result<Response, Refusal> {
-    access::moderates(&call.identity, room)?;
-    let span = call.query::<SpanQuery>()?.span();
-    let PageQuery { first, after } = call.query()?;
-    let query: DecisionsQuery = call.query()?;
-    let (list, index) = match room {
-        Some(room) => (format!("m{room}"), ROOM_TIMES),
-        None => ("m".to_owned(), DECISION_TIMES),
+/// `room`: none for all decisions.
+async fn decisions_page(
+    app: &AppState,
+    room: Option<PresenterIdx>,
+    span: SpanQuery,
+    PageQuery { first, after }: PageQuery,
+    query: DecisionsQuery,
+) -> Result<Json<DecisionsBody>, Refusal> {
+    let selection = DecisionSelection {
+        room: room.map(PresenterIdx::get),
+        span: span.span(),
+        kind: query.kind.map(DecisionType::name),
+        user: query.user.map(UserIdx::get),
+        by: query.by.map(UserIdx::get),
+        order: query.order.map_or(Order::Asc, OrderParameter::order),
     };
-    let (direction, beyond) = match query.order {
-        Some(Order::Desc) => (-1, "$lt"),
-        _ => (1, "$gt"),
-    };
-    let mut all: Vec<Document> = room.into_iter().map(|room| doc! { "presenterIdx": room.get() }).collect();
-    all.extend(span.filter().map(|range| doc! { "at": range }));
-    all.extend(query.kind.map(|kind| doc! { "type": kind.name() }));
-    all.extend(query.by.map(|by| doc! { "by.userIdx": by.get() }));
-    if let Some(user) = query.user {
-        all.push(about(reader, user, room).await?);
-    }
-    if let Some((at, id)) = after.parse(|after| to_time(&Cursor::place(after, &list)?))? {
-        all.extend(by_time("at", beyond, at, &id));
-    }
-    let filter = if all.is_empty() {
-        doc! {}
-    } else {
-        doc! { "$and": all }
-    };
-    let options = FindOptions::builder()
-        .sort(doc! { "at": direction, "_id": direction })
-        .hint(Hint::Name(index.to_owned()))
-        // One more tells whether there are more.
-        .limit(first.0 as i64 + 1)
-        .build();
-    let mut found: Vec<Document> = reader.database.select(&reader.database.decisions(), filter, options).await?;
-    let is_last = found.len() <= first.0;
-    found.truncate(first.0);
-    // Also where somebody changed that one by hand: it is left out, and hides nothing of what follows.
-    let next = found.last().filter(|_| !is_last).and_then(place).map(|place| Cursor::at(&list, &place).to_string());
-    let found: Vec<DecisionDocument> = read_each("moderation_log", found);
-    let targets = found.iter().filter_map(|decision| decision.target.clone()).collect();
-    let messages = deduplicate::find(&reader.database, &reader.database.messages(), targets).await?;
-    let decisions = found.into_iter().map(|decision| body(decision, &messages)).collect();
-    Ok(Json(DecisionsBody { decisions, next }).into_response())
+    let after = after.parse(|after| Cursor::parse_decision(after, selection.room))?;
+    let DecisionPage { decisions, messages, next } = decisions::page(&app.database, &selection, after, first.0).await?;
+    let decisions = decisions.into_iter().map(|decision| body(decision, &messages)).collect();
+    let next = next.map(|key| Cursor::of_decision(selection.room, &key).to_string());
+    Ok(Json(DecisionsBody { decisions, next }))
 }
 
-/// Where a decision stands in the order of time.
-fn place(decision: &Document) -> Option<String> {
-    Some(of_time(*decision.get_datetime("at").ok()?, decision.get_str("_id").ok()?))
-}
-
-/// What matches decisions about that user: bans, and deletions of what they wrote.
-async fn about(reader: &Reader, user: UserIdx, room: Option<PresenterIdx>) -> Result<Document, Refusal> {
-    #[derive(Deserialize)]
-    struct Id {
-        #[serde(rename = "_id")]
-        id: String,
-    }
-    let mut theirs = doc! { "userIdx": user.get(), "deleted": { "$exists": true } };
-    theirs.extend(room.map(|room| ("presenterIdx".to_owned(), room.get().into())));
-    let options = FindOptions::builder()
-        .projection(doc! { "_id": 1 })
-        .hint(Hint::Name(USER_TIMES.to_owned()))
-        .sort(doc! { "sentAt": -1 })
-        .limit(MOST_TARGETS)
-        .build();
-    let ids: Vec<Id> = reader.database.select(&reader.database.messages(), theirs, options).await?;
-    let ids: Vec<String> = ids.into_iter().map(|Id { id }| id).collect();
-    Ok(doc! { "$or": [{ "userIdx": user.get() }, { "target": { "$in": ids } }] })
-}
-
-/// `messages`: those that the page's decisions are about. Several decisions may be about one.
+/// `messages`: the messages that the page's decisions deleted, by id.
 fn body(decision: DecisionDocument, messages: &HashMap<String, MessageDocument>) -> DecisionBody {
     let DecisionDocument { id, kind, presenter_idx, at, by, target, user_idx, until, reason, .. } = decision;
     let DecisionDocument { settings, settings_changed, settings_until, .. } = decision;
     let message = target.as_ref().and_then(|target| messages.get(target));
-    // A moderator of one room learns nothing of another by naming its message.
+    // A moderator of one room must not read a message of another room by naming it.
     let message = message.filter(|message| Some(message.presenter_idx) == presenter_idx);
     DecisionBody {
         id,
@@ -271,14 +221,14 @@ fn members(document: Document) -> Option<Map<String, Value>> {
     deserialize_from_document(document).ok()
 }
 
-impl Kind {
+impl DecisionType {
     fn name(self) -> &'static str {
         match self {
-            Kind::MessageDeleted => "message.deleted",
-            Kind::RoomCleared => "room.cleared",
-            Kind::RoomUpdated => "room.updated",
-            Kind::UserBanned => "user.banned",
-            Kind::UserUnbanned => "user.unbanned",
+            DecisionType::MessageDeleted => "message.deleted",
+            DecisionType::RoomCleared => "room.cleared",
+            DecisionType::RoomUpdated => "room.updated",
+            DecisionType::UserBanned => "user.banned",
+            DecisionType::UserUnbanned => "user.unbanned",
         }
     }
 }

@@ -1,34 +1,35 @@
-//! The OpenAPI document of the reading side, made from the handlers and their bodies: a route that is not documented
-//! cannot be added, and how an operation refuses follows from what it asks for. It is served as `GET /v1/openapi.json`,
-//! and `docs/reference/openapi/archiver.json` in the tree is the same text.
+//! The OpenAPI document of the read API, made from the handlers and their bodies. Every route is documented, and the
+//! refusals of an operation follow from its parameters. `GET /v1/openapi.json` serves it;
+//! `docs/reference/openapi/archiver.json` is the same text.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use serde_json::json;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Reader, Shared, broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay};
-use super::{statistics, status};
+use super::state::{App, AppState};
+use super::{
+    broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay, statistics, status,
+};
 
 mod refused;
-pub(super) mod schemas;
 
 #[cfg(test)]
 mod tests;
 
-/// What no handler names.
+/// Schemas that no handler names.
 #[derive(OpenApi)]
 #[openapi(components(schemas(web::openapi::Problem)))]
 struct Components;
 
-/// Every documented path. Health is not among them: it is the same for all roles.
-pub(crate) fn routes() -> OpenApiRouter<Arc<Reader>> {
+/// All documented paths. Health is added later: it is the same for all roles.
+pub(crate) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
         .merge(exports::routes())
@@ -52,19 +53,19 @@ pub fn document() -> String {
     let document = web::openapi::Document {
         role: "archiver",
         description: include_str!("openapi/description.md"),
-        scopes: "reading any room takes the scope `chat:read`, seeing what was deleted `chat:moderate`, erasing a user `chat:erase`.",
+        scopes: "reading any room requires the scope `chat:read`, seeing deleted messages `chat:moderate`, erasing a user `chat:erase`.",
         tags: json!([
-            { "name": "messages", "description": "Finding messages." },
-            { "name": "broadcasts", "description": "Which there were, and their chat beside the recorded video." },
-            { "name": "exports", "description": "Taking them along." },
-            { "name": "moderation", "description": "Who decided what." },
-            { "name": "statistics", "description": "What a room was like, in numbers." },
-            { "name": "erasure", "description": "Forgetting people." },
+            { "name": "messages", "description": "Search messages." },
+            { "name": "broadcasts", "description": "List broadcasts, and replay their chat beside the recorded video." },
+            { "name": "exports", "description": "Download messages as files." },
+            { "name": "moderation", "description": "Read the moderation log." },
+            { "name": "statistics", "description": "Measure a room's chat." },
+            { "name": "erasure", "description": "Erase users." },
             { "name": "service", "description": "The service itself." },
         ]),
         paths,
         components: openapi["components"].take(),
-        not_ready: "MongoDB was not reached yet",
+        not_ready: "MongoDB has not been reached yet",
     };
     document.text()
 }
@@ -77,8 +78,8 @@ pub fn document() -> String {
     security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
 )]
-async fn openapi(State(reader): Shared) -> Response {
-    // For a few minutes: it changes with a deployment.
+async fn openapi(State(app): App) -> impl IntoResponse {
+    // 5 minutes: it changes with a deployment.
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
-    (headers, Extension(web::Shared), reader.openapi.clone()).into_response()
+    (headers, Extension(web::Shared), app.openapi.clone())
 }

@@ -1,310 +1,129 @@
-//! Parameters of paths and queries, read and documented in one place. A value that is not as documented is refused with
-//! the parameter named.
+//! Query parameters that several operations share. [`Query`] reads and refuses them, and each struct documents its own.
 
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use axum::extract::{FromRequestParts, Query as AxumQuery};
+use axum::http::request::Parts;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use unicode_segmentation::UnicodeSegmentation as _;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
-use super::openapi::schemas;
 use super::refusal::Refusal;
-use super::time_format::Moment;
-use crate::query::sequence::Span;
-use crate::query::timeline::Kind;
-use crate::text_folding::folded;
+use super::schemas;
+use super::time_format::QueryTime;
+use super::values::{After, First, PlayerTime};
+use crate::query::sequence::{Order, Span};
+use crate::query::timeline::TimelineKind;
 
-/// `{presenterIdx}`
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path, rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents what `Call` reads")]
-pub(super) struct RoomPath {
-    /// The room, by its presenter's number.
-    #[param(inline)]
-    presenter_idx: schemas::PresenterIdx,
+/// The members of `T` from the query. A request with an invalid one is refused, and the refusal names it.
+#[derive(Debug)]
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query<T>, Refusal> {
+        let query = AxumQuery::try_from_uri(&parts.uri).map(|AxumQuery(query)| Query(query));
+        query.map_err(|rejection| {
+            let text = rejection.body_text();
+            let wrong = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            Refusal::QueryInvalid(format!("the query is invalid: {wrong}"))
+        })
+    }
 }
 
-/// `{userIdx}`
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path, rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents what `Call` reads")]
-pub(super) struct UserPath {
-    /// The user's number.
-    #[param(inline)]
-    user_idx: schemas::UserIdx,
-}
-
-/// `{messageId}`
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path, rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents what `Call` reads")]
-pub(super) struct MessagePath {
-    /// The message's id.
-    #[param(inline)]
-    message_id: schemas::EventId,
-}
-
-/// `{broadcastId}`
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path, rename_all = "camelCase")]
-#[expect(dead_code, reason = "documents what `Call` reads")]
-pub(super) struct BroadcastPath {
-    /// The broadcast's id, or that of any of its sessions.
-    #[param(inline)]
-    broadcast_id: schemas::SessionId,
-}
-
-/// An id in a query, as strict as in a path. Read as an event has it, it could be larger than what may be asked for.
-pub(super) fn asked_for<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(query: D) -> Result<Option<T>, D::Error> {
+/// Deserialises an id as strictly as in a path. As an event's it could be larger than the API permits.
+pub(super) fn strict_id<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(query: D) -> Result<Option<T>, D::Error> {
     let id = String::deserialize(query)?;
     id.parse().map(Some).map_err(D::Error::custom)
 }
 
-/// Which part of a list.
+/// A page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// How many at most. There may be fewer, also where there are more to come: `next` says so.
+    /// The most items on a page. A page may have fewer although more follow: `next` says so.
     #[serde(default)]
     #[param(minimum = 1, maximum = 1000, default = 100, value_type = Option<u32>, nullable = false)]
     pub(super) first: First,
-    /// What `next` was on the page before; empty: there was none.
+    /// The value of `next` on the previous page. Empty: there was none.
     #[serde(default)]
     #[param(value_type = Option<schemas::Cursor>, inline, nullable = false)]
     pub(super) after: After,
 }
 
-/// How many items a page has at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct First(pub(super) usize);
-
-impl Default for First {
-    fn default() -> First {
-        First(100)
-    }
-}
-
-impl TryFrom<String> for First {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<First, &'static str> {
-        let first = text.parse().ok().filter(|first| (1..=1_000).contains(first));
-        first.map(First).ok_or("must be an integer from 1 to 1000")
-    }
-}
-
-/// Where the page before ended.
-#[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct After(String);
-
-impl After {
-    /// The place, as the list reads its cursors; none at the beginning.
-    pub(super) fn parse<T>(&self, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
-        parse(&self.0).map(Some).ok_or(Refusal::CursorInvalid)
-    }
-}
-
-/// An integer from 1 to `MOST`, in the query; `USUAL` where nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Number<const USUAL: i64, const MOST: i64>(i64);
-
-impl<const USUAL: i64, const MOST: i64> Number<USUAL, MOST> {
-    /// As the type that counts such things; no `MOST` is too large for any.
-    pub(super) fn get<T: TryFrom<i64>>(self) -> T {
-        T::try_from(self.0).ok().expect("it is positive and small")
-    }
-}
-
-impl<const USUAL: i64, const MOST: i64> Default for Number<USUAL, MOST> {
-    fn default() -> Self {
-        Number(USUAL)
-    }
-}
-
-impl<const USUAL: i64, const MOST: i64> TryFrom<String> for Number<USUAL, MOST> {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let number = text.parse().ok().filter(|number| (1..=MOST).contains(number));
-        number.map(Number).ok_or_else(|| format!("must be an integer from 1 to {MOST}"))
-    }
-}
-
-/// A time, from and to when.
+/// A time span.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SpanQuery {
-    /// What was sent then or later.
+    /// Messages sent at this time or later.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    pub(super) from: Option<Moment>,
-    /// What was sent before. Not later than `from`: nothing.
+    pub(super) from: Option<QueryTime>,
+    /// Messages sent before this time. If it is not later than `from`, nothing matches.
     #[param(value_type = Option<schemas::Time>, inline, nullable = false)]
-    pub(super) to: Option<Moment>,
+    pub(super) to: Option<QueryTime>,
 }
 
 impl SpanQuery {
     pub(super) fn span(self) -> Span {
-        Span { from: self.from.map(Moment::date), to: self.to.map(Moment::date) }
+        Span { from: self.from.map(QueryTime::date), to: self.to.map(QueryTime::date) }
     }
 }
 
-/// What of a broadcast's time the recording holds.
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OrderParameter {
+    /// The oldest first.
+    Asc,
+    /// The newest first.
+    Desc,
+}
+
+impl OrderParameter {
+    pub(super) fn order(self) -> Order {
+        match self {
+            OrderParameter::Asc => Order::Asc,
+            OrderParameter::Desc => Order::Desc,
+        }
+    }
+}
+
+/// How the recording treats the presenter's absences.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TimelineQuery {
-    /// `segments` (where nothing is said): the recording was cut while the presenter was away; what was said then is at
-    /// the cut. `wall`: it ran on.
+    /// `segments` (the default): the recording is cut while the presenter is away; messages sent then appear at the
+    /// cut. `wall`: the recording runs on.
     #[serde(default)]
-    #[param(inline, value_type = Option<Kind>, nullable = false)]
-    pub(super) timeline: Kind,
+    #[param(inline, value_type = Option<TimelineParameter>, nullable = false)]
+    timeline: TimelineParameter,
 }
 
-/// Where in a recording to begin.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum TimelineParameter {
+    #[default]
+    Segments,
+    Wall,
+}
+
+impl TimelineQuery {
+    pub(super) fn kind(self) -> TimelineKind {
+        match self.timeline {
+            TimelineParameter::Segments => TimelineKind::Segments,
+            TimelineParameter::Wall => TimelineKind::Wall,
+        }
+    }
+}
+
+/// A place in a recording.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FromQuery {
-    /// Where in the recording to begin: milliseconds, or `01:02:03`, or `01:02:03.250`. Not looked at where a cursor says
-    /// where to go on.
+    /// Where to start in the recording: milliseconds, `01:02:03`, or `01:02:03.250`. Ignored if a cursor is given.
     #[serde(default)]
     #[param(value_type = Option<String>, pattern = r"^([0-9]{1,12}|[0-9]{2,5}:[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?)$", nullable = false)]
     pub(super) from: PlayerTime,
-}
-
-/// Milliseconds into a recording.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct PlayerTime(pub(super) i64);
-
-impl TryFrom<String> for PlayerTime {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<PlayerTime, &'static str> {
-        let number = |digits: &str, lengths: RangeInclusive<usize>| {
-            let is_number = lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-            is_number.then(|| digits.parse::<i64>().ok()).flatten()
-        };
-        let clock = |text: &str| {
-            let (clock, fraction) = text.split_once('.').unwrap_or((text, "000"));
-            let mut parts = clock.split(':');
-            let hours = number(parts.next()?, 2..=5)?;
-            let minutes = number(parts.next()?, 2..=2).filter(|minutes| *minutes < 60)?;
-            let seconds = number(parts.next()?, 2..=2).filter(|seconds| *seconds < 60)?;
-            let ms = number(fraction, 3..=3)?;
-            parts.next().is_none().then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000 + ms)
-        };
-        let time = number(&text, 1..=12).or_else(|| clock(&text));
-        time.map(PlayerTime).ok_or("must be milliseconds, or a time such as 01:02:03 or 01:02:03.250")
-    }
-}
-
-/// What a message must contain, folded as texts are.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct SearchText(String);
-
-/// 100 characters: whoever looks for more looks for a message that is there already.
-const LONGEST_SEARCH: usize = 100;
-
-/// 8 KB, as a message has: a character can have any number of marks.
-pub(super) const LONGEST_SEARCH_BYTES: usize = 8 * 1024;
-
-impl SearchText {
-    pub(super) fn folded(self) -> String {
-        self.0
-    }
-}
-
-impl TryFrom<String> for SearchText {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<SearchText, &'static str> {
-        // As people count them, and as ingest does.
-        let fits = text.len() <= LONGEST_SEARCH_BYTES && (1..=LONGEST_SEARCH).contains(&text.graphemes(true).count());
-        if !fits || text.contains(char::is_control) {
-            return Err("`text` must be 1 to 100 characters, none of them a control character");
-        }
-        let folded = folded(&text);
-        if folded.is_empty() {
-            return Err("`text` must have a character that can be seen, or a blank");
-        }
-        Ok(SearchText(folded))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_looked_for_has_1_to_100_characters_as_people_count_them_and_every_blank_counts() {
-        let read = |text: &str| SearchText::try_from(text.to_owned()).ok().map(SearchText::folded);
-        for (text, folded) in [
-            (" The ", " the "),
-            (" ", " "),
-            ("\u{3000}", " "),
-            (r"\E[x].*", r"\e[x].*"),
-            ("\u{1112}\u{1161}\u{11ab}", "한"),
-            (&"\u{1112}\u{1161}\u{11ab}".repeat(100), &"한".repeat(100)),
-        ] {
-            assert_eq!(read(text).as_deref(), Some(folded), "{text:?}");
-        }
-        let marks = format!("e{}", "\u{301}".repeat(5_000));
-        for text in ["", "a\0b", "a\nb", "\u{200b}", "\u{fe0f}\u{2060}", &"한".repeat(101), &marks] {
-            assert_eq!(read(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_time_in_a_recording_is_milliseconds_or_what_a_player_shows() {
-        for (text, ms) in [
-            ("0", Some(0)),
-            ("3723000", Some(3_723_000)),
-            ("01:02:03", Some(3_723_000)),
-            ("01:02:03.250", Some(3_723_250)),
-            ("100:00:00", Some(360_000_000)),
-            ("999999999999", Some(999_999_999_999)),
-            ("", None),
-            ("-1", None),
-            ("+1", None),
-            ("1.5", None),
-            ("1:02:03", None),
-            ("01:60:00", None),
-            ("01:00:60", None),
-            ("01:02", None),
-            ("01:02:03:04", None),
-            ("01:02:03.2", None),
-            ("1000000000000", None),
-            ("００:00:00", None),
-        ] {
-            assert_eq!(PlayerTime::try_from(text.to_owned()).ok(), ms.map(PlayerTime), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_has_1_to_1000_items() {
-        for (text, first) in
-            [("1", Some(1)), ("1000", Some(1000)), ("0", None), ("1001", None), ("-1", None), ("", None)]
-        {
-            assert_eq!(First::try_from(text.to_owned()).ok(), first.map(First), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_number_keeps_its_bounds() {
-        for (text, number) in [("1", Some(1)), ("60", Some(60)), ("0", None), ("61", None), ("-1", None), ("1.5", None)]
-        {
-            let read = Number::<10, 60>::try_from(text.to_owned());
-            assert_eq!(read.ok().map(Number::get::<i64>), number, "{text:?}");
-        }
-        assert_eq!(Number::<10, 60>::default().get::<usize>(), 10);
-    }
 }

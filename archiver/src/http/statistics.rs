@@ -1,27 +1,29 @@
-//! Statistics of a room: counts a bucket of time, who and which words were there most, and what stands out.
+//! Statistics of a room: counts by time bucket, top chatters, top words, and highlights.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::Sight;
+use super::access::{RoomReader, Sight};
 use super::bodies::{MessageBody, UserBody};
-use super::call::Call;
-use super::openapi::schemas;
-use super::parameters::{Number, RoomPath};
+use super::parameters::Query;
+use super::path::RoomPath;
 use super::refusal::Refusal;
-use super::time_format::{Moment, time};
-use super::{Reader, Shared, answer};
+use super::schemas;
+use super::state::{App, AppState};
+use super::time_format::{QueryTime, time};
+use super::values::Number;
 use crate::mongo::documents::UserDocument;
 use crate::query::statistics::Stretch;
 use crate::query::statistics::buckets;
-use crate::query::statistics::buckets::{Bucket, Counts};
+use crate::query::statistics::buckets::{Bucket, StretchCounts};
 use crate::query::statistics::chatters;
 use crate::query::statistics::chatters::{Chatter, Known};
 use crate::query::statistics::highlights;
@@ -30,13 +32,13 @@ use crate::query::statistics::words;
 use crate::query::statistics::words::Word;
 use crate::query::times::later;
 
-/// 31 days: a month, whatever its length.
+/// 31 days: any month.
 const LONGEST_MS: i64 = 31 * 86_400_000;
 
-/// A megabyte of JSON.
+/// 10,000: about 1 MB of JSON.
 const MOST_BUCKETS: u64 = 10_000;
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(count_room))
         .routes(routes!(top_chatters))
@@ -44,63 +46,63 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
         .routes(routes!(highlights))
 }
 
-/// Which stretch of a room.
+/// A stretch of time.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct StretchQuery {
-    /// What was sent then or later.
+    /// Messages sent at this time or later.
     #[param(value_type = schemas::Time, inline)]
-    from: Moment,
-    /// What was sent before. At most 31 days later; not later than `from`: nothing.
+    from: QueryTime,
+    /// Messages sent before this time, at most 31 days after `from`. If it is not later than `from`, nothing matches.
     #[param(value_type = schemas::Time, inline)]
-    to: Moment,
+    to: QueryTime,
 }
 
-/// In what pieces a stretch is counted.
+/// The size of buckets.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct CountQuery {
-    /// How long a bucket is. There may be 10,000 in an answer.
+    /// The length of a bucket. An answer has at most 10,000 buckets.
     #[serde(default, rename = "bucketSeconds")]
     #[param(rename = "bucketSeconds", minimum = 1, maximum = 86_400, default = 60, value_type = Option<u32>, nullable = false)]
     bucket_seconds: Number<60, 86_400>,
 }
 
-/// How many chatters.
+/// The number of chatters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ChattersQuery {
-    /// How many at most.
+    /// The most items in the answer.
     #[serde(default)]
     #[param(minimum = 1, maximum = 1_000, default = 10, value_type = Option<u32>, nullable = false)]
     first: Number<10, 1_000>,
 }
 
-/// How many words.
+/// The number of words.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct WordsQuery {
-    /// How many at most.
+    /// The most items in the answer.
     #[serde(default)]
     #[param(minimum = 1, maximum = 1_000, default = 50, value_type = Option<u32>, nullable = false)]
     first: Number<50, 1_000>,
 }
 
-/// How many highlights, of what size.
+/// The number of highlights, and the size of buckets.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct HighlightsQuery {
-    /// How long the buckets are that are compared. There may be 10,000 in a stretch.
+    /// The length of the buckets that are compared. A stretch has at most 10,000 buckets.
     #[serde(default, rename = "bucketSeconds")]
     #[param(rename = "bucketSeconds", minimum = 1, maximum = 60, default = 10, value_type = Option<u32>, nullable = false)]
     bucket_seconds: Number<10, 60>,
-    /// How many at most.
+    /// The most items in the answer.
     #[serde(default)]
     #[param(minimum = 1, maximum = 100, default = 10, value_type = Option<u32>, nullable = false)]
     first: Number<10, 100>,
 }
 
-/// A stretch of a room in numbers.
+/// The counts of a stretch.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct StatisticsBody {
@@ -111,9 +113,9 @@ struct StatisticsBody {
     messages: u64,
     /// Users who wrote.
     chatters: u64,
-    /// Those of them who never had in this room before.
+    /// Users who wrote in this room for the first time.
     new_chatters: u64,
-    /// From `from` on, without gaps. The last one ends at `to`, and may be shorter.
+    /// Buckets from `from` on, without gaps. The last one ends at `to`, and may be shorter.
     buckets: Vec<BucketBody>,
 }
 
@@ -121,27 +123,27 @@ struct StatisticsBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct BucketBody {
-    /// When it begins.
+    /// The start of the bucket.
     #[schema(value_type = schemas::Time)]
     at: String,
     messages: u64,
-    /// Users who wrote. Whoever wrote in several buckets is in each of them.
+    /// Users who wrote. A user who wrote in several buckets counts in each.
     chatters: u64,
-    /// Users whose first message in this room is in it.
+    /// Users whose first message in this room is in the bucket.
     new_chatters: u64,
 }
 
-/// Who wrote most.
+/// The top chatters.
 #[derive(Debug, Serialize, ToSchema)]
 struct ChattersBody {
     chatters: Vec<ChatterBody>,
 }
 
-/// Somebody, and how much that one wrote.
+/// A user, and how much they wrote.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChatterBody {
-    /// As known with the latest message.
+    /// The user as of their latest message.
     user: UserBody,
     messages: u64,
     #[schema(value_type = schemas::Time)]
@@ -150,29 +152,29 @@ struct ChatterBody {
     last_at: String,
 }
 
-/// Which words are in most messages.
+/// The top words.
 #[derive(Debug, Serialize, ToSchema)]
 struct WordsBody {
     words: Vec<WordBody>,
 }
 
-/// A word, and where it was written.
+/// A word, and how often it was used.
 #[derive(Debug, Serialize, ToSchema)]
 struct WordBody {
     word: String,
-    /// In how many messages.
+    /// The number of messages with the word.
     messages: u64,
-    /// How many times.
+    /// The number of uses, in all messages.
     uses: u64,
 }
 
-/// What stands out.
+/// The highlights.
 #[derive(Debug, Serialize, ToSchema)]
 struct HighlightsBody {
     highlights: Vec<HighlightBody>,
 }
 
-/// A moment in which more people wrote than the minutes before let expect.
+/// A moment in which more people wrote than the minutes before suggest.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct HighlightBody {
@@ -180,24 +182,24 @@ struct HighlightBody {
     at: String,
     #[schema(value_type = schemas::Time)]
     until: String,
-    /// In all of it.
+    /// Messages in the whole moment.
     messages: u64,
-    /// When the bucket begins that stands out most; what follows is about it.
+    /// The start of the bucket with the highest score. The members below are about this bucket.
     #[schema(value_type = schemas::Time)]
     peak_at: String,
     /// Users who wrote.
     chatters: u64,
-    /// How many did before, the mean of 30 buckets.
+    /// The mean number of users who wrote in the 30 buckets before.
     chatters_before: f64,
-    /// By how many deviations it stands out; 5 at least.
+    /// By how many standard deviations it stands out: at least 5.
     score: f64,
     /// Up to five messages: the texts that most people wrote, each once.
     samples: Vec<MessageBody>,
 }
 
-/// Count a room
+/// Count messages and chatters
 ///
-/// Messages and chatters, by bucket of time.
+/// By time bucket.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/statistics",
@@ -205,106 +207,108 @@ struct HighlightBody {
     params(RoomPath, StretchQuery, CountQuery),
     responses((status = 200, description = "The counts.", body = StatisticsBody)),
 )]
-async fn count_room(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let stretch = stretch(&call)?;
-        let CountQuery { bucket_seconds } = call.query()?;
-        let bucket_ms = bucket_ms(stretch, bucket_seconds.get())?;
-        let counts = buckets::counts(&reader.database, stretch, bucket_ms).await?;
-        let Counts { messages, chatters, new_chatters, buckets } = counts;
-        let begins = (0_i64..).map(|number| time(later(stretch.from, number * bucket_ms)));
-        let buckets = buckets.into_iter().zip(begins).map(|(bucket, at)| BucketBody::new(bucket, at)).collect();
-        let (from, to) = (time(stretch.from), time(stretch.to));
-        Ok(Json(StatisticsBody { from, to, messages, chatters, new_chatters, buckets }).into_response())
-    })
-    .await
+async fn count_room(
+    State(app): App,
+    RoomStretch { stretch, .. }: RoomStretch,
+    Query(CountQuery { bucket_seconds }): Query<CountQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let bucket_ms = bucket_ms(stretch, bucket_seconds.get())?;
+    let counts = buckets::counts(&app.database, stretch, bucket_ms).await?;
+    let StretchCounts { messages, chatters, new_chatters, buckets } = counts;
+    let begins = (0_i64..).map(|number| time(later(stretch.from, number * bucket_ms)));
+    let buckets = buckets.into_iter().zip(begins).map(|(bucket, at)| BucketBody::new(bucket, at)).collect();
+    let (from, to) = (time(stretch.from), time(stretch.to));
+    Ok(Json(StatisticsBody { from, to, messages, chatters, new_chatters, buckets }))
 }
 
 /// Top chatters
 ///
-/// By the number of their messages, then by their own.
+/// By the number of messages, then by the user's number.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/statistics/chatters",
     tag = "statistics",
     params(RoomPath, StretchQuery, ChattersQuery),
-    responses((status = 200, description = "Who wrote most.", body = ChattersBody)),
+    responses((status = 200, description = "The top chatters.", body = ChattersBody)),
 )]
-async fn top_chatters(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let stretch = stretch(&call)?;
-        let ChattersQuery { first } = call.query()?;
-        let chatters = chatters::top(&reader.database, stretch, first.get()).await?;
-        Ok(Json(ChattersBody { chatters: chatters.into_iter().map(ChatterBody::from).collect() }).into_response())
-    })
-    .await
+async fn top_chatters(
+    State(app): App,
+    RoomStretch { stretch, .. }: RoomStretch,
+    Query(ChattersQuery { first }): Query<ChattersQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let chatters = chatters::top(&app.database, stretch, first.get()).await?;
+    Ok(Json(ChattersBody { chatters: chatters.into_iter().map(ChatterBody::from).collect() }))
 }
 
 /// Top words
 ///
-/// By the number of messages that they are in, then by the alphabet of Unicode. A word is a run of letters, marks and
-/// numbers, of two code points at least, with ASCII in lower case. Korean particles are not cut off.
+/// By the number of messages with the word, then in the order of Unicode. A word is a run of letters, marks and
+/// numbers, at least two code points long. ASCII letters are lower-cased. Korean particles are not cut off.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/statistics/words",
     tag = "statistics",
     params(RoomPath, StretchQuery, WordsQuery),
-    responses((status = 200, description = "Which words are in most messages.", body = WordsBody)),
+    responses((status = 200, description = "The top words.", body = WordsBody)),
 )]
-async fn top_words(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let stretch = stretch(&call)?;
-        let WordsQuery { first } = call.query()?;
-        let words = words::top(&reader.database, stretch, first.get()).await?;
-        Ok(Json(WordsBody { words: words.into_iter().map(WordBody::from).collect() }).into_response())
-    })
-    .await
+async fn top_words(
+    State(app): App,
+    RoomStretch { stretch, .. }: RoomStretch,
+    Query(WordsQuery { first }): Query<WordsQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let words = words::top(&app.database, stretch, first.get()).await?;
+    Ok(Json(WordsBody { words: words.into_iter().map(WordBody::from).collect() }))
 }
 
 /// Highlights
 ///
-/// Moments in which more people wrote than in the room's own recent past, by score. People are counted, not messages.
+/// Moments in which more people wrote than in the room's own recent past, by score. People count, not messages.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/statistics/highlights",
     tag = "statistics",
     params(RoomPath, StretchQuery, HighlightsQuery),
-    responses((status = 200, description = "What stands out.", body = HighlightsBody)),
+    responses((status = 200, description = "The highlights.", body = HighlightsBody)),
 )]
-async fn highlights(State(reader): Shared, request: Request) -> Response {
-    answer(async {
-        let call = Call::begin(&reader, request).await?;
-        let stretch = stretch(&call)?;
-        let HighlightsQuery { bucket_seconds, first } = call.query()?;
-        let bucket_ms = bucket_ms(stretch, bucket_seconds.get())?;
-        let highlights = highlights::top(&reader.database, stretch, bucket_ms, first.get()).await?;
-        let highlights = highlights.into_iter().map(HighlightBody::from).collect();
-        Ok(Json(HighlightsBody { highlights }).into_response())
-    })
-    .await
+async fn highlights(
+    State(app): App,
+    RoomStretch { stretch, .. }: RoomStretch,
+    Query(HighlightsQuery { bucket_seconds, first }): Query<HighlightsQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let bucket_ms = bucket_ms(stretch, bucket_seconds.get())?;
+    let highlights = highlights::top(&app.database, stretch, bucket_ms, first.get()).await?;
+    let highlights = highlights.into_iter().map(HighlightBody::from).collect();
+    Ok(Json(HighlightsBody { highlights }))
 }
 
-/// The stretch that the request asks about, if whoever asks may read the room.
-fn stretch(call: &Call) -> Result<Stretch, Refusal> {
-    let (room, _) = call.readable_room()?;
-    let StretchQuery { from, to } = call.query()?;
-    let [from, to] = [from, to].map(Moment::date);
-    if to.timestamp_millis() - from.timestamp_millis() > LONGEST_MS {
-        return Err(Refusal::QueryInvalid("`to` must be at most 31 days later than `from`".to_owned()));
+/// A stretch of a room that the caller may read.
+struct RoomStretch {
+    _reader: RoomReader,
+    stretch: Stretch,
+}
+
+impl FromRequestParts<Arc<AppState>> for RoomStretch {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<RoomStretch, Refusal> {
+        let reader = RoomReader::from_request_parts(parts, app).await?;
+        let Query(StretchQuery { from, to }) = Query::from_request_parts(parts, app).await?;
+        let [from, to] = [from, to].map(QueryTime::date);
+        if to.timestamp_millis() - from.timestamp_millis() > LONGEST_MS {
+            return Err(Refusal::QueryInvalid("`to` must be at most 31 days later than `from`".to_owned()));
+        }
+        let stretch = Stretch { presenter_idx: reader.room.get(), from, to };
+        Ok(RoomStretch { _reader: reader, stretch })
     }
-    Ok(Stretch { presenter_idx: room.get(), from, to })
 }
 
-/// Refuses more buckets than an answer may have.
+/// Refuses a size that makes too many buckets.
 fn bucket_ms(stretch: Stretch, bucket_seconds: i64) -> Result<i64, Refusal> {
     let bucket_ms = bucket_seconds * 1_000;
     let buckets = stretch.buckets(bucket_ms);
     if buckets > MOST_BUCKETS {
         return Err(Refusal::QueryInvalid(format!(
-            "`bucketSeconds` must be larger: {buckets} buckets are more than the {MOST_BUCKETS} that an answer may have"
+            "`bucketSeconds` must be larger: it makes {buckets} buckets, and an answer has at most {MOST_BUCKETS}"
         )));
     }
     Ok(bucket_ms)
@@ -343,7 +347,7 @@ impl From<Highlight> for HighlightBody {
             chatters,
             chatters_before,
             score,
-            // They are what everybody sees: nothing that was deleted is among them.
+            // No deleted messages are among them, so they are the same for every caller.
             samples: samples.into_iter().map(|message| MessageBody::new(message, Sight::Shown)).collect(),
         }
     }

@@ -1,11 +1,11 @@
-//! `GET /v1/status`: how the writing is doing, for whoever watches it. Numbers only, so it takes no token; nothing is
-//! asked of a server to answer it.
+//! `GET /v1/status`: how the archiving is doing, for monitoring. It has only numbers, so it requires no token.
+//! Answering it asks no other server.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use jiff::Timestamp;
 use nats::Backlog;
 use serde::Serialize;
@@ -13,13 +13,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::openapi::schemas;
-use super::{Reader, Shared, time_format};
+use super::schemas;
+use super::state::{App, AppState};
+use super::time_format;
+use crate::query::gaps::Missing;
 use crate::status;
-use crate::status::{Counts, Health, Recent, Status, Stream, Waiting};
-use crate::write::gaps::Missing;
+use crate::status::{Counts, Health, Recent, Status, StreamProgress, Waiting};
 
-pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
+pub(super) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new().routes(routes!(get_status))
 }
 
@@ -27,51 +28,53 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Reader>> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct StatusBody {
-    /// When it started; what is counted is counted from then on.
+    /// When this archiver started. Counters start here.
     #[schema(value_type = schemas::Time)]
     started_at: String,
     mongodb: MongodbBody,
     archived: ArchivedBody,
-    /// How old the newest event of the last write was when it was durable, in milliseconds. Absent before the first.
+    /// The age of the newest event of the last write when it became durable, in milliseconds. Absent before the first
+    /// write.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     lag_ms: Option<u64>,
     writes: WritesBody,
-    /// What is in the log and not in the archive, of all archivers together. Absent before the log said so.
+    /// The backlog: batches in the log that are not archived yet, of all archivers together. Absent until the log
+    /// answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     log: Option<LogBody>,
     missing: MissingBody,
 }
 
-/// What left the log before it was archived, since this archive began: the collection `archive_gaps`.
+/// Batches that left the log before they were archived, since this archive began: the collection `archive_gaps`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MissingBody {
-    /// Stretches of neighbouring batches.
+    /// Runs of neighbouring batches.
     gaps: u64,
     batches: u64,
-    /// When the last of them was noticed.
+    /// When the latest gap was noticed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     noticed_at: Option<String>,
 }
 
-/// Whether MongoDB can be written.
+/// Whether MongoDB accepts writes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MongodbBody {
     writable: bool,
-    /// Since when that is so.
+    /// Since when `writable` has this value.
     #[schema(value_type = schemas::Time)]
     since: String,
-    /// Why it cannot be written. For people.
+    /// Why MongoDB accepts no writes. For people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
 }
 
-/// What this archiver did since it started.
+/// What this archiver has done since it started.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ArchivedBody {
@@ -79,31 +82,31 @@ struct ArchivedBody {
     messages: u64,
     /// New decisions.
     decisions: u64,
-    /// Ends of presenters' sessions.
+    /// Starts and ends of presenters' sessions.
     session_ends: u64,
-    /// Messages and decisions that were there already.
+    /// Messages and decisions that were archived already.
     duplicates: u64,
-    /// Those of them that said something else than what was there.
+    /// Duplicates whose content differs from the archived one.
     contradictions: u64,
-    /// Lines that have no place in the archive.
+    /// Lines that were put into quarantine.
     quarantined: u64,
 }
 
-/// Writes to MongoDB, each with the events of some batches of the log.
+/// Writes to MongoDB. Each has the events of some batches of the log.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct WritesBody {
     /// Since the start.
     total: u64,
-    /// What the members below are about: the last so many, 1,000 at most.
+    /// The number of latest writes that the members below describe: at most 1,000.
     recent: usize,
-    /// Events in one write.
+    /// Events per write.
     events: SpreadBody,
-    /// Milliseconds until one was durable, through outages of MongoDB too.
+    /// Milliseconds until a write was durable, outages of MongoDB included.
     commit_ms: SpreadBody,
 }
 
-/// Half are at most `p50`, 99 % at most `p99`.
+/// Percentiles and the maximum.
 #[derive(Debug, Serialize, ToSchema)]
 struct SpreadBody {
     p50: u64,
@@ -111,52 +114,52 @@ struct SpreadBody {
     max: u64,
 }
 
-/// What the log holds beyond the archive.
+/// The backlog of the log.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct LogBody {
-    /// When the log said so: every two seconds, while it answers.
+    /// When the log was asked: every two seconds, while it answers.
     #[schema(value_type = schemas::Time)]
     as_of: String,
     streams: Vec<StreamBody>,
 }
 
-/// One stream of the log. A batch holds up to 1,000 events.
+/// A stream of the log. A batch has up to 1,000 events.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct StreamBody {
     name: String,
-    /// Batches that no archiver was given yet.
+    /// Batches that have not been delivered to an archiver yet.
     waiting_batches: u64,
-    /// Batches that an archiver has and did not acknowledge.
+    /// Batches that have been delivered to an archiver and are not acknowledged.
     held_batches: u64,
-    /// Those of them that were given out before: whoever had them was killed, or took more than 30 s.
+    /// Held batches that are redeliveries: an archiver was killed, or took more than 30 s.
     held_again_batches: u64,
     /// Every batch up to this sequence is acknowledged, or has left the log.
     acknowledged_sequence: u64,
-    /// Every batch up to this sequence is archived, or on record as missing. Absent before MongoDB said so.
+    /// Every batch up to this sequence is archived, or recorded as missing. Absent until MongoDB answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     archived_sequence: Option<i64>,
-    /// The first batch that it holds, and the last.
+    /// The first and the last batch of the stream.
     first_sequence: u64,
     last_sequence: u64,
-    /// When the first was stored. Absent where it holds none.
+    /// When the first batch was stored. Absent if the stream is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     oldest_at: Option<String>,
-    /// Bytes that it holds, and how many it may. When it is nearly full messages are refused.
+    /// The size of the stream, and its limit. When it is nearly full, new messages are refused.
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     max_bytes: Option<u64>,
-    /// Whether what is archived leaves it before its age where room is needed.
+    /// Whether archived batches may leave the stream before their age to make room.
     can_give_room: bool,
 }
 
-/// How the archiver is doing
+/// Get the status
 ///
-/// It takes no token: there are only numbers in it. Each archiver answers for itself, but for `log`.
+/// Requires no token: it has only numbers. Each archiver answers for itself; only `log` covers all of them.
 #[utoipa::path(
     get,
     path = "/v1/status",
@@ -164,8 +167,8 @@ struct StreamBody {
     security(()),
     responses((status = 200, description = "The status.", body = StatusBody)),
 )]
-async fn get_status(State(reader): Shared) -> Response {
-    Json(StatusBody::from(reader.status.as_ref())).into_response()
+async fn get_status(State(app): App) -> impl IntoResponse {
+    Json(StatusBody::from(app.status.as_ref()))
 }
 
 impl From<&Status> for StatusBody {
@@ -210,8 +213,8 @@ impl From<Missing> for MissingBody {
     }
 }
 
-impl From<Stream> for StreamBody {
-    fn from(Stream { backlog, fill, archived }: Stream) -> StreamBody {
+impl From<StreamProgress> for StreamBody {
+    fn from(StreamProgress { backlog, fill, archived }: StreamProgress) -> StreamBody {
         let Backlog { stream, waiting, held, held_again, acknowledged } = backlog;
         StreamBody {
             name: stream,

@@ -1,6 +1,6 @@
-//! Answers of any size: written piece by piece, as fast as their reader takes them and no faster, so that they need the
-//! memory of a few pieces. How many there are at once is bounded, and a reader who takes nothing for too long is cut.
-//! A stream that fails half-way, or whose reader's token ends, breaks the connection: its reader sees that it is not whole.
+//! Streamed answers of any size. Pieces are written as fast as the client takes them, so a stream needs the memory of a
+//! few pieces. The number of streams is bounded, and a stream whose client takes nothing for too long is cut. A stream
+//! that fails half-way, or whose token expires, breaks the connection: the client sees that the answer is incomplete.
 
 use std::io;
 use std::sync::Arc;
@@ -17,16 +17,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::{Share, Shares};
 
-use super::Reader;
-use super::call::Call;
 use super::refusal::Refusal;
 use crate::ReadsConfig;
-use crate::mongo::database::Failure;
+use crate::mongo::failure::Failure;
 
-/// Pieces that wait for the reader; one more is being made.
+/// Pieces that wait for the client, beside the one in the making. When it is full, the stream waits.
 const WAITING: usize = 2;
 
-/// The streams at work.
+/// The streams in progress. They have no place among the role's supervised tasks: one that panics costs one answer.
 #[derive(Debug)]
 pub(crate) struct Streams {
     permits: Arc<Shares>,
@@ -35,38 +33,38 @@ pub(crate) struct Streams {
     stop: CancellationToken,
 }
 
-/// The right to one stream, for as long as it lasts.
+/// The permit for one stream, held for as long as it lasts.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct StreamPermit {
     _permit: Share,
     until: SystemTime,
 }
 
-/// Where the pieces of a stream go.
+/// Where a stream's pieces go.
 #[derive(Debug, Clone)]
 pub(super) struct Sink {
-    /// None: that was all. Without it the stream was cut.
+    /// None ends the stream. A channel that closes without it was cut.
     pieces: mpsc::Sender<Option<Bytes>>,
     stall_timeout: Duration,
 }
 
-/// Why a stream ends before it is whole.
+/// Why a stream ends early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Cut {
-    /// The reader went away, or takes nothing.
-    #[error("the reader is gone")]
+    /// The client disconnected, or takes nothing.
+    #[error("the client is gone")]
     Gone,
-    /// The reader's token has ended.
-    #[error("the reader's token has expired")]
+    /// The client's token expired.
+    #[error("the client's token has expired")]
     Expired,
     #[error("{0}")]
     Archive(#[from] Failure),
 }
 
-/// How often the wall clock is looked at: what waits for it otherwise does not see that the machine was suspended.
+/// 10 s: how often the wall clock is checked. A longer sleep would not notice that the machine was suspended.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Until that moment by the wall clock.
+/// Waits until that time of the wall clock.
 async fn ended(until: SystemTime) {
     loop {
         let left = until.duration_since(SystemTime::now()).unwrap_or_default();
@@ -87,46 +85,44 @@ impl Streams {
         }
     }
 
-    /// Ends what is left. The connections are closed by then, so that nobody reads it.
+    /// Ends the remaining streams. Their connections are closed by then.
     pub(crate) async fn finish(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
 
-impl Reader {
-    /// Room for one more stream of that caller, before it is begun.
-    pub(super) fn place(&self, call: &Call) -> Result<Place, Refusal> {
-        let permit = self.streams.permits.take(call.identity.user_idx).ok_or(Refusal::Overloaded)?;
-        Ok(Place { _permit: permit, until: call.until })
+    /// A permit for one more stream of the user, to be taken before the stream begins. `until`: when the token expires.
+    pub(super) fn permit(&self, user: i64, until: SystemTime) -> Result<StreamPermit, Refusal> {
+        let permit = self.permits.take(user).ok_or(Refusal::Overloaded)?;
+        Ok(StreamPermit { _permit: permit, until })
     }
 
-    /// A body of what `produce` gives to its sink.
-    pub(super) fn stream<F>(&self, place: Place, produce: impl FnOnce(Sink) -> F) -> Body
+    /// A body of the pieces that `produce` sends to its sink.
+    pub(super) fn body<F>(&self, permit: StreamPermit, produce: impl FnOnce(Sink) -> F) -> Body
     where
         F: Future<Output = Result<(), Cut>> + Send + 'static,
     {
         let (pieces, mut waiting) = mpsc::channel(WAITING);
-        let sink = Sink { pieces, stall_timeout: self.streams.stall_timeout };
+        let sink = Sink { pieces, stall_timeout: self.stall_timeout };
         let (produced, end) = (produce(sink.clone()), sink);
-        let stop = self.streams.stop.clone();
-        self.streams.tasks.spawn(async move {
-            // The whole of it, not the time alone.
-            let place = place;
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            // Moves the permit as a whole into the task, not the time alone.
+            let permit = permit;
             let whole = async {
                 produced.await?;
                 end.give(None).await
             };
-            // What is dropped has only read; a reader who comes back needs another token.
+            // The dropped branch has only read. A client that comes back needs another token.
             let whole = async {
                 tokio::select! {
                     biased;
-                    () = ended(place.until) => Err(Cut::Expired),
+                    () = ended(permit.until) => Err(Cut::Expired),
                     cut = whole => cut,
                 }
             };
-            // What is dropped by a stop is read by nobody.
+            // Nobody reads a stream that the stop drops.
             if let Some(Err(Cut::Archive(failure))) = stop.run_until_cancelled(whole).await {
                 tracing::warn!(error = %failure, "a stream was cut half-way: {failure}");
             }
@@ -141,12 +137,12 @@ impl Reader {
 }
 
 impl Sink {
-    /// Gives a piece to the reader; waits until there is room for it.
+    /// Sends a piece, once there is room for it.
     pub(super) async fn send(&self, piece: impl Into<Bytes>) -> Result<(), Cut> {
         self.give(Some(piece.into())).await
     }
 
-    /// Waits until the reader is known to be gone, which may be never.
+    /// Waits until the client has disconnected, as far as that is noticed.
     pub(super) async fn gone(&self) {
         self.pieces.closed().await;
     }
@@ -156,14 +152,14 @@ impl Sink {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Cut::Gone),
             Err(_) => {
-                tracing::debug!("a stream is cut: its reader takes nothing");
+                tracing::debug!("a stream is cut: its client takes nothing");
                 Err(Cut::Gone)
             }
         }
     }
 }
 
-/// A file to be saved under that name, which is ASCII.
+/// A file download with that name, which is ASCII.
 pub(super) fn file(body: Body, content_type: &'static str, name: &str) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "no-store")], [(CONTENT_DISPOSITION, disposition)], body)

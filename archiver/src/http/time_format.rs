@@ -1,5 +1,5 @@
-//! Times in queries and answers. The archive keeps milliseconds. RFC 3339 has a day more than the time stamps of `jiff`,
-//! which end on 9999-12-30 so that they exist in every time zone.
+//! Times in queries and answers. The archive keeps milliseconds. RFC 3339 has one day more than the timestamps of
+//! `jiff`, which end on 9999-12-30 so that they exist in every time zone.
 
 use jiff::civil::{self, DateTime as Civil};
 use jiff::fmt::temporal::Pieces;
@@ -11,33 +11,33 @@ const NANOS_PER_MS: i128 = 1_000_000;
 
 const EPOCH: Civil = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// A time that a query names. A finer one than a millisecond is the next millisecond: what was sent at that time or
-/// later, and what was sent before it, stays the same.
+/// A time in a query, rounded up to the next millisecond. The messages before it, and those at it or later, stay the
+/// same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Moment(DateTime);
+pub(super) struct QueryTime(DateTime);
 
-impl Moment {
+impl QueryTime {
     pub(super) fn date(self) -> DateTime {
         self.0
     }
 }
 
-impl TryFrom<String> for Moment {
+impl TryFrom<String> for QueryTime {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Moment, String> {
+    fn try_from(text: String) -> Result<QueryTime, String> {
         let nanos = match text.parse::<Timestamp>() {
             Ok(at) => at.as_nanosecond(),
-            Err(error) => beyond(&text).ok_or_else(|| format!("must be a time of RFC 3339: {error}"))?,
+            Err(error) => beyond(&text).ok_or_else(|| format!("must be an RFC 3339 time: {error}"))?,
         };
         let ms = nanos.div_euclid(NANOS_PER_MS) + i128::from(nanos.rem_euclid(NANOS_PER_MS) > 0);
-        let ms = i64::try_from(ms).map_err(|_| "must be a time of RFC 3339".to_owned())?;
-        Ok(Moment(DateTime::from_millis(ms)))
+        let ms = i64::try_from(ms).map_err(|_| "must be an RFC 3339 time".to_owned())?;
+        Ok(QueryTime(DateTime::from_millis(ms)))
     }
 }
 
-/// Nanoseconds since 1970 of a time that [`Timestamp`] does not hold.
+/// Nanoseconds since 1970 of a time beyond the range of [`Timestamp`].
 fn beyond(text: &str) -> Option<i128> {
     let pieces = Pieces::parse(text).ok()?;
     let offset = pieces.to_numeric_offset()?;
@@ -45,7 +45,7 @@ fn beyond(text: &str) -> Option<i128> {
     Some((local.duration_since(EPOCH) - SignedDuration::from_secs(offset.seconds().into())).as_nanos())
 }
 
-/// RFC 3339, UTC, to the millisecond. What has five digits in its year is the last time that has four.
+/// RFC 3339, UTC, to the millisecond. A year of five digits becomes the last time of year 9999.
 pub(super) fn time(at: DateTime) -> String {
     let since = SignedDuration::from_millis(at.timestamp_millis());
     let end = if since.is_negative() { Civil::MIN } else { Civil::MAX };
@@ -79,7 +79,7 @@ mod tests {
             ("yesterday", None),
             ("", None),
         ] {
-            let read = Moment::try_from(text.to_owned()).ok().map(|moment| time(moment.date()));
+            let read = QueryTime::try_from(text.to_owned()).ok().map(|moment| time(moment.date()));
             assert_eq!(read.as_deref(), told, "{text}");
         }
     }

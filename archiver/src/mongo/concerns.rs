@@ -1,6 +1,5 @@
-//! Where MongoDB is read and when a write counts as done. The archive's promise rests on both, so they are pinned here: a
-//! read of the writing side decides what is written (what is marked as deleted, what is erased), and a read that lags
-//! misses it for good. A connection string cannot weaken them.
+//! Read and write concerns, pinned. The archive's promise rests on both: the writing side reads to decide what it marks
+//! as deleted and what it erases, and a stale read would miss that for good. A connection string cannot weaken them.
 
 use std::time::Duration;
 
@@ -8,19 +7,19 @@ use mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, ReadPreferenceOptions, SelectionCriteria, WriteConcern,
 };
 
-/// Why each of these is refused.
-const PINNED: &str = "the archiver reads from the primary what the majority has, and writes with w=majority, journal=true and \
-                      retryWrites=true; take it out";
+/// Why these options are refused.
+const PINNED: &str = "the archiver reads from the primary with readConcernLevel=majority, and writes with w=majority, journal=true \
+                      and retryWrites=true. Remove the option";
 
-/// Refuses by name what a connection string says against that. Its values are not repeated.
+/// Refuses options of a connection string that weaken the concerns. The error names the option, and never its value.
 pub(crate) fn check(options: &ClientOptions) -> Result<(), String> {
     match weakened(options) {
-        Some(key) => Err(format!("says {key}, which would weaken what is promised: {PINNED}")),
+        Some(key) => Err(format!("says {key}, which would weaken the durability of the archive: {PINNED}")),
         None => Ok(()),
     }
 }
 
-/// Pins them. `patience`: how long a write may wait for the majority on the server's side.
+/// Pins the concerns. `patience`: how long the server lets a write wait for the majority.
 pub(crate) fn pin(options: &mut ClientOptions, patience: Duration) {
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.read_concern = Some(ReadConcern::majority());
@@ -30,7 +29,7 @@ pub(crate) fn pin(options: &mut ClientOptions, patience: Duration) {
         Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).w_timeout(patience).build());
 }
 
-/// The first option that differs from what is pinned, as a connection string calls it.
+/// The first option that differs from the pinned ones, by its name in a connection string.
 fn weakened(options: &ClientOptions) -> Option<&'static str> {
     if let Some(SelectionCriteria::ReadPreference(preference)) = &options.selection_criteria {
         match preference {
@@ -39,7 +38,7 @@ fn weakened(options: &ClientOptions) -> Option<&'static str> {
             | ReadPreference::PrimaryPreferred { options }
             | ReadPreference::SecondaryPreferred { options }
             | ReadPreference::Nearest { options } => return Some(of_preference(options.as_ref())),
-            // A preference of a later driver.
+            // A preference that a later driver adds.
             _ => return Some("readPreference"),
         }
     }

@@ -1,59 +1,40 @@
-//! MongoDB, asked with a deadline. A driver future that is dropped half-way can leave the driver in a bad state, so
-//! every request runs in a task of its own, and the deadline is on the wait for it.
+//! The connection to MongoDB. Every request has a deadline. A driver future that is dropped half-way can leave the
+//! driver in a bad state, so each request runs in a task of its own, and the deadline applies to the wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
-use mongodb::bson::{Document, deserialize_from_document, doc};
-use mongodb::error::{CommandError, ErrorKind, WriteFailure};
+use mongodb::bson::{Document, doc};
+use mongodb::error::{CommandError, ErrorKind};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Collection};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::mongo::concerns;
-use crate::mongo::documents::{
-    DecisionDocument, ErasedIdDocument, ErasureDocument, MarkDocument, MessageDocument, QuarantineDocument,
-};
-use crate::write::gaps::Gap;
-use crate::write::progress::{ProgressDocument, Run};
+use crate::mongo::failure::{Failure, classify, classify_write, has_expired};
 use crate::{Config, Error};
 
-/// How many requests may be on their way, those included whose deadline has passed and whose task still waits for the
-/// driver. It bounds what a silent MongoDB can pile up.
+/// 16: the requests in flight of the writing side, those included whose deadline has passed while their task still
+/// waits for the driver. It bounds the memory that a silent MongoDB can cost. Further requests wait, within their
+/// deadline.
 const REQUESTS: usize = 16;
 
-/// The database with its collections. Cheap to clone.
+/// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    database: mongodb::Database,
+    pub(super) database: mongodb::Database,
     request_timeout: Duration,
     requests: Arc<Semaphore>,
 }
 
-/// Why a request has no answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Failure {
-    /// It may work later, as it is.
-    #[error("{0}")]
-    Unavailable(String),
-    /// It never will: MongoDB refuses the document.
-    #[error("{0}")]
-    Refused(String),
-    /// What was to be created is there: a document with that `_id`, a collection, an index.
-    #[error("it exists")]
-    Exists,
-}
-
 impl Database {
-    /// Reads the configuration and starts the driver, which connects in the background.
+    /// Checks the configuration and starts the driver, which connects in the background.
     pub(crate) async fn connect(config: &Config) -> Result<Database, Error> {
         Database::open(config, "chatting-archiver", config.request_timeout(), REQUESTS).await
     }
 
-    /// The same for those who read, over connections of their own: they must not keep the writer waiting.
+    /// The same for the read API, with connections of its own: readers must not keep the writer waiting.
     pub(crate) async fn connect_for_reading(config: &Config) -> Result<Database, Error> {
         let requests = config.reads.max_in_flight.saturating_add(config.reads.max_streams);
         let requests = requests.clamp(1, Semaphore::MAX_PERMITS);
@@ -66,15 +47,15 @@ impl Database {
         options.app_name.get_or_insert_with(|| name.to_owned());
         options.server_selection_timeout = Some(config.server_selection_timeout());
         options.connect_timeout = Some(config.connect_timeout());
-        // The driver has no socket timeout: a server that has gone silent is noticed by the heartbeats, which then
-        // cut the requests in progress. A dead one is noticed after this and the connect timeout.
+        // The driver has no socket timeout. Heartbeats notice a server that has gone silent, and cut its requests. They
+        // notice a dead server after this interval and the connect timeout.
         options.heartbeat_freq = Some(config.connect_timeout());
         concerns::check(&options).map_err(|reason| Error::Config { key: "uri", reason })?;
-        // A write that the majority does not confirm ends on the server too, before we stop waiting for it.
+        // A write that the majority does not confirm ends on the server before we stop waiting for it.
         concerns::pin(&mut options, request_timeout / 2);
         let client = Client::with_options(options).map_err(invalid)?;
         if config.database.is_empty() {
-            return Err(Error::Config { key: "database", reason: "is empty: name the database".to_owned() });
+            return Err(Error::Config { key: "database", reason: "is empty. Set the name of the database".to_owned() });
         }
         Ok(Database {
             database: client.database(&config.database),
@@ -83,49 +64,9 @@ impl Database {
         })
     }
 
-    /// How long a request may take.
+    /// The deadline of a request.
     pub(crate) fn request_timeout(&self) -> Duration {
         self.request_timeout
-    }
-
-    pub(crate) fn messages(&self) -> Collection<MessageDocument> {
-        self.database.collection("chatting_log")
-    }
-
-    pub(crate) fn decisions(&self) -> Collection<DecisionDocument> {
-        self.database.collection("moderation_log")
-    }
-
-    pub(crate) fn broadcasts(&self) -> Collection<Document> {
-        self.database.collection("broadcasts")
-    }
-
-    pub(crate) fn quarantine(&self) -> Collection<QuarantineDocument> {
-        self.database.collection("quarantine")
-    }
-
-    pub(crate) fn marks(&self) -> Collection<MarkDocument> {
-        self.database.collection("log_marks")
-    }
-
-    pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {
-        self.database.collection("erased_ids")
-    }
-
-    pub(crate) fn erasures(&self) -> Collection<ErasureDocument> {
-        self.database.collection("erasures")
-    }
-
-    pub(crate) fn progress(&self) -> Collection<ProgressDocument> {
-        self.database.collection("archive_progress")
-    }
-
-    pub(crate) fn runs(&self) -> Collection<Run> {
-        self.database.collection("archive_runs")
-    }
-
-    pub(crate) fn gaps(&self) -> Collection<Gap> {
-        self.database.collection("archive_gaps")
     }
 
     /// Creates a collection, unless it exists.
@@ -140,20 +81,20 @@ impl Database {
         }
     }
 
-    /// Creates an index, unless it exists. [`Failure::Exists`]: one that differs stands in its way.
+    /// Creates an index, unless it exists. [`Failure::Exists`]: a different index has its keys or its name.
     pub(crate) async fn create_index(&self, collection: &'static str, index: Document) -> Result<(), Failure> {
         let database = self.database.clone();
         let command = doc! { "createIndexes": collection, "indexes": [index] };
         self.ask(async move { database.run_command(command).await }).await.map(|_| ())
     }
 
-    /// Any command.
+    /// Runs any command.
     pub(crate) async fn command(&self, command: Document) -> Result<Document, Failure> {
         let database = self.database.clone();
         self.ask(async move { database.run_command(command).await }).await
     }
 
-    /// Drops an index, if there is one of that name.
+    /// Drops an index, if it exists.
     pub(crate) async fn drop_index(&self, collection: &'static str, name: &str) -> Result<(), Failure> {
         /// MongoDB's `IndexNotFound`.
         const NOT_FOUND: i32 = 27;
@@ -167,13 +108,13 @@ impl Database {
         }
     }
 
-    /// Whether a primary answers.
+    /// Checks that a primary answers.
     pub(crate) async fn ping(&self) -> Result<(), Failure> {
         let database = self.database.clone();
         self.ask(async move { database.run_command(doc! { "ping": 1 }).await }).await.map(|_| ())
     }
 
-    /// Runs a request of the driver to its end, and waits for that within the deadline.
+    /// Runs a request of the driver, and waits for its end within the deadline.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         request: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
@@ -184,7 +125,7 @@ impl Database {
         }
     }
 
-    /// The same of a request that has a time of its own on the server; none: it did not come to its end in that.
+    /// The same for a request with a time limit on the server. None: the server gave it up at that limit.
     pub(crate) async fn ask_within<T: Send + 'static>(
         &self,
         request: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
@@ -215,40 +156,15 @@ impl Database {
         answer.await.map_err(late)?.map_err(|_| Failure::Unavailable("the MongoDB driver panicked".to_owned()))
     }
 
-    /// The documents that match and are as this archiver writes them. One that somebody has changed beyond that is left
-    /// alone: it must not stop the archive. `limit` 0: all.
-    pub(crate) async fn find<T, D>(
-        &self,
-        collection: &Collection<D>,
-        filter: Document,
-        limit: i64,
-    ) -> Result<Vec<T>, Failure>
-    where
-        T: DeserializeOwned,
-        D: Send + Sync,
-    {
-        let collection = collection.clone_with_type::<Document>();
-        let name = collection.name().to_owned();
-        let found = async move { collection.find(filter).limit(limit).await?.try_collect::<Vec<_>>().await };
-        let mut documents = Vec::new();
-        for document in self.ask(found).await? {
-            let id = document.get("_id").map(ToString::to_string).unwrap_or_default();
-            match deserialize_from_document(document) {
-                Ok(document) => documents.push(document),
-                Err(_) => tracing::warn!(collection = name, id, "a document is not as archived and is left alone"),
-            }
-        }
-        Ok(documents)
-    }
-
-    /// Inserts what can be inserted. The answer names, by index, the documents that exist and those that are refused.
+    /// Inserts as many of the documents as possible. The result names, by index, those that exist and those that are
+    /// refused.
     pub(crate) async fn insert<T>(&self, collection: Collection<T>, documents: Vec<T>) -> Result<Inserted, Failure>
     where
         T: Serialize + Send + Sync + 'static,
     {
         let documents = Arc::new(documents);
         let mut inserted = Inserted::default();
-        // Usually one range. Where MongoDB refuses a request without naming a document, its halves are tried.
+        // Usually one range. If MongoDB refuses a request without naming a document, its halves are tried.
         let mut ranges = vec![(0, documents.len())];
         while let Some((start, end)) = ranges.pop() {
             if start == end {
@@ -283,73 +199,9 @@ impl Database {
     }
 }
 
-/// What became of the documents of an insert that are not simply stored, by index.
+/// The documents of an insert that were not stored, by index.
 #[derive(Debug, Default)]
 pub(crate) struct Inserted {
     pub(crate) existing: Vec<usize>,
     pub(crate) refused: Vec<(usize, String)>,
-}
-
-/// Whether MongoDB gave it up because its time was over: `MaxTimeMSExpired`.
-fn has_expired(error: &mongodb::error::Error) -> bool {
-    matches!(error.kind.as_ref(), ErrorKind::Command(CommandError { code: 50, .. }))
-}
-
-fn classify(error: &mongodb::error::Error) -> Failure {
-    match error.kind.as_ref() {
-        // A collection, or an index with these keys or this name.
-        ErrorKind::Command(CommandError { code: 48 | 85 | 86, .. }) => Failure::Exists,
-        ErrorKind::Command(CommandError { code, .. }) if is_about_the_document(*code) => {
-            Failure::Refused(describe(error))
-        }
-        ErrorKind::Write(WriteFailure::WriteError(error)) => classify_write(error.code, &error.message),
-        ErrorKind::Bson(_) | ErrorKind::BsonSerialization(_) | ErrorKind::InvalidArgument { .. } => {
-            Failure::Refused(describe(error))
-        }
-        _ => Failure::Unavailable(describe(error)),
-    }
-}
-
-/// An error that MongoDB gives for one document.
-fn classify_write(code: i32, message: &str) -> Failure {
-    match code {
-        // A unique index that somebody added is another matter than the identity of the document.
-        11_000 if message.contains(" index: _id_ ") => Failure::Exists,
-        11_000 => Failure::Refused("a unique index of the collection refuses it (11000)".to_owned()),
-        121 => Failure::Refused("a validator of the collection refuses it (121)".to_owned()),
-        _ if is_passing(code) => Failure::Unavailable(format!("MongoDB error {code}")),
-        _ => Failure::Refused(format!("MongoDB error {code}")),
-    }
-}
-
-/// Whether a command failed because of what is in a document: BadValue, FailedToParse, TypeMismatch, InvalidBSON,
-/// DollarPrefixedFieldName, EmptyFieldName, DottedFieldName, DocumentValidationFailure, BSONObjectTooLarge and their
-/// older numbers. Everything else (no permission, an unknown command, no primary) would fail with any document.
-fn is_about_the_document(code: i32) -> bool {
-    matches!(code, 2 | 9 | 14 | 22 | 52 | 56 | 57 | 121 | 10_334 | 17_280 | 17_419 | 17_420)
-}
-
-/// Whether an error passes by itself or is mended by an operator: unreachable hosts, permissions, timeouts, write
-/// concern, conflicts, memory, elections, shutdowns, a full disk.
-fn is_passing(code: i32) -> bool {
-    const PASSING: [i32; 27] = [
-        6, 7, 13, 18, 24, 43, 50, 64, 79, 89, 91, 100, 112, 134, 146, 189, 202, 262, 9_001, 10_058, 10_107, 11_600,
-        11_601, 11_602, 13_435, 13_436, 14_031,
-    ];
-    PASSING.contains(&code)
-}
-
-/// What happened, without anything of a document: some of the driver's messages repeat the values that offend.
-pub(crate) fn describe(error: &mongodb::error::Error) -> String {
-    match error.kind.as_ref() {
-        ErrorKind::Command(error) => format!("{} ({})", error.code_name, error.code),
-        ErrorKind::Write(WriteFailure::WriteError(error)) => format!("MongoDB error {}", error.code),
-        ErrorKind::Write(WriteFailure::WriteConcernError(error)) => {
-            format!("the majority did not confirm the write: {} ({})", error.code_name, error.code)
-        }
-        ErrorKind::InsertMany(_) => "the majority did not confirm the insert".to_owned(),
-        ErrorKind::Bson(_) | ErrorKind::BsonSerialization(_) => "a value does not fit into BSON".to_owned(),
-        ErrorKind::ServerSelection { .. } => "no primary can be reached".to_owned(),
-        kind => kind.to_string(),
-    }
 }

@@ -1,5 +1,5 @@
-//! Makes mongods a replica set, because majority writes and their journalling belong to sets, and asks and tells one of
-//! its primary. Only development and tests need it; production's sets are made by whoever runs them.
+//! Replica sets for development and tests: initiate one, find its primary, make the primary step down. Majority writes
+//! require a replica set. In production, operators create it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::{ClientOptions, ServerAddress};
 
-/// An election of one takes a second or two; a store that was cut off recovers before it.
+/// 60 s: an election takes a second or two, after the recovery of a store that was cut off.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// MongoDB's error codes, by their names.
@@ -16,7 +16,7 @@ const ALREADY_INITIALIZED: i32 = 23;
 const INVALID_REPLICA_SET_CONFIG: i32 = 93;
 const NOT_YET_INITIALIZED: i32 = 94;
 
-/// The one server at `address` (host:port).
+/// A client of the one server at `address` (host:port).
 fn connect(address: &str) -> Result<Client, Error> {
     let options = ClientOptions::builder()
         .hosts(vec![ServerAddress::parse(address)?])
@@ -26,10 +26,11 @@ fn connect(address: &str) -> Result<Client, Error> {
     Client::with_options(options)
 }
 
-/// Initiates the set `rs0` of these members (host:port), asking the first, where it is new; gives a set of one its
-/// address back where that has changed; and waits until the first takes writes or, of several members, knows who does.
+/// Initiates the set `rs0` with these members (host:port) through the first one, unless it exists. A set of one member
+/// whose address has changed gets the new address. Returns once the first member accepts writes or, with several
+/// members, knows the primary.
 pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
-    let [address, ..] = members else { return Err(Error::custom("a replica set has members")) };
+    let [address, ..] = members else { return Err(Error::custom("a replica set needs members")) };
     let client = connect(address)?;
     let started = Instant::now();
     loop {
@@ -37,7 +38,7 @@ pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
         match look(&client, members).await {
             Ok(None) => break,
             Ok(Some(hello)) if is_late => {
-                return Err(Error::custom(format!("the replica set at {address} elected no primary: {hello}")));
+                return Err(Error::custom(format!("the replica set at {address} has elected no primary: {hello}")));
             }
             Err(error) if is_late || !passes(&error) => return Err(error),
             Ok(Some(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -47,14 +48,14 @@ pub async fn initiate_replica_set(members: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Does what is left to do. None: the set is led, else what the first member says of it.
+/// Does the next step. None: the set has a primary. Else the state as the first member sees it.
 async fn look(client: &Client, members: &[String]) -> Result<Option<Document>, Error> {
     let admin = client.database("admin");
     let numbered = (0_i32..).zip(members).map(|(number, host)| doc! { "_id": number, "host": host });
     let documents: Vec<Document> = numbered.collect();
     match admin.run_command(doc! { "replSetGetStatus": 1 }).await {
         Ok(_) => {}
-        // New, or it has yet to read what it knows of the set.
+        // It is new, or has not loaded its configuration yet.
         Err(error) if code(&error) == Some(NOT_YET_INITIALIZED) => {
             let initiate = doc! { "replSetInitiate": { "_id": "rs0", "members": documents } };
             match admin.run_command(initiate).await {
@@ -62,7 +63,7 @@ async fn look(client: &Client, members: &[String]) -> Result<Option<Document>, E
                 _ => {}
             }
         }
-        // The set knows this member by a port of the past.
+        // The set knows this member by an earlier port.
         Err(error) if code(&error) == Some(INVALID_REPLICA_SET_CONFIG) => {
             let saved = client.database("local").collection::<Document>("system.replset");
             let saved = saved.find_one(doc! {}).await?.unwrap_or_default();
@@ -78,12 +79,12 @@ async fn look(client: &Client, members: &[String]) -> Result<Option<Document>, E
     Ok((!knows_who_leads && !leads).then_some(hello))
 }
 
-/// Whether it is worth asking again: a member closes its connections when it finds that it is not of the set.
+/// Whether a retry may succeed: a member closes its connections when it finds that it is not in the set.
 fn passes(error: &Error) -> bool {
     matches!(*error.kind, ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. })
 }
 
-/// Who takes writes, as the server at `address` knows it; none where it knows nobody.
+/// The primary, as the server at `address` knows it. None: it knows none.
 pub async fn primary_of(address: &str) -> Result<Option<String>, Error> {
     let client = connect(address)?;
     let hello = client.database("admin").run_command(doc! { "hello": 1 }).await?;
@@ -91,7 +92,7 @@ pub async fn primary_of(address: &str) -> Result<Option<String>, Error> {
     Ok(hello.get_str("primary").ok().map(str::to_owned))
 }
 
-/// Has the primary at `address` give way, and not come back for 10 s.
+/// Makes the primary at `address` step down, for at least 10 s.
 pub async fn step_down(address: &str) -> Result<(), Error> {
     let client = connect(address)?;
     client.database("admin").run_command(doc! { "replSetStepDown": 10, "force": true }).await?;

@@ -1,5 +1,5 @@
-//! Cursors: where a page ended, as text that its reader hands back as it is. Each names what it is a place in, so that
-//! one that went astray is refused and not misunderstood.
+//! Cursors: the place where a page ended, as opaque text that the client sends back. Each cursor names its list, so
+//! that a cursor of another list is refused and not misunderstood.
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chat::{Position, SessionId};
 use mongodb::bson::DateTime;
 
-use super::replay::Place;
+use super::decisions::DecisionKey;
+use super::replay::ReplayPlace;
 use super::sequence::{Key, Sequence};
 use super::sessions::SessionKey;
 use crate::mongo::documents::PositionDocument;
 
-/// A place in a room, among a user's messages, among a room's broadcasts, or in the replay of one.
+/// A place in a list: a room, a user's messages, a room's broadcasts, a replay, or a moderation log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor(String);
 
 impl Cursor {
-    /// A place in the list of that name, which has no blank.
-    pub(crate) fn at(list: &str, place: &str) -> Cursor {
+    /// A place in the list with that name, which has no space.
+    fn at(list: &str, place: &str) -> Cursor {
         Cursor(format!("{list} {place}"))
     }
 
-    /// The place in the list of that name; none: it is no cursor of that list.
-    pub(crate) fn place(text: &str, list: &str) -> Option<String> {
+    /// The place in the list with that name. None: it is no cursor of that list.
+    fn place(text: &str, list: &str) -> Option<String> {
         let decoded = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         decoded.strip_prefix(list)?.strip_prefix(' ').map(str::to_owned)
     }
@@ -37,7 +38,7 @@ impl Cursor {
         Some(Cursor::at(&whose(sequence), &place))
     }
 
-    /// Among the broadcasts of a room, by the first session of one.
+    /// A place among the broadcasts of a room, by the first session of a broadcast.
     pub(crate) fn of_session(presenter_idx: i64, key: &SessionKey) -> Cursor {
         Cursor::at(&format!("b{presenter_idx}"), &format!("{} {}", key.began, key.id))
     }
@@ -48,22 +49,31 @@ impl Cursor {
         Some(SessionKey { began: began.parse().ok()?, id: id.to_owned() })
     }
 
-    /// In the replay of a broadcast, on whichever timeline.
-    pub(crate) fn of_place(presenter_idx: i64, broadcast: SessionId, place: &Place) -> Option<Cursor> {
+    /// A place in the moderation log of a room, or of all rooms.
+    pub(crate) fn of_decision(room: Option<i64>, (at, id): &DecisionKey) -> Cursor {
+        Cursor::at(&moderation_log(room), &of_time(*at, id))
+    }
+
+    pub(crate) fn parse_decision(text: &str, room: Option<i64>) -> Option<DecisionKey> {
+        to_time(&Cursor::place(text, &moderation_log(room))?)
+    }
+
+    /// A place in the replay of a broadcast, for any timeline.
+    pub(crate) fn of_place(presenter_idx: i64, broadcast: SessionId, place: &ReplayPlace) -> Option<Cursor> {
         let place = match place {
-            Place::At(at) => at.to_string(),
-            Place::After(position, latest) => format!("{latest} {}", position.position()?),
+            ReplayPlace::At(at) => at.to_string(),
+            ReplayPlace::After(position, latest) => format!("{latest} {}", position.position()?),
         };
         Some(Cursor::at(&format!("p{presenter_idx}.{broadcast}"), &place))
     }
 
-    pub(crate) fn parse_place(text: &str, presenter_idx: i64, broadcast: SessionId) -> Option<Place> {
+    pub(crate) fn parse_place(text: &str, presenter_idx: i64, broadcast: SessionId) -> Option<ReplayPlace> {
         let place = Cursor::place(text, &format!("p{presenter_idx}.{broadcast}"))?;
         match place.split_once(' ') {
-            None => place.parse().ok().map(Place::At),
+            None => place.parse().ok().map(ReplayPlace::At),
             Some((latest, position)) => {
                 let position: Position = position.parse().ok()?;
-                Some(Place::After(PositionDocument::try_from(position).ok()?, latest.parse().ok()?))
+                Some(ReplayPlace::After(PositionDocument::try_from(position).ok()?, latest.parse().ok()?))
             }
         }
     }
@@ -90,15 +100,19 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// A place in an order of time, in which the id decides between what is of one millisecond.
-pub(crate) fn of_time(at: DateTime, id: &str) -> String {
+/// A place in an order of time. The id decides within a millisecond.
+fn of_time(at: DateTime, id: &str) -> String {
     format!("{} {id}", at.timestamp_millis())
 }
 
-/// What [`of_time`] wrote.
-pub(crate) fn to_time(place: &str) -> Option<(DateTime, String)> {
+/// The inverse of [`of_time`].
+fn to_time(place: &str) -> Option<(DateTime, String)> {
     let (at, id) = place.split_once(' ')?;
     Some((DateTime::from_millis(at.parse().ok()?), id.to_owned()))
+}
+
+fn moderation_log(room: Option<i64>) -> String {
+    room.map_or_else(|| "m".to_owned(), |room| format!("m{room}"))
 }
 
 fn whose(sequence: &Sequence) -> String {
@@ -125,7 +139,11 @@ mod tests {
         assert_eq!(Cursor::parse_session(&text, 4), None);
         let (broadcast, other) = (SessionId::new(), SessionId::new());
         let position = PositionDocument { epoch: 0x1879_f0c3_a1b2_c3d4, sequence: 31, index: 3 };
-        for place in [Place::At(1_700_000_000_123), Place::After(position, i64::MIN), Place::After(position, 17)] {
+        for place in [
+            ReplayPlace::At(1_700_000_000_123),
+            ReplayPlace::After(position, i64::MIN),
+            ReplayPlace::After(position, 17),
+        ] {
             let text = Cursor::of_place(42, broadcast, &place).unwrap().to_string();
             assert_eq!(Cursor::parse_place(&text, 42, broadcast), Some(place));
             assert_eq!(Cursor::parse_place(&text, 42, other), None);

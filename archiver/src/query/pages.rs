@@ -1,10 +1,10 @@
-//! A page of messages: the next ones of a sequence that match, from a key on. Where few match, a page reads many, and
-//! what a request may read is bounded: it comes back with what it found so far and the place to go on from.
+//! A page of messages: the next matches in a sequence after a key. If few messages match, a page reads many. The work
+//! of a request is bounded: it returns what it has found so far, and the place to go on from.
 //!
-//! What is bounded is the time, not the number: how long a text takes to look through is its writer's choice. So
-//! MongoDB looks for the beginning of what is sought alone, as its patterns are tried at each character anew, and the rest is
-//! compared here, by a search that takes as long as the text is. And how many messages a question is about follows from
-//! how long the one before took: each request gets on, whatever stands in the archive.
+//! The bound is a time, not a number, because a text's author determines how long it takes to search. MongoDB tries a
+//! pattern at each character anew, so it searches only for the start of the search text, and the rest is compared here
+//! in linear time. The number of messages per question follows from the time that the previous one took, so each
+//! request makes progress, whatever the archive contains.
 
 use std::time::{Duration, Instant};
 
@@ -12,59 +12,50 @@ use mongodb::bson::{Document, deserialize_from_document, doc};
 use mongodb::options::{FindOptions, Hint};
 use serde::Deserialize;
 
-use super::read_each;
-use super::sequence::{Bounds, Key, Keyed, Only, Order, Sequence};
-use crate::mongo::database::{Database, Failure};
+use super::messages::Selection;
+use super::sequence::{Key, Keyed, Only, Order, Sequence};
+use crate::mongo::collections::MESSAGES;
+use crate::mongo::database::Database;
 use crate::mongo::documents::MessageDocument;
-use crate::mongo::schema::{ROOM_TEXT, UNFOLDED};
+use crate::mongo::failure::Failure;
+use crate::mongo::find::read_each;
+use crate::mongo::schema::{ROOM_TEXT, UNFOLDED, unfolded};
 use crate::text_folding::folded;
-use crate::write::backfill::unfolded;
 
-/// So many messages are looked at in one question to MongoDB at most, mostly a fraction of a second's work.
+/// 20,000: the most messages that one question to MongoDB covers, usually a fraction of a second of work.
 const STEP: u64 = 20_000;
 
-/// The first question looks at fewer: mostly they are enough, and the end of so many is found at once.
+/// 1,000: the first question covers fewer. They are usually enough, and their end is found at once.
 const FIRST_STEP: u64 = 1_000;
 
-/// After so long a request comes back with what it has.
+/// 1 s: after so long a request returns what it has.
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// After so much of the time that a question may take MongoDB gives it up, and it is asked again about fewer messages: 2 s
-/// where nothing else is configured.
+/// The part of the deadline after which MongoDB gives a question up, so that it is repeated for fewer messages: 2 s by
+/// default.
 const PATIENCE: f64 = 0.2;
 
-/// A question that takes less is followed by one about more, and one that takes more by one about fewer.
+/// 50 ms: after a faster question the next one covers more messages.
 const QUICK: Duration = Duration::from_millis(50);
+/// 250 ms: after a slower question the next one covers fewer.
 const SLOW: Duration = Duration::from_millis(250);
 
-/// MongoDB looks for so many characters: mostly that is all that is sought, and no text takes it more than 8 steps a
-/// character.
+/// 8: MongoDB searches for so many characters. That is usually the whole search text, and no message costs more than 8
+/// steps per character.
 const PATTERN_CHARS: usize = 8;
 
-/// So many messages at once are read to be looked at here: 5 MB, where all are as long as a message can be.
+/// 250: the messages that are read at once to be compared here. With messages of the largest size they have 5 MB.
 const CANDIDATES: usize = 250;
-
-/// Which messages, and in which order.
-#[derive(Debug, Clone)]
-pub(crate) struct Selection {
-    pub(crate) sequence: Sequence,
-    pub(crate) bounds: Bounds,
-    pub(crate) order: Order,
-    /// What else they match.
-    pub(crate) filter: Document,
-    /// What their texts contain, folded.
-    pub(crate) text: Option<String>,
-}
 
 /// Some of the messages of a selection.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) messages: Vec<MessageDocument>,
-    /// Where to go on; none: that was all.
+    /// Where to go on. None: that was all.
     pub(crate) next: Option<Key>,
 }
 
-/// The first so many messages after the key, or fewer and a place to go on from.
+/// The first messages after the key, or fewer and a place to go on from.
 pub(crate) async fn page(
     database: &Database,
     selection: &Selection,
@@ -73,7 +64,7 @@ pub(crate) async fn page(
 ) -> Result<Page, Failure> {
     let started = Instant::now();
     let Selection { sequence, bounds, order, filter, text } = selection;
-    let look = Look::new(database, sequence, text.as_deref()).await?;
+    let search = TextSearch::new(database, sequence, text.as_deref()).await?;
     let mut messages: Vec<MessageDocument> = Vec::new();
     let mut pace = Pace { step: FIRST_STEP.max(2 * first as u64) };
     let mut gets_on = false;
@@ -82,11 +73,11 @@ pub(crate) async fn page(
         let began = Instant::now();
         loop {
             let range = sequence.range(bounds, *order, after.as_ref(), end.as_ref());
-            // Several may speak of the same member: all must hold.
-            let matching = doc! { "$and": [sequence.filter(), range, filter, look.filter()] };
-            let mut options = look.options(sequence, *order);
-            // One more tells whether there are more.
-            let limit = look.least().max(first - messages.len() + 1);
+            // Several conditions may be about the same member, so they are combined with `$and`.
+            let matching = doc! { "$and": [sequence.filter(), range, filter, search.filter()] };
+            let mut options = search.options(sequence, *order);
+            // One more than the page shows whether more follow.
+            let limit = search.least().max(first - messages.len() + 1);
             options.limit = i64::try_from(limit).ok();
             let all_time = database.request_timeout();
             let patience = if pace.step > 1 { all_time.mul_f64(PATIENCE) } else { all_time };
@@ -95,14 +86,14 @@ pub(crate) async fn page(
                 Some(found) => found,
                 None if gets_on && started.elapsed() > BUDGET => return Ok(Page { messages, next: after }),
                 None if pace.shorten() => continue 'steps,
-                None => return Err(Failure::Unavailable("MongoDB takes too long to look at one message".to_owned())),
+                None => return Err(Failure::Unavailable("MongoDB takes too long to search one message".to_owned())),
             };
-            // Also of those that somebody changed by hand: they are left out, and hide nothing of what follows.
+            // Taken before invalid documents are skipped: a document that was changed by hand hides nothing after it.
             let is_all = found.len() < limit;
             let last = found.last().and_then(|last| deserialize_from_document(last.clone()).ok());
             let last = last.and_then(|last| sequence.key_of(last));
-            let found: Vec<MessageDocument> = read_each("chatting_log", found);
-            messages.extend(found.into_iter().filter(|message| look.finds(message)));
+            let found: Vec<MessageDocument> = read_each(MESSAGES, found);
+            messages.extend(found.into_iter().filter(|message| search.finds(message)));
             if messages.len() > first {
                 messages.truncate(first);
                 let next = messages.last().map(|message| sequence.key(message));
@@ -111,7 +102,7 @@ pub(crate) async fn page(
             if is_all || last.is_none() {
                 break;
             }
-            // Some of those were only looked at, or left out.
+            // Some of them did not match, or were skipped.
             (after, gets_on) = (last, true);
             if started.elapsed() > BUDGET {
                 return Ok(Page { messages, next: after });
@@ -127,7 +118,7 @@ pub(crate) async fn page(
     }
 }
 
-/// About how many messages the next question is.
+/// The number of messages that the next question covers.
 struct Pace {
     step: u64,
 }
@@ -141,7 +132,7 @@ impl Pace {
         }
     }
 
-    /// Whether there is a shorter step than the one that took too long.
+    /// Shortens the step that took too long. Returns whether there is a shorter one.
     fn shorten(&mut self) -> bool {
         let is_shorter = self.step > 1;
         self.step = (self.step / 8).max(1);
@@ -149,44 +140,44 @@ impl Pace {
     }
 }
 
-/// How texts are looked at.
-enum Look<'a> {
+/// Where and how texts are searched.
+enum TextSearch<'a> {
     /// Not at all.
-    Away,
-    /// In the index, which has all of the room's.
-    Indexed(Sought<'a>),
+    None,
+    /// In the index, which has all folded texts of the room.
+    Indexed(SearchTerm<'a>),
     /// In the messages.
-    Folded(Sought<'a>),
-    /// In the messages, of which an earlier version left some that nobody has folded yet: those come all, and are folded
-    /// here.
-    Mixed(Sought<'a>),
+    Folded(SearchTerm<'a>),
+    /// In the messages, some of which an earlier version wrote without a folded text. MongoDB returns all of those, and
+    /// they are folded here.
+    Mixed(SearchTerm<'a>),
 }
 
-/// What texts contain that are found.
+/// The search text.
 #[derive(Debug, Clone, Copy)]
-struct Sought<'a> {
+struct SearchTerm<'a> {
     text: &'a str,
-    /// What of it MongoDB looks for.
+    /// The start, for which MongoDB searches.
     start: &'a str,
 }
 
-impl<'a> Sought<'a> {
-    fn new(text: &'a str) -> Sought<'a> {
+impl<'a> SearchTerm<'a> {
+    fn new(text: &'a str) -> SearchTerm<'a> {
         let end = text.char_indices().nth(PATTERN_CHARS).map_or(text.len(), |(end, _)| end);
-        Sought { text, start: &text[..end] }
+        SearchTerm { text, start: &text[..end] }
     }
 
-    /// Whether MongoDB looks for all of it.
+    /// Whether MongoDB searches for all of it.
     fn is_whole(&self) -> bool {
         self.start.len() == self.text.len()
     }
 
-    /// Whether it is in a text that contains its start. The library takes as long as both are, and no longer.
+    /// Whether a text that contains its start contains all of it. `contains` takes linear time.
     fn is_in(&self, folded: &str) -> bool {
         self.is_whole() || folded.contains(self.text)
     }
 
-    /// What matches the messages that may contain it.
+    /// Matches the messages that may contain it.
     fn filter(&self) -> Document {
         let mut pattern = String::new();
         for char in self.start.chars() {
@@ -199,73 +190,75 @@ impl<'a> Sought<'a> {
     }
 }
 
-impl<'a> Look<'a> {
-    async fn new(database: &Database, sequence: &Sequence, text: Option<&'a str>) -> Result<Look<'a>, Failure> {
+impl<'a> TextSearch<'a> {
+    async fn new(database: &Database, sequence: &Sequence, text: Option<&'a str>) -> Result<TextSearch<'a>, Failure> {
         #[derive(Deserialize)]
-        struct Id {}
-        let Some(text) = text else { return Ok(Look::Away) };
+        struct UnfoldedMessage {}
+        let Some(text) = text else { return Ok(TextSearch::None) };
         let mut left = unfolded();
         if let Sequence::Room { presenter_idx, .. } = sequence {
             left.insert("presenterIdx", presenter_idx);
         }
         let options =
             FindOptions::builder().hint(Hint::Name(UNFOLDED.to_owned())).projection(doc! { "_id": 1 }).limit(1).build();
-        let left: Vec<Id> = database.select(&database.messages(), left, options).await?;
-        let sought = Sought::new(text);
+        let left: Vec<UnfoldedMessage> = database.select(&database.messages(), left, options).await?;
+        let term = SearchTerm::new(text);
         Ok(match sequence {
-            _ if !left.is_empty() => Look::Mixed(sought),
-            Sequence::Room { only: Only::All, .. } => Look::Indexed(sought),
-            _ => Look::Folded(sought),
+            _ if !left.is_empty() => TextSearch::Mixed(term),
+            Sequence::Room { only: Only::All, .. } => TextSearch::Indexed(term),
+            _ => TextSearch::Folded(term),
         })
     }
 
     fn filter(&self) -> Document {
         match self {
-            Look::Away => doc! {},
-            Look::Indexed(sought) | Look::Folded(sought) => sought.filter(),
-            Look::Mixed(sought) => doc! { "$or": [sought.filter(), unfolded()] },
+            TextSearch::None => doc! {},
+            TextSearch::Indexed(term) | TextSearch::Folded(term) => term.filter(),
+            TextSearch::Mixed(term) => doc! { "$or": [term.filter(), unfolded()] },
         }
     }
 
     fn options(&self, sequence: &Sequence, order: Order) -> FindOptions {
         let mut options = sequence.options(order);
-        if let Look::Indexed(_) = self {
+        if let TextSearch::Indexed(_) = self {
             options.hint = Some(Hint::Name(ROOM_TEXT.to_owned()));
         }
-        if self.is_here() {
-            // Who looks has to see what was folded.
+        if self.compares_here() {
+            // The comparison here needs the folded text.
             options.projection = None;
         }
         options
     }
 
-    /// Whether MongoDB gives more than what is sought.
-    fn is_here(&self) -> bool {
+    /// Whether MongoDB returns more than the matches, so that texts are compared here.
+    fn compares_here(&self) -> bool {
         match self {
-            Look::Away => false,
-            Look::Indexed(sought) | Look::Folded(sought) => !sought.is_whole(),
-            Look::Mixed(_) => true,
+            TextSearch::None => false,
+            TextSearch::Indexed(term) | TextSearch::Folded(term) => !term.is_whole(),
+            TextSearch::Mixed(_) => true,
         }
     }
 
-    /// How many messages are read at once where they are looked at here, however few are wanted.
+    /// The least number of messages to read at once.
     fn least(&self) -> usize {
-        if self.is_here() { CANDIDATES } else { 1 }
+        if self.compares_here() { CANDIDATES } else { 1 }
     }
 
-    /// Whether a message that MongoDB gave is one that was looked for.
+    /// Whether a message from MongoDB is a match.
     fn finds(&self, message: &MessageDocument) -> bool {
         match (self, &message.folded) {
-            (Look::Away, _) => true,
-            (Look::Indexed(sought) | Look::Folded(sought) | Look::Mixed(sought), Some(folded)) => sought.is_in(folded),
-            (Look::Indexed(sought) | Look::Folded(sought) | Look::Mixed(sought), None) => {
-                !self.is_here() || folded(message.text()).contains(sought.text)
+            (TextSearch::None, _) => true,
+            (TextSearch::Indexed(term) | TextSearch::Folded(term) | TextSearch::Mixed(term), Some(folded)) => {
+                term.is_in(folded)
+            }
+            (TextSearch::Indexed(term) | TextSearch::Folded(term) | TextSearch::Mixed(term), None) => {
+                !self.compares_here() || folded(message.text()).contains(term.text)
             }
         }
     }
 }
 
-/// The key of the last of the next so many messages, read from the index alone; none where there are fewer.
+/// The key of the last of the next `step` messages, read from the index alone. None: there are fewer.
 async fn end_of_step(
     database: &Database,
     selection: &Selection,
@@ -292,12 +285,12 @@ mod tests {
         let long = format!("{}나", "가".repeat(99));
         for (text, start) in [("", ""), ("가.b", "가.b"), ("12345678", "12345678"), (long.as_str(), "가가가가가가가가")]
         {
-            let sought = Sought::new(text);
-            assert_eq!((sought.start, sought.is_whole()), (start, start == text), "{text}");
+            let term = SearchTerm::new(text);
+            assert_eq!((term.start, term.is_whole()), (start, start == text), "{text}");
         }
-        assert_eq!(Sought::new("가.b").filter(), doc! { "folded": { "$regex": "가\\.b" } });
-        assert!(!Sought::new(&long).is_in(&"가".repeat(500)));
-        assert!(Sought::new(&long).is_in(&format!("{}나", "가".repeat(400))));
+        assert_eq!(SearchTerm::new("가.b").filter(), doc! { "folded": { "$regex": "가\\.b" } });
+        assert!(!SearchTerm::new(&long).is_in(&"가".repeat(500)));
+        assert!(SearchTerm::new(&long).is_in(&format!("{}나", "가".repeat(400))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What was said in a broadcast, in the order of the log, from a time or from a message on. Clocks differ, so times do not
-//! quite ascend; a message comes when the latest time so far has come, and so in a recording no message is before the one
-//! that preceded it in the room. Deleted messages are never given, but their times count: a deletion moves nothing.
+//! The messages of a broadcast in the order of the log, from a time or from a message on. The clocks of nodes differ,
+//! so times do not quite ascend. A message is due at the latest time so far, so that no message is due before its
+//! predecessor in the room. Deleted messages are left out, but their times count: a deletion moves no other message.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,18 @@ use mongodb::options::FindOptions;
 use super::broadcasts::Broadcast;
 use super::sequence::{Only, Order, Sequence, Span};
 use super::times;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{MessageDocument, PositionDocument};
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::{ROOM_DELETED, ROOM_TIMES};
 
-/// Messages that one question reads, where those before had nothing to show.
+/// 2,000: the messages that one question reads after the first one found too few.
 const STEP: usize = 2_000;
 
-/// After so long a page ends with what it has.
+/// 1 s: after so long a page ends with what it has.
 const BUDGET: Duration = Duration::from_secs(1);
 
-/// The messages of a broadcast: those that were sent in its time. Milliseconds since 1970, both ends included.
+/// The messages that were sent during a broadcast. Milliseconds since 1970, both ends included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope {
     presenter_idx: i64,
@@ -28,36 +29,36 @@ pub(crate) struct Scope {
     ended: Option<i64>,
 }
 
-/// Where a replay is.
+/// A place in a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// At that time, which nothing was sent at yet.
+pub(crate) enum ReplayPlace {
+    /// Before the messages of that time.
     At(i64),
-    /// After a message, when the latest time so far was that.
+    /// After a message, with the latest time so far.
     After(PositionDocument, i64),
 }
 
-impl Place {
-    /// The latest time up to it.
+impl ReplayPlace {
+    /// The latest time so far.
     pub(crate) fn time(&self) -> i64 {
         match self {
-            Place::At(at) => *at,
-            Place::After(_, latest) => *latest,
+            ReplayPlace::At(at) => *at,
+            ReplayPlace::After(_, latest) => *latest,
         }
     }
 }
 
-/// Up to where a replay is given. Milliseconds since 1970.
+/// The limit of a replay. Milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limit {
-    /// What is before that time.
+    /// Messages before this time are within the limit.
     pub(crate) before: Option<i64>,
-    /// Of an epoch of the log what is archived up to there without a hole, and whatever is older than that time.
+    /// Messages up to this position of its epoch, and all that are older than this time, are within the limit.
     pub(crate) archived: Option<(PositionDocument, i64)>,
 }
 
 impl Limit {
-    /// Whether a message is beyond it, when the latest time so far is that.
+    /// Whether a message is beyond the limit. `so_far`: the latest time so far, with this message.
     fn excludes(&self, position: PositionDocument, so_far: i64) -> bool {
         let is_unsettled = |(archived, certain): (PositionDocument, i64)| {
             position.epoch == archived.epoch && position > archived && so_far >= certain
@@ -72,16 +73,16 @@ pub(crate) struct Part {
     /// Each with the latest time so far.
     pub(crate) messages: Vec<(i64, MessageDocument)>,
     /// Where to go on.
-    pub(crate) place: Place,
+    pub(crate) place: ReplayPlace,
     pub(crate) rest: Rest,
 }
 
-/// What comes after a part.
+/// What follows a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// More, perhaps.
+    /// Perhaps more messages.
     More,
-    /// A message whose latest time so far, given here, is not before the limit.
+    /// A message beyond the limit, with its latest time so far.
     Later(i64),
     /// Nothing, so far.
     Nothing,
@@ -96,7 +97,7 @@ impl Scope {
         self.started <= at && self.ended.is_none_or(|ended| at <= ended)
     }
 
-    /// The first time after it.
+    /// The first time after the broadcast.
     fn beyond(&self) -> DateTime {
         self.ended.map_or(DateTime::MAX, |ended| DateTime::from_millis(ended.saturating_add(1)))
     }
@@ -105,26 +106,26 @@ impl Scope {
         Span { from: Some(DateTime::from_millis(self.started)), to: Some(self.beyond()) }
     }
 
-    /// The next messages from the place on, at most `first`, up to the limit.
+    /// The next messages from the place on: at most `first`, up to the limit.
     pub(crate) async fn part(
         &self,
         database: &Database,
-        place: Place,
+        place: ReplayPlace,
         first: usize,
         limit: Limit,
     ) -> Result<Part, Failure> {
         let begun = Instant::now();
         let mut part = Part { messages: Vec::new(), place, rest: Rest::Nothing };
         let Some(last) = self.last(database).await? else { return Ok(part) };
-        // The first read finds the place itself, later ones go on after what was read.
+        // The first read starts at the place itself, later ones after the previous read.
         let (mut lower, mut latest) = match place {
-            Place::At(at) => {
+            ReplayPlace::At(at) => {
                 let at = DateTime::from_millis(at.max(self.started));
                 let found = times::first_between(database, self.presenter_idx, at, self.beyond()).await?;
                 let Some(found) = found else { return Ok(part) };
                 (doc! { "$gte": found }, i64::MIN)
             }
-            Place::After(position, latest) => (doc! { "$gt": position }, latest),
+            ReplayPlace::After(position, latest) => (doc! { "$gt": position }, latest),
         };
         let mut step = first + 1;
         loop {
@@ -147,7 +148,7 @@ impl Scope {
                     }
                     latest = so_far;
                 }
-                part.place = Place::After(position, latest);
+                part.place = ReplayPlace::After(position, latest);
             }
             if begun.elapsed() > BUDGET {
                 part.rest = Rest::More;
@@ -158,7 +159,7 @@ impl Scope {
         }
     }
 
-    /// Where the last of them is; nothing after it need be looked at.
+    /// The position of the last message, which bounds the reads. The inner None: no bound. The outer None: no messages.
     async fn last(&self, database: &Database) -> Result<Option<Option<PositionDocument>>, Failure> {
         match self.ended {
             None => Ok(Some(None)),
@@ -181,14 +182,14 @@ impl Scope {
         database.select(&database.messages(), filter, options).await
     }
 
-    /// How many of them are shown.
+    /// The number of messages that are not deleted.
     pub(crate) async fn count(&self, database: &Database) -> Result<u64, Failure> {
         let sent = doc! { "presenterIdx": self.presenter_idx, "sentAt": self.span().filter() };
         let all = count(database, vec![doc! { "$match": sent }], ROOM_TIMES).await?;
         Ok(all.saturating_sub(self.count_deleted(database).await?))
     }
 
-    /// How many of them were deleted.
+    /// The number of deleted messages.
     pub(crate) async fn count_deleted(&self, database: &Database) -> Result<u64, Failure> {
         let Some(bounds) = times::bounds(database, self.presenter_idx, self.span()).await? else { return Ok(0) };
         let sequence = Sequence::Room { presenter_idx: self.presenter_idx, only: Only::Deleted };
@@ -197,7 +198,7 @@ impl Scope {
         count(database, vec![doc! { "$match": matching }], ROOM_DELETED).await
     }
 
-    /// How many people wrote what is shown.
+    /// The number of people who wrote the messages that are not deleted.
     pub(crate) async fn count_chatters(&self, database: &Database) -> Result<u64, Failure> {
         let shown = doc! {
             "presenterIdx": self.presenter_idx,
@@ -208,7 +209,7 @@ impl Scope {
         count(database, stages, ROOM_TIMES).await
     }
 
-    /// The presenter's nickname, from what the presenter wrote up to the end.
+    /// The presenter's nickname, from the presenter's last message up to the end.
     pub(crate) async fn nickname(&self, database: &Database) -> Result<Option<String>, Failure> {
         let sequence = Sequence::User { user_idx: self.presenter_idx, presenter_idx: Some(self.presenter_idx) };
         let filter = doc! { "$and": [sequence.filter(), { "sentAt": { "$lt": self.beyond() } }] };

@@ -1,5 +1,5 @@
-//! Orders in which messages are read, each with the index that has it: a room's is the log's, a user's across rooms is
-//! that of time. A key is a message's place in such an order; between two keys nothing moves when messages come or go.
+//! Orders in which messages are read, each with its index: a room in the order of the log, a user across rooms in the
+//! order of time. A key is a message's place in such an order. Keys stay valid when messages arrive or are removed.
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::{FindOptions, Hint};
@@ -22,7 +22,7 @@ pub(crate) enum Sequence {
     },
 }
 
-/// Which of a room's messages; the few have an index of their own.
+/// A part of a room's messages. Flagged and deleted messages are few and have an index of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Only {
     All,
@@ -30,22 +30,22 @@ pub(crate) enum Only {
     Deleted,
 }
 
-/// Where a message stands in a sequence.
+/// The place of a message in a sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Key {
     Position(PositionDocument),
     Time(DateTime, String),
 }
 
-/// From where to where, both included.
+/// A range of positions, both ends included.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bounds {
     pub(crate) lower: Option<PositionDocument>,
     pub(crate) upper: Option<PositionDocument>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
+/// In which direction a sequence is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// The oldest first.
     Asc,
@@ -53,7 +53,7 @@ pub(crate) enum Order {
     Desc,
 }
 
-/// What of a message makes its key.
+/// The members of a message that make its key.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Keyed {
@@ -64,7 +64,7 @@ pub(crate) struct Keyed {
 }
 
 impl Sequence {
-    /// What every message of it matches.
+    /// Matches all messages of the sequence.
     pub(crate) fn filter(&self) -> Document {
         match self {
             Sequence::Room { presenter_idx, only: Only::All } => doc! { "presenterIdx": presenter_idx },
@@ -81,7 +81,7 @@ impl Sequence {
         }
     }
 
-    /// What those match that come after the one key, in that order, and not after the other.
+    /// Matches the messages within the bounds, after the key `after`, and up to the key `end`, in that order.
     pub(crate) fn range(&self, bounds: &Bounds, order: Order, after: Option<&Key>, end: Option<&Key>) -> Document {
         let (beyond, within) = match order {
             Order::Asc => ("$gt", "$lte"),
@@ -114,7 +114,7 @@ impl Sequence {
         }
     }
 
-    /// How to find: in that order, by the index that has it.
+    /// Options to read in that order, by its index.
     pub(crate) fn options(&self, order: Order) -> FindOptions {
         let direction = match order {
             Order::Asc => 1,
@@ -132,11 +132,11 @@ impl Sequence {
             Sequence::User { .. } => (doc! { "sentAt": direction, "_id": direction }, USER_TIMES),
         };
         let hint = Hint::Name(index.to_owned());
-        // What is there for searches alone need not be read.
+        // Only searches need the folded text.
         FindOptions::builder().sort(sort).hint(hint).projection(doc! { "folded": 0 }).build()
     }
 
-    /// The members of which [`Sequence::key_of`] makes a key; the index has them.
+    /// The members that [`Sequence::key_of`] needs. The index has them.
     pub(crate) fn projection(&self) -> Document {
         match self {
             Sequence::Room { .. } => doc! { "_id": 0, "position": 1 },
@@ -159,14 +159,14 @@ impl Sequence {
     }
 }
 
-/// What is beyond a place in an order of time, for `$gt` and `$lt`, or not before it: the index is read from that time on,
-/// and of what is of the same millisecond the id decides.
+/// Matches what is beyond a place in an order of time (`$gt`, `$lt`), or at it too (`$gte`, `$lte`). The index is read
+/// from that time on, and the id decides within the millisecond.
 pub(crate) fn by_time(member: &str, operator: &str, at: DateTime, id: &str) -> [Document; 2] {
     let (from, strictly) = if operator.starts_with("$g") { ("$gte", "$gt") } else { ("$lte", "$lt") };
     [doc! { member: { from: at } }, doc! { "$or": [{ member: { strictly: at } }, { "_id": { operator: id } }] }]
 }
 
-/// From when to when, the end excluded.
+/// A time span, the end excluded.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Span {
     pub(crate) from: Option<DateTime>,
@@ -174,7 +174,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// What matches it; none if everything does.
+    /// Matches times in the span. None: every time does.
     pub(crate) fn filter(self) -> Option<Bson> {
         let mut range = doc! {};
         if let Some(from) = self.from {

@@ -1,6 +1,5 @@
-//! The broadcasts of a room, found by the sessions that they are made of: from one session on, backwards and forwards, as
-//! far as there is no long pause. Each step is a read of the index, so neither the room's other broadcasts nor its
-//! messages matter.
+//! Finds a room's broadcasts by their sessions: from one session backwards and forwards, up to a long pause. Each step
+//! reads the index, so the cost depends neither on the room's other broadcasts nor on its messages.
 
 use std::time::{Duration, Instant};
 
@@ -10,22 +9,23 @@ use mongodb::options::{FindOptions, Hint};
 use super::broadcasts::{Broadcast, LONGEST_QUIET_MS, LONGEST_SILENCE_MS, Session, SessionDocument};
 use super::sequence::Span;
 use super::times;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_SESSIONS;
 
-/// Sessions in the first read of each direction; mostly a broadcast has fewer.
+/// 8: the sessions in the first read of each direction. Most broadcasts have fewer.
 const FIRST_STEP: i64 = 8;
 
-/// Sessions in the reads after that.
+/// 200: the sessions in each further read.
 const STEP: i64 = 200;
 
-/// Sessions that a broadcast has at most; more would be those of a broken page that connects without end.
+/// 10,000: the most sessions of a broadcast. Only a broken page that keeps reconnecting makes more.
 const LONGEST: usize = 10_000;
 
-/// After so long a page of broadcasts ends with what it has.
+/// 1 s: after so long a page of broadcasts ends with what it has.
 pub(crate) const BUDGET: Duration = Duration::from_secs(1);
 
-/// A session's place among those of its room.
+/// A session's place among the room's sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionKey {
     pub(crate) began: i64,
@@ -42,11 +42,11 @@ impl SessionKey {
 #[derive(Debug)]
 pub(crate) struct BroadcastsPage {
     pub(crate) broadcasts: Vec<Broadcast>,
-    /// Whether there are more before them.
+    /// Whether older ones follow.
     pub(crate) more: bool,
 }
 
-/// The broadcast that the session belongs to.
+/// The broadcast that has this session.
 pub(crate) async fn broadcast_of(
     database: &Database,
     presenter_idx: i64,
@@ -61,7 +61,7 @@ pub(crate) async fn broadcast_of(
     }
 }
 
-/// The broadcasts that were on in that time, the newest first, those that began before the session `after`.
+/// The broadcasts of that span that began before the session `after`, the newest first.
 pub(crate) async fn broadcasts(
     database: &Database,
     presenter_idx: i64,
@@ -88,7 +88,7 @@ pub(crate) async fn broadcasts(
     }
 }
 
-/// The sessions of the broadcast of which this is one, in the order of time.
+/// All sessions of the broadcast that has this one, in the order of time.
 async fn run(database: &Database, presenter_idx: i64, session: SessionDocument) -> Result<Vec<Session>, Failure> {
     let anchor = SessionKey { began: session.began(), id: session.id.clone() };
     let mut later = Vec::new();
@@ -137,7 +137,7 @@ async fn run(database: &Database, presenter_idx: i64, session: SessionDocument) 
     Ok(earlier)
 }
 
-/// The session with its end, for which the archive is asked only where it matters.
+/// The session with its end. Messages are looked up only if they matter.
 async fn settle(
     database: &Database,
     presenter_idx: i64,
@@ -153,8 +153,8 @@ async fn settle(
     Ok(session.settled(next, said))
 }
 
-/// When the last was said before the room fell silent for long, from that time on and before the other; that time, if
-/// nothing was. Two reads of the index get farther than the longest silence.
+/// The time of the last message between the two times, before a long silence. `began` if there is none. Two reads of
+/// the index get farther than the longest silence.
 async fn last_said(database: &Database, presenter_idx: i64, began: i64, next: i64) -> Result<i64, Failure> {
     let mut said = began;
     loop {
@@ -167,7 +167,7 @@ async fn last_said(database: &Database, presenter_idx: i64, began: i64, next: i6
     }
 }
 
-/// The room's sessions after that one, in the order of time.
+/// The room's sessions after this one, in the order of time.
 async fn since(
     database: &Database,
     presenter_idx: i64,
@@ -180,7 +180,7 @@ async fn since(
     database.select(&database.broadcasts(), filter, in_order(1, limit)).await
 }
 
-/// The room's sessions before that one and before that time, the latest first.
+/// The room's sessions before this one and before that time, the latest first.
 async fn before(
     database: &Database,
     presenter_idx: i64,
@@ -188,7 +188,7 @@ async fn before(
     to: Option<DateTime>,
     limit: i64,
 ) -> Result<Vec<SessionDocument>, Failure> {
-    // Without its beginning a session has no place: only times match.
+    // A session without a start has no place in the order: the condition matches times only.
     let mut all = vec![doc! { "presenterIdx": presenter_idx, "connectedAt": { "$lte": DateTime::MAX } }];
     if let Some(key) = key {
         let began = DateTime::from_millis(key.began);

@@ -1,5 +1,5 @@
-//! Statistics of a stretch of a room, aggregated by MongoDB: the numbers leave it, the messages do not. They are exact,
-//! and what was deleted does not count. HTTP is not known here.
+//! Statistics of a stretch of a room, aggregated by MongoDB: numbers leave it, messages do not. They are exact, and
+//! deleted messages do not count.
 
 use mongodb::bson::{DateTime, Document, doc};
 
@@ -8,7 +8,7 @@ pub(crate) mod chatters;
 pub(crate) mod highlights;
 pub(crate) mod words;
 
-/// A stretch of a room: what was sent in it from when on, and until before when.
+/// A stretch of a room: a time span, the end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
     pub(crate) presenter_idx: i64,
@@ -17,25 +17,25 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    /// The messages that count; `ROOM_TIMES` finds them.
+    /// Matches the messages that count. The index `ROOM_TIMES` finds them.
     fn filter(self) -> Document {
         let mut filter = self.counting();
         filter.insert("sentAt", doc! { "$gte": self.from, "$lt": self.to });
         filter
     }
 
-    /// The room's messages that count, of whatever time.
+    /// Matches the room's messages that count, of any time.
     fn counting(self) -> Document {
         doc! { "presenterIdx": self.presenter_idx, "deleted": { "$exists": false } }
     }
 
-    /// How many buckets there are, the last of which may be cut short.
+    /// The number of buckets. The last one may be shorter.
     pub(crate) fn buckets(self, bucket_ms: i64) -> u64 {
         let ms = self.to.timestamp_millis().saturating_sub(self.from.timestamp_millis());
         u64::try_from(ms).unwrap_or(0).div_ceil(bucket_ms.unsigned_abs().max(1))
     }
 
-    /// In which bucket a time is: how many milliseconds that one begins after the stretch does.
+    /// The bucket of a time: the milliseconds from the start of the stretch to the start of the bucket.
     fn bucket(self, time: &str, bucket_ms: i64) -> Document {
         let since = doc! { "$subtract": [time, self.from] };
         doc! { "$subtract": [since.clone(), { "$mod": [since, bucket_ms] }] }

@@ -1,18 +1,14 @@
-//! Player time, that is, milliseconds into a recording, and the time of day. Pure arithmetic in whole milliseconds: the
-//! end of one segment is the beginning of the next, however many cuts there are, so nothing can drift.
-
-use serde::Deserialize;
+//! Converts between player time (milliseconds into a recording) and time of day. Pure arithmetic in whole milliseconds:
+//! each segment starts exactly where the previous one ends, so cuts cause no drift.
 
 use super::broadcasts::Broadcast;
 
-/// What the recording holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// The segments, one after the other: it was cut while the presenter was away.
-    #[default]
+/// How the recording treats the presenter's absences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimelineKind {
+    /// It has the segments, one after the other: it was cut while the presenter was away.
     Segments,
-    /// All of the time: it ran on.
+    /// It ran on.
     Wall,
 }
 
@@ -27,18 +23,18 @@ pub(crate) struct Timeline {
 pub(crate) struct Piece {
     /// Milliseconds since 1970.
     pub(crate) start: i64,
-    /// None: it goes on.
+    /// None: it continues.
     pub(crate) end: Option<i64>,
-    /// Of its start, in the recording.
+    /// The offset of its start in the recording.
     pub(crate) offset: i64,
 }
 
 impl Timeline {
-    pub(crate) fn new(broadcast: &Broadcast, kind: Kind) -> Timeline {
+    pub(crate) fn new(broadcast: &Broadcast, kind: TimelineKind) -> Timeline {
         let mut pieces = Vec::new();
         match kind {
-            Kind::Wall => pieces.push(Piece { start: broadcast.started(), end: broadcast.ended(), offset: 0 }),
-            Kind::Segments => {
+            TimelineKind::Wall => pieces.push(Piece { start: broadcast.started(), end: broadcast.ended(), offset: 0 }),
+            TimelineKind::Segments => {
                 let mut offset = 0;
                 for segment in &broadcast.segments {
                     pieces.push(Piece { start: segment.start, end: segment.end, offset });
@@ -53,14 +49,14 @@ impl Timeline {
         &self.pieces
     }
 
-    /// Where in the recording that time is; while the presenter was away, at the cut. It never descends.
+    /// The offset of a time in the recording. Times during an absence are at the cut. It never decreases.
     pub(crate) fn offset(&self, at: i64) -> i64 {
         let next = self.pieces.partition_point(|piece| piece.start <= at);
         let Some(piece) = next.checked_sub(1).and_then(|last| self.pieces.get(last)) else { return 0 };
         piece.offset + piece.end.map_or(at, |end| end.min(at)) - piece.start
     }
 
-    /// The earliest time that is so far into the recording, or farther; none: it is not so long.
+    /// The earliest time at that offset or later. None: the recording is shorter.
     pub(crate) fn at(&self, offset: i64) -> Option<i64> {
         let reached = self
             .pieces
@@ -69,7 +65,7 @@ impl Timeline {
         Some(piece.start + (offset - piece.offset).max(0))
     }
 
-    /// How long the recording is; none: it goes on.
+    /// The length of the recording. None: it continues.
     pub(crate) fn duration(&self) -> Option<i64> {
         let last = self.pieces.last()?;
         last.end.map(|end| last.offset + end - last.start)
@@ -91,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_time_has_its_offset_and_what_is_between_segments_is_at_the_cut() {
-        let timeline = Timeline::new(&broadcast(Some(350)), Kind::Segments);
+        let timeline = Timeline::new(&broadcast(Some(350)), TimelineKind::Segments);
         for (at, offset) in [
             (-5, 0),
             (0, 0),
@@ -110,15 +106,15 @@ mod tests {
             assert_eq!(timeline.offset(1_000_000 + at), offset, "{at}");
         }
         assert_eq!(timeline.duration(), Some(170));
-        let timeline = Timeline::new(&broadcast(None), Kind::Segments);
+        let timeline = Timeline::new(&broadcast(None), TimelineKind::Segments);
         assert_eq!((timeline.offset(1_001_300), timeline.duration()), (1_120, None));
-        let timeline = Timeline::new(&broadcast(Some(350)), Kind::Wall);
+        let timeline = Timeline::new(&broadcast(Some(350)), TimelineKind::Wall);
         assert_eq!((timeline.offset(1_000_120), timeline.duration()), (120, Some(350)));
     }
 
     #[test]
     fn an_offset_is_sought_at_the_earliest_time_that_has_it() {
-        let timeline = Timeline::new(&broadcast(Some(350)), Kind::Segments);
+        let timeline = Timeline::new(&broadcast(Some(350)), TimelineKind::Segments);
         for (offset, at) in [
             (0, Some(0)),
             (99, Some(99)),
@@ -131,7 +127,7 @@ mod tests {
         ] {
             assert_eq!(timeline.at(offset), at.map(|at: i64| 1_000_000 + at), "{offset}");
         }
-        assert_eq!(Timeline::new(&broadcast(None), Kind::Segments).at(10_120), Some(1_010_300));
+        assert_eq!(Timeline::new(&broadcast(None), TimelineKind::Segments).at(10_120), Some(1_010_300));
     }
 
     #[test]
@@ -139,7 +135,7 @@ mod tests {
         let segments: Vec<Segment> =
             (0..10_000).map(|number| Segment { start: number * 1_001, end: Some(number * 1_001 + 333) }).collect();
         let broadcast = Broadcast { id: String::new(), segments };
-        let timeline = Timeline::new(&broadcast, Kind::Segments);
+        let timeline = Timeline::new(&broadcast, TimelineKind::Segments);
         assert_eq!(timeline.duration(), Some(3_330_000));
         assert_eq!(timeline.offset(9_999 * 1_001 + 7), 9_999 * 333 + 7);
         // The two are each other's inverse, everywhere.

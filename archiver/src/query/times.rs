@@ -1,29 +1,30 @@
-//! From times to places. A room's order is the log's, and its times come from the clocks of several ingest nodes, so they
-//! do not quite ascend. The first message in the room's order that was sent at a time or later is found among those sent
-//! shortly after it, from an index that has nothing but times and positions.
+//! Finds positions by time. A room is in the order of the log, and its times come from the clocks of several ingest
+//! nodes, so they do not quite ascend. The first message in the room's order that was sent at a time or later is among
+//! those sent shortly after that time. An index of times and positions alone finds it.
 
 use mongodb::bson::{DateTime, Document, doc};
 use serde::Deserialize;
 
 use super::sequence::{Bounds, Span};
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::PositionDocument;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_TIMES;
 
-/// 10 s: how much later than another a message was sent that stands before it, at most. The log's own times ascend, and no
-/// message's is further from when it was stored. Of a recording that was brought into the log it is asked that its
-/// times are no further out of order.
+/// 10 s: how much later than its successor a message can have been sent, at most. The times at which the log stores
+/// messages ascend, and the time of a message is no further from that. Recordings that are imported into the log must
+/// keep the same bound.
 const DISORDER_MS: i64 = (nats::MOST_AHEAD.as_secs() + nats::MOST_BEHIND.as_secs()) * 1_000;
 
-/// Which end of the messages.
+/// An end of a range of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     First,
     Last,
 }
 
-/// The positions between which lies what was sent in that time; none if nothing was. Messages that were not are among
-/// them.
+/// The range of positions of the messages in that span. Messages of other times may be among them. None: there are no
+/// messages.
 pub(crate) async fn bounds(database: &Database, presenter_idx: i64, span: Span) -> Result<Option<Bounds>, Failure> {
     if let (Some(from), Some(to)) = (span.from, span.to)
         && to <= from
@@ -42,7 +43,7 @@ pub(crate) async fn bounds(database: &Database, presenter_idx: i64, span: Span) 
     Ok(Some(bounds))
 }
 
-/// The first message in the room's order that was sent then or later.
+/// The first message in the room's order that was sent at that time or later.
 pub(crate) async fn first_since(
     database: &Database,
     presenter_idx: i64,
@@ -51,7 +52,7 @@ pub(crate) async fn first_since(
     first_between(database, presenter_idx, from, DateTime::MAX).await
 }
 
-/// The first message in the room's order that was sent in that time, the end excluded.
+/// The first message in the room's order that was sent in that span, the end excluded.
 pub(crate) async fn first_between(
     database: &Database,
     presenter_idx: i64,
@@ -65,7 +66,7 @@ pub(crate) async fn first_between(
     extreme(database, presenter_idx, around, End::First).await
 }
 
-/// The last message in the room's order that was sent before.
+/// The last message in the room's order that was sent before that time.
 pub(crate) async fn last_before(
     database: &Database,
     presenter_idx: i64,
@@ -75,7 +76,7 @@ pub(crate) async fn last_before(
     extreme(database, presenter_idx, doc! { "$gte": later(at, -DISORDER_MS), "$lte": at }, End::Last).await
 }
 
-/// When the last message was sent after that time and before the other.
+/// The time of the last message after the one time and before the other.
 pub(crate) async fn last_said_between(
     database: &Database,
     presenter_idx: i64,
@@ -85,7 +86,7 @@ pub(crate) async fn last_said_between(
     nearest(database, presenter_idx, doc! { "$gt": after, "$lt": to }, End::Last).await
 }
 
-/// The first or last position among what was sent in that time.
+/// The first or last position of the messages in that span.
 async fn extreme(
     database: &Database,
     presenter_idx: i64,
@@ -93,21 +94,21 @@ async fn extreme(
     end: End,
 ) -> Result<Option<PositionDocument>, Failure> {
     #[derive(Deserialize)]
-    struct Found {
+    struct PositionFound {
         position: PositionDocument,
     }
     let operator = if end == End::First { "$min" } else { "$max" };
     let stages = vec![
         doc! { "$match": { "presenterIdx": presenter_idx, "sentAt": sent_at } },
-        // What the index has, and nothing else: no message is read.
+        // The index alone has these members: no message is read.
         doc! { "$project": { "_id": 0, "position": 1 } },
         doc! { "$group": { "_id": null, "position": { operator: "$position" } } },
     ];
-    let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
+    let found: Vec<PositionFound> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
     Ok(found.into_iter().next().map(|found| found.position))
 }
 
-/// When the first or last message of that time was sent.
+/// The time of the first or last message in that span.
 async fn nearest(
     database: &Database,
     presenter_idx: i64,
@@ -116,7 +117,7 @@ async fn nearest(
 ) -> Result<Option<DateTime>, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Found {
+    struct TimeFound {
         sent_at: DateTime,
     }
     let direction = if end == End::First { 1 } else { -1 };
@@ -126,11 +127,11 @@ async fn nearest(
         doc! { "$limit": 1 },
         doc! { "$project": { "_id": 0, "sentAt": 1 } },
     ];
-    let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
+    let found: Vec<TimeFound> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
     Ok(found.into_iter().next().map(|found| found.sent_at))
 }
 
-/// So many milliseconds after that.
+/// The time so many milliseconds later.
 pub(crate) fn later(at: DateTime, ms: i64) -> DateTime {
     DateTime::from_millis(at.timestamp_millis().saturating_add(ms))
 }

@@ -1,26 +1,23 @@
-//! Fills in what an earlier version did not write, a page at a time, beside the archiving. Until it is done, whoever
-//! reads does without. Safe to repeat, to interrupt, and for several archivers at once.
+//! Backfills what earlier versions did not write, page by page, beside the archiving. Queries work without it, more
+//! slowly. Safe to repeat, to interrupt, and to run on several archivers at once.
 
 use mongodb::bson::{Document, doc};
 use mongodb::options::{FindOptions, Hint};
 use serde::Deserialize;
 
-use crate::mongo::database::{Database, Failure};
-use crate::mongo::schema::UNFOLDED;
+use crate::mongo::collections::MESSAGES;
+use crate::mongo::database::Database;
+use crate::mongo::failure::Failure;
+use crate::mongo::schema::{UNFOLDED, unfolded};
 use crate::text_folding::folded;
 
-/// How many texts are folded in one request, some 50 ms of work.
+/// 1,000: the texts that one request folds, about 50 ms of work.
 const PAGE: i64 = 1_000;
 
-/// What matches the messages whose text nobody has folded yet; `UNFOLDED` has them.
-pub(crate) fn unfolded() -> Document {
-    doc! { "message": { "$exists": true, "$type": "string" }, "folded": null }
-}
-
-/// Folds the texts that are not.
+/// Folds the texts that are not folded yet.
 pub(crate) async fn fold_texts(database: &Database) -> Result<(), Failure> {
     #[derive(Deserialize)]
-    struct Found {
+    struct UnfoldedText {
         #[serde(rename = "_id")]
         id: String,
         message: String,
@@ -32,26 +29,29 @@ pub(crate) async fn fold_texts(database: &Database) -> Result<(), Failure> {
             .projection(doc! { "message": 1 })
             .limit(PAGE)
             .build();
-        let found: Vec<Found> = database.select(&database.messages(), unfolded(), options).await?;
+        let found: Vec<UnfoldedText> = database.select(&database.messages(), unfolded(), options).await?;
         if found.is_empty() {
             break;
         }
-        let update = |Found { id, message }: Found| {
-            // Of a text that goes at this moment nothing may be left.
+        let update = |UnfoldedText { id, message }: UnfoldedText| {
+            // Nothing may be left of a text that is removed at this moment.
             let as_found = doc! { "_id": id, "message": { "$exists": true }, "folded": null };
             doc! { "q": as_found, "u": { "$set": { "folded": folded(&message) } } }
         };
         let updates: Vec<Document> = found.into_iter().map(update).collect();
-        let answer = database.command(doc! { "update": "chatting_log", "updates": updates, "ordered": false }).await?;
+        let answer = database.command(doc! { "update": MESSAGES, "updates": updates, "ordered": false }).await?;
         let changed = answer.get_i32("nModified").unwrap_or(0);
         done += i64::from(changed);
-        // Another archiver is at it, or a validator refuses it: later.
+        // Another archiver is doing it, or a validator refuses it: the next sweep retries.
         if changed == 0 {
             break;
         }
     }
     if done > 0 {
-        tracing::info!(texts = done, "{done} texts that an earlier version archived are found faster now");
+        tracing::info!(
+            texts = done,
+            "folded {done} texts that an earlier version archived: searches find them faster now"
+        );
     }
     Ok(())
 }

@@ -1,50 +1,52 @@
-//! Decisions and messages commute: a message is deleted if a decision about it stands after it in the log, in whichever
+//! Decisions and messages commute: a message is deleted if a decision about it is after it in the log, in whichever
 //! order the two are archived, and however many archivers do it.
 //!
-//! Both sides write first and look afterwards. Who archives a decision stores it, then marks the messages that it
-//! finds; who archives a message stores it, then looks for decisions. Whichever is second sees the other. Of several decisions
-//! the first is the one that the message names, and of several copies of a decision only the first counts, so what
-//! a later copy marked beyond it is taken back.
+//! Both sides write first and look afterwards. Archiving a decision stores it, then marks the messages that it finds.
+//! Archiving a message stores it, then looks for decisions. Whichever is second sees the other. Of several decisions
+//! the first one marks the message. Of several copies of a decision only the first one counts, so marks that a later
+//! copy made beyond it are removed.
 
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Document, doc, serialize_to_bson};
 use serde::Deserialize;
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, PositionDocument};
+use crate::mongo::failure::Failure;
 use crate::write::deduplicate;
 
-/// How many messages are marked, or marks are taken back, in one request. A room may have millions of messages, and
-/// no request may take longer than it is waited for.
+/// 1,000: the messages that one request marks or unmarks. A room may have millions of messages, and a request must end
+/// within its deadline.
 const PAGE: i64 = 1_000;
 
-/// What of a message decides whether a decision is about it.
+/// What determines whether a decision is about a message.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Place {
+pub(crate) struct MessagePlace {
     #[serde(rename = "_id")]
     pub(crate) id: String,
     pub(crate) presenter_idx: i64,
     pub(crate) position: PositionDocument,
 }
 
-impl From<&MessageDocument> for Place {
-    fn from(message: &MessageDocument) -> Place {
-        Place { id: message.id.clone(), presenter_idx: message.presenter_idx, position: message.position }
+impl From<&MessageDocument> for MessagePlace {
+    fn from(message: &MessageDocument) -> MessagePlace {
+        MessagePlace { id: message.id.clone(), presenter_idx: message.presenter_idx, position: message.position }
     }
 }
 
-/// Marks what the decisions, which are stored already, take away. `copied`: those that the log holds more than once.
+/// Marks the messages that the decisions delete, after they are stored. `copied`: decisions that the log has more than
+/// once.
 pub(crate) async fn enforce(database: &Database, ids: Vec<String>, copied: &[String]) -> Result<(), Failure> {
     let standing = deduplicate::find(database, &database.decisions(), ids).await?;
     apply(database, standing.into_values().collect(), None, copied).await
 }
 
-/// Marks those of the messages, which are stored already, that decisions take away.
-pub(crate) async fn reconcile(database: &Database, messages: &[Place]) -> Result<(), Failure> {
-    // Positions are comparable within a partition, which the epoch stands for: one question for each.
-    let mut partitions: BTreeMap<i64, Vec<&Place>> = BTreeMap::new();
+/// Marks the messages that decisions delete, after the messages are stored.
+pub(crate) async fn reconcile(database: &Database, messages: &[MessagePlace]) -> Result<(), Failure> {
+    // Positions are comparable within a partition, and each epoch is of one partition: one question for each epoch.
+    let mut partitions: BTreeMap<i64, Vec<&MessagePlace>> = BTreeMap::new();
     for message in messages {
         partitions.entry(message.position.epoch).or_default().push(message);
     }
@@ -53,7 +55,7 @@ pub(crate) async fn reconcile(database: &Database, messages: &[Place]) -> Result
         let mut rooms: Vec<i64> = messages.iter().map(|message| message.presenter_idx).collect();
         rooms.sort_unstable();
         rooms.dedup();
-        let first = messages.iter().map(|message| message.position).min().expect("a partition is here for a message");
+        let first = messages.iter().map(|message| message.position).min().expect("each partition here has a message");
         let about_them = doc! {
             "presenterIdx": { "$in": rooms },
             "position": { "$gt": first },
@@ -61,14 +63,14 @@ pub(crate) async fn reconcile(database: &Database, messages: &[Place]) -> Result
         };
         let found: Vec<DecisionDocument> = database.find(&database.decisions(), about_them, 0).await?;
         if !found.is_empty() {
-            // Boxed: taking back a mark reconciles the message again.
+            // Boxed: unmarking a message reconciles it again.
             Box::pin(apply(database, found, Some(&ids), &[])).await?;
         }
     }
     Ok(())
 }
 
-/// Marks what the decisions are about: all messages of their rooms, or only the given ones.
+/// Marks the messages that the decisions are about: all in their rooms, or only the given ones.
 async fn apply(
     database: &Database,
     mut decisions: Vec<DecisionDocument>,
@@ -77,7 +79,7 @@ async fn apply(
 ) -> Result<(), Failure> {
     let mut moved: Vec<String> = copied.to_vec();
     let mut last: BTreeMap<String, DecisionDocument> = BTreeMap::new();
-    // Until what was applied is what stands: meanwhile another archiver may have found an earlier copy.
+    // Until the applied decisions are the stored ones: another archiver may have found an earlier copy meanwhile.
     while !decisions.is_empty() {
         for decision in decisions {
             mark(database, &decision, messages).await?;
@@ -85,28 +87,28 @@ async fn apply(
         }
         let standing = deduplicate::find(database, &database.decisions(), last.keys().cloned().collect()).await?;
         let has_moved = |decision: &DecisionDocument| last[&decision.id].position != decision.position;
-        // Or who decided was erased, or whose message it is: marks would keep the name, or the reason, that was applied.
+        // The moderator or the author may have been erased meanwhile: marks would keep the name or the reason.
         let said = |decision: &DecisionDocument| (decided_by(decision), decision.reason.clone());
         let is_other = |decision: &DecisionDocument| said(&last[&decision.id]) != said(decision);
         decisions = standing.into_values().filter(|decision| has_moved(decision) || is_other(decision)).collect();
         moved.extend(decisions.iter().filter(|decision| has_moved(decision)).map(|decision| decision.id.clone()));
     }
     for decision in last.values().filter(|decision| moved.contains(&decision.id)) {
-        take_back(database, decision).await?;
+        unmark(database, decision).await?;
     }
     Ok(())
 }
 
-/// Marks the messages before the decision that no earlier decision has marked.
+/// Marks the messages before the decision that no earlier decision marked.
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(decision), decision.by.clone()) else { return Ok(()) };
     let later = doc! { "deleted.position": { "$gt": decision.position } };
     let of_another = doc! { "deleted.decision": &decision.id, "deleted.by.userIdx": { "$ne": by.user_idx } };
-    // An absent reason equals null.
+    // An absent reason matches null.
     let with_another = doc! { "deleted.decision": &decision.id, "deleted.reason": { "$ne": decision.reason.clone() } };
     about.insert("$or", [doc! { "deleted": { "$exists": false } }, later, of_another, with_another]);
     if let Some(ids) = messages {
-        // Beside the `_id` that the filter may have: both must hold.
+        // In addition to an `_id` that the filter may have.
         about.insert("$and", [doc! { "_id": { "$in": ids } }]);
     }
     let deleted = DeletedDocument {
@@ -129,13 +131,12 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
         filter.insert("position", page);
         let (collection, set) = (database.messages(), set.clone());
         match database.ask(async move { collection.update_many(filter, set).await }).await {
-            // A validator that somebody put there. The decision is in `moderation_log` all the same, and waiting would
-            // not help.
+            // A validator of an operator. The decision is in `moderation_log` anyway, and waiting would not help.
             Err(Failure::Refused(reason)) => {
                 tracing::error!(
                     decision = decision.id,
                     reason,
-                    "a message that was deleted cannot be marked: {reason}"
+                    "cannot mark a deleted message, MongoDB refuses it: {reason}"
                 );
             }
             answer => _ = answer?,
@@ -147,7 +148,7 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
     }
 }
 
-/// The position of the last of the next so many messages of the decision's room; none where there are fewer.
+/// The position of the last message of the next page of the decision's room. None: less than a page is left.
 async fn end_of_page(
     database: &Database,
     decision: &DecisionDocument,
@@ -160,7 +161,7 @@ async fn end_of_page(
     let collection = database.messages().clone_with_type::<Stored>();
     let room = doc! { "presenterIdx": decision.presenter_idx, "position": range };
     let last = async move {
-        // Read from the index alone.
+        // The index alone has these members.
         let members = doc! { "_id": 0, "position": 1 };
         let skipped = (PAGE - 1).unsigned_abs();
         collection.find_one(room).sort(doc! { "position": 1 }).skip(skipped).projection(members).await
@@ -168,9 +169,8 @@ async fn end_of_page(
     Ok(database.ask(last).await?.map(|stored| stored.position))
 }
 
-/// Removes the decision's marks from messages that its first copy is not about, and lets other decisions decide on
-/// them.
-async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
+/// Removes the decision's marks from messages that its first copy is not about, then applies other decisions to them.
+async fn unmark(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
     let Some(mut about) = about(decision) else { return Ok(()) };
     about.insert("position", doc! { "$lt": decision.position });
     let wrongly = doc! {
@@ -179,7 +179,7 @@ async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(
         "$nor": [about],
     };
     loop {
-        let messages: Vec<Place> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
+        let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
         if messages.is_empty() {
             return Ok(());
         }
@@ -187,8 +187,8 @@ async fn take_back(database: &Database, decision: &DecisionDocument) -> Result<(
         let mut marked = wrongly.clone();
         marked.insert("$and", [doc! { "_id": { "$in": ids } }]);
         let collection = database.messages();
-        let unmark = doc! { "$unset": { "deleted": "" } };
-        database.ask(async move { collection.update_many(marked, unmark).await }).await?;
+        let unset = doc! { "$unset": { "deleted": "" } };
+        database.ask(async move { collection.update_many(marked, unset).await }).await?;
         reconcile(database, &messages).await?;
     }
 }
@@ -197,10 +197,10 @@ fn decided_by(decision: &DecisionDocument) -> Option<i64> {
     decision.by.as_ref().map(|by| by.user_idx)
 }
 
-/// Which messages a decision is about, wherever they stand; none for a decision that takes nothing away.
+/// Matches the messages that a decision is about, at any position. None: the decision deletes nothing.
 fn about(decision: &DecisionDocument) -> Option<Document> {
     match decision.kind.as_str() {
-        // The room too: who moderates one room must not reach into another.
+        // With the room: a moderator of one room must not delete in another.
         "message.deleted" => Some(doc! { "_id": decision.target.as_deref()?, "presenterIdx": decision.presenter_idx }),
         "room.cleared" => Some(doc! { "presenterIdx": decision.presenter_idx }),
         _ => None,

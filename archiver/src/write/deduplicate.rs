@@ -1,4 +1,5 @@
-//! Of several copies of an event the archive keeps the one with the lowest position, in whichever order they come.
+//! Deduplication: of several copies of an event the archive keeps the one with the lowest position, in whichever order
+//! they arrive.
 
 use std::collections::HashMap;
 
@@ -7,24 +8,25 @@ use mongodb::bson::{Bson, Document, doc, serialize_to_bson};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument};
-use crate::write::work::Lined;
+use crate::mongo::failure::Failure;
+use crate::work::Lined;
 
-/// A document that stands for an event.
-pub(crate) trait OfEvent: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
-    /// The members that not every such document has, and that come from the event.
+/// A document that one event makes.
+pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
+    /// The event's members that not every document has.
     const OPTIONAL: &[&str];
-    /// The member that was taken away on purpose where it is missing: what comes again must not bring it back.
+    /// The member that retention removes: a later copy must not restore it.
     const FORGETTABLE: Option<&str> = None;
 
     fn id(&self) -> &str;
     fn position(&self) -> PositionDocument;
-    /// Whether two documents of one event say the same; if not, somebody reused an id.
+    /// Whether two documents of one event agree. If not, an id was reused.
     fn agrees_with(&self, other: &Self) -> bool;
 }
 
-impl OfEvent for MessageDocument {
+impl EventDocument for MessageDocument {
     const OPTIONAL: &[&str] = &[];
     const FORGETTABLE: Option<&str> = Some("message");
 
@@ -37,14 +39,14 @@ impl OfEvent for MessageDocument {
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
-        // Who was erased and what was deleted long ago cannot be compared.
+        // Erased users and removed texts cannot be compared.
         let same_user = self.user_idx == other.user_idx || self.user_idx < 0 || other.user_idx < 0;
         let same_text = self.message == other.message || self.message.is_none() || other.message.is_none();
         self.presenter_idx == other.presenter_idx && same_user && same_text
     }
 }
 
-impl OfEvent for DecisionDocument {
+impl EventDocument for DecisionDocument {
     const OPTIONAL: &[&str] =
         &["presenterIdx", "by", "target", "userIdx", "until", "reason", "settings", "settingsChanged", "settingsUntil"];
 
@@ -64,28 +66,28 @@ impl OfEvent for DecisionDocument {
     }
 }
 
-/// What became of a batch of documents that are not simply new.
+/// The result of storing a batch of documents.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
-    /// How many were new.
+pub(crate) struct StoredBatch {
+    /// New documents.
     pub(crate) new: usize,
-    /// How many were there before, at the same position or another.
+    /// Documents that were archived already, at the same position or another.
     pub(crate) duplicates: usize,
-    /// The ids of events that stand in the log more than once.
+    /// The ids of events that the log has more than once.
     pub(crate) copied: Vec<String>,
-    /// How many said something else than the document with their id.
+    /// Documents whose content differs from the archived one.
     pub(crate) contradictions: usize,
-    /// What MongoDB will not take.
+    /// Documents that MongoDB refuses.
     pub(crate) refused: Vec<QuarantineDocument>,
 }
 
-/// Stores the documents, so that of each event the first copy stays. Once it returns all of it is durable.
-pub(crate) async fn keep_first<T: OfEvent>(
+/// Stores the documents so that the first copy of each event stays. Once it returns, they are durable.
+pub(crate) async fn keep_first<T: EventDocument>(
     database: &Database,
     collection: &Collection<T>,
     lined: &[Lined<T>],
-) -> Result<Kept, Failure> {
-    let mut kept = Kept::default();
+) -> Result<StoredBatch, Failure> {
+    let mut kept = StoredBatch::default();
     if lined.is_empty() {
         return Ok(kept);
     }
@@ -101,7 +103,7 @@ pub(crate) async fn keep_first<T: OfEvent>(
         find(database, collection, copies.iter().map(|copy| copy.document.id().to_owned()).collect()).await?;
     for copy in copies {
         let document = &copy.document;
-        // It may be gone again, or changed by somebody: that was on purpose, and a copy must not undo it.
+        // A document that vanished or was changed by hand stays so: a copy must not undo that.
         let Some(standing) = standing.get(document.id()) else { continue };
         if standing.position() == document.position() {
             continue;
@@ -109,7 +111,7 @@ pub(crate) async fn keep_first<T: OfEvent>(
         kept.copied.push(document.id().to_owned());
         if !document.agrees_with(standing) {
             kept.contradictions += 1;
-            tracing::warn!(id = document.id(), "an id in the log stands for two different events; the first stays");
+            tracing::warn!(id = document.id(), "two different events in the log have the same id; the first one stays");
         }
         if document.position() < standing.position() {
             match replace(database, collection, document).await {
@@ -123,8 +125,8 @@ pub(crate) async fn keep_first<T: OfEvent>(
     Ok(kept)
 }
 
-/// The documents with these ids, as they stand.
-pub(crate) async fn find<T: OfEvent>(
+/// The stored documents with these ids.
+pub(crate) async fn find<T: EventDocument>(
     database: &Database,
     collection: &Collection<T>,
     ids: Vec<String>,
@@ -136,11 +138,15 @@ pub(crate) async fn find<T: OfEvent>(
     Ok(found.into_iter().map(|document| (document.id().to_owned(), document)).collect())
 }
 
-/// Puts the event's own members in the place of those of a later copy. What others added, such as a deletion, stays.
-async fn replace<T: OfEvent>(database: &Database, collection: &Collection<T>, document: &T) -> Result<(), Failure> {
+/// Replaces the members of a later copy by those of this one. Members that others added, such as a deletion, stay.
+async fn replace<T: EventDocument>(
+    database: &Database,
+    collection: &Collection<T>,
+    document: &T,
+) -> Result<(), Failure> {
     let unfit = |_| Failure::Refused("a value does not fit into BSON".to_owned());
     let Bson::Document(mut members) = serialize_to_bson(document).map_err(unfit)? else {
-        return Err(Failure::Refused("not a document".to_owned()));
+        return Err(Failure::Refused("the value is not a document".to_owned()));
     };
     members.remove("_id");
     let absent = T::OPTIONAL.iter().filter(|name| !members.contains_key(**name));

@@ -1,5 +1,5 @@
-//! What the archivers have seen of the log, kept in MongoDB, where the log is not. An archiver compares the log with it
-//! before it reads on: a log that was restored from a backup, or lost its end while nothing ran, is noticed.
+//! Marks of the log, kept in MongoDB, which does not share the log's disk. An archiver compares the log with them
+//! before it reads on. So it notices a log that was restored from a backup, or that lost its end while nothing ran.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use nats::{Log, Mark};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{MarkDocument, SampleDocument};
+use crate::mongo::failure::Failure;
 
-/// What is read in between is not noticed to be lost, if every process ends with it.
+/// 2 s: a loss of batches since the last mark goes unnoticed if every process ends with it.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What was seen.
+/// The marks.
 pub(crate) async fn load(database: &Database) -> Result<Vec<MarkDocument>, Failure> {
     database.find(&database.marks(), doc! {}, 0).await
 }
 
-/// Compares the log with what was seen of it. It fails where the log went back.
+/// Compares the log with the marks. It fails if the log went back.
 pub(crate) async fn compare(kept: &[MarkDocument], log: &Log) -> Result<(), nats::Error> {
     for mark in kept.iter().filter_map(MarkDocument::mark) {
         log.compare(&mark).await?;
@@ -28,11 +29,11 @@ pub(crate) async fn compare(kept: &[MarkDocument], log: &Log) -> Result<(), nats
     Ok(())
 }
 
-/// Keeps what is seen, and once more when the archiver stops.
+/// Saves marks regularly, and once more at the stop.
 pub(crate) async fn keep(database: Database, log: Log, stop: CancellationToken) {
     let mut kept: Vec<MarkDocument> = Vec::new();
     while !stop.is_cancelled() {
-        // The pause only says when: nothing is lost if the stop cuts it short.
+        // Nothing is lost if the stop cuts the pause short.
         stop.run_until_cancelled(sleep(INTERVAL)).await;
         let marks: Vec<MarkDocument> = log.marks().iter().filter_map(MarkDocument::of).collect();
         if marks == kept {
@@ -40,12 +41,12 @@ pub(crate) async fn keep(database: Database, log: Log, stop: CancellationToken) 
         }
         match save(&database, &marks).await {
             Ok(()) => kept = marks,
-            Err(failure) => tracing::debug!("what was seen of the log is not kept yet: {failure}"),
+            Err(failure) => tracing::debug!("cannot save the marks of the log, retrying: {failure}"),
         }
     }
 }
 
-/// Several archivers see parts of the same log: of two the one stays that came further.
+/// Saves the marks. Several archivers see parts of the same log: the mark that is furthest stays.
 async fn save(database: &Database, marks: &[MarkDocument]) -> Result<(), Failure> {
     for mark in marks {
         let unfit = |_| Failure::Refused("a mark does not fit into BSON".to_owned());
@@ -59,7 +60,7 @@ async fn save(database: &Database, marks: &[MarkDocument]) -> Result<(), Failure
             collection.update_one(behind, vec![doc! { "$replaceWith": { "$literal": document } }]).upsert(true).await
         });
         match saved.await {
-            // Another archiver has come further.
+            // Another archiver is further.
             Ok(_) | Err(Failure::Exists) => {}
             Err(failure) => return Err(failure),
         }
@@ -68,7 +69,7 @@ async fn save(database: &Database, marks: &[MarkDocument]) -> Result<(), Failure
 }
 
 impl MarkDocument {
-    /// None where a number does not fit into BSON.
+    /// None if a number does not fit into BSON.
     fn of(mark: &Mark) -> Option<MarkDocument> {
         let sample = |(sequence, stored): &(u64, Timestamp)| {
             let stored = i64::try_from(stored.as_nanosecond()).ok()?;
@@ -79,7 +80,7 @@ impl MarkDocument {
         Some(MarkDocument { partition: mark.partition.into(), epoch: i64::try_from(mark.epoch).ok()?, last, samples })
     }
 
-    /// None where somebody else has written the document.
+    /// None if something else changed the document.
     fn mark(&self) -> Option<Mark> {
         let sample = |sample: &SampleDocument| {
             Some((u64::try_from(sample.sequence).ok()?, Timestamp::from_nanosecond(sample.stored.into()).ok()?))

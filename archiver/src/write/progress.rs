@@ -1,10 +1,10 @@
-//! How far the log is archived, in the archive's own record. The log's server forgets with a batch whether it was
-//! acknowledged: its acknowledgement floor moves over what has aged out. So each write notes which batches it made durable,
-//! before it acknowledges them, and what leaves the log without such a note has left it unarchived.
+//! How far the log is archived, recorded in the archive itself. The log's server does not know whether a batch that has
+//! aged out was acknowledged: its acknowledgement floor moves over such batches. So each write records its batches
+//! before it acknowledges them, and a batch that leaves the log without a record has left it unarchived.
 //!
-//! `archive_progress` has a document for each epoch of the log: all batches up to its `sequence` are archived, or are in
-//! [`crate::write::gaps`]. `archive_runs` has what is archived beyond that, because several archivers write at once; it is
-//! folded into the former every two seconds, by all of them, and is nearly empty.
+//! `archive_progress` has a document for each epoch of the log: all batches up to its `sequence` are archived, or
+//! recorded in [`crate::write::gaps`]. `archive_runs` has the batches that are archived beyond it, because several
+//! archivers write at once. All archivers fold it into the former every two seconds, so it is nearly empty.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,71 +13,41 @@ use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::bson::{DateTime, doc, serialize_to_bson};
 use nats::{Delivery, Fill};
-use serde::{Deserialize, Serialize};
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
+use crate::mongo::documents::{GapDocument, ProgressDocument, RunDocument};
+use crate::mongo::failure::Failure;
 use crate::write::gaps;
-use crate::write::gaps::Gap;
 
-/// Runs that are read at once.
+/// 5,000: the runs that one question reads.
 const PAGE: i64 = 5_000;
 
-/// More ranges than this are put on record as one that spans them all.
+/// 1,000: more gaps than this are recorded as one that spans them all.
 const MOST_GAPS: usize = 1_000;
 
-/// So long a gap is looked at before it is one. What left the log while an archiver held it is written within this time
-/// after MongoDB is back, as pauses between two attempts are 5 s at most.
+/// 10 s: a gap must last so long before it is recorded. An archiver may still hold batches that have left the log, and
+/// writes them within this time after MongoDB is back: pauses between attempts are at most 5 s.
 const CERTAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// Neighbouring batches that are archived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Run {
-    #[serde(rename = "_id")]
-    id: String,
-    epoch: i64,
-    pub(crate) from: i64,
-    pub(crate) to: i64,
-    /// When the first and the last of them were stored.
-    stored_from: DateTime,
-    stored_to: DateTime,
-}
-
-/// `archive_progress`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ProgressDocument {
-    #[serde(rename = "_id")]
-    epoch: i64,
-    stream: String,
-    sequence: i64,
-    /// When the batch of that sequence was stored, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stored_at: Option<DateTime>,
-    /// Gaps below `sequence` that are to be put on record: whoever finds them does so.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    noticed: Vec<Gap>,
-}
-
 /// The runs that the deliveries make up.
-pub(crate) fn runs(deliveries: &[Delivery]) -> Vec<Run> {
+pub(crate) fn runs(deliveries: &[Delivery]) -> Vec<RunDocument> {
     let place = |delivery: &Delivery| (delivery.place.epoch, delivery.place.sequence, delivery.stored);
     runs_of(deliveries.iter().map(place).collect())
 }
 
-/// Of epochs, sequences and when each was stored.
-fn runs_of(mut places: Vec<(u64, u64, Timestamp)>) -> Vec<Run> {
+/// The runs of batches, each with its epoch, its sequence and the time it was stored.
+fn runs_of(mut places: Vec<(u64, u64, Timestamp)>) -> Vec<RunDocument> {
     places.sort_unstable();
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<RunDocument> = Vec::new();
     for (epoch, sequence, stored) in places {
-        // A number that MongoDB cannot hold is none that a server gives.
+        // No server gives a number that MongoDB cannot hold.
         let (Ok(epoch), Ok(sequence)) = (i64::try_from(epoch), i64::try_from(sequence)) else { continue };
         let stored = DateTime::from_millis(stored.as_millisecond());
         match runs.last_mut() {
             Some(last) if last.epoch == epoch && sequence <= last.to + 1 => {
                 (last.to, last.stored_to) = (sequence, stored);
             }
-            _ => runs.push(Run {
+            _ => runs.push(RunDocument {
                 id: format!("{epoch:x}-{sequence:x}"),
                 epoch,
                 from: sequence,
@@ -90,38 +60,37 @@ fn runs_of(mut places: Vec<(u64, u64, Timestamp)>) -> Vec<Run> {
     runs
 }
 
-/// Notes that these are archived. Once it returns that is durable, and they may be acknowledged.
-pub(crate) async fn record(database: &Database, runs: &[Run]) -> Result<(), Failure> {
+/// Records that these batches are archived. Once it returns, the record is durable, and they may be acknowledged.
+pub(crate) async fn record(database: &Database, runs: &[RunDocument]) -> Result<(), Failure> {
     let inserted = database.insert(database.runs(), runs.to_vec()).await?;
     for index in inserted.existing {
-        // It came again, with more behind it or less.
+        // A redelivery, in a longer or a shorter run.
         let run = &runs[index];
         let (collection, longer) = (database.runs(), doc! { "_id": &run.id, "to": { "$lt": run.to } });
         let update = doc! { "$set": { "to": run.to, "storedTo": run.stored_to } };
         database.ask(async move { collection.update_one(longer, update).await }).await?;
     }
     match inserted.refused.into_iter().next() {
-        Some((_, reason)) => Err(Failure::Unavailable(format!("what is archived cannot be noted: {reason}"))),
+        Some((_, reason)) => Err(Failure::Unavailable(format!("cannot record what is archived: {reason}"))),
         None => Ok(()),
     }
 }
 
-/// Looks again and again, and remembers what looked like a gap the last time.
+/// Looks for gaps again and again, and remembers what looked like one the last time.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     suspects: HashMap<i64, (Vec<(i64, i64)>, Instant)>,
-    /// Up to where each epoch was archived at the last look that succeeded.
+    /// How far each epoch was archived when MongoDB last answered.
     reached: HashMap<u64, i64>,
 }
 
 impl Watch {
-    /// Up to where all of the epoch is archived, or on record as a gap, as far as is known; also while MongoDB is away.
+    /// The sequence up to which the epoch is archived or recorded as a gap, when MongoDB last answered.
     pub(crate) fn reached(&self, epoch: u64) -> Option<i64> {
         self.reached.get(&epoch).copied()
     }
 
-    /// Folds what was noted, and puts on record what left the log unarchived. `fill` was asked for before, and
-    /// `acknowledged` is the server's floor.
+    /// Folds the runs, and records gaps. `fill` must be older than this call; `acknowledged` is the server's floor.
     pub(crate) async fn look(&mut self, database: &Database, fill: &Fill, acknowledged: u64) -> Result<(), Failure> {
         let reached = self.fold_and_compare(database, fill, acknowledged).await?;
         self.reached.insert(fill.epoch, reached);
@@ -132,7 +101,7 @@ impl Watch {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let (epoch, gone) = (number(fill.epoch), number(fill.first) - 1);
         let (progress, runs) = loop {
-            // First what is beyond, then how far it goes: in between another archiver may fold the one into the other.
+            // First the runs, then the progress: another archiver may fold runs into it in between.
             let runs = read(database, epoch).await?;
             let progress = standing(database, epoch, fill, number(acknowledged).max(gone), &runs).await?;
             let is_all = runs.len() < PAGE as usize;
@@ -162,14 +131,14 @@ impl Watch {
     }
 }
 
-/// Up to where a stream is archived: of each of its epochs, the first one first, the last sequence that it has, and up to
-/// where that is archived. What comes after an epoch that is not archived to its end does not count yet.
+/// The sequence up to which a stream is archived. `epochs`: the last sequence of each epoch, the oldest first, and how
+/// far it is archived. Epochs after one that is not archived to its end do not count yet.
 pub(crate) fn in_a_row(epochs: &[(u64, Option<i64>)]) -> Option<i64> {
     let is_short = |(last, reached): &&(u64, Option<i64>)| reached.is_none_or(|reached| reached.unsigned_abs() < *last);
     epochs.iter().find(is_short).or(epochs.last()).and_then(|(_, reached)| *reached)
 }
 
-async fn read(database: &Database, epoch: i64) -> Result<Vec<Run>, Failure> {
+async fn read(database: &Database, epoch: i64) -> Result<Vec<RunDocument>, Failure> {
     let collection = database.runs();
     let found = async move {
         collection.find(doc! { "epoch": epoch }).sort(doc! { "from": 1 }).limit(PAGE).await?.try_collect().await
@@ -177,14 +146,14 @@ async fn read(database: &Database, epoch: i64) -> Result<Vec<Run>, Failure> {
     database.ask(found).await
 }
 
-/// The epoch's document. Where there is none yet, nothing of before is missed: a log that is older than its first
-/// archiver has begun without one. But an epoch that follows another of its stream has begun under its eyes.
+/// The epoch's document, created if it is missing. Batches before the first archiver of a log do not count as missing.
+/// An epoch that follows another one of its stream must be archived from its beginning.
 async fn standing(
     database: &Database,
     epoch: i64,
     fill: &Fill,
     sequence: i64,
-    runs: &[Run],
+    runs: &[RunDocument],
 ) -> Result<ProgressDocument, Failure> {
     let find = async || -> Result<Option<ProgressDocument>, Failure> {
         Ok(database.find(&database.progress(), doc! { "_id": epoch }, 1).await?.into_iter().next())
@@ -199,12 +168,14 @@ async fn standing(
     let noted = runs.iter().find(|run| run.from <= sequence && run.to >= sequence);
     let stored_at = noted.map(|run| run.stored_to);
     let progress = ProgressDocument { epoch, stream: fill.stream.clone(), sequence, stored_at, noticed: Vec::new() };
-    // Of two that make it at the same moment one finds it there.
+    // Of two that create it at the same moment, one finds it.
     database.insert(database.progress(), vec![progress]).await?;
-    find().await?.ok_or_else(|| Failure::Unavailable("the progress of the archive went as it was noted".to_owned()))
+    find()
+        .await?
+        .ok_or_else(|| Failure::Unavailable("the progress of the archive vanished while it was recorded".to_owned()))
 }
 
-/// Puts on record what was noticed and is not on record yet.
+/// Records the gaps that were noticed and are not recorded yet.
 async fn finish(database: &Database, mut progress: ProgressDocument) -> Result<ProgressDocument, Failure> {
     if progress.noticed.is_empty() {
         return Ok(progress);
@@ -217,9 +188,13 @@ async fn finish(database: &Database, mut progress: ProgressDocument) -> Result<P
     Ok(progress)
 }
 
-/// Moves the progress over the runs that follow it without a gap, and forgets them.
-async fn fold(database: &Database, mut progress: ProgressDocument, runs: &[Run]) -> Result<ProgressDocument, Failure> {
-    // Archived after all: an archiver held them when they left the log.
+/// Moves the progress over the runs that follow it without a gap, and removes them.
+async fn fold(
+    database: &Database,
+    mut progress: ProgressDocument,
+    runs: &[RunDocument],
+) -> Result<ProgressDocument, Failure> {
+    // Archived after all: an archiver held these batches when they left the log.
     let late = runs.iter().filter(|run| run.from <= progress.sequence);
     let late: Vec<(i64, i64)> = late.map(|run| (run.from, run.to)).collect();
     if !late.is_empty() && gaps::has_any(database, progress.epoch).await? {
@@ -244,7 +219,7 @@ async fn fold(database: &Database, mut progress: ProgressDocument, runs: &[Run])
     }
     let folded: Vec<&str> = runs.iter().filter(|run| run.to <= progress.sequence).map(|run| run.id.as_str()).collect();
     if !folded.is_empty() {
-        // Not one that has grown meanwhile.
+        // A run that has grown meanwhile stays.
         let done = doc! { "_id": { "$in": folded }, "to": { "$lte": progress.sequence } };
         let collection = database.runs();
         database.ask(async move { collection.delete_many(done).await }).await?;
@@ -252,8 +227,8 @@ async fn fold(database: &Database, mut progress: ProgressDocument, runs: &[Run])
     Ok(progress)
 }
 
-/// What lies beyond `sequence`, up to `last`, and in no run.
-fn uncovered(mut sequence: i64, last: i64, runs: &[Run]) -> Vec<(i64, i64)> {
+/// The ranges beyond `sequence`, up to `last`, that are in no run.
+fn uncovered(mut sequence: i64, last: i64, runs: &[RunDocument]) -> Vec<(i64, i64)> {
     let mut missing = Vec::new();
     for run in runs.iter().take_while(|run| run.from <= last) {
         if run.from > sequence + 1 {
@@ -267,13 +242,13 @@ fn uncovered(mut sequence: i64, last: i64, runs: &[Run]) -> Vec<(i64, i64)> {
     missing
 }
 
-/// Puts on record that these are gone: first where it is decided, in one step, who does.
+/// Records these gaps: first in the progress, where one update decides which archiver does it.
 async fn notice(
     database: &Database,
     mut progress: ProgressDocument,
     gone: i64,
     missing: &[(i64, i64)],
-    runs: &[Run],
+    runs: &[RunDocument],
     fill: &Fill,
 ) -> Result<i64, Failure> {
     let batches: i64 = missing.iter().map(|(first, last)| last - first + 1).sum();
@@ -283,7 +258,7 @@ async fn notice(
         missing.iter().map(|(first, last)| (*first, *last, last - first + 1)).collect()
     };
     let oldest = fill.oldest.map(|at| DateTime::from_millis(at.as_millisecond()));
-    let noticed = spans.into_iter().map(|(first, last, batches)| Gap {
+    let noticed = spans.into_iter().map(|(first, last, batches)| GapDocument {
         id: format!("{:x}-{first:x}", progress.epoch),
         stream: progress.stream.clone(),
         epoch: progress.epoch,
@@ -294,14 +269,14 @@ async fn notice(
             Some(run) => Some(run.stored_to),
             None => progress.stored_at,
         },
-        // Where nothing is left it was stored before now.
+        // If nothing is left in the log, they were stored before now.
         before: match runs.iter().find(|run| run.from > last) {
             Some(run) if run.to <= gone || oldest.is_none() => Some(run.stored_from),
             _ => oldest.or_else(|| Some(DateTime::now())),
         },
         noticed_at: DateTime::now(),
     });
-    let noticed: Vec<Gap> = noticed.collect();
+    let noticed: Vec<GapDocument> = noticed.collect();
     let unfit = |_| Failure::Unavailable("a gap does not fit into BSON".to_owned());
     let gaps = serialize_to_bson(&noticed).map_err(unfit)?;
     let collection = database.progress();
@@ -309,7 +284,7 @@ async fn notice(
     let moved = doc! { "$set": { "sequence": gone, "noticed": gaps }, "$unset": { "storedAt": "" } };
     let update = database.ask(async move { collection.update_one(unmoved, moved).await }).await?;
     if update.modified_count == 0 {
-        // Another archiver was faster, or wrote some of it.
+        // Another archiver was faster, or archived some of the batches.
         return Ok(progress.sequence);
     }
     let (first, last) = (noticed[0].first, noticed[noticed.len() - 1].last);
@@ -335,9 +310,9 @@ fn readable(at: DateTime) -> String {
 mod tests {
     use super::*;
 
-    fn run(from: i64, to: i64) -> Run {
+    fn run(from: i64, to: i64) -> RunDocument {
         let at = DateTime::from_millis(from);
-        Run { id: from.to_string(), epoch: 1, from, to, stored_from: at, stored_to: at }
+        RunDocument { id: from.to_string(), epoch: 1, from, to, stored_from: at, stored_to: at }
     }
 
     #[test]

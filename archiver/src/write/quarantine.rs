@@ -1,5 +1,5 @@
-//! The quarantine, for whoever looks after it: what is in it and why, and lines archived again once what was wrong is
-//! put right. All of it may be done beside running archivers, and twice.
+//! The quarantine, for operators: list the lines and their causes, archive lines again once the cause is fixed, or
+//! discard them. All of it is safe beside running archivers, and to repeat.
 
 use bytes::Bytes;
 use chat::Position;
@@ -8,67 +8,68 @@ use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, deserialize_from_document, doc};
 use nats::Entry;
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{Cause, QuarantineDocument};
-use crate::write::work::Work;
+use crate::mongo::failure::Failure;
+use crate::work::Work;
 use crate::{Config, Error};
 
-/// Lines that are archived again in one write: with the largest that the log takes, 50 MB.
+/// 100: the lines that one write archives again. With lines of the largest size they have 50 MB.
 const PAGE: i64 = 100;
 
-/// The lines that had no place in the archive.
+/// The lines of the log that could not be archived.
 #[derive(Debug, Clone)]
 pub struct Quarantine {
     database: Database,
 }
 
-/// One of them.
+/// A line in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantinedLine {
-    /// Where it stands, or stood, in the log.
+    /// Its position in the log.
     pub position: Position,
-    /// Why it is here, in a stable word.
+    /// The cause, as a stable word.
     pub cause: Cause,
     /// What exactly is wrong, for people. It may repeat a value of the line.
     pub reason: String,
-    /// When it was put here.
+    /// When it was put into quarantine.
     pub at: Timestamp,
-    /// The bytes as they came.
+    /// The bytes of the line.
     pub line: Bytes,
 }
 
-/// Which lines something is about.
+/// A selection of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// All of them.
+    /// All lines.
     All,
-    /// Those of one cause.
+    /// The lines with this cause.
     Cause(Cause),
-    /// Those that stand there.
+    /// The lines at these positions.
     At(Vec<Position>),
 }
 
-/// What became of lines that were archived again.
+/// The result of archiving lines again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Retried {
-    /// So many found their place, and left the quarantine.
+    /// The number of lines that were archived and left the quarantine.
     pub archived: u64,
-    /// These did not; their cause and reason are those of this attempt.
+    /// The lines that stay. Their cause and reason are those of this attempt.
     pub kept: Vec<Position>,
-    /// Nothing is in quarantine there. It may have been archived or discarded meanwhile.
+    /// The positions without a line in quarantine. The line may have been archived or discarded meanwhile.
     pub missing: Vec<Position>,
 }
 
 impl Quarantine {
-    /// Reads the configuration and starts the driver. No server need answer yet.
+    /// Checks the configuration and starts the driver, which connects in the background.
     pub async fn connect(config: &Config) -> Result<Quarantine, Error> {
         Ok(Quarantine { database: Database::connect(config).await? })
     }
 
-    /// The lines that were put here first, so many at most.
+    /// The oldest lines, at most `first`.
     pub async fn list(&self, cause: Option<Cause>, first: u32) -> Result<Vec<QuarantinedLine>, Error> {
         let filter = cause.map_or(Which::All, Which::Cause).filter();
-        // 0 would be all.
+        // MongoDB takes a limit of 0 for no limit.
         if first == 0 {
             return Ok(Vec::new());
         }
@@ -76,30 +77,30 @@ impl Quarantine {
         Ok(documents.map_err(failed("listing the quarantine"))?.into_iter().filter_map(read).collect())
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub async fn count(&self, which: &Which) -> Result<u64, Error> {
         let (collection, filter) = (self.database.quarantine(), which.filter());
         let count = self.database.ask(async move { collection.count_documents(filter).await }).await;
         count.map_err(failed("counting the quarantine"))
     }
 
-    /// The line that stands there, if it is in quarantine.
+    /// The line at that position, if it is in quarantine.
     pub async fn get(&self, position: Position) -> Result<Option<QuarantinedLine>, Error> {
         let documents = self.find(Which::At(vec![position]).filter(), doc! {}, 1).await;
         Ok(documents.map_err(failed("reading the quarantine"))?.into_iter().find_map(read))
     }
 
-    /// Archives the lines as a running archiver would, each at its own position. What finds its place leaves the
-    /// quarantine, after it is durable; what does not stays, with its new cause and reason.
+    /// Archives the lines as a running archiver would, each at its own position. An archived line leaves the quarantine
+    /// once it is durable. The others stay, with their new cause and reason.
     ///
-    /// Of the copies that an event of every room has, one in each partition, the one with the lowest position stays, as
-    /// always: that of the first partition, which was made first.
+    /// An event of every room has a copy in each partition. The copy with the lowest position stays, as always: the one
+    /// of the first partition.
     pub async fn retry(&self, which: &Which) -> Result<Retried, Error> {
         let doing = "archiving the quarantine";
         let mut retried = Retried { missing: self.missing(which).await.map_err(failed(doing))?, ..Retried::default() };
         let mut after = String::new();
         loop {
-            // By `_id`, so that what stays is not met again.
+            // In the order of `_id`, so that lines that stay are not read again.
             let mut filter = which.filter();
             filter.insert("$and", [doc! { "_id": { "$gt": &after } }]);
             let documents = self.find(filter, doc! { "_id": 1 }, PAGE).await.map_err(failed(doing))?;
@@ -122,12 +123,12 @@ impl Quarantine {
         }
     }
 
-    /// Removes the lines for good, and says how many.
+    /// Removes the lines for good, and returns their number.
     pub async fn discard(&self, which: &Which) -> Result<u64, Error> {
         self.delete(which.filter()).await.map_err(failed("discarding from the quarantine"))
     }
 
-    /// Which of the positions that are named have no line in quarantine.
+    /// The named positions that have no line in quarantine.
     async fn missing(&self, which: &Which) -> Result<Vec<Position>, Failure> {
         let Which::At(positions) = which else { return Ok(Vec::new()) };
         let (collection, filter) = (self.database.quarantine(), which.filter());
@@ -136,7 +137,7 @@ impl Quarantine {
         Ok(positions.iter().filter(|position| !is_there(position)).copied().collect())
     }
 
-    /// Why the line is here now.
+    /// Updates the cause and the reason of a line.
     async fn explain(&self, line: &QuarantineDocument) -> Result<(), Failure> {
         let of = doc! { "_id": &line.id };
         let set = doc! { "$set": { "cause": line.cause.as_str(), "reason": &line.reason } };
@@ -170,12 +171,12 @@ impl Which {
     }
 }
 
-/// The line, unless somebody changed its document into something else: that is said, and it is left alone.
+/// The line. A document that something else changed is logged and skipped.
 fn read(document: Document) -> Option<QuarantinedLine> {
     let id = id(&document).to_owned();
     let line = deserialize_from_document(document).ok().and_then(line);
     if line.is_none() {
-        tracing::warn!(id, "the document {id:?} of the quarantine is not as archived and is left alone");
+        tracing::warn!(id, "the document {id:?} of the quarantine is invalid and is skipped");
     }
     line
 }

@@ -1,12 +1,14 @@
-//! A presenter's session as one document, made of two events that may come in any order, more than once, or never.
+//! Session records: a presenter's session is one document of `broadcasts`, made of two events that may arrive in any
+//! order, more than once, or never.
 
 use mongodb::bson::{Document, doc};
 
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::{Cause, QuarantineDocument, SessionEnd};
-use crate::write::work::Lined;
+use crate::mongo::failure::Failure;
+use crate::work::Lined;
 
-/// Records what the events say about their sessions. Of several copies of one end the first in the log stays.
+/// Records the starts and ends of sessions. Of several copies of an event the first one in the log stays.
 pub(crate) async fn record(
     database: &Database,
     sessions: &[Lined<SessionEnd>],
@@ -32,12 +34,12 @@ async fn record_one(database: &Database, end: &SessionEnd) -> Result<(), Failure
         members.insert("reason", reason);
     }
     let set = doc! { "$set": members };
-    // No such end yet, or a later copy of it.
+    // The session has no such end yet, or has a later copy of it.
     let later = doc! { position: { "$gt": end.position } };
     let open = doc! { "_id": &end.session, "$or": [doc! { position: { "$exists": false } }, later] };
     match update(database, open.clone(), set.clone(), true).await {
-        // The document is there. Either it has this end from an earlier copy, or it was made at this very moment by
-        // whoever archives the other end: only then this finds it open.
+        // The document exists. It has this end from an earlier copy, or another archiver created it at this moment for
+        // the other end. Only in that case this update finds it.
         Err(Failure::Exists) => update(database, open, set, false).await,
         answer => answer,
     }

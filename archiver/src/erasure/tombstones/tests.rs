@@ -1,4 +1,4 @@
-//! Which erasure is about what, and what of a batch may be archived.
+//! Which erasure covers which event, and what a batch loses to erasures.
 
 use mongodb::bson::DateTime;
 use nats::Entry;
@@ -13,7 +13,7 @@ fn at(epoch: i64, sequence: i64) -> PositionDocument {
     PositionDocument { epoch, sequence, index: 3 }
 }
 
-/// An erasure in a log of the epochs 11 and 12, of which these copies are known.
+/// An erasure in a log with the epochs 11 and 12 and these known copies.
 fn erasure(id: &str, user: i64, mode: ErasureMode, positions: &[PositionDocument]) -> ErasureDocument {
     ErasureDocument {
         id: id.to_owned(),
@@ -35,7 +35,7 @@ fn erasure(id: &str, user: i64, mode: ErasureMode, positions: &[PositionDocument
     }
 }
 
-/// A batch of these events, each at the place with its number in the epoch 11.
+/// A batch of these events, each at the position with its number in epoch 11.
 fn batch(events: &[(u64, &str, Value)]) -> Work {
     let mut work = Work::default();
     for (sequence, kind, members) in events {
@@ -65,7 +65,7 @@ fn an_erasure_is_about_what_its_user_did_before_it_and_the_first_one_after_count
     let tombstones = Tombstones(vec![
         erasure("first", 7, ErasureMode::Remove, &[at(11, 10), at(12, 20)]),
         erasure("second", 7, ErasureMode::Anonymise, &[at(11, 30), at(12, 40)]),
-        // Of a copy that is not known yet nothing is said.
+        // A copy that is not known yet covers nothing.
         erasure("half", 8, ErasureMode::Remove, &[at(11, 50)]),
     ]);
     for (user, position, expected) in [
@@ -80,7 +80,7 @@ fn an_erasure_is_about_what_its_user_did_before_it_and_the_first_one_after_count
         (8, at(11, 49), Some("half")),
         (8, at(12, 1), None),
         (9, at(11, 1), None),
-        // An earlier log, or an epoch between the two; and a later one.
+        // An earlier log, an epoch between the two, and a later one.
         (7, at(2, 9_999), Some("first")),
         (7, at(13, 1), None),
         (8, at(2, 1), None),

@@ -1,4 +1,4 @@
-//! The document is whole.
+//! The document is complete.
 
 use serde_json::Value;
 

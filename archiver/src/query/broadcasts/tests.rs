@@ -1,8 +1,8 @@
-//! Sessions, and the broadcasts that they make, as a table. Times are seconds.
+//! A table of sessions and the broadcasts that they make. Times are seconds.
 
 use super::*;
 
-/// A session: from when to when, why it ended.
+/// A session: its start, its end, and why it ended.
 type Row = (i64, Option<i64>, &'static str);
 
 fn document(index: usize, (began, ended, reason): Row) -> SessionDocument {
@@ -14,7 +14,7 @@ fn document(index: usize, (began, ended, reason): Row) -> SessionDocument {
     }
 }
 
-/// The broadcasts of a room in which the last before each session was said then.
+/// The broadcasts of a room with messages at these times.
 fn broadcasts(rows: &[Row], said: &[i64]) -> String {
     let mut runs: Vec<Vec<Session>> = Vec::new();
     for (index, row) in rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Messages and chatters a bucket of time, and how many of those wrote in the room for the first time ever.
+//! Messages, chatters and new chatters by time bucket. New chatters have never written in the room before.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,20 +6,21 @@ use mongodb::bson::{Bson, doc};
 use serde::Deserialize;
 
 use super::Stretch;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::{ROOM_CHATTERS, ROOM_TIMES};
 
-/// A stretch in numbers.
+/// The counts of a stretch.
 #[derive(Debug)]
-pub(crate) struct Counts {
+pub(crate) struct StretchCounts {
     pub(crate) messages: u64,
     pub(crate) chatters: u64,
     pub(crate) new_chatters: u64,
-    /// All of them, one after the other.
+    /// All buckets, in order.
     pub(crate) buckets: Vec<Bucket>,
 }
 
-/// What was in a bucket.
+/// The counts of a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub(crate) messages: u64,
@@ -27,16 +28,16 @@ pub(crate) struct Bucket {
     pub(crate) new_chatters: u64,
 }
 
-/// How many chatters are asked about in one question: some 2 MB of numbers.
+/// 100,000: the chatters in one question, about 2 MB of numbers.
 const CHATTERS: usize = 100_000;
 
-/// Counts a stretch, bucket by bucket.
-pub(crate) async fn counts(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<Counts, Failure> {
+/// StretchCounts a stretch, bucket by bucket.
+pub(crate) async fn counts(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<StretchCounts, Failure> {
     let written = written(database, stretch, bucket_ms).await?;
     let chatters: BTreeSet<i64> = written.values().flat_map(|bucket| &bucket.chatters).copied().collect();
     let chatters: Vec<i64> = chatters.into_iter().collect();
     let came = came(database, stretch, bucket_ms, &chatters).await?;
-    let mut counts = Counts {
+    let mut counts = StretchCounts {
         messages: written.values().map(|written| written.messages).sum(),
         chatters: chatters.len() as u64,
         new_chatters: came.values().sum(),
@@ -46,7 +47,7 @@ pub(crate) async fn counts(database: &Database, stretch: Stretch, bucket_ms: i64
         let offset = number * bucket_ms;
         let new_chatters = came.get(&offset).copied().unwrap_or(0);
         match written.get(&offset) {
-            Some(Written { messages, chatters }) => {
+            Some(BucketContents { messages, chatters }) => {
                 Bucket { messages: *messages, chatters: chatters.len() as u64, new_chatters }
             }
             None => Bucket { new_chatters, ..Bucket::default() },
@@ -55,17 +56,21 @@ pub(crate) async fn counts(database: &Database, stretch: Stretch, bucket_ms: i64
     Ok(counts)
 }
 
-/// What was written in a bucket, and by whom.
+/// The messages of a bucket, and their authors.
 #[derive(Debug)]
-struct Written {
+struct BucketContents {
     messages: u64,
     chatters: Vec<i64>,
 }
 
 /// Messages and chatters, by bucket.
-async fn written(database: &Database, stretch: Stretch, bucket_ms: i64) -> Result<HashMap<i64, Written>, Failure> {
+async fn written(
+    database: &Database,
+    stretch: Stretch,
+    bucket_ms: i64,
+) -> Result<HashMap<i64, BucketContents>, Failure> {
     #[derive(Deserialize)]
-    struct Found {
+    struct MessagesOfBucket {
         _id: i64,
         messages: u64,
         chatters: Vec<Bson>,
@@ -78,16 +83,16 @@ async fn written(database: &Database, stretch: Stretch, bucket_ms: i64) -> Resul
             "chatters": { "$addToSet": "$userIdx" },
         } },
     ];
-    let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
-    let bucket = |Found { _id, messages, chatters }: Found| {
-        // Whatever somebody wrote there by hand is nobody's number.
+    let found: Vec<MessagesOfBucket> = database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await?;
+    let bucket = |MessagesOfBucket { _id, messages, chatters }: MessagesOfBucket| {
+        // A value that was changed by hand is skipped.
         let chatters = chatters.iter().filter_map(Bson::as_i64).collect();
-        (_id, Written { messages, chatters })
+        (_id, BucketContents { messages, chatters })
     };
     Ok(found.into_iter().map(bucket).collect())
 }
 
-/// How many of the chatters came to the room in which bucket, that is, wrote in it for the first time ever.
+/// The number of new chatters, by bucket.
 async fn came(
     database: &Database,
     stretch: Stretch,
@@ -95,7 +100,7 @@ async fn came(
     chatters: &[i64],
 ) -> Result<HashMap<i64, u64>, Failure> {
     #[derive(Deserialize)]
-    struct Found {
+    struct ArrivalsOfBucket {
         _id: i64,
         chatters: u64,
     }
@@ -103,8 +108,8 @@ async fn came(
     for chatters in chatters.chunks(CHATTERS) {
         let stages = vec![
             doc! { "$match": { "presenterIdx": stretch.presenter_idx, "userIdx": { "$in": chatters } } },
-            // The order of ROOM_CHATTERS. Of each chatter MongoDB reads the first entry, and goes on to the next one's: it
-            // is the first message that was not deleted. No message is read.
+            // The order of ROOM_CHATTERS. MongoDB reads the first entry of each chatter and skips to the next chatter.
+            // The first entry is the first message that was not deleted. No message is read.
             doc! { "$sort": { "userIdx": 1, "deleted.at": 1, "sentAt": 1 } },
             doc! { "$group": {
                 "_id": "$userIdx",
@@ -114,8 +119,9 @@ async fn came(
             doc! { "$match": { "deletedAt": null, "first": { "$gte": stretch.from, "$lt": stretch.to } } },
             doc! { "$group": { "_id": stretch.bucket("$first", bucket_ms), "chatters": { "$sum": 1 } } },
         ];
-        let found: Vec<Found> = database.aggregate(&database.messages(), stages, Some(ROOM_CHATTERS)).await?;
-        for Found { _id, chatters } in found {
+        let found: Vec<ArrivalsOfBucket> =
+            database.aggregate(&database.messages(), stages, Some(ROOM_CHATTERS)).await?;
+        for ArrivalsOfBucket { _id, chatters } in found {
             *came.entry(_id).or_default() += chatters;
         }
     }

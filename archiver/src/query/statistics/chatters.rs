@@ -1,14 +1,16 @@
-//! Who wrote most.
+//! The users who wrote most.
 
 use chat::Role;
 use mongodb::bson::{DateTime, doc};
 use serde::Deserialize;
 
 use super::Stretch;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::collections::MESSAGES;
+use crate::mongo::database::Database;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_TIMES;
 
-/// Somebody, and how much that one wrote.
+/// A user, and how much they wrote.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Chatter {
@@ -20,14 +22,14 @@ pub(crate) struct Chatter {
     pub(crate) latest: Known,
 }
 
-/// How the latest message knew its author.
+/// The user as of their latest message.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Known {
     pub(crate) nickname: String,
     pub(crate) role: Role,
 }
 
-/// The first so many by messages; of those with the same number, by theirs.
+/// The first chatters by number of messages, then by the user's number.
 pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Result<Vec<Chatter>, Failure> {
     let mut latest = stretch.counting();
     latest.insert("$expr", doc! { "$eq": ["$sentAt", "$$lastAt"] });
@@ -41,9 +43,9 @@ pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Re
         } },
         doc! { "$sort": { "messages": -1, "_id": 1 } },
         doc! { "$limit": first },
-        // Names are looked up for these few: carried along with every message, they made it take thrice as long.
+        // Names are looked up for these few only: grouping them with every message takes three times as long.
         doc! { "$lookup": {
-            "from": "chatting_log",
+            "from": MESSAGES,
             "localField": "_id",
             "foreignField": "userIdx",
             "let": { "lastAt": "$lastAt" },
@@ -55,7 +57,7 @@ pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Re
             ],
             "as": "latest",
         } },
-        // One whose latest message has just been deleted is left out.
+        // A chatter whose latest message has just been deleted is left out.
         doc! { "$unwind": "$latest" },
         doc! { "$sort": { "messages": -1, "_id": 1 } },
     ];

@@ -1,62 +1,64 @@
-//! Moments in which more people wrote than the room's own recent past lets expect. People are counted, not messages:
-//! one who floods the room is one, in whatever bucket.
+//! Highlights: moments in which more people wrote than the room's own recent past suggests. People count, not messages:
+//! a user who floods the room is one person.
 //!
-//! A bucket of `c` chatters is compared with its past, [`PAST`] buckets that end [`GAP`] buckets before it, whose chatters
-//! have the mean `m` and the variance `v` (of the whole past, not estimated):
+//! A bucket of `c` chatters is compared with its past: the [`PAST`] buckets that end [`GAP`] buckets before it. Their
+//! numbers of chatters have the mean `m` and the population variance `v`:
 //!
 //! `score = (c - m) / sqrt(max(v, m) + 1)`
 //!
-//! In units of deviations. A room in which people write independently of each other has the variance `m`; real ones have
-//! more, and `v` is then what they have. The 1, a person squared, keeps a quiet room from being all highlights and
-//! covers that small numbers scatter upwards: people who write independently of each other pass the threshold of 5 about once
-//! in 100,000 buckets (simulated with 0.05 to 30 of them a bucket).
+//! The unit is standard deviations. If people write independently of each other, the variance is `m`. In real rooms it
+//! is larger, and `v` measures it. The 1, a person squared, keeps a quiet room from being all highlights, and allows
+//! for the skew of small numbers: people who write independently pass the threshold of 5 about once in 100,000 buckets
+//! (simulated with 0.05 to 30 people a bucket).
 
 use mongodb::bson::{DateTime, Document, doc};
 use serde::Deserialize;
 
 use super::Stretch;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
 use crate::mongo::documents::MessageDocument;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_TIMES;
 use crate::query::times::later;
 
-/// Buckets that a bucket is compared with: 5 minutes of 10 s.
+/// 30: the buckets that a bucket is compared with. With buckets of 10 s they are 5 minutes.
 const PAST: i64 = 30;
 
-/// Buckets between the past and the bucket, so that a moment that takes a while to rise is not compared with its own rise.
+/// 3: the buckets between the past and the bucket, so that a moment that rises slowly is not compared with its own
+/// rise.
 const GAP: i64 = 3;
 
-/// Buckets before the past, 25 minutes of 10 s. Where nobody wrote in any of them, the chat has only begun, and
-/// everything would stand out against the silence before: nothing is judged.
+/// 150: the buckets before the past. With buckets of 10 s they are 25 minutes. If nobody wrote in them, the chat has
+/// only just begun, and everything would stand out against the silence: there are no highlights.
 const EARLIER: i64 = 150;
 
-/// The least that stands out.
+/// 5: the lowest score of a highlight.
 const LEAST_SCORE: f64 = 5.0;
 
-/// Fewer people make no highlight, however quiet it was.
+/// 5: fewer people are no highlight, however quiet it was.
 const LEAST_CHATTERS: i64 = 5;
 
-/// Messages that tell what a moment was about.
+/// 5: the sample messages of a moment.
 const SAMPLES: i64 = 5;
 
-/// Buckets that stand out, one after the other.
+/// Neighbouring buckets that stand out.
 #[derive(Debug)]
 pub(crate) struct Highlight {
     pub(crate) at: DateTime,
     pub(crate) until: DateTime,
-    /// In all of it.
+    /// Messages in all buckets.
     pub(crate) messages: u64,
-    /// The bucket that stands out most, and what follows is about it.
+    /// The bucket with the highest score. The members below are about it.
     pub(crate) peak_at: DateTime,
     pub(crate) chatters: u64,
     /// The mean of its past.
     pub(crate) chatters_before: f64,
     pub(crate) score: f64,
-    /// What most of its chatters wrote, each text once, as the first of them wrote it.
+    /// The texts that most of its chatters wrote, each once, as the first of them wrote it.
     pub(crate) samples: Vec<MessageDocument>,
 }
 
-/// The first so many by score; of those with the same, by time.
+/// The first highlights by score, then by time.
 pub(crate) async fn top(
     database: &Database,
     stretch: Stretch,
@@ -142,7 +144,8 @@ async fn outstanding(database: &Database, stretch: Stretch, bucket_ms: i64) -> R
     database.aggregate(&database.messages(), stages, Some(ROOM_TIMES)).await
 }
 
-/// The score, with both sides of the fraction times [`PAST`]: integers up to the root, so that nothing is rounded before.
+/// The score, with both sides of the fraction multiplied by [`PAST`]: integers up to the root, so nothing is rounded
+/// before.
 fn score() -> Document {
     let (sum, squares) = ("$pastChatters", "$pastSquares");
     let above = doc! { "$subtract": [{ "$multiply": [PAST, "$chatters"] }, sum] };
@@ -151,13 +154,13 @@ fn score() -> Document {
     doc! { "$divide": [above, { "$sqrt": { "$add": [{ "$max": [variance, mean] }, PAST * PAST] } }] }
 }
 
-/// Buckets that follow each other.
+/// Neighbouring buckets that stand out.
 #[derive(Debug)]
 struct Moment {
     at: DateTime,
     until: DateTime,
     messages: u64,
-    /// The first of those with the highest score.
+    /// The first bucket with the highest score.
     peak: Outstanding,
 }
 
@@ -179,7 +182,7 @@ fn moments(outstanding: Vec<Outstanding>, bucket_ms: i64) -> Vec<Moment> {
     moments
 }
 
-/// What was written in a bucket.
+/// The sample messages of a bucket.
 #[derive(Debug, Deserialize)]
 struct Samples {
     #[serde(rename = "_id")]
@@ -187,7 +190,7 @@ struct Samples {
     messages: Vec<MessageDocument>,
 }
 
-/// Of each moment's peak, the texts that most chatters wrote; of those that as many wrote, the earlier.
+/// For each moment's peak, the texts that most chatters wrote, then the earliest.
 async fn samples(
     database: &Database,
     stretch: Stretch,

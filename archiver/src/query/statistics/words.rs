@@ -1,36 +1,38 @@
-//! Which words are in most messages. A word is a run of letters and numbers of whatever script, two at least, with the
-//! marks on them; ASCII is folded to lower case, and nothing else is done to it: Korean particles stay where they are.
+//! The words in most messages. A word is a run of at least two letters and numbers of any script, with their marks.
+//! ASCII letters are lower-cased. Nothing else is normalised: Korean particles are not cut off.
 
 use mongodb::bson::doc;
 use serde::Deserialize;
 
 use super::Stretch;
-use crate::mongo::database::{Database, Failure};
+use crate::mongo::database::Database;
+use crate::mongo::failure::Failure;
 use crate::mongo::schema::ROOM_TIMES;
 
-/// What a word is. Fillers, joiners and variation selectors are letters and marks by category, and cannot be seen.
+/// A word. Fillers, joiners and variation selectors are excluded: by category they are letters and marks, but
+/// invisible.
 const WORD: &str = concat!(
     r"(?:(?![\x{34F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}\x{E0100}-\x{E01EF}])",
     r"[\p{L}\p{N}](?:(?![\x{34F}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}])\p{M})*){2,}",
 );
 
-/// A word, and where it was written.
+/// A word, and how often it was used.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Word {
     #[serde(rename = "_id")]
     pub(crate) word: String,
-    /// In how many messages.
+    /// The number of messages with the word.
     pub(crate) messages: u64,
-    /// How many times.
+    /// The number of uses.
     pub(crate) uses: u64,
 }
 
-/// The first so many by messages; of those in as many, by the word.
+/// The first words by number of messages, then in the order of Unicode.
 pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Result<Vec<Word>, Failure> {
     let mut filter = stretch.filter();
-    // Others are none of the archive's, and no words can be looked for in them.
+    // A value of another type was changed by hand, and `$regexFindAll` would fail on it.
     filter.insert("message", doc! { "$type": "string" });
-    // `$toLower` folds ASCII and leaves all other letters as they are.
+    // `$toLower` changes ASCII letters only.
     let found = doc! { "$regexFindAll": { "input": { "$toLower": "$message" }, "regex": WORD } };
     let stages = vec![
         doc! { "$match": filter },
@@ -40,7 +42,7 @@ pub(crate) async fn top(database: &Database, stretch: Stretch, first: i64) -> Re
         doc! { "$group": {
             "_id": "$word",
             "uses": { "$sum": 1 },
-            // A message counts where it uses the word first.
+            // A message counts once, at its first use of the word.
             "messages": { "$sum": { "$cond": [{ "$eq": [{ "$indexOfArray": ["$words", "$word"] }, "$index"] }, 1, 0] } },
         } },
         doc! { "$sort": { "messages": -1, "_id": 1 } },

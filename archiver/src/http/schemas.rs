@@ -1,14 +1,15 @@
-//! What the values of the domain look like in JSON, for the document: `nats` knows no HTTP.
+//! How values of the domain look in the OpenAPI document: the crate `chat` knows no HTTP.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{Number, PartialSchema, ToSchema};
 
-use super::super::parameters::LONGEST_SEARCH_BYTES;
+/// 8 KB, the bound of a message: a character can have any number of marks.
+pub(super) const LONGEST_SEARCH_BYTES: usize = 8 * 1024;
 
 macro_rules! schema {
     ($name:ident, $builder:expr) => {
-        pub(crate) struct $name;
+        pub(super) struct $name;
 
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
@@ -28,7 +29,7 @@ schema!(
     EventId,
     string()
         .format(Some(SchemaFormat::Custom("uuid".to_owned())))
-        .description(Some("An event's id, for ever."))
+        .description(Some("An event's id. It never changes."))
         .examples(["01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11"])
 );
 
@@ -59,7 +60,7 @@ schema!(
 schema!(
     Role,
     string().enum_values(Some(["presenter", "moderator", "viewer"])).description(Some(
-        "What a person is in a room: its presenter, a moderator by the token's scope, or anyone else."
+        "The person's role in the room: its presenter, a moderator (by the token's scope), or a viewer."
     ))
 );
 
@@ -67,7 +68,7 @@ schema!(
     Cursor,
     string()
         .format(Some(SchemaFormat::Custom("chat-cursor".to_owned())))
-        .description(Some("What `next` was on the page before; opaque. Empty: from the beginning."))
+        .description(Some("The value of `next` on the previous page. Opaque. Empty: start at the beginning."))
 );
 
 schema!(
@@ -77,8 +78,8 @@ schema!(
         .min_length(Some(1))
         .max_length(Some(LONGEST_SEARCH_BYTES))
         .description(Some(
-            "1 to 100 characters as people count them, in 8 KB at most, none of them a control character and one of them \
-             a blank or to be seen."
+            "1 to 100 characters (grapheme clusters), at most 8 KB. No control characters; at least one character must \
+             be visible or a space."
         ))
         .examples(["안녕"])
 );

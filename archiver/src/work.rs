@@ -1,46 +1,90 @@
-//! What a batch of lines asks of the database: which line becomes which document. Pure; it knows no connection.
+//! Which line of the log becomes which document. Pure: it knows no connection.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use chat::{Body, Position, PresenterIdx, User};
+use chat::{Body, ErasureMode, Position, PresenterIdx, User, UserIdx};
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
 
-use crate::erasure::receipt::{Erasure, LogFacts};
 use crate::mongo::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
 use crate::text_folding::folded;
 
-/// The lines of one write, sorted by where they go.
+/// The documents of one write, by collection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Work {
     pub(crate) messages: Vec<Lined<MessageDocument>>,
     pub(crate) decisions: Vec<Lined<DecisionDocument>>,
     pub(crate) sessions: Vec<Lined<SessionEnd>>,
     pub(crate) quarantine: Vec<QuarantineDocument>,
-    /// Each copy, as each is about what stands before it.
+    /// Every copy of an erasure: each is about the messages before its own position.
     pub(crate) erasures: Vec<(Erasure, PositionDocument)>,
 }
 
-/// A document with the line that it was made of, which is kept if MongoDB refuses the document.
+/// A document with its line, which goes into quarantine if MongoDB refuses the document.
 #[derive(Debug, Clone)]
 pub(crate) struct Lined<T> {
     pub(crate) document: T,
     pub(crate) line: Line,
 }
 
-/// A line as it came and where it stands.
+/// A line and its position in the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) position: Position,
     pub(crate) bytes: bytes::Bytes,
 }
 
-/// The one document that a line becomes.
+/// An erasure, from a copy of its event or from a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Erasure {
+    pub(crate) id: String,
+    pub(crate) user: UserIdx,
+    pub(crate) mode: ErasureMode,
+    pub(crate) at: DateTime,
+    pub(crate) by: User,
+    pub(crate) log: LogFacts,
+}
+
+/// The facts about the log that an erasure needs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogFacts {
+    /// The epochs of its partitions.
+    pub(crate) epochs: Vec<i64>,
+    /// The age limit of its batches. Unknown for lines that come another way.
+    pub(crate) max_age: Option<Duration>,
+}
+
+impl LogFacts {
+    pub(crate) fn of(log: &nats::Log) -> LogFacts {
+        let epoch = |epoch: u64| i64::try_from(epoch).unwrap_or(i64::MAX);
+        LogFacts { epochs: log.timelines().epochs().map(epoch).collect(), max_age: Some(log.max_age()) }
+    }
+}
+
+/// The result of a write.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// All lines.
+    pub(crate) events: usize,
+    /// New messages.
+    pub(crate) archived: usize,
+    /// Messages and decisions that were archived already.
+    pub(crate) duplicates: usize,
+    /// Duplicates whose content differs from the archived one.
+    pub(crate) contradictions: usize,
+    pub(crate) decisions: usize,
+    pub(crate) sessions: usize,
+    /// Lines that went into quarantine.
+    pub(crate) quarantined: Vec<QuarantineDocument>,
+}
+
+/// The document that a line becomes.
 #[derive(Debug)]
-enum Place {
+enum Mapped {
     Message(MessageDocument),
     Decision(DecisionDocument),
     Session(SessionEnd),
@@ -48,27 +92,27 @@ enum Place {
 }
 
 impl Work {
-    /// Adds one line of the log.
+    /// Adds a line.
     pub(crate) fn add(&mut self, line: Result<Entry, Malformed>) {
         self.add_of(line, &LogFacts::default());
     }
 
-    /// Adds one line of that log.
+    /// Adds a line of that log.
     pub(crate) fn add_of(&mut self, line: Result<Entry, Malformed>, log: &LogFacts) {
-        let (line, place) = match line {
+        let (line, mapped) = match line {
             Ok(entry) => {
-                let place = place(&entry);
-                (Line { position: entry.position, bytes: entry.line }, place)
+                let mapped = mapped(&entry);
+                (Line { position: entry.position, bytes: entry.line }, mapped)
             }
             Err(Malformed { position, line, reason }) => {
                 (Line { position, bytes: line }, Err((Cause::Malformed, reason.to_string())))
             }
         };
-        match place {
-            Ok(Place::Message(document)) => self.messages.push(Lined { document, line }),
-            Ok(Place::Decision(document)) => self.decisions.push(Lined { document, line }),
-            Ok(Place::Session(document)) => self.sessions.push(Lined { document, line }),
-            Ok(Place::Erasure(mut erasure, position)) => {
+        match mapped {
+            Ok(Mapped::Message(document)) => self.messages.push(Lined { document, line }),
+            Ok(Mapped::Decision(document)) => self.decisions.push(Lined { document, line }),
+            Ok(Mapped::Session(document)) => self.sessions.push(Lined { document, line }),
+            Ok(Mapped::Erasure(mut erasure, position)) => {
                 erasure.log = log.clone();
                 if erasure.log.epochs.is_empty() {
                     erasure.log.epochs.push(position.epoch);
@@ -81,7 +125,7 @@ impl Work {
 }
 
 impl Work {
-    /// All whom the batch names.
+    /// All users that the batch names.
     pub(crate) fn people(&self) -> BTreeSet<i64> {
         let decisions = self.decisions.iter().map(|decision| &decision.document);
         let decisions = decisions.flat_map(|decision| [decision.by.as_ref().map(|by| by.user_idx), decision.user_idx]);
@@ -92,7 +136,7 @@ impl Work {
 }
 
 impl Line {
-    /// The line as it goes into quarantine, now.
+    /// The line as a document of the quarantine.
     pub(crate) fn quarantined(&self, cause: Cause, reason: String) -> QuarantineDocument {
         QuarantineDocument {
             id: self.position.to_string(),
@@ -105,7 +149,7 @@ impl Line {
     }
 }
 
-fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
+fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
     let body = entry.body().map_err(|e| (Cause::Malformed, e.to_string()))?;
     let position = PositionDocument::try_from(entry.position).map_err(|e| (Cause::Unmappable, e.to_string()))?;
     let at = DateTime::from_millis(entry.at.as_millisecond());
@@ -128,10 +172,10 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
         settings_until: None,
     };
     let session = |session: chat::SessionId, presenter_idx, disconnected| {
-        Place::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
+        Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
     };
     Ok(match body {
-        Body::MessagePosted(posted) => Place::Message(MessageDocument {
+        Body::MessagePosted(posted) => Mapped::Message(MessageDocument {
             id,
             presenter_idx: its_room?,
             user_idx: posted.user.idx.get(),
@@ -144,27 +188,27 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
             flags: posted.flags,
             deleted: None,
         }),
-        Body::MessageDeleted(deleted) => Place::Decision(DecisionDocument {
+        Body::MessageDeleted(deleted) => Mapped::Decision(DecisionDocument {
             target: Some(deleted.target.to_string()),
             ..decision(deleted.by, deleted.reason)
         }),
-        Body::RoomCleared(cleared) => Place::Decision(decision(cleared.by, cleared.reason)),
-        Body::UserBanned(banned) => Place::Decision(DecisionDocument {
+        Body::RoomCleared(cleared) => Mapped::Decision(decision(cleared.by, cleared.reason)),
+        Body::UserBanned(banned) => Mapped::Decision(DecisionDocument {
             user_idx: Some(banned.user.get()),
             until: banned.until.map(|until| DateTime::from_millis(until.as_millisecond())),
             ..decision(banned.by, banned.reason)
         }),
-        Body::UserUnbanned(unbanned) => Place::Decision(DecisionDocument {
+        Body::UserUnbanned(unbanned) => Mapped::Decision(DecisionDocument {
             user_idx: Some(unbanned.user.get()),
             ..decision(unbanned.by, unbanned.reason)
         }),
         Body::RoomUpdated(updated) => {
             let document = |members: &Map<String, Value>| {
                 let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
-                document.map_err(|_| (Cause::Unmappable, "the settings hold what BSON cannot".to_owned()))
+                document.map_err(|_| (Cause::Unmappable, "the settings do not fit into BSON".to_owned()))
             };
             let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
-            Place::Decision(DecisionDocument {
+            Mapped::Decision(DecisionDocument {
                 settings: Some(document(&updated.settings)?),
                 settings_changed: updated.changed,
                 settings_until: until,
@@ -173,7 +217,7 @@ fn place(entry: &Entry) -> Result<Place, (Cause, String)> {
         }
         Body::UserErased(erased) => {
             let (user, mode, by) = (erased.user, erased.mode, erased.by);
-            Place::Erasure(Erasure { id, user, mode, at, by, log: LogFacts::default() }, position)
+            Mapped::Erasure(Erasure { id, user, mode, at, by, log: LogFacts::default() }, position)
         }
         Body::PresenterConnected(connected) => session(connected.session, its_room?, None),
         Body::PresenterDisconnected(disconnected) => {

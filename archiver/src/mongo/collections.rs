@@ -1,0 +1,78 @@
+//! The collections: each name stands here, once.
+
+use mongodb::Collection;
+use mongodb::bson::Document;
+
+use crate::mongo::database::Database;
+use crate::mongo::documents::{
+    DecisionDocument, ErasedIdDocument, ErasureDocument, GapDocument, MarkDocument, MessageDocument, ProgressDocument,
+    QuarantineDocument, RunDocument,
+};
+
+/// Messages.
+pub(crate) const MESSAGES: &str = "chatting_log";
+/// Moderation decisions, which are also the tombstones of messages.
+pub(crate) const DECISIONS: &str = "moderation_log";
+/// Sessions of presenters.
+pub(crate) const BROADCASTS: &str = "broadcasts";
+/// Lines of the log that have no place in another collection.
+pub(crate) const QUARANTINE: &str = "quarantine";
+/// Erasures of users: tombstone, job and receipt.
+pub(crate) const ERASURES: &str = "erasures";
+/// Ids of messages that erasures removed.
+pub(crate) const ERASED_IDS: &str = "erased_ids";
+/// Samples of the log, by which a restored log is noticed.
+pub(crate) const MARKS: &str = "log_marks";
+/// How far each epoch of the log is archived.
+pub(crate) const PROGRESS: &str = "archive_progress";
+/// Batches that are archived beyond the progress.
+pub(crate) const RUNS: &str = "archive_runs";
+/// Batches that left the log before they were archived.
+pub(crate) const GAPS: &str = "archive_gaps";
+
+/// All of them.
+#[cfg(test)]
+pub(crate) const ALL: [&str; 10] =
+    [MESSAGES, DECISIONS, BROADCASTS, QUARANTINE, ERASURES, ERASED_IDS, MARKS, PROGRESS, RUNS, GAPS];
+
+impl Database {
+    pub(crate) fn messages(&self) -> Collection<MessageDocument> {
+        self.database.collection(MESSAGES)
+    }
+
+    pub(crate) fn decisions(&self) -> Collection<DecisionDocument> {
+        self.database.collection(DECISIONS)
+    }
+
+    pub(crate) fn broadcasts(&self) -> Collection<Document> {
+        self.database.collection(BROADCASTS)
+    }
+
+    pub(crate) fn quarantine(&self) -> Collection<QuarantineDocument> {
+        self.database.collection(QUARANTINE)
+    }
+
+    pub(crate) fn marks(&self) -> Collection<MarkDocument> {
+        self.database.collection(MARKS)
+    }
+
+    pub(crate) fn erased_ids(&self) -> Collection<ErasedIdDocument> {
+        self.database.collection(ERASED_IDS)
+    }
+
+    pub(crate) fn erasures(&self) -> Collection<ErasureDocument> {
+        self.database.collection(ERASURES)
+    }
+
+    pub(crate) fn progress(&self) -> Collection<ProgressDocument> {
+        self.database.collection(PROGRESS)
+    }
+
+    pub(crate) fn runs(&self) -> Collection<RunDocument> {
+        self.database.collection(RUNS)
+    }
+
+    pub(crate) fn gaps(&self) -> Collection<GapDocument> {
+        self.database.collection(GAPS)
+    }
+}

@@ -1,0 +1,103 @@
+//! Searches: which messages a question selects, in a room, of a user, or one by its id.
+
+use chat::EventId;
+use mongodb::bson::{Document, doc};
+
+use super::sequence::{Bounds, Only, Order, Sequence, Span};
+use super::times;
+use crate::mongo::database::Database;
+use crate::mongo::documents::MessageDocument;
+use crate::mongo::failure::Failure;
+
+/// The messages of a sequence that match, in an order.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    pub(crate) sequence: Sequence,
+    pub(crate) bounds: Bounds,
+    pub(crate) order: Order,
+    /// What else they match.
+    pub(crate) filter: Document,
+    /// What their texts contain, folded.
+    pub(crate) text: Option<String>,
+}
+
+/// What a search asks for, beside the room or the user.
+#[derive(Debug, Clone)]
+pub(crate) struct Criteria {
+    pub(crate) span: Span,
+    /// What their texts contain, folded.
+    pub(crate) text: Option<String>,
+    /// A label of the word filter or of the review.
+    pub(crate) flag: Option<String>,
+    pub(crate) deleted: Deleted,
+    pub(crate) order: Order,
+}
+
+/// Whether deleted messages match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    /// They do not.
+    Hide,
+    /// They do, too.
+    Include,
+    /// Nothing else does.
+    Only,
+    /// Those that this decision deleted, and nothing else.
+    By(EventId),
+}
+
+/// The messages of a room, or of one user in it. None: nothing was sent in that span.
+pub(crate) async fn of_room(
+    database: &Database,
+    presenter_idx: i64,
+    user: Option<i64>,
+    criteria: Criteria,
+) -> Result<Option<Selection>, Failure> {
+    if let Some(user_idx) = user {
+        return Ok(Some(of_user(user_idx, Some(presenter_idx), criteria)));
+    }
+    let bounds = times::bounds(database, presenter_idx, criteria.span).await?;
+    let sequence = Sequence::Room { presenter_idx, only: criteria.only() };
+    Ok(bounds.map(|bounds| criteria.select(sequence, bounds)))
+}
+
+/// The messages of a user, in every room or in one.
+pub(crate) fn of_user(user_idx: i64, room: Option<i64>, criteria: Criteria) -> Selection {
+    criteria.select(Sequence::User { user_idx, presenter_idx: room }, Bounds::default())
+}
+
+/// The message with this id, unless it was deleted or is in another room.
+pub(crate) async fn one(
+    database: &Database,
+    presenter_idx: i64,
+    id: EventId,
+) -> Result<Option<MessageDocument>, Failure> {
+    let filter = doc! { "_id": id.to_string(), "presenterIdx": presenter_idx, "deleted": { "$exists": false } };
+    let found = database.select(&database.messages(), filter, Default::default()).await?;
+    Ok(found.into_iter().next())
+}
+
+impl Criteria {
+    /// The smallest part of a room, with an index of its own, that has all matches.
+    fn only(&self) -> Only {
+        match (self.deleted, &self.flag) {
+            (Deleted::Only | Deleted::By(_), _) => Only::Deleted,
+            (_, Some(_)) => Only::Flagged,
+            _ => Only::All,
+        }
+    }
+
+    fn select(self, sequence: Sequence, bounds: Bounds) -> Selection {
+        let mut filter = match self.deleted {
+            Deleted::Hide => doc! { "deleted": { "$exists": false } },
+            Deleted::Include => doc! {},
+            Deleted::Only => doc! { "deleted": { "$exists": true } },
+            Deleted::By(decision) => {
+                doc! { "deleted": { "$exists": true }, "deleted.decision": decision.to_string() }
+            }
+        };
+        filter.extend(self.flag.map(|flag| ("flags".to_owned(), flag.into())));
+        filter.extend(self.span.filter().map(|range| ("sentAt".to_owned(), range)));
+        Selection { sequence, bounds, order: self.order, filter, text: self.text }
+    }
+}
