@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use chatting_server::config::Config;
-use chatting_server::servers::{self, Program, Running};
 use nix::sys::signal::Signal;
+use testkit::{Program, Running};
 
 use crate::support::{Folder, eventually, port};
 
@@ -252,7 +252,7 @@ fn chatting_server_lock(data: &Path) -> std::fs::File {
 async fn a_store_of_mongod_is_taken_to_another_port() {
     let place = Folder::new("mongod");
     for _ in 0..2 {
-        let mut mongod = servers::mongod(place.path(), port(), false).await.unwrap();
+        let mut mongod = testkit::mongod(place.path(), port(), false).await.unwrap();
         mongod.start().await.unwrap();
         mongod.terminate(PATIENCE).await.unwrap();
     }

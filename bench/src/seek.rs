@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use chat::{
     Body, Event, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, Role, SessionId, User, UserIdx,
 };
-use chatting_server::servers::Server;
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hdrhistogram::Histogram;
@@ -18,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use mongodb::bson::{Document, doc};
 use nats::Log;
 use serde_json::Value;
+use testkit::Server;
 use tokio::net::TcpStream;
 use web::Secret;
 

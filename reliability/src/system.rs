@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
-use chatting_server::servers::{Proxy, Ready, Server};
+use testkit::{Proxy, Ready, Server};
 use web::Secret;
 use web::auth::Identity;
 

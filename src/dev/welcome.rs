@@ -9,7 +9,7 @@ use web::address::shown;
 use web::auth::Identity;
 
 use super::Addresses;
-use crate::servers::Server;
+use testkit::Server;
 
 /// A day at the screen.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -91,7 +91,7 @@ async fn check_tells_the_projects_configuration_from_jetstreams_lazy_default() {
     assert!(sound.status.success() && said.contains("an acknowledged append is fsynced"), "{said}");
 
     let (folder, monitoring) = (Folder::new("lazy-nats-server"), port());
-    let lazy = chatting_server::servers::nats_server(folder.path(), port(), monitoring, false).await.unwrap();
+    let lazy = testkit::nats_server(folder.path(), port(), monitoring, false).await.unwrap();
     std::fs::write(folder.path().join("server.conf"), "jetstream {}").unwrap();
     let mut lazy = lazy;
     lazy.start().await.unwrap();

@@ -16,7 +16,6 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
-pub use chatting_server::servers::{Direction, Proxy};
 pub use folder::Folder;
 pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
@@ -25,6 +24,7 @@ pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
 pub use servers::{Mongod, MongodSet, NatsCluster, NatsServer};
 pub use system::{System, sample};
+pub use testkit::{Direction, Proxy};
 
 /// The key of the tokens in tests.
 pub const SECRET: &str = "a secret of the tests, of more than 32 bytes";
@@ -78,5 +78,5 @@ pub async fn connect(config: &nats::Config, name: &str) -> nats::Log {
 
 /// A port that no other server is given, of this process or another.
 pub fn port() -> u16 {
-    chatting_server::servers::port::own().unwrap()
+    testkit::port::own().unwrap()
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use chatting_server::servers::{self, Member, Proxy, Ready, Server};
 use nix::sys::signal::Signal;
+use testkit::{Member, Proxy, Ready, Server};
 
 use super::{Folder, port};
 
@@ -97,7 +97,7 @@ impl NatsServer {
     /// With more arguments.
     pub async fn start_with(arguments: &[&str]) -> NatsServer {
         let (folder, port, monitoring) = (Folder::new("nats-server"), port(), port());
-        let server = servers::nats_server(folder.path(), port, monitoring, false).await.unwrap();
+        let server = testkit::nats_server(folder.path(), port, monitoring, false).await.unwrap();
         let mut program = server.program().clone();
         program.arguments.extend(arguments.iter().map(Into::into));
         let server = Server::new(program, server.ready_when().clone());
@@ -218,7 +218,7 @@ impl NatsCluster {
             }
         }
         let way = |from: usize, to: usize| routes[3 * from + to].2.address().to_string();
-        let servers = servers::nats_cluster(folder.path(), &members, way).await.unwrap();
+        let servers = testkit::nats_cluster(folder.path(), &members, way).await.unwrap();
         let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
         // A member is ready only when it has heard of the others.
         servers.iter().for_each(Handle::spawn);
@@ -286,7 +286,7 @@ pub struct Mongod {
 impl Mongod {
     pub async fn start() -> Mongod {
         let (folder, port) = (Folder::new("mongod"), port());
-        let server = servers::mongod(folder.path(), port, false).await.unwrap();
+        let server = testkit::mongod(folder.path(), port, false).await.unwrap();
         let server = Mongod { server: Handle::new(server), port, folder };
         server.start_again().await;
         server
@@ -332,7 +332,7 @@ impl MongodSet {
         let members: Vec<String> = ports.iter().map(local).collect();
         let mut servers = Vec::new();
         for (number, port) in ports.iter().enumerate() {
-            let server = servers::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
+            let server = testkit::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
             // Itself first, then the others.
             let set = members.iter().cycle().skip(number).take(3).cloned().collect();
             servers.push(Handle::new(Server::new(server.program().clone(), Ready::ReplicaSet(set))));
