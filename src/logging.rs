@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use conf::Problem;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
@@ -29,8 +30,8 @@ pub enum Format {
 
 impl Config {
     /// Err: what is wrong, naming the key.
-    pub(crate) fn filter(&self) -> Result<EnvFilter, String> {
-        EnvFilter::try_new(&self.filter).map_err(|error| format!("log.filter: {error}"))
+    pub(crate) fn filter(&self) -> Result<EnvFilter, Problem> {
+        EnvFilter::try_new(&self.filter).map_err(|error| Problem::new("log.filter", error.to_string()))
     }
 }
 

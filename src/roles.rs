@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
+use conf::Problem;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::{Admin, Problem};
+use web::Admin;
 
 use crate::config::{Config, Invalid};
 use crate::descriptors;
@@ -49,7 +50,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Runs a role until a signal, and says how it ended: 0 after a stop, 64 where the configuration is wrong, 70 where the
 /// role failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
-    let config = Config::checked(file, std::env::vars_os(), |config| role.complaints(config));
+    let config = Config::checked(file, std::env::vars_os(), |config| role.problems(config));
     let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
     let config = match config {
         Ok(config) => config,
@@ -59,6 +60,7 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    config.warn_of_old_keys();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -134,7 +136,7 @@ async fn serve(
         return waiting.await.context("the health endpoint failed");
     };
 
-    let grace = Duration::from_millis(http.grace_ms) + OVERTIME;
+    let grace = http.grace.get() + OVERTIME;
     let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone()));
     // Each branch only waits: nothing is lost with the others.
     let failure = tokio::select! {
@@ -187,7 +189,7 @@ async fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<Tc
 fn not_ready_yet(stop: CancellationToken) -> Router {
     let later = async || {
         let problem =
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The log cannot be reached yet.");
+            web::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The log cannot be reached yet.");
         problem.with("outcome", "not_stored").retry_after(RETRY)
     };
     web::health(Arc::new(|| Err(WAITING.to_owned())), stop).fallback(later)
@@ -240,18 +242,16 @@ impl Role {
         }
     }
 
-    /// All that is wrong with what the role goes by, as far as it can be seen before anything is connected.
-    fn complaints(self, config: &Config) -> Vec<String> {
-        let mut complaints = config.nats.complaints();
-        complaints.extend(config.log.filter().err());
-        complaints.extend(web::auth::Verifier::new(&config.auth).err());
-        complaints.extend(match self {
-            Role::Ingest => config.ingest.complaints(),
-            Role::Delivery => config.delivery.complaints(),
-            Role::Archiver => {
-                config.archiver.complaints(Duration::from_secs(config.nats.max_age_hours.saturating_mul(3_600)))
-            }
+    /// Every setting of the role that cannot work, as far as it shows before anything is connected.
+    fn problems(self, config: &Config) -> Vec<Problem> {
+        let mut problems = config.nats.problems();
+        problems.extend(config.log.filter().err());
+        problems.extend(config.auth.problems());
+        problems.extend(match self {
+            Role::Ingest => config.ingest.problems(),
+            Role::Delivery => config.delivery.problems(),
+            Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
         });
-        complaints
+        problems
     }
 }

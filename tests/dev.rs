@@ -153,7 +153,7 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
     for hours in ["745", "5124095576030431", "18446744073709551615"] {
         let refused = run(&["token", "--user", "7", "--hours", hours], &place).await;
         let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && message.contains("auth.max_lifetime_seconds"), "{hours}: {message}");
+        assert!(!refused.status.success() && message.contains("auth.max_lifetime"), "{hours}: {message}");
     }
     assert!(run(&["token", "--user", "7", "--hours", "744"], &place).await.status.success());
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(data(&place)).unwrap().permissions());

@@ -4,13 +4,8 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be right.
-    #[error("archiver.{key}: {reason}")]
-    Config {
-        /// The member of the section.
-        key: &'static str,
-        /// What is wrong with it, without credentials.
-        reason: String,
-    },
+    #[error(transparent)]
+    Config(#[from] conf::Problem),
     /// MongoDB did not answer, or refused.
     #[error("{doing}: {source}")]
     MongoDb {

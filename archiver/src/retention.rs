@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use conf::{Problem, Problems, Span};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use nats::Log;
 use serde::Deserialize;
@@ -19,82 +20,79 @@ use crate::{Config, Error};
 const PAGE: i64 = 1_000;
 
 /// MongoDB counts a TTL in seconds of 31 bits.
-const MOST_DAYS: u32 = 24_000;
+const LONGEST: Span = Span::from_days(24_000);
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The section `[archiver.retention]`: days, 0 for ever.
+/// The section `[archiver.retention]`: whole days, 0 for ever.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// After so many days a message goes from `chatting_log`.
-    pub messages_days: u32,
-    /// After so many days a decision goes from `moderation_log`.
-    pub moderation_days: u32,
-    /// After so many days a presenter's session goes from `broadcasts`.
-    pub broadcasts_days: u32,
-    /// After so many days a line goes from `quarantine`.
-    pub quarantine_days: u32,
-    /// So many days after it was deleted a message loses its text.
-    pub deleted_text_days: u32,
-    /// Seconds between two looks for texts that are to go, and for erasures that somebody left unfinished.
-    pub sweep_seconds: u64,
+    /// The age at which a message leaves `chatting_log`.
+    pub messages: Span,
+    /// The age at which a decision leaves `moderation_log`.
+    pub moderation: Span,
+    /// The age at which a presenter's session leaves `broadcasts`.
+    pub broadcasts: Span,
+    /// The age at which a line leaves `quarantine`.
+    pub quarantine: Span,
+    /// How long after its deletion a message loses its text.
+    pub deleted_text: Span,
+    /// The time between two sweeps, which remove those texts and finish the erasures of a dead archiver.
+    pub sweep: Span,
 }
 
 impl RetentionConfig {
-    fn days(&self) -> [(&'static str, u32); 5] {
+    fn ages(&self) -> [(&'static str, Span); 5] {
         [
-            ("retention.messages_days", self.messages_days),
-            ("retention.moderation_days", self.moderation_days),
-            ("retention.broadcasts_days", self.broadcasts_days),
-            ("retention.quarantine_days", self.quarantine_days),
-            ("retention.deleted_text_days", self.deleted_text_days),
+            ("retention.messages", self.messages),
+            ("retention.moderation", self.moderation),
+            ("retention.broadcasts", self.broadcasts),
+            ("retention.quarantine", self.quarantine),
+            ("retention.deleted_text", self.deleted_text),
         ]
     }
 
-    /// Refuses what would not last: as long as the log has it, it can come again.
+    /// Refuses an age at which a redelivery from the log would bring documents back.
     pub(crate) fn check(&self, log_age: Duration) -> Result<(), Error> {
-        self.wrong(log_age).into_iter().next().map_or(Ok(()), Err)
+        self.problems(log_age).into_iter().next().map_or(Ok(()), |problem| Err(problem.into()))
     }
 
-    pub(crate) fn wrong(&self, log_age: Duration) -> Vec<Error> {
-        let hours = log_age.as_secs() / 3_600;
-        let mut wrong = Vec::new();
-        for (key, days) in self.days().into_iter().filter(|(_, days)| *days > 0) {
-            if DAY * days <= log_age {
-                let reason = format!(
-                    "must be 0 or more than the {hours} hours of nats.max_age_hours: what the log holds could come back"
-                );
-                wrong.push(Error::Config { key, reason });
-            }
-            if days > MOST_DAYS {
-                wrong.push(Error::Config { key, reason: format!("must be at most {MOST_DAYS}; 0 is for ever") });
-            }
+    /// Every setting that cannot work.
+    pub(crate) fn problems(&self, log_age: Duration) -> Vec<Problem> {
+        let mut problems = Problems::of("archiver");
+        for (key, age) in self.ages().into_iter().filter(|(_, age)| !age.is_zero()) {
+            let log_age = Span::from(log_age);
+            let reason = format!(
+                "must be 0d or more than the {log_age} of nats.max_age: a redelivery from the log would bring documents back"
+            );
+            problems.require(age > log_age, key, reason);
+            problems.require(age <= LONGEST, key, format!("must be at most {LONGEST}; 0d is for ever"));
+            problems.require(age.whole_days().is_some(), key, "must be whole days");
         }
-        if self.sweep_seconds == 0 {
-            let reason = "must be at least 1".to_owned();
-            wrong.push(Error::Config { key: "retention.sweep_seconds", reason });
-        }
-        wrong
+        problems.at_least("retention.sweep", self.sweep, Span::from_secs(1));
+        problems.found()
     }
 
     /// Collection, the date that counts, days.
-    fn expiries(&self) -> [(&'static str, &'static str, u32); 5] {
+    fn expiries(&self) -> [(&'static str, &'static str, u64); 5] {
         [
-            ("chatting_log", "sentAt", self.messages_days),
-            ("moderation_log", "at", self.moderation_days),
-            ("broadcasts", "connectedAt", self.broadcasts_days),
+            ("chatting_log", "sentAt", days(self.messages)),
+            ("moderation_log", "at", days(self.moderation)),
+            ("broadcasts", "connectedAt", days(self.broadcasts)),
             // For those of which only the end is known.
-            ("broadcasts", "disconnectedAt", self.broadcasts_days),
-            ("quarantine", "at", self.quarantine_days),
+            ("broadcasts", "disconnectedAt", days(self.broadcasts)),
+            ("quarantine", "at", days(self.quarantine)),
         ]
     }
+}
+
+fn days(age: Span) -> u64 {
+    age.whole_days().expect("an age is checked to be whole days")
 }
 
 /// Brings the TTL indexes up to date with the configuration, and the tombstones with the log's age.
 pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_age: Duration) -> Result<(), Failure> {
     for (collection, field, days) in config.expiries() {
-        let seconds = (days > 0).then_some(i64::from(days) * 24 * 60 * 60);
+        let seconds = (days > 0).then_some(days as i64 * 24 * 60 * 60);
         expire(database, collection, field, seconds).await?;
     }
     // These say themselves when they go.
@@ -161,11 +159,11 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
 /// Takes old texts away, finishes what others left, and fills in what earlier versions did, again and again. Never
 /// ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
-    let interval = Duration::from_secs(config.retention.sweep_seconds);
+    let interval = config.retention.sweep.get();
     loop {
         sleep(interval).await;
         // Tried again the next time; that MongoDB does not answer is said by whoever writes.
-        if let Err(failure) = forget_texts(&database, config.retention.deleted_text_days).await {
+        if let Err(failure) = forget_texts(&database, days(config.retention.deleted_text)).await {
             tracing::warn!("texts of deleted messages could not be removed: {failure}");
         }
         if let Err(failure) = backfill::fold_texts(&database).await {
@@ -178,7 +176,7 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
 }
 
 /// Takes the texts away of messages that were deleted so many days ago.
-async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
+async fn forget_texts(database: &Database, days: u64) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct Found {
         #[serde(rename = "_id")]
@@ -187,7 +185,7 @@ async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
     if days == 0 {
         return Ok(());
     }
-    let millis = i64::from(days) * 24 * 60 * 60 * 1_000;
+    let millis = days as i64 * 24 * 60 * 60 * 1_000;
     let before = DateTime::from_millis(DateTime::now().timestamp_millis() - millis);
     let old = doc! { "deleted.at": { "$lt": before }, "message": { "$exists": true } };
     let mut gone = 0;

@@ -50,7 +50,7 @@ pub async fn run(
     let database = Database::connect(&config).await?;
     let status = Arc::new(Status::starting());
     // Half of it, so that the receipt of what is not done yet can be read and sent within the other.
-    let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
+    let patience = config.http.request_timeout.get() / 2;
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
     let reader =
         Arc::new(Reader::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone()).await?);
@@ -170,7 +170,7 @@ async fn gather(
     let mut batch = Batch::default();
     let mut until: Option<Instant> = None;
     loop {
-        if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_bytes.get() {
+        if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_size.in_memory() {
             return (batch, Ok(true));
         }
         let enough = async {

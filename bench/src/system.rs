@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
+use conf::Secret;
 use testkit::{Program, Ready, Server, port};
-use web::Secret;
 
 use crate::{process, room_server};
 

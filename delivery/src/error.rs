@@ -4,13 +4,8 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be right.
-    #[error("delivery.{key}: {reason}")]
-    Config {
-        /// The member of the section.
-        key: &'static str,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Config(#[from] conf::Problem),
     /// The log cannot be used, or is not the one that was read before.
     #[error(transparent)]
     Log(#[from] nats::Error),

@@ -190,7 +190,7 @@ fn fill_of(info: &stream::Info) -> Fill {
 }
 
 /// Where a partition is nearly full, lets go of what is archived up to `archived`, the oldest first: only what is also
-/// kept by `decisions` and older than `nats.min_age_minutes`. How many batches went.
+/// kept by `decisions` and older than `nats.min_age`. How many batches went.
 pub(crate) async fn make_room(log: &std::sync::Arc<Inner>, partition: u32, archived: Position) -> Result<u64, Error> {
     let name = partition::stream(partition);
     // A log that has gone back has other batches at places that were archived.

@@ -4,13 +4,8 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be right.
-    #[error("nats.{key}: {reason}")]
-    Config {
-        /// The member of the section.
-        key: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Config(#[from] conf::Problem),
     /// No server could be reached, or it refused the connection.
     #[error("cannot connect to NATS at {servers}: {source}")]
     Connect {

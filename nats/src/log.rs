@@ -126,7 +126,7 @@ impl Log {
                 .map(|partition| Appender::start(inner.clone(), config, partition, &tasks, stop.clone()))
                 .collect(),
             context,
-            config: Config { lease_seconds: found.lease.as_secs(), ..config.clone() },
+            config: Config { lease: found.lease.into(), ..config.clone() },
             timelines: found.timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
             clocks: found.clocks,
@@ -303,7 +303,7 @@ impl Log {
 
     /// Lets go, before its age, of what is archived, in each partition that is nearly full: `archived` gives for the epoch
     /// of a partition the last of those batches up to which all are. Nothing goes that is younger than
-    /// `nats.min_age_minutes`, nor a decision that is kept nowhere else. How many batches went.
+    /// `nats.min_age`, nor a decision that is kept nowhere else. How many batches went.
     pub async fn make_room(&self, archived: impl Fn(u64) -> Option<u64>) -> Result<u64, Error> {
         let mut gone = 0;
         for (partition, epoch) in (0_u32..).zip(self.inner.timelines.epochs()) {
@@ -454,10 +454,10 @@ async fn connect(config: &Config, name: &str, connected: watch::Sender<()>) -> R
         options = options
             .credentials_file(&config.credentials)
             .await
-            .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
+            .map_err(|error| conf::Problem::new("nats.credentials", error.to_string()))?;
     }
     let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
-    let (servers, options) = servers.map_err(|reason| Error::Config { key: "urls", reason: reason.to_owned() })?;
+    let (servers, options) = servers.map_err(|reason| conf::Problem::new("nats.urls", reason))?;
     let connected = options.connect(servers).await;
     let failed = |error: async_nats::ConnectError| Error::Connect {
         servers: address::shown(&config.urls),

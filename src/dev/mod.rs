@@ -173,7 +173,7 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     let ingest =
         vec![("listen", listen(addresses.ingest)), admin(9080), ("rooms", rooms), ("room", room), ("limits", limits)];
     // 1 GiB: the server refuses a log for which the disk has no room.
-    let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_bytes", Value::Integer(1 << 30))];
+    let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_size", text("1 GiB"))];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
         ("nats", section(nats)),

@@ -4,8 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use web::Secret;
-use web::address::shown;
+use conf::{Secret, shown};
 use web::auth::Identity;
 
 use super::Addresses;

@@ -16,6 +16,7 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use conf::Span;
 pub use folder::Folder;
 pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
@@ -66,7 +67,11 @@ pub fn eventually<T>(
 /// The log as a test writes to it: with the settings of the roles, and more patience, so that an outage which the test
 /// makes does not fail its appends.
 pub async fn log(settings: &Settings) -> nats::Log {
-    let config = nats::Config { append_deadline_ms: 60_000, append_queue_ms: 30_000, ..settings.config().nats };
+    let config = nats::Config {
+        append_deadline: Span::from_secs(60),
+        append_queue_wait: Span::from_secs(30),
+        ..settings.config().nats
+    };
     connect(&config, "test").await
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use conf::{Size, Span};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use tokio::net::TcpListener;
@@ -62,13 +63,13 @@ impl Admin {
     pub async fn serve(self: Arc<Self>, listener: TcpListener, ended: CancellationToken) {
         // A few programs ask, one question each: none of them waits for anything.
         let config = ServeConfig {
-            header_timeout_ms: 10_000,
-            request_timeout_ms: 5_000,
-            write_timeout_ms: 5_000,
+            header_timeout: Span::from_secs(10),
+            request_timeout: Span::from_secs(5),
+            write_timeout: Span::from_secs(5),
             max_connections: 64,
-            max_held_bytes: 1024 * 1024,
+            max_held_size: Size::from_mib(1),
             proxies: Vec::new(),
-            grace_ms: 500,
+            grace: Span::from_millis(500),
         };
         serve(listener, self.router(), &config, ended).await;
     }

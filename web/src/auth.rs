@@ -6,6 +6,7 @@
 use std::time::SystemTime;
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use conf::{Address, Problem, Problems, Secret, Span};
 use jsonwebtoken::{Algorithm, decode_header};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +14,7 @@ use tokio_util::sync::CancellationToken;
 use jwks::Jwks;
 use key::{Key, Required};
 
-use crate::address::Address;
 use crate::idx::IDX_BOUNDS;
-pub use crate::secret::Secret;
 pub(crate) use claims::split as split_scopes;
 pub use claims::{Identity, mint};
 
@@ -42,10 +41,10 @@ pub struct Config {
     /// Required `aud` of such a token, if not empty. A token that names an audience is refused while none is configured:
     /// it is meant for somebody else.
     pub audience: String,
-    /// Clock difference tolerated in `exp` and `nbf`, in seconds, 600 at most.
-    pub leeway_seconds: u64,
-    /// How long a token may live, in seconds: from `iat`, or where there is none from now on, to `exp`.
-    pub max_lifetime_seconds: u64,
+    /// Clock difference tolerated in `exp` and `nbf`: whole seconds, at most 10 minutes.
+    pub leeway: Span,
+    /// How long a token may live, from `iat` (or now, without one) to `exp`: whole seconds.
+    pub max_lifetime: Span,
     /// What a token's header may name as its `typ`, without `application/` and in any case; `none`: it may have none.
     pub token_types: Vec<String>,
     /// The issuer that publishes its keys.
@@ -58,28 +57,60 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct JwksConfig {
     /// Where the keys are, http or https; empty: there are none.
-    #[serde(deserialize_with = "crate::address::optional")]
+    #[serde(deserialize_with = "conf::optional_address")]
     pub url: Option<Address>,
     /// Required `iss` of a token that one of the keys verifies, if not empty.
     pub issuer: String,
     /// Required `aud` of such a token, if not empty, as above.
     pub audience: String,
-    /// Seconds between two fetches, 1 or more.
-    pub refresh_seconds: u64,
-    /// Milliseconds for a fetch, and for a request to wait for one; 1 to 5,000.
-    pub deadline_ms: u64,
+    /// The time between two fetches, at least 1 s.
+    pub refresh: Span,
+    /// The time for a fetch, and for a request to wait for one: at most 5 s.
+    pub deadline: Span,
 }
 
 impl Config {
-    /// Refuses a secret that is missing, or too short unless that is allowed, naming its key.
-    pub fn check_secret(&self) -> Result<(), String> {
+    /// Refuses a secret that is missing, or too short unless that is allowed.
+    pub fn check_secret(&self) -> Result<(), Problem> {
         match self.secret.check("auth.secret") {
             Err(_) if self.allow_short_secret && !self.secret.bytes().is_empty() => Ok(()),
-            Err(wrong) if self.secret.is_short() => {
-                Err(format!("{wrong}; if the auth server's cannot be changed, auth.allow_short_secret lets it pass"))
+            Err(Problem { key, reason }) if self.secret.is_short() => {
+                let hint = "if the auth server's cannot be changed, auth.allow_short_secret lets it pass";
+                Err(Problem::new(key, format!("{reason}; {hint}")))
             }
             checked => checked,
         }
+    }
+
+    /// Every setting that cannot work.
+    pub fn problems(&self) -> Vec<Problem> {
+        let Config { issuer, audience, jwks, .. } = self;
+        let mut problems = Problems::of("auth");
+        let has_secret = !self.secret.bytes().is_empty();
+        let secret = match &jwks.url {
+            None => self.check_secret().map_err(|Problem { reason, .. }| format!("{reason}, or set auth.jwks.url")),
+            Some(_) if has_secret => self.check_secret().map_err(|Problem { reason, .. }| reason),
+            Some(_) => Ok(()),
+        };
+        if let Err(reason) = secret {
+            problems.require(false, "secret", reason);
+        }
+        for (key, value) in [("issuer", issuer), ("audience", audience)] {
+            let is_of_use = value.is_empty() || has_secret || jwks.url.is_none();
+            let reason = "is for tokens that auth.secret verifies, and there is none";
+            problems.require(is_of_use, key, format!("{reason}: set auth.jwks.{key}"));
+        }
+        problems.within("leeway", self.leeway, Span::ZERO..=LONGEST_LEEWAY);
+        problems.at_least("max_lifetime", self.max_lifetime, Span::from_secs(1));
+        for (key, span) in [("leeway", self.leeway), ("max_lifetime", self.max_lifetime)] {
+            problems.require(span.whole_seconds().is_some(), key, "must be whole seconds");
+        }
+        problems.require(!self.token_types.is_empty(), "token_types", "is empty: every token would be refused");
+        if jwks.url.is_some() {
+            problems.at_least("jwks.refresh", jwks.refresh, Span::from_secs(1));
+            problems.within("jwks.deadline", jwks.deadline, Span::from_millis(1)..=LONGEST_DEADLINE);
+        }
+        problems.found()
     }
 }
 
@@ -122,10 +153,10 @@ pub enum TokenError {
 const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
 
 /// 10 minutes: more would rather hide a broken clock than tolerate one.
-const LONGEST_LEEWAY_SECONDS: u64 = 600;
+const LONGEST_LEEWAY: Span = Span::from_secs(600);
 
 /// 5 s: a request waits for so long, and has to be answered within the deadline of its role.
-const LONGEST_DEADLINE_MS: u64 = 5_000;
+const LONGEST_DEADLINE: Span = Span::from_secs(5);
 
 /// Checks tokens.
 #[derive(Debug)]
@@ -145,50 +176,27 @@ pub struct Pass {
 }
 
 impl Verifier {
-    /// Fetches nothing: [`Verifier::follow_keys`] does. Err: what is wrong with the configuration, naming the key
-    /// (`auth.secret is required`).
-    pub fn new(config: &Config) -> Result<Verifier, String> {
-        let Config { secret, issuer, audience, leeway_seconds, jwks, .. } = config;
-        if *leeway_seconds > LONGEST_LEEWAY_SECONDS {
-            return Err(format!("auth.leeway_seconds is more than {LONGEST_LEEWAY_SECONDS}"));
+    /// Fetches nothing: [`Verifier::follow_keys`] does. Err: the first setting that cannot work.
+    pub fn new(config: &Config) -> Result<Verifier, Problem> {
+        if let Some(problem) = config.problems().into_iter().next() {
+            return Err(problem);
         }
-        let has_secret = !secret.bytes().is_empty();
-        match &jwks.url {
-            None => config.check_secret().map_err(|wrong| format!("{wrong}, or set auth.jwks.url"))?,
-            Some(_) if has_secret => config.check_secret()?,
-            Some(_) if !issuer.is_empty() || !audience.is_empty() => {
-                return Err(
-                    "auth.issuer and auth.audience are for tokens that auth.secret verifies, and there is none: \
-                    set auth.jwks.issuer and auth.jwks.audience"
-                        .to_owned(),
-                );
-            }
-            Some(_) => {}
-        }
-        if has_secret && secret.is_short() {
+        let Config { secret, issuer, audience, jwks, .. } = config;
+        if secret.is_short() {
             tracing::warn!(
                 bytes = secret.bytes().len(),
-                "auth.secret has {} bytes, and auth.allow_short_secret lets it pass: whoever has a token can find it by trying, \
-                 and then be anybody; set one of at least 32",
+                "auth.secret has {} bytes: a holder of one token can find it by brute force, and forge tokens for anyone; \
+                 set one of at least 32 at the auth server and here, then auth.allow_short_secret = false",
                 secret.bytes().len()
             );
-        }
-        if config.max_lifetime_seconds == 0 {
-            return Err("auth.max_lifetime_seconds is 0: every token would be refused".to_owned());
-        }
-        if config.token_types.is_empty() {
-            return Err("auth.token_types is empty: every token would be refused".to_owned());
         }
         let required = Required::new(issuer, audience, config);
         let jwks = match &jwks.url {
             None => None,
-            Some(_) if jwks.refresh_seconds == 0 => return Err("auth.jwks.refresh_seconds is 0".to_owned()),
-            Some(_) if !(1..=LONGEST_DEADLINE_MS).contains(&jwks.deadline_ms) => {
-                return Err(format!("auth.jwks.deadline_ms is not from 1 to {LONGEST_DEADLINE_MS}"));
-            }
             Some(url) => Some(Jwks::new(url, jwks, Required::new(&jwks.issuer, &jwks.audience, config))?),
         };
         let types = config.token_types.iter().map(|name| plain_type(name)).collect();
+        let has_secret = !secret.bytes().is_empty();
         Ok(Verifier { secret: has_secret.then(|| Key::from_secret(secret, required)), jwks, types })
     }
 

@@ -20,7 +20,7 @@ use sha2::Sha256;
 use crate::auth::{Identity, split_scopes};
 use crate::digest::{CONTENT_DIGEST, ContentDigest};
 use crate::idx::{IDX_BOUNDS, LARGEST_IDX};
-use crate::secret::Secret;
+use conf::{Problem, Secret};
 
 #[cfg(test)]
 mod tests;
@@ -90,11 +90,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// Err: what is wrong with the configuration. `section` is where it stands, such as `ingest.gateway`.
-    pub fn new(config: &Config, section: &str) -> Result<Gateway, String> {
+    pub fn new(config: &Config, section: &str) -> Result<Gateway, Problem> {
         match config.mode {
             Mode::Off => {}
             Mode::TrustedAddresses if config.trusted.is_empty() => {
-                return Err(format!("{section}.trusted is required: nobody is trusted otherwise"));
+                let key = format!("{section}.trusted");
+                return Err(Problem::new(key, "is required: name the networks of the gateway"));
             }
             Mode::TrustedAddresses => {}
             Mode::Signature => config.secret.check(&format!("{section}.secret"))?,
@@ -102,9 +103,8 @@ impl Gateway {
         let v1_until = match config.v1_until.as_str() {
             "" => None,
             date => {
-                let date =
-                    date.parse().map_err(|_| format!("{section}.v1_until must be a date, such as 2027-03-31"))?;
-                Some(date)
+                let wrong = |_| Problem::new(format!("{section}.v1_until"), "must be a date, such as 2027-03-31");
+                Some(date.parse().map_err(wrong)?)
             }
         };
         Ok(Gateway { config: config.clone(), v1_until })

@@ -1,7 +1,6 @@
 //! What two roles need and that mentions HTTP: authentication, the error body, health, the frame of an OpenAPI document,
 //! serving with timeouts and a graceful stop, asking other servers. Nothing else is admitted; rooms, messages and the log are unknown here.
 
-pub mod address;
 mod admin;
 pub mod auth;
 mod cors;
@@ -14,7 +13,6 @@ pub mod openapi;
 pub mod places;
 mod private;
 mod problem;
-mod secret;
 mod serve;
 mod shares;
 
@@ -25,6 +23,5 @@ pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
 pub use private::Shared;
 pub use problem::Problem;
-pub use secret::Secret;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};
 pub use shares::{Share, Shares};

@@ -19,6 +19,7 @@ use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use conf::{Size, Span};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -51,24 +52,23 @@ mod tests;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServeConfig {
-    /// Milliseconds for a request's header to arrive, counted from the answer before it: so long may a connection
-    /// also idle.
-    pub header_timeout_ms: u64,
-    /// Milliseconds until an answer begins (upgraded sockets excepted).
-    pub request_timeout_ms: u64,
-    /// Milliseconds in which the reader of an answer has to take 16 KB of it, or all that is left.
-    pub write_timeout_ms: u64,
-    /// Connections at once, upgraded ones excepted. More push out those who wait for their peer: an idle one, a header or
-    /// body that does not come, an answer that is not read; of the address that has most, the one that waits longest.
+    /// The time for a request's header to arrive, counted from the answer before it. A connection may idle that long.
+    pub header_timeout: Span,
+    /// The time until an answer begins. Upgraded sockets are exempt.
+    pub request_timeout: Span,
+    /// The time in which the reader of an answer has to take 16 KB of it, or the rest.
+    pub write_timeout: Span,
+    /// Concurrent connections, without upgraded ones. More push out those that wait for their peer: an idle one, an
+    /// unfinished header or body, an unread answer. Of the address that has most, the one that waits longest goes.
     pub max_connections: usize,
-    /// Bytes of headers and bodies that are not whole and of large answers that are not read, of all connections together.
-    /// More push out in the same way.
-    pub max_held_bytes: usize,
-    /// Networks of proxies: who comes from there does not count as one address.
+    /// The size of unfinished headers and bodies and of unread large answers, of all connections together. More push out
+    /// in the same way.
+    pub max_held_size: Size,
+    /// Networks of proxies: each of their connections counts as its own source.
     #[serde(default)]
     pub proxies: Vec<IpNet>,
-    /// Milliseconds for work in hand after stop.
-    pub grace_ms: u64,
+    /// The time for work in hand after the stop.
+    pub grace: Span,
 }
 
 /// What [`serve`] answers by itself, on whatever path: status, code and sentence of the problem.
@@ -112,7 +112,7 @@ const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
 pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
-    let places = Places::new(config.max_connections.max(1), config.max_held_bytes);
+    let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
     serve_in(listener, app, config, stop, places).await;
 }
 
@@ -123,11 +123,8 @@ async fn serve_in(
     stop: CancellationToken,
     places: Arc<Places>,
 ) {
-    let app = with_bounds(app, Duration::from_millis(config.request_timeout_ms));
-    let timeouts = Timeouts {
-        header: Duration::from_millis(config.header_timeout_ms),
-        write: Duration::from_millis(config.write_timeout_ms),
-    };
+    let app = with_bounds(app, config.request_timeout.get());
+    let timeouts = Timeouts { header: config.header_timeout.get(), write: config.write_timeout.get() };
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let mut stood_still = standstill::times();
@@ -168,7 +165,7 @@ async fn serve_in(
 
     drop(listener);
     connections.close();
-    if timeout(Duration::from_millis(config.grace_ms), connections.wait()).await.is_err() {
+    if timeout(config.grace.get(), connections.wait()).await.is_err() {
         let left = connections.len();
         tracing::warn!(connections = left, "cutting {left} connections that did not finish within the grace period");
         cut.cancel();

@@ -81,7 +81,7 @@ impl Streams {
     pub(super) fn new(config: &ReadsConfig) -> Streams {
         Streams {
             permits: Shares::new(config.max_streams, config.max_streams_of_user),
-            stall_timeout: Duration::from_millis(config.stall_timeout_ms),
+            stall_timeout: config.stall_timeout.get(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }

@@ -61,7 +61,9 @@ impl Database {
     }
 
     async fn open(config: &Config, name: &str, request_timeout: Duration, requests: usize) -> Result<Database, Error> {
-        let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: config.uri.complaint(&error) };
+        let invalid = |error: mongodb::error::Error| {
+            Error::from(conf::Problem::new("archiver.uri", config.uri.complaint(&error)))
+        };
         let mut options = ClientOptions::parse(config.uri.as_str()).await.map_err(invalid)?;
         options.app_name.get_or_insert_with(|| name.to_owned());
         options.server_selection_timeout = Some(config.server_selection_timeout());
@@ -69,12 +71,12 @@ impl Database {
         // The driver has no socket timeout: a server that has gone silent is noticed by the heartbeats, which then
         // cut the requests in progress. A dead one is noticed after this and the connect timeout.
         options.heartbeat_freq = Some(config.connect_timeout());
-        concerns::check(&options).map_err(|reason| Error::Config { key: "uri", reason })?;
+        concerns::check(&options).map_err(|reason| conf::Problem::new("archiver.uri", reason))?;
         // A write that the majority does not confirm ends on the server too, before we stop waiting for it.
         concerns::pin(&mut options, request_timeout / 2);
         let client = Client::with_options(options).map_err(invalid)?;
         if config.database.is_empty() {
-            return Err(Error::Config { key: "database", reason: "is empty: name the database".to_owned() });
+            return Err(conf::Problem::new("archiver.database", "is empty: name the database").into());
         }
         Ok(Database {
             database: client.database(&config.database),

@@ -54,13 +54,16 @@ pub(crate) enum Heard {
 impl Socket {
     /// `place`: where it waits for its session to begin.
     pub(crate) async fn new(stream: Stream, config: &Config, place: Arc<Place>) -> Socket {
-        let bounds = Bounds { frames_per_second: config.max_frames_per_second, message_bytes: config.max_frame_bytes };
+        let bounds = Bounds {
+            frames_per_second: config.max_frames_per_second,
+            message_bytes: config.max_frame_size.in_memory(),
+        };
         let bounded = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-            .max_frame_size(Some(config.max_frame_bytes))
-            .max_message_size(Some(config.max_frame_bytes));
+            .max_frame_size(Some(config.max_frame_size.in_memory()))
+            .max_message_size(Some(config.max_frame_size.in_memory()));
         let frames = Frames::new(stream, bounds, place);
         let socket = WebSocketStream::from_raw_socket(frames, Role::Server, Some(bounded)).await;
         let now = Instant::now();

@@ -76,7 +76,7 @@ pub(crate) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
 /// a clock that is wrong. An hour ahead would move whatever follows in a replay.
 pub const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
-/// An event is stored within 5 s (`nats.append_deadline_ms`) of the time that it bears: one that is further behind is of
+/// An event is stored within 5 s (`nats.append_deadline`) of the time that it bears: one that is further behind is of
 /// a clock that is wrong, or waited. It would be where nobody looks for it.
 pub const MOST_BEHIND: SignedDuration = SignedDuration::from_secs(8);
 

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
 use super::TokenError;
-use crate::secret::Secret;
+use conf::Secret;
 
 /// Who a valid token, or a trusted gateway, speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
 use super::{JwksConfig, TokenError};
-use crate::address::Address;
 use crate::fetch::{NoAnswer, answer};
+use conf::{Address, Problem};
 
 /// The published keys of one issuer.
 #[derive(Debug)]
@@ -58,16 +58,17 @@ const ASK_PAUSE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 impl Jwks {
-    pub(super) fn new(address: &Address, config: &JwksConfig, required: Required) -> Result<Jwks, String> {
+    pub(super) fn new(address: &Address, config: &JwksConfig, required: Required) -> Result<Jwks, Problem> {
         // No redirects: whoever answers at the configured address, and nobody else, says whose tokens count. No proxy of
         // the environment: it is no part of the configuration.
         let client = Client::builder().redirect(Policy::none()).no_proxy().build();
         Ok(Jwks {
-            client: client.map_err(|error| format!("auth.jwks.url: cannot make an HTTP client: {error}"))?,
+            client: client
+                .map_err(|error| Problem::new("auth.jwks.url", format!("cannot make an HTTP client: {error}")))?,
             address: address.clone(),
             required,
-            refresh: Duration::from_secs(config.refresh_seconds),
-            deadline: Duration::from_millis(config.deadline_ms),
+            refresh: config.refresh.get(),
+            deadline: config.deadline.get(),
             // The first fetch is about to be: who comes before it is there waits for it.
             known: watch::Sender::new(Known { keys: None, has_failed: false, is_fetching: true, asked: None }),
         })

@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use conf::Secret;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::claims::Identity;
 use super::lifetime::Lifetime;
-use super::{Config, Pass, Secret, TokenError};
+use super::{Config, Pass, TokenError};
 
 /// What the claims of a token must say, whichever key of its issuer has signed it.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ impl Required {
     pub(super) fn new(issuer: &str, audience: &str, config: &Config) -> Required {
         let mut validation = Validation::default();
         validation.algorithms.clear();
-        validation.leeway = config.leeway_seconds;
+        validation.leeway = config.leeway.as_secs();
         validation.validate_nbf = true;
         // The library checks an issuer or audience only where there is one, unless presence is required as well.
         let mut required = vec!["exp"];
@@ -53,7 +54,7 @@ impl Required {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        let lifetime = Lifetime { leeway: config.leeway_seconds, longest: config.max_lifetime_seconds };
+        let lifetime = Lifetime { leeway: config.leeway.as_secs(), longest: config.max_lifetime.as_secs() };
         Required { validation, lifetime }
     }
 }
