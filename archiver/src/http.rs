@@ -50,7 +50,7 @@ pub(crate) struct Reader {
     /// How the writing is doing.
     status: Arc<Status>,
     /// Requests at once, shared by users. None left: 503 at once.
-    in_flight: Arc<web::Shares>,
+    in_flight: Arc<web::UserPermits>,
     pub(crate) streams: stream::Streams,
     /// Cancelled when the archiver stops: what goes on for as long as its reader listens ends then.
     ending: CancellationToken,
@@ -83,7 +83,7 @@ impl Reader {
             log,
             eraser,
             status,
-            in_flight: web::Shares::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
+            in_flight: web::UserPermits::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
             streams: stream::Streams::new(&config.reads),
             ending,
             openapi: openapi::document().into(),

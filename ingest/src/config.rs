@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
-use web::gateway::Gateway;
 
+use crate::http::gateway::{self, Gateway};
 use crate::moderation::settings::{Rate, Settings, WordPolicy};
 use crate::posting::review::{Fallback, SigningKey};
 use crate::posting::word_filter::WordFilter;
@@ -47,7 +47,7 @@ pub struct Config {
     /// Timeouts and bounds of the listener.
     pub http: web::ServeConfig,
     /// When forwarded headers count.
-    pub gateway: web::gateway::Config,
+    pub gateway: gateway::Config,
     /// The server that knows which rooms are live.
     pub rooms: RoomsConfig,
 }

@@ -2,6 +2,8 @@
 //! and turn results and refusals into answers.
 
 pub(crate) mod body;
+pub(crate) mod content_digest;
+pub(crate) mod gateway;
 pub(crate) mod head;
 pub(crate) mod legacy;
 pub(crate) mod openapi;

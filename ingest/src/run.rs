@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::http::gateway::Gateway;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::Admin;
 use web::auth::Verifier;
-use web::gateway::Gateway;
 use web::places::Places;
 
 use crate::Ingest;

@@ -22,7 +22,7 @@ pub(super) struct Call {
     pub(super) parts: Parts,
     path: Vec<(String, String)>,
     /// Held to the answer.
-    _permit: web::Share,
+    _permit: web::UserPermit,
 }
 
 impl Call {

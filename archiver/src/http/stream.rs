@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use web::{Share, Shares};
+use web::{UserPermit, UserPermits};
 
 use super::Reader;
 use super::call::Call;
@@ -29,7 +29,7 @@ const WAITING: usize = 2;
 /// The streams at work.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    permits: Arc<Shares>,
+    permits: Arc<UserPermits>,
     stall_timeout: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -38,7 +38,7 @@ pub(crate) struct Streams {
 /// The right to one stream, for as long as it lasts.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: Share,
+    _permit: UserPermit,
     until: SystemTime,
 }
 
@@ -80,7 +80,7 @@ async fn ended(until: SystemTime) {
 impl Streams {
     pub(super) fn new(config: &ReadsConfig) -> Streams {
         Streams {
-            permits: Shares::new(config.max_streams, config.max_streams_of_user),
+            permits: UserPermits::new(config.max_streams, config.max_streams_of_user),
             stall_timeout: config.stall_timeout.get(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

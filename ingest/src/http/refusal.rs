@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use crate::http::gateway::ForwardError;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use nats::AppendError;
 use web::auth::TokenError;
-use web::gateway::ForwardError;
 use web::{IDX_BOUNDS, Problem};
 
 use crate::http::body::Malformed;

@@ -6,7 +6,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::LARGEST_IDX;
+use chat::LARGEST_IDX;
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::http::gateway::ForwardError;
 use jiff::Timestamp;
 use nats::AppendError;
 use web::auth::TokenError;
-use web::gateway::ForwardError;
 
 use super::Refusal;
 use crate::http::body::Malformed;

@@ -1,5 +1,8 @@
 //! Forwarded identities as data.
 
+use ::hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use super::*;
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
