@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use parking_lot::Mutex;
 use testkit::{Member, Proxy, Ready, Server};
 
 use super::{Folder, port};
@@ -20,7 +20,7 @@ impl Handle {
     }
 
     pub(super) fn spawn(&self) {
-        self.0.lock().unwrap().spawn().unwrap();
+        self.0.lock().spawn().unwrap();
     }
 
     pub(super) async fn start(&self) {
@@ -32,50 +32,50 @@ impl Handle {
     pub(super) async fn try_start(&self) -> anyhow::Result<()> {
         let mut server = self.take();
         let started = server.start().await;
-        *self.0.lock().unwrap() = server;
+        *self.0.lock() = server;
         started
     }
 
     pub(super) async fn ready(&self) {
         let mut server = self.take();
         let ready = server.ready().await;
-        *self.0.lock().unwrap() = server;
+        *self.0.lock() = server;
         if let Err(error) = ready {
             panic!("{error:#}");
         }
     }
 
     pub(super) fn kill(&self) {
-        self.0.lock().unwrap().kill().unwrap();
+        self.0.lock().kill().unwrap();
     }
 
     pub(super) fn pause(&self) {
-        self.0.lock().unwrap().pause().unwrap();
+        self.0.lock().pause().unwrap();
     }
 
     pub(super) fn resume(&self) {
-        self.0.lock().unwrap().signal(Signal::SIGCONT).unwrap();
+        self.0.lock().signal(Signal::SIGCONT).unwrap();
     }
 
     /// The exit code, once it has ended by itself.
     pub(super) fn exited(&self) -> Option<i32> {
-        self.0.lock().unwrap().exited().unwrap()?.code()
+        self.0.lock().exited().unwrap()?.code()
     }
 
     pub(super) fn id(&self) -> Option<u32> {
-        self.0.lock().unwrap().id()
+        self.0.lock().id()
     }
 
     /// Takes the server out for an await, during which nobody else may use it.
     pub(super) fn take(&self) -> Server {
-        let mut server = self.0.lock().unwrap();
+        let mut server = self.0.lock();
         let program = server.program().clone();
         let ready = server.ready_when().clone();
         std::mem::replace(&mut server, Server::new(program, ready))
     }
 
     pub(super) fn put(&self, server: Server) {
-        *self.0.lock().unwrap() = server;
+        *self.0.lock() = server;
     }
 }
 
