@@ -1,7 +1,7 @@
 //! The configuration: `defaults.toml`, overridden by a file, overridden by the environment. The crate `config` puts one
 //! layer over the other; what comes out is read strictly, because that crate would take 1.5 for 1 and `true` for a number.
-//! Everything that is wrong is refused at once, each with its key and where it was set. What a setting means is its
-//! crate's business.
+//! One error lists every problem, each with its key and the place that set it. What a setting means is its crate's
+//! business.
 
 mod layers;
 mod old_keys;
@@ -47,14 +47,14 @@ struct Findings {
     old_keys: Vec<OldKey>,
 }
 
-/// All that is wrong with the configuration.
+/// Every problem of the configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid(Vec<Problem>);
 
 /// A key or a value that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
-    /// `nats.partitions`. Empty: the reason names it, or it is about no single key.
+    /// `nats.partitions`. Empty: the problem is about no single key.
     key: String,
     /// `node.toml, line 3`. None: nobody set it.
     place: Option<String>,
@@ -93,7 +93,7 @@ impl Config {
         let Some((mut config, places)) = read else { return Err(Invalid::from(problems)) };
         config.old_keys = old_keys;
         for conf::Problem { key, reason } in problems_of(&config) {
-            // About a default in place of what is refused already it says nothing new.
+            // The value is the default in place of a refused one: this adds nothing.
             let is_about = |refused: &str| !refused.is_empty() && (key.contains(refused) || reason.contains(refused));
             if !problems.iter().any(|problem| is_about(&problem.key)) {
                 let place = places.of(&key);

@@ -1,5 +1,4 @@
-//! The binary's parts: the command line, the configuration, the life of a role, and what development needs beside the
-//! roles.
+//! The parts of the binary: the command line, the configuration, the life of a role, and the development commands.
 
 pub mod check;
 pub mod cli;
