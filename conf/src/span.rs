@@ -129,7 +129,11 @@ impl fmt::Display for Span {
         const DAY: u64 = 24 * 60 * 60;
         match SignedDuration::try_from(self.0) {
             // Two days and more: "24h" stays as people write it.
-            Ok(_) if self.0.subsec_nanos() == 0 && self.0.as_secs() % DAY == 0 && self.0.as_secs() >= 2 * DAY => {
+            Ok(_)
+                if self.0.subsec_nanos() == 0
+                    && self.0.as_secs().is_multiple_of(DAY)
+                    && self.0.as_secs() >= 2 * DAY =>
+            {
                 write!(f, "{}d", self.0.as_secs() / DAY)
             }
             Ok(duration) => write!(f, "{duration:#}"),
