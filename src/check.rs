@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use conf::shown;
 use serde::Deserialize;
-use web::address::shown;
 
 /// The first version that this project was tested with.
 const AT_LEAST: [u64; 3] = [2, 15, 1];

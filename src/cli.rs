@@ -20,54 +20,54 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run ingest: takes messages over HTTP and appends them to the log
+    /// Run ingest: accept messages over HTTP and append them to the log
     Ingest(RoleArguments),
-    /// Run delivery: pushes each room's messages to its presenter's socket
+    /// Run delivery: push each room's messages to its presenter's socket
     Delivery(RoleArguments),
-    /// Run the archiver: writes the log into MongoDB
+    /// Run the archiver: write the log into MongoDB and serve its readers
     Archiver(RoleArguments),
-    /// Run everything on this machine, for trying it out and working on it
+    /// Run the whole system on this machine, to try it out and to work on it
     #[command(args_conflicts_with_subcommands = true)]
     Dev {
         /// Run it.
         #[command(flatten)]
         arguments: DevArguments,
-        /// Or do something with one that runs.
+        /// A command for a development system that runs.
         #[command(subcommand)]
         command: Option<DevCommand>,
     },
     /// Print a token for development, as the auth server would issue it
     Token(TokenArguments),
-    /// Say what acknowledgements of these NATS servers are worth: whether an append is fsynced before it is acknowledged
+    /// Check that NATS servers fsync an append before they acknowledge it
     Check(CheckArguments),
-    /// Create the streams and buckets of the log that are missing, bring the others up to date, and say what changed. Roles
-    /// wait for it and change nothing. Exits with 0 if that is done, with 1 if not, with 64 if the configuration is wrong
+    /// Create the missing streams and buckets of the log, update the others, and print the changes. Roles wait for it and
+    /// change nothing. Exit codes: 0 done, 1 failed, 64 the configuration is wrong
     Setup(SetupArguments),
-    /// Look after the lines of the log that had no place in the archive. Exits with 0 if all that was asked for was
-    /// done, with 1 if not, with 64 if the configuration is wrong
+    /// List, retry and discard lines of the log that could not be archived. Exit codes: 0 done, 1 not all of it, 64 the
+    /// configuration is wrong
     Quarantine(QuarantineArguments),
     /// Print the OpenAPI document of a role's HTTP interface
     Openapi(OpenapiArguments),
 }
 
-/// What to do with a development system that runs.
+/// Commands for a development system that runs.
 #[derive(Debug, Subcommand)]
 pub enum DevCommand {
-    /// Play a recorded chat into it, and look for every accepted message
+    /// Play a recorded chat into it, and check that every accepted message arrives
     Play(PlayArguments),
-    /// Print what happens in a room, from ten minutes ago on. It takes no presenter's place
+    /// Print the events of a room, from ten minutes ago on. The presenter's session is not replaced
     Watch(WatchArguments),
 }
 
-/// Where `dev` keeps its data unless it is told otherwise: beside the work, ignored by git.
+/// The default folder of `dev`: in the working directory, ignored by git.
 pub const DATA: &str = ".chatting-server-dev";
 
-/// The number of a user or of a room: what the roles take.
+/// The number of a user or of a room, within the bounds of the roles.
 fn idx() -> RangedI64ValueParser {
     clap::value_parser!(i64).range(1..=chat::LARGEST_IDX)
 }
 
-/// What every role takes.
+/// Arguments of every role.
 #[derive(Debug, Args)]
 pub struct RoleArguments {
     /// A TOML file with the settings that differ from the defaults; CHATTING_<SECTION>__<KEY> in the environment
@@ -76,28 +76,28 @@ pub struct RoleArguments {
     pub config: Option<PathBuf>,
 }
 
-/// What `setup` takes.
+/// Arguments of `setup`.
 #[derive(Debug, Args)]
 pub struct SetupArguments {
     /// The configuration of the roles
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The log was restored from a backup: begin a new epoch at its end, so that no position of what is lost is given
-    /// out again. Roles that run end with exit code 70 and begin anew
+    /// Begin a new epoch at the end of the log, after it was restored from a backup, so that no position names two events.
+    /// Running roles exit with 70 and have to be restarted
     #[arg(long)]
     pub new_epoch: bool,
-    /// Only say what would change
+    /// Print what would change, and change nothing
     #[arg(long, conflicts_with = "new_epoch")]
     pub dry_run: bool,
 }
 
-/// What `dev` takes.
+/// Arguments of `dev`.
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    /// Where servers keep their data and logs
+    /// The folder for data and logs of the servers
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
     pub data: PathBuf,
-    /// Delete what earlier runs left there
+    /// Delete the data of earlier runs first
     #[arg(long)]
     pub fresh: bool,
     /// Use this NATS server instead of starting one: nats://host:port
@@ -108,27 +108,27 @@ pub struct DevArguments {
     pub mongo: Option<String>,
 }
 
-/// What `dev play` takes.
+/// Arguments of `dev play`.
 #[derive(Debug, Args)]
 pub struct PlayArguments {
-    /// NDJSON, a message a line: {"t_ms": 1200, "user": "name", "text": "..."}, and if need be "room" and
+    /// NDJSON, a message a line: {"t_ms": 1200, "user": "name", "text": "..."}, optionally with "room" and
     /// "role": "presenter"
     pub file: PathBuf,
-    /// How many times as fast as recorded, or max
+    /// The speed: a multiple of the recorded one, or max
     #[arg(long, default_value = "10")]
     pub speed: Speed,
-    /// The room to play into; rooms that the recording names get the numbers after it
+    /// The room to play into. Rooms that the recording names get the numbers after it
     #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1, value_parser = idx())]
     pub room: i64,
     /// The folder of the development system
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
     pub data: PathBuf,
-    /// The configuration of another running system, instead
+    /// The configuration of another running system, instead of the folder
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub config: Option<PathBuf>,
 }
 
-/// What `dev watch` takes.
+/// Arguments of `dev watch`.
 #[derive(Debug, Args)]
 pub struct WatchArguments {
     /// The room
@@ -139,38 +139,38 @@ pub struct WatchArguments {
     pub data: PathBuf,
 }
 
-/// What `token` takes.
+/// Arguments of `token`.
 #[derive(Debug, Args)]
 pub struct TokenArguments {
-    /// The user's number; a presenter's is that of the room
+    /// The user's number. A presenter's is the number of the room
     #[arg(long, value_name = "USER_IDX", value_parser = idx())]
     pub user: i64,
-    /// The name shown beside the messages; without it, user and the number
+    /// The nickname shown beside the messages. Default: "user" and the number
     #[arg(long)]
     pub nickname: Option<String>,
-    /// What its bearer may do, such as chat:moderate; may be given more than once
+    /// A scope, such as chat:moderate. May be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<String>,
-    /// For how long it is valid
+    /// Hours for which it is valid
     #[arg(long, default_value_t = 1)]
     pub hours: u64,
     /// The folder of the development system whose secret signs it
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
     pub data: PathBuf,
-    /// The configuration that has the secret, instead; CHATTING_AUTH__SECRET overrides both
+    /// The configuration that has the secret, instead of the folder. CHATTING_AUTH__SECRET overrides both
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub config: Option<PathBuf>,
 }
 
-/// What `check` takes.
+/// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The monitoring of each server of the cluster: http://host:8222
+    /// The monitoring address of each server of the cluster: http://host:8222
     #[arg(required = true, value_name = "URL")]
     pub monitoring: Vec<String>,
 }
 
-/// What `quarantine` takes.
+/// Arguments of `quarantine`.
 #[derive(Debug, Args)]
 pub struct QuarantineArguments {
     /// The configuration of the archiver
@@ -181,45 +181,44 @@ pub struct QuarantineArguments {
     pub command: QuarantineCommand,
 }
 
-/// What to do with lines in quarantine.
+/// Commands for lines in quarantine.
 #[derive(Debug, Subcommand)]
 pub enum QuarantineCommand {
-    /// Print a line for each: where it stands in the log, the cause, when it was put aside, its size, and why. The
-    /// oldest first
+    /// Print a row for each, oldest first: position in the log, cause, time of quarantine, size, reason
     List {
-        /// Only those of this cause
+        /// Only lines with this cause
         #[arg(long, value_parser = cause)]
         cause: Option<Cause>,
-        /// How many
+        /// The number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         first: u32,
-        /// Also print the beginning of each line: it may hold the text of a message
+        /// Also print the beginning of each line, which may hold the text of a message
         #[arg(long)]
         lines: bool,
     },
-    /// Print one of them whole; it may hold the text of a message
+    /// Print one line whole, which may hold the text of a message
     Show {
-        /// Where it stands in the log
+        /// Its position in the log
         position: Position,
     },
-    /// Archive lines again, as the archiver would: those that find their place leave the quarantine, the others stay
-    /// with the new reason. It may be repeated, and archivers may run meanwhile
+    /// Archive lines again, as the archiver would. Lines that succeed leave the quarantine, the others stay with the new
+    /// reason. It is safe to repeat, also while archivers run
     Retry(WhichLines),
-    /// Remove lines for good
+    /// Remove lines permanently
     Discard(WhichLines),
 }
 
-/// Which lines in quarantine are meant.
+/// A selection of lines in quarantine.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct WhichLines {
-    /// Where they stand in the log
+    /// Their positions in the log
     #[arg(value_name = "POSITION")]
     pub positions: Vec<Position>,
     /// All lines in quarantine
     #[arg(long)]
     pub all: bool,
-    /// The lines of this cause: malformed, unknown_type, unmappable or refused
+    /// All lines with this cause: malformed, unknown_type, unmappable or refused
     #[arg(long, value_parser = cause)]
     pub cause: Option<Cause>,
 }
@@ -229,24 +228,24 @@ fn cause(text: &str) -> Result<Cause, String> {
     found.ok_or_else(|| format!("one of {}", Cause::ALL.map(Cause::as_str).join(", ")))
 }
 
-/// What `openapi` takes.
+/// Arguments of `openapi`.
 #[derive(Debug, Args)]
 pub struct OpenapiArguments {
-    /// Whose interface
+    /// The role
     pub role: Documented,
 }
 
 /// A role with an OpenAPI document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Documented {
-    /// Posting and moderating
+    /// Posting and moderation
     Ingest,
     /// Reading the archive
     Archiver,
 }
 
 impl Documented {
-    /// The document, as it is served.
+    /// The document, as the role serves it.
     pub fn document(self) -> String {
         match self {
             Documented::Ingest => ingest::openapi(),
@@ -255,10 +254,10 @@ impl Documented {
     }
 }
 
-/// How fast a recording is played.
+/// The speed of a recording.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as recorded.
+    /// A multiple of the recorded speed.
     Times(f64),
     /// As fast as the system answers.
     Max,

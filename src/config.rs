@@ -1,9 +1,10 @@
 //! The configuration: `defaults.toml`, overridden by a file, overridden by the environment. The crate `config` puts one
 //! layer over the other; what comes out is read strictly, because that crate would take 1.5 for 1 and `true` for a number.
-//! Everything that is wrong is refused at once, each with its key and where it was set. What a setting means is its
-//! crate's business.
+//! One error lists every problem, each with its key and the place that set it. What a setting means is its crate's
+//! business.
 
 mod layers;
+mod old_keys;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::logging;
 use layers::Layer;
+use old_keys::OldKey;
 
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,16 +35,26 @@ pub struct Config {
     pub delivery: delivery::Config,
     /// The role archiver.
     pub archiver: archiver::Config,
+    /// Old keys that were set. They are translated already.
+    #[serde(skip)]
+    old_keys: Vec<OldKey>,
 }
 
-/// All that is wrong with the configuration.
+/// What reading the layers finds beside the settings.
+#[derive(Debug, Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    old_keys: Vec<OldKey>,
+}
+
+/// Every problem of the configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid(Vec<Problem>);
 
 /// A key or a value that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
-    /// `nats.partitions`. Empty: the reason names it, or it is about no single key.
+    /// `nats.partitions`. Empty: the problem is about no single key.
     key: String,
     /// `node.toml, line 3`. None: nobody set it.
     place: Option<String>,
@@ -63,29 +75,41 @@ impl Config {
         Config::checked(file, environment, |_| Vec::new())
     }
 
-    /// The same, refused also for what `complaints` finds, each naming its key.
+    /// The same, refused also for the problems that the parts find in their sections.
     pub fn checked(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-        complaints: impl FnOnce(&Config) -> Vec<String>,
+        problems_of: impl FnOnce(&Config) -> Vec<conf::Problem>,
     ) -> Result<Config, Invalid> {
-        let mut problems = Vec::new();
+        let mut findings = Findings::default();
         let defaults = layers::defaults();
-        let file = file.map_or_else(Layer::default, |file| Layer::file(file, &defaults, &mut problems));
-        let environment = layers::environment(environment, &defaults, &mut problems);
+        let file = file.map_or_else(Layer::default, |file| Layer::file(file, &defaults, &mut findings));
+        let environment = layers::environment(environment, &defaults, &mut findings);
         let sections = file.sections.clone();
         let layers = ::config::Config::builder().add_source(Layer::defaults()).add_source(file).add_source(environment);
         let merged = layers.build().expect("layers in memory are collected without an error").cache;
-        let read = strict::read(merged, &defaults, sections, &mut problems);
-        let Some((config, places)) = read else { return Err(Invalid::from(problems)) };
-        for complaint in complaints(&config) {
-            // About a default in place of what is refused already it says nothing new.
-            if !problems.iter().any(|problem| !problem.key.is_empty() && complaint.contains(&problem.key)) {
-                let key = complaint.split([' ', ':']).next().unwrap_or_default();
-                problems.push(Problem { key: String::new(), place: places.of(key), reason: complaint });
+        let Findings { mut problems, old_keys } = findings;
+        let read = strict::read::<Config>(merged, &defaults, sections, &mut problems);
+        let Some((mut config, places)) = read else { return Err(Invalid::from(problems)) };
+        config.old_keys = old_keys;
+        for conf::Problem { key, reason } in problems_of(&config) {
+            // The value is the default in place of a refused one: this adds nothing.
+            let is_about = |refused: &str| !refused.is_empty() && (key.contains(refused) || reason.contains(refused));
+            if !problems.iter().any(|problem| is_about(&problem.key)) {
+                let place = places.of(&key);
+                problems.push(Problem { key, place, reason });
             }
         }
         if problems.is_empty() { Ok(config) } else { Err(Invalid::from(problems)) }
+    }
+}
+
+impl Config {
+    /// Logs a warning where old keys are set. The logs are installed by then.
+    pub fn warn_of_old_keys(&self) {
+        if let Some(warning) = old_keys::warning(&self.old_keys) {
+            tracing::warn!(keys = self.old_keys.len(), "{warning}");
+        }
     }
 }
 
@@ -120,8 +144,8 @@ impl From<Vec<Problem>> for Invalid {
     }
 }
 
-impl From<String> for Invalid {
-    fn from(reason: String) -> Invalid {
-        Invalid(vec![Problem { key: String::new(), place: None, reason }])
+impl From<conf::Problem> for Invalid {
+    fn from(conf::Problem { key, reason }: conf::Problem) -> Invalid {
+        Invalid(vec![Problem { key, place: None, reason }])
     }
 }

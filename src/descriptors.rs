@@ -1,15 +1,15 @@
-//! File descriptors: whether as many are allowed as the role's bounds may take. Each connection takes one, and where they
-//! run out nobody is accepted any more, not even whoever asks whether the role lives.
+//! File descriptors: whether the process may open as many as the role's bounds allow. Each connection takes one. Without a
+//! free one the role accepts no connection, not even a health check.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::roles::Role;
 
-/// For everything but peers: the log, MongoDB, the room server, the administrator, the program itself.
+/// Descriptors beside those of peers: the log, MongoDB, the room server, operators, the program itself.
 const OWN: usize = 512;
 
-/// Raises the process's limit as far as it may, and warns where that is too little.
+/// Raises the limit of the process as far as allowed, and warns if that is too low.
 pub(crate) fn check(role: Role, config: &Config) {
     let needed = needed(role, config);
     let allowed = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {

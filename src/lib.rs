@@ -1,5 +1,4 @@
-//! The binary's parts: the command line, the configuration, the life of a role, and what development needs beside the
-//! roles. The tests start servers with [`servers`] too.
+//! The parts of the binary: the command line, the configuration, the life of a role, and the development commands.
 
 pub mod check;
 pub mod cli;
@@ -10,7 +9,6 @@ pub mod logging;
 pub mod play;
 pub mod quarantine;
 pub mod roles;
-pub mod servers;
 pub mod setup;
 pub mod signals;
 mod terminal;

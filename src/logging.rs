@@ -1,7 +1,8 @@
-//! What the process tells about itself: `tracing`, on standard error, for people or for machines.
+//! The logs of the process: `tracing` on standard error, as text or as JSON.
 
 use std::io::IsTerminal as _;
 
+use conf::Problem;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
@@ -13,24 +14,24 @@ use crate::config::Invalid;
 pub struct Config {
     /// A level, or a filter by target as `tracing` has it.
     pub filter: String,
-    /// How a line looks.
+    /// The format of a line.
     pub format: Format,
 }
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
 impl Config {
-    /// Err: what is wrong, naming the key.
-    pub(crate) fn filter(&self) -> Result<EnvFilter, String> {
-        EnvFilter::try_new(&self.filter).map_err(|error| format!("log.filter: {error}"))
+    /// Err: the filter is wrong.
+    pub(crate) fn filter(&self) -> Result<EnvFilter, Problem> {
+        EnvFilter::try_new(&self.filter).map_err(|error| Problem::new("log.filter", error.to_string()))
     }
 }
 

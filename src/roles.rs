@@ -1,5 +1,14 @@
-//! The life of a role: configuration, logs, listener, the connection to the log, the role itself, and its end. What a
-//! role does is its crate's business.
+//! The life of a role. What a role does is its crate's business.
+//!
+//! 1. [`run`] reads the configuration and installs the logs. If a setting is wrong, it lists all problems and exits with 64.
+//! 2. `live` binds both listeners. The one for operators serves until the end.
+//! 3. `serve` connects to the log and retries every 2 s. Until then the main listener answers health checks (alive, not
+//!    ready), and 503 on every other path.
+//! 4. `work` runs the role, and beside it refreshes the issuer's keys.
+//! 5. A signal cancels `stop`: the role is not ready, takes no new work, finishes work in hand, and returns within its
+//!    grace period. A second signal ends the process at once, with 130.
+//! 6. The log is closed, then the listener for operators. The exit code is 0 after a stop, and 70 if the role or the log
+//!    failed, or if the stop took 5 s longer than the grace period.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,10 +19,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
+use conf::Problem;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web::{Admin, Problem};
+use web::Admin;
 
 use crate::config::{Config, Invalid};
 use crate::descriptors;
@@ -31,34 +41,34 @@ pub enum Role {
     Archiver,
 }
 
-/// `EX_USAGE` of sysexits: the configuration has to be changed, starting again will not help.
+/// `EX_USAGE` of sysexits: the configuration is wrong, and a restart does not help.
 pub(crate) const USAGE: u8 = 64;
 
-/// `EX_SOFTWARE` of sysexits: the role ended although nobody asked it to.
+/// `EX_SOFTWARE` of sysexits: the role ended without a stop.
 const SOFTWARE: u8 = 70;
 
-/// What a role may take beyond its grace period before it counts as stuck.
+/// The time beyond its grace period after which a stopping role counts as stuck.
 const OVERTIME: Duration = Duration::from_secs(5);
 
-/// Why a role is not ready that has not reached the log.
+/// Why a role is not ready before it reaches the log.
 const WAITING: &str = "waiting for the log";
 
-/// Between two attempts to reach the log.
+/// The time between two attempts to reach the log.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Runs a role until a signal, and says how it ended: 0 after a stop, 64 where the configuration is wrong, 70 where the
-/// role failed.
+/// Runs a role until a signal. The exit code is 0 after a stop, 64 if the configuration is wrong, 70 if the role failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
-    let config = Config::checked(file, std::env::vars_os(), |config| role.complaints(config));
+    let config = Config::checked(file, std::env::vars_os(), |config| role.problems(config));
     let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
     let config = match config {
         Ok(config) => config,
         Err(invalid) => {
-            // There are no logs yet, or they are what is wrong.
+            // The logs are not installed yet, or their own configuration is wrong.
             eprintln!("chatting-server {}: {invalid}", role.name());
             return ExitCode::from(USAGE);
         }
     };
+    config.warn_of_old_keys();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -96,22 +106,22 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         None => None,
         Some(listen) => {
             let listener = bind(role, "admin.listen", listen).await?;
-            tracing::info!(role = role.name(), %listen, "{} tells how it is on {listen}", role.name());
+            tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());
             Some(listener)
         }
     };
-    // It ends with this function, whichever way that is.
+    // Cancelled at the end of this function, however it ends.
     let over = CancellationToken::new();
     let administered = administered.map(|listener| tokio::spawn(admin.clone().serve(listener, over.clone())));
     let ended = serve(role, config, auth, listener, &http, &admin, &stop).await;
     over.cancel();
     if let Some(administered) = administered {
-        administered.await.context("the listener of the administrator failed")?;
+        administered.await.context("the listener for operators failed")?;
     }
     ended
 }
 
-/// Everything between the listeners' beginning and their end.
+/// Everything between binding the listeners and closing them.
 async fn serve(
     role: Role,
     config: Config,
@@ -121,7 +131,7 @@ async fn serve(
     admin: &Arc<Admin>,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    // While the log is away the process lives and is not ready; whoever asks is told so, on the same port.
+    // Without the log the process is alive and not ready. The main port says so until the role takes it over.
     let connected = stop.child_token();
     let waiting = tokio::spawn({
         let (listener, http, connected) = (duplicate(&listener)?, http.clone(), connected.clone());
@@ -134,7 +144,7 @@ async fn serve(
         return waiting.await.context("the health endpoint failed");
     };
 
-    let grace = Duration::from_millis(http.grace_ms) + OVERTIME;
+    let grace = http.grace.get() + OVERTIME;
     let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone()));
     // Each branch only waits: nothing is lost with the others.
     let failure = tokio::select! {
@@ -147,7 +157,7 @@ async fn serve(
     close(log, failure.and(ended?), waiting).await
 }
 
-/// Takes leave of the log. The role has ended by then.
+/// Closes the log, after the role has ended.
 async fn close(log: nats::Log, ended: anyhow::Result<()>, waiting: JoinHandle<()>) -> anyhow::Result<()> {
     log.close().await;
     waiting.await.context("the health endpoint failed")?;
@@ -174,7 +184,7 @@ async fn work(
         }
         anyhow::Ok(())
     };
-    // Beside the role and as long: work in hand needs keys to the end.
+    // As long as the role runs: work in hand needs keys to the end.
     tokio::join!(work, auth.follow_keys(&ended)).0
 }
 
@@ -183,11 +193,11 @@ async fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<Tc
     bound.with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
 }
 
-/// Health, and for everything else "later": to a client a 404 would be final.
+/// Health, and 503 for every other path: a client would take a 404 as final.
 fn not_ready_yet(stop: CancellationToken) -> Router {
     let later = async || {
         let problem =
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The log cannot be reached yet.");
+            web::Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The log cannot be reached yet.");
         problem.with("outcome", "not_stored").retry_after(RETRY)
     };
     web::health(Arc::new(|| Err(WAITING.to_owned())), stop).fallback(later)
@@ -200,7 +210,7 @@ fn duplicate(listener: &TcpListener) -> anyhow::Result<TcpListener> {
     Ok(TcpListener::from_std(listener)?)
 }
 
-/// None: a stop came first.
+/// Connects, and retries until a stop. None: the stop came first.
 async fn connect(role: Role, config: &nats::Config, stop: &CancellationToken) -> anyhow::Result<Option<nats::Log>> {
     let name = format!("chatting-server {}", role.name());
     let attempts = async {
@@ -215,7 +225,7 @@ async fn connect(role: Role, config: &nats::Config, stop: &CancellationToken) ->
             }
         }
     };
-    // Dropped by a stop, an attempt leaves nothing behind that the next one does not make again.
+    // An attempt that a stop drops has changed nothing.
     tokio::select! {
         () = stop.cancelled() => Ok(None),
         log = attempts => Ok(Some(log?)),
@@ -231,7 +241,7 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
 }
 
 impl Role {
-    /// As the command, the section of the configuration and the logs call it.
+    /// The name of the command, of the section of the configuration, and in the logs.
     pub fn name(self) -> &'static str {
         match self {
             Role::Ingest => "ingest",
@@ -240,18 +250,16 @@ impl Role {
         }
     }
 
-    /// All that is wrong with what the role goes by, as far as it can be seen before anything is connected.
-    fn complaints(self, config: &Config) -> Vec<String> {
-        let mut complaints = config.nats.complaints();
-        complaints.extend(config.log.filter().err());
-        complaints.extend(web::auth::Verifier::new(&config.auth).err());
-        complaints.extend(match self {
-            Role::Ingest => config.ingest.complaints(),
-            Role::Delivery => config.delivery.complaints(),
-            Role::Archiver => {
-                config.archiver.complaints(Duration::from_secs(config.nats.max_age_hours.saturating_mul(3_600)))
-            }
+    /// Every setting of the role that cannot work, as far as it shows before anything is connected.
+    fn problems(self, config: &Config) -> Vec<Problem> {
+        let mut problems = config.nats.problems();
+        problems.extend(config.log.filter().err());
+        problems.extend(config.auth.problems());
+        problems.extend(match self {
+            Role::Ingest => config.ingest.problems(),
+            Role::Delivery => config.delivery.problems(),
+            Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
         });
-        complaints
+        problems
     }
 }

@@ -1,4 +1,4 @@
-//! Signals that ask for an end: SIGTERM and SIGINT, which mean the same.
+//! Signals that stop the process: SIGTERM and SIGINT, which mean the same.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 /// The exit code after a second signal, as shells report an interrupted program.
 const INTERRUPTED: i32 = 130;
 
-/// A watch on both.
+/// Listens for both.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -15,7 +15,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on a signal no longer ends the process by itself.
+    /// From now on, a signal does not end the process by itself.
     pub fn listen() -> anyhow::Result<Signals> {
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

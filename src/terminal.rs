@@ -1,4 +1,4 @@
-//! What strangers wrote, printed on somebody's terminal.
+//! Escapes text of strangers for a terminal.
 
 /// The same, with an escape for what a terminal obeys: control characters, and those that change the direction of writing
 /// or break the line.

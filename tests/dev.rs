@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use chatting_server::config::Config;
-use chatting_server::servers::{self, Program, Running};
 use nix::sys::signal::Signal;
+use testkit::{Program, Running};
 
 use crate::support::{Folder, eventually, port};
 
@@ -153,7 +153,7 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
     for hours in ["745", "5124095576030431", "18446744073709551615"] {
         let refused = run(&["token", "--user", "7", "--hours", hours], &place).await;
         let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && message.contains("auth.max_lifetime_seconds"), "{hours}: {message}");
+        assert!(!refused.status.success() && message.contains("auth.max_lifetime"), "{hours}: {message}");
     }
     assert!(run(&["token", "--user", "7", "--hours", "744"], &place).await.status.success());
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(data(&place)).unwrap().permissions());
@@ -252,7 +252,7 @@ fn chatting_server_lock(data: &Path) -> std::fs::File {
 async fn a_store_of_mongod_is_taken_to_another_port() {
     let place = Folder::new("mongod");
     for _ in 0..2 {
-        let mut mongod = servers::mongod(place.path(), port(), false).await.unwrap();
+        let mut mongod = testkit::mongod(place.path(), port(), false).await.unwrap();
         mongod.start().await.unwrap();
         mongod.terminate(PATIENCE).await.unwrap();
     }

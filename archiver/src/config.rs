@@ -1,10 +1,11 @@
-//! What the archiver has to be told.
+//! The section `[archiver]`: its settings and their bounds. The defaults are in `src/defaults.toml`, nowhere else.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use conf::{Problem, Problems, Size, Span};
 use serde::Deserialize;
 
 /// The section `[archiver]` of the configuration; `src/defaults.toml` documents every member.
@@ -23,72 +24,77 @@ pub struct Config {
     pub database: String,
     /// How many events go into one write.
     pub batch_events: NonZeroUsize,
-    /// How many bytes of events go into one write.
-    pub batch_bytes: NonZeroUsize,
-    /// Milliseconds that a batch that is not full waits for more.
-    pub batch_wait_ms: u64,
-    /// How many batches are gathered or written at once. With `batch_bytes` it bounds the memory.
+    /// The size of the events that go into one write.
+    pub batch_size: Size,
+    /// How long a batch that is not full waits for more.
+    pub batch_wait: Span,
+    /// How many batches are gathered or written at once. With `batch_size` it bounds the memory.
     pub batches_in_hand: NonZeroUsize,
-    /// Milliseconds to find a primary before a write counts as failed (and is tried again).
-    pub server_selection_timeout_ms: u64,
-    /// Milliseconds for a connection to be made, and for a heartbeat to be answered.
-    pub connect_timeout_ms: u64,
-    /// Milliseconds for one request to MongoDB, finding a primary included.
-    pub request_timeout_ms: u64,
-    /// How long what is kept.
+    /// The time to find a primary before a write counts as failed (and is tried again).
+    pub server_selection_timeout: Span,
+    /// The time to connect, and for the answer to a heartbeat.
+    pub connect_timeout: Span,
+    /// The time for one request to MongoDB, finding a primary included.
+    pub request_timeout: Span,
+    /// How long the archive keeps its documents.
     pub retention: crate::RetentionConfig,
     /// Bounds of the reading side.
     pub reads: ReadsConfig,
 }
 
-/// The section `[archiver.reads]`: what those who read the archive may cost those who write it.
+/// The section `[archiver.reads]`: bounds that keep readers of the archive from slowing its writer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadsConfig {
-    /// Requests at once, streams excepted; more are answered 503 at once.
+    /// Concurrent requests, without streams. More get 503 at once.
     pub max_in_flight: usize,
-    /// Those of them of one user.
+    /// Those of one user.
     pub max_in_flight_of_user: usize,
-    /// Exports and replays at once that go on for as long as their reader takes.
+    /// Concurrent exports and replays, which last as long as their reader takes.
     pub max_streams: usize,
-    /// Those of them of one user.
+    /// Those of one user.
     pub max_streams_of_user: usize,
-    /// Milliseconds for one question to MongoDB, on its side too.
-    pub timeout_ms: u64,
-    /// Milliseconds after which a stream whose reader takes nothing is cut.
-    pub stall_timeout_ms: u64,
+    /// The time for one query, on the side of MongoDB too.
+    pub timeout: Span,
+    /// The time after which a stream is cut whose reader takes nothing.
+    pub stall_timeout: Span,
 }
 
 impl ReadsConfig {
     pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
+        self.timeout.get()
     }
 }
 
 impl Config {
-    /// All that can be seen to be wrong without asking anybody, naming the keys. `log_age`: how long the log holds what.
-    pub fn complaints(&self, log_age: Duration) -> Vec<String> {
-        self.retention.wrong(log_age).iter().map(crate::Error::to_string).collect()
+    /// Every setting that cannot work, as far as it shows before anything is connected. `log_age` is the age at which an
+    /// event leaves the log.
+    pub fn problems(&self, log_age: Duration) -> Vec<Problem> {
+        let mut problems = Problems::of("archiver");
+        problems.at_least("batch_size", self.batch_size, Size::from_bytes(1));
+        let mut problems = problems.found();
+        problems.extend(self.retention.problems(log_age));
+        problems
     }
 
     pub(crate) fn batch_wait(&self) -> Duration {
-        Duration::from_millis(self.batch_wait_ms)
+        self.batch_wait.get()
     }
 
     pub(crate) fn server_selection_timeout(&self) -> Duration {
-        Duration::from_millis(self.server_selection_timeout_ms)
+        self.server_selection_timeout.get()
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.connect_timeout_ms)
+        self.connect_timeout.get()
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
-        Duration::from_millis(self.request_timeout_ms)
+        self.request_timeout.get()
     }
 
     pub(crate) fn grace(&self) -> Duration {
-        Duration::from_millis(self.http.grace_ms)
+        self.http.grace.get()
     }
 }
 

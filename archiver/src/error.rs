@@ -5,13 +5,8 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration is invalid.
-    #[error("archiver.{key}: {reason}")]
-    Config {
-        /// The key within the section.
-        key: &'static str,
-        /// What is wrong, without credentials.
-        reason: String,
-    },
+    #[error(transparent)]
+    Config(#[from] conf::Problem),
     /// MongoDB did not answer, or refused a request.
     #[error("{doing}: {source}")]
     MongoDb {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use conf::{Problem, Problems, Span};
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use nats::Log;
 use serde::Deserialize;
@@ -21,85 +22,79 @@ use crate::{Config, Error};
 const PAGE: i64 = 1_000;
 
 /// 24,000 days: MongoDB counts a TTL in 31 bits of seconds.
-const MOST_DAYS: u32 = 24_000;
+const LONGEST: Span = Span::from_days(24_000);
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The section `[archiver.retention]`. Days; 0 is for ever.
+/// The section `[archiver.retention]`: whole days, 0 for ever.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// Days until a message is removed from `chatting_log`.
-    pub messages_days: u32,
-    /// Days until a decision is removed from `moderation_log`.
-    pub moderation_days: u32,
-    /// Days until a presenter's session is removed from `broadcasts`.
-    pub broadcasts_days: u32,
-    /// Days until a line is removed from `quarantine`.
-    pub quarantine_days: u32,
-    /// Days from its deletion until a message loses its text.
-    pub deleted_text_days: u32,
-    /// Seconds between two sweeps, which remove texts and finish abandoned erasures.
-    pub sweep_seconds: u64,
+    /// The age at which a message is removed from `chatting_log`.
+    pub messages: Span,
+    /// The age at which a decision is removed from `moderation_log`.
+    pub moderation: Span,
+    /// The age at which a presenter's session is removed from `broadcasts`.
+    pub broadcasts: Span,
+    /// The age at which a line is removed from `quarantine`.
+    pub quarantine: Span,
+    /// The time after its deletion at which a message loses its text.
+    pub deleted_text: Span,
+    /// The time between two sweeps, which remove texts and finish abandoned erasures.
+    pub sweep: Span,
 }
 
 impl RetentionConfig {
-    fn days(&self) -> [(&'static str, u32); 5] {
+    fn ages(&self) -> [(&'static str, Span); 5] {
         [
-            ("retention.messages_days", self.messages_days),
-            ("retention.moderation_days", self.moderation_days),
-            ("retention.broadcasts_days", self.broadcasts_days),
-            ("retention.quarantine_days", self.quarantine_days),
-            ("retention.deleted_text_days", self.deleted_text_days),
+            ("retention.messages", self.messages),
+            ("retention.moderation", self.moderation),
+            ("retention.broadcasts", self.broadcasts),
+            ("retention.quarantine", self.quarantine),
+            ("retention.deleted_text", self.deleted_text),
         ]
     }
 
     /// Refuses ages below that of the log: data that the log still holds could come back.
     pub(crate) fn check(&self, log_age: Duration) -> Result<(), Error> {
-        self.wrong(log_age).into_iter().next().map_or(Ok(()), Err)
+        self.problems(log_age).into_iter().next().map_or(Ok(()), |problem| Err(problem.into()))
     }
 
-    pub(crate) fn wrong(&self, log_age: Duration) -> Vec<Error> {
-        let hours = log_age.as_secs() / 3_600;
-        let mut wrong = Vec::new();
-        for (key, days) in self.days().into_iter().filter(|(_, days)| *days > 0) {
-            if DAY * days <= log_age {
-                let reason = format!(
-                    "must be 0, or more than the {hours} hours of nats.max_age_hours: data that the log still holds could come back"
-                );
-                wrong.push(Error::Config { key, reason });
-            }
-            if days > MOST_DAYS {
-                wrong.push(Error::Config {
-                    key,
-                    reason: format!("must be at most {MOST_DAYS}, or 0 to keep the data for ever"),
-                });
-            }
+    /// Every setting that cannot work.
+    pub(crate) fn problems(&self, log_age: Duration) -> Vec<Problem> {
+        let mut problems = Problems::of("archiver");
+        for (key, age) in self.ages().into_iter().filter(|(_, age)| !age.is_zero()) {
+            let log_age = Span::from(log_age);
+            let reason = format!(
+                "must be 0d or more than the {log_age} of nats.max_age: a redelivery from the log would bring documents back"
+            );
+            problems.require(age > log_age, key, reason);
+            problems.require(age <= LONGEST, key, format!("must be at most {LONGEST}; 0d is for ever"));
+            problems.require(age.whole_days().is_some(), key, "must be whole days");
         }
-        if self.sweep_seconds == 0 {
-            let reason = "must be at least 1".to_owned();
-            wrong.push(Error::Config { key: "retention.sweep_seconds", reason });
-        }
-        wrong
+        problems.at_least("retention.sweep", self.sweep, Span::from_secs(1));
+        problems.found()
     }
 
     /// Collection, the date that counts, days.
-    fn expiries(&self) -> [(&'static str, &'static str, u32); 5] {
+    fn expiries(&self) -> [(&'static str, &'static str, u64); 5] {
         [
-            (MESSAGES, "sentAt", self.messages_days),
-            (DECISIONS, "at", self.moderation_days),
-            (BROADCASTS, "connectedAt", self.broadcasts_days),
+            (MESSAGES, "sentAt", days(self.messages)),
+            (DECISIONS, "at", days(self.moderation)),
+            (BROADCASTS, "connectedAt", days(self.broadcasts)),
             // For sessions of which only the end is known.
-            (BROADCASTS, "disconnectedAt", self.broadcasts_days),
-            (QUARANTINE, "at", self.quarantine_days),
+            (BROADCASTS, "disconnectedAt", days(self.broadcasts)),
+            (QUARANTINE, "at", days(self.quarantine)),
         ]
     }
+}
+
+fn days(age: Span) -> u64 {
+    age.whole_days().expect("an age is checked to be whole days")
 }
 
 /// Updates the TTL indexes to the configuration, and the tombstones to the age limit of the log.
 pub(crate) async fn prepare(database: &Database, config: &RetentionConfig, log_age: Duration) -> Result<(), Failure> {
     for (collection, field, days) in config.expiries() {
-        let seconds = (days > 0).then_some(i64::from(days) * 24 * 60 * 60);
+        let seconds = (days > 0).then_some(days as i64 * 24 * 60 * 60);
         expire(database, collection, field, seconds).await?;
     }
     // Each of these documents has its own expiry.
@@ -169,11 +164,11 @@ async fn create(database: &Database, collection: &'static str, index: Document) 
 /// Sweeps again and again: removes old texts, backfills what earlier versions did not write, finishes abandoned
 /// erasures. Never ends.
 pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
-    let interval = Duration::from_secs(config.retention.sweep_seconds);
+    let interval = config.retention.sweep.get();
     loop {
         sleep(interval).await;
         // Retried by the next sweep. The writing side logs an outage of MongoDB.
-        if let Err(failure) = forget_texts(&database, config.retention.deleted_text_days).await {
+        if let Err(failure) = forget_texts(&database, days(config.retention.deleted_text)).await {
             tracing::warn!("cannot remove the texts of deleted messages, retrying later: {failure}");
         }
         if let Err(failure) = backfill::fold_texts(&database).await {
@@ -186,7 +181,7 @@ pub(crate) async fn sweep(config: Config, database: Database, log: Log) {
 }
 
 /// Removes the texts of messages that were deleted so many days ago.
-async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
+async fn forget_texts(database: &Database, days: u64) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct OldText {
         #[serde(rename = "_id")]
@@ -195,7 +190,7 @@ async fn forget_texts(database: &Database, days: u32) -> Result<(), Failure> {
     if days == 0 {
         return Ok(());
     }
-    let millis = i64::from(days) * 24 * 60 * 60 * 1_000;
+    let millis = days as i64 * 24 * 60 * 60 * 1_000;
     let before = DateTime::from_millis(DateTime::now().timestamp_millis() - millis);
     let old = doc! { "deleted.at": { "$lt": before }, "message": { "$exists": true } };
     let mut gone = 0;

@@ -57,7 +57,7 @@ pub async fn run(
     // Also stopped by a background task that panics.
     let stop = stop.child_token();
     // Half of it: the other half is for reading and sending the receipt of an erasure that is not done yet.
-    let patience = Duration::from_millis(config.http.request_timeout_ms / 2);
+    let patience = config.http.request_timeout.get() / 2;
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
     let openapi = http::openapi::document().into();
     let app = Arc::new(
@@ -187,7 +187,7 @@ async fn gather(
     let mut batch = Batch::default();
     let mut until: Option<Instant> = None;
     loop {
-        if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_bytes.get() {
+        if batch.events() >= config.batch_events.get() || batch.bytes() >= config.batch_size.in_memory() {
             return (batch, Ok(true));
         }
         let enough = async {

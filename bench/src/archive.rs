@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use async_nats::jetstream::{self, consumer::PullConsumer};
 use chat::{Body, Event, MessageDeleted, MessagePosted, PresenterIdx, Role, User, UserIdx};
-use chatting_server::servers::Server;
 use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mongodb::bson::{Document, RawDocumentBuf, doc};
 use mongodb::options::{Acknowledgment, WriteConcern};
 use mongodb::{Client, Collection, Database};
+use testkit::Server;
 
 use crate::process;
 use crate::system::Archive;

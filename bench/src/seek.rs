@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use chat::{
     Body, Event, MessagePosted, PresenterConnected, PresenterDisconnected, PresenterIdx, Role, SessionId, User, UserIdx,
 };
-use chatting_server::servers::Server;
 use clap::Args;
+use conf::{Secret, Size};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt as _, Empty};
@@ -18,8 +18,8 @@ use hyper_util::rt::TokioIo;
 use mongodb::bson::{Document, doc};
 use nats::Log;
 use serde_json::Value;
+use testkit::Server;
 use tokio::net::TcpStream;
-use web::Secret;
 
 use crate::system::{Archive, SECRET};
 
@@ -44,7 +44,7 @@ const BEGAN: i64 = 1_763_805_600_000;
 const STEP: i64 = 10;
 
 /// 4 GB: some ten million messages; the default is reserved at once, and may be more than the disk has.
-const LOG_BYTES: i64 = 4 << 30;
+const LOG_SIZE: Size = Size::from_mib(4 << 10);
 
 /// Appends at once.
 const APPENDS: usize = 4_000;
@@ -91,10 +91,10 @@ struct Bench {
 impl Bench {
     async fn start() -> anyhow::Result<Bench> {
         let servers = Archive::start().await?;
-        let mut role = servers.archiver(&[("CHATTING_NATS__MAX_BYTES", LOG_BYTES.to_string())]).await?;
+        let mut role = servers.archiver(&[("CHATTING_NATS__MAX_BYTES", LOG_SIZE.bytes().to_string())]).await?;
         role.start().await?;
         let mut config = chatting_server::config::Config::load(None)?;
-        (config.nats.urls, config.nats.max_bytes) = (vec![servers.nats_url.clone().into()], LOG_BYTES);
+        (config.nats.urls, config.nats.max_size) = (vec![servers.nats_url.clone().into()], LOG_SIZE);
         let log = Log::connect(&config.nats, "bench").await?;
         let database = mongodb::Client::with_uri_str(&servers.uri).await?.database("chatting");
         let identity = web::auth::Identity {

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chat::EventId;
 use clap::Args;
+use conf::Secret;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection};
-use web::Secret;
 
 use crate::load::connect;
 use crate::process;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
-use chatting_server::servers::{self, Program, Ready, Server, port};
-use web::Secret;
+use conf::Secret;
+use testkit::{Program, Ready, Server, port};
 
 use crate::{process, room_server};
 
@@ -46,7 +46,7 @@ impl System {
         let folder = tempfile::tempdir()?;
         let nats = port::or_free(24_222);
         let mut parts =
-            vec![servers::nats_server(&folder.path().join("nats-server"), nats, port::or_free(28_222), false).await?];
+            vec![testkit::nats_server(&folder.path().join("nats-server"), nats, port::or_free(28_222), false).await?];
         parts[0].start().await?;
         let (ingest, archiver) = (port::or_free(28_080), port::or_free(28_082));
         let nats_url = format!("nats://127.0.0.1:{nats}");
@@ -68,7 +68,7 @@ impl System {
         let mut roles = vec![("ingest", ingest)];
         if archive {
             let mongo = port::or_free(27_117);
-            let mut server = servers::mongod(&folder.path().join("mongod"), mongo, false).await?;
+            let mut server = testkit::mongod(&folder.path().join("mongod"), mongo, false).await?;
             server.start().await?;
             parts.push(server);
             environment.push(("CHATTING_ARCHIVER__URI", format!("mongodb://127.0.0.1:{mongo}/?replicaSet=rs0")));
@@ -132,8 +132,8 @@ impl Archive {
         let folder = tempfile::tempdir()?;
         let (nats_port, mongo_port) = (port::or_free(24_222), port::or_free(27_117));
         let mut nats =
-            servers::nats_server(&folder.path().join("nats-server"), nats_port, port::or_free(28_222), false).await?;
-        let mut mongod = servers::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
+            testkit::nats_server(&folder.path().join("nats-server"), nats_port, port::or_free(28_222), false).await?;
+        let mut mongod = testkit::mongod(&folder.path().join("mongod"), mongo_port, false).await?;
         nats.start().await?;
         mongod.start().await?;
         Ok(Archive {

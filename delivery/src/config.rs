@@ -1,8 +1,9 @@
-//! What delivery has to be told. The values are in `src/defaults.toml`; here is what they mean and what is refused.
+//! The section `[delivery]`: its settings and their bounds. The defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use conf::{Problem, Problems, Size, Span};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -20,43 +21,42 @@ pub struct Config {
     pub http: web::ServeConfig,
     /// The zone of `time` in the original's frames, an IANA name.
     pub time_zone: Zone,
-    /// Seconds for which an event is kept for presenters who are away or slow.
-    pub window_seconds: u64,
-    /// Bytes of all rooms' events together after which the oldest go before their time.
-    pub window_bytes: usize,
-    /// Milliseconds from the connection to a valid token.
-    pub authenticate_timeout_ms: u64,
-    /// Milliseconds for a presenter to take what is written.
-    pub write_timeout_ms: u64,
-    /// Milliseconds for the peer to answer a close frame.
-    pub close_timeout_ms: u64,
-    /// Milliseconds between the server's pings.
-    pub ping_interval_ms: u64,
-    /// Seconds of silence after which a client of `chat.v1` gets a keepalive, which its page can see.
-    pub keepalive_seconds: u64,
-    /// Milliseconds without a pong or any other frame after which the connection counts as lost.
-    pub silence_timeout_ms: u64,
-    /// Milliseconds between two saves of the cursors that moved.
-    pub save_interval_ms: u64,
-    /// Milliseconds that a session waits for the one it replaces on another node to save its cursor.
-    pub handover_timeout_ms: u64,
-    /// Milliseconds after its lease has lapsed for which a node waits for the log to come back, before it sends its
-    /// presenters elsewhere.
-    pub cut_off_grace_ms: u64,
-    /// Milliseconds over which a stopping node spreads the closes of its sockets, and within which it asks clients of
-    /// `chat.v1` to go by themselves; those that do not are closed in the half of it that follows.
-    pub drain_spread_ms: u64,
-    /// Seconds for which a socket of `/chatting` goes on after its token has expired.
-    pub original_grace_seconds: u64,
-    /// Sessions at once on this node.
+    /// How long an event stays in memory for presenters who are away or slow.
+    pub window: Span,
+    /// The size of all rooms' events together above which the oldest leave before their time.
+    pub window_size: Size,
+    /// The time from the connection to a valid token.
+    pub authenticate_timeout: Span,
+    /// The time for a presenter to take a write.
+    pub write_timeout: Span,
+    /// The time for the peer to answer a close frame.
+    pub close_timeout: Span,
+    /// The time between the server's pings.
+    pub ping_interval: Span,
+    /// The silence after which a client of `chat.v1` gets a keepalive, which its page can see.
+    pub keepalive: Span,
+    /// The time without a pong or any other frame after which the connection counts as lost.
+    pub silence_timeout: Span,
+    /// The time between two saves of the cursors that moved.
+    pub save_interval: Span,
+    /// How long a session waits for the one that it replaces on another node to save its cursor.
+    pub handover_timeout: Span,
+    /// How long a node without a lease waits for the log to come back before it sends its presenters elsewhere.
+    pub cut_off_grace: Span,
+    /// The time over which a stopping node spreads the closes of its sockets, and within which it asks clients of
+    /// `chat.v1` to leave by themselves. Those that stay are closed in the half of it that follows.
+    pub drain_spread: Span,
+    /// How long a socket of `/chatting` continues after its token has expired.
+    pub original_grace: Span,
+    /// Concurrent sessions on this node.
     pub max_sessions: usize,
-    /// Sockets at once that have no session yet; more push out the oldest of the address, or presenter, that has most.
+    /// Concurrent sockets without a session. More push out the oldest of the address, or presenter, that has most.
     pub max_unauthenticated: usize,
-    /// Bytes of frames that are not whole, of all of them together; more push out in the same way.
-    pub max_unauthenticated_bytes: usize,
-    /// Bytes of a frame, and of a message, from a client.
-    pub max_frame_bytes: usize,
-    /// Frames that a client may send within one second: control frames and parts of messages count, too.
+    /// The size of the unfinished frames of all of them together. More push out in the same way.
+    pub max_unauthenticated_size: Size,
+    /// The size of a frame, and of a message, from a client.
+    pub max_frame_size: Size,
+    /// Frames that a client may send in one second. Control frames and parts of messages count, too.
     pub max_frames_per_second: u32,
 }
 
@@ -74,95 +74,96 @@ impl TryFrom<String> for Zone {
 }
 
 impl Config {
-    /// All that cannot work, naming the keys.
-    pub fn complaints(&self) -> Vec<String> {
-        self.wrong().iter().map(Error::to_string).collect()
+    /// Every setting that cannot work.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::of("delivery");
+        let spans = [
+            ("window", self.window),
+            ("authenticate_timeout", self.authenticate_timeout),
+            ("write_timeout", self.write_timeout),
+            ("close_timeout", self.close_timeout),
+            ("ping_interval", self.ping_interval),
+            ("keepalive", self.keepalive),
+            ("save_interval", self.save_interval),
+        ];
+        for (key, span) in spans {
+            problems.at_least(key, span, Span::from_millis(1));
+        }
+        let sizes = [
+            ("window_size", self.window_size),
+            ("max_unauthenticated_size", self.max_unauthenticated_size),
+            ("max_frame_size", self.max_frame_size),
+        ];
+        for (key, size) in sizes {
+            problems.at_least(key, size, Size::from_bytes(1));
+        }
+        problems.at_least("max_sessions", self.max_sessions, 1);
+        problems.at_least("max_unauthenticated", self.max_unauthenticated, 1);
+        problems.at_least("max_frames_per_second", self.max_frames_per_second, 1);
+        // The first frame tells it to the client, in seconds.
+        problems.require(self.keepalive.whole_seconds().is_some(), "keepalive", "must be whole seconds");
+        let exceeds = self.silence_timeout > self.ping_interval;
+        problems.require(exceeds, "silence_timeout", "must exceed delivery.ping_interval");
+        // The spread and its half, and as much again for handshakes and cursors.
+        let fits = self.drain_spread.get() <= self.http.grace.get() / 3;
+        problems.require(fits, "drain_spread", "must be at most a third of delivery.http.grace");
+        problems.found()
     }
 
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.wrong().into_iter().next().map_or(Ok(()), Err)
-    }
-
-    fn wrong(&self) -> Vec<Error> {
-        let at_least_one = [
-            ("window_seconds", self.window_seconds),
-            ("window_bytes", self.window_bytes as u64),
-            ("authenticate_timeout_ms", self.authenticate_timeout_ms),
-            ("write_timeout_ms", self.write_timeout_ms),
-            ("close_timeout_ms", self.close_timeout_ms),
-            ("ping_interval_ms", self.ping_interval_ms),
-            ("keepalive_seconds", self.keepalive_seconds),
-            ("save_interval_ms", self.save_interval_ms),
-            ("max_sessions", self.max_sessions as u64),
-            ("max_unauthenticated", self.max_unauthenticated as u64),
-            ("max_unauthenticated_bytes", self.max_unauthenticated_bytes as u64),
-            ("max_frame_bytes", self.max_frame_bytes as u64),
-            ("max_frames_per_second", self.max_frames_per_second.into()),
-        ];
-        let zero = at_least_one.into_iter().filter(|(_, value)| *value == 0);
-        let mut wrong: Vec<Error> = zero.map(|(key, _)| Error::Config { key, reason: "must be at least 1" }).collect();
-        if self.silence_timeout_ms <= self.ping_interval_ms {
-            let reason = "must exceed delivery.ping_interval_ms";
-            wrong.push(Error::Config { key: "silence_timeout_ms", reason });
-        }
-        if self.drain_spread_ms > self.http.grace_ms / 3 {
-            // The spread and its half, and as much again for handshakes and cursors.
-            let reason = "must be at most a third of delivery.http.grace_ms";
-            wrong.push(Error::Config { key: "drain_spread_ms", reason });
-        }
-        wrong
+        self.problems().into_iter().next().map_or(Ok(()), |problem| Err(problem.into()))
     }
 
     pub(crate) fn window(&self) -> Duration {
-        Duration::from_secs(self.window_seconds)
+        self.window.get()
     }
 
     pub(crate) fn authenticate_timeout(&self) -> Duration {
-        Duration::from_millis(self.authenticate_timeout_ms)
+        self.authenticate_timeout.get()
     }
 
     pub(crate) fn write_timeout(&self) -> Duration {
-        Duration::from_millis(self.write_timeout_ms)
+        self.write_timeout.get()
     }
 
     pub(crate) fn close_timeout(&self) -> Duration {
-        Duration::from_millis(self.close_timeout_ms)
+        self.close_timeout.get()
     }
 
     pub(crate) fn ping_interval(&self) -> Duration {
-        Duration::from_millis(self.ping_interval_ms)
+        self.ping_interval.get()
     }
 
     pub(crate) fn keepalive(&self) -> Duration {
-        Duration::from_secs(self.keepalive_seconds)
+        self.keepalive.get()
     }
 
     pub(crate) fn silence_timeout(&self) -> Duration {
-        Duration::from_millis(self.silence_timeout_ms)
+        self.silence_timeout.get()
     }
 
     pub(crate) fn save_interval(&self) -> Duration {
-        Duration::from_millis(self.save_interval_ms)
+        self.save_interval.get()
     }
 
     pub(crate) fn handover_timeout(&self) -> Duration {
-        Duration::from_millis(self.handover_timeout_ms)
+        self.handover_timeout.get()
     }
 
     pub(crate) fn cut_off_grace(&self) -> Duration {
-        Duration::from_millis(self.cut_off_grace_ms)
+        self.cut_off_grace.get()
     }
 
     pub(crate) fn drain_spread(&self) -> Duration {
-        Duration::from_millis(self.drain_spread_ms)
+        self.drain_spread.get()
     }
 
     pub(crate) fn original_grace(&self) -> Duration {
-        Duration::from_secs(self.original_grace_seconds)
+        self.original_grace.get()
     }
 
     pub(crate) fn grace(&self) -> Duration {
-        Duration::from_millis(self.http.grace_ms)
+        self.http.grace.get()
     }
 }

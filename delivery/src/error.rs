@@ -4,13 +4,8 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is invalid.
-    #[error("delivery.{key}: {reason}")]
-    Config {
-        /// The key within the section.
-        key: &'static str,
-        /// What is wrong with its value.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Config(#[from] conf::Problem),
     /// The log failed, or is not the log that was read before.
     #[error(transparent)]
     Log(#[from] nats::Error),

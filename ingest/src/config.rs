@@ -1,13 +1,13 @@
-//! What ingest has to be told: the section `[ingest]`. Its defaults are in `src/defaults.toml`, nowhere else.
+//! The section `[ingest]`: its settings and their bounds. The defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
-use web::address::Address;
-use web::gateway::Gateway;
 
+use crate::http::gateway::{self, Gateway};
 use crate::moderation::settings::{Rate, Settings, WordPolicy};
 use crate::posting::review::{Fallback, SigningKey};
 use crate::posting::word_filter::WordFilter;
@@ -20,35 +20,35 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The listener for operators.
     pub admin: web::AdminConfig,
-    /// IANA name, such as `Asia/Seoul`, of the zone of the original error body's `timestamp`.
+    /// The zone of `timestamp` in the original's error body. An IANA name, such as `Asia/Seoul`.
     #[serde(deserialize_with = "time_zone")]
     pub time_zone: TimeZone,
-    /// Requests at once, from the end of the body to the answer; more are answered 503 at once.
+    /// Concurrent requests, from the end of the body to the answer. More get 503 at once.
     pub max_in_flight: usize,
-    /// Requests at once with a good token whose body is not there yet; more push out the oldest of whoever has most.
+    /// Concurrent requests with a valid token and an unfinished body. More push out the oldest of the user with most.
     pub max_unfinished: usize,
-    /// Milliseconds for a post's body to arrive.
-    pub body_timeout_ms: u64,
-    /// Seconds for which an idempotency key is remembered.
-    pub idempotency_seconds: u64,
-    /// How many idempotency keys are remembered; of more the oldest are forgotten earlier.
+    /// The time for a post's body to arrive.
+    pub body_timeout: Span,
+    /// How long an idempotency key is remembered.
+    pub idempotency: Span,
+    /// How many idempotency keys are remembered. Beyond that, the oldest are forgotten earlier.
     pub idempotency_keys: usize,
-    /// Where a reconnect request is posted as well; empty: nowhere.
-    #[serde(deserialize_with = "web::address::optional")]
+    /// Where a reconnect request is posted too. Empty: nowhere.
+    #[serde(deserialize_with = "optional_address")]
     pub reconnect_webhook: Option<Address>,
-    /// What holds in a room that has set nothing itself.
+    /// The settings of a room that has set nothing itself.
     pub room: RoomConfig,
     /// Which words the word filter looks for.
     pub words: WordsConfig,
-    /// How much one may write.
+    /// Rates over all nodes.
     pub limits: LimitsConfig,
-    /// Who is asked about every message before it is accepted.
+    /// The platform's review hook.
     pub review: ReviewConfig,
     /// Timeouts and bounds of the listener.
     pub http: web::ServeConfig,
     /// When forwarded headers count.
-    pub gateway: web::gateway::Config,
-    /// Who knows which rooms are live.
+    pub gateway: gateway::Config,
+    /// The server that knows which rooms are live.
     pub rooms: RoomsConfig,
 }
 
@@ -57,17 +57,17 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoomConfig {
-    /// Seconds between two messages of a viewer; 0: none.
-    pub slow_mode_seconds: u32,
+    /// The time between two messages of a viewer, in whole seconds. 0: none.
+    pub slow_mode: Span,
     /// Whether a message must differ from the room's latest ones.
     pub unique_chat: bool,
     /// Whether only the presenter and moderators may write.
     pub presenter_only: bool,
-    /// What becomes of a message in which the word filter finds something.
+    /// The action on a match of the word filter.
     pub word_policy: WordPolicy,
     /// Characters of a message, 500 at most.
     pub max_length: usize,
-    /// How many messages a viewer may write in a time.
+    /// The rate of a viewer's messages.
     pub message_rate: Rate,
 }
 
@@ -85,15 +85,15 @@ pub struct WordsConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// How many messages the presenter or a moderator may write in a room in a time.
+    /// The rate of the messages of the presenter, or of a moderator, in a room.
     pub moderator_rate: Rate,
-    /// How many messages anybody may write in all rooms together in a time.
+    /// The rate of the messages of any user in all rooms together.
     pub user_rate: Rate,
-    /// How much anybody may decide in all rooms together in a time: `messages` are decisions.
+    /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
     pub decision_rate: Rate,
-    /// How many bans a room has at most.
+    /// The active bans of a room.
     pub bans_in_room: usize,
-    /// How many bans from every room there are at most.
+    /// The active bans from every room.
     pub bans_everywhere: usize,
 }
 
@@ -101,35 +101,35 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewConfig {
-    /// Where every message is posted before it is accepted; empty: nowhere.
-    #[serde(deserialize_with = "web::address::optional")]
+    /// Where every message is posted before it is accepted. Empty: nowhere.
+    #[serde(deserialize_with = "optional_address")]
     pub url: Option<Address>,
-    /// What signs the question: `whsec_` and the base64 of at least 24 bytes. Required with a url.
+    /// Signs the request: `whsec_` and the base64 of at least 24 bytes. Required with a url.
     #[serde(default)]
     pub secret: Option<SigningKey>,
-    /// Milliseconds for a whole answer.
-    pub deadline_ms: u64,
-    /// What becomes of a message for which there is no answer.
+    /// The time for a whole answer.
+    pub deadline: Span,
+    /// The decision about a message without an answer.
     pub fallback: Fallback,
-    /// Questions at once; for more there is no answer.
+    /// Concurrent requests. The fallback applies to more.
     pub max_in_flight: usize,
-    /// Failures of how many users, in as many rooms, stop the questions.
+    /// How many users, in as many rooms, have to fail before the breaker opens.
     pub breaker_failures: u32,
-    /// Milliseconds that they stop for, until one is tried.
-    pub breaker_open_ms: u64,
+    /// How long the breaker stays open before it lets one request through.
+    pub breaker_open: Span,
 }
 
 impl Config {
-    /// All that cannot work, naming the keys. Word lists are read for it.
-    pub fn complaints(&self) -> Vec<String> {
+    /// Every setting that cannot work. It reads the word lists.
+    pub fn problems(&self) -> Vec<Problem> {
         let checks = [
-            Gateway::new(&self.gateway, "ingest.gateway").err(),
             WordFilter::new(&self.words).err(),
             self.limits.check().err(),
             self.review.check().err(),
             self.room.settings().err(),
         ];
-        checks.into_iter().flatten().collect()
+        let gateway = Gateway::new(&self.gateway, "ingest.gateway").err();
+        gateway.into_iter().chain(checks.into_iter().flatten().map(Problem::from)).collect()
     }
 }
 
@@ -164,8 +164,9 @@ impl LimitsConfig {
 impl RoomConfig {
     /// Err: what is out of bounds, naming the key.
     pub(crate) fn settings(&self) -> Result<Settings, String> {
+        let slow_mode = self.slow_mode.whole_seconds().and_then(|seconds| u32::try_from(seconds).ok());
         let settings = Settings {
-            slow_mode_seconds: self.slow_mode_seconds,
+            slow_mode_seconds: slow_mode.ok_or("ingest.room.slow_mode: must be whole seconds")?,
             unique_chat: self.unique_chat,
             presenter_only: self.presenter_only,
             word_policy: self.word_policy,
@@ -184,16 +185,16 @@ impl RoomConfig {
 pub struct RoomsConfig {
     /// The base, `http://host:port`; `/room/live/check` is appended.
     pub url: Address,
-    /// Milliseconds for a whole answer.
-    pub deadline_ms: u64,
-    /// Milliseconds that "live" holds.
-    pub live_ms: u64,
-    /// Milliseconds that "not live" holds.
-    pub not_live_ms: u64,
-    /// After how many failures in a row the node finds out whether there is an outage.
+    /// The time for a whole answer.
+    pub deadline: Span,
+    /// How long "live" is cached.
+    pub live: Span,
+    /// How long "not live" is cached.
+    pub not_live: Span,
+    /// After how many failures in a row the node checks whether there is an outage.
     pub breaker_failures: u32,
-    /// Milliseconds that they stop for, until one is tried.
-    pub breaker_open_ms: u64,
+    /// How long the breaker stays open before it lets one request through.
+    pub breaker_open: Span,
 }
 
 fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {

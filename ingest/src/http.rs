@@ -3,7 +3,9 @@
 //! with typed extractors.
 
 mod body;
+mod content_digest;
 mod extract;
+pub(crate) mod gateway;
 mod legacy;
 pub(crate) mod openapi;
 mod post;

@@ -23,7 +23,7 @@ pub use run::{Error, run};
 #[derive(Debug)]
 struct Ingest {
     verifier: std::sync::Arc<web::auth::Verifier>,
-    gateway: web::gateway::Gateway,
+    gateway: http::gateway::Gateway,
     room_server: outbound::room_server::RoomServer,
     log: nats::Log,
     presence: nats::Presence,

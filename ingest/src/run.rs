@@ -1,7 +1,6 @@
 //! Puts ingest together and serves it until the stop.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use nats::{Log, Shortage};
 use reqwest::Client;
@@ -12,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::Admin;
 use web::auth::Verifier;
-use web::gateway::Gateway;
 use web::places::Places;
 
 use crate::Ingest;
@@ -55,7 +53,8 @@ pub async fn run(
     admin: &Admin,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let gateway = Gateway::new(&config.gateway, "ingest.gateway").map_err(Error::Config)?;
+    let gateway =
+        Gateway::new(&config.gateway, "ingest.gateway").map_err(|problem| Error::Config(problem.to_string()))?;
     // No proxy of the environment: the room server is a neighbour. No redirects: it is an answer that nobody expects.
     let client = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(Error::Client)?;
     let word_filter = WordFilter::new(&config.words).map_err(Error::Config)?;
@@ -64,8 +63,7 @@ pub async fn run(
     let rules = Rules::new(config.room.settings().map_err(Error::Config)?);
     let presence = log.presence().await.map_err(Error::Presence)?;
     let (tasks, stop_folding) = (TaskTracker::new(), CancellationToken::new());
-    let memory =
-        Memory { keys_for: Duration::from_secs(config.idempotency_seconds), most_keys: config.idempotency_keys };
+    let memory = Memory { keys_for: config.idempotency.get(), most_keys: config.idempotency_keys };
     let fold = Fold::start(&log, rules, limits, memory, &tasks, &stop_folding).await.map_err(Error::Decisions)?;
     let ingest = Arc::new(Ingest {
         verifier: auth,
@@ -84,7 +82,7 @@ pub async fn run(
         unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
-        body_deadline: Duration::from_millis(config.body_timeout_ms),
+        body_deadline: config.body_timeout.get(),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),
     });

@@ -1,4 +1,4 @@
-//! Where the servers are, and by which name and password one goes there. These are used, and never shown.
+//! Addresses of NATS servers, and the one login for all of them. The login is used and never shown.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 /// A server's address as configured: `nats://host:port` or `tls://host:port`, before the host perhaps `user:password@` or
-/// `token@`, percent-encoded. `Debug` shows the host alone.
+/// `token@`, percent-encoded. `Debug` hides the login.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct ServerUrl(String);
 
-/// Who we are to the servers.
+/// The name and password, or the token, for the servers.
 #[derive(Clone, PartialEq, Eq)]
 enum Login {
     Password { user: String, password: String },
@@ -43,7 +43,7 @@ impl ServerUrl {
     }
 }
 
-/// Where to connect, and the options by which: those of a login, if an address has one. Err: what is wrong with the addresses.
+/// The servers, and the options with the login if an address has one. Err: what is wrong with the addresses.
 pub(crate) fn servers(
     urls: &[ServerUrl],
     has_credentials: bool,
@@ -68,17 +68,14 @@ pub(crate) fn servers(
     Ok((addresses, options))
 }
 
-/// The hosts and ports, for messages.
+/// The addresses for messages: without logins.
 pub(crate) fn shown(urls: &[ServerUrl]) -> String {
-    urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(", ")
+    urls.iter().map(|url| conf::shown(&url.0)).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parse() {
-            Ok((address, _)) => write!(f, "{}:{}", address.host(), address.port()),
-            Err(_) => f.write_str("…"),
-        }
+        f.write_str(&conf::shown(&self.0))
     }
 }
 
@@ -141,6 +138,6 @@ mod tests {
     #[test]
     fn no_login_is_shown() {
         let shown = shown(&urls(&["nats://bob:hunter2@one:4222", "nats://hunter2@two", "nats://hun ter2"]));
-        assert_eq!(shown, "one:4222, two:4222, …");
+        assert_eq!(shown, "nats://one:4222, nats://two, nats://…");
     }
 }

@@ -1,14 +1,20 @@
-//! What the log has to be told.
+//! The section `[nats]`: its settings and their bounds. The defaults are in `src/defaults.toml`, nowhere else.
 
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
+use conf::{Problem, Problems, Size, Span};
 use serde::Deserialize;
 
 use crate::address;
 use crate::address::ServerUrl;
 use crate::error::Error;
 use crate::streams::MAX_MESSAGE_BYTES;
+
+const SECTION: &str = "nats";
+
+/// One batch has to fit.
+const LEAST_SIZE: Size = Size::from_bytes(MAX_MESSAGE_BYTES as u64);
 
 /// The section `[nats]` of the configuration; `src/defaults.toml` documents every member.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,80 +30,73 @@ pub struct Config {
     pub partitions: u32,
     /// How many servers keep each stream: 1, 3 or 5.
     pub replicas: usize,
-    /// Hours after which a batch leaves the log.
-    pub max_age_hours: u64,
-    /// Minutes within which no batch leaves the log, however full it is.
-    pub min_age_minutes: u64,
-    /// Bytes after which a partition is full and appends are refused.
-    pub max_bytes: i64,
-    /// Milliseconds within which an append is acknowledged, or its outcome is unknown.
-    pub append_deadline_ms: u64,
+    /// The age at which a batch leaves the log.
+    pub max_age: Span,
+    /// The age below which no batch leaves the log, however full it is.
+    pub min_age: Span,
+    /// The size at which a partition is full and refuses appends.
+    pub max_size: Size,
+    /// The time for the acknowledgement of an append. Without one the outcome is unknown.
+    pub append_deadline: Span,
     /// How many events may wait for the append before theirs, in each partition.
     pub append_queue: usize,
-    /// Milliseconds for which an event waits for its turn at most, while the log takes appends.
-    pub append_queue_ms: u64,
-    /// Seconds after which a delivery node that was not heard of counts as dead.
-    pub lease_seconds: u64,
+    /// How long an event may wait for its turn while the log takes appends.
+    pub append_queue_wait: Span,
+    /// The time without a renewal after which a delivery node counts as dead.
+    pub lease: Span,
 }
 
 impl Config {
-    /// All that cannot work, naming the keys.
-    pub fn complaints(&self) -> Vec<String> {
-        self.wrong().map(|error| error.to_string()).collect()
+    /// Every setting that cannot work.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Problems::of(SECTION);
+        let is_right = self.replicas % 2 == 1 && self.replicas <= 5;
+        problems.require(!self.urls.is_empty(), "urls", "must name at least one server");
+        if let Err(reason) = address::servers(&self.urls, !self.credentials.is_empty(), ConnectOptions::new()) {
+            problems.require(false, "urls", reason);
+        }
+        problems.within("partitions", self.partitions, 1..=1_024);
+        problems.require(is_right, "replicas", "must be 1, 3 or 5");
+        let reason = "must be at least 1h: after an outage, MongoDB is filled from the log";
+        problems.require(self.max_age >= Span::from_hours(1), "max_age", reason);
+        let reason = format!("must be at least {LEAST_SIZE}, the size of one batch");
+        problems.require(self.max_size >= LEAST_SIZE, "max_size", reason);
+        let deadlines = Span::from_millis(100)..=Span::from_secs(60);
+        let reason = "must be 100ms to 1m: half of the window in which a retry is recognised";
+        problems.require(deadlines.contains(&self.append_deadline), "append_deadline", reason);
+        problems.at_least("append_queue", self.append_queue, 1);
+        problems.at_least("append_queue_wait", self.append_queue_wait, Span::from_millis(1));
+        problems.within("lease", self.lease, Span::from_secs(1)..=Span::from_secs(300));
+        problems.found()
     }
 
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.wrong().next().map_or(Ok(()), Err)
-    }
-
-    fn wrong(&self) -> impl Iterator<Item = Error> {
-        let addresses = address::servers(&self.urls, !self.credentials.is_empty(), ConnectOptions::new()).err();
-        let checks = [
-            ("urls", !self.urls.is_empty(), "must name at least one server"),
-            ("partitions", (1..=1_024).contains(&self.partitions), "must be 1 to 1024"),
-            ("replicas", [1, 3, 5].contains(&self.replicas), "must be 1, 3 or 5"),
-            (
-                "max_age_hours",
-                self.max_age_hours > 0,
-                "must be at least 1: the log is what MongoDB is filled from after an outage",
-            ),
-            (
-                "max_bytes",
-                self.max_bytes >= i64::from(MAX_MESSAGE_BYTES),
-                "must be at least 524288, the size of one batch",
-            ),
-            (
-                "append_deadline_ms",
-                (100..=60_000).contains(&self.append_deadline_ms),
-                "must be 100 to 60000: half of the window in which a retry is recognised",
-            ),
-            ("append_queue", self.append_queue > 0, "must be at least 1"),
-            ("append_queue_ms", self.append_queue_ms > 0, "must be at least 1"),
-            ("lease_seconds", (1..=300).contains(&self.lease_seconds), "must be 1 to 300"),
-        ];
-        let wrong = checks.into_iter().filter(|(_, is_right, _)| !is_right);
-        let wrong = wrong.map(|(key, _, reason)| (key, reason)).chain(addresses.map(|reason| ("urls", reason)));
-        wrong.map(|(key, reason)| Error::Config { key, reason: reason.to_owned() })
+        self.problems().into_iter().next().map_or(Ok(()), |problem| Err(problem.into()))
     }
 
     pub(crate) fn append_deadline(&self) -> Duration {
-        Duration::from_millis(self.append_deadline_ms)
+        self.append_deadline.get()
     }
 
     pub(crate) fn longest_queue(&self) -> Duration {
-        Duration::from_millis(self.append_queue_ms)
+        self.append_queue_wait.get()
     }
 
     pub(crate) fn max_age(&self) -> Duration {
-        Duration::from_secs(self.max_age_hours.saturating_mul(60 * 60))
+        self.max_age.get()
     }
 
     pub(crate) fn min_age(&self) -> Duration {
-        Duration::from_secs(self.min_age_minutes.saturating_mul(60))
+        self.min_age.get()
+    }
+
+    /// As JetStream counts it.
+    pub(crate) fn max_bytes(&self) -> i64 {
+        i64::try_from(self.max_size.bytes()).expect("a size is at most 2^53 - 1")
     }
 
     pub(crate) fn lease(&self) -> Duration {
-        Duration::from_secs(self.lease_seconds)
+        self.lease.get()
     }
 }

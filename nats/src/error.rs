@@ -7,13 +7,8 @@ use runtime::Panicked;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration is invalid.
-    #[error("nats.{key}: {reason}")]
-    Config {
-        /// The key in the section `[nats]`.
-        key: &'static str,
-        /// What is wrong with its value.
-        reason: String,
-    },
+    #[error(transparent)]
+    Config(#[from] conf::Problem),
     /// No server could be reached, or the server refused the connection.
     #[error("cannot connect to NATS at {servers}: {source}")]
     Connect {

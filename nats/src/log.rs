@@ -227,7 +227,7 @@ impl Log {
 
     /// Removes archived batches before their age from each partition that is nearly full, and returns their number.
     /// `archived` maps a partition's epoch to the sequence up to which all its batches are archived. Batches younger
-    /// than `nats.min_age_minutes` stay, and so do decisions that no bucket holds.
+    /// than `nats.min_age` stay, and so do decisions that no bucket holds.
     pub async fn make_room(&self, archived: impl Fn(u64) -> Option<u64>) -> Result<u64, Error> {
         let mut removed = 0;
         for (partition, epoch) in (0_u32..).zip(self.context.timelines.epochs()) {

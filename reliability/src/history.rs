@@ -5,12 +5,12 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chat::{EventId, Position};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened.
@@ -586,7 +586,7 @@ impl Recorder {
 
     /// Notes what happens now.
     pub fn note(&self, what: What) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         // Under the lock, so that the lines stand in the order of their times.
         let at = u64::try_from(self.began.elapsed().as_micros()).expect("a run takes less than 584,000 years");
         let line = serde_json::to_string(&Line { at, what }).expect("a line has no map with other keys than text");
@@ -596,7 +596,7 @@ impl Recorder {
 
     /// Makes what was noted readable.
     pub fn flush(&self) -> anyhow::Result<()> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).flush().context("cannot write the history")
+        self.file.lock().flush().context("cannot write the history")
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chat::{EventId, Position};
 use fastrand::Rng;
+use parking_lot::Mutex;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -162,11 +163,11 @@ impl Moderators {
     fn confirmed(&self, room: Option<i64>, decided: &Decided, position: Position) {
         match decided {
             Decided::Delete { target } => {
-                self.deleted.lock().unwrap_or_else(PoisonError::into_inner).push(*target);
+                self.deleted.lock().push(*target);
             }
             Decided::Clear => {
                 let room = room.expect("no moderator clears every room");
-                self.cleared.lock().unwrap_or_else(PoisonError::into_inner).push((room, position));
+                self.cleared.lock().push((room, position));
             }
             _ => {}
         }

@@ -1,7 +1,6 @@
 //! Looks whether ingest knows who is there: asks both nodes, while every room has its presenter, and again when all of
 //! them have left. Whoever asks once more for what was said under a key hears it without writing anything.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -33,7 +32,7 @@ pub(crate) async fn absent(viewers: &Viewers, healed: Instant, lease: Duration) 
 
 async fn look(viewers: &Viewers, is_there: bool) -> anyhow::Result<()> {
     let (client, began) = (client()?, Instant::now());
-    let mut words = std::mem::take(&mut *viewers.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut words = std::mem::take(&mut *viewers.last_words.lock());
     for words in &mut words {
         for node in 0..viewers.ingest.len() {
             loop {
@@ -46,6 +45,6 @@ async fn look(viewers: &Viewers, is_there: bool) -> anyhow::Result<()> {
             }
         }
     }
-    *viewers.last_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    *viewers.last_words.lock() = words;
     Ok(())
 }

@@ -2,14 +2,15 @@
 //! that it kept, or as a page that was loaded anew, without one. Sometimes it opens a second socket beside the first.
 //! Some speak the original's dialect ([`crate::chatting`]), where nobody has a position; they come and go in the same way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chat::{EventId, Position};
 use fastrand::Rng;
 use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -93,22 +94,22 @@ pub(crate) struct Reached(Mutex<(Option<Position>, Option<Position>)>);
 
 impl Reached {
     pub(crate) fn event(&self, position: Position) {
-        let mut reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = self.0.lock();
         reached.0 = reached.0.max(Some(position));
         reached.1 = reached.1.max(Some(position));
     }
 
     fn keepalive(&self, position: Position) {
-        let mut reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = self.0.lock();
         reached.1 = reached.1.max(Some(position));
     }
 
     fn last_event(&self) -> Option<Position> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.0.lock().0
     }
 
     fn last(&self) -> Option<Position> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.0.lock().1
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::PoisonError;
+
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -196,9 +196,9 @@ async fn what_is_missing(
     }
     let archive = system.archive().await?;
     let decided: HashSet<EventId> = archive.decisions().await?.into_iter().map(|decision| decision.id).collect();
-    let deleted = moderators.deleted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let deleted = moderators.deleted.lock().clone();
     let deleted: HashSet<EventId> = deleted.into_iter().collect();
-    let cleared = moderators.cleared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let cleared = moderators.cleared.lock().clone();
     for (room, events) in &rooms {
         let archived = archive.room(PresenterIdx::try_from(*room)?).await?;
         let ids: HashSet<EventId> = archived.iter().map(|message| message.id).collect();

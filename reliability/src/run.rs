@@ -90,13 +90,13 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let file = options.plan.folder.join("history.ndjson");
     let recorder = Arc::new(Recorder::create(&file)?);
     notes.get_or_init(|| Arc::clone(&recorder));
-    let window_ms = system.config.delivery.window_seconds * 1_000;
+    let window_ms = system.config.delivery.window.as_millis() as u64;
     recorder.note(What::Begins {
         seed: options.seed,
         began: recorder.began(),
         window_ms,
-        append_deadline_ms: system.config.nats.append_deadline_ms,
-        lease_ms: system.config.nats.lease_seconds * 1_000,
+        append_deadline_ms: system.config.nats.append_deadline.as_millis() as u64,
+        lease_ms: system.config.nats.lease.as_millis() as u64,
     });
     for (setting, value) in options.plan.constants.clone() {
         recorder.note(What::Constant { setting, value });
@@ -168,7 +168,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let (healed, ..) =
         tokio::try_join!(course, supervise(&system, &recorder, &over), memory::sample(&system, &recorder, &over))?;
     watching.await??;
-    presence::absent(&viewers, healed, Duration::from_secs(system.config.nats.lease_seconds)).await?;
+    presence::absent(&viewers, healed, system.config.nats.lease.get()).await?;
     // Whatever cannot be read makes the history thin, and that is what the report says.
     let read = readings::read(&system, &recorder, &presenters, rooms).await;
     recorder.flush()?;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chatting_server::config::Config;
-use chatting_server::servers::{Proxy, Ready, Server};
-use web::Secret;
+use conf::Secret;
+use testkit::{Proxy, Ready, Server};
 use web::auth::Identity;
 
 use crate::disk::Disk;

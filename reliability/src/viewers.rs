@@ -3,13 +3,14 @@
 //! surfaces are written to, and the presenters of the original's write in their own rooms too.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chat::EventId;
 use fastrand::Rng;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use reqwest::{Client, Method};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -35,7 +36,7 @@ pub(crate) struct Latest(Mutex<VecDeque<(i64, EventId)>>);
 
 impl Latest {
     fn remember(&self, room: i64, id: EventId) {
-        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.0.lock();
         latest.push_back((room, id));
         if latest.len() > REMEMBERED {
             latest.pop_front();
@@ -44,7 +45,7 @@ impl Latest {
 
     /// One of them; mostly one of the very latest.
     pub(crate) fn any(&self, rng: &mut Rng) -> Option<(i64, EventId)> {
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = self.0.lock();
         let back = if rng.bool() { rng.usize(1..6) } else { rng.usize(1..REMEMBERED) };
         latest.len().checked_sub(back).map(|place| latest[place])
     }
@@ -179,7 +180,7 @@ impl Viewers {
     /// Every room's presenter says something under a key.
     pub(crate) async fn say_last_words(&self, client: &Client) {
         let said = join_all((1..=self.rooms).map(|room| self.last_words_of(client, room))).await;
-        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).extend(said.into_iter().flatten());
+        self.last_words.lock().extend(said.into_iter().flatten());
     }
 
     async fn last_words_of(&self, client: &Client, room: i64) -> Option<LastWords> {

@@ -1,5 +1,5 @@
-//! A clock that goes on while the machine is suspended, as the clocks of all other machines do. By `std`'s and tokio's
-//! `Instant` a virtual machine that slept for a minute would believe that no time has passed, and that its lease is held.
+//! A clock that counts while the machine is suspended. `Instant`, in `std` and tokio, does not: a virtual machine that was
+//! suspended for a minute would believe that it still holds its lease.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use nix::time::{ClockId, clock_gettime};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
-/// On macOS this one goes on too.
+/// On macOS this clock counts suspensions too.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
 
-/// A moment of this machine's life.
+/// A moment, counted from the start of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
@@ -34,7 +34,7 @@ impl Moment {
         self.0
     }
 
-    /// How long it is until then; nothing once it is past.
+    /// How long it is until then. Zero once it is past.
     pub fn left(self) -> Duration {
         self.0.saturating_sub(Moment::now().0)
     }

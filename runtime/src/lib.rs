@@ -1,5 +1,5 @@
-//! What each part of the system needs of its process: a clock that also counts while the machine is suspended, and
-//! background tasks that are named, supervised and awaited. It knows nothing of chat, of HTTP or of the log.
+//! A clock that also counts while the machine is suspended, and background tasks that are named, supervised and awaited.
+//! The crate does not know chat, HTTP or the log.
 
 mod clock;
 mod tasks;

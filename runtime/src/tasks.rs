@@ -1,7 +1,7 @@
 //! Background tasks: each has a name and an owner, and its owner awaits it.
 //!
 //! One policy for a panic, everywhere: the task's owner depends on the task, so the owner ends ([`Tasks::failed`]), the
-//! role ends with it, and the supervisor starts the process again. A task whose loss its owner can bear has no place here.
+//! role ends with it, and the supervisor restarts the process. A task that its owner can do without does not belong here.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;

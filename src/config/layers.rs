@@ -2,14 +2,15 @@
 //! set. A variable has the type of the setting's default. What a layer cannot hold is noted and left out.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use ::config::{ConfigError, Map, Source, Value, ValueKind};
 use toml::Table;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::Problem;
+use super::old_keys::{self, OldKey};
+use super::{Findings, Problem};
 
 const DEFAULTS: &str = include_str!("../defaults.toml");
 
@@ -45,30 +46,31 @@ pub(super) fn defaults() -> Table {
 impl Layer {
     pub(super) fn defaults() -> Layer {
         let settings = DeTable::parse(DEFAULTS).expect("the embedded defaults are TOML; a test reads them");
-        let mut reading = Reading { text: DEFAULTS, name: None, sections: BTreeMap::new(), problems: &mut Vec::new() };
+        let mut findings = Findings::default();
+        let mut reading = Reading { text: DEFAULTS, name: None, sections: BTreeMap::new(), findings: &mut findings };
         let settings = reading.table(settings.get_ref(), &[], None);
         Layer { settings, sections: BTreeMap::new() }
     }
 
-    pub(super) fn file(file: &Path, defaults: &Table, problems: &mut Vec<Problem>) -> Layer {
+    pub(super) fn file(file: &Path, defaults: &Table, findings: &mut Findings) -> Layer {
         let name = file.display().to_string();
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) => {
                 let reason = format!("cannot read the configuration {name}: {error}");
-                problems.push(Problem { key: String::new(), place: None, reason });
+                findings.problems.push(Problem { key: String::new(), place: None, reason });
                 return Layer::default();
             }
         };
         let (settings, errors) = DeTable::parse_recoverable(&text);
         if !errors.is_empty() {
-            problems.extend(errors.iter().map(|error| syntax(&name, &text, error)));
+            findings.problems.extend(errors.iter().map(|error| syntax(&name, &text, error)));
             // One mistake may look like several on its line.
-            problems.dedup_by(|next, problem| next.place == problem.place);
+            findings.problems.dedup_by(|next, problem| next.place == problem.place);
             // What could be read of it may not be what was meant.
             return Layer::default();
         }
-        let mut reading = Reading { text: &text, name: Some(&name), sections: BTreeMap::new(), problems };
+        let mut reading = Reading { text: &text, name: Some(&name), sections: BTreeMap::new(), findings };
         let settings = reading.table(settings.get_ref(), &[], Some(defaults));
         Layer { settings, sections: reading.sections }
     }
@@ -91,7 +93,7 @@ struct Reading<'a> {
     /// None: nobody wants to know where it was set.
     name: Option<&'a str>,
     sections: BTreeMap<String, String>,
-    problems: &'a mut Vec<Problem>,
+    findings: &'a mut Findings,
 }
 
 impl Reading<'_> {
@@ -100,6 +102,14 @@ impl Reading<'_> {
         for (key, value) in table {
             let path = [path, &[key.get_ref().as_ref()]].concat();
             let place = self.name.map(|name| format!("{name}, line {}", line(self.text, key.span().start)));
+            if let Some((today, unit)) = defaults.and_then(|defaults| old_keys::today(key.get_ref(), defaults)) {
+                if table.contains_key(today.as_str()) || settings.contains_key(&today) {
+                    self.refuse(&path, place, &twice(&today));
+                } else if let Some(value) = self.old_key(value.get_ref(), &path, place, &today, unit) {
+                    settings.insert(today, value);
+                }
+                continue;
+            }
             let default = defaults.and_then(|defaults| defaults.get(key.get_ref().as_ref()));
             let is_section = matches!(value.get_ref(), DeValue::Table(_));
             if path.len() == 1 && !is_name(key.get_ref()) {
@@ -148,8 +158,29 @@ impl Reading<'_> {
         Some(Value::new(place.as_ref(), kind))
     }
 
+    /// The value of today of an old key.
+    fn old_key(
+        &mut self,
+        value: &DeValue<'_>,
+        path: &[&str],
+        place: Option<String>,
+        today: &str,
+        unit: &str,
+    ) -> Option<Value> {
+        let DeValue::Integer(number) = value else { return self.refuse(path, place, "must be an integer") };
+        let Ok(number) = i64::from_str_radix(number.as_str(), number.radix()) else {
+            return self.refuse(path, place, "is no number from -2^63 to 2^63 - 1");
+        };
+        let value = old_keys::value(number, unit);
+        if let (Some(place), Some((_, sections))) = (&place, path.split_last()) {
+            let today = [sections, &[today]].concat().join(".");
+            self.findings.old_keys.push(OldKey::in_file(&path.join("."), place, &today, &value));
+        }
+        Some(Value::new(place.as_ref(), ValueKind::String(value)))
+    }
+
     fn refuse(&mut self, path: &[&str], place: Option<String>, reason: &str) -> Option<Value> {
-        self.problems.push(Problem { key: path.join("."), place, reason: reason.to_owned() });
+        self.findings.problems.push(Problem { key: path.join("."), place, reason: reason.to_owned() });
         None
     }
 }
@@ -158,13 +189,19 @@ fn is_name(key: &str) -> bool {
     key.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
+/// Why an old key is refused beside the key of today.
+fn twice(today: &str) -> String {
+    format!("is the old spelling of {today}, and both are set: keep {today}")
+}
+
 /// Each variable that is a setting, as a layer of its own.
 pub(super) fn environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     defaults: &Table,
-    problems: &mut Vec<Problem>,
+    findings: &mut Findings,
 ) -> Vec<Layer> {
     let mut layers = Vec::new();
+    let mut set = BTreeMap::new();
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         if NOT_SETTINGS.contains(&name) {
@@ -172,19 +209,60 @@ pub(super) fn environment(
         }
         let path: Vec<String> = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
         let place = format!("{name} in the environment");
-        let setting = setting(&path, defaults).and_then(|default| {
-            let text = value.to_str().ok_or("is not UTF-8")?;
-            typed(text, default, &place)
-        });
+        let setting = variable(&path, &value, &place, defaults);
         match setting {
-            Ok(value) => layers.push(Layer { settings: nested(&path, value), sections: BTreeMap::new() }),
+            Ok(Variable { path: today, value, text }) => {
+                let is_old = today != path;
+                if is_old {
+                    let variable = format!("{PREFIX}{}", today.join("__").to_uppercase());
+                    findings.old_keys.push(OldKey::in_environment(name, &variable, &text));
+                }
+                // An old key and the key of today in the same layer: neither overrides the other.
+                if let Some(other) = set.insert(today.clone(), is_old)
+                    && (is_old || other)
+                {
+                    let reason = "is also set by an old spelling in the environment: keep one of the two".to_owned();
+                    findings.problems.push(Problem { key: today.join("."), place: Some(place), reason });
+                    continue;
+                }
+                layers.push(Layer { settings: nested(&today, value), sections: BTreeMap::new() });
+            }
             Err(reason) => {
                 let (key, place) = (path.join("."), Some(place));
-                problems.push(Problem { key, place, reason: reason.to_owned() });
+                findings.problems.push(Problem { key, place, reason: reason.to_owned() });
             }
         }
     }
     layers
+}
+
+/// A variable that is a setting.
+struct Variable {
+    /// The key of today.
+    path: Vec<String>,
+    value: Value,
+    /// What an old key is today; empty for a key of today.
+    text: String,
+}
+
+fn variable(path: &[String], value: &OsStr, place: &String, defaults: &Table) -> Result<Variable, &'static str> {
+    let text = || value.to_str().ok_or("is not UTF-8");
+    if let Some((last, sections)) = path.split_last()
+        && let Some(section) = section(sections, defaults)
+        && let Some((today, unit)) = old_keys::today(last, section)
+    {
+        let number = text()?.parse().map_err(|_| "must be an integer")?;
+        let text = old_keys::value(number, unit);
+        let value = Value::new(Some(place), ValueKind::String(text.clone()));
+        return Ok(Variable { path: [sections, &[today]].concat(), value, text });
+    }
+    let default = setting(path, defaults)?;
+    Ok(Variable { path: path.to_owned(), value: typed(text()?, default, place)?, text: String::new() })
+}
+
+/// The defaults of that section.
+fn section<'a>(path: &[String], defaults: &'a Table) -> Option<&'a Table> {
+    path.iter().try_fold(defaults, |section, key| section.get(key)?.as_table())
 }
 
 /// The default of a setting that a variable names. None: it has none, or there is no such setting.

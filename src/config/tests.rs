@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use conf::{Size, Span};
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
@@ -34,7 +36,7 @@ fn the_file_overrides_the_defaults_and_the_environment_overrides_the_file() {
     let config = load(file, &environment).unwrap();
     assert_eq!((config.nats.partitions, config.nats.replicas), (4, 5));
     assert_eq!(config.nats.urls, ["nats://one:4222", "nats://two:4222"]);
-    assert_eq!(config.nats.max_age_hours, 24);
+    assert_eq!(config.nats.max_age, Span::from_hours(24));
     assert!(web::auth::Verifier::new(&config.auth).is_ok());
 }
 
@@ -193,8 +195,66 @@ fn every_mistake_of_syntax_is_told_and_what_the_environment_has_wrong_too() {
 fn what_the_parts_complain_about_is_told_too_but_not_about_what_is_refused_already() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[nats]\npartitions = true\nreplicas = 2").unwrap();
-    let complaints =
-        |_: &Config| vec!["nats.replicas: must be 1, 3 or 5".to_owned(), "nats.partitions: odd".to_owned()];
-    let message = Config::checked(Some(file.path()), [], complaints).unwrap_err().to_string();
-    assert!(message.contains("line 3: nats.replicas: must") && !message.contains("odd"), "{message}");
+    let problem = |key: &str, reason: &str| conf::Problem::new(key, reason);
+    let problems = |_: &Config| vec![problem("nats.replicas", "must be 1, 3 or 5"), problem("nats.partitions", "odd")];
+    let message = Config::checked(Some(file.path()), [], problems).unwrap_err().to_string();
+    assert!(message.contains("line 3): must be 1, 3 or 5") && !message.contains("odd"), "{message}");
+}
+
+#[test]
+fn an_old_key_still_works_in_a_file_and_in_the_environment_and_one_warning_has_the_new_spelling() {
+    let file = "[nats]\nappend_deadline_ms = 1_500\nmax_bytes = 2_097_152\n[archiver.retention]\nmessages_days = 400";
+    let environment = [
+        ("CHATTING_NATS__APPEND_QUEUE_MS", "50"),
+        ("CHATTING_DELIVERY__MAX_UNAUTHENTICATED_BYTES", "1000"),
+        // The environment overrides the file in whichever spelling.
+        ("CHATTING_NATS__MAX_SIZE", "3 MiB"),
+    ];
+    let config = load(file, &environment).unwrap();
+    assert_eq!(config.nats.append_deadline, Span::from_millis(1_500));
+    assert_eq!(config.nats.append_queue_wait, Span::from_millis(50));
+    assert_eq!(config.nats.max_size, Size::from_mib(3));
+    assert_eq!(config.archiver.retention.messages, Span::from_days(400));
+    assert_eq!(config.delivery.max_unauthenticated_size, Size::from_bytes(1_000));
+    let warning = old_keys::warning(&config.old_keys).unwrap();
+    assert!(warning.starts_with("5 old configuration keys are set"), "{warning}");
+    for told in [
+        "line 2): write nats.append_deadline = \"1s 500ms\"",
+        "line 3): write nats.max_size = \"2 MiB\"",
+        "line 5): write archiver.retention.messages = \"400d\"",
+        "CHATTING_NATS__APPEND_QUEUE_MS in the environment: write CHATTING_NATS__APPEND_QUEUE_WAIT=50ms",
+        "write CHATTING_DELIVERY__MAX_UNAUTHENTICATED_SIZE=1000 B",
+    ] {
+        assert!(warning.contains(told), "{told} is not in {warning}");
+    }
+    assert_eq!(old_keys::warning(&load("", &[]).unwrap().old_keys), None);
+}
+
+#[test]
+fn an_old_key_beside_its_new_spelling_is_refused_where_both_are_set() {
+    for (file, environment, told) in [
+        ("[nats]\nlease_seconds = 5\nlease = \"6s\"", vec![], "nats.lease_seconds ("),
+        ("[nats]\nlease = \"6s\"\nlease_ms = 5", vec![], "nats.lease_ms ("),
+        ("", vec![("CHATTING_NATS__LEASE", "6s"), ("CHATTING_NATS__LEASE_SECONDS", "5")], "nats.lease ("),
+        ("", vec![("CHATTING_NATS__LEASE_SECONDS", "5"), ("CHATTING_NATS__LEASE", "6s")], "nats.lease ("),
+    ] {
+        let message = load(file, &environment).unwrap_err();
+        assert!(message.starts_with(told) && message.contains("keep"), "{message}");
+    }
+}
+
+#[test]
+fn a_wrong_value_of_an_old_key_is_refused() {
+    for (file, environment, told) in [
+        ("[nats]\nlease_seconds = \"5s\"", vec![], "nats.lease_seconds ("),
+        ("[nats]\nlease_seconds = -5", vec![], "nats.lease ("),
+        ("[nats]\nlease_seconds = 9223372036854775807", vec![], "must be at most"),
+        ("", vec![("CHATTING_NATS__MAX_BYTES", "9223372036854775807")], "must be at most"),
+        ("", vec![("CHATTING_NATS__LEASE_SECONDS", "5s")], "must be an integer"),
+        // There was never such a key.
+        ("[nats]\npartitions_ms = 5", vec![], "unknown field"),
+    ] {
+        let message = load(file, &environment).unwrap_err();
+        assert!(message.contains(told), "{told}: {message}");
+    }
 }

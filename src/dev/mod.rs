@@ -17,8 +17,8 @@ use toml::{Table, Value};
 use crate::cli::DevArguments;
 use crate::config::Config;
 use crate::roles::Role;
-use crate::servers::{self, Program, Ready, Server, port};
 use crate::signals::Signals;
+use testkit::{Program, Ready, Server, port};
 
 use folder::Folder;
 
@@ -84,12 +84,12 @@ async fn start(
     parts: &mut Vec<Server>,
 ) -> anyhow::Result<Option<RoomServerTask>> {
     // Another `dev` that starts now would find the same ports free; it waits until these are taken.
-    let _starting = servers::starting().await?;
+    let _starting = testkit::starting().await?;
     let nats = match &arguments.nats {
         Some(url) => url.clone(),
         None => {
             let (port, monitoring) = (port::or_free(4222), port::or_free(8222));
-            let server = servers::nats_server(&folder.path().join("nats-server"), port, monitoring, true).await?;
+            let server = testkit::nats_server(&folder.path().join("nats-server"), port, monitoring, true).await?;
             begin(server, folder, parts).await?;
             format!("nats://127.0.0.1:{port}")
         }
@@ -98,7 +98,7 @@ async fn start(
         Some(uri) => uri.clone(),
         None => {
             let port = port::or_free(27017);
-            let server = servers::mongod(&folder.path().join("mongod"), port, true).await?;
+            let server = testkit::mongod(&folder.path().join("mongod"), port, true).await?;
             begin(server, folder, parts).await?;
             format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0")
         }
@@ -113,7 +113,7 @@ async fn start(
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", addresses.rooms)).await;
     let listener = listener.context("cannot listen for the stand-in room server")?;
-    let rooms = tokio::spawn(async move { axum::serve(listener, servers::room_server()).await });
+    let rooms = tokio::spawn(async move { axum::serve(listener, testkit::room_server()).await });
 
     let secret = folder.secret()?;
     let configuration = folder.configure(&settings(&addresses, &secret))?;
@@ -173,7 +173,7 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     let ingest =
         vec![("listen", listen(addresses.ingest)), admin(9080), ("rooms", rooms), ("room", room), ("limits", limits)];
     // 1 GiB: the server refuses a log for which the disk has no room.
-    let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_bytes", Value::Integer(1 << 30))];
+    let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_size", text("1 GiB"))];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
         ("nats", section(nats)),

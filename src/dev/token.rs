@@ -22,7 +22,6 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
     config
         .auth
         .check_secret()
-        .map_err(anyhow::Error::msg)
         .context("there is no secret to sign with: start `chatting-server dev`, or set CHATTING_AUTH__SECRET")?;
     let identity = Identity {
         user_idx: arguments.user,
@@ -31,12 +30,12 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
         scopes: arguments.scopes.clone(),
     };
     let lifetime = Duration::from_secs(arguments.hours.saturating_mul(60 * 60));
-    let longest = config.auth.max_lifetime_seconds;
+    let longest = config.auth.max_lifetime;
     anyhow::ensure!(
-        lifetime.as_secs() <= longest,
-        "--hours {}: the roles refuse a token that lives longer than auth.max_lifetime_seconds, which is {longest}: at most {} hours",
+        lifetime <= *longest,
+        "--hours {}: the roles refuse a token that lives longer than auth.max_lifetime, which is {longest}: at most {} hours",
         arguments.hours,
-        longest / (60 * 60)
+        longest.as_secs() / (60 * 60)
     );
     Ok(web::auth::mint(secret, &identity, lifetime))
 }

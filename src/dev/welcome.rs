@@ -4,12 +4,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use web::Secret;
-use web::address::shown;
+use conf::{Secret, shown};
 use web::auth::Identity;
 
 use super::Addresses;
-use crate::servers::Server;
+use testkit::Server;
 
 /// A day at the screen.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
+use conf::Secret;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use web::Secret;
 
 pub use line::{Line, read};
 pub use post::Outcome;

@@ -2,12 +2,13 @@
 //! shows every message once, by its id.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use chat::EventId;
 use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -53,7 +54,7 @@ impl Screen {
             let (seen, stop) = (Arc::clone(&seen), stop.clone());
             let shows = async move {
                 loop {
-                    let ended = follow(&url, &token, |message| lock(&seen).show(message)).await;
+                    let ended = follow(&url, &token, |message| seen.lock().show(message)).await;
                     if let Err(error) = ended {
                         tracing::debug!("a presenter's socket ended: {error:#}");
                     }
@@ -69,7 +70,7 @@ impl Screen {
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
-        lock(&self.seen)
+        self.seen.lock()
     }
 
     pub(super) async fn close(self) {
@@ -118,9 +119,4 @@ async fn follow(url: &str, token: &str, mut show: impl FnMut(Shown)) -> anyhow::
             _ => continue,
         }
     }
-}
-
-/// A holder that panicked left at most one message out, and that will be found missing.
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -33,6 +33,7 @@ use std::time::Duration;
 use archiver::{Archive, ArchivedMessage};
 use chat::{Body, Event, EventId, MessageDeleted, MessagePosted, Position, PresenterIdx, Role, User, UserIdx};
 use chatting_server::config::Config;
+use conf::{Size, Span};
 use mongodb::bson::{Document, doc};
 use mongodb::options::{CollectionOptions, ReadConcern};
 use mongodb::{Client, Collection};
@@ -62,17 +63,17 @@ impl World {
         let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start());
         let mut config = config(&mongod);
         // No log here is large, and each partition reserves so much.
-        (config.nats.partitions, config.nats.max_bytes) = (partitions, 1 << 30);
+        (config.nats.partitions, config.nats.max_size) = (partitions, Size::from_mib(1 << 10));
         config.nats.urls = vec![nats.url().into()];
         // A test writes faster than people, on a machine that it shares.
-        (config.nats.append_deadline_ms, config.nats.append_queue_ms) = (60_000, 30_000);
+        (config.nats.append_deadline, config.nats.append_queue_wait) = (Span::from_secs(60), Span::from_secs(30));
         let log = support::connect(&config.nats, "test").await;
         let archive = Archive::connect(&config.archiver).await.unwrap();
         let settings = Settings::new()
             .nats(&nats)
             .mongo(&mongod)
             .set("nats.partitions", &partitions.to_string())
-            .set("nats.max_bytes", &config.nats.max_bytes.to_string());
+            .set("nats.max_bytes", &config.nats.max_size.bytes().to_string());
         let database = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
         World { nats, mongod, log, archive, settings, database }
     }

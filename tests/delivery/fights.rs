@@ -1,11 +1,12 @@
 //! Pages of the original's dialect come back at once, whatever they were closed for. Where two of one presenter are
 //! open they throw each other out for ever: that may be, but it must not fill the log.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
 use nats::Start;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -28,12 +29,12 @@ async fn come_back(node: Arc<Role>, room: i64, together: Arc<Mutex<Together>>) {
         let Ok(mut page) = Presenter::handshake(&node, &[("token", &token(room, "presenter"))]).await else {
             continue;
         };
-        together.lock().unwrap().connects += 1;
+        together.lock().connects += 1;
         loop {
             match page.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
                     let frame: serde_json::Value = serde_json::from_str(&text).unwrap();
-                    together.lock().unwrap().texts.push(frame["message"].as_str().unwrap().to_owned());
+                    together.lock().texts.push(frame["message"].as_str().unwrap().to_owned());
                 }
                 Some(Ok(Message::Close(_))) | Some(Err(_)) | None => break,
                 Some(Ok(_)) => {}
@@ -66,11 +67,11 @@ async fn fight(world: &World, room: i64, nodes: Vec<&Arc<Role>>) {
     assert!(sessions <= most, "{sessions} sessions of room {room} in {took:?}");
     // Whoever holds the room is served all the while.
     eventually("one of them gets each message", PATIENCE, async || {
-        let seen = together.lock().unwrap();
+        let seen = together.lock();
         posted.iter().all(|text| seen.texts.contains(text)).then_some(())
     })
     .await;
-    let connects = together.lock().unwrap().connects;
+    let connects = together.lock().connects;
     assert!(connects <= 4 * most, "{connects} sockets in {took:?}");
 }
 

@@ -220,10 +220,10 @@ async fn settings_that_cannot_work_are_refused_by_name() {
     let world = World::start().await;
     for (key, value) in [
         ("delivery.max_sessions", "0"),
-        ("delivery.ping_interval_ms", "0"),
-        ("delivery.silence_timeout_ms", "20000"),
-        ("delivery.keepalive_seconds", "0"),
-        ("delivery.drain_spread_ms", "4000"),
+        ("delivery.ping_interval", "0s"),
+        ("delivery.silence_timeout", "20s"),
+        ("delivery.keepalive", "0s"),
+        ("delivery.drain_spread", "4s"),
         ("delivery.time_zone", "Asia/Pyongyang2"),
     ] {
         let node = Role::spawn("delivery", &world.settings.clone().set(key, value));

@@ -173,8 +173,8 @@ pub(crate) async fn messages(url: &str) -> Vec<Value> {
 /// The log, as another node has it.
 async fn log(nats: &NatsServer) -> nats::Log {
     let config = json!({
-        "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age_hours": 24, "min_age_minutes": 30, "max_bytes": 1_i64 << 30,
-        "append_deadline_ms": 5_000, "append_queue": 100, "append_queue_ms": 10_000, "lease_seconds": 10,
+        "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age": "24h", "min_age": "30m", "max_size": "1 GiB",
+        "append_deadline": "5s", "append_queue": 100, "append_queue_wait": "10s", "lease": "10s",
     });
     connect(&serde_json::from_value(config).unwrap(), "test").await
 }

@@ -183,7 +183,7 @@ async fn a_log_that_is_nearly_full_refuses_messages_and_says_so_and_moderation_g
 #[tokio::test]
 async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
     let system = System::start().await;
-    let (stopping, accepted) = (tokio_util::sync::CancellationToken::new(), std::sync::Mutex::new(HashSet::new()));
+    let (stopping, accepted) = (tokio_util::sync::CancellationToken::new(), parking_lot::Mutex::new(HashSet::new()));
     let poster = async |n: usize| {
         // Each has a connection of its own, kept alive; it posts until the connection is refused.
         let client = super::client();
@@ -196,13 +196,12 @@ async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
             };
             assert_eq!(response.status(), 202);
             let body: serde_json::Value = response.json().await.expect("an answer that has begun is whole");
-            accepted.lock().unwrap().insert(body["id"].as_str().unwrap().to_owned());
+            accepted.lock().insert(body["id"].as_str().unwrap().to_owned());
         }
     };
     let posters = futures_util::future::join_all((0..16).map(&poster));
     let stop = async {
-        eventually("the posters are at work", DEADLINE, async || (accepted.lock().unwrap().len() > 200).then_some(()))
-            .await;
+        eventually("the posters are at work", DEADLINE, async || (accepted.lock().len() > 200).then_some(())).await;
         stopping.cancel();
         system.ingest.terminate().await
     };
@@ -210,7 +209,7 @@ async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
     assert_eq!(code, 0, "{}", system.ingest.log());
     let stored: HashSet<String> =
         system.messages().await.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
-    let accepted = accepted.into_inner().unwrap();
+    let accepted = accepted.into_inner();
     assert!(accepted.is_subset(&stored), "{} accepted messages are lost", accepted.difference(&stored).count());
     assert!(!system.ingest.log().contains("panicked"));
 }

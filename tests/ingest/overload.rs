@@ -1,10 +1,10 @@
 //! More requests than the log can take: what is refused is refused soon, for certain, and leaves nothing.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{DEADLINE, System, client};
@@ -35,7 +35,7 @@ async fn who_waits_behind_a_log_that_hangs_is_refused_long_before_the_deadline_a
         if answer.status != 202 {
             answer.assert_problem(503, "overloaded");
             assert_eq!((answer.header("retry-after"), &answer.json()["outcome"]), ("1", &json!("not_stored")));
-            *refused.lock().unwrap() += 1;
+            *refused.lock() += 1;
             return None;
         }
         Some(answer.json()["id"].as_str().unwrap().to_owned())
@@ -43,7 +43,7 @@ async fn who_waits_behind_a_log_that_hangs_is_refused_long_before_the_deadline_a
     let posts = join_all((0..300).map(&post));
     // All are answered but those that are on their way, while the log is still away.
     let release = async {
-        eventually("most are refused", DEADLINE, async || (*refused.lock().unwrap() >= 200).then_some(())).await;
+        eventually("most are refused", DEADLINE, async || (*refused.lock() >= 200).then_some(())).await;
         proxy.release();
     };
     let (answers, ()) = tokio::join!(posts, release);
@@ -76,17 +76,17 @@ async fn what_a_slow_log_has_no_time_for_is_refused_and_the_rest_is_accepted() {
             let request = system.post("/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
             let answer = super::answer(request.timeout(Duration::from_secs(60)).json(&json!({"text": text}))).await;
             match answer.status.as_u16() {
-                202 => assert!(accepted.lock().unwrap().insert(text)),
+                202 => assert!(accepted.lock().insert(text)),
                 _ => {
                     answer.assert_problem(503, "overloaded");
-                    *refused.lock().unwrap() += 1;
+                    *refused.lock() += 1;
                 }
             }
         }
     };
     let done = async {
         eventually("there are some of both", 3 * DEADLINE, async || {
-            (*refused.lock().unwrap() > 10 && accepted.lock().unwrap().len() > 10).then_some(())
+            (*refused.lock() > 10 && accepted.lock().len() > 10).then_some(())
         })
         .await;
         proxy.release();
@@ -95,7 +95,7 @@ async fn what_a_slow_log_has_no_time_for_is_refused_and_the_rest_is_accepted() {
     tokio::join!(join_all((0..100).map(&poster)), done);
     let messages = system.messages().await;
     let stored: HashSet<&str> = messages.iter().map(|message| message["text"].as_str().unwrap()).collect();
-    let mut accepted = accepted.into_inner().unwrap();
+    let mut accepted = accepted.into_inner();
     accepted.insert("before".to_owned());
     assert_eq!(stored, accepted.iter().map(String::as_str).collect());
 }

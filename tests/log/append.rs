@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use chat::{Event, EventId, Position};
+use conf::{Size, Span};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use nats::{AppendError, Log, Start};
@@ -29,7 +30,8 @@ async fn raw(server: &NatsServer) -> jetstream::Context {
 }
 
 async fn connect(url: &str, append_deadline_ms: u64) -> Log {
-    support::connect(&nats::Config { append_deadline_ms, ..config(url) }, "test").await
+    support::connect(&nats::Config { append_deadline: Span::from_millis(append_deadline_ms), ..config(url) }, "test")
+        .await
 }
 
 /// Begins to append the event.
@@ -274,7 +276,8 @@ async fn a_batch_that_is_sent_again_is_stored_once() {
 #[tokio::test]
 async fn an_outage_is_told_from_an_unknown_outcome_and_ends_without_a_restart() {
     let server = NatsServer::start().await;
-    let log = support::connect(&nats::Config { append_deadline_ms: 1_000, ..config(&server.url()) }, "test").await;
+    let log =
+        support::connect(&nats::Config { append_deadline: Span::from_secs(1), ..config(&server.url()) }, "test").await;
     log.append(&message(1, "before")).await.unwrap();
 
     server.kill();
@@ -291,7 +294,9 @@ async fn an_outage_is_told_from_an_unknown_outcome_and_ends_without_a_restart() 
 #[tokio::test]
 async fn a_silent_server_makes_the_outcome_unknown_within_the_deadline() {
     let server = NatsServer::start().await;
-    let log = support::connect(&nats::Config { append_deadline_ms: 500, ..config(&server.url()) }, "test").await;
+    let log =
+        support::connect(&nats::Config { append_deadline: Span::from_millis(500), ..config(&server.url()) }, "test")
+            .await;
 
     server.pause();
     let started = Instant::now();
@@ -321,7 +326,7 @@ async fn a_cut_connection_does_not_fail_an_append() {
 #[tokio::test]
 async fn a_full_log_refuses_and_keeps_what_it_has() {
     let server = NatsServer::start().await;
-    let log = support::connect(&nats::Config { max_bytes: 1_048_576, ..config(&server.url()) }, "test").await;
+    let log = support::connect(&nats::Config { max_size: Size::from_mib(1), ..config(&server.url()) }, "test").await;
 
     let mut stored = Vec::<EventId>::new();
     let refused = loop {

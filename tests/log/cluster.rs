@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use chat::{NodeId, SessionId};
+use conf::Span;
 use nats::{Config, Start};
 
 use super::{config, message, presenter, take, text};
 use crate::support::{NatsCluster, Proxy, connect};
 
 /// Elections, on a slow machine.
-const DEADLINE_MS: u64 = 20_000;
+const DEADLINE: Span = Span::from_secs(20);
 
 fn replicated(cluster: &NatsCluster, members: &[usize]) -> Config {
     let urls = members.iter().map(|member| cluster.url(*member).into()).collect();
-    Config { urls, replicas: 3, append_deadline_ms: DEADLINE_MS, ..config("") }
+    Config { urls, replicas: 3, append_deadline: DEADLINE, ..config("") }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ mod timeline;
 use std::time::Duration;
 
 use chat::{Body, Event, MessagePosted, PresenterIdx, Role, User, UserIdx};
+use conf::{Size, Span};
 use jiff::Timestamp;
 use nats::{Config, Entry, Log, Start, Tail};
 
@@ -30,14 +31,14 @@ fn config(url: &str) -> Config {
         credentials: String::new(),
         partitions: 1,
         replicas: 1,
-        max_age_hours: 24,
-        min_age_minutes: 30,
-        max_bytes: 1_073_741_824,
-        append_deadline_ms: 5_000,
+        max_age: Span::from_hours(24),
+        min_age: Span::from_secs(30 * 60),
+        max_size: Size::from_mib(1 << 10),
+        append_deadline: Span::from_secs(5),
         append_queue: 8_192,
         // Tests share their machine with others.
-        append_queue_ms: 10_000,
-        lease_seconds: 2,
+        append_queue_wait: Span::from_secs(10),
+        lease: Span::from_secs(2),
     }
 }
 

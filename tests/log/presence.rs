@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chat::{NodeId, SessionId};
+use conf::Span;
 use futures_util::FutureExt as _;
 use nats::{Claim, Config, Presence};
 use serde_json::json;
@@ -131,7 +132,7 @@ async fn a_node_that_cannot_reach_the_server_knows_that_its_lease_has_lapsed() {
 async fn over_a_slow_link_a_lease_counts_from_when_its_renewal_was_sent() {
     let server = NatsServer::start().await;
     let network = Proxy::start(server.url().trim_start_matches("nats://").to_owned()).await;
-    let connect = async |url: String| connect(&Config { lease_seconds: 6, ..config(&url) }, "test").await;
+    let connect = async |url: String| connect(&Config { lease: Span::from_secs(6), ..config(&url) }, "test").await;
     let (near, far) = (connect(server.url()).await, connect(network.url()).await);
     let presence = near.presence().await.unwrap();
     let lease = far.lease(NodeId::new()).await.unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{EventId, Position, PresenterIdx, UserIdx};
+use conf::Span;
 use nats::{AppendError, Config, Entry, Log, Start};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -79,7 +80,8 @@ fn a_tail_yields_exactly_the_acknowledged_events_in_order_and_once() {
 async fn play(scenario: &Scenario) -> Result<(), String> {
     let server = NatsServer::start().await;
     let proxy = Arc::new(Proxy::start(server.url().replace("nats://", "")).await);
-    let config = Config { partitions: scenario.partitions, append_deadline_ms: 1_500, ..config(&proxy.url()) };
+    let config =
+        Config { partitions: scenario.partitions, append_deadline: Span::from_millis(1_500), ..config(&proxy.url()) };
     let mut logs = Vec::new();
     for _ in 0..scenario.appenders {
         logs.push(connect(&config, "appender").await);

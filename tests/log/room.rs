@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chat::{Body, Event, Position, UserBanned, UserIdx};
+use conf::{Size, Span};
 use nats::{AppendError, Config, Log, Shortage};
 
 use super::{PATIENCE, config, everything, message, presenter, text};
@@ -10,7 +11,7 @@ use crate::support::{NatsServer, connect, eventually};
 
 /// Room for some forty messages of the size below, and no age before which they stay.
 fn small(server: &NatsServer) -> Config {
-    Config { max_bytes: 1_048_576, min_age_minutes: 0, ..config(&server.url()) }
+    Config { max_size: Size::from_mib(1), min_age: Span::ZERO, ..config(&server.url()) }
 }
 
 fn large() -> Event {
@@ -114,7 +115,7 @@ async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_
 #[tokio::test]
 async fn what_is_young_stays_however_full_the_log_is() {
     let server = NatsServer::start().await;
-    let log = connect(&Config { min_age_minutes: 1, ..small(&server) }, "test").await;
+    let log = connect(&Config { min_age: Span::from_secs(60), ..small(&server) }, "test").await;
     let all = fill(&log).await;
     log.decisions().set_checkpoints([*all.last().unwrap()]).await.unwrap();
     assert_eq!(log.make_room(|_| Some(all.len() as u64)).await.unwrap(), 0);
@@ -136,7 +137,7 @@ async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_g
     assert!(!fill.can_forget && fill.first == 1, "{fill:?}");
     log.close().await;
     // More bytes help there.
-    let log = connect(&Config { max_bytes: 2_097_152, ..small(&server) }, "test").await;
+    let log = connect(&Config { max_size: Size::from_mib(2), ..small(&server) }, "test").await;
     let taken = tokio::time::timeout(Duration::from_secs(20), log.append(&large())).await.unwrap();
     assert!(taken.is_ok(), "{taken:?}");
 }

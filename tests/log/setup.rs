@@ -1,5 +1,6 @@
 //! Streams and buckets, made and brought up to date.
 
+use conf::{Size, Span};
 use futures_util::future::join_all;
 use nats::{Config, Error, Log};
 
@@ -59,7 +60,12 @@ async fn another_number_of_partitions_is_refused_and_both_numbers_are_named() {
 async fn a_log_is_brought_up_to_date_with_the_configuration_and_keeps_its_events() {
     let server = NatsServer::start().await;
     let position = log(&server).await.append(&message(1, "kept")).await.unwrap();
-    let changed = Config { max_age_hours: 48, max_bytes: 2_147_483_648, lease_seconds: 7, ..config(&server.url()) };
+    let changed = Config {
+        max_age: Span::from_hours(48),
+        max_size: Size::from_mib(2 << 10),
+        lease: Span::from_secs(7),
+        ..config(&server.url())
+    };
 
     let expected = [
         "CHAT_0: max_age is 86400s, the configuration says 172800s, max_bytes is 1073741824, the configuration says 2147483648",
@@ -91,7 +97,7 @@ async fn check_tells_the_projects_configuration_from_jetstreams_lazy_default() {
     assert!(sound.status.success() && said.contains("an acknowledged append is fsynced"), "{said}");
 
     let (folder, monitoring) = (Folder::new("lazy-nats-server"), port());
-    let lazy = chatting_server::servers::nats_server(folder.path(), port(), monitoring, false).await.unwrap();
+    let lazy = testkit::nats_server(folder.path(), port(), monitoring, false).await.unwrap();
     std::fs::write(folder.path().join("server.conf"), "jetstream {}").unwrap();
     let mut lazy = lazy;
     lazy.start().await.unwrap();
@@ -106,7 +112,7 @@ async fn a_setting_that_cannot_be_right_is_refused_by_name() {
     let cases = [
         ("nats.urls", Config { urls: Vec::new(), ..config.clone() }),
         ("nats.credentials", Config { credentials: "/does/not/exist".to_owned(), ..config.clone() }),
-        ("cannot connect to NATS at 127.0.0.1:1", config.clone()),
+        ("cannot connect to NATS at nats://127.0.0.1:1", config.clone()),
     ];
     for (named, config) in cases {
         let refused = Log::connect(&config, "test").await.unwrap_err().to_string();
@@ -117,12 +123,12 @@ async fn a_setting_that_cannot_be_right_is_refused_by_name() {
     let cases = [
         ("nats.partitions", Config { partitions: 0, ..config.clone() }),
         ("nats.replicas", Config { replicas: 2, ..config.clone() }),
-        ("nats.max_age_hours", Config { max_age_hours: 0, ..config.clone() }),
-        ("nats.max_bytes", Config { max_bytes: 1_000, ..config.clone() }),
-        ("nats.append_deadline_ms", Config { append_deadline_ms: 0, ..config.clone() }),
+        ("nats.max_age", Config { max_age: Span::ZERO, ..config.clone() }),
+        ("nats.max_size", Config { max_size: Size::from_bytes(1_000), ..config.clone() }),
+        ("nats.append_deadline", Config { append_deadline: Span::ZERO, ..config.clone() }),
         ("nats.append_queue", Config { append_queue: 0, ..config.clone() }),
-        ("nats.append_queue_ms", Config { append_queue_ms: 0, ..config.clone() }),
-        ("nats.lease_seconds", Config { lease_seconds: 0, ..config }),
+        ("nats.append_queue_wait", Config { append_queue_wait: Span::ZERO, ..config.clone() }),
+        ("nats.lease", Config { lease: Span::ZERO, ..config }),
     ];
     for (named, config) in cases {
         let refused = Log::connect(&config, "test").await.unwrap_err().to_string();

@@ -2,8 +2,8 @@
 //! that publishes the keys or does whatever such servers do on a bad day.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::encoding::AsDer;
@@ -17,6 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -190,7 +191,7 @@ impl JwksServer {
     }
 
     pub fn answer(&self, published: Published) {
-        *self.shared.published.lock().unwrap() = published;
+        *self.shared.published.lock() = published;
     }
 
     /// How often it was asked.
@@ -205,7 +206,7 @@ impl JwksServer {
 
     /// Closes the port; connections end with their answer in any case.
     pub async fn stop(&self) {
-        let serving = self.serving.lock().unwrap().take().expect("the server runs");
+        let serving = self.serving.lock().take().expect("the server runs");
         serving.abort();
         let _ = serving.await;
     }
@@ -214,14 +215,14 @@ impl JwksServer {
     pub async fn start_again(&self) {
         let listener = tokio::net::TcpListener::bind(self.address).await.unwrap();
         let app = Router::new().route("/{path}", get(respond)).with_state(Arc::clone(&self.shared));
-        *self.serving.lock().unwrap() = Some(tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }));
+        *self.serving.lock() = Some(tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }));
     }
 }
 
 async fn respond(State(shared): State<Arc<Shared>>, Path(path): Path<String>) -> Response {
     let counter = if path == "elsewhere" { &shared.elsewhere } else { &shared.requests };
     counter.fetch_add(1, Ordering::Relaxed);
-    let published = shared.published.lock().unwrap().clone();
+    let published = shared.published.lock().clone();
     let set = |keys: &[Value]| json!({ "keys": keys }).to_string();
     let answer = match published {
         Published::Keys(keys) => set(&keys).into_response(),

@@ -16,7 +16,7 @@ mod system;
 
 use std::time::{Duration, Instant, SystemTime};
 
-pub use chatting_server::servers::{Direction, Proxy};
+use conf::Span;
 pub use folder::Folder;
 pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
@@ -25,6 +25,7 @@ pub use role::{Role, Settings};
 pub use room_server::{Behaviour, RoomServer};
 pub use servers::{Mongod, MongodSet, NatsCluster, NatsServer};
 pub use system::{System, sample};
+pub use testkit::{Direction, Proxy};
 
 /// The key of the tokens in tests.
 pub const SECRET: &str = "a secret of the tests, of more than 32 bytes";
@@ -66,7 +67,11 @@ pub fn eventually<T>(
 /// The log as a test writes to it: with the settings of the roles, and more patience, so that an outage which the test
 /// makes does not fail its appends.
 pub async fn log(settings: &Settings) -> nats::Log {
-    let config = nats::Config { append_deadline_ms: 60_000, append_queue_ms: 30_000, ..settings.config().nats };
+    let config = nats::Config {
+        append_deadline: Span::from_secs(60),
+        append_queue_wait: Span::from_secs(30),
+        ..settings.config().nats
+    };
     connect(&config, "test").await
 }
 
@@ -78,5 +83,5 @@ pub async fn connect(config: &nats::Config, name: &str) -> nats::Log {
 
 /// A port that no other server is given, of this process or another.
 pub fn port() -> u16 {
-    chatting_server::servers::port::own().unwrap()
+    testkit::port::own().unwrap()
 }

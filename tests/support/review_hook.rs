@@ -1,7 +1,7 @@
 //! A stand-in for a platform's review hook, which believes no question that the reference implementation of Standard
 //! Webhooks would not believe, and does whatever such hooks do on a bad day.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tokio::net::TcpListener;
@@ -80,17 +81,17 @@ impl ReviewHook {
     }
 
     pub fn say(&self, says: Says) {
-        *self.shared.says.lock().unwrap() = says;
+        *self.shared.says.lock() = says;
     }
 
     /// To questions about that text it says something else.
     pub fn say_to(&self, text: &str, says: Says) {
-        *self.shared.says_to.lock().unwrap() = Some((text.to_owned(), says));
+        *self.shared.says_to.lock() = Some((text.to_owned(), says));
     }
 
     /// Every question with a right signature, in the order in which they came.
     pub fn asked(&self) -> Vec<Asked> {
-        self.shared.asked.lock().unwrap().clone()
+        self.shared.asked.lock().clone()
     }
 }
 
@@ -107,11 +108,11 @@ async fn review(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     let id = headers["webhook-id"].to_str().unwrap().to_owned();
     let body: Value = serde_json::from_slice(&body).unwrap();
     let text = body["data"]["text"].as_str().unwrap().to_owned();
-    shared.asked.lock().unwrap().push(Asked { id, body });
+    shared.asked.lock().push(Asked { id, body });
 
     let allow = json!({"action": "allow"}).to_string();
-    let special = shared.says_to.lock().unwrap().clone().filter(|(special, _)| *special == text).map(|(_, says)| says);
-    let says = special.unwrap_or_else(|| shared.says.lock().unwrap().clone());
+    let special = shared.says_to.lock().clone().filter(|(special, _)| *special == text).map(|(_, says)| says);
+    let says = special.unwrap_or_else(|| shared.says.lock().clone());
     match says {
         Says::Allow => allow.into_response(),
         Says::Deny(reason) => json!({"action": "deny", "reason": reason}).to_string().into_response(),

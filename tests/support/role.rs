@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chatting_server::servers::{Program, Ready, Server};
+use testkit::{Program, Ready, Server};
 
 use super::servers::Handle;
 use super::{Folder, Mongod, NatsServer, RoomServer, SECRET, port};

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -67,11 +68,11 @@ impl RoomServer {
     }
 
     pub fn set_live(&self, presenter: i64, live: bool) {
-        self.shared.live.lock().unwrap().insert(presenter, live);
+        self.shared.live.lock().insert(presenter, live);
     }
 
     pub fn set_behaviour(&self, behaviour: Behaviour) {
-        *self.shared.behaviour.lock().unwrap() = behaviour;
+        *self.shared.behaviour.lock() = behaviour;
     }
 
     /// How often it was asked.
@@ -81,7 +82,7 @@ impl RoomServer {
 
     /// Closes the port and every connection.
     pub async fn stop(&self) {
-        let runtime = self.runtime.lock().unwrap().take().expect("the room server runs");
+        let runtime = self.runtime.lock().take().expect("the room server runs");
         tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
     }
 
@@ -98,13 +99,13 @@ impl RoomServer {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             axum::serve(listener, app).await.unwrap();
         });
-        *self.runtime.lock().unwrap() = Some(runtime);
+        *self.runtime.lock() = Some(runtime);
     }
 }
 
 impl Drop for RoomServer {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.lock().unwrap().take() {
+        if let Some(runtime) = self.runtime.lock().take() {
             // A runtime may not be dropped where it would have to wait inside another one.
             runtime.shutdown_background();
         }
@@ -121,8 +122,8 @@ async fn live_check(State(shared): State<Arc<Shared>>, Json(body): Json<Value>) 
     let Some(presenter) = body["presenterIdx"].as_str().and_then(|digits| digits.parse::<i64>().ok()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let alive = *shared.live.lock().unwrap().get(&presenter).unwrap_or(&true);
-    let behaviour = *shared.behaviour.lock().unwrap();
+    let alive = *shared.live.lock().get(&presenter).unwrap_or(&true);
+    let behaviour = *shared.behaviour.lock();
     match behaviour {
         Behaviour::Answer => Json(answer(alive)).into_response(),
         Behaviour::Delay(delay) => {

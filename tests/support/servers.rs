@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
-use chatting_server::servers::{self, Member, Proxy, Ready, Server};
 use nix::sys::signal::Signal;
+use parking_lot::Mutex;
+use testkit::{Member, Proxy, Ready, Server};
 
 use super::{Folder, port};
 
@@ -20,7 +20,7 @@ impl Handle {
     }
 
     pub(super) fn spawn(&self) {
-        self.0.lock().unwrap().spawn().unwrap();
+        self.0.lock().spawn().unwrap();
     }
 
     pub(super) async fn start(&self) {
@@ -32,50 +32,50 @@ impl Handle {
     pub(super) async fn try_start(&self) -> anyhow::Result<()> {
         let mut server = self.take();
         let started = server.start().await;
-        *self.0.lock().unwrap() = server;
+        *self.0.lock() = server;
         started
     }
 
     pub(super) async fn ready(&self) {
         let mut server = self.take();
         let ready = server.ready().await;
-        *self.0.lock().unwrap() = server;
+        *self.0.lock() = server;
         if let Err(error) = ready {
             panic!("{error:#}");
         }
     }
 
     pub(super) fn kill(&self) {
-        self.0.lock().unwrap().kill().unwrap();
+        self.0.lock().kill().unwrap();
     }
 
     pub(super) fn pause(&self) {
-        self.0.lock().unwrap().pause().unwrap();
+        self.0.lock().pause().unwrap();
     }
 
     pub(super) fn resume(&self) {
-        self.0.lock().unwrap().signal(Signal::SIGCONT).unwrap();
+        self.0.lock().signal(Signal::SIGCONT).unwrap();
     }
 
     /// The exit code, once it has ended by itself.
     pub(super) fn exited(&self) -> Option<i32> {
-        self.0.lock().unwrap().exited().unwrap()?.code()
+        self.0.lock().exited().unwrap()?.code()
     }
 
     pub(super) fn id(&self) -> Option<u32> {
-        self.0.lock().unwrap().id()
+        self.0.lock().id()
     }
 
     /// Takes the server out for an await, during which nobody else may use it.
     pub(super) fn take(&self) -> Server {
-        let mut server = self.0.lock().unwrap();
+        let mut server = self.0.lock();
         let program = server.program().clone();
         let ready = server.ready_when().clone();
         std::mem::replace(&mut server, Server::new(program, ready))
     }
 
     pub(super) fn put(&self, server: Server) {
-        *self.0.lock().unwrap() = server;
+        *self.0.lock() = server;
     }
 }
 
@@ -97,7 +97,7 @@ impl NatsServer {
     /// With more arguments.
     pub async fn start_with(arguments: &[&str]) -> NatsServer {
         let (folder, port, monitoring) = (Folder::new("nats-server"), port(), port());
-        let server = servers::nats_server(folder.path(), port, monitoring, false).await.unwrap();
+        let server = testkit::nats_server(folder.path(), port, monitoring, false).await.unwrap();
         let mut program = server.program().clone();
         program.arguments.extend(arguments.iter().map(Into::into));
         let server = Server::new(program, server.ready_when().clone());
@@ -218,7 +218,7 @@ impl NatsCluster {
             }
         }
         let way = |from: usize, to: usize| routes[3 * from + to].2.address().to_string();
-        let servers = servers::nats_cluster(folder.path(), &members, way).await.unwrap();
+        let servers = testkit::nats_cluster(folder.path(), &members, way).await.unwrap();
         let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
         // A member is ready only when it has heard of the others.
         servers.iter().for_each(Handle::spawn);
@@ -286,7 +286,7 @@ pub struct Mongod {
 impl Mongod {
     pub async fn start() -> Mongod {
         let (folder, port) = (Folder::new("mongod"), port());
-        let server = servers::mongod(folder.path(), port, false).await.unwrap();
+        let server = testkit::mongod(folder.path(), port, false).await.unwrap();
         let server = Mongod { server: Handle::new(server), port, folder };
         server.start_again().await;
         server
@@ -332,7 +332,7 @@ impl MongodSet {
         let members: Vec<String> = ports.iter().map(local).collect();
         let mut servers = Vec::new();
         for (number, port) in ports.iter().enumerate() {
-            let server = servers::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
+            let server = testkit::mongod(&folder.path().join(number.to_string()), *port, false).await.unwrap();
             // Itself first, then the others.
             let set = members.iter().cycle().skip(number).take(3).cloned().collect();
             servers.push(Handle::new(Server::new(server.program().clone(), Ready::ReplicaSet(set))));

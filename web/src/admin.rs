@@ -1,11 +1,13 @@
-//! A role's listener for operators: health on a port that nobody else's connections can use up, and that need not be
-//! open to the world. It serves from before the log is reached to the end of the role.
+//! A role's listener for operators: health checks on a port that clients cannot use up and that stays private. It serves
+//! from before the log is reached to the end of the role.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
+use conf::{Size, Span};
+use parking_lot::Mutex;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use tokio::net::TcpListener;
@@ -18,7 +20,7 @@ use crate::serve::{ServeConfig, serve};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
-    /// Where to listen; empty: nowhere. Read by the binary, which binds it.
+    /// The address. Empty: no listener. The binary binds it.
     #[serde(deserialize_with = "optional_address")]
     pub listen: Option<SocketAddr>,
 }
@@ -33,25 +35,25 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Ok(Some(address))
 }
 
-/// What the listener knows of its role.
+/// The state of a role for its operators.
 pub struct Admin {
     state: Mutex<(Readiness, Notice)>,
     stop: CancellationToken,
 }
 
 impl Admin {
-    /// Of a role that is not ready yet, for that reason.
+    /// For a role that is not ready yet, with the reason.
     pub fn new(reason: &'static str, stop: CancellationToken) -> Arc<Admin> {
         let state: (Readiness, Notice) = (Arc::new(move || Err(reason.to_owned())), Arc::new(|| None));
         Arc::new(Admin { state: Mutex::new(state), stop })
     }
 
-    /// From now on the role itself says whether it is ready.
+    /// From now on the role reports its readiness itself.
     pub fn follows(&self, ready: Readiness, notice: Notice) {
-        *self.state.lock().expect("nothing panics while it holds the lock") = (ready, notice);
+        *self.state.lock() = (ready, notice);
     }
 
-    /// Everything that is served to operators.
+    /// All paths for operators.
     fn router(self: &Arc<Self>) -> Router {
         let (asked, noticed) = (self.clone(), self.clone());
         let ready: Readiness = Arc::new(move || (asked.state().0)());
@@ -60,21 +62,21 @@ impl Admin {
 
     /// Serves until the end of the role, also while it stops.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, ended: CancellationToken) {
-        // A few programs ask, one question each: none of them waits for anything.
+        // A few programs send one request each, and none takes long.
         let config = ServeConfig {
-            header_timeout_ms: 10_000,
-            request_timeout_ms: 5_000,
-            write_timeout_ms: 5_000,
+            header_timeout: Span::from_secs(10),
+            request_timeout: Span::from_secs(5),
+            write_timeout: Span::from_secs(5),
             max_connections: 64,
-            max_held_bytes: 1024 * 1024,
+            max_held_size: Size::from_mib(1),
             proxies: Vec::new(),
-            grace_ms: 500,
+            grace: Span::from_millis(500),
         };
         serve(listener, self.router(), &config, ended).await;
     }
 
     fn state(&self) -> (Readiness, Notice) {
-        self.state.lock().expect("nothing panics while it holds the lock").clone()
+        self.state.lock().clone()
     }
 }
 

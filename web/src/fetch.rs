@@ -1,24 +1,24 @@
-//! The answer of another server to a request of ours, whole, or why there is none. What it says is not known here.
+//! The whole answer of another server to our request, or why there is none. The module does not know its content.
 
 use reqwest::{RequestBuilder, StatusCode};
 
-/// There is no answer that could be read. The address is never named: it may hold a secret of its own.
+/// There is no usable answer. The message never names the address, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// It cannot be reached, or was not done in time.
+    /// The server is unreachable, or did not answer in time.
     #[error("no answer: {0}")]
     Request(#[source] reqwest::Error),
-    /// Another status than 200.
+    /// The status is not 200.
     #[error("the answer has status {0}")]
     Status(StatusCode),
-    /// It is longer than this.
+    /// The body is longer than this many bytes.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
 }
 
 impl NoAnswer {
-    /// Whether the other server answered, and refused this question: a 4xx. It is not out for that, and asking again
-    /// changes nothing; but for 408 and 429, by which it says that it has too much to do.
+    /// Whether the server refused this request, by a 4xx: there is no outage, and a retry changes nothing. 408 and 429 do not
+    /// count: with them a server says that it is overloaded.
     pub fn is_refusal(&self) -> bool {
         match self {
             NoAnswer::Status(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => false,
@@ -27,13 +27,13 @@ impl NoAnswer {
         }
     }
 
-    /// Whether there was no connection to ask on, whatever the question.
+    /// Whether no connection could be made, whatever the request.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, NoAnswer::Request(error) if error.is_connect())
     }
 }
 
-/// The body of a 200 of at most so many bytes. The request's own timeout covers the body too.
+/// The body of a 200, of at most that many bytes. The request's own timeout covers the body too.
 pub async fn answer(request: RequestBuilder, most_bytes: usize) -> Result<Vec<u8>, NoAnswer> {
     let failed = |error: reqwest::Error| NoAnswer::Request(error.without_url());
     let mut response = request.send().await.map_err(failed)?;

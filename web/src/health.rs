@@ -1,4 +1,4 @@
-//! What an orchestrator asks: is the process alive, and should it get traffic.
+//! Health checks for an orchestrator: is the process alive, and should it get traffic?
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 
-/// `Ok` or why not, in a few words.
+/// `Ok`, or why the role is not ready, in a few words.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// What is wrong although traffic is served, in a few words.
+/// A problem of a role that serves traffic all the same, in a few words.
 pub type Notice = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// `GET /livez` 200 while the process serves; `GET /readyz` 200, or 503 with the reason, 503 "stopping" once `stop` is
@@ -20,8 +20,8 @@ pub fn health(ready: Readiness, stop: CancellationToken) -> Router {
     health_with_notice(ready, Arc::new(|| None), stop)
 }
 
-/// The same. Where there is a notice `GET /readyz` still answers 200, "ready" and what the notice says: traffic is served,
-/// and somebody should look.
+/// The same. With a notice `GET /readyz` still answers 200, "ready" and the notice: traffic is served, and an operator
+/// should look.
 pub fn health_with_notice(ready: Readiness, notice: Notice, stop: CancellationToken) -> Router {
     let readiness = move || {
         let state = if stop.is_cancelled() { Err("stopping".to_owned()) } else { ready() };

@@ -1,18 +1,16 @@
-//! The numbers of users, as JSON has them: what identities are read from knows one rule.
+//! User numbers in JSON: one rule for tokens, headers and bodies.
 
+use chat::LARGEST_IDX;
 use serde_json::Value;
 
-/// 2^53 - 1, as RFC 8259 has it: pages hold numbers as floating-point ones, and take two larger ids for one and the same.
-pub const LARGEST_IDX: i64 = (1 << 53) - 1;
-
-/// The bound in words, for whoever gets it wrong.
+/// The bounds in words, for refusals.
 pub const IDX_BOUNDS: &str = "an integer from 1 to 9007199254740991 (2^53 - 1)";
 
-/// 2^52. The parser may be off by the last bit of a float: of smaller ones that leaves a fraction, of larger ones another id.
+/// 2^52. The parser may be off by the last bit of a float. Below this, that leaves a fraction; above, another id.
 const LARGEST_FLOAT: f64 = (1_i64 << 52) as f64;
 
-/// A number from 1 to [`LARGEST_IDX`], also where it is written as 7.0: some writers of JSON know but floating point. So
-/// written it is less than 2^52, or refused.
+/// A number from 1 to [`LARGEST_IDX`]. It may be written as 7.0, because some JSON writers have only floating point. Then
+/// it must be less than 2^52.
 pub fn idx(value: &Value) -> Option<i64> {
     let float = |float: f64| (float.fract() == 0.0 && float.abs() < LARGEST_FLOAT).then_some(float as i64);
     let number = value.as_i64().or_else(|| value.as_f64().and_then(float))?;

@@ -1,30 +1,24 @@
-//! What two roles need and that mentions HTTP: authentication, the error body, health, the frame of an OpenAPI document,
-//! serving with timeouts and a graceful stop, asking other servers. Nothing else is admitted; rooms, messages and the log are unknown here.
+//! HTTP that two roles share: authentication, the error body, health, the frame of an OpenAPI document, serving with
+//! timeouts and a graceful stop, requests to other servers. The crate does not know messages or the log.
 
-pub mod address;
 mod admin;
 pub mod auth;
 mod cors;
-mod digest;
 mod fetch;
-pub mod gateway;
 mod health;
 mod idx;
 pub mod openapi;
 pub mod places;
 mod private;
 mod problem;
-mod secret;
 mod serve;
-mod shares;
+mod user_permits;
 
 pub use admin::{Admin, AdminConfig};
-pub use digest::{ContentDigest, InvalidDigest};
 pub use fetch::{NoAnswer, answer};
 pub use health::{Notice, Readiness, health, health_with_notice};
-pub use idx::{IDX_BOUNDS, LARGEST_IDX, idx};
+pub use idx::{IDX_BOUNDS, idx};
 pub use private::Shared;
 pub use problem::Problem;
-pub use secret::Secret;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};
-pub use shares::{Share, Shares};
+pub use user_permits::{UserPermit, UserPermits};

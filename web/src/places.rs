@@ -1,34 +1,35 @@
-//! Places of which there are fewer than may be asked for, shared fairly. When all are taken, the source that has most of
-//! them makes room: with its place that has waited longest for its peer. So nobody can take up all of them for long, a
-//! source that has few keeps them, and no bound for a single source is needed, which a network behind one address would
-//! meet. Which resource a place stands for, and what waiting is, the caller knows.
+//! Fair sharing of a bounded number of places. When all are taken, the source that holds most of them loses the place that
+//! has waited longest for its peer. So no source can hold all places for long, and a source with few keeps them. A bound
+//! for a single source is not needed; a network behind one address would reach it. The caller knows which resource a place
+//! stands for, and what waiting means.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
 mod tests;
 
-/// Who has a place.
+/// The holder of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// An IPv4 address, or the /64 of an IPv6 one: whoever has an address of it has all of them.
+    /// An IPv4 address, or the /64 of an IPv6 address, because one host can use all addresses of it.
     Network(IpAddr),
     /// An authenticated user.
     User(i64),
-    /// Nobody that is known: a peer behind a proxy. Each counts for itself.
+    /// A peer behind a proxy. Each counts as its own source.
     Unknown,
 }
 
 impl Source {
-    /// Of a TCP peer. `proxies`: networks from which many come who have nothing to do with each other.
+    /// The source of a TCP peer. `proxies`: networks whose connections belong to unrelated clients.
     pub fn of_peer(peer: IpAddr, proxies: &[IpNet]) -> Source {
         let peer = peer.to_canonical();
         if proxies.iter().any(|network| network.contains(&peer)) {
@@ -47,7 +48,7 @@ pub struct Places {
     most: usize,
     most_bytes: usize,
     began: Instant,
-    /// What the peers of all places have us hold.
+    /// The bytes held for the peers of all places.
     bytes: AtomicUsize,
     /// When bytes were last freed.
     relieved: AtomicU64,
@@ -60,18 +61,18 @@ struct State {
     taken: HashMap<u64, Arc<Slot>>,
     of_source: HashMap<Source, usize>,
     next: u64,
-    /// Who is asked to go next, the last first: so that a full house is not searched for each newcomer.
+    /// The next places to evict, the first at the end, so that not every newcomer causes a search.
     going: Vec<(u64, u64)>,
 }
 
 #[derive(Debug)]
 struct Slot {
     source: Source,
-    /// Whether its peer has shown that it is not only there to take up a place.
+    /// Whether its peer has proved that it does more than hold a place.
     is_proven: AtomicBool,
-    /// Whether its peer has begun something and does not go on with it.
+    /// Whether its peer has begun something and stopped.
     is_stalled: AtomicBool,
-    /// Milliseconds from which on it may be asked to go; [`NEVER`]: not at all.
+    /// Milliseconds from when on it may be evicted. [`NEVER`]: not at all.
     waits_from: AtomicU64,
     bytes: AtomicUsize,
     told: CancellationToken,
@@ -79,13 +80,13 @@ struct Slot {
 
 const NEVER: u64 = u64::MAX;
 
-/// One in so many places is chosen to go at one search.
+/// One in so many places is chosen for eviction at one search.
 const SEARCH_SHARE: usize = 64;
 
-/// Where bytes are short, who holds less than this is not asked to go: 2 KB.
+/// 2 KB: when bytes are short, a place that holds less is not evicted.
 const LIGHT: usize = 2 * 1024;
 
-/// A place that is taken, until it is dropped.
+/// A taken place. Dropping it returns it.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -94,7 +95,7 @@ pub struct Place {
 }
 
 impl Places {
-    /// `most` at once, whose peers together have us hold about `most_bytes`.
+    /// `most` places, with about `most_bytes` held for their peers together.
     pub fn new(most: usize, most_bytes: usize) -> Arc<Places> {
         Arc::new(Places {
             most,
@@ -107,7 +108,7 @@ impl Places {
         })
     }
 
-    /// A place, if need be that of another one, who is told. None: none of the others waits for its peer.
+    /// Takes a place. If none is free, it evicts another one, which is told. None: no other place waits for its peer.
     pub fn enter(self: &Arc<Self>, source: Source) -> Option<Place> {
         let now = self.now();
         let mut state = self.state();
@@ -134,21 +135,21 @@ impl Places {
         Some(Place { places: self.clone(), slot, number })
     }
 
-    /// The same, as soon as somebody can make room.
+    /// The same, as soon as there is a free place or one to evict.
     pub async fn enter_in_time(self: &Arc<Self>, source: Source) -> Place {
-        /// 100 ms: those who do not wait for their peer now may do so soon.
+        /// 100 ms: a place that works now may wait for its peer soon.
         const AGAIN: Duration = Duration::from_millis(100);
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.enter(source) {
                 return place;
             }
-            // Nothing is lost with either: there is room, or there may be.
+            // Neither branch loses anything: a place is free, or may be.
             let _ = tokio::time::timeout(AGAIN, freed).await;
         }
     }
 
-    /// Asks one to go, whether or not there is room: what a place stands for is short.
+    /// Evicts one place even if others are free, because the resource behind the places is short.
     pub fn make_room(&self) -> bool {
         let now = self.now();
         self.state().make_room(now)
@@ -159,14 +160,14 @@ impl Places {
         self.state().taken.len()
     }
 
-    /// What is held for the peers of all places, in bytes.
+    /// The bytes held for the peers of all places.
     pub fn held(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Frees bytes, of those who wait for their peer and hold more than a few, down to three quarters of the bound.
+    /// Evicts places that wait for their peer and hold more than a few bytes, down to three quarters of the bound.
     fn relieve(&self) {
-        /// 10 ms: where nobody can be asked to go, a search for each piece that comes would only burn the processor.
+        /// 10 ms: without a place to evict, a search for each arriving piece would only burn CPU.
         const AGAIN_MS: u64 = 10;
         let now = self.now();
         let last = self.relieved.load(Ordering::Relaxed);
@@ -192,7 +193,7 @@ impl Places {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds the lock")
+        self.state.lock()
     }
 }
 
@@ -205,7 +206,7 @@ impl State {
                 self.going = candidates.split_off(first);
             }
             let Some((number, waits_from)) = self.going.pop() else { return false };
-            // Since it was chosen it may have gone on.
+            // It may have continued since it was chosen.
             let still_waits =
                 self.taken.get(&number).is_some_and(|slot| slot.waits_from.load(Ordering::Relaxed) == waits_from);
             if still_waits && let Some(slot) = self.take_out(number) {
@@ -215,7 +216,7 @@ impl State {
         }
     }
 
-    /// Who may be asked to go, who should go first last.
+    /// The places that may be evicted, the first at the end.
     fn candidates(&self, now: u64, is_meant: impl Fn(&Slot) -> bool) -> Vec<(u64, u64)> {
         let waiting = self.taken.iter().filter_map(|(number, slot)| {
             let waits_from = slot.waits_from.load(Ordering::Relaxed);
@@ -245,40 +246,40 @@ impl State {
 }
 
 impl Place {
-    /// Returns when the place is somebody else's.
+    /// Returns when the place is evicted.
     pub async fn lost(&self) {
         self.slot.told.cancelled().await;
     }
 
-    /// Whether it is somebody else's.
+    /// Whether the place is evicted.
     pub fn is_lost(&self) -> bool {
         self.slot.told.is_cancelled()
     }
 
-    /// Its peer is waited for, from now on: it may be asked to go.
+    /// It waits for its peer from now on, and may be evicted.
     pub fn waits(&self) {
         self.slot.is_stalled.store(false, Ordering::Relaxed);
         self.slot.waits_from.store(self.places.now(), Ordering::Relaxed);
     }
 
-    /// Its peer has begun something; once it has waited for so long it may be asked to go, before those who merely wait.
+    /// Its peer has begun something. After that much waiting it may be evicted, before places that merely wait.
     pub fn stalls_after(&self, patience: Duration) {
         self.slot.is_stalled.store(true, Ordering::Relaxed);
         let patience = u64::try_from(patience.as_millis()).unwrap_or(NEVER);
         self.slot.waits_from.store(self.places.now().saturating_add(patience).min(NEVER - 1), Ordering::Relaxed);
     }
 
-    /// Its peer is not waited for.
+    /// It does not wait for its peer.
     pub fn works(&self) {
         self.slot.waits_from.store(NEVER, Ordering::Relaxed);
     }
 
-    /// Others of the same source are asked to go before it.
+    /// Others of the same source are evicted before it.
     pub fn has_proved_itself(&self) {
         self.slot.is_proven.store(true, Ordering::Relaxed);
     }
 
-    /// Gives the place back before it is dropped.
+    /// Returns the place before it is dropped.
     pub fn leave(&self) {
         self.holds_nothing();
         if self.places.state().take_out(self.number).is_some() {
@@ -286,7 +287,7 @@ impl Place {
         }
     }
 
-    /// So many more bytes are held for its peer. False: all together hold too many, and nobody can be asked to go.
+    /// Counts more bytes held for its peer. False: all together hold too many, and no place can be evicted.
     pub fn holds(&self, more: usize) -> bool {
         self.slot.bytes.fetch_add(more, Ordering::Relaxed);
         let all = self.places.bytes.fetch_add(more, Ordering::Relaxed) + more;

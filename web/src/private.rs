@@ -1,32 +1,40 @@
-//! What every answer says about itself, so that no handler can forget it: what is private stays in no cache, nothing is
-//! taken for what it is not called, and a 401 says how to authenticate.
+//! Headers of every answer, so that no handler can forget them: caches keep nothing private, browsers guess no content
+//! type, and a 401 says how to authenticate.
 
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::auth;
 
-/// In the extensions of an answer: its body is part of the program, the same for everybody, and costs nothing to hold.
+/// In the extensions of an answer: the body is part of the program, equal for everyone, and costs no memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared;
 
-/// Without a token (RFC 6750, section 3.1: nothing more is said then), ...
+/// Without a token: RFC 6750, section 3.1, wants no error code then.
 const CHALLENGE: &str = r#"Bearer realm="chatting-server""#;
 
-/// ... and with one.
+/// With a token that was refused.
 const INVALID: &str = r#"Bearer realm="chatting-server", error="invalid_token""#;
 
 /// The layer around a router.
 pub(crate) async fn mark(request: Request, next: Next) -> Response {
-    let has_token = !matches!(auth::token(request.headers()), Err(auth::TokenError::Missing));
+    // The handler takes the request. A value is cheap to clone, and only a 401 needs to look for a token in it.
+    let [own, authorization] = [HeaderName::from_static("token"), AUTHORIZATION].map(|name| {
+        let mut values = request.headers().get_all(name).iter().cloned();
+        [values.next(), values.next()]
+    });
+    let has_token = || {
+        let token = auth::token_in(own.iter().flatten(), authorization.iter().flatten());
+        !matches!(token, Err(auth::TokenError::Missing))
+    };
     marked(next.run(request).await, has_token)
 }
 
-/// An answer is private unless it says itself how it may be kept.
-pub(crate) fn marked(mut response: Response, has_token: bool) -> Response {
+/// Marks an answer as private unless it has a cache policy of its own.
+pub(crate) fn marked(mut response: Response, has_token: impl FnOnce() -> bool) -> Response {
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return response;
@@ -35,7 +43,7 @@ pub(crate) fn marked(mut response: Response, has_token: bool) -> Response {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if status == StatusCode::UNAUTHORIZED {
-        let challenge = if has_token { INVALID } else { CHALLENGE };
+        let challenge = if has_token() { INVALID } else { CHALLENGE };
         headers.entry(WWW_AUTHENTICATE).or_insert(HeaderValue::from_static(challenge));
     }
     response
@@ -46,7 +54,6 @@ mod tests {
     use super::*;
     use axum::Router;
     use axum::body::Body;
-    use axum::http::header::AUTHORIZATION;
     use axum::middleware::from_fn;
     use axum::routing::get;
     use tower::ServiceExt;

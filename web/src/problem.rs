@@ -19,7 +19,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// `detail` is a plain sentence for whoever reads the answer; it never holds what only the log should say.
+    /// `detail` is a plain sentence for people. It never holds details for the log.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         Problem { status, code, detail: detail.into(), members: Map::new(), retry_after: None }
     }
@@ -39,7 +39,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        // `about:blank` says that the title is the status's own; what went wrong in particular is in `code`.
+        // `about:blank`: the title is that of the status. `code` names the problem.
         let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),

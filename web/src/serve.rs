@@ -1,9 +1,8 @@
-//! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others: the header has a
-//! deadline, the answer has one, so has its reader; connections and the bytes that are held for their peers are bounded,
-//! and shared as [`Places`] are; a panic is a 500, and a stop lets the requests in hand finish within a grace period.
-//! Pages of every origin may read every answer, whoever makes it: the router, or the last resorts here.
-//! `axum::serve` does none of that: it installs no timer. Sockets that were upgraded are their handler's to bound and
-//! to end; here they no longer count.
+//! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others. The header, the answer
+//! and its reader have deadlines. Connections, and the bytes held for their peers, are bounded and shared as [`Places`]
+//! are. A panic is a 500. After a stop, requests in hand finish within a grace period. Pages of every origin may read every
+//! answer. `axum::serve` does none of that: it installs no timer. An upgraded socket no longer counts here: its handler
+//! bounds and ends it.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -19,6 +18,7 @@ use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use conf::{Size, Span};
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -51,27 +51,26 @@ mod tests;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServeConfig {
-    /// Milliseconds for a request's header to arrive, counted from the answer before it: so long may a connection
-    /// also idle.
-    pub header_timeout_ms: u64,
-    /// Milliseconds until an answer begins (upgraded sockets excepted).
-    pub request_timeout_ms: u64,
-    /// Milliseconds in which the reader of an answer has to take 16 KB of it, or all that is left.
-    pub write_timeout_ms: u64,
-    /// Connections at once, upgraded ones excepted. More push out those who wait for their peer: an idle one, a header or
-    /// body that does not come, an answer that is not read; of the address that has most, the one that waits longest.
+    /// The time for a request's header to arrive, counted from the answer before it. A connection may idle that long.
+    pub header_timeout: Span,
+    /// The time until an answer begins. Upgraded sockets are exempt.
+    pub request_timeout: Span,
+    /// The time in which the reader of an answer has to take 16 KB of it, or the rest.
+    pub write_timeout: Span,
+    /// Concurrent connections, without upgraded ones. More push out those that wait for their peer: an idle one, an
+    /// unfinished header or body, an unread answer. Of the address that has most, the one that waits longest goes.
     pub max_connections: usize,
-    /// Bytes of headers and bodies that are not whole and of large answers that are not read, of all connections together.
-    /// More push out in the same way.
-    pub max_held_bytes: usize,
-    /// Networks of proxies: who comes from there does not count as one address.
+    /// The size of unfinished headers and bodies and of unread large answers, of all connections together. More push out
+    /// in the same way.
+    pub max_held_size: Size,
+    /// Networks of proxies: each of their connections counts as its own source.
     #[serde(default)]
     pub proxies: Vec<IpNet>,
-    /// Milliseconds for work in hand after stop.
-    pub grace_ms: u64,
+    /// The time for work in hand after the stop.
+    pub grace: Span,
 }
 
-/// What [`serve`] answers by itself, on whatever path: status, code and sentence of the problem.
+/// The answers of [`serve`] itself, on any path: status, code and sentence of the problem.
 pub const LAST_RESORTS: [(StatusCode, &str, &str); 5] = [PANICKED, TIMED_OUT, UNREAD, STALE, HOST_INVALID];
 
 const PANICKED: (StatusCode, &str, &str) =
@@ -95,16 +94,16 @@ const STALE: (StatusCode, &str, &str) = (
 const HOST_INVALID: (StatusCode, &str, &str) =
     (StatusCode::BAD_REQUEST, "host_invalid", "The header Host is missing: HTTP/1.1 requires it.");
 
-/// 100 ms: accepting fails while file descriptors are used up, and trying again at once would only burn the processor.
+/// 100 ms: accepting fails while no file descriptor is free, and an immediate retry would only burn CPU.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// 32 KB: a token of 8 KB twice, and everything else that gateways add. More is answered 431.
+/// 32 KB: a token of 8 KB twice, and the headers that gateways add. More gets 431.
 const LARGEST_HEADER_BYTES: usize = 32 * 1024;
 
 /// 32 KB each way, and a connection: a header has to fit. hyper's own bound is 400 KB.
 const LARGEST_BUFFER_BYTES: usize = LARGEST_HEADER_BYTES;
 
-/// 32 KB that the kernel may hold and has not sent: what is taken is known soon, and what is not taken costs little.
+/// 32 KB of unsent bytes in the kernel: the server learns soon what the peer took, and the rest costs little.
 const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// 32 KB: a smaller answer is not worth counting.
@@ -112,7 +111,7 @@ const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
 pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
-    let places = Places::new(config.max_connections.max(1), config.max_held_bytes);
+    let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
     serve_in(listener, app, config, stop, places).await;
 }
 
@@ -123,18 +122,15 @@ async fn serve_in(
     stop: CancellationToken,
     places: Arc<Places>,
 ) {
-    let app = with_bounds(app, Duration::from_millis(config.request_timeout_ms));
-    let timeouts = Timeouts {
-        header: Duration::from_millis(config.header_timeout_ms),
-        write: Duration::from_millis(config.write_timeout_ms),
-    };
+    let app = with_bounds(app, config.request_timeout.get());
+    let timeouts = Timeouts { header: config.header_timeout.get(), write: config.write_timeout.get() };
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let mut stood_still = standstill::times();
     let _beating = AbortOnDropHandle::new(tokio::spawn(standstill::beat()));
 
     loop {
-        // Dropped by a stop, neither branch loses anything but a connection that was not served yet.
+        // A stop drops at most a connection that is not served yet.
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
@@ -159,7 +155,7 @@ async fn serve_in(
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: {error}");
-                // Perhaps it was file descriptors: one comes back.
+                // File descriptors may have run out: this frees one.
                 places.make_room();
                 sleep(ACCEPT_BACKOFF).await;
             }
@@ -168,7 +164,7 @@ async fn serve_in(
 
     drop(listener);
     connections.close();
-    if timeout(Duration::from_millis(config.grace_ms), connections.wait()).await.is_err() {
+    if timeout(config.grace.get(), connections.wait()).await.is_err() {
         let left = connections.len();
         tracing::warn!(connections = left, "cutting {left} connections that did not finish within the grace period");
         cut.cancel();
@@ -196,7 +192,7 @@ async fn connection(
     timeouts: Timeouts,
     stop: CancellationToken,
 ) {
-    // Answers are small and wait for nothing: Nagle's algorithm would only delay them.
+    // Answers are small: Nagle's algorithm would only delay them.
     let options = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES));
     if let Err(error) = options {
         tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
@@ -291,7 +287,7 @@ async fn without_stale(request: Request, next: Next) -> Response {
 fn unread() -> Response {
     let (status, code, detail) = UNREAD;
     let problem = Problem::new(status, code, detail).with("outcome", "unknown");
-    private::marked(problem.retry_after(Duration::from_secs(1)).into_response(), false)
+    private::marked(problem.retry_after(Duration::from_secs(1)).into_response(), || false)
 }
 
 /// The connection ends with it: what else its peer has sent is as old.
@@ -303,7 +299,7 @@ fn stale() -> Response {
     response
 }
 
-/// Handlers have deadlines of their own, and know what came of it; this is the last resort.
+/// The last resort: handlers have deadlines of their own, and know the outcome.
 fn timed_out() -> Response {
     tracing::error!("a request was given up at the last deadline");
     let (status, code, detail) = TIMED_OUT;
@@ -319,7 +315,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::new(status, code, detail).with("outcome", "unknown").into_response()
 }
 
-/// The peer went away before it was accepted; the listener itself is well.
+/// The peer left before it was accepted. The listener works.
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

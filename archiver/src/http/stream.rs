@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use web::{Share, Shares};
+use web::{UserPermit, UserPermits};
 
 use super::refusal::Refusal;
 use crate::ReadsConfig;
@@ -27,7 +27,7 @@ const WAITING: usize = 2;
 /// The streams in progress. They have no place among the role's supervised tasks: one that panics costs one answer.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    permits: Arc<Shares>,
+    permits: Arc<UserPermits>,
     stall_timeout: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -36,7 +36,7 @@ pub(crate) struct Streams {
 /// The permit for one stream, held for as long as it lasts.
 #[derive(Debug)]
 pub(super) struct StreamPermit {
-    _permit: Share,
+    _permit: UserPermit,
     until: SystemTime,
 }
 
@@ -78,8 +78,8 @@ async fn ended(until: SystemTime) {
 impl Streams {
     pub(super) fn new(config: &ReadsConfig) -> Streams {
         Streams {
-            permits: Shares::new(config.max_streams, config.max_streams_of_user),
-            stall_timeout: Duration::from_millis(config.stall_timeout_ms),
+            permits: UserPermits::new(config.max_streams, config.max_streams_of_user),
+            stall_timeout: config.stall_timeout.get(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }

@@ -42,7 +42,9 @@ impl Database {
     }
 
     async fn open(config: &Config, name: &str, request_timeout: Duration, requests: usize) -> Result<Database, Error> {
-        let invalid = |error: mongodb::error::Error| Error::Config { key: "uri", reason: config.uri.complaint(&error) };
+        let invalid = |error: mongodb::error::Error| {
+            Error::from(conf::Problem::new("archiver.uri", config.uri.complaint(&error)))
+        };
         let mut options = ClientOptions::parse(config.uri.as_str()).await.map_err(invalid)?;
         options.app_name.get_or_insert_with(|| name.to_owned());
         options.server_selection_timeout = Some(config.server_selection_timeout());
@@ -50,12 +52,12 @@ impl Database {
         // The driver has no socket timeout. Heartbeats notice a server that has gone silent, and cut its requests. They
         // notice a dead server after this interval and the connect timeout.
         options.heartbeat_freq = Some(config.connect_timeout());
-        concerns::check(&options).map_err(|reason| Error::Config { key: "uri", reason })?;
+        concerns::check(&options).map_err(|reason| conf::Problem::new("archiver.uri", reason))?;
         // A write that the majority does not confirm ends on the server before we stop waiting for it.
         concerns::pin(&mut options, request_timeout / 2);
         let client = Client::with_options(options).map_err(invalid)?;
         if config.database.is_empty() {
-            return Err(Error::Config { key: "database", reason: "is empty. Set the name of the database".to_owned() });
+            return Err(conf::Problem::new("archiver.database", "is empty. Set the name of the database").into());
         }
         Ok(Database {
             database: client.database(&config.database),

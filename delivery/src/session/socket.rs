@@ -58,14 +58,16 @@ pub(crate) enum Received {
 impl Socket {
     /// `place`: its place among the sockets without a session.
     pub(crate) async fn new(stream: Stream, config: &Config, place: Arc<Place>) -> Socket {
-        let limits =
-            FrameLimits { frames_per_second: config.max_frames_per_second, message_bytes: config.max_frame_bytes };
+        let limits = FrameLimits {
+            frames_per_second: config.max_frames_per_second,
+            message_bytes: config.max_frame_size.in_memory(),
+        };
         let web_socket = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-            .max_frame_size(Some(config.max_frame_bytes))
-            .max_message_size(Some(config.max_frame_bytes));
+            .max_frame_size(Some(config.max_frame_size.in_memory()))
+            .max_message_size(Some(config.max_frame_size.in_memory()));
         let frames = Frames::new(stream, limits, place);
         let socket = WebSocketStream::from_raw_socket(frames, Role::Server, Some(web_socket)).await;
         let now = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::http::content_digest::ContentDigest;
 use axum::body::Body;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
@@ -9,7 +10,6 @@ use http_body_util::BodyExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokio::time::timeout;
-use web::ContentDigest;
 
 use crate::refusal::{Malformed, Refusal};
 

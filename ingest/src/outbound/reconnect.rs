@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::PresenterIdx;
+use conf::Address;
 use moka::future::Cache;
 use nats::Log;
 use reqwest::Client;
@@ -12,7 +13,6 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use web::address::Address;
 
 /// 5 s: a presenter's client has tried a few times by then.
 const PAUSE: Duration = Duration::from_secs(5);

@@ -6,13 +6,13 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
+use conf::Address;
 use moka::Expiry;
 use moka::future::Cache;
 use reqwest::Client;
 use serde::Serialize;
 use serde_json::Value;
 use web::NoAnswer;
-use web::address::Address;
 
 use crate::config::RoomsConfig;
 use crate::outbound::log_throttle::Seldom;
@@ -80,14 +80,13 @@ struct Keep {
 
 impl RoomServer {
     pub(crate) fn new(client: Client, config: &RoomsConfig) -> RoomServer {
-        let keep =
-            Keep { live: Duration::from_millis(config.live_ms), not_live: Duration::from_millis(config.not_live_ms) };
+        let keep = Keep { live: config.live.get(), not_live: config.not_live.get() };
         RoomServer {
             client,
             address: config.url.with("/room/live/check"),
-            deadline: Duration::from_millis(config.deadline_ms),
+            deadline: config.deadline.get(),
             guard: Guard::new(config.breaker_failures),
-            pause: Duration::from_millis(config.breaker_open_ms),
+            pause: config.breaker_open.get(),
             refusals: Seldom::new(),
             answers: Cache::builder().max_capacity(MOST_ANSWERS).expire_after(keep).build(),
         }

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, User, now};
+use conf::Address;
 use moka::sync::Cache;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use web::NoAnswer;
-use web::address::Address;
 
 use crate::config::ReviewConfig;
 use crate::outbound::circuit_breaker::{About, Breaker, Change, Failure, Scope};
@@ -137,10 +137,10 @@ impl Review {
             client,
             address: address.clone(),
             key,
-            deadline: Duration::from_millis(config.deadline_ms),
+            deadline: config.deadline.get(),
             fallback: config.fallback,
             slots: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
-            breakers: Breakers::new(config.breaker_failures, Duration::from_millis(config.breaker_open_ms)),
+            breakers: Breakers::new(config.breaker_failures, config.breaker_open.get()),
             refusals: Seldom::new(),
         }))
     }

@@ -69,7 +69,7 @@ impl Entry {
 pub const MOST_AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
 /// The most that an event's time may be behind the time at which it was stored. An event is stored within 5 s
-/// (`nats.append_deadline_ms`), so a larger difference is a clock error or a delay. Nobody would look for the event
+/// (`nats.append_deadline`), so a larger difference is a clock error or a delay. Nobody would look for the event
 /// there.
 pub const MOST_BEHIND: SignedDuration = SignedDuration::from_secs(8);
 

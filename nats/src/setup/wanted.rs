@@ -82,7 +82,7 @@ pub(crate) fn wanted(config: &Config) -> Vec<Wanted> {
             // A full log refuses appends. It never drops batches that are not archived yet.
             discard: DiscardPolicy::New,
             max_age: config.max_age(),
-            max_bytes: config.max_bytes,
+            max_bytes: config.max_bytes(),
             max_message_size: MAX_MESSAGE_BYTES,
             num_replicas: config.replicas,
             duplicate_window: DUPLICATE_WINDOW,

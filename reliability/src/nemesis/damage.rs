@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use chat::PresenterIdx;
-use chatting_server::servers::{self, Server, port};
 use fastrand::Rng;
 use nats::Entry;
+use testkit::{Server, port};
 use tokio::process::Command;
 
 use super::fault::Fault;
@@ -84,9 +84,9 @@ impl Making<'_> {
     async fn content(&self, store: &Path) -> anyhow::Result<Vec<Entry>> {
         let folder = tempfile::tempdir()?;
         copy(store, &folder.path().join("store")).await?;
-        let starting = servers::starting().await?;
+        let starting = testkit::starting().await?;
         let (own, monitoring) = (port::own()?, port::own()?);
-        let mut server = servers::nats_server(folder.path(), own, monitoring, false).await?;
+        let mut server = testkit::nats_server(folder.path(), own, monitoring, false).await?;
         server.start().await?;
         drop(starting);
         let mut config = self.system.config.nats.clone();

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chatting_server::servers::Server;
 use fastrand::Rng;
+use testkit::Server;
 
 use super::{GRACE, Making};
 use crate::system::{Kind, Part, start_patiently, start_together};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use chatting_server::servers::Direction;
 use fastrand::Rng;
+use testkit::Direction;
 
 use super::Making;
 use super::fault::Fault;

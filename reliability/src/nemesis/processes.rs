@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chatting_server::servers::{Ready, Server};
 use fastrand::Rng;
 use nix::sys::signal::Signal;
+use testkit::{Ready, Server};
 
 use super::fault::Fault;
 use super::{GRACE, Making};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chatting_server::config::Config;
-use chatting_server::servers::{self, Member, Program, Proxy, Ready, Server, port};
+use testkit::{Member, Program, Proxy, Ready, Server, port};
 
 use super::{Kind, Link, NODES, Part, Plan, SECRET, System, start_together};
 use crate::disk::Disk;
@@ -45,7 +45,7 @@ impl System {
     /// Starts everything, and waits until it is ready.
     pub async fn start(plan: &Plan) -> anyhow::Result<System> {
         // Until the last port is taken.
-        let starting = servers::starting().await?;
+        let starting = testkit::starting().await?;
         let mut system = System {
             parts: Vec::new(),
             links: Vec::new(),
@@ -67,7 +67,7 @@ impl System {
         let mongod = system.start_mongod(plan, members).await?;
         let rooms = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let rooms_address = rooms.local_addr()?.to_string();
-        tokio::spawn(async move { axum::serve(rooms, servers::room_server()).await });
+        tokio::spawn(async move { axum::serve(rooms, testkit::room_server()).await });
 
         let log_urls = |addresses: &[String]| {
             let urls: Vec<String> = addresses.iter().map(|address| format!("nats://{address}")).collect();
@@ -181,7 +181,7 @@ impl System {
         self.monitoring = members.iter().map(|member| format!("http://{}", local(member.monitoring))).collect();
         let servers = match members.as_slice() {
             [Member { port, monitoring, .. }] => {
-                vec![servers::nats_server(&plan.folder.join("nats-0"), *port, *monitoring, false).await?]
+                vec![testkit::nats_server(&plan.folder.join("nats-0"), *port, *monitoring, false).await?]
             }
             members => {
                 let mut ways = Vec::new();
@@ -192,7 +192,7 @@ impl System {
                     }
                 }
                 let way = |from: usize, to: usize| ways[from * members.len() + to].clone();
-                servers::nats_cluster(&plan.folder, members, way).await?
+                testkit::nats_cluster(&plan.folder, members, way).await?
             }
         };
         let mut named = Vec::new();
@@ -219,7 +219,7 @@ impl System {
         for (number, port) in ports.iter().enumerate() {
             let name = format!("mongod-{number}");
             let folder = plan.folder.join(&name);
-            let server = servers::mongod(&folder, *port, false).await?;
+            let server = testkit::mongod(&folder, *port, false).await?;
             // Itself first, then the others.
             let set = ports.iter().cycle().skip(number).take(members).map(|port| local(*port)).collect();
             let mut program = server.program().clone();

@@ -1,4 +1,4 @@
-//! What stands in a token: the claims that make an identity, read and, for development, written.
+//! The claims of a token that make an identity. It reads them, and writes them for development.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,19 +6,19 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
 use super::TokenError;
-use crate::secret::Secret;
+use conf::Secret;
 
-/// Who a valid token, or a trusted gateway, speaks for.
+/// The identity in a valid token, or from a trusted gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Claim `user_idx`, from 1 to [`LARGEST_IDX`](crate::LARGEST_IDX).
+    /// Claim `user_idx`, from 1 to [`LARGEST_IDX`](chat::LARGEST_IDX).
     pub user_idx: i64,
     /// Claim `nickname`, as it came: unbounded and unchecked. Empty where there is none.
     pub nickname: String,
     /// Claim `sub`. Empty where there is none.
     pub email: String,
-    /// What the bearer may do: claim `scope`, split at blanks (RFC 8693), or where there is none `scp`, a list as Okta
-    /// writes it or text as Entra ID does.
+    /// The scopes: claim `scope`, split at blanks (RFC 8693), or without one `scp`, a list as Okta writes it or text as
+    /// Entra ID does.
     pub scopes: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ impl Identity {
 }
 
 /// The scopes of a blank-separated list.
-pub(crate) fn split(scopes: &str) -> Vec<String> {
+pub fn split(scopes: &str) -> Vec<String> {
     scopes.split_ascii_whitespace().map(str::to_owned).collect()
 }
 

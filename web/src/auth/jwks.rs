@@ -1,6 +1,5 @@
-//! The keys that an issuer publishes, fetched in the background and kept: the last good set stays for as long as no other
-//! comes. A token that names an unknown key leads to a fetch at once, though at most once a minute, whatever the traffic;
-//! it waits for it, and so does every other that comes meanwhile.
+//! The published keys of an issuer, fetched in the background. The last good set stays until the next one. A token with an
+//! unknown key triggers a fetch at once, at most once a minute, and waits for it, as do other such tokens.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
 use super::{JwksConfig, TokenError};
-use crate::address::Address;
 use crate::fetch::{NoAnswer, answer};
+use conf::{Address, Problem};
 
 /// The published keys of one issuer.
 #[derive(Debug)]
@@ -32,11 +31,11 @@ pub(super) struct Jwks {
 #[derive(Debug)]
 struct Known {
     keys: Option<Arc<KeySet>>,
-    /// Whether the last fetch failed: what is not known may well have been published.
+    /// Whether the last fetch failed: an unknown key may have been published.
     has_failed: bool,
     /// Whether a fetch is under way, or about to be.
     is_fetching: bool,
-    /// When a token last led to a fetch.
+    /// When a token last triggered a fetch.
     asked: Option<Instant>,
 }
 
@@ -51,29 +50,30 @@ enum FetchError {
 /// 64 KB: a set of five RSA keys with certificates has about 10.
 const LARGEST_ANSWER_BYTES: usize = 64 * 1024;
 
-/// A minute: tokens can be made up faster than any issuer wants to be asked.
+/// A minute: an attacker can invent tokens faster than an issuer can answer.
 const ASK_PAUSE: Duration = Duration::from_secs(60);
 
 /// 10 s after a failure: meanwhile tokens of a new key cannot be verified.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 impl Jwks {
-    pub(super) fn new(address: &Address, config: &JwksConfig, required: Required) -> Result<Jwks, String> {
-        // No redirects: whoever answers at the configured address, and nobody else, says whose tokens count. No proxy of
-        // the environment: it is no part of the configuration.
+    pub(super) fn new(address: &Address, config: &JwksConfig, required: Required) -> Result<Jwks, Problem> {
+        // No redirects: only the configured address decides which tokens count. No proxy from the environment: it is not in
+        // the configuration.
         let client = Client::builder().redirect(Policy::none()).no_proxy().build();
         Ok(Jwks {
-            client: client.map_err(|error| format!("auth.jwks.url: cannot make an HTTP client: {error}"))?,
+            client: client
+                .map_err(|error| Problem::new("auth.jwks.url", format!("cannot make an HTTP client: {error}")))?,
             address: address.clone(),
             required,
-            refresh: Duration::from_secs(config.refresh_seconds),
-            deadline: Duration::from_millis(config.deadline_ms),
-            // The first fetch is about to be: who comes before it is there waits for it.
+            refresh: config.refresh.get(),
+            deadline: config.deadline.get(),
+            // The first fetch is about to begin, and early requests wait for it.
             known: watch::Sender::new(Known { keys: None, has_failed: false, is_fetching: true, asked: None }),
         })
     }
 
-    /// Fetches, and goes on fetching. All fetches are made here, so that there is one at a time.
+    /// Fetches again and again. It makes all fetches, so that there is one at a time.
     pub(super) async fn follow(&self) -> Infallible {
         let mut known = self.known.subscribe();
         loop {
@@ -89,7 +89,7 @@ impl Jwks {
         }
     }
 
-    /// The key that a token means. Unavailable: it cannot be known at present.
+    /// The key of a token. Unavailable: it may exist, and cannot be fetched now.
     pub(super) async fn key(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, TokenError> {
         let mut found = self.known.borrow().find(kid, algorithm);
         if matches!(found, Err(NoKey::Unknown)) {
@@ -110,7 +110,7 @@ impl Jwks {
         self.known.borrow().keys.as_ref().is_some_and(|keys| keys.has(kid))
     }
 
-    /// Has the keys fetched if that may be, and waits for a fetch that is under way.
+    /// Triggers a fetch if one is allowed, and waits for a fetch in progress.
     async fn ask(&self) {
         self.known.send_if_modified(|known| known.ask(Instant::now()));
         let mut known = self.known.subscribe();
@@ -124,7 +124,7 @@ impl Jwks {
         Ok(KeySet::parse(&answer, &self.required)?)
     }
 
-    /// Takes over what was fetched, and logs what is new.
+    /// Stores a fetched set, and logs changes.
     fn learn(&self, fetched: Result<KeySet, FetchError>) {
         let (keys, error) = match fetched {
             Ok(keys) => (Some(Arc::new(keys)), None),
@@ -163,12 +163,12 @@ impl Known {
         self.keys.as_ref().map_or(Err(NoKey::Unknown), |keys| keys.find(kid, algorithm))
     }
 
-    /// Whether a key that is not known may have been published all the same.
+    /// Whether an unknown key may have been published.
     fn is_in_doubt(&self) -> bool {
         self.keys.is_none() || self.has_failed || self.is_fetching
     }
 
-    /// A token asks for a fetch. False: there is one already, or there was one less than a minute ago.
+    /// A token requests a fetch. False: one is in progress, or the last was less than a minute ago.
     fn ask(&mut self, now: Instant) -> bool {
         let may = !self.is_fetching && self.asked.is_none_or(|asked| now.duration_since(asked) >= ASK_PAUSE);
         if may {
@@ -179,7 +179,7 @@ impl Known {
     }
 }
 
-/// The library's own message does not say whether the name, the connection or the time was the trouble.
+/// The library's own message does not say whether the name, the connection or the time failed.
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,8 +1,9 @@
-//! A key with the one algorithm that it verifies and the claims that its tokens must have. What a key is for is decided
-//! here, once, from the key itself; a token has no say in it.
+//! A key with its one algorithm and the claims that its tokens must have. The key itself decides its algorithm, once; a token
+//! cannot.
 
 use std::time::SystemTime;
 
+use conf::Secret;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation, decode};
@@ -10,28 +11,28 @@ use serde_json::{Map, Value};
 
 use super::claims::Identity;
 use super::lifetime::Lifetime;
-use super::{Config, Pass, Secret, TokenError};
+use super::{Config, Pass, TokenError};
 
-/// What the claims of a token must say, whichever key of its issuer has signed it.
+/// The required claims of an issuer's tokens, whichever key signed them.
 #[derive(Debug, Clone)]
 pub(super) struct Required {
     validation: Validation,
     lifetime: Lifetime,
 }
 
-/// A key that tokens are verified by.
+/// A key that verifies tokens.
 pub(super) struct Key {
-    /// By which tokens name it; the secret has none, and a published key need not have one.
+    /// Its name in tokens. The secret has none, and a published key may have none.
     pub(super) kid: Option<String>,
     pub(super) algorithm: Algorithm,
     key: DecodingKey,
     required: Required,
 }
 
-/// RFC 7518 wants 2,048 bits at least; more than 8,192 the library refuses, for they cost too much to verify.
+/// RFC 7518 requires at least 2,048 bits. The library refuses more than 8,192, which cost too much to verify.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 
-/// What a point of P-256 takes: a byte that says so, and its two coordinates.
+/// The bytes of a P-256 point: a leading byte and two coordinates.
 const P256_BYTES: usize = 65;
 const ED25519_BYTES: usize = 32;
 
@@ -40,9 +41,9 @@ impl Required {
     pub(super) fn new(issuer: &str, audience: &str, config: &Config) -> Required {
         let mut validation = Validation::default();
         validation.algorithms.clear();
-        validation.leeway = config.leeway_seconds;
+        validation.leeway = config.leeway.as_secs();
         validation.validate_nbf = true;
-        // The library checks an issuer or audience only where there is one, unless presence is required as well.
+        // The library checks an issuer or audience only if the token has one, unless presence is required too.
         let mut required = vec!["exp"];
         if !issuer.is_empty() {
             validation.set_issuer(&[issuer]);
@@ -53,7 +54,7 @@ impl Required {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        let lifetime = Lifetime { leeway: config.leeway_seconds, longest: config.max_lifetime_seconds };
+        let lifetime = Lifetime { leeway: config.leeway.as_secs(), longest: config.max_lifetime.as_secs() };
         Required { validation, lifetime }
     }
 }
@@ -63,7 +64,7 @@ impl Key {
         Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret.bytes()), required)
     }
 
-    /// A key of a JWKS. Err: why it is of no use here, in a few words.
+    /// A key of a JWKS. Err: why it cannot be used, in a few words.
     pub(super) fn from_jwk(jwk: &Jwk, required: Required) -> Result<Key, String> {
         let common = &jwk.common;
         if !matches!(common.public_key_use, None | Some(PublicKeyUse::Signature)) {
@@ -84,7 +85,7 @@ impl Key {
         Key { kid, algorithm, key, required }
     }
 
-    /// What the token allows, if this key has signed it and its claims are as required.
+    /// The pass of a token that this key signed and whose claims are as required.
     pub(super) fn read(&self, token: &str) -> Result<Pass, TokenError> {
         let Required { validation, lifetime } = &self.required;
         let claims = decode::<Map<String, Value>>(token, &self.key, validation).map_err(reason)?.claims;
@@ -119,7 +120,7 @@ fn algorithm(parameters: &AlgorithmParameters, alg: Option<KeyAlgorithm>) -> Res
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
             matches!(alg, None | Some(K::EdDSA)).then_some(Algorithm::EdDSA)
         }
-        // Whoever can read a published secret can sign with it.
+        // Anyone who can read a published secret can sign with it.
         AlgorithmParameters::OctetKey(_) => return Err("it is a shared secret".to_owned()),
         _ => return Err("its kty or crv is not supported".to_owned()),
     };

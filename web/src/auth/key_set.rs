@@ -1,5 +1,5 @@
-//! The keys that an issuer has published at one moment (RFC 7517), and which of them a token means. A key that is of no
-//! use here is left out, and the others stay.
+//! The keys that an issuer published at one moment (RFC 7517), and the choice of one for a token. Unusable keys are left
+//! out, the others stay.
 
 use std::sync::Arc;
 

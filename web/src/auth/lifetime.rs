@@ -1,4 +1,4 @@
-//! How long a token may live, and when it ends: whoever steals one that never ends has it for ever.
+//! The lifetime of a token and its end. A stolen token without an end would work for ever.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use super::TokenError;
 /// Bounds of a token's times, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
-    /// Clock difference that is tolerated in `exp`.
+    /// Tolerated clock difference in `exp`.
     pub(super) leeway: u64,
     /// From `iat` to `exp`.
     pub(super) longest: u64,
@@ -31,7 +31,7 @@ impl Lifetime {
             return Err(TokenError::Lifetime);
         }
         let until = UNIX_EPOCH.checked_add(Duration::from_secs(end.saturating_add(self.leeway)));
-        // What the calendar cannot hold is longer than any lifetime.
+        // An end past the calendar is longer than any lifetime.
         let until = until.ok_or(TokenError::Lifetime)?;
         if until <= now { Err(TokenError::Expired) } else { Ok(until) }
     }
@@ -39,7 +39,7 @@ impl Lifetime {
 
 /// Whole seconds of a NumericDate (RFC 7519), which may have a fraction.
 fn seconds(value: &Value) -> Option<u64> {
-    // A cast of what is too large gives the largest.
+    // A cast of a too large number gives the largest.
     value.as_u64().or_else(|| value.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u64))
 }
 

@@ -6,7 +6,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::LARGEST_IDX;
+use chat::LARGEST_IDX;
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 
@@ -16,15 +16,15 @@ pub(super) fn config(issuer: &str, audience: &str) -> Config {
         secret: KEY.to_owned().into(),
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
-        leeway_seconds: 0,
-        max_lifetime_seconds: 2_678_400,
+        leeway: Span::ZERO,
+        max_lifetime: Span::from_days(31),
         token_types: ["none", "JWT", "at+jwt"].map(str::to_owned).to_vec(),
         jwks: jwks(""),
     }
 }
 
 fn jwks(url: &str) -> JwksConfig {
-    let config = json!({"url": url, "issuer": "", "audience": "", "refresh_seconds": 300, "deadline_ms": 2_000});
+    let config = json!({"url": url, "issuer": "", "audience": "", "refresh": "5m", "deadline": "2s"});
     serde_json::from_value(config).unwrap()
 }
 
@@ -221,7 +221,7 @@ async fn a_configured_issuer_and_audience_must_be_there_and_right() {
 
 #[tokio::test]
 async fn leeway_is_tolerated_in_exp() {
-    let verifier = Verifier::new(&Config { leeway_seconds: 60, ..config("", "") }).unwrap();
+    let verifier = Verifier::new(&Config { leeway: Span::from_secs(60), ..config("", "") }).unwrap();
     assert!(verifier.verify(&sign(json!({"exp": now() - 30}))).await.is_ok());
     assert_eq!(verifier.verify(&sign(json!({"exp": now() - 90}))).await, Err(TokenError::Expired));
 }
@@ -232,26 +232,26 @@ fn a_wrong_configuration_is_refused_and_its_key_named() {
     let with_keys = || Config { secret: Secret::default(), jwks: jwks("https://issuer.example/keys"), ..good.clone() };
     let cases = [
         ("auth.secret", Config { secret: "short".to_owned().into(), ..good.clone() }),
-        ("auth.leeway_seconds", Config { leeway_seconds: 601, ..good.clone() }),
-        ("auth.max_lifetime_seconds", Config { max_lifetime_seconds: 0, ..good.clone() }),
+        ("auth.leeway", Config { leeway: Span::from_secs(601), ..good.clone() }),
+        ("auth.max_lifetime", Config { max_lifetime: Span::ZERO, ..good.clone() }),
         ("auth.token_types", Config { token_types: Vec::new(), ..good.clone() }),
         ("auth.secret", Config { secret: Secret::default(), ..good.clone() }),
         ("auth.jwks.url", Config { secret: Secret::default(), ..good.clone() }),
         ("auth.secret", Config { secret: "short".to_owned().into(), ..with_keys() }),
         ("auth.jwks.issuer", Config { issuer: "us".to_owned(), ..with_keys() }),
         ("auth.jwks.audience", Config { audience: "chat".to_owned(), ..with_keys() }),
+        ("auth.jwks.refresh", Config { jwks: JwksConfig { refresh: Span::ZERO, ..with_keys().jwks }, ..good.clone() }),
         (
-            "auth.jwks.refresh_seconds",
-            Config { jwks: JwksConfig { refresh_seconds: 0, ..with_keys().jwks }, ..good.clone() },
+            "auth.jwks.deadline",
+            Config { jwks: JwksConfig { deadline: Span::ZERO, ..with_keys().jwks }, ..good.clone() },
         ),
-        ("auth.jwks.deadline_ms", Config { jwks: JwksConfig { deadline_ms: 0, ..with_keys().jwks }, ..good.clone() }),
         (
-            "auth.jwks.deadline_ms",
-            Config { jwks: JwksConfig { deadline_ms: 5_001, ..with_keys().jwks }, ..good.clone() },
+            "auth.jwks.deadline",
+            Config { jwks: JwksConfig { deadline: Span::from_millis(5_001), ..with_keys().jwks }, ..good.clone() },
         ),
     ];
     for (key, config) in cases {
-        let wrong = Verifier::new(&config).unwrap_err();
+        let wrong = Verifier::new(&config).unwrap_err().to_string();
         assert!(wrong.contains(key), "{key}: {wrong}");
     }
     assert!(Verifier::new(&with_keys()).is_ok());
@@ -305,20 +305,21 @@ async fn a_short_secret_verifies_only_where_it_is_allowed() {
         ..config("", "")
     };
     for secret in ["s", "secret", &"x".repeat(31)] {
-        let refused = Verifier::new(&short(secret, false)).unwrap_err();
-        assert!(refused.contains("auth.secret has") && refused.contains("auth.allow_short_secret"), "{refused}");
+        let refused = Verifier::new(&short(secret, false)).unwrap_err().to_string();
+        assert!(refused.contains("auth.secret: has") && refused.contains("auth.allow_short_secret"), "{refused}");
         let verifier = Verifier::new(&short(secret, true)).unwrap();
         let token = sign_with(&Header::new(Algorithm::HS256), &claims(json!({})), secret);
         assert_eq!(verifier.verify(&token).await.map(|identity| identity.user_idx), Ok(42));
         assert_eq!(verifier.verify(&sign(json!({}))).await, Err(TokenError::Signature));
     }
-    assert!(Verifier::new(&short("", true)).unwrap_err().contains("auth.secret is required"));
+    assert!(Verifier::new(&short("", true)).unwrap_err().to_string().contains("auth.secret: is required"));
 }
 
 #[tokio::test]
 async fn other_types_and_lifetimes_are_a_matter_of_configuration() {
     let types = ["refresh+jwt".to_owned()].to_vec();
-    let verifier = Verifier::new(&Config { token_types: types, max_lifetime_seconds: 30, ..config("", "") }).unwrap();
+    let verifier =
+        Verifier::new(&Config { token_types: types, max_lifetime: Span::from_secs(30), ..config("", "") }).unwrap();
     let odd = sign_header(r#"{"alg":"HS256","typ":"refresh+jwt"}"#);
     assert_eq!(verifier.verify(&odd).await, Err(TokenError::Lifetime), "60 s");
     assert_eq!(verifier.verify(&sign(json!({}))).await, Err(TokenError::Type));
@@ -326,7 +327,7 @@ async fn other_types_and_lifetimes_are_a_matter_of_configuration() {
 
 #[tokio::test]
 async fn a_pass_ends_with_its_token_and_the_leeway() {
-    let verifier = Verifier::new(&Config { leeway_seconds: 60, ..config("", "") }).unwrap();
+    let verifier = Verifier::new(&Config { leeway: Span::from_secs(60), ..config("", "") }).unwrap();
     let end = now() + 100;
     let pass = verifier.pass(&sign(json!({ "exp": end }))).await.unwrap();
     assert_eq!(pass.until, UNIX_EPOCH + Duration::from_secs(end + 60));

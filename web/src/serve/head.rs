@@ -1,10 +1,10 @@
-//! What is wrong with the head of a request, whoever it is for.
+//! Checks of a request's head that hold for every path.
 
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Version};
 
-/// RFC 9112, section 3.2: HTTP/1.1 has one `Host`, and whatever there is has to be one. Err: what is wrong, in a sentence.
+/// RFC 9112, section 3.2: an HTTP/1.1 request has exactly one valid `Host`. Err: what is wrong, in a sentence.
 pub(super) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), &'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {

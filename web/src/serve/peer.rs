@@ -1,5 +1,5 @@
-//! A connection as its peer treats it: whether we wait for the peer, since when, and what it has us hold meanwhile. Who
-//! reads an answer has to take some of it in every write timeout, whatever is written and however it is cut.
+//! The state of a connection towards its peer: whether it waits for the peer, since when, and how many bytes it holds
+//! meanwhile. The reader of an answer has to take some of it in every write timeout, however the answer is cut.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,13 +18,13 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::places::Place;
 
-/// 16 KB: so much of an answer, or all of it, has to be taken in every write timeout.
+/// 16 KB: the reader has to take that much of an answer, or the rest, in every write timeout.
 const LEAST_PROGRESS: usize = 16 * 1024;
 
 /// 256 KB that the kernel may hold and has not sent of what is not HTTP any more: the largest event that there is.
 const UPGRADED_UNSENT_BYTES: u32 = 256 * 1024;
 
-/// 1 s: a body or a reader that is slower than that may be asked to go where places are short.
+/// 1 s: a connection with a slower body or reader may be evicted when places are short.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What of a connection several parts have to know.

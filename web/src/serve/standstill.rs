@@ -1,6 +1,6 @@
-//! Notices that the process stood still: it was paused, or its machine was suspended. The kernel accepts connections and
-//! takes requests all the same. Their senders have given up by the time that the process goes on, and may have sent the
-//! request again elsewhere, so that to carry it out now would do it late, and perhaps twice.
+//! Notices that the process stood still: it was paused, or its machine was suspended. Meanwhile the kernel still accepts
+//! connections and requests. Their senders have given up when the process continues, and may have retried elsewhere: to
+//! execute the request now would be late, and perhaps the second time.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ struct Heart {
     times: AtomicU64,
 }
 
-/// Beats until it is dropped. Somebody has to, or a quiet process is taken for one that stood still.
+/// Beats until it is dropped. Without it a quiet process would look as if it had stood still.
 pub(super) async fn beat() {
     loop {
         times();
@@ -32,7 +32,7 @@ pub(super) async fn beat() {
     }
 }
 
-/// How often the process has stood still so far. Whoever asks first after a pause notices it.
+/// How often the process has stood still so far. The first call after a pause notices it.
 pub(super) fn times() -> u64 {
     HEART.times_at(now())
 }

@@ -16,18 +16,18 @@ struct Server {
 impl Server {
     async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
         let mut config = ServeConfig {
-            header_timeout_ms: 5_000,
-            request_timeout_ms: 5_000,
-            write_timeout_ms: 5_000,
+            header_timeout: Span::from_millis(5_000),
+            request_timeout: Span::from_millis(5_000),
+            write_timeout: Span::from_millis(5_000),
             max_connections: 100,
-            max_held_bytes: 1024 * 1024,
+            max_held_size: Size::from_bytes(1024 * 1024),
             proxies: Vec::new(),
-            grace_ms: 5_000,
+            grace: Span::from_millis(5_000),
         };
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let places = Places::new(config.max_connections, config.max_held_bytes);
+        let places = Places::new(config.max_connections, config.max_held_size.in_memory());
         let stop = CancellationToken::new();
         let task = tokio::spawn({
             let stop = stop.clone();
@@ -66,7 +66,7 @@ async fn answer(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_header_that_does_not_arrive_ends_the_connection() {
-    let server = Server::start(Router::new(), |config| config.header_timeout_ms = 50).await;
+    let server = Server::start(Router::new(), |config| config.header_timeout = Span::from_millis(50)).await;
     let mut stream = server.send("GET / HTTP/1.1\r\nhost: ").await;
     answer(&mut stream).await;
 }
@@ -74,7 +74,7 @@ async fn a_header_that_does_not_arrive_ends_the_connection() {
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_a_503_with_unknown_outcome() {
     let app = Router::new().route("/", get(std::future::pending::<()>));
-    let server = Server::start(app, |config| config.request_timeout_ms = 50).await;
+    let server = Server::start(app, |config| config.request_timeout = Span::from_millis(50)).await;
     let answer = answer(&mut server.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains(r#""outcome":"unknown""#), "{answer}");
@@ -145,7 +145,8 @@ async fn work_that_outlasts_the_grace_period_is_cut() {
             std::future::pending::<()>().await;
         }
     };
-    let server = Server::start(Router::new().route("/", get(handler)), |config| config.grace_ms = 50).await;
+    let server =
+        Server::start(Router::new().route("/", get(handler)), |config| config.grace = Span::from_millis(50)).await;
     let mut stream = server.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     entered.notified().await;
     server.stop.cancel();
@@ -228,7 +229,7 @@ async fn is_cut(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn an_answer_that_nobody_reads_is_given_up() {
-    let server = Server::start(large(), |config| config.write_timeout_ms = 200).await;
+    let server = Server::start(large(), |config| config.write_timeout = Span::from_millis(200)).await;
     let mut stream = deaf(&server, "/large").await;
     // It reads only after that, and finds the end of what the kernels kept.
     let waited = async {
@@ -243,8 +244,8 @@ async fn an_answer_that_nobody_reads_is_given_up() {
 #[tokio::test]
 async fn whoever_reads_little_by_little_gets_everything() {
     let server = Server::start(large(), |config| {
-        config.write_timeout_ms = 400;
-        config.max_held_bytes = 8 << 20;
+        config.write_timeout = Span::from_millis(400);
+        config.max_held_size = Size::from_bytes(8 << 20);
     })
     .await;
     let request = "GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -265,8 +266,8 @@ async fn whoever_reads_little_by_little_gets_everything() {
 async fn whoever_reads_nothing_makes_room_after_a_second() {
     let server = Server::start(large(), |config| {
         config.max_connections = 3;
-        config.write_timeout_ms = 60_000;
-        config.max_held_bytes = 1 << 30;
+        config.write_timeout = Span::from_millis(60_000);
+        config.max_held_size = Size::from_bytes(1 << 30);
     })
     .await;
     let _deaf = [deaf(&server, "/large").await, deaf(&server, "/large").await, deaf(&server, "/large").await];
@@ -277,8 +278,8 @@ async fn whoever_reads_nothing_makes_room_after_a_second() {
 #[tokio::test]
 async fn large_answers_that_nobody_reads_are_bounded_together_and_shared_ones_cost_nothing() {
     let server = Server::start(large(), |config| {
-        config.write_timeout_ms = 60_000;
-        config.max_held_bytes = 5 << 20;
+        config.write_timeout = Span::from_millis(60_000);
+        config.max_held_size = Size::from_bytes(5 << 20);
     })
     .await;
     let _shared = [deaf(&server, "/shared").await, deaf(&server, "/shared").await, deaf(&server, "/shared").await];
@@ -298,7 +299,7 @@ async fn large_answers_that_nobody_reads_are_bounded_together_and_shared_ones_co
 
 #[tokio::test]
 async fn headers_that_are_not_whole_are_bounded_together() {
-    let server = Server::start(large(), |config| config.max_held_bytes = 100 * 1024).await;
+    let server = Server::start(large(), |config| config.max_held_size = Size::from_bytes(100 * 1024)).await;
     let begun = format!("GET /here HTTP/1.1\r\nhost: x\r\nx: {}", "y".repeat(30_000));
     let mut slow = Vec::new();
     for _ in 0..4 {

@@ -4,6 +4,7 @@ use super::*;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
+use conf::Span;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncWriteExt;
@@ -49,11 +50,11 @@ async fn room_server(body: impl Fn() -> Body + Clone + Send + Sync + 'static) ->
 fn asking(listener: &TcpListener) -> RoomServer {
     let config = RoomsConfig {
         url: format!("http://{}/base/", listener.local_addr().unwrap()).parse().unwrap(),
-        deadline_ms: 300,
-        live_ms: 60_000,
-        not_live_ms: 60_000,
+        deadline: Span::from_millis(300),
+        live: Span::from_secs(60),
+        not_live: Span::from_secs(60),
         breaker_failures: 1_000,
-        breaker_open_ms: 1_000,
+        breaker_open: Span::from_secs(1),
     };
     RoomServer::new(Client::builder().no_proxy().build().unwrap(), &config)
 }

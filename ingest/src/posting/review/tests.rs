@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode as Status;
 use axum::routing::post;
 use chat::Role;
+use conf::Span;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -74,8 +75,8 @@ fn asking(listener: &TcpListener, change: impl FnOnce(&mut ReviewConfig)) -> Rev
 
 fn config(url: &str) -> ReviewConfig {
     let config = serde_json::json!({
-        "url": url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "deadline_ms": 5_000, "fallback": "deny",
-        "max_in_flight": 2, "breaker_failures": 1_000, "breaker_open_ms": 60_000,
+        "url": url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "deadline": "5s", "fallback": "deny",
+        "max_in_flight": 2, "breaker_failures": 1_000, "breaker_open": "1m",
     });
     serde_json::from_value(config).unwrap()
 }
@@ -109,10 +110,10 @@ async fn whatever_is_no_plain_answer_is_none() {
 async fn a_hook_that_hangs_is_waited_for_until_the_deadline_only_and_holds_up_nobody_else() {
     // It accepts connections, by its backlog, and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let review = asking(&listener, |config| config.deadline_ms = 100);
+    let review = asking(&listener, |config| config.deadline = Span::from_millis(100));
     assert_eq!(ask(&review).await, UNAVAILABLE);
 
-    let patient = Arc::new(asking(&listener, |config| config.deadline_ms = 600_000));
+    let patient = Arc::new(asking(&listener, |config| config.deadline = Span::from_secs(600)));
     let waiting: Vec<_> = (0..2)
         .map(|_| {
             let review = patient.clone();

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
+use url::Url;
 
 /// An `http://` or `https://` address. A user name and a password in it are used (HTTP Basic).
 #[derive(Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Address {
 }
 
 /// For `#[serde(deserialize_with = …)]`: an address, or nothing where the text is empty.
-pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+pub fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
 }

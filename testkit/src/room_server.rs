@@ -1,12 +1,13 @@
 //! A stand-in for the room server of the platform: every room is live until it is switched off.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{post, put};
 use axum::{Json, Router};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,12 +31,12 @@ pub fn room_server() -> Router {
 
 async fn check(State(rooms): State<NotLive>, Json(question): Json<Question>) -> Result<Json<Value>, StatusCode> {
     let presenter = question.presenter_idx.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
-    let alive = !rooms.lock().unwrap_or_else(PoisonError::into_inner).contains(&presenter);
+    let alive = !rooms.lock().contains(&presenter);
     Ok(Json(json!({ "timestamp": "", "message": "", "data": { "alive": alive } })))
 }
 
 async fn switch(State(rooms): State<NotLive>, Path(presenter): Path<i64>, body: String) -> StatusCode {
-    let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rooms = rooms.lock();
     match body.trim() {
         "true" => drop(rooms.remove(&presenter)),
         "false" => drop(rooms.insert(presenter)),

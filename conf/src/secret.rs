@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::Problem;
+
 /// A secret of the configuration, as raw bytes. `Debug` does not show it, and there is no `Display`.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
@@ -13,24 +15,26 @@ pub struct Secret(String);
 const SHORTEST_BYTES: usize = 32;
 
 impl Secret {
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// For whoever signs or verifies with it.
+    pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
     /// Whether there is one, and it is shorter than it should be.
-    pub(crate) fn is_short(&self) -> bool {
+    pub fn is_short(&self) -> bool {
         (1..SHORTEST_BYTES).contains(&self.0.len())
     }
 
-    /// Refuses a secret that is missing or too short, naming the configuration `key` that holds it.
-    pub fn check(&self, key: &str) -> Result<(), String> {
-        match self.0.len() {
-            0 => Err(format!("{key} is required: set it to a secret of at least {SHORTEST_BYTES} bytes")),
+    /// Refuses a secret that is missing or too short. `key` is the setting that holds it.
+    pub fn check(&self, key: &str) -> Result<(), Problem> {
+        let reason = match self.0.len() {
+            0 => format!("is required: set it to a secret of at least {SHORTEST_BYTES} bytes"),
             length if length < SHORTEST_BYTES => {
-                Err(format!("{key} has {length} bytes: set it to a secret of at least {SHORTEST_BYTES}"))
+                format!("has {length} bytes: set it to a secret of at least {SHORTEST_BYTES}")
             }
-            _ => Ok(()),
-        }
+            _ => return Ok(()),
+        };
+        Err(Problem::new(key, reason))
     }
 }
 
@@ -58,8 +62,8 @@ mod tests {
     #[test]
     fn a_short_or_missing_secret_is_refused_and_its_key_named() {
         let check = |secret: &str| Secret::from(secret.to_owned()).check("auth.secret");
-        assert!(check("").unwrap_err().contains("auth.secret is required"));
-        assert!(check(&"x".repeat(31)).unwrap_err().contains("auth.secret has 31 bytes"));
+        assert!(check("").unwrap_err().to_string().starts_with("auth.secret: is required"));
+        assert!(check(&"x".repeat(31)).unwrap_err().to_string().starts_with("auth.secret: has 31 bytes"));
         assert_eq!(check(&"x".repeat(32)), Ok(()));
     }
 }

@@ -1,26 +1,28 @@
-//! Who sends a request, by what the gateway forwards: `x-forward-userIdx`, `x-forward-email`, `x-forward-nickname` and,
-//! if it likes, `x-forward-scope` (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted
-//! addresses or with the gateway's signature; otherwise they are as good as absent, and the token decides. A signature is of
-//! one request: whoever captures it can repeat that request, for a while, and make no other.
+//! The identity that the gateway forwards: the headers `x-forward-userIdx`, `x-forward-email`, `x-forward-nickname` and,
+//! optionally, `x-forward-scope` (form-URL-encoded UTF-8). Anyone can write a header, so they count only from trusted
+//! addresses or with the gateway's signature. Otherwise they are ignored, and the token decides. A signature covers one
+//! request: an attacker who captures it can repeat that request for 300 s, and make no other.
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
 use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
-use hmac::{Hmac, KeyInit, Mac};
+use chat::LARGEST_IDX;
+use conf::{Problem, Secret};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use sha2::Sha256;
 
-use crate::auth::{Identity, split_scopes};
-use crate::digest::{CONTENT_DIGEST, ContentDigest};
-use crate::idx::{IDX_BOUNDS, LARGEST_IDX};
-use crate::secret::Secret;
+use web::IDX_BOUNDS;
+use web::auth::{Identity, split_scopes};
+
+use crate::http::content_digest::{CONTENT_DIGEST, ContentDigest};
 
 #[cfg(test)]
 mod tests;
@@ -33,14 +35,14 @@ pub struct Config {
     pub mode: Mode,
     /// For `trusted-addresses`: networks of the gateway, `10.0.0.0/8`, against the TCP peer.
     pub trusted: Vec<IpNet>,
-    /// For `trusted-addresses`: whether `x-forward-scope` counts too. A gateway that does not know this header passes on
-    /// what a client wrote there, and anybody could be a moderator.
+    /// For `trusted-addresses`: whether `x-forward-scope` counts too. A gateway that does not know this header passes the
+    /// client's on, and anyone could become a moderator.
     pub trusted_scope: bool,
     /// For `signature`: the key that the gateway shares with us, at least 32 bytes.
     #[serde(default)]
     pub secret: Secret,
-    /// For `signature`: the last day, in UTC, on which signatures of the first version count too, which are of the identity
-    /// alone; empty: they do not. `2027-03-31`.
+    /// For `signature`: the last day, in UTC, on which signatures of the first version count too, such as `2027-03-31`. They
+    /// cover the identity alone. Empty: they do not count.
     pub v1_until: String,
 }
 
@@ -58,9 +60,9 @@ pub enum Mode {
     Signature,
 }
 
-/// The forwarded headers count, and cannot be understood: one is missing, doubled or malformed.
+/// The forwarded headers count, but one is missing, doubled or malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ForwardError {
+pub(crate) enum ForwardError {
     /// Some of the three headers are there, this one is not.
     #[error("header {0} is missing")]
     Missing(&'static str),
@@ -78,23 +80,24 @@ const NICKNAME: &str = "x-forward-nickname";
 const SCOPE: &str = "x-forward-scope";
 const SIGNATURE: &str = "x-forward-signature";
 
-/// 300 s: what signed webhooks commonly tolerate between two clocks, and as long as a stolen signature is of use.
+/// 300 s: signed webhooks commonly tolerate that much between two clocks. A stolen signature works that long.
 const SIGNATURE_SECONDS: u64 = 300;
 
 /// Reads what the gateway forwards.
 #[derive(Debug, Clone)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     config: Config,
     v1_until: Option<Date>,
 }
 
 impl Gateway {
     /// Err: what is wrong with the configuration. `section` is where it stands, such as `ingest.gateway`.
-    pub fn new(config: &Config, section: &str) -> Result<Gateway, String> {
+    pub(crate) fn new(config: &Config, section: &str) -> Result<Gateway, Problem> {
         match config.mode {
             Mode::Off => {}
             Mode::TrustedAddresses if config.trusted.is_empty() => {
-                return Err(format!("{section}.trusted is required: nobody is trusted otherwise"));
+                let key = format!("{section}.trusted");
+                return Err(Problem::new(key, "is required: name the networks of the gateway"));
             }
             Mode::TrustedAddresses => {}
             Mode::Signature => config.secret.check(&format!("{section}.secret"))?,
@@ -102,16 +105,15 @@ impl Gateway {
         let v1_until = match config.v1_until.as_str() {
             "" => None,
             date => {
-                let date =
-                    date.parse().map_err(|_| format!("{section}.v1_until must be a date, such as 2027-03-31"))?;
-                Some(date)
+                let wrong = |_| Problem::new(format!("{section}.v1_until"), "must be a date, such as 2027-03-31");
+                Some(date.parse().map_err(wrong)?)
             }
         };
         Ok(Gateway { config: config.clone(), v1_until })
     }
 
     /// The forwarded identity. None: nothing was forwarded, or it does not count.
-    pub fn identity(&self, request: &Parts, peer: IpAddr) -> Result<Option<Identity>, ForwardError> {
+    pub(crate) fn identity(&self, request: &Parts, peer: IpAddr) -> Result<Option<Identity>, ForwardError> {
         let headers = &request.headers;
         let is_forwarded = [USER_IDX, EMAIL, NICKNAME].iter().any(|name| headers.contains_key(*name));
         if !is_forwarded || !self.is_trusted(request, peer) {
@@ -139,7 +141,7 @@ impl Gateway {
         Ok(split_scopes(&scopes))
     }
 
-    /// Whether signatures of the identity alone count still.
+    /// Whether signatures of the identity alone still count.
     fn takes_v1(&self, now_seconds: u64) -> bool {
         let today = i64::try_from(now_seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
         let today = today.map(|now| now.to_zoned(TimeZone::UTC).date());
@@ -166,7 +168,7 @@ fn is_signed(request: &Parts, secret: &Secret, now_seconds: u64, takes_v1: bool)
     if decimal(time)?.abs_diff(now_seconds) > SIGNATURE_SECONDS {
         return Some(false);
     }
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes a key of any length");
+    let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.bytes()));
     let signature = match (v2, v1) {
         (Some(signature), _) => {
             let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -183,20 +185,18 @@ fn is_signed(request: &Parts, secret: &Secret, now_seconds: u64, takes_v1: bool)
         }
         (None, _) => return Some(false),
     };
-    // Where a scope is there it has to be signed: whoever adds it to a signed request, or takes it away, breaks the
-    // signature.
+    // A scope has to be signed: adding it to a signed request, or removing it, breaks the signature.
     let scope = headers.contains_key(SCOPE).then_some(SCOPE);
     for name in [USER_IDX, EMAIL, NICKNAME].into_iter().chain(scope) {
         // Neither a header nor what stands before can hold a line feed, so no two requests have the same lines.
         mac.update(b"\n");
         mac.update(single(headers, name).ok()?.as_bytes());
     }
-    // Compares in constant time.
-    Some(mac.verify_slice(&signature).is_ok())
+    Some(verify_slices_are_equal(mac.sign().as_ref(), &signature).is_ok())
 }
 
-/// What stands in the signature for the body. None: there is a body, and nothing says which; whoever reads it sees that it
-/// is the one that is said.
+/// The line of the signature for the body. None: there is a body without a digest. The reader of the body compares it with
+/// the digest.
 fn signed_digest(headers: &HeaderMap) -> Option<&[u8]> {
     if headers.contains_key(CONTENT_DIGEST) {
         ContentDigest::of(headers).ok().flatten()?;
@@ -217,7 +217,7 @@ struct Signature<'a> {
 }
 
 impl Signature<'_> {
-    /// Versions that are not known here are passed over.
+    /// Unknown versions are ignored.
     fn parse(header: &str) -> Option<Signature<'_>> {
         let (mut time, mut v1, mut v2) = (None, None, None);
         for member in header.split(',') {
@@ -236,7 +236,7 @@ impl Signature<'_> {
     }
 }
 
-/// Decimal digits only: no sign, no leading zero. Another system may take the others for another number.
+/// Decimal digits only: no sign, no leading zero. Another system may read those as another number.
 fn decimal(text: &str) -> Option<u64> {
     let is_canonical = text == "0" || !text.starts_with('0');
     (is_canonical && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
@@ -255,7 +255,7 @@ fn expected(name: &str) -> &'static str {
     if name == USER_IDX { IDX_BOUNDS } else { "form-URL-encoded UTF-8" }
 }
 
-/// Undoes Java's `URLEncoder`: `+` is a blank, `%` begins a byte, the bytes are UTF-8.
+/// Decodes the output of Java's `URLEncoder`: `+` is a blank, `%` begins a byte, the bytes are UTF-8.
 fn decoded(value: &HeaderValue) -> Option<String> {
     let bytes: Vec<u8> = value.as_bytes().iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_encoding::percent_decode(&bytes).decode_utf8().ok().map(|text| text.into_owned())

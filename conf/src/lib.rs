@@ -1,0 +1,15 @@
+//! Values of the configuration: times and sizes with their units, secrets, addresses that hide their logins, and the
+//! problems of a section. Each type parses, prints and knows its bounds. The crate does not know which settings exist or
+//! where they are set.
+
+mod address;
+mod problem;
+mod secret;
+mod size;
+mod span;
+
+pub use address::{Address, InvalidAddress, optional_address, shown};
+pub use problem::{Problem, Problems};
+pub use secret::Secret;
+pub use size::{InvalidSize, Size};
+pub use span::{InvalidSpan, Span};
