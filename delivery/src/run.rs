@@ -155,10 +155,10 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     let (of_all_nodes, of_others) = (presence.claims(), presence.claims());
     let lease = log.lease(NodeId::new()).await?;
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
-    let bounds = Bounds { age: config.window(), bytes: config.window_bytes };
+    let bounds = Bounds { age: config.window(), bytes: config.window_size.in_memory() };
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
-        unstarted: Places::new(config.max_unauthenticated, config.max_unauthenticated_bytes),
+        unstarted: Places::new(config.max_unauthenticated, config.max_unauthenticated_size.in_memory()),
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status())),
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
+use crate::http::gateway::ForwardError;
 use jiff::Timestamp;
 use nats::AppendError;
 use web::IDX_BOUNDS;
 use web::auth::TokenError;
-use web::gateway::ForwardError;
 
 use crate::moderation::settings::{InvalidSetting, NAMED};
 use crate::moderation::term::LONGEST_TERM_SECONDS;

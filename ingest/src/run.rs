@@ -15,6 +15,7 @@ use web::places::Places;
 
 use crate::Ingest;
 use crate::config::Config;
+use crate::http::gateway::Gateway;
 use crate::http::{openapi, router};
 use crate::memory::replay::{Fold, Memory};
 use crate::memory::turns::Turns;

@@ -52,10 +52,10 @@ pub(crate) async fn connect(
         options = options
             .credentials_file(&config.credentials)
             .await
-            .map_err(|error| Error::Config { key: "credentials", reason: error.to_string() })?;
+            .map_err(|error| conf::Problem::new("nats.credentials", error.to_string()))?;
     }
     let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
-    let (servers, options) = servers.map_err(|reason| Error::Config { key: "urls", reason: reason.to_owned() })?;
+    let (servers, options) = servers.map_err(|reason| conf::Problem::new("nats.urls", reason))?;
     let connected = options.connect(servers).await;
     let failed = |error: async_nats::ConnectError| Error::Connect {
         servers: address::shown(&config.urls),

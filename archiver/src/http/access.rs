@@ -39,7 +39,7 @@ pub(super) struct Caller {
     /// When the token expires. A stream ends at that moment.
     until: SystemTime,
     /// Held until the handler answers.
-    _permit: web::Share,
+    _permit: web::UserPermit,
 }
 
 /// May read the room.

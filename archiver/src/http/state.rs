@@ -30,7 +30,7 @@ pub(crate) struct AppState {
     /// How the writing is doing.
     pub(super) status: Arc<Status>,
     /// Requests in flight, shared by users. With none left, a request gets 503 at once.
-    pub(super) in_flight: Arc<web::Shares>,
+    pub(super) in_flight: Arc<web::UserPermits>,
     pub(crate) streams: Streams,
     /// Cancelled when the archiver stops. It ends event streams, which otherwise last as long as their client listens.
     pub(super) ending: CancellationToken,
@@ -55,7 +55,7 @@ impl AppState {
             log,
             eraser,
             status,
-            in_flight: web::Shares::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
+            in_flight: web::UserPermits::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
             streams: Streams::new(&config.reads),
             ending,
             openapi,
