@@ -1,18 +1,19 @@
-//! Turns of idempotency keys: a key names one event within a turn, and may name another in a later one.
+//! Turns: the time slices within which an idempotency key stands for one event. In a later turn the same key may stand
+//! for another event.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A minute. What was accepted under a key must be remembered to the end of its turn, whatever the number of keys; and
-/// when a turn ends, who comes with a new key waits for a moment.
+/// A minute. A key must be remembered to the end of its turn, whatever the number of keys, so turns cannot be long. They
+/// cannot be very short either: at the start of each, requests with a new key wait for a moment.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
 
-/// How long turns are: the same on every node.
+/// The length of turns, in seconds. It is the same on every node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turns(i64);
 
-/// So many seconds of the log's clock.
+/// One turn, in seconds of the log's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Turn {
     pub(crate) first_second: i64,
@@ -20,7 +21,7 @@ pub(crate) struct Turn {
 }
 
 impl Turns {
-    /// A minute, or for as long as keys are remembered, if that is shorter.
+    /// Turns of a minute, or of `keys_for` if that is shorter.
     pub(crate) fn new(keys_for: Duration) -> Turns {
         Turns(keys_for.clamp(Duration::from_secs(1), LONGEST_TURN).as_secs().cast_signed())
     }
