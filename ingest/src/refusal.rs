@@ -1,7 +1,7 @@
 //! Every reason for which ingest refuses a request, and one table of its answers on both surfaces: status, stable code
 //! and sentence on `/v1`, status and Korean sentence on the original's. The answers, the OpenAPI document and the tests
-//! are made from the table, and a test checks `docs/reference/ingest-api.md` against it. This file does not know HTTP: a
-//! status is a number here.
+//! are made from the table, and a test checks `docs/reference/ingest-api.md` against it. This file does not know HTTP:
+//! a status is a number here.
 
 use std::time::Duration;
 

@@ -16,19 +16,18 @@ use web::auth::Verifier;
 use web::gateway::Gateway;
 use web::places::Places;
 
-use crate::Ingest;
 use crate::config::Config;
 use crate::http::{openapi, router};
 use crate::memory::replay::{KeyMemory, Replay};
-use crate::memory::turns::Turns;
+use crate::memory::turns::{SettledTurns, Turns};
 use crate::moderation::rules::Rules;
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
 use crate::posting::admission::Admission;
-use crate::posting::event_id::SettledTurns;
 use crate::posting::limits::Limits;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
+use crate::state::Ingest;
 
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]

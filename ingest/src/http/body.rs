@@ -113,7 +113,8 @@ pub(crate) fn malformed_member<T: Shape>(name: &str) -> Malformed {
     Malformed { what: wrong_member(name, ""), page: T::PAGE }
 }
 
-/// The value with 5 in place of 5.0. JSON has one kind of number, and some programs write every number as floating point.
+/// The value with 5 in place of 5.0. JSON has one kind of number, and some programs write every number as floating
+/// point.
 pub(crate) fn whole(value: Value) -> Value {
     /// 2^53: beyond that, not every integer is a floating-point number.
     const LARGEST: f64 = 9_007_199_254_740_992.0;

@@ -17,12 +17,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 use web::places::Source;
 
-use crate::Ingest;
 use crate::http::body::{self, Shape};
 use crate::http::openapi::schemas;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
 /// The sender and the idempotency key of a request.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
-//! The surface of the original system: its paths, its body, its Korean messages, its error body. Clients of the original
-//! work with it unchanged. Unlike the original, it loses no messages and does not trust its callers' claims.
+//! The surface of the original system: its paths, its body, its Korean messages, its error body. Clients of the
+//! original work with it unchanged. Unlike the original, it loses no messages and does not trust its callers' claims.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Ingest;
 use crate::http::body::Shape;
 use crate::http::extract::Key;
 use crate::http::openapi::schemas;
@@ -24,6 +23,7 @@ use crate::http::refused::{self, ErrorBody};
 use crate::posting::accept::Accepted;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
+use crate::state::Ingest;
 
 /// The message of the 202 that tells a presenter to reconnect. The presenter's message is stored all the same.
 const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";

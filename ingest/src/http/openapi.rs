@@ -1,6 +1,6 @@
 //! The OpenAPI document of ingest, generated from the handlers, their extractors and bodies. A route cannot be added
-//! without its documentation, and the error responses follow from [`Refusal`]. `GET /v1/openapi.json` serves the document,
-//! and `docs/reference/openapi/ingest.json` in the tree is the same text.
+//! without its documentation, and the error responses follow from [`Refusal`]. `GET /v1/openapi.json` serves the
+//! document, and `docs/reference/openapi/ingest.json` in the tree is the same text.
 //!
 //! [`Refusal`]: crate::refusal::Refusal
 
@@ -15,8 +15,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Ingest;
 use crate::http::{legacy, v1};
+use crate::state::Ingest;
 
 mod refused;
 pub(crate) mod schemas;

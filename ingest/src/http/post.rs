@@ -1,18 +1,18 @@
-//! Reads a post, the same way on both surfaces: sender, body, permit, then [`Ingest::accept`]. It is one straight function
-//! without extractors, because nearly every request is a post.
+//! Reads a post, the same way on both surfaces: sender, body, permit, then [`Ingest::accept`]. It is one straight
+//! function without extractors, because nearly every request is a post.
 
 use axum::body::Body;
 use axum::http::request::Parts;
 use chat::PresenterIdx;
 use serde_json::Value;
 
-use crate::Ingest;
 use crate::http::body::{self, Shape};
 use crate::http::extract::Head;
 use crate::posting::accept::{Accepted, Post};
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
+use crate::state::Ingest;
 
 /// A surface's body of a post.
 pub(crate) trait Message: Shape {

@@ -8,9 +8,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tokio_util::sync::CancellationToken;
 
-use crate::Ingest;
 use crate::http::{body, legacy, openapi, refused, unread, v1};
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 pub(crate) fn app(ingest: Arc<Ingest>, ready: web::Readiness, notice: web::Notice, stop: CancellationToken) -> Router {
     let handlers = Router::from(v1::routes()).route_layer(from_fn_with_state(ingest.clone(), unread::drained));

@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
-use crate::Ingest;
 use crate::http::body;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 /// A body that returns itself if it is dropped unread.
 struct Returning {

@@ -1,6 +1,7 @@
-//! Saves decisions beyond the log's age: it writes each decision to the bucket, and retries until it is there. No request
-//! waits for that, because the log has the decision too. The checkpoint moves only after everything before it is saved.
-//! The author and the reason of a decision are kept in memory until they are in the bucket, and then only there.
+//! Saves decisions beyond the log's age: it writes each decision to the bucket, and retries until it is there. No
+//! request waits for that, because the log has the decision too. The checkpoint moves only after everything before it
+//! is saved. The author and the reason of a decision are kept in memory until they are in the bucket, and then only
+//! there.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -86,13 +87,14 @@ impl DecisionKeeper {
         self.changed.notify_one();
     }
 
-    /// Does the work until it is dropped. Dropped at any point, it leaves decisions unsaved, and the next node saves them.
+    /// Does the work until it is dropped. Dropped at any point, it leaves decisions unsaved, and the next node saves
+    /// them.
     pub(crate) async fn run(&self, ended_at_start: Vec<(Subject, Position)>, max_age: Duration) {
         tokio::join!(self.forget(ended_at_start, max_age), self.keep_all());
     }
 
-    /// The latest decision about the subject, with author and reason. Its position is `position` or later. None: there is
-    /// no such decision any more.
+    /// The latest decision about the subject, with author and reason. Its position is `position` or later. None: there
+    /// is no such decision any more.
     pub(crate) async fn words(&self, subject: Subject, position: Position) -> Result<Option<Event>, nats::Error> {
         for _ in 0..LOOKS {
             // Memory first: a decision leaves memory only once it is in the bucket.
@@ -129,7 +131,8 @@ impl DecisionKeeper {
         }
     }
 
-    /// Tries to save each waiting decision, and returns whether all are saved. A failed one does not hold up the others.
+    /// Tries to save each waiting decision, and returns whether all are saved. A failed one does not hold up the
+    /// others.
     async fn keep_waiting(&self) -> bool {
         let waiting: Vec<Subject> = self.state().waiting.keys().copied().collect();
         let (mut failed, mut last_error) = (0, None);
@@ -152,8 +155,8 @@ impl DecisionKeeper {
         last_error.is_none()
     }
 
-    /// Removes the names of erased users from saved decisions, and returns whether all are gone. Every node does it, so it
-    /// is done whichever node survives. Once it is done, the other nodes have nothing to write.
+    /// Removes the names of erased users from saved decisions, and returns whether all are gone. Every node does it, so
+    /// it is done whichever node survives. Once it is done, the other nodes have nothing to write.
     async fn erase_names(&self) -> bool {
         let erasures = self.state().erasures.clone();
         if erasures.is_empty() {

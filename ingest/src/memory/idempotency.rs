@@ -1,6 +1,6 @@
 //! Accepted idempotency keys: for a limited time, the event of each key and a digest of the request. They are replayed
-//! from the log, so a retry through any node gets the same answer. Only the log decides which copy of an event counts, so
-//! all nodes agree. The keys are bounded in age and number.
+//! from the log, so a retry through any node gets the same answer. Only the log decides which copy of an event counts,
+//! so all nodes agree. The keys are bounded in age and number.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

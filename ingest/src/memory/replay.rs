@@ -1,6 +1,6 @@
-//! Replays the log into this node's rules, accepted keys and limits. One task tails the log from before the oldest event
-//! that still matters, and passes decisions to the decision keeper. The node is not ready until the replay has reached
-//! the end that the log had at the start.
+//! Replays the log into this node's rules, accepted keys and limits. One task tails the log from before the oldest
+//! event that still matters, and passes decisions to the decision keeper. The node is not ready until the replay has
+//! reached the end that the log had at the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;

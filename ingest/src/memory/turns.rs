@@ -1,12 +1,14 @@
 //! Turns: the time slices within which an idempotency key stands for one event. In a later turn the same key may stand
 //! for another event.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
-/// A minute. A key must be remembered to the end of its turn, whatever the number of keys, so turns cannot be long. They
-/// cannot be very short either: at the start of each, requests with a new key wait for a moment.
+/// A minute. A key must be remembered to the end of its turn, whatever the number of keys, so turns cannot be long.
+/// They cannot be very short either: at the start of each, requests with a new key wait for a moment.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 /// The length of turns, in seconds. It is the same on every node.
@@ -19,6 +21,10 @@ pub(crate) struct Turn {
     pub(crate) first_second: i64,
     seconds: i64,
 }
+
+/// For each partition, the latest settled turn: everything that was stored before it has been replayed.
+#[derive(Debug, Default)]
+pub(crate) struct SettledTurns(Mutex<HashMap<u32, Turn>>);
 
 impl Turns {
     /// Turns of a minute, or of `keys_for` if that is shorter.
@@ -40,6 +46,17 @@ impl Turn {
 
     pub(crate) fn end(self) -> Timestamp {
         Timestamp::from_second(self.first_second + self.seconds).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl SettledTurns {
+    pub(crate) fn has(&self, partition: u32, turn: Turn) -> bool {
+        let settled = self.0.lock();
+        settled.get(&partition).is_some_and(|settled| *settled >= turn)
+    }
+
+    pub(crate) fn insert(&self, partition: u32, turn: Turn) {
+        self.0.lock().insert(partition, turn);
     }
 }
 

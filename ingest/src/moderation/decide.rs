@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use nats::Subject;
 use serde_json::{Map, Value, json};
 
-use crate::Ingest;
 use crate::memory::idempotency::Earlier;
 use crate::moderation::term::Term;
 use crate::posting::event_id;
@@ -18,6 +17,7 @@ use crate::posting::limits::Quota;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
 /// A request for a decision.
 #[derive(Debug)]
@@ -101,8 +101,8 @@ impl Ingest {
         Ok(Decided { id: assigned.id, position, quota: Some(quota) })
     }
 
-    /// Replacing a ban is always possible, however many there are. Each node that bans at the same moment may exceed the
-    /// bound by one.
+    /// Replacing a ban is always possible, however many there are. Each node that bans at the same moment may exceed
+    /// the bound by one.
     fn check_room_for_ban(
         &self,
         presenter: Option<PresenterIdx>,

@@ -1,6 +1,6 @@
-//! The rules in force: bans and rooms' settings, replayed from the log in its order. Every node replays the same log, so
-//! all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban takes about 100
-//! bytes here. Its author and reason are in the bucket of decisions, and read there on request
+//! The rules in force: bans and rooms' settings, replayed from the log in its order. Every node replays the same log,
+//! so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban takes about
+//! 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
 //! (`memory/decision_keeper.rs`).
 
 use std::collections::{BTreeMap, HashMap};
@@ -75,8 +75,8 @@ impl Rules {
         Rules { deployment: Arc::new(CurrentRules::new(deployment)), state: RwLock::default() }
     }
 
-    /// Applies a decision, unless a later one about the same subject is known. Returns the decision to save. It contains
-    /// everything that holds for its subject, so that earlier decisions are not needed.
+    /// Applies a decision, unless a later one about the same subject is known. Returns the decision to save. It
+    /// contains everything that holds for its subject, so that earlier decisions are not needed.
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
         let subject = Subject::of(event)?;
         let mut state = self.state.write();

@@ -1,5 +1,5 @@
-//! A room's settings: their names and bounds, the room's own settings, and the result of both at a moment. A setting can
-//! have an end. After it the deployment's setting holds again, without another decision.
+//! A room's settings: their names and bounds, the room's own settings, and the result of both at a moment. A setting
+//! can have an end. After it the deployment's setting holds again, without another decision.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::moderation::settings::bounds::{
+    LONGEST_WORD, MOST_MESSAGES, MOST_RATE_SECONDS, MOST_SLOW_MODE_SECONDS, MOST_WORDS, MOST_WORDS_BYTES,
+};
 use crate::moderation::settings::schema::Word;
 use crate::posting::text::{LONGEST_TEXT, Text};
 
+mod bounds;
 pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -119,23 +123,6 @@ const NAMES: [(&str, &str); 7] = [
 pub(crate) const NAMED: &str =
     "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength and messageRate";
 
-/// An hour: a longer pause is no chat.
-const MOST_SLOW_MODE_SECONDS: u32 = 3_600;
-
-/// 200: the filter looks for each in every message of the room, and one event contains all of them.
-const MOST_WORDS: usize = 200;
-
-/// Characters of a word.
-pub(crate) const LONGEST_WORD: usize = 50;
-
-/// 8 KB: every event about the room's settings contains the words, and every node keeps them in memory.
-pub(crate) const MOST_WORDS_BYTES: usize = 8 * 1024;
-
-/// 100,000: enough for a load test with a single user.
-const MOST_MESSAGES: u32 = 100_000;
-
-const MOST_RATE_SECONDS: u32 = 3_600;
-
 impl Settings {
     /// Err: the first setting that is out of bounds.
     pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
@@ -226,7 +213,8 @@ impl Setting {
 }
 
 impl OwnSettings {
-    /// Reads an event. A setting that this version does not understand has no effect here, and is kept for later versions.
+    /// Reads an event. A setting that this version does not understand has no effect here, and is kept for later
+    /// versions.
     pub(crate) fn of_event(settings: &Map<String, Value>, until: &Map<String, Value>) -> OwnSettings {
         let setting = |(name, value): (&String, &Value)| {
             let setting = Setting::parse(name, value).unwrap_or_else(|error| {

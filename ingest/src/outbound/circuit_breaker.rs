@@ -1,6 +1,6 @@
 //! A circuit breaker for requests whose content users control. A single room or user can make its own requests fail as
-//! often as it likes, so failures are counted by user and room. After failures of enough users in enough rooms without a
-//! success in between, the breaker opens for a pause, then lets one probe through. It does not know the requests.
+//! often as it likes, so failures are counted by user and room. After failures of enough users in enough rooms without
+//! a success in between, the breaker opens for a pause, then lets one probe through. It does not know the requests.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ pub(crate) struct CircuitBreaker {
 pub(crate) enum Scope {
     /// Those of one room: failures count by user.
     Room,
-    /// Those of all rooms: a failure counts if no failure of its user or its room counts yet. One user in many rooms, or
-    /// many users in one room, therefore count as one failure.
+    /// Those of all rooms: a failure counts if no failure of its user or its room counts yet. One user in many rooms,
+    /// or many users in one room, therefore count as one failure.
     All,
 }
 

@@ -1,8 +1,8 @@
 //! Requests that a presenter reconnects: on NATS and, if configured, by a webhook.
 //!
-//! Requests are best effort: no post waits for one, and a later message of the room requests again. They are
-//! bounded: one per room every 5 s from this node, 64 at once, each with a deadline. Ingest awaits them at its stop. They
-//! are not [`runtime::Tasks`]: a panic in one loses that request alone, and ingest goes on.
+//! Requests are best effort: no post waits for one, and a later message of the room requests again. They are bounded:
+//! one per room every 5 s from this node, 64 at once, each with a deadline. Ingest awaits them at its stop. They are
+//! not [`runtime::Tasks`]: a panic in one loses that request alone, and ingest goes on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Asks the room server whether a room is live: with a deadline, at most one request in flight per room, a short-lived
-//! cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live". A 4xx concerns
-//! its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what an outage means.
+//! cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live". A 4xx
+//! concerns its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what an
+//! outage means.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -93,7 +94,8 @@ impl RoomServer {
         }
     }
 
-    /// Whether the room is live. Concurrent callers for one room share one request. Refusals are cached, failures are not.
+    /// Whether the room is live. Concurrent callers for one room share one request. Refusals are cached, failures are
+    /// not.
     pub(crate) async fn liveness(&self, presenter: PresenterIdx) -> Result<Liveness, Unreachable> {
         match self.answers.try_get_with(presenter, self.ask(presenter)).await {
             Ok(CachedAnswer::Is(liveness)) => Ok(liveness),

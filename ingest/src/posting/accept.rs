@@ -1,5 +1,5 @@
-//! The core under both surfaces: checks whether the sender may post the message to the room, then appends it. It succeeds
-//! only after the log has acknowledged the fsync. It does not know HTTP.
+//! The core under both surfaces: checks whether the sender may post the message to the room, then appends it. It
+//! succeeds only after the log has acknowledged the fsync. It does not know HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,6 @@ use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, Us
 use jiff::Timestamp;
 use nats::AppendError;
 
-use crate::Ingest;
 use crate::memory::idempotency::Earlier;
 use crate::outbound::room_server::{Liveness, Unreachable};
 use crate::posting::event_id;
@@ -17,6 +16,7 @@ use crate::posting::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
 /// 15 s: the deadlines of the room server and the review hook pass long before.
 const LONGEST_BEFORE_APPEND: Duration = Duration::from_secs(15);
@@ -122,8 +122,8 @@ impl Ingest {
         }
     }
 
-    /// Appends an event and returns its position. Under a key, several nodes may append the event at the same moment. Each
-    /// of them then waits to see which copy is the first.
+    /// Appends an event and returns its position. Under a key, several nodes may append the event at the same moment.
+    /// Each of them then waits to see which copy is the first.
     pub(crate) async fn append(
         &self,
         assigned: &AssignedId,

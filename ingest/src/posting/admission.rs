@@ -1,8 +1,8 @@
 //! Admission control: bounds the requests in progress to as many as the log answers quickly. Requests beyond the bound
 //! are refused at once, because a queue in front of a busy log makes everyone wait and nobody faster.
 //!
-//! The bound follows append latency, as in CoDel. If even the quickest append of an interval exceeds the target, there is
-//! a standing queue, and the bound goes down. Otherwise the bound goes up if it was reached.
+//! The bound follows append latency, as in CoDel. If even the quickest append of an interval exceeds the target, there
+//! is a standing queue, and the bound goes down. Otherwise the bound goes up if it was reached.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};

@@ -1,25 +1,24 @@
-//! Assigns event ids. Without an idempotency key the id is a new UUID. Under a key the id is derived from the key and the
-//! turn, a minute or less of the log's clock. All tries of a request, through any nodes, are therefore one event. A key
-//! that is reused after it was forgotten gets another id.
+//! Assigns event ids. Without an idempotency key the id is a new UUID. Under a key the id is derived from the key and
+//! the turn, a minute or less of the log's clock. All tries of a request, through any nodes, are therefore one event. A
+//! key that is reused after it was forgotten gets another id.
 //!
 //! Two tries of one request never get the ids of two turns. An event of a turn has no effect if it is stored after the
-//! turn's end, and a node assigns ids of a new turn only once it has replayed everything that was stored before the turn.
+//! turn's end, and a node assigns ids of a new turn only once it has replayed everything that was stored before the
+//! turn.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chat::{EventId, KeyId, PresenterIdx, Request, RequestDigest};
 use jiff::{SignedDuration, Timestamp};
 use nats::AppendError;
-use parking_lot::Mutex;
 use runtime::Moment;
 use tokio::time::{sleep, timeout};
 
-use crate::Ingest;
 use crate::memory::idempotency::Earlier;
 use crate::memory::turns::Turn;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
 /// A margin before and after the end of a turn: time for an append, and for the servers of a cluster to agree on it.
 const SETTLING: SignedDuration = SignedDuration::from_millis(200);
@@ -52,23 +51,8 @@ pub(crate) enum Assignment {
     New(AssignedId),
 }
 
-/// For each partition, the latest settled turn: everything that was stored before it has been replayed.
-#[derive(Debug, Default)]
-pub(crate) struct SettledTurns(Mutex<HashMap<u32, Turn>>);
-
-impl SettledTurns {
-    fn has(&self, partition: u32, turn: Turn) -> bool {
-        let settled = self.0.lock();
-        settled.get(&partition).is_some_and(|settled| *settled >= turn)
-    }
-
-    fn insert(&self, partition: u32, turn: Turn) {
-        self.0.lock().insert(partition, turn);
-    }
-}
-
-/// The key and digest of a request, if it has a key. `request` is its whole content as text: another text under the same
-/// key is another request.
+/// The key and digest of a request, if it has a key. `request` is its whole content as text: another text under the
+/// same key is another request.
 pub(crate) fn request(
     presenter: Option<PresenterIdx>,
     sender: &Sender,
@@ -166,8 +150,8 @@ impl Ingest {
         }
     }
 
-    /// The event that was accepted under the key. "Nothing" is final: no later search finds it either, unless a try of the
-    /// request has not reached a node yet.
+    /// The event that was accepted under the key. "Nothing" is final: no later search finds it either, unless a try of
+    /// the request has not reached a node yet.
     pub(crate) async fn accepted_under(
         &self,
         presenter: Option<PresenterIdx>,

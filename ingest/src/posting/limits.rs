@@ -1,9 +1,10 @@
 //! Rate limits: slow mode, message rates per room and over all rooms, unique chat, and a rate of moderation decisions.
 //!
 //! Every ingest node counts what it admits and, from the log, what other nodes admitted. The limits therefore hold over
-//! all nodes, but for the milliseconds that the log takes. Memory is bounded whatever the number of users: the users that
-//! have been silent longest are forgotten first. A message that passes the limits may still be refused elsewhere.
+//! all nodes, but for the milliseconds that the log takes. Memory is bounded whatever the number of users: the users
+//! that have been silent longest are forgotten first. A message that passes the limits may still be refused elsewhere.
 
+mod limited;
 mod rates;
 mod slow_mode;
 mod unique_chat;
@@ -22,7 +23,7 @@ use self::unique_chat::{Claim, UniqueChat};
 use crate::config::LimitsConfig;
 use crate::moderation::settings::{Rate, Settings};
 
-pub(crate) use self::rates::Quota;
+pub(crate) use self::limited::{Limited, Quota, TooManyDecisions};
 
 /// 100,000 messages between this node's append and its own tail: seconds of traffic at the highest rate. Beyond that,
 /// some messages are counted twice.
@@ -34,8 +35,8 @@ const LONGEST_APPENDING: Duration = Duration::from_secs(60);
 /// A message to be admitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
-    /// The message's id. A retry that arrives before the first try is answered has the same id, so neither slow mode nor
-    /// unique chat refuses it.
+    /// The message's id. A retry that arrives before the first try is answered has the same id, so neither slow mode
+    /// nor unique chat refuses it.
     pub(crate) id: EventId,
     pub(crate) presenter: PresenterIdx,
     pub(crate) user: UserIdx,
@@ -55,8 +56,9 @@ pub(crate) struct Observed<'a> {
     pub(crate) text: &'a str,
 }
 
-/// A reservation for one message. Dropped before [`Reservation::stored`], it releases its place in slow mode and its text
-/// in unique chat, so that a message that is refused elsewhere blocks no other. What it took of the rates stays spent.
+/// A reservation for one message. Dropped before [`Reservation::stored`], it releases its place in slow mode and its
+/// text in unique chat, so that a message that is refused elsewhere blocks no other. What it took of the rates stays
+/// spent.
 #[derive(Debug)]
 #[must_use = "dropping a reservation releases it"]
 pub(crate) struct Reservation {
@@ -66,24 +68,6 @@ pub(crate) struct Reservation {
     writing: Option<Writing>,
     claim: Option<Claim>,
     appending: Cache<EventId, ()>,
-}
-
-/// The limit that refuses a message. Every `retry_after` is in whole seconds, at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limited {
-    /// The room is in slow mode, and the user posted within its pause.
-    SlowMode { retry_after: Duration },
-    /// A rate is used up.
-    Rate { retry_after: Duration, quota: Quota },
-    /// The room is in unique-chat mode, and this text was posted recently.
-    Duplicate,
-}
-
-/// The rate of decisions is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyDecisions {
-    pub(crate) retry_after: Duration,
-    pub(crate) quota: Quota,
 }
 
 #[derive(Debug)]
@@ -200,9 +184,4 @@ impl Reservation {
             claim.keep();
         }
     }
-}
-
-/// Rounded up to whole seconds, at least one, as `Retry-After` requires.
-fn whole_seconds(wait: Duration) -> Duration {
-    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(Duration::from_secs(1))
 }

@@ -1,7 +1,8 @@
-//! The review hook: a service of the platform that is asked about every message before it is accepted, by an HTTP request
-//! signed according to Standard Webhooks. Requests have a deadline and a bound on their number. Two kinds of circuit
-//! breaker, one for all rooms and one per room, cannot be opened by a single user. An answer that cannot be parsed is a
-//! failure. The configured fallback decides about failures. The caller decides what a verdict means to the sender.
+//! The review hook: a service of the platform that is asked about every message before it is accepted, by an HTTP
+//! request signed according to Standard Webhooks. Requests have a deadline and a bound on their number. Two kinds of
+//! circuit breaker, one for all rooms and one per room, cannot be opened by a single user. An answer that cannot be
+//! parsed is a failure. The configured fallback decides about failures. The caller decides what a verdict means to the
+//! sender.
 
 mod signature;
 

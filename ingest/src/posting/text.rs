@@ -1,8 +1,9 @@
 //! Message texts: one line of 1 to 500 characters, at least one of them visible, none of them able to disturb the lines
 //! around it. A text is stored as sent, trimmed, in whatever normal form it has. The word filter is elsewhere.
 //!
-//! Unassigned code points pass, because next year's emoji are unassigned today. Private-use ones pass, because platforms
-//! use them for their own symbols. Noncharacters do not: no keyboard writes them, and programs use them as sentinels.
+//! Unassigned code points pass, because next year's emoji are unassigned today. Private-use ones pass, because
+//! platforms use them for their own symbols. Noncharacters do not: no keyboard writes them, and programs use them as
+//! sentinels.
 
 use unicode_segmentation::UnicodeSegmentation;
 use words::{is_forbidden, is_invisible};

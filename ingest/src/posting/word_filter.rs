@@ -1,5 +1,5 @@
-//! Applies the word filter to a message: the deployment's and the room's lists, and the room's policy about matches. The
-//! crate `words` knows how words are matched and disguised.
+//! Applies the word filter to a message: the deployment's and the room's lists, and the room's policy about matches.
+//! The crate `words` knows how words are matched and disguised.
 
 use std::path::Path;
 

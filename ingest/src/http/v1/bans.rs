@@ -16,7 +16,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide, term};
-use crate::Ingest;
 use crate::http::body::Shape;
 use crate::http::extract::{
     AFTER, FIRST, Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, UserPath, reason,
@@ -25,6 +24,7 @@ use crate::http::openapi::schemas;
 use crate::moderation::decide::Decision;
 use crate::moderation::rules::ActiveBan;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 /// The default number of bans in a response.
 const PAGE: usize = 100;

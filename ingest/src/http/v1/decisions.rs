@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::Ingest;
 use crate::http::body;
 use crate::http::extract::{Key, Moderator};
 use crate::http::openapi::schemas;
@@ -17,6 +16,7 @@ use crate::moderation::decide::{Decided, Decision, DecisionRequest};
 use crate::moderation::term::Term;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 /// The decision is in the log.
 #[derive(Serialize, ToSchema)]

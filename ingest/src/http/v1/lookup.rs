@@ -10,10 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::DecidedBody;
-use crate::Ingest;
 use crate::http::extract::{Caller, NoBody, RequestKey, RoomPath};
 use crate::memory::idempotency::Earlier;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(get_request)).routes(routes!(get_request_everywhere))

@@ -15,7 +15,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide};
-use crate::Ingest;
 use crate::http::body::Shape;
 use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, ReasonQuery, RoomPath};
 use crate::http::openapi::schemas;
@@ -25,6 +24,7 @@ use crate::moderation::decide::Decision;
 use crate::posting::accept::Accepted;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
+use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(clear)).routes(routes!(delete_message))

@@ -13,13 +13,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide, term};
-use crate::Ingest;
 use crate::http::body::{self, Shape};
 use crate::http::extract::{Json, Key, Moderator, NoBody, RoomPath, reason};
 use crate::http::openapi::schemas;
 use crate::moderation::decide::Decision;
 use crate::moderation::settings::Settings;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(get_settings, patch_settings))

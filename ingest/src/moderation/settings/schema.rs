@@ -4,7 +4,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{LONGEST_WORD, MOST_WORDS_BYTES};
+use super::bounds::{LONGEST_WORD, MOST_WORDS_BYTES};
 
 /// A word of a room.
 pub(crate) struct Word;

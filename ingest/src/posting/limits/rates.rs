@@ -12,24 +12,15 @@ use governor::{Quota as Cells, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::whole_seconds;
+use super::limited::{Quota, whole_seconds};
 use crate::moderation::settings::Rate;
 
-/// 200,000 limiters: about 90 MB. Beyond that, the limiter that was unused longest is dropped. Its user starts with a full
-/// quota, so dropping it refuses nothing.
+/// 200,000 limiters: about 90 MB. Beyond that, the limiter that was unused longest is dropped. Its user starts with a
+/// full quota, so dropping it refuses nothing.
 const MOST_LIMITERS: u64 = 200_000;
 
 /// An hour: the longest period that a rate can have. An hour later an unused limiter equals a new one.
 const IDLE: Duration = Duration::from_secs(3_600);
-
-/// What is left of a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quota {
-    /// `room`, `user` or `decisions`.
-    pub(crate) policy: &'static str,
-    pub(crate) rate: Rate,
-    pub(crate) remaining: u32,
-}
 
 /// What a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,18 +91,5 @@ impl Policy {
             Policy::User => "user",
             Policy::Decisions => "decisions",
         }
-    }
-}
-
-impl Quota {
-    /// A used-up quota, for documents and tests.
-    pub(crate) fn example(policy: &'static str) -> Quota {
-        Quota { policy, rate: Rate { messages: 20, seconds: 30 }, remaining: 0 }
-    }
-
-    /// Seconds until the whole quota is back, rounded up.
-    pub(crate) fn reset_seconds(&self) -> u64 {
-        let spent = u64::from(self.rate.messages.saturating_sub(self.remaining));
-        (spent * u64::from(self.rate.seconds)).div_ceil(self.rate.messages.into())
     }
 }

@@ -9,9 +9,10 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{Limited, whole_seconds};
+use super::limited::{Limited, whole_seconds};
 
-/// 200,000 viewers of rooms in slow mode: about 70 MB. Beyond that, the viewer that has been silent longest is forgotten.
+/// 200,000 viewers of rooms in slow mode: about 70 MB. Beyond that, the viewer that has been silent longest is
+/// forgotten.
 const MOST_VIEWERS: u64 = 200_000;
 
 /// An hour: the longest pause that a room can set.
@@ -51,7 +52,8 @@ impl SlowMode {
         SlowMode { last_messages }
     }
 
-    /// Begins a message, if the pause since the last one is over. None: the last one is this message, so this is a retry.
+    /// Begins a message, if the pause since the last one is over. None: the last one is this message, so this is a
+    /// retry.
     pub(super) fn begin(
         &self,
         id: EventId,

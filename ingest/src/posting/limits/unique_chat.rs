@@ -15,7 +15,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 use words::is_invisible;
 
-use super::Limited;
+use super::limited::Limited;
 
 /// 10 minutes: a repetition after that is an answer to someone else.
 const MEMORY: Duration = Duration::from_secs(600);
