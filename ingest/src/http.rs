@@ -1,6 +1,6 @@
-//! The HTTP surfaces: `/v1`, and that of the system which ingest replaces. They read requests, call what serves them,
-//! and turn results and refusals into answers. Posting is one straight function for both; everything else is a handler
-//! with typed extractors.
+//! The HTTP surfaces: `/v1`, and the interface of the original system. They read requests, call the core, and turn
+//! results and refusals into responses. Posting is one straight function for both surfaces. Every other endpoint is a
+//! handler with typed extractors.
 
 mod body;
 mod content_digest;

@@ -1,7 +1,8 @@
-//! Ingest: checks who sends a message, what it says and whether the room is live, appends it to the log, and answers
-//! once it is fsynced there. Two surfaces, the original's and `/v1`, over one core. What it knows beside its
-//! configuration is folded from the log, so that every node decides alike. It starts and stays up while the room server
-//! is down, and knows nothing of presenters' sockets but that there are sessions.
+//! Ingest accepts messages and moderation over HTTP. It checks the sender, the text and whether the room is live,
+//! appends the event to the log, and answers after the fsync. Two surfaces, the original's and `/v1`, share one core.
+//!
+//! All state but the configuration is replayed from the log, so every node decides alike. Ingest starts and stays up
+//! while the room server is down. Of presenters' sockets it knows only which presenters have a session.
 
 mod config;
 mod http;
@@ -12,37 +13,10 @@ mod posting;
 mod refusal;
 mod run;
 mod sender;
+mod state;
 
 pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
 pub use http::openapi::document as openapi;
 pub use moderation::settings::{Rate, Settings, WordPolicy};
 pub use posting::review::{Fallback, SigningKey};
 pub use run::{Error, run};
-
-/// What every request needs.
-#[derive(Debug)]
-struct Ingest {
-    verifier: std::sync::Arc<web::auth::Verifier>,
-    gateway: http::gateway::Gateway,
-    room_server: outbound::room_server::RoomServer,
-    log: nats::Log,
-    presence: nats::Presence,
-    fold: std::sync::Arc<memory::replay::Fold>,
-    /// How far keys can be named, and the right to find out.
-    turns: memory::turns::Turns,
-    certain: posting::event_id::Certain,
-    asking: tokio::sync::Mutex<()>,
-    word_filter: posting::word_filter::WordFilter,
-    review: Option<posting::review::Review>,
-    reconnects: outbound::reconnect::Reconnects,
-    /// Requests at once whose body is not there yet, shared by users. A body waits for its sender, and so works on nothing.
-    unfinished: std::sync::Arc<web::places::Places>,
-    /// Requests at once, from the end of the body to the answer. None left: 503 at once.
-    in_flight: std::sync::Arc<tokio::sync::Semaphore>,
-    /// Those of them that go to the log.
-    admission: posting::admission::Admission,
-    body_deadline: std::time::Duration,
-    time_zone: jiff::tz::TimeZone,
-    /// The document of the interface.
-    openapi: bytes::Bytes,
-}

@@ -1,4 +1,4 @@
-//! What this node replays from the log, so that all nodes decide alike.
+//! The state that each node replays from the log, so that all nodes decide alike.
 
 pub(crate) mod decision_keeper;
 pub(crate) mod idempotency;

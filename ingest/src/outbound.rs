@@ -1,4 +1,5 @@
-//! Other servers that ingest asks or tells: the room server, the reconnect webhook.
+//! Outbound requests to the room server and the reconnect webhook, with what protects ingest from slow or failing
+//! peers.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod log_throttle;

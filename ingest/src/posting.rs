@@ -1,4 +1,4 @@
-//! What happens to a message between the request and the log: its id, its text, limits, the word filter, the review.
+//! The checks between a request and the log: event id, text, limits, word filter, review hook.
 
 pub(crate) mod accept;
 pub(crate) mod admission;

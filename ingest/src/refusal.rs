@@ -1,6 +1,7 @@
-//! Every reason for which ingest refuses a request, and one table of what each is called on both surfaces: status,
-//! stable code and sentence on `/v1`, Korean sentence on the original's. The answers, the OpenAPI document, the tests and
-//! `docs/reference/ingest-api.md` follow the table. It knows no HTTP: a status is a number here.
+//! Every reason for which ingest refuses a request, and one table of its answers on both surfaces: status, stable code
+//! and sentence on `/v1`, status and Korean sentence on the original's. The answers, the OpenAPI document and the tests
+//! are made from the table, and a test checks `docs/reference/ingest-api.md` against it. This file does not know HTTP:
+//! a status is a number here.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub(crate) enum Refusal {
     UserTypeInvalid,
     UserIdxInvalid,
     MessageIdInvalid,
-    /// A sentence that names the parameter.
+    /// With a sentence that names the parameter.
     QueryInvalid(String),
     IdempotencyKeyInvalid,
     /// The endpoint requires a key.
@@ -38,7 +39,7 @@ pub(crate) enum Refusal {
     /// Another request was accepted under the key.
     IdempotencyKeyReused,
     UnsupportedMediaType,
-    /// The body is compressed, or declared so.
+    /// `Content-Encoding` names a compression.
     UnsupportedEncoding,
     BodyMalformed(Malformed),
     /// The body ended early.
@@ -76,7 +77,7 @@ pub(crate) enum Refusal {
     Rejected,
     /// The review hook denied the message.
     Denied {
-        /// In the hook's words.
+        /// The hook's reason, for the sender.
         reason: Option<String>,
     },
     ReviewUnavailable,
@@ -91,9 +92,9 @@ pub(crate) enum Refusal {
 /// What is wrong with a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed {
-    /// A sentence that names the member, if it is one.
+    /// A sentence that says what is wrong, and names the member if one is wrong.
     pub(crate) what: String,
-    /// The page below `docs/` that describes the body.
+    /// The page under `docs/` that describes the body.
     pub(crate) page: &'static str,
 }
 
@@ -110,11 +111,11 @@ pub(crate) struct Row {
     pub(crate) original_status: u16,
     /// On the original's surface: from its catalogue, or Spring's reason phrase where the catalogue has none.
     pub(crate) original_message: &'static str,
-    /// The page below `docs/` that says what is right.
+    /// The page under `docs/` that says what is valid.
     pub(crate) page: Option<&'static str>,
-    /// When a retry may succeed, if ever.
+    /// When a retry may succeed. None: only a changed request can succeed.
     pub(crate) retry_after: Option<Duration>,
-    /// Which part of a request causes it.
+    /// The part of the request that causes the refusal.
     pub(crate) part: Part,
 }
 
@@ -147,8 +148,8 @@ pub(crate) enum Part {
     /// The rate of decisions.
     Decision,
     Settings,
-    /// The message: its text, its room, its sender.
-    Saying,
+    /// The post: the message's text, its room, its sender.
+    Posting,
     /// The earlier request that a lookup is about.
     Lookup,
     /// The append to the log.
@@ -175,7 +176,7 @@ const BAN: &str = "reference/moderation.md#ban-time-out-unban";
 const SETTINGS: &str = "reference/moderation.md#settings";
 
 /// One row for each refusal: `{ refusal } with example values => part, status, code, sentence, Korean sentence`. The
-/// tokens of a refusal are its pattern and, with the example values, an example of it.
+/// tokens in braces are the refusal's pattern. With the example values they also build an example of it.
 macro_rules! table {
     ($(
         { $($refusal:tt)+ } $(with $name:ident = $value:expr)* =>
@@ -184,7 +185,7 @@ macro_rules! table {
     )+) => {
         impl Refusal {
             /// The refusal's row.
-            #[allow(unused_variables, reason = "a pattern is an example too, and has to name its members")]
+            #[allow(unused_variables, reason = "a pattern is also an example, so it names all members")]
             pub(crate) fn row(&self) -> Row {
                 use Refusal::*;
                 match self {
@@ -196,7 +197,7 @@ macro_rules! table {
                             original_status: $status,
                             original_message: $original_message,
                             page: None,
-                            // An outage passes, mostly soon.
+                            // Most outages pass soon.
                             retry_after: ($status == 503).then_some(Duration::from_secs(1)),
                             part: Part::$part,
                         };
@@ -261,25 +262,25 @@ table! {
     { UnsupportedEncoding } => Body, 415, "unsupported_media_type",
         "The body must not be compressed. Remove the header Content-Encoding.", UNSUPPORTED;
     { BodyMalformed(Malformed { what, page }) }
-        with what = "The member \"reason\" must be a text, null or absent.".to_owned() with page = SETTINGS =>
+        with what = "The member \"reason\" must be a string, null or absent.".to_owned() with page = SETTINGS =>
         Body, 400, "body_malformed", what, NOT_SENT, see *page;
     { BodyBroken } => Body, 400, "body_malformed", "The body ended early. Send it again.", NOT_SENT, see ERRORS;
     { BodyAltered } => Body, 400, "body_malformed",
         "The body does not match the SHA-256 digest in the header Content-Digest (RFC 9530).", NOT_SENT, see ERRORS;
     { BodyTooLarge } => Body, 413, "body_too_large", "The body is larger than 64 KB.", NOT_SENT;
     { BodyTimeout } => Body, 408, "body_timeout", "The body did not arrive in time.", NOT_SENT;
-    { Text(InvalidText::Empty) } => Saying, 400, "text_empty",
+    { Text(InvalidText::Empty) } => Posting, 400, "text_empty",
         format!("The text has no visible characters. Send one line of 1 to {LONGEST_TEXT} characters."),
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
-    { Text(InvalidText::TooLong) } => Saying, 400, "text_too_long",
+    { Text(InvalidText::TooLong) } => Posting, 400, "text_too_long",
         format!("The text may have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes."), NOT_SENT, see TEXT;
-    { Text(InvalidText::Forbidden) } => Saying, 400, "text_forbidden_characters",
+    { Text(InvalidText::Forbidden) } => Posting, 400, "text_forbidden_characters",
         "The text must not contain line breaks, other control characters, bidi overrides, noncharacters or half of a \
          surrogate pair.", NOT_SENT, see TEXT;
-    { TextMissing(member) } with member = "text" => Saying, 400, "text_empty",
+    { TextMissing(member) } with member = "text" => Posting, 400, "text_empty",
         format!("The member {member:?} is missing or null. Send one line of 1 to {LONGEST_TEXT} characters."),
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
-    { TextTooLongHere(length) } with length = 200 => Saying, 400, "text_too_long",
+    { TextTooLongHere(length) } with length = 200 => Posting, 400, "text_too_long",
         format!("The room allows at most {length} characters."), NOT_SENT, see TEXT;
     { ReasonInvalid } => Reason, 400, "reason_invalid",
         format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
@@ -300,44 +301,44 @@ table! {
         with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
         Decision, 429, "decision_rate_limited",
         "Too many moderation requests in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
-    { Banned { until: None } } => Saying, 403, "msg_banned", "The user is banned.", "채팅이 금지된 사용자입니다.";
-    { Banned { until: Some(until) } } with until = Timestamp::UNIX_EPOCH => Saying, 403, "msg_banned",
+    { Banned { until: None } } => Posting, 403, "msg_banned", "The user is banned.", "채팅이 금지된 사용자입니다.";
+    { Banned { until: Some(until) } } with until = Timestamp::UNIX_EPOCH => Posting, 403, "msg_banned",
         format!("The user is banned until {until:.3}."), "채팅이 금지된 사용자입니다.";
-    { PresenterOnly } => Saying, 403, "msg_presenter_only",
+    { PresenterOnly } => Posting, 403, "msg_presenter_only",
         "Only the presenter and moderators may write at the moment.", "현재 스트리머만 채팅을 보낼 수 있습니다.";
     { Limited(limits::Limited::SlowMode { retry_after }) } with retry_after = Duration::from_secs(5) =>
-        Saying, 429, "msg_slow_mode", "The room is in slow mode. Retry after the time in Retry-After.",
+        Posting, 429, "msg_slow_mode", "The room is in slow mode. Retry after the time in Retry-After.",
         "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.", retry after *retry_after;
     { Limited(limits::Limited::Rate { retry_after, quota }) } with retry_after = Duration::from_secs(2) with quota = Quota::example("room") =>
-        Saying, 429, "msg_rate_limited", "Too many messages in a short time. Retry after the time in Retry-After.",
+        Posting, 429, "msg_rate_limited", "Too many messages in a short time. Retry after the time in Retry-After.",
         "채팅을 너무 빠르게 보내고 있습니다. 잠시 후에 다시 보내주세요.", retry after *retry_after;
-    { Limited(limits::Limited::Duplicate) } => Saying, 409, "msg_duplicate",
+    { Limited(limits::Limited::Duplicate) } => Posting, 409, "msg_duplicate",
         "The room does not accept repeated messages, and this one was sent recently.", "이미 같은 내용의 채팅이 있습니다.";
-    { Rejected } => Saying, 422, "msg_rejected", "The message contains disallowed language.", REJECTED;
-    { Denied { reason: None } } => Saying, 422, "msg_rejected", "The message contains disallowed language.", REJECTED;
-    { Denied { reason: Some(reason) } } with reason = "politics".to_owned() => Saying, 422, "msg_rejected",
+    { Rejected } => Posting, 422, "msg_rejected", "The message contains disallowed language.", REJECTED;
+    { Denied { reason: None } } => Posting, 422, "msg_rejected", "The message contains disallowed language.", REJECTED;
+    { Denied { reason: Some(reason) } } with reason = "politics".to_owned() => Posting, 422, "msg_rejected",
         format!("The message was refused: {reason}"), REJECTED;
-    { ReviewUnavailable } => Saying, 503, "review_unavailable", "The message could not be reviewed. Retry later.", NOT_SENT;
-    { RoomNotLive } => Saying, 409, "room_not_live", "The room is not live.",
+    { ReviewUnavailable } => Posting, 503, "review_unavailable", "The message could not be reviewed. Retry later.", NOT_SENT;
+    { RoomNotLive } => Posting, 409, "room_not_live", "The room is not live.",
         "해당 스트리머는 현재 방송 중이지 않습니다.", original status 400;
-    { RoomServerUnavailable } => Saying, 503, "room_server_unavailable",
+    { RoomServerUnavailable } => Posting, 503, "room_server_unavailable",
         "Could not determine whether the room is live. Retry later.", NOT_SENT;
     { Overloaded } => Head, 503, "overloaded", "The server is overloaded. Retry later.", NOT_SENT;
     { Append(AppendError::Full) } => Append, 503, "log_full", "The log is full. Retry later.", NOT_SENT,
-        // Someone has to make room.
+        // An operator or the archiver has to make room.
         retry after Duration::from_secs(5);
     { Append(AppendError::Busy) } => Append, 503, "overloaded", "The server is overloaded. Retry later.", NOT_SENT;
     { Append(AppendError::Unavailable) } => Append, 503, "log_unavailable", "The log cannot be reached. Retry later.", NOT_SENT;
     { Append(AppendError::Unknown) } => Append, 503, "outcome_unknown",
         "The append was not acknowledged in time: it may be stored or not. Retry under the same Idempotency-Key.", NOT_SENT;
-    { Append(AppendError::TooLarge) } => Saying, 400, "text_too_long",
+    { Append(AppendError::TooLarge) } => Posting, 400, "text_too_long",
         format!("The text may have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes."), NOT_SENT, see TEXT;
     { NotFound } => Path, 404, "not_found", "There is nothing at this URL.", "Not Found";
     { MethodNotAllowed } => Method, 405, "method_not_allowed", "Method not allowed for this URL.", "Method Not Allowed";
 }
 
 impl Refusal {
-    /// Whether the request took effect, in a word; an outage leaves that open.
+    /// The `outcome` of a request that an outage refuses: whether it took effect.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Refusal::Append(AppendError::Unknown) => "unknown",
@@ -345,7 +346,7 @@ impl Refusal {
         }
     }
 
-    /// How much the sender may still write, if a rate is the reason.
+    /// The used-up quota, if a rate is the reason.
     pub(crate) fn quota(&self) -> Option<Quota> {
         match self {
             Refusal::Limited(Limited::Rate { quota, .. })
@@ -356,7 +357,7 @@ impl Refusal {
 }
 
 impl Row {
-    /// Whether the sender can do nothing about it.
+    /// Whether the cause is on the server's side.
     pub(crate) fn is_outage(&self) -> bool {
         self.status == 503
     }

@@ -1,51 +1,54 @@
-//! Puts ingest together and serves it until the stop.
+//! Builds ingest from its configuration and serves it until the stop, or until a background task panics.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use nats::{Log, Shortage};
 use reqwest::Client;
 use reqwest::redirect::Policy;
+use runtime::{Panicked, Tasks};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use web::Admin;
 use web::auth::Verifier;
 use web::places::Places;
 
-use crate::Ingest;
 use crate::config::Config;
 use crate::http::gateway::Gateway;
 use crate::http::{openapi, router};
-use crate::memory::replay::{Fold, Memory};
-use crate::memory::turns::Turns;
+use crate::memory::replay::{KeyMemory, Replay};
+use crate::memory::turns::{SettledTurns, Turns};
 use crate::moderation::rules::Rules;
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
 use crate::posting::admission::Admission;
-use crate::posting::event_id::Certain;
 use crate::posting::limits::Limits;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
+use crate::state::Ingest;
 
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration contradicts itself; the message names the key.
+    /// The configuration is invalid. The message names the key.
     #[error("{0}")]
     Config(String),
-    /// The client for the room server and the webhook cannot be made.
-    #[error("cannot make an HTTP client: {0}")]
+    /// The HTTP client for the room server and the webhooks cannot be created.
+    #[error("cannot create an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
-    /// The log does not say who is connected.
-    #[error("cannot read who is connected: {0}")]
+    /// The presenters' sessions cannot be read from the log.
+    #[error("cannot read presence: {0}")]
     Presence(#[source] nats::Error),
-    /// The log does not say what holds.
-    #[error("cannot read the decisions that hold: {0}")]
+    /// The saved decisions cannot be read from the log.
+    #[error("cannot read the saved decisions: {0}")]
     Decisions(#[source] nats::Error),
+    /// A background task panicked. Ingest depends on each of them, so it ends.
+    #[error(transparent)]
+    Panicked(Panicked),
 }
 
-/// Serves until `stop`, then answers the posts in hand within the grace period.
+/// Serves until `stop`, then answers the requests in progress within the grace period.
 pub async fn run(
     config: Config,
     auth: Arc<Verifier>,
@@ -56,30 +59,31 @@ pub async fn run(
 ) -> Result<(), Error> {
     let gateway =
         Gateway::new(&config.gateway, "ingest.gateway").map_err(|problem| Error::Config(problem.to_string()))?;
-    // No proxy of the environment: the room server is a neighbour. No redirects: it is an answer that nobody expects.
+    // No proxy from the environment: the room server is nearby. No redirects: neither server is expected to send one.
     let client = Client::builder().redirect(Policy::none()).no_proxy().build().map_err(Error::Client)?;
     let word_filter = WordFilter::new(&config.words).map_err(Error::Config)?;
     let limits = Limits::new(&config.limits).map_err(Error::Config)?;
     let review = Review::new(client.clone(), &config.review).map_err(Error::Config)?;
     let rules = Rules::new(config.room.settings().map_err(Error::Config)?);
     let presence = log.presence().await.map_err(Error::Presence)?;
-    let (tasks, stop_folding) = (TaskTracker::new(), CancellationToken::new());
-    let memory = Memory { keys_for: config.idempotency.get(), most_keys: config.idempotency_keys };
-    let fold = Fold::start(&log, rules, limits, memory, &tasks, &stop_folding).await.map_err(Error::Decisions)?;
+    // They stop after the last request, which needs them: not with `stop`.
+    let tasks = Tasks::new();
+    let memory = KeyMemory { keys_for: config.idempotency.get(), most_keys: config.idempotency_keys };
+    let replay = Replay::start(&log, rules, limits, memory, &tasks).await.map_err(Error::Decisions)?;
     let ingest = Arc::new(Ingest {
         verifier: auth,
         gateway,
         room_server: RoomServer::new(client.clone(), &config.rooms),
         presence,
-        fold,
+        replay,
         turns: Turns::new(memory.keys_for),
-        certain: Certain::default(),
-        asking: Mutex::default(),
+        settled_turns: SettledTurns::default(),
+        turn_lookup: Mutex::default(),
         word_filter,
         review,
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|webhook| (client, webhook))),
         log,
-        // What a body may hold is bounded by its size.
+        // Each body is bounded, so the number of requests bounds the bytes.
         unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
@@ -87,35 +91,45 @@ pub async fn run(
         time_zone: config.time_zone,
         openapi: openapi::document().into(),
     });
-    tasks.spawn({
-        let (ingest, stop) = (ingest.clone(), stop_folding.clone());
-        // What is dropped has only asked.
-        async move { stop.run_until_cancelled(ingest.room_server.watch()).await }
+    tasks.spawn_until_stop("room server watch", {
+        let ingest = ingest.clone();
+        // Dropping it at the stop cancels at most a probe.
+        async move { match ingest.room_server.watch().await {} }
     });
-    let (ready, notice) = health(&ingest);
+    let (ready, notice) = health(&ingest, &tasks);
     admin.follows(ready.clone(), notice.clone());
-    web::serve(listener, router::app(ingest.clone(), ready, notice, stop.clone()), &config.http, stop).await;
+    let stop = stop.child_token();
+    let app = router::app(ingest.clone(), ready, notice, stop.clone());
+    let mut serving = pin!(web::serve(listener, app, &config.http, stop.clone()));
+    // Neither branch loses anything: after a panic, `serving` goes on below.
+    let has_served = tokio::select! {
+        () = &mut serving => true,
+        _ = tasks.failed() => false,
+    };
+    if !has_served {
+        stop.cancel();
+        serving.await;
+    }
     ingest.reconnects.finish().await;
-    stop_folding.cancel();
-    tasks.close();
-    tasks.wait().await;
-    Ok(())
+    tasks.finish().await;
+    tasks.panicked().map_or(Ok(()), |panicked| Err(Error::Panicked(panicked)))
 }
 
-/// Whether ingest should get traffic, and what is wrong although it should.
-fn health(ingest: &Arc<Ingest>) -> (web::Readiness, web::Notice) {
+/// Whether ingest should get traffic, and what an operator should know although it should.
+fn health(ingest: &Arc<Ingest>, tasks: &Tasks) -> (web::Readiness, web::Notice) {
     let ready: web::Readiness = {
-        let ingest = ingest.clone();
+        let (ingest, tasks) = (ingest.clone(), tasks.clone());
         Arc::new(move || match () {
+            () if tasks.panicked().is_some() => Err("a background task panicked".to_owned()),
             () if !ingest.log.is_connected() => Err("not connected to the log".to_owned()),
-            () if !ingest.presence.is_current() => Err("who is connected is not known".to_owned()),
-            () if !ingest.fold.is_caught_up() => Err("the log is still being read".to_owned()),
-            () if !ingest.fold.is_current() => Err("the log was not heard of lately".to_owned()),
+            () if !ingest.presence.is_current() => Err("presence is stale".to_owned()),
+            () if !ingest.replay.is_caught_up() => Err("the log is still being replayed".to_owned()),
+            () if !ingest.replay.is_current() => Err("the log has not answered recently".to_owned()),
             () if ingest.log.shortage() == Some(Shortage::OfAll) => Err("the log is full".to_owned()),
             () => ingest.verifier.ready(),
         })
     };
-    // Moderation goes on, so traffic must.
+    // Moderation still works, so the node must keep its traffic.
     let notice: web::Notice = {
         let ingest = ingest.clone();
         Arc::new(move || {

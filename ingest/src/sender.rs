@@ -1,10 +1,10 @@
-//! Who sends a request, and the name that the sender gives it.
+//! The sender of a request, and the idempotency key that the sender gives it.
 
 use chat::{PresenterIdx, Role, User, UserIdx};
 use web::auth::Identity;
 use words::nickname;
 
-/// With this scope a token moderates every room.
+/// The token scope that permits moderation of every room.
 const MODERATE: &str = "chat:moderate";
 
 /// An authenticated user.
@@ -15,7 +15,7 @@ pub(crate) struct Sender {
     is_moderator: bool,
 }
 
-/// A client's name for a request. A retry under the same name is the same event.
+/// A client's key for a request. A retry under the same key is the same event.
 #[derive(Debug, Clone)]
 pub(crate) struct IdempotencyKey(String);
 
@@ -26,7 +26,7 @@ impl Sender {
         Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
     }
 
-    /// The sender's role in the room: computed, never taken from the request.
+    /// The sender's role in the room. It is computed, never taken from the request.
     pub(crate) fn role(&self, presenter: PresenterIdx) -> Role {
         match () {
             () if self.idx == presenter.as_user() => Role::Presenter,
@@ -35,7 +35,7 @@ impl Sender {
         }
     }
 
-    /// The role in which the sender moderates the room, or every room. None: not at all.
+    /// The role in which the sender may moderate the room, or every room. None: the sender may not.
     pub(crate) fn moderates(&self, room: Option<PresenterIdx>) -> Option<Role> {
         match room.map(|presenter| self.role(presenter)) {
             Some(role @ (Role::Presenter | Role::Moderator)) => Some(role),
@@ -44,7 +44,7 @@ impl Sender {
         }
     }
 
-    /// The sender, as events name users.
+    /// The sender, as events record users.
     pub(crate) fn user(&self, role: Role) -> User {
         User { idx: self.idx, nickname: self.nickname.clone(), role }
     }

@@ -1,4 +1,5 @@
-//! Reads the JSON body of a post: bounded in size and time. What a body means is not known here.
+//! Reads JSON bodies, bounded in size and time, and says what is wrong with a malformed one. Each handler defines the
+//! shape of its body.
 
 use std::time::Duration;
 
@@ -13,33 +14,33 @@ use tokio::time::timeout;
 
 use crate::refusal::{Malformed, Refusal};
 
-mod halves;
+mod lone_surrogates;
 
-/// What a body is read as.
+/// The shape of a body.
 pub(crate) trait Shape: DeserializeOwned {
-    /// The page that describes it, below `docs/`.
+    /// The page under `docs/` that describes it.
     const PAGE: &'static str;
 }
 
-/// What members are, of whichever body.
+/// The members of all bodies, and what they must be.
 const MEMBERS: [(&str, &str); 4] = [
-    ("text", "a text"),
-    ("textMessage", "a text"),
-    ("reason", "a text, null or absent"),
+    ("text", "a string"),
+    ("textMessage", "a string"),
+    ("reason", "a string, null or absent"),
     ("settings", "an object with the settings that change, such as {\"slowModeSeconds\": 10}"),
 ];
 
-/// 64 KB: the longest text has 8 KB, and six times that where every byte is escaped.
+/// 64 KB: the longest text has 8 KB, or six times that if every byte is escaped.
 const LARGEST_BODY_BYTES: usize = 64 * 1024;
 
-/// 8 MB: up to here what is too large is read and thrown away, because a peer that is still sending would not see the
-/// answer. Beyond, it is cut off.
+/// 8 MB: a body that is too large is read and discarded up to here, because a peer that is still sending would not see
+/// the response. A larger one is cut off.
 const LARGEST_DISCARDED_BYTES: usize = 8 * 1024 * 1024;
 
-/// 1 s for a body that nobody wants.
+/// 1 s to discard a body.
 const DISCARD_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The body as a JSON object of that shape. Members that it does not have are ignored.
+/// Reads the body as a JSON object of that shape. Unknown members are ignored.
 pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration) -> Result<T, Refusal> {
     let unsupported = match () {
         () if !is_json(parts) => Some(Refusal::UnsupportedMediaType),
@@ -54,7 +55,7 @@ pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration
         return Err(Refusal::BodyTooLarge);
     }
     let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
-    // A gateway's signature rests on it.
+    // A gateway's signature covers the body by this digest.
     match ContentDigest::of(&parts.headers) {
         Ok(Some(digest)) if !digest.is_of(&bytes) => return Err(Refusal::BodyAltered),
         Err(_) => return Err(Refusal::BodyAltered),
@@ -65,19 +66,19 @@ pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration
 
 /// Err: what is wrong, in a sentence.
 fn parse<T: Shape>(bytes: &[u8]) -> Result<T, String> {
-    // The parser does not look into strings that it skips.
+    // Checked here, because the parser does not look into strings that it skips.
     let text = std::str::from_utf8(bytes).map_err(|_| "The body is not UTF-8.".to_owned())?;
     let not_json = |error: serde_json::Error| format!("The body is not JSON: {error}.");
     match text.trim_ascii_start().chars().next() {
         None => return Err("The body is empty: it must be a JSON object.".to_owned()),
         Some('{') => {}
-        // A struct may also be read from a list of its members; that is not our format.
+        // serde would also read a struct from a list of its members, which is not our format.
         Some(_) => {
             serde_json::from_str::<IgnoredAny>(text).map_err(not_json)?;
-            return Err("The body must be an object, {…}.".to_owned());
+            return Err("The body must be a JSON object, {…}.".to_owned());
         }
     }
-    let text = halves::mended(text);
+    let text = lone_surrogates::replace_lone_surrogates(text);
     let mut json = serde_json::Deserializer::from_str(&text);
     let shape = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -90,11 +91,11 @@ fn parse<T: Shape>(bytes: &[u8]) -> Result<T, String> {
     Ok(shape)
 }
 
-/// What the parser says of a member, in our words.
+/// Turns the parser's error about a member into a sentence for people.
 fn wrong_member(path: &str, error: &str) -> String {
     let quoted = |begin| Some(error.strip_prefix(begin)?.split('`').next().unwrap_or_default());
     if let Some(name) = quoted("duplicate field `") {
-        return format!("The member {name:?} is there twice.");
+        return format!("The member {name:?} appears twice.");
     }
     if let Some(name) = quoted("missing field `") {
         return format!("The member {name:?} is missing: it must be {}.", expected(name));
@@ -107,14 +108,15 @@ fn expected(name: &str) -> &'static str {
     MEMBERS.iter().find(|(member, _)| *member == name).map_or("as documented", |(_, expected)| expected)
 }
 
-/// A member that is read as any value, and is not what it must be.
+/// The error for a member that was parsed as any value and has the wrong type.
 pub(crate) fn malformed_member<T: Shape>(name: &str) -> Malformed {
     Malformed { what: wrong_member(name, ""), page: T::PAGE }
 }
 
-/// The value with 5 in place of 5.0: JSON has one kind of number, and some of its writers know but floating point.
+/// The value with 5 in place of 5.0. JSON has one kind of number, and some programs write every number as floating
+/// point.
 pub(crate) fn whole(value: Value) -> Value {
-    /// 2^53: beyond, not every integer is a floating-point number.
+    /// 2^53: beyond that, not every integer is a floating-point number.
     const LARGEST: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Number(number) => match number.as_f64() {
@@ -127,16 +129,16 @@ pub(crate) fn whole(value: Value) -> Value {
     }
 }
 
-/// Reads a body that was refused unread, so that its sender sees the answer.
+/// Reads a body that was refused unread, so that its sender sees the response.
 pub(crate) async fn discard(parts: &Parts, body: Body) {
     if !is_far_too_large(parts) {
         drain(body).await;
     }
 }
 
-/// Reads a body and keeps nothing of it, for a second at most.
+/// Reads and discards a body, for a second at most.
 pub(crate) async fn drain(body: Body) {
-    // Whatever becomes of it, the answer is the same.
+    // The response is the same, however reading ends.
     let _ = timeout(DISCARD_DEADLINE, read_away(body)).await;
 }
 
@@ -154,7 +156,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     let mut total = 0;
     while let Some(frame) = body.frame().await {
-        // An error means that the peer went away or broke the framing.
+        // An error means that the peer disconnected or broke the framing.
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;
         let Ok(chunk) = frame.into_data() else { continue };
         total += chunk.len();
@@ -167,13 +169,13 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
     if total > LARGEST_BODY_BYTES { Err(Refusal::BodyTooLarge) } else { Ok(bytes) }
 }
 
-/// Declared so large that reading it is a waste.
+/// Whether the declared length is too large even to discard.
 pub(crate) fn is_far_too_large(parts: &Parts) -> bool {
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > LARGEST_DISCARDED_BYTES as u64)
 }
 
-/// Not compressed, nor said to be.
+/// Whether no `Content-Encoding` but `identity` is declared.
 fn is_plain(parts: &Parts) -> bool {
     parts.headers.get_all(CONTENT_ENCODING).iter().all(|value| {
         let mut encodings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
@@ -181,7 +183,7 @@ fn is_plain(parts: &Parts) -> bool {
     })
 }
 
-/// `application/json` or `application/…+json`, in UTF-8.
+/// Whether the media type is `application/json` or `application/…+json`, in UTF-8.
 fn is_json(parts: &Parts) -> bool {
     let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };

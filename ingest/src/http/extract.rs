@@ -1,8 +1,8 @@
-//! What handlers of `/v1` take. Each extractor reads one part of a request, refuses what is wrong with it, and documents
-//! itself. Whichever comes first reads the head in one fixed order: the sender, the key, the path. The body is read last,
-//! by [`Json`] or [`NoBody`], which hold the leave to work on the request.
+//! The extractors of `/v1`. Each reads one part of a request, refuses an invalid one, and documents itself. The first
+//! extractor of a handler reads the whole head in a fixed order: sender, key, path. The body comes last: [`Json`] or
+//! [`NoBody`] read it, and hold the permit to work on the request.
 //!
-//! A handler that moderates takes a [`Moderator`], which no request without the permission gives it.
+//! A handler that moderates takes a [`Moderator`], which it cannot get from a request without permission.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -17,14 +17,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 use web::places::Source;
 
-use crate::Ingest;
 use crate::http::body::{self, Shape};
 use crate::http::openapi::schemas;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
-/// What the head of a request says.
+/// The sender and the idempotency key of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) sender: Sender,
@@ -35,7 +35,7 @@ pub(crate) struct Head {
 #[derive(Debug, Clone, Copy, IntoParams)]
 #[into_params(parameter_in = Path, rename_all = "camelCase")]
 pub(crate) struct RoomPath {
-    /// The room, by its presenter's number.
+    /// The room: its presenter's number.
     #[param(inline, value_type = schemas::PresenterIdx)]
     pub(crate) presenter_idx: PresenterIdx,
 }
@@ -58,11 +58,11 @@ pub(crate) struct MessagePath {
     pub(crate) message_id: EventId,
 }
 
-/// `Idempotency-Key`
+/// An optional `Idempotency-Key`
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Key {
-    /// The client's name for this request. A retry under the same name has no second effect and gets the same id.
+    /// The client's key for this request. A retry under the same key has no second effect and gets the same id.
     #[param(
         rename = "Idempotency-Key",
         value_type = Option<String>,
@@ -78,7 +78,7 @@ pub(crate) struct Key {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct RequestKey {
-    /// The key of the request in question.
+    /// The key of the request to look up.
     #[param(rename = "Idempotency-Key", value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     pub(crate) idempotency_key: IdempotencyKey,
 }
@@ -87,16 +87,16 @@ pub(crate) struct RequestKey {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReasonQuery {
-    /// Why, for those who read the log.
+    /// The reason, recorded in the log.
     #[param(inline, value_type = Option<schemas::Text>, nullable = false)]
     reason: Option<String>,
 }
 
-/// Whoever has a valid token.
+/// An authenticated user.
 #[derive(Debug)]
 pub(crate) struct Caller(pub(crate) Sender);
 
-/// Whoever may moderate the room of the path, or every room if the path names none.
+/// A user that may moderate the room of the path, or every room if the path names none.
 #[derive(Debug)]
 pub(crate) struct Moderator {
     pub(crate) sender: Sender,
@@ -108,20 +108,20 @@ pub(crate) struct Moderator {
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
-/// The body, a JSON object of that shape.
+/// A body: a JSON object of that shape.
 #[derive(Debug)]
 pub(crate) struct Json<T> {
     pub(crate) body: T,
     _permit: OwnedSemaphorePermit,
 }
 
-/// A body, if any, that nobody needs.
+/// A body that the endpoint ignores, if there is one.
 #[derive(Debug)]
 pub(crate) struct NoBody {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The parameters that paths of `/v1` have.
+/// The path parameters of `/v1`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Path {
     room: Option<PresenterIdx>,
@@ -129,35 +129,35 @@ struct Path {
     message: Option<EventId>,
 }
 
-/// Head and path, once they are read.
+/// Head and path, read once per request.
 #[derive(Debug, Clone)]
-struct Begun {
+struct HeadAndPath {
     head: Head,
     path: Path,
 }
 
 impl Ingest {
-    /// The sender and the key. The gateway's word counts before the token, where it counts at all: the gateway has
-    /// verified the token.
+    /// Authenticates the sender and reads the key. From a trusted gateway, its headers take precedence over the token,
+    /// because the gateway has verified the token.
     pub(crate) async fn head(&self, parts: &Parts) -> Result<Head, Refusal> {
         Ok(Head { sender: self.sender(parts).await?, key: key(parts)? })
     }
 
-    /// Waits for a body. If too many bodies are unfinished, the user with the most of them loses the oldest.
+    /// Waits for a body. If too many bodies are unfinished, the user with the most of them loses the oldest one.
     pub(crate) async fn body<T>(
         &self,
         sender: &Sender,
         reading: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
-        // What was read of a body is of no use without the rest.
+        // Dropping `reading` loses part of a body, which is of no use without the rest.
         tokio::select! {
             body = reading => body,
             () = place.lost() => Err(Refusal::Overloaded),
         }
     }
 
-    /// Leave to work on a request, held until the answer.
+    /// A permit to work on a request, to be held until the response.
     pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.in_flight.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)
     }
@@ -185,19 +185,19 @@ fn key(parts: &Parts) -> Result<Option<IdempotencyKey>, Refusal> {
     }
 }
 
-/// Reads head and path, the first time that an extractor asks.
-async fn begun(parts: &mut Parts, ingest: &Ingest) -> Result<Begun, Refusal> {
-    if let Some(begun) = parts.extensions.get::<Begun>() {
-        return Ok(begun.clone());
+/// Reads head and path when the first extractor asks.
+async fn head_and_path(parts: &mut Parts, ingest: &Ingest) -> Result<HeadAndPath, Refusal> {
+    if let Some(head_and_path) = parts.extensions.get::<HeadAndPath>() {
+        return Ok(head_and_path.clone());
     }
     let head = ingest.head(parts).await?;
     let path = path(parts).await?;
-    let begun = Begun { head, path };
-    parts.extensions.insert(begun.clone());
-    Ok(begun)
+    let head_and_path = HeadAndPath { head, path };
+    parts.extensions.insert(head_and_path.clone());
+    Ok(head_and_path)
 }
 
-/// The room that the path of a post names.
+/// The room in the path of a post.
 pub(crate) fn room(params: Result<&RawPathParams, Refusal>) -> Result<Option<PresenterIdx>, Refusal> {
     let room = params?.iter().find(|(name, _)| *name == "presenterIdx");
     room.map(|(_, room)| room.parse().map_err(|_| Refusal::PresenterIdxInvalid)).transpose()
@@ -221,45 +221,49 @@ async fn path(parts: &mut Parts) -> Result<Path, Refusal> {
 }
 
 macro_rules! from_parts {
-    ($extractor:ident, |$begun:ident| $extracted:expr) => {
+    ($extractor:ident, |$head_and_path:ident| $extracted:expr) => {
         impl FromRequestParts<Arc<Ingest>> for $extractor {
             type Rejection = Refusal;
 
             async fn from_request_parts(parts: &mut Parts, ingest: &Arc<Ingest>) -> Result<Self, Refusal> {
-                let $begun = begun(parts, ingest).await?;
+                let $head_and_path = head_and_path(parts, ingest).await?;
                 $extracted
             }
         }
     };
 }
 
-from_parts!(Caller, |begun| Ok(Caller(begun.head.sender)));
+from_parts!(Caller, |head_and_path| Ok(Caller(head_and_path.head.sender)));
 
-from_parts!(Moderator, |begun| {
-    let Begun { head: Head { sender, .. }, path: Path { room, .. } } = begun;
+from_parts!(Moderator, |head_and_path| {
+    let HeadAndPath { head: Head { sender, .. }, path: Path { room, .. } } = head_and_path;
     sender.moderates(room).ok_or(Refusal::Forbidden)?;
     Ok(Moderator { sender, room })
 });
 
-from_parts!(Key, |begun| Ok(Key { idempotency_key: begun.head.key }));
+from_parts!(Key, |head_and_path| Ok(Key { idempotency_key: head_and_path.head.key }));
 
-from_parts!(RequestKey, |begun| {
-    Ok(RequestKey { idempotency_key: begun.head.key.ok_or(Refusal::IdempotencyKeyMissing)? })
+from_parts!(RequestKey, |head_and_path| {
+    Ok(RequestKey { idempotency_key: head_and_path.head.key.ok_or(Refusal::IdempotencyKeyMissing)? })
 });
 
-from_parts!(RoomPath, |begun| Ok(RoomPath { presenter_idx: begun.path.room.ok_or(Refusal::PresenterIdxInvalid)? }));
+from_parts!(RoomPath, |head_and_path| Ok(RoomPath {
+    presenter_idx: head_and_path.path.room.ok_or(Refusal::PresenterIdxInvalid)?
+}));
 
-from_parts!(UserPath, |begun| Ok(UserPath { user_idx: begun.path.user.ok_or(Refusal::UserIdxInvalid)? }));
+from_parts!(UserPath, |head_and_path| Ok(UserPath {
+    user_idx: head_and_path.path.user.ok_or(Refusal::UserIdxInvalid)?
+}));
 
-from_parts!(MessagePath, |begun| {
-    Ok(MessagePath { message_id: begun.path.message.ok_or(Refusal::MessageIdInvalid)? })
+from_parts!(MessagePath, |head_and_path| {
+    Ok(MessagePath { message_id: head_and_path.path.message.ok_or(Refusal::MessageIdInvalid)? })
 });
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Ingest>> for Query<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, ingest: &Arc<Ingest>) -> Result<Self, Refusal> {
-        begun(parts, ingest).await?;
+        head_and_path(parts, ingest).await?;
         let query = axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Query(query));
         query.map_err(|rejection| Refusal::QueryInvalid(wrong_parameter(&rejection.body_text())))
     }
@@ -270,7 +274,7 @@ impl<T: Shape> FromRequest<Arc<Ingest>> for Json<T> {
 
     async fn from_request(request: Request, ingest: &Arc<Ingest>) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let Begun { head, .. } = begun(&mut parts, ingest).await?;
+        let HeadAndPath { head, .. } = head_and_path(&mut parts, ingest).await?;
         let body = ingest.body(&head.sender, body::json(&parts, body, ingest.body_deadline)).await?;
         Ok(Json { body, _permit: ingest.permit()? })
     }
@@ -281,7 +285,7 @@ impl FromRequest<Arc<Ingest>> for NoBody {
 
     async fn from_request(request: Request, ingest: &Arc<Ingest>) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let Begun { head, .. } = begun(&mut parts, ingest).await?;
+        let HeadAndPath { head, .. } = head_and_path(&mut parts, ingest).await?;
         let discarded = async {
             body::discard(&parts, body).await;
             Ok(())
@@ -302,7 +306,7 @@ pub(crate) fn reason(reason: Option<&str>) -> Result<Option<Text>, Refusal> {
     reason.map(|reason| Text::parse(reason).map_err(|_| Refusal::ReasonInvalid)).transpose()
 }
 
-/// What the query's parser says of a parameter, in our words.
+/// Turns the query parser's error into a sentence for people.
 fn wrong_parameter(error: &str) -> String {
     let error = error.strip_prefix("Failed to deserialize query string: ").unwrap_or(error);
     if let Some(name) = error.split("duplicate field `").nth(1).and_then(|rest| rest.split('`').next()) {
@@ -315,6 +319,6 @@ fn wrong_parameter(error: &str) -> String {
     }
 }
 
-/// What the parameters of a list must be.
+/// The sentences for invalid parameters of a list.
 pub(crate) const FIRST: &str = "The parameter \"first\" must be an integer from 1 to 1000.";
-pub(crate) const AFTER: &str = "The parameter \"after\" must be the value of \"next\" on the page before.";
+pub(crate) const AFTER: &str = "The parameter \"after\" must be the value of \"next\" from the previous page.";

@@ -1,5 +1,5 @@
-//! The surface of the system that this one replaces: its paths, its body, its Korean messages, its error body. Clients
-//! of the original work with it unchanged; where the original lost messages or believed its callers, we do not.
+//! The surface of the original system: its paths, its body, its Korean messages, its error body. Clients of the
+//! original work with it unchanged. Unlike the original, it loses no messages and does not trust its callers' claims.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Ingest;
 use crate::http::body::Shape;
 use crate::http::extract::Key;
 use crate::http::openapi::schemas;
@@ -24,25 +23,26 @@ use crate::http::refused::{self, ErrorBody};
 use crate::posting::accept::Accepted;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
+use crate::state::Ingest;
 
-/// 202 and this: how a presenter of the original learns that it must reconnect. Its message is stored all the same.
+/// The message of the 202 that tells a presenter to reconnect. The presenter's message is stored all the same.
 const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(root)).routes(routes!(token)).routes(routes!(send_message))
 }
 
-/// A message. Members that are not listed are ignored.
-// Members are values, so that each can be refused by its own message.
+/// A message. Unlisted members are ignored.
+// Members are parsed as any value, so that each is refused with its own message.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(examples(json!({ "presenterIdx": 42, "userType": "viewer", "textMessage": "안녕하세요" })))]
 struct SendMessage {
-    /// The room, by its presenter's number. Null or absent: the sender's own, if `userType` is `presenter`.
+    /// The room: its presenter's number. Null or absent: the sender's own room, if `userType` is `presenter`.
     #[serde(default)]
     #[schema(value_type = Option<schemas::PresenterIdx>)]
     presenter_idx: Value,
-    /// What the sender calls itself. It is not believed.
+    /// The role that the sender claims. The claim gives no rights.
     #[serde(default)]
     #[schema(value_type = schemas::UserType, required)]
     user_type: Value,
@@ -62,7 +62,7 @@ impl Message for SendMessage {
         &self.text_message
     }
 
-    /// The room that is named, or the sender's own if the sender claims to be its presenter. The claim gives no rights.
+    /// The room that the body names, or the sender's own if the sender claims to be its presenter.
     fn room(&self, sender: &Sender) -> Result<PresenterIdx, Refusal> {
         let is_presenter = match self.user_type.as_str() {
             Some("presenter") => true,
@@ -80,24 +80,24 @@ impl Message for SendMessage {
     }
 }
 
-/// That the server runs
+/// Check that the server runs
 #[utoipa::path(
     get,
     path = "/",
     tag = "original",
     security(()),
-    responses((status = 200, description = "It does.", body = String, example = "Chatting Server is Running")),
+    responses((status = 200, description = "The server runs.", body = String, example = "Chatting Server is Running")),
 )]
 async fn root() -> &'static str {
     "Chatting Server is Running"
 }
 
-/// Whose token it is
+/// Get the token's user
 #[utoipa::path(
     get,
     path = "/token",
     tag = "original",
-    responses((status = 200, description = "The bare number of the token's user.", body = String, example = "7")),
+    responses((status = 200, description = "The user's number, as plain text.", body = String, example = "7")),
 )]
 async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     match ingest.verifier.verify_headers(request.headers()).await {
@@ -108,8 +108,8 @@ async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response 
 
 /// Post a message
 ///
-/// Behind a gateway that ingest trusts, the headers `x-forward-userIdx`, `x-forward-email` and `x-forward-nickname` say
-/// who sends.
+/// Behind a gateway that ingest trusts, the headers `x-forward-userIdx`, `x-forward-email` and `x-forward-nickname`
+/// identify the sender.
 #[utoipa::path(
     post,
     path = "/send/message",
@@ -129,7 +129,7 @@ async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response 
         ),
         (
             status = 202,
-            description = "The same, and the sender is the room's presenter and has no session: it should reconnect.",
+            description = "As 200, but the sender is the room's presenter and has no session, and should reconnect.",
             body = ErrorBody,
             headers(
                 ("message-id" = inline(schemas::EventId), description = "The message's id."),
@@ -156,7 +156,7 @@ async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Re
     }
 }
 
-/// The original answers with an empty body; what `/v1` says in its body is said in headers.
+/// The id and position as headers, because the original's success response has no body.
 fn headers(accepted: &Accepted) -> [(HeaderName, HeaderValue); 2] {
     let value =
         |text: String| HeaderValue::from_str(&text).expect("ids and positions are hexadecimal digits and hyphens");

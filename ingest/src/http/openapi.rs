@@ -1,6 +1,6 @@
-//! The OpenAPI document of ingest's HTTP interface, made from the handlers and their bodies: a route that is not
-//! documented cannot be added, and the answers to refused requests follow from [`Refusal`] itself. It is served as
-//! `GET /v1/openapi.json`, and `docs/reference/openapi/ingest.json` in the tree is the same text.
+//! The OpenAPI document of ingest, generated from the handlers, their extractors and bodies. A route cannot be added
+//! without its documentation, and the error responses follow from [`Refusal`]. `GET /v1/openapi.json` serves the
+//! document, and `docs/reference/openapi/ingest.json` in the tree is the same text.
 //!
 //! [`Refusal`]: crate::refusal::Refusal
 
@@ -15,8 +15,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::Ingest;
 use crate::http::{legacy, v1};
+use crate::state::Ingest;
 
 mod refused;
 pub(crate) mod schemas;
@@ -24,7 +24,7 @@ pub(crate) mod schemas;
 #[cfg(test)]
 mod tests;
 
-/// What no handler names.
+/// The schemas that no handler names.
 #[derive(OpenApi)]
 #[openapi(components(schemas(schemas::Problem)))]
 struct Components;
@@ -34,7 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(openapi))
 }
 
-/// Every documented path. Health is not among them: it is the same for all roles.
+/// All paths of ingest. The health endpoints are not among them: they are the same for all roles.
 fn documented() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(v1::posting())
@@ -43,14 +43,14 @@ fn documented() -> OpenApiRouter<Arc<Ingest>> {
         .merge(routes())
 }
 
-/// The document, as JSON for people.
+/// The document, as indented JSON.
 pub fn document() -> String {
     let (_, openapi) = documented().split_for_parts();
     let mut openapi = serde_json::to_value(openapi).expect("a document has only strings for keys");
     let mut paths = openapi["paths"].take();
     refused::add(&mut paths);
     let mut components = openapi["components"].take();
-    // What derives cannot say: only who calls itself a presenter may leave out the room.
+    // A derive cannot express this: only a sender that claims to be a presenter may leave out the room.
     components["schemas"]["SendMessage"]["anyOf"] = json!([
         { "properties": { "userType": { "const": "presenter" } } },
         { "properties": { "presenterIdx": { "type": "integer" } }, "required": ["presenterIdx"] },
@@ -60,11 +60,11 @@ pub fn document() -> String {
         description: include_str!("openapi/description.md"),
         scopes: "moderating any room takes the scope `chat:moderate`.",
         tags: json!([
-            { "name": "messages", "description": "Posting, and taking away what was posted." },
-            { "name": "bans", "description": "Who may not write, in a room or in every room." },
-            { "name": "settings", "description": "What may be said in a room, and how often." },
-            { "name": "original", "description": "The interface of the system that this one replaces." },
-            { "name": "service", "description": "The service itself." },
+            { "name": "messages", "description": "Post and delete messages, and look up requests." },
+            { "name": "bans", "description": "Ban users from a room or from every room." },
+            { "name": "settings", "description": "Room settings: slow mode, rates, word filter, length of messages." },
+            { "name": "original", "description": "The interface of the original system." },
+            { "name": "service", "description": "Health and this document." },
         ]),
         paths,
         components,
@@ -73,7 +73,7 @@ pub fn document() -> String {
     document.text()
 }
 
-/// This document
+/// Get this document
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",
@@ -82,7 +82,7 @@ pub fn document() -> String {
     responses((status = 200, description = "OpenAPI 3.1.", body = Object)),
 )]
 async fn openapi(State(ingest): State<Arc<Ingest>>) -> Response {
-    // For a few minutes: it changes with a deployment.
+    // Cached for five minutes: it changes only with a deployment.
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
     (headers, Extension(web::Shared), ingest.openapi.clone()).into_response()
 }

@@ -1,20 +1,20 @@
-//! The way of a post into the log, the same on both surfaces: who sends it, its body, leave to work on it, then
-//! [`Ingest::accept`]. One straight function beside the handlers, because nearly every request is a post.
+//! Reads a post, the same way on both surfaces: sender, body, permit, then [`Ingest::accept`]. It is one straight
+//! function without extractors, because nearly every request is a post.
 
 use axum::body::Body;
 use axum::http::request::Parts;
 use chat::PresenterIdx;
 use serde_json::Value;
 
-use crate::Ingest;
 use crate::http::body::{self, Shape};
 use crate::http::extract::Head;
 use crate::posting::accept::{Accepted, Post};
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
+use crate::state::Ingest;
 
-/// What a surface's body says of a message.
+/// A surface's body of a post.
 pub(crate) trait Message: Shape {
     /// The member that holds the text.
     const TEXT: &'static str;
@@ -22,11 +22,11 @@ pub(crate) trait Message: Shape {
     /// The value of that member; null if it is missing.
     fn text(&self) -> &Value;
 
-    /// The room.
+    /// The room that the body names.
     fn room(&self, sender: &Sender) -> Result<PresenterIdx, Refusal>;
 }
 
-/// Reads a post and appends it. `room` is the room that the path names; without one the body does.
+/// Reads a post and appends it. `room` is the room in the path. If there is none, the body names it.
 pub(crate) async fn post<M: Message>(
     ingest: &Ingest,
     parts: &Parts,

@@ -1,4 +1,4 @@
-//! The headers that tell a sender how much of a rate is left (draft-ietf-httpapi-ratelimit-headers).
+//! The headers that report a sender's remaining quota (draft-ietf-httpapi-ratelimit-headers).
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
@@ -6,7 +6,7 @@ use axum::response::Response;
 use crate::moderation::settings::Rate;
 use crate::posting::limits::Quota;
 
-/// Adds `RateLimit-Policy: "room";q=20;w=30` and `RateLimit: "room";r=19;t=2`: after `t` seconds all of it is back.
+/// Adds `RateLimit-Policy: "room";q=20;w=30` and `RateLimit: "room";r=19;t=2`: in `t` seconds the whole quota is back.
 pub(crate) fn with_quota(mut response: Response, quota: Option<Quota>) -> Response {
     let Some(quota) = quota else { return response };
     let Quota { policy, rate: Rate { messages, seconds }, remaining } = quota;

@@ -1,4 +1,4 @@
-//! A refusal as an answer: a problem (RFC 9457) on `/v1`, the original's error body on its surface.
+//! Turns a refusal into a response: a problem (RFC 9457) on `/v1`, the original's error body on its surface.
 
 use axum::Json;
 use axum::http::header::{ACCEPT_ENCODING, RETRY_AFTER};
@@ -16,10 +16,10 @@ use crate::refusal::Refusal;
 #[cfg(test)]
 mod tests;
 
-/// An error, as the original says it.
+/// The original's error body.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ErrorBody<'a> {
-    /// Local to the server's time zone.
+    /// In the server's time zone.
     #[schema(pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$", example = "2026-01-02 12:34:56")]
     timestamp: String,
     status: u16,
@@ -34,12 +34,12 @@ impl<'a> ErrorBody<'a> {
     }
 }
 
-/// On `/v1`.
+/// The response on `/v1`.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         log(&self);
         let problem = problem(&self).into_response();
-        dressed(problem, &self)
+        with_headers(problem, &self)
     }
 }
 
@@ -62,14 +62,14 @@ fn problem(refusal: &Refusal) -> Problem {
     }
 }
 
-/// On the original's surface. What its body cannot say is in headers.
+/// The response on the original's surface. Headers carry what its body has no member for.
 pub(crate) fn original(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Response {
     log(refusal);
     let row = refusal.row();
     let status = status(row.original_status);
     let mut response = (status, Json(ErrorBody::now(time_zone, path, status, row.original_message))).into_response();
     let headers = response.headers_mut();
-    // The original has one sentence for a dozen reasons.
+    // The original has one sentence for a dozen refusals.
     headers.insert("message-code", HeaderValue::from_static(row.code));
     if let Some(delay) = row.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(delay.as_secs()));
@@ -77,11 +77,11 @@ pub(crate) fn original(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> R
     if row.is_outage() {
         headers.insert("message-outcome", HeaderValue::from_static(refusal.outcome()));
     }
-    dressed(response, refusal)
+    with_headers(response, refusal)
 }
 
-/// The headers of both surfaces.
-fn dressed(mut response: Response, refusal: &Refusal) -> Response {
+/// Adds the headers that both surfaces have.
+fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
     if *refusal == Refusal::UnsupportedEncoding {
         // RFC 7694: which encoding is accepted.
         response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -90,10 +90,10 @@ fn dressed(mut response: Response, refusal: &Refusal) -> Response {
 }
 
 fn status(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).expect("the table has statuses of HTTP")
+    StatusCode::from_u16(status).expect("the table has valid HTTP statuses")
 }
 
-/// Quietly: what is behind a wave of refusals is logged once, where it is noticed.
+/// At debug: the cause of a wave of refusals is logged once, where it is detected.
 fn log(refusal: &Refusal) {
     let code = refusal.row().code;
     tracing::debug!(code, "refused a request: {code}");

@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! The router: all routes, health, and the answers to unknown paths and methods.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tokio_util::sync::CancellationToken;
 
-use crate::Ingest;
 use crate::http::{body, legacy, openapi, refused, unread, v1};
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 pub(crate) fn app(ingest: Arc<Ingest>, ready: web::Readiness, notice: web::Notice, stop: CancellationToken) -> Router {
     let handlers = Router::from(v1::routes()).route_layer(from_fn_with_state(ingest.clone(), unread::drained));
@@ -34,7 +34,7 @@ async fn method_not_allowed(State(ingest): State<Arc<Ingest>>, request: Request)
     refused_unread(&ingest, request, Refusal::MethodNotAllowed).await
 }
 
-/// Each surface has its own error body, and a path of neither gets the original's.
+/// Each surface has its own error body. A path of neither surface gets the original's.
 async fn refused_unread(ingest: &Ingest, request: Request, refusal: Refusal) -> Response {
     let (parts, body) = request.into_parts();
     body::discard(&parts, body).await;

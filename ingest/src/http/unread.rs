@@ -1,5 +1,5 @@
-//! A body that nobody has read when the answer is there is read and thrown away: a peer that is still sending would not
-//! see the answer.
+//! Reads and discards a body that the handler has left unread, because a peer that is still sending would not see the
+//! response.
 
 use std::mem;
 use std::pin::Pin;
@@ -13,18 +13,18 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use parking_lot::Mutex;
 
-use crate::Ingest;
 use crate::http::body;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
-/// A body that comes back if it is dropped unread.
+/// A body that returns itself if it is dropped unread.
 struct Returning {
     body: Body,
     is_unread: bool,
     back: Arc<Mutex<Option<Body>>>,
 }
 
-/// Refuses requests under overload before anything of them is read, and drains what handlers leave unread.
+/// Refuses requests under overload before it reads them, and drains the bodies that handlers leave unread.
 pub(crate) async fn drained(State(ingest): State<Arc<Ingest>>, request: Request, next: Next) -> Response {
     if let Err(overloaded) = ingest.admission.check() {
         return Refusal::from(overloaded).into_response();

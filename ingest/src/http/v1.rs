@@ -1,4 +1,5 @@
-//! `/v1`: 202 with id and position, errors as RFC 9457. `docs/reference/ingest-api.md` describes it for those who call it.
+//! The surface `/v1`: 202 with id and position, errors as problems (RFC 9457). `docs/reference/ingest-api.md` describes
+//! it for its clients.
 
 mod bans;
 mod decisions;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(super) use self::messages::posting;
-use crate::Ingest;
+use crate::state::Ingest;
 
 /// Everything but posting.
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {

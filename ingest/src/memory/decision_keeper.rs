@@ -1,6 +1,7 @@
-//! Keeps decisions beyond the log's age: what the log decides is written to the bucket, again and again until it is
-//! there. Nobody waits for it, as the log has it too; and how far the log was read is noted only once everything up to
-//! there is kept. The words of a decision, who decided it and why, are here until they are there, and then only there.
+//! Saves decisions beyond the log's age: it writes each decision to the bucket, and retries until it is there. No
+//! request waits for that, because the log has the decision too. The checkpoint moves only after everything before it
+//! is saved. The author and the reason of a decision are kept in memory until they are in the bucket, and then only
+//! there.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -14,26 +15,25 @@ use tokio::time::sleep;
 
 use crate::moderation::settings::OwnSettings;
 
-/// Before a decision that could not be kept is tried again.
+/// The pause before failed writes are retried.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An hour between two looks for what has ended: so much more is kept than has an effect.
+/// An hour between two sweeps for ended decisions. Until a sweep, an ended decision only takes space.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// So many decisions may wait with their reasons: some 40 MB, where all of them are as long as they can be. While the bucket
-/// takes no writes for long, those beyond are kept without; the log and the archive have them.
+/// 4,096 decisions wait with their reasons: about 40 MB if each reason is as long as allowed. If the bucket takes no
+/// writes for long, further decisions are saved without their reason. The log and the archive have it.
 const MOST_REASONS: usize = 4_096;
 
-/// How often it is looked for the words of a decision, and how soon again: it was written a moment ago, or in a second it
-/// never will be.
+/// 50 lookups of a decision's full text, 20 ms apart. A decision that is not there after a second has ended.
 const LOOKS: u32 = 50;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct DecisionKeeper {
     decisions: Decisions,
     timelines: Timelines,
-    /// A node that starts must find the keys of so long ago.
+    /// The checkpoint stays this far behind: a node that starts must replay the keys of that time.
     keys_for: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -41,20 +41,20 @@ pub(crate) struct Keeper {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Of each subject the last decision that is not kept yet: never more than there are subjects.
+    /// The latest unsaved decision of each subject. The number of subjects bounds it.
     waiting: HashMap<Subject, (Position, Event)>,
-    /// Who is erased before a position, and still has a name under decisions that are kept.
+    /// Erased users whose names may still be in saved decisions before that position.
     erasures: Vec<(Position, UserIdx)>,
-    /// Up to where everything was read and kept at a time.
+    /// How far the log had been read at each time.
     read: VecDeque<(Timestamp, Vec<Position>)>,
 }
 
-impl Keeper {
-    pub(crate) fn new(decisions: Decisions, timelines: Timelines, keys_for: Duration) -> Keeper {
-        Keeper { decisions, timelines, keys_for, state: Mutex::default(), changed: Notify::new() }
+impl DecisionKeeper {
+    pub(crate) fn new(decisions: Decisions, timelines: Timelines, keys_for: Duration) -> DecisionKeeper {
+        DecisionKeeper { decisions, timelines, keys_for, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Returns at once.
+    /// Queues a decision to be saved. Returns at once.
     pub(crate) fn keep(&self, subject: Subject, position: Position, mut decision: Event) {
         let mut state = self.state();
         if state.waiting.len() >= MOST_REASONS {
@@ -65,7 +65,7 @@ impl Keeper {
         self.changed.notify_one();
     }
 
-    /// The user's name is to go from what was decided before that. Returns at once.
+    /// Queues the removal of the user's name from decisions before that position. Returns at once.
     pub(crate) fn erase(&self, position: Position, user: UserIdx) {
         let mut state = self.state();
         let is_theirs = |decision: &(Position, Event)| self.timelines.is_before(decision.0, position);
@@ -87,17 +87,17 @@ impl Keeper {
         self.changed.notify_one();
     }
 
-    /// Does the work, for as long as it is polled. Cut off at any point it leaves less kept than there could be, which
-    /// the next node makes good.
+    /// Does the work until it is dropped. Dropped at any point, it leaves decisions unsaved, and the next node saves
+    /// them.
     pub(crate) async fn run(&self, ended_at_start: Vec<(Subject, Position)>, max_age: Duration) {
         tokio::join!(self.forget(ended_at_start, max_age), self.keep_all());
     }
 
-    /// The last decision about the subject, in its own words, which is the one of that position or a later one; none where
-    /// there is none any more.
+    /// The latest decision about the subject, with author and reason. Its position is `position` or later. None: there
+    /// is no such decision any more.
     pub(crate) async fn words(&self, subject: Subject, position: Position) -> Result<Option<Event>, nats::Error> {
         for _ in 0..LOOKS {
-            // In this order: what waits here no more is kept there.
+            // Memory first: a decision leaves memory only once it is in the bucket.
             let waiting = self.state().waiting.get(&subject).filter(|(at, _)| *at >= position).cloned();
             if let Some((_, decision)) = waiting {
                 return Ok(Some(decision));
@@ -110,7 +110,7 @@ impl Keeper {
                 }
                 return Ok(Some(decision));
             }
-            // It was taken in a moment ago; or it has ended, and was forgotten.
+            // It was replayed a moment ago, or it has ended and was deleted.
             sleep(LOOK_AGAIN).await;
         }
         Ok(None)
@@ -125,13 +125,14 @@ impl Keeper {
             if let Some(positions) = self.reached()
                 && let Err(error) = self.decisions.set_checkpoints(positions).await
             {
-                tracing::warn!(%error, "it is not noted how far the log was read: {error}");
+                tracing::warn!(%error, "cannot save the checkpoint of the log: {error}");
             }
             self.changed.notified().await;
         }
     }
 
-    /// Tries to keep each decision that waits, and says whether all are kept. One that cannot be holds up no other.
+    /// Tries to save each waiting decision, and returns whether all are saved. A failed one does not hold up the
+    /// others.
     async fn keep_waiting(&self) -> bool {
         let waiting: Vec<Subject> = self.state().waiting.keys().copied().collect();
         let (mut failed, mut last_error) = (0, None);
@@ -143,19 +144,19 @@ impl Keeper {
                 continue;
             }
             let mut state = self.state();
-            // A later one may have come meanwhile.
+            // A later decision may have replaced it meanwhile.
             if state.waiting.get(&subject).is_some_and(|(waiting, _)| *waiting == position) {
                 state.waiting.remove(&subject);
             }
         }
         if let Some(error) = &last_error {
-            tracing::warn!(failed, %error, "{failed} decisions are not kept yet, trying again: {error}");
+            tracing::warn!(failed, %error, "{failed} decisions are not saved yet, retrying: {error}");
         }
         last_error.is_none()
     }
 
-    /// Takes the names of who was erased from what is kept, and says whether all are gone. Every node does it: it is done
-    /// whichever of them lives, and once it is there is nothing to write.
+    /// Removes the names of erased users from saved decisions, and returns whether all are gone. Every node does it, so
+    /// it is done whichever node survives. Once it is done, the other nodes have nothing to write.
     async fn erase_names(&self) -> bool {
         let erasures = self.state().erasures.clone();
         if erasures.is_empty() {
@@ -188,13 +189,13 @@ impl Keeper {
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "names of who was erased are still kept, trying again: {error}");
+                tracing::warn!(%error, "names of erased users are still in saved decisions, retrying: {error}");
                 false
             }
         }
     }
 
-    /// The last mark that is older than the keys.
+    /// The latest checkpoint that is older than `keys_for`.
     fn reached(&self) -> Option<Vec<Position>> {
         let mut state = self.state();
         let is_old = |(at, _): &(Timestamp, _)| now().duration_since(*at).unsigned_abs() > self.keys_for;
@@ -205,20 +206,20 @@ impl Keeper {
         reached.map(|(_, positions)| positions)
     }
 
-    /// Forgets those of the kept decisions that have no effect any more, nor can replace an older one in the log. Again and
-    /// again: whoever bans and unbans adds nothing for good.
+    /// Deletes saved decisions that have no effect any more and cannot replace an older one in the log. It repeats the
+    /// sweep, so banning and unbanning does not grow the bucket for good.
     async fn forget(&self, mut ended: Vec<(Subject, Position)>, max_age: Duration) {
         loop {
             for (subject, position) in std::mem::take(&mut ended) {
                 if let Err(error) = self.decisions.forget(subject, position).await {
-                    tracing::warn!(?subject, %error, "a decision that has ended is still kept: {error}");
+                    tracing::warn!(?subject, %error, "cannot delete a decision that has ended: {error}");
                 }
             }
             sleep(FORGET_EVERY).await;
             let look =
                 |kept: Entry| ended.extend(kept.event().ok().and_then(|event| self::ended(&kept, &event, max_age)));
             if let Err(error) = self.decisions.each(look).await {
-                tracing::warn!(%error, "decisions that have ended are kept for now: {error}");
+                tracing::warn!(%error, "cannot look for decisions that have ended, retrying in an hour: {error}");
             }
         }
     }
@@ -228,7 +229,7 @@ impl Keeper {
     }
 }
 
-/// What the decision is about, if it has no effect any more, nor can replace an older one in a log of that age.
+/// The decision's subject, if it has no effect any more and cannot replace an older decision in a log of that age.
 pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(Subject, Position)> {
     let is_old = now().duration_since(kept.at).unsigned_abs() > max_age;
     let subject = Subject::of(event).filter(|_| is_old && has_ended(event))?;
@@ -253,7 +254,7 @@ fn forget_reason(decision: &mut Event) {
     }
 }
 
-/// Takes the user's name from a decision of theirs, and says whether it had one.
+/// Removes the user's name from a decision that they made. Returns whether there was a name to remove.
 fn unname(decision: &mut Event, user: UserIdx) -> bool {
     let by = match &mut decision.body {
         Body::UserBanned(banned) => &mut banned.by,

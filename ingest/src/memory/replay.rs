@@ -1,6 +1,6 @@
-//! What this node makes of the log: one task reads it from before the oldest event that still matters, folds it into
-//! the rules, the memory of keys and the limits, and hands the decisions that stand to whoever keeps them. A node that has
-//! not read everything up to its start is not ready.
+//! Replays the log into this node's rules, accepted keys and limits. One task tails the log from before the oldest
+//! event that still matters, and passes decisions to the decision keeper. The node is not ready until the replay has
+//! reached the end that the log had at the start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,60 +9,58 @@ use std::time::Duration;
 use chat::{Body, Event, EventKind, Position, UserIdx, now};
 use jiff::Timestamp;
 use nats::{Entry, Log, Start, Subject, Tail, TailStatus};
+use runtime::Tasks;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::memory::decision_keeper;
-use crate::memory::decision_keeper::Keeper;
-use crate::memory::idempotency::{Earlier, Keyed};
+use crate::memory::decision_keeper::DecisionKeeper;
+use crate::memory::idempotency::{AcceptedKeys, Earlier};
 use crate::moderation::rules::Rules;
 use crate::posting::limits::{Limits, Observed};
 
-/// How often it is noted how far reading has come, and what has ended is forgotten.
+/// How often the replay drops ended rules and records its checkpoint.
 const TICK: Duration = Duration::from_secs(30);
 
-/// 2 s for an event to come back from the log: it takes milliseconds, or there is an outage.
+/// 2 s for an event to come back from the log. It takes milliseconds, unless there is an outage.
 const FIND_DEADLINE: Duration = Duration::from_secs(2);
 
-/// The log, folded.
+/// The replayed log.
 #[derive(Debug)]
-pub(crate) struct Fold {
+pub(crate) struct Replay {
     pub(crate) rules: Rules,
-    pub(crate) keyed: Keyed,
+    pub(crate) accepted_keys: AcceptedKeys,
     pub(crate) limits: Limits,
-    pub(crate) keeper: Keeper,
+    pub(crate) decision_keeper: DecisionKeeper,
     status: TailStatus,
-    /// Whoever waits for an event of the log is woken by each batch.
+    /// Each batch wakes the requests that wait for an event of the log.
     moved: Notify,
 }
 
-/// How long what was read must be looked back on: for so long a key is remembered.
+/// How long, and how many, idempotency keys are remembered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory {
+pub(crate) struct KeyMemory {
     pub(crate) keys_for: Duration,
     pub(crate) most_keys: usize,
 }
 
-impl Fold {
-    /// Takes what is kept and begins to read. The tasks end with `stop`.
+impl Replay {
+    /// Loads the saved decisions and starts to tail the log in `tasks`.
     pub(crate) async fn start(
         log: &Log,
         rules: Rules,
         limits: Limits,
-        memory: Memory,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) -> Result<Arc<Fold>, nats::Error> {
+        memory: KeyMemory,
+        tasks: &Tasks,
+    ) -> Result<Arc<Replay>, nats::Error> {
         let decisions = log.decisions();
         let timelines = log.timelines();
         let max_age = log.max_age();
-        let (mut taken, mut of_rooms, mut ended) = (0, HashMap::new(), Vec::new());
-        let take = |kept: Entry| {
-            taken += 1;
+        let (mut loaded, mut of_rooms, mut ended) = (0, HashMap::new(), Vec::new());
+        let load = |kept: Entry| {
+            loaded += 1;
             if let Some(presenter) = kept.presenter {
-                // Those of another log, too: each has its own order.
+                // Per epoch: a decision may be from an earlier epoch, which has an order of its own.
                 let furthest = of_rooms.entry((timelines.partition_of(presenter), kept.position.epoch));
                 let furthest = furthest.or_insert(kept.position);
                 *furthest = kept.position.max(*furthest);
@@ -72,47 +70,52 @@ impl Fold {
                     ended.extend(decision_keeper::ended(&kept, &event, max_age));
                     rules.apply(kept.position, &event, now());
                 }
-                Err(error) => tracing::warn!(id = %kept.id, %error, "a kept decision is not understood: {error}"),
+                Err(error) => tracing::warn!(id = %kept.id, %error, "cannot parse a saved decision: {error}"),
             }
         };
-        let read = decisions.each(take).await?;
-        // A log that does not reach as far as what was kept of it is older.
+        let read = decisions.each(load).await?;
+        // A log that ends before these positions has lost its end, or was restored.
         let of_rooms = of_rooms.into_iter().map(|((partition, _), position)| (partition, position));
         let reached = read.iter().filter_map(|position| Some((timelines.partition(*position)?, *position)));
         log.confirm(of_rooms.chain(reached)).await?;
-        tracing::info!(decisions = taken, "took over {taken} decisions that are kept");
-        // Which copy counts is a question of keys.
+        tracing::info!(decisions = loaded, "loaded {loaded} saved decisions");
+        // With copies: the accepted keys decide which copy of an event counts.
         let tail = log.tail_with_copies(Start::After(read));
-        let keyed = Keyed::new(memory.keys_for, memory.most_keys);
-        let keeper = Keeper::new(decisions, log.timelines().clone(), memory.keys_for);
-        let fold = Arc::new(Fold { rules, keyed, limits, keeper, status: tail.status(), moved: Notify::new() });
-        let following = fold.clone().follow(log.clone(), tail);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(following));
-        let keeping = {
-            let fold = fold.clone();
-            async move { fold.keeper.run(ended, max_age).await }
-        };
-        tasks.spawn(stop.clone().run_until_cancelled_owned(keeping));
-        Ok(fold)
+        let accepted_keys = AcceptedKeys::new(memory.keys_for, memory.most_keys);
+        let decision_keeper = DecisionKeeper::new(decisions, log.timelines().clone(), memory.keys_for);
+        let replay = Arc::new(Replay {
+            rules,
+            accepted_keys,
+            limits,
+            decision_keeper,
+            status: tail.status(),
+            moved: Notify::new(),
+        });
+        tasks.spawn_until_stop("log replay", replay.clone().follow(log.clone(), tail));
+        tasks.spawn_until_stop("decision keeper", {
+            let replay = replay.clone();
+            async move { replay.decision_keeper.run(ended, max_age).await }
+        });
+        Ok(replay)
     }
 
-    /// Whether everything that was in the log at the start was taken in.
+    /// Whether everything that was in the log at the start has been replayed.
     pub(crate) fn is_caught_up(&self) -> bool {
         self.status.is_caught_up()
     }
 
-    /// Whether the log was heard of lately.
+    /// Whether the log has answered recently.
     pub(crate) fn is_current(&self) -> bool {
         self.status.is_current()
     }
 
-    /// Waits until the fold has what `look` looks for, if it comes within 2 s.
-    pub(crate) async fn find<T>(&self, look: impl Fn(&Fold) -> Option<T>) -> Option<T> {
+    /// Waits up to 2 s until `look` finds something in the replay.
+    pub(crate) async fn find<T>(&self, look: impl Fn(&Replay) -> Option<T>) -> Option<T> {
         timeout(FIND_DEADLINE, self.until(look)).await.ok()
     }
 
-    /// Waits until the fold has what `look` looks for.
-    pub(crate) async fn until<T>(&self, look: impl Fn(&Fold) -> Option<T>) -> T {
+    /// Waits until `look` finds something in the replay.
+    pub(crate) async fn until<T>(&self, look: impl Fn(&Replay) -> Option<T>) -> T {
         loop {
             let moved = self.moved.notified();
             if let Some(found) = look(self) {
@@ -122,40 +125,40 @@ impl Fold {
         }
     }
 
-    /// Waits until everything up to that position was taken in.
+    /// Waits until everything up to that position has been replayed.
     pub(crate) async fn reached(&self, position: Position) {
         self.status.reached(position).await;
     }
 
-    async fn follow(self: Arc<Fold>, log: Log, mut tail: Tail) {
+    async fn follow(self: Arc<Replay>, log: Log, mut tail: Tail) {
         let mut read: Vec<Position> = Vec::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // `next` hands a batch out only to the branch that takes it: none is lost with the other.
+            // Dropping `next` loses no batch: it hands one out only when it completes.
             let batch = tokio::select! {
                 batch = tail.next() => batch,
                 _ = tick.tick() => {
                     if self.is_caught_up() {
                         self.rules.tidy(now());
-                        self.keeper.set_read(read.clone());
+                        self.decision_keeper.set_read(read.clone());
                     }
                     continue;
                 }
             };
             let Ok(batch) = batch else {
-                // The log has failed, which ends the process, or it is closed.
+                // The log has failed, which ends the process, or it was closed.
                 return;
             };
             let log_now = log.now();
             for entry in &batch {
-                // Each copy is about what stands before it.
+                // Each copy of an erasure counts: it applies to the decisions before its own position.
                 if let Some(user) = erased(entry) {
-                    self.keeper.erase(entry.position, user);
+                    self.decision_keeper.erase(entry.position, user);
                     continue;
                 }
                 if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry, log_now)).flatten() {
-                    self.keeper.keep(subject, entry.position, decision);
+                    self.decision_keeper.keep(subject, entry.position, decision);
                 }
             }
             if let Some(Entry { position, .. }) = batch.last() {
@@ -167,18 +170,18 @@ impl Fold {
         }
     }
 
-    /// Takes in an event, when it is so late by the log's clock; answers with the decision that is to be kept.
+    /// Applies an event. `log_now` is the current time of the log's clock. Returns the decision to save, if it is one.
     fn take(&self, entry: &Entry, log_now: Timestamp) -> Option<(Subject, Event)> {
         let event = match entry.event() {
             Ok(event) => event,
             Err(error) => {
-                tracing::warn!(id = %entry.id, %error, "an event is not understood and has no effect: {error}");
+                tracing::warn!(id = %entry.id, %error, "cannot parse an event, it has no effect here: {error}");
                 return None;
             }
         };
         if let Some(request) = event.request {
             let earlier = Earlier { id: event.id, position: entry.position, digest: request.digest };
-            if !self.keyed.insert(request.key, earlier, entry.stored) {
+            if !self.accepted_keys.insert(request.key, earlier, entry.stored) {
                 return None;
             }
         }
@@ -200,7 +203,7 @@ impl Fold {
     }
 }
 
-/// Who decided it, of what ingest decides.
+/// The user that made the decision, for decisions that ingest appends.
 fn decided_by(body: &Body) -> Option<UserIdx> {
     let by = match body {
         Body::MessageDeleted(deleted) => &deleted.by,
@@ -213,7 +216,7 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
     Some(by.idx)
 }
 
-/// Who is erased by it.
+/// The user that the event erases.
 fn erased(entry: &Entry) -> Option<UserIdx> {
     if entry.kind != EventKind::UserErased {
         return None;

@@ -1,26 +1,33 @@
-//! Turns of idempotency keys: a key names one event within a turn, and may name another in a later one.
+//! Turns: the time slices within which an idempotency key stands for one event. In a later turn the same key may stand
+//! for another event.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
-/// A minute. What was accepted under a key must be remembered to the end of its turn, whatever the number of keys; and
-/// when a turn ends, who comes with a new key waits for a moment.
+/// A minute. A key must be remembered to the end of its turn, whatever the number of keys, so turns cannot be long.
+/// They cannot be very short either: at the start of each, requests with a new key wait for a moment.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
 
-/// How long turns are: the same on every node.
+/// The length of turns, in seconds. It is the same on every node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turns(i64);
 
-/// So many seconds of the log's clock.
+/// One turn, in seconds of the log's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Turn {
     pub(crate) first_second: i64,
     seconds: i64,
 }
 
+/// For each partition, the latest settled turn: everything that was stored before it has been replayed.
+#[derive(Debug, Default)]
+pub(crate) struct SettledTurns(Mutex<HashMap<u32, Turn>>);
+
 impl Turns {
-    /// A minute, or for as long as keys are remembered, if that is shorter.
+    /// Turns of a minute, or of `keys_for` if that is shorter.
     pub(crate) fn new(keys_for: Duration) -> Turns {
         Turns(keys_for.clamp(Duration::from_secs(1), LONGEST_TURN).as_secs().cast_signed())
     }
@@ -39,6 +46,17 @@ impl Turn {
 
     pub(crate) fn end(self) -> Timestamp {
         Timestamp::from_second(self.first_second + self.seconds).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl SettledTurns {
+    pub(crate) fn has(&self, partition: u32, turn: Turn) -> bool {
+        let settled = self.0.lock();
+        settled.get(&partition).is_some_and(|settled| *settled >= turn)
+    }
+
+    pub(crate) fn insert(&self, partition: u32, turn: Turn) {
+        self.0.lock().insert(partition, turn);
     }
 }
 

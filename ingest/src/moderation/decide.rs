@@ -1,6 +1,5 @@
-//! Moderation: who may decide what about a room or every room. A decision is an event in the log like a message; it
-//! holds here from the moment that this node has read it back, and on every other node as soon as that has. Nothing of
-//! HTTP is known here.
+//! Makes moderation decisions: checks that the sender may decide, then appends the decision. A decision is an event in
+//! the same log as messages. It takes effect on each node when that node has replayed it. This file does not know HTTP.
 
 use chat::{
     Body, EventId, MessageDeleted, Position, PresenterIdx, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
@@ -10,19 +9,19 @@ use jiff::Timestamp;
 use nats::Subject;
 use serde_json::{Map, Value, json};
 
-use crate::Ingest;
 use crate::memory::idempotency::Earlier;
 use crate::moderation::term::Term;
 use crate::posting::event_id;
-use crate::posting::event_id::Named;
+use crate::posting::event_id::Assignment;
 use crate::posting::limits::Quota;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
-/// A decision that is asked for.
+/// A request for a decision.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct DecisionRequest {
     pub(crate) sender: Sender,
     /// None: every room.
     pub(crate) presenter: Option<PresenterIdx>,
@@ -31,43 +30,43 @@ pub(crate) struct Order {
     pub(crate) key: Option<IdempotencyKey>,
 }
 
-/// What is to be decided.
+/// The decision to make.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// Nobody is to see the message any more.
+    /// Delete the message.
     Delete(EventId),
-    /// Nobody is to see any more what was said before.
+    /// Delete every message of the room so far.
     Clear,
-    /// The user may not write, for so long or for good.
+    /// Ban the user, for the term or permanently.
     Ban(UserIdx, Option<Term>),
-    /// The user may write again.
+    /// Lift the user's ban.
     Unban(UserIdx),
-    /// These settings of the room are to hold, for so long or for good; null gives one back to the deployment.
+    /// Change these settings of the room, for the term or without an end. Null resets a setting to the deployment's.
     Set(PresenterIdx, Map<String, Value>, Option<Term>),
 }
 
-/// A decision that is in the log for good.
+/// A decision that is durably in the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decided {
     pub(crate) id: EventId,
     pub(crate) position: Position,
-    /// How much the sender may still decide; none for a retry, which costs nothing.
+    /// The sender's remaining quota of decisions. None for a retry, which costs nothing.
     pub(crate) quota: Option<Quota>,
 }
 
 impl Ingest {
-    /// Err: nothing was decided, except for an append of unknown outcome.
-    pub(crate) async fn decide(&self, order: Order) -> Result<Decided, Refusal> {
-        let Order { sender, presenter, decision, reason, key } = order;
+    /// Err: the decision is not in the log, except for an append of unknown outcome.
+    pub(crate) async fn decide(&self, order: DecisionRequest) -> Result<Decided, Refusal> {
+        let DecisionRequest { sender, presenter, decision, reason, key } = order;
         let role = sender.moderates(presenter).ok_or(Refusal::Forbidden)?;
         let _admitted = self.admission.enter()?;
         let reason = reason.map(Text::into_string);
         let request = event_id::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
-        let naming = match self.name(presenter, request).await? {
-            Named::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position, quota: None }),
-            Named::New(naming) => naming,
+        let assigned = match self.assign_id(presenter, request).await? {
+            Assignment::Earlier(Earlier { id, position, .. }) => return Ok(Decided { id, position, quota: None }),
+            Assignment::New(assigned) => assigned,
         };
-        self.check_knows_what_holds()?;
+        self.check_caught_up()?;
         let (by, now) = (sender.user(role), now());
         let (subject, body) = match decision {
             Decision::Delete(target) => (None, Body::MessageDeleted(MessageDeleted { target, by, reason })),
@@ -81,37 +80,37 @@ impl Ingest {
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
             }
             Decision::Unban(user) => {
-                self.fold.rules.ban_of(presenter, user, now).ok_or(Refusal::NotBanned)?;
+                self.replay.rules.ban_of(presenter, user, now).ok_or(Refusal::NotBanned)?;
                 (Some(Subject::Ban(presenter, user)), Body::UserUnbanned(UserUnbanned { user, by, reason }))
             }
             Decision::Set(presenter, patch, term) => {
                 let until = term.map(|term| term.end(now));
-                let own = self.fold.rules.own(presenter, now).patched(&patch, until, now)?;
+                let own = self.replay.rules.own(presenter, now).patched(&patch, until, now)?;
                 let (settings, until) = own.to_event();
                 let changed = patch.into_iter().map(|(name, _)| name).collect();
                 let updated = RoomUpdated { settings, changed, until, by, reason };
                 (Some(Subject::Settings(presenter)), Body::RoomUpdated(updated))
             }
         };
-        let quota = self.fold.limits.decide(naming.id, sender.idx)?;
-        let position = self.append(&naming, presenter, now, body).await?;
+        let quota = self.replay.limits.decide(assigned.id, sender.idx)?;
+        let position = self.append(&assigned, presenter, now, body).await?;
         if let Some(subject) = subject {
-            // Who asks this node next is answered by what was decided. If reading lags, the decision stands all the same.
-            self.fold.find(|fold| fold.rules.knows(subject, position).then_some(())).await;
+            // So that the next request to this node sees the decision. If the replay lags, the decision stands anyway.
+            self.replay.find(|replay| replay.rules.knows(subject, position).then_some(())).await;
         }
-        Ok(Decided { id: naming.id, position, quota: Some(quota) })
+        Ok(Decided { id: assigned.id, position, quota: Some(quota) })
     }
 
-    /// A ban that is there may be replaced, however many there are. Nodes that ban at the same moment may go beyond the
-    /// bound by as many.
+    /// Replacing a ban is always possible, however many there are. Each node that bans at the same moment may exceed
+    /// the bound by one.
     fn check_room_for_ban(
         &self,
         presenter: Option<PresenterIdx>,
         user: UserIdx,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let rules = &self.fold.rules;
-        let most = self.fold.limits.most_bans(presenter);
+        let rules = &self.replay.rules;
+        let most = self.replay.limits.most_bans(presenter);
         if rules.ban_of(presenter, user, now).is_none() && rules.count_bans(presenter, most, now) >= most {
             return Err(Refusal::TooManyBans(most));
         }
@@ -120,7 +119,7 @@ impl Ingest {
 }
 
 impl Decision {
-    /// Everything that is asked for, as text: one that no message can have, for a text has no line feed in it.
+    /// The whole request as text. It differs from every message, because a message text has no line feed.
     fn as_request(&self, reason: Option<&str>) -> String {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),

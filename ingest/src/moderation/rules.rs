@@ -1,6 +1,7 @@
-//! What holds where: bans and rooms' settings, folded from the log in its order. Every node folds the same log, so all
-//! of them decide alike. What has ended by itself does not hold, whoever looks and whenever. A ban takes some 100 bytes
-//! here: who decided it and why is in the bucket of decisions, and read there by who asks (`keeper.rs`).
+//! The rules in force: bans and rooms' settings, replayed from the log in its order. Every node replays the same log,
+//! so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban takes about
+//! 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
+//! (`memory/decision_keeper.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -17,66 +18,65 @@ use crate::moderation::settings::{OwnSettings, Settings};
 #[cfg(test)]
 mod tests;
 
-/// What holds where.
+/// All bans, and all settings that rooms have changed.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    deployment: Arc<Current>,
+    deployment: Arc<CurrentRules>,
     state: RwLock<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     rooms: HashMap<PresenterIdx, Room>,
-    /// In the order in which they are listed.
-    bans: BTreeMap<(Option<PresenterIdx>, UserIdx), Verdict>,
+    /// In the order of lists: by room, then by user.
+    bans: BTreeMap<(Option<PresenterIdx>, UserIdx), LatestBan>,
 }
 
 #[derive(Debug)]
 struct Room {
     own: OwnSettings,
     position: Position,
-    /// What holds until then; looked at with every message, so it is not made anew each time.
-    current: Arc<Current>,
+    /// The rules until then. Every message reads them, so they are not computed each time.
+    current: Arc<CurrentRules>,
     until: Option<Timestamp>,
 }
 
-/// What holds in a room at a moment.
+/// The rules of a room at a moment.
 #[derive(Debug)]
-pub(crate) struct Current {
+pub(crate) struct CurrentRules {
     pub(crate) settings: Settings,
-    /// The room's own words, ready to be looked for.
+    /// The room's own words, compiled.
     pub(crate) words: Option<Filter>,
 }
 
-/// The last word about whether a user may write. What was unbanned is remembered as well while decisions may come that
-/// are older.
+/// The latest decision about a user's ban. An unban is remembered too, while older decisions may still arrive.
 #[derive(Debug)]
-struct Verdict {
+struct LatestBan {
     position: Position,
     ban: Option<Ban>,
 }
 
-/// A user may not write.
+/// A ban in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ban {
-    /// None: for good.
+    /// None: permanent.
     pub(crate) until: Option<Timestamp>,
 }
 
-/// A ban that holds, and where it was decided.
+/// A ban in force, and the position of its decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct ActiveBan {
     pub(crate) user: UserIdx,
     pub(crate) position: Position,
 }
 
 impl Rules {
     pub(crate) fn new(deployment: Settings) -> Rules {
-        Rules { deployment: Arc::new(Current::new(deployment)), state: RwLock::default() }
+        Rules { deployment: Arc::new(CurrentRules::new(deployment)), state: RwLock::default() }
     }
 
-    /// Takes in a decision, unless a later one about the same subject is known. Answers with the decision as it is to be
-    /// kept: one that says all that holds, so that those before it are not needed.
+    /// Applies a decision, unless a later one about the same subject is known. Returns the decision to save. It
+    /// contains everything that holds for its subject, so that earlier decisions are not needed.
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
         let subject = Subject::of(event)?;
         let mut state = self.state.write();
@@ -90,7 +90,7 @@ impl Rules {
                     Body::UserBanned(UserBanned { until, .. }) => Some(Ban { until: *until }),
                     _ => None,
                 };
-                state.bans.insert(key, Verdict { position, ban });
+                state.bans.insert(key, LatestBan { position, ban });
                 Some((subject, event.clone()))
             }
             (Subject::Settings(presenter), Body::RoomUpdated(updated)) => {
@@ -109,8 +109,8 @@ impl Rules {
         }
     }
 
-    /// Why the user may not write in the room then, if so: of two bans the one that holds longer. Nobody is banned in the
-    /// own room.
+    /// The ban that keeps the user from writing in the room: of two bans the one that ends later. A presenter is never
+    /// banned from their own room.
     pub(crate) fn ban(&self, presenter: PresenterIdx, user: UserIdx, now: Timestamp) -> Option<Ban> {
         if presenter.as_user() == user {
             return None;
@@ -119,46 +119,46 @@ impl Rules {
         bans.into_iter().flatten().max_by_key(|ban| ban.until.unwrap_or(Timestamp::MAX))
     }
 
-    /// The ban of exactly that room, or of every room.
+    /// The user's ban from exactly that room, or from every room.
     pub(crate) fn ban_of(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Ban> {
         let state = self.state.read();
         state.bans.get(&(presenter, user))?.ban.filter(|ban| ban.holds(now))
     }
 
-    /// Where the ban of exactly that room, or of every room, was decided.
-    pub(crate) fn standing(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Standing> {
+    /// The same, with the position of its decision.
+    pub(crate) fn standing(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<ActiveBan> {
         let state = self.state.read();
-        let verdict = state.bans.get(&(presenter, user)).filter(|verdict| verdict.holds(now))?;
-        Some(Standing { user, position: verdict.position })
+        let latest = state.bans.get(&(presenter, user)).filter(|latest| latest.holds(now))?;
+        Some(ActiveBan { user, position: latest.position })
     }
 
-    /// The bans of exactly that room, or of every room, by user, after that user.
+    /// The bans from exactly that room, or from every room: up to `first`, by user, after the user `after`.
     pub(crate) fn bans(
         &self,
         presenter: Option<PresenterIdx>,
         after: Option<UserIdx>,
         first: usize,
         now: Timestamp,
-    ) -> Vec<Standing> {
+    ) -> Vec<ActiveBan> {
         let state = self.state.read();
         let start = match after {
             Some(after) => Bound::Excluded((presenter, after)),
             None => Bound::Included((presenter, lowest())),
         };
         let of_room = state.bans.range((start, Bound::Unbounded)).take_while(|((room, _), _)| *room == presenter);
-        let held = of_room.filter(|(_, verdict)| verdict.holds(now));
-        held.take(first).map(|((_, user), verdict)| Standing { user: *user, position: verdict.position }).collect()
+        let held = of_room.filter(|(_, latest)| latest.holds(now));
+        held.take(first).map(|((_, user), latest)| ActiveBan { user: *user, position: latest.position }).collect()
     }
 
-    /// How many bans hold in exactly that room, or in every room, up to so many.
+    /// The number of bans in force from exactly that room, or from every room, up to `most`.
     pub(crate) fn count_bans(&self, presenter: Option<PresenterIdx>, most: usize, now: Timestamp) -> usize {
         let state = self.state.read();
         let of_room = state.bans.range((presenter, lowest())..).take_while(|((room, _), _)| *room == presenter);
-        of_room.filter(|(_, verdict)| verdict.holds(now)).take(most).count()
+        of_room.filter(|(_, latest)| latest.holds(now)).take(most).count()
     }
 
-    /// What holds in the room now.
-    pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<Current> {
+    /// The rules of the room.
+    pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<CurrentRules> {
         let state = self.state.read();
         match state.rooms.get(&presenter) {
             None => return self.deployment.clone(),
@@ -171,33 +171,33 @@ impl Rules {
         room.current.clone()
     }
 
-    /// What of it the room has set itself.
+    /// The settings that the room has set itself.
     pub(crate) fn own(&self, presenter: PresenterIdx, now: Timestamp) -> OwnSettings {
         let state = self.state.read();
         state.rooms.get(&presenter).map(|room| room.own.at(now)).unwrap_or_default()
     }
 
-    /// Whether that decision, or a later one about the same subject, was taken in.
+    /// Whether that decision, or a later one about the same subject, was applied.
     pub(crate) fn knows(&self, subject: Subject, position: Position) -> bool {
         let state = self.state.read();
         let known = match subject {
-            Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|verdict| verdict.position),
+            Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|latest| latest.position),
             Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
         };
         known >= Some(position)
     }
 
-    /// Forgets what has ended. For when no decision can come any more that is older than what is known.
+    /// Forgets bans and settings that have ended. Only for when no older decision can arrive any more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write();
-        state.bans.retain(|_, verdict| verdict.holds(now));
+        state.bans.retain(|_, latest| latest.holds(now));
         state.rooms.retain(|_, room| !room.own.is_empty(now));
     }
 }
 
 impl Room {
     fn new(own: OwnSettings, position: Position, deployment: &Settings, now: Timestamp) -> Room {
-        let current = Arc::new(Current::new(own.over(deployment, now)));
+        let current = Arc::new(CurrentRules::new(own.over(deployment, now)));
         Room { current, until: own.next_end(now), own, position }
     }
 
@@ -205,7 +205,7 @@ impl Room {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Leaves out what has ended.
+    /// Removes the settings that have ended.
     fn renew(&mut self, deployment: &Settings, now: Timestamp) {
         if self.has_ended(now) {
             *self = Room::new(self.own.at(now), self.position, deployment, now);
@@ -213,10 +213,10 @@ impl Room {
     }
 }
 
-impl Current {
-    fn new(settings: Settings) -> Current {
+impl CurrentRules {
+    fn new(settings: Settings) -> CurrentRules {
         let words = (!settings.words.is_empty()).then(|| Filter::with_words(&settings.words));
-        Current { settings, words }
+        CurrentRules { settings, words }
     }
 }
 
@@ -224,7 +224,7 @@ fn lowest() -> UserIdx {
     UserIdx::try_from(1).expect("1 is an id")
 }
 
-impl Verdict {
+impl LatestBan {
     fn holds(&self, now: Timestamp) -> bool {
         self.ban.is_some_and(|ban| ban.holds(now))
     }

@@ -1,5 +1,5 @@
-//! A room's settings: their names and bounds, what of them the room has set itself, and what holds at a moment. A
-//! setting can end by itself; then the deployment's holds again, without anyone asking.
+//! A room's settings: their names and bounds, the room's own settings, and the result of both at a moment. A setting
+//! can have an end. After it the deployment's setting holds again, without another decision.
 
 use std::collections::BTreeMap;
 
@@ -9,58 +9,62 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use crate::moderation::settings::bounds::{
+    LONGEST_WORD, MOST_MESSAGES, MOST_RATE_SECONDS, MOST_SLOW_MODE_SECONDS, MOST_WORDS, MOST_WORDS_BYTES,
+};
 use crate::moderation::settings::schema::Word;
 use crate::posting::text::{LONGEST_TEXT, Text};
 
+mod bounds;
 pub(crate) mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// Every setting, as it holds at a moment.
+/// All settings of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
-    /// Seconds between two messages of a viewer; 0: none.
+    /// Slow mode: seconds between two messages of a viewer. 0 turns it off.
     #[schema(maximum = 3600)]
     pub slow_mode_seconds: u32,
-    /// Whether a message must differ from the room's latest ones.
+    /// Whether a message must differ from the room's recent ones.
     pub unique_chat: bool,
-    /// Whether only the presenter and moderators may write.
+    /// Whether only the presenter and moderators may post.
     pub presenter_only: bool,
-    /// What becomes of a message in which the word filter finds something.
+    /// What happens to a message in which the word filter finds something.
     pub word_policy: WordPolicy,
-    /// Words of the room's own, beside those of the deployment.
+    /// The room's own words for the word filter, in addition to the deployment's.
     #[schema(value_type = Vec<Word>, max_items = 200)]
     pub words: Vec<String>,
-    /// Characters (grapheme clusters) of a message.
+    /// The most characters (grapheme clusters) of a message.
     #[schema(minimum = 1, maximum = 500)]
     pub max_length: usize,
-    /// How many messages a viewer may write in a time.
+    /// How many messages a viewer may post.
     pub message_rate: Rate,
 }
 
-/// What becomes of a message in which the word filter finds something.
+/// What happens to a message in which the word filter finds something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WordPolicy {
-    /// Nothing is looked for.
+    /// The word filter does not run.
     Off,
-    /// It is accepted, with what was found in its `flags`.
+    /// It is accepted, with the findings in its `flags`.
     Flag,
-    /// It is accepted, with stars for what was found, and flags.
+    /// It is accepted, with stars in place of the findings, and `flags`.
     Mask,
     /// It is refused.
     Reject,
 }
 
-/// So many in a time. What was spent comes back evenly.
+/// A rate. Spent quota comes back evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// How many at once.
+    /// How many may be sent at once.
     #[schema(minimum = 1, maximum = 100000)]
     pub messages: u32,
-    /// Seconds in which all of them come back.
+    /// Seconds in which the whole quota comes back.
     #[schema(minimum = 1, maximum = 3600)]
     pub seconds: u32,
 }
@@ -75,26 +79,26 @@ enum Setting {
     Words(Vec<String>),
     MaxLength(usize),
     MessageRate(Rate),
-    /// Of a later version: it does not hold here, and is passed on as it came.
+    /// A setting of a later version: it has no effect here, and is passed on unchanged.
     Unknown(Value),
 }
 
-/// What a room has set itself, by name.
+/// The settings that a room has set itself, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct OwnSettings(BTreeMap<String, OwnSetting>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OwnSetting {
     setting: Setting,
-    /// When it ends by itself, if it does.
+    /// None: it has no end.
     until: Option<Timestamp>,
 }
 
-/// A setting that cannot be.
+/// Why a setting is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidSetting {
-    /// There is none of that name.
-    #[error("there is no setting {0:?}: {NAMED} are settings")]
+    /// There is no setting of that name.
+    #[error("there is no setting {0:?}: the settings are {NAMED}")]
     Unknown(String),
     /// The value is of the wrong type, or out of bounds.
     #[error("the setting {0} must be {1}")]
@@ -109,35 +113,18 @@ const NAMES: [(&str, &str); 7] = [
     ("wordPolicy", "\"off\", \"flag\", \"mask\" or \"reject\""),
     (
         "words",
-        "a list of at most 200 texts of 1 to 50 characters, of 8192 bytes together, each on one line and with something to see",
+        "a list of at most 200 texts of 1 to 50 characters and 8192 bytes in total, each on one line with a visible character",
     ),
     ("maxLength", "an integer from 1 to 500"),
     ("messageRate", "{\"messages\": 1 to 100000, \"seconds\": 1 to 3600}"),
 ];
 
-/// The names, for whoever has made one up.
+/// The names, for errors about unknown ones.
 pub(crate) const NAMED: &str =
     "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength and messageRate";
 
-/// An hour: who writes less often does not chat.
-const MOST_SLOW_MODE_SECONDS: u32 = 3_600;
-
-/// Each is looked for in every message of the room, and all of them stand in an event.
-const MOST_WORDS: usize = 200;
-
-/// Characters of a word.
-pub(crate) const LONGEST_WORD: usize = 50;
-
-/// 8 KB: the words stand in every event about the room's settings, and every node keeps them.
-pub(crate) const MOST_WORDS_BYTES: usize = 8 * 1024;
-
-/// What a load test needs of one user.
-const MOST_MESSAGES: u32 = 100_000;
-
-const MOST_RATE_SECONDS: u32 = 3_600;
-
 impl Settings {
-    /// The first setting that is out of its bounds.
+    /// Err: the first setting that is out of bounds.
     pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
         let checks = [
             ("slowModeSeconds", Setting::SlowModeSeconds(self.slow_mode_seconds)),
@@ -159,7 +146,7 @@ impl Rate {
 }
 
 impl Setting {
-    /// The setting of that name with that value, whatever the others are.
+    /// Parses one setting.
     fn parse(name: &str, value: &Value) -> Result<Setting, InvalidSetting> {
         fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, InvalidSetting> {
             T::deserialize(value).map_err(|_| invalid(name))
@@ -188,7 +175,7 @@ impl Setting {
         }
     }
 
-    /// As a room may set it now. Earlier versions let in more words, and those hold on.
+    /// The setting as a room may set it now. Earlier versions allowed more words, and those stay in effect.
     fn settable(self) -> Result<Setting, InvalidSetting> {
         let Setting::Words(words) = self else { return Ok(self) };
         let words: Vec<String> = words.iter().map(|word| word.trim().to_owned()).collect();
@@ -226,14 +213,15 @@ impl Setting {
 }
 
 impl OwnSettings {
-    /// From an event. What this version does not understand does not hold here, and is kept for those that do.
+    /// Reads an event. A setting that this version does not understand has no effect here, and is kept for later
+    /// versions.
     pub(crate) fn of_event(settings: &Map<String, Value>, until: &Map<String, Value>) -> OwnSettings {
         let setting = |(name, value): (&String, &Value)| {
             let setting = Setting::parse(name, value).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a room's setting is not understood and does not hold here: {error}");
+                tracing::warn!(%error, "a room's setting is invalid here and has no effect: {error}");
                 Setting::Unknown(value.clone())
             });
-            // A time that cannot be read has passed: a setting must not hold for longer than somebody wanted.
+            // An end that cannot be parsed counts as past: a setting must not hold longer than was decided.
             let parsed = |until: &Value| until.as_str().and_then(|until| until.parse().ok());
             let until = until.get(name).map(|until| parsed(until).unwrap_or(Timestamp::UNIX_EPOCH));
             (name.clone(), OwnSetting { setting, until })
@@ -241,7 +229,7 @@ impl OwnSettings {
         OwnSettings(settings.iter().map(setting).collect())
     }
 
-    /// For an event: the settings, and the ends of those that end by themselves.
+    /// For an event: the settings, and the ends of those that have one.
     pub(crate) fn to_event(&self) -> (Map<String, Value>, Map<String, Value>) {
         let OwnSettings(own) = self;
         let settings = own.iter().map(|(name, own)| (name.clone(), own.setting.to_value()));
@@ -249,7 +237,7 @@ impl OwnSettings {
         (settings.collect(), own.iter().filter_map(end).collect())
     }
 
-    /// Takes over from `decided` the settings that the event changed; the others stay.
+    /// Copies from `decided` the settings that the event changed. The others stay.
     pub(crate) fn change(&mut self, changed: &[String], mut decided: OwnSettings) {
         if changed.is_empty() {
             *self = decided;
@@ -263,13 +251,13 @@ impl OwnSettings {
         }
     }
 
-    /// When the next of the settings ends by itself.
+    /// The next time at which a setting ends.
     pub(crate) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         self.0.values().filter_map(|own| own.until).filter(|until| *until > now).min()
     }
 
-    /// With the settings that the patch names, until then or without an end. Null removes a setting, so that the
-    /// deployment's holds. What has ended by `now` is left out.
+    /// The settings after a patch, whose settings hold until `until` or without an end. Null removes a setting, so that
+    /// the deployment's holds. Settings that have ended by `now` are left out.
     pub(crate) fn patched(
         &self,
         patch: &Map<String, Value>,
@@ -288,21 +276,21 @@ impl OwnSettings {
         Ok(own)
     }
 
-    /// What holds then: the room's own settings over the deployment's.
+    /// The settings in force: the room's own over the deployment's.
     pub(crate) fn over(&self, deployment: &Settings, now: Timestamp) -> Settings {
         let mut settings = deployment.clone();
         self.at(now).0.values().for_each(|own| own.setting.apply(&mut settings));
         settings
     }
 
-    /// Without what has ended by then.
+    /// The settings that have not ended.
     pub(crate) fn at(&self, now: Timestamp) -> OwnSettings {
         let holds = |own: &OwnSetting| own.until.is_none_or(|until| until > now);
         let standing = self.0.iter().filter(|(_, own)| holds(own));
         OwnSettings(standing.map(|(name, own)| (name.clone(), own.clone())).collect())
     }
 
-    /// Whether no setting of the room's own holds any more.
+    /// Whether all of the room's own settings have ended.
     pub(crate) fn is_empty(&self, now: Timestamp) -> bool {
         self.at(now).0.is_empty()
     }

@@ -1,4 +1,4 @@
-//! How long a decision holds.
+//! The term of a decision: how long a ban or a setting holds.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 /// 14 days, as on Twitch.
 pub(crate) const LONGEST_TERM_SECONDS: u64 = 14 * 24 * 60 * 60;
 
-/// 1 second to 14 days. A decision that must hold longer has no term.
+/// 1 second to 14 days. A decision that holds longer has no term, and no end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term(Duration);
 
 impl Term {
-    /// None: out of bounds.
+    /// None: `seconds` is out of bounds.
     pub(crate) fn of_seconds(seconds: u64) -> Option<Term> {
         (1..=LONGEST_TERM_SECONDS).contains(&seconds).then(|| Term(Duration::from_secs(seconds)))
     }
@@ -21,7 +21,7 @@ impl Term {
         self.0.as_secs()
     }
 
-    /// When a decision of `now` ends.
+    /// The end of a decision that is made `now`.
     pub(crate) fn end(self, now: Timestamp) -> Timestamp {
         now + self.0
     }

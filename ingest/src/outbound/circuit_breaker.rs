@@ -1,6 +1,6 @@
-//! A circuit breaker for questions about what users send. One room, or one user, can make a question fail as often as
-//! it likes, so failures count by who had them: after those of enough users in enough rooms, without an answer in between,
-//! nobody asks for a while, then one may try. It does not know what is asked.
+//! A circuit breaker for requests whose content users control. A single room or user can make its own requests fail as
+//! often as it likes, so failures are counted by user and room. After failures of enough users in enough rooms without
+//! a success in between, the breaker opens for a pause, then lets one probe through. It does not know the requests.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -9,53 +9,53 @@ use chat::{PresenterIdx, UserIdx};
 use parking_lot::Mutex;
 
 #[derive(Debug)]
-pub(crate) struct Breaker {
+pub(crate) struct CircuitBreaker {
     tolerated: usize,
     scope: Scope,
     pause: Duration,
     state: Mutex<State>,
 }
 
-/// What the questions are about.
+/// The requests that a breaker covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// One room: failures count by user.
+    /// Those of one room: failures count by user.
     Room,
-    /// All rooms: a failure counts if neither its user nor its room has one that counts. So none of one user's in many
-    /// rooms, or of many users' in one, adds to the first.
+    /// Those of all rooms: a failure counts if no failure of its user or its room counts yet. One user in many rooms,
+    /// or many users in one room, therefore count as one failure.
     All,
 }
 
-/// What failed since the last answer.
+/// The failures since the last success.
 #[derive(Debug, Default)]
 struct State {
     counted_users: HashSet<UserIdx>,
     counted_rooms: HashSet<PresenterIdx>,
-    /// Whoever had a failure, counted or not.
+    /// Users with a failure, counted or not.
     suspects: HashSet<UserIdx>,
-    /// Failures to connect, whoever asked: no message causes those.
+    /// Failures to connect, of any user: no message causes those.
     unreachable: usize,
-    /// Some: nobody asks before then.
+    /// Some: the breaker is open until then.
     paused_until: Option<Instant>,
 }
 
-/// Whose message the question is about.
+/// The room and the sender of the message in the request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct About {
     pub(crate) room: PresenterIdx,
     pub(crate) user: UserIdx,
 }
 
-/// A question without a usable answer.
+/// A request without a usable answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// There was no connection to ask it on.
+    /// There was no connection to send it on.
     Unreachable,
-    /// The question may be the reason.
+    /// The request itself may be the reason.
     NoAnswer,
 }
 
-/// What a report changed, for whoever logs it.
+/// How a report changed the breaker, for the caller to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     None,
@@ -63,19 +63,19 @@ pub(crate) enum Change {
     Closed,
 }
 
-/// 1,000 users are remembered, some 30 KB: an outage shows long before.
+/// 1,000 users are remembered, in about 30 KB. An outage shows long before.
 const MOST_REMEMBERED: usize = 1_000;
 
-impl Breaker {
-    /// It opens after so many failures that count, or as many failures to connect.
-    pub(crate) fn new(tolerated: u32, scope: Scope, pause: Duration) -> Breaker {
+impl CircuitBreaker {
+    /// A breaker that opens after `tolerated` counted failures, or as many failures to connect.
+    pub(crate) fn new(tolerated: u32, scope: Scope, pause: Duration) -> CircuitBreaker {
         let tolerated = usize::try_from(tolerated).unwrap_or(usize::MAX).clamp(1, MOST_REMEMBERED);
-        Breaker { tolerated, scope, pause, state: Mutex::default() }
+        CircuitBreaker { tolerated, scope, pause, state: Mutex::default() }
     }
 
-    /// Whether to ask. After a pause the first caller may, and the pause begins anew for the others: a probe that
-    /// is dropped before it reports therefore blocks nobody. A user whose question failed probes only if nobody else has
-    /// within another pause: that user may be the reason.
+    /// Whether to send a request. After a pause the first caller may send a probe, and the pause starts again for the
+    /// others. A probe that is dropped before it reports therefore blocks nobody. A user whose request failed must wait
+    /// for a second pause, so that others probe first: that user may be the reason for the failures.
     pub(crate) fn may_ask(&self, about: About, now: Instant) -> bool {
         let mut state = self.state();
         let Some(until) = state.paused_until else { return true };
@@ -124,13 +124,13 @@ mod tests {
         About { room: room.try_into().unwrap(), user: user.try_into().unwrap() }
     }
 
-    fn no_answer(breaker: &Breaker, room: i64, user: i64, now: Instant) -> Change {
+    fn no_answer(breaker: &CircuitBreaker, room: i64, user: i64, now: Instant) -> Change {
         breaker.failed(about(room, user), Failure::NoAnswer, now)
     }
 
     #[test]
     fn failures_of_several_users_in_several_rooms_stop_the_questions_until_one_probe_succeeds() {
-        let breaker = Breaker::new(3, Scope::All, Duration::from_secs(2));
+        let breaker = CircuitBreaker::new(3, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let anybody = about(9, 9);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn one_user_and_one_room_open_nothing_however_often_they_fail() {
-        let breaker = Breaker::new(3, Scope::All, Duration::from_secs(2));
+        let breaker = CircuitBreaker::new(3, Scope::All, Duration::from_secs(2));
         let now = Instant::now();
         for n in 1..=10_000 {
             assert_eq!(no_answer(&breaker, 100 + n, 7, now), Change::None, "one user in {n} rooms");
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn of_one_room_failures_count_by_user() {
-        let breaker = Breaker::new(3, Scope::Room, Duration::from_secs(2));
+        let breaker = CircuitBreaker::new(3, Scope::Room, Duration::from_secs(2));
         let now = Instant::now();
         for _ in 0..100 {
             assert_eq!(no_answer(&breaker, 42, 7, now), Change::None);
@@ -179,27 +179,27 @@ mod tests {
 
     #[test]
     fn what_cannot_be_connected_to_is_out_whoever_asks() {
-        let breaker = Breaker::new(3, Scope::All, Duration::from_secs(2));
+        let breaker = CircuitBreaker::new(3, Scope::All, Duration::from_secs(2));
         let failed = || breaker.failed(about(42, 7), Failure::Unreachable, Instant::now());
         assert_eq!([failed(), failed(), failed()], [Change::None, Change::None, Change::Opened]);
     }
 
     #[test]
     fn whose_question_failed_leaves_the_probe_to_others_for_a_while() {
-        let breaker = Breaker::new(1, Scope::All, Duration::from_secs(2));
+        let breaker = CircuitBreaker::new(1, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         no_answer(&breaker, 42, 7, start);
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!breaker.may_ask(about(42, 7), at(3)));
         assert!(breaker.may_ask(about(42, 8), at(3)));
-        // Where nobody else is there.
+        // Nobody else has probed.
         assert!(!breaker.may_ask(about(42, 7), at(6)));
         assert!(breaker.may_ask(about(42, 7), at(7)));
     }
 
     #[test]
     fn a_probe_that_is_never_reported_blocks_nobody_for_longer_than_a_pause() {
-        let breaker = Breaker::new(1, Scope::All, Duration::from_secs(2));
+        let breaker = CircuitBreaker::new(1, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         no_answer(&breaker, 42, 7, start);
         assert!(breaker.may_ask(about(1, 1), start + Duration::from_secs(2)));

@@ -1,29 +1,29 @@
-//! What is worth a line of the log once a minute, however often it happens.
+//! Limits a log line to one a minute, however often its event happens.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// When it was last said.
+/// When the line was last logged.
 #[derive(Debug)]
-pub(crate) struct Seldom(Mutex<Option<Instant>>);
+pub(crate) struct LogThrottle(Mutex<Option<Instant>>);
 
-/// A minute: often enough to be seen, too seldom to fill a disk.
+/// A minute: often enough to be noticed, too rare to fill a disk.
 const PAUSE: Duration = Duration::from_secs(60);
 
-impl Seldom {
-    pub(crate) fn new() -> Seldom {
-        Seldom(Mutex::new(None))
+impl LogThrottle {
+    pub(crate) fn new() -> LogThrottle {
+        LogThrottle(Mutex::new(None))
     }
 
-    /// Whether to say it now.
-    pub(crate) fn may_say(&self, now: Instant) -> bool {
-        let mut said = self.0.lock();
-        let may = said.is_none_or(|said| now.duration_since(said) >= PAUSE);
-        if may {
-            *said = Some(now);
+    /// Whether to log the line now.
+    pub(crate) fn may_log(&self, now: Instant) -> bool {
+        let mut last = self.0.lock();
+        let may_log = last.is_none_or(|last| now.duration_since(last) >= PAUSE);
+        if may_log {
+            *last = Some(now);
         }
-        may
+        may_log
     }
 }
 
@@ -33,9 +33,9 @@ mod tests {
 
     #[test]
     fn it_is_said_once_a_minute() {
-        let (seldom, start) = (Seldom::new(), Instant::now());
-        assert!(seldom.may_say(start));
-        assert!(!seldom.may_say(start + Duration::from_secs(59)));
-        assert!(seldom.may_say(start + Duration::from_secs(60)));
+        let (throttle, start) = (LogThrottle::new(), Instant::now());
+        assert!(throttle.may_log(start));
+        assert!(!throttle.may_log(start + Duration::from_secs(59)));
+        assert!(throttle.may_log(start + Duration::from_secs(60)));
     }
 }

@@ -1,5 +1,8 @@
-//! Asks for a presenter to reconnect: on NATS and, if configured, by a webhook. Best effort and bounded: at most one
-//! request a room every 5 s from this node, each with a deadline, and no post waits for any.
+//! Requests that a presenter reconnects: on NATS and, if configured, by a webhook.
+//!
+//! Requests are best effort: no post waits for one, and a later message of the room requests again. They are bounded:
+//! one per room every 5 s from this node, 64 at once, each with a deadline. Ingest awaits them at its stop. They are
+//! not [`runtime::Tasks`]: a panic in one loses that request alone, and ingest goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +17,24 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-/// 5 s: a presenter's client has tried a few times by then.
+/// 5 s: by then a presenter's client has tried to reconnect a few times.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// 100,000 rooms; if more are asked for within 5 s, some are asked for twice.
+/// 100,000 rooms. If more are requested within 5 s, some are requested twice.
 const MOST_ROOMS: u64 = 100_000;
 
-/// 64 requests at once. More are dropped: the next message of the room asks again.
+/// 64 requests at once. More are dropped: the next message of the room requests again.
 const MOST_REQUESTS: usize = 64;
 
-/// 2 s: what the signalling server has not taken by then is soon asked for again.
+/// 2 s: the next message requests again what the signalling server has not accepted by then.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Reconnects {
     log: Log,
     webhook: Option<(Client, Address)>,
-    asked: Cache<PresenterIdx, ()>,
+    /// The rooms that were requested in the last 5 s.
+    recent: Cache<PresenterIdx, ()>,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -38,7 +42,7 @@ pub(crate) struct Reconnects {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Request {
-    /// Digits, as a JSON string: as the room server wants it.
+    /// Digits, as a JSON string: the room server's format.
     presenter_idx: String,
 }
 
@@ -47,19 +51,19 @@ impl Reconnects {
         Reconnects {
             log,
             webhook,
-            asked: Cache::builder().max_capacity(MOST_ROOMS).time_to_live(PAUSE).build(),
+            recent: Cache::builder().max_capacity(MOST_ROOMS).time_to_live(PAUSE).build(),
             slots: Arc::new(Semaphore::new(MOST_REQUESTS)),
             tasks: TaskTracker::new(),
         }
     }
 
-    /// Returns at once.
+    /// Starts a request, unless there was one recently. Returns at once.
     pub(crate) async fn request(&self, presenter: PresenterIdx) {
-        if !self.asked.entry(presenter).or_insert_with(async {}).await.is_fresh() {
+        if !self.recent.entry(presenter).or_insert_with(async {}).await.is_fresh() {
             return;
         }
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            self.asked.invalidate(&presenter).await;
+            self.recent.invalidate(&presenter).await;
             return;
         };
         let (log, webhook) = (self.log.clone(), self.webhook.clone());
@@ -67,12 +71,13 @@ impl Reconnects {
             let _slot = slot;
             let all = async { tokio::join!(log.request_reconnect(presenter), call(webhook, presenter)) };
             if timeout(DEADLINE, all).await.is_err() {
-                tracing::warn!(%presenter, "the reconnect request for room {presenter} was given up");
+                let deadline = DEADLINE.as_secs();
+                tracing::warn!(%presenter, "the reconnect request for room {presenter} took longer than {deadline} s");
             }
         });
     }
 
-    /// Waits for the requests in hand, for which the deadline above holds.
+    /// Waits for the requests in progress, at most for the deadline.
     pub(crate) async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;

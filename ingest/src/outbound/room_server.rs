@@ -1,6 +1,7 @@
-//! Asks the room server which rooms are live: with a deadline, one question in flight a room, answers kept for a short
-//! while, and a circuit breaker. Whatever is not a plain answer is none, and that is never "not live". A 4xx concerns its
-//! room alone; the breaker opens only by questions of our own ([`guard`]). What follows from an outage is not decided here.
+//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room, a short-lived
+//! cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live". A 4xx
+//! concerns its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what an
+//! outage means.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -15,21 +16,21 @@ use serde_json::Value;
 use web::NoAnswer;
 
 use crate::config::RoomsConfig;
-use crate::outbound::log_throttle::Seldom;
+use crate::outbound::log_throttle::LogThrottle;
 use guard::Guard;
 
 mod guard;
 #[cfg(test)]
 mod tests;
 
-/// What the room server says of a room.
+/// The room server's answer about a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Liveness {
     Live,
     NotLive,
 }
 
-/// The room server could not be asked, or gave no answer that can be understood; the log says why.
+/// The room server gave no usable answer, or was not asked because the breaker is open. The reason is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unreachable;
 
@@ -40,19 +41,19 @@ pub(crate) struct RoomServer {
     deadline: Duration,
     guard: Guard,
     pause: Duration,
-    refusals: Seldom,
-    answers: Cache<PresenterIdx, Answer>,
+    refusals: LogThrottle,
+    answers: Cache<PresenterIdx, CachedAnswer>,
 }
 
-/// What is kept of a room.
+/// What is cached of a room.
 #[derive(Debug, Clone, Copy)]
-enum Answer {
+enum CachedAnswer {
     Is(Liveness),
-    /// The room server says nothing about such a room.
+    /// The room server refuses to answer about this room.
     Refused,
 }
 
-/// 100,000 rooms: some 20 MB at the most; beyond, the least used are asked for again.
+/// 100,000 rooms: about 20 MB at most. Beyond that, the least used rooms are asked about again.
 const MOST_ANSWERS: u64 = 100_000;
 
 /// 16 KB: an answer has about 100 bytes.
@@ -60,7 +61,7 @@ const LARGEST_ANSWER_BYTES: usize = 16 * 1024;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Question {
+struct LivenessRequest {
     /// Digits, as a JSON string: the room server's format.
     presenter_idx: String,
 }
@@ -69,7 +70,7 @@ struct Question {
 enum AskError {
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
-    #[error("the answer has no data.alive")]
+    #[error("the answer has no boolean data.alive")]
     NotUnderstood,
 }
 
@@ -87,21 +88,22 @@ impl RoomServer {
             deadline: config.deadline.get(),
             guard: Guard::new(config.breaker_failures),
             pause: config.breaker_open.get(),
-            refusals: Seldom::new(),
+            refusals: LogThrottle::new(),
             answers: Cache::builder().max_capacity(MOST_ANSWERS).expire_after(keep).build(),
         }
     }
 
-    /// Whether the room is live. Concurrent callers for one room share one question; failures are not kept, refusals are.
+    /// Whether the room is live. Concurrent callers for one room share one request. Refusals are cached, failures are
+    /// not.
     pub(crate) async fn liveness(&self, presenter: PresenterIdx) -> Result<Liveness, Unreachable> {
         match self.answers.try_get_with(presenter, self.ask(presenter)).await {
-            Ok(Answer::Is(liveness)) => Ok(liveness),
-            Ok(Answer::Refused) => Err(Unreachable),
+            Ok(CachedAnswer::Is(liveness)) => Ok(liveness),
+            Ok(CachedAnswer::Refused) => Err(Unreachable),
             Err(unreachable) => Err(*unreachable),
         }
     }
 
-    /// Finds out about outages, for as long as it is polled.
+    /// Opens and closes the breaker, until it is dropped.
     pub(crate) async fn watch(&self) -> Infallible {
         loop {
             self.guard.suspicion().await;
@@ -120,21 +122,21 @@ impl RoomServer {
         }
     }
 
-    async fn ask(&self, presenter: PresenterIdx) -> Result<Answer, Unreachable> {
+    async fn ask(&self, presenter: PresenterIdx) -> Result<CachedAnswer, Unreachable> {
         if !self.guard.may_ask() {
             return Err(Unreachable);
         }
         match self.request(presenter).await {
             Ok(liveness) => {
                 self.guard.answered(presenter);
-                Ok(Answer::Is(liveness))
+                Ok(CachedAnswer::Is(liveness))
             }
             Err(AskError::NoAnswer(error)) if error.is_refusal() => {
-                if self.refusals.may_say(Instant::now()) {
+                if self.refusals.may_log(Instant::now()) {
                     let others = "and maybe others";
-                    tracing::warn!(%error, %presenter, "the room server refuses to say of room {presenter}, {others}: {error}");
+                    tracing::warn!(%error, %presenter, "the room server refuses to answer for room {presenter}, {others}: {error}");
                 }
-                Ok(Answer::Refused)
+                Ok(CachedAnswer::Refused)
             }
             Err(error) => {
                 self.guard.failed();
@@ -144,7 +146,7 @@ impl RoomServer {
         }
     }
 
-    /// Err: it answers for none of them.
+    /// Err: the room server answers for neither witness.
     async fn ask_witnesses(&self) -> Result<(), AskError> {
         let ask = async |presenter| match self.request(presenter).await {
             Ok(_) => Ok(()),
@@ -157,36 +159,36 @@ impl RoomServer {
     }
 
     async fn request(&self, presenter: PresenterIdx) -> Result<Liveness, AskError> {
-        let question = Question { presenter_idx: presenter.to_string() };
+        let question = LivenessRequest { presenter_idx: presenter.to_string() };
         let request = self.client.post(self.address.url().clone()).json(&question).timeout(self.deadline);
         parse(&web::answer(request, LARGEST_ANSWER_BYTES).await?).ok_or(AskError::NotUnderstood)
     }
 }
 
-/// `{"data":{"alive":true}}`, whatever else is in it.
+/// Reads `{"data":{"alive":true}}` and ignores all other members.
 fn parse(answer: &[u8]) -> Option<Liveness> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     Some(if answer.pointer("/data/alive")?.as_bool()? { Liveness::Live } else { Liveness::NotLive })
 }
 
 impl Keep {
-    fn duration(&self, answer: &Answer) -> Option<Duration> {
+    fn duration(&self, answer: &CachedAnswer) -> Option<Duration> {
         match answer {
-            Answer::Is(Liveness::Live) => Some(self.live),
-            Answer::Is(Liveness::NotLive) | Answer::Refused => Some(self.not_live),
+            CachedAnswer::Is(Liveness::Live) => Some(self.live),
+            CachedAnswer::Is(Liveness::NotLive) | CachedAnswer::Refused => Some(self.not_live),
         }
     }
 }
 
-impl Expiry<PresenterIdx, Answer> for Keep {
-    fn expire_after_create(&self, _: &PresenterIdx, answer: &Answer, _: Instant) -> Option<Duration> {
+impl Expiry<PresenterIdx, CachedAnswer> for Keep {
+    fn expire_after_create(&self, _: &PresenterIdx, answer: &CachedAnswer, _: Instant) -> Option<Duration> {
         self.duration(answer)
     }
 
     fn expire_after_update(
         &self,
         _: &PresenterIdx,
-        answer: &Answer,
+        answer: &CachedAnswer,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {

@@ -1,5 +1,5 @@
-//! The core under both surfaces: may this be said in this room, then append, then answer. It says yes only after the
-//! log's fsynced acknowledgement. Nothing of HTTP is known here.
+//! The core under both surfaces: checks whether the sender may post the message to the room, then appends it. It
+//! succeeds only after the log has acknowledged the fsync. It does not know HTTP.
 
 use std::time::{Duration, Instant};
 
@@ -7,21 +7,21 @@ use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, Us
 use jiff::Timestamp;
 use nats::AppendError;
 
-use crate::Ingest;
 use crate::memory::idempotency::Earlier;
 use crate::outbound::room_server::{Liveness, Unreachable};
 use crate::posting::event_id;
-use crate::posting::event_id::{Named, Naming};
+use crate::posting::event_id::{AssignedId, Assignment};
 use crate::posting::limits::{Ask, Quota};
 use crate::posting::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
-/// 15 s: the room server and the review hook have answered, or were given up, long before.
+/// 15 s: the deadlines of the room server and the review hook pass long before.
 const LONGEST_BEFORE_APPEND: Duration = Duration::from_secs(15);
 
-/// A message on its way into the log.
+/// A message to be appended.
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) sender: Sender,
@@ -30,15 +30,15 @@ pub(crate) struct Post {
     pub(crate) key: Option<IdempotencyKey>,
 }
 
-/// A message that is in the log for good.
+/// A message that is durably in the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted {
     pub(crate) id: EventId,
     pub(crate) position: Position,
     pub(crate) role: Role,
-    /// Whether the presenter has a session; if not, it is asked to reconnect, and the message waits for it.
+    /// Whether the presenter has a session. If not, it is asked to reconnect, and gets the message when it does.
     pub(crate) is_presenter_connected: bool,
-    /// How much the sender may still write; none for a retry, which costs nothing.
+    /// The sender's remaining quota. None for a retry, which costs nothing.
     pub(crate) quota: Option<Quota>,
 }
 
@@ -49,12 +49,12 @@ impl Ingest {
         let _admitted = self.admission.enter()?;
         let role = sender.role(presenter);
         let request = event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str());
-        let (id, position, quota) = match self.name(Some(presenter), request).await? {
-            // A retry is answered as the first try was, whatever has been decided since.
-            Named::Earlier(Earlier { id, position, .. }) => (id, position, None),
-            Named::New(naming) => {
-                let (position, quota) = self.append_message(&sender, role, presenter, text, &naming).await?;
-                (naming.id, position, quota)
+        let (id, position, quota) = match self.assign_id(Some(presenter), request).await? {
+            // A retry gets the answer of the first try, whatever has been decided since.
+            Assignment::Earlier(Earlier { id, position, .. }) => (id, position, None),
+            Assignment::New(assigned) => {
+                let (position, quota) = self.append_message(&sender, role, presenter, text, &assigned).await?;
+                (assigned.id, position, quota)
             }
         };
         let is_presenter_connected = self.presence.session(presenter).is_some();
@@ -70,11 +70,11 @@ impl Ingest {
         role: Role,
         presenter: PresenterIdx,
         text: Text,
-        naming: &Naming,
+        assigned: &AssignedId,
     ) -> Result<(Position, Option<Quota>), Refusal> {
-        self.check_knows_what_holds()?;
+        self.check_caught_up()?;
         self.check_is_not_banned(presenter, sender)?;
-        let current = self.fold.rules.current(presenter, now());
+        let current = self.replay.rules.current(presenter, now());
         let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
@@ -82,25 +82,25 @@ impl Ingest {
         if text.length() > settings.max_length {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
-        let ask = Ask { id: naming.id, presenter, user: sender.idx, role, text: text.as_str() };
-        let admission = self.fold.limits.admit(&ask, settings)?;
-        // Within the limits only: whoever posts to ever other rooms makes us ask about each.
+        let ask = Ask { id: assigned.id, presenter, user: sender.idx, role, text: text.as_str() };
+        let reservation = self.replay.limits.admit(&ask, settings)?;
+        // After the limits: each new room that a sender posts to causes a request to the room server.
         self.check_is_live(presenter).await?;
         let (text, mut flags) = self.word_filter.judge(text, &current)?;
         let user = sender.user(role);
-        let text = self.reviewed(naming.id, presenter, &user, text, &mut flags).await?;
-        // A ban holds within a second, however long the questions took.
+        let text = self.reviewed(assigned.id, presenter, &user, text, &mut flags).await?;
+        // A ban holds within a second, however long the room server and the review hook took.
         self.check_is_not_banned(presenter, sender)?;
 
-        let quota = admission.quota;
-        admission.appending();
+        let quota = reservation.quota;
+        reservation.appending();
         let message = MessagePosted { user, text: text.into_string(), flags };
-        let position = self.append(naming, Some(presenter), now(), Body::MessagePosted(message)).await?;
-        admission.stored();
+        let position = self.append(assigned, Some(presenter), now(), Body::MessagePosted(message)).await?;
+        reservation.stored();
         Ok((position, Some(quota)))
     }
 
-    /// The text as the platform's own review lets it pass.
+    /// The text that the review hook lets through.
     async fn reviewed(
         &self,
         id: EventId,
@@ -122,18 +122,18 @@ impl Ingest {
         }
     }
 
-    /// Appends an event and says where it stands. Under a key several nodes may append it at the same moment; all of them
-    /// wait to see which copy is the first.
+    /// Appends an event and returns its position. Under a key, several nodes may append the event at the same moment.
+    /// Each of them then waits to see which copy is the first.
     pub(crate) async fn append(
         &self,
-        naming: &Naming,
+        assigned: &AssignedId,
         presenter: Option<PresenterIdx>,
         at: Timestamp,
         body: Body,
     ) -> Result<Position, Refusal> {
-        let Naming { id, request, end, named_at } = *naming;
-        // The process stood still: whoever sent it has given up, and perhaps sent it again elsewhere.
-        if named_at.elapsed() > LONGEST_BEFORE_APPEND {
+        let AssignedId { id, request, end, assigned_at } = *assigned;
+        // The process was suspended. The sender has given up by now, and may have retried through another node.
+        if assigned_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
         let event = Event { id, presenter, at, belated: false, request, body };
@@ -142,25 +142,26 @@ impl Ingest {
             Some(end) => self.log.append_before(&event, end).await,
             None => self.log.append(&event).await,
         };
-        self.admission.felt(began.elapsed());
+        self.admission.observe_append(began.elapsed());
         let position = appended?;
         let Some(request) = request else { return Ok(position) };
-        let first = self.fold.find(|fold| fold.keyed.get(request.key).filter(|first| first.id == id)).await;
+        let first =
+            self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id)).await;
         match first {
             Some(first) if first.digest == request.digest => Ok(first.position),
             Some(_) => Err(Refusal::IdempotencyKeyReused),
-            // It is in the log, but whether as this request's or another's is not known.
+            // The event is in the log, but it may be this request's or another's under the same key.
             None => Err(Refusal::Append(AppendError::Unknown)),
         }
     }
 
-    /// Who is banned and what is set is known only once all of the log was read.
-    pub(crate) fn check_knows_what_holds(&self) -> Result<(), Refusal> {
-        if self.fold.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
+    /// Bans and settings are known only once the log has been replayed.
+    pub(crate) fn check_caught_up(&self) -> Result<(), Refusal> {
+        if self.replay.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
     }
 
     fn check_is_not_banned(&self, presenter: PresenterIdx, sender: &Sender) -> Result<(), Refusal> {
-        match self.fold.rules.ban(presenter, sender.idx, now()) {
+        match self.replay.rules.ban(presenter, sender.idx, now()) {
             Some(ban) => Err(Refusal::Banned { until: ban.until }),
             None => Ok(()),
         }
@@ -170,7 +171,7 @@ impl Ingest {
         match self.room_server.liveness(presenter).await {
             Ok(Liveness::Live) => Ok(()),
             Ok(Liveness::NotLive) => Err(Refusal::RoomNotLive),
-            // An outage of the room server must not silence a broadcast that is evidently going on.
+            // An outage of the room server must not silence a broadcast whose presenter is connected.
             Err(Unreachable) if self.presence.session(presenter).is_some() => Ok(()),
             Err(Unreachable) => Err(Refusal::RoomServerUnavailable),
         }

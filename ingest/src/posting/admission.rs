@@ -1,20 +1,20 @@
-//! How many requests are worked on at once: as many as the log answers soon. What is beyond is refused at once, because a
-//! queue in front of a log that is busy makes everybody wait and nobody faster.
+//! Admission control: bounds the requests in progress to as many as the log answers quickly. Requests beyond the bound
+//! are refused at once, because a queue in front of a busy log makes everyone wait and nobody faster.
 //!
-//! The bound follows what appends take, as CoDel's does: where even the quickest append of a while took too long, there is
-//! a queue that does not pass by itself, and the bound goes down; else, where it was reached, it goes up.
+//! The bound follows append latency, as in CoDel. If even the quickest append of an interval exceeds the target, there
+//! is a standing queue, and the bound goes down. Otherwise the bound goes up if it was reached.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// An append that waits for nobody takes milliseconds. With this much, and the way to it and back, a post is answered well
+/// 150 ms: an append without a queue takes milliseconds, and a post whose append takes this long is still answered well
 /// within a second.
-const TOO_LONG: Duration = Duration::from_millis(150);
+const TARGET: Duration = Duration::from_millis(150);
 
-/// How long the bound stays before it is judged again.
-const WHILE: Duration = Duration::from_millis(100);
+/// How often the bound is adjusted.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The bound is never lower: a disk that is slow by itself gets no faster by it.
+/// The lowest bound: a lower one does not make a slow disk faster.
 const LEAST: usize = 256;
 
 #[derive(Debug)]
@@ -26,72 +26,72 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 struct State {
     bound: usize,
-    inside: usize,
+    in_hand: usize,
     since: Instant,
-    /// In this while: the most that were inside at once, and the quickest append.
-    most_inside: usize,
+    /// In this interval: the highest `in_hand`, and the quickest append.
+    peak: usize,
     quickest: Option<Duration>,
 }
 
-/// More requests are in hand than the log takes soon.
+/// The bound is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Overloaded;
 
-/// Leave to work on a request.
+/// A permit to work on a request.
 #[derive(Debug)]
 pub(crate) struct Admitted<'a>(&'a Admission);
 
 impl Admission {
-    /// `most` at once, however quick the log is.
+    /// At most `most` requests at once, however quick the log is.
     pub(crate) fn new(most: usize) -> Admission {
-        let state = State { bound: most, inside: 0, since: Instant::now(), most_inside: 0, quickest: None };
+        let state = State { bound: most, in_hand: 0, since: Instant::now(), peak: 0, quickest: None };
         Admission { most, state: Mutex::new(state) }
     }
 
-    /// Whether it is worth reading a request.
+    /// Whether a request would be admitted now. If not, it is not worth reading.
     pub(crate) fn check(&self) -> Result<(), Overloaded> {
         let state = self.state();
-        if state.inside < state.bound { Ok(()) } else { Err(Overloaded) }
+        if state.in_hand < state.bound { Ok(()) } else { Err(Overloaded) }
     }
 
-    /// Begins to work on a request.
+    /// Admits a request. The permit ends it when it is dropped.
     pub(crate) fn enter(&self) -> Result<Admitted<'_>, Overloaded> {
         let mut state = self.state();
-        if state.inside >= state.bound {
+        if state.in_hand >= state.bound {
             return Err(Overloaded);
         }
-        state.inside += 1;
-        state.most_inside = state.most_inside.max(state.inside);
+        state.in_hand += 1;
+        state.peak = state.peak.max(state.in_hand);
         Ok(Admitted(self))
     }
 
-    /// An append took so long.
-    pub(crate) fn felt(&self, took: Duration) {
-        self.felt_at(took, Instant::now());
+    /// Records how long an append took.
+    pub(crate) fn observe_append(&self, took: Duration) {
+        self.observe_append_at(took, Instant::now());
     }
 
-    fn felt_at(&self, took: Duration, now: Instant) {
+    fn observe_append_at(&self, took: Duration, now: Instant) {
         let mut state = self.state();
         let quickest = state.quickest.map_or(took, |quickest| quickest.min(took));
-        if now.saturating_duration_since(state.since) < WHILE {
+        if now.saturating_duration_since(state.since) < INTERVAL {
             state.quickest = Some(quickest);
             return;
         }
         let least = LEAST.min(self.most);
         let before = state.bound;
-        state.bound = if quickest > TOO_LONG {
-            (state.most_inside.min(before) * 3 / 4).max(least)
-        } else if state.most_inside * 8 >= before * 7 {
+        state.bound = if quickest > TARGET {
+            (state.peak.min(before) * 3 / 4).max(least)
+        } else if state.peak * 8 >= before * 7 {
             (before + (before / 4).max(8)).min(self.most)
         } else {
             before
         };
         if before == self.most && state.bound < before {
-            tracing::warn!(bound = state.bound, "appends take too long: fewer requests at once are let in");
+            tracing::warn!(bound = state.bound, "appends are slow: admitting fewer concurrent requests");
         } else if before < self.most && state.bound == self.most {
-            tracing::info!("appends are quick again: all requests are let in");
+            tracing::info!("appends are fast again: admitting all requests");
         }
-        *state = State { since: now, most_inside: state.inside, quickest: None, ..*state };
+        *state = State { since: now, peak: state.in_hand, quickest: None, ..*state };
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,7 +101,7 @@ impl Admission {
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        self.0.state().inside -= 1;
+        self.0.state().in_hand -= 1;
     }
 }
 
@@ -109,68 +109,68 @@ impl Drop for Admitted<'_> {
 mod tests {
     use super::*;
 
-    /// So many whiles in which every append takes so long, with as many inside as there may be.
-    fn pass(door: &Admission, whiles: u32, took: Duration) {
-        for _ in 0..whiles {
-            let mut inside = Vec::new();
-            while let Ok(one) = door.enter() {
-                inside.push(one);
+    /// Passes intervals in which every append takes that long and the bound is reached.
+    fn pass(admission: &Admission, intervals: u32, took: Duration) {
+        for _ in 0..intervals {
+            let mut in_hand = Vec::new();
+            while let Ok(one) = admission.enter() {
+                in_hand.push(one);
             }
-            let later = door.state().since + WHILE;
-            door.felt_at(took, later);
+            let later = admission.state().since + INTERVAL;
+            admission.observe_append_at(took, later);
         }
     }
 
-    fn bound(door: &Admission) -> usize {
-        door.state().bound
+    fn bound(admission: &Admission) -> usize {
+        admission.state().bound
     }
 
     #[test]
     fn who_comes_when_all_places_are_taken_is_refused_until_one_is_free() {
-        let door = Admission::new(2);
-        let (first, _second) = (door.enter().unwrap(), door.enter().unwrap());
-        assert_eq!(door.check(), Err(Overloaded));
-        assert!(door.enter().is_err());
+        let admission = Admission::new(2);
+        let (first, _second) = (admission.enter().unwrap(), admission.enter().unwrap());
+        assert_eq!(admission.check(), Err(Overloaded));
+        assert!(admission.enter().is_err());
         drop(first);
-        assert_eq!(door.check(), Ok(()));
-        assert!(door.enter().is_ok());
+        assert_eq!(admission.check(), Ok(()));
+        assert!(admission.enter().is_ok());
         assert_eq!(Admission::new(0).check(), Err(Overloaded));
     }
 
     #[test]
     fn fewer_are_let_in_while_even_the_quickest_append_takes_too_long_and_more_afterwards() {
-        let door = Admission::new(4_000);
-        pass(&door, 3, TOO_LONG);
-        assert_eq!(bound(&door), 4_000);
-        pass(&door, 1, TOO_LONG * 2);
-        assert_eq!(bound(&door), 3_000);
-        pass(&door, 50, TOO_LONG * 2);
-        assert_eq!(bound(&door), LEAST);
-        pass(&door, 1, Duration::from_millis(5));
-        assert_eq!(bound(&door), LEAST + LEAST / 4);
-        pass(&door, 30, Duration::from_millis(5));
-        assert_eq!(bound(&door), 4_000);
+        let admission = Admission::new(4_000);
+        pass(&admission, 3, TARGET);
+        assert_eq!(bound(&admission), 4_000);
+        pass(&admission, 1, TARGET * 2);
+        assert_eq!(bound(&admission), 3_000);
+        pass(&admission, 50, TARGET * 2);
+        assert_eq!(bound(&admission), LEAST);
+        pass(&admission, 1, Duration::from_millis(5));
+        assert_eq!(bound(&admission), LEAST + LEAST / 4);
+        pass(&admission, 30, Duration::from_millis(5));
+        assert_eq!(bound(&admission), 4_000);
     }
 
     #[test]
     fn one_quick_append_in_a_while_shows_that_there_is_no_queue() {
-        let door = Admission::new(4_000);
-        let since = door.state().since;
-        door.felt_at(TOO_LONG * 4, since);
-        door.felt_at(Duration::from_millis(1), since);
-        door.felt_at(TOO_LONG * 4, since + WHILE);
-        assert_eq!(bound(&door), 4_000);
+        let admission = Admission::new(4_000);
+        let since = admission.state().since;
+        admission.observe_append_at(TARGET * 4, since);
+        admission.observe_append_at(Duration::from_millis(1), since);
+        admission.observe_append_at(TARGET * 4, since + INTERVAL);
+        assert_eq!(bound(&admission), 4_000);
     }
 
     #[test]
     fn a_bound_that_nobody_reaches_stays() {
-        let door = Admission::new(4_000);
-        pass(&door, 50, TOO_LONG * 2);
+        let admission = Admission::new(4_000);
+        pass(&admission, 50, TARGET * 2);
         for _ in 0..50 {
-            let later = door.state().since + WHILE;
-            door.felt_at(Duration::from_millis(1), later);
+            let later = admission.state().since + INTERVAL;
+            admission.observe_append_at(Duration::from_millis(1), later);
         }
-        // Those that were inside at the beginning were as many as there may be.
-        assert!(bound(&door) <= LEAST + LEAST / 4);
+        // The bound was reached at the beginning of the first interval, so it may rise once.
+        assert!(bound(&admission) <= LEAST + LEAST / 4);
     }
 }

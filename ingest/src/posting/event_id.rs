@@ -1,73 +1,58 @@
-//! What an event is called. Without an idempotency key it has an id that nobody has had before. Under a key the id follows
-//! from the key and from the turn, a minute or less of the log's clock: so the tries of a request, through whichever nodes, are one
-//! event, and a key that is used again after it was forgotten names another.
+//! Assigns event ids. Without an idempotency key the id is a new UUID. Under a key the id is derived from the key and
+//! the turn, a minute or less of the log's clock. All tries of a request, through any nodes, are therefore one event. A
+//! key that is reused after it was forgotten gets another id.
 //!
-//! That two tries never have ids of two turns is certain. An event of a turn has no effect if it is stored after the turn;
-//! and a node gives a key an id of a new turn only once it has read everything that was stored before.
+//! Two tries of one request never get the ids of two turns. An event of a turn has no effect if it is stored after the
+//! turn's end, and a node assigns ids of a new turn only once it has replayed everything that was stored before the
+//! turn.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chat::{EventId, KeyId, PresenterIdx, Request, RequestDigest};
 use jiff::{SignedDuration, Timestamp};
 use nats::AppendError;
-use parking_lot::Mutex;
 use runtime::Moment;
 use tokio::time::{sleep, timeout};
 
-use crate::Ingest;
 use crate::memory::idempotency::Earlier;
 use crate::memory::turns::Turn;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
+use crate::state::Ingest;
 
-/// Before the end of a turn, and after it: for an append, and for the members of a cluster to agree on one.
+/// A margin before and after the end of a turn: time for an append, and for the servers of a cluster to agree on it.
 const SETTLING: SignedDuration = SignedDuration::from_millis(200);
 
-/// A review that may take longer can outlast its turn; the message is then refused as one that came too late.
+/// A review that takes longer can outlast its turn. The message is then refused as too late.
 const LONGEST_REVIEW: Duration = Duration::from_secs(1);
 
-/// Longer than a turn takes to settle; a log that does not answer within this time has an outage.
+/// Longer than a turn takes to settle. A log that does not answer within this time has an outage.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The pause before the log is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The name of an event that is to be appended.
+/// The id of an event to be appended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Naming {
+pub(crate) struct AssignedId {
     pub(crate) id: EventId,
     pub(crate) request: Option<Request>,
-    /// After this time, by the log's clock, the event would have another name.
+    /// The end of the turn, by the log's clock. An event that is stored later has no effect.
     pub(crate) end: Option<Timestamp>,
-    pub(crate) named_at: Moment,
+    pub(crate) assigned_at: Moment,
 }
 
-/// What there is under a name.
+/// How a request gets its id.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Named {
+pub(crate) enum Assignment {
     /// The request was accepted before.
     Earlier(Earlier),
-    /// Nothing yet.
-    New(Naming),
+    /// The request is new.
+    New(AssignedId),
 }
 
-/// Of each partition the last turn of which it is certain that everything from before it was read.
-#[derive(Debug, Default)]
-pub(crate) struct Certain(Mutex<HashMap<u32, Turn>>);
-
-impl Certain {
-    fn has(&self, partition: u32, turn: Turn) -> bool {
-        let certain = self.0.lock();
-        certain.get(&partition).is_some_and(|certain| *certain >= turn)
-    }
-
-    fn insert(&self, partition: u32, turn: Turn) {
-        self.0.lock().insert(partition, turn);
-    }
-}
-
-/// `request`: everything that was asked for, as text. Another text under the same key is another request.
+/// The key and digest of a request, if it has a key. `request` is its whole content as text: another text under the
+/// same key is another request.
 pub(crate) fn request(
     presenter: Option<PresenterIdx>,
     sender: &Sender,
@@ -79,41 +64,51 @@ pub(crate) fn request(
 }
 
 impl Ingest {
-    /// Finds what was accepted under the request's key, or names the event that it is to be.
-    pub(crate) async fn name(
+    /// Finds the event that was accepted under the request's key, or assigns the id of a new one.
+    pub(crate) async fn assign_id(
         &self,
         presenter: Option<PresenterIdx>,
         request: Option<Request>,
-    ) -> Result<Named, Refusal> {
+    ) -> Result<Assignment, Refusal> {
         let Some(request) = request else {
-            return Ok(Named::New(Naming { id: EventId::new(), request: None, end: None, named_at: Moment::now() }));
+            return Ok(Assignment::New(AssignedId {
+                id: EventId::new(),
+                request: None,
+                end: None,
+                assigned_at: Moment::now(),
+            }));
         };
         if let Some(earlier) = self.earlier(request)? {
-            return Ok(Named::Earlier(earlier));
+            return Ok(Assignment::Earlier(earlier));
         }
-        self.check_knows_what_holds()?;
+        self.check_caught_up()?;
         let settled = timeout(SETTLED_WITHIN, self.turn(presenter)).await;
         let turn = settled.map_err(|_| Refusal::Append(AppendError::Unavailable))?;
-        // What was accepted before this turn is known by now.
+        // Everything that was accepted before this turn is known by now.
         if let Some(earlier) = self.earlier(request)? {
-            return Ok(Named::Earlier(earlier));
+            return Ok(Assignment::Earlier(earlier));
         }
-        if self.fold.keyed.is_full(turn) {
+        if self.replay.accepted_keys.is_full(turn) {
             return Err(Refusal::Overloaded);
         }
         let id = EventId::of_turn(request.key, turn.first_second);
-        Ok(Named::New(Naming { id, request: Some(request), end: Some(turn.end()), named_at: Moment::now() }))
+        Ok(Assignment::New(AssignedId {
+            id,
+            request: Some(request),
+            end: Some(turn.end()),
+            assigned_at: Moment::now(),
+        }))
     }
 
-    /// What was accepted under the request's key, if it was this request.
+    /// The event that was accepted under the request's key. Err: it was another request's.
     fn earlier(&self, request: Request) -> Result<Option<Earlier>, Refusal> {
-        match self.fold.keyed.get(request.key) {
+        match self.replay.accepted_keys.get(request.key) {
             Some(earlier) if earlier.digest != request.digest => Err(Refusal::IdempotencyKeyReused),
             earlier => Ok(earlier),
         }
     }
 
-    /// The turn that it is, in the room's partition, once everything from before it was read.
+    /// The current turn of the room's partition, once everything that was stored before it has been replayed.
     async fn turn(&self, presenter: Option<PresenterIdx>) -> Turn {
         let partition = presenter.map_or(0, |presenter| self.log.timelines().partition_of(presenter));
         let review = self.review.as_ref().map_or(Duration::ZERO, |review| review.deadline());
@@ -129,18 +124,18 @@ impl Ingest {
                 wait(left).await;
                 continue;
             }
-            if self.certain.has(partition, turn) {
+            if self.settled_turns.has(partition, turn) {
                 return turn;
             }
-            // One asks for all who wait.
-            let _asking = self.asking.lock().await;
-            if self.certain.has(partition, turn) {
+            // One request asks the log for all that wait.
+            let _lookup = self.turn_lookup.lock().await;
+            if self.settled_turns.has(partition, turn) {
                 continue;
             }
             match self.log.extent(presenter).await {
                 Ok(extent) if extent.at >= turn.start() + SETTLING => {
-                    self.fold.reached(extent.last).await;
-                    self.certain.insert(partition, turn);
+                    self.replay.reached(extent.last).await;
+                    self.settled_turns.insert(partition, turn);
                 }
                 Ok(extent) => wait((turn.start() + SETTLING).duration_since(extent.at)).await,
                 Err(_) => sleep(PAUSE).await,
@@ -155,8 +150,8 @@ impl Ingest {
         }
     }
 
-    /// What was accepted under the key. An answer is certain: what is not found never will be, unless a try of it is still
-    /// on its way to a node.
+    /// The event that was accepted under the key. "Nothing" is final: no later search finds it either, unless a try of
+    /// the request has not reached a node yet.
     pub(crate) async fn accepted_under(
         &self,
         presenter: Option<PresenterIdx>,
@@ -164,10 +159,10 @@ impl Ingest {
         key: &IdempotencyKey,
     ) -> Result<Earlier, Refusal> {
         let key = KeyId::of(presenter, sender.idx, key.as_str());
-        if let Some(earlier) = self.fold.keyed.get(key) {
+        if let Some(earlier) = self.replay.accepted_keys.get(key) {
             return Ok(earlier);
         }
-        self.check_knows_what_holds()?;
+        self.check_caught_up()?;
         let longest = self.log.append_deadline();
         let searched = timeout(longest + SETTLED_WITHIN, self.search(presenter, key, longest)).await;
         searched.unwrap_or(Err(Refusal::Append(AppendError::Unknown)))
@@ -182,21 +177,21 @@ impl Ingest {
                 continue;
             };
             let end = *end.get_or_insert(extent.at + SETTLING + longest);
-            self.fold.reached(extent.last).await;
-            if let Some(earlier) = self.fold.keyed.get(key) {
+            self.replay.reached(extent.last).await;
+            if let Some(earlier) = self.replay.accepted_keys.get(key) {
                 return Ok(earlier);
             }
             if extent.at >= end {
                 return Err(Refusal::NothingUnderKey);
             }
             let left = end.duration_since(extent.at).unsigned_abs();
-            // If it comes, that is soon enough seen: the search goes on with both branches.
-            let _ = timeout(left, self.fold.until(|fold| fold.keyed.get(key))).await;
+            // An event that arrives meanwhile is found in the next round, as is one that arrives at the timeout.
+            let _ = timeout(left, self.replay.until(|replay| replay.accepted_keys.get(key))).await;
         }
     }
 }
 
-/// Waits so long, and a moment more: the log's clock is known to some milliseconds.
+/// Waits that long and 2 ms more: the log's clock is known to within milliseconds.
 async fn wait(time: SignedDuration) {
     sleep(time.unsigned_abs() + Duration::from_millis(2)).await;
 }

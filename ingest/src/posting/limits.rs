@@ -1,10 +1,10 @@
-//! How much one may write: slow mode, so many messages in a time in a room and in all rooms together, and no message
-//! twice where a room wants that. Every ingest node counts what it admits and, from the log, what the others admitted,
-//! so that the limits hold over all nodes, but for the milliseconds that the log takes. What moderators decide has a rate
-//! too. Memory is bounded whatever the
-//! number of users: who has not written for longest is forgotten first. Whether a message is accepted in the end is not
-//! decided here.
+//! Rate limits: slow mode, message rates per room and over all rooms, unique chat, and a rate of moderation decisions.
+//!
+//! Every ingest node counts what it admits and, from the log, what other nodes admitted. The limits therefore hold over
+//! all nodes, but for the milliseconds that the log takes. Memory is bounded whatever the number of users: the users
+//! that have been silent longest are forgotten first. A message that passes the limits may still be refused elsewhere.
 
+mod limited;
 mod rates;
 mod slow_mode;
 mod unique_chat;
@@ -23,20 +23,20 @@ use self::unique_chat::{Claim, UniqueChat};
 use crate::config::LimitsConfig;
 use crate::moderation::settings::{Rate, Settings};
 
-pub(crate) use self::rates::Quota;
+pub(crate) use self::limited::{Limited, Quota, TooManyDecisions};
 
-/// 100,000 messages between this node's append and its own tail: seconds of them at the highest rate. Beyond, some are
-/// counted twice.
+/// 100,000 messages between this node's append and its own tail: seconds of traffic at the highest rate. Beyond that,
+/// some messages are counted twice.
 const MOST_APPENDING: u64 = 100_000;
 
-/// 60 s: much longer than the append deadline, after which a message may still come into the log, or never.
+/// 60 s: much longer than the append deadline. A message whose append timed out may still appear in the log until then.
 const LONGEST_APPENDING: Duration = Duration::from_secs(60);
 
-/// A message that somebody wants to write.
+/// A message to be admitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
-    /// What it is called if it is accepted: a retry that comes before the first try was answered is the same message,
-    /// and neither slow mode nor unique chat holds it up.
+    /// The message's id. A retry that arrives before the first try is answered has the same id, so neither slow mode
+    /// nor unique chat refuses it.
     pub(crate) id: EventId,
     pub(crate) presenter: PresenterIdx,
     pub(crate) user: UserIdx,
@@ -48,7 +48,7 @@ pub(crate) struct Ask<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Observed<'a> {
     pub(crate) id: EventId,
-    /// How long ago it was stored, so that what was written before this node's start counts only as long as it should.
+    /// How long ago it was stored, so that messages from before this node's start count no longer than they should.
     pub(crate) age: Duration,
     pub(crate) presenter: PresenterIdx,
     pub(crate) user: UserIdx,
@@ -56,35 +56,18 @@ pub(crate) struct Observed<'a> {
     pub(crate) text: &'a str,
 }
 
-/// Leave to write one message. Dropped before [`Admission::stored`] it gives back what it holds, so that a message that
-/// was refused elsewhere delays and forbids no other; what it took of the rates stays spent.
+/// A reservation for one message. Dropped before [`Reservation::stored`], it releases its place in slow mode and its
+/// text in unique chat, so that a message that is refused elsewhere blocks no other. What it took of the rates stays
+/// spent.
 #[derive(Debug)]
-#[must_use = "what is dropped is given back"]
-pub(crate) struct Admission {
-    /// The rate of which least is left.
+#[must_use = "dropping a reservation releases it"]
+pub(crate) struct Reservation {
+    /// The quota of the rate with the least left.
     pub(crate) quota: Quota,
     id: EventId,
     writing: Option<Writing>,
     claim: Option<Claim>,
     appending: Cache<EventId, ()>,
-}
-
-/// Why a message may not be written now. Every `retry_after` is in whole seconds, at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limited {
-    /// The room is in slow mode, and the user wrote a moment ago.
-    SlowMode { retry_after: Duration },
-    /// A rate is used up.
-    Rate { retry_after: Duration, quota: Quota },
-    /// The room wants no message twice, and this one was there a moment ago.
-    Duplicate,
-}
-
-/// Why a decision may not be made now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyDecisions {
-    pub(crate) retry_after: Duration,
-    pub(crate) quota: Quota,
 }
 
 #[derive(Debug)]
@@ -97,12 +80,12 @@ pub(crate) struct Limits {
     rates: Rates,
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
-    /// Messages that this node admitted and has not seen in the log yet.
+    /// Messages and decisions that this node counted and has not seen in the log yet.
     appending: Cache<EventId, ()>,
 }
 
 impl Limits {
-    /// Err: what is out of bounds, naming the key.
+    /// Err: a sentence that names the key that is out of bounds.
     pub(crate) fn new(config: &LimitsConfig) -> Result<Limits, String> {
         config.check()?;
         Ok(Limits {
@@ -118,8 +101,8 @@ impl Limits {
         })
     }
 
-    /// Takes what a message costs, or says why it may not be written.
-    pub(crate) fn admit(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Admission, Limited> {
+    /// Charges a message to the limits. Err: the limit that refuses it.
+    pub(crate) fn admit(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Reservation, Limited> {
         let Ask { id, presenter, user, role, text } = *ask;
         let is_viewer = role == Role::Viewer;
 
@@ -137,19 +120,19 @@ impl Limits {
             false => None,
         };
         let quota = if in_all.remaining < in_room.remaining { in_all } else { in_room };
-        Ok(Admission { quota, id, writing, claim, appending: self.appending.clone() })
+        Ok(Reservation { quota, id, writing, claim, appending: self.appending.clone() })
     }
 
-    /// Counts a message of the log, by whichever node. `settings` are those of its room.
+    /// Counts a message of the log, from any node. `settings` are those of its room.
     pub(crate) fn observe(&self, message: &Observed<'_>, settings: &Settings) {
         let Observed { id, age, presenter, user, role, text } = *message;
 
-        // What this node admitted it has counted already.
+        // This node has already counted what it admitted itself.
         if self.appending.remove(&id).is_none() {
             self.rates.count(Policy::Room(presenter), user, self.room_rate(role, settings), age);
             self.rates.count(Policy::User, user, self.user_rate, age);
         }
-        // These say the same twice without harm, and of an own append of unknown outcome they have said nothing yet.
+        // These are idempotent, and an append of this node with unknown outcome is not recorded in them yet.
         if role == Role::Viewer && settings.slow_mode_seconds > 0 {
             self.slow_mode.wrote(id, presenter, user, age);
         }
@@ -158,7 +141,7 @@ impl Limits {
         }
     }
 
-    /// Takes what a decision costs, which is about to be appended.
+    /// Charges a decision that is about to be appended.
     pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, TooManyDecisions> {
         let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate);
         let quota = spent.map_err(|(retry_after, quota)| TooManyDecisions { retry_after, quota })?;
@@ -166,14 +149,14 @@ impl Limits {
         Ok(quota)
     }
 
-    /// Counts a decision of the log, by whichever node, that was stored so long ago.
+    /// Counts a decision of the log, from any node. `age` is how long ago it was stored.
     pub(crate) fn observe_decision(&self, id: EventId, user: UserIdx, age: Duration) {
         if self.appending.remove(&id).is_none() {
             self.rates.count(Policy::Decisions, user, self.decision_rate, age);
         }
     }
 
-    /// How many bans a room can have, or every room together.
+    /// The maximum number of bans in a room, or in every room if `presenter` is none.
     pub(crate) fn most_bans(&self, presenter: Option<PresenterIdx>) -> usize {
         if presenter.is_some() { self.bans_in_room } else { self.bans_everywhere }
     }
@@ -186,8 +169,8 @@ impl Limits {
     }
 }
 
-impl Admission {
-    /// The message is about to be appended: when the log shows it, it is known to be counted.
+impl Reservation {
+    /// The message is about to be appended. When the log shows it, it is not counted again.
     pub(crate) fn appending(&self) {
         self.appending.insert(self.id, ());
     }
@@ -201,9 +184,4 @@ impl Admission {
             claim.keep();
         }
     }
-}
-
-/// So many whole seconds, at least one: what a header can say.
-fn whole_seconds(wait: Duration) -> Duration {
-    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(Duration::from_secs(1))
 }

@@ -1,7 +1,8 @@
-//! The review hook: a program of the platform's own that is asked about every message before it is accepted, by an HTTP
-//! request signed as Standard Webhooks wants it. It has a deadline, a bounded number of questions at once and circuit
-//! breakers, one for all and one a room, that no single user opens. Whatever is not a plain answer is a failure, and for failures the operator has said what holds. What a
-//! verdict means to the sender is not decided here.
+//! The review hook: a service of the platform that is asked about every message before it is accepted, by an HTTP
+//! request signed according to Standard Webhooks. Requests have a deadline and a bound on their number. Two kinds of
+//! circuit breaker, one for all rooms and one per room, cannot be opened by a single user. An answer that cannot be
+//! parsed is a failure. The configured fallback decides about failures. The caller decides what a verdict means to the
+//! sender.
 
 mod signature;
 
@@ -21,29 +22,29 @@ use tokio::sync::Semaphore;
 use web::NoAnswer;
 
 use crate::config::ReviewConfig;
-use crate::outbound::circuit_breaker::{About, Breaker, Change, Failure, Scope};
-use crate::outbound::log_throttle::Seldom;
+use crate::outbound::circuit_breaker::{About, Change, CircuitBreaker, Failure, Scope};
+use crate::outbound::log_throttle::LogThrottle;
 use crate::posting::text::Text;
 
 pub use self::signature::SigningKey;
 
-/// 64 KB: the longest replacement has 8 KB, and six times that where every byte is escaped.
+/// 64 KB: the longest replacement has 8 KB, or six times that if every byte is escaped.
 const LARGEST_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Characters of a reason; what is longer is cut.
+/// Characters of a reason. Longer reasons are cut.
 const LONGEST_REASON: usize = 200;
 
-/// What becomes of a message for which the hook has no answer.
+/// What happens to a message when the hook gives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fallback {
     /// It is accepted, with the flag `review.unavailable`.
     Allow,
-    /// It is refused, for no fault of its sender.
+    /// It is refused with 503, `review_unavailable`.
     Deny,
 }
 
-/// The flag of a message that nobody could be asked about.
+/// The flag of a message that was accepted without a review.
 pub(crate) const UNAVAILABLE_FLAG: &str = "review.unavailable";
 
 /// A message that the hook is asked about.
@@ -55,21 +56,21 @@ pub(crate) struct Question<'a> {
     pub(crate) presenter: PresenterIdx,
     pub(crate) user: &'a User,
     pub(crate) text: &'a str,
-    /// What the word filter found.
+    /// The word filter's findings.
     pub(crate) flags: &'a [String],
 }
 
-/// What holds for a message.
+/// The outcome of a review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allow,
-    /// This text takes the place of the message's.
+    /// This text replaces the message's.
     Replace(Text),
-    /// The reason, if there is one, is the hook's, in one line of at most 200 characters.
+    /// With the hook's reason, if it gave one: one line of at most 200 characters.
     Deny {
         reason: Option<String>,
     },
-    /// There was no answer; the log says why.
+    /// There was no answer. The reason is logged.
     Unavailable(Fallback),
 }
 
@@ -82,25 +83,25 @@ pub(crate) struct Review {
     fallback: Fallback,
     slots: Semaphore,
     breakers: Breakers,
-    refusals: Seldom,
+    refusals: LogThrottle,
 }
 
-/// When not to ask: about no room, or about those of which alone the questions fail.
+/// The breaker for all rooms, and those for rooms with failures.
 #[derive(Debug)]
 struct Breakers {
     failures: u32,
     pause: Duration,
-    all: Breaker,
-    rooms: Cache<PresenterIdx, Arc<Breaker>>,
+    all: CircuitBreaker,
+    rooms: Cache<PresenterIdx, Arc<CircuitBreaker>>,
 }
 
-/// 10,000 rooms with failures, some 10 MB at the most: those that did not fail for longest are forgotten first.
+/// 10,000 rooms with failures, about 10 MB at most. The rooms whose last failure is oldest are forgotten first.
 const MOST_ROOMS: u64 = 10_000;
 
-/// 10 minutes: a room without failures for so long starts anew.
+/// 10 minutes: after that time without failures a room's breaker starts anew.
 const ROOM_IDLE: Duration = Duration::from_secs(600);
 
-/// The body of a question.
+/// The body of a request.
 #[derive(Serialize)]
 struct Envelope<'a> {
     #[serde(rename = "type")]
@@ -109,7 +110,7 @@ struct Envelope<'a> {
     data: &'a Question<'a>,
 }
 
-/// The body of an answer, whose status is 200.
+/// The body of an answer with status 200.
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Answer {
@@ -124,12 +125,12 @@ enum AskError {
     NoAnswer(#[from] NoAnswer),
     #[error("the answer is not {{\"action\": \"allow\", \"deny\" or \"replace\"}} as documented")]
     NotUnderstood,
-    #[error("the answer replaces the text by one that no message may have")]
+    #[error("the answer replaces the text with one that is not a valid message text")]
     InvalidText,
 }
 
 impl Review {
-    /// None: nobody is to be asked. The client follows no redirects. Err: what is wrong with the configuration.
+    /// None: no hook is configured. `client` must not follow redirects. Err: what is wrong with the configuration.
     pub(crate) fn new(client: Client, config: &ReviewConfig) -> Result<Option<Review>, String> {
         config.check()?;
         let (Some(address), Some(key)) = (&config.url, config.secret.clone()) else { return Ok(None) };
@@ -141,21 +142,21 @@ impl Review {
             fallback: config.fallback,
             slots: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
             breakers: Breakers::new(config.breaker_failures, config.breaker_open.get()),
-            refusals: Seldom::new(),
+            refusals: LogThrottle::new(),
         }))
     }
 
-    /// How long a question may take.
+    /// The deadline of a request.
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// What the hook says of the message, within the deadline.
+    /// Asks the hook about the message, within the deadline.
     pub(crate) async fn ask(&self, question: &Question<'_>) -> Verdict {
         let (id, unavailable) = (question.id, Verdict::Unavailable(self.fallback));
-        // No failure of the hook's: the breaker does not hear of it.
+        // Not a failure of the hook, so the breakers do not count it.
         let Ok(_slot) = self.slots.try_acquire() else {
-            tracing::debug!(%id, "too many questions for the review hook, message {id} is not one of them");
+            tracing::debug!(%id, "too many concurrent reviews, message {id} is not reviewed");
             return unavailable;
         };
         let about = About { room: question.presenter, user: question.user.idx };
@@ -168,7 +169,7 @@ impl Review {
                 verdict
             }
             Err(AskError::NoAnswer(error)) if error.is_refusal() => {
-                if self.refusals.may_say(Instant::now()) {
+                if self.refusals.may_log(Instant::now()) {
                     tracing::warn!(%error, %id, "the review hook refuses to review message {id}, and maybe others: {error}");
                 }
                 unavailable
@@ -201,12 +202,12 @@ impl Review {
 impl Breakers {
     fn new(failures: u32, pause: Duration) -> Breakers {
         let rooms = Cache::builder().max_capacity(MOST_ROOMS).time_to_idle(ROOM_IDLE).build();
-        Breakers { failures, pause, all: Breaker::new(failures, Scope::All, pause), rooms }
+        Breakers { failures, pause, all: CircuitBreaker::new(failures, Scope::All, pause), rooms }
     }
 
     fn may_ask(&self, about: About) -> bool {
         let now = Instant::now();
-        // The room's first: what it keeps back is no probe for all.
+        // The room's breaker first: a request that it holds back must not use up the probe for all rooms.
         self.rooms.get(&about.room).is_none_or(|room| room.may_ask(about, now)) && self.all.may_ask(about, now)
     }
 
@@ -227,8 +228,9 @@ impl Breakers {
             _ => Failure::NoAnswer,
         };
         let presenter = about.room;
-        let room = self.rooms.get_with(presenter, || Arc::new(Breaker::new(self.failures, Scope::Room, self.pause)));
-        // Where nothing can be connected to, the one for all speaks.
+        let room =
+            self.rooms.get_with(presenter, || Arc::new(CircuitBreaker::new(self.failures, Scope::Room, self.pause)));
+        // Failures to connect count for all rooms only, so the room's breaker takes each as one without an answer.
         let in_room = room.failed(about, Failure::NoAnswer, now);
         match (self.all.failed(about, failure, now), in_room) {
             (Change::Opened, _) => {

@@ -1,8 +1,8 @@
-//! What may be said: one line of 1 to 500 characters, some of them visible, none of them able to disturb the lines
-//! around it. A text is stored as sent, trimmed; whatever normal form it is in, it stays so. Words are not judged here.
+//! Message texts: one line of 1 to 500 characters, at least one of them visible, none of them able to disturb the lines
+//! around it. A text is stored as sent, trimmed, in whatever normal form it has. The word filter is elsewhere.
 //!
-//! Unassigned code points pass, because the next year's emoji are unassigned to us, and so do private ones, which
-//! platforms use for symbols of their own. Noncharacters do not: no keyboard writes them, and programs use them as
+//! Unassigned code points pass, because next year's emoji are unassigned today. Private-use ones pass, because
+//! platforms use them for their own symbols. Noncharacters do not: no keyboard writes them, and programs use them as
 //! sentinels.
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -11,20 +11,20 @@ use words::{is_forbidden, is_invisible};
 #[cfg(test)]
 mod tests;
 
-/// Characters as people count them: extended grapheme clusters.
+/// In characters as people count them: extended grapheme clusters.
 pub(crate) const LONGEST_TEXT: usize = 500;
 
-/// 8 KB: one grapheme can have any number of combining marks, so their number alone bounds nothing.
+/// 8 KB: a grapheme can have any number of combining marks, so a bound on graphemes alone bounds nothing.
 pub(crate) const LONGEST_TEXT_BYTES: usize = 8 * 1024;
 
-/// A text that may be said.
+/// A valid message text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Text(String);
 
-/// Why a text may not be said.
+/// Why a text is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InvalidText {
-    /// Nothing, or nothing that can be seen.
+    /// No visible characters.
     Empty,
     /// More than 500 characters or 8 KB.
     TooLong,
@@ -51,7 +51,7 @@ impl Text {
         Ok(Text(text.to_owned()))
     }
 
-    /// Characters, as people count them.
+    /// In characters as people count them.
     pub(crate) fn length(&self) -> usize {
         length(&self.0)
     }
@@ -60,23 +60,22 @@ impl Text {
         &self.0
     }
 
-    /// With stars for what was found. There is as much to see as before.
+    /// The text with stars in place of the matches. It is still visible, so it stays valid.
     pub(crate) fn masked(&self, found: &[words::Match]) -> Text {
         Text(words::mask(&self.0, found))
     }
 
-    /// The text.
     pub(crate) fn into_string(self) -> String {
         self.0
     }
 }
 
-/// Grapheme clusters. Of ASCII without line breaks each character is one.
+/// Grapheme clusters. In ASCII without line breaks, each character is one.
 fn length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.graphemes(true).count() }
 }
 
-/// Leaves a mark on the screen by itself.
+/// Whether the character is visible by itself.
 fn is_visible(c: char) -> bool {
     !c.is_whitespace() && !is_invisible(c)
 }

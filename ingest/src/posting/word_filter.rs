@@ -1,27 +1,27 @@
-//! What becomes of a message by the words in it: the lists that are looked for, and the room's policy about what is
-//! found. What a word is, and how it may be disguised, is the business of `words`.
+//! Applies the word filter to a message: the deployment's and the room's lists, and the room's policy about matches.
+//! The crate `words` knows how words are matched and disguised.
 
 use std::path::Path;
 
 use words::{Filter, List, Match};
 
 use crate::config::WordsConfig;
-use crate::moderation::rules::Current;
+use crate::moderation::rules::CurrentRules;
 use crate::moderation::settings::WordPolicy;
 use crate::posting::text::Text;
 
-/// The deployment's words, ready to be looked for.
+/// The compiled lists of the deployment.
 #[derive(Debug)]
 pub(crate) struct WordFilter {
     deployment: Filter,
 }
 
-/// The room rejects a word of the text.
+/// The text contains a word that the room rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Disallowed;
 
 impl WordFilter {
-    /// Err: which file is wrong, and where.
+    /// Err: which list file is invalid, and where.
     pub(crate) fn new(config: &WordsConfig) -> Result<WordFilter, String> {
         let mut list = if config.list.as_os_str().is_empty() {
             List::built_in()
@@ -34,8 +34,8 @@ impl WordFilter {
         Ok(WordFilter { deployment: Filter::new(&list) })
     }
 
-    /// The text as it may be said, and what was found in it.
-    pub(crate) fn judge(&self, text: Text, current: &Current) -> Result<(Text, Vec<String>), Disallowed> {
+    /// The text, masked if the policy says so, and the labels of the matches.
+    pub(crate) fn judge(&self, text: Text, current: &CurrentRules) -> Result<(Text, Vec<String>), Disallowed> {
         let policy = current.settings.word_policy;
         if policy == WordPolicy::Off {
             return Ok((text, Vec::new()));
@@ -61,7 +61,7 @@ fn read(key: &str, path: &Path) -> Result<List, String> {
     List::parse(&text).map_err(|error| format!("{key}: {}: {error}", path.display()))
 }
 
-/// What was found, each label once.
+/// The labels of the matches, each once.
 fn flags(found: &[Match]) -> Vec<String> {
     let mut flags: Vec<String> = found.iter().map(|found| found.label.to_string()).collect();
     flags.sort_unstable();
@@ -69,7 +69,7 @@ fn flags(found: &[Match]) -> Vec<String> {
     flags
 }
 
-/// Two lists may find the same place.
+/// Merges matches that overlap: two lists may match the same place.
 fn joined(found: &[Match]) -> Vec<Match> {
     let mut joined: Vec<Match> = Vec::new();
     for found in found {

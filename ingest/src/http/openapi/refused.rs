@@ -1,5 +1,5 @@
-//! The answers to requests that are refused: which refusals an operation has, by the parts that it is made of, and how
-//! each surface says them.
+//! The error responses in the OpenAPI document. An operation lists its parts, its refusals follow from them, and each
+//! surface has its own form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ use super::schemas;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan, OriginalBody, Path, Query, Reason,
-    Room, Saying, Seconds, Settings, Token, User,
+    Append, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan, OriginalBody, Path, Posting, Query,
+    Reason, Room, Seconds, Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
 pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
-    ("post_message", &[Token, Head, Path, Room, Body, Saying, Append]),
+    ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("get_request", &[Token, Head, Path, Room, Lookup, Append]),
@@ -33,13 +33,13 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
     ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Decision, Append]),
     ("get_settings", &[Token, Head, Path, Room, Moderator]),
     ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
-    ("send_message", &[Token, Head, Room, Body, OriginalBody, Saying, Append]),
+    ("send_message", &[Token, Head, Room, Body, OriginalBody, Posting, Append]),
     ("token", &[Token]),
     ("root", &[]),
     ("openapi", &[]),
 ];
 
-/// Adds to every operation how it refuses.
+/// Adds its error responses to every operation.
 pub(super) fn add(paths: &mut Value) {
     let items = paths.as_object_mut().expect("paths are an object").values_mut();
     for operation in items.flat_map(|item| item.as_object_mut().expect("a path has methods").values_mut()) {
@@ -52,13 +52,13 @@ pub(super) fn add(paths: &mut Value) {
 
 fn refusals(operation: &str) -> Vec<Refusal> {
     let known = OPERATIONS.iter().find(|(id, _)| *id == operation);
-    let (_, parts) = known.expect("the table above has every operation, or no test passes");
+    let (_, parts) = known.expect("a test checks that the table above has every operation");
     Refusal::all().into_iter().filter(|refusal| parts.contains(&refusal.row().part)).collect()
 }
 
-/// By status, as problems.
+/// The responses by status, as problems.
 fn v1(refusals: &[Refusal]) -> Map<String, Value> {
-    // Before the log was reached, every path answers that it is not there.
+    // Every path answers this until the log has been reached for the first time.
     let starting = [Refusal::Append(AppendError::Unavailable)];
     let refusals = refusals.iter().chain(&starting);
     let mut responses = web::openapi::problems(refusals.map(|refusal| {
@@ -71,7 +71,7 @@ fn v1(refusals: &[Refusal]) -> Map<String, Value> {
     responses
 }
 
-/// By status, with the original's error body, or as a problem what is answered by others than ingest itself.
+/// The responses by status, with the original's error body. Those that the crate `web` answers are problems.
 fn original(refusals: &[Refusal]) -> Map<String, Value> {
     let mut responses: BTreeMap<StatusCode, BTreeSet<&str>> = BTreeMap::new();
     for refusal in refusals {
@@ -87,7 +87,7 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
             { "properties": { "status": { "const": status.as_u16() }, "message": { "enum": messages } } },
         ]}});
         response["headers"]["message-code"] = json!({
-            "description": "What `code` says on `/v1`. Absent from a problem, which says it in its body.",
+            "description": "The `code` that `/v1` answers. Absent from a problem, which has it in its body.",
             "schema": { "type": "string" },
         });
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -95,7 +95,7 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response["headers"]["message-outcome"] = json!({
-                "description": "Whether the message was stored. Absent from a problem, which says it in its body.",
+                "description": "Whether the message was stored. Absent from a problem, which has it in its body.",
                 "schema": { "$ref": "#/components/schemas/Outcome" },
             });
         }
@@ -103,12 +103,12 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
     refused
 }
 
-/// Says how much may still be written.
+/// Adds the headers that report the quota.
 fn add_quota(limited: &mut Value) {
     limited["headers"]["RateLimit"] = json!({ "schema": schemas::RateLimit::schema() });
     limited["headers"]["RateLimit-Policy"] = json!({ "schema": schemas::RateLimitPolicy::schema() });
 }
 
 fn status(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).expect("the table has statuses of HTTP")
+    StatusCode::from_u16(status).expect("the table has valid HTTP statuses")
 }

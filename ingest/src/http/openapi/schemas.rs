@@ -1,5 +1,5 @@
-//! What the values of the domain look like in JSON, for the document: `nats` knows no HTTP, and some bodies are read
-//! as plain values so that each member can be refused with its own code.
+//! JSON schemas of the domain's values, for the OpenAPI document. They are here because `chat` does not know HTTP, and
+//! because some bodies are parsed as any value, so that each member can be refused with its own code.
 
 use std::collections::BTreeSet;
 
@@ -29,15 +29,15 @@ macro_rules! schema {
     };
 }
 
-schema!(PresenterIdx, idx().description(Some("A room, by its presenter's number.")).examples([42]));
+schema!(PresenterIdx, idx().description(Some("A room: its presenter's number.")).examples([42]));
 
-schema!(UserIdx, idx().description(Some("A user, by number.")).examples([7]));
+schema!(UserIdx, idx().description(Some("A user's number.")).examples([7]));
 
 schema!(
     EventId,
     string()
         .format(Some(SchemaFormat::Custom("uuid".to_owned())))
-        .description(Some("An event's id, for ever."))
+        .description(Some("An event's id. It never changes."))
         .examples(["01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11"])
 );
 
@@ -45,7 +45,7 @@ schema!(
     Position,
     string()
         .pattern(Some("^[0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,8}$"))
-        .description(Some("An event's place in the order of its room. Opaque."))
+        .description(Some("An event's place in the order of its room. Treat it as opaque."))
         .examples(["1879f0c3a1b2c3d4-1f-0"])
 );
 
@@ -58,8 +58,8 @@ schema!(
         .description(Some(format!(
             "One line of 1 to {LONGEST_TEXT} characters as people count them (grapheme clusters, of which there are \
              never more than the code points that `maxLength` counts) and at most {LONGEST_TEXT_BYTES} bytes, after \
-             trimming. Something in it can be seen; control characters, line and paragraph separators, bidirectional \
-             embeddings, overrides and isolates, and noncharacters are refused."
+             trimming. At least one character must be visible. Control characters, line and paragraph separators, \
+             bidirectional embeddings, overrides and isolates, and noncharacters are refused."
         )))
         .examples(["안녕하세요"])
 );
@@ -69,7 +69,7 @@ schema!(
     integer()
         .minimum(Some(Number::Int(1)))
         .maximum(Some(Number::UInt(LONGEST_TERM_SECONDS as usize)))
-        .description(Some("After so many seconds it ends by itself: 14 days at most."))
+        .description(Some("The term in seconds, at most 14 days."))
         .examples([600])
 );
 
@@ -78,7 +78,7 @@ schema!(
     string()
         .pattern(Some("^\"[a-z]+\";r=[0-9]+;t=[0-9]+$"))
         .description(Some(
-            "How many messages may still be written, and after how many seconds all of the quota is back."
+            "How many messages the sender may still post, and in how many seconds the whole quota is back."
         ))
         .examples(["\"room\";r=19;t=2"])
 );
@@ -87,7 +87,7 @@ schema!(
     RateLimitPolicy,
     string()
         .pattern(Some("^\"[a-z]+\";q=[0-9]+;w=[0-9]+$"))
-        .description(Some("The quota, and the seconds in which all of it comes back."))
+        .description(Some("The quota, and the seconds in which the whole of it comes back."))
         .examples(["\"room\";q=20;w=30"])
 );
 
@@ -95,15 +95,15 @@ schema!(
     Time,
     string()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .description(Some("RFC 3339, UTC, to the millisecond."))
+        .description(Some("RFC 3339, UTC, with milliseconds."))
         .examples(["2026-01-02T03:04:05.678Z"])
 );
 
 schema!(
     Role,
-    string().enum_values(Some(["presenter", "moderator", "viewer"])).description(Some(
-        "What a person is in a room: its presenter, a moderator by the token's scope, or anyone else."
-    ))
+    string()
+        .enum_values(Some(["presenter", "moderator", "viewer"]))
+        .description(Some("A user's role in a room: its presenter, a moderator by the token's scope, or a viewer."))
 );
 
 schema!(UserType, string().enum_values(Some(["presenter", "viewer"])));
@@ -114,25 +114,22 @@ schema!(
     Code,
     string()
         .enum_values(Some(codes()))
-        .description(Some("What went wrong, for programs. A code never changes its meaning; new ones may come."))
+        .description(Some("The error, for programs. A code never changes its meaning. New codes may be added."))
 );
 
-schema!(OwnSettings, settings(|property| property).description(Some("Settings that the room has set itself.")));
+schema!(OwnSettings, settings(|property| property).description(Some("The settings that the room has set itself.")));
 
 schema!(
     SettingsChange,
     settings(nullable)
         .min_properties(Some(1))
-        .description(Some("By name; null gives a setting back to the deployment."))
+        .description(Some("The settings to change, by name. Null resets one to the deployment's."))
         .examples([json!({ "slowModeSeconds": 10, "presenterOnly": null })])
 );
 
-schema!(
-    Ends,
-    settings(|_| Time::schema()).description(Some("Of the room's own settings that end by themselves, when."))
-);
+schema!(Ends, settings(|_| Time::schema()).description(Some("The ends of the room's own settings that have one.")));
 
-/// A person, as of then.
+/// A user, as recorded with the event.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "documents `chat::User`")]
 pub(crate) struct User {
@@ -147,7 +144,7 @@ pub(crate) struct User {
 pub(crate) struct Problem {
     /// `about:blank`: the title is the status's own.
     r#type: String,
-    /// The status in words.
+    /// The status, in words.
     title: String,
     /// The status.
     #[schema(minimum = 400, maximum = 599)]
@@ -155,10 +152,10 @@ pub(crate) struct Problem {
     /// A plain sentence for people. It may change.
     detail: String,
     code: Code,
-    /// Whether the request had an effect, where it is a question: with a 5xx.
+    /// With a 5xx: whether the request took effect.
     #[schema(value_type = Option<Outcome>, nullable = false)]
     outcome: Option<Outcome>,
-    /// With `msg_banned`: when the ban ends, if it does.
+    /// With `msg_banned`: when the ban ends. Absent: it is permanent.
     #[schema(value_type = Option<Time>, nullable = false)]
     until: Option<Time>,
 }
@@ -167,7 +164,7 @@ schema!(
     Outcome,
     string()
         .enum_values(Some(["not_stored", "unknown"]))
-        .description(Some("`unknown`: there was no answer in time, and a retry takes the same `Idempotency-Key`."))
+        .description(Some("`unknown`: the log did not answer in time. Retry under the same `Idempotency-Key`."))
 );
 
 fn string() -> ObjectBuilder {
@@ -186,13 +183,13 @@ fn integer() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer)
 }
 
-/// Every code there is, in alphabetical order.
+/// All codes, in alphabetical order.
 fn codes() -> BTreeSet<&'static str> {
     let ours = Refusal::all().into_iter().map(|refusal| refusal.row().code);
     ours.chain(web::LAST_RESORTS.map(|(_, code, _)| code)).collect()
 }
 
-/// An object with any of the settings, each made of the setting's schema.
+/// An object with any of the settings. `member` makes each member's schema from the setting's.
 fn settings(member: impl Fn(RefOr<Schema>) -> RefOr<Schema>) -> ObjectBuilder {
     let RefOr::T(Schema::Object(settings)) = Settings::schema() else { unreachable!("settings are an object") };
     let object = ObjectBuilder::new()

@@ -1,4 +1,4 @@
-//! The document is whole, and its bounds are those of the code.
+//! The document is complete, and its bounds are those of the code.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ fn parsed() -> Value {
     serde_json::from_str(&document()).unwrap()
 }
 
-/// Every string under that member, wherever it is.
+/// All strings in members of that name, at any depth.
 fn members<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a str>) {
     match value {
         Value::Object(object) => {
@@ -45,7 +45,7 @@ fn every_operation_has_a_name_of_its_own_and_says_how_it_refuses() {
     assert_eq!(operations, known);
 }
 
-/// Sets something of the settings to so much.
+/// Sets one of the settings to a number.
 type Change = fn(&mut Settings, u32);
 
 fn allows(change: Change, value: i64) -> bool {

@@ -1,5 +1,5 @@
-//! Bans: of a room, and of every room at paths that name none. `docs/reference/moderation.md` describes them for those
-//! who call them.
+//! The endpoints of bans, from one room or, at paths without a room, from every room. `docs/reference/moderation.md`
+//! describes them for their clients.
 
 use std::sync::Arc;
 
@@ -16,29 +16,29 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide, term};
-use crate::Ingest;
 use crate::http::body::Shape;
 use crate::http::extract::{
     AFTER, FIRST, Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, UserPath, reason,
 };
 use crate::http::openapi::schemas;
 use crate::moderation::decide::Decision;
-use crate::moderation::rules::Standing;
+use crate::moderation::rules::ActiveBan;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
-/// Bans of one answer, where the query does not say.
+/// The default number of bans in a response.
 const PAGE: usize = 100;
 
-/// 1,000: an answer of some 200 KB, where reasons are short.
+/// 1,000: a response of about 200 KB if reasons are short.
 const LARGEST_PAGE: usize = 1_000;
 
-/// 256 KB: a page ends with the ban that goes beyond it, whatever was asked for. A reason may have some 8 KB.
+/// 256 KB: a page ends with the ban that exceeds this, even if more were requested. A reason may have about 8 KB.
 const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
 
-/// What a ban takes in an answer beside its reason and the name of who decided, with room to spare.
+/// The bytes of a ban in a response without its reason and its author's nickname, with room to spare.
 const BAN_BYTES: usize = 200;
 
-/// So many bans of a page are read from the bucket at once.
+/// 32 bans of a page are read from the bucket concurrently.
 const READ_AT_ONCE: usize = 32;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
@@ -49,11 +49,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .routes(routes!(get_ban_everywhere, put_ban_everywhere, delete_ban_everywhere))
 }
 
-/// A ban to be. Members that are not listed are ignored.
+/// A ban to make. Unlisted members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(examples(json!({ "seconds": 600, "reason": "spam" })))]
 struct NewBan {
-    /// Absent: for good.
+    /// Null or absent: permanent.
     #[schema(value_type = Option<schemas::Seconds>)]
     seconds: Option<Value>,
     #[schema(value_type = Option<schemas::Text>)]
@@ -64,14 +64,14 @@ impl Shape for NewBan {
     const PAGE: &'static str = "reference/moderation.md#ban-time-out-unban";
 }
 
-/// A ban that holds.
+/// A ban in force.
 #[derive(Serialize, ToSchema)]
 struct BanBody {
     #[schema(value_type = schemas::UserIdx)]
     user: UserIdx,
     #[schema(value_type = schemas::Time)]
     at: String,
-    /// Absent: for good.
+    /// Absent: permanent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     until: Option<String>,
@@ -86,7 +86,8 @@ struct BanBody {
 #[derive(Serialize, ToSchema)]
 struct BansBody {
     bans: Vec<BanBody>,
-    /// What `after` has to be for the next page; absent on the last. A page with long reasons may be short and have one.
+    /// The value of `after` for the next page. Absent on the last page. A page with long reasons may be short without
+    /// being the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[1-9][0-9]{0,18}$")]
     next: Option<String>,
@@ -96,17 +97,17 @@ struct BansBody {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PageQuery {
-    /// How many at most.
+    /// The maximum number of bans in the page.
     #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
     first: Option<usize>,
-    /// What `next` was on the page before.
+    /// The value of `next` from the previous page.
     #[param(inline, value_type = Option<schemas::UserIdx>, nullable = false)]
     after: Option<String>,
 }
 
 /// Ban a user
 ///
-/// It takes the place of the room's ban that there is.
+/// It replaces the user's existing ban from the room.
 #[utoipa::path(
     put,
     path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
@@ -139,9 +140,9 @@ async fn put_ban(
     ban(&state, moderator, user, key, body).await
 }
 
-/// Ban a user in every room
+/// Ban a user from every room
 ///
-/// It takes the place of the ban in every room that there is.
+/// It replaces the user's existing ban from every room. Bans from single rooms stay.
 #[utoipa::path(
     put,
     path = "/v1/bans/{userIdx}",
@@ -185,7 +186,7 @@ async fn ban(
     path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
     tag = "bans",
     params(RoomPath, UserPath, ReasonQuery, Key),
-    responses((status = 202, description = "It is in the log that the user is not banned.", body = DecidedBody)),
+    responses((status = 202, description = "The decision is in the log.", body = DecidedBody)),
 )]
 async fn delete_ban(
     State(ingest): State<Arc<Ingest>>,
@@ -198,15 +199,15 @@ async fn delete_ban(
     decide(&ingest, moderator, key, Decision::Unban(user_idx), query.reason()?).await
 }
 
-/// Lift a user's ban in every room
+/// Lift a user's ban from every room
 ///
-/// Bans in single rooms stay.
+/// Bans from single rooms stay.
 #[utoipa::path(
     delete,
     path = "/v1/bans/{userIdx}",
     tag = "bans",
     params(UserPath, ReasonQuery, Key),
-    responses((status = 202, description = "It is in the log that the user is not banned.", body = DecidedBody)),
+    responses((status = 202, description = "The decision is in the log.", body = DecidedBody)),
 )]
 async fn delete_ban_everywhere(
     State(ingest): State<Arc<Ingest>>,
@@ -219,7 +220,7 @@ async fn delete_ban_everywhere(
     decide(&ingest, moderator, key, Decision::Unban(user_idx), query.reason()?).await
 }
 
-/// A user's ban
+/// Get a user's ban
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/bans/{userIdx}",
@@ -236,7 +237,7 @@ async fn get_ban(
     show(&ingest, moderator, user).await
 }
 
-/// A user's ban in every room
+/// Get a user's ban from every room
 #[utoipa::path(
     get,
     path = "/v1/bans/{userIdx}",
@@ -258,19 +259,19 @@ async fn show(
     Moderator { room, .. }: Moderator,
     UserPath { user_idx }: UserPath,
 ) -> Result<Response, Refusal> {
-    ingest.check_knows_what_holds()?;
-    let ban = ingest.fold.rules.standing(room, user_idx, now()).ok_or(Refusal::NotBanned)?;
+    ingest.check_caught_up()?;
+    let ban = ingest.replay.rules.standing(room, user_idx, now()).ok_or(Refusal::NotBanned)?;
     let ban = ban_body(ingest, room, ban).await?.ok_or(Refusal::NotBanned)?;
     Ok(JsonBody(ban).into_response())
 }
 
-/// List the bans
+/// List a room's bans
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/bans",
     tag = "bans",
     params(RoomPath, PageQuery),
-    responses((status = 200, description = "The bans, by the users' numbers.", body = BansBody)),
+    responses((status = 200, description = "The bans, ordered by user number.", body = BansBody)),
 )]
 async fn list_bans(
     State(ingest): State<Arc<Ingest>>,
@@ -281,13 +282,13 @@ async fn list_bans(
     list(&ingest, moderator, query).await
 }
 
-/// List the bans that hold in every room
+/// List the bans from every room
 #[utoipa::path(
     get,
     path = "/v1/bans",
     tag = "bans",
     params(PageQuery),
-    responses((status = 200, description = "The bans, by the users' numbers.", body = BansBody)),
+    responses((status = 200, description = "The bans, ordered by user number.", body = BansBody)),
 )]
 async fn list_bans_everywhere(
     State(ingest): State<Arc<Ingest>>,
@@ -303,15 +304,15 @@ async fn list(
     Moderator { room, .. }: Moderator,
     Query(PageQuery { first, after }): Query<PageQuery>,
 ) -> Result<Response, Refusal> {
-    ingest.check_knows_what_holds()?;
+    ingest.check_caught_up()?;
     let first = first.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&first) {
         return Err(Refusal::QueryInvalid(FIRST.to_owned()));
     }
     let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
     let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
-    // One more than asked for tells whether there are more.
-    let standing = ingest.fold.rules.bans(room, after, first + 1, now());
+    // One more than requested, to know whether there is a next page.
+    let standing = ingest.replay.rules.bans(room, after, first + 1, now());
     let reading = standing.clone().into_iter().take(first);
     let reading = reading.map(|ban| async move { (ban.user, ban_body(ingest, room, ban).await) });
     let mut reading = stream::iter(reading).buffered(READ_AT_ONCE);
@@ -320,7 +321,7 @@ async fn list(
         && let Some((user, ban)) = reading.next().await
     {
         last = Some(user);
-        // One that ended meanwhile is left out.
+        // A ban that ended meanwhile is left out.
         if let Some(ban) = ban? {
             bytes += ban.bytes();
             bans.push(ban);
@@ -332,11 +333,11 @@ async fn list(
     Ok(JsonBody(BansBody { bans, next }).into_response())
 }
 
-/// The ban in its own words, which the node does not have in mind; none: it does not hold any more.
-async fn ban_body(ingest: &Ingest, room: Option<PresenterIdx>, ban: Standing) -> Result<Option<BanBody>, Refusal> {
-    let Standing { user, position } = ban;
-    let decision = ingest.fold.keeper.words(Subject::Ban(room, user), position).await.map_err(|error| {
-        tracing::warn!(%error, "cannot read who decided a ban and why: {error}");
+/// The ban with author and reason, which are not in the node's memory. None: the ban is no longer in force.
+async fn ban_body(ingest: &Ingest, room: Option<PresenterIdx>, ban: ActiveBan) -> Result<Option<BanBody>, Refusal> {
+    let ActiveBan { user, position } = ban;
+    let decision = ingest.replay.decision_keeper.words(Subject::Ban(room, user), position).await.map_err(|error| {
+        tracing::warn!(%error, "cannot read the author and reason of a ban: {error}");
         Refusal::Append(AppendError::Unavailable)
     })?;
     let Some(Event { at, body: Body::UserBanned(UserBanned { until, by, reason, .. }), .. }) = decision else {
@@ -346,7 +347,7 @@ async fn ban_body(ingest: &Ingest, room: Option<PresenterIdx>, ban: Standing) ->
 }
 
 impl BanBody {
-    /// About how many bytes of an answer it takes.
+    /// The approximate number of bytes that it takes in a response.
     fn bytes(&self) -> usize {
         BAN_BYTES + self.by.nickname.len() + self.reason.as_ref().map_or(0, String::len)
     }

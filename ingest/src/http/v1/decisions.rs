@@ -1,4 +1,4 @@
-//! What all moderation has in common: the answer to a decision, and how long one holds.
+//! What all moderation endpoints share: the response to a decision, and its term.
 
 use axum::Json as JsonBody;
 use axum::http::StatusCode;
@@ -8,15 +8,15 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::Ingest;
 use crate::http::body;
 use crate::http::extract::{Key, Moderator};
 use crate::http::openapi::schemas;
 use crate::http::quota::with_quota;
-use crate::moderation::decide::{Decided, Decision, Order};
+use crate::moderation::decide::{Decided, Decision, DecisionRequest};
 use crate::moderation::term::Term;
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 /// The decision is in the log.
 #[derive(Serialize, ToSchema)]
@@ -27,7 +27,7 @@ pub(super) struct DecidedBody {
     pub(super) position: Position,
 }
 
-/// Appends the decision and answers.
+/// Appends the decision and responds.
 pub(super) async fn decide(
     ingest: &Ingest,
     Moderator { sender, room }: Moderator,
@@ -36,11 +36,11 @@ pub(super) async fn decide(
     reason: Option<Text>,
 ) -> Result<Response, Refusal> {
     let Decided { id, position, quota } =
-        ingest.decide(Order { sender, presenter: room, decision, reason, key }).await?;
+        ingest.decide(DecisionRequest { sender, presenter: room, decision, reason, key }).await?;
     Ok(with_quota((StatusCode::ACCEPTED, JsonBody(DecidedBody { id, position })).into_response(), quota))
 }
 
-/// The member `seconds`. None: no end.
+/// Parses the member `seconds`. None: no end.
 pub(super) fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {
     match seconds {
         None | Some(Value::Null) => Ok(None),

@@ -1,4 +1,4 @@
-//! What became of a request: a client that was told "unknown", or heard no answer, asks by the key.
+//! Looks up the outcome of a request by its key, for a client that got the outcome "unknown" or no response.
 
 use std::sync::Arc;
 
@@ -10,25 +10,25 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::DecidedBody;
-use crate::Ingest;
 use crate::http::extract::{Caller, NoBody, RequestKey, RoomPath};
 use crate::memory::idempotency::Earlier;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(get_request)).routes(routes!(get_request_everywhere))
 }
 
-/// What was accepted under a key
+/// Look up a request by its key
 ///
-/// A message or a decision of the sender, for as long as the key is remembered. 404: nothing was, and no try that was
-/// answered before will be.
+/// It finds a message or a decision of the sender in the room, for as long as the key is remembered. After a 404, no
+/// earlier try that has been answered will be accepted.
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/requests",
     tag = "messages",
     params(RoomPath, RequestKey),
-    responses((status = 200, description = "It is in the log.", body = DecidedBody)),
+    responses((status = 200, description = "The message or the decision is in the log.", body = DecidedBody)),
 )]
 async fn get_request(
     State(ingest): State<Arc<Ingest>>,
@@ -40,15 +40,15 @@ async fn get_request(
     find(&ingest, caller, Some(presenter_idx), key).await
 }
 
-/// What was accepted under a key, of every room
+/// Look up a request about every room by its key
 ///
-/// As of a room.
+/// It finds a decision of the sender about every room, as the lookup in a room does.
 #[utoipa::path(
     get,
     path = "/v1/requests",
     tag = "bans",
     params(RequestKey),
-    responses((status = 200, description = "It is in the log.", body = DecidedBody)),
+    responses((status = 200, description = "The decision is in the log.", body = DecidedBody)),
 )]
 async fn get_request_everywhere(
     State(ingest): State<Arc<Ingest>>,

@@ -1,4 +1,4 @@
-//! Messages: post one, delete one, delete all.
+//! The endpoints of messages: post one, delete one, clear a room.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide};
-use crate::Ingest;
 use crate::http::body::Shape;
 use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, ReasonQuery, RoomPath};
 use crate::http::openapi::schemas;
@@ -25,6 +24,7 @@ use crate::moderation::decide::Decision;
 use crate::posting::accept::Accepted;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
+use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(clear)).routes(routes!(delete_message))
@@ -34,7 +34,7 @@ pub(crate) fn posting() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(post_message))
 }
 
-/// A message. Members that are not listed are ignored.
+/// A message. Unlisted members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(examples(json!({ "text": "안녕하세요" })))]
 struct NewMessage {
@@ -54,7 +54,7 @@ impl Message for NewMessage {
         &self.text
     }
 
-    /// The path names it.
+    /// Unused: the path names the room.
     fn room(&self, _sender: &Sender) -> Result<PresenterIdx, Refusal> {
         Err(Refusal::PresenterIdxInvalid)
     }
@@ -67,14 +67,14 @@ struct AcceptedBody {
     id: EventId,
     #[schema(value_type = schemas::Position)]
     position: Position,
-    /// `reconnecting`: the presenter has no session, has been asked to reconnect, and gets the message when it does.
+    /// `reconnecting`: the presenter has no session, has been asked to reconnect, and gets the message after it does.
     #[schema(value_type = schemas::PresenterState)]
     presenter: &'static str,
 }
 
 /// Post a message
 ///
-/// Under an `Idempotency-Key`, posts of one user to one room are one message, through whichever node.
+/// All posts of a user to a room under one `Idempotency-Key` are one message, through any node.
 #[utoipa::path(
     post,
     path = "/v1/rooms/{presenterIdx}/messages",
@@ -115,7 +115,7 @@ async fn post_message(State(ingest): State<Arc<Ingest>>, mut request: Request) -
     path = "/v1/rooms/{presenterIdx}/messages/{messageId}",
     tag = "messages",
     params(RoomPath, MessagePath, ReasonQuery, Key),
-    responses((status = 202, description = "The deletion is in the log, whether or not there is such a message.", body = DecidedBody)),
+    responses((status = 202, description = "The deletion is in the log, whether or not the message exists.", body = DecidedBody)),
 )]
 async fn delete_message(
     State(ingest): State<Arc<Ingest>>,
@@ -130,7 +130,7 @@ async fn delete_message(
 
 /// Clear a room
 ///
-/// Every message that stands in it is deleted.
+/// It deletes every message of the room so far.
 #[utoipa::path(
     delete,
     path = "/v1/rooms/{presenterIdx}/messages",

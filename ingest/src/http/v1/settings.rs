@@ -1,4 +1,4 @@
-//! A room's settings. `docs/reference/moderation.md` describes them for those who call them.
+//! The endpoints of a room's settings. `docs/reference/moderation.md` describes them for their clients.
 
 use std::sync::Arc;
 
@@ -13,25 +13,25 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide, term};
-use crate::Ingest;
 use crate::http::body::{self, Shape};
 use crate::http::extract::{Json, Key, Moderator, NoBody, RoomPath, reason};
 use crate::http::openapi::schemas;
 use crate::moderation::decide::Decision;
 use crate::moderation::settings::Settings;
 use crate::refusal::Refusal;
+use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new().routes(routes!(get_settings, patch_settings))
 }
 
-/// A change of settings; those that it does not name stay. Members that are not listed are ignored.
+/// A change of settings. Settings that it does not name stay. Unlisted members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(examples(json!({ "settings": { "slowModeSeconds": 10 }, "seconds": 600 })))]
 struct SettingsPatch {
     #[schema(value_type = schemas::SettingsChange)]
     settings: Map<String, Value>,
-    /// Absent: they do not end by themselves.
+    /// Null or absent: the settings have no end.
     #[schema(value_type = Option<schemas::Seconds>)]
     seconds: Option<Value>,
     #[schema(value_type = Option<schemas::Text>)]
@@ -45,17 +45,17 @@ impl Shape for SettingsPatch {
 /// A room's settings.
 #[derive(Serialize, ToSchema)]
 struct SettingsBody<'a> {
-    /// What holds now.
+    /// The settings in force.
     settings: &'a Settings,
-    /// What of it the room has set itself.
+    /// The settings that the room has set itself.
     #[schema(value_type = schemas::OwnSettings)]
     own: Map<String, Value>,
-    /// Of those that end by themselves, when.
+    /// The ends of the own settings that have one.
     #[schema(value_type = schemas::Ends)]
     until: Map<String, Value>,
 }
 
-/// A room's settings
+/// Get a room's settings
 #[utoipa::path(
     get,
     path = "/v1/rooms/{presenterIdx}/settings",
@@ -69,9 +69,9 @@ async fn get_settings(
     RoomPath { presenter_idx }: RoomPath,
     _body: NoBody,
 ) -> Result<Response, Refusal> {
-    ingest.check_knows_what_holds()?;
-    let (own, until) = ingest.fold.rules.own(presenter_idx, now()).to_event();
-    let current = ingest.fold.rules.current(presenter_idx, now());
+    ingest.check_caught_up()?;
+    let (own, until) = ingest.replay.rules.own(presenter_idx, now()).to_event();
+    let current = ingest.replay.rules.current(presenter_idx, now());
     Ok(JsonBody(SettingsBody { settings: &current.settings, own, until }).into_response())
 }
 

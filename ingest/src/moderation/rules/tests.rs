@@ -1,4 +1,4 @@
-//! The fold as data: events in, what holds out.
+//! The replay as data: events in, rules out.
 
 use chat::{Role, RoomUpdated, User, UserUnbanned};
 use jiff::ToSpan;
@@ -64,7 +64,7 @@ fn a_ban_from_every_room_holds_everywhere_but_in_the_own() {
     rules.apply(at(1), &ban(None, None), now);
     assert!(rules.ban(room(1), user(7), now).is_some());
     assert!(rules.ban(room(7), user(7), now).is_none());
-    // An end in one room is another decision.
+    // Unbanning in one room is about another subject.
     rules.apply(at(2), &unban(Some(room(1))), now);
     assert!(rules.ban(room(1), user(7), now).is_some());
     rules.apply(at(3), &unban(None), now);
@@ -86,12 +86,12 @@ fn what_is_older_than_what_is_known_changes_nothing() {
 fn two_changes_made_at_the_same_moment_both_hold() {
     let (rules, now) = (rules(), chat::now());
     rules.apply(at(1), &set(json!({"uniqueChat": true}), &["uniqueChat"], json!({})), now);
-    // Decided by a node that had not heard of the first.
+    // Made by a node that had not replayed the first.
     let second = set(json!({"slowModeSeconds": 5}), &["slowModeSeconds"], json!({}));
     let (_, kept) = rules.apply(at(2), &second, now).unwrap();
     let settings = rules.current(room(1), now).settings.clone();
     assert_eq!((settings.unique_chat, settings.slow_mode_seconds), (true, 5));
-    // What is kept says all of it, for nodes that read nothing else.
+    // The saved decision contains both, for nodes that load nothing else.
     let other = self::rules();
     other.apply(at(2), &kept, now);
     assert_eq!(other.current(room(1), now).settings, settings);

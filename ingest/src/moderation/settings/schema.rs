@@ -1,10 +1,10 @@
-//! What a word of a room looks like in JSON.
+//! The JSON schema of a room's word.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{LONGEST_WORD, MOST_WORDS_BYTES};
+use super::bounds::{LONGEST_WORD, MOST_WORDS_BYTES};
 
 /// A word of a room.
 pub(crate) struct Word;
@@ -17,8 +17,8 @@ impl PartialSchema for Word {
             .min_length(Some(1))
             .max_length(Some(LONGEST_WORD))
             .description(Some(format!(
-                "1 to {LONGEST_WORD} characters after trimming, as in a message. All words of a room have \
-                 {MOST_WORDS_BYTES} bytes together at most."
+                "1 to {LONGEST_WORD} characters after trimming, each valid in a message. All words of a room together \
+                 have at most {MOST_WORDS_BYTES} bytes."
             )))
             .build()
             .into()

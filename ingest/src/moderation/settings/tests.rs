@@ -1,10 +1,10 @@
-//! Settings as data: what can be set, what holds when, what survives the log.
+//! Settings as data: bounds, ends, and the round trip through an event.
 
 use serde_json::json;
 
 use super::*;
 
-/// As `src/defaults.toml` has them.
+/// The settings of `src/defaults.toml`.
 pub(crate) fn deployment() -> Settings {
     Settings {
         slow_mode_seconds: 0,

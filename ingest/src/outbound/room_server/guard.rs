@@ -1,6 +1,7 @@
-//! Whether the room server is out. Which rooms are asked about is up to users, and a room server may well fail for some
-//! of them alone: too large a number, a room with a broken record. Failures in a row are therefore but a suspicion. Then the
-//! node asks about rooms of its own choosing, and only that says whether there is an outage, and when it is over.
+//! Detects outages of the room server. Users choose the rooms that ingest asks about, and the room server may fail for
+//! some of them alone: too large a number, a room with a broken record. Consecutive failures are therefore only a
+//! suspicion. The node then asks about witnesses, rooms that it chooses itself. Only their answers decide whether there
+//! is an outage, and when it is over.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -18,14 +19,14 @@ pub(super) struct Guard {
     answered: Mutex<VecDeque<PresenterIdx>>,
 }
 
-/// 16 rooms: nobody has so many of which the answers stop when they want it.
+/// 16 rooms: no single user owns that many rooms whose answers they can stop.
 const MOST_ANSWERED: usize = 16;
 
-/// Two of them are asked about, lest the room server fails for one alone.
+/// Two witnesses, in case the room server fails for one of them alone.
 const WITNESSES: usize = 2;
 
 impl Guard {
-    /// So many failures in a row make the node ask.
+    /// After `tolerated` consecutive failures the node asks about witnesses.
     pub(super) fn new(tolerated: u32) -> Guard {
         Guard {
             tolerated,
@@ -36,12 +37,12 @@ impl Guard {
         }
     }
 
-    /// Whether users' questions are asked.
+    /// Whether requests for users are sent.
     pub(super) fn may_ask(&self) -> bool {
         !self.is_open.load(Ordering::Relaxed)
     }
 
-    /// A room was said to be live, or not.
+    /// The room server has answered that the room is live, or not.
     pub(super) fn answered(&self, room: PresenterIdx) {
         self.failures.store(0, Ordering::Relaxed);
         let mut answered = self.rooms();
@@ -52,21 +53,21 @@ impl Guard {
     }
 
     pub(super) fn failed(&self) {
-        // It wraps after years, and then counts from the start.
+        // The counter wraps after years, and then counts from zero.
         if self.failures.fetch_add(1, Ordering::Relaxed).wrapping_add(1) >= self.tolerated {
             self.failures.store(0, Ordering::Relaxed);
             self.suspicion.notify_one();
         }
     }
 
-    /// Until there were so many failures in a row. A suspicion that nobody waits for is kept.
+    /// Waits for a suspicion. One that arises while nobody waits is kept.
     pub(super) async fn suspicion(&self) {
         self.suspicion.notified().await;
     }
 
-    /// Which rooms to ask about: of those that were answered, others each time, and room 1 where there are too few.
+    /// The rooms to ask about: rooms with an answer, different ones each time, and room 1 if there are too few.
     pub(super) fn witnesses(&self) -> [PresenterIdx; WITNESSES] {
-        let first = PresenterIdx::try_from(1).expect("1 is a number of a room");
+        let first = PresenterIdx::try_from(1).expect("1 is a valid presenterIdx");
         let mut answered = self.rooms();
         let known = answered.len().min(WITNESSES);
         let witnesses = std::array::from_fn(|n| answered.get(n).copied().unwrap_or(first));

@@ -1,4 +1,4 @@
-//! Answers as data, and answers that do not end.
+//! Answers as data, and answers that never end.
 
 use super::*;
 use axum::Router;
@@ -94,7 +94,7 @@ async fn an_answer_that_is_too_large_or_does_not_end_is_an_outage() {
     assert_eq!(endless.liveness(room(1)).await, Err(Unreachable));
 }
 
-/// Answers by the room's number, and the numbers that it was asked for.
+/// A room server that answers by the room's number, and the numbers that it was asked about.
 async fn by_room(answer: fn(i64) -> (u16, &'static str)) -> (Arc<RoomServer>, Arc<std::sync::Mutex<Vec<i64>>>) {
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = asked.clone();

@@ -1,4 +1,4 @@
-//! Rates: one cell-rate limiter (GCRA) per user and room, and one per user for all rooms together.
+//! Rates: one cell-rate limiter (GCRA) per user and room, one per user for all rooms, one per user for decisions.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,39 +12,31 @@ use governor::{Quota as Cells, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::whole_seconds;
+use super::limited::{Quota, whole_seconds};
 use crate::moderation::settings::Rate;
 
-/// 200,000 limiters: some 90 MB. Beyond, who has not written for longest begins anew, which never forbids anything.
+/// 200,000 limiters: about 90 MB. Beyond that, the limiter that was unused longest is dropped. Its user starts with a
+/// full quota, so dropping it refuses nothing.
 const MOST_LIMITERS: u64 = 200_000;
 
-/// An hour: the longest time that a rate can have, after which an unused limiter is as good as a new one.
+/// An hour: the longest period that a rate can have. An hour later an unused limiter equals a new one.
 const IDLE: Duration = Duration::from_secs(3_600);
 
-/// How much is left, and of what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quota {
-    /// `room`, `user` or `decisions`.
-    pub(crate) policy: &'static str,
-    pub(crate) rate: Rate,
-    pub(crate) remaining: u32,
-}
-
-/// What a rate is about.
+/// What a rate counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Policy {
-    /// A user in that room.
+    /// A user's messages in that room.
     Room(PresenterIdx),
-    /// A user in all rooms.
+    /// A user's messages in all rooms.
     User,
-    /// What a user decides, in all rooms.
+    /// A user's decisions in all rooms.
     Decisions,
 }
 
 #[derive(Debug)]
 pub(super) struct Rates {
     clock: DefaultClock,
-    /// The rate belongs to the key: a room that changes it begins with new limiters.
+    /// The rate is part of the key: a room that changes its rate starts with new limiters.
     limiters: Cache<(Policy, UserIdx, Rate), Arc<Limiter>>,
 }
 
@@ -52,8 +44,7 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformati
 
 impl Rates {
     pub(super) fn new() -> Rates {
-        // Least recently used, and not by frequency: the default does not let in who comes new to a full cache, and
-        // nothing would limit them.
+        // LRU, not the default: by frequency, a full cache rejects new entries, and nothing would limit new users.
         let limiters = Cache::builder()
             .max_capacity(MOST_LIMITERS)
             .eviction_policy(EvictionPolicy::lru())
@@ -62,7 +53,7 @@ impl Rates {
         Rates { clock: DefaultClock::default(), limiters }
     }
 
-    /// Takes one message of the rate. Err: how long to wait, at least, and the quota.
+    /// Spends one of the rate. Err: the shortest time to wait, and the quota.
     pub(super) fn spend(&self, policy: Policy, user: UserIdx, rate: Rate) -> Result<Quota, (Duration, Quota)> {
         let quota = |remaining| Quota { policy: policy.name(), rate, remaining };
         match self.limiter(policy, user, rate).check() {
@@ -74,11 +65,11 @@ impl Rates {
         }
     }
 
-    /// Takes one message that was written so long ago. What is left of it by now cannot be told, so that within the
-    /// time of the rate it counts as one of now; that makes a difference only to a node that has just started.
+    /// Counts one that was stored `age` ago. Within the rate's period it counts as if it were new, because the limiter
+    /// cannot spend in the past. That matters only to a node that has just started.
     pub(super) fn count(&self, policy: Policy, user: UserIdx, rate: Rate, age: Duration) {
         if age < Duration::from_secs(rate.seconds.into()) {
-            // Two nodes can have admitted more than the rate together; more than everything cannot be taken.
+            // Two nodes together can have admitted more than the rate. A limiter cannot go below zero.
             let _ = self.limiter(policy, user, rate).check();
         }
     }
@@ -100,18 +91,5 @@ impl Policy {
             Policy::User => "user",
             Policy::Decisions => "decisions",
         }
-    }
-}
-
-impl Quota {
-    /// A quota that is used up, for documents and tests.
-    pub(crate) fn example(policy: &'static str) -> Quota {
-        Quota { policy, rate: Rate { messages: 20, seconds: 30 }, remaining: 0 }
-    }
-
-    /// Seconds until all of it is back, rounded up.
-    pub(crate) fn reset_seconds(&self) -> u64 {
-        let spent = u64::from(self.rate.messages.saturating_sub(self.remaining));
-        (spent * u64::from(self.rate.seconds)).div_ceil(self.rate.messages.into())
     }
 }

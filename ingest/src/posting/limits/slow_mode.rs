@@ -1,5 +1,5 @@
-//! A pause between two messages of a viewer. While one is on its way into the log there is no second, however many come
-//! at once.
+//! Slow mode: a pause between two messages of a viewer. While one message is being appended the viewer's others are
+//! refused, however many arrive at once.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,10 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::{Limited, whole_seconds};
+use super::limited::{Limited, whole_seconds};
 
-/// 200,000 viewers of rooms in slow mode: some 70 MB. Beyond, who has not written for longest may write at once.
+/// 200,000 viewers of rooms in slow mode: about 70 MB. Beyond that, the viewer that has been silent longest is
+/// forgotten.
 const MOST_VIEWERS: u64 = 200_000;
 
 /// An hour: the longest pause that a room can set.
@@ -19,39 +20,40 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 pub(super) struct SlowMode {
-    turns: Turns,
+    last_messages: LastMessages,
 }
 
-type Turns = Cache<(PresenterIdx, UserIdx), Turn>;
+type LastMessages = Cache<(PresenterIdx, UserIdx), LastMessage>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// A message is on its way into the log.
+enum LastMessage {
+    /// It is being appended.
     Writing(EventId),
-    /// The last one came into the log then.
+    /// It was stored at that time.
     Wrote(EventId, Instant),
 }
 
-/// A viewer's turn. Dropped before it is done, it is as if it had never begun.
+/// A viewer's message in progress. Dropped before [`Writing::done`], it leaves no trace.
 #[derive(Debug)]
 pub(super) struct Writing {
-    turns: Turns,
+    last_messages: LastMessages,
     viewer: (PresenterIdx, UserIdx),
     id: EventId,
 }
 
 impl SlowMode {
     pub(super) fn new() -> SlowMode {
-        let turns = Cache::builder()
+        let last_messages = Cache::builder()
             .max_capacity(MOST_VIEWERS)
-            // As for the rates: who comes new must be known too.
+            // LRU, as for the rates: by frequency, a full cache would reject new viewers.
             .eviction_policy(EvictionPolicy::lru())
             .time_to_idle(LONGEST_PAUSE)
             .build();
-        SlowMode { turns }
+        SlowMode { last_messages }
     }
 
-    /// Begins a turn, if the last one was long enough ago. None: the turn was that message's own.
+    /// Begins a message, if the pause since the last one is over. None: the last one is this message, so this is a
+    /// retry.
     pub(super) fn begin(
         &self,
         id: EventId,
@@ -62,52 +64,56 @@ impl SlowMode {
     ) -> Result<Option<Writing>, Limited> {
         let viewer = (presenter, user);
         let mut begun = Ok(None);
-        self.turns.entry(viewer).and_compute_with(|turn| {
-            let left = match turn.map(Entry::into_value) {
-                Some(Turn::Writing(last) | Turn::Wrote(last, _)) if last == id => return Op::Nop,
-                Some(Turn::Writing(_)) => pause,
-                Some(Turn::Wrote(_, at)) => pause.saturating_sub(now.saturating_duration_since(at)),
+        self.last_messages.entry(viewer).and_compute_with(|last_message| {
+            let left = match last_message.map(Entry::into_value) {
+                Some(LastMessage::Writing(last) | LastMessage::Wrote(last, _)) if last == id => return Op::Nop,
+                Some(LastMessage::Writing(_)) => pause,
+                Some(LastMessage::Wrote(_, at)) => pause.saturating_sub(now.saturating_duration_since(at)),
                 None => Duration::ZERO,
             };
             if !left.is_zero() {
                 begun = Err(Limited::SlowMode { retry_after: whole_seconds(left) });
                 return Op::Nop;
             }
-            begun = Ok(Some(Writing { turns: self.turns.clone(), viewer, id }));
-            Op::Put(Turn::Writing(id))
+            begun = Ok(Some(Writing { last_messages: self.last_messages.clone(), viewer, id }));
+            Op::Put(LastMessage::Writing(id))
         });
         begun
     }
 
-    /// The log has a message that the viewer wrote so long ago.
+    /// Records a message of the log that the viewer posted `age` ago.
     pub(super) fn wrote(&self, id: EventId, presenter: PresenterIdx, user: UserIdx, age: Duration) {
-        // The clock does not reach back so far: that is longer than any pause.
+        // None: the clock does not reach back that far, which is longer than any pause.
         let Some(at) = Instant::now().checked_sub(age) else { return };
-        self.turns.entry((presenter, user)).and_compute_with(|turn| match turn.map(Entry::into_value) {
-            Some(Turn::Wrote(_, later)) if later >= at => Op::Nop,
-            _ => Op::Put(Turn::Wrote(id, at)),
+        self.last_messages.entry((presenter, user)).and_compute_with(|last_message| {
+            match last_message.map(Entry::into_value) {
+                Some(LastMessage::Wrote(_, later)) if later >= at => Op::Nop,
+                _ => Op::Put(LastMessage::Wrote(id, at)),
+            }
         });
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.turns.iter().count()
+        self.last_messages.iter().count()
     }
 }
 
 impl Writing {
     /// The message is in the log.
     pub(super) fn done(self) {
-        self.turns.insert(self.viewer, Turn::Wrote(self.id, Instant::now()));
+        self.last_messages.insert(self.viewer, LastMessage::Wrote(self.id, Instant::now()));
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        self.turns.entry(self.viewer).and_compute_with(|turn| match turn.map(Entry::into_value) {
-            Some(Turn::Writing(id)) if id == self.id => Op::Remove,
-            // The message came into the log, or another of the viewer's did.
-            _ => Op::Nop,
+        self.last_messages.entry(self.viewer).and_compute_with(|last_message| {
+            match last_message.map(Entry::into_value) {
+                Some(LastMessage::Writing(id)) if id == self.id => Op::Remove,
+                // The message was stored, or another of the viewer's was.
+                _ => Op::Nop,
+            }
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Each limit alone, what is given back, and what the log adds.
+//! Each limit alone, what a dropped reservation releases, and what the log adds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use crate::moderation::settings::WordPolicy;
 const VIEWER: i64 = 7;
 
 fn limits() -> Limits {
-    // Of an hour, so that nothing comes back while a test runs.
+    // Rates per hour, so that no quota comes back while a test runs.
     let moderator_rate = Rate { messages: 5, seconds: 3_600 };
     let (user_rate, decision_rate) = (Rate { messages: 8, seconds: 3_600 }, Rate { messages: 3, seconds: 3_600 });
     let config =
@@ -48,13 +48,13 @@ fn observed(ask: Ask<'_>) -> Observed<'_> {
     Observed { id, age: Duration::ZERO, presenter, user, role, text }
 }
 
-/// Writes a message that is stored; its quota.
+/// Posts a message that is stored, and returns its quota.
 fn write(limits: &Limits, ask: Ask<'_>, settings: &Settings) -> Result<Quota, Limited> {
-    let admission = limits.admit(&ask, settings)?;
-    let quota = admission.quota;
-    admission.appending();
+    let reservation = limits.admit(&ask, settings)?;
+    let quota = reservation.quota;
+    reservation.appending();
     limits.observe(&observed(ask), settings);
-    admission.stored();
+    reservation.stored();
     Ok(quota)
 }
 
@@ -87,7 +87,7 @@ fn a_user_has_a_rate_over_all_rooms_too() {
     let (limits, settings) = (limits(), settings());
     for n in 0..8 {
         let quota = write(&limits, ask(100 + n, VIEWER, "hi"), &settings).unwrap();
-        // Whatever has less left is what is said.
+        // The quota is that of the rate with less left.
         assert_eq!(quota.policy, if n < 6 { "room" } else { "user" }, "message {n}");
     }
     assert!(is_rate(write(&limits, ask(200, VIEWER, "hi"), &settings), "user"));
@@ -192,7 +192,7 @@ fn of_a_hundred_at_once_slow_mode_lets_one_in_and_unique_chat_one_of_each_text()
 fn of_two_who_say_the_same_in_the_same_instant_one_is_first() {
     const TEXTS: usize = 5_000;
     let (limits, unique) = (limits(), unique());
-    // Nobody waits in the kernel, so that they look at the same time.
+    // Both threads spin instead of blocking, so that they look at the same time.
     let arrived = AtomicUsize::new(0);
     let say = |user: i64| -> Vec<bool> {
         let say = |text: usize| {
@@ -200,8 +200,8 @@ fn of_two_who_say_the_same_in_the_same_instant_one_is_first() {
             while arrived.load(Ordering::SeqCst) < 2 * (text + 1) {
                 std::thread::yield_now();
             }
-            let admission = limits.admit(&ask(1, user + 2 * text as i64, &text.to_string()), &unique);
-            admission.map(Admission::stored).is_ok()
+            let reservation = limits.admit(&ask(1, user + 2 * text as i64, &text.to_string()), &unique);
+            reservation.map(Reservation::stored).is_ok()
         };
         (0..TEXTS).map(say).collect()
     };
@@ -235,7 +235,7 @@ fn a_text_that_was_not_stored_may_be_said() {
     drop(claimed);
     let late = ask(1, 9, "hi");
     let claimed = limits.admit(&late, &unique).unwrap();
-    // Unless the log has it after all.
+    // The log has the message after all.
     claimed.appending();
     limits.observe(&observed(late), &unique);
     drop(claimed);
@@ -248,7 +248,7 @@ fn a_retry_is_not_held_up_by_its_own_first_try() {
     let settings = Settings { slow_mode_seconds: 60, ..unique() };
     let message = ask(1, VIEWER, "hi");
     let first = limits.admit(&message, &settings).unwrap();
-    // Giving back what the retry never held must not open the door to others.
+    // Dropping the retry's reservation must not release what the first try holds.
     drop(limits.admit(&message, &settings).expect("the first try is on its way"));
     assert!(matches!(limits.admit(&ask(1, VIEWER, "other"), &settings), Err(Limited::SlowMode { .. })));
     assert_eq!(write(&limits, ask(1, 8, "hi"), &settings), Err(Limited::Duplicate));
@@ -277,16 +277,16 @@ fn texts_are_compared_as_they_read() {
         ("안\u{200D}녕", "안녕"),
         ("🙂🙂🙂", "🙂"),
         ("👍\u{FE0F}", "👍"),
-        // What clients append by themselves, and what is taken for nothing.
+        // Characters that clients append by themselves, and default ignorables.
         ("buy now \u{E0000}", "buy now"),
         ("재밌다 \u{34F}", "재밌다"),
         ("\u{200B}\u{2060}\u{FEFF}hi\u{AD}\u{180E}\u{E0100}\u{E007F}", "hi"),
         ("a\u{17B4}\u{115F}\u{1160}\u{1D173}\u{FFF0}\u{2065}b", "ab"),
         ("한\u{1160}글\u{115F}", "한글"),
-        // Blanks that are letters or symbols.
+        // Blanks whose category is letter or symbol.
         ("a\u{3164}b", "a b"),
         ("a \u{2800}\u{FFA0} b\u{3164}", "a b"),
-        // Marks that belong to no letter.
+        // Marks that belong to no script.
         ("b\u{335}u\u{336}y\u{20DD}", "buy"),
         ("e\u{301}", "é"),
         ("가\u{E49}", "가"),
@@ -294,10 +294,10 @@ fn texts_are_compared_as_they_read() {
     for (text, read) in same {
         assert_eq!(as_read(text), read, "{text:?}");
     }
-    // Letters and numbers count each: to laugh longer is to say something else.
+    // Repeated letters and numbers stay: a longer laugh is another text.
     assert_ne!(as_read("ㅋㅋㅋ"), as_read("ㅋㅋ"));
     assert_ne!(as_read("11"), as_read("1"));
-    // So do the marks of a letter's own script, and what composes with a letter.
+    // So do marks of a letter's own script, and marks that compose with a letter.
     for (one, other) in [("ไม่", "ไม้"), ("कु", "कू"), ("か\u{3099}", "か"), ("café", "cafe"), ("й", "и")]
     {
         assert_ne!(as_read(one), as_read(other));
@@ -311,7 +311,7 @@ fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
     let user = UserIdx::try_from(VIEWER).unwrap();
     let own = EventId::new();
     assert_eq!(limits.decide(own, user).map(|quota| quota.remaining), Ok(2));
-    // Its own, read back, is not counted twice; another node's is counted, unless it is older than the time of the rate.
+    // The node's own decision is not counted twice. Another node's counts, unless it is older than the rate's period.
     limits.observe_decision(own, user, Duration::ZERO);
     limits.observe_decision(EventId::new(), user, Duration::from_secs(3_600));
     limits.observe_decision(EventId::new(), user, Duration::ZERO);

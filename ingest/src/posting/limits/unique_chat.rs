@@ -1,6 +1,6 @@
-//! No message twice in a room: a text is compared with what was said there in the last ten minutes, as people read it
-//! (NFKC, lower case, nothing invisible, no marks of no script, one blank for several, one punctuation mark or symbol for
-//! several of the same). Texts are kept as hashes only.
+//! Unique chat: a room refuses a text that was posted there in the last ten minutes. Texts are compared as people read
+//! them: NFKC, lower case, without invisible characters and marks that belong to no script, with runs of blanks and of
+//! the same punctuation mark or symbol reduced to one. Only hashes of texts are kept.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -15,18 +15,18 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 use words::is_invisible;
 
-use super::Limited;
+use super::limited::Limited;
 
-/// 10 minutes: who repeats after that is answering somebody else.
+/// 10 minutes: a repetition after that is an answer to someone else.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// 250,000 texts of all rooms in unique-chat mode: some 100 MB. Beyond, the oldest may be said again.
+/// 250,000 texts of all rooms in unique-chat mode: about 100 MB. Beyond that, the oldest texts may be repeated.
 const MOST_TEXTS: u64 = 250_000;
 
 #[derive(Debug)]
 pub(super) struct UniqueChat {
     texts: Texts,
-    /// With keys of its own: nobody can make up texts that collide.
+    /// Randomly keyed, so that nobody can construct texts that collide.
     hasher: RandomState,
 }
 
@@ -34,13 +34,13 @@ type Texts = Cache<(PresenterIdx, u64), Said>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
-    /// It is on its way into the log.
+    /// It is being appended.
     Claimed(EventId),
     /// It is in the log.
     Stored(EventId),
 }
 
-/// The right to say a text. Dropped before it is kept, it is as if the text had never been claimed.
+/// A claim on a text. Dropped before [`Claim::keep`], it releases the text.
 #[derive(Debug)]
 pub(super) struct Claim {
     texts: Texts,
@@ -52,17 +52,17 @@ impl UniqueChat {
     pub(super) fn new() -> UniqueChat {
         let texts = Cache::builder()
             .max_capacity(MOST_TEXTS)
-            // By frequency, a full cache would not let new texts in.
+            // LRU: by frequency, a full cache would reject new texts.
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(MEMORY)
             .build();
         UniqueChat { texts, hasher: RandomState::new() }
     }
 
-    /// None: it was that message that said it.
+    /// Claims a text. None: this message has claimed it before, so this is a retry.
     pub(super) fn claim(&self, id: EventId, presenter: PresenterIdx, text: &str) -> Result<Option<Claim>, Limited> {
         let text = self.key(presenter, text);
-        // Not `or_insert`, which looks and inserts one after the other: two would be the first.
+        // Not `or_insert`, whose lookup and insert are not atomic: two callers could both be the first.
         let entry = self.texts.entry(text).or_insert_with(|| Said::Claimed(id));
         if entry.is_fresh() {
             return Ok(Some(Claim { texts: self.texts.clone(), text, id }));
@@ -71,7 +71,7 @@ impl UniqueChat {
         if by == id { Ok(None) } else { Err(Limited::Duplicate) }
     }
 
-    /// The log has that text, written so long ago.
+    /// Records a text of the log that was stored `age` ago.
     pub(super) fn said(&self, id: EventId, presenter: PresenterIdx, text: &str, age: Duration) {
         if age < MEMORY {
             self.texts.insert(self.key(presenter, text), Said::Stored(id));
@@ -99,13 +99,13 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.texts.entry(self.text).and_compute_with(|said| match said.map(Entry::into_value) {
             Some(Said::Claimed(id)) if id == self.id => Op::Remove,
-            // The message came into the log, or another with that text did.
+            // The message was stored, or another with that text was.
             _ => Op::Nop,
         });
     }
 }
 
-/// What two texts have in common that read the same.
+/// A form that is the same for all texts that read the same.
 pub(super) fn as_read(text: &str) -> String {
     let mut read = String::with_capacity(text.len());
     let mut last = ' ';
@@ -124,17 +124,17 @@ pub(super) fn as_read(text: &str) -> String {
     read
 }
 
-/// As wide as a letter, and nothing to see: read as a blank, though none by its category.
+/// As wide as a letter but without a glyph: people read it as a blank, although its category is not a space.
 fn is_wide_blank(c: char) -> bool {
     matches!(c, '\u{3164}' | '\u{FFA0}' | '\u{2800}')
 }
 
-/// Whether the mark is of the script of what it stands on: a vowel or a tone of Thai or Hindi makes another word. Marks of
-/// no script that NFKC has found no letter for are put on anything, and say nothing.
+/// Whether the mark belongs to the script of the character before it: a Thai or Hindi vowel or tone makes another word.
+/// Marks without a script that NFKC does not compose with a letter can be put on any character, and carry no meaning.
 fn belongs_to(mark: char, before: char) -> bool {
     let script = mark.script();
     let is_of_none = matches!(script, Script::Inherited | Script::Common | Script::Unknown);
-    // Khmer has vowels, and Mongolian selectors, that nobody sees.
+    // Khmer has invisible vowels, and Mongolian has invisible selectors.
     let is_never_seen = matches!(mark, '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}');
     is_combining_mark(mark) && !is_of_none && !is_never_seen && script == before.script()
 }

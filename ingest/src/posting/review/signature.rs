@@ -1,5 +1,5 @@
-//! Signs as Standard Webhooks, version 1, has it: HMAC-SHA256 over the id, the time in seconds and the body, joined by
-//! full stops.
+//! Signs webhooks according to Standard Webhooks, version 1: HMAC-SHA256 over the id, the time in seconds and the body,
+//! joined by full stops.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// A configured key, `whsec_` and base64. `Debug` does not show it, and there is no `Display`.
+/// A signing key, configured as `whsec_` and base64. `Debug` does not show it, and there is no `Display`.
 #[derive(Clone)]
 pub struct SigningKey(Vec<u8>);
 
-/// 24 bytes: what Standard Webhooks wants at least.
+/// 24 bytes: the minimum of Standard Webhooks.
 const SHORTEST_BYTES: usize = 24;
 
 impl SigningKey {
@@ -34,7 +34,7 @@ impl SigningKey {
 
 impl<'de> Deserialize<'de> for SigningKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SigningKey, D::Error> {
-        // The error does not show what is wrong with it: that would be the key.
+        // The error does not quote the value: that would show the key.
         SigningKey::parse(&String::deserialize(deserializer)?)
             .ok_or_else(|| D::Error::custom(format!("not whsec_ and the base64 of at least {SHORTEST_BYTES} bytes")))
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_message_is_signed_as_the_specification_signs_its_own() {
-        // The example of the reference libraries.
+        // The example from the reference libraries.
         let key = SigningKey::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signature = key.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");

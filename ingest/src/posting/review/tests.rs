@@ -51,7 +51,7 @@ fn an_answer_is_one_of_three_actions_and_nothing_else_is() {
     }
 }
 
-/// A hook that answers so, and how often it was asked.
+/// A hook that always gives that answer, and how often it was asked.
 async fn hook(status: u16, body: &str, change: impl FnOnce(&mut ReviewConfig)) -> (Review, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let (counter, body) = (asked.clone(), body.to_owned());
@@ -85,7 +85,7 @@ async fn ask(review: &Review) -> Verdict {
     ask_about(review, 42).await
 }
 
-/// About a message in the user's own room.
+/// Asks about a message in the user's own room.
 async fn ask_about(review: &Review, room: i64) -> Verdict {
     let presenter = PresenterIdx::try_from(room).unwrap();
     let user = User { idx: presenter.as_user(), nickname: "nick".to_owned(), role: Role::Presenter };
@@ -108,7 +108,7 @@ async fn whatever_is_no_plain_answer_is_none() {
 
 #[tokio::test]
 async fn a_hook_that_hangs_is_waited_for_until_the_deadline_only_and_holds_up_nobody_else() {
-    // It accepts connections, by its backlog, and never answers.
+    // Its backlog accepts connections, and it never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let review = asking(&listener, |config| config.deadline = Span::from_millis(100));
     assert_eq!(ask(&review).await, UNAVAILABLE);

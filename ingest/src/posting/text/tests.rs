@@ -27,7 +27,7 @@ fn what_people_write_is_stored_as_sent_but_trimmed() {
         "שלום \u{200F}!",
         "می\u{200C}خواهم",
         "\u{0600}",
-        // Unassigned in every version of Unicode so far, and private: see the top of text.rs.
+        // Unassigned in every version of Unicode so far, and private-use: see the top of text.rs.
         "\u{1FAFF}",
         "\u{F8FF}",
         "\u{FFFD}",

@@ -1,33 +1,33 @@
-//! Half a character in JSON: `\ud83d` without its other half. JSON allows it, and no string of ours can hold it. It is
-//! read as a noncharacter, which no text may have: so the member that has it is refused, and no other.
+//! Lone surrogates in JSON: `\ud83d` without its other half. JSON allows them, but a Rust string cannot hold them. Each
+//! is read as a noncharacter, which no text may contain, so that only the member that contains it is refused.
 
 use std::borrow::Cow;
 
-/// U+FFFF, escaped as long as what it stands for.
+/// U+FFFF, escaped: as long as the escape that it replaces.
 const NONCHARACTER: &str = "\\uffff";
 
 const ESCAPE: usize = NONCHARACTER.len();
 
-/// The JSON with a noncharacter for each half. What is no JSON stays none.
-pub(super) fn mended(json: &str) -> Cow<'_, str> {
-    let mut mended = Cow::Borrowed(json);
+/// The JSON with a noncharacter in place of each lone surrogate. Invalid JSON stays invalid.
+pub(super) fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
+    let mut replaced = Cow::Borrowed(json);
     let mut at = 0;
     while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
         at += found;
         match (unit(json, at), unit(json, at + ESCAPE)) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => at += 2 * ESCAPE,
             (Some(0xD800..=0xDFFF), _) => {
-                mended.to_mut().replace_range(at..at + ESCAPE, NONCHARACTER);
+                replaced.to_mut().replace_range(at..at + ESCAPE, NONCHARACTER);
                 at += ESCAPE;
             }
-            // Another escape: a backslash and one character, which may be a backslash too.
+            // Another escape: a backslash and one character, which may itself be a backslash.
             _ => at += 1 + json[at + 1..].chars().next().map_or(0, char::len_utf8),
         }
     }
-    mended
+    replaced
 }
 
-/// The unit of UTF-16 that is escaped there.
+/// The UTF-16 code unit that is escaped at `at`.
 fn unit(json: &str, at: usize) -> Option<u16> {
     let digits = json.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
     let is_hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -49,7 +49,7 @@ mod tests {
             (r#""\ud83d\\ude00""#, r#""\uffff\\ude00""#),
             (r#"{"a":"가\ud83d"}"#, r#"{"a":"가\uffff"}"#),
         ] {
-            assert_eq!(mended(json), expected, "{json}");
+            assert_eq!(replace_lone_surrogates(json), expected, "{json}");
         }
         for same in [
             "",
@@ -63,7 +63,7 @@ mod tests {
             "\\",
             "\\가",
         ] {
-            assert!(matches!(mended(same), Cow::Borrowed(json) if json == same), "{same}");
+            assert!(matches!(replace_lone_surrogates(same), Cow::Borrowed(json) if json == same), "{same}");
         }
     }
 }

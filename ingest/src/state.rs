@@ -1,0 +1,49 @@
+//! The state of ingest: what every request reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::http::gateway::Gateway;
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+use nats::{Log, Presence};
+use tokio::sync::{Mutex, Semaphore};
+use web::auth::Verifier;
+use web::places::Places;
+
+use crate::memory::replay::Replay;
+use crate::memory::turns::{SettledTurns, Turns};
+use crate::outbound::reconnect::Reconnects;
+use crate::outbound::room_server::RoomServer;
+use crate::posting::admission::Admission;
+use crate::posting::review::Review;
+use crate::posting::word_filter::WordFilter;
+
+/// The state that all requests share.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) gateway: Gateway,
+    pub(crate) room_server: RoomServer,
+    pub(crate) log: Log,
+    pub(crate) presence: Presence,
+    pub(crate) replay: Arc<Replay>,
+    pub(crate) turns: Turns,
+    pub(crate) settled_turns: SettledTurns,
+    /// Held by the one request that looks up the log's extent for all that wait for a turn.
+    pub(crate) turn_lookup: Mutex<()>,
+    pub(crate) word_filter: WordFilter,
+    pub(crate) review: Option<Review>,
+    pub(crate) reconnects: Reconnects,
+    /// Concurrent requests whose body has not arrived, shared fairly among users. They wait for the sender, so they
+    /// take no permit of `in_flight`.
+    pub(crate) unfinished: Arc<Places>,
+    /// Concurrent requests, from the end of the body to the answer. Without a permit a request gets 503 at once.
+    pub(crate) in_flight: Arc<Semaphore>,
+    /// Concurrent requests that append to the log.
+    pub(crate) admission: Admission,
+    pub(crate) body_deadline: Duration,
+    pub(crate) time_zone: TimeZone,
+    /// The OpenAPI document.
+    pub(crate) openapi: Bytes,
+}
