@@ -125,16 +125,25 @@ impl Drop for Proxy {
 
 async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>) {
     let born = network.borrow().cuts;
-    let Ok(mut server) = TcpStream::connect(server).await else { return };
+    let is_cut = |network: &Network| network.cuts != born;
+    // A cut ends the attempt too: a server that is stopped may take connections again a minute later.
+    let mut server = tokio::select! {
+        biased;
+        _ = network.wait_for(is_cut) => return,
+        Ok(server) = TcpStream::connect(server) => server,
+        else => return,
+    };
     // Small pieces are not to wait for each other: the delays are ours.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     // The connection is over with whichever ends first; what is lost with the others was on its way.
+    let (to, back) = (network.clone(), network.clone());
     tokio::select! {
-        () = copy(Direction::ToServer, from_client, to_server, network.clone()) => {}
-        () = copy(Direction::ToClient, from_server, to_client, network.clone()) => {}
-        _ = network.wait_for(|network| network.cuts != born) => {}
+        biased;
+        _ = network.wait_for(is_cut) => {}
+        () = copy(Direction::ToServer, from_client, to_server, to) => {}
+        () = copy(Direction::ToClient, from_server, to_client, back) => {}
     }
 }
 

@@ -28,6 +28,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -139,7 +140,7 @@ async fn serve_in(
             Ok(_) if stood_still != standstill::times() => {
                 // Whoever connected meanwhile has waited for as long, and its request with it.
                 stood_still = standstill::times();
-                while let Some(Ok(_)) = listener.accept().now_or_never() {}
+                drop_waiting(&listener);
             }
             Ok((stream, peer)) => {
                 let place = tokio::select! {
@@ -170,6 +171,12 @@ async fn serve_in(
         cut.cancel();
         connections.wait().await;
     }
+}
+
+/// Drops every connection that waits to be accepted. Unconstrained: tokio otherwise makes a task pause after 128
+/// accepts, and the connections behind them would count as new ones.
+fn drop_waiting(listener: &TcpListener) {
+    while let Some(Ok(_)) = unconstrained(listener.accept()).now_or_never() {}
 }
 
 /// For what only the peer can do.

@@ -7,16 +7,36 @@ use chat::EventId;
 
 use super::Findings;
 use super::view::{Decision, Ruling, Source, View};
+use crate::history::Decided;
 
-/// Presenters are not told the reason of a decision about every room. Its id says which it is.
+/// A presenter gets some decisions without their reason. The id says which one it is.
 fn is_untold(ruling: &Ruling) -> bool {
     matches!(ruling.source, Source::Socket) && ruling.reason.is_none()
 }
 
+/// Whether a presenter may get the decision without its reason: it is about every room, or about a user who may be
+/// erased, or deletes a message that has left the node's window, whose author the node does not know.
+fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
+    let is_erased = |user: i64| {
+        let mut erasures = view.erasures.values();
+        erasures.any(|erasure| erasure.user == user && erasure.asked < ruling.line)
+    };
+    decision.request.room.is_none()
+        || match decision.decided {
+            Decided::Delete { target } => view.logged.get(target).is_none_or(|(_, place)| {
+                let stored = view.copies.get(&place.position).map(|copied| view.since_the_beginning(copied.stored));
+                let age = stored.map(|stored| view.at(ruling.line).saturating_sub(stored));
+                age.is_none_or(|age| age >= view.left_the_window()) || place.user.is_some_and(is_erased)
+            }),
+            Decided::Ban { user } | Decided::Unban { user } => is_erased(*user),
+            Decided::Clear | Decided::Configure { .. } => false,
+        }
+}
+
 /// Whether it is what was asked for. A socket does not say all of it.
-fn is_the_same(decision: &Decision, ruling: &Ruling) -> bool {
+fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     let asked = (decision.request.room, decision.decided.user(), decision.decided.target(), Some(decision.reason));
-    let has_reason = ruling.reason == asked.3 || is_untold(ruling) && asked.0.is_none();
+    let has_reason = ruling.reason == asked.3 || is_untold(ruling) && may_be_untold(view, decision, ruling);
     let is_of_that_kind = ruling.kind == decision.decided.kind() && has_reason;
     match ruling.source {
         Source::Socket => is_of_that_kind && (asked.0.is_none() || ruling.room == asked.0),
@@ -39,7 +59,7 @@ pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
         findings.look();
         let lines = [decision.request.invoked, confirmed];
         let places = found.get(&id).map(Vec::as_slice).unwrap_or_default();
-        match places.iter().find(|ruling| !is_the_same(decision, ruling)) {
+        match places.iter().find(|ruling| !is_the_same(view, decision, ruling)) {
             Some(other) => {
                 let sentence = format!("the decision {id} is not in the log as it was asked for");
                 findings.broken(sentence, lines.into_iter().chain([other.line]));
@@ -72,7 +92,7 @@ pub(super) fn decided_is_in_the_audit(view: &View, findings: &mut Findings) {
             findings.look();
             let lines = [decision.request.invoked, confirmed];
             match found.get(&id).map(Vec::as_slice).unwrap_or_default() {
-                [one] if is_the_same(decision, one) => {}
+                [one] if is_the_same(view, decision, one) => {}
                 [] if view.lost.contains_key(&id) => {}
                 [] => {
                     findings.broken(format!("the decision {id} was confirmed and is not {}", source.word()), lines);
@@ -109,7 +129,7 @@ pub(super) fn no_decision_is_invented(view: &View, findings: &mut Findings) {
         let lines = [decision.request.invoked, ruling.line];
         if decision.request.is_refused() {
             findings.broken(format!("the decision {id} was refused and is {at}"), lines);
-        } else if !is_the_same(decision, ruling) {
+        } else if !is_the_same(view, decision, ruling) {
             findings.broken(format!("the decision {id} is {at}, and is not what was asked for"), lines);
         } else if decision.request.accepted().is_some_and(|(_, confirmed, _)| confirmed != id) {
             findings.broken(format!("the decision {id} is {at}, and was confirmed under another id"), lines);

@@ -39,8 +39,9 @@ const KNOWN_WITHIN_US: u64 = 3_000_000;
 
 pub(super) fn connected_has_a_socket(view: &View, findings: &mut Findings) {
     let rooms = sessions(view);
-    // A claim that could not be withdrawn goes with its node's lease, and that may be renewed until the node is whole.
-    let forgotten = view.lease + KNOWN_WITHIN_US;
+    // A claim that could not be withdrawn goes with its node's lease, and that may be renewed until the node is whole. A
+    // server of the log that comes back to a cluster answers from before for some seconds.
+    let forgotten = |fault: &Fault| view.lease + if fault.touches(&["nats"]) { SETTLE_US } else { KNOWN_WITHIN_US };
     for Said { room, attempt, answered, connected } in said(view) {
         let (sent, at) = (view.at(attempt.sent), view.at(answered));
         let sessions = rooms.get(&room).map(Vec::as_slice).unwrap_or_default();
@@ -61,7 +62,7 @@ pub(super) fn connected_has_a_socket(view: &View, findings: &mut Findings) {
             fault.touches(&parts)
                 && view.at(fault.begins) <= at
                 && view.healed(fault).saturating_add(SETTLE_US) >= ended(last)
-                && view.healed(fault).saturating_add(forgotten) >= sent
+                && view.healed(fault).saturating_add(forgotten(fault)) >= sent
         };
         if view.faults.values().any(excuses) {
             continue;

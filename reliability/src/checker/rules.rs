@@ -172,10 +172,19 @@ fn free_since(view: &View, decisions: &[(&Decision, bool)]) -> Option<Free> {
     if *is_on {
         return decisions.iter().all(|(decision, _)| decision.request.is_refused()).then_some(never);
     }
-    let undoes = |(_, answer): &(usize, Answer)| {
-        matches!(answer, Answer::Accepted { .. } | Answer::Refused { code: NOT_BANNED, .. })
+    let undoes = |attempt: &Attempt| {
+        let (line, answer) = attempt.answered?;
+        let counts = match answer {
+            Answer::Accepted { .. } => true,
+            // A node that could not hear of the ban says so too, and undoes nothing.
+            Answer::Refused { code: NOT_BANNED, .. } => {
+                !view.faulty(view.at(attempt.sent), view.at(line), RECONNECTED_US, deafens)
+            }
+            Answer::Refused { .. } | Answer::Unknown => false,
+        };
+        counts.then_some(line)
     };
-    let (line, _) = last.request.attempts.values().rev().find_map(|attempt| attempt.answered.filter(undoes))?;
+    let line = last.request.attempts.values().rev().find_map(undoes)?;
     // What nobody knows the outcome of may come into the log until its append is given up.
     let doubtful = decisions.iter().filter(|(decision, is_on)| *is_on && decision.request.is_in_doubt());
     let sent = doubtful.filter_map(|(decision, _)| decision.request.attempts.values().map(|it| it.sent).max());

@@ -76,12 +76,12 @@ impl Making<'_> {
         self.system.begin_epoch().await
     }
 
-    fn store(&self, part: &Part) -> PathBuf {
+    pub(super) fn store(&self, part: &Part) -> PathBuf {
         self.system.folder.join(&part.name).join("store")
     }
 
     /// What a server makes of a copy of the store.
-    async fn content(&self, store: &Path) -> anyhow::Result<Vec<Entry>> {
+    pub(super) async fn content(&self, store: &Path) -> anyhow::Result<Vec<Entry>> {
         let folder = tempfile::tempdir()?;
         copy(store, &folder.path().join("store")).await?;
         let starting = testkit::starting().await?;
@@ -95,7 +95,7 @@ impl Making<'_> {
     }
 
     /// What stands no more where it stood.
-    fn note_lost(&self, before: &[Entry], after: &[Entry]) {
+    pub(super) fn note_lost(&self, before: &[Entry], after: &[Entry]) {
         // Its epoch may be another one.
         let place = |entry: &Entry| (entry.id, entry.position.sequence, entry.position.index);
         let there: HashSet<_> = after.iter().map(place).collect();

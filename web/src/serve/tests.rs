@@ -337,3 +337,17 @@ async fn a_peer_that_only_listens_any_more_gets_its_answer() {
     stream.shutdown().await.unwrap();
     assert!(answer(&mut stream).await.ends_with("here"));
 }
+
+#[tokio::test]
+async fn of_many_connections_that_waited_through_a_standstill_none_is_left() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1_024).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..300 {
+        waiting.push(TcpStream::connect(address).await.unwrap());
+    }
+    drop_waiting(&listener);
+    assert!(unconstrained(listener.accept()).now_or_never().is_none());
+}

@@ -132,7 +132,8 @@ fn a_decision_on_a_socket_that_nobody_asked_for_is_noticed() {
 fn a_decision_about_one_room_that_its_presenter_gets_without_the_reason_is_noticed() {
     caught("no_decision_is_invented", |lines, rng| {
         let of_a_room = |line: &Line| match &line.what {
-            What::Decides { room: Some(_), reason, .. } => Some(reason.clone()),
+            // Of a deletion the node may not know any more whom it is about.
+            What::Decides { room: Some(_), decided, reason, .. } if decided.target().is_none() => Some(reason.clone()),
             _ => None,
         };
         let of_rooms: Vec<String> = lines.iter().filter_map(of_a_room).collect();
@@ -142,6 +143,65 @@ fn a_decision_about_one_room_that_its_presenter_gets_without_the_reason_is_notic
         let What::Frame { reason, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         *reason = None;
     });
+}
+
+/// Takes the reason from a deletion that a presenter is told of, and puts so many milliseconds between the message and
+/// that.
+fn withhold(lines: &mut [Line], rng: &mut Rng, age_ms: i64) {
+    let deletions: HashMap<EventId, EventId> = lines
+        .iter()
+        .filter_map(|line| match &line.what {
+            What::Logged { id, target: Some(target), .. } => Some((*id, *target)),
+            _ => None,
+        })
+        .collect();
+    let erased = of_erased_users(lines);
+    let place = any(lines, rng, |what| match what {
+        What::Frame { id, reason: Some(_), .. } => {
+            deletions.get(id).is_some_and(|target| !erased.contains(target) && of_text(lines, *target))
+        }
+        _ => false,
+    });
+    let shown = lines[place].at;
+    let What::Frame { id: deletion, reason, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+    *reason = None;
+    let deletion = *deletion;
+    let began = lines
+        .iter()
+        .find_map(|line| match line.what {
+            What::Begins { began, .. } => Some(began),
+            _ => None,
+        })
+        .unwrap();
+    let at = began + jiff::SignedDuration::from_micros(i64::try_from(shown).unwrap());
+    for line in lines {
+        match &mut line.what {
+            What::Logged { id, stored, .. } if *id == deletions[&deletion] => {
+                *stored = at - jiff::SignedDuration::from_millis(age_ms);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the log has the message.
+fn of_text(lines: &[Line], wanted: EventId) -> bool {
+    lines.iter().any(|line| matches!(&line.what, What::Logged { id, text: Some(_), .. } if *id == wanted))
+}
+
+#[test]
+fn a_deletion_without_its_reason_whose_message_is_in_the_window_is_noticed() {
+    caught("no_decision_is_invented", |lines, rng| withhold(lines, rng, 1));
+}
+
+#[test]
+fn a_node_that_has_the_message_of_a_deletion_no_more_may_withhold_the_reason() {
+    for seed in 0..SEEDS {
+        let mut lines = history(seed);
+        withhold(&mut lines, &mut Rng::with_seed(seed), 1_000_000);
+        let broken: Vec<_> = broken(&lines).into_iter().map(|(name, _)| name).collect();
+        assert!(!broken.contains(&"no_decision_is_invented"), "seed {seed}: {broken:?}");
+    }
 }
 
 #[test]

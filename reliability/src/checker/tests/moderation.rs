@@ -174,3 +174,69 @@ fn a_deleted_message_beside_the_video_is_noticed() {
         lines.insert(place + 1, Line { at: lines[place].at, what });
     });
 }
+
+/// A reader that follows a replay is shown a message so many microseconds after the confirmation of what took it away,
+/// which a clear did or a deletion. The only fault ends so long before that.
+fn follow(lines: &mut Vec<Line>, rng: &mut Rng, is_clear: bool, after: u64, fault: &str, healed_before: u64) {
+    lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
+    let gone = any(lines, rng, |what| match what {
+        What::Archived { deleted: Some(by), .. } => {
+            let kind = if is_clear { "room.cleared" } else { "message.deleted" };
+            lines.iter().any(|line| matches!(&line.what, What::Logged { id, kind: its, .. } if id == by && its == kind))
+        }
+        _ => false,
+    });
+    let What::Archived { room, id, position, text, deleted: Some(by), .. } = lines[gone].what.clone() else {
+        unreachable!("it was looked for")
+    };
+    for line in lines.iter_mut().skip(1) {
+        line.at += healed_before;
+    }
+    let confirmed = lines.iter().position(|line| matches!(line.what, What::Confirmed { id, .. } if id == by)).unwrap();
+    let decided = lines[confirmed].at;
+    let (kind, parts) = (fault.to_owned(), vec!["archiver-0".to_owned()]);
+    let healed = decided - healed_before;
+    let shown = [
+        (healed, What::Breaks { fault: 9, kind, parts }),
+        (healed, What::Heals { fault: 9 }),
+        (decided, What::ReplayBegins { replay: 99, room, broadcast: "none".to_owned() }),
+        (decided + after, What::ReplayShows { replay: 99, id, position, text }),
+    ];
+    lines.extend(shown.map(|(at, what)| Line { at, what }));
+    lines.sort_by_key(|line| line.at);
+}
+
+/// How long an archiver that has ended by itself is excused, and longer.
+const READS_AGAIN: u64 = 100_000_000;
+const HAS_READ_AGAIN: u64 = 200_000_000;
+
+const ENDED: &str = "archiver ended by itself (exit status: 70)";
+
+#[test]
+fn a_deleted_message_that_is_shown_to_a_follower_is_noticed() {
+    for (is_clear, after, fault, healed_before) in [
+        (false, 2_100_000, ENDED, HAS_READ_AGAIN),
+        (false, 2_100_000, "kill archiver", READS_AGAIN),
+        (true, 5_100_000, ENDED, HAS_READ_AGAIN),
+    ] {
+        caught("deleted_is_not_shown", |lines, rng| follow(lines, rng, is_clear, after, fault, healed_before));
+    }
+}
+
+#[test]
+fn a_follower_may_be_shown_what_a_lagging_archive_has_yet_to_delete() {
+    for (is_clear, after, fault, healed_before) in [
+        (false, 30_000_000, ENDED, READS_AGAIN),
+        (false, 1_900_000, ENDED, HAS_READ_AGAIN),
+        (true, 4_900_000, ENDED, HAS_READ_AGAIN),
+    ] {
+        for seed in 0..SEEDS {
+            let mut lines = history(seed);
+            follow(&mut lines, &mut Rng::with_seed(seed), is_clear, after, fault, healed_before);
+            let broken = broken(&lines);
+            let of_followers = broken.iter().flat_map(|(_, violations)| violations);
+            let found: Vec<_> = of_followers.filter(|found| found.sentence.contains("followed the replay")).collect();
+            assert!(found.is_empty(), "seed {seed}: {found:?}");
+        }
+    }
+}

@@ -52,3 +52,31 @@ fn a_presenter_who_is_there_and_is_asked_to_reconnect_is_noticed() {
         *connected = Some(false);
     });
 }
+
+/// An answer takes an absent presenter to be connected, 13.4 s after a part was whole again: longer than a lease of 10 s
+/// and the news of it take, shorter than a lease and the return of a server to a cluster.
+fn claim_again(lines: &mut Vec<Line>, rng: &mut Rng, kind: &str, part: &str) {
+    let late = (0..20).map(|_| middle(lines, rng, false)).find(|line| lines[*line].at > 14_000_000);
+    let line = late.expect("an answer is late enough");
+    let What::Ok { connected, post: wanted, .. } = &mut lines[line].what else { unreachable!("it was looked for") };
+    *connected = Some(true);
+    let wanted = *wanted;
+    let sent = lines[..line].iter().rposition(|line| matches!(line.what, What::Invoked { post, .. } if post == wanted));
+    let healed = lines[sent.unwrap()].at - 13_400_000;
+    let (kind, parts) = (kind.to_owned(), vec![part.to_owned()]);
+    lines.extend(
+        [What::Breaks { fault: 9, kind, parts }, What::Heals { fault: 9 }].map(|what| Line { at: healed, what }),
+    );
+    lines.sort_by_key(|line| line.at);
+}
+
+#[test]
+fn a_server_of_the_log_that_comes_back_is_excused_longer_than_a_node() {
+    caught("connected_has_a_socket", |lines, rng| claim_again(lines, rng, "pause delivery", "delivery-0"));
+    for seed in 0..SEEDS {
+        let mut lines = history(seed);
+        claim_again(&mut lines, &mut Rng::with_seed(seed), "cut off a server of the log", "nats-2");
+        let broken: Vec<_> = broken(&lines).into_iter().map(|(name, _)| name).collect();
+        assert!(!broken.contains(&"connected_has_a_socket"), "seed {seed}: {broken:?}");
+    }
+}

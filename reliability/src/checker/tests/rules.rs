@@ -141,36 +141,66 @@ fn a_user_who_is_refused_after_the_ban_was_undone_is_noticed() {
     }
 }
 
+/// No unban of the writer found a ban, and the post that was answered in that line is refused for one all the same. The
+/// lines of those answers.
+fn find_no_ban(lines: &mut [Line], line: usize) -> Vec<usize> {
+    let (What::Ok { post: refused, attempt, .. } | What::Failed { post: refused, attempt, .. }) = lines[line].what
+    else {
+        unreachable!("it was looked for")
+    };
+    let writer = lines.iter().find_map(|line| match line.what {
+        What::Invoked { post, user, .. } if post == refused => Some(user),
+        _ => None,
+    });
+    let unbans: Vec<u64> = lines[..line]
+        .iter()
+        .filter_map(|line| decided(&line.what))
+        .filter(|((_, user), is_ban, _)| Some(*user) == writer && !is_ban)
+        .map(|(_, _, decision)| decision)
+        .collect();
+    let mut answers = Vec::new();
+    for (place, line) in lines[..line].iter_mut().enumerate() {
+        match line.what {
+            What::Confirmed { decision, attempt, .. } if unbans.contains(&decision) => {
+                let code = "not_banned".to_owned();
+                line.what = What::Refused { decision, attempt, status: 404, code };
+                answers.push(place);
+            }
+            _ => {}
+        }
+    }
+    let code = "msg_banned".to_owned();
+    lines[line].what = What::Failed { post: refused, attempt, status: 403, code };
+    answers
+}
+
 #[test]
 fn a_user_who_is_refused_although_nobody_knew_of_a_ban_is_noticed() {
     // The unban found none, and the ban came afterwards: long after it was given up.
     caught("unbanned_may_write", |lines, rng| {
         let free = free(lines);
         let line = free[rng.usize(..free.len())];
-        let (What::Ok { post: refused, attempt, .. } | What::Failed { post: refused, attempt, .. }) = lines[line].what
-        else {
-            unreachable!("it was looked for")
-        };
-        let writer = lines.iter().find_map(|line| match line.what {
-            What::Invoked { post, user, .. } if post == refused => Some(user),
-            _ => None,
-        });
-        let unbans: Vec<u64> = lines[..line]
-            .iter()
-            .filter_map(|line| decided(&line.what))
-            .filter(|((_, user), is_ban, _)| Some(*user) == writer && !is_ban)
-            .map(|(_, _, decision)| decision)
-            .collect();
-        for line in lines[..line].iter_mut() {
-            match line.what {
-                What::Confirmed { decision, attempt, .. } if unbans.contains(&decision) => {
-                    let code = "not_banned".to_owned();
-                    line.what = What::Refused { decision, attempt, status: 404, code };
-                }
-                _ => {}
-            }
-        }
-        let code = "msg_banned".to_owned();
-        lines[line].what = What::Failed { post: refused, attempt, status: 403, code };
+        find_no_ban(lines, line);
     });
+}
+
+#[test]
+fn a_node_that_cannot_hear_of_a_ban_undoes_none() {
+    for seed in 0..SEEDS {
+        let mut lines = history(seed);
+        let free = free(&lines);
+        let line = free[Rng::with_seed(seed).usize(..free.len())];
+        let answers = find_no_ban(&mut lines, line);
+        // It is over at once, so that the post itself has no excuse where it is late enough.
+        let (kind, parts) = ("one-way ingest to nats".to_owned(), vec!["ingest-0".to_owned()]);
+        let faults = answers.iter().zip(50..).flat_map(|(answer, fault)| {
+            let breaks = What::Breaks { fault, kind: kind.clone(), parts: parts.clone() };
+            [breaks, What::Heals { fault }].map(|what| Line { at: lines[*answer].at, what })
+        });
+        let faults: Vec<Line> = faults.collect();
+        lines.extend(faults);
+        lines.sort_by_key(|line| line.at);
+        let broken: Vec<_> = broken(&lines).into_iter().map(|(name, _)| name).collect();
+        assert!(!broken.contains(&"unbanned_may_write"), "seed {seed}: {broken:?}");
+    }
 }
