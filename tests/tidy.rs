@@ -133,12 +133,45 @@ fn every_link_of_the_documentation_leads_somewhere() {
     let mut broken = BTreeMap::new();
     for path in files(".md") {
         let text = fs::read_to_string(&path).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-            let leads = link.is_empty() || link.contains("://") || path.parent().unwrap().join(link).exists();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if target.is_empty() { path.clone() } else { path.parent().unwrap().join(target) };
+            let is_page = target.extension().is_some_and(|extension| extension == "md");
+            let leads = link.contains("://")
+                || target.exists() && (anchor.is_empty() || !is_page || anchors(&target).contains(anchor));
             if !leads {
                 broken.insert(link.to_owned(), path.clone());
             }
         }
     }
     assert!(broken.is_empty(), "{broken:?}");
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let (mut anchors, mut is_code) = (BTreeSet::new(), false);
+    for line in text.lines() {
+        is_code ^= line.starts_with("```");
+        let heading = line.trim_start_matches('#');
+        if is_code || heading.len() == line.len() || !heading.starts_with(' ') {
+            continue;
+        }
+        let letters = heading.trim().to_lowercase();
+        let kept = letters.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        anchors.insert(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
+    }
+    anchors
+}
+
+#[test]
+fn nothing_of_ingest_below_its_http_folder_knows_http() {
+    let source = root().join("ingest/src");
+    for path in files(".rs").into_iter().filter(|path| path.starts_with(&source)) {
+        if path.starts_with(source.join("http")) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("axum::"), "{} knows HTTP", path.display());
+    }
 }

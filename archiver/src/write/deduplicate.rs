@@ -113,8 +113,8 @@ pub(crate) async fn keep_first<T: EventDocument>(
             kept.contradictions += 1;
             tracing::warn!(id = document.id(), "two different events in the log have the same id; the first one stays");
         }
-        if document.position() < standing.position() {
-            match replace(database, collection, document).await {
+        if replaces(document.position(), standing.position()) {
+            match replace(database, collection, document, standing.position()).await {
                 Err(Failure::Refused(reason)) => {
                     kept.refused.push(copy.line.quarantined(Cause::Refused, reason));
                 }
@@ -123,6 +123,16 @@ pub(crate) async fn keep_first<T: EventDocument>(
         }
     }
     Ok(kept)
+}
+
+/// Whether a copy's position replaces the archived one: the lower position stays. At one sequence and index of the log the
+/// higher epoch is right: that entry was archived before its epoch was recorded, or the lower epoch's entry was lost.
+fn replaces(copy: PositionDocument, archived: PositionDocument) -> bool {
+    if (copy.sequence, copy.index) == (archived.sequence, archived.index) {
+        copy.epoch > archived.epoch
+    } else {
+        copy < archived
+    }
 }
 
 /// The stored documents with these ids.
@@ -143,6 +153,7 @@ async fn replace<T: EventDocument>(
     database: &Database,
     collection: &Collection<T>,
     document: &T,
+    archived: PositionDocument,
 ) -> Result<(), Failure> {
     let unfit = |_| Failure::Refused("a value does not fit into BSON".to_owned());
     let Bson::Document(mut members) = serialize_to_bson(document).map_err(unfit)? else {
@@ -152,11 +163,29 @@ async fn replace<T: EventDocument>(
     let absent = T::OPTIONAL.iter().filter(|name| !members.contains_key(**name));
     let mut update = doc! { "$unset": absent.map(|name| ((*name).to_owned(), "".into())).collect::<Document>() };
     update.insert("$set", members);
-    let mut later = doc! { "_id": document.id(), "position": { "$gt": document.position() } };
+    // At the archived position, or at any later one: another archiver may have replaced it meanwhile.
+    let position = doc! { "$or": [{ "position": archived }, { "position": { "$gt": document.position() } }] };
+    let mut later = doc! { "_id": document.id() };
+    later.extend(position);
     if let Some(forgettable) = T::FORGETTABLE {
         later.insert(forgettable, doc! { "$exists": true });
     }
     let collection = collection.clone();
     database.ask(async move { collection.update_one(later, update).await }).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_position_stays_but_at_one_entry_of_the_log_the_higher_epoch() {
+        let at = |epoch, sequence, index| PositionDocument { epoch, sequence, index };
+        assert!(replaces(at(1, 5, 0), at(1, 6, 0)) && !replaces(at(1, 6, 0), at(1, 5, 0)));
+        assert!(replaces(at(1, 5, 0), at(1, 5, 2)) && !replaces(at(1, 5, 2), at(1, 5, 0)));
+        assert!(replaces(at(1, 9, 0), at(2, 5, 0)) && !replaces(at(2, 5, 0), at(1, 9, 0)));
+        // Archived before the new epoch was recorded.
+        assert!(replaces(at(2, 5, 1), at(1, 5, 1)) && !replaces(at(1, 5, 1), at(2, 5, 1)));
+    }
 }

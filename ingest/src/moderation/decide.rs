@@ -1,13 +1,16 @@
 //! Makes moderation decisions: checks that the sender may decide, then appends the decision. A decision is an event in
 //! the same log as messages. It takes effect on each node when that node has replayed it. This file does not know HTTP.
 
+use std::time::Duration;
+
 use chat::{
     Body, EventId, MessageDeleted, Position, PresenterIdx, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
     now,
 };
 use jiff::Timestamp;
-use nats::Subject;
+use nats::{AppendError, Subject};
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use crate::memory::idempotency::Earlier;
 use crate::moderation::term::Term;
@@ -18,6 +21,9 @@ use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::sender::{IdempotencyKey, Sender};
 use crate::state::Ingest;
+
+/// 3 s: a log that does not answer within this time has an outage.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3);
 
 /// A request for a decision.
 #[derive(Debug)]
@@ -80,6 +86,10 @@ impl Ingest {
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
             }
             Decision::Unban(user) => {
+                if self.replay.rules.ban_of(presenter, user, now).is_none() {
+                    // A node that the log cannot reach knows only what stood before.
+                    self.catch_up(presenter).await?;
+                }
                 self.replay.rules.ban_of(presenter, user, now).ok_or(Refusal::NotBanned)?;
                 (Some(Subject::Ban(presenter, user)), Body::UserUnbanned(UserUnbanned { user, by, reason }))
             }
@@ -99,6 +109,17 @@ impl Ingest {
             self.replay.find(|replay| replay.rules.knows(subject, position).then_some(())).await;
         }
         Ok(Decided { id: assigned.id, position, quota: Some(quota) })
+    }
+
+    /// Waits until this node has replayed everything that the room's partition holds now.
+    async fn catch_up(&self, presenter: Option<PresenterIdx>) -> Result<(), Refusal> {
+        let catching_up = async {
+            let extent = self.log.extent(presenter).await.map_err(|_| AppendError::Unavailable)?;
+            self.replay.reached(extent.last).await;
+            Ok(())
+        };
+        let caught_up = timeout(CAUGHT_UP_WITHIN, catching_up).await;
+        Ok(caught_up.unwrap_or(Err(AppendError::Unavailable))?)
     }
 
     /// Replacing a ban is always possible, however many there are. Each node that bans at the same moment may exceed
