@@ -232,7 +232,7 @@ async fn a_role_changes_nothing_in_the_log_and_says_what_differs() {
     let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
     let settings = Settings::new().nats(&nats).rooms(&rooms);
     settings.set_up().await;
-    let changed = settings.set("nats.max_bytes", "2147483648").set("nats.lease_seconds", "20");
+    let changed = settings.set("nats.max_size", "2147483648 B").set("nats.lease", "20s");
     let role = Role::spawn("ingest", &changed);
     role.ready().await;
     let differs = "CHAT_0: max_bytes is 1073741824, the configuration says 2147483648";

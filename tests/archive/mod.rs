@@ -73,7 +73,7 @@ impl World {
             .nats(&nats)
             .mongo(&mongod)
             .set("nats.partitions", &partitions.to_string())
-            .set("nats.max_bytes", &config.nats.max_size.bytes().to_string());
+            .set("nats.max_size", &format!("{} B", config.nats.max_size.bytes()));
         let database = Client::with_uri_str(mongod.uri()).await.unwrap().database("chatting");
         World { nats, mongod, log, archive, settings, database }
     }

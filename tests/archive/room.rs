@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(120);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_fills_gives_room_by_what_is_archived_and_keeps_all_that_is_not() {
     let mut world = World::start().await;
-    world.settings = world.settings.clone().set("nats.max_bytes", "1048576").set("nats.min_age_minutes", "0");
+    world.settings = world.settings.clone().set("nats.max_size", "1048576 B").set("nats.min_age_minutes", "0");
     // Who starts makes the streams as the settings say.
     let archiver = world.archiver().await;
     let log = crate::support::log(&world.settings).await;

@@ -32,8 +32,8 @@ impl World {
         let nats = NatsServer::start().await;
         let settings = Settings::new()
             .nats(&nats)
-            .set("nats.max_bytes", "1073741824")
-            .set("nats.lease_seconds", "2")
+            .set("nats.max_size", "1073741824 B")
+            .set("nats.lease", "2s")
             .set("log.filter", "info,delivery=debug");
         let log = support::log(&settings).await;
         World { nats, log, settings, site: Site::start().await, chromium: Chromium::start().await }

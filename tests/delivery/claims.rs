@@ -57,7 +57,7 @@ async fn nobody(world: &World, room: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_that_is_stored_too_late_takes_the_room_from_nobody() {
-    let world = World::with(&[("nats.lease_seconds", "10")]).await;
+    let world = World::with(&[("nats.lease", "10s")]).await;
     let gate = Gate::start(&world.nats.url()).await;
     let url = gate.url();
     let (one, other, ingest) = tokio::join!(world.node(), behind(&world, &url), Ingest::start(&world));
@@ -94,7 +94,7 @@ async fn a_claim_that_is_stored_too_late_takes_the_room_from_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_the_room_after_a_late_claim_can_leave_it() {
-    let world = World::with(&[("nats.lease_seconds", "10")]).await;
+    let world = World::with(&[("nats.lease", "10s")]).await;
     let gate = Gate::start(&world.nats.url()).await;
     let (one, other) = (world.node().await, behind(&world, &gate.url()).await);
     let (page, _) = Page::connect(&one, 42).await;
@@ -115,7 +115,7 @@ async fn who_holds_the_room_after_a_late_claim_can_leave_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_is_late_is_looked_for_and_holds() {
-    let world = World::with(&[("nats.lease_seconds", "10")]).await;
+    let world = World::with(&[("nats.lease", "10s")]).await;
     let gate = Gate::start(&world.nats.url()).await;
     let (one, other) = (world.node().await, behind(&world, &gate.url()).await);
     let (mut page, _) = Page::connect(&one, 42).await;

@@ -53,8 +53,8 @@ impl World {
         let settings = Settings::new()
             .nats(&nats)
             .set("nats.partitions", "1")
-            .set("nats.max_bytes", "1073741824")
-            .set("nats.lease_seconds", "2")
+            .set("nats.max_size", "1073741824 B")
+            .set("nats.lease", "2s")
             .set("log.filter", "info,delivery=debug");
         let settings = changes.iter().fold(settings, |settings, (key, value)| settings.set(key, value));
         let log = support::log(&settings).await;

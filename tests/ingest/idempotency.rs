@@ -74,7 +74,7 @@ const MESSAGES: &str = "/v1/rooms/42/messages";
 /// Nobody is slowed down.
 fn unhurried(settings: Settings) -> Settings {
     settings
-        .set("nats.max_bytes", "1073741824")
+        .set("nats.max_size", "1073741824 B")
         .set("ingest.room.message_rate.messages", "1000")
         .set("ingest.room.message_rate.seconds", "1")
         .set("ingest.limits.user_rate.messages", "1000")

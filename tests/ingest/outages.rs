@@ -140,7 +140,7 @@ async fn ingest_that_starts_without_the_log_answers_503_until_it_is_there() {
 #[tokio::test]
 async fn a_full_log_refuses_and_says_so() {
     // The smallest that there is, and the longest texts.
-    let system = System::start_with(|settings| settings.set("nats.max_bytes", "524288")).await;
+    let system = System::start_with(|settings| settings.set("nats.max_size", "524288 B")).await;
     let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
     let refused = eventually("the log is full", DEADLINE, async || {
         let posted = system.post_v1("42", json!({"text": text})).await;
@@ -156,7 +156,7 @@ async fn a_full_log_refuses_and_says_so() {
 
 #[tokio::test]
 async fn a_log_that_is_nearly_full_refuses_messages_and_says_so_and_moderation_goes_on() {
-    let system = System::start_with(|settings| settings.set("nats.max_bytes", "1048576")).await;
+    let system = System::start_with(|settings| settings.set("nats.max_size", "1048576 B")).await;
     let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
     eventually("messages are refused", DEADLINE, async || {
         let posted = system.post_v1("42", json!({"text": text})).await;

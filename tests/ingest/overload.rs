@@ -16,7 +16,7 @@ async fn start() -> (System, Proxy) {
     let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
     // The deadline is far away: what is refused is not refused by it.
     let settings = Settings::new().nats(&nats).rooms(&rooms).set("nats.urls", &proxy.url());
-    let settings = settings.set("nats.append_deadline_ms", "60000").set("nats.append_queue_ms", "250");
+    let settings = settings.set("nats.append_deadline_ms", "60000").set("nats.append_queue_wait", "250ms");
     let settings = settings.set("ingest.http.request_timeout_ms", "90000");
     let ingest = Role::start("ingest", &settings).await;
     (System { ingest, rooms, nats, client: client() }, proxy)

@@ -133,7 +133,7 @@ fn settings(nats: &NatsServer, rooms: &RoomServer) -> Settings {
     Settings::new()
         .nats(nats)
         .rooms(rooms)
-        .set("nats.max_bytes", "1073741824")
+        .set("nats.max_size", "1073741824 B")
         .set("ingest.room.message_rate.messages", "1000")
         .set("ingest.room.message_rate.seconds", "1")
         .set("ingest.limits.moderator_rate.messages", "1000")

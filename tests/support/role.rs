@@ -20,8 +20,8 @@ impl Default for Settings {
 
 /// Nothing that a test does comes near; and a disk that is nearly full has room for that much.
 const UNLIMITED: [(&str, &str); 10] = [
-    ("nats.max_bytes", "1073741824"),
-    ("nats.append_queue_ms", "10000"),
+    ("nats.max_size", "1073741824 B"),
+    ("nats.append_queue_wait", "10000ms"),
     ("ingest.room.message_rate.messages", "100000"),
     ("ingest.room.message_rate.seconds", "1"),
     ("ingest.limits.moderator_rate.messages", "100000"),
