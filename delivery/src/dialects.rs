@@ -32,7 +32,7 @@ pub(crate) trait Dialect: Send + Sync {
     /// Whether the client says how far it has come. Otherwise what was written counts as dealt with.
     fn acknowledges(&self) -> bool;
 
-    /// What answers a frame that came at the wrong time.
+    /// What answers a frame that came at the wrong time, or too often.
     fn complaint(&self, about: Complaint) -> Option<Utf8Bytes>;
 
     /// The first frame of a session.
@@ -75,6 +75,8 @@ pub(crate) enum Complaint {
     AlreadyStarted,
     /// It acknowledges what the client cannot have seen.
     BadPosition,
+    /// It is a start, of a room that started so many sessions that this one has to wait.
+    StartedTooOften { wait: Duration },
 }
 
 /// One frame of events.

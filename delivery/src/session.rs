@@ -33,7 +33,7 @@ use web::places;
 
 use crate::dialects::{Complaint, Dialect, Framed, Said, Welcome};
 use crate::node::Node;
-use crate::session::claim_rate::Turn;
+use crate::session::claim_rate::{SHORT_WAIT, Turn};
 use crate::session::close_codes::End;
 use crate::session::entry::Bearer;
 use crate::session::fence::{Fence, Hold};
@@ -369,7 +369,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Waits until the room may be claimed, which may take some seconds. Whoever holds it goes on meanwhile, so that a client
+/// Waits until the room may be claimed, which may take some seconds, or up to a minute. Whoever holds it goes on meanwhile, so that a client
 /// who leaves must not take it from them; one who stays is answered as in a session.
 async fn wait_for_turn<'a>(
     node: &'a Node,
@@ -378,6 +378,11 @@ async fn wait_for_turn<'a>(
     entrant: &mut Entrant,
 ) -> Result<Turn<'a>, End> {
     let presenter = entrant.bearer.presenter;
+    // A few seconds are part of every start; longer than that nobody waits unless told.
+    let wait = node.turns.expected_wait(presenter);
+    if wait > SHORT_WAIT {
+        complain(dialect, socket, Complaint::StartedTooOften { wait }).await?;
+    }
     let mut turn = pin!(node.turns.wait(presenter));
     loop {
         // A frame is taken from the socket only by the branch that answers it, and the turn is not dropped.

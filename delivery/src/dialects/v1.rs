@@ -137,6 +137,13 @@ impl Dialect for V1 {
             Complaint::NotStarted => error("not_started", "the first frame is start"),
             Complaint::AlreadyStarted => error("already_started", "this session has started"),
             Complaint::BadPosition => error("bad_position", "no event of this session has that position"),
+            Complaint::StartedTooOften { wait } => {
+                let seconds = wait.as_secs_f64().ceil();
+                let message = format!(
+                    "this room started too many sessions: this one starts in {seconds} s, keep the socket open"
+                );
+                error("session_rate_limited", &message)
+            }
         })
     }
 
