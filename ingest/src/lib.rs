@@ -37,6 +37,8 @@ struct Ingest {
     unfinished: std::sync::Arc<web::places::Places>,
     /// Requests at once, from the end of the body to the answer. None left: 503 at once.
     in_flight: tokio::sync::Semaphore,
+    /// Lists of bans that are read at once, shared by users. More are answered 503 at once.
+    ban_lists: std::sync::Arc<web::Shares>,
     /// Those of them that go to the log.
     door: posting::admission::Door,
     body_deadline: std::time::Duration,

@@ -13,14 +13,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use web::Admin;
 use web::auth::Verifier;
 use web::gateway::Gateway;
 use web::places::Places;
+use web::{Admin, Shares};
 
 use crate::Ingest;
 use crate::config::Config;
 use crate::http::refusal::Refusal;
+use crate::http::v1::{BAN_LISTS, BAN_LISTS_OF_USER};
 use crate::http::{body, legacy, openapi};
 use crate::memory::replay::{Fold, Memory};
 use crate::moderation::rules::Rules;
@@ -86,6 +87,7 @@ pub async fn run(
         // What a body may hold is bounded by its size.
         unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
+        ban_lists: Shares::new(BAN_LISTS, BAN_LISTS_OF_USER),
         door: Door::new(config.max_in_flight),
         body_deadline: Duration::from_millis(config.body_timeout_ms),
         time_zone: config.time_zone,

@@ -69,6 +69,8 @@ impl World {
             ("CHATTING_NATS__URLS".to_owned(), format!("nats://127.0.0.1:{nats_port}")),
             ("CHATTING_INGEST__ROOMS__URL".to_owned(), room_server::start().await?),
             ("CHATTING_ARCHIVER__URI".to_owned(), uri.clone()),
+            // The default is 16 GiB, for which not every machine has the room; no attack fills as much.
+            ("CHATTING_NATS__MAX_BYTES".to_owned(), (4_u64 << 30).to_string()),
         ];
         let mut ports = Vec::new();
         for role in Role::ALL {

@@ -28,6 +28,8 @@ mod everywhere;
 mod moderation;
 mod requests;
 
+pub(crate) use moderation::{BAN_LISTS, BAN_LISTS_OF_USER};
+
 use call::Call;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<Ingest>> {

@@ -43,6 +43,11 @@ const BAN_BYTES: usize = 200;
 /// So many bans of a page are read from the bucket at once.
 const READ_AT_ONCE: usize = 32;
 
+/// Lists that are read at once on a node, and of one user. 16 lists read at most 512 decisions of 8 KB at once: 4 MB. NATS
+/// disconnects a client for which 64 MB wait (`max_pending`), and that connection is also the one that posts take.
+pub(crate) const BAN_LISTS: usize = 16;
+pub(crate) const BAN_LISTS_OF_USER: usize = 2;
+
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
         .routes(routes!(delete_message))
@@ -273,6 +278,7 @@ pub(super) async fn list_bans(State(ingest): State<Arc<Ingest>>, request: Reques
         }
         let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
         let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
+        let _share = ingest.ban_lists.take(call.sender.idx.get()).ok_or(Refusal::Overloaded)?;
         let room = call.place.room();
         // One more than asked for tells whether there are more.
         let standing = ingest.fold.rules.bans(room, after, first + 1, now());
