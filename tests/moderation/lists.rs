@@ -131,8 +131,17 @@ async fn a_user_reads_two_lists_at_once_and_leaves_the_others_to_others() {
     })
     .await;
 
-    // What they ask NATS is not answered, so that they are under way at once.
-    world.nats.pause();
+    // The lists ask NATS and get no answer, so that they are under way at once. Until the bucket has the ban, the node answers
+    // without asking.
+    eventually("only the bucket has the words of the ban", PATIENCE, async || {
+        world.nats.pause();
+        let asked = tokio::time::timeout(2 * PROMISED, world.get(node, &ban(7), &bearer)).await;
+        if asked.is_ok() {
+            world.nats.resume();
+        }
+        asked.is_err().then_some(())
+    })
+    .await;
     let mut lists: FuturesUnordered<_> = (0..8).map(|_| world.get(node, own, &bearer)).collect();
     for _ in 0..6 {
         lists.next().await.unwrap().assert_problem(503, "overloaded");
