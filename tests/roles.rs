@@ -116,6 +116,24 @@ async fn a_login_in_an_address_of_nats_is_used_and_never_shown() {
     }
 }
 
+#[tokio::test]
+async fn a_token_in_an_address_of_nats_is_used_and_never_shown() {
+    let nats = NatsServer::start_with(&["--auth", "hunter/2"]).await;
+    let rooms = RoomServer::start().await;
+    let with = |login: &str| {
+        let url = nats.url().replace("nats://", &format!("nats://{login}"));
+        Settings::new().rooms(&rooms).set("nats.urls", &url).set("log.filter", "debug")
+    };
+    let role = Role::start("delivery", &with("hunter%2F2@")).await;
+    assert!(!role.log().contains("hunter"), "{}", role.log());
+    for wrong in ["hunter3@", "bob:hunter%2F2@", ""] {
+        let role = Role::spawn("delivery", &with(wrong));
+        eventually("it is refused, and tries again", SOON, async || role.log().contains("trying again").then_some(()))
+            .await;
+        assert!(!role.log().contains("hunter"), "{}", role.log());
+    }
+}
+
 /// Where a mistake is, is said by the key.
 #[tokio::test]
 async fn no_value_that_may_hold_a_secret_is_shown_whatever_is_wrong_with_it() {

@@ -4,6 +4,7 @@
 //! `cargo build --release --workspace && target/release/bench posts`
 
 mod archive;
+mod attacks;
 mod load;
 mod overload;
 mod posts;
@@ -40,6 +41,8 @@ enum Command {
     Statistics(statistics::Arguments),
     /// Seeking in the replay of a long broadcast while the archive grows
     Seek(seek::Arguments),
+    /// Attacks at their bounds: the attacked role's memory and health, and what becomes of other users' posts
+    Attacks(attacks::Arguments),
 }
 
 #[tokio::main]
@@ -51,5 +54,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Archive(arguments) => archive::run(&arguments).await,
         Command::Statistics(arguments) => statistics::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,
+        Command::Attacks(arguments) => attacks::run(&arguments).await,
     }
 }

@@ -170,8 +170,8 @@ impl Archive {
 }
 
 /// Makes the log of roles with these settings.
-async fn set_up(environment: &[(&str, String)]) -> anyhow::Result<()> {
-    let environment = environment.iter().map(|(key, value)| ((*key).into(), value.into()));
+pub(crate) async fn set_up<K: AsRef<str>>(environment: &[(K, String)]) -> anyhow::Result<()> {
+    let environment = environment.iter().map(|(key, value)| (key.as_ref().into(), value.into()));
     let config = Config::layered(None, environment).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
     nats::set_up(&config.nats, "bench").await?;
     Ok(())

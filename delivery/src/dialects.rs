@@ -31,7 +31,7 @@ pub(crate) trait Dialect: Send + Sync {
     /// Whether the client acknowledges. Otherwise, written events count as acknowledged.
     fn acknowledges(&self) -> bool;
 
-    /// The reply to a frame at the wrong time.
+    /// The reply to a frame that came at the wrong time, or too often.
     fn complaint(&self, about: Complaint) -> Option<Utf8Bytes>;
 
     /// The first frame of a session.
@@ -74,6 +74,8 @@ pub(crate) enum Complaint {
     AlreadyStarted,
     /// It acknowledges a position that the client cannot have seen.
     BadPosition,
+    /// It is a start, of a room that started so many sessions that this one has to wait.
+    StartedTooOften { wait: Duration },
 }
 
 /// One frame of events.

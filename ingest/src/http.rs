@@ -13,4 +13,4 @@ mod quota;
 mod refused;
 pub(crate) mod router;
 mod unread;
-mod v1;
+pub(crate) mod v1;

@@ -10,12 +10,13 @@ use runtime::{Panicked, Tasks};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
-use web::Admin;
 use web::auth::Verifier;
 use web::places::Places;
+use web::{Admin, UserPermits};
 
 use crate::config::Config;
 use crate::http::gateway::Gateway;
+use crate::http::v1::bans::{BAN_LISTS, BAN_LISTS_OF_USER};
 use crate::http::{openapi, router};
 use crate::memory::replay::{KeyMemory, Replay};
 use crate::memory::turns::{SettledTurns, Turns};
@@ -87,6 +88,7 @@ pub async fn run(
         unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
+        ban_lists: UserPermits::new(BAN_LISTS, BAN_LISTS_OF_USER),
         body_deadline: config.body_timeout.get(),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use nats::{Log, Presence};
 use tokio::sync::{Mutex, Semaphore};
+use web::UserPermits;
 use web::auth::Verifier;
 use web::places::Places;
 
@@ -42,6 +43,8 @@ pub(crate) struct Ingest {
     pub(crate) in_flight: Arc<Semaphore>,
     /// Concurrent requests that append to the log.
     pub(crate) admission: Admission,
+    /// Lists of bans that are being read, shared by users.
+    pub(crate) ban_lists: Arc<UserPermits>,
     pub(crate) body_deadline: Duration,
     pub(crate) time_zone: TimeZone,
     /// The OpenAPI document.

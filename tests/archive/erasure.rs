@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::reading::{archived, client};
 use super::{PATIENCE, World, message, presenter, user};
 use crate::ingest::tokens::token_with;
+use crate::log::everything;
 use crate::support::{Proxy, Role, Settings, eventually};
 
 /// Who is erased in these tests.
@@ -510,6 +511,30 @@ async fn what_is_of_an_earlier_log_is_erased_too() {
     let (status, receipt) = erase(&archiver, "remove").await;
     assert_eq!((status.as_u16(), &receipt["erased"]["messages"]), (200, &json!(2)), "{receipt}");
     assert_no_traces(&world).await;
+}
+
+/// A nickname comes out of a token, and whoever signs tokens may put anything there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasers_nickname_turns_no_text_round_in_the_receipt_or_the_log() {
+    let world = World::start().await;
+    let archiver = world.archiver().await;
+    let nickname = "pri\u{202E}vacy\n\u{2066}!\u{2069}";
+    let token = token_with(json!({ "user_idx": 9, "nickname": nickname, "scope": "chat:erase" }));
+    let url = format!("{}/v1/users/{GONE}?mode=remove", archiver.url());
+    let answer = client().delete(url).bearer_auth(token).send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+
+    assert_eq!(done(&archiver).await["by"]["nickname"], "privacy!");
+    let entries = everything(&world.log).await;
+    let erasures: Vec<UserErased> = entries
+        .iter()
+        .filter_map(|entry| match entry.event().unwrap().body {
+            Body::UserErased(erased) => Some(erased),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(erasures.len(), 1);
+    assert_eq!(erasures[0].by.nickname, "privacy!");
 }
 
 /// The receipts' documents say when they go, and the tombstone is not gone before the log is.

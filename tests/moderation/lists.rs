@@ -1,5 +1,8 @@
 //! The lists of bans: whole, in order, and paged through without a gap while others ban and unban.
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
 use super::*;
 
 async fn users(world: &World, node: &Role, path: &str) -> (Vec<i64>, Option<String>) {
@@ -111,4 +114,43 @@ async fn a_page_of_long_reasons_ends_early_and_every_ban_is_on_one() {
         }
         assert_eq!(seen, (100..150).collect::<Vec<i64>>());
     }
+}
+
+/// Each list is many questions to NATS, over the connection that posts take too.
+#[tokio::test]
+async fn a_user_reads_two_lists_at_once_and_leaves_the_others_to_others() {
+    let world = World::start().await;
+    let node = &world.nodes[0];
+    for room in [PRESENTER, 43] {
+        decided(&world.put(node, &format!("/v1/rooms/{room}/bans/7"), &moderator(), json!({ "reason": "spam" })).await);
+    }
+    let (own, bearer, other) = ("/v1/rooms/42/bans", presenter(), moderator());
+    eventually("both lists are there", PROMISED, async || {
+        let there = users(&world, node, own).await.0 == [7] && users(&world, node, "/v1/rooms/43/bans").await.0 == [7];
+        there.then_some(())
+    })
+    .await;
+
+    // The lists ask NATS and get no answer, so that they are under way at once. Until the bucket has the ban, the node answers
+    // without asking.
+    eventually("only the bucket has the words of the ban", PATIENCE, async || {
+        world.nats.pause();
+        let asked = tokio::time::timeout(2 * PROMISED, world.get(node, &ban(7), &bearer)).await;
+        if asked.is_ok() {
+            world.nats.resume();
+        }
+        asked.is_err().then_some(())
+    })
+    .await;
+    let mut lists: FuturesUnordered<_> = (0..8).map(|_| world.get(node, own, &bearer)).collect();
+    for _ in 0..6 {
+        lists.next().await.unwrap().assert_problem(503, "overloaded");
+    }
+    let others = ["/v1/rooms/43/bans", own].map(|path| world.get(node, path, &other));
+    let resume = async { world.nats.resume() };
+    let (others, ()) = tokio::join!(futures_util::future::join_all(others), resume);
+    assert!(others.iter().all(|answer| answer.status == 200), "{others:?}");
+    let own_lists: Vec<Answer> = lists.collect().await;
+    assert!(own_lists.len() == 2 && own_lists.iter().all(|answer| answer.status == 200), "{own_lists:?}");
+    assert_eq!(users(&world, node, own).await.0, [7], "the places are free again");
 }

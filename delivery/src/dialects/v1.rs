@@ -139,6 +139,13 @@ impl Dialect for V1 {
             Complaint::NotStarted => error("not_started", "the first frame must be start"),
             Complaint::AlreadyStarted => error("already_started", "this session has already started"),
             Complaint::BadPosition => error("bad_position", "this session has not reached that position"),
+            Complaint::StartedTooOften { wait } => {
+                let seconds = wait.as_secs_f64().ceil();
+                let message = format!(
+                    "this room started too many sessions: this one starts in {seconds} s, keep the socket open"
+                );
+                error("session_rate_limited", &message)
+            }
         })
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Welcome};
 use crate::node::Node;
-use crate::session::claim_rate::Turn;
+use crate::session::claim_rate::{SHORT_WAIT, Turn};
 use crate::session::close_codes::CloseReason;
 use crate::session::deliver::Session;
 use crate::session::entry::Entrant;
@@ -33,6 +33,11 @@ pub(super) async fn wait_for_turn<'a>(
     entrant: &mut Entrant,
 ) -> Result<Turn<'a>, CloseReason> {
     let presenter = entrant.bearer.presenter;
+    // A few seconds are part of every start. A client that waits longer is told so.
+    let wait = node.claim_rate.expected_wait(presenter);
+    if wait > SHORT_WAIT {
+        complain(dialect, socket, Complaint::StartedTooOften { wait }).await?;
+    }
     let mut turn = pin!(node.claim_rate.wait(presenter));
     loop {
         // Only the branch that handles a frame takes it from the socket, and the turn is not dropped.

@@ -1,31 +1,46 @@
-//! Whose turn it is to claim a room: one newcomer of a presenter at a time, so many at once and then one every few
-//! seconds, counted over all nodes; of those who wait the newest alone. Two pages that throw each other out for ever, a
-//! page that reconnects in a loop, a token that went round: none costs the log, or the archive of sessions, more than that. The
-//! session that holds the room goes on meanwhile. Of other presenters nobody waits.
+//! Rate limit of session starts: the order in which newcomers claim a room. One newcomer of a presenter claims at a time,
+//! within two shares that are counted over all nodes: one for a burst, one for a day. Of the newcomers that wait only the
+//! newest gets the turn. So two pages that replace each other for ever, a page that reconnects in a loop and a leaked token
+//! all cost the log and the archive a bounded number of sessions. The session that holds the room continues meanwhile.
+//! Other presenters never wait.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chat::{NodeId, PresenterIdx};
 use nats::Claim;
+use parking_lot::Mutex;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use crate::session::close_codes::End;
+use crate::session::close_codes::CloseReason;
 
 /// 20 claims a second at the very most: more than any page that means well makes, and nothing to the log.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// So many claims in a row: a presenter who loads a page again and again, on a bad network, is not held up.
-const BURST: u32 = 20;
+/// A token bucket: `burst` claims in a row, then one each `refill`.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    burst: u32,
+    refill: Duration,
+}
 
-/// Then one in this time: 24 events a minute, for however long it goes on. With the 8 s in which the log may have to be asked for a
-/// claim, it is about what a page waits for its welcome.
-const REFILL: Duration = Duration::from_secs(5);
+/// 20 in a row: a presenter who reloads a page again and again, on a bad network, does not wait. Then one in 5 s, which is 24
+/// events a minute. With the 8 s that a claim may take, a page waits about that long for its welcome.
+const SHORT: Share = Share { burst: 20, refill: Duration::from_secs(5) };
 
-/// The rooms that may have as many claims as ever are forgotten when there are so many.
+/// 600 in a row: a network that breaks every 10 s for an hour and a half does not use it up. Then one a minute: each session is
+/// a document in the archive, so a room makes at most 2,040 on the first day and 1,440 on each day after it.
+const LONG: Share = Share { burst: 600, refill: Duration::from_secs(60) };
+
+const SHARES: [Share; 2] = [SHORT, LONG];
+
+/// A newcomer whose turn comes later than this is told how long it waits. A newer newcomer displaces it after this time, not
+/// only when the turn comes, so that displaced sockets do not pile up.
+pub(crate) const SHORT_WAIT: Duration = SHORT.refill;
+
+/// Rooms that have their whole share again are forgotten when there are more rooms than this.
 const FORGET_ABOVE: usize = 1_024;
 
 /// The turns of all presenters.
@@ -42,8 +57,8 @@ struct State {
 struct Room {
     /// The last claim of this node.
     claimed: Option<Instant>,
-    /// When all claims so far will have come back, one every [`REFILL`].
-    spent_until: Instant,
+    /// For each share, when all claims so far will have come back.
+    spent_until: [Instant; SHARES.len()],
     /// Dropped when a newer newcomer takes the place of the one who waits.
     waits: Option<oneshot::Sender<()>>,
 }
@@ -57,11 +72,18 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turns {
-    /// Returns when it is the newcomer's turn, or with [`End::Replaced`] when a newer one came meanwhile: only then, too,
-    /// because a page that is told so at once may be back at once. Cancel safe: who does not wait any more has no turn.
-    pub(crate) async fn wait(&self, presenter: PresenterIdx) -> Result<Turn<'_>, End> {
+    /// How long a newcomer that comes now waits for its turn.
+    pub(crate) fn expected_wait(&self, presenter: PresenterIdx) -> Duration {
+        let (mut state, now) = (self.0.lock(), Instant::now());
+        state.room(presenter, now).next(now).duration_since(now)
+    }
+
+    /// Returns when it is the newcomer's turn, or with [`CloseReason::Replaced`] when a newer one came meanwhile. A displaced newcomer
+    /// waits too, up to [`SHORT_WAIT`]: a page that is told at once may be back at once. Cancel safe: a newcomer that stops
+    /// waiting has no turn.
+    pub(crate) async fn wait(&self, presenter: PresenterIdx) -> Result<Turn<'_>, CloseReason> {
         let (next, mut displaced) = {
-            let (mut state, now) = (self.0.lock().expect("nothing panics while it holds the lock"), Instant::now());
+            let (mut state, now) = (self.0.lock(), Instant::now());
             let room = state.room(presenter, now);
             let next = room.next(now);
             if next <= now && !room.is_waited_for() {
@@ -77,10 +99,16 @@ impl Turns {
             let wait_ms = wait.as_millis();
             tracing::debug!(%presenter, wait_ms, "presenter {presenter} was claimed often, and waits for its turn");
         }
-        sleep_until(next).await;
-        let (mut state, now) = (self.0.lock().expect("nothing panics while it holds the lock"), Instant::now());
+        sleep_until(next.min(Instant::now() + SHORT_WAIT)).await;
+        tokio::select! {
+            biased;
+            // The sender is never used, only dropped, and nothing is lost with either branch.
+            _ = &mut displaced => return Err(CloseReason::Replaced),
+            () = sleep_until(next) => {}
+        }
+        let (mut state, now) = (self.0.lock(), Instant::now());
         if displaced.try_recv() != Err(oneshot::error::TryRecvError::Empty) {
-            return Err(End::Replaced);
+            return Err(CloseReason::Replaced);
         }
         let room = state.room(presenter, now);
         room.waits = None;
@@ -93,7 +121,7 @@ impl Turns {
         loop {
             match claims.recv().await {
                 Ok(claim) if claim.node != *own => {
-                    let mut state = self.0.lock().expect("nothing panics while it holds the lock");
+                    let mut state = self.0.lock();
                     let now = Instant::now();
                     state.room(claim.presenter, now).spend(now);
                 }
@@ -116,7 +144,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // While the log is away a page tries again and again, which costs nothing, and must not make it wait afterwards.
         if !self.is_used {
-            let mut state = self.turns.0.lock().expect("nothing panics while it holds the lock");
+            let mut state = self.turns.0.lock();
             state.room(self.presenter, Instant::now()).give_back();
         }
     }
@@ -125,15 +153,19 @@ impl Drop for Turn<'_> {
 impl State {
     fn room(&mut self, presenter: PresenterIdx, now: Instant) -> &mut Room {
         if self.rooms.len() > self.forget_above {
-            self.rooms.retain(|_, room| room.spent_until > now || room.is_waited_for());
+            self.rooms.retain(|_, room| room.spent_until.iter().any(|until| *until > now) || room.is_waited_for());
             // Twice what is left, so that the cost per turn stays constant.
             self.forget_above = FORGET_ABOVE.max(2 * self.rooms.len());
         }
-        self.rooms.entry(presenter).or_insert(Room { claimed: None, spent_until: now, waits: None })
+        self.rooms.entry(presenter).or_insert(Room::new(now))
     }
 }
 
 impl Room {
+    fn new(now: Instant) -> Room {
+        Room { claimed: None, spent_until: [now; SHARES.len()], waits: None }
+    }
+
     fn is_waited_for(&self) -> bool {
         self.waits.as_ref().is_some_and(|waits| !waits.is_closed())
     }
@@ -141,9 +173,11 @@ impl Room {
     /// When the room may be claimed next.
     fn next(&self, now: Instant) -> Instant {
         let spaced = self.claimed.map_or(now, |claimed| claimed + INTERVAL);
-        // Of what would take longer to come back than `BURST - 1` claims do, one would be too many.
-        let come_back = self.spent_until.checked_sub(REFILL * (BURST - 1)).unwrap_or(now);
-        spaced.max(come_back).max(now)
+        // A share that takes longer to come back than `burst - 1` claims do has no claim left.
+        let come_back = SHARES.iter().zip(self.spent_until).map(|(share, spent_until)| {
+            now + spent_until.saturating_duration_since(now).saturating_sub(share.refill * (share.burst - 1))
+        });
+        come_back.fold(spaced.max(now), Instant::max)
     }
 
     /// This node claims it.
@@ -152,14 +186,18 @@ impl Room {
         self.spend(now);
     }
 
-    /// It was claimed, here or elsewhere. However often elsewhere: here nobody waits for longer than [`REFILL`].
+    /// It was claimed, here or elsewhere. However often elsewhere, nobody waits here for longer than the longest refill.
     fn spend(&mut self, now: Instant) {
-        self.spent_until = (self.spent_until.max(now) + REFILL).min(now + REFILL * BURST);
+        for (share, spent_until) in SHARES.iter().zip(&mut self.spent_until) {
+            *spent_until = ((*spent_until).max(now) + share.refill).min(now + share.refill * share.burst);
+        }
     }
 
     /// A claim came to nothing.
     fn give_back(&mut self) {
-        self.spent_until = self.spent_until.checked_sub(REFILL).unwrap_or(self.spent_until);
+        for (share, spent_until) in SHARES.iter().zip(&mut self.spent_until) {
+            *spent_until = spent_until.checked_sub(share.refill).unwrap_or(*spent_until);
+        }
     }
 }
 
@@ -186,50 +224,111 @@ mod tests {
         let (turns, start) = (Turns::default(), Instant::now());
         turns.wait(room(1)).await.unwrap().used();
         let (one, other) = tokio::join!(turns.wait(room(1)), turns.wait(room(1)));
-        assert_eq!((one.map(Turn::used), other.map(Turn::used)), (Err(End::Replaced), Ok(())));
+        assert_eq!((one.map(Turn::used), other.map(Turn::used)), (Err(CloseReason::Replaced), Ok(())));
         assert!(start.elapsed() >= INTERVAL, "who is displaced is not told at once");
         let gone = tokio::time::timeout(Duration::ZERO, turns.wait(room(1))).await;
         assert!(gone.is_err());
         turns.wait(room(1)).await.unwrap().used();
-        assert_eq!(turns.0.lock().unwrap().rooms.values().filter(|room| room.is_waited_for()).count(), 0);
+        assert_eq!(turns.0.lock().rooms.values().filter(|room| room.is_waited_for()).count(), 0);
+    }
+
+    /// Claims the room as often as it may be until then; counts the claims.
+    fn claim_until(room: &mut Room, now: &mut Instant, end: Instant, elsewhere: u32) -> u32 {
+        let mut claims = 0;
+        while *now < end {
+            room.claim(*now);
+            claims += 1;
+            (0..elsewhere).for_each(|_| room.spend(*now));
+            let next = room.next(*now);
+            assert!(next >= *now + INTERVAL);
+            assert!(next <= *now + LONG.refill, "nobody waits for longer than a minute");
+            *now = next;
+        }
+        claims
     }
 
     #[test]
-    fn however_long_it_goes_on_so_many_claims_at_once_and_then_one_in_a_while() {
+    fn twenty_claims_in_a_row_then_one_in_five_seconds() {
         let start = Instant::now();
-        for (elsewhere, most) in [(0, 20 + 720), (1, 720 + 20), (1_000, 720 + 2)] {
-            let mut room = Room { claimed: None, spent_until: start, waits: None };
-            let (mut now, mut claims, mut longest) = (start, 0, Duration::ZERO);
-            while now < start + Duration::from_secs(3_600) {
-                room.claim(now);
-                claims += 1;
-                (0..elsewhere).for_each(|_| room.spend(now));
-                let next = room.next(now);
-                assert!(next >= now + INTERVAL);
-                longest = longest.max(next - now);
-                now = next;
-            }
-            assert!((720..=most).contains(&claims), "{claims} claims in an hour beside {elsewhere} elsewhere");
-            assert_eq!(longest, REFILL);
-            // After two minutes it is as if nothing had been.
-            now += REFILL * BURST;
-            for _ in 0..BURST {
-                assert_eq!(room.next(now), now);
+        for elsewhere in [0, 1] {
+            // Too short for the long share to be spent.
+            let (mut room, mut now) = (Room::new(start), start);
+            let claims = claim_until(&mut room, &mut now, start + Duration::from_secs(1_200), elsewhere);
+            assert!((240..=20 + 240).contains(&claims), "{claims} in 20 minutes beside {elsewhere} elsewhere");
+            // After two minutes the short share is whole again.
+            now += SHORT.refill * SHORT.burst;
+            for _ in 0..SHORT.burst - 1 {
                 room.claim(now);
                 now += INTERVAL;
+                assert_eq!(room.next(now), now);
             }
-            assert!(room.next(now) > now);
+            room.claim(now);
+            assert!(room.next(now) > now + INTERVAL);
         }
+    }
+
+    #[test]
+    fn a_room_that_is_claimed_all_day_gets_one_claim_a_minute_once_its_long_share_is_spent() {
+        let (start, hour) = (Instant::now(), Duration::from_secs(3_600));
+        for elsewhere in [0, 1, 1_000] {
+            let (mut room, mut now) = (Room::new(start), start);
+            let first = claim_until(&mut room, &mut now, start + 24 * hour, elsewhere);
+            let second = claim_until(&mut room, &mut now, start + 48 * hour, elsewhere);
+            assert!(first <= 600 + 1_440, "{first} on the first day beside {elsewhere} elsewhere");
+            assert!((1_439..=1_441).contains(&second), "{second} on the second day beside {elsewhere} elsewhere");
+            assert_eq!(room.next(now), now);
+        }
+    }
+
+    #[test]
+    fn a_network_that_breaks_every_ten_seconds_for_an_hour_and_a_half_holds_nobody_up() {
+        let start = Instant::now();
+        let mut room = Room::new(start);
+        for number in 0..540 {
+            let now = start + Duration::from_secs(10) * number;
+            assert_eq!(room.next(now), now);
+            room.claim(now);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_learns_how_long_it_waits() {
+        let turns = Turns::default();
+        assert_eq!(turns.expected_wait(room(1)), Duration::ZERO);
+        let now = Instant::now();
+        (0..LONG.burst).for_each(|_| turns.0.lock().room(room(1), now).spend(now));
+        let wait = turns.expected_wait(room(1));
+        assert!((Duration::from_secs(59)..=LONG.refill).contains(&wait), "{wait:?}");
+        assert_eq!(turns.expected_wait(room(2)), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_displaced_newcomer_is_told_after_five_seconds_although_the_turn_comes_later() {
+        let (turns, start) = (Turns::default(), Instant::now());
+        let turn = SHORT_WAIT + Duration::from_millis(500);
+        turns.0.lock().room(room(1), start).spent_until[1] = start + LONG.refill * (LONG.burst - 1) + turn;
+        let displaced = async {
+            let turn = turns.wait(room(1)).await.map(Turn::used);
+            (turn, start.elapsed())
+        };
+        let newest = async {
+            let turn = turns.wait(room(1)).await.map(Turn::used);
+            (turn, start.elapsed())
+        };
+        let ((displaced, told), (newest, came)) = tokio::join!(displaced, newest);
+        assert_eq!((displaced, newest), (Err(CloseReason::Replaced), Ok(())));
+        assert!(told >= SHORT_WAIT && told < came, "{told:?}");
+        assert!(came >= turn, "{came:?}");
     }
 
     #[tokio::test]
     async fn who_could_not_claim_the_room_does_not_wait_longer_for_it() {
         let turns = Turns::default();
-        for _ in 0..BURST + 2 {
+        for _ in 0..SHORT.burst + 2 {
             drop(turns.wait(room(1)).await.unwrap());
         }
-        let spent_until = turns.0.lock().unwrap().rooms[&room(1)].spent_until;
-        assert!(spent_until <= Instant::now());
+        let spent_until = turns.0.lock().rooms[&room(1)].spent_until;
+        assert!(spent_until.iter().all(|until| *until <= Instant::now()));
     }
 
     #[tokio::test]
@@ -240,14 +339,21 @@ mod tests {
             turns.wait(room(presenter)).await.unwrap().used();
         }
         assert!(start.elapsed() < Duration::from_secs(5));
-        let mut state = turns.0.lock().unwrap();
+        let mut state = turns.0.lock();
         state.forget_above = 0;
-        state.room(room(1), Instant::now() + REFILL);
+        state.room(room(1), Instant::now() + LONG.refill);
         assert_eq!(state.rooms.len(), 1);
     }
-    /// How long it takes until all claims of the room have come back.
-    fn spent(turns: &Turns, now: Instant) -> Duration {
-        turns.0.lock().unwrap().rooms[&room(1)].spent_until.saturating_duration_since(now)
+
+    /// How long it takes until all claims of the room have come back, in each share.
+    fn spent(turns: &Turns, now: Instant) -> [Duration; 2] {
+        turns.0.lock().rooms[&room(1)].spent_until.map(|until| until.saturating_duration_since(now))
+    }
+
+    fn check_spent(spent: [Duration; 2], claims: u32) {
+        for (share, spent) in SHARES.iter().zip(spent) {
+            assert!((share.refill * claims..share.refill * (claims + 1)).contains(&spent), "{spent:?} of {share:?}");
+        }
     }
 
     #[tokio::test]
@@ -255,7 +361,7 @@ mod tests {
         let (turns, now) = (Turns::default(), Instant::now());
         turns.wait(room(1)).await.unwrap().used();
         let of_one = spent(&turns, now);
-        assert!((REFILL..2 * REFILL).contains(&of_one), "{of_one:?}");
+        check_spent(of_one, 1);
         drop(turns.wait(room(1)).await.unwrap());
         assert_eq!(spent(&turns, now), of_one);
     }
@@ -271,7 +377,6 @@ mod tests {
         }
         drop(claims);
         turns.follow(&nodes[0], heard).await;
-        let of_two = spent(&turns, now);
-        assert!((2 * REFILL..3 * REFILL).contains(&of_two), "{of_two:?}");
+        check_spent(spent(&turns, now), 2);
     }
 }

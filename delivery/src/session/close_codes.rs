@@ -51,9 +51,6 @@ pub(crate) enum CloseReason {
     TooLarge,
 }
 
-/// The name in [`crate::session::claim_rate`].
-pub(crate) type End = CloseReason;
-
 impl CloseReason {
     /// A stable word, for the log and for `presenter.disconnected`.
     pub(crate) fn word(self) -> &'static str {

@@ -55,13 +55,8 @@ impl DecisionKeeper {
     }
 
     /// Queues a decision to be saved. Returns at once.
-    pub(crate) fn keep(&self, subject: Subject, position: Position, mut decision: Event) {
-        let mut state = self.state();
-        if state.waiting.len() >= MOST_REASONS {
-            forget_reason(&mut decision);
-        }
-        state.waiting.insert(subject, (position, decision));
-        drop(state);
+    pub(crate) fn keep(&self, subject: Subject, position: Position, decision: Event) {
+        self.state().keep(subject, position, decision);
         self.changed.notify_one();
     }
 
@@ -229,6 +224,15 @@ impl DecisionKeeper {
     }
 }
 
+impl State {
+    fn keep(&mut self, subject: Subject, position: Position, mut decision: Event) {
+        if self.waiting.len() >= MOST_REASONS {
+            forget_reason(&mut decision);
+        }
+        self.waiting.insert(subject, (position, decision));
+    }
+}
+
 /// The decision's subject, if it has no effect any more and cannot replace an older decision in a log of that age.
 pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(Subject, Position)> {
     let is_old = now().duration_since(kept.at).unsigned_abs() > max_age;
@@ -267,4 +271,45 @@ fn unname(decision: &mut Event, user: UserIdx) -> bool {
         by.nickname.clear();
     }
     is_named
+}
+
+#[cfg(test)]
+mod tests {
+    use chat::{PresenterIdx, Role, User, UserBanned};
+
+    use super::*;
+
+    fn ban(user: i64) -> (Subject, Event) {
+        let (room, user) = (PresenterIdx::try_from(42).unwrap(), UserIdx::try_from(user).unwrap());
+        let by = User { idx: room.as_user(), nickname: "presenter".to_owned(), role: Role::Presenter };
+        let banned = UserBanned { user, until: None, by, reason: Some("raid".to_owned()) };
+        (Subject::Ban(Some(room), user), Event::now(room, Body::UserBanned(banned)))
+    }
+
+    fn reason(decision: &Event) -> Option<&str> {
+        match &decision.body {
+            Body::UserBanned(banned) => banned.reason.as_deref(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn of_the_decisions_that_wait_for_the_bucket_so_many_keep_their_reasons_and_the_others_wait_without() {
+        let mut state = State::default();
+        let most = MOST_REASONS as i64;
+        for user in 1..=2 * most {
+            let (subject, event) = ban(user);
+            state.keep(subject, Position { epoch: 1, sequence: user as u64, index: 0 }, event);
+        }
+        assert_eq!(state.waiting.len(), 2 * MOST_REASONS, "no decision is dropped");
+        let waits = |user: i64| &state.waiting[&ban(user).0].1;
+        assert!(reason(waits(1)).is_some() && reason(waits(most)).is_some());
+        assert!((most + 1..=2 * most).all(|user| reason(waits(user)).is_none()));
+        assert_eq!(state.waiting.values().filter(|(_, event)| reason(event).is_some()).count(), MOST_REASONS);
+        // Where the bucket has taken some, newer ones keep theirs again.
+        (1..=most + 1).for_each(|user| drop(state.waiting.remove(&ban(user).0)));
+        let (subject, event) = ban(2 * most + 1);
+        state.keep(subject, Position { epoch: 1, sequence: 1, index: 0 }, event);
+        assert!(reason(&state.waiting[&subject].1).is_some());
+    }
 }

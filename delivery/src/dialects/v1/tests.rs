@@ -188,6 +188,7 @@ fn every_other_frame_is_pinned() {
         V1.complaint(Complaint::NotStarted).unwrap(),
         V1.complaint(Complaint::AlreadyStarted).unwrap(),
         V1.complaint(Complaint::BadPosition).unwrap(),
+        V1.complaint(Complaint::StartedTooOften { wait: Duration::from_millis(41_200) }).unwrap(),
         refused(TokenError::Missing),
         refused(TokenError::Expired),
         refused(TokenError::Signature),

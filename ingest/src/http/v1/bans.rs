@@ -41,6 +41,11 @@ const BAN_BYTES: usize = 200;
 /// 32 bans of a page are read from the bucket concurrently.
 const READ_AT_ONCE: usize = 32;
 
+/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 512 decisions of 8 KB at
+/// once: 4 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
+pub(crate) const BAN_LISTS: usize = 16;
+pub(crate) const BAN_LISTS_OF_USER: usize = 2;
+
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
         .routes(routes!(list_bans))
@@ -301,7 +306,7 @@ async fn list_bans_everywhere(
 
 async fn list(
     ingest: &Ingest,
-    Moderator { room, .. }: Moderator,
+    Moderator { sender, room }: Moderator,
     Query(PageQuery { first, after }): Query<PageQuery>,
 ) -> Result<Response, Refusal> {
     ingest.check_caught_up()?;
@@ -312,6 +317,7 @@ async fn list(
     let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
     let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
     // One more than requested, to know whether there is a next page.
+    let _permit = ingest.ban_lists.take(sender.idx.get()).ok_or(Refusal::Overloaded)?;
     let standing = ingest.replay.rules.bans(room, after, first + 1, now());
     let reading = standing.clone().into_iter().take(first);
     let reading = reading.map(|ban| async move { (ban.user, ban_body(ingest, room, ban).await) });

@@ -95,12 +95,12 @@ async fn an_answer_that_is_too_large_or_does_not_end_is_an_outage() {
 }
 
 /// A room server that answers by the room's number, and the numbers that it was asked about.
-async fn by_room(answer: fn(i64) -> (u16, &'static str)) -> (Arc<RoomServer>, Arc<std::sync::Mutex<Vec<i64>>>) {
-    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+async fn by_room(answer: fn(i64) -> (u16, &'static str)) -> (Arc<RoomServer>, Arc<parking_lot::Mutex<Vec<i64>>>) {
+    let asked = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let seen = asked.clone();
     let handler = move |axum::Json(question): axum::Json<Value>| {
         let room = question["presenterIdx"].as_str().unwrap().parse().unwrap();
-        seen.lock().unwrap().push(room);
+        seen.lock().push(room);
         let (status, body) = answer(room);
         std::future::ready((axum::http::StatusCode::from_u16(status).unwrap(), body))
     };
@@ -125,7 +125,7 @@ async fn a_refusal_is_kept_for_its_room_and_says_nothing_of_others() {
         assert_eq!(room_server.liveness(room((1 << 31) + n)).await, Err(Unreachable));
         assert_eq!(room_server.liveness(room(n)).await, Ok(Liveness::Live));
     }
-    assert_eq!(asked.lock().unwrap().len(), 200);
+    assert_eq!(asked.lock().len(), 200);
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn rooms_that_fail_alone_open_nothing_however_many_they_are() {
     for n in 1..=20 {
         assert_eq!(room_server.liveness(room(n)).await, Ok(Liveness::Live));
     }
-    let own = asked.lock().unwrap().iter().filter(|room| **room == 1).count();
+    let own = asked.lock().iter().filter(|room| **room == 1).count();
     assert!(own > 1, "room 1 was asked about by the node itself: {own}");
 }
 
@@ -158,5 +158,5 @@ async fn an_outage_is_found_by_questions_of_our_own_and_so_is_its_end() {
         tokio::task::yield_now().await;
     }
     assert_eq!(room_server.liveness(room(8)).await, Ok(Liveness::Live));
-    assert!(asked.lock().unwrap().contains(&1), "room 7 alone was answered");
+    assert!(asked.lock().contains(&1), "room 7 alone was answered");
 }
