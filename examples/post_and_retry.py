@@ -21,10 +21,10 @@ import time
 import urllib.parse
 import uuid
 
-# Ingest answers a post within 25 s (ingest.http.request_timeout_ms). A longer silence is a lost answer.
+# Ingest answers a post within 25 s (ingest.http.request_timeout). A longer silence is a lost answer.
 ANSWER_TIMEOUT_S = 30
 
-# The server remembers a key for at least 10 minutes (ingest.idempotency_seconds). A later retry is a second message.
+# The server remembers a key for at least 10 minutes (ingest.idempotency). A later retry is a second message.
 GIVE_UP_AFTER_S = 9 * 60
 
 BACKOFF_FIRST_S = 0.25
