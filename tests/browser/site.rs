@@ -79,7 +79,7 @@ async fn file(Name(name): Name<String>) -> impl IntoResponse {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (kind, folder): (_, PathBuf) = match name.rsplit_once('.') {
         Some((_, "html")) => ("text/html; charset=utf-8", root.join("tests/browser")),
-        Some((_, "js")) => ("text/javascript; charset=utf-8", root.join("delivery/web")),
+        Some((_, "js")) => ("text/javascript; charset=utf-8", root.join("delivery/js")),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     match std::fs::read_to_string(folder.join(name)) {

@@ -22,6 +22,8 @@ pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sy
 
     fn id(&self) -> &str;
     fn position(&self) -> PositionDocument;
+    /// Whether all copies of the event are in one partition, where a position's epoch tells the newer one.
+    fn is_of_one_room(&self) -> bool;
     /// Whether two documents of one event agree. If not, an id was reused.
     fn agrees_with(&self, other: &Self) -> bool;
 }
@@ -36,6 +38,10 @@ impl EventDocument for MessageDocument {
 
     fn position(&self) -> PositionDocument {
         self.position
+    }
+
+    fn is_of_one_room(&self) -> bool {
+        true
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
@@ -56,6 +62,10 @@ impl EventDocument for DecisionDocument {
 
     fn position(&self) -> PositionDocument {
         self.position
+    }
+
+    fn is_of_one_room(&self) -> bool {
+        self.presenter_idx.is_some()
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
@@ -113,7 +123,7 @@ pub(crate) async fn keep_first<T: EventDocument>(
             kept.contradictions += 1;
             tracing::warn!(id = document.id(), "two different events in the log have the same id; the first one stays");
         }
-        if replaces(document.position(), standing.position()) {
+        if replaces(document.position(), standing.position(), document.is_of_one_room()) {
             match replace(database, collection, document, standing.position()).await {
                 Err(Failure::Refused(reason)) => {
                     kept.refused.push(copy.line.quarantined(Cause::Refused, reason));
@@ -125,10 +135,10 @@ pub(crate) async fn keep_first<T: EventDocument>(
     Ok(kept)
 }
 
-/// Whether a copy's position replaces the archived one: the lower position stays. At one sequence and index of the log the
-/// higher epoch is right: that entry was archived before its epoch was recorded, or the lower epoch's entry was lost.
-fn replaces(copy: PositionDocument, archived: PositionDocument) -> bool {
-    if (copy.sequence, copy.index) == (archived.sequence, archived.index) {
+/// Whether a copy's position replaces the archived one: the lower position stays. At one sequence and index of a partition
+/// the higher epoch is right: that entry was archived before its epoch was recorded, or the lower epoch's entry was lost.
+fn replaces(copy: PositionDocument, archived: PositionDocument, is_one_partition: bool) -> bool {
+    if is_one_partition && (copy.sequence, copy.index) == (archived.sequence, archived.index) {
         copy.epoch > archived.epoch
     } else {
         copy < archived
@@ -182,10 +192,15 @@ mod tests {
     #[test]
     fn the_lower_position_stays_but_at_one_entry_of_the_log_the_higher_epoch() {
         let at = |epoch, sequence, index| PositionDocument { epoch, sequence, index };
-        assert!(replaces(at(1, 5, 0), at(1, 6, 0)) && !replaces(at(1, 6, 0), at(1, 5, 0)));
-        assert!(replaces(at(1, 5, 0), at(1, 5, 2)) && !replaces(at(1, 5, 2), at(1, 5, 0)));
-        assert!(replaces(at(1, 9, 0), at(2, 5, 0)) && !replaces(at(2, 5, 0), at(1, 9, 0)));
+        for is_one_partition in [false, true] {
+            let replaces = |copy, archived| replaces(copy, archived, is_one_partition);
+            assert!(replaces(at(1, 5, 0), at(1, 6, 0)) && !replaces(at(1, 6, 0), at(1, 5, 0)));
+            assert!(replaces(at(1, 5, 0), at(1, 5, 2)) && !replaces(at(1, 5, 2), at(1, 5, 0)));
+            assert!(replaces(at(1, 9, 0), at(2, 5, 0)) && !replaces(at(2, 5, 0), at(1, 9, 0)));
+        }
         // Archived before the new epoch was recorded.
-        assert!(replaces(at(2, 5, 1), at(1, 5, 1)) && !replaces(at(1, 5, 1), at(2, 5, 1)));
+        assert!(replaces(at(2, 5, 1), at(1, 5, 1), true) && !replaces(at(1, 5, 1), at(2, 5, 1), true));
+        // Copies of an event of every room, in two partitions.
+        assert!(!replaces(at(2, 5, 1), at(1, 5, 1), false) && replaces(at(1, 5, 1), at(2, 5, 1), false));
     }
 }

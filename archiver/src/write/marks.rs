@@ -16,6 +16,9 @@ use crate::mongo::failure::Failure;
 /// 2 s: a loss of batches since the last mark goes unnoticed if every process ends with it.
 const INTERVAL: Duration = Duration::from_secs(2);
 
+/// 1 s for the last save, which starts when the grace period may be over: MongoDB may be away.
+const LAST_SAVE: Duration = Duration::from_secs(1);
+
 /// The marks.
 pub(crate) async fn load(database: &Database) -> Result<Vec<MarkDocument>, Failure> {
     database.find(&database.marks(), doc! {}, 0).await
@@ -39,9 +42,17 @@ pub(crate) async fn keep(database: Database, log: Log, stop: CancellationToken) 
         if marks == kept {
             continue;
         }
-        match save(&database, &marks).await {
-            Ok(()) => kept = marks,
-            Err(failure) => tracing::debug!("cannot save the marks of the log, retrying: {failure}"),
+        let ended = async {
+            stop.cancelled().await;
+            sleep(LAST_SAVE).await;
+        };
+        // A save that is dropped may still happen; the next archiver's marks are further.
+        tokio::select! {
+            saved = save(&database, &marks) => match saved {
+                Ok(()) => kept = marks,
+                Err(failure) => tracing::debug!("cannot save the marks of the log, retrying: {failure}"),
+            },
+            () = ended => return,
         }
     }
 }
