@@ -10,6 +10,29 @@ use utoipa::ToSchema;
 
 use crate::LAST_RESORTS;
 
+/// Declares a type that stands for a schema: `schema!(pub(crate) Name, builder)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! openapi_schema {
+    ($(#[$doc:meta])* $vis:vis $name:ident, $builder:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        $vis struct $name;
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $builder.build().into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+pub use crate::openapi_schema as schema;
+
+pub mod schemas;
+
 /// What a role says of its interface; [`Document::text`] adds the rest.
 #[derive(Debug)]
 pub struct Document<'a> {

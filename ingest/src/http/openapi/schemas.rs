@@ -4,53 +4,20 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use utoipa::openapi::schema::{
-    AdditionalProperties, KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type,
-};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Object, RefOr};
 use utoipa::{Number, PartialSchema, ToSchema};
+use web::openapi::schema;
+pub(crate) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Time, UserIdx};
+use web::openapi::schemas::{integer, string};
 
 use crate::moderation::settings::Settings;
 use crate::moderation::term::LONGEST_TERM_SECONDS;
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::refusal::Refusal;
 
-macro_rules! schema {
-    ($name:ident, $builder:expr) => {
-        pub(crate) struct $name;
-
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                $builder.build().into()
-            }
-        }
-
-        impl ToSchema for $name {}
-    };
-}
-
-schema!(PresenterIdx, idx().description(Some("A room: its presenter's number.")).examples([42]));
-
-schema!(UserIdx, idx().description(Some("A user's number.")).examples([7]));
-
 schema!(
-    EventId,
-    string()
-        .format(Some(SchemaFormat::Custom("uuid".to_owned())))
-        .description(Some("An event's id. It never changes."))
-        .examples(["01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a11"])
-);
-
-schema!(
-    Position,
-    string()
-        .pattern(Some("^[0-9a-f]{1,16}-[0-9a-f]{1,16}-[0-9a-f]{1,8}$"))
-        .description(Some("An event's place in the order of its room. Treat it as opaque."))
-        .examples(["1879f0c3a1b2c3d4-1f-0"])
-);
-
-schema!(
-    Text,
+    pub(crate) Text,
     string()
         .format(Some(SchemaFormat::Custom("chat-text".to_owned())))
         .min_length(Some(1))
@@ -65,7 +32,7 @@ schema!(
 );
 
 schema!(
-    Seconds,
+    pub(crate) Seconds,
     integer()
         .minimum(Some(Number::Int(1)))
         .maximum(Some(Number::UInt(LONGEST_TERM_SECONDS as usize)))
@@ -74,7 +41,7 @@ schema!(
 );
 
 schema!(
-    RateLimit,
+    pub(crate) RateLimit,
     string()
         .pattern(Some("^\"[a-z]+\";r=[0-9]+;t=[0-9]+$"))
         .description(Some(
@@ -84,50 +51,35 @@ schema!(
 );
 
 schema!(
-    RateLimitPolicy,
+    pub(crate) RateLimitPolicy,
     string()
         .pattern(Some("^\"[a-z]+\";q=[0-9]+;w=[0-9]+$"))
         .description(Some("The quota, and the seconds in which the whole of it comes back."))
         .examples(["\"room\";q=20;w=30"])
 );
 
-schema!(
-    Time,
-    string()
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .description(Some("RFC 3339, UTC, with milliseconds."))
-        .examples(["2026-01-02T03:04:05.678Z"])
-);
+schema!(pub(crate) UserType, string().enum_values(Some(["presenter", "viewer"])));
+
+schema!(pub(crate) PresenterState, string().enum_values(Some(["connected", "reconnecting"])));
 
 schema!(
-    Role,
-    string()
-        .enum_values(Some(["presenter", "moderator", "viewer"]))
-        .description(Some("A user's role in a room: its presenter, a moderator by the token's scope, or a viewer."))
-);
-
-schema!(UserType, string().enum_values(Some(["presenter", "viewer"])));
-
-schema!(PresenterState, string().enum_values(Some(["connected", "reconnecting"])));
-
-schema!(
-    Code,
+    pub(crate) Code,
     string()
         .enum_values(Some(codes()))
         .description(Some("The error, for programs. A code never changes its meaning. New codes may be added."))
 );
 
-schema!(OwnSettings, settings(|property| property).description(Some("The settings that the room has set itself.")));
+schema!(pub(crate) OwnSettings, settings(|property| property).description(Some("The settings that the room has set itself.")));
 
 schema!(
-    SettingsChange,
+    pub(crate) SettingsChange,
     settings(nullable)
         .min_properties(Some(1))
         .description(Some("The settings to change, by name. Null resets one to the deployment's."))
         .examples([json!({ "slowModeSeconds": 10, "presenterOnly": null })])
 );
 
-schema!(Ends, settings(|_| Time::schema()).description(Some("The ends of the room's own settings that have one.")));
+schema!(pub(crate) Ends, settings(|_| Time::schema()).description(Some("The ends of the room's own settings that have one.")));
 
 /// A user, as recorded with the event.
 #[derive(ToSchema)]
@@ -161,27 +113,11 @@ pub(crate) struct Problem {
 }
 
 schema!(
-    Outcome,
+    pub(crate) Outcome,
     string()
         .enum_values(Some(["not_stored", "unknown"]))
         .description(Some("`unknown`: the log did not answer in time. Retry under the same `Idempotency-Key`."))
 );
-
-fn string() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
-
-/// 1 to 2^53 - 1.
-fn idx() -> ObjectBuilder {
-    integer()
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .minimum(Some(Number::Int(1)))
-        .maximum(Some(Number::Int(chat::LARGEST_IDX as isize)))
-}
-
-fn integer() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer)
-}
 
 /// All codes, in alphabetical order.
 fn codes() -> BTreeSet<&'static str> {
