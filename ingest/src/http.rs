@@ -13,4 +13,4 @@ mod quota;
 mod refused;
 pub(crate) mod router;
 mod unread;
-pub(crate) mod v1;
+mod v1;

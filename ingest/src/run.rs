@@ -16,7 +16,6 @@ use web::{Admin, UserPermits};
 
 use crate::config::Config;
 use crate::http::gateway::Gateway;
-use crate::http::v1::bans::{BAN_LISTS, BAN_LISTS_OF_USER};
 use crate::http::{openapi, router};
 use crate::memory::replay::{KeyMemory, Replay};
 use crate::memory::turns::{SettledTurns, Turns};
@@ -28,6 +27,11 @@ use crate::posting::limits::Limits;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
 use crate::state::Ingest;
+
+/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 512 decisions of 8 KB at
+/// once: 4 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
+const BAN_LISTS: usize = 16;
+const BAN_LISTS_OF_USER: usize = 2;
 
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]

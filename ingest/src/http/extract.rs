@@ -198,9 +198,8 @@ async fn head_and_path(parts: &mut Parts, ingest: &Ingest) -> Result<HeadAndPath
 }
 
 /// The room in the path of a post.
-pub(crate) fn room(params: Result<&RawPathParams, Refusal>) -> Result<Option<PresenterIdx>, Refusal> {
-    let room = params?.iter().find(|(name, _)| *name == "presenterIdx");
-    room.map(|(_, room)| room.parse().map_err(|_| Refusal::PresenterIdxInvalid)).transpose()
+pub(crate) async fn room(parts: &mut Parts) -> Result<Option<PresenterIdx>, Refusal> {
+    path(parts).await.map(|path| path.room)
 }
 
 async fn path(parts: &mut Parts) -> Result<Path, Refusal> {

@@ -63,7 +63,7 @@ impl Message for SendMessage {
     }
 
     /// The room that the body names, or the sender's own if the sender claims to be its presenter.
-    fn room(&self, sender: &Sender) -> Result<PresenterIdx, Refusal> {
+    fn room(&self, _path: Option<PresenterIdx>, sender: &Sender) -> Result<PresenterIdx, Refusal> {
         let is_presenter = match self.user_type.as_str() {
             Some("presenter") => true,
             Some("viewer") => false,

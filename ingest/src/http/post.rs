@@ -22,11 +22,11 @@ pub(crate) trait Message: Shape {
     /// The value of that member; null if it is missing.
     fn text(&self) -> &Value;
 
-    /// The room that the body names.
-    fn room(&self, sender: &Sender) -> Result<PresenterIdx, Refusal>;
+    /// The room. `path` is the one in the path, if the surface has it there.
+    fn room(&self, path: Option<PresenterIdx>, sender: &Sender) -> Result<PresenterIdx, Refusal>;
 }
 
-/// Reads a post and appends it. `room` is the room in the path. If there is none, the body names it.
+/// Reads a post and appends it. `room` is the room in the path, or how the path is refused.
 pub(crate) async fn post<M: Message>(
     ingest: &Ingest,
     parts: &Parts,
@@ -44,10 +44,7 @@ pub(crate) async fn post<M: Message>(
     };
     let message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
     let _permit = ingest.permit()?;
-    let presenter = match room {
-        Some(room) => room,
-        None => message.room(&sender)?,
-    };
+    let presenter = message.room(room, &sender)?;
     let text = match message.text() {
         Value::Null => return Err(Refusal::TextMissing(M::TEXT)),
         Value::String(text) => Text::parse(text)?,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use web::Problem;
 
 use crate::http::quota::with_quota;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Row};
 
 #[cfg(test)]
 mod tests;
@@ -37,26 +37,26 @@ impl<'a> ErrorBody<'a> {
 /// The response on `/v1`.
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        log(&self);
-        let problem = problem(&self).into_response();
-        with_headers(problem, &self)
+        let row = self.row();
+        log(&row);
+        with_headers(problem(&self, row).into_response(), &self)
     }
 }
 
-fn problem(refusal: &Refusal) -> Problem {
-    let row = refusal.row();
+fn problem(refusal: &Refusal, row: Row) -> Problem {
+    let (is_outage, retry_after) = (row.is_outage(), row.retry_after);
     let detail = match row.page.filter(|_| row.status == 400) {
         Some(page) => format!("{} See docs/{page}.", row.detail),
-        None => row.detail.clone(),
+        None => row.detail,
     };
     let mut problem = Problem::new(status(row.status), row.code, detail);
     if let Refusal::Banned { until: Some(until) } = refusal {
         problem = problem.with("until", format!("{until:.3}"));
     }
-    if row.is_outage() {
+    if is_outage {
         problem = problem.with("outcome", refusal.outcome());
     }
-    match row.retry_after {
+    match retry_after {
         Some(delay) => problem.retry_after(delay),
         None => problem,
     }
@@ -64,8 +64,8 @@ fn problem(refusal: &Refusal) -> Problem {
 
 /// The response on the original's surface. Headers carry what its body has no member for.
 pub(crate) fn original(time_zone: &TimeZone, path: &str, refusal: &Refusal) -> Response {
-    log(refusal);
     let row = refusal.row();
+    log(&row);
     let status = status(row.original_status);
     let mut response = (status, Json(ErrorBody::now(time_zone, path, status, row.original_message))).into_response();
     let headers = response.headers_mut();
@@ -89,12 +89,13 @@ fn with_headers(mut response: Response, refusal: &Refusal) -> Response {
     with_quota(response, refusal.quota())
 }
 
-fn status(status: u16) -> StatusCode {
+/// A status of the table.
+pub(crate) fn status(status: u16) -> StatusCode {
     StatusCode::from_u16(status).expect("the table has valid HTTP statuses")
 }
 
 /// At debug: the cause of a wave of refusals is logged once, where it is detected.
-fn log(refusal: &Refusal) {
-    let code = refusal.row().code;
+fn log(row: &Row) {
+    let code = row.code;
     tracing::debug!(code, "refused a request: {code}");
 }

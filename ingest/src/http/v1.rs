@@ -1,7 +1,7 @@
 //! The surface `/v1`: 202 with id and position, errors as problems (RFC 9457). `docs/reference/ingest-api.md` describes
 //! it for its clients.
 
-pub(crate) mod bans;
+mod bans;
 mod decisions;
 mod lookup;
 mod messages;

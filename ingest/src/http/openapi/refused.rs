@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::PartialSchema as _;
 
 use super::schemas;
+use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
@@ -107,8 +108,4 @@ fn original(refusals: &[Refusal]) -> Map<String, Value> {
 fn add_quota(limited: &mut Value) {
     limited["headers"]["RateLimit"] = json!({ "schema": schemas::RateLimit::schema() });
     limited["headers"]["RateLimit-Policy"] = json!({ "schema": schemas::RateLimitPolicy::schema() });
-}
-
-fn status(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).expect("the table has valid HTTP statuses")
 }

@@ -41,11 +41,6 @@ const BAN_BYTES: usize = 200;
 /// 32 bans of a page are read from the bucket concurrently.
 const READ_AT_ONCE: usize = 32;
 
-/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 512 decisions of 8 KB at
-/// once: 4 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
-pub(crate) const BAN_LISTS: usize = 16;
-pub(crate) const BAN_LISTS_OF_USER: usize = 2;
-
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
         .routes(routes!(list_bans))

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
-use axum::RequestExt as _;
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chat::{EventId, Position, PresenterIdx};
@@ -54,9 +53,8 @@ impl Message for NewMessage {
         &self.text
     }
 
-    /// Unused: the path names the room.
-    fn room(&self, _sender: &Sender) -> Result<PresenterIdx, Refusal> {
-        Err(Refusal::PresenterIdxInvalid)
+    fn room(&self, path: Option<PresenterIdx>, _sender: &Sender) -> Result<PresenterIdx, Refusal> {
+        path.ok_or(Refusal::PresenterIdxInvalid)
     }
 }
 
@@ -98,10 +96,9 @@ struct AcceptedBody {
         ))),
     )),
 )]
-async fn post_message(State(ingest): State<Arc<Ingest>>, mut request: Request) -> Result<Response, Refusal> {
-    let params = request.extract_parts::<RawPathParams>().await;
-    let room = extract::room(params.as_ref().map_err(|_| Refusal::NotFound));
-    let (parts, body) = request.into_parts();
+async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Result<Response, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let room = extract::room(&mut parts).await;
     let Accepted { id, position, is_presenter_connected, quota, .. } =
         post::<NewMessage>(&ingest, &parts, body, room).await?;
     let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
