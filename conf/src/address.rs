@@ -17,7 +17,7 @@ pub struct Address(Url);
 pub struct InvalidAddress;
 
 impl Address {
-    /// The whole of it, for whoever asks there.
+    /// The whole address, with its login, for the client that connects to it.
     pub fn url(&self) -> &Url {
         &self.0
     }

@@ -15,7 +15,7 @@ pub struct Secret(String);
 const SHORTEST_BYTES: usize = 32;
 
 impl Secret {
-    /// For whoever signs or verifies with it.
+    /// The key, to sign or verify with.
     pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -78,7 +78,7 @@ pub(crate) async fn one(
 }
 
 impl Criteria {
-    /// The smallest part of a room, with an index of its own, that has all matches.
+    /// The smallest part of a room that contains all matches and has an index.
     fn only(&self) -> Only {
         match (self.deleted, &self.flag) {
             (Deleted::Only | Deleted::By(_), _) => Only::Deleted,
