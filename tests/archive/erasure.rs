@@ -193,7 +193,7 @@ async fn is_erased_everywhere(mode: &str, partitions: u32) {
     assert_eq!(receipt["erased"], counts(messages, mode), "{receipt}");
     assert_eq!(receipt["by"], json!({ "idx": 9, "nickname": "privacy", "role": "moderator" }));
     let time = |member: &str| receipt[member].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    let hours = |member| (time(member) - time("at")).total(jiff::Unit::Hour).unwrap();
+    let hours = |member| (time(member) - time("at")).as_secs_f64() / 3_600.0;
     assert!((24.0..24.1).contains(&hours("logHeldUntil")), "{receipt}");
     assert!((48.0..48.1).contains(&hours("keptUntil")), "{receipt}");
     assert!(receipt["stays"].as_array().unwrap().iter().any(|stays| stays["code"] == "log"), "{receipt}");
@@ -550,7 +550,7 @@ async fn a_log_that_is_to_hold_its_events_longer_lengthens_the_life_of_tombstone
     let later = receipts(&longer).await.remove(0);
     let hours = |receipt: &Value, member: &str| {
         let time = |member: &str| receipt[member].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-        (time(member) - time("at")).total(jiff::Unit::Hour).unwrap().round()
+        ((time(member) - time("at")).as_secs_f64() / 3_600.0).round()
     };
     assert_eq!([hours(&receipt, "logHeldUntil"), hours(&receipt, "keptUntil")], [24.0, 48.0]);
     assert_eq!([hours(&later, "logHeldUntil"), hours(&later, "keptUntil")], [72.0, 96.0]);

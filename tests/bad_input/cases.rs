@@ -69,7 +69,8 @@ fn tokens() -> Vec<Case> {
     let good = token(7, "nick");
     let parts: Vec<&str> = good.split('.').collect();
     let claims = json!({"user_idx": 7, "exp": now() + 3_600});
-    let sign = |algorithm| encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(SECRET.as_bytes()));
+    let key = EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
+    let sign = |algorithm| encode(&Header::new(algorithm), &claims, &key);
     let tokens: Vec<(&str, Vec<u8>)> = vec![
         ("garbage token", b"garbage".to_vec()),
         ("empty token", b"".to_vec()),

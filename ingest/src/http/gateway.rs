@@ -144,7 +144,7 @@ impl Gateway {
     /// Whether signatures of the identity alone still count.
     fn takes_v1(&self, now_seconds: u64) -> bool {
         let today = i64::try_from(now_seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-        let today = today.map(|now| now.to_zoned(TimeZone::UTC).date());
+        let today = today.map(|now| now.to_zoned_datetime(TimeZone::UTC).date());
         self.v1_until.zip(today).is_some_and(|(until, today)| today <= until)
     }
 
