@@ -57,6 +57,10 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface has free ports");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (network, state) = watch::channel(Network { traffic: Traffic::Flows, cuts: 0 });
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "it ends when the proxy is dropped, and its connections end with their peers"
+        )]
         let accept = tokio::spawn(async move {
             // A failed accept is a connection that was given up before it was made.
             loop {

@@ -128,6 +128,7 @@ async fn serve_in(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let mut stood_still = standstill::times();
+    #[allow(clippy::disallowed_methods, reason = "it ends with this function, also when that is dropped")]
     let _beating = AbortOnDropHandle::new(tokio::spawn(standstill::beat()));
 
     loop {

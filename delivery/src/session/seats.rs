@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(seats.take(&claim(1, 4), false).await.err(), Some(CloseReason::Replaced), "an older claim");
         assert_eq!(first.told(), None);
 
+        #[allow(clippy::disallowed_methods, reason = "a test awaits its tasks")]
         let second = tokio::spawn({
             let seats = seats.clone();
             async move { take(&seats, 1, 6).await }

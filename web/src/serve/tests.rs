@@ -1,5 +1,7 @@
 //! A real listener and raw sockets.
 
+#![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]
+
 use super::*;
 use axum::body::Bytes;
 use axum::routing::get;

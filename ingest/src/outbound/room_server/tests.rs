@@ -1,5 +1,7 @@
 //! Answers as data, and answers that never end.
 
+#![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]
+
 use super::*;
 use axum::Router;
 use axum::body::Body;
