@@ -1,15 +1,15 @@
 //! The life of a role. What a role does is its own crate's concern.
 //!
-//! 1. [`run`] reads the configuration and installs the logs. If a setting is wrong, it lists all problems and exits with
-//!    64.
+//! 1. [`run`] reads the configuration and installs the logs. If a setting is wrong, it lists all problems and exits
+//!    with 64.
 //! 2. `live` binds both listeners. The one for operators serves until the end.
 //! 3. `serve` connects to the log and retries every 2 s. Until then the main listener answers health checks (alive, not
 //!    ready), and 503 on every other path.
 //! 4. `work` runs the role, and beside it refreshes the issuer's keys.
 //! 5. A signal cancels `stop`: the role is not ready, takes no new work, finishes work in progress, and returns within
 //!    its grace period. A second signal ends the process at once, with 130.
-//! 6. The log is closed, then the listener for operators. The exit code is 0 after a stop, and 70 if the role, the log or
-//!    a background task failed, or if the stop took 5 s longer than the grace period.
+//! 6. The log is closed, then the listener for operators. The exit code is 0 after a stop, and 70 if the role, the log
+//!    or a background task failed, or if the stop took 5 s longer than the grace period.
 
 use std::net::SocketAddr;
 use std::path::Path;

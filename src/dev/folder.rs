@@ -169,7 +169,7 @@ fn read_private(file: &Path) -> anyhow::Result<Option<String>> {
     check_owner(file, &metadata)?;
     anyhow::ensure!(
         metadata.mode() & 0o077 == 0,
-        "{} is readable or writable by others (mode {:o}), so the secret may be known: delete it, and `dev` creates a new one",
+        "{} is readable or writable by others (mode {:o}): delete it, and `dev` creates a new one",
         file.display(),
         metadata.mode() & 0o777
     );

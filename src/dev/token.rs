@@ -32,7 +32,7 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
     let longest = config.auth.max_lifetime;
     anyhow::ensure!(
         lifetime <= *longest,
-        "--hours {}: the roles refuse a token that lives longer than auth.max_lifetime ({longest}): use at most {} hours",
+        "--hours {}: roles refuse tokens that live longer than auth.max_lifetime ({longest}): use at most {} hours",
         arguments.hours,
         longest.as_secs() / (60 * 60)
     );
