@@ -21,6 +21,7 @@ use crate::dialects::v1::V1;
 use crate::error::Error;
 use crate::http::router::router;
 use crate::node::Node;
+use crate::readers::Readers;
 use crate::session::claim_rate::Turns;
 use crate::session::claims::Claims;
 use crate::session::drain::drain;
@@ -162,6 +163,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status())),
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),
+        readers: Readers::new(config.max_readers, config.max_readers_of_user),
         claims: Arc::new(Claims::default()),
         claim_rate: Turns::default(),
         lease_watch: LeaseWatch::new(),

@@ -149,6 +149,11 @@ impl RoomReader {
         self.feed.read().has_come(self.partition, position)
     }
 
+    /// The end of what has arrived. None while nothing of the log has.
+    pub(crate) fn end(&self) -> Option<Position> {
+        self.feed.read().end(self.partition)
+    }
+
     /// The events after the cursor, at most one page.
     pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
         self.feed.read().after(self.presenter, self.partition, cursor, PAGE)
