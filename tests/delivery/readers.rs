@@ -21,7 +21,8 @@ struct Heard {
 /// A reader, as an `EventSource` is one.
 struct Reader {
     answer: reqwest::Response,
-    text: String,
+    /// What has come of the next event.
+    bytes: Vec<u8>,
     /// The last `id`.
     last: String,
 }
@@ -30,8 +31,7 @@ impl Reader {
     /// A stream, and its welcome.
     async fn start(node: &Role, room: i64, token: &str, from: &str) -> (Reader, Value) {
         let answer = reqwest::Client::new()
-            .get(format!("{}/v1/rooms/{room}/events", node.url()))
-            .query(&[("from", from)])
+            .get(format!("{}/v1/rooms/{room}/events?from={from}", node.url()))
             .bearer_auth(token)
             .send();
         Reader::of(answer.await.unwrap()).await
@@ -51,7 +51,7 @@ impl Reader {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         assert_eq!(answer.headers()["cache-control"], "no-store");
-        let mut reader = Reader { answer, text: String::new(), last: String::new() };
+        let mut reader = Reader { answer, bytes: Vec::new(), last: String::new() };
         let welcome = reader.next().await.unwrap();
         assert_eq!(welcome.event, "welcome");
         assert_eq!(welcome.id.as_deref(), welcome.data["position"].as_str());
@@ -61,7 +61,9 @@ impl Reader {
     /// The next event. None: the stream has ended.
     async fn next(&mut self) -> Option<Heard> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
+            while let Some(end) = self.bytes.windows(2).position(|two| two == b"\n\n") {
+                let block: Vec<u8> = self.bytes.drain(..end + 2).collect();
+                let block = String::from_utf8(block).unwrap();
                 let fields: Vec<(&str, &str)> = block.lines().filter_map(|line| line.split_once(": ")).collect();
                 let field =
                     |name| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
@@ -70,7 +72,6 @@ impl Reader {
                     id: field("id"),
                     data: serde_json::from_str(&data).unwrap(),
                 });
-                self.text = rest.to_owned();
                 if let Some(heard) = heard {
                     self.last = heard.id.clone().unwrap_or_else(|| self.last.clone());
                     return Some(heard);
@@ -78,7 +79,7 @@ impl Reader {
             }
             let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("something comes");
             let chunk = chunk.expect("the stream does not break")?;
-            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+            self.bytes.extend_from_slice(&chunk);
         }
     }
 
@@ -137,7 +138,8 @@ async fn every_reader_gets_what_the_presenter_gets() {
     let (mut page, _) = Page::connect(&node, 42).await;
     assert_eq!(page.texts(1).await, ["before"]);
     let mut readers = Vec::new();
-    for (node, token) in [(&node, token(42, "presenter")), (&node, moderator()), (&other, moderator()), (&node, analyst())]
+    for (node, token) in
+        [(&node, token(42, "presenter")), (&node, moderator()), (&other, moderator()), (&node, analyst())]
     {
         readers.push(Reader::start(node, 42, &token, "now").await.0);
     }
@@ -282,8 +284,7 @@ async fn a_token_shows_what_it_may_see_and_nothing_deleted() {
     let (mut analyst, _) = Reader::start(&node, 42, &analyst(), "window").await;
     let seen = analyst.events(6).await;
     let types: Vec<&str> = seen.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    let shown =
-        ["message.posted", "message.posted", "message.deleted", "user.banned", "user.banned", "message.posted"];
+    let shown = ["message.posted", "message.posted", "message.deleted", "user.banned", "user.banned", "message.posted"];
     assert_eq!(types, shown);
     assert_eq!(seen[0]["flags"], json!(["ko.abuse"]));
     assert_eq!((&seen[2]["target"], &seen[3]["user"]), (&json!(deleted.id), &json!(7)));
@@ -306,7 +307,9 @@ async fn a_token_shows_what_it_may_see_and_nothing_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_tokens_that_may_see_the_room_open_a_stream() {
     let world = World::start().await;
-    let node = world.node_with("max_readers_of_user", "2").await;
+    // A reader that left is noticed when a keepalive cannot be written.
+    let settings = world.settings.clone().set("delivery.max_readers_of_user", "2").set("delivery.keepalive", "1s");
+    let node = Role::start("delivery", &settings).await;
     let path = "/v1/rooms/42/events";
     let viewer = token(7, "viewer");
     let forged = signed("another secret, also of more than 32 bytes", json!({ "user_idx": 42, "exp": now() + 60 }));
