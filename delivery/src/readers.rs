@@ -3,6 +3,7 @@
 //! for all readers of a room that see the same ([`broadcast`]). A reader that falls behind reads the window by itself,
 //! and costs the others nothing ([`stream`]).
 
+pub(crate) mod access;
 pub(crate) mod broadcast;
 pub(crate) mod stream;
 pub(crate) mod view;
@@ -10,32 +11,42 @@ pub(crate) mod view;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use web::places::Source;
 use web::{UserPermit, UserPermits};
 
+use crate::config::Config;
+use crate::readers::access::Access;
 use crate::readers::broadcast::Broadcasts;
 
 /// The readers of this node.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    permits: Arc<UserPermits>,
+    permits: Arc<UserPermits<Source>>,
+    most_of_address: usize,
     pub(crate) broadcasts: Arc<Broadcasts>,
+    pub(crate) access: Arc<Access>,
     /// Counts how often all readers were sent to other nodes.
     sent_away: watch::Sender<u64>,
 }
 
 impl Readers {
-    /// `most` readers on this node, `most_of_one` of them with tokens of one user.
-    pub(crate) fn new(most: usize, most_of_one: usize) -> Readers {
+    pub(crate) fn new(config: &Config, access: Arc<Access>) -> Readers {
         Readers {
-            permits: UserPermits::new(most, most_of_one),
+            permits: UserPermits::new(config.max_readers, config.max_readers_of_user),
+            most_of_address: config.max_readers_of_address,
             broadcasts: Arc::default(),
+            access,
             sent_away: watch::Sender::new(0),
         }
     }
 
-    /// A permit for one more reader. None: this node, or this user, has as many as may be.
-    pub(crate) fn permit(&self, user: i64) -> Option<UserPermit> {
-        self.permits.take(user)
+    /// A permit for one more reader. None: this node, this user, or without a token this address, has as many as may be.
+    pub(crate) fn permit(&self, source: Source) -> Option<UserPermit<Source>> {
+        match source {
+            Source::User(_) => self.permits.take(source),
+            Source::Network(_) => self.permits.take_of(source, self.most_of_address),
+            Source::Unknown => self.permits.take_of(source, usize::MAX),
+        }
     }
 
     /// Asks all readers to reconnect: this node is cut off from the log, and another one may not be.

@@ -1,20 +1,22 @@
 //! `GET /v1/rooms/{presenterIdx}/events`: a room for its readers, as server-sent events (`docs/reference/room-events.md`).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chat::{Position, PresenterIdx};
+use chat::{Position, PresenterIdx, Readers};
 use serde::Deserialize;
-use web::auth::{Identity, Pass, TokenError};
+use web::auth::{Pass, TokenError};
+use web::places::Source;
 use web::{IDX_BOUNDS, Problem};
 
 use crate::node::Node;
-use crate::readers::stream::Reader;
+use crate::readers::stream::{Admission, Reader};
 use crate::readers::view::View;
 use crate::session::begin::ask;
 use crate::visibility::{MODERATE, Visibility};
@@ -49,6 +51,7 @@ pub(super) enum Refusal {
 
 pub(super) async fn events(
     State(node): State<Arc<Node>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(room): Path<String>,
     query: Result<Query<From>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
@@ -59,10 +62,25 @@ pub(super) async fn events(
     if !node.feed.is_filled() || !node.feed.is_current() {
         return Err(Refusal::NotReady);
     }
-    let Pass { identity, until } = node.auth.pass_of(&headers).await.map_err(Refusal::Token)?;
-    let _permit = node.readers.permit(identity.user_idx).ok_or(Refusal::Overloaded)?;
-    let presenter: PresenterIdx = room.parse().map_err(|_| Refusal::PresenterIdxInvalid)?;
-    let view = view(&identity, presenter).ok_or(Refusal::Forbidden)?;
+    let presenter: Result<PresenterIdx, _> = room.parse();
+    let pass = match node.auth.pass_of(&headers).await {
+        Ok(pass) => Some(pass),
+        // Some rooms admit readers without a token.
+        Err(TokenError::Missing)
+            if presenter.as_ref().is_ok_and(|room| node.readers.access.of(*room) == Readers::Anyone) =>
+        {
+            None
+        }
+        Err(error) => return Err(Refusal::Token(error)),
+    };
+    let source = match &pass {
+        Some(pass) => Source::User(pass.identity.user_idx),
+        None => Source::of_peer(peer.ip(), &node.config.http.proxies),
+    };
+    let _permit = node.readers.permit(source).ok_or(Refusal::Overloaded)?;
+    let presenter = presenter.map_err(|_| Refusal::PresenterIdxInvalid)?;
+    let (view, admitted_by) = view(&node, pass.as_ref(), presenter).ok_or(Refusal::Forbidden)?;
+    let until = pass.map(|pass| pass.until);
     let Query(From { from }) = query.map_err(|_| Refusal::QueryInvalid)?;
     let last = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
     let from = match last {
@@ -91,20 +109,24 @@ pub(super) async fn events(
         "{RETRY}event: welcome\nid: {cursor}\n\
          data: {{\"position\":\"{cursor}\",\"recovered\":{recovered},\"keepaliveSeconds\":{keepalive}}}\n\n"
     );
-    let reader = Reader { node, subscription, view, cursor, until, sent_away, _permit };
+    let reader = Reader { node, subscription, view, cursor, until, admitted_by, sent_away, _permit };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.stream(welcome))).into_response())
 }
 
-/// What the token shows of the room. None: nothing.
-fn view(identity: &Identity, presenter: PresenterIdx) -> Option<View> {
-    if identity.user_idx == presenter.get() || identity.has_scope(MODERATE) {
-        Some(View::Presenter(Visibility::of(identity)))
-    } else if identity.has_scope(READ) {
-        Some(View::Viewer { flags: true })
-    } else {
-        None
+/// What the token, or the room's setting, shows of the room. None: nothing.
+fn view(node: &Node, pass: Option<&Pass>, presenter: PresenterIdx) -> Option<(View, Option<Admission>)> {
+    if let Some(Pass { identity, .. }) = pass {
+        if identity.user_idx == presenter.get() || identity.has_scope(MODERATE) {
+            return Some((View::Presenter(Visibility::of(identity)), None));
+        }
+        if identity.has_scope(READ) {
+            return Some((View::Viewer { flags: true }, None));
+        }
     }
+    let access = &node.readers.access;
+    let admission = Admission { presenter, has_token: pass.is_some(), version: access.version() };
+    admission.holds(access).then_some((View::Viewer { flags: false }, Some(admission)))
 }
 
 impl IntoResponse for Refusal {
@@ -137,7 +159,7 @@ impl IntoResponse for Refusal {
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "This request needs the token of the room's presenter, or a token with the scope chat:read or \
-                 chat:moderate."
+                 chat:moderate. The room's setting \"readers\" admits nobody else."
                     .to_owned(),
             ),
             Refusal::Stopping => {

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chat::Position;
+use chat::{Position, PresenterIdx, Readers};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use web::UserPermit;
+use web::places::Source;
 
 use crate::node::Node;
+use crate::readers::access::Access;
 use crate::readers::broadcast::{Frame, Subscription};
 use crate::readers::view::View;
 
@@ -29,11 +31,33 @@ pub(crate) struct Reader {
     pub(crate) view: View,
     /// Everything of the room up to here was written.
     pub(crate) cursor: Position,
-    /// When the token expires.
-    pub(crate) until: SystemTime,
+    /// When the token expires. None: there is no token.
+    pub(crate) until: Option<SystemTime>,
+    /// What the room has to allow for this reader to stay. None: its token allows it.
+    pub(crate) admitted_by: Option<Admission>,
     pub(crate) sent_away: watch::Receiver<u64>,
     /// Held until the stream ends.
-    pub(crate) _permit: UserPermit,
+    pub(crate) _permit: UserPermit<Source>,
+}
+
+/// A reader whom only the room's setting admits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admission {
+    pub(crate) presenter: PresenterIdx,
+    pub(crate) has_token: bool,
+    /// The version of the rooms' settings that admitted the reader.
+    pub(crate) version: u64,
+}
+
+impl Admission {
+    /// Whether the room's setting admits such a reader.
+    pub(crate) fn holds(self, access: &Access) -> bool {
+        match access.of(self.presenter) {
+            Readers::Off => false,
+            Readers::Members => self.has_token,
+            Readers::Anyone => true,
+        }
+    }
 }
 
 struct Reading {
@@ -77,12 +101,15 @@ impl Reading {
     /// The next bytes. None: the stream has ended.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            // Looked at before each event: the one before it may be the decision that ends the stream.
+            let admitted = self.is_admitted();
             let step = match &mut self.progress {
                 Progress::Beginning(welcome) => {
                     let welcome = std::mem::take(welcome);
                     self.progress = Progress::Behind;
                     Step::Send(welcome)
                 }
+                Progress::Behind | Progress::Following if !admitted => self.close(),
                 Progress::Behind => self.catch_up(),
                 Progress::Following => self.follow().await,
                 Progress::Ended => Step::End,
@@ -147,6 +174,11 @@ impl Reading {
         if self.has_expired() {
             return self.expire();
         }
+        // A temporary setting ends without an event.
+        let access = &self.reader.node.readers.access;
+        if self.reader.admitted_by.is_some_and(|admission| !admission.holds(access)) {
+            return self.close();
+        }
         if self.sent_at.elapsed() < self.reader.node.config.keepalive() {
             return Step::Continue;
         }
@@ -155,8 +187,27 @@ impl Reading {
         Step::Send(format!("event: keepalive\nid: {cursor}\ndata: {{\"position\":\"{cursor}\"}}\n\n").into())
     }
 
+    /// Whether the room admits the reader, as far as decisions go. What ends by time is looked at in
+    /// [`Reading::attend`].
+    fn is_admitted(&mut self) -> bool {
+        let access = &self.reader.node.readers.access;
+        let Some(admission) = &mut self.reader.admitted_by else { return true };
+        let version = access.version();
+        if admission.version == version {
+            return true;
+        }
+        admission.version = version;
+        admission.holds(access)
+    }
+
+    fn close(&mut self) -> Step {
+        self.progress = Progress::Ended;
+        Step::Send(Bytes::from_static(b"event: closed\ndata: {}\n\n"))
+    }
+
     fn expires_in(&self) -> Duration {
-        self.reader.until.duration_since(SystemTime::now()).unwrap_or_default()
+        let Some(until) = self.reader.until else { return Duration::MAX };
+        until.duration_since(SystemTime::now()).unwrap_or_default()
     }
 
     fn has_expired(&self) -> bool {
