@@ -5,8 +5,8 @@ export interface ReaderOptions {
   url: string;
   /** The room, by its presenter's number. */
   room: number;
-  /** Called before every connection. `expired`: the server refused the last token. */
-  getToken: (options: { expired: boolean }) => string | Promise<string>;
+  /** Called before every connection. `expired`: the server refused the last token. Rooms that admit anyone need none. */
+  getToken?: (options: { expired: boolean }) => string | Promise<string>;
   /** Each event of the room, once and in order. */
   onEvent: (event: ChatEvent) => unknown;
   /** Events may be missing before the next one. */

@@ -102,7 +102,7 @@ class Reader {
   async #read() {
     const { url, room, getToken, from = 'now' } = this.#options;
     const wasExpired = this.#expired;
-    const token = await getToken({ expired: wasExpired });
+    const token = await getToken?.({ expired: wasExpired });
     this.#expired = false;
     const connection = new AbortController();
     const stop = () => connection.abort();
@@ -110,7 +110,7 @@ class Reader {
     let silenceMs = WELCOME_TIMEOUT_MS;
     let deadline = setTimeout(stop, silenceMs);
     try {
-      const headers = { Authorization: `Bearer ${token}`, ...(this.#position && { 'Last-Event-ID': this.#position }) };
+      const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(this.#position && { 'Last-Event-ID': this.#position }) };
       const address = `${url.replace(/\/$/, '')}/v1/rooms/${room}/events?from=${encodeURIComponent(from)}`;
       const answer = await fetch(address, { headers, signal: connection.signal, cache: 'no-store' });
       if (!answer.ok || !answer.body) throw await refused(answer, wasExpired, () => (this.#expired = true));
@@ -121,6 +121,7 @@ class Reader {
         if (block.event === 'welcome') silenceMs = 2_000 * this.#welcomed(block);
         else if (block.event === 'message') this.#received(block);
         else if (block.event === 'expired') [this.#expired, waitMs] = [true, 0];
+        else if (block.event === 'closed') throw new Refused('the room does not admit this reader any more', true, null);
         else if (block.event === 'reconnect') waitMs = block.retry ?? 0;
         this.#position = block.id ?? this.#position;
         deadline = setTimeout(stop, silenceMs);

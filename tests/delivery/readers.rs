@@ -108,6 +108,14 @@ impl Reader {
     }
 }
 
+/// A room's setting.
+fn readers(value: &str, until: Option<&str>) -> Event {
+    let settings = json!({ "readers": value }).as_object().unwrap().clone();
+    let until = until.map(|until| json!({ "readers": until }).as_object().unwrap().clone()).unwrap_or_default();
+    let changed = vec!["readers".to_owned()];
+    Event::now(idx(42), Body::RoomUpdated(RoomUpdated { settings, changed, until, by: decider(), reason: None }))
+}
+
 async fn refused(node: &Role, path: &str, token: Option<&str>) -> (u16, String) {
     let request = reqwest::Client::new().get(format!("{}{path}", node.url()));
     let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
@@ -426,4 +434,87 @@ async fn a_reader_that_takes_nothing_harms_nobody() {
     };
     let (shown, read, ()) = tokio::join!(page.texts(600), reader.texts(600), writing);
     assert_eq!((&shown, &read), (&texts, &texts));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rooms_setting_admits_viewers_on_every_node_and_sends_them_away_again() {
+    let world = World::start().await;
+    let node = world.node().await;
+    let (path, viewer) = ("/v1/rooms/42/events", token(7, "viewer"));
+    assert_eq!(refused(&node, path, Some(&viewer)).await, (403, "forbidden".to_owned()));
+    world.log.append(&readers("members", None)).await.unwrap();
+    let admitted = async |node: &Role, token: Option<&str>| {
+        eventually("the viewer is admitted", PATIENCE, async || {
+            let request = reqwest::Client::new().get(format!("{}{path}?from=window", node.url()));
+            let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+            let answer = request.send().await.unwrap();
+            (answer.status() == 200).then_some(answer)
+        })
+        .await
+    };
+    let (mut reader, _) = Reader::of(admitted(&node, Some(&viewer)).await).await;
+    assert_eq!(refused(&node, path, None).await, (401, "token_missing".to_owned()));
+    let mut flagged = message(42, "flagged");
+    if let Body::MessagePosted(posted) = &mut flagged.body {
+        posted.flags = vec!["ko.abuse".to_owned()];
+    }
+    world.log.append(&flagged).await.unwrap();
+    let event = reader.event().await;
+    // The decision that admits it is not shown to it.
+    assert_eq!((&event["text"], event.get("flags")), (&json!("flagged"), None));
+
+    world.log.append(&readers("anyone", None)).await.unwrap();
+    let (mut anonymous, _) = Reader::of(admitted(&node, None).await).await;
+    assert_eq!(anonymous.texts(1).await, ["flagged"]);
+    // A token that is shown has to be valid all the same.
+    let expired = signed(SECRET, json!({ "user_idx": 7, "exp": now() - 600 }));
+    assert_eq!(refused(&node, path, Some(&expired)).await, (401, "token_expired".to_owned()));
+    // A node that starts later knows it too.
+    let later = world.node().await;
+    let (mut elsewhere, _) = Reader::of(admitted(&later, None).await).await;
+    assert_eq!(elsewhere.texts(1).await, ["flagged"]);
+
+    world.log.append(&readers("members", None)).await.unwrap();
+    for reader in [&mut anonymous, &mut elsewhere] {
+        assert_eq!(reader.next().await.unwrap().event, "closed");
+        assert!(reader.next().await.is_none());
+    }
+    world.post(42, &["to members"]).await;
+    assert_eq!(reader.texts(1).await, ["to members"]);
+    world.log.append(&readers("off", None)).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().event, "closed");
+    assert_eq!(refused(&node, path, Some(&viewer)).await, (403, "forbidden".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_temporary_setting_ends_the_streams_that_it_admitted() {
+    let world = World::with(&[("ingest.room.readers", "off")]).await;
+    let node = world.node_with("keepalive", "1s").await;
+    let until = chat::now() + Duration::from_secs(3);
+    world.log.append(&readers("anyone", Some(&until.to_string()))).await.unwrap();
+    let answer = eventually("the viewer is admitted", PATIENCE, async || {
+        let answer = reqwest::get(format!("{}/v1/rooms/42/events", node.url())).await.unwrap();
+        (answer.status() == 200).then_some(answer)
+    })
+    .await;
+    let (mut reader, _) = Reader::of(answer).await;
+    loop {
+        match reader.next().await.unwrap().event.as_str() {
+            "keepalive" => {}
+            "closed" => break,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(refused(&node, "/v1/rooms/42/events", None).await, (401, "token_missing".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deployment_decides_for_rooms_that_have_not() {
+    let world = World::with(&[("ingest.room.readers", "anyone")]).await;
+    let node = world.node_with("max_readers_of_address", "1").await;
+    world.post(42, &["to anyone"]).await;
+    let events = format!("{}/v1/rooms/42/events?from=window", node.url());
+    let (mut reader, _) = Reader::of(reqwest::get(events).await.unwrap()).await;
+    assert_eq!(reader.texts(1).await, ["to anyone"]);
+    assert_eq!(refused(&node, "/v1/rooms/43/events", None).await, (503, "overloaded".to_owned()));
 }
