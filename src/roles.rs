@@ -176,7 +176,10 @@ async fn work(
         let auth = auth.clone();
         match role {
             Role::Ingest => ingest::run(config.ingest, auth, listener, log, &admin, stop).await?,
-            Role::Delivery => delivery::run(config.delivery, auth, listener, log, &admin, stop).await?,
+            Role::Delivery => {
+                let readers = config.ingest.room.readers;
+                delivery::run(config.delivery, readers, auth, listener, log, &admin, stop).await?
+            }
             Role::Archiver => archiver::run(config.archiver, auth, listener, log, &admin, stop).await?,
         }
         anyhow::Ok(())

@@ -7,6 +7,7 @@ mod dialects;
 mod error;
 mod http;
 mod node;
+mod readers;
 mod run;
 mod session;
 mod visibility;

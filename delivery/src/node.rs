@@ -12,6 +12,7 @@ use web::places::Places;
 use crate::config::Config;
 use crate::dialects::legacy::Legacy;
 use crate::dialects::v1::V1;
+use crate::readers::Readers;
 use crate::session::claim_rate::Turns;
 use crate::session::claims::Claims;
 use crate::session::lease_watch::LeaseWatch;
@@ -30,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) feed: Arc<Feed>,
     pub(crate) cursors: SavedCursors,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) readers: Readers,
     pub(crate) claims: Arc<Claims>,
     pub(crate) claim_rate: Turns,
     pub(crate) presence: Presence,

@@ -18,7 +18,7 @@ pub(crate) mod seats;
 pub(crate) mod socket;
 pub(crate) mod token;
 
-mod begin;
+pub(crate) mod begin;
 mod deliver;
 mod finish;
 mod replies;

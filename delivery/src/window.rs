@@ -269,7 +269,7 @@ impl Window {
         match ask {
             Ask::Anything => {
                 // A reader of an empty room has reached the end of the log.
-                let end = || self.extents.get(&partition).map(|extent| extent.last.max(extent.whole_after));
+                let end = || self.end(partition);
                 let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
                 Beginning { cursor: oldest.or_else(end), whole: evicted.is_none() }
             }
@@ -329,6 +329,11 @@ impl Window {
             Some(extent) if !gap && events.is_empty() => cursor.max(extent.last),
             _ => cursor,
         }
+    }
+
+    /// The end of what has arrived of the partition. None while nothing has.
+    pub(crate) fn end(&self, partition: u32) -> Option<Position> {
+        self.extents.get(&partition).map(|extent| extent.last.max(extent.whole_after))
     }
 
     /// Whether the window has received the partition up to the position.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chat::Readers;
 use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -69,6 +70,8 @@ pub struct RoomConfig {
     pub max_length: usize,
     /// The rate of a viewer's messages.
     pub message_rate: Rate,
+    /// Who may read the room live. Delivery heeds it.
+    pub readers: Readers,
 }
 
 /// The section `[ingest.words]` of the configuration.
@@ -173,6 +176,7 @@ impl RoomConfig {
             words: Vec::new(),
             max_length: self.max_length,
             message_rate: self.message_rate,
+            readers: self.readers,
         };
         settings.check().map_err(|error| format!("ingest.room: {error}"))?;
         Ok(settings)

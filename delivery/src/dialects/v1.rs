@@ -202,7 +202,7 @@ impl Dialect for V1 {
 }
 
 /// The JSON object of an event, before its position is added. None for an event that only nodes need.
-fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
         Shown::Message(line) => Some(without_request(line)),
         Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),

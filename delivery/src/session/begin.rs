@@ -126,7 +126,7 @@ pub(super) async fn begin<'a>(
 
 /// What a position asks for, sent by a client or saved. It may be of another log, of a lost part of this log, or
 /// invented. A position ahead of this node may still be one that the log has reached.
-async fn ask(
+pub(crate) async fn ask(
     node: &Node,
     reader: &RoomReader,
     presenter: PresenterIdx,

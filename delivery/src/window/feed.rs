@@ -11,6 +11,7 @@ use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, oneshot};
 
+use crate::readers::access::Access;
 use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
@@ -26,14 +27,15 @@ pub(crate) struct Feed {
     // Readers share the lock. A waiting writer precedes new readers, so that a storm of readers cannot stall the tail.
     window: RwLock<Window>,
     status: TailStatus,
+    access: Arc<Access>,
     filled: AtomicBool,
     departures: Mutex<HashMap<SessionId, oneshot::Sender<()>>>,
 }
 
 impl Feed {
-    pub(crate) fn new(timelines: Timelines, bounds: Bounds, status: TailStatus) -> Feed {
+    pub(crate) fn new(timelines: Timelines, bounds: Bounds, status: TailStatus, access: Arc<Access>) -> Feed {
         let window = RwLock::new(Window::new(bounds));
-        Feed { timelines, window, status, filled: AtomicBool::new(false), departures: Mutex::default() }
+        Feed { timelines, window, status, access, filled: AtomicBool::new(false), departures: Mutex::default() }
     }
 
     /// Tails the log into the window. Returns why it cannot continue.
@@ -84,6 +86,7 @@ impl Feed {
     }
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
+        entries.iter().for_each(|entry| self.access.apply(entry));
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
         let incoming: Vec<Incoming> = entries.into_iter().map(|entry| self.incoming(entry)).collect();
         let woken = {
@@ -147,6 +150,11 @@ impl RoomReader {
     /// Whether this node has read the log up to the position.
     pub(crate) fn has_come(&self, position: Position) -> bool {
         self.feed.read().has_come(self.partition, position)
+    }
+
+    /// The end of what has arrived. None while nothing of the log has.
+    pub(crate) fn end(&self) -> Option<Position> {
+        self.feed.read().end(self.partition)
     }
 
     /// The events after the cursor, at most one page.
