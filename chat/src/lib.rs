@@ -30,6 +30,7 @@ mod ids;
 mod kind;
 mod malformed;
 mod position;
+mod posted;
 mod time;
 
 pub use body::{
@@ -45,4 +46,5 @@ pub use ids::{
 pub use kind::EventKind;
 pub use malformed::MalformedEvent;
 pub use position::{InvalidPosition, Position};
+pub use posted::PostedLine;
 pub use time::now;
