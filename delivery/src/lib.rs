@@ -10,6 +10,7 @@ mod node;
 mod run;
 mod session;
 mod visibility;
+mod wake;
 mod window;
 
 pub use config::{Config, Zone};

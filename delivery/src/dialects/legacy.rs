@@ -93,6 +93,10 @@ impl Dialect for Legacy {
         None
     }
 
+    fn keeps_alive(&self) -> bool {
+        false
+    }
+
     fn keepalive(&self, _position: Position) -> Option<Utf8Bytes> {
         None
     }

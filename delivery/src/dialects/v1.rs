@@ -172,6 +172,10 @@ impl Dialect for V1 {
         }))
     }
 
+    fn keeps_alive(&self) -> bool {
+        true
+    }
+
     fn keepalive(&self, position: Position) -> Option<Utf8Bytes> {
         #[derive(Serialize)]
         struct Frame {

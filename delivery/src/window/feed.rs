@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chat::{Body, EventKind, Position, PresenterIdx, SessionId};
+use foldhash::fast::RandomState;
 use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+use crate::wake::Wake;
 use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
@@ -27,7 +29,7 @@ pub(crate) struct Feed {
     window: RwLock<Window>,
     status: TailStatus,
     filled: AtomicBool,
-    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>>>,
+    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>, RandomState>>,
 }
 
 impl Feed {
@@ -68,12 +70,11 @@ impl Feed {
         self.status.is_current()
     }
 
-    /// A reader of the room, woken by every event from now on.
-    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> RoomReader {
+    /// A reader of the room. From now on every event of the room signals `wake`.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx, wake: Arc<Wake>) -> RoomReader {
         let partition = self.timelines.partition_of(presenter);
-        let changed = Arc::new(Notify::new());
-        self.write().attach(presenter, partition, changed.clone());
-        RoomReader { feed: self.clone(), presenter, partition, changed }
+        self.write().attach(presenter, partition, wake.clone());
+        RoomReader { feed: self.clone(), presenter, partition, wake }
     }
 
     /// Resolves when the session's end arrives from the log.
@@ -92,7 +93,7 @@ impl Feed {
             window.push(incoming, Instant::now())
         };
         for reader in woken {
-            reader.notify_one();
+            reader.signal();
         }
         if !departed.is_empty() {
             let mut departures = self.departures.lock();
@@ -135,7 +136,7 @@ pub(crate) struct RoomReader {
     feed: Arc<Feed>,
     presenter: PresenterIdx,
     partition: u32,
-    changed: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl RoomReader {
@@ -158,16 +159,11 @@ impl RoomReader {
     pub(crate) fn reached(&self, cursor: Position) -> Position {
         self.feed.read().reached(self.presenter, self.partition, cursor)
     }
-
-    /// Waits for an event of the room since the last call, if none has come already. Cancel safe.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
-    }
 }
 
 impl Drop for RoomReader {
     fn drop(&mut self) {
-        self.feed.write().detach(self.presenter, self.partition, &self.changed);
+        self.feed.write().detach(self.presenter, self.partition, &self.wake);
     }
 }
 
