@@ -22,8 +22,8 @@ use crate::session::frame_limits::{Breach, FrameLimits, Frames};
 /// The stream of a client, after the handshake.
 pub(crate) type Stream = TokioIo<Upgraded>;
 
-/// 1 KB: clients send little. The library's default is 128 KB each way.
-const READ_BUFFER_BYTES: usize = 1024;
+/// 256 bytes: clients send little, and a longer frame makes the buffer grow. The library's default is 128 KB each way.
+const READ_BUFFER_BYTES: usize = 256;
 
 /// 4 KB: about ten messages, one or two packets.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
