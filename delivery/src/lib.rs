@@ -11,6 +11,7 @@ mod readers;
 mod run;
 mod session;
 mod visibility;
+mod wake;
 mod window;
 
 pub use config::{Config, Zone};

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::readers::view::View;
+use crate::wake::Wake;
 use crate::window::feed::{Feed, RoomReader};
 
 /// 64 pages: a reader that is further behind reads the window by itself.
@@ -74,7 +75,8 @@ impl Broadcasts {
             }
             Entry::Vacant(vacant) => {
                 let (sender, frames) = channel(WAITING);
-                let room = Arc::new(feed.reader(presenter));
+                let wake = Arc::<Wake>::default();
+                let room = Arc::new(feed.reader(presenter, wake.clone()));
                 let stop = CancellationToken::new();
                 vacant.insert(Broadcast {
                     frames: sender.downgrade(),
@@ -82,7 +84,7 @@ impl Broadcasts {
                     readers: 1,
                     _task: stop.clone().drop_guard(),
                 });
-                let broadcast = run(room.clone(), view, room.end(), sender);
+                let broadcast = run(room.clone(), wake, view, room.end(), sender);
                 tasks.spawn(async move {
                     stop.run_until_cancelled(broadcast).await;
                 });
@@ -92,18 +94,18 @@ impl Broadcasts {
         let (frames, room) = running.unwrap_or_else(|| {
             // The task has panicked. This reader is told so at once, as the others are.
             let (_, frames) = channel(1);
-            (frames, Arc::new(feed.reader(presenter)))
+            (frames, Arc::new(feed.reader(presenter, Arc::default())))
         });
         Subscription { frames, room, broadcasts: self.clone(), key }
     }
 }
 
 /// Hands out every event of the room after the cursor. Without one, every event that comes.
-async fn run(room: Arc<RoomReader>, view: View, mut cursor: Option<Position>, frames: Sender<Frame>) {
+async fn run(room: Arc<RoomReader>, wake: Arc<Wake>, view: View, mut cursor: Option<Position>, frames: Sender<Frame>) {
     loop {
         let page = room.after(cursor);
         let (Some(first), Some(last)) = (page.events.first(), page.events.last()) else {
-            room.changed().await;
+            wake.signalled().await;
             continue;
         };
         if page.gap {

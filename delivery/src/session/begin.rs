@@ -7,7 +7,7 @@ use std::time::Duration;
 use chat::{Body, Event, Position, PresenterConnected, PresenterIdx};
 use nats::Standing;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Welcome};
 use crate::node::Node;
@@ -78,7 +78,7 @@ pub(super) async fn begin<'a>(
     let presenter = bearer.presenter;
     let warns = dialect.reconnect(Duration::ZERO).is_some();
     let fence = Fence::take(node, presenter, turn, position.is_none(), warns).await?;
-    let reader = node.feed.reader(presenter);
+    let reader = node.feed.reader(presenter, fence.seat.wake().clone());
     let requested = match position {
         Some(position) => Some(position.parse().ok()),
         None => node.cursors.get(presenter).map(Some),
@@ -120,7 +120,8 @@ pub(super) async fn begin<'a>(
     tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
     let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, bearer.until) };
     let pinged = Instant::now();
-    let session = Session { node, dialect, fence, reader, cursor, bearer, pinged, warned: false, connected };
+    let timer = Box::pin(sleep_until(pinged));
+    let session = Session { node, dialect, fence, reader, cursor, bearer, pinged, timer, warned: false, connected };
     Ok((session, welcome))
 }
 

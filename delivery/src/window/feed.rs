@@ -7,18 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chat::{Body, EventKind, Position, PresenterIdx, SessionId};
+use foldhash::fast::RandomState;
 use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::readers::access::Access;
+use crate::wake::Wake;
 use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// 1,000 events or 32 KB: about as much as a slow phone takes within the write deadline.
-const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
+/// 4 KB, or one event: about ten messages. The WebSocket library's buffer grows to the largest page that its session
+/// ever wrote, and never shrinks.
+const PAGE: Limit = Limit { events: 1_000, bytes: 4 * 1024 };
 
 /// The window of this node, filled from the log's tail.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub(crate) struct Feed {
     status: TailStatus,
     access: Arc<Access>,
     filled: AtomicBool,
-    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>>>,
+    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>, RandomState>>,
 }
 
 impl Feed {
@@ -70,12 +73,11 @@ impl Feed {
         self.status.is_current()
     }
 
-    /// A reader of the room, woken by every event from now on.
-    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> RoomReader {
+    /// A reader of the room. From now on every event of the room signals `wake`.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx, wake: Arc<Wake>) -> RoomReader {
         let partition = self.timelines.partition_of(presenter);
-        let changed = Arc::new(Notify::new());
-        self.write().attach(presenter, partition, changed.clone());
-        RoomReader { feed: self.clone(), presenter, partition, changed }
+        self.write().attach(presenter, partition, wake.clone());
+        RoomReader { feed: self.clone(), presenter, partition, wake }
     }
 
     /// Resolves when the session's end arrives from the log.
@@ -95,7 +97,7 @@ impl Feed {
             window.push(incoming, Instant::now())
         };
         for reader in woken {
-            reader.notify_one();
+            reader.signal();
         }
         if !departed.is_empty() {
             let mut departures = self.departures.lock();
@@ -138,7 +140,7 @@ pub(crate) struct RoomReader {
     feed: Arc<Feed>,
     presenter: PresenterIdx,
     partition: u32,
-    changed: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl RoomReader {
@@ -166,16 +168,11 @@ impl RoomReader {
     pub(crate) fn reached(&self, cursor: Position) -> Position {
         self.feed.read().reached(self.presenter, self.partition, cursor)
     }
-
-    /// Waits for an event of the room since the last call, if none has come already. Cancel safe.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
-    }
 }
 
 impl Drop for RoomReader {
     fn drop(&mut self) {
-        self.feed.write().detach(self.presenter, self.partition, &self.changed);
+        self.feed.write().detach(self.presenter, self.partition, &self.wake);
     }
 }
 

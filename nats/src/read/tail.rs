@@ -1,7 +1,6 @@
 //! The tail: every event of every partition in order, each once unless copies are requested. Delivery nodes fill their
 //! window from it, and ingest nodes replay bans, settings and limits from it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,13 +55,13 @@ pub struct Tail {
     recent: Vec<Recent>,
     /// Batches stored earlier only fill `recent`, so that later copies of their events are recognised.
     since: Option<Timestamp>,
-    /// The last sequence received of each partition.
-    last: HashMap<u32, u64>,
+    /// For each partition the last sequence received. `None`: nothing was heard of it.
+    last: Vec<Option<u64>>,
     /// The partition and sequence handed out last. The next call of [`Tail::next`] confirms that the caller has
     /// processed it.
     taken: Option<(u32, u64)>,
-    /// For each partition the sequence after which no batch was missed.
-    whole_after: HashMap<u32, u64>,
+    /// For each partition the sequence after which no batch was missed. `None`: nothing was heard of it.
+    whole_after: Vec<Option<u64>>,
     _stop: DropGuard,
 }
 
@@ -116,9 +115,9 @@ impl Tail {
                 Copies::HandedOut => Vec::new(),
             },
             since,
-            last: HashMap::new(),
+            last: vec![None; context.memories.len()],
             taken: None,
-            whole_after: HashMap::new(),
+            whole_after: vec![None; context.memories.len()],
             _stop: CancellationToken::drop_guard(stop),
         }
     }
@@ -146,10 +145,11 @@ impl Tail {
                     }
                 }
                 Item::CaughtUp(sequence) => {
-                    self.last.entry(partition).or_insert(sequence);
-                    self.whole_after.entry(partition).or_insert(sequence);
-                    self.taken = Some((partition, self.last[&partition].max(sequence)));
-                    self.status.partitions[partition as usize].set_caught_up();
+                    let index = partition as usize;
+                    let last = *self.last[index].get_or_insert(sequence);
+                    self.whole_after[index].get_or_insert(sequence);
+                    self.taken = Some((partition, last.max(sequence)));
+                    self.status.partitions[index].set_caught_up();
                 }
                 Item::Resumed => {}
             }
@@ -160,7 +160,10 @@ impl Tail {
     /// when batches leave the log before they are read.
     pub fn whole_after(&self) -> impl Iterator<Item = (u32, Position)> {
         let position = |partition, sequence| self.context.timelines.get(partition).position(sequence, u32::MAX);
-        self.whole_after.iter().map(move |(partition, sequence)| (*partition, position(*partition, *sequence)))
+        let known = (0..).zip(&self.whole_after);
+        known.filter_map(move |(partition, sequence)| {
+            sequence.map(|sequence| (partition, position(partition, sequence)))
+        })
     }
 
     /// A handle on this tail's state.
@@ -170,21 +173,22 @@ impl Tail {
 
     fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
         let sequence = record.sequence;
+        let index = partition as usize;
         self.taken = Some((partition, sequence));
-        match self.last.insert(partition, sequence) {
+        match self.last[index].replace(sequence) {
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
                 tracing::error!(partition, after = last, missed, "batches left the log before they were read");
-                self.whole_after.insert(partition, sequence - 1);
+                self.whole_after[index] = Some(sequence - 1);
             }
             _ => {}
         }
         let is_early = self.since.is_some_and(|since| record.stored < since);
         if is_early {
-            self.whole_after.insert(partition, sequence);
+            self.whole_after[index] = Some(sequence);
         }
-        self.whole_after.entry(partition).or_insert(sequence - 1);
-        self.context.clocks[partition as usize].observe(record.stored);
+        self.whole_after[index].get_or_insert(sequence - 1);
+        self.context.clocks[index].observe(record.stored);
         let epoch = self.context.timelines.get(partition).position(sequence, 0).epoch;
         let headers = record.headers.as_ref();
         let mut events = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{NodeId, PresenterIdx};
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use runtime::Moment;
 use tokio::sync::{broadcast, mpsc};
@@ -33,9 +34,9 @@ pub struct Presence {
 
 #[derive(Debug, Default)]
 struct Known {
-    sessions: HashMap<PresenterIdx, Claim>,
+    sessions: HashMap<PresenterIdx, Claim, RandomState>,
     /// For each node, when its lease was last renewed.
-    nodes: HashMap<NodeId, Moment>,
+    nodes: HashMap<NodeId, Moment, RandomState>,
 }
 
 /// An item, by its bucket.
@@ -91,6 +92,11 @@ impl Presence {
         self.state.lock().sessions.get(&presenter).cloned()
     }
 
+    /// The revision of the claim that holds the room, whether its node's lease is alive or not.
+    pub fn revision(&self, presenter: PresenterIdx) -> Option<u64> {
+        self.state.lock().sessions.get(&presenter).map(|claim| claim.revision)
+    }
+
     /// Every claim of that node that holds its room.
     pub fn claims_of(&self, node: &NodeId) -> Vec<Claim> {
         let state = self.state.lock();
@@ -127,7 +133,7 @@ impl Presence {
 
     fn apply_session(&self, record: &Record) {
         let Some(presenter) = key(record).and_then(|key| key.parse().ok()) else {
-            tracing::warn!(subject = record.subject, "a key of the bucket `sessions` is not a presenterIdx");
+            tracing::warn!(subject = %record.subject, "a key of the bucket `sessions` is not a presenterIdx");
             return;
         };
         let stored = StoredClaim {
