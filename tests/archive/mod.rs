@@ -14,7 +14,7 @@ mod erasure;
 mod exports;
 mod gaps;
 mod keeps;
-mod outages;
+pub(crate) mod outages;
 mod poison;
 mod quarantine;
 mod reading;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -39,17 +40,14 @@ async fn moves(mut page: Page, room: i64, to: &Role, last: &str) -> Moved {
     };
     let noticed = Instant::now();
     let at = Duration::from_millis(within_ms) * u32::try_from(room).unwrap() / u32::try_from(PRESENTERS).unwrap();
-    let going = tokio::time::sleep(at);
-    tokio::pin!(going);
+    let going = noticed + at;
     // Events go on to come until the time to go, or until the node has waited long enough for who is late.
     let closed = loop {
-        tokio::select! {
-            () = &mut going => break None,
-            seen = page.see() => match seen {
-                Seen::Frame(frame) => take(&mut events, frame),
-                Seen::Closed(code) => break Some(code),
-                Seen::Text(text) => panic!("not a frame: {text}"),
-            }
+        match timeout_at(going.into(), page.see()).await {
+            Err(_) => break None,
+            Ok(Seen::Frame(frame)) => take(&mut events, frame),
+            Ok(Seen::Closed(code)) => break Some(code),
+            Ok(Seen::Text(text)) => panic!("not a frame: {text}"),
         }
     };
     let position = page.position.clone();
