@@ -8,6 +8,7 @@ mod bad_input;
 mod browser;
 mod delivery;
 mod dev;
+mod examples;
 mod ingest;
 mod log;
 mod moderation;

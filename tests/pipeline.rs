@@ -11,7 +11,7 @@ use crate::archive::outages::has_lasted;
 use crate::support::{Role, System, eventually, sample, token};
 
 /// Blank, empty and too long ones: the rest of the sample is accepted.
-const REFUSED: usize = 6;
+pub(crate) const REFUSED: usize = 6;
 
 /// So many messages have been answered when the trouble begins.
 const BEFORE: usize = 60;
