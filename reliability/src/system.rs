@@ -1,5 +1,5 @@
 //! The system that is to be broken: every server and role a process of its own, and between any two of them, and before
-//! every client, a network that fails on demand. How it is started, [`start`] knows.
+//! every client, a network that fails on demand. `system/start.rs` starts it.
 
 mod start;
 
