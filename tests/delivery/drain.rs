@@ -140,17 +140,18 @@ async fn a_stopping_node_is_not_ready_and_refuses_newcomers_while_its_presenters
     let mut original = Presenter::connect(&node, 43).await;
     world.session(43, None).await;
     let ready = format!("{}/readyz", node.url());
+    // Not when the page noticed: on a busy machine that is later.
+    let told = Instant::now();
     let (exit, (), (), ()) = tokio::join!(
         node.terminate(),
         async {
             assert_eq!(page.frame().await["type"], "reconnect");
             // It stays, is served, and is closed when its time has passed, and some more for a handshake that had begun.
-            let noticed = Instant::now();
             world.post(42, &["still here"]).await;
             let events = page.events(1).await;
             page.ack(events[0]["position"].as_str().unwrap()).await;
             assert_eq!(page.see().await, Seen::Closed(4200));
-            assert!(noticed.elapsed() >= Duration::from_millis(2_200), "closed after {:?}", noticed.elapsed());
+            assert!(told.elapsed() >= Duration::from_millis(2_200), "closed after {:?}", told.elapsed());
             let position: Position = page.position.as_ref().unwrap().parse().unwrap();
             world.saved(42, position).await;
         },
