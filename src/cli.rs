@@ -71,8 +71,8 @@ fn idx() -> RangedI64ValueParser {
 /// Arguments of every role.
 #[derive(Debug, Args)]
 pub struct RoleArguments {
-    /// A TOML file with the settings that differ from the defaults. Environment variables named
-    /// CHATTING_<SECTION>__<KEY> override it
+    /// A TOML file with the settings that differ from the defaults; CHATTING_SECTION__KEY in the environment
+    /// overrides it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

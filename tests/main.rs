@@ -9,6 +9,7 @@ mod bad_input;
 mod browser;
 mod delivery;
 mod dev;
+mod examples;
 mod ingest;
 mod log;
 mod moderation;

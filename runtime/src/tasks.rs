@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_owner_hears_of_a_panic_in_either_kind_of_task() {
+        let (bounded, stopped) = (Tasks::new(), Tasks::new());
+        bounded.spawn("to its end", async { panic!("as planned") });
+        stopped.spawn_until_stop("until the stop", async { panic!("as {}", "planned") });
+
+        let panicked = [bounded.failed().await, stopped.failed().await];
+
+        assert_eq!(panicked.map(|panicked| panicked.task), ["to its end", "until the stop"]);
+    }
+
+    #[tokio::test]
     async fn the_stop_drops_waiting_tasks_and_awaits_the_others() {
         let stop = CancellationToken::new();
         let tasks = Tasks::until(&stop);

@@ -9,7 +9,7 @@ use nats::{Claim, Config, Presence};
 use serde_json::json;
 
 use super::{PATIENCE, config, log, presenter};
-use crate::support::{NatsServer, Proxy, connect, eventually};
+use crate::support::{Direction, NatsServer, Proxy, connect, eventually};
 
 async fn holds(presence: &Presence, session: &Claim) {
     eventually("the session holds the room", PATIENCE, async || {
@@ -145,8 +145,11 @@ async fn over_a_slow_link_a_lease_counts_from_when_its_renewal_was_sent() {
     let before = renewals().await;
     eventually("renewals come over the slow link", PATIENCE, async || (renewals().await >= before + 2).then_some(()))
         .await;
-    // The answer to the last one is underway for 500 ms, and nothing else is seen of it.
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let carried = network.carried(Direction::ToClient);
+    eventually("the answer to the last renewal comes", PATIENCE, async || {
+        (network.carried(Direction::ToClient) > carried).then_some(())
+    })
+    .await;
     network.hold_up();
     // Others count from when they heard of it. The node must not believe in its lease for longer than they do.
     nobody(&presence, 1).await;
