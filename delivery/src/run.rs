@@ -153,7 +153,7 @@ async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node
     let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
     log.confirm(cursors.all().into_iter().map(partition)).await?;
     let (of_all_nodes, of_others) = (presence.claims(), presence.claims());
-    let lease = log.lease(NodeId::new()).await?;
+    let lease = log.lease(NodeId::new()).await?.with_presence(&presence);
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
     let bounds = Bounds { age: config.window(), bytes: config.window_size.in_memory() };
     let node = Arc::new(Node {

@@ -86,6 +86,9 @@ struct Holder {
 struct Node {
     /// The newest claim that it has heard of.
     heard: u8,
+    /// The newest record that it has heard of: its revision, and who holds the room by it. `None`: no session of it
+    /// would go by that.
+    known: Option<(u8, Option<Holder>)>,
     renewed: u8,
     is_alive: bool,
     is_paused: bool,
@@ -98,6 +101,8 @@ struct Node {
 struct Session {
     phase: Phase,
     revision: u8,
+    /// Its claim was refused for another record: the next one replaces what the bucket has, not what the node knows.
+    asks: bool,
     /// When it last ceased to hold the room.
     lost_at: Option<u8>,
     /// Ticks for which others have taken it for connected though it was not.
@@ -149,7 +154,7 @@ pub enum Action {
     Deliver(usize, bool),
     /// A request is lost.
     Lose(usize),
-    /// A node hears of the newest claim.
+    /// A node hears of the newest record.
     Hear(usize),
     /// A claim was not answered in time.
     GiveUp(usize),
@@ -236,7 +241,10 @@ impl Claims {
     }
 
     fn start(&self, state: &mut State, session: usize) {
-        let Record { revision, holder, .. } = state.newest;
+        let asked = (state.newest.revision, state.newest.holder);
+        let asks = std::mem::replace(&mut state.sessions[session].asks, false);
+        let known = self.node(state, session).known.filter(|_| !asks);
+        let (revision, holder) = known.unwrap_or(asked);
         state.sessions[session].phase = Phase::Claiming { sent: state.now, replaces: revision };
         let expires = state.now + CLAIM;
         add(&mut state.underway, Request::Claim { session, expected: revision, expires, replaces: holder });
@@ -267,6 +275,7 @@ impl Claims {
                     if hears {
                         // Another one came first: it tries again.
                         state.sessions[session].phase = Phase::Absent;
+                        state.sessions[session].asks = true;
                     }
                     return;
                 }
@@ -308,6 +317,7 @@ impl Claims {
     fn hear(&self, state: &mut State, node: usize) {
         let newest = state.newest.holder.map_or(0, |holder| holder.revision);
         state.nodes[node].heard = newest.max(state.nodes[node].heard);
+        state.nodes[node].known = Some((state.newest.revision, state.newest.holder));
         for (session, this) in state.sessions.iter_mut().enumerate() {
             if self.sessions[session] == node && this.phase == Phase::Served && this.revision < newest {
                 this.phase = Phase::Replaced;
@@ -390,10 +400,20 @@ impl Model for Claims {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let node = Node { heard: 1, renewed: 0, is_alive: true, is_paused: false, is_cut_off: false, must_ask: false };
+        let holder = Some(Holder { session: 0, revision: 1 });
+        let node = Node {
+            heard: 1,
+            known: Some((1, holder)),
+            renewed: 0,
+            is_alive: true,
+            is_paused: false,
+            is_cut_off: false,
+            must_ask: false,
+        };
         let absent = Session {
             phase: Phase::Absent,
             revision: 0,
+            asks: false,
             lost_at: None,
             wrong: 0,
             missing: 0,
@@ -403,7 +423,6 @@ impl Model for Claims {
         };
         let mut sessions = vec![absent; self.sessions.len()];
         (sessions[0].phase, sessions[0].revision) = (Phase::Served, 1);
-        let holder = Some(Holder { session: 0, revision: 1 });
         vec![State {
             now: 0,
             faults: 0,
@@ -447,7 +466,8 @@ impl Model for Claims {
         }
         for (number, node) in state.nodes.iter().enumerate() {
             let newest = state.newest.holder.map_or(0, |holder| holder.revision);
-            if node.is_well() && node.heard < newest {
+            let is_old = node.known.is_some_and(|(revision, _)| revision < state.newest.revision);
+            if node.is_well() && (node.heard < newest || is_old) {
                 actions.push(Action::Hear(number));
             }
             if node.is_cut_off {
@@ -510,6 +530,15 @@ impl Model for Claims {
                         this.phase = Phase::Closed;
                     }
                 }
+            }
+        }
+        // States that differ only in what no session would go by are one.
+        for number in 0..state.nodes.len() {
+            let goes_by_it = |(session, this): (usize, &Session)| {
+                self.sessions[session] == number && this.phase == Phase::Absent && !this.asks
+            };
+            if !state.sessions.iter().enumerate().any(goes_by_it) {
+                state.nodes[number].known = None;
             }
         }
         (state != *last).then_some(state)
