@@ -164,7 +164,7 @@ async fn join(
     let access = Arc::new(Access::new(readers));
     access.load(&log).await?;
     let (of_all_nodes, of_others) = (presence.claims(), presence.claims());
-    let lease = log.lease(NodeId::new()).await?;
+    let lease = log.lease(NodeId::new()).await?.with_presence(&presence);
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
     let bounds = Bounds { age: config.window(), bytes: config.window_size.in_memory() };
     let node = Arc::new(Node {

@@ -73,7 +73,7 @@ pub enum Action {
     Deliver(usize, bool),
     /// A request is lost.
     Lose(usize),
-    /// A node hears of the newest claim.
+    /// A node hears of the newest record.
     Hear(usize),
     /// A node stops waiting for the answer to a claim.
     GiveUp(usize),
@@ -98,11 +98,20 @@ impl Model for Claims {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let node =
-            Node { heard: 1, renewed: 0, is_alive: true, is_paused: false, is_partitioned: false, must_verify: false };
+        let holder = Some(Holder { session: 0, revision: 1 });
+        let node = Node {
+            heard: 1,
+            known: Some((1, holder)),
+            renewed: 0,
+            is_alive: true,
+            is_paused: false,
+            is_partitioned: false,
+            must_verify: false,
+        };
         let absent = Session {
             phase: Phase::Absent,
             revision: 0,
+            asks: false,
             lost_at: None,
             listed_wrongly: 0,
             unlisted: 0,
@@ -112,7 +121,6 @@ impl Model for Claims {
         };
         let mut sessions = vec![absent; self.sessions.len()];
         (sessions[0].phase, sessions[0].revision) = (Phase::Served, 1);
-        let holder = Some(Holder { session: 0, revision: 1 });
         vec![State {
             now: 0,
             faults: 0,
@@ -158,7 +166,8 @@ impl Model for Claims {
         }
         for (number, node) in state.nodes.iter().enumerate() {
             let newest = state.newest.holder.map_or(0, |holder| holder.revision);
-            if node.is_healthy() && node.heard < newest {
+            let is_old = node.known.is_some_and(|(revision, _)| revision < state.newest.revision);
+            if node.is_healthy() && (node.heard < newest || is_old) {
                 actions.push(Action::Hear(number));
             }
             if node.is_partitioned {
@@ -221,6 +230,15 @@ impl Model for Claims {
                         this.phase = Phase::Closed;
                     }
                 }
+            }
+        }
+        // States that differ only in what no session would claim on are one state.
+        for number in 0..state.nodes.len() {
+            let claims_on_it = |(session, this): (usize, &Session)| {
+                self.sessions[session] == number && this.phase == Phase::Absent && !this.asks
+            };
+            if !state.sessions.iter().enumerate().any(claims_on_it) {
+                state.nodes[number].known = None;
             }
         }
         (state != *last).then_some(state)

@@ -29,6 +29,7 @@ async fn the_newest_claim_holds_the_room_on_every_node() {
     let (one, other) = (log(&server).await, log(&server).await);
     let (here, there) = (one.presence().await.unwrap(), other.presence().await.unwrap());
     let (lease, other_lease) = (one.lease(NodeId::new()).await.unwrap(), other.lease(NodeId::new()).await.unwrap());
+    let (lease, other_lease) = (lease.with_presence(&here), other_lease.with_presence(&there));
     let mut claims = here.claims();
 
     let old = lease.claim(presenter(1), SessionId::new()).await.unwrap();
@@ -48,6 +49,11 @@ async fn the_newest_claim_holds_the_room_on_every_node() {
     other_lease.release(&new).await.unwrap();
     nobody(&here, 1).await;
     nobody(&there, 1).await;
+
+    // The next claim takes the place of the withdrawal.
+    let next = lease.claim(presenter(1), SessionId::new()).await.unwrap();
+    assert!(next.revision > new.revision);
+    holds(&there, &next).await;
 }
 
 #[tokio::test]
@@ -174,7 +180,9 @@ async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
     let server = NatsServer::start().await;
     let (one, other) = (log(&server).await, log(&server).await);
     let presence = one.presence().await.unwrap();
-    let leases = [one.lease(NodeId::new()).await.unwrap(), other.lease(NodeId::new()).await.unwrap()];
+    // One sends its claims on what it knows, which is old at once, and the other asks before each.
+    let knowing = one.lease(NodeId::new()).await.unwrap().with_presence(&presence);
+    let leases = [knowing, other.lease(NodeId::new()).await.unwrap()];
 
     let claims = (0..10).map(|n| leases[n % 2].claim(presenter(1), SessionId::new()));
     let mut claims: Vec<Claim> = futures_util::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
@@ -198,7 +206,7 @@ async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_repl
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let presence = log.presence().await.unwrap();
-    let lease = log.lease(NodeId::new()).await.unwrap();
+    let lease = log.lease(NodeId::new()).await.unwrap().with_presence(&presence);
     let session = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     let (late, since) = (SessionId::new().to_string(), "2026-11-22T12:34:56Z");
     let replaces = json!({

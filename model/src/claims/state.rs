@@ -37,6 +37,9 @@ pub(super) struct Holder {
 pub(super) struct Node {
     /// The newest claim that the node has heard of.
     pub(super) heard: u8,
+    /// The newest record that the node has heard of: its revision, and who holds the room by it. None: no session of
+    /// the node would claim on it.
+    pub(super) known: Option<(u8, Option<Holder>)>,
     pub(super) renewed: u8,
     pub(super) is_alive: bool,
     pub(super) is_paused: bool,
@@ -49,6 +52,8 @@ pub(super) struct Node {
 pub(super) struct Session {
     pub(super) phase: Phase,
     pub(super) revision: u8,
+    /// Its claim was refused because of another record: the next one names the bucket's record, not the node's.
+    pub(super) asks: bool,
     /// When the session last stopped holding the room.
     pub(super) lost_at: Option<u8>,
     /// Ticks for which it was listed as connected although it was not.

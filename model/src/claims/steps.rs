@@ -49,7 +49,10 @@ impl Claims {
     }
 
     pub(super) fn start(&self, state: &mut State, session: usize) {
-        let Record { revision, holder, .. } = state.newest;
+        let asked = (state.newest.revision, state.newest.holder);
+        let asks = std::mem::replace(&mut state.sessions[session].asks, false);
+        let known = self.node(state, session).known.filter(|_| !asks);
+        let (revision, holder) = known.unwrap_or(asked);
         state.sessions[session].phase = Phase::Claiming { sent: state.now, replaces: revision };
         let expires = state.now + CLAIM;
         send(&mut state.in_flight, Request::Claim { session, expected: revision, expires, replaces: holder });
@@ -81,6 +84,7 @@ impl Claims {
                     if hears {
                         // Another claim came first: the session tries again.
                         state.sessions[session].phase = Phase::Absent;
+                        state.sessions[session].asks = true;
                     }
                     return;
                 }
@@ -122,6 +126,7 @@ impl Claims {
     pub(super) fn hear(&self, state: &mut State, node: usize) {
         let newest = state.newest.holder.map_or(0, |holder| holder.revision);
         state.nodes[node].heard = newest.max(state.nodes[node].heard);
+        state.nodes[node].known = Some((state.newest.revision, state.newest.holder));
         for (session, this) in state.sessions.iter_mut().enumerate() {
             if self.sessions[session] == node && this.phase == Phase::Served && this.revision < newest {
                 this.phase = Phase::Replaced;
