@@ -40,9 +40,11 @@ use crate::places::{Place, Places, Source};
 use crate::private;
 use crate::private::Shared;
 use crate::problem::Problem;
+use on_wake::OnWake;
 use peer::{Coming, Going, Paced, Peer};
 
 mod head;
+mod on_wake;
 mod peer;
 mod standstill;
 #[cfg(test)]
@@ -150,7 +152,12 @@ async fn serve_in(
                 let connection = connection(stream, peer, place, app.clone(), stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
-                    cut.run_until_cancelled(connection).await;
+                    // The cut drops the connection, as it should.
+                    tokio::select! {
+                        biased;
+                        () = OnWake::new(cut.cancelled()) => {}
+                        () = connection => {}
+                    }
                 });
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -227,12 +234,13 @@ async fn connection(
     // A connection that has to go does not work on a request. The others are polled by reference and go on after a stop:
     // nothing is lost.
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = peer.has_to_go() => {
+        () = OnWake::new(peer.has_to_go()) => {
             tracing::debug!(peer = %address, "closed a connection of {address}, which another one needs the place of");
             return;
         }
-        () = stop.cancelled() => {
+        () = OnWake::new(stop.cancelled()) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
