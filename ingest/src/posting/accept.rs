@@ -79,7 +79,7 @@ impl Ingest {
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
-        if text.length() > settings.max_length {
+        if text.is_longer_than(settings.max_length) {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
         let ask = Ask { id: assigned.id, presenter, user: sender.idx, role, text: text.as_str() };
