@@ -5,12 +5,15 @@
 //! A handler that moderates takes a [`Moderator`], which it cannot get from a request without permission.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use chat::{EventId, PresenterIdx, UserIdx};
+use futures_util::poll;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
@@ -149,6 +152,11 @@ impl Ingest {
         sender: &Sender,
         reading: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
+        let mut reading = pin!(reading);
+        // Usually the body came with the head, and nothing waits for it.
+        if let Poll::Ready(body) = poll!(reading.as_mut()) {
+            return body;
+        }
         let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
         // Dropping `reading` loses part of a body, which is of no use without the rest.
         tokio::select! {
