@@ -30,7 +30,7 @@ use crate::state::Ingest;
 /// The sender and the idempotency key of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     pub(crate) key: Option<IdempotencyKey>,
 }
 
@@ -97,12 +97,12 @@ pub(crate) struct ReasonQuery {
 
 /// An authenticated user.
 #[derive(Debug)]
-pub(crate) struct Caller(pub(crate) Sender);
+pub(crate) struct Caller(pub(crate) Arc<Sender>);
 
 /// A user that may moderate the room of the path, or every room if the path names none.
 #[derive(Debug)]
 pub(crate) struct Moderator {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     /// None: every room.
     pub(crate) room: Option<PresenterIdx>,
 }
@@ -170,14 +170,14 @@ impl Ingest {
         self.in_flight.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)
     }
 
-    async fn sender(&self, parts: &Parts) -> Result<Sender, Refusal> {
+    async fn sender(&self, parts: &Parts) -> Result<Arc<Sender>, Refusal> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         if let Some(ConnectInfo(peer)) = peer
             && let Some(identity) = self.gateway.identity(parts, peer.ip())?
         {
-            return Ok(Sender::new(&identity));
+            return Ok(Arc::new(Sender::new(&identity)));
         }
-        Ok(Sender::new(&self.verifier.verify_headers(&parts.headers).await?))
+        Ok(self.senders.owner(web::auth::token(&parts.headers)?).await?)
     }
 }
 
