@@ -15,6 +15,7 @@ use web::places::Places;
 use web::{Admin, UserPermits};
 
 use crate::config::Config;
+use crate::http::fast_path::Posts;
 use crate::http::gateway::Gateway;
 use crate::http::{openapi, router};
 use crate::memory::replay::{KeyMemory, Replay};
@@ -108,7 +109,7 @@ pub async fn run(
     admin.follows(ready.clone(), notice.clone());
     let stop = stop.child_token();
     let app = router::app(ingest.clone(), ready, notice, stop.clone());
-    let mut serving = pin!(web::serve(listener, app, &config.http, stop.clone()));
+    let mut serving = pin!(web::serve_with_fast_path(listener, app, Posts(ingest.clone()), &config.http, stop.clone()));
     // Neither branch loses anything: after a panic, `serving` goes on below.
     let has_served = tokio::select! {
         () = &mut serving => true,

@@ -141,9 +141,9 @@ struct HeadAndPath {
 
 impl Ingest {
     /// Authenticates the sender and reads the key. From a trusted gateway, its headers take precedence over the token,
-    /// because the gateway has verified the token.
-    pub(crate) async fn head(&self, parts: &Parts) -> Result<Head, Refusal> {
-        Ok(Head { sender: self.sender(parts).await?, key: key(parts)? })
+    /// because the gateway has verified the token. `peer` is the address of the TCP peer.
+    pub(crate) async fn head(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Head, Refusal> {
+        Ok(Head { sender: self.sender(parts, peer).await?, key: key(parts)? })
     }
 
     /// Waits for a body. If too many bodies are unfinished, the user with the most of them loses the oldest one.
@@ -170,15 +170,19 @@ impl Ingest {
         self.in_flight.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)
     }
 
-    async fn sender(&self, parts: &Parts) -> Result<Arc<Sender>, Refusal> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        if let Some(ConnectInfo(peer)) = peer
+    async fn sender(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Arc<Sender>, Refusal> {
+        if let Some(peer) = peer
             && let Some(identity) = self.gateway.identity(parts, peer.ip())?
         {
             return Ok(Arc::new(Sender::new(&identity)));
         }
         Ok(self.senders.owner(web::auth::token(&parts.headers)?).await?)
     }
+}
+
+/// The address of the TCP peer.
+pub(crate) fn peer(parts: &Parts) -> Option<SocketAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
 }
 
 fn key(parts: &Parts) -> Result<Option<IdempotencyKey>, Refusal> {
@@ -198,7 +202,7 @@ async fn head_and_path(parts: &mut Parts, ingest: &Ingest) -> Result<HeadAndPath
     if let Some(head_and_path) = parts.extensions.get::<HeadAndPath>() {
         return Ok(head_and_path.clone());
     }
-    let head = ingest.head(parts).await?;
+    let head = ingest.head(parts, peer(parts)).await?;
     let path = path(parts).await?;
     let head_and_path = HeadAndPath { head, path };
     parts.extensions.insert(head_and_path.clone());
