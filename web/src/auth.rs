@@ -17,6 +17,7 @@ use key::{Key, Required};
 use crate::idx::IDX_BOUNDS;
 pub use claims::split as split_scopes;
 pub use claims::{Identity, mint};
+pub use token_cache::TokenCache;
 
 mod claims;
 mod jwks;
@@ -25,6 +26,7 @@ mod key_set;
 mod lifetime;
 #[cfg(test)]
 mod tests;
+mod token_cache;
 
 /// The section `[auth]` of the configuration. At least one of `secret` and `jwks.url` is required.
 #[derive(Debug, Clone, Deserialize)]
@@ -251,6 +253,11 @@ impl Verifier {
             (Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512, _, _) | (_, _, None) => Err(TokenError::Signature),
             (algorithm, _, Some(jwks)) => jwks.key(kid, algorithm).await?.read(token),
         }
+    }
+
+    /// A number that changes with the issuer's keys. While it stays, what a token's signature and key are worth does too.
+    pub fn generation(&self) -> u64 {
+        self.jwks.as_ref().map_or(0, Jwks::generation)
     }
 
     /// The identity of a request: its [`token`], verified.

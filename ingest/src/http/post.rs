@@ -1,6 +1,8 @@
 //! Reads a post, the same way on both surfaces: sender, body, permit, then [`Ingest::accept`]. It is one straight
 //! function without extractors, because nearly every request is a post.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use chat::PresenterIdx;
@@ -31,10 +33,11 @@ pub(crate) async fn post<M: Message>(
     ingest: &Ingest,
     parts: &Parts,
     body: Body,
+    peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Accepted, Refusal> {
     ingest.admission.check()?;
-    let head = ingest.head(parts).await.and_then(|head| Ok((head, room?)));
+    let head = ingest.head(parts, peer).await.and_then(|head| Ok((head, room?)));
     let (Head { sender, key }, room) = match head {
         Ok(head) => head,
         Err(refusal) => {

@@ -1,6 +1,7 @@
 //! The core under both surfaces: checks whether the sender may post the message to the room, then appends it. It
 //! succeeds only after the log has acknowledged the fsync. It does not know HTTP.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, now};
@@ -24,7 +25,7 @@ const LONGEST_BEFORE_APPEND: Duration = Duration::from_secs(15);
 /// A message to be appended.
 #[derive(Debug)]
 pub(crate) struct Post {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     pub(crate) presenter: PresenterIdx,
     pub(crate) text: Text,
     pub(crate) key: Option<IdempotencyKey>,
@@ -79,7 +80,7 @@ impl Ingest {
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
-        if text.length() > settings.max_length {
+        if text.is_longer_than(settings.max_length) {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
         let ask = Ask { id: assigned.id, presenter, user: sender.idx, role, text: text.as_str() };

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
@@ -26,6 +27,8 @@ pub(super) struct Jwks {
     refresh: Duration,
     deadline: Duration,
     known: watch::Sender<Known>,
+    /// Counts the sets that were fetched.
+    generation: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,7 @@ struct Known {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub(super) enum FetchError {
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     #[error(transparent)]
@@ -70,6 +73,7 @@ impl Jwks {
             deadline: config.deadline.get(),
             // The first fetch is about to begin, and early requests wait for it.
             known: watch::Sender::new(Known { keys: None, has_failed: false, is_fetching: true, asked: None }),
+            generation: AtomicU64::new(0),
         })
     }
 
@@ -102,6 +106,11 @@ impl Jwks {
         })
     }
 
+    /// It changes with each fetched set, after the set.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     pub(super) fn has_keys(&self) -> bool {
         self.known.borrow().keys.is_some()
     }
@@ -125,7 +134,7 @@ impl Jwks {
     }
 
     /// Stores a fetched set, and logs changes.
-    fn learn(&self, fetched: Result<KeySet, FetchError>) {
+    pub(super) fn learn(&self, fetched: Result<KeySet, FetchError>) {
         let (keys, error) = match fetched {
             Ok(keys) => (Some(Arc::new(keys)), None),
             Err(error) => (None, Some(error)),
@@ -136,6 +145,7 @@ impl Jwks {
             had_failed = std::mem::replace(&mut known.has_failed, error.is_some());
             if let Some(keys) = &keys {
                 before = known.keys.replace(Arc::clone(keys));
+                self.generation.fetch_add(1, Ordering::Release);
             }
         });
         if let Some(keys) = keys {

@@ -28,7 +28,7 @@ fn jwks(url: &str) -> JwksConfig {
     serde_json::from_value(config).unwrap()
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -47,12 +47,12 @@ fn sign_with(header: &Header, claims: &Value, key: &str) -> String {
     encode(header, claims, &EncodingKey::from_secret(key.as_bytes()).unwrap()).unwrap()
 }
 
-fn sign(changes: Value) -> String {
+pub(super) fn sign(changes: Value) -> String {
     sign_with(&Header::new(Algorithm::HS256), &claims(changes), KEY)
 }
 
 /// A token signed by HS256 whose header is any JSON.
-fn sign_header(header: &str) -> String {
+pub(super) fn sign_header(header: &str) -> String {
     let token = sign(json!({}));
     let payload = token.split('.').nth(1).unwrap();
     let message = format!("{}.{payload}", base64(header.as_bytes()));

@@ -8,7 +8,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
@@ -16,7 +16,15 @@ struct Server {
 }
 
 impl Server {
-    async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
+    pub(super) async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
+        Server::start_with(app, NoFastPath, change).await
+    }
+
+    pub(super) async fn start_with(
+        app: Router,
+        fast_path: impl FastPath,
+        change: impl FnOnce(&mut ServeConfig),
+    ) -> Server {
         let mut config = ServeConfig {
             header_timeout: Span::from_millis(5_000),
             request_timeout: Span::from_millis(5_000),
@@ -34,12 +42,12 @@ impl Server {
         let task = tokio::spawn({
             let stop = stop.clone();
             let places = places.clone();
-            async move { serve_in(listener, app, &config, stop, places).await }
+            async move { serve_in(listener, App { router: app, fast_path }, &config, stop, places).await }
         });
         Server { address, stop, task, places }
     }
 
-    async fn send(&self, request: &str) -> TcpStream {
+    pub(super) async fn send(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
@@ -58,7 +66,7 @@ impl Server {
     }
 }
 
-async fn answer(stream: &mut TcpStream) -> String {
+pub(super) async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
     // A reset is an end as well.
