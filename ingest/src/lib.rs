@@ -13,6 +13,7 @@ mod posting;
 mod refusal;
 mod run;
 mod sender;
+mod sharded_lru;
 mod state;
 
 pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};

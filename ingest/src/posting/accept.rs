@@ -59,7 +59,7 @@ impl Ingest {
         };
         let is_presenter_connected = self.presence.session(presenter).is_some();
         if !is_presenter_connected {
-            self.reconnects.request(presenter).await;
+            self.reconnects.request(presenter);
         }
         Ok(Accepted { id, position, role, is_presenter_connected, quota })
     }

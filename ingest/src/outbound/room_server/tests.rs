@@ -71,6 +71,13 @@ async fn an_answer_is_kept_and_a_failure_is_not() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 
+    let (mut brief, asked) = room_server(|| Body::from(r#"{"data":{"alive":false}}"#)).await;
+    brief.keep.not_live = Duration::ZERO;
+    for _ in 0..3 {
+        assert_eq!(brief.liveness(room(1)).await, Ok(Liveness::NotLive));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "an answer was used after its time");
+
     let (bad, asked) = room_server(|| Body::from("garbage")).await;
     for _ in 0..3 {
         assert_eq!(bad.liveness(room(1)).await, Err(Unreachable));
