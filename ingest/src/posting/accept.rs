@@ -1,6 +1,7 @@
 //! The core under both surfaces: checks whether the sender may post the message to the room, then appends it. It
 //! succeeds only after the log has acknowledged the fsync. It does not know HTTP.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, now};
@@ -136,12 +137,9 @@ impl Ingest {
         if assigned_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
-        let event = Event { id, presenter, at, belated: false, request, body };
+        let event = Arc::new(Event { id, presenter, at, belated: false, request, body });
         let began = Instant::now();
-        let appended = match end {
-            Some(end) => self.log.append_before(&event, end).await,
-            None => self.log.append(&event).await,
-        };
+        let appended = self.log.append_own(event, end).await;
         self.admission.observe_append(began.elapsed());
         let position = appended?;
         let Some(request) = request else { return Ok(position) };
