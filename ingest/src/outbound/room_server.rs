@@ -7,13 +7,12 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
-use conf::Address;
+use conf::{Address, Span};
 use reqwest::Client;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use web::NoAnswer;
 
-use crate::config::RoomsConfig;
 use crate::outbound::log_throttle::LogThrottle;
 use crate::sharded_lru::ShardedLru;
 use guard::Guard;
@@ -23,6 +22,24 @@ mod guard;
 mod in_flight;
 #[cfg(test)]
 mod tests;
+
+/// The section `[ingest.rooms]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomsConfig {
+    /// The base, `http://host:port`; `/room/live/check` is appended.
+    pub url: Address,
+    /// The time for a whole answer.
+    pub deadline: Span,
+    /// How long "live" is cached.
+    pub live: Span,
+    /// How long "not live" is cached.
+    pub not_live: Span,
+    /// After how many failures in a row the node checks whether there is an outage.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before it lets one request through.
+    pub breaker_open: Span,
+}
 
 /// The room server's answer about a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,11 +15,11 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, Role, UserIdx};
+use serde::Deserialize;
 
 use self::rates::{Policy, Rates};
 use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
-use crate::config::LimitsConfig;
 use crate::moderation::settings::{Rate, Settings};
 use crate::sharded_lru::ShardedLru;
 
@@ -28,6 +28,22 @@ pub(crate) use self::limited::{Limited, Quota, TooManyDecisions};
 /// 100,000 messages between this node's append and its own tail: seconds of traffic at the highest rate, about 6 MB.
 /// Beyond that, the oldest are counted twice. A message that never comes into the log stays until it is the oldest.
 const MOST_APPENDING: usize = 100_000;
+
+/// The section `[ingest.limits]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The rate of the messages of the presenter, or of a moderator, in a room.
+    pub moderator_rate: Rate,
+    /// The rate of the messages of any user in all rooms together.
+    pub user_rate: Rate,
+    /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
+    pub decision_rate: Rate,
+    /// The active bans of a room.
+    pub bans_in_room: usize,
+    /// The active bans from every room.
+    pub bans_everywhere: usize,
+}
 
 /// A message to be admitted.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +95,23 @@ pub(crate) struct Limits {
     unique_chat: UniqueChat,
     /// Messages and decisions that this node counted and has not seen in the log yet.
     appending: ShardedLru<EventId, ()>,
+}
+
+impl LimitsConfig {
+    /// Err: what is out of bounds, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let rates = [
+            ("moderator_rate", self.moderator_rate),
+            ("user_rate", self.user_rate),
+            ("decision_rate", self.decision_rate),
+        ];
+        for (name, rate) in rates {
+            if !rate.is_valid() {
+                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Limits {

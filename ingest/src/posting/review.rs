@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, User, now};
-use conf::Address;
+use conf::{Address, Span, optional_address};
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use web::NoAnswer;
 
-use crate::config::ReviewConfig;
 use crate::outbound::circuit_breaker::{About, Change, CircuitBreaker, Failure, Scope};
 use crate::outbound::log_throttle::LogThrottle;
 use crate::posting::text::Text;
@@ -33,6 +32,28 @@ const LARGEST_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Characters of a reason. Longer reasons are cut.
 const LONGEST_REASON: usize = 200;
+
+/// The section `[ingest.review]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Where every message is posted before it is accepted. Empty: nowhere.
+    #[serde(deserialize_with = "optional_address")]
+    pub url: Option<Address>,
+    /// Signs the request: `whsec_` and the base64 of at least 24 bytes. Required with a url.
+    #[serde(default)]
+    pub secret: Option<SigningKey>,
+    /// The time for a whole answer.
+    pub deadline: Span,
+    /// The decision about a message without an answer.
+    pub fallback: Fallback,
+    /// Concurrent requests. The fallback applies to more.
+    pub max_in_flight: usize,
+    /// How many users, in as many rooms, have to fail before the breaker opens.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before it lets one request through.
+    pub breaker_open: Span,
+}
 
 /// What happens to a message when the hook gives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -133,6 +154,17 @@ enum AskError {
     NotUnderstood,
     #[error("the answer replaces the text with one that is not a valid message text")]
     InvalidText,
+}
+
+impl ReviewConfig {
+    /// Err: what is missing, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.url.is_some() && self.secret.is_none() {
+            let missing = "ingest.review.secret is required with ingest.review.url";
+            return Err(format!("{missing}: set it to whsec_ and the base64 of at least 24 bytes"));
+        }
+        Ok(())
+    }
 }
 
 impl Review {

@@ -4,7 +4,6 @@ use super::*;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use conf::Span;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncWriteExt;
