@@ -16,6 +16,7 @@ use crate::epoch::memory::Memory;
 use crate::epoch::timeline::Timelines;
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::own_batches::OwnBatches;
 use crate::read::clock::Clock;
 
 /// One connection to the log, with what this process knows of it.
@@ -29,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) timelines: Timelines,
     /// What this process has seen of each partition.
     pub(crate) memories: Vec<Arc<Memory>>,
+    /// What this process has sent to each partition and has not read back.
+    pub(crate) own_batches: Vec<OwnBatches>,
     /// The clock of each partition's leader.
     pub(crate) clocks: Vec<Clock>,
     pub(crate) capacity: Capacity,
@@ -66,6 +69,7 @@ impl Context {
             connections,
             timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
+            own_batches: (0..config.partitions).map(|_| OwnBatches::default()).collect(),
             clocks,
             capacity: Capacity::new(config.partitions),
             sessions,

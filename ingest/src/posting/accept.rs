@@ -60,7 +60,7 @@ impl Ingest {
         };
         let is_presenter_connected = self.presence.session(presenter).is_some();
         if !is_presenter_connected {
-            self.reconnects.request(presenter).await;
+            self.reconnects.request(presenter);
         }
         Ok(Accepted { id, position, role, is_presenter_connected, quota })
     }
@@ -137,12 +137,9 @@ impl Ingest {
         if assigned_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
-        let event = Event { id, presenter, at, belated: false, request, body };
+        let event = Arc::new(Event { id, presenter, at, belated: false, request, body });
         let began = Instant::now();
-        let appended = match end {
-            Some(end) => self.log.append_before(&event, end).await,
-            None => self.log.append(&event).await,
-        };
+        let appended = self.log.append_own(event, end).await;
         self.admission.observe_append(began.elapsed());
         let position = appended?;
         let Some(request) = request else { return Ok(position) };

@@ -96,12 +96,18 @@ pub(crate) fn entries(
     headers: Option<&HeaderMap>,
     batch: &Bytes,
 ) -> impl Iterator<Item = Result<Entry, Malformed>> + use<> {
+    let skipped = skips(epoch, sequence, stored, headers);
+    lines(epoch, sequence, stored, if skipped { Bytes::new() } else { batch.clone() })
+}
+
+/// Whether a reader skips the batch, because it was stored after its expiry. That is logged.
+pub(crate) fn skips(epoch: u64, sequence: u64, stored: Timestamp, headers: Option<&HeaderMap>) -> bool {
     let is_expired = is_expired(stored, headers);
     if is_expired {
         let position = Position { epoch, sequence, index: 0 };
         tracing::warn!(%position, %stored, "skipped a batch that came into the log after it had expired");
     }
-    lines(epoch, sequence, stored, if is_expired { Bytes::new() } else { batch.clone() })
+    is_expired
 }
 
 /// The lines of one batch. Blank lines are skipped, so that a file of NDJSON is a batch too.

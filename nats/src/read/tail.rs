@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::context::Context;
 use crate::epoch::timeline::{Standing, Timeline, Timelines};
 use crate::error::Error;
+use crate::own_batches::OwnBatches;
 use crate::read::entry::{Entry, entries};
 use crate::read::item::{Item, ReadFrom, Record, Status};
 use crate::read::reader;
@@ -129,6 +130,17 @@ impl Tail {
     /// Two copies of an event are recognised if fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
+            let (partition, record) = self.record().await?;
+            let events = self.events(partition, record);
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// The next batch, with its partition. Cancel safe.
+    pub(crate) async fn record(&mut self) -> Result<(u32, Record), Error> {
+        loop {
             if let Some((partition, sequence)) = self.taken.take() {
                 self.status.reached.send_modify(|reached| reached[partition as usize] = sequence);
             }
@@ -138,12 +150,7 @@ impl Tail {
                 self.context.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
             }
             match item? {
-                Item::Record(record) => {
-                    let events = self.events(partition, record);
-                    if !events.is_empty() {
-                        return Ok(events);
-                    }
-                }
+                Item::Record(record) => return Ok((partition, record)),
                 Item::CaughtUp(sequence) => {
                     let index = partition as usize;
                     let last = *self.last[index].get_or_insert(sequence);
@@ -171,7 +178,13 @@ impl Tail {
         self.status.clone()
     }
 
-    fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
+    /// What this process has sent to the partition.
+    pub(crate) fn own_batches(&self, partition: u32) -> &OwnBatches {
+        &self.context.own_batches[partition as usize]
+    }
+
+    /// Notes that the batch was received, and returns its epoch.
+    pub(crate) fn receive(&mut self, partition: u32, record: &Record) -> u64 {
         let sequence = record.sequence;
         let index = partition as usize;
         self.taken = Some((partition, sequence));
@@ -183,13 +196,20 @@ impl Tail {
             }
             _ => {}
         }
-        let is_early = self.since.is_some_and(|since| record.stored < since);
-        if is_early {
+        if self.is_early(record) {
             self.whole_after[index] = Some(sequence);
         }
         self.whole_after[index].get_or_insert(sequence - 1);
         self.context.clocks[index].observe(record.stored);
-        let epoch = self.context.timelines.get(partition).position(sequence, 0).epoch;
+        self.context.timelines.get(partition).position(sequence, 0).epoch
+    }
+
+    fn is_early(&self, record: &Record) -> bool {
+        self.since.is_some_and(|since| record.stored < since)
+    }
+
+    fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
+        let (epoch, is_early, sequence) = (self.receive(partition, &record), self.is_early(&record), record.sequence);
         let headers = record.headers.as_ref();
         let mut events = Vec::new();
         for line in entries(epoch, sequence, record.stored, headers, &record.payload) {

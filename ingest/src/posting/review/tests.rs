@@ -9,7 +9,6 @@ use axum::Router;
 use axum::http::StatusCode as Status;
 use axum::routing::post;
 use chat::Role;
-use conf::Span;
 use tokio::net::TcpListener;
 
 use super::*;
