@@ -28,8 +28,8 @@ use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
 use crate::state::Ingest;
 
-/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 512 decisions of 8 KB at
-/// once: 4 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
+/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 128 decisions of 8 KB at
+/// once: 1 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
 const BAN_LISTS: usize = 16;
 const BAN_LISTS_OF_USER: usize = 2;
 
