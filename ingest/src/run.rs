@@ -106,7 +106,9 @@ pub async fn run(
     admin.follows(ready.clone(), notice.clone());
     let stop = stop.child_token();
     let app = router::app(ingest.clone(), ready, notice, stop.clone());
-    let mut serving = pin!(web::serve(listener, app, &config.http, stop.clone()));
+    let mut http = config.http.clone();
+    http.proxies.extend(config.gateway.networks());
+    let mut serving = pin!(web::serve(listener, app, &http, stop.clone()));
     // Neither branch loses anything: after a panic, `serving` goes on below.
     let has_served = tokio::select! {
         () = &mut serving => true,

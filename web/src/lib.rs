@@ -13,6 +13,7 @@ pub mod places;
 mod private;
 mod problem;
 mod serve;
+mod source_rates;
 mod user_permits;
 
 pub use admin::{Admin, AdminConfig};
@@ -23,4 +24,5 @@ pub use listen::listen;
 pub use private::Shared;
 pub use problem::Problem;
 pub use serve::{LAST_RESORTS, ServeConfig, serve};
+pub use source_rates::SourceRate;
 pub use user_permits::{UserPermit, UserPermits};

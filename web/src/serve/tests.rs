@@ -6,6 +6,8 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
+mod limits;
+
 struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -21,6 +23,8 @@ impl Server {
             write_timeout: Span::from_millis(5_000),
             max_connections: 100,
             max_held_size: Size::from_bytes(1024 * 1024),
+            connection_rate: SourceRate::UNLIMITED,
+            refusal_rate: SourceRate::UNLIMITED,
             proxies: Vec::new(),
             grace: Span::from_millis(5_000),
         };
