@@ -19,7 +19,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use conf::{Size, Span};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -232,12 +232,12 @@ async fn connection(
         move |request: hyper::Request<Incoming>| {
             peer.asks();
             let stale = (standstill::times() != stood_still).then_some(Stale);
-            let (answered, limits) = (answer(request, address, stale, app.clone(), peer.clone()), limits.clone());
-            async move {
-                let mut response = answered.await?;
+            let limits = limits.clone();
+            // Not an async block, which would keep the future twice.
+            answer(request, address, stale, app.clone(), peer.clone()).map_ok(move |mut response| {
                 limits.count(source, &mut response);
-                Ok::<_, Infallible>(response)
-            }
+                response
+            })
         }
     });
     let connection = http1::Builder::new()
