@@ -106,13 +106,13 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         Role::Archiver => (config.archiver.listen, config.archiver.admin.listen),
     };
     descriptors::check(role, &config);
-    let listener = bind(role, "listen", listen).await?;
+    let listener = bind(role, "listen", listen)?;
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
     let admin = Admin::new(WAITING, stop.clone());
     // They serve until the log is closed.
     let tasks = Tasks::new();
     if let Some(listen) = admin_listen {
-        let listener = bind(role, "admin.listen", listen).await?;
+        let listener = bind(role, "admin.listen", listen)?;
         tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());
         tasks.spawn("admin listener", admin.clone().serve(listener, tasks.stop().clone()));
     }
@@ -193,9 +193,9 @@ async fn work(
     tokio::join!(work, auth.follow_keys(&ended)).0
 }
 
-async fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(listen).await;
-    bound.with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
+fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    web::listen(listen)
+        .with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
 }
 
 /// Health checks, and 503 for every other path: a client would treat a 404 as final.

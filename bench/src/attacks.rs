@@ -21,9 +21,10 @@ use clap::{Args, ValueEnum};
 use crate::attacks::attacker::{Attacker, Threads};
 use crate::attacks::bystanders::{Posters, Probes, Times};
 use crate::attacks::world::{Role, World};
+use crate::process;
 
 /// After the attack, before the memory is read for the last time.
-const AFTERWARDS: Duration = Duration::from_secs(15);
+const AFTERWARDS: Duration = Duration::from_secs(10);
 
 /// How often the memory is read.
 const MEMORY_EVERY: Duration = Duration::from_millis(200);
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Seconds before each attack in which nobody attacks
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 15)]
     quiet: u64,
     /// Posts a second of users who have nothing to do with the attack
     #[arg(long, default_value_t = 50)]
@@ -165,10 +166,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let attacks = if named { arguments.attacks.as_slice() } else { Attack::value_variants() };
     println!(
         "| attack | role, RSS MB before / peak / after | `/livez` main port, p50 / p99 / most ms | `/livez` admin port | \
-         posts quiet, p50 / p99 ms | posts under attack | p99 ratio | posts: accepted, retried, refused, lost | the \
-         attacker |"
+         posts quiet, p50 / p99 ms | posts under attack | p99 ratio | posts: accepted, retried, refused, lost | \
+         processor, % of a core: role / attacker / machine | the attacker |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for attack in attacks {
         eprintln!("{} {}: load {}", jiff::Timestamp::now(), attack.name(), load());
         println!("{}", measure(*attack, arguments).await?);
@@ -191,12 +192,15 @@ async fn measure(attack: Attack, arguments: &Arguments) -> anyhow::Result<String
     let before = world.memory(role)?;
     let threads = Threads::start()?;
     let attacker = Attacker::new(&threads, arguments.from, until);
+    let busy = || anyhow::Ok([world.processor(role)?, threads.processor()?, process::machine()?]);
+    let busy_before = busy()?;
     attack.begin(&world, &attacker);
     let mut memory = Memory { before, peak: before, after: before };
     while Instant::now() < until {
         tokio::time::sleep(MEMORY_EVERY).await;
         memory.peak = memory.peak.max(world.memory(role)?);
     }
+    let busy_after = busy()?;
     drop(threads);
 
     let (main, admin, posts) = (main.finish().await?, admin.finish().await?, posters.finish().await?);
@@ -208,7 +212,7 @@ async fn measure(attack: Attack, arguments: &Arguments) -> anyhow::Result<String
     let ratio = posts.attack.p99() / posts.quiet.p99();
     let verdict = if ratio > BOUND { " (!)" } else { "" };
     Ok(format!(
-        "| {} | {}, {} / {} / {} | {} | {} | {} | {} | {ratio:.1}{verdict} | {}, {}, {}, {lost} | {did} |",
+        "| {} | {}, {} / {} / {} | {} | {} | {} | {} | {ratio:.1}{verdict} | {}, {}, {}, {lost} | {} | {did} |",
         attack.name(),
         role.name(),
         mb(memory.before),
@@ -221,7 +225,14 @@ async fn measure(attack: Attack, arguments: &Arguments) -> anyhow::Result<String
         posts.accepted.len(),
         posts.retried,
         posts.refused,
+        shares(busy_before, busy_after, until - attack_at),
     ))
+}
+
+/// The shares of one core that these seconds of processor time are.
+fn shares(before: [f64; 3], after: [f64; 3], took: Duration) -> String {
+    let shares = before.iter().zip(after).map(|(before, after)| (after - before) * 100.0 / took.as_secs_f64());
+    shares.map(|share| format!("{share:.0}")).collect::<Vec<_>>().join(" / ")
 }
 
 fn probed(times: &Times) -> String {

@@ -59,6 +59,10 @@ impl System {
             ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1".to_owned()),
             ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000".to_owned()),
             ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1".to_owned()),
+            // One address stands for many, too.
+            ("CHATTING_INGEST__HTTP__PROXIES", "127.0.0.0/8".to_owned()),
+            ("CHATTING_DELIVERY__HTTP__PROXIES", "127.0.0.0/8".to_owned()),
+            ("CHATTING_ARCHIVER__HTTP__PROXIES", "127.0.0.0/8".to_owned()),
             ("CHATTING_INGEST__LISTEN", format!("127.0.0.1:{ingest}")),
             ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
             ("CHATTING_DELIVERY__ADMIN__LISTEN", String::new()),

@@ -30,8 +30,8 @@ use crate::posting::word_filter::WordFilter;
 use crate::sender::Sender;
 use crate::state::Ingest;
 
-/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 512 decisions of 8 KB at
-/// once: 4 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
+/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 128 decisions of 8 KB at
+/// once: 1 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
 const BAN_LISTS: usize = 16;
 const BAN_LISTS_OF_USER: usize = 2;
 
@@ -109,7 +109,9 @@ pub async fn run(
     admin.follows(ready.clone(), notice.clone());
     let stop = stop.child_token();
     let app = router::app(ingest.clone(), ready, notice, stop.clone());
-    let mut serving = pin!(web::serve_with_fast_path(listener, app, Posts(ingest.clone()), &config.http, stop.clone()));
+    let mut http = config.http.clone();
+    http.proxies.extend(config.gateway.networks());
+    let mut serving = pin!(web::serve_with_fast_path(listener, app, Posts(ingest.clone()), &http, stop.clone()));
     // Neither branch loses anything: after a panic, `serving` goes on below.
     let has_served = tokio::select! {
         () = &mut serving => true,

@@ -9,7 +9,7 @@ use tokio::time::{interval, timeout};
 use serde_json::json;
 
 use super::{DEADLINE, System, answer};
-use crate::support::{Role, token};
+use crate::support::{Role, Settings, token};
 
 pub(crate) async fn connect(ingest: &Role) -> TcpStream {
     TcpStream::connect(ingest.url().replace("http://", "")).await.unwrap()
@@ -126,4 +126,36 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     // It takes no more at some point, and then it hangs up.
     let ask = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
     timeout(DEADLINE, ask).await.expect("the connection is given up");
+}
+
+/// How many of so many connections from 127.0.0.2 are served.
+async fn served_elsewhere(system: &System, connections: usize) -> usize {
+    let address = system.ingest.url().replace("http://", "").parse().unwrap();
+    let mut served = 0;
+    for _ in 0..connections {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let Ok(mut stream) = socket.connect(address).await else { continue };
+        let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        served += usize::from(read_to_end(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    }
+    served
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_cut_off_unless_it_is_the_gateway() {
+    // The system's own start connects as well, from 127.0.0.1.
+    let rate = |settings: Settings| {
+        settings.set("ingest.http.connection_rate.count", "1000").set("ingest.http.connection_rate.seconds", "1000000")
+    };
+    let system = System::start_with(rate).await;
+    assert_eq!(served_elsewhere(&system, 1_020).await, 1_000);
+    assert_eq!(system.post_v1("42", json!({"text": "hi"})).await.status, 202);
+    let log = system.ingest.log();
+    assert!(log.contains("127.0.0.2 opens more than 1000 connections in 1000000 s"), "{log}");
+
+    let gateway = |settings: Settings| {
+        rate(settings).set("ingest.gateway.mode", "trusted-addresses").set("ingest.gateway.trusted", "127.0.0.2/32")
+    };
+    assert_eq!(served_elsewhere(&System::start_with(gateway).await, 1_020).await, 1_020);
 }

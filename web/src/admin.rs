@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::{Notice, Readiness, health_with_notice};
 use crate::serve::{ServeConfig, serve};
+use crate::source_rates::SourceRate;
 
 /// Member `admin` of a role's section.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +70,8 @@ impl Admin {
             write_timeout: Span::from_secs(5),
             max_connections: 64,
             max_held_size: Size::from_mib(1),
+            connection_rate: SourceRate::UNLIMITED,
+            refusal_rate: SourceRate::UNLIMITED,
             proxies: Vec::new(),
             grace: Span::from_millis(500),
         };

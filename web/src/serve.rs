@@ -1,8 +1,8 @@
 //! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others. The header, the answer
 //! and its reader have deadlines. Connections, and the bytes held for their peers, are bounded and shared as [`Places`]
-//! are. A panic is a 500. After a stop, requests in hand finish within a grace period. Pages of every origin may read every
-//! answer. `axum::serve` does none of that: it installs no timer. An upgraded socket no longer counts here: its handler
-//! bounds and ends it.
+//! are. New connections and refused requests have a rate for each source. A panic is a 500. After a stop, requests in hand
+//! finish within a grace period. Pages of every origin may read every answer. `axum::serve` does none of that: it installs
+//! no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use conf::{Size, Span};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -40,13 +40,16 @@ use crate::places::{Place, Places, Source};
 use crate::private;
 use crate::private::Shared;
 use crate::problem::Problem;
+use crate::source_rates::SourceRate;
 pub use fast_path::FastPath;
 use fast_path::{Deadline, Fast, NoFastPath};
+use limits::SourceLimits;
 use on_wake::OnWake;
 use peer::{Coming, Going, Paced, Peer};
 
 mod fast_path;
 mod head;
+mod limits;
 mod on_wake;
 mod peer;
 mod standstill;
@@ -69,6 +72,10 @@ pub struct ServeConfig {
     /// The size of unfinished headers and bodies and of unread large answers, of all connections together. More push out
     /// in the same way.
     pub max_held_size: Size,
+    /// New connections of one address, or IPv6 /64. More are reset.
+    pub connection_rate: SourceRate,
+    /// Answers 4xx to one address, or IPv6 /64. Each further one closes its connection.
+    pub refusal_rate: SourceRate,
     /// Networks of proxies: each of their connections counts as its own source.
     #[serde(default)]
     pub proxies: Vec<IpNet>,
@@ -148,6 +155,7 @@ async fn serve_in<F: FastPath>(
 ) {
     let app = with_bounds(app, config.request_timeout.get());
     let timeouts = Timeouts { header: config.header_timeout.get(), write: config.write_timeout.get() };
+    let limits = Arc::new(SourceLimits::new(config));
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let mut stood_still = standstill::times();
@@ -167,11 +175,17 @@ async fn serve_in<F: FastPath>(
                 drop_waiting(&listener);
             }
             Ok((stream, peer)) => {
+                let source = limits.source(peer.ip());
+                if !limits.admits(source, peer.ip()) {
+                    limits::reset(stream);
+                    continue;
+                }
                 let place = tokio::select! {
                     () = stop.cancelled() => break,
-                    place = places.enter_in_time(Source::of_peer(peer.ip(), &config.proxies)) => place,
+                    place = places.enter_in_time(source) => place,
                 };
-                let connection = connection(stream, peer, place, app.clone(), stood_still, timeouts, stop.clone());
+                let origin = Origin { address: peer, source, limits: limits.clone() };
+                let connection = connection(stream, origin, place, app.clone(), stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     // The cut drops the connection, as it should.
@@ -215,13 +229,21 @@ struct Timeouts {
     write: Duration,
 }
 
+/// Where a connection comes from, and what that source may do.
+#[derive(Debug)]
+struct Origin {
+    address: SocketAddr,
+    source: Source,
+    limits: Arc<SourceLimits>,
+}
+
 /// In the extensions of a request that came on a connection from before the last standstill.
 #[derive(Debug, Clone, Copy)]
 struct Stale;
 
 async fn connection<F: FastPath>(
     stream: TcpStream,
-    address: SocketAddr,
+    Origin { address, source, limits }: Origin,
     place: Place,
     app: Bounded<F>,
     stood_still: u64,
@@ -239,7 +261,12 @@ async fn connection<F: FastPath>(
         move |request: hyper::Request<Incoming>| {
             peer.asks();
             let stale = (standstill::times() != stood_still).then_some(Stale);
-            answer(request, address, stale, app.clone(), deadline.clone(), peer.clone())
+            let limits = limits.clone();
+            // Not an async block, which would keep the future twice.
+            answer(request, address, stale, app.clone(), deadline.clone(), peer.clone()).map_ok(move |mut response| {
+                limits.count(source, &mut response);
+                response
+            })
         }
     });
     let connection = http1::Builder::new()

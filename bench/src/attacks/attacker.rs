@@ -14,6 +14,8 @@ use parking_lot::Mutex;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::process;
+
 /// Its connections are opened over this time, so that it is the roles that are measured and not the kernel's queue of
 /// connections to accept.
 const RAMP: Duration = Duration::from_secs(5);
@@ -29,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RECEIVE_BUFFER: u32 = 4_096;
 const SEND_BUFFER: u32 = 65_536;
 
+/// The name of its threads.
+const THREADS: &str = "attacker";
+
 /// The attacker's threads. Dropped, all that it does ends.
 pub(super) struct Threads {
     handle: Handle,
@@ -37,8 +42,13 @@ pub(super) struct Threads {
 
 impl Threads {
     pub(super) fn start() -> anyhow::Result<Threads> {
-        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("attacker").enable_all().build()?;
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name(THREADS).enable_all().build()?;
         Ok(Threads { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// Seconds of processor time so far, the kernel's work for them included.
+    pub(super) fn processor(&self) -> anyhow::Result<f64> {
+        process::own_threads(THREADS)
     }
 }
 

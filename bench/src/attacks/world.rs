@@ -111,9 +111,16 @@ impl World {
 
     /// Resident memory in bytes.
     pub(super) fn memory(&self, role: Role) -> anyhow::Result<u64> {
-        let id = self.roles[role as usize].server.id();
-        process::memory(id.with_context(|| format!("{} does not run", role.name()))?)
-            .with_context(|| format!("{} has ended", role.name()))
+        process::memory(self.id(role)?).with_context(|| format!("{} has ended", role.name()))
+    }
+
+    /// Seconds of processor time so far.
+    pub(super) fn processor(&self, role: Role) -> anyhow::Result<f64> {
+        process::processor(self.id(role)?)
+    }
+
+    fn id(&self, role: Role) -> anyhow::Result<u32> {
+        self.roles[role as usize].server.id().with_context(|| format!("{} does not run", role.name()))
     }
 
     /// How many of these messages are not in the archive, once the archiver has had time for them.

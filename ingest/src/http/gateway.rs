@@ -46,6 +46,17 @@ pub struct Config {
     pub v1_until: String,
 }
 
+impl Config {
+    /// The networks whose connections carry the requests of many users.
+    pub(crate) fn networks(&self) -> &[IpNet] {
+        match self.mode {
+            Mode::TrustedAddresses => &self.trusted,
+            // A signature counts from any address.
+            Mode::Off | Mode::Signature => &[],
+        }
+    }
+}
+
 /// What makes forwarded headers count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

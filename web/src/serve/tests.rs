@@ -8,6 +8,8 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
+mod limits;
+
 pub(super) struct Server {
     address: SocketAddr,
     stop: CancellationToken,
@@ -31,6 +33,8 @@ impl Server {
             write_timeout: Span::from_millis(5_000),
             max_connections: 100,
             max_held_size: Size::from_bytes(1024 * 1024),
+            connection_rate: SourceRate::UNLIMITED,
+            refusal_rate: SourceRate::UNLIMITED,
             proxies: Vec::new(),
             grace: Span::from_millis(5_000),
         };

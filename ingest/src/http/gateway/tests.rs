@@ -263,3 +263,9 @@ fn signatures_of_the_identity_alone_count_until_a_day_that_is_configured() {
     assert_eq!([until("2027-01-14"), until("2027-01-15"), until("2027-01-16")], [Ok(false), Ok(true), Ok(true)]);
     assert!(until("soon").unwrap_err().to_string().contains("ingest.gateway.v1_until"));
 }
+
+#[test]
+fn a_gateway_has_networks_where_its_address_decides() {
+    let networks = |mode: &str| config(mode, serde_json::json!(["10.0.0.0/8"])).networks().len();
+    assert_eq!([networks("trusted-addresses"), networks("signature"), networks("off")], [1, 0, 0]);
+}

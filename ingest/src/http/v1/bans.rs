@@ -38,8 +38,9 @@ const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
 /// The bytes of a ban in a response without its reason and its author's nickname, with room to spare.
 const BAN_BYTES: usize = 200;
 
-/// 32 bans of a page are read from the bucket concurrently.
-const READ_AT_ONCE: usize = 32;
+/// 8 bans of a page are read from the bucket concurrently. A page that ends early, because its reasons are long, has read
+/// up to 7 of the next page in vain.
+const READ_AT_ONCE: usize = 8;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
