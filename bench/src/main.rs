@@ -7,6 +7,7 @@
 
 mod archive;
 mod attacks;
+mod instructions;
 mod load;
 mod overload;
 mod posts;
@@ -45,6 +46,8 @@ enum Command {
     Seek(seek::Arguments),
     /// Attacks at their bounds: the attacked role's memory and health, and what becomes of other users' posts
     Attacks(attacks::Arguments),
+    /// Instructions that a role executes for a message, counted by callgrind
+    Instructions(instructions::Arguments),
 }
 
 #[tokio::main]
@@ -57,5 +60,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Statistics(arguments) => statistics::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Attacks(arguments) => attacks::run(&arguments).await,
+        Command::Instructions(arguments) => instructions::run(&arguments).await,
     }
 }

@@ -1,5 +1,6 @@
 //! The system under test: real servers and the release binary, each a process of its own.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,8 +20,22 @@ pub(crate) struct System {
     /// The delivery nodes.
     pub(crate) nodes: Vec<Node>,
     pub(crate) nats: String,
+    /// Of MongoDB, if there is an archive.
+    pub(crate) mongo: Option<String>,
     parts: Vec<Server>,
     _folder: tempfile::TempDir,
+}
+
+/// A program that runs one of the roles, such as a profiler: `valgrind --tool=callgrind target/release/chatting-server ingest`.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    /// The role that it runs.
+    pub(crate) role: &'static str,
+    pub(crate) program: PathBuf,
+    /// Its own arguments, before the binary.
+    pub(crate) arguments: Vec<OsString>,
+    /// Settings of all roles, which a role under it needs beside the usual ones.
+    pub(crate) settings: Vec<(&'static str, String)>,
 }
 
 /// A delivery node.
@@ -32,7 +47,12 @@ pub(crate) struct Node {
 impl Node {
     /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        process::memory(self.server.id().context("the node is not running")?)
+        process::memory(self.id()?)
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> anyhow::Result<u32> {
+        self.server.id().context("the node is not running")
     }
 
     /// Kills the node with SIGKILL.
@@ -43,6 +63,11 @@ impl Node {
 
 impl System {
     pub(crate) async fn start(nodes: usize, archive: bool) -> anyhow::Result<System> {
+        System::start_under(nodes, archive, None).await
+    }
+
+    /// Starts a system of which one role runs under another program.
+    pub(crate) async fn start_under(nodes: usize, archive: bool, runner: Option<&Runner>) -> anyhow::Result<System> {
         let folder = tempfile::tempdir()?;
         let nats = port::or_free(24_222);
         let mut parts =
@@ -69,20 +94,31 @@ impl System {
             ("CHATTING_ARCHIVER__ADMIN__LISTEN", String::new()),
             ("CHATTING_ARCHIVER__LISTEN", format!("127.0.0.1:{archiver}")),
         ];
+        environment.extend(runner.iter().flat_map(|runner| runner.settings.clone()));
         let mut roles = vec![("ingest", ingest)];
+        let mut uri = None;
         if archive {
             let mongo = port::or_free(27_117);
             let mut server = testkit::mongod(&folder.path().join("mongod"), mongo, false).await?;
             server.start().await?;
             parts.push(server);
-            environment.push(("CHATTING_ARCHIVER__URI", format!("mongodb://127.0.0.1:{mongo}/?replicaSet=rs0")));
+            let address = format!("mongodb://127.0.0.1:{mongo}/?replicaSet=rs0");
+            environment.push(("CHATTING_ARCHIVER__URI", address.clone()));
+            uri = Some(address);
             roles.push(("archiver", archiver));
         }
         let role = |role: &str, port: u16, own: Option<(&str, String)>| -> anyhow::Result<Server> {
+            let (path, arguments) = match runner.filter(|runner| runner.role == role) {
+                Some(Runner { program, arguments, .. }) => {
+                    let own = [binary()?.into(), OsString::from(role)];
+                    (program.clone(), arguments.iter().cloned().chain(own).collect())
+                }
+                None => (binary()?, vec![role.into()]),
+            };
             let program = Program {
                 name: role.to_owned(),
-                path: binary()?,
-                arguments: vec![role.into()],
+                path,
+                arguments,
                 environment: environment.iter().chain(&own).map(|(key, value)| ((*key).into(), value.into())).collect(),
                 output: folder.path().join(format!("{role}-{port}.log")),
                 detached: false,
@@ -103,13 +139,21 @@ impl System {
             server.start().await?;
             started.push(Node { port, server });
         }
-        Ok(System { ingest, nodes: started, nats: nats_url, parts, _folder: folder })
+        Ok(System { ingest, nodes: started, nats: nats_url, mongo: uri, parts, _folder: folder })
+    }
+
+    /// The process id of the role, the first node of delivery.
+    pub(crate) fn id(&self, role: &str) -> anyhow::Result<u32> {
+        if role == "delivery" {
+            return self.nodes.first().context("there is no node of delivery")?.id();
+        }
+        let part = self.parts.iter().find(|part| part.name() == role);
+        part.and_then(Server::id).with_context(|| format!("{role} does not run"))
     }
 
     /// Ingest's resident memory, in bytes.
     pub(crate) fn ingest_memory(&self) -> anyhow::Result<u64> {
-        // The part after nats-server.
-        process::memory(self.parts[1].id().context("ingest is not running")?)
+        process::memory(self.id("ingest")?)
     }
 
     pub(crate) fn token(&self, user: i64) -> String {

@@ -1,0 +1,180 @@
+//! Posts over both surfaces with texts as people write them, until all that is measured has taken them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use mongodb::Collection;
+use mongodb::bson::{Document, doc};
+use serde::Deserialize;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, sleep_until};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::load::connect;
+use crate::system::System;
+
+/// 200 bytes of text, as in the other measurements of this project.
+const TEXT_BYTES: usize = 200;
+
+/// So many different texts. No poster sends one again soon.
+const TEXTS: usize = 256;
+
+/// Longer than anything takes under callgrind.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether everything has arrived.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Posters, and those who wait for what they post.
+pub(super) struct Load<'a> {
+    system: &'a System,
+    texts: Arc<Vec<String>>,
+    posters: usize,
+    rooms: usize,
+    rate: u32,
+    posted: AtomicUsize,
+    arrived: Arc<AtomicUsize>,
+    archive: Option<Collection<Document>>,
+    presenters: Vec<AbortHandle>,
+}
+
+impl<'a> Load<'a> {
+    /// A presenter connects to each room if the system has a delivery node.
+    pub(super) async fn start(system: &'a System, posters: usize, rooms: usize, rate: u32) -> anyhow::Result<Load<'a>> {
+        let archive = match &system.mongo {
+            Some(uri) => {
+                Some(mongodb::Client::with_uri_str(uri).await?.database("chatting").collection("chatting_log"))
+            }
+            None => None,
+        };
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let mut presenters = Vec::new();
+        for room in (1..=rooms).filter(|_| !system.nodes.is_empty()) {
+            presenters.push(present(system, room as i64, Arc::clone(&arrived)).await?);
+        }
+        let (texts, posted) = (Arc::new(texts()?), AtomicUsize::new(0));
+        Ok(Load { system, texts, posters, rooms, rate, posted, arrived, archive, presenters })
+    }
+
+    /// Posts so many messages, and waits until they have arrived everywhere.
+    pub(super) async fn run(&self, messages: usize) -> anyhow::Result<()> {
+        let before = self.posted.fetch_add(messages, Ordering::Relaxed);
+        let (began, mut running) = (Instant::now(), JoinSet::new());
+        for number in 0..self.posters {
+            let mut connection = connect(self.system.ingest).await?;
+            let (room, token) = (number % self.rooms + 1, self.system.token(1_000_000 + number as i64));
+            let (texts, rate, posters) = (Arc::clone(&self.texts), self.rate, self.posters);
+            running.spawn(async move {
+                for count in (number..messages).step_by(posters) {
+                    if rate > 0 {
+                        sleep_until((began + Duration::from_secs(count as u64) / rate).into()).await;
+                    }
+                    // A stride that visits all texts.
+                    let text = &texts[(before + count) * 7 % texts.len()];
+                    let request = request(count / posters % 2 == 0, room, &token, text)?;
+                    let response = connection.send_request(request).await?;
+                    let status = response.status();
+                    let body = response.into_body().collect().await?.to_bytes();
+                    let body = String::from_utf8_lossy(&body);
+                    anyhow::ensure!(status.is_success(), "a post was answered {status}: {body}");
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(poster) = running.join_next().await {
+            poster??;
+        }
+        self.has_arrived(before + messages).await
+    }
+
+    async fn has_arrived(&self, messages: usize) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let archived = match &self.archive {
+                Some(archive) => archive.count_documents(doc! {}).await? as usize,
+                None => messages,
+            };
+            let delivered = if self.presenters.is_empty() { messages } else { self.arrived.load(Ordering::Relaxed) };
+            if archived >= messages && delivered >= messages {
+                return Ok(());
+            }
+            anyhow::ensure!(began.elapsed() < PATIENCE, "of {messages} only {archived} and {delivered} have arrived");
+            sleep(POLL).await;
+        }
+    }
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.presenters.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// A post, over the original's surface or over `/v1`.
+fn request(is_original: bool, room: usize, token: &str, text: &str) -> anyhow::Result<hyper::Request<Full<Bytes>>> {
+    let (path, body) = if is_original {
+        let body = serde_json::json!({ "presenterIdx": room, "userType": "viewer", "textMessage": text });
+        ("/send/message".to_owned(), body)
+    } else {
+        (format!("/v1/rooms/{room}/messages"), serde_json::json!({ "text": text }))
+    };
+    let request = hyper::Request::post(path).header("host", "bench").header("content-type", "application/json");
+    let request = if is_original {
+        request.header("token", token)
+    } else {
+        request.header("authorization", format!("Bearer {token}"))
+    };
+    Ok(request.body(Full::new(Bytes::from(body.to_string())))?)
+}
+
+/// Connects a presenter that counts what it is shown.
+async fn present(system: &System, room: i64, arrived: Arc<AtomicUsize>) -> anyhow::Result<AbortHandle> {
+    #[derive(Deserialize)]
+    struct Frame {
+        #[serde(rename = "message")]
+        _message: String,
+    }
+    let url = format!("ws://127.0.0.1:{}/chatting", system.nodes[0].port);
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
+    let start = serde_json::json!({ "id": "start", "token": system.token(room) });
+    socket.send(Message::text(start.to_string())).await?;
+    let task = tokio::spawn(async move {
+        while let Some(Ok(frame)) = socket.next().await {
+            if frame.is_text() && frame.to_text().is_ok_and(|text| serde_json::from_str::<Frame>(text).is_ok()) {
+                arrived.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    Ok(task.abort_handle())
+}
+
+/// Texts of about [`TEXT_BYTES`], of the messages of an evening.
+fn texts() -> anyhow::Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Line {
+        text: String,
+    }
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
+    let sample = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
+    let lines: Vec<Line> = sample.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let mut lines = lines.iter().cycle();
+    let mut texts = Vec::new();
+    while texts.len() < TEXTS {
+        let mut text = String::new();
+        while let Some(line) = lines.next()
+            && text.len() < TEXT_BYTES
+        {
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str(&line.text);
+        }
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+        texts.push(text);
+    }
+    Ok(texts)
+}
