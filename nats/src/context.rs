@@ -16,6 +16,7 @@ use crate::epoch::memory::Memory;
 use crate::epoch::timeline::Timelines;
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::read::clock::Clock;
 
 /// One connection to the log, with what this process knows of it.
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     /// The clock of each partition's leader.
     pub(crate) clocks: Vec<Clock>,
     pub(crate) capacity: Capacity,
+    pub(crate) metrics: Metrics,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -68,6 +70,7 @@ impl Context {
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
             clocks,
             capacity: Capacity::new(config.partitions),
+            metrics: Metrics::new(),
             sessions,
             nodes,
             decisions,

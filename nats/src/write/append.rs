@@ -44,6 +44,7 @@ pub(crate) struct Appender {
     queue: mpsc::UnboundedSender<Slot>,
     /// One permit for each waiting event. Without a free permit an append is refused at once.
     permits: Arc<Semaphore>,
+    most_waiting: usize,
     way: watch::Receiver<Way>,
     patience: Patience,
 }
@@ -91,8 +92,14 @@ impl Appender {
         let turns =
             Turns { context: Arc::downgrade(context), partition, queue, held: None, way: way_sender, patience, stop };
         context.tasks.spawn("log appender", turns.run());
-        let permits = Arc::new(Semaphore::new(config.append_queue.min(Semaphore::MAX_PERMITS)));
-        Appender { queue: sender, permits, way, patience }
+        let most_waiting = config.append_queue.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(most_waiting));
+        Appender { queue: sender, permits, most_waiting, way, patience }
+    }
+
+    /// The number of events that wait for their turn or for the outcome of their batch.
+    pub(crate) fn waiting(&self) -> usize {
+        self.most_waiting - self.permits.available_permits()
     }
 
     /// Appends the line, so that it is stored before `end`, if given, and never after the deadline.
@@ -172,7 +179,9 @@ impl Turns {
             let Some(batch) = self.batch(&context, &reading, &waiting) else { continue };
             let memory = &context.memories[self.partition as usize];
             let seen = memory.last();
+            let (began, bytes) = (Moment::now(), batch.payload.len());
             let stored = store(&context, batch, &self.way).await;
+            context.metrics.appended(waiting.len(), bytes, began.elapsed(), stored.err());
             if let Ok(sequence) = stored {
                 if sequence <= seen {
                     // The callers get "unknown": the batch is stored, but a new epoch begins with it.
