@@ -4,6 +4,7 @@
 mod admin;
 pub mod auth;
 mod cors;
+mod dependencies;
 mod fetch;
 mod health;
 mod idx;
@@ -20,5 +21,5 @@ pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, idx};
 pub use private::Shared;
 pub use problem::Problem;
-pub use serve::{LAST_RESORTS, ServeConfig, serve};
+pub use serve::{LAST_RESORTS, ServeConfig, serve, serve_measured};
 pub use user_permits::{UserPermit, UserPermits};

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::Registry;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
@@ -35,6 +36,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::metrics::Metrics;
 use crate::cors;
 use crate::places::{Place, Places, Source};
 use crate::private;
@@ -43,6 +45,7 @@ use crate::problem::Problem;
 use peer::{Coming, Going, Paced, Peer};
 
 mod head;
+mod metrics;
 mod peer;
 mod standstill;
 #[cfg(test)]
@@ -112,8 +115,20 @@ const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
 pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
+    serve_measured(listener, app, config, stop, &Registry::new()).await;
+}
+
+/// The same, with its metrics in that registry. It can be done once for a registry.
+pub async fn serve_measured(
+    listener: TcpListener,
+    app: Router,
+    config: &ServeConfig,
+    stop: CancellationToken,
+    registry: &Registry,
+) {
     let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
-    serve_in(listener, app, config, stop, places).await;
+    let metrics = Metrics::declare(registry, &places);
+    serve_in(listener, app, config, stop, places, metrics).await;
 }
 
 async fn serve_in(
@@ -122,6 +137,7 @@ async fn serve_in(
     config: &ServeConfig,
     stop: CancellationToken,
     places: Arc<Places>,
+    metrics: Metrics,
 ) {
     let app = with_bounds(app, config.request_timeout.get());
     let timeouts = Timeouts { header: config.header_timeout.get(), write: config.write_timeout.get() };
@@ -147,7 +163,9 @@ async fn serve_in(
                     () = stop.cancelled() => break,
                     place = places.enter_in_time(Source::of_peer(peer.ip(), &config.proxies)) => place,
                 };
-                let connection = connection(stream, peer, place, app.clone(), stood_still, timeouts, stop.clone());
+                metrics.accepted.inc();
+                let serves = Serves { app: app.clone(), metrics: metrics.clone() };
+                let connection = connection(stream, peer, place, serves, stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     cut.run_until_cancelled(connection).await;
@@ -186,6 +204,13 @@ struct Timeouts {
     write: Duration,
 }
 
+/// What a connection serves.
+#[derive(Debug, Clone)]
+struct Serves {
+    app: Router,
+    metrics: Metrics,
+}
+
 /// In the extensions of a request that came on a connection from before the last standstill.
 #[derive(Debug, Clone, Copy)]
 struct Stale;
@@ -194,7 +219,7 @@ async fn connection(
     stream: TcpStream,
     address: SocketAddr,
     place: Place,
-    app: Router,
+    serves: Serves,
     stood_still: u64,
     timeouts: Timeouts,
     stop: CancellationToken,
@@ -206,11 +231,11 @@ async fn connection(
     }
     let peer = Peer::new(place);
     let service = service_fn({
-        let peer = peer.clone();
+        let (peer, serves) = (peer.clone(), serves.clone());
         move |request: hyper::Request<Incoming>| {
             peer.asks();
             let stale = (standstill::times() != stood_still).then_some(Stale);
-            answer(request, address, stale, app.clone(), peer.clone())
+            answer(request, address, stale, serves.clone(), peer.clone())
         }
     });
     let connection = http1::Builder::new()
@@ -229,6 +254,7 @@ async fn connection(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = peer.has_to_go() => {
+            serves.metrics.pushed_out.inc();
             tracing::debug!(peer = %address, "closed a connection of {address}, which another one needs the place of");
             return;
         }
@@ -247,7 +273,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     address: SocketAddr,
     stale: Option<Stale>,
-    app: Router,
+    serves: Serves,
     peer: Arc<Peer>,
 ) -> Result<Response, Infallible> {
     let mut request = request.map(|body| Body::new(Coming::new(body, peer.clone())));
@@ -255,13 +281,14 @@ async fn answer(
     if let Some(stale) = stale {
         request.extensions_mut().insert(stale);
     }
-    let Ok(mut response) = app.oneshot(request).await;
+    let Ok(mut response) = serves.app.oneshot(request).await;
     let size = response.body().size_hint().exact().unwrap_or(0);
     let is_shared = response.extensions().get::<Shared>().is_some();
     if size > LARGE_ANSWER_BYTES && !is_shared && !peer.makes(usize::try_from(size).unwrap_or(usize::MAX)) {
         tracing::warn!("an answer was dropped: too many bytes of others wait for their readers");
         response = unread();
     }
+    serves.metrics.answered(&response);
     Ok(response.map(|body| Body::new(Going::new(body, peer))))
 }
 

@@ -32,7 +32,10 @@ impl Server {
         let task = tokio::spawn({
             let stop = stop.clone();
             let places = places.clone();
-            async move { serve_in(listener, app, &config, stop, places).await }
+            async move {
+                let metrics = Metrics::declare(&Registry::new(), &places);
+                serve_in(listener, app, &config, stop, places, metrics).await;
+            }
         });
         Server { address, stop, task, places }
     }
