@@ -1,6 +1,8 @@
 //! Reads a post, the same way on both surfaces: sender, body, permit, then [`Ingest::accept`]. It is one straight
 //! function without extractors, because nearly every request is a post.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use chat::PresenterIdx;
@@ -28,6 +30,18 @@ pub(crate) trait Message: Shape {
 
 /// Reads a post and appends it. `room` is the room in the path, or how the path is refused.
 pub(crate) async fn post<M: Message>(
+    ingest: &Ingest,
+    parts: &Parts,
+    body: Body,
+    room: Result<Option<PresenterIdx>, Refusal>,
+) -> Result<Accepted, Refusal> {
+    let received = Instant::now();
+    let posted = read_and_accept::<M>(ingest, parts, body, room).await;
+    ingest.metrics.posted(received, &posted);
+    posted
+}
+
+async fn read_and_accept<M: Message>(
     ingest: &Ingest,
     parts: &Parts,
     body: Body,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
 use conf::Address;
+use metrics::Registry;
 use moka::Expiry;
 use moka::future::Cache;
 use reqwest::Client;
@@ -17,6 +18,7 @@ use web::NoAnswer;
 
 use crate::config::RoomsConfig;
 use crate::outbound::log_throttle::LogThrottle;
+use crate::outbound::metrics::Metrics;
 use guard::Guard;
 
 mod guard;
@@ -43,6 +45,7 @@ pub(crate) struct RoomServer {
     pause: Duration,
     refusals: LogThrottle,
     answers: Cache<PresenterIdx, CachedAnswer>,
+    metrics: Metrics,
 }
 
 /// What is cached of a room.
@@ -90,6 +93,10 @@ impl RoomServer {
             pause: config.breaker_open.get(),
             refusals: LogThrottle::new(),
             answers: Cache::builder().max_capacity(MOST_ANSWERS).expire_after(keep).build(),
+            metrics: Metrics::new(
+                ("chatting_ingest_room_server_seconds", "Time of a request to the room server."),
+                ("chatting_ingest_room_server_requests_total", "Requests to the room server, by result."),
+            ),
         }
     }
 
@@ -101,6 +108,16 @@ impl RoomServer {
             Ok(CachedAnswer::Refused) => Err(Unreachable),
             Err(unreachable) => Err(*unreachable),
         }
+    }
+
+    /// Whether the breaker is open: the room server is asked by the node alone.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        !self.guard.may_ask()
+    }
+
+    /// What is counted of the requests.
+    pub(crate) fn metrics(&self) -> &Registry {
+        &self.metrics.registry
     }
 
     /// Opens and closes the breaker, until it is dropped.
@@ -161,7 +178,20 @@ impl RoomServer {
     async fn request(&self, presenter: PresenterIdx) -> Result<Liveness, AskError> {
         let question = LivenessRequest { presenter_idx: presenter.to_string() };
         let request = self.client.post(self.address.url().clone()).json(&question).timeout(self.deadline);
-        parse(&web::answer(request, LARGEST_ANSWER_BYTES).await?).ok_or(AskError::NotUnderstood)
+        let began = Instant::now();
+        let answer = web::answer(request, LARGEST_ANSWER_BYTES).await.map_err(AskError::from);
+        let answer = answer.and_then(|answer| parse(&answer).ok_or(AskError::NotUnderstood));
+        self.metrics.asked(began.elapsed(), answer.as_ref().err().map(AskError::no_answer));
+        answer
+    }
+}
+
+impl AskError {
+    fn no_answer(&self) -> Option<&NoAnswer> {
+        match self {
+            AskError::NoAnswer(error) => Some(error),
+            AskError::NotUnderstood => None,
+        }
     }
 }
 

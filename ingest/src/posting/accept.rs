@@ -144,6 +144,7 @@ impl Ingest {
         };
         self.admission.observe_append(began.elapsed());
         let position = appended?;
+        self.metrics.appended(&event.body.kind());
         let Some(request) = request else { return Ok(position) };
         let first =
             self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id)).await;
