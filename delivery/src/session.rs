@@ -59,6 +59,7 @@ pub(crate) async fn serve(
             run(node, dialect, socket, entrant, own).await;
         }
         Err(reason) => {
+            node.metrics.closed(reason);
             tracing::debug!(end = reason.word(), "a socket closed before it became a session");
             socket.leave(reason, &place).await;
         }
@@ -96,6 +97,7 @@ async fn run(node: &Arc<Node>, dialect: &dyn Dialect, mut socket: Socket, mut en
             finish::finish(session, socket, reason).await;
         }
         Err(reason) => {
+            node.metrics.closed(reason);
             tracing::info!(%presenter, end = reason.word(), "presenter {presenter} got no session: {}", reason.word());
             socket.leave(reason, &place).await;
         }

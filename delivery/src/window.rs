@@ -29,6 +29,7 @@ mod page;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use erasure::{Erasure, about_target, forget_erased};
 use kept::Kind;
@@ -37,6 +38,7 @@ pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
 pub(crate) use page::{Ask, Beginning, Limit, Page};
 use queue::{INDEX_BYTES, Queue, shrink};
+pub(crate) use usage::Usage;
 
 /// The latest events of all rooms.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chat::Position;
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -39,6 +40,9 @@ pub(super) struct Session<'a> {
     pub(super) reader: RoomReader,
     /// Every event of the room up to here was written.
     pub(super) cursor: Position,
+    /// The last event that was written and is not acknowledged: its position, and when it was stored.
+    pub(super) written: Option<(Position, Timestamp)>,
+    pub(super) began: Timestamp,
     /// The newest valid token. It expires by the wall clock, which continues while the machine is suspended.
     pub(super) bearer: Bearer,
     pub(super) pinged: Instant,
@@ -150,6 +154,9 @@ impl Session<'_> {
             ClientFrame::Ack { position } => match position.parse() {
                 Ok(position) if self.was_written(position) => {
                     self.node.cursors.advance(self.fence.claim.presenter, position);
+                    if let Some((_, stored)) = self.written.take_if(|(written, _)| *written <= position) {
+                        self.node.metrics.acknowledged(stored);
+                    }
                     Ok(())
                 }
                 _ => complain(self.dialect, socket, Complaint::BadPosition).await,
@@ -212,6 +219,7 @@ impl Session<'_> {
             }
         }
         self.cursor = reached;
+        self.written = node.metrics.written(&page.events, reached, self.began).or(self.written);
         if !dialect.acknowledges() {
             node.cursors.advance(presenter, reached);
         }

@@ -11,7 +11,7 @@ use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, oneshot};
 
-use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
+use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Usage, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -81,6 +81,11 @@ impl Feed {
         let (sender, departed) = oneshot::channel();
         self.departures.lock().insert(session, sender);
         Departure { feed: self.clone(), session, departed }
+    }
+
+    /// What the window holds.
+    pub(crate) fn usage(&self) -> Usage {
+        self.read().usage(Instant::now())
     }
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {

@@ -14,6 +14,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 pub(crate) struct Kept {
     /// Its position in the log.
     pub(crate) position: Position,
+    /// When its batch was stored.
+    pub(crate) stored: Timestamp,
     /// The JSON object as it was appended. [`Kept::shown`] is the part that may be seen.
     pub(super) line: Utf8Bytes,
     pub(super) kind: Kind,
@@ -195,7 +197,7 @@ impl Incoming {
     /// Copies the line out of its batch, so that each room's events can free their memory in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
         let (removes, about) = meaning(&entry);
-        let Entry { position, id, kind, presenter, line, .. } = entry;
+        let Entry { position, id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
             EventKind::MessagePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
@@ -204,10 +206,10 @@ impl Incoming {
         };
         let withheld = Withheld::default();
         let kept = match Utf8Bytes::try_from(Bytes::copy_from_slice(&line)) {
-            Ok(line) if line.starts_with('{') => Kept { position, line, kind, id, about, withheld },
+            Ok(line) if line.starts_with('{') => Kept { position, stored, line, kind, id, about, withheld },
             _ => {
                 tracing::warn!(event = %id, %position, "hidden: the event at {position} is not a JSON object in UTF-8");
-                Kept { position, line: Utf8Bytes::default(), kind: Kind::Hidden, id, about, withheld }
+                Kept { position, stored, line: Utf8Bytes::default(), kind: Kind::Hidden, id, about, withheld }
             }
         };
         Incoming { partition, presenter, kept, removes }
