@@ -102,6 +102,13 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let listener = bind(role, "listen", listen).await?;
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
     let admin = Admin::new(WAITING, stop.clone());
+    metrics::declare_process(
+        admin.metrics(),
+        role.name(),
+        env!("CARGO_PKG_VERSION"),
+        &tokio::runtime::Handle::current(),
+    );
+    auth.report_to(&admin);
     let administered = match admin_listen {
         None => None,
         Some(listen) => {
@@ -143,6 +150,11 @@ async fn serve(
     let Some(log) = log? else {
         return waiting.await.context("the health endpoint failed");
     };
+    log.declare_metrics(admin.metrics());
+    admin.depends_on("log", {
+        let log = log.clone();
+        move || if log.is_connected() { Ok(()) } else { Err("not connected to NATS".to_owned()) }
+    });
 
     let grace = http.grace.get() + OVERTIME;
     let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone()));
