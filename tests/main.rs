@@ -10,6 +10,7 @@ mod delivery;
 mod dev;
 mod ingest;
 mod log;
+mod metrics;
 mod moderation;
 mod openapi;
 mod pipeline;

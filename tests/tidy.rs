@@ -150,7 +150,7 @@ fn every_link_of_the_documentation_leads_somewhere() {
 }
 
 /// The anchors of a page's headings, as GitHub makes them.
-fn anchors(page: &Path) -> BTreeSet<String> {
+pub(crate) fn anchors(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();
     let (mut anchors, mut is_code) = (BTreeSet::new(), false);
     for line in text.lines() {
