@@ -52,7 +52,8 @@ impl Prometheus {
     /// The result of a query: its series.
     async fn query(&self, query: &str) -> Vec<serde_json::Value> {
         let url = format!("{}/api/v1/query", self.url);
-        let answer = client().post(url).form(&[("query", query)]).send().await.unwrap();
+        let url = reqwest::Url::parse_with_params(&url, [("query", query)]).unwrap();
+        let answer = client().get(url).send().await.unwrap();
         let body: serde_json::Value = answer.json().await.unwrap();
         assert_eq!(body["status"], "success", "{query}: {body}");
         body["data"]["result"].as_array().unwrap().clone()
