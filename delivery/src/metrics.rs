@@ -81,11 +81,10 @@ impl Metrics {
         let written = &page[..page.partition_point(|event| event.position <= reached)];
         self.page_events.observe(page.len() as f64);
         self.events.inc_by(written.len() as u64);
-        let (now, lags) = (Timestamp::now(), self.write_lag.local());
+        let now = Timestamp::now();
         for event in written.iter().filter(|event| event.stored >= since) {
-            lags.observe(seconds(now, event.stored));
+            self.write_lag.observe(seconds(now, event.stored));
         }
-        lags.flush();
         written.last().filter(|event| event.stored >= since).map(|event| (event.position, event.stored))
     }
 
