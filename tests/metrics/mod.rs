@@ -39,12 +39,13 @@ struct World {
 impl World {
     async fn start() -> World {
         let key = SigningKey::ec("one");
+        let keys = [&key];
         let (nats, rooms, mongod, hook, issuer) = tokio::join!(
             NatsServer::start(),
             RoomServer::start(),
             Mongod::start(),
             ReviewHook::start(),
-            JwksServer::start(&[&key])
+            JwksServer::start(&keys)
         );
         let settings = Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod).set("auth.jwks.url", &issuer.url());
         let settings = hook.settings(settings);
