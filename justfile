@@ -25,4 +25,4 @@ release:
 
 # The documentation of the code: target/doc.
 docs:
-    cargo doc --workspace --no-deps
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -1,5 +1,5 @@
-//! `chatting-server check`: what a NATS server really does before it acknowledges, as its monitoring says. The promise
-//! that a 2xx is durable rests on it, and no answer to an append would show the difference.
+//! `chatting-server check`: whether a NATS server fsyncs an append before it acknowledges, according to its monitoring
+//! endpoint. The durability of a 2xx depends on it, and no acknowledgement shows it.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use conf::shown;
 use serde::Deserialize;
 
-/// The first version that this project was tested with.
+/// The oldest version that this project was tested with.
 const AT_LEAST: [u64; 3] = [2, 15, 1];
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What was found out about one server.
+/// The findings about one server.
 #[derive(Debug)]
 pub struct Report {
     url: String,
@@ -21,18 +21,18 @@ pub struct Report {
     sync: Sync,
 }
 
-/// What an acknowledgement of the server means.
+/// What the server's acknowledgement guarantees.
 #[derive(Debug, PartialEq, Eq)]
 enum Sync {
-    /// Appended and fsynced.
+    /// Stored and fsynced.
     Always,
-    /// Appended; fsynced within so many seconds.
+    /// Stored, and fsynced within this many seconds.
     Within(u64),
-    /// There is no log on this server.
+    /// JetStream is disabled on this server.
     NoJetStream,
 }
 
-/// The members of `/varz` that matter.
+/// The members of `/varz` that this command reads.
 #[derive(Debug, Deserialize)]
 struct Varz {
     version: String,
@@ -54,16 +54,16 @@ struct JetStreamConfig {
     sync_always: bool,
 }
 
-/// Asks the server at its monitoring URL, such as `http://127.0.0.1:8222`.
+/// Asks a server at its monitoring URL, such as `http://127.0.0.1:8222`.
 pub async fn check(url: &str) -> anyhow::Result<Report> {
     let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
     let varz = format!("{}/varz", url.trim_end_matches('/'));
     let url = shown(url);
     let answer = client.get(&varz).send().await.and_then(reqwest::Response::error_for_status);
     let answer = answer.map_err(reqwest::Error::without_url);
-    let answer = answer.with_context(|| format!("the monitoring at {url} does not answer"))?;
+    let answer = answer.with_context(|| format!("the monitoring endpoint {url} does not answer"))?;
     let varz = answer.json().await.map_err(reqwest::Error::without_url);
-    let varz: Varz = varz.with_context(|| format!("{url} is not the monitoring of a nats-server"))?;
+    let varz: Varz = varz.with_context(|| format!("{url} is not the monitoring endpoint of a nats-server"))?;
     let sync = match varz.jetstream.config {
         None => Sync::NoJetStream,
         Some(JetStreamConfig { sync_always: true, .. }) => Sync::Always,
@@ -73,7 +73,7 @@ pub async fn check(url: &str) -> anyhow::Result<Report> {
 }
 
 impl Report {
-    /// Whether the server keeps the promise.
+    /// Whether every acknowledged append is fsynced, by a tested version.
     pub fn is_sound(&self) -> bool {
         self.sync == Sync::Always && self.is_recent()
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_recent_server_that_fsyncs_every_append_is_sound() {
+    fn only_a_recent_server_that_fsyncs_every_append_passes() {
         let report = |version: &str, sync| Report { url: "http://nats:8222".into(), version: version.into(), sync };
         for (report, is_sound, says) in [
             (report("2.15.1", Sync::Always), true, "fsynced"),

@@ -12,12 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "chatting-server", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run ingest: accept messages over HTTP and append them to the log
@@ -26,13 +26,13 @@ pub enum Command {
     Delivery(RoleArguments),
     /// Run the archiver: write the log into MongoDB and serve its readers
     Archiver(RoleArguments),
-    /// Run the whole system on this machine, to try it out and to work on it
+    /// Run the whole system on this machine, for trying it out and for development
     #[command(args_conflicts_with_subcommands = true)]
     Dev {
-        /// Run it.
+        /// The arguments of `dev` itself.
         #[command(flatten)]
         arguments: DevArguments,
-        /// A command for a development system that runs.
+        /// A command for a running development system.
         #[command(subcommand)]
         command: Option<DevCommand>,
     },
@@ -40,29 +40,30 @@ pub enum Command {
     Token(TokenArguments),
     /// Check that NATS servers fsync an append before they acknowledge it
     Check(CheckArguments),
-    /// Create the missing streams and buckets of the log, update the others, and print the changes. Roles wait for it and
-    /// change nothing. Exit codes: 0 done, 1 failed, 64 the configuration is wrong
+    /// Create missing streams and buckets of the log, update the existing ones, and print the changes. Roles never
+    /// create any: they wait for this command. Exit codes: 0 done, 1 failed, 64 invalid configuration
     Setup(SetupArguments),
-    /// List, retry and discard lines of the log that could not be archived. Exit codes: 0 done, 1 not all of it, 64 the
-    /// configuration is wrong
+    /// List, retry and discard lines of the log that could not be archived. Exit codes: 0 done, 1 partly done, 64
+    /// invalid configuration
     Quarantine(QuarantineArguments),
     /// Print the OpenAPI document of a role's HTTP interface
     Openapi(OpenapiArguments),
 }
 
-/// Commands for a development system that runs.
+/// Commands for a running development system.
 #[derive(Debug, Subcommand)]
 pub enum DevCommand {
-    /// Play a recorded chat into it, and check that every accepted message arrives
+    /// Play a recorded chat into the system, and check that every accepted message arrives
     Play(PlayArguments),
-    /// Print the events of a room, from ten minutes ago on. The presenter's session is not replaced
+    /// Print the events of a room since ten minutes ago, and new ones as they arrive. Does not replace the presenter's
+    /// session
     Watch(WatchArguments),
 }
 
-/// The default folder of `dev`: in the working directory, ignored by git.
+/// The default folder of `dev`, in the working directory. Git ignores it.
 pub const DATA: &str = ".chatting-server-dev";
 
-/// The number of a user or of a room, within the bounds of the roles.
+/// The number of a user or a room.
 fn idx() -> RangedI64ValueParser {
     clap::value_parser!(i64).range(1..=chat::LARGEST_IDX)
 }
@@ -70,7 +71,7 @@ fn idx() -> RangedI64ValueParser {
 /// Arguments of every role.
 #[derive(Debug, Args)]
 pub struct RoleArguments {
-    /// A TOML file with the settings that differ from the defaults; CHATTING_<SECTION>__<KEY> in the environment
+    /// A TOML file with the settings that differ from the defaults; CHATTING_SECTION__KEY in the environment
     /// overrides it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -79,14 +80,14 @@ pub struct RoleArguments {
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
 pub struct SetupArguments {
-    /// The configuration of the roles
+    /// The configuration file of the roles
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Begin a new epoch at the end of the log, after it was restored from a backup, so that no position names two events.
-    /// Running roles exit with 70 and have to be restarted
+    /// Begin a new epoch at the end of the log. Required after the log was restored from a backup, so that no position
+    /// names two events. Running roles exit with 70 and must be restarted
     #[arg(long)]
     pub new_epoch: bool,
-    /// Print what would change, and change nothing
+    /// Print the changes without making them
     #[arg(long, conflicts_with = "new_epoch")]
     pub dry_run: bool,
 }
@@ -94,7 +95,7 @@ pub struct SetupArguments {
 /// Arguments of `dev`.
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    /// The folder for data and logs of the servers
+    /// The folder for the servers' data and logs
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
     pub data: PathBuf,
     /// Delete the data of earlier runs first
@@ -103,7 +104,7 @@ pub struct DevArguments {
     /// Use this NATS server instead of starting one: nats://host:port
     #[arg(long, value_name = "URL")]
     pub nats: Option<String>,
-    /// Use this MongoDB, a replica set, instead of starting one: mongodb://host:port/?replicaSet=...
+    /// Use this MongoDB replica set instead of starting one: mongodb://host:port/?replicaSet=...
     #[arg(long, value_name = "URI")]
     pub mongo: Option<String>,
 }
@@ -111,19 +112,19 @@ pub struct DevArguments {
 /// Arguments of `dev play`.
 #[derive(Debug, Args)]
 pub struct PlayArguments {
-    /// NDJSON, a message a line: {"t_ms": 1200, "user": "name", "text": "..."}, optionally with "room" and
-    /// "role": "presenter"
+    /// The recording as NDJSON, one message per line: {"t_ms": 1200, "user": "name", "text": "..."}. Optional members:
+    /// "room", and "role": "presenter"
     pub file: PathBuf,
-    /// The speed: a multiple of the recorded one, or max
+    /// The speed as a multiple of the recorded one, or max
     #[arg(long, default_value = "10")]
     pub speed: Speed,
-    /// The room to play into. Rooms that the recording names get the numbers after it
+    /// The room for messages without a room. Named rooms get the numbers after it
     #[arg(long, value_name = "PRESENTER_IDX", default_value_t = 1, value_parser = idx())]
     pub room: i64,
     /// The folder of the development system
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
     pub data: PathBuf,
-    /// The configuration of another running system, instead of the folder
+    /// The configuration file of another running system, instead of the folder
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub config: Option<PathBuf>,
 }
@@ -142,22 +143,22 @@ pub struct WatchArguments {
 /// Arguments of `token`.
 #[derive(Debug, Args)]
 pub struct TokenArguments {
-    /// The user's number. A presenter's is the number of the room
+    /// The user's number. For a presenter, the number of the room
     #[arg(long, value_name = "USER_IDX", value_parser = idx())]
     pub user: i64,
-    /// The nickname shown beside the messages. Default: "user" and the number
+    /// The nickname shown with messages. Default: "user" and the number
     #[arg(long)]
     pub nickname: Option<String>,
     /// A scope, such as chat:moderate. May be repeated
     #[arg(long = "scope", value_name = "SCOPE")]
     pub scopes: Vec<String>,
-    /// Hours for which it is valid
+    /// The lifetime in hours
     #[arg(long, default_value_t = 1)]
     pub hours: u64,
-    /// The folder of the development system whose secret signs it
+    /// The folder of the development system whose secret signs the token
     #[arg(long, value_name = "FOLDER", default_value = DATA)]
     pub data: PathBuf,
-    /// The configuration that has the secret, instead of the folder. CHATTING_AUTH__SECRET overrides both
+    /// The configuration file with the secret, instead of the folder. CHATTING_AUTH__SECRET overrides both
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub config: Option<PathBuf>,
 }
@@ -165,7 +166,7 @@ pub struct TokenArguments {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The monitoring address of each server of the cluster: http://host:8222
+    /// The monitoring URL of each server of the cluster: http://host:8222
     #[arg(required = true, value_name = "URL")]
     pub monitoring: Vec<String>,
 }
@@ -173,46 +174,46 @@ pub struct CheckArguments {
 /// Arguments of `quarantine`.
 #[derive(Debug, Args)]
 pub struct QuarantineArguments {
-    /// The configuration of the archiver
+    /// The configuration file of the archiver
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: QuarantineCommand,
 }
 
-/// Commands for lines in quarantine.
+/// Commands for quarantined lines.
 #[derive(Debug, Subcommand)]
 pub enum QuarantineCommand {
-    /// Print a row for each, oldest first: position in the log, cause, time of quarantine, size, reason
+    /// Print one row per line, oldest first: position in the log, cause, time of quarantine, size, reason
     List {
-        /// Only lines with this cause
+        /// Only lines with this cause: malformed, unknown_type, unmappable or refused
         #[arg(long, value_parser = cause)]
         cause: Option<Cause>,
-        /// The number of rows
+        /// The maximum number of rows
         #[arg(long, value_name = "N", default_value_t = 100)]
         first: u32,
-        /// Also print the beginning of each line, which may hold the text of a message
+        /// Also print the beginning of each line. It may contain the text of a message
         #[arg(long)]
         lines: bool,
     },
-    /// Print one line whole, which may hold the text of a message
+    /// Print a whole line. It may contain the text of a message
     Show {
-        /// Its position in the log
+        /// The line's position in the log
         position: Position,
     },
-    /// Archive lines again, as the archiver would. Lines that succeed leave the quarantine, the others stay with the new
-    /// reason. It is safe to repeat, also while archivers run
+    /// Try to archive lines again. Lines that succeed leave the quarantine; the others stay with the new reason. Safe
+    /// to repeat, and safe while archivers run
     Retry(WhichLines),
     /// Remove lines permanently
     Discard(WhichLines),
 }
 
-/// A selection of lines in quarantine.
+/// A selection of quarantined lines.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct WhichLines {
-    /// Their positions in the log
+    /// Positions in the log
     #[arg(value_name = "POSITION")]
     pub positions: Vec<Position>,
     /// All lines in quarantine
@@ -245,7 +246,7 @@ pub enum Documented {
 }
 
 impl Documented {
-    /// The document, as the role serves it.
+    /// The OpenAPI document that the role serves.
     pub fn document(self) -> String {
         match self {
             Documented::Ingest => ingest::openapi(),
@@ -259,7 +260,7 @@ impl Documented {
 pub enum Speed {
     /// A multiple of the recorded speed.
     Times(f64),
-    /// As fast as the system answers.
+    /// As fast as the system accepts.
     Max,
 }
 
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_quarantine_are_named_in_exactly_one_way() {
+    fn quarantined_lines_are_selected_in_exactly_one_way() {
         let parse = |which: &[&str]| {
             let command = ["chatting-server", "quarantine", "retry"].iter().chain(which);
             Cli::try_parse_from(command).is_ok()
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_a_user_or_a_room_has_the_bounds_of_the_roles() {
+    fn numbers_of_users_and_rooms_have_the_bounds_of_the_roles() {
         let commands = [
             ["token", "--nickname", "n", "--user"].as_slice(),
             &["dev", "watch", "--room"],

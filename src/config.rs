@@ -1,7 +1,6 @@
-//! The configuration: `defaults.toml`, overridden by a file, overridden by the environment. The crate `config` puts one
-//! layer over the other; what comes out is read strictly, because that crate would take 1.5 for 1 and `true` for a number.
-//! One error lists every problem, each with its key and the place that set it. What a setting means is its crate's
-//! business.
+//! The configuration: `defaults.toml`, overridden by a file, overridden by the environment. The crate `config` merges
+//! the layers. The result is then read strictly, because that crate would convert 1.5 to 1 and `true` to a number. One
+//! error lists every problem with its key and the place where it was set. Each crate defines what its settings mean.
 
 mod layers;
 mod old_keys;
@@ -23,11 +22,11 @@ use old_keys::OldKey;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What is logged, and how.
+    /// The format and the filter of logs.
     pub log: logging::Config,
     /// The log of events.
     pub nats: nats::Config,
-    /// Whose tokens are trusted.
+    /// The trusted issuers of tokens.
     pub auth: web::auth::Config,
     /// The role ingest.
     pub ingest: ingest::Config,
@@ -35,12 +34,12 @@ pub struct Config {
     pub delivery: delivery::Config,
     /// The role archiver.
     pub archiver: archiver::Config,
-    /// Old keys that were set. They are translated already.
+    /// Old keys that were set. They are already translated.
     #[serde(skip)]
     old_keys: Vec<OldKey>,
 }
 
-/// What reading the layers finds beside the settings.
+/// Problems and old keys found while reading the layers.
 #[derive(Debug, Default)]
 struct Findings {
     problems: Vec<Problem>,
@@ -51,23 +50,23 @@ struct Findings {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid(Vec<Problem>);
 
-/// A key or a value that is wrong.
+/// A wrong key or value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Problem {
-    /// `nats.partitions`. Empty: the problem is about no single key.
+    /// Such as `nats.partitions`. Empty: the problem is not about a single key.
     key: String,
-    /// `node.toml, line 3`. None: nobody set it.
+    /// Such as `node.toml, line 3`. None: it was not set.
     place: Option<String>,
     reason: String,
 }
 
 impl Config {
-    /// The defaults, the file if there is one, the environment.
+    /// Loads the defaults, the file if given, and the environment.
     pub fn load(file: Option<&Path>) -> Result<Config, Invalid> {
         Config::layered(file, std::env::vars_os())
     }
 
-    /// The same with another environment.
+    /// The same with the given environment.
     pub fn layered(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -75,7 +74,7 @@ impl Config {
         Config::checked(file, environment, |_| Vec::new())
     }
 
-    /// The same, refused also for the problems that the parts find in their sections.
+    /// The same, with the problems that the sections themselves find.
     pub fn checked(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -93,7 +92,7 @@ impl Config {
         let Some((mut config, places)) = read else { return Err(Invalid::from(problems)) };
         config.old_keys = old_keys;
         for conf::Problem { key, reason } in problems_of(&config) {
-            // The value is the default in place of a refused one: this adds nothing.
+            // The refused value was replaced by its default, so this problem adds nothing.
             let is_about = |refused: &str| !refused.is_empty() && (key.contains(refused) || reason.contains(refused));
             if !problems.iter().any(|problem| is_about(&problem.key)) {
                 let place = places.of(&key);
@@ -105,7 +104,7 @@ impl Config {
 }
 
 impl Config {
-    /// Logs a warning where old keys are set. The logs are installed by then.
+    /// Logs a warning if old keys are set. Called once logs are installed.
     pub fn warn_of_old_keys(&self) {
         if let Some(warning) = old_keys::warning(&self.old_keys) {
             tracing::warn!(keys = self.old_keys.len(), "{warning}");
@@ -130,7 +129,7 @@ impl fmt::Display for Invalid {
         match self.0.as_slice() {
             [problem] => write!(f, "{problem}"),
             problems => {
-                write!(f, "{} things are wrong with the configuration:", problems.len())?;
+                write!(f, "the configuration has {} problems:", problems.len())?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }

@@ -1,15 +1,15 @@
-//! File descriptors: whether the process may open as many as the role's bounds allow. Each connection takes one. Without a
-//! free one the role accepts no connection, not even a health check.
+//! File descriptors: checks that the process may open as many as the role's bounds allow. Each connection takes one.
+//! When none is left, the role accepts no connection, not even a health check.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::Config;
 use crate::roles::Role;
 
-/// Descriptors beside those of peers: the log, MongoDB, the room server, operators, the program itself.
+/// Descriptors besides those of connections: the log, MongoDB, the room server, operators, the program itself.
 const OWN: usize = 512;
 
-/// Raises the limit of the process as far as allowed, and warns if that is too low.
+/// Raises the soft limit to the hard one, and warns if that is too low.
 pub(crate) fn check(role: Role, config: &Config) {
     let needed = needed(role, config);
     let allowed = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
@@ -21,8 +21,8 @@ pub(crate) fn check(role: Role, config: &Config) {
         Ok((_, allowed)) => tracing::warn!(
             allowed,
             needed,
-            "only {allowed} file descriptors are allowed and the bounds of {} may take {needed}: allow more \
-             (LimitNOFILE, ulimit -n), or lower the bounds",
+            "the limit of {allowed} file descriptors is below the {needed} that {} may need: raise it \
+             (LimitNOFILE, ulimit -n), or lower the role's bounds",
             role.name()
         ),
         Err(error) => tracing::warn!(%error, "cannot raise the limit of file descriptors: {error}"),

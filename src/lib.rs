@@ -1,4 +1,5 @@
-//! The parts of the binary: the command line, the configuration, the life of a role, and the development commands.
+//! The library behind the binary: the command line, the configuration, the life of a role, and the development
+//! commands.
 
 pub mod check;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The logs of the process: `tracing` on standard error, as text or as JSON.
+//! Logs of the process: `tracing` to standard error, as text or as JSON.
 
 use std::io::IsTerminal as _;
 
@@ -12,7 +12,7 @@ use crate::config::Invalid;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// A level, or a filter by target as `tracing` has it.
+    /// A level, or a filter by target in `tracing`'s syntax.
     pub filter: String,
     /// The format of a line.
     pub format: Format,
@@ -35,7 +35,7 @@ impl Config {
     }
 }
 
-/// Installs the logs of the process, panics included. Called once.
+/// Installs the process's logs and the panic hook. Call once.
 pub fn install(config: &Config) -> Result<(), Invalid> {
     let filter = config.filter().map_err(Invalid::from)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -45,13 +45,13 @@ pub fn install(config: &Config) -> Result<(), Invalid> {
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let reason = panic.payload_as_str().unwrap_or("no reason given");
+        let reason = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, reason, "panic at {place}: {reason}");
     }));
     Ok(())
 }
 
-/// Warnings and worse, as text: for commands that talk to a person.
+/// Installs warnings and errors as text, for commands that a person runs.
 pub fn install_for_people() {
     let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("warn,chatting_server=info"));
     lines.with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).without_time().init();

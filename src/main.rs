@@ -1,4 +1,4 @@
-//! The binary: one command, one part of the system.
+//! The binary: matches the command line to a command.
 
 use std::process::ExitCode;
 
@@ -43,7 +43,7 @@ fn develop(arguments: &DevArguments, command: Option<DevCommand>) -> anyhow::Res
                 let report = dev::play(&arguments).await?;
                 let is_sound = report.is_sound();
                 print(report);
-                anyhow::ensure!(is_sound, "the play found what must not be");
+                anyhow::ensure!(is_sound, "the play found problems");
                 Ok(())
             }
         }
@@ -58,7 +58,7 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
         is_sound &= report.is_sound();
         print(report);
     }
-    anyhow::ensure!(is_sound, "a message that was accepted can be lost");
+    anyhow::ensure!(is_sound, "accepted messages can be lost: see the lines above");
     Ok(())
 }
 

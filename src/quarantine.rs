@@ -1,5 +1,5 @@
-//! `chatting-server quarantine`: looks after the lines of the log that had no place in the archive, at the command line.
-//! What it prints goes to a terminal, so nothing of a line is printed as it is.
+//! `chatting-server quarantine`: manages lines of the log that could not be archived. Lines are escaped before they are
+//! printed to a terminal.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -12,19 +12,19 @@ use crate::logging;
 use crate::roles::USAGE;
 use crate::terminal::printable;
 
-/// Characters of a line that are shown in a list: the type and the room are among them.
+/// Characters of a line that a list shows: enough for the type and the room.
 const BEGINNING: usize = 160;
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug)]
 struct Outcome {
-    /// For standard output.
+    /// The text for standard output.
     answer: String,
-    /// Whether everything that was asked for was done.
+    /// Whether everything requested was done.
     is_done: bool,
 }
 
-/// Does it, and says how it went: 0 if all that was asked for was done, 1 if not, 64 where the configuration is wrong.
+/// Runs the command. The exit code is 0 if everything requested was done, 1 if not, 64 if the configuration is invalid.
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub fn run(arguments: &QuarantineArguments) -> ExitCode {
     logging::install_for_people();

@@ -1,14 +1,15 @@
-//! The life of a role. What a role does is its crate's business.
+//! The life of a role. What a role does is its own crate's concern.
 //!
-//! 1. [`run`] reads the configuration and installs the logs. If a setting is wrong, it lists all problems and exits with 64.
+//! 1. [`run`] reads the configuration and installs the logs. If a setting is wrong, it lists all problems and exits
+//!    with 64.
 //! 2. `live` binds both listeners. The one for operators serves until the end.
 //! 3. `serve` connects to the log and retries every 2 s. Until then the main listener answers health checks (alive, not
 //!    ready), and 503 on every other path.
 //! 4. `work` runs the role, and beside it refreshes the issuer's keys.
-//! 5. A signal cancels `stop`: the role is not ready, takes no new work, finishes work in hand, and returns within its
-//!    grace period. A second signal ends the process at once, with 130.
-//! 6. The log is closed, then the listener for operators. The exit code is 0 after a stop, and 70 if the role or the log
-//!    failed, or if the stop took 5 s longer than the grace period.
+//! 5. A signal cancels `stop`: the role is not ready, takes no new work, finishes work in progress, and returns within
+//!    its grace period. A second signal ends the process at once, with 130.
+//! 6. The log is closed, then the listener for operators. The exit code is 0 after a stop, and 70 if the role, the log
+//!    or a background task failed, or if the stop took 5 s longer than the grace period.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -20,8 +21,8 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
 use conf::Problem;
+use runtime::Tasks;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use web::Admin;
 
@@ -30,7 +31,7 @@ use crate::descriptors;
 use crate::logging;
 use crate::signals::Signals;
 
-/// A part of the system that runs as a process of its own.
+/// A role: a part of the system with a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// HTTP to the log.
@@ -41,29 +42,30 @@ pub enum Role {
     Archiver,
 }
 
-/// `EX_USAGE` of sysexits: the configuration is wrong, and a restart does not help.
+/// `EX_USAGE` of sysexits: the configuration is invalid, and a restart does not help.
 pub(crate) const USAGE: u8 = 64;
 
 /// `EX_SOFTWARE` of sysexits: the role ended without a stop.
 const SOFTWARE: u8 = 70;
 
-/// The time beyond its grace period after which a stopping role counts as stuck.
+/// The time after its grace period at which a stopping role counts as stuck.
 const OVERTIME: Duration = Duration::from_secs(5);
 
 /// Why a role is not ready before it reaches the log.
 const WAITING: &str = "waiting for the log";
 
-/// The time between two attempts to reach the log.
+/// The pause between two attempts to reach the log.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Runs a role until a signal. The exit code is 0 after a stop, 64 if the configuration is wrong, 70 if the role failed.
+/// Runs a role until a signal. The exit code is 0 after a stop, 64 if the configuration is invalid, 70 if the role
+/// failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
     let config = Config::checked(file, std::env::vars_os(), |config| role.problems(config));
     let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
     let config = match config {
         Ok(config) => config,
         Err(invalid) => {
-            // The logs are not installed yet, or their own configuration is wrong.
+            // Logs are not installed yet, or their own configuration is invalid.
             eprintln!("chatting-server {}: {invalid}", role.name());
             return ExitCode::from(USAGE);
         }
@@ -76,7 +78,12 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
             return ExitCode::from(SOFTWARE);
         }
     };
-    match runtime.block_on(live(role, config)) {
+    exit_code(role, runtime.block_on(live(role, config)))
+}
+
+/// Logs how the role ended.
+fn exit_code(role: Role, ended: anyhow::Result<()>) -> ExitCode {
+    match ended {
         Ok(()) => {
             tracing::info!(role = role.name(), "{} has stopped", role.name());
             ExitCode::SUCCESS
@@ -93,10 +100,10 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
 async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let stop = Signals::listen()?.stop();
     let auth = Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?);
-    let (listen, admin_listen, http) = match role {
-        Role::Ingest => (config.ingest.listen, config.ingest.admin.listen, config.ingest.http.clone()),
-        Role::Delivery => (config.delivery.listen, config.delivery.admin.listen, config.delivery.http.clone()),
-        Role::Archiver => (config.archiver.listen, config.archiver.admin.listen, config.archiver.http.clone()),
+    let (listen, admin_listen) = match role {
+        Role::Ingest => (config.ingest.listen, config.ingest.admin.listen),
+        Role::Delivery => (config.delivery.listen, config.delivery.admin.listen),
+        Role::Archiver => (config.archiver.listen, config.archiver.admin.listen),
     };
     descriptors::check(role, &config);
     let listener = bind(role, "listen", listen).await?;
@@ -109,71 +116,66 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
         &tokio::runtime::Handle::current(),
     );
     auth.report_to(&admin);
-    let administered = match admin_listen {
-        None => None,
-        Some(listen) => {
-            let listener = bind(role, "admin.listen", listen).await?;
-            tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());
-            Some(listener)
-        }
-    };
-    // Cancelled at the end of this function, however it ends.
-    let over = CancellationToken::new();
-    let administered = administered.map(|listener| tokio::spawn(admin.clone().serve(listener, over.clone())));
-    let ended = serve(role, config, auth, listener, &http, &admin, &stop).await;
-    over.cancel();
-    if let Some(administered) = administered {
-        administered.await.context("the listener for operators failed")?;
+    // They serve until the log is closed.
+    let tasks = Tasks::new();
+    if let Some(listen) = admin_listen {
+        let listener = bind(role, "admin.listen", listen).await?;
+        tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());
+        tasks.spawn("admin listener", admin.clone().serve(listener, tasks.stop().clone()));
     }
-    ended
+    let ended = serve(role, config, auth, listener, &admin, &stop, &tasks).await;
+    tasks.finish().await;
+    ended.and(tasks.panicked().map_or(Ok(()), |panicked| Err(panicked.into())))
 }
 
-/// Everything between binding the listeners and closing them.
+/// Runs from the bound listeners to the closed log.
 async fn serve(
     role: Role,
     config: Config,
     auth: Arc<web::auth::Verifier>,
     listener: TcpListener,
-    http: &web::ServeConfig,
     admin: &Arc<Admin>,
     stop: &CancellationToken,
+    tasks: &Tasks,
 ) -> anyhow::Result<()> {
-    // Without the log the process is alive and not ready. The main port says so until the role takes it over.
+    // Without the log the process is alive but not ready. The main listener says so until the role takes over.
     let connected = stop.child_token();
-    let waiting = tokio::spawn({
-        let (listener, http, connected) = (duplicate(&listener)?, http.clone(), connected.clone());
+    tasks.spawn("health before the log", {
+        let (listener, http, connected) = (duplicate(&listener)?, role.http(&config).clone(), connected.clone());
         let app = not_ready_yet(stop.clone());
         async move { web::serve(listener, app, &http, connected).await }
     });
-    let log = connect(role, &config.nats, stop).await;
-    connected.cancel();
-    let Some(log) = log? else {
-        return waiting.await.context("the health endpoint failed");
+    // A dropped attempt to connect has changed nothing.
+    let log = tokio::select! {
+        log = connect(role, &config.nats, stop) => log,
+        panicked = tasks.failed() => Err(panicked.into()),
     };
+    connected.cancel();
+    let Some(log) = log? else { return Ok(()) };
     log.declare_metrics(admin.metrics());
     admin.depends_on("log", {
         let log = log.clone();
         move || if log.is_connected() { Ok(()) } else { Err("not connected to NATS".to_owned()) }
     });
 
-    let grace = http.grace.get() + OVERTIME;
-    let mut role = tokio::spawn(work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone()));
-    // Each branch only waits: nothing is lost with the others.
+    let grace = role.http(&config).grace.get() + OVERTIME;
+    let work = work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone());
+    #[allow(clippy::disallowed_methods, reason = "the role itself, not in the background: its result is awaited here")]
+    let mut role = tokio::spawn(work);
+    // A dropped branch only waits.
     let failure = tokio::select! {
-        ended = &mut role => return close(log, ended?, waiting).await,
+        ended = &mut role => {
+            log.close().await;
+            return ended?;
+        }
         () = stop.cancelled() => Ok(()),
         error = log.failed() => Err(anyhow::anyhow!("{error}")),
+        panicked = tasks.failed() => Err(panicked.into()),
     };
     stop.cancel();
     let ended = tokio::time::timeout(grace, role).await.context("it did not stop within its grace period")?;
-    close(log, failure.and(ended?), waiting).await
-}
-
-/// Closes the log, after the role has ended.
-async fn close(log: nats::Log, ended: anyhow::Result<()>, waiting: JoinHandle<()>) -> anyhow::Result<()> {
     log.close().await;
-    waiting.await.context("the health endpoint failed")?;
-    ended
+    failure.and(ended?)
 }
 
 async fn work(
@@ -191,12 +193,15 @@ async fn work(
         let auth = auth.clone();
         match role {
             Role::Ingest => ingest::run(config.ingest, auth, listener, log, &admin, stop).await?,
-            Role::Delivery => delivery::run(config.delivery, auth, listener, log, &admin, stop).await?,
+            Role::Delivery => {
+                let readers = config.ingest.room.readers;
+                delivery::run(config.delivery, readers, auth, listener, log, &admin, stop).await?
+            }
             Role::Archiver => archiver::run(config.archiver, auth, listener, log, &admin, stop).await?,
         }
         anyhow::Ok(())
     };
-    // As long as the role runs: work in hand needs keys to the end.
+    // Until the role ends: requests in progress need keys.
     tokio::join!(work, auth.follow_keys(&ended)).0
 }
 
@@ -205,7 +210,7 @@ async fn bind(role: Role, member: &str, listen: SocketAddr) -> anyhow::Result<Tc
     bound.with_context(|| format!("cannot listen on {listen} ({}.{member}): set another address there", role.name()))
 }
 
-/// Health, and 503 for every other path: a client would take a 404 as final.
+/// Health checks, and 503 for every other path: a client would treat a 404 as final.
 fn not_ready_yet(stop: CancellationToken) -> Router {
     let later = async || {
         let problem =
@@ -215,7 +220,7 @@ fn not_ready_yet(stop: CancellationToken) -> Router {
     web::health(Arc::new(|| Err(WAITING.to_owned())), stop).fallback(later)
 }
 
-/// A second handle on the same socket.
+/// Another handle on the same socket.
 fn duplicate(listener: &TcpListener) -> anyhow::Result<TcpListener> {
     use std::os::fd::AsFd as _;
     let listener = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
@@ -237,7 +242,7 @@ async fn connect(role: Role, config: &nats::Config, stop: &CancellationToken) ->
             }
         }
     };
-    // An attempt that a stop drops has changed nothing.
+    // A dropped attempt has changed nothing.
     tokio::select! {
         () = stop.cancelled() => Ok(None),
         log = attempts => Ok(Some(log?)),
@@ -253,7 +258,7 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
 }
 
 impl Role {
-    /// The name of the command, of the section of the configuration, and in the logs.
+    /// The name in the command line, the configuration and the logs.
     pub fn name(self) -> &'static str {
         match self {
             Role::Ingest => "ingest",
@@ -262,7 +267,16 @@ impl Role {
         }
     }
 
-    /// Every setting of the role that cannot work, as far as it shows before anything is connected.
+    /// The settings of the role's main listener.
+    fn http(self, config: &Config) -> &web::ServeConfig {
+        match self {
+            Role::Ingest => &config.ingest.http,
+            Role::Delivery => &config.delivery.http,
+            Role::Archiver => &config.archiver.http,
+        }
+    }
+
+    /// The problems of the role's settings that show before it connects.
     fn problems(self, config: &Config) -> Vec<Problem> {
         let mut problems = config.nats.problems();
         problems.extend(config.log.filter().err());
@@ -273,5 +287,43 @@ impl Role {
             Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
         });
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::{Panicked, Tasks};
+
+    use super::*;
+
+    /// As the owner of the task gets it.
+    async fn panicked(task: &'static str) -> Panicked {
+        let tasks = Tasks::new();
+        tasks.spawn(task, async { panic!("as planned") });
+        tasks.failed().await
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_background_task_ends_its_role_with_70_and_a_line_that_names_the_task() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt().json().with_writer(Arc::new(file.reopen().unwrap())).finish();
+        let _installed = tracing::subscriber::set_default(lines);
+        let ends: [(Role, &str, anyhow::Error); 4] = [
+            (Role::Ingest, "replay", ingest::Error::Panicked(panicked("replay").await).into()),
+            (Role::Delivery, "saver", delivery::Error::Failed(panicked("saver").await.to_string()).into()),
+            (Role::Archiver, "sweep", archiver::Error::from(panicked("sweep").await).into()),
+            (Role::Archiver, "tail", nats::Error::from(panicked("tail").await).into()),
+        ];
+
+        for (role, task, error) in ends {
+            assert_eq!(exit_code(role, Err(error)), ExitCode::from(SOFTWARE), "{task}");
+
+            let log = std::fs::read_to_string(file.path()).unwrap();
+            let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+            assert_eq!((&last["level"], &last["fields"]["role"]), (&"ERROR".into(), &role.name().into()), "{last}");
+            let error = last["fields"]["error"].as_str().unwrap();
+            assert!(error.contains(&format!("the background task {task:?} panicked")), "{last}");
+        }
+        assert_eq!(exit_code(Role::Ingest, Ok(())), ExitCode::SUCCESS);
     }
 }

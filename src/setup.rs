@@ -1,5 +1,6 @@
-//! `chatting-server setup`: creates the streams and buckets of the log that are missing and brings the others up to date.
-//! No role does: only this command needs the right to. After the log was restored from a backup it also begins a new epoch.
+//! `chatting-server setup`: creates missing streams and buckets of the log, and updates the existing ones. No role
+//! does, so only this command needs the permission. After the log was restored from a backup, it also begins a new
+//! epoch.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -11,10 +12,11 @@ use crate::config::{Config, Invalid};
 use crate::logging;
 use crate::roles::USAGE;
 
-/// As NATS' monitoring shows it.
+/// The connection's name in NATS' monitoring.
 const NAME: &str = "chatting-server setup";
 
-/// Does it and prints what the log looks like now: 0 if it is done, 1 if not, 64 where the configuration is wrong.
+/// Sets up the log, and prints the changes. The exit code is 0 if it is done, 1 if not, 64 if the configuration is
+/// invalid.
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub fn run(arguments: &SetupArguments) -> ExitCode {
     logging::install_for_people();
@@ -57,7 +59,7 @@ fn set_up(arguments: &SetupArguments) -> anyhow::Result<String> {
     })
 }
 
-/// A line for each stream that is made, and for each setting that changes.
+/// A line for each created stream, and for each changed setting.
 fn report(changes: &[Change], created: &str, changed: &str) -> String {
     let mut report = String::new();
     for change in changes {

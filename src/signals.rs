@@ -1,13 +1,13 @@
-//! Signals that stop the process: SIGTERM and SIGINT, which mean the same.
+//! Signals that stop the process: SIGTERM and SIGINT, with the same meaning.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit code after a second signal, as shells report an interrupted program.
+/// The exit code after a second signal, by the convention of shells.
 const INTERRUPTED: i32 = 130;
 
-/// Listens for both.
+/// Listens for both signals.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -22,20 +22,20 @@ impl Signals {
         Ok(Signals { terminate, interrupt })
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     pub async fn next(&mut self) {
-        // A dropped branch loses nothing: either signal means the same.
+        // A dropped branch loses nothing: both signals mean the same.
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
     }
 
-    /// A token that the first signal cancels; the second ends the process at once. The watch lasts as long as the
-    /// process.
+    /// A token that the first signal cancels. The second signal ends the process at once.
     pub fn stop(mut self) -> CancellationToken {
         let stop = CancellationToken::new();
         let token = stop.clone();
+        #[allow(clippy::disallowed_methods, reason = "it has no owner: it lasts as long as the process")]
         tokio::spawn(async move {
             self.next().await;
             tracing::info!("stopping; a second signal ends the process at once");

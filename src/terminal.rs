@@ -1,7 +1,7 @@
-//! Escapes text of strangers for a terminal.
+//! Escapes untrusted text for a terminal.
 
-/// The same, with an escape for what a terminal obeys: control characters, and those that change the direction of writing
-/// or break the line.
+/// The text with escapes for characters that control a terminal: control characters, and those that change the writing
+/// direction or break the line.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::new();
     for char in text.chars() {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_terminal_obeys_is_printed() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("안녕 👋\t\u{1b}[2J\u{9b}\u{202e}\n"), r"안녕 👋\t\u{1b}[2J\u{9b}\u{202e}\n");
         assert_eq!(printable("a\u{2028}b\u{61c}"), r"a\u{2028}b\u{61c}");
     }

@@ -1,6 +1,7 @@
 //! The tests that need servers, in one binary: every one starts its own.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]
 
 mod archive;
 mod bad_input;
@@ -8,6 +9,7 @@ mod bad_input;
 mod browser;
 mod delivery;
 mod dev;
+mod examples;
 mod ingest;
 mod log;
 mod metrics;

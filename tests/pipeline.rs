@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use chatting_server::play::Report;
 
+use crate::archive::outages::has_lasted;
 use crate::support::{Role, System, eventually, sample, token};
 
 /// Blank, empty and too long ones: the rest of the sample is accepted.
-const REFUSED: usize = 6;
+pub(crate) const REFUSED: usize = 6;
 
 /// So many messages have been answered when the trouble begins.
 const BEFORE: usize = 60;
@@ -115,8 +116,7 @@ async fn twenty_seconds_without_mongod_under_load_cost_no_message_and_no_answer(
     let system = System::start().await;
     let outage = async || {
         system.mongod.kill();
-        // The outage that is tested, not a wait for something.
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        has_lasted(&system.archiver, Duration::from_secs(20)).await;
         system.mongod.start_again().await;
     };
     let report = play_with(&system, 2.5, outage).await;

@@ -131,6 +131,23 @@ fn every_crate_takes_the_workspaces_lints() {
 }
 
 #[test]
+fn every_example_in_the_documentation_of_the_code_is_run() {
+    let sources = files(".rs");
+    for (krate, _) in ARROWS {
+        let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let doctest = manifest.get("lib").and_then(|lib| lib.get("doctest")).and_then(toml::Value::as_bool);
+        for path in sources.iter().filter(|path| path.starts_with(root().join(krate).join("src"))) {
+            let text = fs::read_to_string(path).unwrap();
+            let is_example =
+                |line: &str| ["//! ```", "/// ```"].iter().any(|begin| line.trim_start().starts_with(begin));
+            let is_run = doctest != Some(false) || !text.lines().any(is_example);
+            assert!(is_run, "{krate}/Cargo.toml says doctest = false, and {} has an example", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_link_of_the_documentation_leads_somewhere() {
     let mut broken = BTreeMap::new();
     for path in files(".md") {

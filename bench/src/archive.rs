@@ -1,5 +1,5 @@
-//! The archiver catching up after an outage, against a bare `insert_many` of the same documents in the same run: the
-//! same driver, collection, indexes, write concern, documents a request and requests in flight.
+//! The archiver's catch-up after an outage, compared with a bare `insert_many` of the same documents in the same run:
+//! same driver, collection, indexes, write concern, documents per request and concurrent requests.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,49 +17,49 @@ use testkit::Server;
 use crate::process;
 use crate::system::Archive;
 
-/// What is measured.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Messages in the log
     #[arg(long, default_value_t = 500_000)]
     messages: usize,
-    /// Events in each batch of the log
+    /// Events per batch of the log
     #[arg(long, default_value_t = 100)]
     batch: usize,
-    /// Of so many messages one is deleted; 0: none is
+    /// Delete one message in this many; 0: none
     #[arg(long, default_value_t = 0)]
     one_deleted_of: usize,
-    /// Rounds; in each of them both take their turn, and the medians are shown
+    /// Rounds. Each measures both, and the medians are shown
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Requests in flight: of the bare insert, and `archiver.batches_in_hand`
+    /// Concurrent requests of the bare insert, and `archiver.batches_in_hand`
     #[arg(long, default_value_t = 3)]
     in_hand: usize,
-    /// After each round the archiver reads the log once more into the same database: everything is there already
+    /// After each round, let the archiver read the log again into the same database, where every document exists
     #[arg(long)]
     again: bool,
 }
 
-/// As `archiver.batch_events`, so that both ask MongoDB alike.
+/// Equal to `archiver.batch_events`, so that both send requests of the same size.
 const BATCH_EVENTS: usize = 1_000;
 
 /// As in the recordings that this project was tested with.
 const ROOMS: usize = 52;
 const USERS: usize = 5_000;
 
-/// How often progress is looked at.
+/// The interval between progress checks.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Longer than any round takes.
+/// Longer than any round.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// What one turn came to.
+/// The result of one measurement.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
     documents_a_second: f64,
-    /// Seconds of processor time for 100,000 documents: of MongoDB, of NATS, and of the archiver.
+    /// CPU seconds per 100,000 documents: MongoDB, NATS, archiver.
     processor: [f64; 3],
-    /// The highest resident memory of the archiver, in bytes.
+    /// The archiver's peak resident memory, in bytes.
     memory: u64,
 }
 
@@ -77,13 +77,13 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let deletions = world.fill(arguments).await?;
     let expected = (arguments.messages, deletions);
     eprintln!("the log holds {} messages after {:.0} s", arguments.messages, began.elapsed().as_secs_f64());
-    // Not counted: it warms up everything, and leaves the documents to insert.
+    // Not measured: it warms everything up, and produces the documents to insert.
     world.catch_up("documents", expected).await?;
     let documents = world.documents().await?;
     let (mut bare, mut archiver, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=arguments.rounds {
         let name = format!("round_{round}");
-        // Who comes first takes turns too.
+        // The order alternates.
         if round % 2 == 1 {
             bare.push(world.insert("bare", &documents).await?);
             archiver.push(world.catch_up(&name, expected).await?);
@@ -97,9 +97,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         world.client.database(&name).drop().await?;
     }
     println!("{} messages in batches of {}, {} deletions", arguments.messages, arguments.batch, deletions);
-    println!(
-        "| | documents/s | of the bare insert | processor s / 100,000: mongod, nats-server, archiver | memory MB |"
-    );
+    println!("| | documents/s | of the bare insert | CPU s / 100,000: mongod, nats-server, archiver | memory MB |");
     println!("|---|---|---|---|---|");
     let base = median(&mut bare).context("no round")?;
     for (what, turns) in [("bare insert_many", &mut bare), ("archiver", &mut archiver), ("… again", &mut again)] {
@@ -113,7 +111,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// By the rate.
+/// The median by rate.
 fn median(turns: &mut [Turn]) -> Option<Turn> {
     turns.sort_by(|one, other| one.documents_a_second.total_cmp(&other.documents_a_second));
     turns.get(turns.len() / 2).copied()
@@ -139,7 +137,7 @@ impl World {
         self.servers.archiver(&settings).await
     }
 
-    /// Fills the log, and says how many deletions are in it.
+    /// Fills the log. Returns the number of deletions.
     async fn fill(&self, arguments: &Arguments) -> anyhow::Result<usize> {
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
         let texts: Vec<String> = chatting_server::play::read(&sample)?.into_iter().map(|line| line.text).collect();
@@ -167,7 +165,7 @@ impl World {
         appends.buffer_unordered(256).try_collect::<()>().await?;
         Ok(deletions)
     }
-    /// An archiver reads the log from its start, until it has acknowledged everything.
+    /// Starts an archiver, and waits until it has acknowledged the whole log.
     async fn catch_up(&self, database: &str, (messages, decisions): (usize, usize)) -> anyhow::Result<Turn> {
         let stream = self.log.get_stream("CHAT_0").await?;
         stream.delete_consumer("archiver").await?;
@@ -175,12 +173,12 @@ impl World {
         let had = messages_of.estimated_document_count().await?;
         let mut archiver = self.archiver(database).await?;
         archiver.spawn()?;
-        let id = archiver.id().context("it was just started")?;
+        let id = archiver.id().context("the archiver has just started")?;
         let before = self.processor(Some(id))?;
         let (mut first, mut last) = (None, None);
         let began = Instant::now();
         loop {
-            anyhow::ensure!(began.elapsed() < PATIENCE, "the archiver does not come to the end");
+            anyhow::ensure!(began.elapsed() < PATIENCE, "the archiver did not catch up in time");
             archiver.check()?;
             let count = messages_of.estimated_document_count().await? as usize;
             if count > 0 && first.is_none() {
@@ -201,9 +199,9 @@ impl World {
         let is_exact = messages_of.count_documents(doc! {}).await? == messages as u64
             && self.client.database(database).collection::<Document>("moderation_log").count_documents(doc! {}).await?
                 == decisions as u64;
-        anyhow::ensure!(is_exact, "the archive does not hold what the log does");
+        anyhow::ensure!(is_exact, "the archive differs from the log");
         let (first, last) = (first.context("no document")?, last.context("no last document")?);
-        // Where everything was there before, the acknowledgements tell the end.
+        // Where every document exists already, the acknowledgements show the end.
         let rate = if had == 0 {
             (messages - first.1) as f64 / (last - first.0).as_secs_f64()
         } else {
@@ -220,13 +218,13 @@ impl World {
         })
     }
 
-    /// The messages as the archiver left them, in the order of the log.
+    /// The messages that the archiver wrote, in the order of the log.
     async fn documents(&self) -> anyhow::Result<Vec<RawDocumentBuf>> {
         let collection = self.client.database("documents").collection::<RawDocumentBuf>("chatting_log");
         Ok(collection.find(doc! {}).sort(doc! { "$natural": 1 }).await?.try_collect().await?)
     }
 
-    /// Inserts the documents into a collection like the archiver's, made for it and dropped afterwards.
+    /// Inserts the documents into a new collection like the archiver's, and drops it.
     async fn insert(&self, database: &str, documents: &[RawDocumentBuf]) -> anyhow::Result<Turn> {
         let database = self.client.database(database);
         let collection = alike(&self.client.database("documents"), &database).await?;
@@ -251,17 +249,17 @@ impl World {
     }
 
     fn processor(&self, archiver: Option<u32>) -> anyhow::Result<[f64; 3]> {
-        let of = |server: &Server| process::processor(server.id().context("a server does not run")?);
+        let of = |server: &Server| process::processor(server.id().context("a server is not running")?);
         Ok([of(&self.servers.mongod)?, of(&self.servers.nats)?, archiver.map_or(Ok(0.0), process::processor)?])
     }
 }
 
-/// For 100,000 documents.
+/// Per 100,000 documents.
 fn difference(before: [f64; 3], after: [f64; 3], documents: usize) -> [f64; 3] {
     std::array::from_fn(|of| (after[of] - before[of]) * 1e5 / documents as f64)
 }
 
-/// A new `chatting_log` with the options and the indexes of the one that the archiver made.
+/// Creates a `chatting_log` with the options and the indexes of the archiver's.
 async fn alike(model: &Database, database: &Database) -> anyhow::Result<Collection<RawDocumentBuf>> {
     let name = "chatting_log";
     let listed = model.run_command(doc! { "listCollections": 1, "filter": { "name": name } }).await?;
@@ -281,7 +279,7 @@ fn first_batch(answer: &Document) -> anyhow::Result<Vec<Document>> {
 
 fn message(number: usize, texts: &[String]) -> anyhow::Result<Event> {
     let room = PresenterIdx::try_from(1 + (number % ROOMS) as i64)?;
-    // Not in step with the rooms.
+    // Coprime with the number of rooms, so that users spread over rooms.
     let idx = UserIdx::try_from(1 + (number * 7_919 % USERS) as i64)?;
     let user = User { idx, nickname: format!("시청자{idx}"), role: Role::Viewer };
     let text = format!("{} {number}", texts[number * 31 % texts.len()]);

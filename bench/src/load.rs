@@ -1,5 +1,5 @@
-//! Posts, in a closed loop (each poster waits for its answer) or an open one (posts leave on time, whatever the answers
-//! do, so that a stall shows in every post that it held up).
+//! Generates posts, in a closed loop (each poster waits for its answer) or in an open one (posts are sent on schedule
+//! whatever the answers do, so that a stall shows in the latency of every post that it delays).
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use tokio::task::JoinSet;
 use crate::screen::Screen;
 use crate::system::System;
 
-/// After the last post: for how long the last messages may be on their way.
+/// How long to wait for the last messages after the last post.
 const LAST_MESSAGES: Duration = Duration::from_secs(10);
 
-/// Connections over which an open loop posts, one post at a time each.
+/// The connections of an open loop. Each carries one post at a time.
 const OPEN_POSTERS: usize = 128;
 
 /// 200 bytes of text, as in the other measurements of this project.
 const TEXT_BYTES: usize = 200;
 
-/// How posts are offered.
+/// How posts are generated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
-    /// So many posters, each posting again when it has its answer.
+    /// This many posters. Each posts again as soon as it has its answer.
     Closed(usize),
-    /// So many posts a second.
+    /// This many posts per second.
     Open(u64),
 }
 
@@ -52,12 +52,12 @@ pub(crate) struct Load {
     pub(crate) duration: Duration,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Result {
     pub(crate) posts_a_second: f64,
     ack: Histogram<u64>,
     socket: Histogram<u64>,
-    /// Accepted messages that did not come, came twice or out of order.
+    /// Accepted messages that were lost, repeated or out of order.
     pub(crate) wrong: usize,
 }
 
@@ -132,7 +132,7 @@ struct Poster {
 }
 
 impl Poster {
-    /// Posts until the time is over; the answer holds each post's latency in microseconds.
+    /// Posts until the end of the run. Returns each post's latency in microseconds.
     async fn post(mut self, first: Instant, gap: Option<Duration>, until: Instant) -> anyhow::Result<Histogram<u64>> {
         let mut latencies = Histogram::new(3)?;
         let mut due = first;
@@ -157,8 +157,8 @@ impl Poster {
             let response = self.connection.send_request(request).await?;
             let status = response.status();
             let body = response.into_body().collect().await?.to_bytes();
-            anyhow::ensure!(status == 200, "a post was answered {status}: {}", String::from_utf8_lossy(&body));
-            // From when it was due: what waited for an earlier answer has waited.
+            anyhow::ensure!(status == 200, "a post got {status}: {}", String::from_utf8_lossy(&body));
+            // Measured from its scheduled time: waiting for an earlier answer counts.
             latencies.record((due.elapsed().as_micros() as u64).max(1))?;
             if let Some(gap) = gap {
                 due += gap;

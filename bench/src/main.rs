@@ -1,7 +1,9 @@
 //! Measures the whole pipeline as its users see it, on real servers that it starts itself, with the release binary
-//! beside it. Whatever it sends it also looks for: a figure for messages that were lost is worth nothing.
+//! beside it. It also verifies that everything it sends arrives: a figure for lost messages would be worthless.
 //!
 //! `cargo build --release --workspace && target/release/bench posts`
+
+#![allow(clippy::disallowed_methods, reason = "tasks are awaited by their handles, or last as long as the program")]
 
 mod archive;
 mod attacks;
@@ -28,18 +30,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Posts a second, the time to the acknowledgement, and the time to the presenter's socket
+    /// Posts per second, latency of acknowledgements, and latency to the presenter's socket
     Posts(posts::Arguments),
-    /// More posts than ingest can take: how soon it refuses, how long the others wait, and its memory
+    /// Overload: how fast ingest refuses, how long accepted posts wait, and its memory
     Overload(overload::Arguments),
-    /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them come
-    /// back to another at once
+    /// Many presenters on one delivery node: memory and connect rate; then the node is killed, and all of them
+    /// reconnect to another one at once
     Sessions(sessions::Arguments),
-    /// The archiver catching up, against a bare insert of the same documents
+    /// The archiver's catch-up, compared with a bare insert of the same documents
     Archive(archive::Arguments),
-    /// How long the statistics of a room take, by the number of its messages
+    /// The latency of room statistics by the number of messages
     Statistics(statistics::Arguments),
-    /// Seeking in the replay of a long broadcast while the archive grows
+    /// Seeks in the replay of a long broadcast while the archive grows
     Seek(seek::Arguments),
     /// Attacks at their bounds: the attacked role's memory and health, and what becomes of other users' posts
     Attacks(attacks::Arguments),

@@ -1,7 +1,7 @@
-//! More posts than ingest can take: what becomes of those that it accepts, of the others, and of its memory.
+//! Overload: more posts than ingest can take. Measures the accepted posts, the refused ones, and ingest's memory.
 //!
-//! First the capacity is found by a closed loop. Then several times as many are offered, each at its time, over as many
-//! connections as that takes.
+//! A closed loop first finds the capacity. Then a multiple of it is sent on schedule, over as many connections as that
+//! takes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,25 +17,25 @@ use tokio::task::JoinSet;
 use crate::load;
 use crate::system::System;
 
-/// Posters of the closed loop.
+/// The posters of the closed loop.
 const POSTERS: u64 = 64;
 
-/// Connections at once: what is due when none is left is not sent, and counted.
+/// The maximum of concurrent connections. A post that finds none free is not sent, and counted.
 const CONNECTIONS: usize = 4_000;
 
-/// Users, so that nobody writes more than one may.
+/// Enough users that none exceeds a rate limit.
 const USERS: i64 = 500;
 
-/// What is measured, and for how long.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Seconds for which too much is offered
+    /// Seconds of overload
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How many times the capacity is offered
+    /// The offered load as a multiple of the capacity
     #[arg(long, default_value_t = 3.0)]
     times: f64,
-    /// Posts a second to offer in place of that
+    /// The offered load in posts per second, instead of the multiple
     #[arg(long)]
     offer: Option<f64>,
 }
@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(15)).await;
     let after = system.ingest_memory()?;
     println!("capacity {capacity:.0} posts/s, offered {offered:.0} posts/s for {} s", arguments.seconds);
-    println!("| | posts/s | p50 / p99 / most ms |\n|---|---|---|");
+    println!("| | posts/s | p50 / p99 / max ms |\n|---|---|---|");
     for (name, latencies) in [("accepted", &outcomes.accepted), ("refused", &outcomes.refused)] {
         let mut histogram = Histogram::<u64>::new(3)?;
         latencies.iter().try_for_each(|latency| histogram.record(latency.as_micros() as u64 + 1))?;
@@ -80,11 +80,11 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let mb = |bytes: u64| bytes / 1_000_000;
     println!("other answers {}, not sent {}", outcomes.other, outcomes.unsent);
-    println!("memory of ingest before {} MB, most {} MB, 15 s after {} MB", mb(before), mb(peak), mb(after));
+    println!("memory of ingest: {} MB before, {} MB peak, {} MB 15 s after", mb(before), mb(peak), mb(after));
     Ok(())
 }
 
-/// How many posts a second are accepted of posters that each wait for their answer.
+/// The posts per second that a closed loop reaches.
 async fn capacity(system: &System, duration: Duration) -> anyhow::Result<f64> {
     let connections = Connections::default();
     let (began, port) = (Instant::now(), system.ingest);
@@ -138,7 +138,7 @@ async fn offer(system: &System, rate: f64, duration: Duration) -> anyhow::Result
     Ok(outcomes)
 }
 
-/// The status, and how long after it was sent: what this process was late with is not the system's.
+/// The status, and the latency from the actual sending: delays in this process are not the system's.
 async fn post(port: u16, connections: &Connections, token: &str, number: u64) -> anyhow::Result<(u16, Duration)> {
     let idle = connections.lock().await.pop();
     let mut connection = match idle {

@@ -1,4 +1,4 @@
-//! Posts over HTTP to ingest, the fsynced acknowledgement, and the message on the presenter's WebSocket.
+//! Measures posts over HTTP to ingest, the fsynced acknowledgement, and the message on the presenter's WebSocket.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use clap::Args;
 use crate::load::{self, Load, Pace};
 use crate::system::System;
 
-/// What is measured, and for how long.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Seconds of each run
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Runs of each load, interleaved; the median is shown
+    /// Runs of each load, interleaved. The median is shown
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// Presenters, each connected to its own room
+    /// Presenters, each connected to a room of its own
     #[arg(long, default_value_t = 100)]
     rooms: usize,
-    /// Archive into a MongoDB beside it
+    /// Archive into a MongoDB at the same time
     #[arg(long)]
     archive: bool,
 }
 
-/// What is offered, one after the other.
+/// The loads, in order.
 const PACES: [Pace; 5] =
     [Pace::Closed(64), Pace::Closed(256), Pace::Open(2_000), Pace::Open(5_000), Pace::Open(10_000)];
 

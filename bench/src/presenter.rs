@@ -1,4 +1,4 @@
-//! A presenter of the protocol `chat.v1` that costs its own process little: small buffers, one task.
+//! A `chat.v1` presenter that costs its own process little: small buffers, one task.
 
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,15 +11,15 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-/// Connections from one loopback address: fewer than it has ephemeral ports.
+/// Connections from one loopback address: fewer than its ephemeral ports.
 const CONNECTIONS_AN_ADDRESS: usize = 10_000;
 
 /// A connected presenter.
 pub(crate) struct Presenter {
     socket: WebSocketStream<tokio::net::TcpStream>,
-    /// The last event that came.
+    /// The last event received.
     pub(crate) position: Option<String>,
-    /// Whether the server could go on where the presenter was.
+    /// Whether the session resumed without a gap.
     pub(crate) recovered: bool,
 }
 
@@ -38,7 +38,7 @@ enum Frame {
     Other,
 }
 
-/// What the bench needs of an event.
+/// The members of an event that the bench needs.
 #[derive(Deserialize)]
 pub(crate) struct Event {
     #[serde(default)]
@@ -75,7 +75,7 @@ impl Presenter {
                 presenter.recovered = recovered;
                 Ok(presenter)
             }
-            _ => anyhow::bail!("the first frame is no welcome"),
+            _ => anyhow::bail!("the first frame is not a welcome"),
         }
     }
 

@@ -1,24 +1,24 @@
-//! What the kernel says of a process.
+//! Process statistics from `/proc`.
 
 use anyhow::Context as _;
 
-/// The kernel counts processor time in these: 100 a second on every Linux that Rust runs on.
+/// The kernel's unit of CPU time: 100 ticks per second on every Linux that Rust runs on.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// Resident memory now, in bytes.
+/// Resident memory, in bytes.
 pub(crate) fn memory(id: u32) -> anyhow::Result<u64> {
     kilobytes(id, "VmRSS:")
 }
 
-/// The highest resident memory so far, in bytes.
+/// Peak resident memory, in bytes.
 pub(crate) fn peak_memory(id: u32) -> anyhow::Result<u64> {
     kilobytes(id, "VmHWM:")
 }
 
-/// Seconds of processor time so far, of all its threads.
+/// CPU seconds of all threads.
 pub(crate) fn processor(id: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // After the name, which may hold anything: the state, and eleven members later user and system time.
+    // The name may contain anything. After it comes the state, and eleven members later the user and system time.
     let (_, members) = stat.rsplit_once(") ").context("no name")?;
     let members: Vec<&str> = members.split(' ').collect();
     let ticks: f64 = members.get(11).context("no utime")?.parse::<f64>()? + members[12].parse::<f64>()?;

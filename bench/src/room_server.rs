@@ -1,4 +1,4 @@
-//! A room server to whom every room is live.
+//! A room server that reports every room as live.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Serves for as long as the process lives; the answer is where.
+/// Serves as long as the process lives. Returns the URL.
 pub(crate) async fn start() -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);

@@ -1,4 +1,4 @@
-//! A presenter's socket that notes when each message arrived.
+//! A presenter's socket that records when each message arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::system::System;
 
-/// The one member that the bench needs: `<poster> <number> <nanoseconds since the start> …`.
+/// The only member that the bench needs: `<poster> <number> <nanoseconds since the start> …`.
 #[derive(Deserialize)]
 struct Frame {
     message: String,
 }
 
-/// What a screen saw.
+/// The messages that a screen received.
 pub(crate) struct Seen {
     /// Microseconds from the post to the arrival.
     pub(crate) latency: Histogram<u64>,
-    /// Messages that came twice or before an earlier one of the same poster.
+    /// Messages that were repeated, or out of order among those of one poster.
     pub(crate) wrong: usize,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Connects; every arrival is counted in `arrived`.
+    /// Connects. `arrived` counts the messages.
     pub(crate) async fn open(
         system: &System,
         room: i64,

@@ -1,5 +1,6 @@
-//! Seeking in the replay of a long broadcast while the archive grows: over HTTP, at random places, a page each. What is
-//! appended to the log is looked for in the archive, every page is checked, and MongoDB says how much it looked at.
+//! Seeks in the replay of a long broadcast while the archive grows: over HTTP, at random offsets, one page each. Waits
+//! until every append is archived, checks every page, and asks MongoDB's profiler how many keys and documents it
+//! examined.
 
 use std::time::{Duration, Instant};
 
@@ -23,49 +24,49 @@ use tokio::net::TcpStream;
 
 use crate::system::{Archive, SECRET};
 
-/// What is measured.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Messages in the broadcast, one size after the other
+    /// Sizes of the broadcast in messages, in order
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     sizes: Vec<usize>,
     /// Seeks at each size
     #[arg(long, default_value_t = 2_000)]
     seeks: usize,
-    /// Messages of a page
+    /// Messages per page
     #[arg(long, default_value_t = 100)]
     first: usize,
 }
 
-/// When the broadcast began, in milliseconds since 1970.
+/// The start of the broadcast, in milliseconds since 1970.
 const BEGAN: i64 = 1_763_805_600_000;
 
 /// Milliseconds between two messages.
 const STEP: i64 = 10;
 
-/// 4 GB: some ten million messages; the default is reserved at once, and may be more than the disk has.
+/// 4 GiB: about ten million messages. The default is reserved at once, and may exceed the disk.
 const LOG_SIZE: Size = Size::from_mib(4 << 10);
 
-/// Appends at once.
+/// Concurrent appends.
 const APPENDS: usize = 4_000;
 
-/// Seeks of which MongoDB is asked how much it looked at.
+/// The number of seeks to profile.
 const PROFILED: usize = 50;
 
-/// For a size to be archived.
+/// The time limit for a size to be archived.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut bench = Bench::start().await?;
     println!(
-        "| messages | a page of {} at a random place: p50 / p99 ms | index keys / documents looked at |",
+        "| messages | a page of {} at a random offset: p50 / p99 ms | index keys / documents examined |",
         arguments.first
     );
     println!("|---|---|---|");
     for size in &arguments.sizes {
         bench.grow(*size).await?;
-        // The first ones read what is not in memory yet.
+        // Warm-up: the first seeks read pages that are not in memory yet.
         bench.seek(arguments.seeks / 10, arguments.first).await?;
         let times = bench.seek(arguments.seeks, arguments.first).await?;
         let (keys, documents) = bench.looked_at(arguments.first).await?;
@@ -75,7 +76,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A broadcast that grows, and who seeks in it.
+/// A growing broadcast, and its reader.
 struct Bench {
     log: Log,
     archiver: SendRequest<Empty<Bytes>>,
@@ -109,12 +110,12 @@ impl Bench {
         Ok(Bench { log, archiver, port, database, token, session, messages: 0, _role: role, _servers: servers })
     }
 
-    /// Lets the broadcast go on until it has so many messages, all of them archived.
+    /// Lets the broadcast grow to this many messages, all archived.
     async fn grow(&mut self, size: usize) -> anyhow::Result<()> {
         if self.messages == 0 {
             let begins = Body::PresenterConnected(PresenterConnected { session: self.session });
             self.log.append(&event(0, begins)?).await?;
-            // Long enough for ten million.
+            // Long enough for ten million messages.
             let ends = PresenterDisconnected { session: self.session, reason: "closed".to_owned() };
             self.log.append(&event(10_000_000, Body::PresenterDisconnected(ends))?).await?;
         }
@@ -123,12 +124,12 @@ impl Bench {
             log.append(&message(number)?).await?;
             anyhow::Ok(())
         });
-        // Begun in the order of time, so that is the log's.
+        // Started in order of time, which is the order of the log.
         stream::iter(appends).buffered(APPENDS).try_collect::<()>().await?;
         self.messages = size;
         let asked = Instant::now();
         loop {
-            // At first not even the broadcast is there.
+            // At first the broadcast does not exist.
             let broadcast = self.get("").await;
             if broadcast.as_ref().is_ok_and(|broadcast| broadcast["messages"] == size) {
                 return Ok(());
@@ -138,7 +139,7 @@ impl Bench {
         }
     }
 
-    /// How long each took, in microseconds.
+    /// The latency of each seek in microseconds.
     async fn seek(&mut self, seeks: usize, first: usize) -> anyhow::Result<Histogram<u64>> {
         let mut times = Histogram::new(3)?;
         for _ in 0..seeks {
@@ -153,7 +154,7 @@ impl Bench {
         Ok(times)
     }
 
-    /// Index keys and documents that MongoDB looked at for a seek, broadcasts included, on average.
+    /// The index keys and documents that MongoDB examines per seek, broadcasts included, on average.
     async fn looked_at(&mut self, first: usize) -> anyhow::Result<(f64, f64)> {
         let profile = self.database.collection::<Document>("system.profile");
         profile.drop().await?;
@@ -179,7 +180,7 @@ impl Bench {
             .header("host", "bench")
             .header("authorization", format!("Bearer {}", self.token))
             .body(Empty::new())?;
-        // An archiver closes a connection that is idle for seconds, as this one is while the broadcast grows.
+        // Archivers close connections that are idle for seconds, as this one is while the broadcast grows.
         if self.archiver.ready().await.is_err() {
             self.archiver = connect(self.port).await?;
         }
@@ -198,7 +199,7 @@ fn message(number: usize) -> anyhow::Result<Event> {
     event(number, Body::MessagePosted(MessagePosted { user, text, flags: Vec::new() }))
 }
 
-/// At the time of the message of that number.
+/// An event at the time of the message of that number.
 fn event(number: usize, body: Body) -> anyhow::Result<Event> {
     let at = jiff::Timestamp::from_millisecond(BEGAN + number as i64 * STEP)?;
     Ok(Event::now(PresenterIdx::try_from(42)?, body).recorded_at(at))

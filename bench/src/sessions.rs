@@ -1,5 +1,5 @@
-//! Many presenters: what a session costs, how fast they connect, and how fast all of them are back after their node was
-//! killed, while others on the surviving node go on as before.
+//! Measures many presenters: the cost of a session, the connect rate, and how fast all of them are back after their
+//! node was killed, while presenters on the surviving node go on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,27 +15,27 @@ use nats::Log;
 use crate::presenter::Presenter;
 use crate::system::System;
 
-/// How many.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Presenters on the node that is killed
     #[arg(long, default_value_t = 10_000)]
     presenters: usize,
-    /// Handshakes at once
+    /// Concurrent handshakes
     #[arg(long, default_value_t = 256)]
     handshakes: usize,
-    /// Messages that each room gets while its presenter is away
+    /// Messages in each room while its presenter is away
     #[arg(long, default_value_t = 10)]
     missed: usize,
-    /// Presenters on the other node, whose latency is watched
+    /// Presenters on the other node, whose latency is measured
     #[arg(long, default_value_t = 100)]
     bystanders: usize,
 }
 
-/// How long the bystanders are watched before the storm.
+/// How long the bystanders are measured before the kill.
 const CALM: Duration = Duration::from_secs(5);
 
-/// Between two messages to the bystanders' rooms.
+/// The interval between messages to the bystanders' rooms.
 const BEAT: Duration = Duration::from_millis(5);
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         idle as f64 / 1024.0 / presenters.len() as f64
     );
 
-    // One message each, so that every presenter has a position to come back with.
+    // One message each, so that every presenter has a position to resume from.
     post(&log, 1..=arguments.presenters, 1).await?;
     try_join_all(presenters.iter_mut().map(|presenter| receive(presenter, 1))).await?;
 
@@ -94,7 +94,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let token = &tokens[number];
             async move {
                 let mut presenter = Presenter::connect(other, number, token, position).await?;
-                anyhow::ensure!(presenter.recovered, "room {} was not recovered", number + 1);
+                anyhow::ensure!(presenter.recovered, "room {} resumed with a gap", number + 1);
                 receive(&mut presenter, arguments.missed).await?;
                 anyhow::Ok((presenter, storm.elapsed()))
             }
@@ -137,18 +137,18 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Receives exactly so many messages: those that the room got.
+/// Receives exactly this many messages: those of the room.
 async fn receive(presenter: &mut Presenter, count: usize) -> anyhow::Result<()> {
     let mut received = 0;
     while received < count {
         let events = presenter.events().await?;
         received += events.iter().filter(|event| !event.text.is_empty()).count();
     }
-    anyhow::ensure!(received == count, "{received} messages came in place of {count}");
+    anyhow::ensure!(received == count, "{received} messages arrived instead of {count}");
     Ok(())
 }
 
-/// Reads until told to stop; latencies in microseconds, before and in the storm.
+/// Reads until the stop. Returns latencies in microseconds, before and after the kill.
 async fn watch(
     mut presenter: Presenter,
     begin: Instant,
@@ -167,7 +167,7 @@ async fn watch(
     Ok((calm, storm))
 }
 
-/// A message to one room after the other, with the time in it.
+/// Posts to one room after the other. The text has the time.
 async fn beat(
     log: Log,
     rooms: std::ops::RangeInclusive<usize>,

@@ -1,5 +1,5 @@
-//! How long the statistics of a room take, by the number of its messages: asked of a real archiver over HTTP, on rooms
-//! that are put into MongoDB as the archiver would have left them.
+//! Measures the latency of room statistics by the number of messages: over HTTP from a real archiver, on rooms inserted
+//! into MongoDB as the archiver would have written them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,52 +18,52 @@ use crate::load::connect;
 use crate::process;
 use crate::system::{Archive, SECRET};
 
-/// What is measured.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Messages of each room
+    /// Sizes of the rooms in messages
     #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     messages: Vec<usize>,
-    /// Messages for each chatter, on average
+    /// Messages per chatter, on average
     #[arg(long, default_value_t = 10)]
     each: usize,
-    /// Chatters of each room, whatever their messages; every one of them writes
+    /// Chatters per room, instead of the average. Each of them posts
     #[arg(long)]
     chatters: Option<usize>,
-    /// Times that each question is asked; the median is shown
+    /// Repetitions of each request. The median is shown
     #[arg(long, default_value_t = 5)]
     runs: usize,
 }
 
-/// 2026-11-22T10:00:00Z, and four hours.
+/// 2026-11-22T10:00:00Z. The broadcast lasts four hours.
 const BEGIN_MS: i64 = 1_795_341_600_000;
 const SPAN_MS: i64 = 4 * 3_600_000;
 const SPAN: &str = "from=2026-11-22T10:00:00Z&to=2026-11-22T14:00:00Z";
 
-/// One quarter of the chatters also wrote on the day before.
+/// A quarter of the chatters also posted on the day before.
 const DAY_MS: i64 = 86_400_000;
 
-/// What is asked.
+/// The measured requests.
 const QUESTIONS: [&str; 4] = ["", "/chatters", "/words", "/highlights"];
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let servers = Archive::start().await?;
-    // Patient: what takes longer than is usually allowed is measured too.
+    // With a generous time limit, to measure requests beyond the default one.
     let mut archiver = servers
         .archiver(&[
-            // Nothing is in the log.
+            // The log stays empty.
             ("CHATTING_NATS__MAX_BYTES", (1 << 30).to_string()),
             ("CHATTING_ARCHIVER__READS__TIMEOUT_MS", "300000".to_owned()),
             ("CHATTING_ARCHIVER__HTTP__REQUEST_TIMEOUT_MS", "310000".to_owned()),
         ])
         .await?;
-    // It makes the indexes.
+    // Creates the indexes.
     archiver.start().await?;
     let id = servers.mongod.id().context("mongod was just started")?;
     let collection =
         Client::with_uri_str(&servers.uri).await?.database("chatting").collection::<Document>("chatting_log");
-    println!("seconds / processor seconds of mongod, whatever else the machine does");
+    println!("seconds / CPU seconds of mongod");
     println!("| messages, chatters | buckets | chatters | words | highlights |");
     println!("|---|---|---|---|---|");
     for (messages, room) in arguments.messages.iter().zip(1_i64..) {
@@ -91,8 +91,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.get(seconds.len() / 2).copied().unwrap_or_default()
 }
 
-/// Messages spread over the span, of which one in fifty was deleted. Every chatter comes at some time of it; few of them
-/// write most of the rest.
+/// Messages spread over the broadcast. One in fifty is deleted. Chatters arrive over time, and a few of them post most
+/// of the messages.
 async fn fill(collection: &Collection<Document>, room: i64, messages: usize, chatters: usize) -> anyhow::Result<()> {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
     let texts: Vec<String> = chatting_server::play::read(&sample)?.into_iter().map(|line| line.text).collect();
@@ -103,9 +103,9 @@ async fn fill(collection: &Collection<Document>, room: i64, messages: usize, cha
             Some(said) => BEGIN_MS + (said as i64 * SPAN_MS) / messages as i64,
             None => BEGIN_MS - DAY_MS + number as i64,
         };
-        // Two numbers that are not in step make the product fall on low ones more often.
+        // Two coprime sequences: their product favours low numbers.
         let (one, other) = (number * 7_919 % chatters, number * 104_729 / 3 % chatters);
-        // So many have come by then; the numbers of those who were there the day before are spread among them.
+        // The chatters who have arrived by then. Those of the day before are spread among them.
         let come = |said: usize| (said + 1) * chatters / messages;
         let newcomer = said.filter(|said| *said == 0 || come(*said) != come(said - 1)).map(come);
         let user = match (said, newcomer) {
@@ -133,7 +133,7 @@ async fn fill(collection: &Collection<Document>, room: i64, messages: usize, cha
     chunks.buffer_unordered(3).try_collect().await
 }
 
-/// How long the answer took to come, all of it.
+/// The time to receive the whole answer.
 async fn ask(port: u16, path: &str) -> anyhow::Result<Duration> {
     let scopes = vec!["chat:read".to_owned()];
     let identity = web::auth::Identity { user_idx: 1, nickname: String::new(), email: String::new(), scopes };
@@ -144,6 +144,6 @@ async fn ask(port: u16, path: &str) -> anyhow::Result<Duration> {
     let response = connection.send_request(request.body(Full::new(Bytes::new()))?).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
-    anyhow::ensure!(status == 200, "{path} was answered {status}: {}", String::from_utf8_lossy(&body));
+    anyhow::ensure!(status == 200, "{path} answered {status}: {}", String::from_utf8_lossy(&body));
     Ok(began.elapsed())
 }

@@ -10,10 +10,10 @@ use testkit::{Program, Ready, Server, port};
 
 use crate::{process, room_server};
 
-/// What its tokens are signed with.
+/// The secret that signs tokens.
 pub(crate) const SECRET: &str = "a secret of the bench, of more than 32 bytes";
 
-/// A running system; dropped, its processes are killed.
+/// A running system. Dropping it kills its processes.
 pub(crate) struct System {
     pub(crate) ingest: u16,
     /// The delivery nodes.
@@ -30,12 +30,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Resident memory in bytes.
+    /// Resident memory, in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<u64> {
-        process::memory(self.server.id().context("the node does not run")?)
+        process::memory(self.server.id().context("the node is not running")?)
     }
 
-    /// SIGKILL.
+    /// Kills the node with SIGKILL.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.server.kill()
     }
@@ -54,7 +54,7 @@ impl System {
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
             ("CHATTING_NATS__URLS", nats_url.clone()),
             ("CHATTING_INGEST__ROOMS__URL", room_server::start().await?),
-            // One poster stands for many people.
+            // One poster stands for many users.
             ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000".to_owned()),
             ("CHATTING_INGEST__ROOM__MESSAGE_RATE__SECONDS", "1".to_owned()),
             ("CHATTING_INGEST__LIMITS__USER_RATE__MESSAGES", "100000".to_owned()),
@@ -102,10 +102,10 @@ impl System {
         Ok(System { ingest, nodes: started, nats: nats_url, parts, _folder: folder })
     }
 
-    /// Resident memory of ingest in bytes.
+    /// Ingest's resident memory, in bytes.
     pub(crate) fn ingest_memory(&self) -> anyhow::Result<u64> {
-        // After nats-server.
-        process::memory(self.parts[1].id().context("ingest does not run")?)
+        // The part after nats-server.
+        process::memory(self.parts[1].id().context("ingest is not running")?)
     }
 
     pub(crate) fn token(&self, user: i64) -> String {
@@ -116,13 +116,13 @@ impl System {
     }
 }
 
-/// A log and an archive, for archivers to be started on one after the other; dropped, the servers are killed.
+/// A log and an archive, for one archiver after the other. Dropping it kills the servers.
 pub(crate) struct Archive {
     pub(crate) nats: Server,
     pub(crate) mongod: Server,
     pub(crate) nats_url: String,
     pub(crate) uri: String,
-    /// Where archivers answer.
+    /// The archivers' port.
     pub(crate) port: u16,
     folder: tempfile::TempDir,
 }
@@ -146,7 +146,7 @@ impl Archive {
         })
     }
 
-    /// An archiver with these settings beside the defaults, not started yet, and its log.
+    /// An archiver with these settings, not started yet, and its log.
     pub(crate) async fn archiver(&self, settings: &[(&str, String)]) -> anyhow::Result<Server> {
         let own = [
             ("CHATTING_AUTH__SECRET", SECRET.to_owned()),
@@ -169,7 +169,7 @@ impl Archive {
     }
 }
 
-/// Makes the log of roles with these settings.
+/// Sets up the log for roles with these settings.
 pub(crate) async fn set_up<K: AsRef<str>>(environment: &[(K, String)]) -> anyhow::Result<()> {
     let environment = environment.iter().map(|(key, value)| (key.as_ref().into(), value.into()));
     let config = Config::layered(None, environment).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
@@ -177,10 +177,10 @@ pub(crate) async fn set_up<K: AsRef<str>>(environment: &[(K, String)]) -> anyhow
     Ok(())
 }
 
-/// The binary beside this one, of the same profile.
+/// The server's binary beside this one, of the same profile.
 pub(crate) fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let binary = here.parent().unwrap_or(Path::new(".")).join("chatting-server");
-    anyhow::ensure!(binary.exists(), "{} is not there: cargo build --release", binary.display());
+    anyhow::ensure!(binary.exists(), "{} does not exist: run `cargo build --release`", binary.display());
     binary.canonicalize().context("cannot find the binary")
 }

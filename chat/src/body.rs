@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
+use crate::posted::PostedLine;
 use crate::time::optional_millis;
 
 /// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
@@ -60,6 +61,17 @@ pub enum Role {
     Moderator,
     /// Anyone else.
     Viewer,
+}
+
+impl Role {
+    /// The role, as the member `role` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Presenter => "presenter",
+            Role::Moderator => "moderator",
+            Role::Viewer => "viewer",
+        }
+    }
 }
 
 /// A chat message.
@@ -201,6 +213,21 @@ impl Body {
     /// # Errors
     /// The members of a known kind are missing or have wrong types.
     pub fn from_line(kind: &EventKind, line: &[u8]) -> Result<Body, MalformedEvent> {
+        if *kind == EventKind::MessagePosted
+            && let Some(posted) = PostedLine::scan(line)
+        {
+            return Body::posted(&posted);
+        }
+        Body::parsed(kind, line)
+    }
+
+    pub(crate) fn posted(posted: &PostedLine<'_>) -> Result<Body, MalformedEvent> {
+        let message = posted.message().map_err(|error| MalformedEvent(error.to_string()))?;
+        Ok(Body::MessagePosted(message))
+    }
+
+    /// Reads a body in any form of JSON.
+    pub(crate) fn parsed(kind: &EventKind, line: &[u8]) -> Result<Body, MalformedEvent> {
         Ok(match kind {
             EventKind::MessagePosted => Body::MessagePosted(parse(line)?),
             EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),

@@ -11,6 +11,7 @@ use crate::head::{Head, VERSION};
 use crate::ids::{EventId, KeyId, PresenterIdx, RequestDigest};
 use crate::kind::EventKind;
 use crate::malformed::MalformedEvent;
+use crate::posted::PostedLine;
 use crate::time::{millis, now};
 
 /// Something that happened in a room. All checks come before the append: nothing in the log can still be refused.
@@ -107,9 +108,17 @@ impl Event {
     /// # Errors
     /// The line is not an event of this version.
     pub fn from_line(line: &[u8]) -> Result<Event, MalformedEvent> {
-        let Head { id, kind, presenter, at, belated, key, request, .. } = Head::from_line(line)?;
+        let (head, body) = match PostedLine::scan(line) {
+            Some(posted) => (Head::posted(&posted), Body::posted(&posted)?),
+            None => {
+                let head = Head::parsed(line)?;
+                let body = Body::parsed(&head.kind, line)?;
+                (head, body)
+            }
+        };
+        let Head { id, presenter, at, belated, key, request, .. } = head;
         let request = request.map(|digest| Request { key: key.unwrap_or(KeyId::of_event(id)), digest });
-        Ok(Event { id, presenter, at, belated, request, body: Body::from_line(&kind, line)? })
+        Ok(Event { id, presenter, at, belated, request, body })
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::ids::{EventId, KeyId, PresenterIdx, RequestDigest};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
+use crate::posted::PostedLine;
 use crate::time::millis;
 
 /// The version of the format, member `v`.
@@ -41,6 +42,19 @@ impl Head {
     /// # Errors
     /// The line is not an event of this version.
     pub fn from_line(line: &[u8]) -> Result<Head, MalformedEvent> {
+        match PostedLine::scan(line) {
+            Some(posted) => Ok(Head::posted(&posted)),
+            None => Head::parsed(line),
+        }
+    }
+
+    pub(crate) fn posted(posted: &PostedLine<'_>) -> Head {
+        let PostedLine { id, presenter, at, belated, key, request, .. } = *posted;
+        Head { v: VERSION, id, kind: EventKind::MessagePosted, presenter: Some(presenter), at, belated, key, request }
+    }
+
+    /// Reads a head in any form of JSON.
+    pub(crate) fn parsed(line: &[u8]) -> Result<Head, MalformedEvent> {
         let head: Head = parse(line)?;
         if head.v != VERSION {
             return Err(MalformedEvent(format!("version {} is not {VERSION}", head.v)));

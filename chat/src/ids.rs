@@ -112,7 +112,7 @@ impl UserIdx {
 /// (UUID v5), so that a retry through any node is the same event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EventId(Uuid);
+pub struct EventId(pub(crate) Uuid);
 
 /// The UUID namespace of derived ids. It is part of the format: another value would make retries new events.
 const KEYED_EVENTS: Uuid = Uuid::from_u128(0x6f0a_3c5e_5d0b_4d57_9a62_0c5f_0e6c_41b7);
@@ -148,7 +148,7 @@ impl EventId {
 /// The identity of an idempotency key: derived from the room (or all rooms), the user and the key itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct KeyId(Uuid);
+pub struct KeyId(pub(crate) Uuid);
 
 impl KeyId {
     /// The identity of a user's key for the room, or for all rooms.

@@ -30,6 +30,8 @@ mod ids;
 mod kind;
 mod malformed;
 mod position;
+mod posted;
+mod readers;
 mod time;
 
 pub use body::{
@@ -45,4 +47,6 @@ pub use ids::{
 pub use kind::EventKind;
 pub use malformed::MalformedEvent;
 pub use position::{InvalidPosition, Position};
+pub use posted::PostedLine;
+pub use readers::Readers;
 pub use time::now;

@@ -1,5 +1,5 @@
-//! Addresses of other servers in the configuration. They may hold a user name and a password, and a webhook's path is often
-//! a secret as well: [`shown`] is how they are shown, and nothing else of them is.
+//! Addresses of other servers in the configuration. An address may contain a user name and a password, and a webhook's
+//! path is often a secret. [`shown`] is the only form that is logged or printed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,22 +7,22 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de::Error};
 use url::Url;
 
-/// An `http://` or `https://` address. A user name and a password in it are used (HTTP Basic).
+/// An `http://` or `https://` address. A user name and a password in it are used for HTTP Basic authentication.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(Url);
 
-/// A text is no such address. It is not repeated.
+/// The text is not such an address. The message does not repeat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not an http:// or https:// address")]
 pub struct InvalidAddress;
 
 impl Address {
-    /// The whole address, with its login, for the client that connects to it.
+    /// The whole address with its credentials, for the client that connects to it.
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// The address with this added to its path.
+    /// The address with an extended path.
     pub fn with(&self, path: &str) -> Address {
         let mut url = self.0.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
@@ -51,14 +51,14 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// For `#[serde(deserialize_with = …)]`: an address, or nothing where the text is empty.
+/// For `#[serde(deserialize_with = …)]`: an address, or None for an empty text.
 pub fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
 }
 
-/// What may be shown of an address of any scheme, also of several servers: the scheme, the hosts and the ports. An ellipsis
-/// is in the place of what may be a secret or cannot be told from one.
+/// The part of an address that may be shown: the scheme, the hosts and the ports. Works for any scheme, and for several
+/// servers. An ellipsis replaces everything that is, or could be, a secret.
 pub fn shown(address: &str) -> String {
     const HIDDEN: &str = "…";
     let Some((scheme, rest)) = address.split_once("://") else { return HIDDEN.to_owned() };
@@ -68,7 +68,7 @@ pub fn shown(address: &str) -> String {
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let hosts = match authority.rsplit_once('@') {
         Some((_, hosts)) => hosts,
-        // Perhaps the rest of a password with a slash in it.
+        // It may be the rest of a password that contains a slash.
         None if path.contains('@') => return format!("{scheme}://{HIDDEN}"),
         None => authority,
     };
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_address_the_hosts_are_shown_and_no_secret() {
+    fn an_address_is_shown_without_its_secret() {
         for (address, expected) in [
             ("http://rooms:8090", "http://rooms:8090"),
             ("http://rooms:8090/", "http://rooms:8090"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_http_and_neither_it_nor_what_is_none_is_repeated() {
+    fn an_address_is_http_and_errors_do_not_repeat_it() {
         let address: Address = "https://bob:hunter2@hooks.example/hunter2".parse().unwrap();
         assert_eq!(format!("{address:?}"), "https://hooks.example/…");
         assert_eq!(address.url().password(), Some("hunter2"));

@@ -1,6 +1,6 @@
-//! Values of the configuration: times and sizes with their units, secrets, addresses that hide their logins, and the
-//! problems of a section. Each type parses, prints and knows its bounds. The crate does not know which settings exist or
-//! where they are set.
+//! Types of configuration values: times and sizes with units, secrets, addresses that hide their credentials, and the
+//! problems of a section. Each type parses, prints and checks its bounds. The crate does not know which settings exist
+//! or where they are set.
 
 mod address;
 mod problem;

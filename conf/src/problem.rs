@@ -1,14 +1,14 @@
-//! What is wrong with a setting, and a list of it for one section. A section lists all its problems, not the first one.
+//! Problems of settings. A section reports all its problems, not only the first.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// A setting that has to be changed.
+/// A setting that has to be corrected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The whole key: `nats.partitions`.
+    /// The whole key, such as `nats.partitions`.
     pub key: String,
-    /// What is wrong and what to do, as the rest of a sentence: "must be 1 to 1024".
+    /// What is wrong and what to do, to follow the key: "must be 1 to 1024".
     pub reason: String,
 }
 
@@ -20,7 +20,7 @@ pub struct Problems {
 }
 
 impl Problem {
-    /// A problem with the setting of that whole key.
+    /// A problem of the setting with this whole key.
     pub fn new(key: impl Into<String>, reason: impl Into<String>) -> Problem {
         Problem { key: key.into(), reason: reason.into() }
     }
@@ -35,7 +35,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A sentence that begins with the key, `ingest.room: …` or `auth.secret is required …`.
+/// From a sentence that begins with the key: `ingest.room: …` or `auth.secret is required …`.
 impl From<String> for Problem {
     fn from(sentence: String) -> Problem {
         let end = sentence.find([' ', ':']).unwrap_or(0);
@@ -49,29 +49,29 @@ impl From<String> for Problem {
 }
 
 impl Problems {
-    /// None yet, of the section of that name.
+    /// An empty list for the section of that name.
     pub fn of(section: &'static str) -> Problems {
         Problems { section, found: Vec::new() }
     }
 
-    /// Notes a problem unless `holds`.
+    /// Adds a problem unless `holds`.
     pub fn require(&mut self, holds: bool, key: &str, reason: impl Into<String>) {
         if !holds {
             self.found.push(Problem::new(format!("{}.{key}", self.section), reason));
         }
     }
 
-    /// Notes a problem unless the value is within the bounds.
+    /// Adds a problem unless the value is within the bounds.
     pub fn within<T: PartialOrd + fmt::Display>(&mut self, key: &str, value: T, bounds: RangeInclusive<T>) {
         self.require(bounds.contains(&value), key, format!("must be {} to {}", bounds.start(), bounds.end()));
     }
 
-    /// Notes a problem unless the value is that large.
+    /// Adds a problem if the value is less than the minimum.
     pub fn at_least<T: PartialOrd + fmt::Display>(&mut self, key: &str, value: T, least: T) {
         self.require(value >= least, key, format!("must be at least {least}"));
     }
 
-    /// All of them.
+    /// All problems.
     pub fn found(self) -> Vec<Problem> {
         self.found
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_that_begins_with_a_key_is_a_problem_of_that_key() {
+    fn a_message_that_begins_with_a_key_is_a_problem_of_that_key() {
         let problem = |sentence: &str| Problem::from(sentence.to_owned());
         assert_eq!(problem("auth.secret is required: set it"), Problem::new("auth.secret", "is required: set it"));
         assert_eq!(problem("ingest.room: maxLength is 0"), Problem::new("ingest.room", "maxLength is 0"));

@@ -1,4 +1,4 @@
-//! A configured secret: it can be used, and it cannot be shown.
+//! A secret in the configuration: usable, but never shown.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use serde::Deserialize;
 
 use crate::Problem;
 
-/// A secret of the configuration, as raw bytes. `Debug` does not show it, and there is no `Display`.
+/// A secret of the configuration, as raw bytes. `Debug` hides it, and it has no `Display`.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
-/// 32 bytes: RFC 7518 wants an HS256 key to be at least as long as the hash.
+/// 32 bytes: RFC 7518 requires an HS256 key to be at least as long as the hash.
 const SHORTEST_BYTES: usize = 32;
 
 impl Secret {
-    /// The key, to sign or verify with.
+    /// The key for signing and verifying.
     pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// Whether there is one, and it is shorter than it should be.
+    /// Whether the secret is set but too short.
     pub fn is_short(&self) -> bool {
         (1..SHORTEST_BYTES).contains(&self.0.len())
     }
 
-    /// Refuses a secret that is missing or too short. `key` is the setting that holds it.
+    /// Refuses a missing or short secret. `key` names the setting.
     pub fn check(&self, key: &str) -> Result<(), Problem> {
         let reason = match self.0.len() {
             0 => format!("is required: set it to a secret of at least {SHORTEST_BYTES} bytes"),

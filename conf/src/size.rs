@@ -1,4 +1,4 @@
-//! A size of the configuration, such as `"64 MiB"` or `"512 KiB"`. A number without a unit is refused.
+//! A size in the configuration, such as `"64 MiB"` or `"512 KiB"`. A number without a unit is refused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,45 +10,45 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Size(u64);
 
-/// A text is not a size, or not one that a setting can have. The message does not repeat the text.
+/// The text is not a valid size of a setting. The message does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSize {
-    /// It is not a number with a unit.
+    /// Not a number with a unit.
     #[error("must be a size with its unit, such as \"512 KiB\", \"64 MiB\" or \"16 GiB\"")]
     Format,
-    /// It is below zero.
+    /// Negative.
     #[error("must not be negative")]
     Negative,
-    /// It is more than [`Size::LARGEST`].
+    /// More than [`Size::LARGEST`].
     #[error("must be at most 9007199254740991 B, 2^53 - 1")]
     TooLarge,
 }
 
 impl Size {
-    /// 2^53 - 1: adding or multiplying a few of them overflows no counter, and JSON carries it exactly.
+    /// 2^53 - 1: sums and small multiples do not overflow a counter, and JSON represents it exactly.
     pub const LARGEST: Size = Size((1 << 53) - 1);
 
-    /// So many bytes.
+    /// A size in bytes.
     pub const fn from_bytes(bytes: u64) -> Size {
         Size(bytes)
     }
 
-    /// So many times 1,024 bytes.
+    /// A size in units of 1,024 bytes.
     pub const fn from_kib(kib: u64) -> Size {
         Size(kib << 10)
     }
 
-    /// So many times 1,048,576 bytes.
+    /// A size in units of 1,048,576 bytes.
     pub const fn from_mib(mib: u64) -> Size {
         Size(mib << 20)
     }
 
-    /// In bytes.
+    /// The number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }
 
-    /// In bytes, for what is held in memory.
+    /// The number of bytes as `usize`, for buffers.
     pub fn in_memory(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -66,7 +66,7 @@ impl FromStr for Size {
         if !text.starts_with(|char: char| char.is_ascii_digit()) || unit.is_empty() {
             return Err(InvalidSize::Format);
         }
-        // A plain number of bytes is read exactly; the library goes by way of a floating point number.
+        // Bytes are parsed exactly; the library uses floating point.
         let number = text[..text.len() - unit.len()].trim_end();
         let size = match number.parse::<u64>() {
             Ok(bytes) if unit.eq_ignore_ascii_case("b") => bytes,
@@ -79,7 +79,7 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(u64, &str); 4] = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        // Exact, so that what is printed can be set.
+        // Exact, so that the printed text can be configured again.
         match UNITS.into_iter().find(|(unit, _)| self.0 >= *unit && self.0.is_multiple_of(*unit)) {
             Some((unit, name)) => write!(f, "{} {name}", self.0 / unit),
             None => write!(f, "{} B", self.0),
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_has_a_unit_and_is_printed_as_it_can_be_read() {
+    fn a_size_has_a_unit_and_is_printed_as_it_is_read() {
         for (text, bytes, printed) in [
             ("0 B", 0, "0 B"),
             ("1000B", 1_000, "1000 B"),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_of_a_setting_is_refused() {
+    fn an_invalid_size_is_refused() {
         for (text, expected) in [
             ("", InvalidSize::Format),
             ("1024", InvalidSize::Format),

@@ -1,4 +1,4 @@
-//! A time of the configuration, such as `"250ms"`, `"10s"`, `"5m"`, `"24h"` or `"30d"`. A number without a unit is
+//! A duration in the configuration, such as `"250ms"`, `"10s"`, `"5m"`, `"24h"` or `"30d"`. A number without a unit is
 //! refused.
 
 use std::fmt;
@@ -9,65 +9,65 @@ use std::time::Duration;
 use jiff::{SignedDuration, SpanRelativeTo};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A configured time: whole milliseconds, from 0 to 100 years. It dereferences to its [`Duration`].
+/// A configured duration: whole milliseconds, from 0 to 100 years. It dereferences to [`Duration`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span(Duration);
 
-/// A text is not a time, or not one that a setting can have. The message does not repeat the text.
+/// The text is not a valid duration of a setting. The message does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSpan {
-    /// It is not a number with a unit.
+    /// Not a number with a unit.
     #[error("must be a time with its unit, such as \"250ms\", \"10s\", \"5m\", \"24h\" or \"30d\"")]
     Format,
-    /// It is below zero.
+    /// Negative.
     #[error("must not be negative")]
     Negative,
-    /// It has a fraction of a millisecond.
+    /// Has a fraction of a millisecond.
     #[error("must be a whole number of milliseconds")]
     Fraction,
-    /// It is longer than [`Span::LONGEST`].
+    /// Longer than [`Span::LONGEST`].
     #[error("must be at most 36525d, 100 years")]
     TooLong,
 }
 
 impl Span {
-    /// None at all.
+    /// Zero.
     pub const ZERO: Span = Span(Duration::ZERO);
 
-    /// 100 years: adding or multiplying a few of them overflows no clock.
+    /// 100 years: sums and small multiples do not overflow a clock.
     pub const LONGEST: Span = Span::from_days(36_525);
 
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     pub const fn from_millis(millis: u64) -> Span {
         Span(Duration::from_millis(millis))
     }
 
-    /// So many seconds.
+    /// A duration in seconds.
     pub const fn from_secs(seconds: u64) -> Span {
         Span(Duration::from_secs(seconds))
     }
 
-    /// So many hours.
+    /// A duration in hours.
     pub const fn from_hours(hours: u64) -> Span {
         Span(Duration::from_secs(hours * 60 * 60))
     }
 
-    /// The same for clocks and timers.
+    /// As a [`Duration`].
     pub const fn get(self) -> Duration {
         self.0
     }
 
-    /// So many days of 24 hours.
+    /// A duration in days of 24 hours.
     pub const fn from_days(days: u64) -> Span {
         Span(Duration::from_secs(days * 24 * 60 * 60))
     }
 
-    /// The days of a time without a fraction of one. None: it has a fraction.
+    /// The number of days. None: it has a fraction of a day.
     pub fn whole_days(self) -> Option<u64> {
         self.whole_seconds().filter(|seconds| seconds % (24 * 60 * 60) == 0).map(|seconds| seconds / (24 * 60 * 60))
     }
 
-    /// The seconds of a time without a fraction of one. None: it has a fraction.
+    /// The number of seconds. None: it has a fraction of a second.
     pub fn whole_seconds(self) -> Option<u64> {
         (self.0.subsec_nanos() == 0).then_some(self.0.as_secs())
     }
@@ -85,7 +85,7 @@ impl FromStr for Span {
     type Err = InvalidSpan;
 
     fn from_str(text: &str) -> Result<Span, InvalidSpan> {
-        // The library gives up at its own bounds, which are past ours.
+        // The library fails at its own bounds, which are wider than ours.
         let is_time = |text: &str| text.starts_with(|char: char| char.is_ascii_digit() || char == '-');
         let text = Some(text.trim()).filter(|text| is_time(text)).ok_or(InvalidSpan::Format)?;
         let is_negative = text.starts_with('-');
@@ -97,7 +97,7 @@ impl FromStr for Span {
             }
             Err(_) => return Err(InvalidSpan::Format),
         };
-        // A month has no length of its own; a day and a week have.
+        // Months vary in length; days and weeks do not.
         let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| InvalidSpan::Format)?;
         if is_negative || duration.is_negative() {
             return Err(InvalidSpan::Negative);
@@ -113,7 +113,7 @@ impl FromStr for Span {
     }
 }
 
-/// The units that a number too large for the library can have.
+/// The unit of a number that is too large for the library.
 fn unit(text: &str) -> Option<&str> {
     ["ms", "s", "m", "h", "d", "w"].into_iter().find(|unit| *unit == text)
 }
@@ -128,7 +128,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAY: u64 = 24 * 60 * 60;
         match SignedDuration::try_from(self.0) {
-            // Two days and more: "24h" stays as people write it.
+            // From two days on: "24h" stays as people write it.
             Ok(_)
                 if self.0.subsec_nanos() == 0
                     && self.0.as_secs().is_multiple_of(DAY)
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_has_a_unit_and_is_printed_as_it_can_be_read() {
+    fn a_duration_has_a_unit_and_is_printed_as_it_is_read() {
         for (text, millis) in [
             ("0s", 0),
             ("250ms", 250),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_a_setting_is_refused() {
+    fn an_invalid_duration_is_refused() {
         for (text, expected) in [
             ("", InvalidSpan::Format),
             ("10", InvalidSpan::Format),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_time_without_a_fraction_of_a_second_is_whole_seconds() {
+    fn only_a_duration_without_a_fraction_is_whole_seconds() {
         assert_eq!(Span::from_secs(90).whole_seconds(), Some(90));
         assert_eq!(Span::from_millis(1_500).whole_seconds(), None);
         assert_eq!((Span::from_days(2).whole_days(), Span::from_hours(36).whole_days()), (Some(2), None));

@@ -50,6 +50,12 @@ pub struct Config {
     pub original_grace: Span,
     /// Concurrent sessions on this node.
     pub max_sessions: usize,
+    /// Concurrent readers on this node, `GET /v1/rooms/{presenterIdx}/events`.
+    pub max_readers: usize,
+    /// Those with tokens of one user.
+    pub max_readers_of_user: usize,
+    /// Those without a token from one address, or IPv6 /64.
+    pub max_readers_of_address: usize,
     /// Concurrent sockets without a session. More push out the oldest of the address, or presenter, that has most.
     pub max_unauthenticated: usize,
     /// The size of the unfinished frames of all of them together. More push out in the same way.
@@ -98,8 +104,13 @@ impl Config {
             problems.at_least(key, size, Size::from_bytes(1));
         }
         problems.at_least("max_sessions", self.max_sessions, 1);
+        problems.at_least("max_readers", self.max_readers, 1);
+        problems.at_least("max_readers_of_user", self.max_readers_of_user, 1);
+        problems.at_least("max_readers_of_address", self.max_readers_of_address, 1);
         problems.at_least("max_unauthenticated", self.max_unauthenticated, 1);
         problems.at_least("max_frames_per_second", self.max_frames_per_second, 1);
+        let leave_room = self.max_readers <= self.http.max_connections / 2;
+        problems.require(leave_room, "max_readers", "must be at most half of delivery.http.max_connections");
         // The first frame tells it to the client, in seconds.
         problems.require(self.keepalive.whole_seconds().is_some(), "keepalive", "must be whole seconds");
         let exceeds = self.silence_timeout > self.ping_interval;

@@ -37,6 +37,9 @@ pub(crate) trait Dialect: Send + Sync {
     /// The first frame of a session.
     fn welcome(&self, welcome: &Welcome) -> Option<Utf8Bytes>;
 
+    /// Whether a silence is broken by [`Dialect::keepalive`].
+    fn keeps_alive(&self) -> bool;
+
     /// The frame that breaks a silence: the client has every event of its room up to the position.
     fn keepalive(&self, position: Position) -> Option<Utf8Bytes>;
 

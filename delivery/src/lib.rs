@@ -8,9 +8,11 @@ mod error;
 mod http;
 mod metrics;
 mod node;
+mod readers;
 mod run;
 mod session;
 mod visibility;
+mod wake;
 mod window;
 
 pub use config::{Config, Zone};

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::dialects::legacy::Legacy;
 use crate::dialects::v1::V1;
 use crate::metrics::Metrics;
+use crate::readers::Readers;
 use crate::session::claim_rate::Turns;
 use crate::session::claims::Claims;
 use crate::session::lease_watch::LeaseWatch;
@@ -31,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) feed: Arc<Feed>,
     pub(crate) cursors: SavedCursors,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) readers: Readers,
     pub(crate) claims: Arc<Claims>,
     pub(crate) claim_rate: Turns,
     pub(crate) metrics: Metrics,

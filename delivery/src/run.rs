@@ -22,6 +22,8 @@ use crate::error::Error;
 use crate::http::router::router;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::readers::Readers;
+use crate::readers::access::Access;
 use crate::session::claim_rate::Turns;
 use crate::session::claims::Claims;
 use crate::session::drain::drain;
@@ -36,10 +38,11 @@ use crate::window::feed::Feed;
 /// 1 s of the grace period is reserved for the steps after the sessions: the last cursors and the lease.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
-/// Serves presenters until `stop`. Then asks each of them to reconnect elsewhere, within the grace period. Returns an
+/// Serves presenters until `stop`. `readers` may read the rooms that decide nothing themselves. Then asks each of them to reconnect elsewhere, within the grace period. Returns an
 /// error if this process must be restarted.
 pub async fn run(
     config: Config,
+    readers: chat::Readers,
     auth: Arc<Verifier>,
     listener: TcpListener,
     log: Log,
@@ -48,7 +51,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     config.check()?;
     // Without the log there is nothing to serve, and a stop need not wait for it.
-    let Some(joined) = stop.run_until_cancelled(join(config, auth, log)).await else { return Ok(()) };
+    let Some(joined) = stop.run_until_cancelled(join(config, readers, auth, log)).await else { return Ok(()) };
     let (node, mut background) = joined?;
 
     let ready: web::Readiness = {
@@ -150,22 +153,31 @@ impl Background {
 }
 
 /// Joins the other nodes: reads the shared state and starts the background tasks.
-async fn join(config: Config, auth: Arc<Verifier>, log: Log) -> Result<(Arc<Node>, Background), Error> {
+async fn join(
+    config: Config,
+    readers: chat::Readers,
+    auth: Arc<Verifier>,
+    log: Log,
+) -> Result<(Arc<Node>, Background), Error> {
     let tail = log.tail(Start::Since(log.now() - config.window()));
     let (presence, cursors) = tokio::try_join!(log.presence(), log.cursors())?;
     // A log that ends before a saved cursor was rolled back.
     let partition = |(presenter, position)| (log.timelines().partition_of(presenter), position);
     log.confirm(cursors.all().into_iter().map(partition)).await?;
+    // After the tail has begun, so that no decision falls between them.
+    let access = Arc::new(Access::new(readers));
+    access.load(&log).await?;
     let (of_all_nodes, of_others) = (presence.claims(), presence.claims());
-    let lease = log.lease(NodeId::new()).await?;
+    let lease = log.lease(NodeId::new()).await?.with_presence(&presence);
     tracing::info!(node = %lease.node(), "joined as node {}", lease.node());
     let bounds = Bounds { age: config.window(), bytes: config.window_size.in_memory() };
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
         unstarted: Places::new(config.max_unauthenticated, config.max_unauthenticated_size.in_memory()),
-        feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status())),
+        feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone())),
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),
+        readers: Readers::new(&config, access),
         claims: Arc::new(Claims::default()),
         claim_rate: Turns::default(),
         metrics: Metrics::new(),

@@ -18,7 +18,7 @@ pub(crate) mod seats;
 pub(crate) mod socket;
 pub(crate) mod token;
 
-mod begin;
+pub(crate) mod begin;
 mod deliver;
 mod finish;
 mod replies;
@@ -43,8 +43,8 @@ pub(crate) async fn serve(
     place: Place,
 ) {
     let place = Arc::new(place);
-    let mut socket = Socket::new(stream, &node.config, place.clone()).await;
-    // Boxed, so that its memory is freed before the session idles for hours.
+    // Boxed here and below: what a session does once would count in the memory of its task for hours.
+    let mut socket = Box::new(Box::pin(Socket::new(stream, &node.config, place.clone())).await);
     let entering = Box::pin(enter(node, dialect, &mut socket, handshake_token));
     let entrant = tokio::select! {
         entrant = entering => entrant,
@@ -61,16 +61,21 @@ pub(crate) async fn serve(
         Err(reason) => {
             node.metrics.closed(reason);
             tracing::debug!(end = reason.word(), "a socket closed before it became a session");
-            socket.leave(reason, &place).await;
+            Box::pin(socket.leave(reason, &place)).await;
         }
     }
 }
 
 /// Runs the presenter's session on an authenticated socket. The place is given back once the session has begun. Until
 /// the session claims the room, it can lose the place.
-async fn run(node: &Arc<Node>, dialect: &dyn Dialect, mut socket: Socket, mut entrant: Entrant, place: Arc<Place>) {
+async fn run(
+    node: &Arc<Node>,
+    dialect: &dyn Dialect,
+    mut socket: Box<Socket>,
+    mut entrant: Entrant,
+    place: Arc<Place>,
+) {
     let presenter = entrant.bearer.presenter;
-    // Boxed, so that its memory is freed before the session idles for hours.
     let begun: Result<_, CloseReason> = Box::pin(async {
         let turn = tokio::select! {
             turn = begin::wait_for_turn(node, dialect, &mut socket, &mut entrant) => turn?,
@@ -94,12 +99,12 @@ async fn run(node: &Arc<Node>, dialect: &dyn Dialect, mut socket: Socket, mut en
                 Ok(never) => match never {},
                 Err(reason) => reason,
             };
-            finish::finish(session, socket, reason).await;
+            Box::pin(finish::finish(session, *socket, reason)).await;
         }
         Err(reason) => {
             node.metrics.closed(reason);
             tracing::info!(%presenter, end = reason.word(), "presenter {presenter} got no session: {}", reason.word());
-            socket.leave(reason, &place).await;
+            Box::pin(socket.leave(reason, &place)).await;
         }
     }
 }

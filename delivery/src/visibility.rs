@@ -5,11 +5,12 @@
 
 use web::auth::Identity;
 
-const MODERATE: &str = "chat:moderate";
+/// Moderates every room.
+pub(crate) const MODERATE: &str = "chat:moderate";
 const ERASE: &str = "chat:erase";
 
 /// What a session's token may see beyond its own room.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Visibility {
     /// Who decided about every room, and why.
     pub(crate) moderates: bool,

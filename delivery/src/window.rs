@@ -20,44 +20,52 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{Position, PresenterIdx};
-use tokio::sync::Notify;
+use foldhash::fast::RandomState;
+
+use crate::wake::Wake;
 
 mod erasure;
+mod extent;
 pub(crate) mod feed;
 mod kept;
 mod page;
 mod queue;
+mod readers;
 #[cfg(test)]
 mod tests;
 mod usage;
 
 use erasure::{Erasure, about_target, forget_erased};
+use extent::{Extent, end_of_batch, just_before};
 use kept::Kind;
 #[cfg(test)]
 pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
 pub(crate) use page::{Ask, Beginning, Limit, Page};
 use queue::{INDEX_BYTES, Queue, shrink};
+use readers::Readers;
 pub(crate) use usage::Usage;
 
 /// The latest events of all rooms.
 #[derive(Debug)]
 pub(crate) struct Window {
-    rooms: HashMap<PresenterIdx, RoomWindow>,
+    rooms: HashMap<PresenterIdx, RoomWindow, RandomState>,
     /// By partition.
-    everywhere: HashMap<u32, Everywhere>,
+    everywhere: HashMap<u32, Everywhere, RandomState>,
     /// The holders of events, by the arrival of their oldest event.
     by_age: BTreeSet<(Instant, Holder)>,
     /// The rooms that hold events, by their bytes.
     by_bytes: BTreeSet<(usize, PresenterIdx)>,
     /// By partition.
-    extents: HashMap<u32, Extent>,
+    extents: HashMap<u32, Extent, RandomState>,
     /// Above this many rooms, empty ones are forgotten.
     forget_above: usize,
     events: usize,
     bytes: usize,
     /// The part of `bytes` in events of every room.
     bytes_everywhere: usize,
+    /// How many times [`Window::push`] was called.
+    pushes: u64,
     bounds: Bounds,
 }
 
@@ -87,19 +95,7 @@ struct Everywhere {
     events: Queue,
     /// The erased users, one per erasure among the events.
     erasures: VecDeque<Erasure>,
-    /// The readers to wake, by room. A room without a reader has no entry.
-    readers: HashMap<PresenterIdx, Vec<Arc<Notify>>>,
-}
-
-/// How far back the window knows a partition.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    /// Every event after it has arrived, and no event of every room after it was evicted.
-    whole_after: Position,
-    /// No event after it was evicted from a forgotten room.
-    forgotten: Position,
-    /// The end of the last batch that arrived.
-    last: Position,
+    readers: Readers,
 }
 
 /// The holder of an event.
@@ -119,15 +115,16 @@ const PART_EVERYWHERE: usize = 8;
 impl Window {
     pub(crate) fn new(bounds: Bounds) -> Window {
         Window {
-            rooms: HashMap::new(),
-            everywhere: HashMap::new(),
+            rooms: HashMap::default(),
+            everywhere: HashMap::default(),
             by_age: BTreeSet::new(),
             by_bytes: BTreeSet::new(),
-            extents: HashMap::new(),
+            extents: HashMap::default(),
             forget_above: KNOWN_ROOMS,
             events: 0,
             bytes: 0,
             bytes_everywhere: 0,
+            pushes: 0,
             bounds,
         }
     }
@@ -143,9 +140,11 @@ impl Window {
         extent.whole_after = position.max(extent.whole_after);
     }
 
-    /// Adds whole batches of events in log order, and evicts what no longer fits. Returns the readers to wake.
-    pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Notify>> {
+    /// Adds whole batches of events in log order, and evicts what no longer fits. Returns the readers to wake, each
+    /// once.
+    pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Wake>> {
         let mut woken = Vec::new();
+        self.pushes += 1;
         for Incoming { partition, presenter, mut kept, removes } in incoming {
             let bytes = kept.bytes() + INDEX_BYTES;
             self.events += 1;
@@ -171,7 +170,7 @@ impl Window {
                         }
                         Removes::All => events.kept.iter_mut().for_each(Kept::delete),
                     }
-                    woken.extend(everywhere.readers.get(&presenter).into_iter().flatten().cloned());
+                    everywhere.readers.wake(presenter, self.pushes, &mut woken);
                     self.by_bytes.remove(&(events.bytes, presenter));
                     self.by_bytes.insert((events.bytes + bytes, presenter));
                     (Holder::Room(presenter), events)
@@ -180,7 +179,7 @@ impl Window {
                     if let Removes::Of(user) = removes {
                         everywhere.erasures.push_back(Erasure { position: kept.position, user });
                     }
-                    woken.extend(everywhere.readers.values().flatten().cloned());
+                    everywhere.readers.wake_all(self.pushes, &mut woken);
                     self.bytes_everywhere += bytes;
                     (Holder::Every(partition), &mut everywhere.events)
                 }
@@ -271,7 +270,7 @@ impl Window {
         match ask {
             Ask::Anything => {
                 // A reader of an empty room has reached the end of the log.
-                let end = || self.extents.get(&partition).map(|extent| extent.last.max(extent.whole_after));
+                let end = || self.end(partition);
                 let evicted = self.rooms.get(&presenter).and_then(|room| room.evicted);
                 Beginning { cursor: oldest.or_else(end), whole: evicted.is_none() }
             }
@@ -305,32 +304,37 @@ impl Window {
         let (mut own, mut every) = (own.into_iter().flatten().peekable(), every.into_iter().flatten().peekable());
         let mut bytes = 0;
         let mut events = Vec::new();
-        while events.len() < limit.events {
+        let is_partial = loop {
             let of_every = match (own.peek(), every.peek()) {
                 (Some(own), Some(every)) => every.position < own.position,
                 (own, _) => own.is_none(),
             };
-            let Some(kept) = (if of_every { every.next() } else { own.next() }) else { break };
+            let Some(kept) = (if of_every { every.next() } else { own.next() }) else { break false };
             bytes += kept.bytes().max(1);
-            if !events.is_empty() && bytes > limit.bytes {
-                break;
+            if events.len() == limit.events || !events.is_empty() && bytes > limit.bytes {
+                break true;
             }
             let mut kept = kept.clone();
             if let Some(erasures) = erasures {
                 forget_erased(&mut kept, erasures);
             }
             events.push(kept);
-        }
-        Page { events, gap }
+        };
+        Page { events, is_partial, gap }
     }
 
     /// How far a reader at `cursor` has come. Beyond the last event of its room, if only events of other rooms follow.
     pub(crate) fn reached(&self, presenter: PresenterIdx, partition: u32, cursor: Position) -> Position {
-        let Page { events, gap } = self.after(presenter, partition, Some(cursor), Limit { events: 1, bytes: 0 });
+        let Page { events, gap, .. } = self.after(presenter, partition, Some(cursor), Limit { events: 1, bytes: 0 });
         match self.extents.get(&partition) {
             Some(extent) if !gap && events.is_empty() => cursor.max(extent.last),
             _ => cursor,
         }
+    }
+
+    /// The end of what has arrived of the partition. None while nothing has.
+    pub(crate) fn end(&self, partition: u32) -> Option<Position> {
+        self.extents.get(&partition).map(|extent| extent.last.max(extent.whole_after))
     }
 
     /// Whether the window has received the partition up to the position.
@@ -339,19 +343,14 @@ impl Window {
     }
 
     /// From now on every event of the room wakes `reader`.
-    pub(crate) fn attach(&mut self, presenter: PresenterIdx, partition: u32, reader: Arc<Notify>) {
-        self.everywhere.entry(partition).or_default().readers.entry(presenter).or_default().push(reader);
+    pub(crate) fn attach(&mut self, presenter: PresenterIdx, partition: u32, reader: Arc<Wake>) {
+        self.everywhere.entry(partition).or_default().readers.attach(presenter, reader);
     }
 
     /// Undoes [`Window::attach`].
-    pub(crate) fn detach(&mut self, presenter: PresenterIdx, partition: u32, reader: &Arc<Notify>) {
-        if let Some(everywhere) = self.everywhere.get_mut(&partition)
-            && let Some(readers) = everywhere.readers.get_mut(&presenter)
-        {
-            readers.retain(|other| !Arc::ptr_eq(other, reader));
-            if readers.is_empty() {
-                everywhere.readers.remove(&presenter);
-            }
+    pub(crate) fn detach(&mut self, presenter: PresenterIdx, partition: u32, reader: &Arc<Wake>) {
+        if let Some(everywhere) = self.everywhere.get_mut(&partition) {
+            everywhere.readers.detach(presenter, reader);
         }
     }
 
@@ -376,7 +375,7 @@ impl Window {
                 Some(evicted) => evicted,
                 None => return false,
             };
-            let has_readers = |everywhere: &Everywhere| everywhere.readers.contains_key(presenter);
+            let has_readers = |everywhere: &Everywhere| everywhere.readers.has_any(*presenter);
             if everywhere.get(&room.partition).is_some_and(has_readers) {
                 return true;
             }
@@ -388,16 +387,4 @@ impl Window {
         // Twice the rest, so that the cost per room stays constant.
         self.forget_above = KNOWN_ROOMS.max(2 * self.rooms.len());
     }
-}
-
-fn just_before(position: Position) -> Position {
-    match position.index.checked_sub(1) {
-        Some(index) => Position { index, ..position },
-        None => Position { sequence: position.sequence.saturating_sub(1), index: u32::MAX, ..position },
-    }
-}
-
-/// No event of the position's batch stands after this.
-fn end_of_batch(position: Position) -> Position {
-    Position { index: u32::MAX, ..position }
 }

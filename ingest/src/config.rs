@@ -1,16 +1,19 @@
-//! The section `[ingest]`: its settings and their bounds. The defaults are in `src/defaults.toml`, nowhere else.
+//! The section `[ingest]`: its settings and their bounds. Sections of one part of ingest alone are beside that part. The
+//! defaults are in `src/defaults.toml`, nowhere else.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
+use chat::Readers;
 use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::http::gateway::{self, Gateway};
 use crate::moderation::settings::{Rate, Settings, WordPolicy};
-use crate::posting::review::{Fallback, SigningKey};
-use crate::posting::word_filter::WordFilter;
+use crate::outbound::room_server::RoomsConfig;
+use crate::posting::limits::LimitsConfig;
+use crate::posting::review::ReviewConfig;
+use crate::posting::word_filter::{WordFilter, WordsConfig};
 
 /// The section `[ingest]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,54 +72,8 @@ pub struct RoomConfig {
     pub max_length: usize,
     /// The rate of a viewer's messages.
     pub message_rate: Rate,
-}
-
-/// The section `[ingest.words]` of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WordsConfig {
-    /// The path of a list in place of the built-in one; empty: the built-in one.
-    pub list: PathBuf,
-    /// The path of a list that is added; empty: none.
-    pub extra: PathBuf,
-}
-
-/// The section `[ingest.limits]` of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsConfig {
-    /// The rate of the messages of the presenter, or of a moderator, in a room.
-    pub moderator_rate: Rate,
-    /// The rate of the messages of any user in all rooms together.
-    pub user_rate: Rate,
-    /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
-    pub decision_rate: Rate,
-    /// The active bans of a room.
-    pub bans_in_room: usize,
-    /// The active bans from every room.
-    pub bans_everywhere: usize,
-}
-
-/// The section `[ingest.review]` of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReviewConfig {
-    /// Where every message is posted before it is accepted. Empty: nowhere.
-    #[serde(deserialize_with = "optional_address")]
-    pub url: Option<Address>,
-    /// Signs the request: `whsec_` and the base64 of at least 24 bytes. Required with a url.
-    #[serde(default)]
-    pub secret: Option<SigningKey>,
-    /// The time for a whole answer.
-    pub deadline: Span,
-    /// The decision about a message without an answer.
-    pub fallback: Fallback,
-    /// Concurrent requests. The fallback applies to more.
-    pub max_in_flight: usize,
-    /// How many users, in as many rooms, have to fail before the breaker opens.
-    pub breaker_failures: u32,
-    /// How long the breaker stays open before it lets one request through.
-    pub breaker_open: Span,
+    /// Who may read the room live. Delivery heeds it.
+    pub readers: Readers,
 }
 
 impl Config {
@@ -133,34 +90,6 @@ impl Config {
     }
 }
 
-impl ReviewConfig {
-    /// Err: what is missing, naming the key.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if self.url.is_some() && self.secret.is_none() {
-            let missing = "ingest.review.secret is required with ingest.review.url";
-            return Err(format!("{missing}: set it to whsec_ and the base64 of at least 24 bytes"));
-        }
-        Ok(())
-    }
-}
-
-impl LimitsConfig {
-    /// Err: what is out of bounds, naming the key.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let rates = [
-            ("moderator_rate", self.moderator_rate),
-            ("user_rate", self.user_rate),
-            ("decision_rate", self.decision_rate),
-        ];
-        for (name, rate) in rates {
-            if !rate.is_valid() {
-                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl RoomConfig {
     /// Err: what is out of bounds, naming the key.
     pub(crate) fn settings(&self) -> Result<Settings, String> {
@@ -173,28 +102,11 @@ impl RoomConfig {
             words: Vec::new(),
             max_length: self.max_length,
             message_rate: self.message_rate,
+            readers: self.readers,
         };
         settings.check().map_err(|error| format!("ingest.room: {error}"))?;
         Ok(settings)
     }
-}
-
-/// The section `[ingest.rooms]` of the configuration.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RoomsConfig {
-    /// The base, `http://host:port`; `/room/live/check` is appended.
-    pub url: Address,
-    /// The time for a whole answer.
-    pub deadline: Span,
-    /// How long "live" is cached.
-    pub live: Span,
-    /// How long "not live" is cached.
-    pub not_live: Span,
-    /// After how many failures in a row the node checks whether there is an outage.
-    pub breaker_failures: u32,
-    /// How long the breaker stays open before it lets one request through.
-    pub breaker_open: Span,
 }
 
 fn time_zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeZone, D::Error> {

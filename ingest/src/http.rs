@@ -5,6 +5,7 @@
 mod body;
 mod content_digest;
 mod extract;
+pub(crate) mod fast_path;
 pub(crate) mod gateway;
 mod legacy;
 pub(crate) mod openapi;

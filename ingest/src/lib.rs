@@ -14,10 +14,14 @@ mod posting;
 mod refusal;
 mod run;
 mod sender;
+mod sharded_lru;
 mod state;
 
-pub use config::{Config, LimitsConfig, ReviewConfig, RoomConfig, RoomsConfig};
+pub use config::{Config, RoomConfig};
 pub use http::openapi::document as openapi;
 pub use moderation::settings::{Rate, Settings, WordPolicy};
-pub use posting::review::{Fallback, SigningKey};
+pub use outbound::room_server::RoomsConfig;
+pub use posting::limits::LimitsConfig;
+pub use posting::review::{Fallback, ReviewConfig, SigningKey};
+pub use posting::word_filter::WordsConfig;
 pub use run::{Error, run};

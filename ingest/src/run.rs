@@ -10,11 +10,12 @@ use runtime::{Panicked, Tasks};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
-use web::auth::Verifier;
+use web::auth::{TokenCache, Verifier};
 use web::places::Places;
 use web::{Admin, UserPermits};
 
 use crate::config::Config;
+use crate::http::fast_path::Posts;
 use crate::http::gateway::Gateway;
 use crate::http::{openapi, router};
 use crate::memory::replay::{KeyMemory, Replay};
@@ -28,6 +29,7 @@ use crate::posting::admission::Admission;
 use crate::posting::limits::Limits;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
+use crate::sender::Sender;
 use crate::state::Ingest;
 
 /// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 512 decisions of 8 KB at
@@ -78,6 +80,7 @@ pub async fn run(
     let memory = KeyMemory { keys_for: config.idempotency.get(), most_keys: config.idempotency_keys };
     let replay = Replay::start(&log, rules, limits, memory, &tasks).await.map_err(Error::Decisions)?;
     let ingest = Arc::new(Ingest {
+        senders: TokenCache::new(auth.clone(), Sender::new),
         verifier: auth,
         gateway,
         room_server: RoomServer::new(client.clone(), &config.rooms),
@@ -110,7 +113,9 @@ pub async fn run(
     metrics::declare(admin, &ingest);
     let stop = stop.child_token();
     let app = router::app(ingest.clone(), ready, notice, stop.clone());
-    let mut serving = pin!(web::serve_measured(listener, app, &config.http, stop.clone(), admin.metrics()));
+    let posts = Posts(ingest.clone());
+    let serving = web::serve_with_fast_path(listener, app, posts, &config.http, stop.clone(), admin.metrics());
+    let mut serving = pin!(serving);
     // Neither branch loses anything: after a panic, `serving` goes on below.
     let has_served = tokio::select! {
         () = &mut serving => true,

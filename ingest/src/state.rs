@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use nats::{Log, Presence};
 use tokio::sync::{Mutex, Semaphore};
 use web::UserPermits;
-use web::auth::Verifier;
+use web::auth::{TokenCache, Verifier};
 use web::places::Places;
 
 use crate::memory::replay::Replay;
@@ -20,11 +20,14 @@ use crate::outbound::room_server::RoomServer;
 use crate::posting::admission::Admission;
 use crate::posting::review::Review;
 use crate::posting::word_filter::WordFilter;
+use crate::sender::Sender;
 
 /// The state that all requests share.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     pub(crate) verifier: Arc<Verifier>,
+    /// The senders whose tokens were verified.
+    pub(crate) senders: TokenCache<Sender>,
     pub(crate) gateway: Gateway,
     pub(crate) room_server: RoomServer,
     pub(crate) log: Log,

@@ -1,6 +1,6 @@
-//! The two protocols that no test can try in every order, as models for a checker that does: who holds a room
-//! ([`claims`]), and what a presenter who comes back is shown ([`resume`]). Each model has the protocol as it was before,
-//! whose faults the checker finds, and as it is. The code is not run here: `docs/lab/model.md` says what stands for what.
+//! Models of two protocols, for a model checker that tries every order of events: claims on a room ([`claims`]), and
+//! resuming from a position ([`resume`]). Each model has an earlier protocol, whose faults the checker finds, and the
+//! current one. The models do not run the server's code: `docs/lab/model.md` maps one to the other.
 
 pub mod claims;
 pub mod resume;

@@ -1,129 +1,128 @@
-//! What a presenter who comes back is shown: positions, windows, the saved cursor, and a log that loses its end. One room,
-//! one presenter, a few nodes each with a window over the log.
+//! Resuming from a position: windows, the saved cursor, and a log that loses its end. The model has one room, one
+//! presenter, and a few nodes with a window over the log each.
 
 use stateright::{Model, Property};
 
-/// What positions mean, and what is believed of them.
+/// The parts of the protocol. Each can be left out, to show that it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protocol {
-    /// Where the log loses its end another epoch begins, and whoever has read what was lost reads anew.
+    /// When the log loses its end, a new epoch begins. Nodes that read the lost events refill their window.
     pub forks: bool,
-    /// A position is looked for on the timeline, and not believed ahead of the log.
+    /// A position is checked against the timeline, and refused if it is ahead of the log.
     pub places: bool,
-    /// Every welcome has a position, which is kept and saved.
+    /// Every welcome has a position. The page keeps it, and the node saves it.
     pub welcomes: bool,
 }
 
 impl Protocol {
-    /// Before the log had timelines.
+    /// The protocol before the log had timelines.
     pub const BEFORE: Protocol = Protocol { forks: false, places: false, welcomes: false };
 
-    /// As it is.
+    /// The current protocol.
     pub const NOW: Protocol = Protocol { forks: true, places: true, welcomes: true };
 }
 
-/// The model, and its bounds.
+/// The model and its bounds.
 #[derive(Debug, Clone)]
 pub struct Resume {
-    /// How positions are dealt with.
+    /// The protocol that the nodes follow.
     pub protocol: Protocol,
-    /// How many nodes there are.
+    /// The number of nodes.
     pub nodes: usize,
-    /// How many events are accepted.
+    /// The number of accepted events.
     pub events: u8,
-    /// How often the log loses its end.
+    /// The number of times that the log loses its end.
     pub losses: u8,
-    /// How often a node is started anew.
+    /// The number of restarts of a node.
     pub restarts: u8,
-    /// How often the presenter connects.
+    /// The number of connections of the presenter.
     pub connections: u8,
 }
 
-/// A place in the log: its epoch, and its sequence from 1. Before every event stands sequence 0.
+/// A place in the log: epoch and sequence. The first event has sequence 1; sequence 0 is the beginning.
 type Position = (u8, u8);
 
-/// Everything at one moment.
+/// The state of the whole system.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The events of the log by their numbers; the first has sequence 1.
+    /// The numbers of the events in the log. The first has sequence 1.
     log: Vec<u8>,
-    /// The epochs, each with its first sequence.
+    /// Each epoch with its first sequence.
     timeline: Vec<Position>,
-    /// How many events were accepted; they are numbered from 1.
+    /// Accepted events so far. They are numbered from 1.
     accepted: u8,
     losses: u8,
     restarts: u8,
     connections: u8,
-    /// The furthest position that was given to an event, and whether one was given twice.
+    /// The highest position that an event has received, and whether two events received the same one.
     given: Position,
     given_twice: bool,
     nodes: Vec<Node>,
     page: Page,
-    /// What the presenter has acknowledged, as it is saved.
+    /// The presenter's saved cursor.
     saved: Option<Position>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
     timeline: Vec<Position>,
-    /// How far it has read, and from where on it holds what it read.
+    /// The last sequence that the node has read, and the one after which its window begins.
     read: u8,
     holds_after: u8,
-    /// What it holds.
     window: Vec<(Position, u8)>,
-    /// Whether it has left anything of the room unseen that was evicted.
+    /// Whether an event of the room was evicted.
     evicted: bool,
 }
 
 /// The presenter's page.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Page {
-    /// What it keeps: the last event that it has dealt with.
+    /// The position that the page keeps: the last event that it has handled.
     position: Option<Position>,
-    /// Its session's node, and up to where everything was written.
+    /// The node of its session, and the session's cursor.
     session: Option<(usize, Position)>,
-    /// How many events had been accepted when it first came: none of those is owed to it.
+    /// Events accepted before its first connection. The page need not receive these.
     since: Option<u8>,
-    /// Events that were shown, or stood in the log when it was told of a gap, by their numbers.
+    /// A bit for each event that was shown, or that was in the log when a gap was reported.
     settled: u32,
 }
 
-/// What happens.
+/// A step of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// An event is accepted.
     Append,
-    /// The log loses its last events, so many.
+    /// The log loses this many of its last events.
     LoseEnd(u8),
-    /// A node that has read what was lost, or has another timeline, begins anew.
-    Notice(usize),
+    /// A node with an old timeline refills its window.
+    Refill(usize),
     /// A node reads the next event.
     Read(usize),
-    /// The oldest event leaves its window.
+    /// The oldest event leaves the node's window.
     Evict(usize),
-    /// A node is started anew, with a window that holds so many events.
+    /// A node restarts, with this many events in its window.
     Restart(usize, u8),
-    /// The presenter comes to a node.
-    Connect(usize, Shows),
-    /// It is shown the next event.
+    /// The presenter connects to a node.
+    Connect(usize, Sends),
+    /// The page receives the next event.
     Show,
-    /// It hears that nothing of its room is missing up to where its node has read.
+    /// The page learns that the room has no more events up to the last one that the node has read.
     KeepAlive,
-    /// It acknowledges what it has dealt with.
+    /// The page acknowledges its position.
     Acknowledge,
-    /// It goes.
+    /// The page disconnects.
     Leave,
 }
 
-/// What a page shows that comes.
+/// The position that a page sends when it connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shows {
-    /// The position that it keeps, if it does.
+pub enum Sends {
+    /// The position that it keeps, if any.
     Kept,
-    /// Nothing: it was loaded anew.
+    /// None: the page was reloaded.
     Nothing,
-    /// A position that the log never reached.
-    MadeUp,
+    /// A position that the log has not reached.
+    Invented,
 }
 
 fn position(timeline: &[Position], sequence: u8) -> Position {
@@ -131,10 +130,10 @@ fn position(timeline: &[Position], sequence: u8) -> Position {
     (epoch, sequence)
 }
 
-/// Where a position stands that somebody kept.
+/// A position on the timeline.
 enum Place {
     Here,
-    /// The log is the same up to this one.
+    /// It is of a lost end. Up to this position the log is the same.
     Lost(Position),
     Elsewhere,
 }
@@ -170,12 +169,12 @@ impl State {
 }
 
 impl Resume {
-    /// Whether the node knows that the log is not the one it has read. It asks with each connection, before it reads on.
-    fn has_to_notice(&self, state: &State, node: usize) -> bool {
+    /// Whether the node has to refill its window. It compares timelines at each reconnect, before it reads on.
+    fn must_refill(&self, state: &State, node: usize) -> bool {
         self.protocol.forks && state.nodes[node].timeline != state.timeline
     }
 
-    /// Where a session begins that asks for what follows the position, and whether nothing is missing.
+    /// The first cursor of a session that asks for the events after a position, and whether none is missing.
     fn begin(&self, state: &State, node: usize, asked: Option<Position>) -> (Position, bool) {
         let node = &state.nodes[node];
         let holds_after = position(&node.timeline, node.holds_after);
@@ -190,7 +189,7 @@ impl Resume {
             return if asked >= holds_after { (asked, true) } else { oldest };
         }
         match place(&node.timeline, asked) {
-            // What the node has not read yet the log is asked for.
+            // The node may lag: only a position beyond the end of the log is refused.
             Place::Here if asked.1 > node.read && asked.1 > state.end() => oldest,
             Place::Here if asked >= holds_after => (asked, true),
             Place::Lost(same) if same >= holds_after => (same, false),
@@ -198,12 +197,12 @@ impl Resume {
         }
     }
 
-    fn connect(&self, state: &mut State, node: usize, shows: Shows) {
+    fn connect(&self, state: &mut State, node: usize, sends: Sends) {
         state.connections += 1;
-        match shows {
-            Shows::Kept => {}
-            Shows::Nothing => state.page.position = None,
-            Shows::MadeUp => state.page.position = Some(position(&state.timeline, state.end() + 1)),
+        match sends {
+            Sends::Kept => {}
+            Sends::Nothing => state.page.position = None,
+            Sends::Invented => state.page.position = Some(position(&state.timeline, state.end() + 1)),
         }
         let asked = state.page.position.or(state.saved);
         let (begins, whole) = self.begin(state, node, asked);
@@ -215,19 +214,19 @@ impl Resume {
                 state.settle(event);
             }
         }
-        // An empty room had no position to tell.
-        let is_told = self.protocol.welcomes || asked.is_some() || !state.nodes[node].window.is_empty();
-        if is_told {
+        // In the earlier protocol the welcome of an empty room had no position.
+        let has_position = self.protocol.welcomes || asked.is_some() || !state.nodes[node].window.is_empty();
+        if has_position {
             state.page.position = Some(begins);
         }
         if self.protocol.welcomes && state.saved.is_none() {
-            // A gap is told until somebody has dealt with it.
+            // A gap is reported until the page acknowledges.
             state.saved = Some(if whole { begins } else { position(&state.nodes[node].timeline, 0) });
         }
         state.page.session = Some((node, begins));
     }
 
-    /// The event that a session at the position is shown next.
+    /// The next event of the session.
     fn next(state: &State) -> Option<(Position, u8)> {
         let (node, cursor) = state.page.session?;
         state.nodes[node].window.iter().copied().find(|(at, _)| *at > cursor)
@@ -264,8 +263,8 @@ impl Model for Resume {
             actions.extend((1..=state.end()).map(Action::LoseEnd));
         }
         for (number, node) in state.nodes.iter().enumerate() {
-            if self.has_to_notice(state, number) {
-                actions.push(Action::Notice(number));
+            if self.must_refill(state, number) {
+                actions.push(Action::Refill(number));
             } else if node.read < state.end() {
                 actions.push(Action::Read(number));
             }
@@ -277,7 +276,7 @@ impl Model for Resume {
             }
             if state.page.session.is_none() && state.connections < self.connections {
                 actions
-                    .extend([Shows::Kept, Shows::Nothing, Shows::MadeUp].map(|shows| Action::Connect(number, shows)));
+                    .extend([Sends::Kept, Sends::Nothing, Sends::Invented].map(|sends| Action::Connect(number, sends)));
             }
         }
         if state.page.session.is_some() {
@@ -312,7 +311,7 @@ impl Model for Resume {
                     state.timeline.push((epoch, first));
                 }
             }
-            Action::Notice(node) => {
+            Action::Refill(node) => {
                 let holds = u8::try_from(state.nodes[node].window.len()).expect("a few events");
                 state.fill(node, holds);
             }
@@ -330,11 +329,11 @@ impl Model for Resume {
                 state.restarts += 1;
                 state.fill(node, holds);
             }
-            Action::Connect(node, shows) => self.connect(&mut state, node, shows),
+            Action::Connect(node, sends) => self.connect(&mut state, node, sends),
             Action::Show => {
                 let ((at, event), (node, cursor)) = (Resume::next(&state)?, state.page.session?);
                 if cursor < position(&state.nodes[node].timeline, state.nodes[node].holds_after) {
-                    // Events have left the window unread: it is closed, and told when it comes back.
+                    // Unread events have left the window. The session is closed, and the next one reports the gap.
                     state.page.session = None;
                 } else {
                     state.settle(event);
@@ -356,7 +355,7 @@ impl Model for Resume {
             Action::Acknowledge => {
                 let known =
                     |at: &Position| !self.protocol.places || state.timeline.iter().any(|(epoch, _)| *epoch == at.0);
-                // One of this log is further than any that is not.
+                // A position of this log replaces one of another log.
                 let saved = state.saved.filter(known);
                 state.saved = saved.max(state.page.position);
             }
@@ -367,18 +366,18 @@ impl Model for Resume {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("nothing is passed over untold", |_, state: &State| {
+            Property::always("no event is skipped without a reported gap", |_, state: &State| {
                 let (Some((node, cursor)), Some(since)) = (state.page.session, state.page.since) else { return true };
                 let is_settled = |event: u8| event <= since || state.page.settled & (1 << event) != 0;
                 let here = &state.nodes[node];
-                // Behind a cursor that has to be told of a gap nothing is passed over yet.
+                // Behind the window: the gap is reported before anything is skipped.
                 let is_behind = cursor < position(&here.timeline, here.holds_after);
                 is_behind
                     || (1..)
                         .zip(&state.log)
                         .all(|(at, event)| position(&state.timeline, at) > cursor || is_settled(*event))
             }),
-            Property::always("a position means one event", |_, state: &State| !state.given_twice),
+            Property::always("no two events have the same position", |_, state: &State| !state.given_twice),
             Property::sometimes("a presenter resumes", |_, state: &State| {
                 state.connections > 1 && state.page.session.is_some() && state.page.settled.count_ones() > 1
             }),

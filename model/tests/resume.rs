@@ -1,14 +1,14 @@
-//! Resuming, in every order of what can happen within the bounds.
+//! Resuming from a position, in every order of events within the bounds.
 
 use model::resume::{Protocol, Resume};
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// A log that loses its end once.
+/// Two nodes, and a log that loses its end once.
 fn a_loss(protocol: Protocol) -> Resume {
     Resume { protocol, nodes: 2, events: 3, losses: 1, restarts: 1, connections: 2 }
 }
 
-/// No order breaks a property.
+/// Asserts that every property holds in every order.
 fn holds(model: Resume) {
     let checker = model.checker().threads(2).spawn_bfs().join();
     let (unique, depth) = (checker.unique_state_count(), checker.max_depth());
@@ -16,7 +16,7 @@ fn holds(model: Resume) {
     checker.assert_properties();
 }
 
-/// Some order breaks the property.
+/// Asserts that some order breaks the property.
 fn is_broken(model: Resume, property: &'static str) {
     let protocol = model.protocol;
     let wanted = HasDiscoveries::AllOf([property].into());
@@ -26,29 +26,29 @@ fn is_broken(model: Resume, property: &'static str) {
 }
 
 #[test]
-fn nothing_is_passed_over_on_two_nodes_of_a_log_that_loses_its_end() {
+fn no_event_is_skipped_on_two_nodes_when_the_log_loses_its_end() {
     holds(a_loss(Protocol::NOW));
 }
 
 #[test]
-fn nothing_is_passed_over_where_the_log_loses_its_end_twice() {
+fn no_event_is_skipped_when_the_log_loses_its_end_twice() {
     holds(Resume { nodes: 1, losses: 2, restarts: 0, connections: 3, ..a_loss(Protocol::NOW) });
 }
 
 #[test]
-fn before_there_were_timelines_a_log_that_lost_its_end_passed_events_over() {
-    is_broken(a_loss(Protocol::BEFORE), "nothing is passed over untold");
-    is_broken(a_loss(Protocol::BEFORE), "a position means one event");
+fn without_timelines_events_are_skipped_when_the_log_loses_its_end() {
+    is_broken(a_loss(Protocol::BEFORE), "no event is skipped without a reported gap");
+    is_broken(a_loss(Protocol::BEFORE), "no two events have the same position");
 }
 
 #[test]
-fn before_every_welcome_had_a_position_an_empty_room_lost_what_left_the_window() {
+fn without_a_position_in_the_welcome_an_empty_room_skips_evicted_events() {
     let no_loss = Resume { losses: 0, ..a_loss(Protocol { welcomes: false, ..Protocol::NOW }) };
-    is_broken(no_loss, "nothing is passed over untold");
+    is_broken(no_loss, "no event is skipped without a reported gap");
 }
 
 #[test]
-fn each_part_is_needed() {
-    is_broken(a_loss(Protocol { forks: false, ..Protocol::NOW }), "nothing is passed over untold");
-    is_broken(a_loss(Protocol { places: false, ..Protocol::NOW }), "nothing is passed over untold");
+fn each_part_of_the_protocol_is_needed() {
+    is_broken(a_loss(Protocol { forks: false, ..Protocol::NOW }), "no event is skipped without a reported gap");
+    is_broken(a_loss(Protocol { places: false, ..Protocol::NOW }), "no event is skipped without a reported gap");
 }

@@ -17,6 +17,7 @@ use crate::epoch::timeline::Timelines;
 use crate::error::Error;
 use crate::failure::Failure;
 use crate::metrics::Metrics;
+use crate::own_batches::OwnBatches;
 use crate::read::clock::Clock;
 
 /// One connection to the log, with what this process knows of it.
@@ -30,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) timelines: Timelines,
     /// What this process has seen of each partition.
     pub(crate) memories: Vec<Arc<Memory>>,
+    /// What this process has sent to each partition and has not read back.
+    pub(crate) own_batches: Vec<OwnBatches>,
     /// The clock of each partition's leader.
     pub(crate) clocks: Vec<Clock>,
     pub(crate) capacity: Capacity,
@@ -68,6 +71,7 @@ impl Context {
             connections,
             timelines,
             memories: (0..config.partitions).map(|_| Arc::default()).collect(),
+            own_batches: (0..config.partitions).map(|_| OwnBatches::default()).collect(),
             clocks,
             capacity: Capacity::new(config.partitions),
             metrics: Metrics::new(),

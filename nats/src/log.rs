@@ -24,6 +24,7 @@ use crate::partition::partition_of;
 use crate::read::consume;
 use crate::read::consume::{Backlog, Consumer};
 use crate::read::entry::Entry;
+use crate::read::event_tail::EventTail;
 use crate::read::tail::{Copies, Start, Tail};
 use crate::setup;
 use crate::state::cursors::Cursors;
@@ -86,7 +87,22 @@ impl Log {
         self.append_by(event, Some(end)).await
     }
 
+    /// As [`Log::append`], or as [`Log::append_before`] with an `end`, for a process that replays what it appends: its
+    /// [`EventTail`] hands out this very event, without parsing it again.
+    pub async fn append_own(&self, event: Arc<Event>, end: Option<Timestamp>) -> Result<Position, AppendError> {
+        self.append_line(&event, Some(event.clone()), end).await
+    }
+
     async fn append_by(&self, event: &Event, end: Option<Timestamp>) -> Result<Position, AppendError> {
+        self.append_line(event, None, end).await
+    }
+
+    async fn append_line(
+        &self,
+        event: &Event,
+        own: Option<Arc<Event>>,
+        end: Option<Timestamp>,
+    ) -> Result<Position, AppendError> {
         let Some(presenter) = event.presenter else {
             return self.append_copies(event, end).await.map(|positions| positions[0]);
         };
@@ -95,8 +111,12 @@ impl Log {
             return Err(AppendError::Full);
         }
         let (line, deadline) = (event.to_line(), self.context.config.append_deadline());
+        debug_assert!(
+            own.is_none() || Event::from_line(&line).is_ok_and(|parsed| parsed == *event),
+            "every reader sees in the line what this process has in memory"
+        );
         let bytes = line.len();
-        let appended = self.appenders[partition as usize].append(line, deadline, end).await;
+        let appended = self.appenders[partition as usize].append(line, own, deadline, end).await;
         if appended.is_ok() {
             self.context.capacity.count(partition, bytes);
         }
@@ -113,10 +133,10 @@ impl Log {
     async fn append_copies(&self, event: &Event, end: Option<Timestamp>) -> Result<Vec<Position>, AppendError> {
         let (line, deadline) = (event.to_line(), self.context.config.append_deadline());
         let (first, others) = self.appenders.split_first().expect("a log has at least one partition");
-        let copies = others.iter().map(|appender| appender.append(line.clone(), deadline, end));
+        let copies = others.iter().map(|appender| appender.append(line.clone(), None, deadline, end));
         // After a failure some of the copies may be stored.
         let mut positions = try_join_all(copies).await.map_err(|_| AppendError::Unknown)?;
-        let position = first.append(line.clone(), deadline, end).await;
+        let position = first.append(line.clone(), None, deadline, end).await;
         positions.insert(0, position.map_err(|error| if others.is_empty() { error } else { AppendError::Unknown })?);
         Ok(positions)
     }
@@ -202,6 +222,11 @@ impl Log {
     /// As [`Log::tail`], with every copy of an event, for a reader that remembers ids longer than a tail does.
     pub fn tail_with_copies(&self, start: Start) -> Tail {
         Tail::start(&self.context, start, Copies::HandedOut)
+    }
+
+    /// As [`Log::tail_with_copies`], with parsed events.
+    pub fn tail_of_events(&self, start: Start) -> EventTail {
+        EventTail::new(self.tail_with_copies(start))
     }
 
     /// Joins the shared, durable reader of that name. Each batch goes to one of its consumers, and is redelivered until

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod consume;
 pub(crate) mod end;
 pub(crate) mod entry;
+pub(crate) mod event_tail;
 pub(crate) mod item;
 pub(crate) mod reader;
 pub(crate) mod recent;

@@ -1,6 +1,6 @@
-//! A request to ingest, and which of three things its answer means: accepted, refused for certain, or nobody knows. The
-//! distinction is the heart of the matter: what counts as refused must never appear. The two surfaces say it in
-//! different ways, `/v1` in its bodies and the original's in its headers, because its bodies are not ours to change.
+//! Sends requests to ingest, and classifies the answers: accepted, definitely refused, or unknown. The distinction
+//! matters most: a refused request must never take effect. `/v1` states the outcome in the body. The original's surface
+//! states it in headers, because its bodies have to stay as they are.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::system::token;
 
-/// What an answer means.
+/// The meaning of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Accepted {
         id: EventId,
         position: Position,
         status: u16,
-        /// Whether it takes the room's presenter to be connected, if it says so.
+        /// Whether the answer says that the room's presenter is connected. None: it says nothing about it.
         connected: Option<bool>,
     },
     Refused {
@@ -29,16 +29,16 @@ pub(crate) enum Answer {
     Unknown(String),
 }
 
-/// Longer than ingest may take to answer (`answered_in_time` of the checker), so that it is seen if it takes longer.
+/// Longer than ingest may take (`answered_in_time` of the checker), so that the checker sees slow answers.
 const TIMEOUT: Duration = Duration::from_secs(12);
 
-/// A client as the gateway has one: with a pool, a deadline and no proxy.
+/// An HTTP client like a gateway's: pooled, with a deadline, without a proxy.
 pub(crate) fn client() -> anyhow::Result<Client> {
     let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     Ok(client.timeout(TIMEOUT).connect_timeout(Duration::from_secs(2)).build()?)
 }
 
-/// One attempt on `/v1`.
+/// Sends one attempt to `/v1`.
 pub(crate) async fn ask(
     client: &Client,
     method: Method,
@@ -79,8 +79,8 @@ pub(crate) async fn ask(
     }
 }
 
-/// One attempt to post on the original's surface, as its gateway forwards it. A presenter who writes in the own room
-/// names none.
+/// Sends one attempt to the original's surface, as its gateway forwards it. A presenter names no room when posting in
+/// the presenter's own room.
 pub(crate) async fn send_message(
     client: &Client,
     ingest: &str,
@@ -89,7 +89,7 @@ pub(crate) async fn send_message(
     key: Option<&str>,
     text: &str,
 ) -> Answer {
-    /// The error body; before an ingest has reached the log it is a problem of `/v1` here too.
+    /// The error body. Before ingest has reached the log, this surface too answers with a `/v1` problem.
     #[derive(Default, Deserialize)]
     struct Body {
         message: Option<String>,
@@ -103,7 +103,7 @@ pub(crate) async fn send_message(
     };
     let request = client
         .post(format!("{ingest}/send/message"))
-        // The gateway leaves it where it was.
+        // The original's gateway forwards the token in this header.
         .header("token", token(user, false))
         .header("x-forward-userIdx", user.to_string())
         .header("x-forward-email", format!("user{user}%40example.com"))
@@ -115,9 +115,9 @@ pub(crate) async fn send_message(
     };
     let (status, headers) = (answer.status(), answer.headers().clone());
     let accepted = named(&headers, "message-id").zip(named(&headers, "message-position"));
-    // Everything that counts came with the headers: whoever loses the connection now knows it all the same.
+    // The headers have the whole answer: it counts even if the connection breaks before the body.
     if let Some((id, position)) = accepted.filter(|_| status.is_success()) {
-        // Only who writes in the own room is told.
+        // Only the presenter of the room is told.
         let connected = (user == room).then_some(status != StatusCode::ACCEPTED);
         return Answer::Accepted { id, position, status: status.as_u16(), connected };
     }
@@ -126,14 +126,14 @@ pub(crate) async fn send_message(
     not_accepted(status, outcome.or(body.outcome).as_deref(), body.code.or(body.message).unwrap_or_default())
 }
 
-/// The answer, or what it means that there is none.
+/// The answer, or the meaning of a missing one.
 async fn sent(request: RequestBuilder, key: Option<&str>) -> Result<Response, Answer> {
     let request = match key {
         Some(key) => request.header("idempotency-key", key),
         None => request,
     };
     request.send().await.map_err(|error| {
-        // There was no connection to send anything over.
+        // No connection: nothing was sent.
         if error.is_connect() {
             Answer::Refused { status: 0, code: "not_connected".to_owned() }
         } else {
@@ -146,7 +146,7 @@ fn named<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// A request that was refused as such is stored nowhere. Of anything else it has to be said.
+/// A 4xx stores nothing. Any other failure has to state its outcome.
 fn not_accepted(status: StatusCode, outcome: Option<&str>, code: String) -> Answer {
     if status.is_client_error() || outcome == Some("not_stored") {
         Answer::Refused { status: status.as_u16(), code }

@@ -1,18 +1,18 @@
-//! What moderators have decided, as it is kept when all is over: every decision in the archive, and each room's list as
-//! archivers give it to moderators, page by page, every page from another archiver than the one before.
+//! Reads the moderation decisions at the end of a run: every decision in the archive, and each room's list for
+//! moderators. Consecutive pages come from different archivers.
 
 use chat::{EventId, PresenterIdx};
 use reqwest::Client;
 use serde::Deserialize;
 
-use crate::history::{Reading, Recorder, What};
+use crate::history::{Observation, Reading, Recorder};
 use crate::readings::READ;
 use crate::system::{System, token};
 
-/// Decisions a page: few, so that there are many places where one could be lost or come twice.
+/// Decisions per page. Few: every page boundary is a chance to lose or repeat one.
 const PAGE: usize = 20;
 
-/// Who looks at all of them.
+/// The user who reads them.
 const MODERATOR: i64 = 990;
 
 #[derive(Debug, Deserialize)]
@@ -32,10 +32,10 @@ struct Decision {
     reason: Option<String>,
 }
 
-/// Notes every decision, in both places.
+/// Records every decision, from both sources.
 pub(crate) async fn read(system: &System, recorder: &Recorder, rooms: i64) -> anyhow::Result<()> {
     for decision in system.archive().await?.decisions().await? {
-        recorder.note(What::Audited {
+        recorder.note(Observation::Audited {
             room: decision.presenter.map(PresenterIdx::get),
             id: decision.id,
             position: decision.position,
@@ -52,18 +52,18 @@ pub(crate) async fn read(system: &System, recorder: &Recorder, rooms: i64) -> an
     let everywhere = list(system, "/v1/moderation").await?;
     let of_every_room = everywhere.into_iter().filter(|decision| decision.presenter_idx.is_none());
     of_every_room.for_each(|decision| decision.note(recorder));
-    recorder.note(What::Read { reading: Reading::Audit });
+    recorder.note(Observation::Read { reading: Reading::Audit });
     Ok(())
 }
 
 impl Decision {
     fn note(self, recorder: &Recorder) {
         let Decision { id, r#type: kind, presenter_idx: room, user, target, reason } = self;
-        recorder.note(What::Listed { room, id, kind, user, target, reason });
+        recorder.note(Observation::Listed { room, id, kind, user, target, reason });
     }
 }
 
-/// The list to its end.
+/// Reads a list to its end.
 async fn list(system: &System, path: &str) -> anyhow::Result<Vec<Decision>> {
     let client = Client::builder().no_proxy().timeout(READ).build()?;
     let (mut decisions, mut after) = (Vec::new(), String::new());

@@ -1,6 +1,6 @@
-//! A presenter of the original's dialect, at `/chatting`. Nothing answers its start, it has no position to come back
-//! with, and it acknowledges nothing: what it knows of its connection is that `ping` is answered `pong`. Since a server
-//! hears one frame after the other, the pong to a ping that was sent after the start says that the session has begun.
+//! A presenter in the original's dialect, at `/chatting`. The dialect has no welcome, no positions and no
+//! acknowledgements; a client knows that its connection works when `ping` is answered with `pong`. The server reads
+//! frames in order, so the pong to a ping sent after the start frame proves that the session has begun.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,17 +14,17 @@ use tokio::time::MissedTickBehavior;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::history::{Dialect, Recorder, What};
+use crate::history::{Dialect, Observation, Recorder};
 use crate::presenters::{CONNECT, Ended, Reached, Socket};
 use crate::system::token;
 
-/// How often a page says `ping`.
+/// The interval between pings.
 const PING: Duration = Duration::from_secs(1);
 
-/// 6 s: so long presenters of `chat.v1` too wait here before they take a connection for dead.
+/// 6 s of silence mean a dead connection, as for presenters of `chat.v1` in these runs.
 const SILENCE: Duration = Duration::from_secs(6);
 
-/// The frames that a page expects. Its messages have members more than the original's.
+/// The expected frames. Messages have more members than the original's.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "id")]
 enum Frame {
@@ -38,15 +38,15 @@ pub(crate) struct Session {
     room: i64,
     node: String,
     socket: Socket,
-    /// Whether the session is known to have begun.
+    /// Whether the session has provably begun.
     begun: bool,
     recorder: Arc<Recorder>,
     reached: Arc<Reached>,
-    /// Notes the end, also where the task is aborted, or where nothing began.
+    /// Records the end even if the task is aborted or the session never begins.
     ended: Ended,
 }
 
-/// To the first sign of a session.
+/// Connects, and waits for the first sign of a session.
 pub(crate) async fn connect(
     number: u32,
     recorder: Arc<Recorder>,
@@ -58,8 +58,8 @@ pub(crate) async fn connect(
     let begun = async {
         let (socket, _) = connect_async(format!("{delivery}/chatting")).await?;
         let node = node.to_owned();
-        // Before it is sent: from here on messages may be written to this socket.
-        recorder.note(What::Starts { session: number, room, node: node.clone() });
+        // Recorded before the frame is sent: from then on the server may write messages to this socket.
+        recorder.note(Observation::Starts { session: number, room, node: node.clone() });
         let ended = Ended { session: number, code: None, recorder: Arc::clone(&recorder) };
         let mut session = Session { number, room, node, socket, begun: false, recorder, reached, ended };
         let start = json!({ "id": "start", "token": token(room, false) });
@@ -67,21 +67,21 @@ pub(crate) async fn connect(
         session.socket.send(Message::text("ping")).await?;
         while !session.begun {
             let message = session.socket.next().await;
-            anyhow::ensure!(session.take(message), "closed before anything came");
+            anyhow::ensure!(session.take(message), "the socket was closed before any frame");
         }
         anyhow::Ok(session)
     };
-    tokio::time::timeout(CONNECT, begun).await.context("no sign of a session in time")?
+    tokio::time::timeout(CONNECT, begun).await.context("no sign of a session within the time limit")?
 }
 
 impl Session {
-    /// Notes what comes, to the end of the socket.
+    /// Records frames until the socket ends.
     pub(crate) async fn watch(mut self) {
         let mut heard = Instant::now();
         let mut pings = tokio::time::interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // A frame is taken from the socket only by the branch that notes it.
+            // A dropped branch loses no frame: only the other branch takes frames from the socket.
             let message = tokio::select! {
                 message = self.socket.next() => message,
                 _ = pings.tick() => {
@@ -98,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Notes what came; false: it was the end.
+    /// Records a frame. False: the socket has ended.
     fn take(&mut self, message: Option<Result<Message, Error>>) -> bool {
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
@@ -113,7 +113,7 @@ impl Session {
         let message = if text == "pong" { None } else { Some(serde_json::from_str(&text)) };
         if !self.begun && !matches!(message, Some(Err(_))) {
             self.begun = true;
-            self.recorder.note(What::Welcome {
+            self.recorder.note(Observation::Welcome {
                 session,
                 room: self.room,
                 node: self.node.clone(),
@@ -128,10 +128,10 @@ impl Session {
             None => {}
             Some(Ok(Frame::SendChatting { message: text, message_id: id, position })) => {
                 let kind = "message.posted".to_owned();
-                self.recorder.note(What::Frame { session, id, position, kind, text: Some(text), reason: None });
+                self.recorder.note(Observation::Frame { session, id, position, kind, text: Some(text), reason: None });
                 self.reached.event(position);
             }
-            Some(Err(_)) => self.recorder.note(What::Strange { session, text: text.to_string() }),
+            Some(Err(_)) => self.recorder.note(Observation::Strange { session, text: text.to_string() }),
         }
         true
     }

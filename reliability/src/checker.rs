@@ -1,6 +1,5 @@
-//! Judges a history: every promise is an invariant, a function of its own that looks for whatever breaks it. It knows
-//! only what the history says, so it can be wrong about the system but not fooled by it, and it is tried on histories
-//! that were spoilt on purpose.
+//! Judges a history. Each promise is an invariant: a function that looks for violations. The checker knows only the
+//! history. Tests prove it on histories with planted violations.
 
 mod answers;
 mod chatting;
@@ -25,35 +24,35 @@ use crate::history::{Line, Reading};
 
 pub use view::View;
 
-/// What breaks an invariant.
+/// A violation of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which invariant.
+    /// The name of the invariant.
     pub invariant: &'static str,
-    /// What is wrong, for people.
+    /// What is wrong, as a sentence.
     pub sentence: String,
-    /// The smallest part of the history that shows it: the numbers of its lines, from 0, ascending.
+    /// The smallest part of the history that shows the violation: line numbers from 0, ascending.
     pub lines: Vec<usize>,
 }
 
-/// What became of an invariant.
+/// The result for one invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It held, in so many places where it could have been broken.
+    /// It held. The number of places where it could have been violated.
     Held(usize),
-    /// It was broken.
+    /// It was violated.
     Broken(Vec<Violation>),
-    /// The history does not say: there was nothing that could have broken it.
+    /// The history is inconclusive, for this reason.
     Unknown(&'static str),
 }
 
-/// A promise, and the function that looks for what breaks it.
+/// A promise, and the function that looks for violations.
 pub struct Invariant {
     /// Its name.
     pub name: &'static str,
-    /// What it says, for people.
+    /// The promise, as a sentence.
     pub promise: &'static str,
-    /// Looks through the history, counts where it could have been broken, and finds where it was.
+    /// Counts the places where the promise could have been violated, and collects the violations.
     check: fn(&View, &mut Findings),
 }
 
@@ -67,60 +66,60 @@ macro_rules! invariants {
 pub const INVARIANTS: &[Invariant] = invariants![
     places::accepted_is_in_the_log: "every post that was answered with a 2xx is in the log, as it was sent",
     places::accepted_is_in_the_archive: "... and in the archive",
-    places::nothing_is_invented: "log, archive, replay and sockets have only what was posted",
+    places::nothing_is_invented: "log, archive, replays and sockets have only messages that were posted",
     places::refused_never_appears: "a post that was definitely refused appears nowhere",
-    places::one_id_one_place: "an id has one position, and a position one id, wherever they are said",
-    answers::answers_have_the_logs_positions: "where an answer says that something stands, there the log has it",
-    answers::answered_in_time: "every request is answered within the deadline of an append and some seconds",
-    answers::nothing_takes_effect_late: "what is of unknown outcome is stored within its deadline, or never",
-    retention::logged_is_archived: "everything in the log is in the archive, whoever was told of it",
-    retention::nothing_leaves_the_log_unarchived: "nothing leaves the log before it is in the archive",
-    places::archived_once: "archive and replays have each message once",
-    order::sockets_have_the_logs_order: "a room comes to its presenter in the order of the log",
-    order::archive_has_the_logs_order: "... stands in it in the archive",
-    order::replay_has_the_logs_order: "... and is replayed in it",
-    order::video_has_the_logs_order: "... beside the video too",
-    order::earlier_comes_first: "a post or a decision that was accepted before another began stands before it",
-    presenters::presenters_miss_nothing: "a presenter gets every event of the room, or is told of the gap",
-    presenters::gaps_have_a_reason: "a gap is declared only where what is missing is older than a node's window",
-    losses::losses_are_told: "what a disk has lost before a presenter was shown it the presenter is told of",
-    presenters::presenters_keep_up: "who is connected gets what is accepted within 4 s, unless the way was broken",
-    positions::frames_start_after_the_position: "what comes to a session stands after the position that it begins at",
-    positions::positions_never_go_back: "... and no position that it is told of goes back",
-    positions::presenters_repeat_little: "a page that is loaded anew gets little again of what was acknowledged",
-    presenters::sockets_repeat_nothing: "within a session no event comes twice",
-    presenters::newest_session_wins: "a session that was replaced gets nothing more",
-    presence::connected_has_a_socket: "ingest takes a presenter to be connected only while a socket is served",
+    places::one_id_one_place: "an id has one position and a position one id, in every source",
+    answers::answers_have_the_logs_positions: "the log has each accepted event at the position in its answer",
+    answers::answered_in_time: "every request is answered within the deadline of an append and a few seconds",
+    answers::nothing_takes_effect_late: "a request of unknown outcome is stored within its deadline, or never",
+    retention::logged_is_archived: "every event in the log is in the archive, whether or not it was acknowledged",
+    retention::nothing_leaves_the_log_unarchived: "no event leaves the log before it is in the archive",
+    places::archived_once: "the archive and the replays have each message once",
+    order::sockets_have_the_logs_order: "a presenter receives the room in the order of the log",
+    order::archive_has_the_logs_order: "... the archive has that order",
+    order::replay_has_the_logs_order: "... and so do the replays",
+    order::video_has_the_logs_order: "... also beside the video",
+    order::earlier_comes_first: "a post or a decision that was accepted before another one was sent precedes it",
+    presenters::presenters_miss_nothing: "a presenter receives every event of the room, or is told of the gap",
+    presenters::gaps_have_a_reason: "a gap is reported only if the missing events are older than a node's window",
+    losses::losses_are_told: "a presenter is told of a gap if a disk lost an event that the presenter had not received",
+    presenters::presenters_keep_up: "a connected presenter receives events within 4 s, unless a fault prevents it",
+    positions::frames_start_after_the_position: "a session receives only events after its start position",
+    positions::positions_never_go_back: "... and its positions never go back",
+    positions::presenters_repeat_little: "a reloaded page receives only the last few acknowledged events again",
+    presenters::sockets_repeat_nothing: "a session receives no event twice",
+    presenters::newest_session_wins: "a replaced session receives nothing more",
+    presence::connected_has_a_socket: "ingest reports a presenter as connected only while a socket is served",
     presence::a_socket_is_connected: "... and always while one is",
-    chatting::chatting_brings_messages_alone: "a presenter of the original's dialect gets messages and nothing else",
+    chatting::chatting_brings_messages_alone: "a presenter of the original's dialect receives only messages",
     chatting::chatting_skips_nothing: "... within a session every message that is not deleted",
-    chatting::chatting_loses_only_with_a_connection: "... and misses only what was in a connection that broke",
-    chatting::chatting_repeats_little: "... and gets again only what came since the cursor was last saved",
-    video::video_offsets_never_descend: "beside the video no message is shown before the one that precedes it",
+    chatting::chatting_loses_only_with_a_connection: "... misses only messages in transit on a connection that broke",
+    chatting::chatting_repeats_little: "... and receives again only messages since the last saved cursor",
+    video::video_offsets_never_descend: "offsets beside the video never go back",
     video::video_replay_is_complete: "... every message of the broadcast is shown, and no other",
-    video::video_is_followed_in_order: "... and who follows it while it runs is passed over nothing",
-    moderation::deleted_is_not_shown: "what was deleted is not shown any more",
-    erasure::erased_is_gone: "of who was erased nothing is shown, replayed or archived under their number",
-    moderation::nothing_is_deleted_unasked: "nothing is deleted without a decision, and what is not is replayed",
-    decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was asked for",
-    decisions::decided_is_in_the_audit: "... and once in the archive and in the list for moderators",
-    decisions::no_decision_is_invented: "log, archive, lists and sockets have only decisions that were not refused",
-    review::reviews_are_heeded: "what the review hook denied or replaced does not stand as it was sent",
-    rules::banned_is_silent: "a banned user's posts stop within a second",
-    rules::unbanned_may_write: "... and are not refused for a ban that was undone a second ago",
-    rules::settings_hold: "what a room's settings forbid is not accepted a second later",
-    rules::settings_end: "... and is not refused for a setting that was undone a second ago",
-    time::drains_in_time: "everything is in its place soon after the last fault",
-    memory::memory_stays_within_its_bound: "no process has more memory than its kind is given",
+    video::video_is_followed_in_order: "... and a reader that follows a broadcast in progress misses nothing",
+    moderation::deleted_is_not_shown: "a deleted message is not shown any more",
+    erasure::erased_is_gone: "earlier messages of an erased user are not shown, replayed, or archived under that user",
+    moderation::nothing_is_deleted_unasked: "messages are deleted only by a decision, and all others are replayed",
+    decisions::decided_is_in_the_log: "every decision that was answered with a 2xx is in the log, as it was requested",
+    decisions::decided_is_in_the_audit: "... and once in the archive and in the moderators' list",
+    decisions::no_decision_is_invented: "log, archive, lists and sockets have only requested decisions, none refused",
+    review::reviews_are_heeded: "a message that the review hook denied or replaced is not in the log as it was sent",
+    rules::banned_is_silent: "posts of a banned user are refused within a second",
+    rules::unbanned_may_write: "... and not refused a second after the ban was lifted",
+    rules::settings_hold: "a post that a room's setting forbids is refused within a second",
+    rules::settings_end: "... and not refused a second after the setting was undone",
+    time::drains_in_time: "everything accepted reaches its places soon after the last fault",
+    memory::memory_stays_within_its_bound: "no process exceeds the memory bound of its kind",
 ];
 
-/// Fewer accepted posts say nothing about a system that is made for thousands.
+/// With fewer accepted posts a history is inconclusive.
 const ENOUGH_POSTS: usize = 100;
 
-/// Of them so many through the original's surface, which is a third of all where it is used at all.
+/// The minimum of posts that the original's surface accepted. It receives a third of all posts.
 const ENOUGH_OF_THE_ORIGINALS: usize = 20;
 
-/// Collects what one invariant finds.
+/// Collects the findings of one invariant.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     looked_at: usize,
@@ -128,7 +127,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Here it could have been broken.
+    /// Counts a place where the invariant could have been violated.
     fn look(&mut self) {
         self.looked_at += 1;
     }
@@ -141,7 +140,7 @@ impl Findings {
     }
 }
 
-/// Judges a history: what became of each invariant, in the order of [`INVARIANTS`].
+/// Judges a history. The results are in the order of [`INVARIANTS`].
 pub fn check(lines: &[Line]) -> Vec<(&'static str, Verdict)> {
     let view = View::of(lines);
     let thin = thin(&view);
@@ -155,7 +154,7 @@ pub fn check(lines: &[Line]) -> Vec<(&'static str, Verdict)> {
         let verdict = match thin {
             _ if !violations.is_empty() => Verdict::Broken(violations),
             Some(why) => Verdict::Unknown(why),
-            None if findings.looked_at == 0 => Verdict::Unknown("there was nothing that could have broken it"),
+            None if findings.looked_at == 0 => Verdict::Unknown("nothing in the history could have violated it"),
             None => Verdict::Held(findings.looked_at),
         };
         (name, verdict)
@@ -163,7 +162,7 @@ pub fn check(lines: &[Line]) -> Vec<(&'static str, Verdict)> {
     INVARIANTS.iter().map(judge).collect()
 }
 
-/// Why the history is too thin to say that anything held.
+/// Why the history is inconclusive as a whole, if it is.
 fn thin(view: &View) -> Option<&'static str> {
     let complete = [
         Reading::Log,
@@ -179,7 +178,7 @@ fn thin(view: &View) -> Option<&'static str> {
     } else if view.originals.len() < ENOUGH_OF_THE_ORIGINALS {
         Some("fewer than 20 posts were accepted through the original's surface")
     } else if !complete.iter().all(|reading| view.readings.contains(reading)) {
-        Some("the log, the archive, its decisions, a replay or a fresh presenter was not read to the end")
+        Some("a reading at the end of the run is incomplete")
     } else {
         None
     }

@@ -1,23 +1,23 @@
-//! The system's own times, shortened: what takes ten minutes by default is never crossed in a run. Small ones let runs see
-//! what happens beyond a window, a lease or a deadline.
+//! Shortened timing settings. Defaults such as ten minutes are never crossed in a run; small values show what happens
+//! after a window, a lease or a deadline has passed.
 
 use fastrand::Rng;
 
-/// How long the system's own times are.
+/// The choice of timing settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Constants {
-    /// As in production.
+    /// The defaults of production.
     Default,
     /// All of them small.
     Small,
-    /// Under every second seed as in production; under the others some of them small.
+    /// The defaults under every second seed, and some of them small under the others.
     Random,
 }
 
-/// The settings, and of each the smallest value and the largest that count as small.
+/// Each setting with the range of its small values.
 ///
-/// A window of 6 s is shorter than an absence and longer than a reconnect. Keys outlast a client's last attempt, so
-/// that a retry is the same message in any case.
+/// A window of 6 s is shorter than an absence and longer than a reconnect. Keys outlive a client's last attempt, so a
+/// retry always counts as the same message.
 const SMALL: [(&str, u64, u64); 9] = [
     ("CHATTING_DELIVERY__WINDOW_SECONDS", 6, 12),
     ("CHATTING_DELIVERY__HANDOVER_TIMEOUT_MS", 50, 500),
@@ -31,9 +31,9 @@ const SMALL: [(&str, u64, u64); 9] = [
 ];
 
 impl Constants {
-    /// As variables of the environment.
+    /// The settings as environment variables.
     pub fn settings(self, seed: u64) -> Vec<(String, String)> {
-        // The nemesis has the seed itself.
+        // The nemesis uses the seed itself.
         let mut rng = Rng::with_seed(seed ^ 0xc0_57a7);
         let is_random = self == Constants::Random;
         if self == Constants::Default || is_random && rng.bool() {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_constants_are_those_of_the_seed_and_sometimes_the_defaults() {
+    fn random_constants_follow_the_seed_and_are_sometimes_the_defaults() {
         let all: Vec<_> = (0..40).map(|seed| Constants::Random.settings(seed)).collect();
         assert_eq!(all, (0..40).map(|seed| Constants::Random.settings(seed)).collect::<Vec<_>>());
         assert!(all.iter().any(Vec::is_empty) && all.iter().any(|settings| !settings.is_empty()));

@@ -1,9 +1,9 @@
-//! A disk of a server's own, which can be full, hang and fail, and which loses what nobody had synced when the power fails: an ext4 file
-//! system in an image file. The image has what the file system gave to its device; what is only in the kernel's memory,
-//! because no fsync asked for it and no writeback came yet, is not in it. A copy of the image, taken while the server is
-//! stopped, is the disk after a power loss. (It is kinder than a disk that lies about its own cache.)
+//! A server's own disk, which can be full, hang, fail, or lose unsynced writes in a power loss: an ext4 file system in
+//! an image file. The image has what the file system wrote to its device. Writes that are only in the kernel's memory,
+//! before an fsync or writeback, are not in it. A copy of the image, taken while the server is stopped, is therefore
+//! the disk after a power loss. (A disk that lies about its own cache is worse.)
 //!
-//! Mounting takes root. The mounts are in a namespace of this program's own, so that they are gone with it.
+//! Mounting requires root. The mounts are in a mount namespace of this program, and end with it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,16 +14,16 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-/// 4 GiB, of which the image takes only what is written: room for a log of 1 GiB, of which nats-server wants to be sure.
+/// 4 GiB, sparse: room for a log of 1 GiB, which nats-server wants to reserve.
 const BYTES: u64 = 4 << 30;
 
-/// The file that takes what is left.
+/// The file that fills the disk.
 const BALLOON: &str = "balloon";
 
-/// Set for a program whose mounts are its own.
+/// Set once the program has its own mount namespace.
 const OWN_MOUNTS: &str = "RELIABILITY_OWN_MOUNTS";
 
-/// Begins this program again, where need be, with mounts that are nobody else's and end with it.
+/// Restarts this program in a mount namespace of its own, if it has none.
 pub fn own_mounts() -> anyhow::Result<()> {
     if std::env::var_os(OWN_MOUNTS).is_some() {
         return Ok(());
@@ -31,17 +31,17 @@ pub fn own_mounts() -> anyhow::Result<()> {
     let mut again = std::process::Command::new("unshare");
     again.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
     let error = again.args(std::env::args_os().skip(1)).env(OWN_MOUNTS, "yes").exec();
-    Err(error).context("disks that fail take Linux, util-linux and root: without them leave out --disks")
+    Err(error).context("--disks needs Linux, util-linux and root; run without it otherwise")
 }
 
-/// A file system.
+/// A disk.
 #[derive(Debug)]
 pub struct Disk {
     image: PathBuf,
     at: PathBuf,
 }
 
-/// Runs the program to its end.
+/// Runs a program to its end.
 async fn run(program: &str, arguments: &[&OsStr]) -> anyhow::Result<()> {
     let output = Command::new(program).args(arguments).output().await;
     let output = output.with_context(|| format!("cannot run {program}"))?;
@@ -51,12 +51,12 @@ async fn run(program: &str, arguments: &[&OsStr]) -> anyhow::Result<()> {
 }
 
 impl Disk {
-    /// A new one under that folder, which is created.
+    /// Creates a disk in that folder, which is created too.
     pub(crate) async fn create(at: &Path) -> anyhow::Result<Disk> {
         std::fs::create_dir_all(at).with_context(|| format!("cannot create {}", at.display()))?;
         let image = at.with_extension("ext4");
         File::create(&image)?.set_len(BYTES)?;
-        // No blocks are kept back for root, who we are.
+        // Without blocks reserved for root: the servers run as root.
         run("mkfs.ext4", &["-q".as_ref(), "-m".as_ref(), "0".as_ref(), image.as_ref()]).await?;
         let disk = Disk { image, at: at.to_owned() };
         disk.mount().await?;
@@ -64,15 +64,15 @@ impl Disk {
     }
 
     async fn mount(&self) -> anyhow::Result<()> {
-        // What is not synced waits for half a minute, as it may on a large machine: the default is 5 s.
+        // Unsynced writes may wait for 30 s, as on a large machine. The default is 5 s.
         run("mount", &["-o".as_ref(), "loop,commit=30".as_ref(), self.image.as_ref(), self.at.as_ref()]).await
     }
 
-    /// Nothing more can be written.
+    /// Fills the disk.
     pub(crate) async fn fill(&self) -> anyhow::Result<()> {
         let balloon = self.at.join(BALLOON);
         let (mut end, mut piece) = (0, BYTES);
-        // Ever smaller pieces, down to a block.
+        // In ever smaller pieces, down to a block.
         while piece >= 4096 {
             let (offset, length) = (end.to_string(), piece.to_string());
             let place = ["--offset".as_ref(), offset.as_ref(), "--length".as_ref(), length.as_ref(), balloon.as_ref()];
@@ -85,43 +85,43 @@ impl Disk {
         Ok(())
     }
 
-    /// There is room again.
+    /// Makes room again.
     pub(crate) fn make_room(&self) -> anyhow::Result<()> {
         std::fs::remove_file(self.at.join(BALLOON)).context("cannot make room on the disk")
     }
 
-    /// Whatever writes from now on waits for [`Disk::thaw`].
+    /// Blocks all writes until [`Disk::thaw`].
     pub(crate) async fn freeze(&self) -> anyhow::Result<()> {
         run("fsfreeze", &["--freeze".as_ref(), self.at.as_ref()]).await
     }
 
-    /// It goes on.
+    /// Unblocks writes.
     pub(crate) async fn thaw(&self) -> anyhow::Result<()> {
         run("fsfreeze", &["--unfreeze".as_ref(), self.at.as_ref()]).await
     }
 
-    /// The file system behaves as after an error that it cannot deal with: it takes no more writes, and what was not
-    /// synced stays unwritten, whatever an fsync hoped.
+    /// Makes the file system fail as after a fatal error: it takes no more writes, and unsynced writes are lost,
+    /// whatever fsync reported.
     pub(crate) async fn fail(&self) -> anyhow::Result<()> {
         run("mount", &["-o".as_ref(), "remount,abort".as_ref(), self.at.as_ref()]).await
     }
 
-    /// As whoever puts a failed disk into service again: checked, and mounted. Whoever writes is dead meanwhile.
+    /// Checks and mounts a failed disk again, as an operator would. The server must be dead.
     pub(crate) async fn repair(&self) -> anyhow::Result<()> {
         run("umount", &[self.at.as_ref()]).await?;
-        // 1: it was repaired.
+        // 1: errors were corrected.
         let checked = Command::new("e2fsck").args(["-p", "-f"]).arg(&self.image).output().await?;
         let said = String::from_utf8_lossy(&checked.stdout);
         ensure!(matches!(checked.status.code(), Some(0 | 1)), "the disk cannot be repaired: {said}");
         self.mount().await
     }
 
-    /// What the device has now, kept for [`Disk::lose`]. Whoever writes is stopped meanwhile (SIGSTOP).
+    /// Copies the device for [`Disk::lose`]. The server must be stopped (SIGSTOP).
     pub(crate) async fn capture(&self) -> anyhow::Result<()> {
         run("cp", &["--sparse=always".as_ref(), self.image.as_ref(), self.captured().as_ref()]).await
     }
 
-    /// Whatever did not reach the device by [`Disk::capture`] is gone. Whoever writes is dead meanwhile.
+    /// Drops everything that had not reached the device at [`Disk::capture`]. The server must be dead.
     pub(crate) async fn lose(&self) -> anyhow::Result<()> {
         run("umount", &[self.at.as_ref()]).await?;
         std::fs::rename(self.captured(), &self.image)?;
@@ -135,9 +135,9 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // A run that ends in the middle of a fault; otherwise it is not frozen, and says so.
+        // Needed if a run ends during a fault. Otherwise the disk is not frozen, and this fails harmlessly.
         let _ = std::process::Command::new("fsfreeze").arg("-u").arg(&self.at).stderr(Stdio::null()).status();
-        // Lazily: it is gone once nothing uses it, at the latest with this program.
+        // A lazy unmount: it takes effect when nothing uses the disk, at the latest at the end of this program.
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.at).status();
     }
 }

@@ -1,5 +1,5 @@
-//! Users who want to be forgotten: now and then all that one of them wrote is erased, through whichever archiver, while
-//! everybody writes on. Moderators decide nothing about what they write.
+//! Erasures: now and then all messages of a user are erased, through any archiver, while everybody goes on posting.
+//! Moderators make no decisions about these users.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,22 +10,22 @@ use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Recorder, What};
+use crate::history::{Observation, Recorder};
 use crate::moderators::{FIRST_MODERATOR, OFFENDERS};
 use crate::platform::BANNED;
 use crate::system::{System, token_with};
 use crate::viewers::FIRST;
 
-/// Behind those who are banned from every room: one whose messages are removed, and one whose messages are anonymised.
+/// The users after those banned from every room: one whose messages are removed, and one whose messages are anonymised.
 const ERASED: [i64; 2] = [FIRST + OFFENDERS + BANNED, FIRST + OFFENDERS + BANNED + 1];
 
-/// The number of who erases.
+/// The user who requests erasures.
 const PRIVACY: i64 = FIRST_MODERATOR + 60;
 
 /// The pause between two erasures, in milliseconds.
 const PAUSE_MS: std::ops::Range<u64> = 2_000..8_000;
 
-/// An erasure that takes longer than 15 s is answered with 202.
+/// An erasure of more than 15 s is answered with 202.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Whether the user is erased now and then.
@@ -38,7 +38,7 @@ fn client() -> anyhow::Result<(Client, String)> {
     Ok((client, token_with(PRIVACY, &["chat:erase"])))
 }
 
-/// Erases until told to stop.
+/// Requests erasures until the stop.
 pub(crate) async fn erase(
     system: &System,
     recorder: &Arc<Recorder>,
@@ -57,17 +57,19 @@ pub(crate) async fn erase(
         let (user, anonymises) = (ERASED[place], place == 1);
         let mode = if anonymises { "anonymise" } else { "remove" };
         let archiver = &system.archivers[rng.usize(..system.archivers.len())];
-        recorder.note(What::Erases { erasure, user, anonymises });
+        recorder.note(Observation::Erases { erasure, user, anonymises });
         let request = client.delete(format!("{archiver}/v1/users/{user}?mode={mode}")).bearer_auth(&token);
         recorder.note(match request.send().await {
-            Ok(answer) if answer.status().is_success() => What::Erased { erasure, status: answer.status().as_u16() },
-            Ok(answer) => What::NotErased { erasure, why: answer.status().to_string() },
-            Err(error) => What::NotErased { erasure, why: error.without_url().to_string() },
+            Ok(answer) if answer.status().is_success() => {
+                Observation::Erased { erasure, status: answer.status().as_u16() }
+            }
+            Ok(answer) => Observation::NotErased { erasure, why: answer.status().to_string() },
+            Err(error) => Observation::NotErased { erasure, why: error.without_url().to_string() },
         });
     }
 }
 
-/// An erasure that has begun and is not done.
+/// An erasure that is not complete yet.
 pub(crate) async fn unfinished(system: &System) -> anyhow::Result<Option<String>> {
     #[derive(Deserialize)]
     struct Receipts {
@@ -82,7 +84,7 @@ pub(crate) async fn unfinished(system: &System) -> anyhow::Result<Option<String>
     for (user, archiver) in ERASED.iter().zip(system.archivers.iter().cycle()) {
         let request = client.get(format!("{archiver}/v1/users/{user}/erasures")).bearer_auth(&token);
         let answer = request.send().await?;
-        // Nobody has ever erased the user.
+        // The user was never erased.
         if answer.status() == StatusCode::NOT_FOUND {
             continue;
         }

@@ -1,5 +1,8 @@
-//! Proves the promise, in the spirit of Jepsen: plays chat into the whole system while its parts are killed, paused and
-//! cut off, notes everything that is seen from outside, and judges the notes. `docs/lab/reliability.md` says what was found.
+//! Tests the promise in the manner of Jepsen: users post and presenters read while the system's parts are killed,
+//! paused and partitioned. Everything seen from outside is recorded as a history and then judged.
+//! `docs/lab/reliability.md` has the results.
+
+#![allow(clippy::disallowed_methods, reason = "tasks are awaited by their handles, or last as long as the run")]
 
 mod ask;
 mod audit;

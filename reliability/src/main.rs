@@ -13,7 +13,7 @@ use reliability::run::{Options, run};
 use reliability::system::{LOG_BYTES, Plan, binary};
 use reliability::{disk, history, planted};
 
-/// Breaks the whole system while chat plays into it, and looks whether anything accepted is lost, repeated or reordered
+/// Inject faults into the whole system under load, and check that nothing accepted is lost, repeated or reordered
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -22,14 +22,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts everything, breaks it for a while, and judges what happened
+    /// Start the system, inject faults, and judge the history
     Run(Box<RunArguments>),
-    /// Plants each of our bugs into a copy of the tree, and looks whether a run notices it
+    /// Build the server with each planted bug, and check that a run finds it
     Planted {
-        /// Only these, by the names of the patches
+        /// Names of patches. Default: all
         names: Vec<String>,
     },
-    /// Judges a history again
+    /// Judge a recorded history again
     Check {
         /// The history.ndjson of a run
         file: PathBuf,
@@ -38,89 +38,91 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArguments {
-    /// For how long chat plays and things break
+    /// The minutes of load and faults
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// Decides who says what where, and what breaks when
+    /// The seed of load and faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A run of less than a minute with few pauses between the faults, as CI has it
+    /// Run for 40 s with short pauses between faults, as CI does
     #[arg(long)]
     short: bool,
-    /// The log on three nats-servers, the archive on three mongods
+    /// Use three nats-servers and three mongods
     #[arg(long)]
     cluster: bool,
-    /// Into how many streams the log is split, by room
+    /// The number of streams of the log
     #[arg(long, default_value_t = 1)]
     partitions: u32,
-    /// How large each stream of the log may grow, in bytes; 1000000 is full within a minute
+    /// The maximum size of each stream, in bytes. 1000000 fills within a minute
     #[arg(long, default_value_t = LOG_BYTES)]
     log_bytes: u64,
-    /// The log and the archive on disks that can be full and lose power: needs Linux and root
+    /// Give each server of the log and the archive a disk of its own, which can be full and lose power. Needs Linux and
+    /// root
     #[arg(long)]
     disks: bool,
-    /// The log's servers sync when they like, as nats-server does by default: a power loss takes what was accepted
+    /// Let the log's servers sync when they choose to, as nats-server does by default: a power loss removes accepted
+    /// messages
     #[arg(long)]
     lazy_log: bool,
-    /// libfaketime.so.1, by which the clocks of the roles are set
+    /// The path of libfaketime.so.1, to set the clocks of the roles
     #[arg(long, value_name = "FILE")]
     clock_library: Option<PathBuf>,
-    /// A recording whose texts are said, as NDJSON; may be given several times
+    /// A recording with texts to post, as NDJSON. May be repeated
     #[arg(long)]
     recording: Vec<PathBuf>,
-    /// Posts a second, all together
+    /// Posts per second in total
     #[arg(long, default_value_t = 60.0)]
     rate: f64,
-    /// Rooms
+    /// The number of rooms
     #[arg(long, default_value_t = 8)]
     rooms: i64,
-    /// Viewers who write
+    /// The number of viewers who post
     #[arg(long, default_value_t = 40)]
     viewers: i64,
-    /// Parts of the names of the faults to make, such as "kill nats,half-open"; else all
+    /// Only faults whose name contains one of these words, such as "kill nats,half-open". Default: all
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
-    /// Parts of the names of what plays beside the chat, such as "settings,followed"; else all
+    /// Only these activities beside the posts, by words of their names, such as "settings,followed". Default: all
     #[arg(long, value_delimiter = ',')]
     plays: Vec<String>,
-    /// How long the system's own times are: windows, leases, deadlines
+    /// The timing settings: windows, leases, deadlines
     #[arg(long, value_enum, default_value_t = Constants::Default)]
     constants: Constants,
-    /// One fault in three lasts from half a minute to two and a half
+    /// Let one fault in three last from 30 s to 150 s
     #[arg(long)]
     long: bool,
-    /// The log's files lose their end, have a flipped bit, or are replaced by an older copy; not with --cluster
+    /// Damage the log's files: truncate them, flip a bit, or restore an older copy. Not with --cluster
     #[arg(long, conflicts_with = "cluster")]
     damage: bool,
-    /// The chatting-server to test; else the one beside this program
+    /// The chatting-server to test. Default: the one beside this program
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// An older chatting-server, which the second node of each role runs
+    /// An older chatting-server for the second node of each role
     #[arg(long)]
     old_binary: Option<PathBuf>,
-    /// Where everything is kept; else a new temporary folder, kept unless every invariant held
+    /// The folder of the run. Default: a new temporary folder, which is deleted if every invariant held
     #[arg(long)]
     keep: Option<PathBuf>,
 }
 
-/// The short form: how long, and the milliseconds between two faults.
+/// The short form: its load, and the milliseconds between two faults.
 const SHORT: Duration = Duration::from_secs(40);
 const SHORT_CALM: std::ops::Range<u64> = 500..2_500;
 const CALM: std::ops::Range<u64> = 1_000..12_000;
 
 fn main() -> anyhow::Result<ExitCode> {
     let command = Arguments::parse().command;
-    // Before there are threads.
+    // Before any thread starts.
     if matches!(&command, Command::Run(arguments) if arguments.disks) {
         disk::own_mounts()?;
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        // What is dropped on the way out kills the processes that it started.
+        // Dropping the run kills the processes that it started.
         tokio::select! {
             ended = obey(command) => ended,
-            () = signals.next() => anyhow::bail!("stopped before the end: nothing was judged"),
+            () = signals.next() => anyhow::bail!("stopped before the end; the history was not judged"),
         }
     })
 }
@@ -137,7 +139,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(arguments.rooms >= 1 && arguments.viewers >= 1, "at least one room and one viewer");
+    anyhow::ensure!(arguments.rooms >= 1 && arguments.viewers >= 1, "--rooms and --viewers must be at least 1");
     anyhow::ensure!(arguments.rate > 0.0 && arguments.minutes > 0.0, "--rate and --minutes must be more than 0");
     let folder = match &arguments.keep {
         Some(folder) => folder.clone(),
@@ -184,7 +186,8 @@ async fn make(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// 0: every invariant held; 2: at least one was broken; 3: not everything was shown to hold. (1: the run failed.)
+/// The exit code: 0 if every invariant held, 2 if one was violated, 3 if the history is inconclusive. (1: the run
+/// failed.)
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 fn tell(report: &Report) -> ExitCode {
     println!("{report}");

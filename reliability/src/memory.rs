@@ -1,29 +1,29 @@
-//! How much memory every process has, all the time.
+//! Samples the memory of every process.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Recorder, What};
+use crate::history::{Observation, Recorder};
 use crate::system::System;
 
-/// Memory that is never given back is seen at any moment; what comes and goes within a second harms nobody.
+/// 1 s: memory that is never freed shows at any time, and shorter peaks are harmless.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Notes it until told to stop. A process that a fault has in hand is passed over.
+/// Records memory until the stop. Skips processes that a fault holds.
 pub(crate) async fn sample(system: &System, recorder: &Recorder, over: &CancellationToken) -> anyhow::Result<()> {
     while over.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         for part in &system.parts {
             let Ok(server) = part.server.try_lock() else { continue };
-            // One that has just ended has no memory.
+            // A process that has just ended has no memory.
             let Some(kib) = server.id().and_then(resident_kib) else { continue };
-            recorder.note(What::Memory { part: part.name.clone(), kib });
+            recorder.note(Observation::Memory { part: part.name.clone(), kib });
         }
     }
     Ok(())
 }
 
-/// What the kernel says of the process, where there is a `/proc`.
+/// The resident set from `/proc`, if there is one.
 fn resident_kib(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_memory_is_known_and_that_of_nobody_is_not() {
+    fn the_memory_of_a_running_process_is_known_and_of_no_other() {
         assert!(resident_kib(std::process::id()).is_some_and(|kib| kib > 500));
         assert_eq!(resident_kib(u32::MAX), None);
     }

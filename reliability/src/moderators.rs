@@ -1,4 +1,4 @@
-//! Those who decide: they delete what was just said, clear rooms, ban and unban. Nobody is decided about by two of them.
+//! Moderators: they delete recent messages, clear rooms, ban and unban. No two moderators decide about the same user.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,23 +14,23 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client};
-use crate::history::{Decided, Recorder, What};
+use crate::history::{Decided, Observation, Recorder};
 use crate::system::token;
 use crate::viewers::{FIRST, Latest};
 
-/// The number of the first moderator.
+/// The first moderator's number.
 pub(crate) const FIRST_MODERATOR: i64 = 900;
 
-/// So many viewers are banned now and then.
+/// The number of viewers who are banned from rooms now and then.
 pub(crate) const OFFENDERS: i64 = 6;
 
-/// How long a ban lasts, in milliseconds: some outlast the restart of an ingest node.
+/// The duration of a ban in milliseconds. Some outlast the restart of an ingest node.
 pub(crate) const BAN_MS: std::ops::Range<u64> = 5_000..25_000;
 
-/// A decision of unknown outcome is asked for again so often.
+/// The number of attempts at a decision of unknown outcome.
 const ATTEMPTS: u32 = 4;
 
-/// Who decides, and where.
+/// The moderators.
 #[derive(Debug)]
 pub(crate) struct Moderators {
     pub(crate) recorder: Arc<Recorder>,
@@ -39,14 +39,14 @@ pub(crate) struct Moderators {
     pub(crate) seed: u64,
     pub(crate) latest: Arc<Latest>,
     pub(crate) decisions: AtomicU64,
-    /// What was confirmed to be deleted.
+    /// Messages whose deletion was confirmed.
     pub(crate) deleted: Mutex<Vec<EventId>>,
-    /// Up to where which room was cleared.
+    /// Rooms that were cleared, up to these positions.
     pub(crate) cleared: Mutex<Vec<(i64, Position)>>,
 }
 
 impl Moderators {
-    /// Decides until told to stop.
+    /// Makes decisions until the stop.
     pub(crate) async fn decide(&self, number: i64, stop: &CancellationToken) -> anyhow::Result<()> {
         let (client, token) = (client()?, token(FIRST_MODERATOR + number, true));
         let mut rng = Rng::with_seed(self.seed.wrapping_add(number.unsigned_abs() + 1));
@@ -58,7 +58,7 @@ impl Moderators {
             }
             let ripe = bans.iter().find(|(_, until)| **until < Instant::now()).map(|(who, _)| *who);
             if let Some((room, user)) = ripe {
-                // Of unknown outcome: it is lifted again, until there is none.
+                // The ban may exist: it is lifted until an unban succeeds.
                 let answer = self.ask(&client, &token, Some(room), Decided::Unban { user }, &mut rng).await;
                 if !matches!(answer, Answer::Unknown(_) | Answer::Refused { status: 0 | 503, .. }) {
                     bans.remove(&(room, user));
@@ -66,13 +66,13 @@ impl Moderators {
                 continue;
             }
             match rng.u32(..400) {
-                // Seldom: it takes everything away that could be replayed.
+                // Rare: it deletes everything that could be replayed.
                 0..2 => {
                     let room = rng.i64(1..=self.rooms);
                     self.ask(&client, &token, Some(room), Decided::Clear, &mut rng).await;
                 }
                 2..80 => {
-                    // Odd ones are the other moderator's.
+                    // Each moderator has half of the users.
                     let user = FIRST + rng.i64(0..OFFENDERS / 2) * 2 + number % 2;
                     let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
                     if let Entry::Vacant(ban) = bans.entry((room, user)) {
@@ -91,7 +91,7 @@ impl Moderators {
         }
     }
 
-    /// Decides in the room, or in every room.
+    /// Makes a decision in the room, or in every room.
     pub(crate) async fn ask(
         &self,
         client: &Client,
@@ -102,12 +102,12 @@ impl Moderators {
     ) -> Answer {
         let decision = self.decisions.fetch_add(1, Ordering::Relaxed);
         let key = format!("{:x}-decision-{decision}", self.seed);
-        // By this it is known wherever it is shown.
+        // Identifies the decision wherever it is seen.
         let reason = format!("reason-{decision}");
         let mut node = rng.usize(..self.ingest.len());
         let mut unknown = None;
         for attempt in 1..=ATTEMPTS {
-            self.recorder.note(What::Decides {
+            self.recorder.note(Observation::Decides {
                 decision,
                 attempt,
                 node: format!("ingest-{node}"),
@@ -139,19 +139,19 @@ impl Moderators {
             match answer {
                 Answer::Accepted { id, position, .. } => {
                     self.confirmed(room, &decided, position);
-                    self.recorder.note(What::Confirmed { decision, attempt, id, position });
+                    self.recorder.note(Observation::Confirmed { decision, attempt, id, position });
                     return answer;
                 }
                 Answer::Refused { status, ref code } => {
-                    self.recorder.note(What::Refused { decision, attempt, status, code: code.clone() });
-                    // Refused now; what an earlier attempt came to is as unknown as before.
+                    self.recorder.note(Observation::Refused { decision, attempt, status, code: code.clone() });
+                    // This attempt was refused. An earlier attempt's outcome is still unknown.
                     match unknown {
                         Some(_) => break,
                         None => return answer,
                     }
                 }
                 Answer::Unknown(why) => {
-                    self.recorder.note(What::Undecided { decision, attempt, why: why.clone() });
+                    self.recorder.note(Observation::Undecided { decision, attempt, why: why.clone() });
                     unknown = Some(why);
                 }
             }

@@ -1,6 +1,6 @@
-//! Breaks things, alone and two at a time, in an order that the seed decides: every kind of fault before any comes
-//! again, so that a short run too sees most of them. What can go wrong is in [`fault`]; how each is made, and made whole
-//! again, stands by its subject: [`processes`], [`network`], [`disks`], [`damage`].
+//! Injects faults, singly and in pairs, in an order that the seed decides. Every kind of fault comes once before any
+//! repeats, so that a short run has most of them. [`fault`] lists the faults. [`processes`], [`network`], [`disks`] and
+//! [`damage`] inject them and restore the system.
 
 mod damage;
 mod disks;
@@ -17,62 +17,66 @@ use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use self::fault::{Fault, deck};
-use crate::history::{Recorder, What};
+use crate::history::{Observation, Recorder};
 use crate::system::{Kind, Link, Part, System};
 
-/// How long a role or a server may take to stop by itself.
+/// How long a role or a server may take to stop.
 const GRACE: Duration = Duration::from_secs(40);
 
-/// What lasts long outlasts the acknowledgement wait of a batch (30 s), and now and then the window in which a batch is
-/// recognised (120 s), in milliseconds.
+/// Long faults outlast the acknowledgement wait of a batch (30 s), and sometimes the deduplication window of a batch
+/// (120 s). In milliseconds.
 const LASTING: std::ops::Range<u64> = 32_000..150_000;
 
-/// When things break.
+/// The schedule of the faults.
 #[derive(Debug, Clone)]
 pub(crate) struct Course {
     pub(crate) seed: u64,
-    /// Milliseconds for which nothing is broken, between two faults.
+    /// The pause between two faults, in milliseconds.
     pub(crate) calm: std::ops::Range<u64>,
-    /// Parts of the names of the faults that are wanted; none: all.
+    /// Words in the names of the wanted faults. Empty: all.
     pub(crate) words: Vec<String>,
-    /// Whether one in three lasts for [`LASTING`].
+    /// Whether one fault in three lasts for [`LASTING`].
     pub(crate) lasting: bool,
 }
 
-/// What breaks things.
+/// The source of faults.
 #[derive(Debug)]
 pub(crate) struct Nemesis {
     system: Arc<System>,
     recorder: Arc<Recorder>,
     rng: Rng,
     possible: Vec<Fault>,
-    /// What is to come, of all that is possible.
+    /// The faults to come before the deck is shuffled again.
     deck: VecDeque<Fault>,
     faults: AtomicU64,
     course: Course,
 }
 
-/// A fault that is under way.
+/// A fault in progress.
 struct Making<'a> {
     system: &'a System,
     recorder: &'a Recorder,
     fault: Fault,
     number: u64,
-    /// For how long it is broken.
+    /// Its duration.
     long: Duration,
-    /// Whether that is long for a fault.
+    /// Whether the duration is a long one.
     lasts: bool,
 }
 
 impl Nemesis {
     pub(crate) fn new(system: Arc<System>, recorder: Arc<Recorder>, course: Course) -> anyhow::Result<Nemesis> {
         let possible = deck(&course.words, &system);
-        anyhow::ensure!(!possible.is_empty(), "no fault is called like that: {}", course.words.join(", "));
+        anyhow::ensure!(
+            !possible.is_empty(),
+            "no fault that is possible here contains any of: {}",
+            course.words.join(", ")
+        );
         let (rng, faults) = (Rng::with_seed(course.seed), AtomicU64::new(0));
         Ok(Nemesis { system, recorder, rng, possible, deck: VecDeque::new(), faults, course })
     }
 
-    /// Breaks things until told to stop. When it returns everything is whole.
+    /// Injects faults until the stop. On return every fault is over.
     pub(crate) async fn rage(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         loop {
             let calm = Duration::from_millis(self.rng.u64(self.course.calm.clone()));
@@ -82,7 +86,7 @@ impl Nemesis {
             let (one, mut first) = self.draw();
             let two = (self.rng.u32(..3) == 0).then(|| self.draw());
             match two {
-                // Two hands on one process would undo each other's work.
+                // Two faults must not hold the same process.
                 Some((other, mut second)) if one.target() != other.target() => {
                     let (this, pause) = (&*self, Duration::from_millis(second.u64(..2_000)));
                     let later = async {
@@ -108,7 +112,7 @@ impl Nemesis {
 
     async fn make(&self, fault: Fault, rng: &mut Rng) -> anyhow::Result<()> {
         let number = self.faults.fetch_add(1, Ordering::Relaxed);
-        // Long enough for what waits to notice, and sometimes for a lease to end.
+        // Long enough for timeouts to expire, and sometimes for a lease to end.
         let long = if rng.u32(..4) == 0 { rng.u64(8_000..14_000) } else { rng.u64(500..5_000) };
         let lasts = self.course.lasting && rng.u32(..3) == 0;
         let long = Duration::from_millis(if lasts { rng.u64(LASTING) } else { long });
@@ -142,15 +146,15 @@ impl Nemesis {
                 making.disturb(system.links.iter().filter(|other| other.name == link).collect(), rng).await;
             }
         }
-        self.recorder.note(What::Heals { fault: number });
+        self.recorder.note(Observation::Heals { fault: number });
         Ok(())
     }
 }
 
 impl Making<'_> {
-    /// It begins, and touches these.
+    /// Records the start of a fault of these parts.
     fn breaks(&self, parts: Vec<String>) {
-        self.recorder.note(What::Breaks { fault: self.number, kind: self.fault.name(), parts });
+        self.recorder.note(Observation::Breaks { fault: self.number, kind: self.fault.name(), parts });
     }
 
     async fn last(&self) {

@@ -1,6 +1,6 @@
-//! Bugs that we plant: patches in `planted/`, each with a first line that says what is wrong, and lines that say which
-//! invariants break and by which faults it is looked for; `with: damage` if the log must lose something for it. A checker that finds nothing in a sound system has shown
-//! little; here it must find what we know to be there, and call it by its name.
+//! Planted bugs: patches in `planted/`. The header of each says what is wrong, which invariants it violates, and which
+//! faults reveal it; `with: damage` if the log has to lose events. A checker that finds nothing in a sound system
+//! proves little. Here it must find known bugs, and name the right invariant.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,10 +12,10 @@ use crate::report::Report;
 use crate::run::{Options, run};
 use crate::system::{LOG_BYTES, Plan};
 
-/// A planted bug is looked for under so many seeds; the first that shows it is enough.
+/// The seeds to try. The first one that reveals the bug is enough.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=4;
 
-/// How long things break, for each seed.
+/// The load of each run.
 const LOAD: Duration = Duration::from_secs(45);
 
 struct Planted {
@@ -47,7 +47,7 @@ impl Planted {
     }
 }
 
-/// Plants and looks for all of them, or those that are named: 0 if each was found.
+/// Tests all planted bugs, or the named ones. The exit code is 0 if each was found.
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub async fn all(names: &[String]) -> anyhow::Result<ExitCode> {
     let mut patches = Vec::new();
@@ -57,7 +57,7 @@ pub async fn all(names: &[String]) -> anyhow::Result<ExitCode> {
             patches.push(planted);
         }
     }
-    ensure!(!patches.is_empty(), "there is no such patch");
+    ensure!(!patches.is_empty(), "no patch has that name; the patches are in reliability/planted");
     patches.sort_by(|one, other| one.name.cmp(&other.name));
     let folder = tempfile::Builder::new().prefix("planted-").tempdir()?;
     copy_tree(folder.path())?;
@@ -73,13 +73,13 @@ pub async fn all(names: &[String]) -> anyhow::Result<ExitCode> {
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-/// What git knows of the tree, as it is now.
+/// Copies the files that git tracks, as they are now.
 fn copy_tree(to: &Path) -> anyhow::Result<()> {
     let listed = Command::new("git").current_dir(root()).args(["ls-files", "-z"]).output().context("cannot run git")?;
     ensure!(listed.status.success(), "git cannot list the tree");
     for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
         let (from, to) = (root().join(name), to.join(name));
-        // A file that was deleted and is still known is not part of the tree.
+        // A tracked file may have been deleted.
         if from.is_file() {
             std::fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
             std::fs::copy(from, to)?;
@@ -88,21 +88,21 @@ fn copy_tree(to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The binary with the bug in it; the copy is as it was before.
+/// Builds the server with the bug. Afterwards the copy is as before.
 fn build(planted: &Planted, tree: &Path) -> anyhow::Result<PathBuf> {
     let apply = |arguments: &[&str]| -> anyhow::Result<()> {
         let applied = Command::new("git").current_dir(tree).arg("apply").args(arguments).arg(&planted.file).status()?;
-        ensure!(applied.success(), "{} does not fit the tree", planted.file.display());
+        ensure!(applied.success(), "{} does not apply to the tree", planted.file.display());
         Ok(())
     };
     apply(&[])?;
-    // Kept, so that the next time only what was changed is built.
+    // Kept between runs, so that only changes are built.
     let target = root().join("target/planted");
     let built = Command::new("cargo")
         .current_dir(tree)
         .args(["build", "--quiet", "--package", "chatting-server", "--bin", "chatting-server", "--target-dir"])
         .arg(&target)
-        // Nobody debugs it: a third of the disk space.
+        // No debug information: a third of the disk space.
         .envs([("CARGO_PROFILE_DEV_DEBUG", "0"), ("CARGO_INCREMENTAL", "0")])
         .status()?;
     ensure!(built.success(), "the tree with {} cannot be built", planted.file.display());
@@ -162,7 +162,7 @@ mod tests {
     use crate::checker::INVARIANTS;
 
     #[test]
-    fn every_planted_bug_fits_the_tree_and_names_invariants_that_there_are() {
+    fn every_planted_bug_applies_and_names_existing_invariants() {
         for entry in std::fs::read_dir(root().join("reliability/planted")).unwrap() {
             let planted = Planted::read(entry.unwrap().path()).unwrap();
             for invariant in &planted.breaks {
@@ -170,7 +170,7 @@ mod tests {
             }
             let applies =
                 Command::new("git").current_dir(root()).args(["apply", "--check"]).arg(&planted.file).status();
-            assert!(applies.unwrap().success(), "{} does not fit the tree any more: make it anew", planted.name);
+            assert!(applies.unwrap().success(), "{} does not apply to the tree any more: make it anew", planted.name);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The platform's own hand, beside the moderators: it bans users from every room, and changes what rooms allow. Nobody
-//! whom a moderator decides about is decided about here.
+//! The platform beside the moderators: it bans users from every room and changes room settings. It makes no decisions
+//! about the users of moderators.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,24 +13,24 @@ use crate::moderators::{BAN_MS, FIRST_MODERATOR, Moderators, OFFENDERS};
 use crate::system::token;
 use crate::viewers::FIRST;
 
-/// The number of who decides.
+/// The platform's user number.
 const PLATFORM: i64 = FIRST_MODERATOR + 50;
 
-/// So many viewers, behind those who are banned in rooms, are banned from every room now and then.
+/// The number of viewers who are banned from every room now and then. They come after those banned from rooms.
 pub(crate) const BANNED: i64 = 3;
 
-/// How long a setting holds, in milliseconds.
+/// The duration of a setting in milliseconds.
 const SET_MS: std::ops::Range<u64> = 2_000..8_000;
 
-/// What rooms are set to, as JSON: nobody but the presenter writes; nothing of more than eight characters, which lets
-/// next to nothing through.
+/// The settings as JSON: only the presenter may post, or texts of at most eight characters, which refuses nearly
+/// everything.
 const SETTINGS: [(&str, &str); 2] = [("presenterOnly", "true"), ("maxLength", "8")];
 
-/// What is to be undone, and when.
+/// The decisions to undo, each with its time.
 type Undo = BTreeMap<(Option<i64>, String), (Instant, Decided)>;
 
 impl Moderators {
-    /// Bans from every room until told to stop.
+    /// Bans from every room until the stop.
     pub(crate) async fn ban_everywhere(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut rng = Rng::with_seed(self.seed ^ 0xba4);
         self.undoing(stop, 1_000..4_000, &mut rng, |rng| {
@@ -40,7 +40,7 @@ impl Moderators {
         .await
     }
 
-    /// Changes settings until told to stop. Never those of the first room, which is as busy as all the others together.
+    /// Changes settings until the stop. The first room is left out: it is as busy as all the others together.
     pub(crate) async fn configure(&self, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut rng = Rng::with_seed(self.seed ^ 0x5e7);
         if self.rooms < 2 {
@@ -54,8 +54,8 @@ impl Moderators {
         .await
     }
 
-    /// Decides, and undoes it later; nothing is decided twice before it is undone. What is chosen is where, about what,
-    /// how long it holds, the decision and its end.
+    /// Makes decisions and undoes them later. No decision repeats before it is undone. `choose` returns the room, the
+    /// subject, the duration, the decision and its end.
     async fn undoing(
         &self,
         stop: &CancellationToken,
@@ -72,7 +72,7 @@ impl Moderators {
             }
             let ripe = undo.iter().find(|(_, (until, _))| *until < Instant::now());
             if let Some((key, (_, end))) = ripe.map(|(key, value)| (key.clone(), value.clone())) {
-                // Of unknown outcome: it is undone again, until it is.
+                // The outcome is unknown: it is undone until that succeeds.
                 let answer = self.ask(&client, &token, key.0, end, rng).await;
                 if !matches!(answer, Answer::Unknown(_) | Answer::Refused { status: 0 | 503, .. }) {
                     undo.remove(&key);

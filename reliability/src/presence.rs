@@ -1,5 +1,5 @@
-//! Looks whether ingest knows who is there: asks both nodes, while every room has its presenter, and again when all of
-//! them have left. Whoever asks once more for what was said under a key hears it without writing anything.
+//! Checks what ingest reports about presence: both nodes are asked while every room has its presenter, and again when
+//! all have left. A retry under an old key reads the presence without posting anything.
 
 use std::time::{Duration, Instant};
 
@@ -8,24 +8,23 @@ use tokio::time::sleep;
 use crate::ask::{Answer, client};
 use crate::viewers::Viewers;
 
-/// 20 s: longer than any presenter is away, and than a lease and what a busy machine takes beside it. What is answered
-/// then is judged whatever it is.
+/// 20 s: longer than any absence, and than a lease on a busy machine. The next answer counts.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// 4 s: what nodes tell each other takes no longer, also on a busy machine.
+/// 4 s: nodes hear of changes within this time, even on a busy machine.
 const KNOWN_WITHIN: Duration = Duration::from_secs(4);
 
-/// Until every node has said of every room that the presenter is there.
+/// Waits until every node reports every room's presenter as connected.
 pub(crate) async fn present(viewers: &Viewers) -> anyhow::Result<()> {
     look(viewers, true).await
 }
 
-/// Until every node has said of every room that the presenter is not there, at a time when each of them must know it. All
-/// has been whole since `healed`; a claim that could not be withdrawn before goes within a lease.
+/// Waits until every node reports every room's presenter as absent, and must know it. Faults have been over since
+/// `healed`; a claim that could not be withdrawn before ends within a lease.
 pub(crate) async fn absent(viewers: &Viewers, healed: Instant, lease: Duration) -> anyhow::Result<()> {
     sleep(KNOWN_WITHIN.max((lease + KNOWN_WITHIN).saturating_sub(healed.elapsed()))).await;
     look(viewers, false).await?;
-    // Presenters come once more when all is read. Who comes within seconds of an answer may explain it.
+    // Presenters connect once more for the readings. A connection within seconds of an answer could excuse it.
     sleep(KNOWN_WITHIN).await;
     Ok(())
 }

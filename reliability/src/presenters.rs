@@ -1,6 +1,6 @@
-//! Those who are shown it: one presenter a room, as a page is: it comes back whenever its socket ends, with the position
-//! that it kept, or as a page that was loaded anew, without one. Sometimes it opens a second socket beside the first.
-//! Some speak the original's dialect ([`crate::chatting`]), where nobody has a position; they come and go in the same way.
+//! The presenters, one per room. Each behaves like a page: it reconnects whenever its socket ends, with its saved
+//! position, or without one after a reload. Sometimes it opens a second socket. Some speak the original's dialect
+//! ([`crate::chatting`]), which has no positions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,22 +23,21 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
 use crate::chatting;
-use crate::history::{Dialect, Recorder, What};
+use crate::history::{Dialect, Observation, Recorder};
 use crate::system::token;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A connection that has not come to its welcome by then is given up.
+/// The time limit for a connection to reach its welcome.
 pub(crate) const CONNECT: Duration = Duration::from_secs(4);
 
-/// How often what was dealt with is acknowledged, and looked whether the socket still lives.
+/// The interval between acknowledgements and liveness checks.
 const ACK: Duration = Duration::from_millis(500);
 
-/// How long a page is closed, in milliseconds, where its presenter does not come back at once: some are away for longer
-/// than what they left behind may count.
+/// How long a page is closed, in milliseconds, if it does not reconnect at once. Some absences exceed a lease.
 const AWAY_MS: std::ops::Range<u64> = 5_000..20_000;
 
-/// Where delivery nodes keep no more than this, presenters are now and then away for longer.
+/// With a window up to this length, some absences exceed it.
 const SHORT_WINDOW: Duration = Duration::from_secs(30);
 
 /// How long an older socket is watched beside its successor.
@@ -60,7 +59,7 @@ enum Frame {
         position: Option<Position>,
     },
     Reconnect,
-    /// A complaint, or what the protocol does not have.
+    /// An error frame, or an unknown one.
     #[serde(other)]
     Other,
 }
@@ -74,21 +73,21 @@ struct Event {
     reason: Option<String>,
 }
 
-/// Every room's presenter.
+/// The presenters of all rooms.
 #[derive(Debug)]
 pub(crate) struct Presenters {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) delivery: Vec<String>,
     pub(crate) rooms: i64,
     pub(crate) seed: u64,
-    /// How long delivery nodes keep what they can give again.
+    /// How long delivery nodes keep events.
     window: Duration,
     sessions: AtomicU32,
-    /// How far each has come.
+    /// The progress of each presenter.
     reached: Vec<Arc<Reached>>,
 }
 
-/// How far a presenter has come: the last event that was dealt with, and the last position at all.
+/// A presenter's progress: the last event handled, and the highest position seen.
 #[derive(Debug, Default)]
 pub(crate) struct Reached(Mutex<(Option<Position>, Option<Position>)>);
 
@@ -113,7 +112,7 @@ impl Reached {
     }
 }
 
-/// One socket, welcomed.
+/// A socket after its welcome.
 struct Session {
     number: u32,
     socket: Socket,
@@ -134,17 +133,17 @@ impl Presenters {
         Presenters { recorder, delivery, rooms, seed, window, sessions: AtomicU32::new(1), reached }
     }
 
-    /// The last event that the room's presenter has dealt with.
+    /// The last event that the room's presenter has handled.
     pub(crate) fn reached(&self, room: i64) -> Option<Position> {
         self.reached[usize::try_from(room - 1).expect("rooms begin with 1")].last_event()
     }
 
-    /// What the room's presenter speaks. Under every fourth seed the busiest room, the first, has the original's dialect.
+    /// The dialect of the room's presenter. Under every fourth seed the first and busiest room uses the original's.
     pub(crate) fn dialect(&self, room: i64) -> Dialect {
         if room.unsigned_abs().wrapping_add(self.seed).is_multiple_of(4) { Dialect::Original } else { Dialect::V1 }
     }
 
-    /// Everybody watches until told to stop.
+    /// Runs all presenters until the stop.
     pub(crate) async fn watch(self: &Arc<Self>, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut presenters = JoinSet::new();
         for room in 1..=self.rooms {
@@ -160,7 +159,7 @@ impl Presenters {
     async fn one(&self, room: i64, stop: &CancellationToken) {
         let mut rng = Rng::with_seed(self.seed ^ room.unsigned_abs().wrapping_mul(0x5851_f42d_4c95_7f2d));
         let reached = Arc::clone(&self.reached[usize::try_from(room - 1).expect("rooms begin with 1")]);
-        // Every third is a page that is loaded anew.
+        // Every third page is reloaded for each session.
         let keeps = room % 3 != 0;
         let mut node = rng.usize(..self.delivery.len());
         let mut older: Vec<JoinHandle<()>> = Vec::new();
@@ -189,7 +188,7 @@ impl Presenters {
                 None => break,
             };
             let moves_on = Duration::from_millis(rng.u64(3_000..15_000));
-            // What is dropped is only a wait: the socket is another task's.
+            // A dropped branch only waits: another task has the socket.
             tokio::select! {
                 _ = &mut watching => {}
                 () = stop.cancelled() => {
@@ -197,7 +196,7 @@ impl Presenters {
                     break;
                 }
                 () = tokio::time::sleep(moves_on) => {
-                    // The first time in any case: a short run is to have sessions that replace each other.
+                    // Always the first time, so that a short run has sessions that replace each other.
                     if rng.bool() || !std::mem::replace(&mut has_moved, true) {
                         older.push(tokio::spawn(async move {
                             if tokio::time::timeout(LINGER, &mut watching).await.is_err() {
@@ -215,7 +214,7 @@ impl Presenters {
                 }
             }
             older.retain(|task| !task.is_finished());
-            // Away for so long that what was said meanwhile is not to be had any more, or almost.
+            // Away for about as long as the window, or longer.
             if self.window <= SHORT_WINDOW && rng.u32(..4) == 0 {
                 let away = self.window.mul_f64(0.5 + 1.5 * rng.f64());
                 if stop.run_until_cancelled(tokio::time::sleep(away)).await.is_none() {
@@ -229,7 +228,7 @@ impl Presenters {
         }
     }
 
-    /// To the welcome.
+    /// Connects, and waits for the welcome.
     async fn connect(
         &self,
         delivery: &str,
@@ -255,7 +254,7 @@ impl Presenters {
                 Frame::Welcome { position, recovered, keepalive_seconds } => {
                     let number = self.sessions.fetch_add(1, Ordering::Relaxed);
                     let (session, node, dialect) = (number, node.to_owned(), Dialect::V1);
-                    self.recorder.note(What::Welcome {
+                    self.recorder.note(Observation::Welcome {
                         session,
                         room,
                         node,
@@ -265,11 +264,11 @@ impl Presenters {
                         recovered,
                         fresh,
                     });
-                    // What is in a gap never comes: it is dealt with.
+                    // Events in a gap never arrive: they count as handled.
                     if let Some(position) = position.filter(|_| !recovered) {
                         reached.event(position);
                     }
-                    // As the protocol has it: twice the keepalive of silence is a dead connection.
+                    // As the protocol says: silence of twice the keepalive interval is a dead connection.
                     let silence = Duration::from_secs(2 * keepalive_seconds);
                     Ok(Session { number, socket, silence, recorder: Arc::clone(&self.recorder), reached })
                 }
@@ -279,7 +278,7 @@ impl Presenters {
         tokio::time::timeout(CONNECT, welcomed).await.context("no welcome in time")?
     }
 
-    /// A presenter who has seen nothing, on each node: everything from the first position to the room's last.
+    /// Reads the room as a presenter without a position, from one node: everything up to the room's last event.
     pub(crate) async fn fresh(&self, node: usize, url: &str, room: i64, last: Position) -> anyhow::Result<()> {
         let (name, first) = (format!("delivery-{node}"), Position { sequence: 0, index: u32::MAX, ..last });
         let reached: Arc<Reached> = Arc::default();
@@ -290,7 +289,7 @@ impl Presenters {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        // What is dropped is only a wait: the socket is another task's.
+        // A dropped branch only waits: another task has the socket.
         let read = tokio::select! {
             _ = &mut watching => Err(anyhow::anyhow!("the socket of room {room} ended")),
             () = complete => Ok(()),
@@ -304,15 +303,15 @@ impl Presenters {
 }
 
 impl Session {
-    /// Notes what comes, to the end of the socket.
+    /// Records frames until the socket ends.
     async fn watch(mut self) {
-        // Also where the task is aborted.
+        // Also records the end if the task is aborted.
         let mut ended = Ended { session: self.number, code: None, recorder: Arc::clone(&self.recorder) };
         let (mut heard, mut unacknowledged) = (Instant::now(), None);
         let mut acks = tokio::time::interval(ACK);
         acks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // A frame is taken from the socket only by the branch that notes it.
+            // A dropped branch loses no frame: only the other branch takes frames from the socket.
             let message = tokio::select! {
                 message = self.socket.next() => message,
                 _ = acks.tick() => {
@@ -342,13 +341,13 @@ impl Session {
             let position = match serde_json::from_str(&text) {
                 Ok(Frame::Events { events }) => self.note(events),
                 Ok(Frame::Keepalive { position }) => {
-                    self.recorder.note(What::Keepalive { session, position });
+                    self.recorder.note(Observation::Keepalive { session, position });
                     position.into_iter().for_each(|position| self.reached.keepalive(position));
                     position
                 }
                 Ok(Frame::Reconnect) => None,
                 Ok(Frame::Welcome { .. } | Frame::Other) | Err(_) => {
-                    self.recorder.note(What::Strange { session, text: text.to_string() });
+                    self.recorder.note(Observation::Strange { session, text: text.to_string() });
                     None
                 }
             };
@@ -359,7 +358,7 @@ impl Session {
     fn note(&self, events: Vec<Event>) -> Option<Position> {
         let mut last = None;
         for Event { position, id, r#type: kind, text, reason } in events {
-            self.recorder.note(What::Frame { session: self.number, id, position, kind, text, reason });
+            self.recorder.note(Observation::Frame { session: self.number, id, position, kind, text, reason });
             self.reached.event(position);
             last = Some(position);
         }
@@ -367,7 +366,7 @@ impl Session {
     }
 }
 
-/// Notes the end of a session, however it comes about.
+/// Records the end of a session, however it ends.
 pub(crate) struct Ended {
     pub(crate) session: u32,
     pub(crate) code: Option<u16>,
@@ -376,6 +375,6 @@ pub(crate) struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.recorder.note(What::Ended { session: self.session, code: self.code });
+        self.recorder.note(Observation::Ended { session: self.session, code: self.code });
     }
 }

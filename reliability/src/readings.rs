@@ -1,5 +1,5 @@
-//! What is there when all is over: the whole log with its copies, the whole archive, the rooms as they are replayed, as
-//! a file and beside the video, and what a presenter gets who has seen nothing. Read past the networks that were broken.
+//! The readings at the end of a run: the log with its copies, the archive, the replays as a file and beside the video,
+//! and each room for a presenter without a position. They bypass the proxies.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::ask::client;
 use crate::audit;
 use crate::erasures::{self, is_erased};
-use crate::history::{Dialect, Phase, Reading, Recorder, What};
+use crate::history::{Dialect, Observation, Phase, Reading, Recorder};
 use crate::moderators::Moderators;
 use crate::presenters::Presenters;
 use crate::streams;
@@ -23,31 +23,31 @@ use crate::system::{System, token};
 use crate::video;
 use crate::viewers::Viewers;
 
-/// Everything accepted is in its place within this time after the last fault: the longest backoff, a lease, an ack's
-/// wait of 30 s for a batch that a killed archiver held, on a busy machine.
+/// Everything accepted reaches its places within this time after the last fault: the longest backoff, a lease, and 30 s
+/// until a killed archiver's batch is redelivered, on a busy machine.
 const DRAIN: Duration = Duration::from_secs(90);
 
-/// A presenter who has seen nothing is tried again for so long.
+/// How long a presenter without a position is retried.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// A presenter of the original's dialect who has not come to the end by then is sent something more. What was lost with
-/// its last connection never comes, and that may have been the last message: only a later one shows that it is served.
+/// After this time, a presenter of the original's dialect who has not received the last message is sent another one.
+/// The last message may have been lost with a connection; only a later one shows that the session works.
 const SAY_MORE: Duration = Duration::from_secs(5);
 
-/// Reading the whole log takes no longer.
+/// The time limit for reading the whole log.
 pub(crate) const READ: Duration = Duration::from_secs(120);
 
-/// What presenters are told of.
+/// Whether presenters receive the event.
 pub(crate) fn is_shown(entry: &Entry) -> bool {
     !entry.kind.as_str().starts_with("presenter.")
 }
 
-/// Whether it may be gone again: somebody wrote it who is erased now and then.
+/// Whether the event may be erased: its author is one of the erased users.
 fn may_be_erased(body: Option<&Body>) -> bool {
     matches!(body, Some(Body::MessagePosted(posted)) if is_erased(posted.user.idx.get()))
 }
 
-/// What the history has of an event's body.
+/// The members of an event's body that a history has.
 #[derive(Debug, Default)]
 struct Said {
     user: Option<i64>,
@@ -77,7 +77,7 @@ impl Said {
     }
 }
 
-/// The whole log, with its copies.
+/// Reads the whole log with its copies.
 pub(crate) async fn log(config: &nats::Config) -> anyhow::Result<Vec<Entry>> {
     let log = Log::connect(config, "reliability").await?;
     let mut tail = log.tail_with_copies(Start::Oldest);
@@ -85,7 +85,7 @@ pub(crate) async fn log(config: &nats::Config) -> anyhow::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let reading = async {
         loop {
-            // `next` hands a batch out only to the branch that takes it: none is lost with a dropped branch.
+            // A dropped branch loses nothing: `next` hands a batch only to a branch that completes.
             tokio::select! {
                 biased;
                 batch = tail.next() => entries.extend(batch?),
@@ -93,16 +93,16 @@ pub(crate) async fn log(config: &nats::Config) -> anyhow::Result<Vec<Entry>> {
             }
         }
     };
-    tokio::time::timeout(READ, reading).await.context("the log cannot be read to its end")??;
+    tokio::time::timeout(READ, reading).await.context("the log could not be read to its end in time")??;
     log.close().await;
     Ok(entries)
 }
 
-/// What has not come to its place.
+/// Something that has not reached its place.
 enum Missing {
-    /// The room's presenter has not come to the position.
+    /// The room's presenter has not reached the position.
     Presenter { room: i64, position: Position },
-    /// The archive does not have it, or not as it is.
+    /// The archive does not have it, or has it in an old state.
     Archived(String),
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Waits until everything in the log is where it belongs, and notes whether it came to that.
+/// Waits until everything in the log has reached its places, and records whether it did.
 pub(crate) async fn drain(
     system: &System,
     recorder: &Recorder,
@@ -123,7 +123,7 @@ pub(crate) async fn drain(
     presenters: &Presenters,
     moderators: &Moderators,
 ) -> anyhow::Result<()> {
-    recorder.note(What::Phase { phase: Phase::Healed });
+    recorder.note(Observation::Phase { phase: Phase::Healed });
     let (client, began) = (client()?, Instant::now());
     viewers.say_last_words(&client).await;
     let mut said_more: BTreeMap<i64, Instant> = BTreeMap::new();
@@ -131,7 +131,7 @@ pub(crate) async fn drain(
     while began.elapsed() < DRAIN {
         match what_is_missing(system, presenters, moderators).await {
             Ok(None) => {
-                recorder.note(What::Phase { phase: Phase::Drained });
+                recorder.note(Observation::Phase { phase: Phase::Drained });
                 return Ok(());
             }
             Ok(Some(what)) => {
@@ -149,15 +149,15 @@ pub(crate) async fn drain(
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     eprintln!("not drained: {missing}");
-    recorder.note(What::Phase { phase: Phase::NotDrained });
+    recorder.note(Observation::Phase { phase: Phase::NotDrained });
     Ok(())
 }
 
-/// The room's last event that its presenter is told of.
+/// The last event of the room that its presenter receives.
 fn last_told(room: &[(EventId, Position, Option<Body>)], dialect: Dialect) -> Option<Position> {
     let is_told = |(id, position, body): &&(EventId, Position, Option<Body>)| match dialect {
         Dialect::V1 => true,
-        // The original's dialect has messages alone, those that are not deleted.
+        // The original's dialect only has messages that are not deleted.
         Dialect::Original => {
             let takes = |(_, decided, decision): &(EventId, Position, Option<Body>)| match decision {
                 Some(Body::MessageDeleted(deleted)) => deleted.target == *id,
@@ -175,7 +175,7 @@ async fn what_is_missing(
     presenters: &Presenters,
     moderators: &Moderators,
 ) -> anyhow::Result<Option<Missing>> {
-    // Of each room the first copy of every event, in the order of the log.
+    // The first copy of every event of each room, in the order of the log.
     let mut rooms: BTreeMap<i64, Vec<(EventId, Position, Option<Body>)>> = BTreeMap::new();
     let mut seen = HashSet::new();
     for entry in log(&system.config.nats).await?.iter().filter(|entry| is_shown(entry)) {
@@ -224,7 +224,7 @@ async fn what_is_missing(
     Ok(None)
 }
 
-/// Reads everything, and notes it.
+/// Reads and records everything.
 pub(crate) async fn read(
     system: &System,
     recorder: &Recorder,
@@ -236,22 +236,22 @@ pub(crate) async fn read(
     for entry in log(&system.config.nats).await? {
         let Said { user, text, target, reason } = Said::of(&entry);
         let room = entry.presenter.map(PresenterIdx::get);
-        // A copy does not come to anybody again.
+        // Readers ignore copies.
         let is_told = is_shown(&entry) && !(text.is_some() && user.is_some_and(is_erased));
         if let Some(room) = room.filter(|_| is_told && seen.insert(entry.id)) {
             last.insert(room, entry.position);
         }
         let Entry { id, position, stored, .. } = entry;
         let kind = entry.kind.to_string();
-        recorder.note(What::Logged { room, id, position, kind, user, text, target, reason, stored });
+        recorder.note(Observation::Logged { room, id, position, kind, user, text, target, reason, stored });
     }
-    recorder.note(What::Read { reading: Reading::Log });
+    recorder.note(Observation::Read { reading: Reading::Log });
     streams::read(system, recorder).await?;
 
     let archive = system.archive().await?;
     for room in 1..=rooms {
         for message in archive.room(PresenterIdx::try_from(room)?).await? {
-            recorder.note(What::Archived {
+            recorder.note(Observation::Archived {
                 room,
                 id: message.id,
                 position: message.position,
@@ -261,13 +261,13 @@ pub(crate) async fn read(
             });
         }
     }
-    recorder.note(What::Read { reading: Reading::Archive });
+    recorder.note(Observation::Read { reading: Reading::Archive });
     audit::read(system, recorder, rooms).await?;
 
     for room in 1..=rooms {
         replay(system, recorder, room).await.with_context(|| format!("cannot replay room {room}"))?;
     }
-    recorder.note(What::Read { reading: Reading::Replay });
+    recorder.note(Observation::Read { reading: Reading::Replay });
 
     let gone = Instant::now();
     for room in 1..=rooms {
@@ -275,18 +275,18 @@ pub(crate) async fn read(
             .await
             .with_context(|| format!("cannot replay room {room} beside videos"))?;
     }
-    recorder.note(What::Read { reading: Reading::Video });
+    recorder.note(Observation::Read { reading: Reading::Video });
 
     for (room, last) in last {
         for (node, url) in system.delivery_direct.iter().enumerate() {
             fresh(presenters, node, url, room, last).await?;
         }
     }
-    recorder.note(What::Read { reading: Reading::Fresh });
+    recorder.note(Observation::Read { reading: Reading::Fresh });
     Ok(())
 }
 
-/// Comes back as a page would where the node sends it away: the sessions from before may still be leaving.
+/// Reconnects as a page would when the node refuses it: earlier sessions may still be closing.
 async fn fresh(presenters: &Presenters, node: usize, url: &str, room: i64, last: Position) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
@@ -297,7 +297,7 @@ async fn fresh(presenters: &Presenters, node: usize, url: &str, room: i64, last:
     }
 }
 
-/// The room as the archiver gives it to its viewers: what is not deleted, from the beginning.
+/// Reads the room's replay from its beginning.
 async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Result<()> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -314,7 +314,7 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
     let text = answer.text().await?;
     for line in text.split('\n').filter(|line| !line.is_empty()) {
         let Message { id, position, text, sent_at: sent } = serde_json::from_str(line)?;
-        recorder.note(What::Replayed { room, id, position, text, sent });
+        recorder.note(Observation::Replayed { room, id, position, text, sent });
     }
     Ok(())
 }

@@ -1,22 +1,22 @@
-//! What a run came to, for somebody who was not there.
+//! The report of a run, for readers who did not watch it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::checker::{INVARIANTS, Verdict, View, check};
-use crate::history::{Dialect, Line, What};
+use crate::history::{Dialect, Line, Observation};
 
-/// So many violations of one invariant are shown.
+/// The number of violations that are shown per invariant.
 const SHOWN: usize = 3;
 
-/// What happened while one kind of fault was made, until it had had time to pass.
+/// The effects of one kind of fault, until they have passed.
 #[derive(Debug, Default, Clone, Copy)]
 struct Trouble {
     times: usize,
-    /// The longest time in which no post was accepted, in microseconds.
+    /// The longest time without an accepted post, in microseconds.
     silent: u64,
-    /// The longest way from an acceptance to the presenter, in microseconds.
+    /// The longest delay from acceptance to presenter, in microseconds.
     late: u64,
 }
 
@@ -25,13 +25,13 @@ struct Trouble {
 pub struct Report {
     seconds: u64,
     posts: BTreeMap<&'static str, usize>,
-    /// Answers of the original's surface that accept a post, and those of them that ask a presenter to reconnect.
+    /// The accepting answers of the original's surface, and those among them that ask the presenter to reconnect.
     originals: usize,
     reconnects: usize,
     refusals: BTreeMap<String, usize>,
     sessions: usize,
     frames: usize,
-    /// Of the sessions: those of the original's dialect.
+    /// The sessions in the original's dialect.
     chatting: usize,
     broadcasts: usize,
     beside_videos: usize,
@@ -39,26 +39,26 @@ pub struct Report {
     faults: BTreeMap<String, Trouble>,
     calm: Trouble,
     verdicts: Vec<(&'static str, Verdict)>,
-    /// For each line that shows something: what it says.
+    /// The text of each line that a violation shows.
     shown: BTreeMap<usize, String>,
     folder: PathBuf,
-    /// What could not be read, if so.
+    /// The error of an incomplete reading.
     pub unread: Option<String>,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// Every invariant held.
     Held,
-    /// At least one was broken.
+    /// At least one was violated.
     Broken,
-    /// None was broken, and of at least one the history does not say enough.
+    /// None was violated, and the history is inconclusive for at least one.
     Unknown,
 }
 
 impl Report {
-    /// Judges the history; `folder` is where everything is kept.
+    /// Judges a history. `folder` has the files of the run.
     pub fn of(lines: &[Line], folder: PathBuf) -> Report {
         let verdicts = check(lines);
         let mut report = Report {
@@ -92,7 +92,7 @@ impl Report {
         report
     }
 
-    /// How it ended.
+    /// The result.
     pub fn ending(&self) -> Ending {
         let is = |wanted: fn(&Verdict) -> bool| self.verdicts.iter().any(|(_, verdict)| wanted(verdict));
         if is(|verdict| matches!(verdict, Verdict::Broken(_))) {
@@ -104,13 +104,13 @@ impl Report {
         }
     }
 
-    /// The names of the invariants that were broken.
+    /// The names of the violated invariants.
     pub fn broken(&self) -> Vec<&'static str> {
         let broken = self.verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Broken(_)));
         broken.map(|(name, _)| *name).collect()
     }
 
-    /// The lines that show what was broken, as NDJSON.
+    /// The lines that show the violations, as NDJSON.
     pub fn smallest_history(&self) -> String {
         self.shown.values().map(|line| format!("{line}\n")).collect()
     }
@@ -128,22 +128,22 @@ impl Report {
         self.chatting = view.sessions.iter().filter(|session| session.dialect == Dialect::Original).count();
         for Line { what, .. } in lines {
             match what {
-                What::Failed { status, code, .. } => {
+                Observation::Failed { status, code, .. } => {
                     *self.refusals.entry(format!("{status} {code}")).or_default() += 1;
                 }
-                What::Unknown { why, .. } => {
+                Observation::Unknown { why, .. } => {
                     *self.refusals.entry(format!("unknown: {why}")).or_default() += 1;
                 }
-                What::Welcome { .. } => self.sessions += 1,
-                What::Frame { .. } => self.frames += 1,
-                What::Broadcast { .. } => self.broadcasts += 1,
-                What::ReplayedBesideVideo { .. } => self.beside_videos += 1,
+                Observation::Welcome { .. } => self.sessions += 1,
+                Observation::Frame { .. } => self.frames += 1,
+                Observation::Broadcast { .. } => self.broadcasts += 1,
+                Observation::ReplayedBesideVideo { .. } => self.beside_videos += 1,
                 _ => {}
             }
         }
     }
 
-    /// How long nothing was accepted, and how late presenters were told, by what was broken then.
+    /// The longest time without an accepted post and the longest delay to a presenter, by kind of fault.
     fn troubles(&mut self, lines: &[Line]) {
         let view = View::of(lines);
         let mut accepted: Vec<(u64, chat::EventId)> =
@@ -177,12 +177,12 @@ impl Report {
     }
 }
 
-/// 5 s: what was broken has come back by then.
+/// 5 s: the effects of a fault have passed by then.
 const AFTER_US: u64 = 5_000_000;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} s; everything is kept in {}", self.seconds, self.folder.display())?;
+        writeln!(f, "{} s; the files are in {}", self.seconds, self.folder.display())?;
         let counts = |counts: &BTreeMap<&str, usize>| {
             let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
             words.join(", ")
@@ -191,7 +191,7 @@ impl fmt::Display for Report {
         let (originals, reconnects) = (self.originals, self.reconnects);
         writeln!(
             f,
-            "            {originals} answers of the original's surface accept one, {reconnects} ask to reconnect"
+            "            {originals} accepted by the original's surface, {reconnects} of them asking to reconnect"
         )?;
         writeln!(f, "decisions   {}", counts(&self.decisions))?;
         let Report { sessions, frames, chatting, .. } = self;
@@ -201,7 +201,7 @@ impl fmt::Display for Report {
         for (refusal, count) in &self.refusals {
             writeln!(f, "  {count:6} {refusal}")?;
         }
-        writeln!(f, "faults: how often; the longest time without an accepted post; the longest way to a presenter:")?;
+        writeln!(f, "faults: count; longest time without an accepted post; longest delay to a presenter:")?;
         let seconds = |us: u64| us as f64 / 1e6;
         for (kind, trouble) in &self.faults {
             let (silent, late) = (seconds(trouble.silent), seconds(trouble.late));
@@ -209,7 +209,7 @@ impl fmt::Display for Report {
         }
         let (silent, late) = (seconds(self.calm.silent), seconds(self.calm.late));
         writeln!(f, "  {:32}     {silent:7.2} s {late:7.2} s", "(none)")?;
-        writeln!(f, "invariants, and how often each could have been broken:")?;
+        writeln!(f, "invariants, and how often each could have been violated:")?;
         for (invariant, (name, verdict)) in INVARIANTS.iter().zip(&self.verdicts) {
             match verdict {
                 Verdict::Held(looked_at) => writeln!(f, "  held    {looked_at:8} {name}: {}", invariant.promise)?,
@@ -226,12 +226,12 @@ impl fmt::Display for Report {
             }
         }
         if let Some(unread) = &self.unread {
-            writeln!(f, "not everything could be read: {unread}")?;
+            writeln!(f, "a reading at the end of the run failed: {unread}")?;
         }
         match self.ending() {
             Ending::Held => write!(f, "every invariant held"),
             Ending::Broken => write!(f, "broken: {}", self.broken().join(", ")),
-            Ending::Unknown => write!(f, "nothing was broken, and not everything was shown to hold"),
+            Ending::Unknown => write!(f, "no invariant was violated, but not every one was tested"),
         }
     }
 }

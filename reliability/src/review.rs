@@ -1,5 +1,5 @@
-//! A review hook as a platform might have one: it allows, denies, replaces, takes too long and fails, by the number at the
-//! end of the text, so that every attempt of a post meets the same verdict. What it said is noted.
+//! A review hook like a platform's. It allows, denies, replaces, answers late or fails, by the number at the end of the
+//! text, so that every attempt of a post gets the same verdict. Verdicts are recorded.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::history::{Recorder, ReviewVerdict, What};
+use crate::history::{Observation, Recorder, ReviewVerdict};
 
-/// Of so many posts one is denied, one replaced, one answered too late and one not at all.
+/// In so many posts, one is denied, one replaced, one answered too late, and one not answered.
 const OF: u64 = 50;
 
 /// Longer than ingest waits in a run.
@@ -30,10 +30,10 @@ struct Data {
     text: String,
 }
 
-/// Where the notes go, once the run has begun.
+/// The recorder, once the run has begun.
 pub(crate) type Notes = Arc<OnceLock<Arc<Recorder>>>;
 
-/// Starts it; the answer is where it listens.
+/// Starts the hook. Returns its address.
 pub(crate) async fn start(notes: Notes) -> anyhow::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
@@ -60,9 +60,9 @@ async fn review(State(notes): State<Notes>, Json(question): Json<Question>) -> R
     if number.is_some_and(|number| number % OF == 27) {
         tokio::time::sleep(TOO_LONG).await;
     }
-    // What is allowed is most of it, and says nothing.
+    // Most verdicts allow, and need no record.
     if let (Some(recorder), false) = (notes.get(), verdict == ReviewVerdict::Allow) {
-        recorder.note(What::Reviewed { text, verdict });
+        recorder.note(Observation::Reviewed { text, verdict });
     }
     answer.map(Json)
 }

@@ -1,5 +1,4 @@
-//! A run: everything is started, chat plays while things break, everything is made whole, what is there is read, and the
-//! history is judged.
+//! A run: start the system, post while faults are injected, end the faults, read everything, and judge the history.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::erasures;
-use crate::history::{self, Phase, Recorder, What};
+use crate::history::{self, Beginning, Observation, Phase, Recorder};
 use crate::memory;
 use crate::moderators::Moderators;
 use crate::nemesis::{Course, Nemesis};
@@ -24,40 +23,40 @@ use crate::system::{Part, Plan, System, start_patiently};
 use crate::video;
 use crate::viewers::{Latest, Viewers};
 
-/// What to run.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long chat plays and things break.
+    /// The duration of load and faults.
     pub load: Duration,
-    /// Decides who says what where, and what breaks when.
+    /// The seed of load and faults.
     pub seed: u64,
-    /// How many rooms.
+    /// The number of rooms.
     pub rooms: i64,
-    /// How many viewers write.
+    /// The number of viewers who post.
     pub viewers: i64,
-    /// Posts a second, all together.
+    /// Posts per second in total.
     pub rate: f64,
-    /// Recordings whose texts are said.
+    /// Recordings with texts to post.
     pub recordings: Vec<PathBuf>,
-    /// Milliseconds for which nothing is broken, between two faults.
+    /// The pause between two faults, in milliseconds.
     pub calm: std::ops::Range<u64>,
-    /// Parts of the names of the faults that are made, such as `kill nats`; none: all.
+    /// Words in the names of the wanted faults, such as `kill nats`. Empty: all.
     pub faults: Vec<String>,
-    /// Parts of the names of what plays beside the chat, such as `settings`; none: all of [`PLAYS`].
+    /// Words in the names of the wanted activities beside the posts, such as `settings`. Empty: all of [`PLAYS`].
     pub plays: Vec<String>,
     /// Whether one fault in three lasts for up to two and a half minutes.
     pub lasting: bool,
-    /// Where everything is kept, and what is tested.
+    /// The system to test, and its folder.
     pub plan: Plan,
 }
 
-/// What plays beside the chat.
+/// The activities beside the posts.
 pub const PLAYS: [&str; 5] = ["bans from every room", "settings", "followed replays", "review hook", "erasures"];
 
-/// So many rooms have somebody who follows their replay.
+/// The number of rooms whose replay is followed.
 const FOLLOWED: i64 = 2;
 
-/// What is said where there is no recording.
+/// The texts of posts if there is no recording.
 const SAID: [&str; 12] = [
     "안녕하세요",
     "hiii, am I early?",
@@ -73,10 +72,10 @@ const SAID: [&str; 12] = [
     "she said \"hello\" \\o/",
 ];
 
-/// A text leaves room for its number.
+/// Leaves room for the number at the end.
 const LONGEST_TEXT: usize = 300;
 
-/// Runs it.
+/// Executes a run.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let texts = texts(&options.recordings)?;
     let plays = |name: &str| options.plays.is_empty() || options.plays.iter().any(|word| name.contains(word));
@@ -91,15 +90,15 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let recorder = Arc::new(Recorder::create(&file)?);
     notes.get_or_init(|| Arc::clone(&recorder));
     let window_ms = system.config.delivery.window.as_millis() as u64;
-    recorder.note(What::Begins {
+    recorder.note(Observation::Begins(Beginning {
         seed: options.seed,
         began: recorder.began(),
         window_ms,
         append_deadline_ms: system.config.nats.append_deadline.as_millis() as u64,
         lease_ms: system.config.nats.lease.as_millis() as u64,
-    });
+    }));
     for (setting, value) in options.plan.constants.clone() {
-        recorder.note(What::Constant { setting, value });
+        recorder.note(Observation::Constant { setting, value });
     }
     let latest = Arc::<Latest>::default();
     let Options { rooms, seed, .. } = *options;
@@ -136,7 +135,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         let (presenters, over) = (Arc::clone(&presenters), over.clone());
         async move { presenters.watch(&over).await }
     });
-    recorder.note(What::Phase { phase: Phase::Load });
+    recorder.note(Observation::Phase { phase: Phase::Load });
     let clock = async {
         tokio::time::sleep(options.load).await;
         stop.cancel();
@@ -169,7 +168,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         tokio::try_join!(course, supervise(&system, &recorder, &over), memory::sample(&system, &recorder, &over))?;
     watching.await??;
     presence::absent(&viewers, healed, system.config.nats.lease.get()).await?;
-    // Whatever cannot be read makes the history thin, and that is what the report says.
+    // A failed reading makes the history inconclusive, and the report says so.
     let read = readings::read(&system, &recorder, &presenters, rooms).await;
     recorder.flush()?;
     let lines = history::read(&file)?;
@@ -182,16 +181,16 @@ async fn when(plays: bool, play: impl Future<Output = anyhow::Result<()>>) -> an
     if plays { play.await } else { Ok(()) }
 }
 
-/// How often is looked whether everything runs.
+/// The interval between checks that every process runs.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// Numbers of what ended by itself: far from those of the faults that are made.
+/// The fault numbers of processes that ended by themselves, above those of injected faults.
 const FIRST_END: u64 = 1_000_000;
 
-/// Starts again what ended by itself, as a service manager does, and notes it as a fault that nobody made.
+/// Restarts processes that ended by themselves, as a service manager does, and records each as a fault.
 async fn supervise(system: &System, recorder: &Recorder, over: &CancellationToken) -> anyhow::Result<()> {
     let ends = AtomicU64::new(FIRST_END);
-    // Each by itself: one that waits for the log must not keep the others waiting.
+    // Each on its own: one that waits for the log must not delay the others.
     let parts = system.parts.iter().map(|part| supervise_one(part, &ends, recorder, over));
     try_join_all(parts).await.map(drop)
 }
@@ -203,14 +202,14 @@ async fn supervise_one(
     over: &CancellationToken,
 ) -> anyhow::Result<()> {
     while over.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
-        // What a fault has in hand is its own affair.
+        // A fault holds this process.
         let Ok(mut server) = part.server.try_lock() else { continue };
         let Some(status) = server.exited()? else { continue };
         let fault = ends.fetch_add(1, Ordering::Relaxed);
         let kind = format!("{} ended by itself ({status})", part.kind.word());
-        recorder.note(What::Breaks { fault, kind, parts: vec![part.name.clone()] });
+        recorder.note(Observation::Breaks { fault, kind, parts: vec![part.name.clone()] });
         start_patiently(part, &mut server).await?;
-        recorder.note(What::Heals { fault });
+        recorder.note(Observation::Heals { fault });
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What the log's servers say of its streams when all is over: what is still there, and how far the archive's consumer
-//! has come. It is asked of the servers' monitoring, past everything of ours.
+//! The streams of the log at the end of a run, and the progress of the archive's consumer, from the servers' monitoring
+//! endpoints. Independent of this project's code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use jiff::Timestamp;
 use reqwest::Client;
 use serde::Deserialize;
 
-use crate::history::{Reading, Recorder, What};
+use crate::history::{Observation, Reading, Recorder};
 use crate::system::System;
 
-/// A server that is there answers at once.
+/// A running server answers at once.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a stream has lost its end, this member of its metadata lists the epochs, in hexadecimal, each with the sequence
-/// from which it holds: `1879f0c3a1b2c3d4@0,1879f0c3a1b2ffff@31`.
+/// This metadata member of a stream lists its epochs after a loss, in hexadecimal, each with its first sequence:
+/// `1879f0c3a1b2c3d4@0,1879f0c3a1b2ffff@31`.
 const TIMELINE: &str = "chatting-server.timeline";
 
-/// The name of a stream of the log begins so.
+/// The prefix of the log's streams.
 const PREFIX: &str = "CHAT_";
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +59,7 @@ struct State {
 
 #[derive(Debug, Deserialize)]
 struct Consumer {
-    /// Only what outlives its reader has one.
+    /// Only durable consumers have one.
     config: Option<ConsumerConfig>,
     ack_floor: Floor,
 }
@@ -74,7 +74,7 @@ struct Floor {
     stream_seq: u64,
 }
 
-/// What is known of a stream.
+/// The state of a stream.
 #[derive(Debug, Default)]
 struct Known {
     epochs: BTreeSet<u64>,
@@ -87,13 +87,14 @@ fn epochs(timeline: &str) -> impl Iterator<Item = u64> {
     timeline.split(',').filter_map(|segment| u64::from_str_radix(segment.split_once('@')?.0, 16).ok())
 }
 
-/// Notes every stream. Of what the members of a cluster say the furthest counts: some may lag.
+/// Records every stream. Of the members of a cluster the most advanced counts, because others may lag.
 pub(crate) async fn read(system: &System, recorder: &Recorder) -> anyhow::Result<()> {
     let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     let mut streams: BTreeMap<String, Known> = BTreeMap::new();
     for server in &system.monitoring {
         let url = format!("{server}/jsz?accounts=1&streams=1&consumers=1&config=1");
-        let said: Monitoring = client.get(url).send().await?.json().await.context("nats-server's answer is odd")?;
+        let said: Monitoring =
+            client.get(url).send().await?.json().await.context("cannot read nats-server's answer")?;
         let details = said.account_details.into_iter().flat_map(|account| account.stream_detail);
         for Stream { name, created, config, state, consumer_detail } in
             details.filter(|stream| stream.name.starts_with(PREFIX))
@@ -111,10 +112,10 @@ pub(crate) async fn read(system: &System, recorder: &Recorder) -> anyhow::Result
             known.acknowledged = known.acknowledged.max(acknowledged);
         }
     }
-    anyhow::ensure!(!streams.is_empty(), "nats-server knows no stream of the log");
+    anyhow::ensure!(!streams.is_empty(), "nats-server has no stream of the log");
     for Known { epochs, first, last, acknowledged } in streams.into_values() {
-        recorder.note(What::Stream { epochs: epochs.into_iter().collect(), first, last, acknowledged });
+        recorder.note(Observation::Stream { epochs: epochs.into_iter().collect(), first, last, acknowledged });
     }
-    recorder.note(What::Read { reading: Reading::Streams });
+    recorder.note(Observation::Read { reading: Reading::Streams });
     Ok(())
 }

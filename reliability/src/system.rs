@@ -1,5 +1,5 @@
-//! The system that is to be broken: every server and role a process of its own, and between any two of them, and before
-//! every client, a network that fails on demand. How it is started, [`start`] knows.
+//! The system under test: every server and role is a process, with a proxy between any two of them and before every
+//! client. [`start`] starts it.
 
 mod start;
 
@@ -14,21 +14,21 @@ use web::auth::Identity;
 
 use crate::disk::Disk;
 
-/// What its tokens are signed with.
+/// The secret that signs tokens.
 const SECRET: &str = "a secret of the reliability runs, of more than 32 bytes";
 
-/// Tokens outlast any run.
+/// Longer than any run.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// So many of each role.
+/// The number of nodes of each role.
 pub const NODES: usize = 2;
 
-/// What kind of process a part is.
+/// The kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The log.
     Nats,
-    /// The archive's memory.
+    /// The archive's database.
     Mongod,
     /// A role.
     Ingest,
@@ -39,7 +39,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As faults and parts call it.
+    /// The word in the names of faults and parts.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Nats => "nats",
@@ -58,106 +58,106 @@ pub struct Part {
     pub name: String,
     /// What it is.
     pub kind: Kind,
-    /// One fault at a time has it in hand.
+    /// Held by at most one fault at a time.
     pub server: tokio::sync::Mutex<Server>,
-    /// What it keeps its data on, where that can fail.
+    /// Its disk, if disks can fail in this run.
     pub disk: Option<Disk>,
-    /// The file that says how far its clock is from ours, where that can be.
+    /// The file with its clock offset, if clocks can be set in this run.
     pub clock: Option<PathBuf>,
 }
 
 impl Part {
-    /// What it keeps its data on.
+    /// Its disk. Err: it has none.
     pub(crate) fn disk(&self) -> anyhow::Result<&Disk> {
         self.disk.as_ref().with_context(|| format!("{} has no disk of its own", self.name))
     }
 }
 
-/// A way from one part, or from clients, to another part.
+/// A network path from a part, or from clients, to another part.
 #[derive(Debug)]
 pub struct Link {
-    /// Such as `ingest to nats`, the same for all of a kind.
+    /// Such as `ingest to nats`: the same for every node.
     pub name: &'static str,
-    /// The part whose work it disturbs: the one that asks, or the one that clients cannot reach.
+    /// The part that a fault of this link affects: the caller, or the node that clients cannot reach.
     pub part: String,
-    /// The part at its end.
+    /// The part that is called.
     pub to: String,
-    /// The network.
+    /// The proxy on the path.
     pub proxy: Proxy,
 }
 
-/// Everything, running. Dropped, its processes are killed.
+/// The running system. Dropping it kills its processes.
 #[derive(Debug)]
 pub struct System {
     /// Every process.
     pub parts: Vec<Part>,
-    /// Every network.
+    /// Every network path.
     pub links: Vec<Link>,
-    /// Ingest nodes as clients reach them, `http://host:port`.
+    /// The ingest nodes for clients, `http://host:port`.
     pub ingest: Vec<String>,
-    /// Delivery nodes as presenters reach them, `ws://host:port`.
+    /// The delivery nodes for presenters, `ws://host:port`.
     pub delivery: Vec<String>,
-    /// The same without a network between.
+    /// The delivery nodes without a proxy.
     pub delivery_direct: Vec<String>,
-    /// Archivers, without a network between.
+    /// The archivers without a proxy.
     pub archivers: Vec<String>,
-    /// What the log's servers say of themselves, `http://host:port`.
+    /// The monitoring endpoints of the log's servers, `http://host:port`.
     pub monitoring: Vec<String>,
     /// The archive's servers, `host:port`.
     pub mongod: Vec<String>,
-    /// The log and the archive without a network between.
+    /// A configuration that reaches the log and the archive without a proxy.
     pub config: Config,
-    /// Where everything is kept.
+    /// The folder of the run.
     pub folder: PathBuf,
     /// Whether the log's files may be damaged.
     pub damage: bool,
-    /// Whether the log's servers sync when they like, so that a power loss may take whole streams.
+    /// Whether the log's servers sync when they choose to, so that a power loss may remove whole streams.
     pub lazy_log: bool,
     /// `chatting-server`.
     binary: PathBuf,
-    /// The settings of who reaches the log and the archive without a network between.
+    /// The environment that reaches the log and the archive without a proxy.
     environment: Vec<(String, String)>,
 }
 
-/// What is to run.
+/// The system to start.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Where everything is kept.
+    /// The folder of the run.
     pub folder: PathBuf,
     /// `chatting-server`.
     pub binary: PathBuf,
-    /// An older one, which the second node of each role runs: as in the middle of a rolling update.
+    /// An older server for the second node of each role, as during a rolling update.
     pub old_binary: Option<PathBuf>,
-    /// Whether the log and the archive are kept by three servers each.
+    /// Whether the log and the archive have three servers each.
     pub cluster: bool,
-    /// Into how many streams the log is split.
+    /// The number of streams of the log.
     pub partitions: u32,
-    /// How large each may grow.
+    /// The maximum size of each stream, in bytes.
     pub log_bytes: u64,
-    /// Whether servers keep their data on disks that can be full and lose power.
+    /// Whether servers have disks of their own, which can be full and lose power.
     pub disks: bool,
-    /// Whether the log's servers sync when they like, as nats-server does by default.
+    /// Whether the log's servers sync when they choose to, as nats-server does by default.
     pub lazy_log: bool,
-    /// libfaketime, by which the roles' clocks can be set.
+    /// libfaketime, to set the clocks of the roles.
     pub clock_library: Option<PathBuf>,
-    /// Where the review hook listens, if there is one.
+    /// The address of the review hook, if any.
     pub review: Option<String>,
-    /// Settings of every role beside those of every run.
+    /// Further settings of every role.
     pub constants: Vec<(String, String)>,
-    /// Whether the log's files may be damaged, and an older log restored: with one server of the log alone.
+    /// Whether the log's files may be damaged, or restored from a backup. Only with a single log server.
     pub damage: bool,
 }
 
-/// 1 GiB: what a small disk has room for, and no run fills.
+/// 1 GiB: fits on a small disk, and no run fills it.
 pub const LOG_BYTES: u64 = 1_073_741_824;
 
 impl System {
-    /// Every part of the kind.
+    /// The parts of a kind.
     pub(crate) fn of(&self, kind: Kind) -> Vec<&Part> {
         self.parts.iter().filter(|part| part.kind == kind).collect()
     }
 
-    /// The server that leads the first partition of the log.
+    /// The server that leads the log's first partition.
     pub(crate) async fn leader(&self) -> anyhow::Result<Option<String>> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
         for url in &self.monitoring {
@@ -174,7 +174,7 @@ impl System {
         Ok(None)
     }
 
-    /// The primary of the archive.
+    /// The primary of the replica set.
     pub(crate) async fn primary(&self) -> anyhow::Result<Option<String>> {
         let addresses = &self.mongod;
         for address in addresses {
@@ -187,12 +187,12 @@ impl System {
         Ok(None)
     }
 
-    /// Tells the log that it was restored from a backup, as `docs/operations/backup-and-restore.md` has it.
+    /// Declares that the log was restored from a backup, as in `docs/operations/backup-and-restore.md`.
     pub(crate) async fn begin_epoch(&self) -> anyhow::Result<()> {
         self.set_up(&["--new-epoch"]).await
     }
 
-    /// `chatting-server setup`.
+    /// Runs `chatting-server setup`.
     pub(crate) async fn set_up(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = tokio::process::Command::new(&self.binary);
         let output = command.arg("setup").args(arguments).envs(self.environment.iter().cloned()).output().await?;
@@ -201,21 +201,21 @@ impl System {
         Ok(())
     }
 
-    /// The archive, without a network between.
+    /// The archive, without a proxy.
     pub async fn archive(&self) -> anyhow::Result<archiver::Archive> {
         Ok(archiver::Archive::connect(&self.config.archiver).await?)
     }
 }
 
-/// A role that is started while the log is away is ready once that is back: longer than any fault lasts.
+/// A role that starts without the log is ready once the log is back: longer than any fault.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Starts it, and again where it ends by itself, and waits until it is ready, for longer than others have to.
+/// Starts a part, restarts it if it ends by itself, and waits until it is ready, for longer than usual.
 pub(crate) async fn start_patiently(part: &Part, server: &mut Server) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut started = server.start().await;
     while let Err(error) = started {
-        let why = || format!("{} does not start again", part.name);
+        let why = || format!("{} does not restart", part.name);
         if began.elapsed() > PATIENCE {
             return Err(error).with_context(why);
         }
@@ -227,7 +227,7 @@ pub(crate) async fn start_patiently(part: &Part, server: &mut Server) -> anyhow:
     Ok(())
 }
 
-/// Starts members of a cluster, and waits until they are ready.
+/// Starts the members of a cluster, and waits until they are ready.
 pub(crate) async fn start_together(servers: &mut [&mut Server]) -> anyhow::Result<()> {
     for server in servers.iter_mut() {
         server.spawn()?;
@@ -246,12 +246,12 @@ pub(crate) async fn start_together(servers: &mut [&mut Server]) -> anyhow::Resul
     Ok(())
 }
 
-/// A token of the user; with the scope of moderators if so.
+/// A user's token, with a moderator's scope if `moderates`.
 pub fn token(user: i64, moderates: bool) -> String {
     token_with(user, if moderates { &["chat:moderate"] } else { &[] })
 }
 
-/// A token with these scopes.
+/// A user's token with these scopes.
 pub fn token_with(user: i64, scopes: &[&str]) -> String {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let (nickname, email) = (format!("user{user}"), format!("user{user}@example.com"));
@@ -263,6 +263,6 @@ pub fn token_with(user: i64, scopes: &[&str]) -> String {
 pub fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let binary = here.parent().unwrap_or(Path::new(".")).join("chatting-server");
-    anyhow::ensure!(binary.exists(), "{} is not there: cargo build", binary.display());
+    anyhow::ensure!(binary.exists(), "{} does not exist: run `cargo build`", binary.display());
     binary.canonicalize().context("cannot find the binary")
 }

@@ -1,6 +1,6 @@
-//! The replay beside the video, as a player reads it when all is over, and follows it while chat plays: the room's broadcasts, and what was said in each,
-//! page by page by the time in its recording, from the beginning to the end. Every page comes from another archiver than
-//! the one before, as behind a load balancer.
+//! The replay beside the video, as a player reads it: followed during the run, and read completely at the end. It lists
+//! the room's broadcasts, and each broadcast's messages by offset in the recording, page by page. Consecutive pages
+//! come from different archivers, as behind a load balancer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,16 +12,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::history::{Recorder, What};
+use crate::history::{Observation, Recorder};
 use crate::readings::READ;
 use crate::system::{System, token};
 
-/// The presenters have gone when this is read. By then, after that, the archive knows that their last sessions have
-/// ended, or never will: a log that is full does not take the ends. And what was said last is old enough to be replayed
-/// in a broadcast that does not end, which takes 5 s.
+/// After the presenters have left, the archive needs this time to know the end of their last sessions; a full log does
+/// not take these events at all. It also covers the 5 s after which a message of a broadcast in progress is replayed.
 const ENDED: Duration = Duration::from_secs(10);
 
-/// Messages a page: few, so that there are many places where one could be lost or come twice.
+/// Messages per page. Few: every page boundary is a chance to lose or repeat one.
 const PAGE: usize = 50;
 
 #[derive(Debug, Deserialize)]
@@ -55,7 +54,7 @@ struct Message {
     text: String,
 }
 
-/// A player of the room, who may read it.
+/// A reader of the room's replay.
 struct Player<'a> {
     client: Client,
     archivers: &'a [String],
@@ -89,14 +88,14 @@ impl Player<'_> {
     }
 }
 
-/// How long a page may take while things break.
+/// The time limit for a page during faults.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a follower waits where there is nothing new.
+/// How long a follower waits if there is nothing new.
 const NOTHING_NEW: Duration = Duration::from_secs(1);
 
-/// Follows the latest broadcast of the room while chat plays, until told to stop. What a follower is shown must be in
-/// the end what everybody is shown: nothing comes later before it.
+/// Follows the room's latest broadcast until the stop. A follower must see the final replay: nothing may appear later
+/// before its position.
 pub(crate) async fn follow(
     system: &System,
     recorder: &Recorder,
@@ -109,19 +108,19 @@ pub(crate) async fn follow(
     let mut followed: Option<(u64, String)> = None;
     let mut place = String::new();
     while !stop.is_cancelled() {
-        // Where an archiver is away, the other one is asked next.
+        // If an archiver is down, the next one is asked.
         let shown = match &followed {
             Some((replay, broadcast)) => player.part(room, broadcast, &place).await.map(|Page { messages, next }| {
                 let is_full = messages.len() == PAGE;
                 for Message { id, position, text, .. } in messages {
-                    recorder.note(What::ReplayShows { replay: *replay, id, position, text });
+                    recorder.note(Observation::ReplayShows { replay: *replay, id, position, text });
                 }
                 (is_full, next)
             }),
             None => match player.broadcasts(room).await.map(|broadcasts| broadcasts.into_iter().next()) {
                 Ok(Some(Broadcast { id: broadcast, .. })) => {
                     let replay = readings.fetch_add(1, Ordering::Relaxed);
-                    recorder.note(What::ReplayBegins { replay, room, broadcast: broadcast.clone() });
+                    recorder.note(Observation::ReplayBegins { replay, room, broadcast: broadcast.clone() });
                     followed = Some((replay, broadcast));
                     Ok((true, Some(String::new())))
                 }
@@ -134,7 +133,7 @@ pub(crate) async fn follow(
                 place = if next.is_empty() { "&from=0".to_owned() } else { format!("&after={next}") };
                 is_full
             }
-            // It has ended, or is part of another one now.
+            // The broadcast has ended, or is part of another one now.
             Ok((_, None)) => {
                 followed = None;
                 false
@@ -152,7 +151,7 @@ pub(crate) async fn follow(
     Ok(())
 }
 
-/// Notes the room's broadcasts, and what each one's replay shows. The presenters have been gone since `gone`.
+/// Records the room's broadcasts and the replay of each. The presenters have been gone since `gone`.
 pub(crate) async fn read(system: &System, recorder: &Recorder, room: i64, gone: Instant) -> anyhow::Result<()> {
     let client = Client::builder().no_proxy().timeout(READ).build()?;
     let mut player = Player { client, archivers: &system.archivers, token: token(room, false), asked: 0 };
@@ -165,16 +164,17 @@ pub(crate) async fn read(system: &System, recorder: &Recorder, room: i64, gone: 
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     for Broadcast { id: broadcast, started_at: started, ended_at: ended, duration_ms, messages } in broadcasts {
-        let noted = What::Broadcast { room, broadcast: broadcast.clone(), started, ended, duration_ms, messages };
+        let noted =
+            Observation::Broadcast { room, broadcast: broadcast.clone(), started, ended, duration_ms, messages };
         recorder.note(noted);
         let (mut place, mut reached) = ("&from=0".to_owned(), None);
         loop {
             let Page { messages, next } = player.part(room, &broadcast, &place).await?;
             for Message { offset_ms, id, position, text } in messages {
                 let broadcast = broadcast.clone();
-                recorder.note(What::ReplayedBesideVideo { room, broadcast, offset_ms, id, position, text });
+                recorder.note(Observation::ReplayedBesideVideo { room, broadcast, offset_ms, id, position, text });
             }
-            // One that does not end always names a place to go on from; where it is the same as before, nothing follows.
+            // A broadcast in progress always has a next position. The same as before: there is nothing more.
             if next.is_none() || next == reached {
                 break;
             }

@@ -1,6 +1,6 @@
-//! Those who write: many users in many rooms, at a bounded rate. A post whose outcome is unknown is often sent again
-//! under the same key, through another node; some are sent through two nodes at once, as impatient clients do. Both
-//! surfaces are written to, and the presenters of the original's write in their own rooms too.
+//! The viewers: many users who post to many rooms at a bounded rate. A post of unknown outcome is often retried under
+//! the same key through another node. Some posts are sent through two nodes at once, as impatient clients do. Both
+//! surfaces are used, and presenters of the original also post in their own rooms.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{Answer, ask, client, send_message};
 use crate::erasures::is_erased;
-use crate::history::{Recorder, Surface, What};
+use crate::history::{Observation, Recorder, Surface};
 use crate::system::token;
 
-/// The number of the first viewer.
+/// The first viewer's number.
 pub(crate) const FIRST: i64 = 1_000;
 
-/// So many of the latest accepted messages moderators choose from.
+/// How many recent messages moderators choose from.
 const REMEMBERED: usize = 400;
 
-/// A client gives up after so many attempts.
+/// The number of attempts of a client.
 const ATTEMPTS: u32 = 6;
 
-/// What was accepted lately: room and message.
+/// Recently accepted messages, each with its room.
 #[derive(Debug, Default)]
 pub(crate) struct Latest(Mutex<VecDeque<(i64, EventId)>>);
 
@@ -43,7 +43,7 @@ impl Latest {
         }
     }
 
-    /// One of them; mostly one of the very latest.
+    /// A random one, mostly among the very latest.
     pub(crate) fn any(&self, rng: &mut Rng) -> Option<(i64, EventId)> {
         let latest = self.0.lock();
         let back = if rng.bool() { rng.usize(1..6) } else { rng.usize(1..REMEMBERED) };
@@ -51,32 +51,31 @@ impl Latest {
     }
 }
 
-/// A text that the shortest setting of a room lets through.
+/// A text that the short setting of a room allows.
 fn short(post: u64) -> String {
     format!("#{post}")
 }
 
-/// Who writes what, and where to.
+/// The viewers.
 #[derive(Debug)]
 pub(crate) struct Viewers {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) ingest: Vec<String>,
     pub(crate) rooms: i64,
-    /// How many.
+    /// The number of viewers.
     pub(crate) count: i64,
-    /// Posts a second, all together.
+    /// Posts per second in total.
     pub(crate) rate: f64,
-    /// What they say, over and over.
+    /// The texts, in rotation.
     pub(crate) texts: Vec<String>,
     pub(crate) seed: u64,
     pub(crate) latest: Arc<Latest>,
     pub(crate) posts: AtomicU64,
-    /// What the room's presenters said when all was whole again.
+    /// The last posts of the rooms' presenters, after the faults.
     pub(crate) last_words: Mutex<Vec<LastWords>>,
 }
 
-/// What a room's presenter said last. A client that asks for it once more gets the same answer, and hears whether the
-/// presenter is there.
+/// The last post of a room's presenter. A retry gets the same answer, with the current presence.
 #[derive(Debug)]
 pub(crate) struct LastWords {
     pub(crate) room: i64,
@@ -86,11 +85,11 @@ pub(crate) struct LastWords {
     text: String,
 }
 
-/// 20 s: so long the last words are tried, as for some seconds after the last fault not everything is connected again.
+/// 20 s: for some seconds after the last fault, not every connection is restored.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 
 impl Viewers {
-    /// Writes until told to stop; what is in hand then is waited for.
+    /// Posts until the stop, and waits for the posts in progress.
     pub(crate) async fn write(self: &Arc<Self>, stop: &CancellationToken) -> anyhow::Result<()> {
         let client = client()?;
         let mut viewers = JoinSet::new();
@@ -109,7 +108,7 @@ impl Viewers {
         let mut rng = Rng::with_seed(self.seed ^ user.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let pause = self.count as f64 / self.rate;
         loop {
-            // Evenly on average, and nobody in step with anybody.
+            // Evenly on average, with jitter.
             let pause = Duration::from_secs_f64(pause * (0.5 + rng.f64()));
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
@@ -121,12 +120,12 @@ impl Viewers {
     async fn post(&self, client: &Client, user: i64, rng: &mut Rng) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
         let said = &self.texts[post as usize % self.texts.len()];
-        // One in a hundred cannot be accepted.
+        // One post in a hundred is too long to be accepted.
         let text = if rng.u32(..100) == 0 { format!("{said:x<600} #{post}") } else { format!("{said} #{post}") };
-        // Rooms are not alike: the first is as busy as all the others together.
+        // The first room is as busy as all the others together.
         let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
         let surface = if rng.u32(..3) == 0 { Surface::Original } else { Surface::V1 };
-        // Now and then a page of the original's sends what its presenter says.
+        // Now and then a page of the original sends its presenter's post.
         let user = if surface == Surface::Original && rng.u32(..10) == 0 { room } else { user };
         let attempts = Attempts {
             viewers: self,
@@ -134,7 +133,7 @@ impl Viewers {
             post,
             room,
             user,
-            // One in three has none: whoever posted it cannot know whether to post it again.
+            // One post in three has no key: its sender cannot retry it safely.
             key: (rng.u32(..3) > 0).then(|| format!("{:x}-{post}", self.seed)),
             text: text.trim().to_owned(),
         };
@@ -161,7 +160,7 @@ impl Viewers {
             tokio::time::sleep(Duration::from_millis(rng.u64(50..500))).await;
             attempt += 1;
             through = if rng.bool() { (through + 1) % self.ingest.len() } else { through };
-            // A key names the message on both surfaces: platforms move their clients from one to the other.
+            // A key identifies the message on both surfaces, because platforms migrate clients from one to the other.
             if attempts.key.is_some() && rng.u32(..4) == 0 {
                 surface = match surface {
                     Surface::V1 => Surface::Original,
@@ -177,7 +176,7 @@ impl Viewers {
         }
     }
 
-    /// Every room's presenter says something under a key.
+    /// Posts under a key as every room's presenter.
     pub(crate) async fn say_last_words(&self, client: &Client) {
         let said = join_all((1..=self.rooms).map(|room| self.last_words_of(client, room))).await;
         self.last_words.lock().extend(said.into_iter().flatten());
@@ -192,7 +191,7 @@ impl Viewers {
             let node = (post as usize + words.attempts as usize) % self.ingest.len();
             match self.repeat(client, &mut words, node).await {
                 Answer::Accepted { .. } => return Some(words),
-                // It stays full.
+                // The log stays full.
                 Answer::Refused { code, .. } if code == "log_full" => return None,
                 Answer::Refused { .. } | Answer::Unknown(_) => tokio::time::sleep(Duration::from_millis(200)).await,
             }
@@ -200,7 +199,7 @@ impl Viewers {
         None
     }
 
-    /// Asks for the last words once more.
+    /// Retries the presenter's last post.
     pub(crate) async fn repeat(&self, client: &Client, words: &mut LastWords, node: usize) -> Answer {
         words.attempts += 1;
         let LastWords { room, post, attempts, ref key, ref text } = *words;
@@ -209,7 +208,7 @@ impl Viewers {
         asked.make(attempts, node, Surface::V1).await
     }
 
-    /// The room's presenter says in its own room that all is over.
+    /// Posts once more as the room's presenter.
     pub(crate) async fn say_goodbye(&self, client: &Client, room: i64) {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
         let text = short(post);
@@ -233,7 +232,7 @@ impl Attempts<'_> {
         let Attempts { client, post, room, user, .. } = *self;
         let (recorder, ingest) = (&self.viewers.recorder, &self.viewers.ingest[node]);
         let (node, key, text) = (format!("ingest-{node}"), self.key.clone(), self.text.clone());
-        recorder.note(What::Invoked { post, attempt, node, room, user, surface, key, text });
+        recorder.note(Observation::Invoked { post, attempt, node, room, user, surface, key, text });
         let key = self.key.as_deref();
         let answer = match surface {
             Surface::V1 => {
@@ -244,10 +243,10 @@ impl Attempts<'_> {
         };
         recorder.note(match answer.clone() {
             Answer::Accepted { id, position, status, connected } => {
-                What::Ok { post, attempt, id, position, status, connected }
+                Observation::Ok { post, attempt, id, position, status, connected }
             }
-            Answer::Refused { status, code } => What::Failed { post, attempt, status, code },
-            Answer::Unknown(why) => What::Unknown { post, attempt, why },
+            Answer::Refused { status, code } => Observation::Failed { post, attempt, status, code },
+            Answer::Unknown(why) => Observation::Unknown { post, attempt, why },
         });
         answer
     }

@@ -1,5 +1,5 @@
-//! A clock that counts while the machine is suspended. `Instant`, in `std` and tokio, does not: a virtual machine that was
-//! suspended for a minute would believe that it still holds its lease.
+//! A clock that counts while the machine is suspended. `Instant`, in `std` and tokio, does not: after a suspension of a
+//! minute, a virtual machine would believe that it still holds its lease.
 
 use std::time::Duration;
 
@@ -7,44 +7,44 @@ use nix::time::{ClockId, clock_gettime};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const BOOTTIME: ClockId = ClockId::CLOCK_BOOTTIME;
-/// On macOS this clock counts suspensions too.
+/// On macOS this clock counts suspensions.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOOTTIME: ClockId = ClockId::CLOCK_MONOTONIC;
 
-/// A moment, counted from the start of this machine.
+/// A point in time, relative to the start of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// When the machine started.
+    /// The start of the machine.
     pub const BOOT: Moment = Moment(Duration::ZERO);
 
-    /// This moment.
+    /// The current time.
     pub fn now() -> Moment {
         Moment(clock_gettime(BOOTTIME).expect("the system has this clock").into())
     }
 
-    /// How long ago it was.
+    /// The time since this moment.
     pub fn elapsed(self) -> Duration {
         Moment::now().0.saturating_sub(self.0)
     }
 
-    /// How long after the machine's start it is.
+    /// The time from the machine's start to this moment.
     pub fn since_boot(self) -> Duration {
         self.0
     }
 
-    /// How long it is until then. Zero once it is past.
+    /// The time until this moment. Zero if it is past.
     pub fn left(self) -> Duration {
         self.0.saturating_sub(Moment::now().0)
     }
 
-    /// Whether it is in the past.
+    /// Whether this moment is past.
     pub fn is_past(self) -> bool {
         Moment::now() >= self
     }
 
-    /// The moment so long before.
+    /// The moment this long before.
     pub fn before(self, ago: Duration) -> Moment {
         Moment(self.0.saturating_sub(ago))
     }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_counts_from_the_boot_and_goes_on() {
+    fn the_clock_counts_from_boot_and_advances() {
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let uptime = Duration::from_secs_f64(uptime.split(' ').next().unwrap().parse().unwrap());
         let now = Moment::now();

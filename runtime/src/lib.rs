@@ -1,5 +1,5 @@
-//! A clock that also counts while the machine is suspended, and background tasks that are named, supervised and awaited.
-//! The crate does not know chat, HTTP or the log.
+//! A clock that counts while the machine is suspended, and background tasks that are named, supervised and awaited. The
+//! crate does not know chat, HTTP or the log.
 
 mod clock;
 mod tasks;

@@ -1,7 +1,7 @@
-//! Background tasks: each has a name and an owner, and its owner awaits it.
+//! Background tasks: each has a name and an owner who awaits it.
 //!
-//! One policy for a panic, everywhere: the task's owner depends on the task, so the owner ends ([`Tasks::failed`]), the
-//! role ends with it, and the supervisor restarts the process. A task that its owner can do without does not belong here.
+//! There is one policy for a panic. The owner depends on the task, so the owner ends ([`Tasks::failed`]), the role ends
+//! with it, and the service manager restarts the process. A task that its owner can do without does not belong here.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -20,7 +20,7 @@ pub struct Tasks {
     failed: CancellationToken,
 }
 
-/// A background task that panicked. Its message is in the log.
+/// A background task that panicked. The panic's message is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Panicked {
     /// The task's name.
@@ -36,29 +36,29 @@ impl std::fmt::Display for Panicked {
 impl std::error::Error for Panicked {}
 
 impl Tasks {
-    /// None yet.
+    /// No tasks yet.
     pub fn new() -> Tasks {
         Tasks::default()
     }
 
-    /// None yet; they stop with `stop`, or by [`Tasks::finish`].
+    /// No tasks yet. They stop with `stop`, or at [`Tasks::finish`].
     pub fn until(stop: &CancellationToken) -> Tasks {
         Tasks { stop: stop.child_token(), ..Tasks::default() }
     }
 
-    /// Runs a task to its own end, also after the stop: what it has begun it finishes.
+    /// Runs a task to its own end, also after the stop: it finishes what it has begun.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let (panic, failed) = (self.panic.clone(), self.failed.clone());
         self.tracker.spawn(async move {
             let Err(payload) = AssertUnwindSafe(task).catch_unwind().await else { return };
             tracing::error!(task = name, "the background task {name:?} panicked: {}", message(&*payload));
-            // The first one counts: the owner ends because of it.
+            // The first panic is kept: it is why the owner ends.
             let _ = panic.set(Panicked { task: name });
             failed.cancel();
         });
     }
 
-    /// Runs a task until it ends or the stop comes. At the stop it is dropped at its next `await`.
+    /// Runs a task until its end or the stop. The stop drops it at its next `await`.
     pub fn spawn_until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.spawn(name, async move {
@@ -66,23 +66,23 @@ impl Tasks {
         });
     }
 
-    /// The stop, for tasks that look at it themselves.
+    /// The stop, for tasks that finish by themselves.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// Waits for a task to panic.
+    /// Waits for the first panic of a task.
     pub async fn failed(&self) -> Panicked {
         self.failed.cancelled().await;
         *self.panic.get().expect("the panic is recorded before it is told")
     }
 
-    /// Whether a task has panicked.
+    /// The first task that panicked, if any.
     pub fn panicked(&self) -> Option<Panicked> {
         self.panic.get().copied()
     }
 
-    /// Stops the tasks and waits until all have ended.
+    /// Stops the tasks, and waits until all of them have ended.
     pub async fn finish(&self) {
         self.stop.cancel();
         self.tracker.close();
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_names_its_task_and_the_others_are_still_awaited() {
+    async fn a_panic_names_its_task_and_the_other_tasks_are_still_awaited() {
         let tasks = Tasks::new();
         tasks.spawn_until_stop("idle", pending());
         tasks.spawn("broken", async { panic!("as planned") });
@@ -113,7 +113,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_stop_drops_who_waits_and_lets_finish_who_has_begun() {
+    async fn the_owner_hears_of_a_panic_in_either_kind_of_task() {
+        let (bounded, stopped) = (Tasks::new(), Tasks::new());
+        bounded.spawn("to its end", async { panic!("as planned") });
+        stopped.spawn_until_stop("until the stop", async { panic!("as {}", "planned") });
+
+        let panicked = [bounded.failed().await, stopped.failed().await];
+
+        assert_eq!(panicked.map(|panicked| panicked.task), ["to its end", "until the stop"]);
+    }
+
+    #[tokio::test]
+    async fn the_stop_drops_waiting_tasks_and_awaits_the_others() {
         let stop = CancellationToken::new();
         let tasks = Tasks::until(&stop);
         let (finished, rest) = tokio::sync::oneshot::channel();

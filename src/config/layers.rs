@@ -1,5 +1,5 @@
-//! What is set where: the embedded defaults, a file of TOML, variables of the environment. A value remembers where it was
-//! set. A variable has the type of the setting's default. What a layer cannot hold is noted and left out.
+//! The layers of the configuration: the embedded defaults, a TOML file, and environment variables. Each value remembers
+//! where it was set. A variable is parsed by the type of its default. Invalid values are reported and left out.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,14 +17,14 @@ const DEFAULTS: &str = include_str!("../defaults.toml");
 /// `CHATTING_INGEST__LISTEN` sets `ingest.listen`.
 const PREFIX: &str = "CHATTING_";
 
-/// Variables with that prefix that are no settings: where fetched servers are kept, and where the tests find data.
+/// Variables with the prefix that are not settings: the cache of downloaded servers, and the tests' data.
 const NOT_SETTINGS: [&str; 2] = ["CHATTING_CACHE", "CHATTING_SHARED_DATA"];
 
-/// Settings that were made in one place.
+/// The settings of one layer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     settings: Map<String, Value>,
-    /// Where each section begins: of these the merged tree does not tell.
+    /// Where each section begins. The merged tree does not know it.
     pub(super) sections: BTreeMap<String, String>,
 }
 
@@ -38,7 +38,7 @@ impl Source for Layer {
     }
 }
 
-/// Every setting that has a default, for its type.
+/// The default of every setting, for its type.
 pub(super) fn defaults() -> Table {
     DEFAULTS.parse().expect("the embedded defaults are TOML; a test reads them")
 }
@@ -65,9 +65,9 @@ impl Layer {
         let (settings, errors) = DeTable::parse_recoverable(&text);
         if !errors.is_empty() {
             findings.problems.extend(errors.iter().map(|error| syntax(&name, &text, error)));
-            // One mistake may look like several on its line.
+            // One mistake may cause several errors on its line.
             findings.problems.dedup_by(|next, problem| next.place == problem.place);
-            // What could be read of it may not be what was meant.
+            // The rest of the file may mean something else than intended.
             return Layer::default();
         }
         let mut reading = Reading { text: &text, name: Some(&name), sections: BTreeMap::new(), findings };
@@ -76,7 +76,7 @@ impl Layer {
     }
 }
 
-/// Not the library's own rendering: it shows the line, and there may be a secret on it.
+/// Unlike the library's own error, this one does not show the line, which may contain a secret.
 fn syntax(name: &str, text: &str, error: &Error) -> Problem {
     let line = line(text, error.span().map_or(text.len(), |span| span.start));
     let place = Some(format!("{name}, line {line}"));
@@ -87,10 +87,10 @@ fn line(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// TOML on its way into a layer.
+/// Reads TOML into a layer.
 struct Reading<'a> {
     text: &'a str,
-    /// None: nobody wants to know where it was set.
+    /// None: the place is not recorded.
     name: Option<&'a str>,
     sections: BTreeMap<String, String>,
     findings: &'a mut Findings,
@@ -113,7 +113,7 @@ impl Reading<'_> {
             let default = defaults.and_then(|defaults| defaults.get(key.get_ref().as_ref()));
             let is_section = matches!(value.get_ref(), DeValue::Table(_));
             if path.len() == 1 && !is_name(key.get_ref()) {
-                // The crate that merges would take dots and brackets in it for a path.
+                // The crate `config` would read dots and brackets as a path.
                 self.refuse(&path, place, "there is no such setting");
             } else if default.is_some_and(toml::Value::is_table) && !is_section {
                 self.refuse(&path, place, "must be a section");
@@ -136,11 +136,11 @@ impl Reading<'_> {
             DeValue::Boolean(value) => ValueKind::Boolean(*value),
             DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
                 Ok(number) => ValueKind::I64(number),
-                Err(_) => return self.refuse(path, place, "is no number from -2^63 to 2^63 - 1"),
+                Err(_) => return self.refuse(path, place, "must be a number from -2^63 to 2^63 - 1"),
             },
             DeValue::Float(number) => match number.as_str().parse() {
                 Ok(number) => ValueKind::Float(number),
-                Err(_) => return self.refuse(path, place, "is no number"),
+                Err(_) => return self.refuse(path, place, "must be a number"),
             },
             DeValue::Datetime(_) => return self.refuse(path, place, "must not be a date or a time"),
             DeValue::Array(elements) => {
@@ -158,7 +158,7 @@ impl Reading<'_> {
         Some(Value::new(place.as_ref(), kind))
     }
 
-    /// The value of today of an old key.
+    /// Translates an old key's value.
     fn old_key(
         &mut self,
         value: &DeValue<'_>,
@@ -169,7 +169,7 @@ impl Reading<'_> {
     ) -> Option<Value> {
         let DeValue::Integer(number) = value else { return self.refuse(path, place, "must be an integer") };
         let Ok(number) = i64::from_str_radix(number.as_str(), number.radix()) else {
-            return self.refuse(path, place, "is no number from -2^63 to 2^63 - 1");
+            return self.refuse(path, place, "must be a number from -2^63 to 2^63 - 1");
         };
         let value = old_keys::value(number, unit);
         if let (Some(place), Some((_, sections))) = (&place, path.split_last()) {
@@ -189,12 +189,12 @@ fn is_name(key: &str) -> bool {
     key.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }
 
-/// Why an old key is refused beside the key of today.
+/// The problem of an old key beside its new spelling.
 fn twice(today: &str) -> String {
     format!("is the old spelling of {today}, and both are set: keep {today}")
 }
 
-/// Each variable that is a setting, as a layer of its own.
+/// Every variable that is a setting, as a layer.
 pub(super) fn environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     defaults: &Table,
@@ -217,7 +217,7 @@ pub(super) fn environment(
                     let variable = format!("{PREFIX}{}", today.join("__").to_uppercase());
                     findings.old_keys.push(OldKey::in_environment(name, &variable, &text));
                 }
-                // An old key and the key of today in the same layer: neither overrides the other.
+                // An old key and its new spelling in the same layer: neither overrides the other.
                 if let Some(other) = set.insert(today.clone(), is_old)
                     && (is_old || other)
                 {
@@ -238,10 +238,10 @@ pub(super) fn environment(
 
 /// A variable that is a setting.
 struct Variable {
-    /// The key of today.
+    /// The current key.
     path: Vec<String>,
     value: Value,
-    /// What an old key is today; empty for a key of today.
+    /// The current value of an old key. Empty for a current key.
     text: String,
 }
 
@@ -260,12 +260,12 @@ fn variable(path: &[String], value: &OsStr, place: &String, defaults: &Table) ->
     Ok(Variable { path: path.to_owned(), value: typed(text()?, default, place)?, text: String::new() })
 }
 
-/// The defaults of that section.
+/// The defaults of a section.
 fn section<'a>(path: &[String], defaults: &'a Table) -> Option<&'a Table> {
     path.iter().try_fold(defaults, |section, key| section.get(key)?.as_table())
 }
 
-/// The default of a setting that a variable names. None: it has none, or there is no such setting.
+/// The default of a variable's setting. None: it has no default, or does not exist.
 fn setting<'a>(path: &[String], defaults: &'a Table) -> Result<Option<&'a toml::Value>, &'static str> {
     let mut section = Some(defaults);
     let mut default = None;
@@ -279,7 +279,7 @@ fn setting<'a>(path: &[String], defaults: &'a Table) -> Result<Option<&'a toml::
     Ok(default)
 }
 
-/// A variable's text has the type of the setting's default; without a default it is text.
+/// Parses a variable by the type of the setting's default. Without a default it is text.
 fn typed(text: &str, default: Option<&toml::Value>, place: &String) -> Result<Value, &'static str> {
     let kind = match default {
         Some(toml::Value::Integer(_)) => ValueKind::I64(text.parse().map_err(|_| "must be an integer")?),
@@ -289,13 +289,13 @@ fn typed(text: &str, default: Option<&toml::Value>, place: &String) -> Result<Va
             let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
             ValueKind::Array(elements.map(|element| Value::new(Some(place), element)).collect())
         }
-        Some(toml::Value::Table(_)) => return Err("must be one setting: this is a section"),
+        Some(toml::Value::Table(_)) => return Err("is a section, not a setting"),
         _ => ValueKind::String(text.to_owned()),
     };
     Ok(Value::new(Some(place), kind))
 }
 
-/// The table of tables in which the value has that path.
+/// Nested tables with the value at that path.
 fn nested(path: &[String], value: Value) -> Map<String, Value> {
     let Some((key, rest)) = path.split_first() else { return Map::new() };
     let value = if rest.is_empty() { value } else { Value::new(None, nested(rest, value)) };

@@ -1,13 +1,13 @@
-//! Keys of earlier versions, whose unit is in the key and whose value is a number: `append_deadline_ms = 5000` is
-//! `append_deadline = "5s"` today. They still work, and one warning has the new spelling of all of them.
+//! Keys of earlier versions, with the unit in the key and a number as value: `append_deadline_ms = 5000` is now
+//! `append_deadline = "5s"`. They still work, and one warning lists the new spellings.
 
 use toml::Table;
 
 use conf::{Size, Span};
 
-/// How an old key ends, how the key of today ends in its place, and the unit of its number.
+/// The ending of an old key, the ending of the current key, and the unit of the number.
 const ENDINGS: [(&str, &str, &str); 7] = [
-    // `append_queue` is the number of events.
+    // `append_queue` is a number of events.
     ("append_queue_ms", "append_queue_wait", "ms"),
     ("_ms", "", "ms"),
     ("_seconds", "", "s"),
@@ -17,16 +17,16 @@ const ENDINGS: [(&str, &str, &str); 7] = [
     ("_bytes", "_size", "B"),
 ];
 
-/// An old key that was set, and its setting of today.
+/// An old key that was set, and its current spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OldKey {
-    /// `nats.append_deadline_ms (node.toml, line 3)`.
+    /// Such as `nats.append_deadline_ms (node.toml, line 3)`.
     set: String,
-    /// `nats.append_deadline = "5s"`.
+    /// Such as `nats.append_deadline = "5s"`.
     today: String,
 }
 
-/// The key of today and the unit of the number. None: the key is not an old one.
+/// The current key, and the unit of the number. None: it is not an old key.
 pub(super) fn today(key: &str, section: &Table) -> Option<(String, &'static str)> {
     if section.contains_key(key) {
         return None;
@@ -37,7 +37,7 @@ pub(super) fn today(key: &str, section: &Table) -> Option<(String, &'static str)
     })
 }
 
-/// The value of today, as people write it where it is one.
+/// The current value, in its usual spelling.
 pub(super) fn value(number: i64, unit: &str) -> String {
     let value = format!("{number}{unit}");
     let size = || value.parse::<Size>().map(|size| size.to_string());
@@ -46,20 +46,20 @@ pub(super) fn value(number: i64, unit: &str) -> String {
 }
 
 impl OldKey {
-    /// A key of a file.
+    /// An old key in a file.
     pub(super) fn in_file(old: &str, place: &str, today: &str, value: &str) -> OldKey {
         OldKey { set: format!("{old} ({place})"), today: format!("{today} = \"{value}\"") }
     }
 
-    /// A variable of the environment.
+    /// An old key in the environment.
     pub(super) fn in_environment(old: &str, today: &str, value: &str) -> OldKey {
         OldKey { set: format!("{old} in the environment"), today: format!("{today}={value}") }
     }
 }
 
-/// The new spelling of all of them. None: there are none.
+/// The warning with all new spellings. None: no old key is set.
 pub(super) fn warning(old: &[OldKey]) -> Option<String> {
     let listed: Vec<String> = old.iter().map(|OldKey { set, today }| format!("{set}: write {today}")).collect();
     let listed = (!listed.is_empty()).then(|| listed.join("; "))?;
-    Some(format!("{} old configuration keys are set, and still work: {listed}", old.len()))
+    Some(format!("{} old configuration keys are set. They still work: {listed}", old.len()))
 }

@@ -1,5 +1,5 @@
-//! Reads the merged settings as they are: no value is turned into one of another type, no key is passed over. What is wrong
-//! is noted, and what stands there by default is read in its place, so that the next mistake is found too.
+//! Reads the merged settings strictly: no value is converted to another type, and no key is ignored. A wrong value is
+//! reported and replaced by its default, so that the next problem is found too.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use toml::Table;
 
 use super::Problem;
 
-/// Where settings were made, by their keys.
+/// Where each setting was made, by its key.
 pub(super) struct Places(BTreeMap<String, String>);
 
-/// None: it cannot be read even with defaults. `sections`: where these begin.
+/// None: the settings are unreadable even with defaults. `sections`: where each section begins.
 pub(super) fn read<T: DeserializeOwned>(
     merged: Value,
     defaults: &Table,
@@ -46,7 +46,7 @@ pub(super) fn read<T: DeserializeOwned>(
     }
 }
 
-/// The same value, and where each part of it was set.
+/// The value, with the place of each part in `places`.
 fn typed(value: Value, path: &str, places: &mut BTreeMap<String, String>) -> toml::Value {
     if let Some(place) = value.origin() {
         places.insert(path.to_owned(), place.to_owned());
@@ -73,8 +73,7 @@ fn typed(value: Value, path: &str, places: &mut BTreeMap<String, String>) -> tom
     }
 }
 
-/// 2^53 - 1: with more no queue can count, and whoever adds to it or multiplies it would have to think of that. Times and
-/// sizes have bounds of their own (`conf`).
+/// 2^53 - 1: enough for any count, and safe to add or multiply. Times and sizes have bounds of their own (`conf`).
 const LARGEST: i64 = (1 << 53) - 1;
 
 fn too_large(settings: &Table) -> Vec<(Vec<String>, String)> {
@@ -95,7 +94,7 @@ fn too_large(settings: &Table) -> Vec<(Vec<String>, String)> {
 }
 
 impl Places {
-    /// Of a section it is where something in it was set. None: nobody set it.
+    /// Where the setting was made. For a section, where any of its settings was made. None: nowhere.
     pub(super) fn of(&self, key: &str) -> Option<String> {
         let is_within = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
         let within = || self.0.iter().find(|(path, _)| is_within(path));
@@ -103,14 +102,14 @@ impl Places {
     }
 }
 
-/// Settings whose values are, or hold, what is nobody's business: a login in an address, a path that is a key.
+/// Settings whose values may contain a secret: credentials in an address, or a path that is a key.
 const CONFIDENTIAL: [&str; 6] = ["secret", "uri", "url", "urls", "reconnect_webhook", "credentials"];
 
-/// What is said about the type of a value repeats the value.
+/// The reason without the value, which serde's message about a wrong type repeats.
 fn reason(path: &[String], message: &str) -> String {
     let is_confidential = path.iter().any(|key| CONFIDENTIAL.contains(&key.as_str()));
     if is_confidential && message.starts_with("invalid ") {
-        // serde: invalid type or value: what it is, expected what it should be.
+        // serde's format: "invalid type or value: …, expected …".
         let expected = message.rsplit_once(", expected ").map_or("text", |(_, expected)| expected);
         let expected = if expected == "a string" { "text" } else { expected };
         return format!("must be {expected}");
@@ -118,7 +117,7 @@ fn reason(path: &[String], message: &str) -> String {
     message.to_owned()
 }
 
-/// Puts the default in the place of what is wrong; takes it away where there is none. False: nothing changed.
+/// Replaces a wrong setting by its default, or removes it if it has none. False: nothing changed.
 fn restore(settings: &mut Table, path: &[String], defaults: &Table) -> bool {
     let Some((last, sections)) = path.split_last() else { return false };
     let (mut parent, mut defaults) = (settings, Some(defaults));

@@ -1,4 +1,4 @@
-//! Layers over each other, and everything that can be wrong with them.
+//! Tests of the layers, and of everything that can be wrong in them.
 
 use std::io::Write as _;
 
@@ -28,7 +28,7 @@ fn the_file_overrides_the_defaults_and_the_environment_overrides_the_file() {
     let environment = [
         ("CHATTING_NATS__REPLICAS", "5"),
         ("CHATTING_NATS__URLS", "nats://one:4222, nats://two:4222"),
-        // A secret of digits stays text.
+        // A secret of digits stays a string.
         ("CHATTING_AUTH__SECRET", "00000000000000000000000000000042"),
         ("CHATTING_CACHE", "/tmp"),
         ("PATH", "/bin"),
@@ -41,7 +41,7 @@ fn the_file_overrides_the_defaults_and_the_environment_overrides_the_file() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_and_the_key_named() {
+fn a_wrong_setting_is_refused_by_its_key() {
     let check = |file: &str, environment: &[(&str, &str)], expected: &[&str]| {
         let message = load(file, environment).unwrap_err();
         for part in expected {
@@ -72,7 +72,7 @@ fn a_line_that_is_not_toml_is_not_shown() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_with_where_it_was_set() {
+fn every_problem_is_reported_at_once_with_its_place() {
     let file = "nots = 1
 [nats]
 partitoins = 4
@@ -96,7 +96,7 @@ messages = \"20\"
     ];
     let message = load(file, &environment).unwrap_err();
     let lines: Vec<&str> = message.lines().collect();
-    assert_eq!(lines[0], "14 things are wrong with the configuration:", "{message}");
+    assert_eq!(lines[0], "the configuration has 14 problems:", "{message}");
     for (key, place) in [
         ("nots", "line 1"),
         ("nats.partitoins", "line 3"),
@@ -122,7 +122,7 @@ messages = \"20\"
 }
 
 #[test]
-fn no_value_is_turned_into_one_of_another_type() {
+fn no_value_is_converted_to_another_type() {
     for (setting, kind) in [
         ("partitions = 1.5", "partitions"),
         ("partitions = 1.0", "partitions"),
@@ -140,7 +140,7 @@ fn no_value_is_turned_into_one_of_another_type() {
         let message = load(&format!("[nats]\n{setting}"), &[]).unwrap_err();
         assert!(message.starts_with(&format!("nats.{kind}")) && message.contains("line 2"), "{setting}: {message}");
     }
-    // The crate that merges would follow these as paths.
+    // The crate `config` would read these as paths.
     for key in ["\"nats.partitions\" = 4", "\"nats[0]\" = 4", "\"a[999999999999]\" = 4"] {
         assert!(load(key, &[]).unwrap_err().contains("no such setting"), "{key}");
     }
@@ -151,13 +151,13 @@ fn no_value_is_turned_into_one_of_another_type() {
 }
 
 #[test]
-fn a_layer_above_does_not_hide_that_a_section_below_is_none() {
+fn an_upper_layer_does_not_hide_a_value_in_place_of_a_section() {
     let message = load("nats = 4", &[("CHATTING_NATS__REPLICAS", "3")]).unwrap_err();
     assert!(message.starts_with("nats (") && message.contains("must be a section"), "{message}");
 }
 
 #[test]
-fn what_is_set_in_the_environment_is_read_by_the_type_of_its_key() {
+fn a_variable_is_read_by_the_type_of_its_key() {
     let environment = [
         ("CHATTING_INGEST__GATEWAY__TRUSTED", " 10.0.0.0/8 ,, fd00::/8 "),
         ("CHATTING_INGEST__GATEWAY__TRUSTED_SCOPE", "true"),
@@ -173,7 +173,7 @@ fn what_is_set_in_the_environment_is_read_by_the_type_of_its_key() {
 }
 
 #[test]
-fn no_secret_is_told_whatever_is_wrong_with_it() {
+fn no_error_repeats_a_secret() {
     for file in
         ["[auth]\nsecret = 1234567890", "[ingest.gateway]\nsecret = 1234567890", "[auth]\nsecret = [1234567890]"]
     {
@@ -183,7 +183,7 @@ fn no_secret_is_told_whatever_is_wrong_with_it() {
 }
 
 #[test]
-fn every_mistake_of_syntax_is_told_and_what_the_environment_has_wrong_too() {
+fn every_syntax_error_and_every_wrong_variable_is_reported() {
     let message = load("[nats\n[auth]\nsecret = \"never shown\n", &[("CHATTING_NATS__PARTITIONS", "x")]).unwrap_err();
     for told in ["line 1", "line 3", "nats.partitions"] {
         assert!(message.contains(told), "{told}: {message}");
@@ -192,7 +192,7 @@ fn every_mistake_of_syntax_is_told_and_what_the_environment_has_wrong_too() {
 }
 
 #[test]
-fn what_the_parts_complain_about_is_told_too_but_not_about_what_is_refused_already() {
+fn problems_of_the_sections_are_reported_unless_the_key_is_already_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[nats]\npartitions = true\nreplicas = 2").unwrap();
     let problem = |key: &str, reason: &str| conf::Problem::new(key, reason);
@@ -202,12 +202,12 @@ fn what_the_parts_complain_about_is_told_too_but_not_about_what_is_refused_alrea
 }
 
 #[test]
-fn an_old_key_still_works_in_a_file_and_in_the_environment_and_one_warning_has_the_new_spelling() {
+fn an_old_key_still_works_with_one_warning_that_has_the_new_spelling() {
     let file = "[nats]\nappend_deadline_ms = 1_500\nmax_bytes = 2_097_152\n[archiver.retention]\nmessages_days = 400";
     let environment = [
         ("CHATTING_NATS__APPEND_QUEUE_MS", "50"),
         ("CHATTING_DELIVERY__MAX_UNAUTHENTICATED_BYTES", "1000"),
-        // The environment overrides the file in whichever spelling.
+        // The environment overrides the file in either spelling.
         ("CHATTING_NATS__MAX_SIZE", "3 MiB"),
     ];
     let config = load(file, &environment).unwrap();
@@ -231,7 +231,7 @@ fn an_old_key_still_works_in_a_file_and_in_the_environment_and_one_warning_has_t
 }
 
 #[test]
-fn an_old_key_beside_its_new_spelling_is_refused_where_both_are_set() {
+fn an_old_key_beside_its_new_spelling_is_refused() {
     for (file, environment, told) in [
         ("[nats]\nlease_seconds = 5\nlease = \"6s\"", vec![], "nats.lease_seconds ("),
         ("[nats]\nlease = \"6s\"\nlease_ms = 5", vec![], "nats.lease_ms ("),
@@ -251,7 +251,7 @@ fn a_wrong_value_of_an_old_key_is_refused() {
         ("[nats]\nlease_seconds = 9223372036854775807", vec![], "must be at most"),
         ("", vec![("CHATTING_NATS__MAX_BYTES", "9223372036854775807")], "must be at most"),
         ("", vec![("CHATTING_NATS__LEASE_SECONDS", "5s")], "must be an integer"),
-        // There was never such a key.
+        // This key never existed.
         ("[nats]\npartitions_ms = 5", vec![], "unknown field"),
     ] {
         let message = load(file, &environment).unwrap_err();

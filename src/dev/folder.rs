@@ -1,5 +1,5 @@
-//! The folder of a development system: who uses it, the secret, the configuration of its roles, and what its servers
-//! keep. One `dev` at a time; what a killed one left running is stopped before the next begins.
+//! The folder of a development system: its lock, the secret, the roles' configuration, and the servers' data. Only one
+//! `dev` uses it at a time. It first stops the processes that a killed one left running.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write as _;
@@ -18,7 +18,7 @@ pub(super) struct Folder {
     lock: File,
 }
 
-/// The name of the roles' configuration in the folder.
+/// The roles' configuration file in the folder.
 const CONFIGURATION: &str = "chatting-server.toml";
 const SECRET: &str = "secret";
 const PROCESSES: &str = "processes";
@@ -32,22 +32,22 @@ pub(super) fn configuration(folder: &Path) -> PathBuf {
 }
 
 impl Folder {
-    /// Takes the folder, made where there is none, and stops what an earlier `dev` left running. `fresh`: and deletes
-    /// what is in it.
+    /// Locks the folder, creates it if it does not exist, and stops the processes of an earlier `dev`. `fresh`: also
+    /// deletes its data.
     pub(super) fn open(path: &Path, fresh: bool) -> anyhow::Result<Folder> {
-        // Whatever the umask: the servers in it ask nobody for a password, and what they keep is what people said.
+        // Independent of the umask: the servers in it require no password, and their data are people's messages.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("cannot create {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
         let metadata = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
         check_owner(&path, &metadata)?;
-        // One of an earlier version, or made by hand.
+        // Created by an earlier version, or by hand.
         if metadata.mode() & 0o077 != 0 {
             let owner_only = std::fs::Permissions::from_mode(0o700);
             std::fs::set_permissions(&path, owner_only)
                 .with_context(|| format!("cannot protect {}", path.display()))?;
         }
-        // Beside what is deleted, so that it is held throughout.
+        // Not among the deleted files, so that it is held throughout.
         let lock = path.join("lock");
         let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
         match lock.try_lock() {
@@ -70,7 +70,7 @@ impl Folder {
         &self.path
     }
 
-    /// What is ours and nothing else: someone may have named a folder that holds more.
+    /// Deletes only our own files: the folder may contain others.
     fn wipe(&self) -> anyhow::Result<()> {
         for name in ["nats-server", "mongod", "roles"] {
             let part = self.path.join(name);
@@ -87,7 +87,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The key of this folder's tokens: drawn once, so that tokens survive a restart.
+    /// The key that signs this folder's tokens. Generated once, so that tokens survive a restart.
     pub(super) fn secret(&self) -> anyhow::Result<String> {
         let file = self.path.join(SECRET);
         if let Some(secret) = read_private(&file)? {
@@ -107,7 +107,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Notes which processes run, for a successor in case this one is killed.
+    /// Records the running processes, for a successor if this process is killed.
     pub(super) fn note(&self, processes: impl Iterator<Item = u32>) -> anyhow::Result<()> {
         let lines: String = processes.map(|id| format!("{id}\n")).collect();
         write_private(&self.path.join(PROCESSES), &lines)
@@ -116,7 +116,7 @@ impl Folder {
     fn stop_leftovers(&self) {
         let noted = std::fs::read_to_string(self.path.join(PROCESSES)).unwrap_or_default();
         let here = self.path.display().to_string();
-        // A number may have gone to a stranger; ours name the folder in their arguments.
+        // The id may have been reused. Our processes have the folder in their arguments.
         let is_ours = |id: &i32| command_line(*id).is_some_and(|line| line.contains(&here));
         let left: Vec<i32> = noted.lines().filter_map(|id| id.parse().ok()).filter(is_ours).collect();
         if left.is_empty() {
@@ -125,7 +125,7 @@ impl Folder {
         tracing::warn!("an earlier `dev` was killed: stopping {} processes that it left", left.len());
         let send = |signal| {
             for id in left.iter().filter(|id| is_ours(id)) {
-                // An error says that it has ended just now.
+                // An error means that it has just ended.
                 let _ = kill(Pid::from_raw(*id), signal);
             }
         };
@@ -141,14 +141,14 @@ impl Folder {
 }
 
 impl Drop for Folder {
-    /// Closing the file would not do: a process that is just being started has it open until its program begins.
+    /// Closing the file is not enough: a child that is being started shares it until its program begins.
     fn drop(&mut self) {
-        // An error leaves the lock to end with this process.
+        // On an error the lock ends with this process.
         let _ = self.lock.unlock();
     }
 }
 
-/// None: there is no such process, or it has ended.
+/// None: the process does not exist or has ended.
 fn command_line(id: i32) -> Option<String> {
     if Path::new("/proc/self").exists() {
         let line = std::fs::read(format!("/proc/{id}/cmdline")).ok()?;
@@ -158,7 +158,7 @@ fn command_line(id: i32) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whoever else owns it, or can write to it, could choose what is in it. None: there is none.
+/// Refuses a file that another user owns or can write. None: it does not exist.
 fn read_private(file: &Path) -> anyhow::Result<Option<String>> {
     let metadata = match std::fs::symlink_metadata(file) {
         Ok(metadata) => metadata,
@@ -169,7 +169,7 @@ fn read_private(file: &Path) -> anyhow::Result<Option<String>> {
     check_owner(file, &metadata)?;
     anyhow::ensure!(
         metadata.mode() & 0o077 == 0,
-        "{} can be read or written by others (mode {:o}), so that anybody may know it: delete it, a new one is made",
+        "{} is readable or writable by others (mode {:o}): delete it, and `dev` creates a new one",
         file.display(),
         metadata.mode() & 0o777
     );
@@ -188,10 +188,10 @@ fn check_owner(path: &Path, metadata: &std::fs::Metadata) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Readable by its owner only, whatever was there before.
+/// Writes a file that only its owner can read, whatever existed before.
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let write = || {
-        // Beside it and then in its place: one that was there would keep its mode, and whoever has it open.
+        // Written beside it and renamed: an existing file would keep its mode and its readers.
         let new = file.with_extension("new");
         match std::fs::remove_file(&new) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -213,7 +213,7 @@ mod tests {
         let folder = Folder::open(place.path(), false).unwrap();
         let error = Folder::open(place.path(), false).unwrap_err().to_string();
         assert!(error.contains("another `chatting-server dev` is using"), "{error}");
-        // As a process has that is being started in that moment.
+        // As in a child process that is being started.
         let copy = folder.lock.try_clone().unwrap();
         drop(folder);
         Folder::open(place.path(), false).unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_drawn_once_and_anew_after_a_wipe() {
+    fn the_secret_is_generated_once_and_again_after_a_wipe() {
         let place = tempfile::tempdir().unwrap();
         let secret = |fresh| Folder::open(place.path(), fresh).unwrap().secret().unwrap();
         let first = secret(false);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_and_what_is_written_into_it_are_the_owners_alone() {
+    fn the_folder_and_its_files_are_readable_by_their_owner_only() {
         let place = tempfile::tempdir().unwrap();
         let (new, old) = (place.path().join("new/folder"), place.path().join("old"));
         std::fs::create_dir(&old).unwrap();
@@ -247,7 +247,7 @@ mod tests {
             let folder = Folder::open(path, false).unwrap();
             assert_eq!(mode(path), 0o700);
             folder.secret().unwrap();
-            // As somebody may have left it there.
+            // As if left there by someone.
             std::fs::write(path.join(CONFIGURATION), "old").unwrap();
             open_to_all(&path.join(CONFIGURATION), 0o666);
             folder.configure(&toml::Table::new()).unwrap();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_can_read_or_write_is_refused_and_so_is_a_link() {
+    fn a_secret_file_that_others_can_access_or_that_is_a_link_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(place.path(), false).unwrap();
         let secret = place.path().join(SECRET);
@@ -267,7 +267,7 @@ mod tests {
         for mode in [0o666, 0o606, 0o604, 0o640] {
             open_to_all(&secret, mode);
             let refused = folder.secret().unwrap_err().to_string();
-            assert!(refused.contains("can be read or written by others"), "{mode:o}: {refused}");
+            assert!(refused.contains("readable or writable by others"), "{mode:o}: {refused}");
         }
         open_to_all(&secret, 0o600);
         assert_eq!(folder.secret().unwrap(), "x".repeat(64));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wipe_leaves_alone_what_is_not_ours() {
+    fn a_wipe_leaves_foreign_files_alone() {
         let place = tempfile::tempdir().unwrap();
         let theirs = place.path().join("thesis.txt");
         std::fs::write(&theirs, "").unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_dev_left_running_is_stopped_and_strangers_are_not() {
+    fn processes_of_a_killed_dev_are_stopped_and_others_are_not() {
         let place = tempfile::tempdir().unwrap();
         let sleeper = |argument: &str| {
             // Waits for a line that never comes, without a child of its own.
@@ -296,12 +296,12 @@ mod tests {
         };
         let here = place.path().canonicalize().unwrap().display().to_string();
         let (mut ours, mut stranger) = (sleeper(&here), sleeper("elsewhere"));
-        // For a moment after it was started a process has no command line.
+        // A process has no command line for a moment after its start.
         while command_line(ours.id() as i32).is_none_or(|line| !line.contains(&here)) {
             std::thread::yield_now();
         }
         Folder::open(place.path(), false).unwrap().note([ours.id(), stranger.id()].into_iter()).unwrap();
-        // Nobody has waited for ours yet: it is in the process table still, and counts as ended all the same.
+        // It is still in the process table because nothing has waited for it, yet it counts as ended.
         Folder::open(place.path(), false).unwrap();
         assert!(!ours.wait().unwrap().success());
         assert!(stranger.try_wait().unwrap().is_none());

@@ -1,6 +1,5 @@
-//! `chatting-server dev`: the whole system on one machine, for trying it out and working on it. It starts the servers,
-//! a stand-in room server and the three roles as processes of their own, starts again whatever ends, and stops
-//! everything in order.
+//! `chatting-server dev`: the whole system on one machine, for trying it out and for development. It starts the
+//! servers, a stand-in room server and the three roles as processes, restarts any that ends, and stops them in order.
 
 mod folder;
 mod play;
@@ -12,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use runtime::Tasks;
 use toml::{Table, Value};
 
 use crate::cli::DevArguments;
@@ -26,13 +26,13 @@ pub use play::play;
 pub use token::token;
 pub use watch::watch;
 
-/// How long a part may take to stop: longer than the roles' own grace periods.
+/// The time limit for a part to stop: longer than the roles' grace periods.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// How often the parts are looked after.
+/// The interval between checks of the parts.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Where everything listens.
+/// The addresses of all parts.
 struct Addresses {
     nats: String,
     mongo: String,
@@ -42,48 +42,40 @@ struct Addresses {
     archiver: u16,
 }
 
-/// Runs until a signal. An error if something cannot be started.
+/// Runs until a signal. Err: a part could not be started.
 pub async fn dev(arguments: &DevArguments) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let folder = Folder::open(&arguments.data, arguments.fresh)?;
-    let mut parts = Vec::new();
-    let ended = {
-        // Dropped by a signal during the start, it leaves the parts to be stopped below.
-        tokio::select! {
-            started = start(arguments, &folder, &mut parts) => started,
-            () = signals.next() => Ok(None),
-        }
+    let (mut parts, tasks) = (Vec::new(), Tasks::new());
+    let run = async {
+        start(arguments, &folder, &mut parts, &tasks).await?;
+        look_after(&folder, &mut parts).await
     };
-    let ended = match ended {
-        Ok(Some(rooms)) => {
-            tokio::select! {
-                never = look_after(&folder, &mut parts) => never,
-                rooms = rooms => rooms.context("the stand-in room server failed")?.context("the stand-in room server failed"),
-                () = signals.next() => Ok(()),
-            }
-        }
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+    // If `run` is dropped, the parts are stopped below.
+    let ended = tokio::select! {
+        ended = run => ended,
+        panicked = tasks.failed() => Err(panicked.into()),
+        () = signals.next() => Ok(()),
     };
-    eprintln!("stopping; Ctrl-C again kills what is left");
+    eprintln!("stopping; press Ctrl-C again to kill the remaining processes");
     tokio::select! {
         () = stop(&mut parts) => {}
-        // Dropped, every part is killed.
+        // Dropping the stop kills every part.
         () = signals.next() => {}
     }
     drop(parts);
+    tasks.finish().await;
     folder.note(std::iter::empty())?;
     ended
 }
-
-type RoomServerTask = tokio::task::JoinHandle<std::io::Result<()>>;
 
 async fn start(
     arguments: &DevArguments,
     folder: &Folder,
     parts: &mut Vec<Server>,
-) -> anyhow::Result<Option<RoomServerTask>> {
-    // Another `dev` that starts now would find the same ports free; it waits until these are taken.
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    // Keeps another `dev` from finding the same ports free until they are bound.
     let _starting = testkit::starting().await?;
     let nats = match &arguments.nats {
         Some(url) => url.clone(),
@@ -113,7 +105,9 @@ async fn start(
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", addresses.rooms)).await;
     let listener = listener.context("cannot listen for the stand-in room server")?;
-    let rooms = tokio::spawn(async move { axum::serve(listener, testkit::room_server()).await });
+    tasks.spawn_until_stop("stand-in room server", async move {
+        axum::serve(listener, testkit::room_server()).await.expect("axum retries when it cannot accept");
+    });
 
     let secret = folder.secret()?;
     let configuration = folder.configure(&settings(&addresses, &secret))?;
@@ -123,11 +117,10 @@ async fn start(
         let server = role_server(role, &addresses, &configuration, folder)?;
         begin(server, folder, parts).await?;
     }
-    welcome::print(&addresses, &secret.into(), &arguments.data, folder.path(), parts)?;
-    Ok(Some(rooms))
+    welcome::print(&addresses, &secret.into(), &arguments.data, folder.path(), parts)
 }
 
-/// Starts a part, in the hands of whoever stops them all.
+/// Starts a part. It is in `parts` first, so that it is stopped in any case.
 async fn begin(server: Server, folder: &Folder, parts: &mut Vec<Server>) -> anyhow::Result<()> {
     eprintln!("starting {}", server.name());
     parts.push(server);
@@ -148,7 +141,7 @@ fn role_server(role: Role, addresses: &Addresses, configuration: &Path, folder: 
     };
     let program = Program {
         name: name.to_owned(),
-        path: std::env::current_exe().context("cannot find the program that runs now")?,
+        path: std::env::current_exe().context("cannot find the path of this program")?,
         arguments: vec![name.into(), "--config".into(), configuration.into()],
         environment: Vec::new(),
         output: output.join(format!("{name}.log")),
@@ -157,7 +150,7 @@ fn role_server(role: Role, addresses: &Addresses, configuration: &Path, folder: 
     Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/readyz"))))
 }
 
-/// What differs from the defaults.
+/// The settings that differ from the defaults.
 fn settings(addresses: &Addresses, secret: &str) -> Table {
     let listen = |port: u16| Value::String(format!("127.0.0.1:{port}"));
     let section = |members: Vec<(&str, Value)>| {
@@ -165,14 +158,14 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     };
     let text = |text: &str| Value::String(text.to_owned());
     let rooms = section(vec![("url", Value::String(format!("http://127.0.0.1:{}", addresses.rooms)))]);
-    // A recording that is played ten times as fast has people write ten times as fast.
+    // Users of a recording played at ten times its speed post at ten times their rate.
     let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
     let room = section(vec![("message_rate", rate())]);
     let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate()), ("decision_rate", rate())]);
     let admin = |port: u16| ("admin", section(vec![("listen", listen(port::or_free(port)))]));
     let ingest =
         vec![("listen", listen(addresses.ingest)), admin(9080), ("rooms", rooms), ("room", room), ("limits", limits)];
-    // 1 GiB: the server refuses a log for which the disk has no room.
+    // 1 GiB: nats-server refuses a stream larger than the free disk space.
     let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_size", text("1 GiB"))];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
@@ -187,7 +180,7 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     sections.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Starts again what has ended. Does not return unless the folder cannot be written.
+/// Restarts parts that have ended. Returns only if the folder cannot be written.
 async fn look_after(folder: &Folder, parts: &mut [Server]) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -196,7 +189,7 @@ async fn look_after(folder: &Folder, parts: &mut [Server]) -> anyhow::Result<()>
                 continue;
             }
             if let Err(ended) = parts[index].check() {
-                eprintln!("{ended}\nstarting {} again", parts[index].name());
+                eprintln!("{ended}\nrestarting {}", parts[index].name());
             }
             parts[index].spawn()?;
             folder.note(parts.iter().filter_map(Server::id))?;
@@ -208,7 +201,7 @@ async fn look_after(folder: &Folder, parts: &mut [Server]) -> anyhow::Result<()>
     }
 }
 
-/// The roles first, so that they find their servers to the end; the servers after them.
+/// Roles first, so that their servers stay available while they stop; then the servers.
 async fn stop(parts: &mut [Server]) {
     while_stopping(parts.iter_mut().filter(|part| is_role(part))).await;
     while_stopping(parts.iter_mut().filter(|part| !is_role(part))).await;

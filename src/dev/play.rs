@@ -1,4 +1,4 @@
-//! `chatting-server dev play`: a recording, played into the development system, with a progress bar and a report.
+//! `chatting-server dev play`: plays a recording into the development system, with a progress bar and a report.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::cli::{PlayArguments, Speed};
 use crate::config::Config;
 use crate::play::{self, Options, Outcome, Report, Target};
 
-/// How many posts wait for their answers at once: more than ingest packs into one append.
+/// Concurrent posts: more than ingest puts into one batch.
 const IN_FLIGHT: usize = 256;
 
-/// A client gives up on a message after this time.
+/// How long a post of unknown outcome is retried.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Plays it, and returns what was found.
+/// Plays the recording. Returns the report.
 pub async fn play(arguments: &PlayArguments) -> anyhow::Result<Report> {
     let file = arguments.config.clone().unwrap_or_else(|| folder::configuration(&arguments.data));
     anyhow::ensure!(
@@ -26,6 +26,7 @@ pub async fn play(arguments: &PlayArguments) -> anyhow::Result<Report> {
         file.display()
     );
     let config = Config::load(Some(&file))?;
+    config.auth.check_secret().context("there is no secret to sign tokens with")?;
     let lines = play::read(&arguments.file)?;
     let room = PresenterIdx::try_from(arguments.room).context("--room is not a presenterIdx")?;
     let target = Target {

@@ -1,4 +1,4 @@
-//! `chatting-server token`: a token as the auth server would issue it, signed with the secret of a configuration.
+//! `chatting-server token`: prints a token as the auth server would issue it, signed with a configured secret.
 
 use std::time::Duration;
 
@@ -9,15 +9,14 @@ use super::folder;
 use crate::cli::TokenArguments;
 use crate::config::Config;
 
-/// The token. The secret is that of `--config`, else of the development system, and `CHATTING_AUTH__SECRET` comes
-/// before both.
+/// The token. The secret is that of `--config`, or of the development system; `CHATTING_AUTH__SECRET` overrides both.
 pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
     let file = arguments.config.clone().or_else(|| {
         let written = folder::configuration(&arguments.data);
         written.exists().then_some(written)
     });
     let config = Config::load(file.as_deref())?;
-    // Neither missing nor too short: no role would start with it.
+    // No role starts with a missing or short secret.
     let secret = &config.auth.secret;
     config
         .auth
@@ -33,7 +32,7 @@ pub fn token(arguments: &TokenArguments) -> anyhow::Result<String> {
     let longest = config.auth.max_lifetime;
     anyhow::ensure!(
         lifetime <= *longest,
-        "--hours {}: the roles refuse a token that lives longer than auth.max_lifetime, which is {longest}: at most {} hours",
+        "--hours {}: roles refuse tokens that live longer than auth.max_lifetime ({longest}): use at most {} hours",
         arguments.hours,
         longest.as_secs() / (60 * 60)
     );

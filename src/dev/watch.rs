@@ -1,5 +1,5 @@
-//! `chatting-server dev watch`: what happens in a room, in a terminal: messages, and what moderators decide. It reads the
-//! log, as delivery does, and not a presenter's socket: of these a room has one, and whoever watches is not its presenter.
+//! `chatting-server dev watch`: prints a room's messages and moderation decisions. It reads the log, as delivery does,
+//! not a presenter's socket: a room has one session, and it belongs to the presenter.
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -15,19 +15,19 @@ use crate::cli::WatchArguments;
 use crate::config::Config;
 use crate::terminal::printable;
 
-/// Between two attempts to reach the log.
+/// The pause between two attempts to reach the log.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// 10 minutes of what was said before are shown: what a presenter who connects would get.
+/// 10 minutes of earlier events are shown, as a connecting presenter would receive.
 const BEFORE: Duration = Duration::from_secs(600);
 
-/// What was shown, of which room.
+/// The room, and the events already shown.
 struct Watched {
     room: PresenterIdx,
     ids: HashSet<EventId>,
 }
 
-/// Prints what happens, until it is stopped: each event once, also across reconnects.
+/// Prints events until the process is stopped, each once, also across reconnects.
 pub async fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
     let file = folder::configuration(&arguments.data);
     anyhow::ensure!(file.exists(), "there is no {}: start `chatting-server dev` first", file.display());
@@ -43,14 +43,14 @@ pub async fn watch(arguments: &WatchArguments) -> anyhow::Result<()> {
     }
 }
 
-/// Prints until the log fails.
+/// Prints events until the log fails.
 async fn follow(config: &nats::Config, watched: &mut Watched) -> anyhow::Result<()> {
     let log = Log::connect(config, "chatting-server dev watch").await?;
     let mut tail = log.tail(Start::Since(log.now() - BEFORE));
     let status = tail.status();
     let mut before = Vec::new();
     loop {
-        // Waiting loses nothing, and what was handed out last is in.
+        // A dropped branch loses nothing: `next` hands events only to a branch that completes.
         tokio::select! {
             entries = tail.next() => before.extend(watched.events(&log, entries?)),
             () = status.caught_up() => break,
@@ -65,15 +65,15 @@ async fn follow(config: &nats::Config, watched: &mut Watched) -> anyhow::Result<
 }
 
 impl Watched {
-    /// What is of the room, and what is of every room.
+    /// Events of the room, and events of every room.
     fn events(&self, log: &Log, entries: Vec<Entry>) -> Vec<Event> {
         let is_here =
             |entry: &Entry| entry.presenter.is_none_or(|presenter| presenter == self.room) && log.counts(entry);
-        // What is of a later version is not understood.
+        // Events of a later version are unreadable, and skipped.
         entries.iter().filter(|entry| is_here(entry)).filter_map(|entry| entry.event().ok()).collect()
     }
 
-    /// What was taken away meanwhile is not shown.
+    /// Leaves out messages that were deleted since.
     fn show_past(&mut self, events: &[Event]) {
         for (place, event) in events.iter().enumerate() {
             if !events[place..].iter().any(|later| takes_away(later, event)) {
@@ -84,13 +84,13 @@ impl Watched {
 
     fn show(&mut self, event: &Event) {
         if self.ids.insert(event.id) {
-            let time = event.at.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S");
+            let time = event.at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%H:%M:%S");
             println!("{time} {}", printable(&line(event)));
         }
     }
 }
 
-/// Whether the text of a message is not to be seen any more after what came later.
+/// Whether the later event removes the message's text.
 fn takes_away(later: &Event, event: &Event) -> bool {
     let Body::MessagePosted(posted) = &event.body else { return false };
     match &later.body {
@@ -101,7 +101,7 @@ fn takes_away(later: &Event, event: &Event) -> bool {
     }
 }
 
-/// An event in one line.
+/// The event as a line of text.
 fn line(event: &Event) -> String {
     let decided = |what: String, by: &User, reason: &Option<String>| match reason {
         Some(reason) => format!("-- {what}, by {} ({reason})", by.nickname),

@@ -1,4 +1,4 @@
-//! What a newcomer is told once everything is ready: where it is, and what to try.
+//! The text that `dev` prints once everything is ready: addresses, tokens, and commands to try.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use web::auth::Identity;
 use super::Addresses;
 use testkit::Server;
 
-/// A day at the screen.
+/// A working day, and more.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn print(
@@ -33,7 +33,7 @@ pub(super) fn print(
     let moderator = mint(99, "moderator99", &["chat:moderate"]);
     let Addresses { nats, mongo, rooms, ingest, delivery, archiver } = addresses;
     let (nats, mongo) = (shown(nats), shown(mongo));
-    // As it was called, and the folder only where it is not the default.
+    // The program as it was called, and the folder if it is not the default.
     let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());
     let program = shell_words::quote(&program);
     let place = match data == Path::new(crate::cli::DATA) {

@@ -1,5 +1,5 @@
-//! Looks for what was accepted: on the screens and in the archive, each message once, as sent, and both in one order
-//! in which every user's messages follow each other as they were posted.
+//! Checks a play: every accepted message is on its presenter's screen and in the archive, once, as sent, in one order
+//! that keeps each user's own order.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -12,13 +12,13 @@ use super::post::{Outcome, Posted};
 use super::presenter::{Screen, Seen};
 use super::report::Report;
 
-/// For how long nothing new may arrive before what is missing counts as lost: longer than any outage's backoff.
+/// How long the number of missing messages must not change before they count as lost: longer than any backoff.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Between two looks.
+/// The interval between checks.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// `posted` holds each user's lines, in order; `users` are the numbers that users of this play have, and no other.
+/// `posted` has each user's lines in order. `users` are the user numbers of this play.
 pub(super) async fn check(
     posted: &[Vec<Posted>],
     screens: &BTreeMap<PresenterIdx, Screen>,
@@ -71,7 +71,7 @@ pub(super) async fn check(
                     archived.insert(*idx, messages);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the archive cannot be read: {error}; trying again");
+                    tracing::warn!(%error, "cannot read the archive: {error}; trying again");
                     missing += room.accepted.len();
                 }
             }
@@ -119,7 +119,7 @@ impl Room<'_> {
                     let may_be =
                         |posted: &&&Posted| posted.user == message.user.idx && posted.text.trim() == message.message;
                     if self.unknown.iter().find(may_be).is_none() {
-                        report.problem(format!("room {idx}: {id} is in the archive, and nobody was told of it"));
+                        report.problem(format!("room {idx}: {id} is in the archive but was never accepted"));
                     }
                 }
             }
@@ -145,17 +145,17 @@ impl Room<'_> {
         }
         let archived: Vec<EventId> =
             messages.iter().map(|message| message.id).filter(|id| self.accepted.contains_key(id)).collect();
-        // Where something is missing that has been said; where it is not, the orders are compared.
+        // Missing messages are reported above. If none is missing, the orders are compared.
         if order.len() == archived.len()
             && let Some((shown, _)) = order.iter().zip(&archived).find(|(shown, archived)| shown != archived)
         {
-            report.problem(format!("room {idx}: from {shown} on the presenter saw another order than the archive's"));
+            report.problem(format!("room {idx}: from {shown} on, the presenter's order differs from the archive's"));
         }
     }
 }
 
 impl Report {
-    /// In the order of posting, and so of the archive's positions, room by room.
+    /// In order of posting, and therefore of the archive's positions in each room.
     fn check_order_of_user(&mut self, posted: &[Posted]) {
         let mut last = HashMap::new();
         for line in posted {
@@ -170,7 +170,7 @@ impl Report {
     }
 }
 
-/// Repeats `look` until it finds nothing missing, or the same number missing for [`QUIET`].
+/// Repeats `look` until it returns 0, or the same number for [`QUIET`].
 async fn until_complete(mut look: impl AsyncFnMut() -> usize) {
     let (mut missing, mut since) = (usize::MAX, Instant::now());
     loop {

@@ -1,34 +1,34 @@
-//! The recording: NDJSON, a chat message a line.
+//! The recording: NDJSON with one chat message per line.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-/// One recorded message. Members that are not listed are ignored.
+/// A recorded message. Unknown members are ignored.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Line {
-    /// Milliseconds after the beginning.
+    /// Milliseconds from the beginning.
     pub t_ms: u64,
-    /// Who wrote it: any name, the same for the same user.
+    /// The author: any name, the same for the same user.
     pub user: String,
     /// The text.
     pub text: String,
-    /// In which room: any name. A recording of one room leaves it out.
+    /// The room: any name. None in a recording of one room.
     #[serde(default)]
     pub room: Option<String>,
-    /// `presenter` where the room's presenter wrote it.
+    /// `presenter` if the room's presenter is the author.
     #[serde(default)]
     pub role: Option<String>,
-    /// Which line of the recording it is, from 1 on.
+    /// The line of the recording, from 1.
     #[serde(skip)]
     pub(super) number: usize,
 }
 
-/// Reads a recording; an error names the line.
+/// Reads a recording. Errors name the line.
 pub fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    // Not `lines()` alone: U+2028 and the like are part of a text, and it leaves them be; blank lines are nothing.
+    // `lines()` splits only at line feeds, so U+2028 stays part of a text. Blank lines are skipped.
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {

@@ -1,6 +1,6 @@
-//! Plays a recorded chat through the gateway's surface into a running system, as its users and presenters would, and
-//! then looks for every accepted message: once and in order on the presenter's socket, once and in order in the
-//! archive. It speaks to the system only from outside, so that it can tell what the system does not know about itself.
+//! Plays a recorded chat through the gateway's surface into a running system, as its users and presenters would. Then
+//! checks that every accepted message is on the presenter's socket and in the archive, once and in order. It uses only
+//! the system's public interfaces, so it finds faults that the system does not notice.
 
 mod check;
 mod line;
@@ -27,33 +27,33 @@ use presenter::Screen;
 /// The system to play into.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Ingest, `http://host:port`.
+    /// The URL of ingest, `http://host:port`.
     pub ingest: String,
-    /// Delivery, `ws://host:port`.
+    /// The URL of delivery, `ws://host:port`.
     pub delivery: String,
-    /// What its tokens are signed with.
+    /// The secret that signs tokens.
     pub secret: Secret,
-    /// Where it archives.
+    /// The archive.
     pub archive: archiver::Archive,
 }
 
-/// How to play.
+/// The options of a play.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many times as fast as recorded. None: as fast as `in_flight` allows.
+    /// The speed as a multiple of the recorded one. None: as fast as `in_flight` allows.
     pub speed: Option<f64>,
-    /// The room of lines that name none; named rooms get the numbers after it.
+    /// The room of lines without a room. Named rooms get the numbers after it.
     pub room: PresenterIdx,
-    /// How many posts may wait for their answers at once.
+    /// The maximum of concurrent posts.
     pub in_flight: usize,
-    /// For how long a post whose outcome is unknown is repeated.
+    /// How long a post of unknown outcome is retried.
     pub patience: Duration,
 }
 
-/// Tokens outlast any play.
+/// Longer than any play.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Plays the lines and checks what became of them. `progress` is called after each line that was answered for good.
+/// Plays the lines, and checks the outcome. Calls `progress` after the final answer to each line.
 pub async fn play(
     lines: Vec<Line>,
     target: &Target,
@@ -80,7 +80,7 @@ pub async fn play(
         let token = token(&target.secret, part.user, &part.nickname);
         let (poster, permits, progress) = (Arc::clone(&poster), Arc::clone(&permits), Arc::clone(&progress));
         let speed = options.speed;
-        // One after the other, because the order of a user's own messages is part of what is checked.
+        // One after the other: the order of a user's own messages is part of the check.
         playing.spawn(async move {
             let mut posted = Vec::new();
             for (room, line) in part.lines {
@@ -110,11 +110,11 @@ pub async fn play(
     report
 }
 
-/// Who says what: every user with the lines in order.
+/// The users of a recording, each with the lines in order.
 struct Cast {
     rooms: BTreeSet<PresenterIdx>,
     parts: Vec<Part>,
-    /// The number of the first user; so many users, so many numbers.
+    /// The number of the first user. The others follow.
     base: i64,
 }
 
@@ -127,7 +127,7 @@ struct Part {
 
 impl Cast {
     fn of(lines: Vec<Line>, first: PresenterIdx) -> anyhow::Result<Cast> {
-        // Numbers that no earlier play into the same archive has used, and that JavaScript can still hold.
+        // Numbers that no earlier play into the same archive has used, within JavaScript's safe integers.
         let base = ((uuid::Uuid::new_v4().as_u128() % (1 << 30)) as i64 + 1) * 1_000_000;
         let mut names: BTreeMap<String, PresenterIdx> = BTreeMap::new();
         let mut places: BTreeMap<(String, Option<PresenterIdx>), usize> = BTreeMap::new();
@@ -146,7 +146,7 @@ impl Cast {
             };
             cast.rooms.insert(room);
             let is_presenter = line.role.as_deref() == Some("presenter");
-            // A presenter is somebody else in each room, a viewer is the same user everywhere.
+            // A presenter is a different user in each room; a viewer is the same user everywhere.
             let place = *places.entry((line.user.clone(), is_presenter.then_some(room))).or_insert_with(|| {
                 let user = if is_presenter { room.get() } else { base + cast.parts.len() as i64 };
                 cast.parts.push(Part { user, nickname: line.user.clone(), is_presenter, lines: Vec::new() });

@@ -1,5 +1,5 @@
-//! The viewers' side: a message is posted as the gateway would, and repeated with the same key for as long as its
-//! outcome is unknown. That is what a real client does, and why a restart in between costs nothing.
+//! Posts messages as the gateway would, and retries under the same key while the outcome is unknown. Real clients do
+//! the same, so a restart in between loses nothing.
 
 use std::time::{Duration, Instant};
 
@@ -7,29 +7,29 @@ use anyhow::Context as _;
 use chat::{EventId, PresenterIdx};
 use serde_json::{Value, json};
 
-/// What became of a line.
+/// The outcome of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Accepted, under this id.
+    /// Accepted with this id.
     Accepted(EventId),
-    /// Refused for good, with the reason that the sender was told.
+    /// Refused, with the reason that the sender was given.
     Refused(String),
-    /// It may be stored or not: the system gave no clear answer for longer than a client would wait.
+    /// It may be stored: there was no clear answer for longer than a client would wait.
     Unknown(String),
 }
 
-/// A line, and what became of it.
+/// A line and its outcome.
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) room: PresenterIdx,
     pub(super) user: i64,
-    /// Which of the recording.
+    /// The line of the recording.
     pub(super) line: usize,
     pub(super) text: String,
     pub(super) outcome: Outcome,
 }
 
-/// Posts messages.
+/// A client that posts messages.
 pub(super) struct Poster {
     client: reqwest::Client,
     url: String,
@@ -39,7 +39,7 @@ pub(super) struct Poster {
 /// Longer than the deadline of an append, so that ingest answers first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Between two attempts; doubled each time up to the longest.
+/// The pause between two attempts. It doubles up to the longest one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -50,7 +50,7 @@ impl Poster {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(ANSWER_TIMEOUT)
             .build()
-            .context("cannot make an HTTP client")?;
+            .context("cannot create an HTTP client")?;
         Ok(Poster { client, url: format!("{ingest}/send/message"), patience })
     }
 
@@ -76,7 +76,7 @@ impl Poster {
         }
     }
 
-    /// Err: nobody knows, and the same request may be sent again.
+    /// Err: the outcome is unknown, and the request may be retried.
     async fn attempt(&self, token: &str, key: &str, body: &Value) -> Result<Outcome, String> {
         let request = self.client.post(&self.url).header("token", token).header("idempotency-key", key).json(body);
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
@@ -91,7 +91,7 @@ impl Poster {
                 None => Outcome::Unknown(format!("answered {status} without a message-id")),
             });
         }
-        // The sentence is the same for a dozen reasons; the code tells them apart.
+        // Several refusals share a sentence. The code tells them apart.
         let code = answer.headers().get("message-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
         let reason = format!("{} {code}", status.as_u16());
         let error: Value = answer.json().await.unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The presenter's side: a screen, connected in the original's dialect, that comes back whenever its socket ends and
-//! shows every message once, by its id.
+//! A presenter in the original's dialect. It reconnects whenever its socket ends, and shows each message once, by its
+//! id.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,14 +9,13 @@ use anyhow::Context as _;
 use chat::EventId;
 use futures_util::{SinkExt as _, StreamExt as _};
 use parking_lot::{Mutex, MutexGuard};
+use runtime::Tasks;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::JoinHandle;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_util::sync::CancellationToken;
 
-/// A message as it arrived.
+/// A message as received.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Shown {
@@ -24,35 +23,35 @@ pub(super) struct Shown {
     pub(super) message: String,
 }
 
-/// What a presenter saw, each message once, in the order of arrival.
+/// The messages that a presenter received, each once, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     ids: HashSet<EventId>,
     pub(super) shown: Vec<Shown>,
-    /// Frames with an id that was there already: a resumed socket may repeat.
+    /// Repeated frames: a resumed socket may repeat messages.
     pub(super) repeated: usize,
 }
 
-/// A presenter's browser.
+/// A presenter's page.
 #[derive(Debug)]
 pub(super) struct Screen {
     seen: Arc<Mutex<Seen>>,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+    tasks: Tasks,
 }
 
-/// Between two connections.
+/// The pause between two connections.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How often a silent socket is asked whether it still lives.
+/// How long a silent socket is waited for before a ping.
 const PING: Duration = Duration::from_secs(5);
 
 impl Screen {
     pub(super) fn open(url: String, token: String) -> Screen {
-        let (seen, stop) = (Arc::<Mutex<Seen>>::default(), CancellationToken::new());
-        let task = tokio::spawn({
-            let (seen, stop) = (Arc::clone(&seen), stop.clone());
-            let shows = async move {
+        let (seen, tasks) = (Arc::<Mutex<Seen>>::default(), Tasks::new());
+        // Dropping it mid-frame is harmless: the screen is not read any more.
+        tasks.spawn_until_stop("presenter's screen", {
+            let seen = Arc::clone(&seen);
+            async move {
                 loop {
                     let ended = follow(&url, &token, |message| seen.lock().show(message)).await;
                     if let Err(error) = ended {
@@ -60,13 +59,9 @@ impl Screen {
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
-            };
-            // Whatever is cut off, nobody looks at the screen any more.
-            async move {
-                stop.run_until_cancelled(shows).await;
             }
         });
-        Screen { seen, stop, task }
+        Screen { seen, tasks }
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -74,10 +69,7 @@ impl Screen {
     }
 
     pub(super) async fn close(self) {
-        self.stop.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "a presenter's screen failed: {error}");
-        }
+        self.tasks.finish().await;
     }
 }
 
@@ -95,15 +87,15 @@ impl Seen {
     }
 }
 
-/// Connects once, and hands out every message until the socket ends. Ok: the server closed it, with this code.
+/// Connects once, and passes on every message until the socket ends. Ok: the server's close code.
 async fn follow(url: &str, token: &str, mut show: impl FnMut(Shown)) -> anyhow::Result<Option<u16>> {
     let (mut socket, _) = connect_async(url).await.with_context(|| format!("cannot connect to {url}"))?;
     socket.send(Frame::text(json!({ "id": "start", "token": token }).to_string())).await?;
     let mut asked = false;
     loop {
         let Ok(frame) = tokio::time::timeout(PING, socket.next()).await else {
-            // Not even an answer to the last question: the peer is gone, whatever TCP says.
-            anyhow::ensure!(!asked, "the socket is silent");
+            // No answer to the last ping: the peer is gone, whatever TCP says.
+            anyhow::ensure!(!asked, "the socket did not answer a ping");
             socket.send(Frame::text("ping")).await?;
             asked = true;
             continue;
@@ -113,7 +105,7 @@ async fn follow(url: &str, token: &str, mut show: impl FnMut(Shown)) -> anyhow::
             Frame::Close(frame) => return Ok(frame.map(|frame| frame.code.into())),
             Frame::Text(text) => match serde_json::from_str(&text) {
                 Ok(message) => show(message),
-                // `pong`, and frames that carry no message.
+                // `pong`, and frames without a message.
                 Err(_) => continue,
             },
             _ => continue,

@@ -1,4 +1,4 @@
-//! What a play found.
+//! The report of a play.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -6,44 +6,44 @@ use std::time::Duration;
 
 use chat::{EventId, Position};
 
-/// Figures and findings. Without problems, everything accepted was found once, as sent and in order, on both sides.
+/// Counts and problems. Without problems, every accepted message was found once, as sent and in order, in both places.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Messages with a 2xx.
+    /// Posts with a 2xx.
     pub accepted: usize,
-    /// Messages refused for good, by reason.
+    /// Refused posts by reason.
     pub refused: BTreeMap<String, usize>,
-    /// Which lines of the recording these are.
+    /// The lines of the recording, by reason.
     pub(super) refused_lines: BTreeMap<String, Vec<usize>>,
-    /// Messages without a clear answer, by the last one.
+    /// Posts of unknown outcome, by their last answer.
     pub unknown: BTreeMap<String, usize>,
     /// Accepted messages that reached their presenter.
     pub delivered: usize,
     /// Accepted messages in the archive.
     pub archived: usize,
-    /// Frames that a presenter got again after a reconnect, and recognised by their id.
+    /// Repeated frames after a reconnect, recognised by their id.
     pub repeated: usize,
-    /// How long the posting took.
+    /// How long posting took.
     pub posting: Duration,
-    /// What must not be, each in a sentence.
+    /// One sentence per problem.
     pub problems: Vec<String>,
-    /// Where each accepted message stands in the archive.
+    /// The archive's position of each accepted message.
     pub(super) places: HashMap<EventId, Position>,
 }
 
-/// So many lines that were refused for the same reason are named.
+/// The maximum of line numbers that are printed for a reason.
 const NAMED_LINES: usize = 10;
 
-/// So many problems are printed; the rest is counted.
+/// The maximum of problems that are printed.
 const SHOWN_PROBLEMS: usize = 20;
 
 impl Report {
-    /// Whether everything accepted is where it must be.
+    /// Whether no problem was found.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty() && self.delivered == self.accepted && self.archived == self.accepted
     }
 
-    /// ` (lines 3, 17)`
+    /// Such as ` (lines 3, 17)`.
     fn lines(&self, reason: &str) -> String {
         let Some(lines) = self.refused_lines.get(reason) else { return String::new() };
         let mut lines = lines.clone();
@@ -77,7 +77,7 @@ impl fmt::Display for Report {
             writeln!(f, "problem: {problem}")?;
         }
         if self.problems.len() > SHOWN_PROBLEMS {
-            writeln!(f, "and {} problems more", self.problems.len() - SHOWN_PROBLEMS)?;
+            writeln!(f, "and {} more problems", self.problems.len() - SHOWN_PROBLEMS)?;
         }
         if self.is_sound() {
             write!(
@@ -85,7 +85,7 @@ impl fmt::Display for Report {
                 "every accepted message was found once and in order, on the presenter's socket and in the archive"
             )
         } else {
-            write!(f, "not everything accepted is where it must be")
+            write!(f, "some accepted messages are missing or wrong")
         }
     }
 }

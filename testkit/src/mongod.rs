@@ -51,6 +51,9 @@ pub async fn mongod(directory: &Path, port: u16, detached: bool) -> anyhow::Resu
             "0.25".into(),
             "--oplogSize".into(),
             "256".into(),
+            // The default prepares journal files of 100 MB each.
+            "--wiredTigerEngineConfigString".into(),
+            "log=(prealloc=false,file_max=16MB)".into(),
             "--setParameter".into(),
             "diagnosticDataCollectionEnabled=false".into(),
         ],

@@ -2,6 +2,8 @@
 //! directions, which is what a half-open connection is, or in one.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,7 +50,24 @@ const PIECE: usize = 16 * 1024;
 pub struct Proxy {
     address: SocketAddr,
     network: watch::Sender<Network>,
+    carried: Arc<Carried>,
     accept: JoinHandle<()>,
+}
+
+/// Bytes that have arrived at their end, by direction.
+#[derive(Debug, Default)]
+struct Carried {
+    to_server: AtomicU64,
+    to_client: AtomicU64,
+}
+
+impl Carried {
+    fn of(&self, direction: Direction) -> &AtomicU64 {
+        match direction {
+            Direction::ToServer => &self.to_server,
+            Direction::ToClient => &self.to_client,
+        }
+    }
 }
 
 impl Proxy {
@@ -57,17 +76,23 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface has free ports");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (network, state) = watch::channel(Network { traffic: Traffic::Flows, cuts: 0 });
+        let carried = Arc::new(Carried::default());
+        let counted = carried.clone();
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "it ends when the proxy is dropped, and its connections end with their peers"
+        )]
         let accept = tokio::spawn(async move {
             // A failed accept is a connection that was given up before it was made.
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 // Refused: dropped at once.
                 if state.borrow().traffic != Traffic::Refused {
-                    tokio::spawn(carry(client, server.clone(), state.clone()));
+                    tokio::spawn(carry(client, server.clone(), state.clone(), counted.clone()));
                 }
             }
         });
-        Proxy { address, network, accept }
+        Proxy { address, network, carried, accept }
     }
 
     /// Where it listens.
@@ -78,6 +103,11 @@ impl Proxy {
     /// The same for a client of NATS.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
+    }
+
+    /// How many bytes have come through in that direction, over all connections.
+    pub fn carried(&self, direction: Direction) -> u64 {
+        self.carried.of(direction).load(Ordering::Relaxed)
     }
 
     /// Cuts every connection; new ones fare as [`Proxy::hold_up`] and the others last said.
@@ -123,7 +153,7 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>) {
+async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>, carried: Arc<Carried>) {
     let born = network.borrow().cuts;
     let is_cut = |network: &Network| network.cuts != born;
     // A cut ends the attempt too: a server that is stopped may take connections again a minute later.
@@ -142,8 +172,8 @@ async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiv
     tokio::select! {
         biased;
         _ = network.wait_for(is_cut) => {}
-        () = copy(Direction::ToServer, from_client, to_server, to) => {}
-        () = copy(Direction::ToClient, from_server, to_client, back) => {}
+        () = copy(Direction::ToServer, from_client, to_server, to, &carried) => {}
+        () = copy(Direction::ToClient, from_server, to_client, back, &carried) => {}
     }
 }
 
@@ -153,6 +183,7 @@ async fn copy(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut network: watch::Receiver<Network>,
+    carried: &Carried,
 ) {
     let mut buffer = vec![0; PIECE];
     loop {
@@ -171,6 +202,7 @@ async fn copy(
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
+        carried.of(direction).fetch_add(read as u64, Ordering::Relaxed);
     }
 }
 
@@ -202,6 +234,13 @@ mod tests {
     async fn one_direction_is_held_up_while_the_other_flows() {
         let (proxy, mut client, mut server) = pair().await;
         assert!(comes(&mut client, &mut server, SOON).await && comes(&mut server, &mut client, SOON).await);
+        // A byte counts once it is written, and may be read a moment before.
+        let counts = async {
+            while proxy.carried(Direction::ToServer) + proxy.carried(Direction::ToClient) < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(SOON, counts).await.unwrap();
 
         proxy.hold_up_one_way(Direction::ToClient);
         assert!(comes(&mut client, &mut server, SOON).await);

@@ -14,7 +14,7 @@ mod erasure;
 mod exports;
 mod gaps;
 mod keeps;
-mod outages;
+pub(crate) mod outages;
 mod poison;
 mod quarantine;
 mod reading;
@@ -60,7 +60,12 @@ impl World {
     }
 
     async fn with_partitions(partitions: u32) -> World {
-        let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start());
+        World::with(partitions, &[]).await
+    }
+
+    /// So many partitions, and more arguments for mongod.
+    async fn with(partitions: u32, mongod: &[&str]) -> World {
+        let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start_with(mongod));
         let mut config = config(&mongod);
         // No log here is large, and each partition reserves so much.
         (config.nats.partitions, config.nats.max_size) = (partitions, Size::from_mib(1 << 10));

@@ -106,9 +106,8 @@ async fn a_retention_that_the_log_outlives_is_refused_with_the_key_named() {
 
 #[tokio::test]
 async fn what_is_too_old_goes_and_what_is_not_stays() {
-    let world = World::start().await;
-    let admin = mongodb::Client::with_uri_str(world.mongod.uri()).await.unwrap().database("admin");
-    admin.run_command(doc! { "setParameter": 1, "ttlMonitorSleepSecs": 1 }).await.unwrap();
+    // By default the server first looks a minute after its start.
+    let world = World::with(1, &["--setParameter", "ttlMonitorSleepSecs=1"]).await;
     let settings = with(&world, &[("messages_days", "30"), ("moderation_days", "10")]);
     let _archiver = Role::start("archiver", &settings).await;
     let kept = days_ago(29, message(1, "kept"));
@@ -123,8 +122,7 @@ async fn what_is_too_old_goes_and_what_is_not_stays() {
         world.log.append(event).await.unwrap();
     }
     archived(&world).await;
-    // The server first looks a minute after its start, whatever it is told then.
-    eventually("what is too old is gone", 3 * PATIENCE, async || {
+    eventually("what is too old is gone", PATIENCE, async || {
         let messages = world.collection("chatting_log").count_documents(doc! {}).await.unwrap();
         let decisions = world.collection("moderation_log").count_documents(doc! {}).await.unwrap();
         (messages == 2 && decisions == 0).then_some(())

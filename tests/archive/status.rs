@@ -6,7 +6,7 @@ use super::reading::{Reader, archived};
 use super::{PATIENCE, World, append_many, message};
 use crate::support::{Role, eventually};
 
-async fn status(archiver: &Role) -> Value {
+pub(super) async fn status(archiver: &Role) -> Value {
     Reader::nobody(archiver).get("/v1/status", &[]).await
 }
 

@@ -2,6 +2,7 @@
 //! pages, real peer connections between them, and everything around them dying in the middle.
 
 pub(crate) mod chromium;
+mod example;
 mod site;
 
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use chat::{Body, Event, MessagePosted, PresenterIdx, User, UserIdx};
 use nats::Log;
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{self, NatsServer, Role, Settings, eventually, token};
@@ -72,7 +74,8 @@ impl World {
         let (log, stop) = (self.log.clone(), stop.clone());
         tokio::spawn(async move {
             let mut posted = 0;
-            while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(20))).await.is_some() {
+            let mut pace = interval(Duration::from_millis(20));
+            while stop.run_until_cancelled(pace.tick()).await.is_some() {
                 posted += 1;
                 log.append(&message(&format!("message {posted}"))).await.unwrap();
             }

@@ -32,6 +32,7 @@ impl Site {
         let router = Router::new()
             .route("/token", get(hand_out))
             .route("/documented/{delivery}", get(documented))
+            .route("/example/{delivery}", get(example))
             .route("/{name}", get(file))
             .with_state(tokens_are_expired.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,7 +64,7 @@ async fn hand_out(State(expired): State<Arc<AtomicBool>>) -> String {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims = json!({ "user_idx": 42, "nickname": "presenter", "exp": now - 1 });
-    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 
@@ -71,7 +72,16 @@ async fn hand_out(State(expired): State<Arc<AtomicBool>>) -> String {
 async fn documented(Name(delivery): Name<String>) -> impl IntoResponse {
     let documentation = include_str!("../../docs/reference/presenter-js.md");
     let page = documentation.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.replace("127.0.0.1:8081", &delivery))
+    at(page, &delivery)
+}
+
+/// The same for `examples/chat.html`.
+async fn example(Name(delivery): Name<String>) -> impl IntoResponse {
+    at(include_str!("../../examples/chat.html"), &delivery)
+}
+
+fn at(page: &str, delivery: &str) -> impl IntoResponse + use<> {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.replace("127.0.0.1:8081", delivery))
 }
 
 /// A page of `tests/browser`, or a module as it is in the tree.

@@ -15,7 +15,7 @@ use crate::support::{SECRET, token};
 const TOKEN_EXCEPTION: &str = r#"{"id":"tokenException","response":"reject","message":"Jwt Exception"}"#;
 
 pub(super) fn signed(secret: &str, claims: serde_json::Value) -> String {
-    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 

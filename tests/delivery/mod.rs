@@ -15,6 +15,7 @@ mod outages;
 pub(crate) mod page;
 mod peers;
 pub(crate) mod presenter;
+mod readers;
 mod resume;
 mod v1;
 

@@ -1,6 +1,8 @@
 //! A presenter comes back with the position of the last event that it has dealt with, and gets exactly what followed,
 //! on any node; or it is told that there is a gap.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -86,6 +88,12 @@ async fn a_position_that_left_the_window_for_its_bytes_is_a_gap() {
     assert!(begins > first.parse().unwrap(), "{welcome}");
 }
 
+/// Waits until what was said then is too old for a window of one second. No node tells.
+async fn is_older_than_the_window(said: Instant) {
+    let age = Duration::from_millis(1_200);
+    eventually("it has left the window", PATIENCE, async || (said.elapsed() >= age).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_followed() {
     let world = World::start().await;
@@ -95,11 +103,12 @@ async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_fol
     page.events(1).await;
     let first = page.position.clone().unwrap();
     world.post(42, &["second"]).await;
+    let said = Instant::now();
     page.events(1).await;
     let second = page.position.clone().unwrap();
     page.close().await;
     // Who comes again and again waits for a turn, and what is said then is as old as the window by the time it comes.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    is_older_than_the_window(said).await;
     let (page, welcome) = eventually("the window is empty", PATIENCE, async || {
         let (page, welcome) = Page::resume(&node, 42, Some(&first)).await;
         (welcome["recovered"] == false).then_some((page, welcome))
@@ -118,8 +127,7 @@ async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_fol
 async fn a_node_whose_window_begins_later_does_not_claim_to_know_what_was_before() {
     let world = World::start().await;
     let positions = [world.post(42, &["first"]).await, world.post(42, &["second"]).await].map(|at| at.to_string());
-    // Older than the node's window; nothing can be seen of it before the node is there.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    is_older_than_the_window(Instant::now()).await;
     // The window that it begins with is empty, and begins after the last event.
     let node = world.node_with("window_seconds", "1").await;
     for position in positions {
@@ -309,8 +317,8 @@ async fn a_presenter_of_the_original_who_leaves_an_empty_room_leaves_a_cursor_to
     let mut presenter = Presenter::connect(&node, 42).await;
     world.session(42, None).await;
     presenter.socket.close(None).await.unwrap();
-    let first = world.post(42, &["first"]).await;
     let cursor = eventually("a cursor is saved", PATIENCE, async || world.cursors.get(idx(42))).await;
+    let first = world.post(42, &["first"]).await;
     assert!(cursor < first, "{cursor} is not before {first}");
 }
 

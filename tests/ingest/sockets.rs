@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use serde_json::json;
 
@@ -29,9 +29,10 @@ async fn a_header_that_drips_in_is_cut_off() {
     let system = System::start_with(|settings| settings.set("ingest.http.header_timeout_ms", "500")).await;
     let mut stream = connect(&system.ingest).await;
     stream.write_all(b"POST /send/message HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    let mut pace = interval(Duration::from_millis(50));
     let drip = async {
         while stream.write_all(b"x: y\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            pace.tick().await;
         }
     };
     timeout(DEADLINE, drip).await.expect("the connection is cut off");

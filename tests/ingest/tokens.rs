@@ -40,7 +40,7 @@ pub(crate) fn without_user_idx() -> String {
 }
 
 fn sign(claims: &Value, key: &str) -> String {
-    encode(&Header::default(), claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+    encode(&Header::default(), claims, &EncodingKey::from_secret(key.as_bytes()).unwrap()).unwrap()
 }
 
 /// The claims of a good token of user 7.

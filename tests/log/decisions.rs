@@ -256,6 +256,15 @@ async fn an_event_of_every_room_stands_in_every_partition_and_counts_once() {
     let mut tail = log.tail_with_copies(Start::Oldest);
     let copies = take(&mut tail, 9).await;
     assert_eq!(copies.iter().filter(|entry| entry.id == event.id).count(), 6);
+    let mut tail = log.tail_of_events(Start::Oldest);
+    let mut counts = Vec::new();
+    while counts.len() < copies.len() {
+        counts.extend(tail.next().await.unwrap().into_iter().map(|stored| (stored.position, stored.counts)));
+    }
+    counts.sort_unstable();
+    let mut expected: Vec<_> = copies.iter().map(|entry| (entry.position, log.counts(entry))).collect();
+    expected.sort_unstable();
+    assert_eq!(counts, expected);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod cluster;
 mod consume;
 mod cursors;
 mod decisions;
+mod event_tail;
 mod presence;
 mod promise;
 mod room;

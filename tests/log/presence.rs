@@ -9,7 +9,7 @@ use nats::{Claim, Config, Presence};
 use serde_json::json;
 
 use super::{PATIENCE, config, log, presenter};
-use crate::support::{NatsServer, Proxy, connect, eventually};
+use crate::support::{Direction, NatsServer, Proxy, connect, eventually};
 
 async fn holds(presence: &Presence, session: &Claim) {
     eventually("the session holds the room", PATIENCE, async || {
@@ -29,6 +29,7 @@ async fn the_newest_claim_holds_the_room_on_every_node() {
     let (one, other) = (log(&server).await, log(&server).await);
     let (here, there) = (one.presence().await.unwrap(), other.presence().await.unwrap());
     let (lease, other_lease) = (one.lease(NodeId::new()).await.unwrap(), other.lease(NodeId::new()).await.unwrap());
+    let (lease, other_lease) = (lease.with_presence(&here), other_lease.with_presence(&there));
     let mut claims = here.claims();
 
     let old = lease.claim(presenter(1), SessionId::new()).await.unwrap();
@@ -48,6 +49,11 @@ async fn the_newest_claim_holds_the_room_on_every_node() {
     other_lease.release(&new).await.unwrap();
     nobody(&here, 1).await;
     nobody(&there, 1).await;
+
+    // The next claim takes the place of the withdrawal.
+    let next = lease.claim(presenter(1), SessionId::new()).await.unwrap();
+    assert!(next.revision > new.revision);
+    holds(&there, &next).await;
 }
 
 #[tokio::test]
@@ -145,8 +151,11 @@ async fn over_a_slow_link_a_lease_counts_from_when_its_renewal_was_sent() {
     let before = renewals().await;
     eventually("renewals come over the slow link", PATIENCE, async || (renewals().await >= before + 2).then_some(()))
         .await;
-    // The answer to the last one is underway for 500 ms, and nothing else is seen of it.
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let carried = network.carried(Direction::ToClient);
+    eventually("the answer to the last renewal comes", PATIENCE, async || {
+        (network.carried(Direction::ToClient) > carried).then_some(())
+    })
+    .await;
     network.hold_up();
     // Others count from when they heard of it. The node must not believe in its lease for longer than they do.
     nobody(&presence, 1).await;
@@ -171,7 +180,9 @@ async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
     let server = NatsServer::start().await;
     let (one, other) = (log(&server).await, log(&server).await);
     let presence = one.presence().await.unwrap();
-    let leases = [one.lease(NodeId::new()).await.unwrap(), other.lease(NodeId::new()).await.unwrap()];
+    // One sends its claims on what it knows, which is old at once, and the other asks before each.
+    let knowing = one.lease(NodeId::new()).await.unwrap().with_presence(&presence);
+    let leases = [knowing, other.lease(NodeId::new()).await.unwrap()];
 
     let claims = (0..10).map(|n| leases[n % 2].claim(presenter(1), SessionId::new()));
     let mut claims: Vec<Claim> = futures_util::future::join_all(claims).await.into_iter().map(Result::unwrap).collect();
@@ -195,7 +206,7 @@ async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_repl
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let presence = log.presence().await.unwrap();
-    let lease = log.lease(NodeId::new()).await.unwrap();
+    let lease = log.lease(NodeId::new()).await.unwrap().with_presence(&presence);
     let session = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     let (late, since) = (SessionId::new().to_string(), "2026-11-22T12:34:56Z");
     let replaces = json!({

@@ -2,6 +2,7 @@
 //! one node holds on every other within a second, which is promise P9 and the deadline of these tests.
 
 mod allowed;
+mod cut_off;
 mod erased;
 mod expiry;
 mod in_flight;

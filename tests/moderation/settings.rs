@@ -3,7 +3,7 @@
 use super::*;
 
 /// A value of each setting that is not the deployment's.
-pub(super) const EXAMPLES: [(&str, &str); 7] = [
+pub(super) const EXAMPLES: [(&str, &str); 8] = [
     ("slowModeSeconds", "3"),
     ("uniqueChat", "true"),
     ("presenterOnly", "true"),
@@ -11,6 +11,7 @@ pub(super) const EXAMPLES: [(&str, &str); 7] = [
     ("words", "[\"스포일러\", \"spoiler\"]"),
     ("maxLength", "20"),
     ("messageRate", "{\"messages\":5,\"seconds\":10}"),
+    ("readers", "\"members\""),
 ];
 
 async fn set(world: &World, node: &Role, settings: Value) -> Value {

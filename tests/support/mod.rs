@@ -40,7 +40,7 @@ pub fn token(user_idx: i64, nickname: &str) -> String {
         "iat": now,
         "exp": now + 3_600,
     });
-    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 

@@ -285,8 +285,16 @@ pub struct Mongod {
 
 impl Mongod {
     pub async fn start() -> Mongod {
+        Mongod::start_with(&[]).await
+    }
+
+    /// With more arguments.
+    pub async fn start_with(arguments: &[&str]) -> Mongod {
         let (folder, port) = (Folder::new("mongod"), port());
         let server = testkit::mongod(folder.path(), port, false).await.unwrap();
+        let mut program = server.program().clone();
+        program.arguments.extend(arguments.iter().map(Into::into));
+        let server = Server::new(program, server.ready_when().clone());
         let server = Mongod { server: Handle::new(server), port, folder };
         server.start_again().await;
         server

@@ -18,6 +18,7 @@ use key::{Key, Required};
 use crate::idx::IDX_BOUNDS;
 pub use claims::split as split_scopes;
 pub use claims::{Identity, mint};
+pub use token_cache::TokenCache;
 
 mod claims;
 mod jwks;
@@ -27,6 +28,7 @@ mod lifetime;
 mod metrics;
 #[cfg(test)]
 mod tests;
+mod token_cache;
 
 /// The section `[auth]` of the configuration. At least one of `secret` and `jwks.url` is required.
 #[derive(Debug, Clone, Deserialize)]
@@ -265,14 +267,24 @@ impl Verifier {
         }
     }
 
+    /// A number that changes with the issuer's keys. While it stays, what a token's signature and key are worth does too.
+    pub fn generation(&self) -> u64 {
+        self.jwks.as_ref().map_or(0, Jwks::generation)
+    }
+
+    /// The [`token`] of a request that needs one: a request without it counts as refused.
+    pub fn token_of<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, TokenError> {
+        self.metrics.counted(token(headers))
+    }
+
     /// The identity of a request: its [`token`], verified.
     pub async fn verify_headers(&self, headers: &HeaderMap) -> Result<Identity, TokenError> {
-        self.verify(self.metrics.counted(token(headers))?).await
+        self.verify(self.token_of(headers)?).await
     }
 
     /// The pass of a request: its [`token`], verified.
     pub async fn pass_of(&self, headers: &HeaderMap) -> Result<Pass, TokenError> {
-        self.pass(self.metrics.counted(token(headers))?).await
+        self.pass(self.token_of(headers)?).await
     }
 }
 

@@ -21,5 +21,5 @@ pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, idx};
 pub use private::Shared;
 pub use problem::Problem;
-pub use serve::{LAST_RESORTS, ServeConfig, serve, serve_measured};
+pub use serve::{FastPath, LAST_RESORTS, ServeConfig, serve, serve_measured, serve_with_fast_path};
 pub use user_permits::{UserPermit, UserPermits};

@@ -42,10 +42,15 @@ use crate::places::{Place, Places, Source};
 use crate::private;
 use crate::private::Shared;
 use crate::problem::Problem;
+pub use fast_path::FastPath;
+use fast_path::{Deadline, Fast, NoFastPath};
+use on_wake::OnWake;
 use peer::{Coming, Going, Paced, Peer};
 
+mod fast_path;
 mod head;
 mod metrics;
+mod on_wake;
 mod peer;
 mod standstill;
 #[cfg(test)]
@@ -126,24 +131,44 @@ pub async fn serve_measured(
     stop: CancellationToken,
     registry: &Registry,
 ) {
-    let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
-    let metrics = Metrics::declare(registry, &places);
-    serve_in(listener, app, config, stop, places, metrics).await;
+    serve_with_fast_path(listener, app, NoFastPath, config, stop, registry).await;
 }
 
-async fn serve_in(
+/// The same, with a fast path beside the router.
+pub async fn serve_with_fast_path<F: FastPath>(
     listener: TcpListener,
     app: Router,
+    fast_path: F,
+    config: &ServeConfig,
+    stop: CancellationToken,
+    registry: &Registry,
+) {
+    let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
+    let metrics = Metrics::declare(registry, &places);
+    serve_in(listener, App { router: app, fast_path }, config, stop, places, metrics).await;
+}
+
+/// What is served.
+#[derive(Debug, Clone)]
+struct App<F> {
+    router: Router,
+    fast_path: F,
+}
+
+async fn serve_in<F: FastPath>(
+    listener: TcpListener,
+    app: App<F>,
     config: &ServeConfig,
     stop: CancellationToken,
     places: Arc<Places>,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 ) {
-    let app = with_bounds(app, config.request_timeout.get());
+    let app = with_bounds(app, config.request_timeout.get(), metrics.clone());
     let timeouts = Timeouts { header: config.header_timeout.get(), write: config.write_timeout.get() };
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let mut stood_still = standstill::times();
+    #[allow(clippy::disallowed_methods, reason = "it ends with this function, also when that is dropped")]
     let _beating = AbortOnDropHandle::new(tokio::spawn(standstill::beat()));
 
     loop {
@@ -164,11 +189,15 @@ async fn serve_in(
                     place = places.enter_in_time(Source::of_peer(peer.ip(), &config.proxies)) => place,
                 };
                 metrics.accepted.inc();
-                let serves = Serves { app: app.clone(), metrics: metrics.clone() };
-                let connection = connection(stream, peer, place, serves, stood_still, timeouts, stop.clone());
+                let connection = connection(stream, peer, place, app.clone(), stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
-                    cut.run_until_cancelled(connection).await;
+                    // The cut drops the connection, as it should.
+                    tokio::select! {
+                        biased;
+                        () = OnWake::new(cut.cancelled()) => {}
+                        () = connection => {}
+                    }
                 });
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -204,22 +233,15 @@ struct Timeouts {
     write: Duration,
 }
 
-/// What a connection serves.
-#[derive(Debug, Clone)]
-struct Serves {
-    app: Router,
-    metrics: Metrics,
-}
-
 /// In the extensions of a request that came on a connection from before the last standstill.
 #[derive(Debug, Clone, Copy)]
 struct Stale;
 
-async fn connection(
+async fn connection<F: FastPath>(
     stream: TcpStream,
     address: SocketAddr,
     place: Place,
-    serves: Serves,
+    app: Bounded<F>,
     stood_still: u64,
     timeouts: Timeouts,
     stop: CancellationToken,
@@ -229,13 +251,13 @@ async fn connection(
     if let Err(error) = options {
         tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
     }
-    let peer = Peer::new(place);
+    let (peer, deadline, metrics) = (Peer::new(place), Deadline::default(), app.metrics.clone());
     let service = service_fn({
-        let (peer, serves) = (peer.clone(), serves.clone());
+        let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
             peer.asks();
             let stale = (standstill::times() != stood_still).then_some(Stale);
-            answer(request, address, stale, serves.clone(), peer.clone())
+            answer(request, address, stale, app.clone(), deadline.clone(), peer.clone())
         }
     });
     let connection = http1::Builder::new()
@@ -252,13 +274,14 @@ async fn connection(
     // A connection that has to go does not work on a request. The others are polled by reference and go on after a stop:
     // nothing is lost.
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = peer.has_to_go() => {
-            serves.metrics.pushed_out.inc();
+        () = OnWake::new(peer.has_to_go()) => {
+            metrics.pushed_out.inc();
             tracing::debug!(peer = %address, "closed a connection of {address}, which another one needs the place of");
             return;
         }
-        () = stop.cancelled() => {
+        () = OnWake::new(stop.cancelled()) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -269,49 +292,80 @@ async fn connection(
     }
 }
 
-async fn answer(
+async fn answer<F: FastPath>(
     request: hyper::Request<Incoming>,
     address: SocketAddr,
     stale: Option<Stale>,
-    serves: Serves,
+    app: Bounded<F>,
+    deadline: Deadline,
     peer: Arc<Peer>,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(|body| Body::new(Coming::new(body, peer.clone())));
-    request.extensions_mut().insert(ConnectInfo(address));
-    if let Some(stale) = stale {
-        request.extensions_mut().insert(stale);
-    }
-    let Ok(mut response) = serves.app.oneshot(request).await;
+) -> Result<hyper::Response<Going>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = Body::new(Coming::new(body, peer.clone()));
+    let mut response = match app.fast_path.route(&parts.method, &parts.uri) {
+        Some(route) => {
+            let request = Fast { route, parts, body, peer: address, stale };
+            request.answered(&app.fast_path, app.request_timeout, &deadline).await
+        }
+        None => Box::pin(routed(app.router, Request::from_parts(parts, body), address, stale)).await,
+    };
     let size = response.body().size_hint().exact().unwrap_or(0);
     let is_shared = response.extensions().get::<Shared>().is_some();
     if size > LARGE_ANSWER_BYTES && !is_shared && !peer.makes(usize::try_from(size).unwrap_or(usize::MAX)) {
         tracing::warn!("an answer was dropped: too many bytes of others wait for their readers");
         response = unread();
     }
-    serves.metrics.answered(&response);
-    Ok(response.map(|body| Body::new(Going::new(body, peer))))
+    app.metrics.answered(&response);
+    Ok(response.map(|body| Going::new(body, peer)))
 }
 
-fn with_bounds(app: Router, request_timeout: Duration) -> Router {
+/// What is served, within its bounds, and counted.
+#[derive(Debug, Clone)]
+struct Bounded<F> {
+    /// With all layers.
+    router: Router,
+    fast_path: F,
+    request_timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+async fn routed(router: Router, mut request: Request, address: SocketAddr, stale: Option<Stale>) -> Response {
+    request.extensions_mut().insert(ConnectInfo(address));
+    if let Some(stale) = stale {
+        request.extensions_mut().insert(stale);
+    }
+    let Ok(response) = router.oneshot(request).await;
+    response
+}
+
+fn with_bounds<F>(app: App<F>, request_timeout: Duration, metrics: Arc<Metrics>) -> Bounded<F> {
+    let App { router, fast_path } = app;
     let deadline = move |request: Request, next: Next| async move {
         match timeout(request_timeout, next.run(request)).await {
             Ok(response) => response,
             Err(_) => timed_out(),
         }
     };
-    app.layer(CatchPanicLayer::custom(panicked))
+    // The fast path answers within the same bounds.
+    let router = router
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(deadline))
         .layer(from_fn(without_stale))
         .layer(cors::open())
         .layer(from_fn(with_host))
-        .layer(from_fn(private::mark))
+        .layer(from_fn(private::mark));
+    Bounded { router, fast_path, request_timeout, metrics }
 }
 
 async fn with_host(request: Request, next: Next) -> Response {
     match head::check_host(request.version(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(wrong) => Problem::new(HOST_INVALID.0, HOST_INVALID.1, wrong).into_response(),
+        Err(wrong) => host_invalid(wrong),
     }
+}
+
+fn host_invalid(wrong: &'static str) -> Response {
+    Problem::new(HOST_INVALID.0, HOST_INVALID.1, wrong).into_response()
 }
 
 async fn without_stale(request: Request, next: Next) -> Response {

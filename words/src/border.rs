@@ -1,14 +1,14 @@
-//! Where a word begins and ends when no blank says so: between scripts, between symbols, in scripts that are written without
-//! blanks, and before the particles of Korean.
+//! Where a word begins and ends without a blank: between scripts, between symbols, in scripts without blanks, and before
+//! the particles of Korean.
 
 use unicode_script::{Script, UnicodeScript};
 
 use crate::reading::Reading;
 use crate::stream::Stream;
 
-/// Particles and endings of one syllable: nothing else may follow them in their word.
+/// Particles and endings of one syllable. They count only if nothing else follows in the word.
 const SHORT: &str = "은는이가을를의에도만로와과야아여요다인임랑나들뿐쯤께네냐지죠고며란서니던면까군라";
-/// Longer ones, which cannot be mistaken: whatever follows, no blank was put there.
+/// Longer particles and endings, which are unmistakable whatever follows.
 const LONG: [&str; 44] = [
     "이었",
     "였다",
@@ -55,13 +55,13 @@ const LONG: [&str; 44] = [
     "거든",
     "이랑",
 ];
-/// A particle after particles after particles: nothing is longer.
+/// In syllables: no chain of particles is longer.
 const MOST: usize = 6;
 
-/// Whether what goes on behind a Korean word is particles.
+/// Whether particles follow a Korean word directly.
 pub(crate) fn is_particles(reading: &Reading<'_>, stream: &Stream, end: usize) -> bool {
     let Some(first) = stream.places.get(end) else { return false };
-    let (mut rest, mut syllables, mut unit) = (String::new(), 0, first.first);
+    let (mut rest, mut syllables, mut unit) = (String::with_capacity(4 * MOST), 0, first.first);
     for at in end..stream.places.len() {
         let place = stream.places[at];
         if at > end && stream.begins(at) || !place.in_syllable {
@@ -80,9 +80,9 @@ pub(crate) fn is_particles(reading: &Reading<'_>, stream: &Stream, end: usize) -
         || !rest.is_empty() && syllables <= MOST && rest.chars().all(|syllable| SHORT.contains(syllable))
 }
 
-/// Whether a word may end before the symbol at this place of a mixed stream, and another begin there.
+/// Whether one word may end and another begin before this symbol of a mixed stream.
 ///
-/// `strictly`: not between Hangul and Latin letters or digits, or `비타민c발포정` is an abuse.
+/// `strictly`: not between Hangul and Latin letters or digits, so that `비타민c발포정` is innocent.
 pub(crate) fn is_border(reading: &Reading<'_>, stream: &Stream, at: usize, strictly: bool) -> bool {
     let (Some(after), Some(before)) = (stream.places.get(at), at.checked_sub(1).map(|before| stream.places[before]))
     else {
@@ -102,7 +102,7 @@ enum Kind {
     Hangul,
     /// Digits, and letters of scripts that have blanks between words.
     Letter,
-    /// Symbols, and letters of scripts that have none: each may be a word.
+    /// Symbols, and letters of scripts without blanks: each may be a word.
     Alone,
 }
 
@@ -116,7 +116,7 @@ fn kind(c: char) -> Kind {
         Han | Hiragana | Katakana | Bopomofo | Yi => Kind::Alone,
         Thai | Lao | Khmer | Myanmar | Tibetan | Balinese | Javanese => Kind::Alone,
         Tai_Le | Tai_Tham | Tai_Viet | New_Tai_Lue => Kind::Alone,
-        // Full-width and mathematical letters and digits are of no script, nor are the marks of kana.
+        // Full-width and mathematical letters and digits have no script, and neither do the marks of kana.
         Common | Inherited | Unknown if c.is_numeric() || c.is_alphabetic() && !is_of_kana(c) => Kind::Letter,
         Common | Inherited | Unknown => Kind::Alone,
         _ => Kind::Letter,

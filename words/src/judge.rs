@@ -1,13 +1,14 @@
-//! Whether a candidate, whose letters are those of a word, is that word: what stands between its letters and around
-//! them. `다시 발견` has the letters of an abuse, and is none.
+//! Decides whether a candidate, which has the letters of a word, is that word: by what is between its letters and around
+//! them. `다시 발견` has the letters of 시발, and is innocent.
 
 use crate::border::{is_border, is_particles};
+use crate::filter::Entry;
 use crate::pattern::{Language, Options, Pattern};
 use crate::reading::Reading;
 use crate::sign::jamo;
 use crate::stream::{Gap, MASKED, Place, Source, Stream};
 
-/// Which stream a word is looked for in.
+/// The stream in which a word is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alphabet {
     Hangul,
@@ -22,7 +23,7 @@ pub(crate) struct Word {
     alphabet: Alphabet,
     free_left: bool,
     free_right: bool,
-    /// A letter must stand directly before it.
+    /// A letter must precede it directly.
     inside: bool,
     options: Options,
     steps: Vec<Step>,
@@ -30,38 +31,37 @@ pub(crate) struct Word {
     is_initials: bool,
     /// Letters of Russian or Greek only, all of which look Latin: `рот`.
     is_foreign: bool,
-    /// Its letters were blotted out in the list: `f???`.
+    /// The list has some of its letters blotted out: `f???`.
     is_blotted: bool,
-    /// Hangul is among its letters.
+    /// Some of its letters are Hangul.
     has_hangul: bool,
-    /// None: a context in which other words are allowed.
-    pub(crate) label: Option<u16>,
+    pub(crate) entry: Entry,
 }
 
 /// One symbol of a word.
 #[derive(Debug)]
 struct Step {
-    /// How often it must have been written at least.
+    /// The text must have it at least so often.
     times: u32,
-    /// A space in the word: one may stand before it.
+    /// The word has a space before it, so the text may.
     has_gap: bool,
-    /// A jamo on its own, which none in a syllable is: `시ㅂ` is an abuse cut short, `십` is ten.
+    /// A jamo on its own. One in a syllable does not match: `시ㅂ` is abuse cut short, `십` is ten.
     is_lone: bool,
 }
 
-/// A word of so few different letters becomes another one when one of them is doubled.
+/// A word of at most so many different letters becomes another word when one of them is doubled.
 const SHORT: usize = 3;
 
-/// Syllables that are put before an abuse without a space: `야이시1발`. Others make `다시1발` a word of its own.
+/// Syllables that precede abuse without a space: `야이시1발`. After any other, as in `다시1발`, it is no abuse.
 const CALLS: [&str; 10] = ["아", "야", "이", "와", "어", "오", "에", "하", "개", "존"];
-/// Syllables that follow one whose syllables are spaced: `시 발아`.
+/// Syllables that follow a word split by spaces: `시 발아`.
 const ENDINGS: [&str; 10] = ["놈", "년", "새", "들", "아", "야", "롬", "럼", "련", "같"];
 
-/// What else follows one that is split behind another word: `거지새.끼가`; `냄새,끼니` is none.
+/// Syllables that also follow a word split after another word: `거지새.끼가`, but not `냄새,끼니`.
 const SUBJECTS: [&str; 4] = ["가", "는", "네", "임"];
 
 impl Word {
-    pub(crate) fn new(pattern: &Pattern, stream: &Stream, alphabet: Alphabet, label: Option<u16>) -> Word {
+    pub(crate) fn new(pattern: &Pattern, stream: &Stream, alphabet: Alphabet, entry: Entry) -> Word {
         let is_hangul = alphabet == Alphabet::Hangul;
         let step = |place: &Place| Step {
             times: place.times,
@@ -80,11 +80,11 @@ impl Word {
             is_blotted: pattern.word.contains('?'),
             has_hangul: stream.places.iter().any(|place| place.in_syllable),
             steps,
-            label,
+            entry,
         }
     }
 
-    /// The graphemes of the candidate that ends with the symbol before `end`, the last one included, if it is the word.
+    /// The first and last grapheme of the candidate that ends before the symbol at `end`, if it is the word.
     pub(crate) fn judge(&self, reading: &Reading<'_>, stream: &Stream, end: usize) -> Option<(u32, u32)> {
         let start = end - self.steps.len();
         let places = &stream.places[start..end];
@@ -115,7 +115,7 @@ impl Word {
         is_word.then(|| (places[0].first, places[places.len() - 1].last))
     }
 
-    /// The language of the texts in which this context counts. None: all.
+    /// The language of the texts in which this context applies. None: all texts.
     pub(crate) fn language(&self) -> Option<Language> {
         self.options.language
     }
@@ -131,17 +131,17 @@ impl Word {
         }
         let begins = stream.begins(start) && !first.after_digit;
         let ends = stream.ends(end - 1);
-        if self.label.is_none() {
+        if self.entry == Entry::Context {
             return gap == Gap::None && self.is_context(reading, stream, start, end);
         }
-        // Consonants that stand for words are next to syllables as words are next to words.
+        // Initials and syllables side by side are two words.
         let changes = |at: usize| stream.places[at - 1].in_syllable != stream.places[at].in_syllable;
         let left = self.free_left || begins || start > 0 && changes(start);
         let right = self.free_right || ends || changes(end);
         if !left || !right {
             return false;
         }
-        // Fingers that hit the keys beside the one for laughter: `ㅋㅋㅅㅂㅋㅋ`.
+        // A typing error in laughter: `ㅋㅋㅅㅂㅋㅋ`.
         let is_laughter = |unit: u32| ["ㅋ", "ㅎ"].contains(&reading.grapheme(unit));
         if self.is_initials && first.first > 0 && is_laughter(first.first - 1) && is_laughter(last.last + 1) {
             return false;
@@ -154,7 +154,7 @@ impl Word {
         match gap {
             Gap::None => true,
             Gap::Wall => false,
-            // `10 시 발` is a train.
+            // `10 시 발` is a train that leaves at ten.
             _ if self.options.joined || first.is_counted => false,
             Gap::Space => begins && (ends || ended()),
             Gap::Digits if self.is_initials => begins && is_apart(stream, start) && is_apart(stream, end),
@@ -165,8 +165,8 @@ impl Word {
         }
     }
 
-    /// A context begins where a word begins, and ends where one ends or where particles follow, unless its stars say
-    /// otherwise.
+    /// Unless its stars say otherwise, a context begins where a word begins, and ends where a word ends or particles
+    /// follow.
     fn is_context(&self, reading: &Reading<'_>, stream: &Stream, start: usize, end: usize) -> bool {
         let changes = |at: usize| stream.places[at - 1].in_syllable != stream.places[at].in_syllable;
         let begins = || stream.begins(start) || changes(start);
@@ -180,9 +180,9 @@ impl Word {
         let is_spelled = gap == Gap::Spelled;
         let left = self.free_left || begins || is_spelled && stream.follows_words_of_one_letter(start);
         let right = self.free_right || ends || is_spelled && stream.precedes_words_of_one_letter(end - 1);
-        // Of a context, the plural is one too.
+        // The plural of a context is a context.
         let is_plural = || {
-            self.label.is_none()
+            self.entry == Entry::Context
                 && !self.options.whole
                 && stream.symbols.get(end) == Some(&b's')
                 && !stream.begins(end)
@@ -197,7 +197,7 @@ impl Word {
         match gap {
             Gap::None => true,
             Gap::Spelled => !self.options.joined,
-            Gap::Marks => !self.options.joined && self.label.is_some() && self.free_right && begins,
+            Gap::Marks => !self.options.joined && self.entry != Entry::Context && self.free_right && begins,
             Gap::Digits | Gap::Intruders | Gap::Space | Gap::Wall => false,
         }
     }
@@ -206,10 +206,11 @@ impl Word {
         let (first, last) = (stream.places[start], stream.places[end - 1]);
         let (begins, ends) = (stream.begins(start), stream.ends(end - 1));
         let left = || self.free_left || begins || is_border(reading, stream, start, self.has_hangul);
-        let has_particles = || self.label.is_none() && !self.options.whole && is_particles(reading, stream, end);
+        let has_particles =
+            || self.entry == Entry::Context && !self.options.whole && is_particles(reading, stream, end);
         let right = || self.free_right || ends || is_border(reading, stream, end, self.has_hangul) || has_particles();
         let is_whole = first.opens && last.closes && left() && right();
-        let may_be_split = !self.options.joined && self.label.is_some();
+        let may_be_split = !self.options.joined && self.entry != Entry::Context;
         match gap {
             Gap::None => is_whole,
             Gap::Wall => false,
@@ -219,20 +220,20 @@ impl Word {
     }
 }
 
-/// Whether no digit goes on from here to another consonant: `ㅅ1ㅂ2ㅈ3` is a code.
+/// Whether no digit leads from here to another consonant: `ㅅ1ㅂ2ㅈ3` is a code.
 fn is_apart(stream: &Stream, at: usize) -> bool {
     at == 0 || stream.places.get(at).is_none_or(|place| place.gap > Gap::Digits)
 }
 
-/// Behind a syllable that ends in a vowel, one of the consonants that particles or laughter put there: `새낀`, `새낄`, `새낔`.
+/// Whether one of the consonants that particles or laughter add closes the last syllable: `새낀`, `새낄`, `새낔`.
 fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
     let closes = [jamo('ㄴ'), jamo('ㄹ'), jamo('ㅁ'), jamo('ㅂ'), jamo('ㅅ'), jamo('ㅆ'), jamo('ㅋ'), jamo('ㅎ')];
     let is_closing = |symbol: &u8| closes.contains(symbol);
     stream.symbols.get(end).is_some_and(is_closing) && stream.places[end].closes && !stream.places[end].opens
 }
 
-/// At least half of it is letters, or it is a number or a model's name: `455`, `A55`. Symbols alone spell only without
-/// digits and blots: `@$$` is a word, and `@#$#` is none.
+/// Whether at least half of it is letters. Otherwise it is a number or a model's name: `455`, `A55`. Symbols alone form a
+/// word only without digits and blots: `@$$`, but not `@#$#`.
 fn is_leet(symbols: &[u8], places: &[Place]) -> bool {
     let (mut letters, mut digits, mut masked) = (0, 0, 0);
     for (symbol, place) in symbols.iter().zip(places) {

@@ -1,13 +1,35 @@
-//! The word filter: finds what a list calls abuse, however it is written, and leaves alone what only looks like it. It
-//! knows neither rooms nor messages nor what is done with what it finds. Beside it stand the notions that it shares with
-//! whoever shows texts and names: which characters cannot be seen, and which disturb what is beside them.
+//! The word filter. It finds the words of a list however they are disguised, and leaves alone words that only look like
+//! them. It knows nothing of rooms, messages or policies.
 //!
-//! A text is read once as signs (`sign`, `reading`), which each alphabet sees as a stream of its own symbols (`stream`).
-//! An Aho-Corasick automaton finds every candidate in a stream, and `judge` looks at what was skipped inside and around
-//! it. What lies in an allowed context is let go (`filter`). All of it is linear in the length of the text.
+//! ```
+//! use words::{Filter, List, mask};
+//!
+//! let mut list = List::built_in();
+//! list.extend(List::parse("label: spoiler\n*butler*\nallow: butlership")?);
+//! let filter = Filter::new(&list);
+//!
+//! let text = "the b u t l e r did it, sh1t";
+//! let matches = filter.find(text);
+//! let labels: Vec<&str> = matches.iter().map(|found| found.label.as_ref()).collect();
+//! assert_eq!(labels, ["spoiler", "en.abuse"]);
+//! assert_eq!(mask(text, &matches), "the *********** did it, ****");
+//! assert!(filter.find("a classic butlership").is_empty());
+//! # Ok::<(), words::ParseError>(())
+//! ```
+//!
+//! [`List`] is the text format, [`Filter`] a compiled list. [`nickname`], [`is_invisible`] and [`is_forbidden`] are the
+//! rules for names and characters that ingest and the archiver share.
+//!
+//! # How it works
+//!
+//! `sign` and `reading` fold a text into signs: Latin letters, jamo, digits, symbols. `stream` reads the signs as the
+//! symbols of one alphabet, and records what was skipped between them. An Aho-Corasick automaton finds candidates in each
+//! stream, and `judge` decides by what is inside and around a candidate whether it is the word. `filter` then leaves out
+//! the words that a context permits. The cost is linear in the length of the text.
 
 mod border;
 mod filter;
+mod grapheme;
 mod invisible;
 mod judge;
 mod list;

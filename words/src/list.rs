@@ -1,17 +1,17 @@
-//! A list of words as an operator writes it; the format is described at the top of `lists/ko.txt` and in
-//! `docs/reference/word-filter.md`. A list is only read and put together here, `Filter` makes it fast.
+//! Parses lists of words and combines them. `docs/reference/word-filter.md` and the top of `lists/ko.txt` describe the
+//! format.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::pattern::{Language, Options, Pattern, language_of};
 
-/// Words, each with its label, and the contexts in which they are allowed.
+/// Words with their labels, and the contexts that permit them.
 #[derive(Debug, Clone, Default)]
 pub struct List {
     pub(crate) words: Vec<(Pattern, Arc<str>)>,
     pub(crate) allowed: Vec<Pattern>,
-    /// What is found also in a context, unless the context is longer.
+    /// No context permits the words inside one of these, unless the context is longer.
     pub(crate) excepted: Vec<Pattern>,
     /// Words by which a text shows its language.
     pub(crate) languages: BTreeMap<Language, BTreeSet<String>>,
@@ -21,18 +21,18 @@ pub struct List {
     wanted: BTreeSet<String>,
 }
 
-/// A line that cannot be understood.
+/// A line that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct ParseError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// What is wrong with the line.
     pub what: String,
 }
 
 impl List {
-    /// The list that comes with the crate: Korean and English.
+    /// The built-in list: Korean and English.
     #[must_use]
     pub fn built_in() -> List {
         let mut list = List::default();
@@ -42,10 +42,10 @@ impl List {
         list
     }
 
-    /// Reads a list.
+    /// Parses a list.
     ///
     /// # Errors
-    /// The first line that cannot be understood.
+    /// The first line that cannot be parsed.
     pub fn parse(text: &str) -> Result<List, ParseError> {
         let mut list = List::default();
         let mut label = None;
@@ -56,8 +56,8 @@ impl List {
         Ok(list)
     }
 
-    /// Adds another list's words, contexts and languages, takes out the labels that it drops, and takes in those that it
-    /// wants.
+    /// Adds the words, contexts and languages of another list, removes the labels that it drops, and turns on those that
+    /// it wants.
     pub fn extend(&mut self, other: List) {
         self.words.retain(|(_, label)| !other.dropped.contains(label.as_ref()));
         self.words.extend(other.words);
@@ -71,13 +71,13 @@ impl List {
         self.wanted.extend(other.wanted);
     }
 
-    /// The words that are looked for, each with its label.
+    /// The words whose labels are on.
     pub(crate) fn looked_for(&self) -> impl Iterator<Item = &(Pattern, Arc<str>)> {
         let is_off = |label: &str| self.off.contains(label) && !self.wanted.contains(label);
         self.words.iter().filter(move |(_, label)| !is_off(label))
     }
 
-    /// The labels of the words that are looked for, each once.
+    /// The labels that are on and have words.
     #[must_use]
     pub fn labels(&self) -> BTreeSet<&str> {
         self.looked_for().map(|(_, label)| label.as_ref()).collect()

@@ -1,4 +1,4 @@
-//! Names beside texts: one notion of what is fit to be shown there, for whoever writes one into the log.
+//! Nicknames that are safe to show beside a text.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -7,12 +7,11 @@ use crate::is_invisible;
 /// Longer nicknames are cut.
 const LONGEST_NICKNAME: usize = 64;
 
-/// As for texts, eight bytes a character.
+/// Eight bytes per character.
 const LONGEST_NICKNAME_BYTES: usize = 512;
 
-/// A nickname that is fit to be shown. It comes out of a token, so whoever posts cannot mend it, and refusing would
-/// silence a user for what the auth server let pass: what a text may not have is left out, what is too long is cut, and
-/// one with nothing to see is none.
+/// A nickname that is safe to show: without forbidden characters, cut to 64 graphemes and 512 bytes, and empty if nothing
+/// of it is visible. Nicknames come from tokens, so a user cannot correct them; refusing one would silence its user.
 #[must_use]
 pub fn nickname(nickname: &str) -> String {
     let allowed: String = nickname.chars().filter(|c| !is_forbidden(*c)).take(LONGEST_NICKNAME_BYTES).collect();
@@ -22,7 +21,7 @@ pub fn nickname(nickname: &str) -> String {
             fit.push_str(grapheme);
             continue;
         }
-        // Of a letter with too many marks the letter stays.
+        // A letter with too many marks loses the marks.
         fit.extend(grapheme.chars().next().filter(|letter| fit.len() + letter.len_utf8() <= LONGEST_NICKNAME_BYTES));
         break;
     }
@@ -33,7 +32,8 @@ pub fn nickname(nickname: &str) -> String {
     fit
 }
 
-/// Whether the character disturbs what is beside it: it breaks the line, turns the direction of what follows, or is none.
+/// Whether the character disturbs the text around it: a control character, a line break, a bidi override or a
+/// noncharacter.
 #[must_use]
 pub fn is_forbidden(c: char) -> bool {
     let is_bidi_control = matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nickname_keeps_what_can_be_seen_and_disturbs_nothing_beside_it() {
+    fn a_nickname_keeps_its_visible_characters_and_no_forbidden_ones() {
         for (given, fit) in [
             ("별명", "별명"),
             (" a\u{0}b\n ", "ab"),

@@ -1,39 +1,39 @@
 //! One word as a list writes it: `*` where more letters may follow or go before, `{a,b}` and `[ab]` for alternatives,
 //! `_` for a space that may be left out, `?` for a Latin letter that was blotted out, `+` where a letter must go before.
 
-/// One spelling of a word, and how it may be found.
+/// One spelling of a word, and what may surround it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
     pub(crate) word: String,
-    /// Letters may stand before it, and after it.
+    /// Letters may precede it, and follow it.
     pub(crate) free_left: bool,
     pub(crate) free_right: bool,
-    /// A letter must stand directly before it.
+    /// A letter must precede it directly.
     pub(crate) inside: bool,
     pub(crate) options: Options,
 }
 
-/// What may be said of a word in parentheses.
+/// The options in parentheses after words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// `(joined)`: nothing may stand between its letters.
+    /// `(joined)`: nothing may separate its letters.
     pub(crate) joined: bool,
     /// `(open)`: its last syllable may end in another consonant: `새끼`, `새낀`.
     pub(crate) open: bool,
     /// `(plain)`: digits and symbols do not stand for its letters.
     pub(crate) plain: bool,
-    /// `(split)`: digits and punctuation may stand between its letters also where it goes on from another word.
+    /// `(split)`: digits and punctuation may separate its letters also after another word.
     pub(crate) split: bool,
     /// `(whole)`, of a context: no particle follows it.
     pub(crate) whole: bool,
-    /// `(in fr)`, of a context: it counts in a text that has a word of this language.
+    /// `(in fr)`, of a context: it applies only in a text with a word of this language.
     pub(crate) language: Option<Language>,
 }
 
 /// A language by its two letters.
 pub(crate) type Language = [u8; 2];
 
-/// One line with braces may stand for this many spellings.
+/// The most spellings that one word with alternatives may expand to.
 const SPELLINGS: usize = 512;
 
 impl Options {
@@ -66,7 +66,7 @@ pub(crate) fn language_of(name: &str) -> Result<Language, String> {
 }
 
 impl Pattern {
-    /// Every spelling of a word of a list.
+    /// Expands a word of a list into its spellings.
     pub(crate) fn parse(written: &str, options: Options) -> Result<Vec<Pattern>, String> {
         let inside = written.starts_with('+');
         let free_left = inside || written.starts_with('*');
@@ -86,7 +86,7 @@ impl Pattern {
             .collect()
     }
 
-    /// A room's own word, meant as it stands. Particles follow a Korean one, so it is found inside others.
+    /// A room's own word, taken literally. A Korean word is found inside others, because particles follow it.
     pub(crate) fn room(word: &str) -> Pattern {
         let is_korean = word.chars().any(|c| matches!(c, '가'..='힣'));
         let word = word.trim().replace(['?', '*'], "");
@@ -149,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn stars_say_where_a_word_goes_on() {
+    fn stars_permit_letters_before_and_after() {
         let pattern = Pattern::parse("*시발", Options::default()).unwrap().remove(0);
         assert_eq!((pattern.word.as_str(), pattern.free_left, pattern.free_right), ("시발", true, false));
     }
 
     #[test]
-    fn what_is_wrong_with_a_word_is_said() {
+    fn an_error_names_the_word_and_the_problem() {
         for (written, what) in [
             ("a*b", "has a `*` inside"),
             ("a]", "has a `]` that nothing opens"),

@@ -1,5 +1,5 @@
-//! A reading as one alphabet sees it: the symbols of that alphabet as bytes, and before each of them what was skipped. A
-//! word of a list goes through the same functions as a text, so the two can only disagree on what was skipped.
+//! A reading as one alphabet sees it: the alphabet's symbols as bytes, and for each symbol what was skipped before it.
+//! The words of a list and the texts go through the same functions, so they differ only in what was skipped.
 
 mod hangul;
 mod latin;
@@ -9,69 +9,71 @@ pub(crate) use hangul::hangul;
 pub(crate) use latin::{MASKED, latin, leet};
 pub(crate) use mixed::mixed;
 
+use crate::reading::Glyph;
+
 /// A text for one automaton.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    /// What the automaton reads.
+    /// The input of the automaton.
     pub(crate) symbols: Vec<u8>,
-    /// For each symbol, where it came from.
+    /// Where each symbol stands in the text.
     pub(crate) places: Vec<Place>,
 }
 
 /// Where a symbol stands.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    /// The graphemes that it covers: several, if it was repeated.
+    /// The graphemes that it covers: several if it was repeated.
     pub(crate) first: u32,
     pub(crate) last: u32,
-    /// What was skipped between it and the symbol before.
+    /// What was skipped between the previous symbol and this one.
     pub(crate) gap: Gap,
     /// A digit stands directly before it.
     pub(crate) after_digit: bool,
     /// A digit stands directly before it, or before the space before it.
     pub(crate) is_counted: bool,
-    /// The first and the last of its grapheme.
+    /// The first symbol of its grapheme, and the last.
     pub(crate) opens: bool,
     pub(crate) closes: bool,
-    /// Of a Hangul syllable.
+    /// Part of a Hangul syllable.
     pub(crate) in_syllable: bool,
     /// How often it was written.
     pub(crate) times: u32,
     pub(crate) source: Source,
 }
 
-/// What a symbol was before it was read as one.
+/// What a symbol was in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Letter,
     /// A letter of Russian or Greek that looks Latin.
     Foreign,
-    /// A digit or a symbol in place of a letter.
+    /// A digit or a symbol that stands for a letter.
     Digit,
     Symbol,
 }
 
-/// What was skipped between two symbols, the more the later.
+/// What was skipped between two symbols. A greater value separates them more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Gap {
-    /// Nothing, or nothing that can be seen.
+    /// Nothing visible.
     None,
-    /// Whatever separates letters that stand alone: `s h i t`.
+    /// Any separator between letters that stand alone: `s h i t`.
     Spelled,
     /// Punctuation and symbols.
     Marks,
     /// A few digits: `시1발`.
     Digits,
-    /// A few letters or laughs of another alphabet, perhaps with digits: `시x발`.
+    /// A few letters of another alphabet or laughter, possibly with digits: `시x발`.
     Intruders,
-    /// White space, perhaps with punctuation.
+    /// White space, possibly with punctuation.
     Space,
-    /// So much that no word goes on behind it.
+    /// Too much for one word.
     Wall,
 }
 
-/// What has been skipped since the last symbol.
-#[derive(Debug, Default)]
+/// What was skipped since the last symbol.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Skipped {
     spaces: u32,
     marks: u32,
@@ -80,9 +82,16 @@ struct Skipped {
 }
 
 impl Skipped {
-    /// More separators than this separate.
+    /// The gap before the next symbol, from where skipping is counted anew.
+    #[inline]
+    fn take(&mut self) -> Gap {
+        // Most symbols directly follow another.
+        if *self == Skipped::default() { Gap::None } else { std::mem::take(self).gap() }
+    }
+
+    /// More separators than this end a word.
     const SEPARATORS: u32 = 8;
-    /// More intruders than this are a word themselves.
+    /// More intruders than this are a word of their own.
     const INTRUDERS: u32 = 3;
 
     fn gap(&self) -> Gap {
@@ -99,9 +108,29 @@ impl Skipped {
     }
 }
 
+impl Place {
+    /// A letter that one glyph stands for, written once.
+    fn of(glyph: &Glyph, gap: Gap, source: Source) -> Place {
+        let Glyph { unit, opens, closes, in_syllable, .. } = *glyph;
+        Place {
+            first: unit,
+            last: unit,
+            gap,
+            after_digit: false,
+            is_counted: false,
+            opens,
+            closes,
+            in_syllable,
+            times: 1,
+            source,
+        }
+    }
+}
+
 impl Stream {
-    fn with_capacity(symbols: usize) -> Stream {
-        Stream { symbols: Vec::with_capacity(symbols), places: Vec::with_capacity(symbols) }
+    fn clear(&mut self) {
+        self.symbols.clear();
+        self.places.clear();
     }
 
     /// Whether a word may begin at this symbol.
@@ -114,21 +143,21 @@ impl Stream {
         at + 1 == self.places.len() || self.begins(at + 1)
     }
 
-    /// Whether words of one letter go before these letters, which stand alone as they do: `u r a w h o r e`.
+    /// Whether words of one letter precede this spelled word: `u r a w h o r e`.
     pub(crate) fn follows_words_of_one_letter(&self, at: usize) -> bool {
         let is_word = |at: &usize| self.places[*at].gap == Gap::Spelled && self.is_word_of_one_letter(*at - 1);
         let words = (1..=at).rev().take(Stream::WORDS_OF_ONE_LETTER).take_while(is_word).count();
         words > 0 && self.begins(at - words)
     }
 
-    /// Whether words of one letter follow these letters, which stand alone as they do: `f u c k u`.
+    /// Whether words of one letter follow this spelled word: `f u c k u`.
     pub(crate) fn precedes_words_of_one_letter(&self, at: usize) -> bool {
         let is_word = |at: &usize| self.places[*at].gap == Gap::Spelled && self.is_word_of_one_letter(*at);
         let words = (at + 1..self.places.len()).take(Stream::WORDS_OF_ONE_LETTER).take_while(is_word).count();
         words > 0 && self.ends(at + words)
     }
 
-    /// More words of one letter do not follow each other.
+    /// No more words of one letter than this follow each other.
     const WORDS_OF_ONE_LETTER: usize = 4;
 
     fn is_word_of_one_letter(&self, at: usize) -> bool {
@@ -138,5 +167,10 @@ impl Stream {
     fn push(&mut self, symbol: u8, place: Place) {
         self.symbols.push(symbol);
         self.places.push(place);
+    }
+
+    fn pop(&mut self) {
+        self.symbols.pop();
+        self.places.pop();
     }
 }

@@ -148,6 +148,7 @@ impl Database {
         let answer = tokio::time::timeout(self.request_timeout, async move {
             let permit = requests.acquire_owned().await.expect("the semaphore is never closed");
             // The task keeps the permit until the driver is done, however long that takes.
+            #[allow(clippy::disallowed_methods, reason = "a request, awaited here unless it takes too long")]
             tokio::spawn(async move {
                 let answer = request.await;
                 drop(permit);

@@ -1,10 +1,9 @@
 //! The frames of the original system's dialect, at `/chatting`, for its presenters' pages. Other programs depend on the
 //! format: snapshots pin it.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use chat::{Body, Event, EventId, MalformedEvent, Position, Role, UserIdx};
+use chat::{Body, Event, EventId, MalformedEvent, Position, PostedLine, Role, UserIdx};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -94,6 +93,10 @@ impl Dialect for Legacy {
         None
     }
 
+    fn keeps_alive(&self) -> bool {
+        false
+    }
+
     fn keepalive(&self, _position: Position) -> Option<Utf8Bytes> {
         None
     }
@@ -130,6 +133,40 @@ fn invalid_id(id: &str) -> Utf8Bytes {
 
 /// The frame of a message. None for any other event.
 fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
+    let Shown::Message(line) = kept.shown()? else { return Ok(None) };
+    match PostedLine::scan(line.as_bytes()) {
+        Some(posted) => Ok(Some(copied(&posted, kept.position, zone))),
+        None => written(line, kept.position, zone),
+    }
+}
+
+/// The frame of a message whose line is as ingest writes it: its parts are copied.
+fn copied(posted: &PostedLine<'_>, position: Position, zone: &TimeZone) -> Utf8Bytes {
+    let (time, position) = (hours_and_minutes(posted.at, zone), position.to_string());
+    let parts = [
+        r#"{"id":"sendChatting","nickname":"#,
+        posted.nickname_json,
+        r#","message":"#,
+        posted.text_json,
+        r#","time":""#,
+        &time,
+        r#"","messageId":""#,
+        posted.id_text,
+        r#"","position":""#,
+        &position,
+        r#"","userIdx":"#,
+        posted.user_text,
+        r#","role":""#,
+        posted.role.as_str(),
+        r#"","sentAt":""#,
+        posted.at_text,
+        r#""}"#,
+    ];
+    parts.concat().into()
+}
+
+/// The frame of a message whose line has any other form.
+fn written(line: &str, position: Position, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedEvent> {
     /// The first four members are the original's, in its order. Its clients ignore the others.
     #[derive(Serialize)]
     struct Frame<'a> {
@@ -146,7 +183,6 @@ fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedE
         #[serde(rename = "sentAt")]
         sent_at: String,
     }
-    let Shown::Message(line) = kept.shown()? else { return Ok(None) };
     let event = Event::from_line(line.as_bytes())?;
     let Body::MessagePosted(posted) = event.body else { return Ok(None) };
     Ok(Some(json(&Frame {
@@ -155,7 +191,7 @@ fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedE
         message: &posted.text,
         time: hours_and_minutes(event.at, zone),
         message_id: event.id,
-        position: kept.position,
+        position,
         user: posted.user.idx,
         role: posted.user.role,
         sent_at: format!("{:.3}", event.at),
@@ -164,9 +200,9 @@ fn message(kept: &Kept, zone: &TimeZone) -> Result<Option<Utf8Bytes>, MalformedE
 
 fn hours_and_minutes(at: Timestamp, zone: &TimeZone) -> String {
     let local = zone.to_datetime(at);
-    let mut text = String::with_capacity(5);
-    write!(text, "{:02}:{:02}", local.hour(), local.minute()).expect("a string takes what is written");
-    text
+    let digits = |number: i8| [number / 10, number % 10].map(|digit| char::from(b'0' + digit.unsigned_abs()));
+    let ([h1, h2], [m1, m2]) = (digits(local.hour()), digits(local.minute()));
+    [h1, h2, ':', m1, m2].into_iter().collect()
 }
 
 fn json(frame: &impl Serialize) -> Utf8Bytes {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use chat::{EventId, MalformedEvent, Position, PresenterIdx, User};
+use chat::{EventId, MalformedEvent, Position, PostedLine, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -109,10 +109,12 @@ impl Dialect for V1 {
             match object(kept, visibility) {
                 Ok(None) => {}
                 Ok(Some(object)) => {
+                    let text = position.to_string();
                     let separator = if last.is_none() { "" } else { "," };
-                    write!(frame, r#"{separator}{{"position":"{position}",{}"#, &object[1..])
-                        .expect("a string takes what is written");
-                    last = Some(position);
+                    for part in [separator, r#"{"position":""#, &text, r#"","#, &object[1..]] {
+                        frame.push_str(part);
+                    }
+                    last = Some(text);
                 }
                 Err(error) => tracing::error!(%position, %error, "skipped a malformed event: {error}"),
             }
@@ -170,6 +172,10 @@ impl Dialect for V1 {
         }))
     }
 
+    fn keeps_alive(&self) -> bool {
+        true
+    }
+
     fn keepalive(&self, position: Position) -> Option<Utf8Bytes> {
         #[derive(Serialize)]
         struct Frame {
@@ -202,9 +208,12 @@ impl Dialect for V1 {
 }
 
 /// The JSON object of an event, before its position is added. None for an event that only nodes need.
-fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
-        Shown::Message(line) => Some(without_request(line)),
+        Shown::Message(line) => match PostedLine::scan(line.as_bytes()) {
+            Some(posted) if !posted.has_request() => Some(Cow::Borrowed(line)),
+            _ => Some(without_request(line)),
+        },
         Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),
         Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, visibility, withheld))),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),

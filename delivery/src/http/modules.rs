@@ -1,4 +1,4 @@
-//! The modules for browsers: `GET /presenter.js`, `/relay.js` and `/viewer.js`. They are embedded in the binary, so
+//! The modules for browsers: `GET /presenter.js`, `/relay.js`, `/viewer.js` and `/reader.js`. They are embedded in the binary, so
 //! that a page and its server speak the same protocol.
 
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
@@ -10,6 +10,7 @@ pub(crate) fn modules() -> Router {
     Router::new()
         .route("/presenter.js", get(async || module(include_str!("../../js/presenter.js"))))
         .route("/relay.js", get(async || module(include_str!("../../js/relay.js"))))
+        .route("/reader.js", get(async || module(include_str!("../../js/reader.js"))))
         .route("/viewer.js", get(async || module(include_str!("../../js/viewer.js"))))
 }
 

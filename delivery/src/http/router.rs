@@ -1,5 +1,5 @@
 //! The routes of delivery: `GET /v1/presenter` and `GET /chatting` upgrade to a presenter's socket, in one dialect
-//! each. A handshake may bring the token in a header. A session's own rules are in [`crate::session`].
+//! each. `GET /v1/rooms/{presenterIdx}/events` is for readers. A handshake may bring the token in a header. A session's own rules are in [`crate::session`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use web::places::Source;
 
 use crate::dialects::Dialect;
 use crate::dialects::v1::SUBPROTOCOL;
+use crate::http::events;
 use crate::http::handshake::Handshake;
 use crate::http::modules;
 use crate::node::Node;
@@ -26,6 +27,7 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route("/v1/presenter", get(presenter))
         .route("/chatting", get(chatting))
+        .route("/v1/rooms/{presenterIdx}/events", get(events::events))
         .with_state(node)
         .merge(modules::modules())
 }

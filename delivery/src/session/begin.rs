@@ -8,7 +8,7 @@ use chat::{Body, Event, Position, PresenterConnected, PresenterIdx};
 use jiff::Timestamp;
 use nats::Standing;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Welcome};
 use crate::node::Node;
@@ -79,7 +79,7 @@ pub(super) async fn begin<'a>(
     let presenter = bearer.presenter;
     let warns = dialect.reconnect(Duration::ZERO).is_some();
     let fence = Fence::take(node, presenter, turn, position.is_none(), warns).await?;
-    let reader = node.feed.reader(presenter);
+    let reader = node.feed.reader(presenter, fence.seat.wake().clone());
     let requested = match position {
         Some(position) => Some(position.parse().ok()),
         None => node.cursors.get(presenter).map(Some),
@@ -121,7 +121,8 @@ pub(super) async fn begin<'a>(
     node.metrics.began(ask, recovered);
     tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
     let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, bearer.until) };
-    let (pinged, began) = (Instant::now(), Timestamp::now());
+    let pinged = Instant::now();
+    let timer = Box::pin(sleep_until(pinged));
     let session = Session {
         node,
         dialect,
@@ -129,9 +130,10 @@ pub(super) async fn begin<'a>(
         reader,
         cursor,
         written: None,
-        began,
+        began: Timestamp::now(),
         bearer,
         pinged,
+        timer,
         warned: false,
         connected,
     };
@@ -140,7 +142,7 @@ pub(super) async fn begin<'a>(
 
 /// What a position asks for, sent by a client or saved. It may be of another log, of a lost part of this log, or
 /// invented. A position ahead of this node may still be one that the log has reached.
-async fn ask(
+pub(crate) async fn ask(
     node: &Node,
     reader: &RoomReader,
     presenter: PresenterIdx,

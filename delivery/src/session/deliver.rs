@@ -3,17 +3,16 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chat::Position;
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Framed, Welcome};
@@ -23,8 +22,8 @@ use crate::session::fence::{Fence, MayWrite};
 use crate::session::replies::{complain, renewed, started_again};
 use crate::session::socket::{Received, Socket};
 use crate::session::token::{Bearer, expires_in};
-use crate::window::Page;
 use crate::window::feed::RoomReader;
+use crate::window::{Kept, Page};
 
 /// 100 ms: how soon a session with something to write checks an undecided fence again.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -46,10 +45,26 @@ pub(super) struct Session<'a> {
     /// The newest valid token. It expires by the wall clock, which continues while the machine is suspended.
     pub(super) bearer: Bearer,
     pub(super) pinged: Instant,
+    /// Fires when something is due, or earlier: what is due moves on with every frame, and the timer does not.
+    pub(super) timer: Pin<Box<Sleep>>,
     /// Whether the client knows that the node is stopping.
     pub(super) warned: bool,
     /// Resolves when `presenter.connected` is appended. Later events of the session wait for it.
     pub(super) connected: oneshot::Receiver<()>,
+}
+
+/// Whether the socket has just said that the client sent nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Already,
+    NotYet,
+}
+
+/// A page that is being written.
+struct Writing<'p> {
+    rest: &'p [Kept],
+    /// The last event whose frame is in the socket's buffer, or with the client.
+    reached: Position,
 }
 
 impl Session<'_> {
@@ -62,6 +77,8 @@ impl Session<'_> {
             if let Some(reason) = self.fence.seat.told() {
                 return Err(reason);
             }
+            // Taken before anything is looked at: what happens later signals again.
+            self.fence.seat.wake().take();
             self.attend(socket).await?;
             let page = self.reader.after(Some(self.cursor));
             if page.gap {
@@ -71,18 +88,23 @@ impl Session<'_> {
                 return Err(CloseReason::Slow);
             }
             if page.events.is_empty() {
-                self.wait(socket, None).await?;
+                self.wait(socket, None, Asked::NotYet).await?;
                 continue;
             }
-            match Box::pin(self.fence.check()).await {
+            match self.fence.check().await {
                 MayWrite::No => return Err(CloseReason::Replaced),
-                MayWrite::Unknown => self.wait(socket, Some(Instant::now() + RECHECK_INTERVAL)).await?,
+                MayWrite::Unknown => {
+                    self.wait(socket, Some(Instant::now() + RECHECK_INTERVAL), Asked::NotYet).await?;
+                }
                 MayWrite::Yes => {
-                    // Boxed here and below: a session mostly idles, and its task is as large as its largest future.
-                    Box::pin(self.write(socket, &page)).await?;
+                    self.write(socket, &page).await?;
                     // Frames that arrived meanwhile, without waiting for more.
-                    while let Some(received) = socket.receive().now_or_never() {
+                    while let Poll::Ready(received) = poll_fn(|context| Poll::Ready(socket.poll_receive(context))).await
+                    {
                         Box::pin(self.handle(socket, received?)).await?;
+                    }
+                    if !page.is_partial {
+                        self.wait(socket, None, Asked::Already).await?;
                     }
                 }
             }
@@ -90,18 +112,33 @@ impl Session<'_> {
     }
 
     /// Waits for something to do: a frame from the client, an event in the room, a check of the connection that is due,
-    /// or `until`.
-    async fn wait(&mut self, socket: &mut Socket, until: Option<Instant>) -> Result<(), CloseReason> {
-        let wake = until.map_or(self.next_attention(socket), |until| until.min(self.next_attention(socket)));
-        // Only the branch that handles a frame takes it from the socket, and events stay in the window: nothing is lost
-        // with a dropped branch.
-        tokio::select! {
-            biased;
-            reason = self.fence.seat.stopped() => Err(reason),
-            received = socket.receive() => Box::pin(self.handle(socket, received?)).await,
-            () = self.reader.changed(), if until.is_none() => Ok(()),
-            () = sleep_until(wake) => Ok(()),
-            () = self.node.stop.cancelled(), if !self.warned => Ok(()),
+    /// or `until`. With `until`, events do not count.
+    async fn wait(&mut self, socket: &mut Socket, until: Option<Instant>, asked: Asked) -> Result<(), CloseReason> {
+        let due = until.map_or(self.next_attention(socket), |until| until.min(self.next_attention(socket)));
+        if self.timer.is_elapsed() || self.timer.deadline() > due {
+            self.timer.as_mut().reset(due);
+        }
+        let mut first = Some(asked);
+        // A frame of the client, or `None`: look again. A frame is taken from the socket only to be handled here, and
+        // events stay in the window: nothing is lost.
+        let received = poll_fn(|context| {
+            let wake = self.fence.seat.wake();
+            if let Poll::Ready(reason) = self.fence.seat.poll_stopped(context) {
+                return Poll::Ready(Some(Err(reason)));
+            }
+            // Woken by an event, the session writes it first, and asks the socket then.
+            let asks = first.take().map_or(until.is_some() || !wake.is_signalled(), |asked| asked == Asked::NotYet);
+            if asks && let Poll::Ready(received) = socket.poll_receive(context) {
+                return Poll::Ready(Some(received));
+            }
+            if until.is_none() && wake.take() {
+                return Poll::Ready(None);
+            }
+            self.timer.as_mut().poll(context).map(|()| None)
+        });
+        match received.await {
+            Some(received) => Box::pin(self.handle(socket, received?)).await,
+            None => Ok(()),
         }
     }
 
@@ -111,10 +148,7 @@ impl Session<'_> {
         let next = (self.pinged + config.ping_interval()).min(socket.received_at() + config.silence_timeout());
         // Capped at the ping interval: the timer cannot represent a deadline in years.
         let next = next.min(Instant::now() + expires_in(self.dialect, self.bearer.until).min(config.ping_interval()));
-        match self.dialect.keepalive(self.cursor) {
-            Some(_) => next.min(socket.sent_at() + config.keepalive()),
-            None => next,
-        }
+        if self.dialect.keeps_alive() { next.min(socket.sent_at() + config.keepalive()) } else { next }
     }
 
     /// Maintains the connection: closes it on silence or an expired token, sends pings, keepalives and the drain
@@ -187,42 +221,58 @@ impl Session<'_> {
 
     /// Writes a page and moves the cursor past it.
     async fn write(&mut self, socket: &mut Socket, page: &Page) -> Result<(), CloseReason> {
-        let (node, presenter) = (self.node, self.fence.claim.presenter);
-        let (seat, dialect, visibility) = (&self.fence.seat, self.dialect, self.bearer.visibility);
-        let mut reached = self.cursor;
-        {
-            let writing = async {
-                let mut rest = page.events.as_slice();
-                // A session that is told to stop begins no further frame.
-                while !rest.is_empty() && seat.told().is_none() {
-                    let Framed { frame, events } = dialect.frame(rest, visibility);
-                    if let Some(frame) = frame {
-                        socket.put(Message::Text(frame)).await?;
-                    }
-                    reached = rest[events - 1].position;
-                    rest = &rest[events..];
-                }
-                socket.flush().await
-            };
-            let mut writing = pin!(timeout(node.config.write_timeout(), writing));
-            // Checked at every poll: a process that was suspended in the middle must not continue.
-            let mut guarded = poll_fn(|context| match node.lease_watch.term(&node.lease) {
-                None => Poll::Ready(Err(CloseReason::Lapsed)),
-                Some(_) => writing.as_mut().poll(context).map(|written| written.unwrap_or(Err(CloseReason::Slow))),
-            });
-            tokio::select! {
-                biased;
-                // A frame in progress precedes the close frame in any case. If the client takes it in time, it counts
-                // as written. Otherwise it is lost here, and the next session writes it again.
-                reason = seat.stopped() => timeout(FINISH_TIMEOUT, &mut guarded).await.unwrap_or(Err(reason))?,
-                written = &mut guarded => written?,
-            }
+        let mut writing = Writing { rest: &page.events, reached: self.cursor };
+        let written = poll_fn(|context| Poll::Ready(self.poll_write(context, socket, &mut writing))).await;
+        match written {
+            Poll::Ready(written) => written?,
+            // Boxed: most writes end at once, and a session's task is as large as its largest future.
+            Poll::Pending => Box::pin(self.write_on(socket, &mut writing)).await?,
         }
-        self.cursor = reached;
-        self.written = node.metrics.written(&page.events, reached, self.began).or(self.written);
-        if !dialect.acknowledges() {
-            node.cursors.advance(presenter, reached);
+        self.cursor = writing.reached;
+        self.written = self.node.metrics.written(&page.events, self.cursor, self.began).or(self.written);
+        if !self.dialect.acknowledges() {
+            self.node.cursors.advance(self.fence.claim.presenter, self.cursor);
         }
         Ok(())
+    }
+
+    /// Writes the rest of a page by the deadline.
+    async fn write_on(&self, socket: &mut Socket, writing: &mut Writing<'_>) -> Result<(), CloseReason> {
+        let writing = poll_fn(|context| self.poll_write(context, socket, writing));
+        let mut writing = Box::pin(timeout(self.node.config.write_timeout(), writing));
+        tokio::select! {
+            biased;
+            // A frame in progress precedes the close frame in any case. If the client takes it in time, it counts as
+            // written. Otherwise it is lost here, and the next session writes it again.
+            reason = self.fence.seat.stopped() => {
+                let rest = timeout(FINISH_TIMEOUT, &mut writing).await;
+                rest.unwrap_or(Ok(Err(reason))).unwrap_or(Err(CloseReason::Slow))
+            }
+            written = &mut writing => written.unwrap_or(Err(CloseReason::Slow)),
+        }
+    }
+
+    /// Writes as much of a page as the client takes. Returns once it has taken all of it.
+    fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        socket: &mut Socket,
+        writing: &mut Writing<'_>,
+    ) -> Poll<Result<(), CloseReason>> {
+        // Checked at every poll: a process that was suspended in the middle must not continue.
+        if self.node.lease_watch.term(&self.node.lease).is_none() {
+            return Poll::Ready(Err(CloseReason::Lapsed));
+        }
+        // A session that is told to stop begins no further frame.
+        while !writing.rest.is_empty() && self.fence.seat.told().is_none() {
+            ready!(socket.poll_ready(context))?;
+            let Framed { frame, events } = self.dialect.frame(writing.rest, self.bearer.visibility);
+            if let Some(frame) = frame {
+                socket.put(Message::Text(frame))?;
+            }
+            writing.reached = writing.rest[events - 1].position;
+            writing.rest = &writing.rest[events..];
+        }
+        socket.poll_flush(context)
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Fence<'a> {
             }
         };
         // A newer claim that arrived before the seat was taken has found no session to stop.
-        if node.presence.claim(presenter).is_some_and(|newest| newest.revision > claim.revision) {
+        if node.presence.revision(presenter).is_some_and(|newest| newest > claim.revision) {
             return Err(CloseReason::Replaced);
         }
         if let Some(mut departure) = departure
@@ -91,7 +91,8 @@ impl<'a> Fence<'a> {
         let node = self.node;
         let Some(term) = node.lease_watch.term(&node.lease) else { return MayWrite::Unknown };
         if term != self.term {
-            match node.lease.holds(&self.claim).await {
+            // Boxed: a new term is rare, and every session would hold the memory for it.
+            match Box::pin(node.lease.holds(&self.claim)).await {
                 Ok(true) => self.term = term,
                 Ok(false) => return MayWrite::No,
                 Err(error) => {
@@ -100,8 +101,8 @@ impl<'a> Fence<'a> {
                 }
             }
         }
-        match node.presence.claim(self.claim.presenter) {
-            Some(newest) if newest.revision > self.claim.revision => MayWrite::No,
+        match node.presence.revision(self.claim.presenter) {
+            Some(newest) if newest > self.claim.revision => MayWrite::No,
             _ => MayWrite::Yes,
         }
     }

@@ -16,6 +16,7 @@ pub(crate) async fn follow(node: &Node) {
         if timeout(node.config.cut_off_grace(), in_touch.wait_for(|in_touch| *in_touch)).await.is_err() {
             let sessions = node.seats.len();
             tracing::warn!(sessions, "the log cannot be reached: telling {sessions} presenters to connect elsewhere");
+            node.readers.send_away();
             send_away(&node.seats, CloseReason::CutOff, node.config.drain_spread()).await;
             // No session begins before this.
             let _ = in_touch.wait_for(|in_touch| *in_touch).await;

@@ -30,8 +30,7 @@ pub(crate) async fn reconcile(node: &Arc<Node>) -> Infallible {
         let orphaned: Vec<Claim> = shown.into_iter().filter(|claim| !node.claims.keeps(claim.id)).collect();
         stream::iter(orphaned).for_each_concurrent(AT_ONCE, async |claim| withdraw(node, &claim).await).await;
 
-        let is_shown =
-            |presenter, revision| node.presence.claim(presenter).is_some_and(|claim| claim.revision == revision);
+        let is_shown = |presenter, revision| node.presence.revision(presenter) == Some(revision);
         let unclaimed: Vec<_> = node.seats.all().into_iter().filter(|seat| !is_shown(seat.0, seat.1)).collect();
         stream::iter(unclaimed).for_each_concurrent(AT_ONCE, async |seat| end_unless_claimed(node, seat).await).await;
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chat::{Position, PresenterIdx};
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -27,14 +28,14 @@ pub(crate) struct SavedCursors {
 
 #[derive(Debug, Default)]
 struct Moved {
-    positions: HashMap<PresenterIdx, Position>,
+    positions: HashMap<PresenterIdx, Position, RandomState>,
     /// The number of the save that will include them.
     save: u64,
 }
 
 impl SavedCursors {
     pub(crate) fn new(saved: nats::Cursors) -> SavedCursors {
-        let moved = Mutex::new(Moved { positions: HashMap::new(), save: 1 });
+        let moved = Mutex::new(Moved { positions: HashMap::default(), save: 1 });
         SavedCursors { saved, moved, urgent: Notify::new(), ended: watch::Sender::new(0) }
     }
 

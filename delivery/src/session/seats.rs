@@ -2,18 +2,21 @@
 //! stop, and the newer one waits until it has. Between them they write every message once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chat::PresenterIdx;
+use foldhash::fast::RandomState;
 use nats::{Claim, Presence};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast};
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::session::close_codes::CloseReason;
+use crate::wake::Wake;
 
 /// 5 s: a session that is told to stop does so at its next step. This bounds the wait for one that is stuck.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,7 +27,7 @@ pub(crate) struct Seats(Mutex<SeatMap>);
 
 #[derive(Debug, Default)]
 struct SeatMap {
-    taken: HashMap<PresenterIdx, Taken>,
+    taken: HashMap<PresenterIdx, Taken, RandomState>,
     /// Whether new sessions are refused.
     closed: bool,
 }
@@ -32,11 +35,19 @@ struct SeatMap {
 #[derive(Debug)]
 struct Taken {
     revision: u64,
-    end: watch::Sender<Option<CloseReason>>,
     /// Whether its client is warned of a drain, and can reconnect elsewhere by itself.
     warned: bool,
-    /// Cancelled once the session writes nothing more and its cursor is known.
-    left: CancellationToken,
+    session: Arc<Seated>,
+}
+
+/// What a session and those who stop it share.
+#[derive(Debug, Default)]
+struct Seated {
+    /// Why the session must stop. Only the first reason counts.
+    told: OnceLock<CloseReason>,
+    wake: Arc<Wake>,
+    /// Notified once the session writes nothing more and its cursor is known. Only the next session waits for it.
+    left: Notify,
 }
 
 /// A session's seat. Dropping it frees it.
@@ -45,8 +56,7 @@ pub(crate) struct Seat {
     seats: Arc<Seats>,
     presenter: PresenterIdx,
     revision: u64,
-    end: watch::Receiver<Option<CloseReason>>,
-    _left: DropGuard,
+    session: Arc<Seated>,
 }
 
 impl Seats {
@@ -54,18 +64,14 @@ impl Seats {
     pub(crate) async fn take(self: &Arc<Seats>, session: &Claim, warned: bool) -> Result<Seat, CloseReason> {
         let (seat, before) = self.replace(session, warned)?;
         if let Some(before) = before
-            && timeout(STOP_TIMEOUT, before.cancelled()).await.is_err()
+            && timeout(STOP_TIMEOUT, before.left.notified()).await.is_err()
         {
             tracing::error!(presenter = %session.presenter, "the replaced session did not stop in time");
         }
         Ok(seat)
     }
 
-    fn replace(
-        self: &Arc<Seats>,
-        session: &Claim,
-        warned: bool,
-    ) -> Result<(Seat, Option<CancellationToken>), CloseReason> {
+    fn replace(self: &Arc<Seats>, session: &Claim, warned: bool) -> Result<(Seat, Option<Arc<Seated>>), CloseReason> {
         let mut state = self.0.lock();
         if state.closed {
             return Err(CloseReason::Drain);
@@ -73,17 +79,14 @@ impl Seats {
         let before = match state.taken.get(&session.presenter) {
             Some(taken) if taken.revision > session.revision => return Err(CloseReason::Replaced),
             Some(taken) => {
-                taken.stop(CloseReason::Replaced);
-                Some(taken.left.clone())
+                taken.session.stop(CloseReason::Replaced);
+                Some(taken.session.clone())
             }
             None => None,
         };
-        let (sender, end) = watch::channel(None);
-        let left = CancellationToken::new();
-        let taken = Taken { revision: session.revision, end: sender, warned, left: left.clone() };
-        state.taken.insert(session.presenter, taken);
-        let (presenter, revision) = (session.presenter, session.revision);
-        Ok((Seat { seats: self.clone(), presenter, revision, end, _left: left.drop_guard() }, before))
+        let (presenter, revision, seated) = (session.presenter, session.revision, Arc::<Seated>::default());
+        state.taken.insert(presenter, Taken { revision, warned, session: seated.clone() });
+        Ok((Seat { seats: self.clone(), presenter, revision, session: seated }, before))
     }
 
     /// Follows the claims of all nodes and stops the sessions that they replace. Returns when the claims end, which is
@@ -110,7 +113,7 @@ impl Seats {
         if let Some(taken) = state.taken.get(&claim.presenter)
             && taken.revision < claim.revision
         {
-            taken.stop(CloseReason::Replaced);
+            taken.session.stop(CloseReason::Replaced);
         }
     }
 
@@ -126,14 +129,14 @@ impl Seats {
         if let Some(taken) = state.taken.get(&presenter)
             && taken.revision == revision
         {
-            taken.stop(reason);
+            taken.session.stop(reason);
         }
     }
 
     /// Stops the presenter's session, if there is one.
     pub(crate) fn stop_any(&self, presenter: PresenterIdx, reason: CloseReason) {
         if let Some(taken) = self.0.lock().taken.get(&presenter) {
-            taken.stop(reason);
+            taken.session.stop(reason);
         }
     }
 
@@ -147,39 +150,43 @@ impl Seats {
         self.0.lock().taken.len()
     }
 
-    /// Refuses new sessions. Returns how many there are.
+    /// Refuses new sessions, and wakes those that there are, to notice that the node stops. Returns how many there are.
     pub(crate) fn close(&self) -> usize {
         let mut state = self.0.lock();
         state.closed = true;
+        state.taken.values().for_each(|taken| taken.session.wake.interrupt());
         state.taken.len()
     }
 }
 
-impl Taken {
-    /// Only the first reason counts.
+impl Seated {
     fn stop(&self, reason: CloseReason) {
-        self.end.send_if_modified(|told| {
-            let first = told.is_none();
-            if first {
-                *told = Some(reason);
-            }
-            first
-        });
+        if self.told.set(reason).is_ok() {
+            self.wake.interrupt();
+        }
     }
 }
 
 impl Seat {
     /// Why the session must stop, if it must.
     pub(crate) fn told(&self) -> Option<CloseReason> {
-        *self.end.borrow()
+        self.session.told.get().copied()
+    }
+
+    /// Wakes the session: when it is told to stop, when its node stops, and when whoever else has it signals.
+    pub(crate) fn wake(&self) -> &Arc<Wake> {
+        &self.session.wake
+    }
+
+    /// Waits until the session is told to stop. Signals stay for later.
+    pub(crate) fn poll_stopped(&self, context: &Context<'_>) -> Poll<CloseReason> {
+        self.wake().register(context);
+        self.told().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Waits until the session is told to stop. Cancel safe.
     pub(crate) async fn stopped(&self) -> CloseReason {
-        let mut end = self.end.clone();
-        let told = end.wait_for(Option::is_some).await.map(|told| *told);
-        // Only a newer session's seat drops the sender, and it stopped this session first.
-        told.ok().flatten().unwrap_or(CloseReason::Replaced)
+        poll_fn(|context| self.poll_stopped(context)).await
     }
 }
 
@@ -189,6 +196,7 @@ impl Drop for Seat {
         if state.taken.get(&self.presenter).is_some_and(|taken| taken.revision == self.revision) {
             state.taken.remove(&self.presenter);
         }
+        self.session.left.notify_one();
     }
 }
 
@@ -217,6 +225,7 @@ mod tests {
         assert_eq!(seats.take(&claim(1, 4), false).await.err(), Some(CloseReason::Replaced), "an older claim");
         assert_eq!(first.told(), None);
 
+        #[allow(clippy::disallowed_methods, reason = "a test awaits its tasks")]
         let second = tokio::spawn({
             let seats = seats.clone();
             async move { take(&seats, 1, 6).await }

@@ -1,7 +1,9 @@
 //! A client's socket with its limits: every write has a deadline, every received frame counts, and a close handshake
 //! has a deadline. What the frames mean is the dialects' business.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -20,8 +22,8 @@ use crate::session::frame_limits::{Breach, FrameLimits, Frames};
 /// The stream of a client, after the handshake.
 pub(crate) type Stream = TokioIo<Upgraded>;
 
-/// 1 KB: clients send little. The library's default is 128 KB each way.
-const READ_BUFFER_BYTES: usize = 1024;
+/// 256 bytes: clients send little, and a longer frame makes the buffer grow. The library's default is 128 KB each way.
+const READ_BUFFER_BYTES: usize = 256;
 
 /// 4 KB: about ten messages, one or two packets.
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
@@ -97,33 +99,43 @@ impl Socket {
 
     /// The next frame. Cancel safe.
     pub(crate) async fn receive(&mut self) -> Result<Received, CloseReason> {
-        let message = match self.socket.next().await {
+        poll_fn(|context| self.poll_receive(context)).await
+    }
+
+    /// The next frame.
+    pub(crate) fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Received, CloseReason>> {
+        let message = match ready!(self.socket.poll_next_unpin(context)) {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(reason_of(&error)),
-            None => return Err(CloseReason::Lost),
+            Some(Err(error)) => return Poll::Ready(Err(reason_of(&error))),
+            None => return Poll::Ready(Err(CloseReason::Lost)),
         };
         self.received_at = Instant::now();
-        match message {
+        Poll::Ready(match message {
             Message::Text(text) => Ok(Received::Text(text)),
             Message::Ping(_) | Message::Pong(_) => Ok(Received::Alive),
             Message::Binary(_) => Err(CloseReason::Binary),
             Message::Close(_) => Err(CloseReason::Closed),
             // The library hands out no raw frames that it reads.
             Message::Frame(_) => Ok(Received::Alive),
-        }
+        })
     }
 
-    /// Puts a frame into the buffer, and writes what no longer fits. Has no deadline of its own.
-    pub(crate) async fn put(&mut self, frame: Message) -> Result<(), CloseReason> {
+    /// Whether the buffer takes another frame. Before that, writes what no longer fits. Has no deadline of its own.
+    pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        self.socket.poll_ready_unpin(context).map_err(|_| CloseReason::Lost)
+    }
+
+    /// Puts a frame into the buffer, after [`Socket::poll_ready`].
+    pub(crate) fn put(&mut self, frame: Message) -> Result<(), CloseReason> {
         if matches!(frame, Message::Text(_)) {
             self.sent_at = Instant::now();
         }
-        self.socket.feed(frame).await.map_err(|_| CloseReason::Lost)
+        self.socket.start_send_unpin(frame).map_err(|_| CloseReason::Lost)
     }
 
     /// Writes the rest of the buffer. Has no deadline of its own.
-    pub(crate) async fn flush(&mut self) -> Result<(), CloseReason> {
-        self.socket.flush().await.map_err(|_| CloseReason::Lost)
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        self.socket.poll_flush_unpin(context).map_err(|_| CloseReason::Lost)
     }
 
     /// Writes one frame by the deadline.
@@ -131,8 +143,9 @@ impl Socket {
         let write_timeout = self.write_timeout;
         // Boxed: single frames are rare, and every session would hold the memory for one.
         let writing = Box::pin(async {
-            self.put(frame).await?;
-            self.flush().await
+            poll_fn(|context| self.poll_ready(context)).await?;
+            self.put(frame)?;
+            poll_fn(|context| self.poll_flush(context)).await
         });
         timeout(write_timeout, writing).await.unwrap_or(Err(CloseReason::Slow))
     }

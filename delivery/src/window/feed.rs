@@ -7,17 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chat::{Body, EventKind, Position, PresenterIdx, SessionId};
+use foldhash::fast::RandomState;
 use nats::{Entry, Tail, TailStatus, Timelines};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
+use crate::readers::access::Access;
+use crate::wake::Wake;
 use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Usage, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// 1,000 events or 32 KB: about as much as a slow phone takes within the write deadline.
-const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
+/// 4 KB, or one event: about ten messages. The WebSocket library's buffer grows to the largest page that its session
+/// ever wrote, and never shrinks.
+const PAGE: Limit = Limit { events: 1_000, bytes: 4 * 1024 };
 
 /// The window of this node, filled from the log's tail.
 #[derive(Debug)]
@@ -26,14 +30,15 @@ pub(crate) struct Feed {
     // Readers share the lock. A waiting writer precedes new readers, so that a storm of readers cannot stall the tail.
     window: RwLock<Window>,
     status: TailStatus,
+    access: Arc<Access>,
     filled: AtomicBool,
-    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>>>,
+    departures: Mutex<HashMap<SessionId, oneshot::Sender<()>, RandomState>>,
 }
 
 impl Feed {
-    pub(crate) fn new(timelines: Timelines, bounds: Bounds, status: TailStatus) -> Feed {
+    pub(crate) fn new(timelines: Timelines, bounds: Bounds, status: TailStatus, access: Arc<Access>) -> Feed {
         let window = RwLock::new(Window::new(bounds));
-        Feed { timelines, window, status, filled: AtomicBool::new(false), departures: Mutex::default() }
+        Feed { timelines, window, status, access, filled: AtomicBool::new(false), departures: Mutex::default() }
     }
 
     /// Tails the log into the window. Returns why it cannot continue.
@@ -68,12 +73,11 @@ impl Feed {
         self.status.is_current()
     }
 
-    /// A reader of the room, woken by every event from now on.
-    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx) -> RoomReader {
+    /// A reader of the room. From now on every event of the room signals `wake`.
+    pub(crate) fn reader(self: &Arc<Feed>, presenter: PresenterIdx, wake: Arc<Wake>) -> RoomReader {
         let partition = self.timelines.partition_of(presenter);
-        let changed = Arc::new(Notify::new());
-        self.write().attach(presenter, partition, changed.clone());
-        RoomReader { feed: self.clone(), presenter, partition, changed }
+        self.write().attach(presenter, partition, wake.clone());
+        RoomReader { feed: self.clone(), presenter, partition, wake }
     }
 
     /// Resolves when the session's end arrives from the log.
@@ -89,6 +93,7 @@ impl Feed {
     }
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
+        entries.iter().for_each(|entry| self.access.apply(entry));
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
         let incoming: Vec<Incoming> = entries.into_iter().map(|entry| self.incoming(entry)).collect();
         let woken = {
@@ -97,7 +102,7 @@ impl Feed {
             window.push(incoming, Instant::now())
         };
         for reader in woken {
-            reader.notify_one();
+            reader.signal();
         }
         if !departed.is_empty() {
             let mut departures = self.departures.lock();
@@ -140,7 +145,7 @@ pub(crate) struct RoomReader {
     feed: Arc<Feed>,
     presenter: PresenterIdx,
     partition: u32,
-    changed: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl RoomReader {
@@ -154,6 +159,11 @@ impl RoomReader {
         self.feed.read().has_come(self.partition, position)
     }
 
+    /// The end of what has arrived. None while nothing of the log has.
+    pub(crate) fn end(&self) -> Option<Position> {
+        self.feed.read().end(self.partition)
+    }
+
     /// The events after the cursor, at most one page.
     pub(crate) fn after(&self, cursor: Option<Position>) -> Page {
         self.feed.read().after(self.presenter, self.partition, cursor, PAGE)
@@ -163,16 +173,11 @@ impl RoomReader {
     pub(crate) fn reached(&self, cursor: Position) -> Position {
         self.feed.read().reached(self.presenter, self.partition, cursor)
     }
-
-    /// Waits for an event of the room since the last call, if none has come already. Cancel safe.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
-    }
 }
 
 impl Drop for RoomReader {
     fn drop(&mut self) {
-        self.feed.write().detach(self.presenter, self.partition, &self.changed);
+        self.feed.write().detach(self.presenter, self.partition, &self.wake);
     }
 }
 

@@ -2,12 +2,12 @@
 //! that only nodes need, or of a message whose author was erased. A decision by or about an erased user has neither the
 //! name nor the reason. Which client sees which part is the dialects' business.
 
-use bytes::Bytes;
-use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PresenterIdx, User, UserIdx};
+use std::sync::Arc;
+
+use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User, UserIdx};
 use jiff::Timestamp;
 use nats::Entry;
 use serde::Deserialize;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) struct Kept {
     /// When its batch was stored.
     pub(crate) stored: Timestamp,
     /// The JSON object as it was appended. [`Kept::shown`] is the part that may be seen.
-    pub(super) line: Utf8Bytes,
+    pub(super) line: Arc<str>,
     pub(super) kind: Kind,
     pub(super) id: EventId,
     pub(super) about: About,
@@ -128,6 +128,9 @@ impl Kept {
         if !matches!(self.kind, Kind::Message | Kind::Deleted) {
             return None;
         }
+        if let Some(posted) = PostedLine::scan(self.line.as_bytes()) {
+            return Some(posted.user);
+        }
         match Event::from_line(self.line.as_bytes()).ok()?.body {
             Body::MessagePosted(posted) => Some(posted.user.idx),
             _ => None,
@@ -205,11 +208,13 @@ impl Incoming {
             _ => Kind::Other,
         };
         let withheld = Withheld::default();
-        let kept = match Utf8Bytes::try_from(Bytes::copy_from_slice(&line)) {
-            Ok(line) if line.starts_with('{') => Kept { position, stored, line, kind, id, about, withheld },
+        let kept = match str::from_utf8(&line) {
+            Ok(line) if line.starts_with('{') => {
+                Kept { position, stored, line: line.into(), kind, id, about, withheld }
+            }
             _ => {
                 tracing::warn!(event = %id, %position, "hidden: the event at {position} is not a JSON object in UTF-8");
-                Kept { position, stored, line: Utf8Bytes::default(), kind: Kind::Hidden, id, about, withheld }
+                Kept { position, stored, line: "".into(), kind: Kind::Hidden, id, about, withheld }
             }
         };
         Incoming { partition, presenter, kept, removes }

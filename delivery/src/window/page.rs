@@ -16,6 +16,8 @@ pub(crate) struct Limit {
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     pub(crate) events: Vec<Kept>,
+    /// Whether more events follow those of the page.
+    pub(crate) is_partial: bool,
     /// Whether events after the reader's position were evicted.
     pub(crate) gap: bool,
 }

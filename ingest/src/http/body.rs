@@ -1,12 +1,15 @@
 //! Reads JSON bodies, bounded in size and time, and says what is wrong with a malformed one. Each handler defines the
 //! shape of its body.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::http::content_digest::ContentDigest;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
+use futures_util::poll;
 use http_body_util::BodyExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -54,7 +57,14 @@ pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration
     if is_far_too_large(parts) {
         return Err(Refusal::BodyTooLarge);
     }
-    let bytes = timeout(deadline, read(body)).await.map_err(|_| Refusal::BodyTimeout)??;
+    let bytes = {
+        let mut reading = pin!(read(body));
+        match poll!(reading.as_mut()) {
+            Poll::Ready(bytes) => bytes,
+            // It did not come with the head. Boxed, because that is rare.
+            Poll::Pending => Box::pin(timeout(deadline, reading)).await.unwrap_or(Err(Refusal::BodyTimeout)),
+        }
+    }?;
     // A gateway's signature covers the body by this digest.
     match ContentDigest::of(&parts.headers) {
         Ok(Some(digest)) if !digest.is_of(&bytes) => return Err(Refusal::BodyAltered),
@@ -79,6 +89,10 @@ fn parse<T: Shape>(bytes: &[u8]) -> Result<T, String> {
         }
     }
     let text = lone_surrogates::replace_lone_surrogates(text);
+    if let Ok(shape) = serde_json::from_str(&text) {
+        return Ok(shape);
+    }
+    // Read again, to say which member is wrong.
     let mut json = serde_json::Deserializer::from_str(&text);
     let shape = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -152,8 +166,9 @@ async fn read_away(mut body: Body) {
     }
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = Vec::new();
+async fn read(mut body: Body) -> Result<Bytes, Refusal> {
+    // Usually one piece is all of it.
+    let (mut first, mut joined) = (Bytes::new(), Vec::new());
     let mut total = 0;
     while let Some(frame) = body.frame().await {
         // An error means that the peer disconnected or broke the framing.
@@ -161,12 +176,23 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
         let Ok(chunk) = frame.into_data() else { continue };
         total += chunk.len();
         if total <= LARGEST_BODY_BYTES {
-            bytes.extend_from_slice(&chunk);
+            if total == chunk.len() {
+                first = chunk;
+                continue;
+            }
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&chunk);
         } else if total > LARGEST_DISCARDED_BYTES {
             break;
         }
     }
-    if total > LARGEST_BODY_BYTES { Err(Refusal::BodyTooLarge) } else { Ok(bytes) }
+    match () {
+        () if total > LARGEST_BODY_BYTES => Err(Refusal::BodyTooLarge),
+        () if joined.is_empty() => Ok(first),
+        () => Ok(joined.into()),
+    }
 }
 
 /// Whether the declared length is too large even to discard.
@@ -187,6 +213,9 @@ fn is_plain(parts: &Parts) -> bool {
 fn is_json(parts: &Parts) -> bool {
     let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
+    if value == "application/json" {
+        return true;
+    }
     let Ok(value) = value.to_str() else { return false };
     let mut members = value.split(';').map(|member| member.trim().to_ascii_lowercase());
     let media_type = members.next().unwrap_or_default();

@@ -5,12 +5,15 @@
 //! A handler that moderates takes a [`Moderator`], which it cannot get from a request without permission.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use chat::{EventId, PresenterIdx, UserIdx};
+use futures_util::poll;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
@@ -27,7 +30,7 @@ use crate::state::Ingest;
 /// The sender and the idempotency key of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     pub(crate) key: Option<IdempotencyKey>,
 }
 
@@ -94,12 +97,12 @@ pub(crate) struct ReasonQuery {
 
 /// An authenticated user.
 #[derive(Debug)]
-pub(crate) struct Caller(pub(crate) Sender);
+pub(crate) struct Caller(pub(crate) Arc<Sender>);
 
 /// A user that may moderate the room of the path, or every room if the path names none.
 #[derive(Debug)]
 pub(crate) struct Moderator {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     /// None: every room.
     pub(crate) room: Option<PresenterIdx>,
 }
@@ -138,9 +141,9 @@ struct HeadAndPath {
 
 impl Ingest {
     /// Authenticates the sender and reads the key. From a trusted gateway, its headers take precedence over the token,
-    /// because the gateway has verified the token.
-    pub(crate) async fn head(&self, parts: &Parts) -> Result<Head, Refusal> {
-        Ok(Head { sender: self.sender(parts).await?, key: key(parts)? })
+    /// because the gateway has verified the token. `peer` is the address of the TCP peer.
+    pub(crate) async fn head(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Head, Refusal> {
+        Ok(Head { sender: self.sender(parts, peer).await?, key: key(parts)? })
     }
 
     /// Waits for a body. If too many bodies are unfinished, the user with the most of them loses the oldest one.
@@ -149,6 +152,11 @@ impl Ingest {
         sender: &Sender,
         reading: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
+        let mut reading = pin!(reading);
+        // Usually the body came with the head, and nothing waits for it.
+        if let Poll::Ready(body) = poll!(reading.as_mut()) {
+            return body;
+        }
         let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
         // Dropping `reading` loses part of a body, which is of no use without the rest.
         tokio::select! {
@@ -162,15 +170,19 @@ impl Ingest {
         self.in_flight.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded)
     }
 
-    async fn sender(&self, parts: &Parts) -> Result<Sender, Refusal> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        if let Some(ConnectInfo(peer)) = peer
+    async fn sender(&self, parts: &Parts, peer: Option<SocketAddr>) -> Result<Arc<Sender>, Refusal> {
+        if let Some(peer) = peer
             && let Some(identity) = self.gateway.identity(parts, peer.ip())?
         {
-            return Ok(Sender::new(&identity));
+            return Ok(Arc::new(Sender::new(&identity)));
         }
-        Ok(Sender::new(&self.verifier.verify_headers(&parts.headers).await?))
+        Ok(self.senders.owner(self.verifier.token_of(&parts.headers)?).await?)
     }
+}
+
+/// The address of the TCP peer.
+pub(crate) fn peer(parts: &Parts) -> Option<SocketAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
 }
 
 fn key(parts: &Parts) -> Result<Option<IdempotencyKey>, Refusal> {
@@ -190,7 +202,7 @@ async fn head_and_path(parts: &mut Parts, ingest: &Ingest) -> Result<HeadAndPath
     if let Some(head_and_path) = parts.extensions.get::<HeadAndPath>() {
         return Ok(head_and_path.clone());
     }
-    let head = ingest.head(parts).await?;
+    let head = ingest.head(parts, peer(parts)).await?;
     let path = path(parts).await?;
     let head_and_path = HeadAndPath { head, path };
     parts.extensions.insert(head_and_path.clone());

@@ -1,10 +1,13 @@
 //! The surface of the original system: its paths, its body, its Korean messages, its error body. Clients of the
 //! original work with it unchanged. Unlike the original, it loses no messages and does not trust its callers' claims.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chat::{PresenterIdx, Role};
@@ -15,9 +18,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::body::Shape;
-use crate::http::extract::Key;
+use crate::http::extract::{self, Key};
 use crate::http::openapi::schemas;
-use crate::http::post::{Message, post};
+use crate::http::post::{self, Message};
 use crate::http::quota::with_quota;
 use crate::http::refused::{self, ErrorBody};
 use crate::posting::accept::Accepted;
@@ -142,8 +145,14 @@ async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response 
 )]
 async fn send_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let peer = extract::peer(&parts);
+    post(&ingest, &parts, body, peer).await
+}
+
+/// The answer to a post.
+pub(super) async fn post(ingest: &Ingest, parts: &Parts, body: Body, peer: Option<SocketAddr>) -> Response {
     let path = parts.uri.path();
-    match post::<SendMessage>(&ingest, &parts, body, Ok(None)).await {
+    match post::post::<SendMessage>(ingest, parts, body, peer, Ok(None)).await {
         Ok(accepted) => {
             let (headers, quota) = (headers(&accepted), accepted.quota);
             if accepted.role == Role::Presenter && !accepted.is_presenter_connected {

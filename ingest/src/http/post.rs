@@ -1,6 +1,7 @@
 //! Reads a post, the same way on both surfaces: sender, body, permit, then [`Ingest::accept`]. It is one straight
 //! function without extractors, because nearly every request is a post.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -33,10 +34,11 @@ pub(crate) async fn post<M: Message>(
     ingest: &Ingest,
     parts: &Parts,
     body: Body,
+    peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Accepted, Refusal> {
     let received = Instant::now();
-    let posted = read_and_accept::<M>(ingest, parts, body, room).await;
+    let posted = read_and_accept::<M>(ingest, parts, body, peer, room).await;
     ingest.metrics.posted(received, &posted);
     posted
 }
@@ -45,10 +47,11 @@ async fn read_and_accept<M: Message>(
     ingest: &Ingest,
     parts: &Parts,
     body: Body,
+    peer: Option<SocketAddr>,
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Accepted, Refusal> {
     ingest.admission.check()?;
-    let head = ingest.head(parts).await.and_then(|head| Ok((head, room?)));
+    let head = ingest.head(parts, peer).await.and_then(|head| Ok((head, room?)));
     let (Head { sender, key }, room) = match head {
         Ok(head) => head,
         Err(refusal) => {

@@ -29,7 +29,7 @@ pub(crate) struct ErrorBody<'a> {
 
 impl<'a> ErrorBody<'a> {
     pub(crate) fn now(time_zone: &TimeZone, path: &'a str, status: StatusCode, message: &'a str) -> ErrorBody<'a> {
-        let timestamp = Timestamp::now().to_zoned(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let timestamp = Timestamp::now().to_zoned_datetime(time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         ErrorBody { timestamp, status: status.as_u16(), message, path }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-pub(super) use self::messages::posting;
+pub(super) use self::messages::{post, posting};
 use crate::state::Ingest;
 
 /// Everything but posting.

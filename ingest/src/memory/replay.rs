@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat::{Body, Event, EventKind, Position, UserIdx, now};
+use chat::{Body, Event, Position, UserIdx, now};
 use jiff::Timestamp;
-use nats::{Entry, Log, Start, Subject, Tail, TailStatus};
+use nats::{Entry, EventTail, Log, Start, StoredEvent, Subject, TailStatus};
 use runtime::Tasks;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::memory::decision_keeper;
@@ -42,6 +43,15 @@ pub(crate) struct Replay {
 pub(crate) struct KeyMemory {
     pub(crate) keys_for: Duration,
     pub(crate) most_keys: usize,
+}
+
+/// The time when a batch is applied.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// By the log's clock.
+    log: Timestamp,
+    /// By this machine's.
+    here: Timestamp,
 }
 
 impl Replay {
@@ -80,7 +90,7 @@ impl Replay {
         log.confirm(of_rooms.chain(reached)).await?;
         tracing::info!(decisions = loaded, "loaded {loaded} saved decisions");
         // With copies: the accepted keys decide which copy of an event counts.
-        let tail = log.tail_with_copies(Start::After(read));
+        let tail = log.tail_of_events(Start::After(read));
         let accepted_keys = AcceptedKeys::new(memory.keys_for, memory.most_keys);
         let decision_keeper = DecisionKeeper::new(decisions, log.timelines().clone(), memory.keys_for);
         let replay = Arc::new(Replay {
@@ -130,7 +140,7 @@ impl Replay {
         self.status.reached(position).await;
     }
 
-    async fn follow(self: Arc<Replay>, log: Log, mut tail: Tail) {
+    async fn follow(self: Arc<Replay>, log: Log, mut tail: EventTail) {
         let mut read: Vec<Position> = Vec::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,54 +160,50 @@ impl Replay {
                 // The log has failed, which ends the process, or it was closed.
                 return;
             };
-            let log_now = log.now();
-            for entry in &batch {
+            let times = Times { log: log.now(), here: now() };
+            for stored in &batch {
                 // Each copy of an erasure counts: it applies to the decisions before its own position.
-                if let Some(user) = erased(entry) {
-                    self.decision_keeper.erase(entry.position, user);
+                if let Body::UserErased(erased) = &stored.event.body {
+                    self.decision_keeper.erase(stored.position, erased.user);
                     continue;
                 }
-                if let Some((subject, decision)) = log.counts(entry).then(|| self.take(entry, log_now)).flatten() {
-                    self.decision_keeper.keep(subject, entry.position, decision);
+                if let Some((subject, decision)) = stored.counts.then(|| self.take(stored, times)).flatten() {
+                    self.decision_keeper.keep(subject, stored.position, decision);
                 }
             }
-            if let Some(Entry { position, .. }) = batch.last() {
+            if let Some(StoredEvent { position, .. }) = batch.last() {
                 let partition = log.timelines().partition(*position);
                 read.retain(|other| log.timelines().partition(*other) != partition);
                 read.push(*position);
             }
             self.moved.notify_waiters();
+            // A backlog has many batches, and posts want the same thread.
+            yield_now().await;
         }
     }
 
-    /// Applies an event. `log_now` is the current time of the log's clock. Returns the decision to save, if it is one.
-    fn take(&self, entry: &Entry, log_now: Timestamp) -> Option<(Subject, Event)> {
-        let event = match entry.event() {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::warn!(id = %entry.id, %error, "cannot parse an event, it has no effect here: {error}");
-                return None;
-            }
-        };
+    /// Applies an event. Returns the decision to save, if it is one.
+    fn take(&self, stored: &StoredEvent, times: Times) -> Option<(Subject, Event)> {
+        let StoredEvent { position, stored, ref event, .. } = *stored;
         if let Some(request) = event.request {
-            let earlier = Earlier { id: event.id, position: entry.position, digest: request.digest };
-            if !self.accepted_keys.insert(request.key, earlier, entry.stored) {
+            let earlier = Earlier { id: event.id, position, digest: request.digest };
+            if !self.accepted_keys.insert(request.key, earlier, stored) {
                 return None;
             }
         }
-        let age = log_now.duration_since(entry.stored).try_into().unwrap_or(Duration::ZERO);
+        let age = times.log.duration_since(stored).try_into().unwrap_or(Duration::ZERO);
         match (&event.body, event.presenter) {
             (Body::MessagePosted(posted), Some(presenter)) => {
                 let (id, user, role, text) = (event.id, posted.user.idx, posted.user.role, &posted.text);
                 let observed = Observed { id, age, presenter, user, role, text };
-                self.limits.observe(&observed, &self.rules.current(presenter, now()).settings);
+                self.limits.observe(&observed, &self.rules.current(presenter, times.here).settings);
                 None
             }
             _ => {
                 if let Some(by) = decided_by(&event.body) {
                     self.limits.observe_decision(event.id, by, age);
                 }
-                self.rules.apply(entry.position, &event, now())
+                self.rules.apply(position, event, times.here)
             }
         }
     }
@@ -214,15 +220,4 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
         _ => return None,
     };
     Some(by.idx)
-}
-
-/// The user that the event erases.
-fn erased(entry: &Entry) -> Option<UserIdx> {
-    if entry.kind != EventKind::UserErased {
-        return None;
-    }
-    match entry.event().ok()?.body {
-        Body::UserErased(erased) => Some(erased.user),
-        _ => None,
-    }
 }

@@ -1,6 +1,7 @@
 //! Makes moderation decisions: checks that the sender may decide, then appends the decision. A decision is an event in
 //! the same log as messages. It takes effect on each node when that node has replayed it. This file does not know HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{
@@ -28,7 +29,7 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(3);
 /// A request for a decision.
 #[derive(Debug)]
 pub(crate) struct DecisionRequest {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     /// None: every room.
     pub(crate) presenter: Option<PresenterIdx>,
     pub(crate) decision: Decision,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chat::Readers;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub struct Settings {
     pub max_length: usize,
     /// How many messages a viewer may post.
     pub message_rate: Rate,
+    /// Who may read the room live at a delivery node.
+    #[schema(value_type = schema::Readers)]
+    pub readers: Readers,
 }
 
 /// What happens to a message in which the word filter finds something.
@@ -79,6 +83,7 @@ enum Setting {
     Words(Vec<String>),
     MaxLength(usize),
     MessageRate(Rate),
+    Readers(Readers),
     /// A setting of a later version: it has no effect here, and is passed on unchanged.
     Unknown(Value),
 }
@@ -106,7 +111,7 @@ pub(crate) enum InvalidSetting {
 }
 
 /// Name and bounds, for people.
-const NAMES: [(&str, &str); 7] = [
+const NAMES: [(&str, &str); 8] = [
     ("slowModeSeconds", "an integer from 0 to 3600"),
     ("uniqueChat", "true or false"),
     ("presenterOnly", "true or false"),
@@ -117,11 +122,12 @@ const NAMES: [(&str, &str); 7] = [
     ),
     ("maxLength", "an integer from 1 to 500"),
     ("messageRate", "{\"messages\": 1 to 100000, \"seconds\": 1 to 3600}"),
+    ("readers", "\"off\", \"members\" or \"anyone\""),
 ];
 
 /// The names, for errors about unknown ones.
 pub(crate) const NAMED: &str =
-    "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength and messageRate";
+    "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength, messageRate and readers";
 
 impl Settings {
     /// Err: the first setting that is out of bounds.
@@ -159,6 +165,7 @@ impl Setting {
             "words" => Setting::Words(read(name, value)?),
             "maxLength" => Setting::MaxLength(read(name, value)?),
             "messageRate" => Setting::MessageRate(read(name, value)?),
+            "readers" => Setting::Readers(read(name, value)?),
             _ => return Err(InvalidSetting::Unknown(name.to_owned())),
         };
         if setting.is_within_bounds() { Ok(setting) } else { Err(invalid(name)) }
@@ -171,7 +178,11 @@ impl Setting {
             Setting::Words(words) => words.len() <= MOST_WORDS && words.iter().all(is_word),
             Setting::MaxLength(length) => (1..=LONGEST_TEXT).contains(length),
             Setting::MessageRate(rate) => rate.is_valid(),
-            Setting::UniqueChat(_) | Setting::PresenterOnly(_) | Setting::WordPolicy(_) | Setting::Unknown(_) => true,
+            Setting::UniqueChat(_)
+            | Setting::PresenterOnly(_)
+            | Setting::WordPolicy(_)
+            | Setting::Readers(_)
+            | Setting::Unknown(_) => true,
         }
     }
 
@@ -194,6 +205,7 @@ impl Setting {
             Setting::Words(words) => json!(words),
             Setting::MaxLength(length) => json!(length),
             Setting::MessageRate(rate) => json!(rate),
+            Setting::Readers(readers) => json!(readers),
             Setting::Unknown(value) => value.clone(),
         }
     }
@@ -207,6 +219,7 @@ impl Setting {
             Setting::Words(words) => settings.words.clone_from(words),
             Setting::MaxLength(length) => settings.max_length = *length,
             Setting::MessageRate(rate) => settings.message_rate = *rate,
+            Setting::Readers(readers) => settings.readers = *readers,
             Setting::Unknown(_) => {}
         }
     }

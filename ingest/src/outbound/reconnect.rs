@@ -5,11 +5,10 @@
 //! not [`runtime::Tasks`]: a panic in one loses that request alone, and ingest goes on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
 use conf::Address;
-use moka::future::Cache;
 use nats::Log;
 use reqwest::Client;
 use serde::Serialize;
@@ -17,11 +16,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::sharded_lru::ShardedLru;
+
 /// 5 s: by then a presenter's client has tried to reconnect a few times.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// 100,000 rooms. If more are requested within 5 s, some are requested twice.
-const MOST_ROOMS: u64 = 100_000;
+/// 100,000 rooms, about 6 MB. If more are requested within 5 s, some are requested twice.
+const MOST_ROOMS: usize = 100_000;
 
 /// 64 requests at once. More are dropped: the next message of the room requests again.
 const MOST_REQUESTS: usize = 64;
@@ -33,8 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(2);
 pub(crate) struct Reconnects {
     log: Log,
     webhook: Option<(Client, Address)>,
-    /// The rooms that were requested in the last 5 s.
-    recent: Cache<PresenterIdx, ()>,
+    /// When each room was last requested.
+    requested: ShardedLru<PresenterIdx, Instant>,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -51,19 +52,27 @@ impl Reconnects {
         Reconnects {
             log,
             webhook,
-            recent: Cache::builder().max_capacity(MOST_ROOMS).time_to_live(PAUSE).build(),
+            requested: ShardedLru::new(MOST_ROOMS),
             slots: Arc::new(Semaphore::new(MOST_REQUESTS)),
             tasks: TaskTracker::new(),
         }
     }
 
     /// Starts a request, unless there was one recently. Returns at once.
-    pub(crate) async fn request(&self, presenter: PresenterIdx) {
-        if !self.recent.entry(presenter).or_insert_with(async {}).await.is_fresh() {
+    pub(crate) fn request(&self, presenter: PresenterIdx) {
+        let now = Instant::now();
+        let was_recent = self.requested.update(presenter, |last| {
+            let was_recent = last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE);
+            if !was_recent {
+                *last = Some(now);
+            }
+            was_recent
+        });
+        if was_recent {
             return;
         }
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
-            self.recent.invalidate(&presenter).await;
+            self.requested.remove(presenter);
             return;
         };
         let (log, webhook) = (self.log.clone(), self.webhook.clone());

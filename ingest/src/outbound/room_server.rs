@@ -1,29 +1,47 @@
-//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room, a short-lived
-//! cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live". A 4xx
-//! concerns its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what an
-//! outage means.
+//! Asks the room server whether a room is live: with a deadline, at most one request in flight per room ([`in_flight`]),
+//! a short-lived cache, and a circuit breaker. An answer that cannot be parsed counts as no answer, never as "not live".
+//! A 4xx concerns its room alone. Only requests of the node's own open the breaker ([`guard`]). The caller decides what
+//! an outage means.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
-use conf::Address;
+use conf::{Address, Span};
 use metrics::Registry;
-use moka::Expiry;
-use moka::future::Cache;
 use reqwest::Client;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use web::NoAnswer;
 
-use crate::config::RoomsConfig;
 use crate::outbound::log_throttle::LogThrottle;
 use crate::outbound::metrics::Metrics;
+use crate::sharded_lru::ShardedLru;
 use guard::Guard;
+use in_flight::InFlight;
 
 mod guard;
+mod in_flight;
 #[cfg(test)]
 mod tests;
+
+/// The section `[ingest.rooms]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomsConfig {
+    /// The base, `http://host:port`; `/room/live/check` is appended.
+    pub url: Address,
+    /// The time for a whole answer.
+    pub deadline: Span,
+    /// How long "live" is cached.
+    pub live: Span,
+    /// How long "not live" is cached.
+    pub not_live: Span,
+    /// After how many failures in a row the node checks whether there is an outage.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before it lets one request through.
+    pub breaker_open: Span,
+}
 
 /// The room server's answer about a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,20 +62,29 @@ pub(crate) struct RoomServer {
     guard: Guard,
     pause: Duration,
     refusals: LogThrottle,
-    answers: Cache<PresenterIdx, CachedAnswer>,
+    keep: Keep,
+    answers: ShardedLru<PresenterIdx, CachedAnswer>,
+    in_flight: InFlight<Result<Answer, Unreachable>>,
     metrics: Metrics,
 }
 
-/// What is cached of a room.
+/// What the room server says about a room.
 #[derive(Debug, Clone, Copy)]
-enum CachedAnswer {
+enum Answer {
     Is(Liveness),
     /// The room server refuses to answer about this room.
     Refused,
 }
 
-/// 100,000 rooms: about 20 MB at most. Beyond that, the least used rooms are asked about again.
-const MOST_ANSWERS: u64 = 100_000;
+/// An answer, and the time until which it holds.
+#[derive(Debug, Clone, Copy)]
+struct CachedAnswer {
+    answer: Answer,
+    until: Instant,
+}
+
+/// 100,000 rooms: about 8 MB. Beyond that, the rooms that were unused longest are asked about again.
+const MOST_ANSWERS: usize = 100_000;
 
 /// 16 KB: an answer has about 100 bytes.
 const LARGEST_ANSWER_BYTES: usize = 16 * 1024;
@@ -77,6 +104,8 @@ enum AskError {
     NotUnderstood,
 }
 
+/// How long answers hold.
+#[derive(Debug)]
 struct Keep {
     live: Duration,
     not_live: Duration,
@@ -84,7 +113,6 @@ struct Keep {
 
 impl RoomServer {
     pub(crate) fn new(client: Client, config: &RoomsConfig) -> RoomServer {
-        let keep = Keep { live: config.live.get(), not_live: config.not_live.get() };
         RoomServer {
             client,
             address: config.url.with("/room/live/check"),
@@ -92,7 +120,9 @@ impl RoomServer {
             guard: Guard::new(config.breaker_failures),
             pause: config.breaker_open.get(),
             refusals: LogThrottle::new(),
-            answers: Cache::builder().max_capacity(MOST_ANSWERS).expire_after(keep).build(),
+            keep: Keep { live: config.live.get(), not_live: config.not_live.get() },
+            answers: ShardedLru::new(MOST_ANSWERS),
+            in_flight: InFlight::default(),
             metrics: Metrics::new(
                 ("chatting_ingest_room_server_seconds", "Time of a request to the room server."),
                 ("chatting_ingest_room_server_requests_total", "Requests to the room server, by result."),
@@ -103,10 +133,14 @@ impl RoomServer {
     /// Whether the room is live. Concurrent callers for one room share one request. Refusals are cached, failures are
     /// not.
     pub(crate) async fn liveness(&self, presenter: PresenterIdx) -> Result<Liveness, Unreachable> {
-        match self.answers.try_get_with(presenter, self.ask(presenter)).await {
-            Ok(CachedAnswer::Is(liveness)) => Ok(liveness),
-            Ok(CachedAnswer::Refused) => Err(Unreachable),
-            Err(unreachable) => Err(*unreachable),
+        let answer = match self.cached(presenter) {
+            Some(answer) => Ok(answer),
+            // Boxed: nearly every post finds an answer, and its future should not have room for a request.
+            None => Box::pin(self.in_flight.share(presenter, self.ask_and_cache(presenter))).await,
+        };
+        match answer? {
+            Answer::Is(liveness) => Ok(liveness),
+            Answer::Refused => Err(Unreachable),
         }
     }
 
@@ -118,6 +152,25 @@ impl RoomServer {
     /// What is counted of the requests.
     pub(crate) fn metrics(&self) -> &Registry {
         &self.metrics.registry
+    }
+
+    fn cached(&self, presenter: PresenterIdx) -> Option<Answer> {
+        let cached = self.answers.get(presenter).filter(|cached| Instant::now() < cached.until)?;
+        Some(cached.answer)
+    }
+
+    async fn ask_and_cache(&self, presenter: PresenterIdx) -> Result<Answer, Unreachable> {
+        // Another request may have been answered since this caller looked.
+        if let Some(answer) = self.cached(presenter) {
+            return Ok(answer);
+        }
+        let answer = self.ask(presenter).await?;
+        let kept = match answer {
+            Answer::Is(Liveness::Live) => self.keep.live,
+            Answer::Is(Liveness::NotLive) | Answer::Refused => self.keep.not_live,
+        };
+        self.answers.insert(presenter, CachedAnswer { answer, until: Instant::now() + kept });
+        Ok(answer)
     }
 
     /// Opens and closes the breaker, until it is dropped.
@@ -139,21 +192,21 @@ impl RoomServer {
         }
     }
 
-    async fn ask(&self, presenter: PresenterIdx) -> Result<CachedAnswer, Unreachable> {
+    async fn ask(&self, presenter: PresenterIdx) -> Result<Answer, Unreachable> {
         if !self.guard.may_ask() {
             return Err(Unreachable);
         }
         match self.request(presenter).await {
             Ok(liveness) => {
                 self.guard.answered(presenter);
-                Ok(CachedAnswer::Is(liveness))
+                Ok(Answer::Is(liveness))
             }
             Err(AskError::NoAnswer(error)) if error.is_refusal() => {
                 if self.refusals.may_log(Instant::now()) {
                     let others = "and maybe others";
                     tracing::warn!(%error, %presenter, "the room server refuses to answer for room {presenter}, {others}: {error}");
                 }
-                Ok(CachedAnswer::Refused)
+                Ok(Answer::Refused)
             }
             Err(error) => {
                 self.guard.failed();
@@ -199,29 +252,4 @@ impl AskError {
 fn parse(answer: &[u8]) -> Option<Liveness> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     Some(if answer.pointer("/data/alive")?.as_bool()? { Liveness::Live } else { Liveness::NotLive })
-}
-
-impl Keep {
-    fn duration(&self, answer: &CachedAnswer) -> Option<Duration> {
-        match answer {
-            CachedAnswer::Is(Liveness::Live) => Some(self.live),
-            CachedAnswer::Is(Liveness::NotLive) | CachedAnswer::Refused => Some(self.not_live),
-        }
-    }
-}
-
-impl Expiry<PresenterIdx, CachedAnswer> for Keep {
-    fn expire_after_create(&self, _: &PresenterIdx, answer: &CachedAnswer, _: Instant) -> Option<Duration> {
-        self.duration(answer)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &PresenterIdx,
-        answer: &CachedAnswer,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.duration(answer)
-    }
 }

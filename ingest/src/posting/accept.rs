@@ -1,6 +1,7 @@
 //! The core under both surfaces: checks whether the sender may post the message to the room, then appends it. It
 //! succeeds only after the log has acknowledged the fsync. It does not know HTTP.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{Body, Event, EventId, MessagePosted, Position, PresenterIdx, Role, User, now};
@@ -24,7 +25,7 @@ const LONGEST_BEFORE_APPEND: Duration = Duration::from_secs(15);
 /// A message to be appended.
 #[derive(Debug)]
 pub(crate) struct Post {
-    pub(crate) sender: Sender,
+    pub(crate) sender: Arc<Sender>,
     pub(crate) presenter: PresenterIdx,
     pub(crate) text: Text,
     pub(crate) key: Option<IdempotencyKey>,
@@ -59,7 +60,7 @@ impl Ingest {
         };
         let is_presenter_connected = self.presence.session(presenter).is_some();
         if !is_presenter_connected {
-            self.reconnects.request(presenter).await;
+            self.reconnects.request(presenter);
         }
         Ok(Accepted { id, position, role, is_presenter_connected, quota })
     }
@@ -79,7 +80,7 @@ impl Ingest {
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
         }
-        if text.length() > settings.max_length {
+        if text.is_longer_than(settings.max_length) {
             return Err(Refusal::TextTooLongHere(settings.max_length));
         }
         let ask = Ask { id: assigned.id, presenter, user: sender.idx, role, text: text.as_str() };
@@ -136,15 +137,13 @@ impl Ingest {
         if assigned_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
-        let event = Event { id, presenter, at, belated: false, request, body };
+        let kind = body.kind();
+        let event = Arc::new(Event { id, presenter, at, belated: false, request, body });
         let began = Instant::now();
-        let appended = match end {
-            Some(end) => self.log.append_before(&event, end).await,
-            None => self.log.append(&event).await,
-        };
+        let appended = self.log.append_own(event, end).await;
         self.admission.observe_append(began.elapsed());
         let position = appended?;
-        self.metrics.appended(&event.body.kind());
+        self.metrics.appended(&kind);
         let Some(request) = request else { return Ok(position) };
         let first =
             self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id)).await;

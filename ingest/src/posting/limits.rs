@@ -15,22 +15,35 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, Role, UserIdx};
-use moka::sync::Cache;
+use serde::Deserialize;
 
 use self::rates::{Policy, Rates};
 use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
-use crate::config::LimitsConfig;
 use crate::moderation::settings::{Rate, Settings};
+use crate::sharded_lru::ShardedLru;
 
 pub(crate) use self::limited::{Limited, Quota, TooManyDecisions};
 
-/// 100,000 messages between this node's append and its own tail: seconds of traffic at the highest rate. Beyond that,
-/// some messages are counted twice.
-const MOST_APPENDING: u64 = 100_000;
+/// 100,000 messages between this node's append and its own tail: seconds of traffic at the highest rate, about 6 MB.
+/// Beyond that, the oldest are counted twice. A message that never comes into the log stays until it is the oldest.
+const MOST_APPENDING: usize = 100_000;
 
-/// 60 s: much longer than the append deadline. A message whose append timed out may still appear in the log until then.
-const LONGEST_APPENDING: Duration = Duration::from_secs(60);
+/// The section `[ingest.limits]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// The rate of the messages of the presenter, or of a moderator, in a room.
+    pub moderator_rate: Rate,
+    /// The rate of the messages of any user in all rooms together.
+    pub user_rate: Rate,
+    /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
+    pub decision_rate: Rate,
+    /// The active bans of a room.
+    pub bans_in_room: usize,
+    /// The active bans from every room.
+    pub bans_everywhere: usize,
+}
 
 /// A message to be admitted.
 #[derive(Debug, Clone, Copy)]
@@ -61,13 +74,13 @@ pub(crate) struct Observed<'a> {
 /// spent.
 #[derive(Debug)]
 #[must_use = "dropping a reservation releases it"]
-pub(crate) struct Reservation {
+pub(crate) struct Reservation<'a> {
     /// The quota of the rate with the least left.
     pub(crate) quota: Quota,
+    limits: &'a Limits,
     id: EventId,
-    writing: Option<Writing>,
-    claim: Option<Claim>,
-    appending: Cache<EventId, ()>,
+    writing: Option<Writing<'a>>,
+    claim: Option<Claim<'a>>,
 }
 
 #[derive(Debug)]
@@ -81,7 +94,24 @@ pub(crate) struct Limits {
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
     /// Messages and decisions that this node counted and has not seen in the log yet.
-    appending: Cache<EventId, ()>,
+    appending: ShardedLru<EventId, ()>,
+}
+
+impl LimitsConfig {
+    /// Err: what is out of bounds, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let rates = [
+            ("moderator_rate", self.moderator_rate),
+            ("user_rate", self.user_rate),
+            ("decision_rate", self.decision_rate),
+        ];
+        for (name, rate) in rates {
+            if !rate.is_valid() {
+                return Err(format!("ingest.limits.{name} must be {{ messages = 1 to 100000, seconds = 1 to 3600 }}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Limits {
@@ -97,53 +127,54 @@ impl Limits {
             rates: Rates::new(),
             slow_mode: SlowMode::new(),
             unique_chat: UniqueChat::new(),
-            appending: Cache::builder().max_capacity(MOST_APPENDING).time_to_live(LONGEST_APPENDING).build(),
+            appending: ShardedLru::new(MOST_APPENDING),
         })
     }
 
     /// Charges a message to the limits. Err: the limit that refuses it.
-    pub(crate) fn admit(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Reservation, Limited> {
+    pub(crate) fn admit(&self, ask: &Ask<'_>, settings: &Settings) -> Result<Reservation<'_>, Limited> {
         let Ask { id, presenter, user, role, text } = *ask;
-        let is_viewer = role == Role::Viewer;
+        let (is_viewer, now) = (role == Role::Viewer, Instant::now());
 
         let pause = Duration::from_secs(settings.slow_mode_seconds.into());
         let writing = match is_viewer && !pause.is_zero() {
-            true => self.slow_mode.begin(id, presenter, user, pause, Instant::now())?,
+            true => self.slow_mode.begin(id, presenter, user, pause, now)?,
             false => None,
         };
         let limited = |(retry_after, quota)| Limited::Rate { retry_after, quota };
         let in_room =
-            self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings)).map_err(limited)?;
-        let in_all = self.rates.spend(Policy::User, user, self.user_rate).map_err(limited)?;
+            self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings), now).map_err(limited)?;
+        let in_all = self.rates.spend(Policy::User, user, self.user_rate, now).map_err(limited)?;
         let claim = match is_viewer && settings.unique_chat {
-            true => self.unique_chat.claim(id, presenter, text)?,
+            true => self.unique_chat.claim(id, presenter, text, now)?,
             false => None,
         };
         let quota = if in_all.remaining < in_room.remaining { in_all } else { in_room };
-        Ok(Reservation { quota, id, writing, claim, appending: self.appending.clone() })
+        Ok(Reservation { quota, limits: self, id, writing, claim })
     }
 
     /// Counts a message of the log, from any node. `settings` are those of its room.
     pub(crate) fn observe(&self, message: &Observed<'_>, settings: &Settings) {
         let Observed { id, age, presenter, user, role, text } = *message;
+        let now = Instant::now();
 
         // This node has already counted what it admitted itself.
-        if self.appending.remove(&id).is_none() {
-            self.rates.count(Policy::Room(presenter), user, self.room_rate(role, settings), age);
-            self.rates.count(Policy::User, user, self.user_rate, age);
+        if self.appending.remove(id).is_none() {
+            self.rates.count(Policy::Room(presenter), user, self.room_rate(role, settings), age, now);
+            self.rates.count(Policy::User, user, self.user_rate, age, now);
         }
         // These are idempotent, and an append of this node with unknown outcome is not recorded in them yet.
         if role == Role::Viewer && settings.slow_mode_seconds > 0 {
-            self.slow_mode.wrote(id, presenter, user, age);
+            self.slow_mode.wrote(id, presenter, user, age, now);
         }
         if settings.unique_chat {
-            self.unique_chat.said(id, presenter, text, age);
+            self.unique_chat.said(id, presenter, text, age, now);
         }
     }
 
     /// Charges a decision that is about to be appended.
     pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, TooManyDecisions> {
-        let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate);
+        let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate, Instant::now());
         let quota = spent.map_err(|(retry_after, quota)| TooManyDecisions { retry_after, quota })?;
         self.appending.insert(id, ());
         Ok(quota)
@@ -151,8 +182,8 @@ impl Limits {
 
     /// Counts a decision of the log, from any node. `age` is how long ago it was stored.
     pub(crate) fn observe_decision(&self, id: EventId, user: UserIdx, age: Duration) {
-        if self.appending.remove(&id).is_none() {
-            self.rates.count(Policy::Decisions, user, self.decision_rate, age);
+        if self.appending.remove(id).is_none() {
+            self.rates.count(Policy::Decisions, user, self.decision_rate, age, Instant::now());
         }
     }
 
@@ -169,10 +200,10 @@ impl Limits {
     }
 }
 
-impl Reservation {
+impl Reservation<'_> {
     /// The message is about to be appended. When the log shows it, it is not counted again.
     pub(crate) fn appending(&self) {
-        self.appending.insert(self.id, ());
+        self.limits.appending.insert(self.id, ());
     }
 
     /// The message is in the log.

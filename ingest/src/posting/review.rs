@@ -13,20 +13,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, User, now};
-use conf::Address;
+use conf::{Address, Span, optional_address};
 use metrics::Registry;
-use moka::sync::Cache;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use web::NoAnswer;
 
-use crate::config::ReviewConfig;
 use crate::outbound::circuit_breaker::{About, Change, CircuitBreaker, Failure, Scope};
 use crate::outbound::log_throttle::LogThrottle;
 use crate::outbound::metrics::Metrics;
 use crate::posting::text::Text;
+use crate::sharded_lru::ShardedLru;
 
 pub use self::signature::SigningKey;
 
@@ -35,6 +34,28 @@ const LARGEST_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Characters of a reason. Longer reasons are cut.
 const LONGEST_REASON: usize = 200;
+
+/// The section `[ingest.review]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewConfig {
+    /// Where every message is posted before it is accepted. Empty: nowhere.
+    #[serde(deserialize_with = "optional_address")]
+    pub url: Option<Address>,
+    /// Signs the request: `whsec_` and the base64 of at least 24 bytes. Required with a url.
+    #[serde(default)]
+    pub secret: Option<SigningKey>,
+    /// The time for a whole answer.
+    pub deadline: Span,
+    /// The decision about a message without an answer.
+    pub fallback: Fallback,
+    /// Concurrent requests. The fallback applies to more.
+    pub max_in_flight: usize,
+    /// How many users, in as many rooms, have to fail before the breaker opens.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before it lets one request through.
+    pub breaker_open: Span,
+}
 
 /// What happens to a message when the hook gives no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -95,13 +116,19 @@ struct Breakers {
     failures: u32,
     pause: Duration,
     all: CircuitBreaker,
-    rooms: Cache<PresenterIdx, Arc<CircuitBreaker>>,
+    rooms: ShardedLru<PresenterIdx, RoomBreaker>,
 }
 
-/// 10,000 rooms with failures, about 10 MB at most. The rooms whose last failure is oldest are forgotten first.
-const MOST_ROOMS: u64 = 10_000;
+#[derive(Debug, Clone)]
+struct RoomBreaker {
+    breaker: Arc<CircuitBreaker>,
+    used: Instant,
+}
 
-/// 10 minutes: after that time without failures a room's breaker starts anew.
+/// 10,000 rooms with failures, about 10 MB at most. The rooms that were unused longest are forgotten first.
+const MOST_ROOMS: usize = 10_000;
+
+/// 10 minutes: a room's breaker that was unused for that long starts anew.
 const ROOM_IDLE: Duration = Duration::from_secs(600);
 
 /// The body of a request.
@@ -130,6 +157,17 @@ enum AskError {
     NotUnderstood,
     #[error("the answer replaces the text with one that is not a valid message text")]
     InvalidText,
+}
+
+impl ReviewConfig {
+    /// Err: what is missing, naming the key.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.url.is_some() && self.secret.is_none() {
+            let missing = "ingest.review.secret is required with ingest.review.url";
+            return Err(format!("{missing}: set it to whsec_ and the base64 of at least 24 bytes"));
+        }
+        Ok(())
+    }
 }
 
 impl Review {
@@ -231,18 +269,37 @@ impl AskError {
 
 impl Breakers {
     fn new(failures: u32, pause: Duration) -> Breakers {
-        let rooms = Cache::builder().max_capacity(MOST_ROOMS).time_to_idle(ROOM_IDLE).build();
+        let rooms = ShardedLru::new(MOST_ROOMS);
         Breakers { failures, pause, all: CircuitBreaker::new(failures, Scope::All, pause), rooms }
     }
 
     fn may_ask(&self, about: About) -> bool {
         let now = Instant::now();
         // The room's breaker first: a request that it holds back must not use up the probe for all rooms.
-        self.rooms.get(&about.room).is_none_or(|room| room.may_ask(about, now)) && self.all.may_ask(about, now)
+        self.room(about.room, now).is_none_or(|room| room.may_ask(about, now)) && self.all.may_ask(about, now)
+    }
+
+    /// The room's breaker, if the room has failures.
+    fn room(&self, presenter: PresenterIdx, now: Instant) -> Option<Arc<CircuitBreaker>> {
+        self.rooms.update(presenter, |room| {
+            *room = room.take().filter(|room| now.saturating_duration_since(room.used) < ROOM_IDLE);
+            let room = room.as_mut()?;
+            room.used = now;
+            Some(room.breaker.clone())
+        })
+    }
+
+    /// A breaker for a room without failures so far, or the one of a concurrent failure.
+    fn begin(&self, presenter: PresenterIdx, now: Instant) -> Arc<CircuitBreaker> {
+        let new = || Arc::new(CircuitBreaker::new(self.failures, Scope::Room, self.pause));
+        let begun = |room: &mut Option<RoomBreaker>| {
+            room.get_or_insert_with(|| RoomBreaker { breaker: new(), used: now }).breaker.clone()
+        };
+        self.rooms.update(presenter, begun)
     }
 
     fn succeeded(&self, about: About) {
-        if self.rooms.remove(&about.room).is_some_and(|room| room.succeeded() == Change::Closed) {
+        if self.rooms.remove(about.room).is_some_and(|room| room.breaker.succeeded() == Change::Closed) {
             let presenter = about.room;
             tracing::info!(%presenter, "the review hook answers again for room {presenter}");
         }
@@ -258,8 +315,7 @@ impl Breakers {
             _ => Failure::NoAnswer,
         };
         let presenter = about.room;
-        let room =
-            self.rooms.get_with(presenter, || Arc::new(CircuitBreaker::new(self.failures, Scope::Room, self.pause)));
+        let room = self.room(presenter, now).unwrap_or_else(|| self.begin(presenter, now));
         // Failures to connect count for all rooms only, so the room's breaker takes each as one without an answer.
         let in_room = room.failed(about, Failure::NoAnswer, now);
         match (self.all.failed(about, failure, now), in_room) {

@@ -39,21 +39,29 @@ impl Text {
         if text.len() > LONGEST_TEXT_BYTES {
             return Err(InvalidText::TooLong);
         }
+        // Printable ASCII, as most texts are in part of the world, has nothing else that could be wrong.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return match text.len() {
+                0 => Err(InvalidText::Empty),
+                1..=LONGEST_TEXT => Ok(Text(text.to_owned())),
+                _ => Err(InvalidText::TooLong),
+            };
+        }
         if text.chars().any(is_forbidden) {
             return Err(InvalidText::Forbidden);
         }
         if !text.chars().any(is_visible) {
             return Err(InvalidText::Empty);
         }
-        if length(text) > LONGEST_TEXT {
+        if is_longer(text, LONGEST_TEXT) {
             return Err(InvalidText::TooLong);
         }
         Ok(Text(text.to_owned()))
     }
 
-    /// In characters as people count them.
-    pub(crate) fn length(&self) -> usize {
-        length(&self.0)
+    /// Whether it has more characters than that, as people count them.
+    pub(crate) fn is_longer_than(&self, most: usize) -> bool {
+        is_longer(&self.0, most)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -70,9 +78,9 @@ impl Text {
     }
 }
 
-/// Grapheme clusters. In ASCII without line breaks, each character is one.
-fn length(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.graphemes(true).count() }
+/// In grapheme clusters. There are no more of them than of code points, and those are quickly counted.
+fn is_longer(text: &str, most: usize) -> bool {
+    text.len() > most && text.chars().count() > most && text.graphemes(true).count() > most
 }
 
 /// Whether the character is visible by itself.

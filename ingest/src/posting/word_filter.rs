@@ -1,14 +1,24 @@
 //! Applies the word filter to a message: the deployment's and the room's lists, and the room's policy about matches.
 //! The crate `words` knows how words are matched and disguised.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use words::{Filter, List, Match};
 
-use crate::config::WordsConfig;
 use crate::moderation::rules::CurrentRules;
 use crate::moderation::settings::WordPolicy;
 use crate::posting::text::Text;
+
+/// The section `[ingest.words]` of the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordsConfig {
+    /// The path of a list in place of the built-in one; empty: the built-in one.
+    pub list: PathBuf,
+    /// The path of a list that is added; empty: none.
+    pub extra: PathBuf,
+}
 
 /// The compiled lists of the deployment.
 #[derive(Debug)]

@@ -246,7 +246,7 @@ async fn follow(
             return Err(record_loss(&context, partition, other_message(sequence), None).await);
         }
         let (place, headers) = (timeline.position(sequence, 0), message.headers.as_ref());
-        let lines = entries(place.epoch, sequence, stored, headers, &message.payload);
+        let lines = entries(place.epoch, sequence, stored, headers, &message.payload).collect();
         room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
     while let Some(Some(Ok(message))) = messages.next().now_or_never() {

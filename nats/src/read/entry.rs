@@ -1,7 +1,7 @@
 //! An event in the log: its position, the members that an index needs, and its line.
 
 use async_nats::HeaderMap;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use chat::{Body, Event, EventId, EventKind, Head, MalformedEvent, Position, PresenterIdx};
 use jiff::{SignedDuration, Timestamp};
 
@@ -95,25 +95,42 @@ pub(crate) fn entries(
     stored: Timestamp,
     headers: Option<&HeaderMap>,
     batch: &Bytes,
-) -> Vec<Result<Entry, Malformed>> {
-    if is_expired(stored, headers) {
+) -> impl Iterator<Item = Result<Entry, Malformed>> + use<> {
+    let skipped = skips(epoch, sequence, stored, headers);
+    lines(epoch, sequence, stored, if skipped { Bytes::new() } else { batch.clone() })
+}
+
+/// Whether a reader skips the batch, because it was stored after its expiry. That is logged.
+pub(crate) fn skips(epoch: u64, sequence: u64, stored: Timestamp, headers: Option<&HeaderMap>) -> bool {
+    let is_expired = is_expired(stored, headers);
+    if is_expired {
         let position = Position { epoch, sequence, index: 0 };
         tracing::warn!(%position, %stored, "skipped a batch that came into the log after it had expired");
-        return Vec::new();
     }
-    lines(epoch, sequence, stored, batch)
+    is_expired
 }
 
 /// The lines of one batch. Blank lines are skipped, so that a file of NDJSON is a batch too.
-fn lines(epoch: u64, sequence: u64, stored: Timestamp, batch: &Bytes) -> Vec<Result<Entry, Malformed>> {
-    let lines = batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .enumerate()
-        .map(|(index, line)| {
-            let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
-            Entry::read_stored(Position { epoch, sequence, index }, batch.slice_ref(line), Some(stored))
-        })
-        .collect()
+fn lines(
+    epoch: u64,
+    sequence: u64,
+    stored: Timestamp,
+    mut batch: Bytes,
+) -> impl Iterator<Item = Result<Entry, Malformed>> {
+    let lines = std::iter::from_fn(move || {
+        while !batch.is_empty() {
+            let line = batch.split_to(memchr::memchr(b'\n', &batch).unwrap_or(batch.len()));
+            batch.advance(batch.len().min(1));
+            if !line.is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    });
+    lines.enumerate().map(move |(index, line)| {
+        let index = u32::try_from(index).expect("a batch of at most 1 MB has fewer than 2^32 lines");
+        Entry::read_stored(Position { epoch, sequence, index }, line, Some(stored))
+    })
 }
 
 #[cfg(test)]
@@ -126,7 +143,7 @@ mod tests {
         let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"2026-03-01T15:00:00Z"}"#;
         let mut headers = HeaderMap::new();
         let read = |stored: &str, headers: Option<&HeaderMap>| {
-            entries(1, 2, stored.parse().unwrap(), headers, &line.into()).len()
+            entries(1, 2, stored.parse().unwrap(), headers, &line.into()).count()
         };
         let late = "2026-03-01T16:00:00Z";
         assert_eq!((read(late, None), read(late, Some(&headers))), (1, 1), "older versions say nothing");
@@ -135,6 +152,27 @@ mod tests {
         assert_eq!(read("2026-03-01T15:00:00.5Z", Some(&headers)), 1);
         assert_eq!(read("2026-03-01T15:00:00.500000001Z", Some(&headers)), 0);
         assert_eq!(read(late, Some(&headers)), 0);
+    }
+
+    #[test]
+    fn a_blank_line_is_skipped_and_does_not_count() {
+        let line = |id: u32| {
+            format!(
+                r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b3020000000{id}","type":"room.cleared","presenterIdx":42,"at":"2026-03-01T15:00:00Z"}}"#
+            )
+        };
+        let read = |batch: String| -> Vec<(u32, String)> {
+            let entries = entries(1, 2, Timestamp::UNIX_EPOCH, None, &batch.into());
+            let entries = entries.map(|entry| entry.expect("every line is an event"));
+            entries.map(|entry| (entry.position.index, str::from_utf8(&entry.line).unwrap().to_owned())).collect()
+        };
+        let expected = vec![(0, line(1)), (1, line(2))];
+        for (between, after) in [("\n", ""), ("\n", "\n"), ("\n\n\n", "\n\n")] {
+            assert_eq!(read([line(1), between.to_owned(), line(2), after.to_owned()].concat()), expected);
+        }
+        assert_eq!(read(format!("\n{}", line(1))), expected[..1]);
+        assert_eq!(read("\n\n".to_owned()), []);
+        assert_eq!(read(String::new()), []);
     }
 
     #[test]
@@ -153,7 +191,7 @@ mod tests {
             let line = format!(
                 r#"{{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"{at}","belated":{belated}}}"#
             );
-            let read = entries(1, 2, stored, None, &line.into());
+            let read: Vec<_> = entries(1, 2, stored, None, &line.into()).collect();
             let [Ok(entry)] = read.as_slice() else { panic!("{read:?}") };
             assert_eq!((entry.at, entry.stored), (expected.parse().unwrap(), stored));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -40,7 +40,7 @@ pub(crate) enum Item {
 /// A message of a stream.
 #[derive(Debug)]
 pub(crate) struct Record {
-    pub(crate) subject: String,
+    pub(crate) subject: Subject,
     pub(crate) sequence: u64,
     /// When the message was stored, by the server's clock.
     pub(crate) stored: Timestamp,

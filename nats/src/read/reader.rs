@@ -229,7 +229,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             tokio::select! {
                 message = messages.next() => match message {
                     Some(Ok(message)) => {
-                        self.hand_out(&message).await?;
+                        self.hand_out(message).await?;
                         if self.last >= Some(last_at_start) {
                             self.say_caught_up(last_at_start).await?;
                         }
@@ -332,7 +332,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
     }
 
     /// Hands out a message, unless it was handed out before.
-    async fn hand_out(&mut self, message: &Message) -> Result<(), Trouble> {
+    async fn hand_out(&mut self, message: Message) -> Result<(), Trouble> {
         let info = message.info().map_err(|error| Trouble::Passing(error.to_string()))?;
         let (sequence, stored) = (info.stream_sequence, timestamp(info.published));
         // An ordered consumer that restarts before its first message starts at the beginning of the stream.
@@ -350,11 +350,11 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
         }
         self.status.hear();
         let record = Record {
-            subject: message.subject.to_string(),
+            subject: message.message.subject,
             sequence,
             stored,
-            headers: message.headers.clone(),
-            payload: message.payload.clone(),
+            headers: message.message.headers,
+            payload: message.message.payload,
         };
         self.sink.send((self.map)(Ok(Item::Record(record)))).await.map_err(|_| Trouble::Unwanted)?;
         self.last = Some(sequence);

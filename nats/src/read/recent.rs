@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use chat::EventId;
+use foldhash::fast::RandomState;
 
 /// About 10 MB. At 1,000 events a second this covers more than four minutes; a client retries within seconds.
 const CAPACITY: usize = 262_144;
@@ -10,7 +11,8 @@ const CAPACITY: usize = 262_144;
 /// A set of event ids that forgets the oldest.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    ids: HashSet<u128>,
+    // The hasher has a random key, which a client that chooses idempotency keys cannot know.
+    ids: HashSet<u128, RandomState>,
     order: VecDeque<u128>,
 }
 

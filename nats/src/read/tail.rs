@@ -1,7 +1,6 @@
 //! The tail: every event of every partition in order, each once unless copies are requested. Delivery nodes fill their
 //! window from it, and ingest nodes replay bans, settings and limits from it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::context::Context;
 use crate::epoch::timeline::{Standing, Timeline, Timelines};
 use crate::error::Error;
+use crate::own_batches::OwnBatches;
 use crate::read::entry::{Entry, entries};
 use crate::read::item::{Item, ReadFrom, Record, Status};
 use crate::read::reader;
@@ -56,13 +56,13 @@ pub struct Tail {
     recent: Vec<Recent>,
     /// Batches stored earlier only fill `recent`, so that later copies of their events are recognised.
     since: Option<Timestamp>,
-    /// The last sequence received of each partition.
-    last: HashMap<u32, u64>,
+    /// For each partition the last sequence received. `None`: nothing was heard of it.
+    last: Vec<Option<u64>>,
     /// The partition and sequence handed out last. The next call of [`Tail::next`] confirms that the caller has
     /// processed it.
     taken: Option<(u32, u64)>,
-    /// For each partition the sequence after which no batch was missed.
-    whole_after: HashMap<u32, u64>,
+    /// For each partition the sequence after which no batch was missed. `None`: nothing was heard of it.
+    whole_after: Vec<Option<u64>>,
     _stop: DropGuard,
 }
 
@@ -116,9 +116,9 @@ impl Tail {
                 Copies::HandedOut => Vec::new(),
             },
             since,
-            last: HashMap::new(),
+            last: vec![None; context.memories.len()],
             taken: None,
-            whole_after: HashMap::new(),
+            whole_after: vec![None; context.memories.len()],
             _stop: CancellationToken::drop_guard(stop),
         }
     }
@@ -130,6 +130,17 @@ impl Tail {
     /// Two copies of an event are recognised if fewer than 262,144 events stand between them.
     pub async fn next(&mut self) -> Result<Vec<Entry>, Error> {
         loop {
+            let (partition, record) = self.record().await?;
+            let events = self.events(partition, record);
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// The next batch, with its partition. Cancel safe.
+    pub(crate) async fn record(&mut self) -> Result<(u32, Record), Error> {
+        loop {
             if let Some((partition, sequence)) = self.taken.take() {
                 self.status.reached.send_modify(|reached| reached[partition as usize] = sequence);
             }
@@ -139,17 +150,13 @@ impl Tail {
                 self.context.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
             }
             match item? {
-                Item::Record(record) => {
-                    let events = self.events(partition, record);
-                    if !events.is_empty() {
-                        return Ok(events);
-                    }
-                }
+                Item::Record(record) => return Ok((partition, record)),
                 Item::CaughtUp(sequence) => {
-                    self.last.entry(partition).or_insert(sequence);
-                    self.whole_after.entry(partition).or_insert(sequence);
-                    self.taken = Some((partition, self.last[&partition].max(sequence)));
-                    self.status.partitions[partition as usize].set_caught_up();
+                    let index = partition as usize;
+                    let last = *self.last[index].get_or_insert(sequence);
+                    self.whole_after[index].get_or_insert(sequence);
+                    self.taken = Some((partition, last.max(sequence)));
+                    self.status.partitions[index].set_caught_up();
                 }
                 Item::Resumed => {}
             }
@@ -160,7 +167,10 @@ impl Tail {
     /// when batches leave the log before they are read.
     pub fn whole_after(&self) -> impl Iterator<Item = (u32, Position)> {
         let position = |partition, sequence| self.context.timelines.get(partition).position(sequence, u32::MAX);
-        self.whole_after.iter().map(move |(partition, sequence)| (*partition, position(*partition, *sequence)))
+        let known = (0..).zip(&self.whole_after);
+        known.filter_map(move |(partition, sequence)| {
+            sequence.map(|sequence| (partition, position(partition, sequence)))
+        })
     }
 
     /// A handle on this tail's state.
@@ -168,24 +178,38 @@ impl Tail {
         self.status.clone()
     }
 
-    fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
+    /// What this process has sent to the partition.
+    pub(crate) fn own_batches(&self, partition: u32) -> &OwnBatches {
+        &self.context.own_batches[partition as usize]
+    }
+
+    /// Notes that the batch was received, and returns its epoch.
+    pub(crate) fn receive(&mut self, partition: u32, record: &Record) -> u64 {
         let sequence = record.sequence;
+        let index = partition as usize;
         self.taken = Some((partition, sequence));
-        match self.last.insert(partition, sequence) {
+        match self.last[index].replace(sequence) {
             Some(last) if sequence > last + 1 => {
                 let missed = sequence - last - 1;
                 tracing::error!(partition, after = last, missed, "batches left the log before they were read");
-                self.whole_after.insert(partition, sequence - 1);
+                self.whole_after[index] = Some(sequence - 1);
             }
             _ => {}
         }
-        let is_early = self.since.is_some_and(|since| record.stored < since);
-        if is_early {
-            self.whole_after.insert(partition, sequence);
+        if self.is_early(record) {
+            self.whole_after[index] = Some(sequence);
         }
-        self.whole_after.entry(partition).or_insert(sequence - 1);
-        self.context.clocks[partition as usize].observe(record.stored);
-        let epoch = self.context.timelines.get(partition).position(sequence, 0).epoch;
+        self.whole_after[index].get_or_insert(sequence - 1);
+        self.context.clocks[index].observe(record.stored);
+        self.context.timelines.get(partition).position(sequence, 0).epoch
+    }
+
+    fn is_early(&self, record: &Record) -> bool {
+        self.since.is_some_and(|since| record.stored < since)
+    }
+
+    fn events(&mut self, partition: u32, record: Record) -> Vec<Entry> {
+        let (epoch, is_early, sequence) = (self.receive(partition, &record), self.is_early(&record), record.sequence);
         let headers = record.headers.as_ref();
         let mut events = Vec::new();
         for line in entries(epoch, sequence, record.stored, headers, &record.payload) {

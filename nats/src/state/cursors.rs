@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chat::{Position, PresenterIdx};
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -23,7 +24,7 @@ const CURSORS_A_MESSAGE: usize = 4_000;
 #[derive(Debug, Clone)]
 pub struct Cursors {
     context: Arc<Context>,
-    positions: Arc<Mutex<HashMap<PresenterIdx, Position>>>,
+    positions: Arc<Mutex<HashMap<PresenterIdx, Position, RandomState>>>,
     status: Status,
 }
 

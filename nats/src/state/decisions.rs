@@ -115,8 +115,10 @@ impl Decisions {
                 Item::Record(record) => {
                     reached = reached.max(record.sequence);
                     match value(&record) {
-                        Some(Stored::Decision(entry)) => take(record.subject, entry),
-                        Some(Stored::Checkpoint(position)) => drop(checkpoints.insert(record.subject, position)),
+                        Some(Stored::Decision(entry)) => take(record.subject.to_string(), entry),
+                        Some(Stored::Checkpoint(position)) => {
+                            checkpoints.insert(record.subject.to_string(), position);
+                        }
                         None => {}
                     }
                 }

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::jetstream::{is_conflict, request, request_within, timestamp, write, write_until};
 use crate::state::claim::{Claim, ClaimRecord, StoredClaim};
+use crate::state::presence::{Newest, Presence};
 use crate::streams::SESSIONS;
 
 /// How often a lease is renewed within its length, so that one renewal may fail.
@@ -34,6 +35,10 @@ const CLAIM_LASTS: Duration = Duration::from_secs(5);
 /// How much longer the outcome of an unanswered claim is asked for. A page waits for 12 s.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long an acknowledged claim may take to arrive in presence. It comes within a millisecond of the acknowledgement,
+/// unless a member of a cluster lags.
+const HEARD_WITHIN: Duration = Duration::from_millis(50);
+
 /// A question about a claim that is not answered in this time is retried: nobody answers it during an election.
 const ASK_TIMEOUT: Duration = Duration::from_millis(1_500);
 
@@ -48,6 +53,7 @@ const RELEASE_ATTEMPTS: u32 = 5;
 pub struct Lease {
     context: Arc<Context>,
     node: NodeId,
+    presence: Option<Presence>,
     /// When the last acknowledged renewal was sent.
     renewed: Arc<Mutex<Moment>>,
     stop: CancellationToken,
@@ -88,7 +94,13 @@ impl Lease {
                 stop.run_until_cancelled(work).await;
             }
         });
-        Ok(Lease { context: context.clone(), node, renewed, stop })
+        Ok(Lease { context: context.clone(), node, presence: None, renewed, stop })
+    }
+
+    /// Claims are sent on what presence knows. The server is asked only where that is old.
+    #[must_use]
+    pub fn with_presence(self, presence: &Presence) -> Lease {
+        Lease { presence: Some(presence.clone()), ..self }
     }
 
     /// The node.
@@ -120,11 +132,18 @@ impl Lease {
         // How far the clock of the server that stores claims is ahead, if the servers' clocks differ by more than a
         // claim lasts.
         let mut ahead = Duration::ZERO;
+        let mut known = self.presence.as_ref().map(|presence| presence.newest(presenter));
         for attempt in 0..CLAIM_ATTEMPTS {
             // Replacing a claim that is no longer the newest is refused, and then the leader is asked.
-            let last = self.ask(presenter, attempt > 0, until).await?;
-            let replaced = last.as_ref().map_or(0, |last| last.sequence);
-            let holder = last.as_ref().and_then(|last| holder(last, presenter));
+            let is_known = known.is_some();
+            let Newest { revision: replaced, holder } = match known.take() {
+                Some(newest) => newest,
+                None => {
+                    let last = self.ask(presenter, attempt > 0, until).await?;
+                    let holder = last.as_ref().and_then(|last| holder(last, presenter));
+                    Newest { revision: last.map_or(0, |last| last.sequence), holder }
+                }
+            };
             if !self.context.is_connected() {
                 // The client would buffer the claim for the next connection.
                 return Err(unavailable("claiming a room", "there is no connection"));
@@ -135,7 +154,9 @@ impl Lease {
             let update = || self.context.sessions.update(presenter.to_string(), claim.clone(), replaced);
             let answered = match write_until(until, "claiming a room", update).await {
                 Ok(Err(error)) if is_conflict(&error) => {
-                    sleep(CLAIM_PAUSE).await;
+                    if !is_known {
+                        sleep(CLAIM_PAUSE).await;
+                    }
                     continue;
                 }
                 Ok(Ok(revision)) => Some(revision),
@@ -181,6 +202,16 @@ impl Lease {
     /// Asks for the outcome of a claim until it is known.
     async fn resolve(&self, ours: &Claim, sent: SentClaim, until: Instant) -> Result<ClaimOutcome, Error> {
         let presenter = ours.presenter;
+        if let (Some(revision), Some(presence)) = (sent.answered, &self.presence)
+            && presence.hears(revision, HEARD_WITHIN).await
+        {
+            let Newest { revision: newest, holder } = presence.newest(presenter);
+            // Presence judges what is stored by the same rule. A claim that came too late is asked about below.
+            let is_in_time = newest == revision && holder.is_some_and(|holder| holder.id == ours.id);
+            if is_in_time || newest > revision {
+                return Ok(ClaimOutcome::Holds(revision));
+            }
+        }
         // Any member may know an acknowledged claim. Only the leader can say that an unacknowledged one is missing.
         let mut of_leader = sent.answered.is_none();
         loop {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{NodeId, PresenterIdx};
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use runtime::Moment;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -20,6 +22,9 @@ use crate::streams::{NODES, SESSIONS};
 
 /// How many claims a receiver may fall behind before it is told that it lags. A reconnect storm fits.
 const CLAIMS: usize = 8_192;
+
+/// How many withdrawn claims are remembered, about 2 MB. A room that is forgotten costs its next claim one more request.
+const WITHDRAWN: usize = 65_536;
 
 /// The claims and leases of all nodes, in a local map. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,9 +38,32 @@ pub struct Presence {
 
 #[derive(Debug, Default)]
 struct Known {
-    sessions: HashMap<PresenterIdx, Claim>,
+    sessions: HashMap<PresenterIdx, Held, RandomState>,
+    /// For rooms that nobody holds, the revision of the newest record.
+    withdrawn: HashMap<PresenterIdx, u64, RandomState>,
+    /// The last revision of the bucket `sessions` that was heard of.
+    heard: u64,
+    /// Who waits to hear of a revision.
+    awaited: HashMap<u64, oneshot::Sender<()>, RandomState>,
     /// For each node, when its lease was last renewed.
-    nodes: HashMap<NodeId, Moment>,
+    nodes: HashMap<NodeId, Moment, RandomState>,
+}
+
+/// A room that is claimed.
+#[derive(Debug)]
+struct Held {
+    claim: Claim,
+    /// The revision of the key's newest record. It is the claim's own, unless a later claim came too late to hold.
+    newest: u64,
+}
+
+/// The newest record of a room's key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Newest {
+    /// Its revision. 0: there is none.
+    pub(crate) revision: u64,
+    /// The claim that holds the room by it.
+    pub(crate) holder: Option<Claim>,
 }
 
 /// An item, by its bucket.
@@ -81,20 +109,54 @@ impl Presence {
     /// The claim that holds the room, if its node's lease is alive.
     pub fn session(&self, presenter: PresenterIdx) -> Option<Claim> {
         let state = self.state.lock();
-        let session = state.sessions.get(&presenter)?;
+        let session = &state.sessions.get(&presenter)?.claim;
         let renewed = state.nodes.get(&session.node)?;
         (renewed.elapsed() < self.context.lease).then(|| session.clone())
     }
 
     /// The claim that holds the room, whether its node's lease is alive or not.
     pub fn claim(&self, presenter: PresenterIdx) -> Option<Claim> {
-        self.state.lock().sessions.get(&presenter).cloned()
+        self.state.lock().sessions.get(&presenter).map(|held| held.claim.clone())
+    }
+
+    /// The revision of the claim that holds the room, whether its node's lease is alive or not.
+    pub fn revision(&self, presenter: PresenterIdx) -> Option<u64> {
+        self.state.lock().sessions.get(&presenter).map(|held| held.claim.revision)
     }
 
     /// Every claim of that node that holds its room.
     pub fn claims_of(&self, node: &NodeId) -> Vec<Claim> {
         let state = self.state.lock();
-        state.sessions.values().filter(|session| session.node == *node).cloned().collect()
+        let claims = state.sessions.values().map(|held| &held.claim);
+        claims.filter(|claim| claim.node == *node).cloned().collect()
+    }
+
+    /// The newest record of the room's key, as far as this process has heard. There may be a newer one.
+    pub(crate) fn newest(&self, presenter: PresenterIdx) -> Newest {
+        let state = self.state.lock();
+        match state.sessions.get(&presenter) {
+            Some(Held { claim, newest }) => Newest { revision: *newest, holder: Some(claim.clone()) },
+            None => Newest { revision: state.withdrawn.get(&presenter).copied().unwrap_or(0), holder: None },
+        }
+    }
+
+    /// Waits until this process has heard of everything up to the revision of the bucket `sessions`. Returns false if
+    /// that takes longer than `limit`.
+    pub(crate) async fn hears(&self, revision: u64, limit: Duration) -> bool {
+        let heard = {
+            let mut state = self.state.lock();
+            if state.heard >= revision {
+                return true;
+            }
+            let (sender, heard) = oneshot::channel();
+            state.awaited.insert(revision, sender);
+            heard
+        };
+        let is_heard = timeout(limit, heard).await.is_ok();
+        if !is_heard {
+            self.state.lock().awaited.remove(&revision);
+        }
+        is_heard
     }
 
     /// Every claim from now on, by any node. A receiver that lags must compare its sessions with [`Presence::session`].
@@ -127,7 +189,7 @@ impl Presence {
 
     fn apply_session(&self, record: &Record) {
         let Some(presenter) = key(record).and_then(|key| key.parse().ok()) else {
-            tracing::warn!(subject = record.subject, "a key of the bucket `sessions` is not a presenterIdx");
+            tracing::warn!(subject = %record.subject, "a key of the bucket `sessions` is not a presenterIdx");
             return;
         };
         let stored = StoredClaim {
@@ -135,6 +197,11 @@ impl Presence {
             at: record.stored,
             headers: record.headers.as_ref(),
             value: &record.payload,
+        };
+        let heard = |state: &mut Known| {
+            state.heard = state.heard.max(record.sequence);
+            // Whoever waited may have given up.
+            state.awaited.remove(&record.sequence).map(|awaiting| awaiting.send(()))
         };
         let holder = match stored.holder(presenter) {
             Ok(holder) => holder,
@@ -146,13 +213,21 @@ impl Presence {
         let mut state = self.state.lock();
         let Some(session) = holder else {
             state.sessions.remove(&presenter);
+            if state.withdrawn.len() < WITHDRAWN {
+                state.withdrawn.insert(presenter, record.sequence);
+            } else if let Some(withdrawn) = state.withdrawn.get_mut(&presenter) {
+                *withdrawn = record.sequence;
+            }
+            heard(&mut state);
             return;
         };
         // This includes a claim that an expired one replaced: its own record may have left the bucket before it came
         // here.
-        let before = state.sessions.insert(presenter, session.clone());
+        let before = state.sessions.insert(presenter, Held { claim: session.clone(), newest: record.sequence });
+        state.withdrawn.remove(&presenter);
+        heard(&mut state);
         drop(state);
-        if before.as_ref() != Some(&session) {
+        if before.is_none_or(|before| before.claim != session) {
             // Without a receiver there is nobody to tell.
             let _ = self.claims.send(session);
         }

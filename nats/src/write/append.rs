@@ -13,17 +13,19 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chat::Position;
+use chat::{Event, Position};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use runtime::Moment;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::context::Context;
 use crate::epoch::continuity::record_loss;
 use crate::error::AppendError;
+use crate::own_batches::OwnBatch;
 use crate::read::clock::Reading;
 use crate::write::store::{Batch, Way, store};
 
@@ -72,6 +74,8 @@ type Slot = Arc<Mutex<Option<Waiting>>>;
 #[derive(Debug)]
 struct Waiting {
     line: Bytes,
+    /// The line's event, if this process reads it back.
+    event: Option<Arc<Event>>,
     since: Moment,
     /// The caller must have an answer by then.
     deadline: Moment,
@@ -106,6 +110,7 @@ impl Appender {
     pub(crate) async fn append(
         &self,
         line: Bytes,
+        event: Option<Arc<Event>>,
         deadline: Duration,
         end: Option<Timestamp>,
     ) -> Result<Position, AppendError> {
@@ -115,7 +120,7 @@ impl Appender {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| AppendError::Busy)?;
         let (outcome, mut answer) = oneshot::channel();
         let since = Moment::now();
-        let waiting = Waiting { line, since, deadline: since + deadline, end, outcome, _permit: permit };
+        let waiting = Waiting { line, event, since, deadline: since + deadline, end, outcome, _permit: permit };
         let slot: Slot = Arc::new(Mutex::new(Some(waiting)));
         self.queue.send(slot.clone()).map_err(|_| AppendError::Unavailable)?;
 
@@ -179,9 +184,18 @@ impl Turns {
             let Some(batch) = self.batch(&context, &reading, &waiting) else { continue };
             let memory = &context.memories[self.partition as usize];
             let seen = memory.last();
+            let own_batches = &context.own_batches[self.partition as usize];
+            let events: Vec<Arc<Event>> = waiting.iter().filter_map(|waiting| waiting.event.clone()).collect();
+            if events.len() == waiting.len() {
+                own_batches.insert(OwnBatch { id: batch.id.clone(), payload: batch.payload.clone(), events });
+            }
+            let id = batch.id.clone();
             let (began, bytes) = (Moment::now(), batch.payload.len());
             let stored = store(&context, batch, &self.way).await;
             context.metrics.appended(waiting.len(), bytes, began.elapsed(), stored.err());
+            if stored.is_err() {
+                own_batches.forget(&id);
+            }
             if let Ok(sequence) = stored {
                 if sequence <= seen {
                     // The callers get "unknown": the batch is stored, but a new epoch begins with it.
@@ -264,6 +278,7 @@ impl Turns {
         // The header holds milliseconds, and a batch stored exactly at the end is too late.
         let last_moment = expires.min(end).as_millisecond() - 1;
         Some(Batch {
+            id: Uuid::new_v4().to_string(),
             partition: self.partition,
             payload: payload(waiting),
             expires: Timestamp::from_millisecond(last_moment).unwrap_or(expires),
@@ -303,8 +318,15 @@ mod tests {
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let (outcome, answer) = oneshot::channel();
         let line = Bytes::from(vec![b'x'; bytes]);
-        let waiting =
-            Waiting { line, since, deadline: since + PATIENCE.while_closed, end: None, outcome, _permit: permit };
+        let waiting = Waiting {
+            line,
+            event: None,
+            since,
+            deadline: since + PATIENCE.while_closed,
+            end: None,
+            outcome,
+            _permit: permit,
+        };
         (Arc::new(Mutex::new(Some(waiting))), answer)
     }
 

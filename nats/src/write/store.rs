@@ -19,7 +19,6 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::Moment;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use uuid::Uuid;
 
 use crate::context::Context;
 use crate::error::AppendError;
@@ -47,6 +46,8 @@ const LOOKS: usize = 16;
 /// A batch to be stored.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    /// The message id: the stream stores it once.
+    pub(crate) id: String,
     pub(crate) partition: u32,
     pub(crate) payload: Bytes,
     /// The latest time at which the batch may be stored, by the clock of the partition's leader.
@@ -79,7 +80,7 @@ enum Attempt {
 
 /// Sends the batch until its outcome is known, and reports through `way` whether the log accepts appends.
 pub(crate) async fn store(context: &Context, batch: Batch, way: &watch::Sender<Way>) -> Result<u64, AppendError> {
-    let (id, partition) = (Uuid::new_v4().to_string(), batch.partition);
+    let (id, partition) = (&batch.id, batch.partition);
     // After an unanswered attempt the batch may be stored, whatever a later attempt returns.
     let mut unanswered = false;
     let mut refusal = AppendError::Unavailable;
@@ -90,10 +91,10 @@ pub(crate) async fn store(context: &Context, batch: Batch, way: &watch::Sender<W
             sleep(PAUSE).await;
             continue;
         }
-        match batch.attempt(context, &id).await {
+        match batch.attempt(context, id).await {
             Attempt::Acknowledged(sequence) => {
                 open(way);
-                return batch.acknowledged(context, &id, sequence).await;
+                return batch.acknowledged(context, id, sequence).await;
             }
             // These refusals are permanent.
             Attempt::Refused(why @ (AppendError::Full | AppendError::TooLarge)) if !unanswered => {
@@ -111,7 +112,7 @@ pub(crate) async fn store(context: &Context, batch: Batch, way: &watch::Sender<W
         }
         sleep(PAUSE).await;
     }
-    if unanswered { batch.resolve(context, &id).await } else { Err(refusal) }
+    if unanswered { batch.resolve(context, id).await } else { Err(refusal) }
 }
 
 /// Reports that the log accepts appends, or refuses this one permanently.

@@ -1,4 +1,4 @@
-//! What ingest answers: where things stand, in time, and what it does not know the outcome of has no effect later on.
+//! Answers of ingest: their positions, their delay, and requests of unknown outcome that take effect too late.
 
 use super::Findings;
 use super::view::{Attempt, Fault, View};
@@ -6,7 +6,7 @@ use super::view::{Attempt, Fault, View};
 pub(super) fn answers_have_the_logs_positions(view: &View, findings: &mut Findings) {
     for request in view.requests() {
         for (line, id, position) in &request.oks {
-            // What has left the log, or was lost, cannot be looked up there.
+            // Events that have left the log, or that a disk lost, cannot be looked up.
             if view.has_left_the_log(*position) || view.lost.contains_key(id) {
                 continue;
             }
@@ -14,15 +14,16 @@ pub(super) fn answers_have_the_logs_positions(view: &View, findings: &mut Findin
             match view.copies.get(position) {
                 Some(copied) if copied.id == *id => {}
                 Some(copied) => {
-                    let sentence = format!("{id} was said to stand at {position}, where the log has {}", copied.id);
+                    let sentence =
+                        format!("the answer says that {id} is at {position}, where the log has {}", copied.id);
                     findings.broken(sentence, [request.invoked, *line, copied.line]);
                 }
-                // It is there under another epoch.
+                // The event is in the log under another epoch.
                 None if view
                     .place_of(*id, position.epoch)
                     .is_some_and(|it| view.is_same_place(it.position, *position)) => {}
                 None => {
-                    let sentence = format!("{id} was said to stand at {position}, where the log has nothing");
+                    let sentence = format!("the answer says that {id} is at {position}, where the log has nothing");
                     findings.broken(sentence, [request.invoked, *line]);
                 }
             }
@@ -30,15 +31,15 @@ pub(super) fn answers_have_the_logs_positions(view: &View, findings: &mut Findin
     }
 }
 
-/// Beside the deadline of the append: 1 s for the room server, twice 2 s to find in the log what was appended, and a
-/// busy machine.
+/// Time beside the deadline of an append: 1 s for the room server, twice 2 s to look an append up in the log, and 1 s
+/// for a busy machine.
 const BESIDE_US: u64 = 6_000_000;
 
-/// After a fault the node is connected to its clients again.
+/// Clients reconnect to a node within this time after a fault.
 const REACHED_US: u64 = 4_000_000;
 
-/// Whether a request may have been held up before the node dealt with it, or its answer after. The log is no excuse: for
-/// its absence the deadline was made.
+/// Whether a fault may have delayed the request or its answer. An unreachable log is no excuse: the append has a
+/// deadline.
 fn holds_up(fault: &Fault, node: &str) -> bool {
     fault.touches(&[node]) && !fault.kind.ends_with("ingest to nats") && !fault.kind.starts_with("clock step")
 }
@@ -54,24 +55,21 @@ pub(super) fn answered_in_time(view: &View, findings: &mut Findings) {
         findings.look();
         let took = at.saturating_sub(sent);
         if took > within {
-            let sentence = format!(
-                "{} answered after {} ms, or not at all, and nothing had held it up",
-                attempt.node,
-                took / 1_000
-            );
+            let sentence =
+                format!("{} answered after {} ms, or not at all, without a fault", attempt.node, took / 1_000);
             findings.broken(sentence, [attempt.sent, answered]);
         }
     }
 }
 
-/// Before the append the room server is asked; and the machine is busy.
+/// Time before the append: the request to the room server, on a busy machine.
 const BEFORE_US: u64 = 3_000_000;
 
 /// The latest moment at which the attempt may take effect.
 fn latest(view: &View, attempt: &Attempt) -> u64 {
     let within = view.append_deadline + BEFORE_US;
     let mut latest = view.at(attempt.sent) + within;
-    // What is held up on its way to the node is dealt with when it comes there, and that may be held up again.
+    // A request that is held up on its way takes effect after it arrives. Another fault may hold it up again.
     let mut faults: Vec<&Fault> = view.faults.values().filter(|fault| holds_up(fault, attempt.node)).collect();
     faults.sort_by_key(|fault| fault.begins);
     for fault in faults {

@@ -1,7 +1,7 @@
-//! What a presenter of the original's dialect is owed: messages alone, within a session each that is not deleted, and
-//! after a reconnect everything behind the saved cursor. The cursor moves with what was written to the socket, so what a
-//! connection had in it when it broke is lost; what one had in it that the server closed is not, for the close came
-//! after it. And a little may come again: what was written since the cursor was last saved.
+//! What presenters of the original's dialect are owed: only messages; within a session every message that is not
+//! deleted; after a reconnect every message after the saved cursor. The cursor follows the writes to the socket.
+//! Messages in transit are lost when a connection breaks, but not when the server closes it, because the close frame
+//! comes after them. Messages written since the cursor was last saved may repeat.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ pub(super) fn chatting_brings_messages_alone(view: &View, findings: &mut Finding
     for start in view.starts.values() {
         findings.look();
         for (line, text) in &start.strange {
-            let sentence = format!("room {}: its presenter got a frame that is no message: {text}", start.room);
+            let sentence = format!("room {}: the presenter received a frame that is not a message: {text}", start.room);
             findings.broken(sentence, [start.line, *line]);
         }
     }
@@ -25,7 +25,7 @@ fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
     view.sessions.iter().filter(|session| session.dialect == Dialect::Original)
 }
 
-/// Whether somebody may have deleted the message before that line, or erased who wrote it: then it is passed over.
+/// Whether the message may have been deleted, or its author erased, before that line. Such messages may be skipped.
 fn may_be_deleted(view: &View, room: i64, place: &Place, before: usize) -> bool {
     if view.may_be_an_erased_one(place) {
         return true;
@@ -60,22 +60,22 @@ pub(super) fn chatting_skips_nothing(view: &View, findings: &mut Findings) {
     }
 }
 
-/// How long a session may still write to its own socket after the next one was seen to have begun: as in
-/// `newest_session_wins`, the news has to cross the cluster, and a busy machine.
+/// How long a replaced session may still write after its successor was seen to begin: the news has to cross the
+/// cluster, on a busy machine (as in `newest_session_wins`).
 const REPLACED_WITHIN_US: u64 = 2_000_000;
 
-/// A connection that broke, and what may have been in it.
+/// A broken connection, and the range of messages that may have been in transit.
 struct Broken {
     line: usize,
-    /// It was behind this: that had come, on this socket or before it.
+    /// The last position that arrived before the break. None: nothing had arrived.
     after: Option<Position>,
-    /// It was before this, with which a later session began; none: none brought anything.
+    /// The first position of a later session. None: no later session received anything.
     before: Option<Position>,
-    /// Nothing that was posted later was written to it; none: there is no later session.
+    /// Messages posted later were not written to this connection. None: there is no later session.
     until: Option<u64>,
 }
 
-/// Every connection of the room that ended without a close, in the order of their beginning.
+/// The connections of the room that ended without a close frame, in order of their start.
 fn broken(view: &View, room: i64) -> Vec<Broken> {
     let starts: Vec<&Start> = view.starts.values().filter(|start| start.room == room).collect();
     let frames: Vec<&Place> =
@@ -109,7 +109,7 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
             if came.contains(&place.id) {
                 continue;
             }
-            // The first frame that goes past it, and the welcome of its session.
+            // The first frame after the message, and the welcome of its session.
             let passing = sessions.iter().filter_map(|session| {
                 let frame = session.frames.iter().find(|frame| frame.position > place.position)?;
                 Some((frame.line, session.welcome))
@@ -119,11 +119,11 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
                 continue;
             }
             let Some(post) = place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]) else {
-                // Nobody posted it; that is another invariant's business.
+                // Invented messages are another invariant's concern.
                 continue;
             };
             let posted = view.at(post.request.invoked);
-            // Nobody came in time for it: it had left the windows, and the dialect has no word for a gap.
+            // The message had left the windows before the presenter returned. The dialect cannot report a gap.
             if welcome.is_some_and(|welcome| view.at(welcome).saturating_sub(posted) >= view.left_the_window()) {
                 continue;
             }
@@ -134,7 +134,7 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
             };
             if !broken.iter().any(|connection| is_lost_with(&connection)) {
                 let sentence = format!(
-                    "room {number}: {} never came to its presenter, and no connection broke that it was in",
+                    "room {number}: {} never reached the presenter, and was on no connection that broke",
                     place.id
                 );
                 let last = broken.iter().rev().find(|connection| Some(connection.line) < passed);
@@ -145,12 +145,12 @@ pub(super) fn chatting_loses_only_with_a_connection(view: &View, findings: &mut 
     }
 }
 
-/// 5 s: cursors are saved every second, a session waits half a second for the one before it to save its own, and the
+/// 5 s: cursors are saved every second, a new session waits up to half a second for its predecessor's cursor, and the
 /// machine is busy.
 const SAVED_WITHIN_US: u64 = 5_000_000;
 
 pub(super) fn chatting_repeats_little(view: &View, findings: &mut Findings) {
-    // Where each message came first: when, and on which node.
+    // Where each message was first shown: the line and the node.
     let mut first: HashMap<EventId, (usize, &str)> = HashMap::new();
     for session in sessions(view) {
         let Some(start) = view.starts.get(&session.number) else { continue };
@@ -158,11 +158,11 @@ pub(super) fn chatting_repeats_little(view: &View, findings: &mut Findings) {
             let (shown, node) = *first.entry(frame.id).or_insert((frame.line, session.node));
             findings.look();
             let is_old = view.at(shown) + SAVED_WITHIN_US < view.at(start.line);
-            // A cursor cannot be saved, or not be read, by a node that is broken or cut off.
+            // A node that is down or cut off cannot save or read cursors.
             let parts = ["nats", node, session.node];
             if is_old && !view.disturbed(&parts, view.at(shown), view.at(session.welcome), SETTLE_US) {
                 let sentence = format!(
-                    "room {}: {} came again in session {}, {} ms after it had been shown",
+                    "room {}: {} was repeated in session {}, {} ms after it had been shown",
                     session.room,
                     frame.id,
                     session.number,

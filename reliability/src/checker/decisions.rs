@@ -1,5 +1,5 @@
-//! A decision is an accepted thing like a post: it is in the log and in what moderators look up afterwards, each once,
-//! as it was asked for; and nobody decided what was not asked for, or was refused.
+//! Moderation decisions are accepted like posts: each is in the log and in the audit once, as requested, and no other
+//! decision exists.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use super::Findings;
 use super::view::{Decision, Ruling, Source, View};
 use crate::history::Decided;
 
-/// A presenter gets some decisions without their reason. The id says which one it is.
+/// Whether the decision came without its reason, as some do on a socket. The id identifies it then.
 fn is_untold(ruling: &Ruling) -> bool {
     matches!(ruling.source, Source::Socket) && ruling.reason.is_none()
 }
 
-/// Whether a presenter may get the decision without its reason: it is about every room, or about a user who may be
-/// erased, or deletes a message that has left the node's window, whose author the node does not know.
+/// Whether the node may leave the reason out: the decision is about every room or about a user who may be erased, or it
+/// deletes a message that has left the window, whose author the node no longer knows.
 fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     let is_erased = |user: i64| {
         let mut erasures = view.erasures.values();
@@ -33,7 +33,7 @@ fn may_be_untold(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
         }
 }
 
-/// Whether it is what was asked for. A socket does not say all of it.
+/// Whether the decision is the requested one. A socket shows only a part of it.
 fn is_the_same(view: &View, decision: &Decision, ruling: &Ruling) -> bool {
     let asked = (decision.request.room, decision.decided.user(), decision.decided.target(), Some(decision.reason));
     let has_reason = ruling.reason == asked.3 || is_untold(ruling) && may_be_untold(view, decision, ruling);
@@ -61,22 +61,22 @@ pub(super) fn decided_is_in_the_log(view: &View, findings: &mut Findings) {
         let places = found.get(&id).map(Vec::as_slice).unwrap_or_default();
         match places.iter().find(|ruling| !is_the_same(view, decision, ruling)) {
             Some(other) => {
-                let sentence = format!("the decision {id} is not in the log as it was asked for");
+                let sentence = format!("the decision {id} is not in the log as it was requested");
                 findings.broken(sentence, lines.into_iter().chain([other.line]));
             }
-            // Of what has left it since, the archive has to have it.
+            // If it has left the log since, the archive has to have it.
             None if places.is_empty() && !view.has_left_the_log(position) && !view.lost.contains_key(&id) => {
                 findings.broken(format!("the decision {id} was confirmed and is not in the log"), lines);
             }
             None => {}
         }
-        // What is of every room has a place in each partition.
+        // An event of every room is in each partition.
         if decision.request.room.is_none() && !places.is_empty() {
             for stream in &view.streams {
                 let is_its = |position: chat::Position| stream.epochs.contains(&position.epoch);
                 let has_it = |ruling: &&Ruling| ruling.position.is_some_and(is_its);
                 if !places.iter().any(has_it) {
-                    let sentence = format!("the decision {id} is about every room and is not in every partition");
+                    let sentence = format!("the decision {id} is about every room, but not in every partition");
                     findings.broken(sentence, lines.into_iter().chain([stream.line]));
                 }
             }
@@ -98,7 +98,7 @@ pub(super) fn decided_is_in_the_audit(view: &View, findings: &mut Findings) {
                     findings.broken(format!("the decision {id} was confirmed and is not {}", source.word()), lines);
                 }
                 [one] => {
-                    let sentence = format!("the decision {id} is not {} as it was asked for", source.word());
+                    let sentence = format!("the decision {id} is not {} as it was requested", source.word());
                     findings.broken(sentence, lines.into_iter().chain([one.line]));
                 }
                 [one, other, ..] => {
@@ -117,20 +117,20 @@ pub(super) fn no_decision_is_invented(view: &View, findings: &mut Findings) {
     for ruling in &view.rulings {
         findings.look();
         let (id, at) = (ruling.id, ruling.source.word());
-        // What only the lost part of the log had said cannot be looked up.
+        // If the only copy was lost with the log's end, it cannot be looked up.
         if is_untold(ruling) && view.lost.contains_key(&id) {
             continue;
         }
         let decision = if is_untold(ruling) { of_id.get(&id).copied() } else { told(ruling) };
         let Some(decision) = decision.map(|decision| &view.decisions[decision]) else {
-            findings.broken(format!("the decision {id} is {at}, and nobody asked for it"), [ruling.line]);
+            findings.broken(format!("the decision {id} is {at}, and was never requested"), [ruling.line]);
             continue;
         };
         let lines = [decision.request.invoked, ruling.line];
         if decision.request.is_refused() {
             findings.broken(format!("the decision {id} was refused and is {at}"), lines);
         } else if !is_the_same(view, decision, ruling) {
-            findings.broken(format!("the decision {id} is {at}, and is not what was asked for"), lines);
+            findings.broken(format!("the decision {id} is {at}, and differs from the request"), lines);
         } else if decision.request.accepted().is_some_and(|(_, confirmed, _)| confirmed != id) {
             findings.broken(format!("the decision {id} is {at}, and was confirmed under another id"), lines);
         }

@@ -1,5 +1,5 @@
-//! Who was erased is gone: what they wrote before is not shown, not replayed, and not archived under their number. That
-//! nothing else goes with it, `accepted_is_in_the_archive` says.
+//! Erased users: their earlier messages are not shown, replayed, or archived under their number. That other messages
+//! stay is checked by `accepted_is_in_the_archive`.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,10 @@ use chat::EventId;
 use super::Findings;
 use super::view::{Erasure, Post, SETTLE_US, View};
 
-/// How long after the answer a text may still be on its way to a presenter, on a busy machine.
+/// How long after the answer a message may still be in transit to a presenter, on a busy machine.
 const ON_ITS_WAY_US: u64 = 2_000_000;
 
-/// Every accepted message that an accepted erasure is about for certain, and the first such erasure.
+/// The accepted messages that an accepted erasure definitely covers, each with its first such erasure.
 fn erased<'b, 'a>(view: &'b View<'a>) -> HashMap<EventId, (&'b Post<'a>, &'b Erasure, usize)> {
     let accepted = view.accepted_posts().filter_map(|(post, line, id, _)| {
         let about = |erasure: &&Erasure| erasure.user == post.user && erasure.asked > line;
@@ -27,13 +27,13 @@ pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
     for session in &view.sessions {
         for frame in session.frames.iter().filter(|frame| frame.text.is_some()) {
             let Some((_, erasure, _)) = erased.get(&frame.id) else { continue };
-            // Of one that goes on by itself nobody knows when it holds.
+            // The end of an erasure in the background is unknown.
             let Some(done) = erasure.done else { continue };
             let (from, shown) = (view.at(done), view.at(frame.line));
             let late = shown > from + ON_ITS_WAY_US;
             if late && !view.disturbed(&["nats", session.node], shown, shown, SETTLE_US) {
                 let sentence = format!(
-                    "room {}: {} was erased, and shown {} ms later on {}",
+                    "room {}: {} was erased and still shown {} ms later on {}",
                     session.room,
                     frame.id,
                     (shown - from) / 1_000,
@@ -47,7 +47,7 @@ pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
         for place in &room.archive {
             let Some((post, erasure, accepted)) = erased.get(&place.id) else { continue };
             if !erasure.anonymises || place.user == Some(post.user) {
-                let sentence = format!("{} was erased, and the archive has it", place.id);
+                let sentence = format!("{} was erased and is still in the archive", place.id);
                 findings.broken(sentence, [erasure.asked, *accepted, place.line]);
             }
         }
@@ -55,8 +55,7 @@ pub(super) fn erased_is_gone(view: &View, findings: &mut Findings) {
             if let Some((_, erasure, accepted)) = erased.get(&place.id)
                 && !erasure.anonymises
             {
-                findings
-                    .broken(format!("{} was erased, and is {at}", place.id), [erasure.asked, *accepted, place.line]);
+                findings.broken(format!("{} was erased and is {at}", place.id), [erasure.asked, *accepted, place.line]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a disk of the log has lost nobody can bring back. Whoever may have missed some of it is told so.
+//! Events that a disk lost cannot be restored. Presenters who may have missed one must be told of a gap.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::history::Dialect;
 pub(super) fn losses_are_told(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<&Session>> = BTreeMap::new();
     for session in view.presenters().filter(|session| session.dialect == Dialect::V1) {
-        // One that says that nothing is missing, and is right where no disk lost anything.
+        // This welcome reports no gap, which is right if nothing was lost.
         findings.look();
         rooms.entry(session.room).or_default().push(session);
     }
@@ -26,7 +26,7 @@ pub(super) fn losses_are_told(view: &View, findings: &mut Findings) {
                 && !is_told
             {
                 let sentence = format!(
-                    "room {number}: {} was lost before its presenter was shown it, and nobody was told of a gap",
+                    "room {number}: {} was lost before its presenter received it, and no gap was reported",
                     lost.id
                 );
                 findings.broken(sentence, [lost.line, next.welcome]);

@@ -1,20 +1,20 @@
-//! Every process stays within the memory that it is given, whatever breaks around it.
+//! Every process stays within its memory bound, under all faults.
 
 use super::Findings;
 use super::view::View;
 
-/// What a part of that kind may have, in MiB, and why. A run offers some 60 posts a second, so that each bound is a few
-/// times what its part needs then: what grows with time, or with each outage, comes to it within a run.
+/// The bound for each kind of part in MiB, and its reason. A run offers about 60 posts a second. Each bound is a few
+/// times the need at that rate, so that growth over time or with each outage reaches it within a run.
 const BOUNDS_MIB: [(&str, u64); 5] = [
-    // Keys and limits of ten minutes, a queue of 8,192 events, and what is in hand.
+    // Ten minutes of keys and limits, a queue of 8,192 events, and requests in progress.
     ("ingest", 128),
-    // The window's events of ten minutes, and buffers of some sockets; the window alone may have 256 MiB.
+    // A window of ten minutes, and the buffers of some sockets. The window alone may use 256 MiB.
     ("delivery", 128),
-    // Three batches of 4 MiB in hand, 3 MiB read ahead, as BSON and as JSON, and what readers ask for.
+    // Three batches of 4 MiB in progress, 3 MiB read ahead, as BSON and as JSON, and the requests of readers.
     ("archiver", 160),
-    // Blocks of 8 MiB in its caches, of the log and six buckets, and a garbage collector that doubles it.
+    // Caches of 8 MiB blocks for the log and six buckets, doubled by the garbage collector.
     ("nats", 256),
-    // Its cache is at most 256 MiB, and its connections and the journal's buffers come on top.
+    // A cache of at most 256 MiB, connections, and journal buffers.
     ("mongod", 600),
 ];
 
@@ -25,7 +25,7 @@ pub(super) fn memory_stays_within_its_bound(view: &View, findings: &mut Findings
         samples.iter().for_each(|_| findings.look());
         let Some((line, kib)) = samples.iter().max_by_key(|(_, kib)| *kib) else { continue };
         if *kib > bound * 1_024 {
-            let sentence = format!("{part} had {} MiB of memory, and {bound} are its bound", kib / 1_024);
+            let sentence = format!("{part} used {} MiB of memory, over its bound of {bound} MiB", kib / 1_024);
             findings.broken(sentence, [*line]);
         }
     }

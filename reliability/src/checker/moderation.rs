@@ -1,4 +1,4 @@
-//! What moderators decided holds: what was deleted is not shown any more, and nothing else is taken away.
+//! Moderation decisions hold: deleted messages are not shown, and no other message is removed.
 
 use std::collections::HashMap;
 
@@ -6,41 +6,41 @@ use super::Findings;
 use super::view::{Decision, Place, SETTLE_US, View};
 use crate::history::Decided;
 
-/// How long after the confirmation a text may still be on its way to a presenter: it is written to the socket before
-/// the news comes, and read there later, on a busy machine.
+/// How long after the confirmation a message may still be in transit to a presenter: it was written to the socket
+/// before the deletion arrived, and is read later, on a busy machine.
 const ON_ITS_WAY_US: u64 = 2_000_000;
 
-/// 40 s: a batch that a killed archiver held is handed out again after 30 s.
+/// 40 s: a batch that a killed archiver held is redelivered after 30 s.
 const HANDED_OUT_AGAIN_US: u64 = 40_000_000;
 
-/// 180 s: after the log lost its end the archivers, which end with that, read all of it again, and what is new waits for
-/// its turn. An hour of chat took 150 s on a busy machine.
+/// 180 s: after the log lost its end, archivers restart and read all of it again before new events. One hour of chat
+/// took 150 s on a busy machine.
 const READ_AGAIN_US: u64 = 180_000_000;
 
-/// 5 s: the archive marks the messages of a cleared room in steps of 1,000, and many of an hour's room took 3.6 s on a
-/// busy machine.
+/// 5 s: the archive marks the messages of a cleared room in steps of 1,000. Those of an hour took 3.6 s on a busy
+/// machine.
 const CLEARED_WITHIN_US: u64 = 5_000_000;
 
-/// Whether the archive may not have come as far as a decision yet.
+/// Whether the archive may not have reached the decision yet.
 fn lags(view: &View, decided: u64, at: u64) -> bool {
     view.disturbed(&["nats", "mongod", "archiver"], decided, at, HANDED_OUT_AGAIN_US)
         || view.faulty(decided, at, READ_AGAIN_US, |fault| fault.kind.starts_with("archiver ended by itself"))
 }
 
-/// A message that was taken away.
+/// A deleted message.
 struct Taken {
     /// The line of the earliest confirmation.
     confirmed: usize,
-    /// After that time no replay shows it.
+    /// No replay may show the message after this time.
     replayed_until: u64,
 }
 
-/// Every confirmed decision that takes something away, by room.
+/// Every confirmed decision that deletes messages, by room.
 fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, usize)>> {
     let mut rooms: HashMap<i64, Vec<_>> = HashMap::new();
     for decision in view.decisions.values() {
         if let (Some((confirmed, id, _)), Some(room)) = (decision.request.accepted(), decision.request.room)
-            // What a fault took off the disks takes nothing away.
+            // A decision that a disk lost deletes nothing.
             && !view.lost.contains_key(&id)
             && matches!(decision.decided, Decided::Delete { .. } | Decided::Clear)
         {
@@ -50,7 +50,7 @@ fn takings<'a, 'b>(view: &'b View<'a>) -> HashMap<i64, Vec<(&'b Decision<'a>, us
     rooms
 }
 
-/// Each message that was taken away.
+/// Every deleted message.
 fn taken_away(view: &View) -> HashMap<chat::EventId, Taken> {
     let mut taken: HashMap<chat::EventId, Taken> = HashMap::new();
     for (number, takings) in takings(view) {
@@ -84,10 +84,10 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
             let Some(Taken { confirmed, .. }) = taken.get(&frame.id) else { continue };
             let (decided, shown) = (view.at(*confirmed), view.at(frame.line));
             let late = shown > decided + ON_ITS_WAY_US;
-            // A node that cannot hear the news may show the old; it hears it before it is whole again.
+            // A node that is cut off may show deleted messages. It catches up before the fault is over.
             if late && !view.disturbed(&["nats", session.node], shown, shown, SETTLE_US) {
                 let sentence = format!(
-                    "room {}: {} was deleted, and shown {} ms later on {}",
+                    "room {}: {} was deleted and still shown {} ms later on {}",
                     session.room,
                     frame.id,
                     (shown - decided) / 1_000,
@@ -103,7 +103,7 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
             let (decided, at) = (view.at(*confirmed), view.at(place.line));
             if at > *replayed_until && !lags(view, decided, at) {
                 let sentence = format!(
-                    "room {}: {} was deleted, and shown {} ms later to a reader that followed the replay",
+                    "room {}: {} was deleted and still shown {} ms later to a reader that followed the replay",
                     followed.room,
                     place.id,
                     (at - decided) / 1_000
@@ -117,13 +117,13 @@ pub(super) fn deleted_is_not_shown(view: &View, findings: &mut Findings) {
             if let Some(Taken { confirmed, .. }) = taken.get(&place.id)
                 && place.deleted.is_none()
             {
-                let sentence = format!("{} was deleted, and the archive does not say so", place.id);
+                let sentence = format!("{} was deleted, but not in the archive", place.id);
                 findings.broken(sentence, [*confirmed, place.line]);
             }
         }
         for (at, place) in room.replays() {
             if let Some(Taken { confirmed, .. }) = taken.get(&place.id) {
-                findings.broken(format!("{} was deleted, and is {at}", place.id), [*confirmed, place.line]);
+                findings.broken(format!("{} was deleted and is {at}", place.id), [*confirmed, place.line]);
             }
         }
     }
@@ -148,11 +148,11 @@ pub(super) fn nothing_is_deleted_unasked(view: &View, findings: &mut Findings) {
             let may_be =
                 targets.contains(&place.id) || clears.iter().any(|clear| view.takes_away(clear, *number, place));
             if place.deleted.is_some() && !may_be {
-                findings.broken(format!("{} is deleted, and nobody decided that", place.id), [place.line]);
+                findings.broken(format!("{} is deleted without a decision", place.id), [place.line]);
             }
             let replays = view.readings.contains(&crate::history::Reading::Replay);
             if replays && place.deleted.is_none() && !replayed.contains_key(&place.id) {
-                findings.broken(format!("{} is not deleted, and is not replayed", place.id), [place.line]);
+                findings.broken(format!("{} is not deleted and is missing from the replay", place.id), [place.line]);
             }
         }
     }

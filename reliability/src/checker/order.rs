@@ -1,15 +1,15 @@
-//! One order: a room's, which is the log's, on every socket, in the archive and in every replay; and it is an order in
-//! which what was over before something else began comes first.
+//! One order: sockets, archive and replays have the order of the log. Requests that do not overlap in time are in their
+//! real-time order.
 
 use super::Findings;
 use super::view::{Place, View};
 
-/// Where the log has it.
+/// The event in the log.
 fn logged<'b>(view: &'b View, place: &Place) -> Option<&'b Place<'b>> {
     view.place_of(place.id, place.position.epoch)
 }
 
-/// Whether what was read goes up by its own positions and by those that the log has for it.
+/// Checks that a sequence of events ascends, by its own positions and by those in the log.
 fn ascends(view: &View, places: &[Place], what: &str, findings: &mut Findings) {
     let stands = |place: &Place| {
         let logged = logged(view, place).filter(|logged| !view.is_same_place(logged.position, place.position));
@@ -17,10 +17,10 @@ fn ascends(view: &View, places: &[Place], what: &str, findings: &mut Findings) {
     };
     for pair in places.windows(2) {
         findings.look();
-        // The same one twice is another invariant's business.
+        // Repetitions are another invariant's concern.
         let repeated = pair[0].id == pair[1].id;
         if !repeated && (pair[0].position >= pair[1].position || stands(&pair[0]) >= stands(&pair[1])) {
-            let sentence = format!("{what}: {} comes before {}", pair[0].id, pair[1].id);
+            let sentence = format!("{what}: {} is before {}", pair[0].id, pair[1].id);
             let logged = pair.iter().filter_map(|place| logged(view, place).map(|logged| logged.line));
             findings.broken(sentence, logged.chain([pair[0].line, pair[1].line]));
         }
@@ -56,9 +56,9 @@ pub(super) fn video_has_the_logs_order(view: &View, findings: &mut Findings) {
 pub(super) fn earlier_comes_first(view: &View, findings: &mut Findings) {
     let asked_for = view.asked_for();
     for (number, room) in &view.rooms {
-        // Of those that stand before, the one that began last.
+        // Among the preceding events, the one that was sent last.
         let mut latest = None;
-        // What was lost and is appended again stands where it came back.
+        // A lost event may have been appended again, at its new place.
         for place in room.log.iter().filter(|place| !view.lost.contains_key(&place.id)) {
             let Some(request) = asked_for.get(&place.id) else { continue };
             findings.look();
@@ -66,10 +66,8 @@ pub(super) fn earlier_comes_first(view: &View, findings: &mut Findings) {
                 && began > ok
             {
                 let before: &Place = before;
-                let sentence = format!(
-                    "room {number}: {} was accepted before {} was sent, and stands after it",
-                    place.id, before.id
-                );
+                let sentence =
+                    format!("room {number}: {} was accepted before {} was sent, and is after it", place.id, before.id);
                 findings.broken(sentence, [request.invoked, ok, began, before.line, place.line]);
             }
             if latest.is_none_or(|(began, _)| began < request.invoked) {

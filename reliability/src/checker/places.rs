@@ -1,5 +1,5 @@
-//! Where messages must be, and must not: what was accepted is in the log and in the archive, what was refused is
-//! nowhere, and nothing is anywhere that nobody sent.
+//! Messages in their places: accepted ones are in the log and in the archive, refused ones are nowhere, and every
+//! message was posted.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub(super) fn accepted_is_in_the_log(view: &View, findings: &mut Findings) {
                 findings
                     .broken(format!("{id} is not in the log as it was sent"), [post.request.invoked, line, place.line]);
             }
-            // Of what has left it since, the archive has to have it.
+            // If it has left the log since, the archive has to have it.
             None if view.has_left_the_log(position) || view.lost.contains_key(&id) => {}
             None => findings.broken(format!("{id} was accepted and is not in the log"), [post.request.invoked, line]),
         }
@@ -49,12 +49,12 @@ pub(super) fn accepted_is_in_the_archive(view: &View, findings: &mut Findings) {
     }
 }
 
-/// Whether it stands under a number that leads to nobody.
+/// Whether the author is a pseudonym.
 fn is_pseudonym(place: &Place) -> bool {
     place.user.is_some_and(|user| user < 0)
 }
 
-/// Everything that shows a message: where, and the message.
+/// Every message that was seen, with its place in words and its room.
 fn everywhere<'a>(view: &'a View<'a>) -> impl Iterator<Item = (&'static str, i64, &'a Place<'a>)> {
     let log = view.logged.values().map(|(room, place)| ("in the log", *room, place));
     let stored = view.rooms.iter().flat_map(|(room, places)| {
@@ -75,14 +75,14 @@ pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
         view.rooms.values().flat_map(|room| &room.archive).map(|place| (place.id, place)).collect();
     for (at, room, place) in everywhere(view) {
         findings.look();
-        // A deleted message has no text; what it was the log says, or, if it has left it, the archive.
+        // A deleted message has no text. The log has it, or the archive if it has left the log.
         let logged = view.logged.get(&place.id).map(|(_, logged)| logged);
         let known = logged.or_else(|| archived.get(&place.id).copied());
         let text = place.text.or_else(|| known.and_then(|known| known.text));
         let post = text.and_then(|text| view.texts.get(text)).map(|number| (*number, &view.posts[number]));
         let id = place.id;
         match post {
-            // A deleted message that is neither in the log nor archived: what it said is gone with the disk.
+            // A deleted message that a disk lost before it was archived: its text is gone.
             None if place.text.is_none() && view.is_lost(id) => {}
             None => findings.broken(format!("{id} is {at}, and nobody posted it"), [place.line]),
             Some((_, post)) if post.room != room => {
@@ -91,8 +91,10 @@ pub(super) fn nothing_is_invented(view: &View, findings: &mut Findings) {
             Some((number, post)) => {
                 let another = ids.get(&id).is_some_and(|owner| *owner != number);
                 if another || (!post.request.oks.is_empty() && !post.request.oks.iter().any(|(_, ok, _)| *ok == id)) {
-                    findings
-                        .broken(format!("{id} is {at}, with the text of another"), [post.request.invoked, place.line]);
+                    findings.broken(
+                        format!("{id} is {at}, with the text of another message"),
+                        [post.request.invoked, place.line],
+                    );
                 }
             }
         }
@@ -116,34 +118,34 @@ pub(super) fn refused_never_appears(view: &View, findings: &mut Findings) {
 }
 
 pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
-    // What is of every room has a place in each partition.
+    // An event of every room has a position in each partition.
     let mut places: HashMap<(EventId, Option<u64>), (Position, usize)> = HashMap::new();
     let mut ids: HashMap<Position, (EventId, usize)> = HashMap::new();
     let mut check = |id: EventId, position: Position, line: usize| {
         findings.look();
         let partition = view.is_of_every_room(id).then_some(position.epoch);
         let (stands, first) = *places.entry((id, partition)).or_insert((position, line));
-        // What was lost may have been sent again.
+        // A lost event may have been posted again.
         if !view.is_same_place(stands, position) && !view.is_lost(id) {
-            findings.broken(format!("{id} stands at {stands} and at {position}"), [first, line]);
+            findings.broken(format!("{id} is at {stands} and at {position}"), [first, line]);
         }
         let (owner, first) = *ids.entry(position).or_insert((id, line));
         if owner != id {
-            findings.broken(format!("{owner} and {id} both stand at {position}"), [first, line]);
+            findings.broken(format!("{owner} and {id} are both at {position}"), [first, line]);
         }
     };
-    // The log first: what stands there first is what everybody must say.
+    // The log comes first: its positions are the reference for all others.
     for place in view.logged.values().map(|(_, place)| place).chain(view.everywhere.values()) {
         check(place.id, place.position, place.line);
     }
-    // Where something stood that was lost, and that somebody was told of, nothing else may ever stand.
+    // The position of a lost event that a client was told of must never be reused.
     for (line, id, position) in &view.told_and_lost {
         check(*id, *position, *line);
     }
     for (line, id, position) in view.requests().flat_map(|request| &request.oks) {
         check(*id, *position, *line);
     }
-    // In the log also copies are found, which count for nobody.
+    // The log also has copies, which readers ignore.
     for ruling in view.rulings.iter().filter(|ruling| ruling.source != Source::Log) {
         if let Some(position) = ruling.position {
             check(ruling.id, position, ruling.line);
@@ -160,7 +162,7 @@ pub(super) fn one_id_one_place(view: &View, findings: &mut Findings) {
 
 pub(super) fn archived_once(view: &View, findings: &mut Findings) {
     for (room, places) in &view.rooms {
-        // A message is sent in one broadcast at most.
+        // A message belongs to one broadcast at most.
         let beside: Vec<Place> = places.broadcasts.values().flat_map(|broadcast| &broadcast.replay).copied().collect();
         let readings = [("archive", &places.archive), ("replay", &places.replay), ("replay beside the video", &beside)];
         for (name, read) in readings {

@@ -1,5 +1,5 @@
-//! Whether ingest knows who is there. It takes a presenter to be connected while, and only while, a socket is served:
-//! that decides whether anybody is asked to reconnect, and what a presenter hears of its own post.
+//! Presence: ingest reports a presenter as connected exactly while a socket is served. The reports decide whether a
+//! presenter is asked to reconnect.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ fn said<'b>(view: &'b View) -> impl Iterator<Item = Said<'b>> {
     })
 }
 
-/// Every room's sessions of presenters, in the order of their beginning.
+/// The sessions of each room's presenters, in order of their start.
 fn sessions<'b>(view: &'b View) -> HashMap<i64, Vec<&'b Session<'b>>> {
     let mut rooms: HashMap<i64, Vec<&Session>> = HashMap::new();
     for session in &view.sessions {
@@ -34,13 +34,13 @@ fn sessions<'b>(view: &'b View) -> HashMap<i64, Vec<&'b Session<'b>>> {
     rooms
 }
 
-/// Nodes tell each other in milliseconds; the machine is busy.
+/// Nodes hear of changes within milliseconds; the machine is busy.
 const KNOWN_WITHIN_US: u64 = 3_000_000;
 
 pub(super) fn connected_has_a_socket(view: &View, findings: &mut Findings) {
     let rooms = sessions(view);
-    // A claim that could not be withdrawn goes with its node's lease, and that may be renewed until the node is whole. A
-    // server of the log that comes back to a cluster answers from before for some seconds.
+    // A claim that could not be withdrawn ends with its node's lease, which may be renewed until the fault is over. A
+    // log server that returns to its cluster serves old values for some seconds.
     let forgotten = |fault: &Fault| view.lease + if fault.touches(&["nats"]) { SETTLE_US } else { KNOWN_WITHIN_US };
     for Said { room, attempt, answered, connected } in said(view) {
         let (sent, at) = (view.at(attempt.sent), view.at(answered));
@@ -48,16 +48,16 @@ pub(super) fn connected_has_a_socket(view: &View, findings: &mut Findings) {
         let ended = |session: &Session| session.ended.map_or(u64::MAX, |ended| view.at(ended));
         let before = || sessions.iter().filter(|session| view.at(session.welcome) <= at);
         let is_served = before().any(|session| ended(session).saturating_add(KNOWN_WITHIN_US) >= sent);
-        // A claim is made before the welcome comes; in the original's dialect nothing may come at all.
+        // A claim is made before the welcome arrives. In the original's dialect nothing may arrive at all.
         let welcomes = sessions.iter().map(|session| view.at(session.welcome));
         let starts = view.starts.values().filter(|start| start.room == room).map(|start| view.at(start.line));
         let around = sent.saturating_sub(KNOWN_WITHIN_US)..=at + KNOWN_WITHIN_US;
         let is_coming = welcomes.chain(starts).any(|begun| around.contains(&begun));
         let last = before().max_by_key(|session| ended(session));
         let Some(last) = last.filter(|_| !is_served && !is_coming) else { continue };
-        // Also of a node that has made a claim for a page that gave up before it was welcomed.
+        // Any delivery node may have claimed for a page that gave up before its welcome.
         let parts = ["nats", "delivery", attempt.node];
-        // A fault that was long over when the socket ended is no excuse, nor is one that has been over for a lease.
+        // A fault is no excuse if it ended long before the socket did, or more than a lease before the answer.
         let excuses = |fault: &Fault| {
             fault.touches(&parts)
                 && view.at(fault.begins) <= at
@@ -70,7 +70,7 @@ pub(super) fn connected_has_a_socket(view: &View, findings: &mut Findings) {
         findings.look();
         if connected {
             let sentence = format!(
-                "room {room}: {} took its presenter to be connected {} ms after the last socket had ended",
+                "room {room}: {} reported the presenter as connected {} ms after the last socket had ended",
                 attempt.node,
                 (sent - ended(last)) / 1_000
             );
@@ -84,7 +84,7 @@ pub(super) fn a_socket_is_connected(view: &View, findings: &mut Findings) {
     for Said { room, attempt, answered, connected } in said(view) {
         let (sent, at) = (view.at(attempt.sent), view.at(answered));
         let sessions = rooms.get(&room).map(Vec::as_slice).unwrap_or_default();
-        // Of all that have begun the newest, if it has been there for a while and stays.
+        // The newest session that has begun, if it has lasted a while and goes on.
         let Some(newest) = sessions.iter().rfind(|session| session.welcome < answered) else { continue };
         let is_there = view.at(newest.welcome) + KNOWN_WITHIN_US <= sent
             && newest.ended.is_none_or(|ended| view.at(ended) > at + KNOWN_WITHIN_US);
@@ -95,7 +95,7 @@ pub(super) fn a_socket_is_connected(view: &View, findings: &mut Findings) {
         findings.look();
         if !connected {
             let sentence = format!(
-                "room {room}: {} did not take its presenter to be connected, whose session {} on {} was served",
+                "room {room}: {} reported the presenter as absent while session {} on {} was served",
                 attempt.node, newest.number, newest.node
             );
             findings.broken(sentence, [newest.welcome, attempt.sent, answered]);

@@ -1,5 +1,5 @@
-//! What a presenter of `chat.v1` is owed: every event of the room from the first welcome on, each once within a session, or a gap
-//! that is declared; and of two sessions only the newest goes on.
+//! What presenters of `chat.v1` are owed: every event of the room since their first welcome, once within a session, or
+//! a reported gap. Of two sessions only the newest continues.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use super::Findings;
 use super::view::{Place, SETTLE_US, Session, View};
 use crate::history::Dialect;
 
-/// A stretch of a room's log: after the first, up to the second, which may be the end of what came.
+/// A range of a room's log: after the first position, up to the second. None: from the beginning, to the end.
 type Stretch = (Option<Position>, Option<Position>);
 
 fn is_in(position: Position, stretch: &Stretch) -> bool {
@@ -27,13 +27,13 @@ pub(super) fn presenters_miss_nothing(view: &View, findings: &mut Findings) {
     for (number, sessions) in rooms {
         between(view, number, &sessions, findings);
     }
-    // Whoever comes when all is over gets all of it, as far as no gap is declared.
+    // The presenter at the end of the run receives everything outside reported gaps.
     for session in view.sessions.iter().filter(|session| session.fresh) {
         between(view, session.room, &[session], findings);
     }
 }
 
-/// Inside a session there are no gaps.
+/// Within a session nothing is skipped.
 fn within(view: &View, session: &Session, findings: &mut Findings) {
     let Some(room) = view.rooms.get(&session.room) else { return };
     let Some(last) = session.reached() else { return };
@@ -55,14 +55,14 @@ fn within(view: &View, session: &Session, findings: &mut Findings) {
     }
 }
 
-/// What one session did not bring the next one does, from the first welcome to the end of the log.
+/// Events that one session did not deliver are delivered by the next, from the first welcome to the end of the log.
 fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findings) {
     let Some(room) = view.rooms.get(&number) else { return };
     let mut covered: Vec<Stretch> = Vec::new();
     for session in sessions {
         covered.push((session.position, session.reached()));
         if !session.recovered {
-            // The gap that is declared: from where the presenter was to where the session begins.
+            // The reported gap: from the presenter's position to the start of the session.
             covered.push((session.asked, session.position));
         }
     }
@@ -70,7 +70,7 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
     for place in room.log.iter().filter(|place| first.is_none_or(|first| place.position > first)) {
         findings.look();
         if !covered.iter().any(|stretch| is_in(place.position, stretch)) && !view.may_be_an_erased_one(place) {
-            let sentence = format!("room {number}: {} never came to the presenter, and no gap was declared", place.id);
+            let sentence = format!("room {number}: {} never reached the presenter, and no gap was reported", place.id);
             let before =
                 sessions.iter().flat_map(|session| &session.frames).filter(|frame| frame.position < place.position);
             let before = before.max_by_key(|frame| frame.position).map(|frame: &Place| frame.line);
@@ -82,7 +82,7 @@ fn between(view: &View, number: i64, sessions: &[&Session], findings: &mut Findi
     }
 }
 
-/// Who declares gaps at every turn keeps the promise of [`presenters_miss_nothing`] and loses messages.
+/// Reporting a gap at every reconnect would satisfy [`presenters_miss_nothing`] and lose messages.
 pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
     for session in view.presenters() {
         let (Some(asked), Some(room)) = (session.asked, view.rooms.get(&session.room)) else { continue };
@@ -90,7 +90,7 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
         if session.recovered {
             continue;
         }
-        // The first message that is said to be missing.
+        // The first message in the reported gap.
         let posted = |place: &&Place| place.text.and_then(|text| view.texts.get(text)).map(|post| &view.posts[post]);
         let missing = (Some(asked), session.position);
         let is_missing = |place: &&Place| is_in(place.position, &missing) && !view.may_be_an_erased_one(place);
@@ -99,7 +99,7 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
         let age = view.at(session.welcome).saturating_sub(view.at(post.request.invoked));
         if age < view.left_the_window() {
             let sentence = format!(
-                "room {}: session {} on {} was told of a gap after {asked}, but {}, which came next, was {} s old",
+                "room {}: session {} on {} reported a gap after {asked}, but {}, the next event, was only {} s old",
                 session.room,
                 session.number,
                 session.node,
@@ -111,14 +111,13 @@ pub(super) fn gaps_have_a_reason(view: &View, findings: &mut Findings) {
     }
 }
 
-/// How long after its acceptance an event is to be on the socket of a presenter who is there: long for a busy machine, and
-/// short for who waits.
+/// How soon after its acceptance a connected presenter receives an event, on a busy machine.
 const SHOWN_WITHIN_US: u64 = 4_000_000;
 
-/// After a fault it comes as soon as that: short enough that also a run of less than a minute has such moments.
+/// How soon after a fault delivery works again. Short, so that even a run of less than a minute has such times.
 const SHOWN_AGAIN_US: u64 = 4_000_000;
 
-/// A node that shows nothing keeps the promise of [`presenters_miss_nothing`] for as long as its presenters move on to others.
+/// A node that delivers nothing would satisfy [`presenters_miss_nothing`] as long as its presenters move on.
 pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
     let mut rooms: BTreeMap<i64, Vec<(usize, EventId)>> = BTreeMap::new();
     let erased = view.perhaps_erased();
@@ -129,7 +128,7 @@ pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
     }
     for session in view.presenters().filter(|session| session.dialect == Dialect::V1) {
         let came: HashMap<_, usize> = session.frames.iter().map(|frame| (frame.id, frame.line)).collect();
-        // The presenter had it from an earlier session.
+        // The presenter had the event from an earlier session.
         let epoch = view.rooms.get(&session.room).and_then(|room| room.log.first()).map(|place| place.position.epoch);
         let place = |id: &EventId| view.place_of(*id, epoch.unwrap_or_default());
         let is_new = |id: &EventId| place(id).is_some_and(|place| session.position < Some(place.position));
@@ -146,7 +145,7 @@ pub(super) fn presenters_keep_up(view: &View, findings: &mut Findings) {
             let frame = came.get(id).copied();
             if frame.is_none_or(|frame| view.at(frame) > until) {
                 let sentence = format!(
-                    "room {}: {id} did not come to session {} on {} within {} s, and nothing was broken",
+                    "room {}: {id} did not reach session {} on {} within {} s, without a fault",
                     session.room,
                     session.number,
                     session.node,
@@ -164,22 +163,24 @@ pub(super) fn sockets_repeat_nothing(view: &View, findings: &mut Findings) {
         for frame in &session.frames {
             findings.look();
             if let Some(first) = seen.insert(frame.id, frame.line) {
-                let sentence = format!("room {}: {} came twice in session {}", session.room, frame.id, session.number);
+                let sentence =
+                    format!("room {}: {} was delivered twice in session {}", session.room, frame.id, session.number);
                 findings.broken(sentence, [session.welcome, first, frame.line]);
             }
         }
     }
 }
 
-/// How much later than the newer welcome an older session may still be given what was posted after it: the news has to
-/// cross the cluster, and a busy machine.
+/// How long after the newer welcome an older session may receive new posts: the news has to cross the cluster, on a
+/// busy machine.
 const REPLACED_WITHIN_US: u64 = 2_000_000;
 
 pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
     let mut newest: HashMap<i64, &Session> = HashMap::new();
     for newer in view.presenters() {
         let Some(older) = newest.insert(newer.room, newer) else { continue };
-        // One that had ended before gets nothing more; if it was ended for the newer one, the promise was kept in time.
+        // An older session that has already ended receives nothing. If it was closed for the newer one, the promise was
+        // kept.
         if older.ended.is_some_and(|ended| ended < newer.welcome) {
             if older.is_replaced {
                 findings.look();
@@ -192,12 +193,12 @@ pub(super) fn newest_session_wins(view: &View, findings: &mut Findings) {
             let posted = frame.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].request.invoked);
             posted.is_some_and(|posted| view.at(posted) > replaced)
         });
-        // A node that is paused, or cut off from the log, cannot know; it has nothing new to show either.
+        // A node that is paused, or cut off from the log, cannot know. It has no new events either.
         if let Some(late) = late
             && !view.disturbed(&["nats", older.node, newer.node], view.at(late.line), view.at(late.line), SETTLE_US)
         {
             let sentence = format!(
-                "room {}: session {} was replaced by {} and still got {}",
+                "room {}: session {} was replaced by {} and still received {}",
                 newer.room, older.number, newer.number, late.id
             );
             findings.broken(sentence, [older.welcome, newer.welcome, late.line]);

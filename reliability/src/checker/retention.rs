@@ -1,5 +1,4 @@
-//! The log is the buffer and the archive the memory: whatever is in the one comes into the other, and nothing leaves the
-//! one before that.
+//! The log is a buffer for the archive: every event in the log is archived, and none leaves the log before that.
 
 use std::collections::HashSet;
 
@@ -8,14 +7,14 @@ use chat::EventId;
 use super::Findings;
 use super::view::{Place, Source, View};
 
-/// Everything that the archive has: messages and decisions.
+/// Everything in the archive: messages and decisions.
 fn archived(view: &View) -> HashSet<EventId> {
     let messages = view.rooms.values().flat_map(|room| &room.archive).map(|place| place.id);
     let decisions = view.rulings.iter().filter(|ruling| ruling.source == Source::Archive).map(|ruling| ruling.id);
     messages.chain(decisions).collect()
 }
 
-/// Also what nobody was told of: a post of unknown outcome that is in the log is a message like any other.
+/// Includes posts of unknown outcome: if they are in the log, they are archived.
 pub(super) fn logged_is_archived(view: &View, findings: &mut Findings) {
     let archived = archived(view);
     let is_owed = |place: &Place| place.is_message && !view.may_be_an_erased_one(place);
@@ -36,7 +35,9 @@ pub(super) fn nothing_leaves_the_log_unarchived(view: &View, findings: &mut Find
         if stream.acknowledged.is_none_or(|acknowledged| stream.first > acknowledged.saturating_add(1)) {
             let (first, last) = (stream.first, stream.last);
             let acknowledged = stream.acknowledged.map_or("nothing".to_owned(), |sequence| sequence.to_string());
-            let sentence = format!("the log has {first} to {last}, and of it {acknowledged} is acknowledged");
+            let sentence = format!(
+                "the log has sequences {first} to {last}, but only those up to {acknowledged} are acknowledged"
+            );
             findings.broken(sentence, [stream.line]);
         }
     }
@@ -45,7 +46,7 @@ pub(super) fn nothing_leaves_the_log_unarchived(view: &View, findings: &mut Find
         findings.look();
         let stream = view.stream(position).filter(|_| view.has_left_the_log(position));
         if let Some(stream) = stream.filter(|_| !archived.contains(&id)) {
-            let sentence = format!("{id} has left the log, and is not in the archive");
+            let sentence = format!("{id} has left the log and is not in the archive");
             findings.broken(sentence, [request.invoked, line, stream.line]);
         }
     }

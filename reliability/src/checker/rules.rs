@@ -1,5 +1,5 @@
-//! What is decided about who may write what, bans and settings, is in force until it is undone, on every node within a
-//! second: what it forbids is not accepted, and what it does not forbid any more is not refused for it.
+//! Bans and settings take effect on every node within a second, and stop with their end: forbidden posts are refused,
+//! others are not refused for that reason.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use super::Findings;
 use super::view::{Answer, Attempt, Decision, Fault, Outcome, Post, View};
 use crate::history::Decided;
 
-/// What a decision is about. Moderators of these histories do not contradict each other about one subject at once.
+/// The subject of a decision. In these histories moderators do not decide about one subject at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Subject<'a> {
-    /// A user in a room; none: in every room.
+    /// A user in a room. None: every room.
     Ban(Option<i64>, i64),
     /// A setting of a room.
     Setting(i64, &'a str),
@@ -21,7 +21,7 @@ impl Subject<'_> {
         matches!(self, Subject::Ban(..))
     }
 
-    /// Whether that is how it is said that it forbids the post.
+    /// Whether the answer gives this subject as the reason of the refusal.
     fn is_said(self, status: u16, code: &str) -> bool {
         match self {
             Subject::Ban(..) => BANNED.contains(&code),
@@ -38,30 +38,30 @@ impl Subject<'_> {
     }
 }
 
-/// As `/v1` says it, and as the original's surface does.
+/// The code on `/v1`, and the sentence on the original's surface.
 const BANNED: [&str; 2] = ["msg_banned", "채팅이 금지된 사용자입니다."];
 const PRESENTER_ONLY: [&str; 2] = ["msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다."];
-/// Of all that is refused by that status, texts alone can be at fault here.
+/// Among the refusals with this status, only the length of the text can be the reason here.
 const TOO_LONG: [&str; 2] = ["text_too_long", "채팅이 정상적으로 전송되지 않았습니다."];
 
-/// As it is said that there is no ban to undo.
+/// The code for an unban without a ban.
 const NOT_BANNED: &str = "not_banned";
 
-/// No text may be longer, whatever a room allows.
+/// The maximum length of a text, whatever a room allows.
 const LONGEST: usize = 500;
 
-/// What rooms allow where they allow little.
+/// The maximum length in rooms with the short setting.
 const SHORT: usize = 8;
 
-/// What can forbid the post.
+/// The subjects that can forbid the post.
 fn subjects(post: &Post) -> Vec<Subject<'static>> {
     let mut subjects = Vec::new();
-    // A presenter is banned nowhere in the own room, and may write there in any case.
+    // Presenters cannot be banned from their own room, and may always post there.
     if post.user != post.room {
         subjects.extend([Subject::Ban(Some(post.room), post.user), Subject::Ban(None, post.user)]);
         subjects.push(Subject::Setting(post.room, "presenterOnly"));
     }
-    // What counts as one character for people in any case.
+    // Characters that count as one by any measure.
     let is_one = |letter: &char| letter.is_ascii_graphic() || ('가'..='힣').contains(letter);
     if post.text.chars().filter(is_one).count() > SHORT && post.text.chars().count() <= LONGEST {
         subjects.push(Subject::Setting(post.room, "maxLength"));
@@ -69,7 +69,7 @@ fn subjects(post: &Post) -> Vec<Subject<'static>> {
     subjects
 }
 
-/// Whether it forbids something, where it is about such a thing at all.
+/// The subject of the decision, and whether it forbids.
 fn forbids<'a>(decision: &Decision<'a>) -> Option<(Subject<'a>, bool)> {
     let room = decision.request.room;
     match decision.decided {
@@ -80,13 +80,13 @@ fn forbids<'a>(decision: &Decision<'a>) -> Option<(Subject<'a>, bool)> {
     }
 }
 
-/// The decisions about each subject, and whether they forbid something, in the order of the asking.
+/// The decisions about each subject with whether they forbid, in order of the requests.
 type Known<'a, 'b> = HashMap<Subject<'a>, Vec<(&'b Decision<'a>, bool)>>;
 
 fn known<'a, 'b>(view: &'b View<'a>) -> Known<'a, 'b> {
     let mut known: Known = HashMap::new();
     for decision in view.decisions.values() {
-        // What a fault took off the disks is not in force, and nobody can help that.
+        // A decision that a disk lost is not in force.
         let is_lost = decision.request.accepted().is_some_and(|(_, id, _)| view.lost.contains_key(&id));
         if let Some((subject, is_forbidding)) = forbids(decision).filter(|_| !is_lost) {
             known.entry(subject).or_default().push((decision, is_forbidding));
@@ -98,16 +98,16 @@ fn known<'a, 'b>(view: &'b View<'a>) -> Known<'a, 'b> {
     known
 }
 
-/// What waits in a node that cannot reach the log is appended within the deadline of an append, 5 s, once it can.
+/// A request that waits in a node without the log is appended within 5 s, the deadline of an append, of the reconnect.
 const RECONNECTED_US: u64 = 6_000_000;
 
-/// Whether ingest nodes could not hear what was decided. One that was killed or stopped is no such case: it answers only
-/// once it has read that; nor is one that clients do not reach.
+/// Whether the fault keeps ingest nodes from reading decisions. A killed or stopped node answers only after it has
+/// caught up, and a node that clients cannot reach does not answer.
 fn deafens(fault: &Fault) -> bool {
     fault.touches(&["nats"]) || fault.kind.starts_with("pause ingest") || fault.kind.ends_with("ingest to nats")
 }
 
-/// Within a second, as `docs/reference/moderation.md` has it.
+/// 1 s, as promised in `docs/reference/moderation.md`.
 const HOLDS_WITHIN_US: u64 = 1_000_000;
 
 pub(super) fn banned_is_silent(view: &View, findings: &mut Findings) {
@@ -130,7 +130,7 @@ fn is_in_force(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) ->
             if sent <= view.at(confirmed) + HOLDS_WITHIN_US {
                 continue;
             }
-            // Lifted while the post was on its way: either answer is right.
+            // Lifted while the post was in progress: either answer is right.
             let answered = match post.request.outcome() {
                 Outcome::Ok(line) | Outcome::Failed(line) => view.at(line),
                 Outcome::Unknown => u64::MAX,
@@ -156,16 +156,16 @@ fn is_in_force(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) ->
     }
 }
 
-/// Since when nobody can take it to be forbidden any more, and the line that says so; no line: it never was.
+/// The time since when no node can consider the subject forbidden, and the line that shows it. No line: it never was.
 struct Free {
     line: Option<usize>,
     at: u64,
 }
 
-/// How much longer than its deadline an append may take to be in the log.
+/// How long after its deadline an append may still reach the log.
 const APPENDED_US: u64 = 2_000_000;
 
-/// None: it may be forbidden. The decisions are those that were asked for before a post was sent.
+/// None: it may be forbidden. The decisions are those requested before the post was sent.
 fn free_since(view: &View, decisions: &[(&Decision, bool)]) -> Option<Free> {
     let never = Free { line: None, at: 0 };
     let Some((last, is_on)) = decisions.last() else { return Some(never) };
@@ -176,7 +176,7 @@ fn free_since(view: &View, decisions: &[(&Decision, bool)]) -> Option<Free> {
         let (line, answer) = attempt.answered?;
         let counts = match answer {
             Answer::Accepted { .. } => true,
-            // A node that could not hear of the ban says so too, and undoes nothing.
+            // A node that has not heard of the ban answers the same, and undoes nothing.
             Answer::Refused { code: NOT_BANNED, .. } => {
                 !view.faulty(view.at(attempt.sent), view.at(line), RECONNECTED_US, deafens)
             }
@@ -185,7 +185,7 @@ fn free_since(view: &View, decisions: &[(&Decision, bool)]) -> Option<Free> {
         counts.then_some(line)
     };
     let line = last.request.attempts.values().rev().find_map(undoes)?;
-    // What nobody knows the outcome of may come into the log until its append is given up.
+    // A request of unknown outcome may reach the log until its append expires.
     let doubtful = decisions.iter().filter(|(decision, is_on)| *is_on && decision.request.is_in_doubt());
     let sent = doubtful.filter_map(|(decision, _)| decision.request.attempts.values().map(|it| it.sent).max());
     let given_up = sent.map(|sent| view.at(sent) + view.append_deadline + APPENDED_US).max();
@@ -209,7 +209,7 @@ fn is_over(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) -> boo
         }
         for attempt in post.request.attempts.values() {
             let Some((answered, answer)) = attempt.answered else { continue };
-            // Everything that could forbid the post and say so in these words.
+            // Every subject that could forbid the post with this answer.
             let said = subjects.iter().filter(|subject| match answer {
                 Answer::Refused { status, code } => subject.is_said(status, code),
                 _ => true,
@@ -221,7 +221,7 @@ fn is_over(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) -> boo
                 free_since(view, &decisions[..asked])
             });
             let Some(frees) = frees.collect::<Option<Vec<Free>>>() else { continue };
-            // Only what was undone can wrongly be taken to hold.
+            // Only a subject whose decision was undone can be enforced wrongly.
             let Some(free) = frees.into_iter().max_by_key(|free| free.at) else { continue };
             let Some(undone) = free.line else { continue };
             let sent = view.at(attempt.sent);
@@ -235,7 +235,7 @@ fn is_over(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) -> boo
             let is_refused = matches!(answer, Answer::Refused { .. }) && said.next().is_some();
             if is_refused && !view.faulty(sent, view.at(answered), RECONNECTED_US, deafens) {
                 let sentence = format!(
-                    "user {} was refused in room {} for what was undone {} ms before",
+                    "user {} was refused in room {} for a rule that was undone {} ms before",
                     post.user,
                     post.room,
                     (sent - view.at(undone)) / 1_000
@@ -246,7 +246,7 @@ fn is_over(view: &View, findings: &mut Findings, wanted: impl Fn(Subject) -> boo
     }
 }
 
-/// Whether an attempt of the decision was made while the post was on its way.
+/// Whether an attempt of the decision overlaps the post.
 fn is_asked_during(decision: &Decision, post: &Attempt, answered: usize) -> bool {
     decision.request.attempts.values().any(|attempt| (post.sent..answered).contains(&attempt.sent))
 }

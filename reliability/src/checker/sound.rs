@@ -1,5 +1,5 @@
-//! Makes histories of a system that keeps its promises: a small world with a log, rooms, presenters who come and go, and
-//! moderators, seen from outside. What is not decided by the promises is decided by the seed.
+//! Generates histories of a system that keeps its promises: a small world with a log, rooms, presenters and moderators,
+//! seen from outside. The seed decides everything that the promises leave open.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,35 +8,35 @@ use chat::{EventId, Position, PresenterIdx, UserIdx};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use crate::history::{Decided, Line, Phase, Surface, What};
+use crate::history::{Beginning, Decided, Line, Observation, Phase, Surface};
 
 mod ends;
 mod sessions;
 
-/// Microseconds.
+/// A millisecond, in microseconds.
 const MS: u64 = 1_000;
 
 const ROOMS: i64 = 4;
 
-/// The room whose presenter speaks the original's dialect. Sessions have their room's number before their last two digits.
+/// The room with a presenter of the original's dialect. A session's number is the room's, followed by two digits.
 pub(crate) const CHATTING: i64 = 4;
 
-/// The room whose presenter's page is loaded anew each time.
+/// The room whose presenter's page is reloaded for every session.
 pub(crate) const ANEW: i64 = 3;
 
 /// The room whose presenter is away for a while.
 const AWAY: i64 = 2;
 
-/// What is older than this may be missing to whoever was away.
+/// Older events may be missing after an absence.
 const WINDOW: u64 = 400 * MS;
 
-/// How long a room is quiet.
+/// How long only the presenter may post in a room.
 const QUIET: u64 = 3_000 * MS;
 
-/// So many things are posted or decided.
+/// The number of posts and decisions.
 const STEPS: u64 = 1_000;
 
-/// Who is erased, at which steps, and whether their messages stay under another number.
+/// The erasures: step, user, and whether the messages are anonymised.
 const ERASED: [(u64, i64, bool); 4] = [(200, 109, false), (350, 108, true), (500, 109, false), (700, 108, true)];
 
 /// Whether the user is erased at some time.
@@ -44,16 +44,16 @@ pub(crate) fn is_erased(user: i64) -> bool {
     ERASED.iter().any(|(_, erased, _)| *erased == user)
 }
 
-/// The number in whose name the messages stay.
+/// The author of anonymised messages.
 const PSEUDONYM: i64 = -5;
 
-/// When the world begins, in milliseconds since 1970.
+/// The start of the history, in milliseconds since 1970.
 const BEGAN_MS: i64 = 1_790_000_000_000;
 
-/// When the broadcasts of every room begin and end, in milliseconds. Some things are said in none.
+/// The start and end of each room's broadcasts, in milliseconds. Some messages are outside any broadcast.
 const BROADCASTS_MS: [(i64, i64); 2] = [(2_000, 15_000), (18_000, 60_000)];
 
-/// An event in the log; `copies` are the times at which the same event came in again.
+/// An event in the log. `copies` are the times at which the same event was stored again.
 struct Event {
     stored: u64,
     /// By the clock of an ingest node, in milliseconds.
@@ -62,7 +62,7 @@ struct Event {
     /// None: every room.
     room: Option<i64>,
     kind: &'static str,
-    /// Who wrote it, or whom it is about.
+    /// The author, or the subject of a decision.
     user: Option<i64>,
     text: Option<String>,
     target: Option<EventId>,
@@ -70,9 +70,9 @@ struct Event {
     copies: Vec<u64>,
 }
 
-/// A line that waits for the positions.
+/// A line whose positions are not known yet.
 enum Draft {
-    Ready(What),
+    Ready(Observation),
     Ok { post: u64, attempt: u32, room: i64, id: EventId, status: u16 },
     Confirmed { decision: u64, attempt: u32, id: EventId },
 }
@@ -81,14 +81,14 @@ struct World {
     rng: Rng,
     drafts: Vec<(u64, Draft)>,
     events: Vec<Event>,
-    /// What was accepted and may be deleted: when, where, what. Moderators leave to erasures what is erased.
+    /// Accepted messages that may be deleted: time, room, id. Messages of erased users are left out.
     accepted: Vec<(u64, i64, EventId)>,
-    /// Who is banned where; nowhere in particular: in every room.
+    /// The current bans. None: every room.
     banned: BTreeSet<(Option<i64>, i64)>,
-    /// Where nobody but the presenter writes.
+    /// The rooms in which only the presenter may post, each with the time of the setting.
     quiet: BTreeMap<i64, u64>,
     decisions: u64,
-    /// When a room's presenter has a socket.
+    /// The times at which a room's presenter has a socket.
     served: Vec<(i64, u64, u64)>,
 }
 
@@ -96,7 +96,7 @@ struct World {
 pub(crate) fn history(seed: u64) -> Vec<Line> {
     let mut world = World {
         rng: Rng::with_seed(seed),
-        drafts: vec![(0, Draft::Ready(begins(seed))), (0, Draft::Ready(What::Phase { phase: Phase::Load }))],
+        drafts: vec![(0, Draft::Ready(begins(seed))), (0, Draft::Ready(Observation::Phase { phase: Phase::Load }))],
         events: Vec::new(),
         accepted: Vec::new(),
         banned: BTreeSet::new(),
@@ -126,12 +126,13 @@ pub(crate) fn history(seed: u64) -> Vec<Line> {
     world.finish(end)
 }
 
-fn begins(seed: u64) -> What {
-    What::Begins { seed, began: at_ms(0), window_ms: WINDOW / MS, append_deadline_ms: 5_000, lease_ms: 10_000 }
+fn begins(seed: u64) -> Observation {
+    let (began, window_ms) = (at_ms(0), WINDOW / MS);
+    Observation::Begins(Beginning { seed, began, window_ms, append_deadline_ms: 5_000, lease_ms: 10_000 })
 }
 
 impl World {
-    fn draft(&mut self, at: u64, what: What) {
+    fn draft(&mut self, at: u64, what: Observation) {
         self.drafts.push((at, Draft::Ready(what)));
     }
 
@@ -141,13 +142,13 @@ impl World {
 
     fn post(&mut self, now: u64, post: u64) {
         let (room, user) = (self.rng.i64(1..=ROOMS), self.rng.i64(100..110));
-        // Who is erased says little, and nothing where little is said: of what they said little is owed.
+        // Posts of erased users are rare, and rarest in the original's dialect, because little is owed for them.
         let is_quiet = room == CHATTING || !post.is_multiple_of(3);
         let user = if is_erased(user) && is_quiet { 105 } else { user };
         let (key, text, node) = (format!("key {post}"), format!("text {post}"), format!("ingest-{}", post % 2));
         let (surface, status) = if post.is_multiple_of(3) { (Surface::Original, 200) } else { (Surface::V1, 202) };
         let id = EventId::derived(PresenterIdx::try_from(room).ok(), UserIdx::try_from(user).unwrap(), &key);
-        let invoke = |attempt| What::Invoked {
+        let invoke = |attempt| Observation::Invoked {
             post,
             attempt,
             node: node.clone(),
@@ -162,21 +163,21 @@ impl World {
         let answered = stored + self.between(MS, 40 * MS);
         if self.banned.contains(&(Some(room), user)) || self.banned.contains(&(None, user)) {
             let code = "msg_banned".to_owned();
-            return self.draft(answered, What::Failed { post, attempt: 1, status: 403, code });
+            return self.draft(answered, Observation::Failed { post, attempt: 1, status: 403, code });
         }
         if self.quiet.contains_key(&room) {
             let code = "msg_presenter_only".to_owned();
-            return self.draft(answered, What::Failed { post, attempt: 1, status: 403, code });
+            return self.draft(answered, Observation::Failed { post, attempt: 1, status: 403, code });
         }
         let mut copies = Vec::new();
         let fate = self.rng.u32(..100);
         match fate {
             0..6 => {
                 let code = "log_unavailable".to_owned();
-                return self.draft(answered, What::Failed { post, attempt: 1, status: 503, code });
+                return self.draft(answered, Observation::Failed { post, attempt: 1, status: 503, code });
             }
             6..20 => {
-                self.draft(answered, What::Unknown { post, attempt: 1, why: "no answer".to_owned() });
+                self.draft(answered, Observation::Unknown { post, attempt: 1, why: "no answer".to_owned() });
                 if fate < 12 {
                     return;
                 }
@@ -193,7 +194,7 @@ impl World {
             }
         }
         let (user, text) = (Some(user), Some(text));
-        // No two clocks agree.
+        // Clocks differ.
         let sent = (stored / MS) as i64 - self.rng.i64(0..50);
         let (kind, room) = ("message.posted", Some(room));
         let (target, reason) = (None, None);
@@ -213,22 +214,22 @@ impl World {
         let reason = format!("reason {decision}");
         let decides = |attempt| {
             let (node, decided, reason) = (format!("ingest-{}", attempt % 2), decided.clone(), reason.clone());
-            What::Decides { decision, attempt, node, room, decided, reason }
+            Observation::Decides { decision, attempt, node, room, decided, reason }
         };
         self.draft(now, decides(1));
         let stored = now + self.between(MS, 20 * MS);
-        // Whoever decides who may write is always heard, so that it is certain.
+        // Decisions about users and settings always succeed, so that their effect is certain.
         let fate = if user.is_some() || kind == "room.updated" { 9 } else { self.rng.u32(..10) };
         let (answered, sent) = (stored + 5 * MS, (stored / MS) as i64);
         if fate == 0 {
             let code = "log_unavailable".to_owned();
-            return self.draft(answered, What::Refused { decision, attempt: 1, status: 503, code });
+            return self.draft(answered, Observation::Refused { decision, attempt: 1, status: 503, code });
         }
         let reason = Some(reason.clone());
         let copies = vec![];
         self.events.push(Event { stored, sent, id, room, kind, user, text: None, target, reason, copies });
         let attempt = if fate == 1 {
-            self.draft(answered, What::Undecided { decision, attempt: 1, why: "no answer".to_owned() });
+            self.draft(answered, Observation::Undecided { decision, attempt: 1, why: "no answer".to_owned() });
             self.draft(answered + MS, decides(2));
             2
         } else {
@@ -247,9 +248,9 @@ impl World {
     }
 
     fn erase(&mut self, now: u64, erasure: u64, user: i64, anonymises: bool) {
-        self.draft(now, What::Erases { erasure, user, anonymises });
+        self.draft(now, Observation::Erases { erasure, user, anonymises });
         let stored = now + self.between(MS, 20 * MS);
-        self.draft(stored + 30 * MS, What::Erased { erasure, status: 200 });
+        self.draft(stored + 30 * MS, Observation::Erased { erasure, status: 200 });
         let (id, sent, kind, copies) = (EventId::new(), (stored / MS) as i64, "user.erased", Vec::new());
         let (room, user, text, target, reason) = (None, Some(user), None, None, None);
         self.events.push(Event { stored, sent, id, room, kind, user, text, target, reason, copies });
@@ -262,7 +263,7 @@ impl World {
 
     fn ban_or_unban(&mut self, now: u64) {
         let room = (self.rng.u32(..4) > 0).then(|| self.rng.i64(1..=ROOMS));
-        // Few, so that some are unbanned.
+        // Few users, so that some are unbanned.
         let user = self.rng.i64(100..103);
         if self.banned.remove(&(room, user)) {
             self.decide(now, room, Decided::Unban { user });
@@ -272,7 +273,7 @@ impl World {
         }
     }
 
-    /// For a while nobody but the presenter writes in the room.
+    /// Restricts a room to its presenter for a while.
     fn quieten(&mut self, now: u64) {
         let room = self.rng.i64(1..=ROOMS);
         if let Entry::Vacant(quiet) = self.quiet.entry(room) {
@@ -281,7 +282,7 @@ impl World {
         }
     }
 
-    /// Everybody writes again, where that was long ago; whether there is such a room.
+    /// Lifts a restriction that has lasted long enough. False: there is none.
     fn allow_again(&mut self, now: u64) -> bool {
         let room = self.quiet.iter().find(|(_, since)| **since + QUIET < now).map(|(room, _)| *room);
         if let Some(room) = room {
@@ -298,8 +299,8 @@ impl World {
 
     fn fault(&mut self, from: u64, to: u64) {
         let (kind, parts) = ("kill archiver".to_owned(), vec!["archiver-0".to_owned()]);
-        self.draft(from, What::Breaks { fault: 1, kind, parts });
-        self.draft(to, What::Heals { fault: 1 });
+        self.draft(from, Observation::Breaks { fault: 1, kind, parts });
+        self.draft(to, Observation::Heals { fault: 1 });
     }
 }
 
@@ -308,24 +309,24 @@ fn at_ms(ms: i64) -> Timestamp {
 }
 
 impl Event {
-    /// Whether it comes to that room.
+    /// Whether the event is delivered to that room.
     fn is_of(&self, room: i64) -> bool {
         self.room.is_none_or(|own| own == room)
     }
 
-    /// As it comes on a socket.
-    fn frame(&self, session: u32, position: Position, text: Option<String>) -> What {
+    /// The event as a frame.
+    fn frame(&self, session: u32, position: Position, text: Option<String>) -> Observation {
         let (id, kind, reason) = (self.id, self.kind.to_owned(), self.reason.clone());
-        What::Frame { session, id, position, kind, text, reason }
+        Observation::Frame { session, id, position, kind, text, reason }
     }
 
-    /// Whether its writer is erased by then: nobody is shown it any more.
+    /// Whether the author is erased by that time.
     fn is_erased(&self, at: u64, room: &[&Event]) -> bool {
         let erases = |other: &&&Event| other.kind == "user.erased" && other.user == self.user;
         self.text.is_some() && room.iter().filter(erases).any(|other| (self.stored..at).contains(&other.stored))
     }
 
-    /// Whether this decision takes that message of the room away.
+    /// Whether this decision deletes that message of the room.
     fn takes(&self, id: EventId, room: &[&Event]) -> bool {
         let stored = || room.iter().find(|event| event.id == id).is_some_and(|event| event.stored < self.stored);
         self.target == Some(id) || (self.kind == "room.cleared" && stored())

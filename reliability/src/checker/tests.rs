@@ -1,4 +1,4 @@
-//! The checker on trial: sound histories pass, and each way to spoil one is noticed, by name.
+//! Tests of the checker: sound histories pass, and each mutation is caught by the right invariant.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::sound::{ANEW, CHATTING, history, is_erased};
 use super::{INVARIANTS, Verdict, Violation, check};
-use crate::history::{Decided, Line, Phase, Reading, Surface, What};
+use crate::history::{Decided, Line, Observation, Phase, Reading, Surface};
 
 mod answers;
 mod bounds;
@@ -24,7 +24,7 @@ mod review;
 mod rules;
 mod video;
 
-/// Each mutation is tried on so many histories.
+/// The number of histories for each mutation.
 const SEEDS: u64 = 8;
 
 fn broken(lines: &[Line]) -> Vec<(&'static str, Vec<Violation>)> {
@@ -35,7 +35,7 @@ fn broken(lines: &[Line]) -> Vec<(&'static str, Vec<Violation>)> {
     check(lines).into_iter().filter_map(broken).collect()
 }
 
-/// Spoils sound histories, and looks for the invariant among those that are broken.
+/// Mutates sound histories, and asserts that the invariant is among the violated ones.
 #[track_caller]
 fn caught(invariant: &str, spoil: impl Fn(&mut Vec<Line>, &mut Rng)) {
     assert!(INVARIANTS.iter().any(|known| known.name == invariant), "there is no {invariant}");
@@ -54,63 +54,63 @@ fn caught(invariant: &str, spoil: impl Fn(&mut Vec<Line>, &mut Rng)) {
     }
 }
 
-/// One of the lines that are wanted, anywhere. None that is about a message whose writer was erased: that may be gone.
-fn any(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&What) -> bool) -> usize {
+/// A random line that matches. Messages of erased users are left out, as they may be missing anyway.
+fn any(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&Observation) -> bool) -> usize {
     let erased = of_erased_users(lines);
-    let is_owed = |what: &What| about(what).is_none_or(|id| !erased.contains(&id));
+    let is_owed = |what: &Observation| about(what).is_none_or(|id| !erased.contains(&id));
     anyone(lines, rng, |what| wanted(what) && is_owed(what))
 }
 
-/// The messages in the log whose writers are erased at some time.
+/// The messages in the log whose authors are erased at some time.
 fn of_erased_users(lines: &[Line]) -> HashSet<EventId> {
     let messages = lines.iter().filter_map(|line| match &line.what {
-        What::Logged { id, user: Some(user), text: Some(_), .. } => is_erased(*user).then_some(*id),
+        Observation::Logged { id, user: Some(user), text: Some(_), .. } => is_erased(*user).then_some(*id),
         _ => None,
     });
     messages.collect()
 }
 
 /// The message that the line is about.
-fn about(what: &What) -> Option<EventId> {
+fn about(what: &Observation) -> Option<EventId> {
     match what {
-        What::Ok { id, .. }
-        | What::Frame { id, .. }
-        | What::Logged { id, .. }
-        | What::Archived { id, .. }
-        | What::Replayed { id, .. }
-        | What::ReplayShows { id, .. }
-        | What::ReplayedBesideVideo { id, .. } => Some(*id),
-        What::Decides { decided: Decided::Delete { target }, .. } => Some(*target),
+        Observation::Ok { id, .. }
+        | Observation::Frame { id, .. }
+        | Observation::Logged { id, .. }
+        | Observation::Archived { id, .. }
+        | Observation::Replayed { id, .. }
+        | Observation::ReplayShows { id, .. }
+        | Observation::ReplayedBesideVideo { id, .. } => Some(*id),
+        Observation::Decides { decided: Decided::Delete { target }, .. } => Some(*target),
         _ => None,
     }
 }
 
-/// The same, whoever wrote it.
-fn anyone(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&What) -> bool) -> usize {
+/// A random line that matches, whoever the author is.
+fn anyone(lines: &[Line], rng: &mut Rng, wanted: impl Fn(&Observation) -> bool) -> usize {
     let found: Vec<usize> = (0..lines.len()).filter(|line| wanted(&lines[*line].what)).collect();
     assert!(!found.is_empty(), "the history has no such line");
     found[rng.usize(..found.len())]
 }
 
 fn accepted(lines: &[Line], rng: &mut Rng) -> EventId {
-    match lines[any(lines, rng, |what| matches!(what, What::Ok { .. }))].what {
-        What::Ok { id, .. } => id,
+    match lines[any(lines, rng, |what| matches!(what, Observation::Ok { .. }))].what {
+        Observation::Ok { id, .. } => id,
         _ => unreachable!("it was looked for"),
     }
 }
 
-/// Whether it is a session of a presenter of `chat.v1` who is there while things happen.
+/// Whether it is a session of a `chat.v1` presenter during the run.
 fn is_v1(session: u32) -> bool {
     session < 1_000 && i64::from(session / 100) != CHATTING
 }
 
-/// Whether it is a session of the presenter of the original's dialect.
+/// Whether it is a session of the original's dialect.
 fn is_chatting(session: u32) -> bool {
     i64::from(session / 100) == CHATTING
 }
 
-/// Two neighbours of one kind in one room or session.
-fn neighbours(lines: &[Line], rng: &mut Rng, group: impl Fn(&What) -> Option<i64>) -> (usize, usize) {
+/// Two consecutive lines of one kind in one room or session.
+fn neighbours(lines: &[Line], rng: &mut Rng, group: impl Fn(&Observation) -> Option<i64>) -> (usize, usize) {
     let mut sizes = HashMap::new();
     for found in lines.iter().filter_map(|line| group(&line.what)) {
         *sizes.entry(found).or_insert(0) += 1;
@@ -138,28 +138,29 @@ fn sound_histories_pass() {
 }
 
 #[test]
-fn an_empty_or_thin_history_is_unknown_and_not_a_pass() {
+fn an_empty_or_thin_history_is_inconclusive() {
     let all_unknown = |lines: &[Line]| check(lines).iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_)));
     assert!(all_unknown(&[]));
     let few: Vec<Line> = history(1)
         .into_iter()
         .filter(|line| match &line.what {
-            What::Begins { .. } | What::Read { .. } => true,
-            What::Invoked { post, .. } | What::Failed { post, .. } => *post < 50,
+            Observation::Begins(_) | Observation::Read { .. } => true,
+            Observation::Invoked { post, .. } | Observation::Failed { post, .. } => *post < 50,
             _ => false,
         })
         .collect();
     assert!(all_unknown(&few));
-    // A reading that was broken off is no evidence.
-    let unread: Vec<Line> = history(1).into_iter().filter(|line| !matches!(line.what, What::Read { .. })).collect();
+    // An incomplete reading proves nothing.
+    let unread: Vec<Line> =
+        history(1).into_iter().filter(|line| !matches!(line.what, Observation::Read { .. })).collect();
     assert!(all_unknown(&unread), "{:?}", check(&unread));
 }
 
 #[test]
-fn what_was_not_tried_is_unknown() {
+fn untested_invariants_are_unknown() {
     let lines: Vec<Line> = history(1)
         .into_iter()
-        .filter(|line| !matches!(&line.what, What::Decides { decided: Decided::Ban { .. }, .. }))
+        .filter(|line| !matches!(&line.what, Observation::Decides { decided: Decided::Ban { .. }, .. }))
         .collect();
     let verdicts = check(&lines);
     let (_, verdict) = verdicts.iter().find(|(name, _)| *name == "banned_is_silent").unwrap();
@@ -167,10 +168,10 @@ fn what_was_not_tried_is_unknown() {
 }
 
 #[test]
-fn a_history_without_the_originals_surface_is_thin() {
+fn a_history_without_the_originals_surface_is_inconclusive() {
     let mut lines = history(1);
     for line in &mut lines {
-        if let What::Invoked { surface, .. } = &mut line.what {
+        if let Observation::Invoked { surface, .. } = &mut line.what {
             *surface = Surface::V1;
         }
     }
@@ -179,11 +180,11 @@ fn a_history_without_the_originals_surface_is_thin() {
 }
 
 #[test]
-fn a_system_that_does_not_come_to_rest_is_noticed() {
+fn a_system_that_does_not_drain_is_noticed() {
     caught("drains_in_time", |lines, _| {
         for line in lines {
-            if line.what == (What::Phase { phase: Phase::Drained }) {
-                line.what = What::Phase { phase: Phase::NotDrained };
+            if line.what == (Observation::Phase { phase: Phase::Drained }) {
+                line.what = Observation::Phase { phase: Phase::NotDrained };
             }
         }
     });

@@ -1,4 +1,4 @@
-//! Trouble passes: once everything is whole again, everything accepted is in its places within a bound.
+//! Recovery: after the last fault everything accepted reaches its places within a bound.
 
 use super::Findings;
 use super::view::{Fault, View};
@@ -10,12 +10,12 @@ pub(super) fn drains_in_time(view: &View, findings: &mut Findings) {
     findings.look();
     if let Some(late) = line(Phase::NotDrained) {
         let took = (view.at(late) - view.at(healed)) / 1_000_000;
-        let sentence = format!("{took} s after the last fault not everything accepted was in its place");
+        let sentence = format!("{took} s after the last fault, not everything accepted had reached its places");
         findings.broken(sentence, [healed, late]);
     } else if line(Phase::Drained).is_none() {
-        findings.broken("the run ended before everything accepted was in its place".to_owned(), [healed]);
+        findings.broken("the run ended before everything accepted had reached its places".to_owned(), [healed]);
     }
-    // What ended by itself is started again while the others wait for it.
+    // A process that ended by itself is restarted during the wait.
     let end = line(Phase::Drained).unwrap_or(usize::MAX);
     let until = |fault: &Fault| if fault.kind.contains("by itself") { end } else { healed };
     for fault in view.faults.values().filter(|fault| fault.heals.is_none_or(|heals| heals > until(fault))) {

@@ -1,16 +1,16 @@
-//! What a player shows beside the video of a broadcast: all that was sent in its time and is not deleted, and nothing
-//! else, each at a time in the recording that never goes back.
+//! The replay beside the video: every message sent during the broadcast that is not deleted, no other, at offsets that
+//! never go back.
 
 use std::collections::HashMap;
 
 use super::Findings;
 use super::view::{Place, View};
 
-/// What a killed or paused archiver holds comes again after 30 s, and is written then.
+/// A batch that a killed or paused archiver holds is redelivered after 30 s, and written then.
 const COMES_AGAIN_US: u64 = 35_000_000;
 
-/// Whoever follows a broadcast that runs is shown what everybody is shown in the end: no message comes later at a place
-/// that was passed.
+/// A reader that follows a broadcast in progress sees the final replay: no message appears later at a position that the
+/// reader has passed.
 pub(super) fn video_is_followed_in_order(view: &View, findings: &mut Findings) {
     for followed in view.followed.values() {
         let mut passed: Option<&Place> = None;
@@ -29,12 +29,12 @@ pub(super) fn video_is_followed_in_order(view: &View, findings: &mut Findings) {
         for place in replay.filter(|place| !shown.contains_key(&place.id)) {
             let Some(past) = followed.shown.iter().find(|shown| shown.position > place.position) else { continue };
             findings.look();
-            // What waited for its turn while an archiver or a store was broken may come late.
+            // A message that waited for a broken archiver or store may come late.
             let posted = place.text.and_then(|text| view.texts.get(text)).map(|post| view.posts[post].request.invoked);
             let from = posted.map_or(0, |posted| view.at(posted));
             if !view.disturbed(&["archiver", "mongod", "nats", "ingest"], from, view.at(past.line), COMES_AGAIN_US) {
                 let sentence = format!(
-                    "room {}: who followed broadcast {} was never shown {}, which stands before {}",
+                    "room {}: a reader that followed broadcast {} was never shown {}, which is before {}",
                     followed.room, followed.broadcast, place.id, past.id
                 );
                 findings.broken(sentence, [followed.line, past.line, place.line]);
@@ -51,7 +51,8 @@ pub(super) fn video_offsets_never_descend(view: &View, findings: &mut Findings) 
             findings.look();
             if offset < latest || broadcast.duration_ms.is_some_and(|duration| offset > duration) {
                 let duration = broadcast.duration_ms.map_or("?".to_owned(), |duration| duration.to_string());
-                let sentence = format!("{} is shown at {offset} ms of {duration}, after {latest} ms", place.id);
+                let sentence =
+                    format!("{} is at offset {offset} ms of {duration} ms, after one at {latest} ms", place.id);
                 findings.broken(sentence, [broadcast.line, before, place.line]);
             }
             (latest, before) = (latest.max(offset), place.line);
@@ -59,8 +60,8 @@ pub(super) fn video_offsets_never_descend(view: &View, findings: &mut Findings) 
     }
 }
 
-/// Which messages belong to it is judged by the times that the archive has of them, and not by where they stand: what
-/// was sent just before a broadcast began may stand behind what was sent just after.
+/// A message's broadcast follows from its time in the archive, not from its position: a message sent just before the
+/// start of a broadcast may be in the log after one sent just after it.
 pub(super) fn video_replay_is_complete(view: &View, findings: &mut Findings) {
     for (number, room) in &view.rooms {
         let sent: HashMap<_, _> = room.replay.iter().map(|place| (place.id, place)).collect();
@@ -74,13 +75,19 @@ pub(super) fn video_replay_is_complete(view: &View, findings: &mut Findings) {
             for place in room.replay.iter().filter(|place| holds(place)) {
                 findings.look();
                 if !shown.contains_key(&place.id) {
-                    let sentence = format!("room {number}: {} was sent in broadcast {name} and is not in it", place.id);
+                    let sentence = format!(
+                        "room {number}: {} was sent during broadcast {name} and is missing from its replay",
+                        place.id
+                    );
                     findings.broken(sentence, [broadcast.line, place.line]);
                 }
             }
             for place in &broadcast.replay {
                 if sent.get(&place.id).is_some_and(|exported| !holds(exported)) {
-                    let sentence = format!("room {number}: {} is in broadcast {name}, sent at another time", place.id);
+                    let sentence = format!(
+                        "room {number}: {} is in the replay of broadcast {name} but was sent at another time",
+                        place.id
+                    );
                     findings.broken(sentence, [broadcast.line, sent[&place.id].line, place.line]);
                 }
             }

@@ -1,6 +1,6 @@
-//! A log that loses what it has: its last file is cut off or has a flipped bit when its server starts, or the whole store
-//! is what it was a while ago. What was lost is noted event by event, from copies of the store before and after that
-//! servers of our own read, so that exactly that much is excused.
+//! Damages the log: its last file is truncated or has a flipped bit when its server starts, or the whole store is
+//! restored from an older copy. Servers started on copies of the store before and after show which events were lost.
+//! Only these are excused.
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
@@ -17,17 +17,17 @@ use tokio::process::Command;
 
 use super::fault::Fault;
 use super::{GRACE, Making};
-use crate::history::What;
+use crate::history::Observation;
 use crate::readings;
 use crate::system::{Kind, Part, start_patiently};
 
-/// A truncated file loses at most so much: some hundred batches.
+/// The bytes that are cut off: at most a few hundred batches.
 const CUT_BYTES: std::ops::Range<u64> = 1..8_000;
 
-/// A bit flips so near to the end, at most.
+/// The flipped bit is within this distance of the end.
 const FLIP_WITHIN_BYTES: u64 = 20_000;
 
-/// How long the log goes on after the backup to which it is put back.
+/// How long after the backup the log is restored to it, at most.
 const NEWER_AT_MOST: Duration = Duration::from_secs(10);
 
 impl Making<'_> {
@@ -80,7 +80,7 @@ impl Making<'_> {
         self.system.folder.join(&part.name).join("store")
     }
 
-    /// What a server makes of a copy of the store.
+    /// The events that a server finds in a copy of the store.
     pub(super) async fn content(&self, store: &Path) -> anyhow::Result<Vec<Entry>> {
         let folder = tempfile::tempdir()?;
         copy(store, &folder.path().join("store")).await?;
@@ -94,25 +94,25 @@ impl Making<'_> {
         readings::log(&config).await
     }
 
-    /// What stands no more where it stood.
+    /// Records the events that are no longer at their position.
     pub(super) fn note_lost(&self, before: &[Entry], after: &[Entry]) {
-        // Its epoch may be another one.
+        // The epoch may have changed.
         let place = |entry: &Entry| (entry.id, entry.position.sequence, entry.position.index);
         let there: HashSet<_> = after.iter().map(place).collect();
         for entry in before.iter().filter(|entry| readings::is_shown(entry) && !there.contains(&place(entry))) {
             let Entry { id, position, .. } = *entry;
             let room = entry.presenter.map(PresenterIdx::get);
-            self.recorder.note(What::Lost { fault: self.number, room, id, position });
+            self.recorder.note(Observation::Lost { fault: self.number, room, id, position });
         }
     }
 }
 
-/// Killed, or asked to end.
+/// Kills or terminates a server.
 async fn stop(server: &mut Server, rng: &mut Rng) -> anyhow::Result<()> {
     if rng.bool() { server.kill() } else { server.terminate(GRACE).await.map(drop) }
 }
 
-/// The file in which a stream of the log ends.
+/// The last file of a random stream of the log.
 fn last_file(store: &Path, rng: &mut Rng) -> anyhow::Result<PathBuf> {
     let streams = std::fs::read_dir(store.join("jetstream/$G/streams")).context("the store has no streams")?;
     let mut folders = Vec::new();
@@ -136,7 +136,7 @@ fn last_file(store: &Path, rng: &mut Rng) -> anyhow::Result<PathBuf> {
     last.map(|(_, file)| file).context("the stream has no file")
 }
 
-/// Everything in the folder, into one that may be there.
+/// Copies everything in a folder into one that may exist.
 async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
     let output = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).output().await.context("cannot run cp")?;

@@ -1,4 +1,4 @@
-//! Disks that are full, hang, crawl, fail, or lose what nobody had synced. What a disk is made of, [`crate::disk`] knows.
+//! Disk faults: full, hanging, slow, failing, or losing unsynced writes. [`crate::disk`] implements the disk.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use testkit::Server;
 use super::{GRACE, Making};
 use crate::system::{Kind, Part, start_patiently, start_together};
 
-/// How long a disk is full, at least: checkpoints have to be written meanwhile.
+/// The minimum duration of a full disk: long enough for a checkpoint.
 const FULL_AT_LEAST: Duration = Duration::from_secs(5);
 
-/// A server that goes on by itself, once there is room, is ready within this time.
+/// A server that recovers by itself once there is room is ready within this time.
 const GOES_ON: Duration = Duration::from_secs(5);
 
-/// How long a slow disk hangs at a time, and how long it then works, in milliseconds.
+/// How long a slow disk hangs at a time, and then works, in milliseconds.
 const HANGS: std::ops::Range<u64> = 100..700;
 const WORKS: std::ops::Range<u64> = 20..200;
 
@@ -29,7 +29,7 @@ impl Making<'_> {
         disk.fill().await?;
         tokio::time::sleep(self.long + FULL_AT_LEAST).await;
         disk.make_room()?;
-        // Some go on by themselves; the others are started again, as whoever made the room does.
+        // Some servers recover by themselves. Others are restarted, as an operator would after making room.
         let goes_on = tokio::time::timeout(GOES_ON, server.ready()).await;
         if !matches!(goes_on, Ok(Ok(()))) {
             server.terminate(GRACE).await?;
@@ -40,7 +40,7 @@ impl Making<'_> {
 
     pub(super) async fn stall_disk(&self, kind: Kind, rng: &mut Rng) -> anyhow::Result<()> {
         let part = self.part(kind, rng);
-        // Nobody kills meanwhile what hangs in the kernel.
+        // The lock keeps other faults from killing a process that hangs in the kernel.
         let _server = part.server.lock().await;
         self.breaks(vec![part.name.clone()]);
         let disk = part.disk()?;
@@ -71,10 +71,10 @@ impl Making<'_> {
         let failed = Timestamp::now();
         disk.fail().await?;
         self.last().await;
-        // Whoever puts in another disk stops the server for it.
+        // An operator who replaces a disk stops the server.
         server.kill()?;
-        // While ext4 gives up, Linux reports some fsyncs as done whose data are lost: no server can know better. Of one
-        // server alone nobody else has them.
+        // While ext4 shuts down, Linux acknowledges some fsyncs whose data are lost. No server can notice. With a
+        // single server there is no other copy.
         let is_alone = kind == Kind::Nats && self.system.of(kind).len() == 1;
         let mut since = Vec::new();
         if is_alone {
@@ -88,10 +88,10 @@ impl Making<'_> {
         start_patiently(part, &mut server).await
     }
 
-    /// Stops them at one moment, takes from their disks what was not synced, and starts them again.
+    /// Stops the servers at the same moment, drops the unsynced writes of their disks, and starts them again.
     pub(super) async fn lose_power(&self, parts: &[&Part]) -> anyhow::Result<()> {
         self.breaks(parts.iter().map(|part| part.name.clone()).collect());
-        // In the order of the parts, so that two who hold several do not wait for each other.
+        // Locked in order of the parts, so that two faults cannot deadlock.
         let mut servers = Vec::new();
         for part in parts {
             servers.push((*part, part.server.lock().await));
@@ -116,7 +116,7 @@ impl Making<'_> {
         };
         start(&mut stores).await?;
         if self.system.lazy_log {
-            // Whole streams may be gone, which no role makes.
+            // Whole streams may be gone, and no role creates streams.
             self.system.set_up(&[]).await?;
         }
         start(&mut roles).await

@@ -1,66 +1,65 @@
-//! What can go wrong, by name: each kind of fault, what it takes to be possible, and what it has in hand meanwhile. How
-//! it is made is not known here.
+//! The faults by name: what each requires, and what it holds. Other modules inject them.
 
 use crate::system::{Kind, System};
 
-/// What can go wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// SIGKILL, and started again.
+    /// SIGKILL, then a restart.
     Kill(Kind),
-    /// SIGSTOP, and SIGCONT.
+    /// SIGSTOP, then SIGCONT.
     Pause(Kind),
-    /// SIGTERM, and started again.
+    /// SIGTERM, then a restart.
     Terminate(Kind),
-    /// SIGTERM of every node of a role, one after the other, each when the one before is ready again.
+    /// A rolling restart of a role: SIGTERM of one node after the other, each when the previous one is ready.
     Roll(Kind),
-    /// SIGKILL of every node of a role at once, or SIGSTOP, and whole again.
+    /// SIGKILL or SIGSTOP of every node of a role at once.
     KillEvery(Kind),
     PauseEvery(Kind),
-    /// SIGKILL of the server that leads the log, or SIGSTOP, and whole again.
+    /// SIGKILL or SIGSTOP of the log's leader.
     KillLeader,
     PauseLeader,
-    /// SIGKILL of a server that follows, or SIGSTOP, which cuts it off, and whole again.
+    /// SIGKILL or SIGSTOP of a follower of the log.
     KillFollower,
     PauseFollower,
-    /// SIGKILL of the primary, or it gives way.
+    /// SIGKILL or a step-down of the primary.
     KillPrimary,
     StepDown,
-    /// SIGKILL of two members of three, or SIGSTOP: those that are left decide nothing alone.
+    /// SIGKILL or SIGSTOP of two of three members: the remaining one has no quorum.
     KillQuorum(Kind),
     PauseQuorum(Kind),
-    /// The other members, and sometimes its clients too, cannot reach a server of the log.
+    /// A server of the log is partitioned from the other members, and sometimes from its clients.
     CutOff,
-    /// Nothing more fits on the disk.
+    /// The disk is full.
     FullDisk(Kind),
-    /// Whatever touches the disk waits.
+    /// Every access to the disk blocks.
     Stall(Kind),
-    /// Every request takes its time, and now and then far longer.
+    /// Every access to the disk is slow, and some are very slow.
     SlowDisk(Kind),
     /// The disk reports errors, and the file system takes no more writes.
     FailingDisk(Kind),
-    /// What was not synced is gone.
+    /// Unsynced writes are lost.
     PowerLoss(Kind),
-    /// The same of every server at once, and every role dies with them.
+    /// Every server loses its unsynced writes at once, and every role is killed.
     Blackout,
     /// The clock of a role is set to another time, and back.
     ClockStep(Kind),
-    /// The last file of the log has lost its end, or a bit of it has flipped, when its server starts.
+    /// The last file of the log is truncated, or has a flipped bit, when its server starts.
     Truncate,
     FlipBit,
-    /// The log is what it was a while ago, and says so, as whoever restores a backup does.
+    /// The log is restored from a backup, and `setup --new-epoch` declares it.
     Restore,
     /// Connections are reset.
     Cut(&'static str),
-    /// Connections stand and carry nothing.
+    /// Connections stay open and carry nothing.
     HoldUp(&'static str),
-    /// Connections carry nothing in one direction, and the other flows.
+    /// Connections carry data in one direction only.
     OneWay(&'static str),
-    /// Latency, and little bandwidth.
+    /// High latency and low bandwidth.
     Slow(&'static str),
-    /// No connection can be made.
+    /// Connections are refused.
     Refuse(&'static str),
-    /// Of every node of a service at once connections stand and carry nothing, or cannot be made.
+    /// The connections of every node of a role stay open and carry nothing, or are refused.
     HoldUpEvery(&'static str),
     RefuseEvery(&'static str),
 }
@@ -80,7 +79,7 @@ const LINKS: [&str; 8] = [
 ];
 
 impl Fault {
-    /// As the history and the command line call it.
+    /// The name in histories and on the command line.
     pub(super) fn name(self) -> String {
         match self {
             Fault::Kill(kind) => format!("kill {}", kind.word()),
@@ -118,7 +117,7 @@ impl Fault {
         }
     }
 
-    /// What it has in hand: two hands on one process would undo each other's work.
+    /// What the fault holds. Two faults must not hold the same process.
     pub(super) fn target(self) -> &'static str {
         match self {
             Fault::Kill(kind) | Fault::Pause(kind) | Fault::Terminate(kind) | Fault::Roll(kind) => kind.word(),
@@ -137,7 +136,7 @@ impl Fault {
     }
 }
 
-/// What can be broken here whose name contains one of the words; all where there are none.
+/// The faults that are possible in this system and whose name contains one of the words. No words: all.
 pub(super) fn deck(words: &[String], system: &System) -> Vec<Fault> {
     let is_cluster = system.monitoring.len() > 1;
     let has_disks = system.parts.iter().any(|part| part.disk.is_some());
@@ -164,7 +163,7 @@ pub(super) fn deck(words: &[String], system: &System) -> Vec<Fault> {
     if system.damage {
         possible.extend([Fault::Truncate, Fault::FlipBit, Fault::Restore]);
     }
-    // Nothing of ours is between the members of a set and who asks them, and not every run has a review hook.
+    // There is no proxy between members of a replica set and their clients, and not every run has a review hook.
     let is_there = |name: &&str| system.links.iter().any(|link| link.name == *name);
     for link in LINKS.into_iter().filter(is_there) {
         possible.extend([Fault::Cut(link), Fault::HoldUp(link), Fault::Slow(link), Fault::Refuse(link)]);

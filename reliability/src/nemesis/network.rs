@@ -1,5 +1,5 @@
-//! Networks that fail: connections that are reset, stand and carry nothing in both directions or in one, crawl, or cannot
-//! be made, on the way of one node or of all of a kind; and a member of a cluster that the others do not reach.
+//! Network faults: connections that are reset, half-open in both directions or one, slow, or refused, for one node or
+//! all of a kind, and members of a cluster that the others cannot reach.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Making<'_> {
         }
     }
 
-    /// Disturbs them for as long as it lasts.
+    /// Applies the fault for its duration.
     pub(super) async fn disturb(&self, links: Vec<&Link>, rng: &mut Rng) {
         self.breaks(links.iter().map(|link| link.part.clone()).collect());
         let direction = if rng.bool() { Direction::ToServer } else { Direction::ToClient };
@@ -45,7 +45,7 @@ impl Making<'_> {
             link.to == server && (is_route || clients_too) || is_route && link.part == server
         };
         let links: Vec<&Link> = self.system.links.iter().filter(is_cut).collect();
-        // Some hear the others and are not heard.
+        // One-way: some members hear the others and are not heard.
         let one_way = silently && rng.bool();
         for link in &links {
             match (silently, one_way, link.part == server) {

@@ -1,5 +1,5 @@
-//! Processes that die, stop and go on, are started again, and whose clocks are wrong; alone, every one of a role, or two of
-//! a cluster of three.
+//! Process faults: kills, pauses, restarts and clock steps, of one process, of all of a role, or of two members of
+//! three.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::fault::Fault;
 use super::{GRACE, Making};
 use crate::system::{Kind, Link, Part, start_patiently, start_together};
 
-/// By how many seconds a clock is set at most: an hour.
+/// The largest clock step in seconds: an hour.
 const FARTHEST_STEP: u32 = 3_600;
 
-/// A server that is to be killed and come back soon stays away for no longer.
+/// The longest downtime of a server that is killed and restarted soon.
 const AWAY: Duration = Duration::from_secs(4);
 
 impl Making<'_> {
@@ -55,13 +55,13 @@ impl Making<'_> {
         let server = part.server.lock().await;
         self.breaks(vec![part.name.clone()]);
         if let Ready::ReplicaSet(members) = server.ready_when() {
-            // It has lost its office to somebody else meanwhile: that is what was wanted.
+            // Another member may have become the primary meanwhile, which is just as good.
             let _ = archiver::step_down(&members[0]).await;
         }
         Ok(())
     }
 
-    /// All of them at once, and back at once.
+    /// Kills all of them at once, and starts them at once.
     pub(super) async fn kill_together(&self, parts: Vec<&Part>) -> anyhow::Result<()> {
         let mut servers = Vec::new();
         for part in &parts {
@@ -92,8 +92,8 @@ impl Making<'_> {
             server.pause()?;
         }
         self.last().await;
-        // Clients have given up on what they sent meanwhile. The proxy has not: it goes on to connect to a node whose
-        // backlog was full, and would deliver up to a minute later what no client waits for.
+        // Clients have given up on their requests meanwhile, but the proxy has not: it keeps connecting to a node whose
+        // backlog is full, and would deliver requests up to a minute late.
         let is_asked = |link: &&Link| link.name == "client to ingest" && parts.iter().any(|part| part.name == link.to);
         self.system.links.iter().filter(is_asked).for_each(|link| link.proxy.cut());
         for server in &servers {
@@ -108,7 +108,7 @@ impl Making<'_> {
         self.breaks(vec![part.name.clone()]);
         let (seconds, sign) = (rng.u32(1..FARTHEST_STEP), if rng.bool() { '+' } else { '-' });
         set_clock(file, &format!("{sign}{seconds}"))?;
-        // Half of the time it also starts by the wrong clock.
+        // Half of the time it also starts with the wrong clock.
         if rng.bool() {
             restart(part).await?;
         }
@@ -116,7 +116,7 @@ impl Making<'_> {
         set_clock(file, "+0")
     }
 
-    /// Most of the members of a cluster: the others cannot go on alone.
+    /// A majority of the members of a cluster.
     pub(super) fn quorum(&self, kind: Kind, rng: &mut Rng) -> Vec<&Part> {
         let mut parts = self.system.of(kind);
         let left = rng.usize(..parts.len());
@@ -124,7 +124,7 @@ impl Making<'_> {
         parts
     }
 
-    /// Whom it hits.
+    /// The part that the fault affects.
     pub(super) async fn victim(&self, rng: &mut Rng) -> anyhow::Result<&Part> {
         let asked = match self.fault {
             Fault::Kill(kind) | Fault::Pause(kind) => return Ok(self.part(kind, rng)),
@@ -141,19 +141,19 @@ impl Making<'_> {
         let is_primary = matches!(self.fault, Fault::KillPrimary | Fault::StepDown);
         let kind = if is_primary { Kind::Mongod } else { Kind::Nats };
         let found = self.system.of(kind).into_iter().find(|part| Some(&part.name) == asked.as_ref());
-        // Nobody leads at the moment, because of another fault.
+        // There may be no leader at the moment, because of another fault.
         Ok(found.unwrap_or_else(|| self.part(kind, rng)))
     }
 }
 
-/// SIGTERM, and started again.
+/// SIGTERM, then a restart.
 pub(super) async fn restart(part: &Part) -> anyhow::Result<()> {
     let mut server = part.server.lock().await;
     server.terminate(GRACE).await?;
     start_patiently(part, &mut server).await
 }
 
-/// At once: whoever looks at the clock never finds half a file.
+/// Atomic: a reader of the clock file never finds half of it.
 fn set_clock(file: &Path, offset: &str) -> anyhow::Result<()> {
     let new = file.with_extension("new");
     std::fs::write(&new, offset)?;

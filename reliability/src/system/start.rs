@@ -1,4 +1,4 @@
-//! How everything is started: the servers of the log and of the archive, then the roles, each with its networks before it.
+//! Starts the system: the servers of the log and of the archive, then the roles, each behind its proxies.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,22 @@ use testkit::{Member, Program, Proxy, Ready, Server, port};
 use super::{Kind, Link, NODES, Part, Plan, SECRET, System, start_together};
 use crate::disk::Disk;
 
-/// What questions to the review hook are signed with.
+/// The secret that signs requests to the review hook.
 const REVIEW_SECRET: &str = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-/// So many servers hold the log, and as many the archive, in a cluster.
+/// The number of members in a cluster of the log or the archive.
 const MEMBERS: usize = 3;
 
-/// A server by its name, with the disk of its own.
+/// A server's name, the server, and its disk.
 type Stored = (String, Server, Option<Disk>);
 
-/// The line of the configuration by which the log is synced before an acknowledgement.
+/// The line of the configuration that makes nats-server sync before an acknowledgement.
 const SYNC: &str = "sync_interval: always";
 
-/// Settings beside the defaults: nothing that a run does is to be refused for its rate, and a presenter notices a dead connection before a run is over.
+/// Settings other than the defaults: rate limits that no run reaches, and timeouts short enough for a run.
 const SETTINGS: [(&str, &str); 12] = [
     ("CHATTING_AUTH__SECRET", SECRET),
-    // Everything is behind a gateway; who comes without its headers is known by a token.
+    // Everything is behind a gateway. Requests without its headers are authenticated by token.
     ("CHATTING_INGEST__GATEWAY__MODE", "trusted-addresses"),
     ("CHATTING_INGEST__GATEWAY__TRUSTED", "127.0.0.0/8"),
     ("CHATTING_INGEST__ROOM__MESSAGE_RATE__MESSAGES", "100000"),
@@ -42,9 +42,9 @@ fn local(port: u16) -> String {
 }
 
 impl System {
-    /// Starts everything, and waits until it is ready.
+    /// Starts the system, and waits until it is ready.
     pub async fn start(plan: &Plan) -> anyhow::Result<System> {
-        // Until the last port is taken.
+        // Held until the last port is bound.
         let starting = testkit::starting().await?;
         let mut system = System {
             parts: Vec::new(),
@@ -129,7 +129,7 @@ impl System {
                     }
                     _ => {
                         environment.push(("CHATTING_ARCHIVER__LISTEN", local(own)));
-                        // The members of a set send the driver past any network of ours.
+                        // Members of a replica set direct the driver past any proxy.
                         let uri = match mongod.as_slice() {
                             [one] => {
                                 let uri = system.link("archiver to mongod", &name, "mongod-0", one).await;
@@ -141,7 +141,7 @@ impl System {
                         system.archivers.push(format!("http://{}", local(own)));
                     }
                 }
-                // Several of a kind run here; an older binary does not know the setting, and needs none.
+                // Several nodes of a role run here. An older binary does not know the setting, and does not need it.
                 if plan.old_binary.is_none() || node != 1 {
                     environment.push(match kind {
                         Kind::Ingest => ("CHATTING_INGEST__ADMIN__LISTEN", String::new()),
@@ -174,7 +174,7 @@ impl System {
         Ok(system)
     }
 
-    /// The log's servers; the answer is where they are.
+    /// Starts the log's servers. Returns their URLs.
     async fn start_nats(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
         let member = || anyhow::Ok(Member { port: port::own()?, monitoring: port::own()?, route: port::own()? });
         let members = (0..members).map(|_| member()).collect::<anyhow::Result<Vec<Member>>>()?;
@@ -212,7 +212,7 @@ impl System {
         Ok(members.into_iter().map(|member| local(member.port)).collect())
     }
 
-    /// The archive's servers; the answer is where they are.
+    /// Starts the archive's servers. Returns their URI.
     async fn start_mongod(&mut self, plan: &Plan, members: usize) -> anyhow::Result<Vec<String>> {
         let ports = (0..members).map(|_| port::own()).collect::<anyhow::Result<Vec<u16>>>()?;
         let mut servers = Vec::new();
@@ -220,12 +220,12 @@ impl System {
             let name = format!("mongod-{number}");
             let folder = plan.folder.join(&name);
             let server = testkit::mongod(&folder, *port, false).await?;
-            // Itself first, then the others.
+            // The member itself first.
             let set = ports.iter().cycle().skip(number).take(members).map(|port| local(*port)).collect();
             let mut program = server.program().clone();
             let disk = if plan.disks { Some(Disk::create(&folder.join("data")).await?) } else { None };
             if plan.disks {
-                // Writes checkpoints every few seconds, in place of every minute: a full disk is noticed then.
+                // Checkpoints every 3 s in place of every minute: a full disk is noticed at a checkpoint.
                 program.arguments.extend(["--syncdelay".into(), "3".into()]);
             }
             servers.push((name, Server::new(program, Ready::ReplicaSet(set)), disk));
@@ -235,7 +235,7 @@ impl System {
         Ok(self.mongod.clone())
     }
 
-    /// Members of a cluster are ready only when the others are there.
+    /// A member of a cluster is ready only when the others run.
     async fn run_together(&mut self, kind: Kind, mut servers: Vec<Stored>) -> anyhow::Result<()> {
         start_together(&mut servers.iter_mut().map(|(_, server, _)| server).collect::<Vec<_>>()).await?;
         for (name, server, disk) in servers {
@@ -244,7 +244,7 @@ impl System {
         Ok(())
     }
 
-    /// A network to the server; the answer is where it begins.
+    /// Puts a proxy before a server. Returns its address.
     async fn link(&mut self, name: &'static str, part: &str, to: &str, server: &str) -> String {
         let proxy = Proxy::start(server.to_owned()).await;
         let address = proxy.address().to_string();
@@ -253,7 +253,7 @@ impl System {
     }
 }
 
-/// The file that sets the part's clock, and the variables by which libfaketime reads it at every look at the clock.
+/// The file that sets the part's clock, and the environment that makes libfaketime read it at every call.
 fn clock(plan: &Plan, name: &str, library: &Path) -> anyhow::Result<(PathBuf, Vec<(&'static str, String)>)> {
     let file = plan.folder.join(format!("{name}.clock"));
     std::fs::write(&file, "+0")?;
@@ -261,7 +261,7 @@ fn clock(plan: &Plan, name: &str, library: &Path) -> anyhow::Result<(PathBuf, Ve
         ("LD_PRELOAD", library.display().to_string()),
         ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
         ("FAKETIME_NO_CACHE", "1".to_owned()),
-        // How long something takes stays true.
+        // The monotonic clock stays true.
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
     ];
     Ok((file, variables))

@@ -1,4 +1,4 @@
-//! The judge, judged: whatever can go wrong between an answer and the two places is called a problem.
+//! Tests of the check: every wrong outcome is reported as a problem.
 
 use archiver::Author;
 use chat::{Position, Role};
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::presenter::Shown;
 use super::*;
 
-/// Users 100 and up take part; three messages, of two users, in room 1.
+/// Three messages of two users in room 1. Users from 100 on take part.
 const TEXTS: [(i64, &str); 3] = [(100, "one"), (101, "two"), (100, " three ")];
 
 fn id(number: u128) -> EventId {
@@ -72,10 +72,10 @@ fn judge(archive: &[ArchivedMessage], screen: Vec<Shown>) -> Report {
 }
 
 #[test]
-fn what_is_where_it_must_be_is_sound() {
+fn a_correct_outcome_passes() {
     let report = judge(&archive(), screen());
     assert!(report.is_sound(), "{report}");
-    // A resumed socket may repeat, and others may have been in the room before.
+    // A resumed socket may repeat messages, and the room may have earlier ones.
     let mut screen = screen();
     screen.push(shown(0, "one"));
     screen.push(shown(77, "from an earlier play"));
@@ -87,7 +87,7 @@ fn what_is_where_it_must_be_is_sound() {
 }
 
 #[test]
-fn whatever_is_not_as_it_must_be_is_a_problem() {
+fn every_wrong_outcome_is_a_problem() {
     type Change = fn(&mut Vec<ArchivedMessage>, &mut Vec<Shown>);
     let check = |change: Change, expected: &str| {
         let (mut archive, mut screen) = (archive(), screen());
@@ -98,12 +98,12 @@ fn whatever_is_not_as_it_must_be_is_a_problem() {
     };
     check(|archive, _| drop(archive.remove(1)), "is not in the archive");
     check(|archive, _| archive.push(archive[1].clone()), "is in the archive twice");
-    check(|archive, _| archive.push(archived(9, 9, 100, "one")), "nobody was told of it");
+    check(|archive, _| archive.push(archived(9, 9, 100, "one")), "was never accepted");
     check(|archive, _| archive[0].message.push('!'), "is not archived as it was sent");
     check(|archive, _| archive[0].user.idx = 101, "is not archived as it was sent");
     check(|_, screen| drop(screen.remove(1)), "did not reach the presenter");
     check(|_, screen| screen[2].message = " three ".to_owned(), "did not reach the presenter as it was sent");
-    check(|_, screen| screen.swap(1, 2), "another order than the archive's");
+    check(|_, screen| screen.swap(1, 2), "order differs from the archive's");
     check(
         |archive, screen| {
             archive.swap(0, 2);

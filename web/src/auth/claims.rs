@@ -66,7 +66,8 @@ pub fn split(scopes: &str) -> Vec<String> {
     scopes.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-/// A token for development and tests, as the auth server issues them, and with scopes if there are any.
+/// A token for development and tests, as the auth server issues them, and with scopes if there are any. The secret must
+/// not be empty.
 pub fn mint(secret: &Secret, identity: &Identity, lifetime: Duration) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut claims = json!({
@@ -79,6 +80,6 @@ pub fn mint(secret: &Secret, identity: &Identity, lifetime: Duration) -> String 
     if !identity.scopes.is_empty() {
         claims["scope"] = identity.scopes.join(" ").into();
     }
-    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.bytes()))
-        .expect("HS256 signs any JSON with any key")
+    let key = EncodingKey::from_secret(secret.bytes()).expect("callers check the secret");
+    encode(&Header::new(Algorithm::HS256), &claims, &key).expect("HS256 signs any JSON")
 }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ pub(super) struct Jwks {
     refresh: Duration,
     deadline: Duration,
     known: watch::Sender<Known>,
+    /// Counts the sets that were fetched.
+    generation: AtomicU64,
     registry: Registry,
     fetches: Counters,
 }
@@ -46,7 +49,7 @@ struct Known {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub(super) enum FetchError {
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
     #[error(transparent)]
@@ -89,6 +92,7 @@ impl Jwks {
                 is_fetching: true,
                 asked: None,
             }),
+            generation: AtomicU64::new(0),
             registry,
             fetches,
         })
@@ -137,6 +141,11 @@ impl Jwks {
         self.known.borrow().has_failed
     }
 
+    /// It changes with each fetched set, after the set.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     pub(super) fn has_keys(&self) -> bool {
         self.known.borrow().keys.is_some()
     }
@@ -160,7 +169,7 @@ impl Jwks {
     }
 
     /// Stores a fetched set, and logs changes.
-    fn learn(&self, fetched: Result<KeySet, FetchError>) {
+    pub(super) fn learn(&self, fetched: Result<KeySet, FetchError>) {
         let (keys, error) = match fetched {
             Ok(keys) => (Some(Arc::new(keys)), None),
             Err(error) => (None, Some(error)),
@@ -173,6 +182,7 @@ impl Jwks {
             if let Some(keys) = &keys {
                 before = known.keys.replace(Arc::clone(keys));
                 known.fetched = Some(Timestamp::now());
+                self.generation.fetch_add(1, Ordering::Release);
             }
         });
         if let Some(keys) = keys {

@@ -61,7 +61,8 @@ impl Required {
 
 impl Key {
     pub(super) fn from_secret(secret: &Secret, required: Required) -> Key {
-        Key::new(None, Algorithm::HS256, DecodingKey::from_secret(secret.bytes()), required)
+        let key = DecodingKey::from_secret(secret.bytes()).expect("callers check that there is a secret");
+        Key::new(None, Algorithm::HS256, key, required)
     }
 
     /// A key of a JWKS. Err: why it cannot be used, in a few words.

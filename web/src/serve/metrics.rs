@@ -11,8 +11,8 @@ use crate::problem::Code;
 /// Answers without a problem's code count by the class of their status.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// The handles of what is counted. Cheap to clone.
-#[derive(Debug, Clone)]
+/// The handles of what is counted.
+#[derive(Debug)]
 pub(super) struct Metrics {
     pub(super) accepted: Counter,
     pub(super) pushed_out: Counter,
@@ -21,7 +21,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn declare(registry: &Registry, places: &Arc<Places>) -> Metrics {
+    pub(super) fn declare(registry: &Registry, places: &Arc<Places>) -> Arc<Metrics> {
         let held = places.clone();
         registry.gauge(
             "chatting_http_held_bytes",
@@ -38,7 +38,7 @@ impl Metrics {
             "code",
             CLASSES,
         );
-        Metrics {
+        Arc::new(Metrics {
             accepted: registry.counter("chatting_http_accepted_connections_total", "Connections that were accepted."),
             pushed_out: registry.counter(
                 "chatting_http_pushed_out_connections_total",
@@ -46,7 +46,7 @@ impl Metrics {
             ),
             classes: CLASSES.map(|class| responses.of(class)),
             responses,
-        }
+        })
     }
 
     /// Counts an answer.

@@ -1,12 +1,14 @@
 //! A real listener and raw sockets.
 
+#![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]
+
 use super::*;
 use axum::body::Bytes;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
@@ -14,7 +16,15 @@ struct Server {
 }
 
 impl Server {
-    async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
+    pub(super) async fn start(app: Router, change: impl FnOnce(&mut ServeConfig)) -> Server {
+        Server::start_with(app, NoFastPath, change).await
+    }
+
+    pub(super) async fn start_with(
+        app: Router,
+        fast_path: impl FastPath,
+        change: impl FnOnce(&mut ServeConfig),
+    ) -> Server {
         let mut config = ServeConfig {
             header_timeout: Span::from_millis(5_000),
             request_timeout: Span::from_millis(5_000),
@@ -34,13 +44,13 @@ impl Server {
             let places = places.clone();
             async move {
                 let metrics = Metrics::declare(&Registry::new(), &places);
-                serve_in(listener, app, &config, stop, places, metrics).await;
+                serve_in(listener, App { router: app, fast_path }, &config, stop, places, metrics).await;
             }
         });
         Server { address, stop, task, places }
     }
 
-    async fn send(&self, request: &str) -> TcpStream {
+    pub(super) async fn send(&self, request: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
@@ -59,7 +69,7 @@ impl Server {
     }
 }
 
-async fn answer(stream: &mut TcpStream) -> String {
+pub(super) async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
     // A reset is an end as well.

@@ -1,10 +1,10 @@
-//! Lists of others, which the filter is compared with: as they are mostly used, any of their words anywhere in a text.
+//! Word lists of other filters, for comparison.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-/// A list of others, as its words in lower case.
+/// The words of a list, in lower case.
 pub(crate) fn list(folder: &Path, name: &str) -> Vec<String> {
     let read = |path: &str| {
         let path = folder.join("wordlists").join(path);

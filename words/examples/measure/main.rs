@@ -1,10 +1,13 @@
-//! Measures the built-in list: `cargo run --release -p words --example measure -- FOLDER` prints precision and recall on
-//! labelled texts beside those of other lists, how much of ordinary chat is flagged, and how fast it goes.
-//! `-- FOLDER missed korean` prints the texts of the development half that were missed (or `wrong`: flagged wrongly;
-//! `flagged`: all that were flagged; `freed`: those in which contexts let something go) of `korean`, `english` or a
-//! recording's folder; never those of the test half. `-- FOLDER others CLONES` counts on sets that nobody reads, which are
-//! repositories cloned into the folder `CLONES`. `-- FOLDER cost TIMES` finds in each of a few texts so often, and prints what it
-//! took; the program's instructions can be counted over it. `-- FOLDER try` masks each line of standard input.
+//! Measures the built-in lists: `cargo run --release -p words --example measure -- FOLDER COMMAND`. `FOLDER` holds the data
+//! sets.
+//!
+//! - without a command: precision and recall beside those of other lists, the share of ordinary chat that is flagged, and
+//!   the throughput
+//! - `missed SET`, `wrong SET`, `flagged SET`, `freed SET`: the texts of the development half that were missed, wrongly
+//!   flagged, flagged, or permitted by a context. `SET` is `korean`, `english` or the folder of a recording
+//! - `others CLONES`: the totals of sets that the authors of the lists do not read. `CLONES` holds their repositories
+//! - `cost TIMES`: searches a few texts so often, and prints the time of a search. Count instructions over it
+//! - `try`: masks each line of standard input
 
 #![allow(
     clippy::print_stdout,
@@ -44,7 +47,7 @@ fn main() {
     }
 }
 
-/// What is looked for, without the contexts in which it is allowed.
+/// The built-in lists without contexts.
 fn without_contexts() -> Filter {
     let mut list = List::default();
     for text in [include_str!("../../lists/ko.txt"), include_str!("../../lists/en.txt")] {
@@ -79,20 +82,24 @@ fn report_others(clones: &Path, filter: &Filter) {
     }
 }
 
-/// What a usual message costs, and what one can be made to cost.
+/// Prints the cost of usual messages, and of the costliest ones.
 fn cost(filter: &Filter, times: u32) {
     let han: String = ('\u{4E00}'..).take(500).collect();
     let cyrillic: String = ('\u{0410}'..='\u{044F}').cycle().take(500).collect();
     let texts = [
         ("a usual message in Korean", "오늘 방송 진짜 재밌었어요 다음에 또 봐요 ㅋㅋㅋ".to_owned()),
         ("a usual message in English", "that was such a good stream, see you next week :)".to_owned()),
+        (
+            "200 letters of English",
+            "so who else stayed up way past midnight to watch this run, ".repeat(4)[..200].to_owned(),
+        ),
         ("500 syllables", "가나다라마바사아자차".repeat(50)),
         ("500 letters", "abcdefghij".repeat(50)),
         ("500 Han characters, all different", han),
         ("500 Cyrillic letters", cyrillic),
         ("500 times U+FDFA", "\u{FDFA}".repeat(500)),
         ("500 times U+3300", "\u{3300}".repeat(500)),
-        ("500 marks on a letter", format!("a{}", "\u{301}".repeat(500))),
+        ("4,000 marks on a letter", format!("a{}", "\u{301}".repeat(4000))),
     ];
     for (name, text) in texts {
         let began = Instant::now();
@@ -168,12 +175,12 @@ fn scores(set: &str, rows: &[Labelled], name: &str, is_flagged: impl Fn(&str) ->
     println!("| {set} | {name} | {} | {} | {} |", show(development), show(test), show(both));
 }
 
-/// What most filters do: is one of the words anywhere in the text?
+/// What most filters do: search for the words anywhere in the text.
 fn words_of(folder: &Path, lists: &[&str]) -> AhoCorasick {
     AhoCorasick::new(lists.iter().flat_map(|list| lists::list(folder, list))).unwrap()
 }
 
-/// What better ones do: is one of the words there, with no letter before or after it?
+/// What better filters do: search for the words as whole words.
 fn has_whole(words: &AhoCorasick, text: &str) -> bool {
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     words.find_overlapping_iter(text).any(|word| {

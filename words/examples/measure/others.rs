@@ -1,4 +1,4 @@
-//! Labelled sets that nobody who works on the lists reads: public repositories, cloned side by side into a folder. Only
+//! Labelled sets that the authors of the lists do not read: public repositories, cloned side by side into a folder. Only
 //! their totals are printed.
 
 use std::path::Path;
@@ -98,7 +98,7 @@ impl Row {
 }
 
 fn rows(path: &Path, delimiter: u8) -> Vec<Row> {
-    // Texts of the sets that are separated by tabs have quotes that are nothing but quotes.
+    // In files separated by tabs, a quotation mark has no special meaning.
     let mut reader = ReaderBuilder::new()
         .delimiter(delimiter)
         .quoting(delimiter == b',')

@@ -1,5 +1,5 @@
-//! The labelled sets and recordings that the filter is measured on. They are not part of this tree: a folder is
-//! given. Every set is split by its texts, so that who works on the list can look at one half and be judged by the other.
+//! The labelled sets and recordings. They are not part of this tree. Every set is split by its texts: the authors of the
+//! lists may read the development half, and the test half measures the result.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -10,23 +10,23 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The half of a set that a text is in: the same for the same text, whatever set.
+/// The half that a text is in: the same in every set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Half {
-    /// May be looked at.
+    /// The authors of the lists may read it.
     Development,
-    /// Is only counted.
+    /// Only its totals are shown.
     Test,
 }
 
-/// A text, and whether people called it abuse.
+/// A text, and whether people labelled it abuse.
 pub(crate) struct Labelled {
     pub(crate) text: String,
     pub(crate) is_abuse: bool,
     pub(crate) half: Half,
 }
 
-/// What a filter did with labelled texts.
+/// The outcome of a filter on labelled texts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Score {
     pub(crate) right: usize,
@@ -42,7 +42,7 @@ impl Half {
 }
 
 impl Score {
-    /// What `is_flagged` does with one half of a set.
+    /// The outcome of `is_flagged` on one half of a set.
     pub(crate) fn of(set: &[Labelled], half: Half, is_flagged: impl Fn(&str) -> bool) -> Score {
         let mut score = Score::default();
         for row in set.iter().filter(|row| row.half == half) {
@@ -56,12 +56,12 @@ impl Score {
         score
     }
 
-    /// Of what was flagged, the share that is abuse.
+    /// The share of the flagged texts that is abuse.
     pub(crate) fn precision(&self) -> f64 {
         self.right as f64 / (self.right + self.wrong) as f64
     }
 
-    /// Of what is abuse, the share that was flagged.
+    /// The share of the abusive texts that was flagged.
     pub(crate) fn recall(&self) -> f64 {
         self.right as f64 / (self.right + self.missed) as f64
     }
@@ -80,7 +80,7 @@ pub(crate) fn korean(folder: &Path) -> Vec<Labelled> {
     labelled(&folder.join("abuse_ko_curse_2runo/dataset.ndjson"), |row| row["abusive"] == 1)
 }
 
-/// English: the tweets of Davidson and others; abuse is what was called hate or offensive.
+/// English: the tweets of Davidson and others. Abuse is hate or offensive.
 pub(crate) fn english(folder: &Path) -> Vec<Labelled> {
     labelled(&folder.join("abuse_en_davidson/labeled.ndjson.gz"), |row| row["class"] != "neither")
 }

@@ -1,5 +1,5 @@
 //! What holds for any text and any list: nothing panics, matches are whole graphemes in order, masking changes nothing
-//! else, and the work is in proportion to the length.
+//! else, the shortcuts change no match, and the work is proportional to the length.
 
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -18,7 +18,7 @@ fn found<'t>(filter: &Filter, text: &'t str) -> Vec<&'t str> {
     filter.find(text).into_iter().map(|found| &text[found.range]).collect()
 }
 
-/// Any text at all, or one made of what the matcher treats in a way of its own.
+/// Any text, or one of pieces that the filter treats in a special way.
 fn text() -> impl Strategy<Value = String> {
     const PIECES: [&str; 40] = [
         "시", "발", "씨", "병", "신", "새", "끼", "이", "아", "야", "좆", "ㅅ", "ㅂ", "ㅣ", "ㅏ", "ㄹ", "ㅋ", "ㅡ",
@@ -60,6 +60,25 @@ proptest! {
     }
 
     #[test]
+    fn the_shortcuts_change_no_match_in_any_text(text in text()) {
+        let (found, slowly) = BUILT_IN.with(|filter| (filter.find(&text), slow::find(filter, &text)));
+        prop_assert_eq!(found, slowly);
+    }
+
+    #[test]
+    fn the_shortcuts_change_no_match_of_a_disguised_word(text in disguised()) {
+        let (found, slowly) = BUILT_IN.with(|filter| (filter.find(&text), slow::find(filter, &text)));
+        prop_assert_eq!(found, slowly);
+    }
+
+    #[test]
+    fn the_shortcuts_change_no_match_of_a_rooms_words(words in proptest::collection::vec(text(), 1..4), text in text()) {
+        let filter = Filter::with_words(&words);
+        let text = format!("{text}{}{}", words[0], words[words.len() - 1]);
+        prop_assert_eq!(filter.find(&text), slow::find(&filter, &text));
+    }
+
+    #[test]
     fn any_words_of_a_room_make_a_filter(words in proptest::collection::vec(text(), 0..6), text in text()) {
         let _ = Filter::with_words(&words).find(&text);
     }
@@ -72,18 +91,80 @@ proptest! {
     }
 }
 
+/// Words and contexts of the built-in lists, each in a disguise, with something between them.
+fn disguised() -> impl Strategy<Value = String> {
+    const BETWEEN: [&str; 24] = [
+        "", " ", ".", "-", "1", "123", "x", "ㅋㅋ", "!", "*", "**", "+", "'", "❤️", "\u{200B}", "\u{301}", "이", "I",
+        "는", "日", "ж", "\r\n", "\u{600}", "je ",
+    ];
+    let words: Vec<String> = {
+        let list = List::built_in();
+        let patterns = list.words.iter().map(|(pattern, _)| pattern).chain(&list.allowed).chain(&list.excepted);
+        patterns.map(|pattern| pattern.word.clone()).collect()
+    };
+    let between = || proptest::sample::select(&BETWEEN[..]);
+    let word = (proptest::sample::select(words), 0..DISGUISES, between(), any::<u64>());
+    let word = word.prop_map(|(word, disguise, separator, places)| disguise_word(&word, disguise, separator, places));
+    proptest::collection::vec((word, between()), 1..5)
+        .prop_map(|words| words.into_iter().map(|(word, between)| word + between).collect())
+}
+
+const DISGUISES: u8 = 7;
+
+/// `places`: a bit for each letter, set where the disguise applies.
+fn disguise_word(word: &str, disguise: u8, separator: &str, places: u64) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    let mut disguised = String::new();
+    for (at, c) in word.chars().enumerate() {
+        match disguise {
+            _ if places >> (at % 64) & 1 == 0 => disguised.push(c),
+            0 => disguised.extend([c.to_string().as_str(), separator]),
+            1 => disguised.extend(std::iter::repeat_n(c, 2 + at % 2)),
+            2 => disguised.push(leetspeak(c, at)),
+            3 => disguised.push(['*', '#', '@', '%'][at % 4]),
+            4 => disguised.extend(c.nfd()),
+            5 => disguised.push(if c.is_ascii_graphic() { full_width(c) } else { c }),
+            _ => disguised.extend(c.to_uppercase()),
+        }
+    }
+    disguised
+}
+
+fn leetspeak(c: char, at: usize) -> char {
+    match c {
+        'i' | 'l' => ['1', '!', '|', 'I'][at % 4],
+        'o' => '0',
+        'e' => '3',
+        'a' => ['4', '@'][at % 2],
+        's' => ['5', '$'][at % 2],
+        't' => ['7', '+'][at % 2],
+        _ => c,
+    }
+}
+
+fn full_width(c: char) -> char {
+    char::from_u32(c as u32 + 0xFEE0).expect("ASCII has full-width forms")
+}
+
 thread_local! {
     static BUILT_IN: Filter = built_in();
 }
 
-/// The candidates that are looked at, for each sign of the text. Each costs at most the length of the longest word.
-fn candidates_a_sign(filter: &Filter, text: &str) -> usize {
+/// The candidates for each sign of the text. To judge one takes at most as many steps as the longest word has letters.
+fn candidates_per_sign(filter: &Filter, text: &str) -> usize {
     let reading = Reading::new(text);
-    filter.candidates(&reading).steps.div_ceil(reading.glyphs.len().max(1))
+    let mut streams = Streams::default();
+    streams.read(&reading);
+    streams.read_mixed(&reading);
+    let candidates = streams.iter().map(|(alphabet, stream)| {
+        let automata = [&filter.words[alphabet as usize], &filter.contexts[alphabet as usize]];
+        automata.iter().map(|automaton| automaton.candidates(stream)).sum::<usize>()
+    });
+    candidates.sum::<usize>().div_ceil(reading.glyphs.len().max(1))
 }
 
 #[test]
-fn the_work_is_in_proportion_to_the_length() {
+fn the_work_is_proportional_to_the_length() {
     let filter = built_in();
     let list = List::built_in();
     let words = list.words.iter().step_by(200).map(|(pattern, _)| pattern.word.as_str());
@@ -91,9 +172,9 @@ fn the_work_is_in_proportion_to_the_length() {
     let pieces = ["시", "ㅅ", "ㅅㅂ", "s ", "a", "씨이", "시1", "f*", "니애미", "씹", "*", "$", "\u{301}", "ㅋ", "가 "];
     for piece in words.chain(contexts).chain(pieces) {
         let (short, long) = (piece.repeat(10), piece.repeat(200));
-        let most = candidates_a_sign(&filter, &short).max(4);
-        assert!(candidates_a_sign(&filter, &long) <= most, "{piece} costs more the more there is of it");
-        assert!(most <= 20, "{piece} costs {most} candidates a sign");
+        let most = candidates_per_sign(&filter, &short).max(4);
+        assert!(candidates_per_sign(&filter, &long) <= most, "{piece} costs more the more there is of it");
+        assert!(most <= 20, "{piece} costs {most} candidates per sign");
     }
 }
 

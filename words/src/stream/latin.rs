@@ -1,6 +1,6 @@
-//! Latin letters, twice. Plain: letters only, whatever they look like. Leet: digits and symbols that are put in place of
-//! letters are letters too; `1`, `!`, `|` and `I` stand for `i` and for `l`, so a text is looked at both ways. Letters that stand alone spell
-//! a word together (`s h i t`), and a repeated letter is one symbol that knows how often it was written.
+//! Latin letters, read in two ways: plain letters only, or leetspeak, where digits and symbols stand for letters. `1`,
+//! `!`, `|` and `I` can stand for `i` or `l`, so leetspeak is read once for each. Letters that stand alone form one word
+//! (`s h i t`). A repeated letter is one symbol that knows how often it was written.
 
 use super::{Gap, Place, Skipped, Source, Stream};
 use crate::reading::{Glyph, Reading};
@@ -9,16 +9,66 @@ use crate::sign::Sign;
 /// A letter that was blotted out: `f*ck`.
 pub(crate) const MASKED: u8 = b'*';
 
-/// The letters of a text.
-pub(crate) fn latin(reading: &Reading<'_>) -> Stream {
-    read(reading, |glyphs, at| match glyphs[at].sign {
-        Sign::Latin { letter, foreign: false } => Some((letter, Source::Letter)),
-        Sign::Latin { letter, foreign: true } => Some((letter, Source::Foreign)),
+/// Reads the letters into `stream`.
+pub(crate) fn latin(reading: &Reading<'_>, stream: &mut Stream) {
+    read(reading, stream, |glyphs, at| match glyphs[at].sign {
+        Sign::Latin { letter, foreign } => Some((letter, source(foreign))),
         _ => None,
-    })
+    });
 }
 
-/// Whether the symbol at this place is one of those that stand for whatever is left of a word: `f***`, `sh%@`, `f@#k`.
+/// Reads the letters and whatever may stand for one into `stream`. `either` is read for a character that can be `i` or
+/// `l`.
+pub(crate) fn leet(reading: &Reading<'_>, either: u8, stream: &mut Stream) {
+    read(reading, stream, |glyphs, at| match glyphs[at].sign {
+        Sign::Latin { .. } if glyphs[at].is_capital_i => Some((either, Source::Letter)),
+        Sign::Latin { letter, foreign } => Some((letter, source(foreign))),
+        Sign::Digit(digit) => stands_for(digit, either).map(|letter| (letter, Source::Digit)),
+        Sign::Symbol('€') => Some((b'e', Source::Symbol)),
+        Sign::Mark(mark) => spells(glyphs, at, mark, either).map(|letter| (letter, Source::Symbol)),
+        Sign::Space | Sign::Jamo(_) | Sign::Letter(_) | Sign::Symbol(_) => None,
+    });
+}
+
+fn source(foreign: bool) -> Source {
+    if foreign { Source::Foreign } else { Source::Letter }
+}
+
+/// The letter that a digit stands for.
+fn stands_for(digit: u8, either: u8) -> Option<u8> {
+    match digit {
+        b'1' => Some(either),
+        b'2' => None,
+        _ => Some(b"o__easgtbg"[usize::from(digit - b'0')]),
+    }
+}
+
+/// The letter that the symbol at this place stands for, if it does.
+fn spells(glyphs: &[Glyph], at: usize, mark: char, either: u8) -> Option<u8> {
+    let is_letter =
+        |at: usize| glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. } | Sign::Digit(_)));
+    let is_symbol = |at: usize| {
+        matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#' | '+'), .. }))
+    };
+    let is_plus = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('+'), .. }));
+    let is_after_letter = || (0..at).rev().take(4).find(|at| !is_symbol(*at)).is_some_and(is_letter);
+    let is_inside = || {
+        let after = (at + 1..glyphs.len()).take(4).find(|at| !is_symbol(*at));
+        is_after_letter() && after.is_some_and(is_letter)
+    };
+    match mark {
+        '*' | '#' | '%' | '&' | '^' | '@' | '$' | '!' | '?' | '+' if is_blotted(glyphs, at) => Some(MASKED),
+        '@' => Some(b'a'),
+        '$' => Some(b's'),
+        // `sh!+`: the plus, which is a letter only at the end, comes next.
+        '!' | '|' if is_inside() || is_plus(at + 1) && is_after_letter() => Some(either),
+        '+' if is_after_letter() => Some(b't'),
+        '*' | '#' if is_inside() => Some(MASKED),
+        _ => None,
+    }
+}
+
+/// Whether the symbol at this place is one of several that blot out the rest of a word: `f***`, `sh%@`, `f@#k`.
 fn is_blotted(glyphs: &[Glyph], at: usize) -> bool {
     const SYMBOLS: &[char] = &['*', '#', '%', '&', '^', '@', '$', '!', '?', '+'];
     const BLOTS: &[char] = &['*', '#', '%', '&', '^'];
@@ -37,110 +87,72 @@ fn is_blotted(glyphs: &[Glyph], at: usize) -> bool {
     follows_letter && is_long && run.any(|c| BLOTS.contains(&c))
 }
 
-/// The letters of a text, and what may stand for one; `either` is what those stand for that can be `i` or `l`.
-pub(crate) fn leet(reading: &Reading<'_>, either: u8) -> Stream {
-    read(reading, |glyphs, at| {
-        let is_letter =
-            |at: usize| glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. } | Sign::Digit(_)));
-        let is_symbol = |at: usize| {
-            matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#' | '+'), .. }))
-        };
-        let is_behind = || (0..at).rev().take(4).find(|at| !is_symbol(*at)).is_some_and(is_letter);
-        let is_plus = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('+'), .. }));
-        let is_inside = || {
-            let after = (at + 1..glyphs.len()).take(4).find(|at| !is_symbol(*at));
-            is_behind() && after.is_some_and(is_letter)
-        };
-        Some(match glyphs[at].sign {
-            Sign::Latin { .. } if reading.grapheme(glyphs[at].unit) == "I" => (either, Source::Letter),
-            Sign::Latin { letter, foreign: false } => (letter, Source::Letter),
-            Sign::Latin { letter, foreign: true } => (letter, Source::Foreign),
-            Sign::Digit(b'1') => (either, Source::Digit),
-            Sign::Digit(b'2') => return None,
-            Sign::Digit(digit) => (b"o__easgtbg"[usize::from(digit - b'0')], Source::Digit),
-            Sign::Mark('*' | '#' | '%' | '&' | '^' | '@' | '$' | '!' | '?' | '+') if is_blotted(glyphs, at) => {
-                (MASKED, Source::Symbol)
-            }
-            Sign::Mark('@') => (b'a', Source::Symbol),
-            Sign::Mark('$') => (b's', Source::Symbol),
-            Sign::Other('€') => (b'e', Source::Symbol),
-            // `sh!+` ends in what is a letter only there.
-            Sign::Mark('!' | '|') if is_inside() || is_plus(at + 1) && is_behind() => (either, Source::Symbol),
-            Sign::Mark('+') if is_behind() => (b't', Source::Symbol),
-            Sign::Mark('*' | '#') if is_inside() => (MASKED, Source::Symbol),
-            _ => return None,
-        })
-    })
-}
-
-fn read(reading: &Reading<'_>, letter: impl Fn(&[Glyph], usize) -> Option<(u8, Source)>) -> Stream {
-    let mut letters = Stream::with_capacity(reading.glyphs.len());
-    let (mut skipped, mut is_wall) = (Skipped::default(), false);
+#[inline]
+fn read(reading: &Reading<'_>, stream: &mut Stream, letter: impl Fn(&[Glyph], usize) -> Option<(u8, Source)>) {
+    stream.clear();
+    let (mut skipped, mut is_wall, mut word) = (Skipped::default(), false, Word::default());
     for (at, glyph) in reading.glyphs.iter().enumerate() {
         let Some((letter, source)) = letter(&reading.glyphs, at) else {
             match glyph.sign {
-                // `who're` is two words, and no third one.
+                // `who're` is two words, and not `whore`.
                 Sign::Mark('\'' | '’') => is_wall = true,
                 Sign::Space => skipped.spaces += 1,
-                Sign::Mark(_) => skipped.marks += 1,
-                Sign::Other(c) if !c.is_alphanumeric() => skipped.marks += 1,
+                Sign::Mark(_) | Sign::Symbol(_) => skipped.marks += 1,
                 _ => is_wall = true,
             }
             continue;
         };
-        let skipped = std::mem::take(&mut skipped).gap();
+        let skipped = skipped.take();
         let gap = if std::mem::take(&mut is_wall) { Gap::Wall } else { skipped };
-        let (unit, opens, closes) = (glyph.unit, glyph.opens, glyph.closes);
-        let place = Place {
-            first: unit,
-            last: unit,
-            gap,
-            after_digit: false,
-            is_counted: false,
-            opens,
-            closes,
-            in_syllable: false,
-            times: 1,
-            source,
-        };
-        letters.push(letter, place);
-    }
-    spell(&mut letters);
-    repeats_as_one(&letters)
-}
-
-/// Letters that stand alone, next to each other, are one word. A letter and its repetitions count as one.
-fn spell(letters: &mut Stream) {
-    let starts: Vec<usize> = (0..letters.places.len()).filter(|at| letters.begins(*at)).collect();
-    let stands_alone = |word: usize| {
-        let end = starts.get(word + 1).copied().unwrap_or(letters.symbols.len());
-        letters.symbols[starts[word]..end].windows(2).all(|pair| pair[0] == pair[1])
-    };
-    let alone: Vec<bool> = (0..starts.len()).map(stands_alone).collect();
-    for word in 1..starts.len() {
-        let place = &mut letters.places[starts[word]];
-        if alone[word - 1] && alone[word] && place.gap != Gap::Wall {
-            place.gap = Gap::Spelled;
+        let place = Place { in_syllable: false, ..Place::of(glyph, gap, source) };
+        if gap > Gap::Spelled {
+            word = word.next(stream);
+        } else if let (Some(last), Some(before)) = (stream.places.last_mut(), stream.symbols.last())
+            && *before == letter
+        {
+            last.repeat(&place);
+            continue;
         }
+        stream.push(letter, place);
     }
+    word.next(stream);
 }
 
-fn repeats_as_one(letters: &Stream) -> Stream {
-    let mut stream = Stream::with_capacity(letters.symbols.len());
-    for (at, (symbol, place)) in letters.symbols.iter().zip(&letters.places).enumerate() {
-        match stream.places.last_mut() {
-            Some(last) if stream.symbols.last() == Some(symbol) && !letters.begins(at) => {
-                last.last = place.last;
-                last.times += 1;
-                last.source = match (last.source, place.source) {
-                    // `A5s` is a model's name, and `4s$` is none.
-                    (Source::Digit, _) | (_, Source::Digit) => Source::Digit,
-                    (Source::Symbol, written) => written,
-                    (written, _) => written,
-                };
+/// Letters between two gaps.
+#[derive(Default)]
+struct Word {
+    /// Its first symbol.
+    start: usize,
+    /// The word before it is one letter, and its repetitions.
+    follows_lone_letter: bool,
+}
+
+impl Word {
+    /// Ends this word and begins the next. Letters that stand alone next to each other form one word.
+    fn next(self, stream: &mut Stream) -> Word {
+        let is_lone = stream.symbols.len() == self.start + 1;
+        if is_lone && self.follows_lone_letter && stream.places[self.start].gap != Gap::Wall {
+            stream.places[self.start].gap = Gap::Spelled;
+            if stream.symbols[self.start - 1] == stream.symbols[self.start] {
+                let place = stream.places[self.start];
+                stream.pop();
+                stream.places[self.start - 1].repeat(&place);
             }
-            _ => stream.push(*symbol, *place),
         }
+        Word { start: stream.symbols.len(), follows_lone_letter: is_lone }
     }
-    stream
+}
+
+impl Place {
+    /// Adds a repetition of the same letter.
+    fn repeat(&mut self, place: &Place) {
+        self.last = place.last;
+        self.times += place.times;
+        self.source = match (self.source, place.source) {
+            // `A5s` is a model's name. `4s$` is not.
+            (Source::Digit, _) | (_, Source::Digit) => Source::Digit,
+            (Source::Symbol, written) => written,
+            (written, _) => written,
+        };
+    }
 }

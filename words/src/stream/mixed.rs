@@ -1,12 +1,14 @@
-//! All letters, digits and symbols of a text, for words that one alphabet does not hold: `c발`, `ネタバレ`, `🖕`.
+//! All letters, digits and symbols of a text, for words that one alphabet cannot spell: `c발`, `ネタバレ`, `🖕`.
 
 use super::{Place, Skipped, Source, Stream};
 use crate::reading::Reading;
 use crate::sign::Sign;
 
-/// Jamo are below 64, digits are `A` to `J`, letters `a` to `z`; everything else is its UTF-8, above 127.
-pub(crate) fn mixed(reading: &Reading<'_>) -> Stream {
-    let (mut stream, mut skipped) = (Stream::with_capacity(reading.glyphs.len()), Skipped::default());
+/// Reads all but spaces and punctuation into `stream`. Jamo are below 64, digits are `A` to `J`, letters `a` to `z`;
+/// everything else is its UTF-8, above 127.
+pub(crate) fn mixed(reading: &Reading<'_>, stream: &mut Stream) {
+    stream.clear();
+    let mut skipped = Skipped::default();
     for glyph in &reading.glyphs {
         let mut bytes = [0; 4];
         let symbols = match glyph.sign {
@@ -30,24 +32,16 @@ pub(crate) fn mixed(reading: &Reading<'_>) -> Stream {
                 bytes[0] = digit - b'0' + b'A';
                 &bytes[..1]
             }
-            // Capitals of scripts that have them; what does not fit one character stays as it is.
-            Sign::Other(c) => c.to_lowercase().next().unwrap_or(c).encode_utf8(&mut bytes).as_bytes(),
+            // In lower case if the script has one. A character whose lower case is several keeps the first.
+            Sign::Letter(c) | Sign::Symbol(c) => {
+                c.to_lowercase().next().unwrap_or(c).encode_utf8(&mut bytes).as_bytes()
+            }
         };
         for (at, symbol) in symbols.iter().enumerate() {
-            let place = Place {
-                first: glyph.unit,
-                last: glyph.unit,
-                gap: std::mem::take(&mut skipped).gap(),
-                after_digit: false,
-                is_counted: false,
-                opens: glyph.opens && at == 0,
-                closes: glyph.closes && at + 1 == symbols.len(),
-                in_syllable: glyph.in_syllable,
-                times: 1,
-                source: Source::Letter,
-            };
+            let mut place = Place::of(glyph, skipped.take(), Source::Letter);
+            place.opens &= at == 0;
+            place.closes &= at + 1 == symbols.len();
             stream.push(*symbol, place);
         }
     }
-    stream
 }

@@ -1,7 +1,10 @@
 //! The original's frames, pinned.
 
 use bytes::Bytes;
+use chat::{MessagePosted, PresenterIdx, User};
 use nats::Entry;
+use proptest::prelude::*;
+use proptest::sample::Index;
 
 use super::*;
 use crate::window::Incoming;
@@ -55,6 +58,45 @@ fn the_frame_of_a_message_is_pinned() {
     let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a8057","type":"message.posted","presenterIdx":42,"at":"2024-03-01T15:04:05.678Z","user":{"idx":7,"nickname":"고양이 \"나비\"","role":"viewer"},"text":"안녕 👋🏽\n<b>"}"#;
     let frame = legacy().frame(&[kept(line)], Visibility::default()).frame.unwrap();
     insta::assert_snapshot!(frame.as_str(), @r#"{"id":"sendChatting","nickname":"고양이 \"나비\"","message":"안녕 👋🏽\n<b>","time":"00:04","messageId":"01890a5d-ac96-774b-bcce-b302099a8057","position":"1879f0c3a1b2c3d4-1f-3","userIdx":7,"role":"viewer","sentAt":"2024-03-01T15:04:05.678Z"}"#);
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let role = prop::sample::select(vec![Role::Viewer, Role::Moderator, Role::Presenter]);
+    let user = (1..=i64::MAX, any::<String>(), role);
+    let flags = prop::collection::vec(any::<String>(), 0..2);
+    // From 1800, when clocks showed the sun's time, to 2200.
+    let at = -5_364_662_400_000..7_258_118_400_000_i64;
+    (user, any::<String>(), flags, at, any::<bool>()).prop_map(|((idx, nickname, role), text, flags, at, belated)| {
+        let user = User { idx: UserIdx::stored(idx).unwrap(), nickname, role };
+        let body = Body::MessagePosted(MessagePosted { user, text, flags });
+        let at = Timestamp::from_millisecond(at).unwrap();
+        Event { at, belated, ..Event::now(PresenterIdx::try_from(42).unwrap(), body) }
+    })
+}
+
+proptest! {
+    /// A frame of copied parts is the frame that would be written from the event. A line that is changed anywhere is
+    /// either left to the parser, or gives the same frame too.
+    #[test]
+    fn a_copied_frame_is_the_frame_that_is_written(
+        event in event(),
+        position in (any::<u64>(), any::<u64>(), any::<u32>()),
+        zone in prop::sample::select(vec!["Asia/Seoul", "UTC", "America/New_York", "Asia/Kolkata"]),
+        changes in prop::collection::vec((any::<Index>(), any::<u8>(), any::<bool>()), 0..3),
+    ) {
+        let position = Position { epoch: position.0, sequence: position.1, index: position.2 };
+        let zone = TimeZone::get(zone).unwrap();
+        let mut line = event.to_line().to_vec();
+        for (at, byte, inserts) in changes {
+            let at = at.index(line.len());
+            if inserts { line.insert(at, byte) } else { line[at] = byte }
+        }
+        if let Ok(line) = str::from_utf8(&line)
+            && let Some(posted) = PostedLine::scan(line.as_bytes())
+        {
+            prop_assert_eq!(Some(copied(&posted, position, &zone)), written(line, position, &zone).unwrap());
+        }
+    }
 }
 
 #[test]

@@ -93,6 +93,7 @@ proptest! {
     #[test]
     fn a_frame_is_json_that_has_every_event_whatever_is_said(
         said in prop::collection::vec((any::<String>(), any::<String>(), any::<bool>()), 1..4),
+        in_order: bool,
     ) {
         let events: Vec<Value> = said
             .iter()
@@ -103,14 +104,26 @@ proptest! {
                 event
             })
             .collect();
+        // In the order in which ingest writes the members, or in another one.
         let kept = (0..).zip(&events).map(|(index, event)| {
             let position = Position { epoch: 1, sequence: 2, index };
-            Incoming::new(0, Entry::read(position, Bytes::from(event.to_string())).unwrap()).kept
+            let line = Bytes::from(event.to_string());
+            let line = if in_order { chat::Event::from_line(&line).unwrap().to_line() } else { line };
+            Incoming::new(0, Entry::read(position, line).unwrap()).kept
         });
-        let frame = V1.frame(&kept.collect::<Vec<_>>(), Visibility::default()).frame.unwrap();
+        let kept: Vec<Kept> = kept.collect();
+        let frame = V1.frame(&kept, Visibility::default()).frame.unwrap();
         let frame: Value = serde_json::from_str(frame.as_str()).unwrap();
         let shown = frame["events"].as_array().unwrap();
         prop_assert_eq!(shown.len(), events.len());
+        for kept in &kept {
+            let line = kept.shown().map(|shown| match shown {
+                Shown::Message(line) => without_request(line).into_owned(),
+                shown => panic!("{shown:?}"),
+            });
+            let object = object(kept, Visibility::default()).unwrap().map(Cow::into_owned);
+            prop_assert_eq!(object, line.ok());
+        }
         for (index, (shown, event)) in shown.iter().zip(events).enumerate() {
             let mut expected = event;
             expected["position"] = format!("1-2-{index}").into();

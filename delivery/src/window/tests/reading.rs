@@ -34,7 +34,11 @@ fn a_page_is_bounded_but_never_empty_while_there_is_something() {
         (Limit { events: 100, bytes: 40 }, 4),
         (Limit { events: 100, bytes: 1 }, 1),
     ] {
-        assert_eq!(window.after(room(1), 7, None, limit).events.len(), expected, "{limit:?}");
+        let page = window.after(room(1), 7, None, limit);
+        assert_eq!((page.events.len(), page.is_partial), (expected, true), "{limit:?}");
+    }
+    for (cursor, limit) in [(None, Limit { events: 9, bytes: 90 }), (Some(at(8, 0)), Limit { events: 1, bytes: 1 })] {
+        assert!(!window.after(room(1), 7, cursor, limit).is_partial, "nothing follows");
     }
 }
 
@@ -72,7 +76,7 @@ fn an_event_of_every_room_stands_at_its_place_in_each_room_of_its_partition() {
     assert_eq!(after(Limit { events: 9, bytes: "aevery 2".len() }), 2);
     assert_eq!(after(Limit { events: 9, bytes: 0 }), 1);
     let page = window.after(room(1), 8, None, ALL);
-    assert_eq!(page.events.iter().filter(|kept| kept.line.as_str() == "every 2 elsewhere").count(), 1);
+    assert_eq!(page.events.iter().filter(|kept| *kept.line == *"every 2 elsewhere").count(), 1);
 }
 
 #[test]
@@ -110,20 +114,21 @@ fn only_what_has_come_counts_as_come() {
 #[test]
 fn only_the_readers_of_the_room_are_woken() {
     let mut window = Window::new(ROOMY);
-    let (one, other): (Arc<Notify>, Arc<Notify>) = Default::default();
+    let (one, other): (Arc<Wake>, Arc<Wake>) = Default::default();
     window.attach(room(1), 7, one.clone());
     window.attach(room(2), 7, other.clone());
-    let woken = window.push(vec![message(1, at(1, 0), "a"), message(3, at(1, 1), "b")], Instant::now());
+    let woken = window
+        .push(vec![message(1, at(1, 0), "a"), message(3, at(1, 1), "b"), message(1, at(1, 2), "c")], Instant::now());
     assert!(woken.iter().all(|woken| Arc::ptr_eq(woken, &one)) && woken.len() == 1);
     // An event of every room wakes the readers of every room of its partition.
     let elsewhere = Arc::default();
     window.attach(room(4), 8, elsewhere);
-    let woken = window.push(vec![of_every_room(at(1, 2), "every")], Instant::now());
+    let woken = window.push(vec![message(2, at(2, 0), "d"), of_every_room(at(2, 1), "every")], Instant::now());
     assert!(
         woken.len() == 2 && [&one, &other].iter().all(|reader| woken.iter().any(|woken| Arc::ptr_eq(woken, reader)))
     );
     window.detach(room(1), 7, &one);
-    assert!(window.push(vec![message(1, at(2, 0), "c")], Instant::now()).is_empty());
+    assert!(window.push(vec![message(1, at(3, 0), "e")], Instant::now()).is_empty());
     window.detach(room(2), 7, &other);
     assert!(window.everywhere[&7].readers.is_empty());
 }

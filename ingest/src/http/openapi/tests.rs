@@ -57,6 +57,7 @@ fn allows(change: Change, value: i64) -> bool {
         words: Vec::new(),
         max_length: 1,
         message_rate: Rate { messages: 1, seconds: 1 },
+        readers: chat::Readers::Off,
     };
     u32::try_from(value).is_ok_and(|value| {
         change(&mut settings, value);

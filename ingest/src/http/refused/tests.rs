@@ -55,7 +55,7 @@ fn every_code_is_documented() {
 fn the_timestamp_is_local() {
     let response = original(&TimeZone::get("Asia/Seoul").unwrap(), "/", &Refusal::NotFound);
     let body = body_of(response);
-    let seoul = jiff::Timestamp::now().to_zoned(TimeZone::get("Asia/Seoul").unwrap());
+    let seoul = jiff::Timestamp::now().to_zoned_datetime(TimeZone::get("Asia/Seoul").unwrap());
     let minute_before = seoul.checked_sub(jiff::Span::new().minutes(1)).unwrap();
     let timestamp = body["timestamp"].as_str().unwrap();
     let minutes = [seoul, minute_before].map(|time| time.strftime("%Y-%m-%d %H:%M").to_string());

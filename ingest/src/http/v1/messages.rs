@@ -1,10 +1,13 @@
 //! The endpoints of messages: post one, delete one, clear a room.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json as JsonBody;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use chat::{EventId, Position, PresenterIdx};
 use serde::{Deserialize, Serialize};
@@ -17,7 +20,7 @@ use super::decisions::{DecidedBody, decide};
 use crate::http::body::Shape;
 use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, ReasonQuery, RoomPath};
 use crate::http::openapi::schemas;
-use crate::http::post::{Message, post};
+use crate::http::post::{self, Message};
 use crate::http::quota::with_quota;
 use crate::moderation::decide::Decision;
 use crate::posting::accept::Accepted;
@@ -99,8 +102,20 @@ struct AcceptedBody {
 async fn post_message(State(ingest): State<Arc<Ingest>>, request: Request) -> Result<Response, Refusal> {
     let (mut parts, body) = request.into_parts();
     let room = extract::room(&mut parts).await;
+    let peer = extract::peer(&parts);
+    post(&ingest, &parts, body, peer, room).await
+}
+
+/// The answer to a post. `room` is the room in the path, or how the path is refused.
+pub(crate) async fn post(
+    ingest: &Ingest,
+    parts: &Parts,
+    body: Body,
+    peer: Option<SocketAddr>,
+    room: Result<Option<PresenterIdx>, Refusal>,
+) -> Result<Response, Refusal> {
     let Accepted { id, position, is_presenter_connected, quota, .. } =
-        post::<NewMessage>(&ingest, &parts, body, room).await?;
+        post::post::<NewMessage>(ingest, parts, body, peer, room).await?;
     let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
     let accepted = (StatusCode::ACCEPTED, JsonBody(AcceptedBody { id, position, presenter }));
     Ok(with_quota(accepted.into_response(), quota))

@@ -1,4 +1,4 @@
-//! The JSON schema of a room's word.
+//! The JSON schemas of settings whose types know no OpenAPI.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
@@ -26,3 +26,14 @@ impl PartialSchema for Word {
 }
 
 impl ToSchema for Word {}
+
+/// Who may read a room live: nobody but its presenter, moderators and services, every user with a valid token, or
+/// everybody.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "documents `chat::Readers`")]
+pub(crate) enum Readers {
+    Off,
+    Members,
+    Anyone,
+}

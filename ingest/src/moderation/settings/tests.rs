@@ -14,6 +14,7 @@ pub(crate) fn deployment() -> Settings {
         words: Vec::new(),
         max_length: 500,
         message_rate: Rate { messages: 20, seconds: 30 },
+        readers: chat::Readers::Off,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Answers as data, and answers that never end.
 
+#![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]
+
 use super::*;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use conf::Span;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::AsyncWriteExt;
@@ -71,6 +72,13 @@ async fn an_answer_is_kept_and_a_failure_is_not() {
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 
+    let (mut brief, asked) = room_server(|| Body::from(r#"{"data":{"alive":false}}"#)).await;
+    brief.keep.not_live = Duration::ZERO;
+    for _ in 0..3 {
+        assert_eq!(brief.liveness(room(1)).await, Ok(Liveness::NotLive));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "an answer was used after its time");
+
     let (bad, asked) = room_server(|| Body::from("garbage")).await;
     for _ in 0..3 {
         assert_eq!(bad.liveness(room(1)).await, Err(Unreachable));
@@ -107,6 +115,8 @@ async fn by_room(answer: fn(i64) -> (u16, &'static str)) -> (Arc<RoomServer>, Ar
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut room_server = asking(&listener);
     (room_server.guard, room_server.pause) = (Guard::new(3), Duration::from_millis(50));
+    // No answer is late here, however busy the machine is.
+    room_server.deadline = Duration::from_secs(20);
     let app = Router::new().route("/base/room/live/check", post(handler));
     tokio::spawn(async move { axum::serve(listener, app).await });
     let room_server = Arc::new(room_server);

@@ -4,26 +4,21 @@
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, UserIdx};
-use moka::Entry;
-use moka::ops::compute::Op;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
 use super::limited::{Limited, whole_seconds};
+use crate::sharded_lru::ShardedLru;
 
-/// 200,000 viewers of rooms in slow mode: about 70 MB. Beyond that, the viewer that has been silent longest is
+/// 200,000 viewers of rooms in slow mode: about 18 MB. Beyond that, the viewer that has been silent longest is
 /// forgotten.
-const MOST_VIEWERS: u64 = 200_000;
-
-/// An hour: the longest pause that a room can set.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+const MOST_VIEWERS: usize = 200_000;
 
 #[derive(Debug)]
 pub(super) struct SlowMode {
-    last_messages: LastMessages,
+    last_messages: ShardedLru<Viewer, LastMessage>,
 }
 
-type LastMessages = Cache<(PresenterIdx, UserIdx), LastMessage>;
+/// A viewer of a room.
+type Viewer = (PresenterIdx, UserIdx);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LastMessage {
@@ -35,21 +30,15 @@ enum LastMessage {
 
 /// A viewer's message in progress. Dropped before [`Writing::done`], it leaves no trace.
 #[derive(Debug)]
-pub(super) struct Writing {
-    last_messages: LastMessages,
-    viewer: (PresenterIdx, UserIdx),
+pub(super) struct Writing<'a> {
+    slow_mode: &'a SlowMode,
+    viewer: Viewer,
     id: EventId,
 }
 
 impl SlowMode {
     pub(super) fn new() -> SlowMode {
-        let last_messages = Cache::builder()
-            .max_capacity(MOST_VIEWERS)
-            // LRU, as for the rates: by frequency, a full cache would reject new viewers.
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_idle(LONGEST_PAUSE)
-            .build();
-        SlowMode { last_messages }
+        SlowMode { last_messages: ShardedLru::new(MOST_VIEWERS) }
     }
 
     /// Begins a message, if the pause since the last one is over. None: the last one is this message, so this is a
@@ -61,59 +50,52 @@ impl SlowMode {
         user: UserIdx,
         pause: Duration,
         now: Instant,
-    ) -> Result<Option<Writing>, Limited> {
+    ) -> Result<Option<Writing<'_>>, Limited> {
         let viewer = (presenter, user);
-        let mut begun = Ok(None);
-        self.last_messages.entry(viewer).and_compute_with(|last_message| {
-            let left = match last_message.map(Entry::into_value) {
-                Some(LastMessage::Writing(last) | LastMessage::Wrote(last, _)) if last == id => return Op::Nop,
+        self.last_messages.update(viewer, |last_message| {
+            let left = match *last_message {
+                Some(LastMessage::Writing(last) | LastMessage::Wrote(last, _)) if last == id => return Ok(None),
                 Some(LastMessage::Writing(_)) => pause,
                 Some(LastMessage::Wrote(_, at)) => pause.saturating_sub(now.saturating_duration_since(at)),
                 None => Duration::ZERO,
             };
             if !left.is_zero() {
-                begun = Err(Limited::SlowMode { retry_after: whole_seconds(left) });
-                return Op::Nop;
+                return Err(Limited::SlowMode { retry_after: whole_seconds(left) });
             }
-            begun = Ok(Some(Writing { last_messages: self.last_messages.clone(), viewer, id }));
-            Op::Put(LastMessage::Writing(id))
-        });
-        begun
+            *last_message = Some(LastMessage::Writing(id));
+            Ok(Some(Writing { slow_mode: self, viewer, id }))
+        })
     }
 
     /// Records a message of the log that the viewer posted `age` ago.
-    pub(super) fn wrote(&self, id: EventId, presenter: PresenterIdx, user: UserIdx, age: Duration) {
+    pub(super) fn wrote(&self, id: EventId, presenter: PresenterIdx, user: UserIdx, age: Duration, now: Instant) {
         // None: the clock does not reach back that far, which is longer than any pause.
-        let Some(at) = Instant::now().checked_sub(age) else { return };
-        self.last_messages.entry((presenter, user)).and_compute_with(|last_message| {
-            match last_message.map(Entry::into_value) {
-                Some(LastMessage::Wrote(_, later)) if later >= at => Op::Nop,
-                _ => Op::Put(LastMessage::Wrote(id, at)),
-            }
+        let Some(at) = now.checked_sub(age) else { return };
+        self.last_messages.update((presenter, user), |last_message| match *last_message {
+            Some(LastMessage::Wrote(_, later)) if later >= at => {}
+            _ => *last_message = Some(LastMessage::Wrote(id, at)),
         });
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.last_messages.iter().count()
+        self.last_messages.len()
     }
 }
 
-impl Writing {
+impl Writing<'_> {
     /// The message is in the log.
     pub(super) fn done(self) {
-        self.last_messages.insert(self.viewer, LastMessage::Wrote(self.id, Instant::now()));
+        self.slow_mode.last_messages.insert(self.viewer, LastMessage::Wrote(self.id, Instant::now()));
     }
 }
 
-impl Drop for Writing {
+impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        self.last_messages.entry(self.viewer).and_compute_with(|last_message| {
-            match last_message.map(Entry::into_value) {
-                Some(LastMessage::Writing(id)) if id == self.id => Op::Remove,
-                // The message was stored, or another of the viewer's was.
-                _ => Op::Nop,
-            }
+        self.slow_mode.last_messages.update(self.viewer, |last_message| match *last_message {
+            Some(LastMessage::Writing(id)) if id == self.id => *last_message = None,
+            // The message was stored, or another of the viewer's was.
+            _ => {}
         });
     }
 }

@@ -26,6 +26,7 @@ fn settings() -> Settings {
         words: Vec::new(),
         max_length: 500,
         message_rate: Rate { messages: 3, seconds: 3_600 },
+        readers: chat::Readers::Off,
     }
 }
 

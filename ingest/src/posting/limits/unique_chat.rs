@@ -3,104 +3,109 @@
 //! the same punctuation mark or symbol reduced to one. Only hashes of texts are kept.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx};
-use moka::Entry;
-use moka::ops::compute::Op;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 use words::is_invisible;
 
 use super::limited::Limited;
+use crate::sharded_lru::ShardedLru;
 
 /// 10 minutes: a repetition after that is an answer to someone else.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// 250,000 texts of all rooms in unique-chat mode: about 100 MB. Beyond that, the oldest texts may be repeated.
-const MOST_TEXTS: u64 = 250_000;
+/// 250,000 texts of all rooms in unique-chat mode: about 25 MB. Beyond that, the oldest texts may be repeated.
+const MOST_TEXTS: usize = 250_000;
 
 #[derive(Debug)]
 pub(super) struct UniqueChat {
-    texts: Texts,
+    texts: ShardedLru<Text, Said>,
     /// Randomly keyed, so that nobody can construct texts that collide.
     hasher: RandomState,
 }
 
-type Texts = Cache<(PresenterIdx, u64), Said>;
+/// A room, and the hash of a text.
+type Text = (PresenterIdx, u64);
 
+/// Who said a text, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
-    /// It is being appended.
-    Claimed(EventId),
-    /// It is in the log.
-    Stored(EventId),
+struct Said {
+    by: EventId,
+    /// If not, it is being appended.
+    is_stored: bool,
+    at: Instant,
 }
 
 /// A claim on a text. Dropped before [`Claim::keep`], it releases the text.
 #[derive(Debug)]
-pub(super) struct Claim {
-    texts: Texts,
-    text: (PresenterIdx, u64),
+pub(super) struct Claim<'a> {
+    unique_chat: &'a UniqueChat,
+    text: Text,
     id: EventId,
 }
 
 impl UniqueChat {
     pub(super) fn new() -> UniqueChat {
-        let texts = Cache::builder()
-            .max_capacity(MOST_TEXTS)
-            // LRU: by frequency, a full cache would reject new texts.
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(MEMORY)
-            .build();
-        UniqueChat { texts, hasher: RandomState::new() }
+        UniqueChat { texts: ShardedLru::new(MOST_TEXTS), hasher: RandomState::new() }
     }
 
     /// Claims a text. None: this message has claimed it before, so this is a retry.
-    pub(super) fn claim(&self, id: EventId, presenter: PresenterIdx, text: &str) -> Result<Option<Claim>, Limited> {
+    pub(super) fn claim(
+        &self,
+        id: EventId,
+        presenter: PresenterIdx,
+        text: &str,
+        now: Instant,
+    ) -> Result<Option<Claim<'_>>, Limited> {
         let text = self.key(presenter, text);
-        // Not `or_insert`, whose lookup and insert are not atomic: two callers could both be the first.
-        let entry = self.texts.entry(text).or_insert_with(|| Said::Claimed(id));
-        if entry.is_fresh() {
-            return Ok(Some(Claim { texts: self.texts.clone(), text, id }));
-        }
-        let (Said::Claimed(by) | Said::Stored(by)) = entry.into_value();
-        if by == id { Ok(None) } else { Err(Limited::Duplicate) }
+        self.texts.update(text, |said| match *said {
+            Some(Said { by, at, .. }) if now.saturating_duration_since(at) < MEMORY => {
+                if by == id {
+                    Ok(None)
+                } else {
+                    Err(Limited::Duplicate)
+                }
+            }
+            _ => {
+                *said = Some(Said { by: id, is_stored: false, at: now });
+                Ok(Some(Claim { unique_chat: self, text, id }))
+            }
+        })
     }
 
     /// Records a text of the log that was stored `age` ago.
-    pub(super) fn said(&self, id: EventId, presenter: PresenterIdx, text: &str, age: Duration) {
+    pub(super) fn said(&self, id: EventId, presenter: PresenterIdx, text: &str, age: Duration, now: Instant) {
         if age < MEMORY {
-            self.texts.insert(self.key(presenter, text), Said::Stored(id));
+            self.texts.insert(self.key(presenter, text), Said { by: id, is_stored: true, at: now });
         }
     }
 
-    fn key(&self, presenter: PresenterIdx, text: &str) -> (PresenterIdx, u64) {
+    fn key(&self, presenter: PresenterIdx, text: &str) -> Text {
         (presenter, self.hasher.hash_one(as_read(text)))
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.texts.iter().count()
+        self.texts.len()
     }
 }
 
-impl Claim {
+impl Claim<'_> {
     /// The text is in the log.
     pub(super) fn keep(self) {
-        self.texts.insert(self.text, Said::Stored(self.id));
+        self.unique_chat.texts.insert(self.text, Said { by: self.id, is_stored: true, at: Instant::now() });
     }
 }
 
-impl Drop for Claim {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.texts.entry(self.text).and_compute_with(|said| match said.map(Entry::into_value) {
-            Some(Said::Claimed(id)) if id == self.id => Op::Remove,
+        self.unique_chat.texts.update(self.text, |said| match *said {
+            Some(Said { by, is_stored: false, .. }) if by == self.id => *said = None,
             // The message was stored, or another with that text was.
-            _ => Op::Nop,
+            _ => {}
         });
     }
 }

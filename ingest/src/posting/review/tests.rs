@@ -1,5 +1,7 @@
 //! Answers as data, and hooks that do not answer.
 
+#![allow(clippy::disallowed_methods, reason = "a test awaits its tasks, or ends with them")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +9,6 @@ use axum::Router;
 use axum::http::StatusCode as Status;
 use axum::routing::post;
 use chat::Role;
-use conf::Span;
 use tokio::net::TcpListener;
 
 use super::*;

@@ -1,11 +1,11 @@
-//! What there is when all is over: positions, answers, and everything that is read.
+//! The end of a history: positions, answers, and the readings.
 
 use std::collections::HashMap;
 
 use chat::{EventId, Position};
 
 use super::{BROADCASTS_MS, CHATTING, Draft, ERASED, Event, MS, PSEUDONYM, ROOMS, World, at_ms};
-use crate::history::{Dialect, Line, Phase, Reading, What};
+use crate::history::{Dialect, Line, Observation, Phase, Reading};
 
 impl World {
     pub(super) fn finish(mut self, end: u64) -> Vec<Line> {
@@ -22,25 +22,25 @@ impl World {
         for (sequence, (_, number)) in stored.iter().enumerate() {
             positions.entry(self.events[*number].id).or_insert(position(sequence));
         }
-        self.draft(end, What::Phase { phase: Phase::Healed });
+        self.draft(end, Observation::Phase { phase: Phase::Healed });
         for room in (1..=ROOMS).filter(|room| *room != CHATTING) {
             self.presenter(room, &positions, end);
         }
         self.chatting(&positions, end);
-        self.draft(end + 500 * MS, What::Phase { phase: Phase::Drained });
+        self.draft(end + 500 * MS, Observation::Phase { phase: Phase::Drained });
 
-        let mut lines: Vec<(u64, What)> = Vec::new();
+        let mut lines: Vec<(u64, Observation)> = Vec::new();
         for (at, draft) in self.drafts {
             let what = match draft {
                 Draft::Ready(what) => what,
                 Draft::Ok { post, attempt, room, id, status } => {
                     let served = self.served.iter().any(|(own, from, to)| *own == room && (*from..*to).contains(&at));
-                    // The original's surface tells presenters alone.
+                    // The original's surface states presence only to presenters.
                     let connected = (status == 202).then_some(served);
-                    What::Ok { post, attempt, id, position: positions[&id], status, connected }
+                    Observation::Ok { post, attempt, id, position: positions[&id], status, connected }
                 }
                 Draft::Confirmed { decision, attempt, id } => {
-                    What::Confirmed { decision, attempt, id, position: positions[&id] }
+                    Observation::Confirmed { decision, attempt, id, position: positions[&id] }
                 }
             };
             lines.push((at, what));
@@ -50,7 +50,7 @@ impl World {
             let Event { id, room, kind, user, text, target, reason, .. } = &self.events[*number];
             lines.push((
                 after,
-                What::Logged {
+                Observation::Logged {
                     room: *room,
                     id: *id,
                     position: position(sequence),
@@ -64,18 +64,18 @@ impl World {
             ));
         }
         let last = stored.len() as u64;
-        lines.push((after, What::Stream { epochs: vec![7], first: 1, last, acknowledged: Some(last) }));
+        lines.push((after, Observation::Stream { epochs: vec![7], first: 1, last, acknowledged: Some(last) }));
         for Event { room, id, kind, user, target, reason, .. } in self.events.iter().filter(|it| it.reason.is_some()) {
             let (room, id, position, kind) = (*room, *id, positions[id], (*kind).to_owned());
             let (user, target, reason) = (*user, *target, reason.clone());
             let (audited, listed) = (kind.clone(), reason.clone());
-            lines.push((after + 1, What::Audited { room, id, position, kind: audited, user, target, reason }));
-            lines.push((after + 1, What::Listed { room, id, kind, user, target, reason: listed }));
+            lines.push((after + 1, Observation::Audited { room, id, position, kind: audited, user, target, reason }));
+            lines.push((after + 1, Observation::Listed { room, id, kind, user, target, reason: listed }));
         }
         for number in 1..=ROOMS {
             let room: Vec<&Event> = self.events.iter().filter(|event| event.is_of(number)).collect();
             let shown = |id: EventId| room.iter().find(|event| event.takes(id, &room)).map(|event| event.id);
-            // Of those who were erased, what is left and under which number.
+            // The author of a message after the erasures. None: the message is removed.
             let left = |event: &Event| match event.user.filter(|_| event.is_erased(u64::MAX, &room)) {
                 None => event.user,
                 Some(user) => ERASED.iter().any(|(_, erased, stays)| *stays && *erased == user).then_some(PSEUDONYM),
@@ -84,26 +84,26 @@ impl World {
                 let (id, position, text) = (event.id, positions[&event.id], event.text.clone().unwrap());
                 let deleted = shown(id);
                 let user = left(event).unwrap();
-                let archived = What::Archived { room: number, id, position, user, text: text.clone(), deleted };
+                let archived = Observation::Archived { room: number, id, position, user, text: text.clone(), deleted };
                 lines.push((after + 1, archived));
                 if deleted.is_none() {
                     let sent = at_ms(event.sent);
-                    lines.push((after + 2, What::Replayed { room: number, id, position, text, sent }));
+                    lines.push((after + 2, Observation::Replayed { room: number, id, position, text, sent }));
                 }
             }
             for (place, (began, over)) in BROADCASTS_MS.into_iter().enumerate() {
-                // Somebody follows it.
+                // A reader follows the broadcast.
                 let replay = number.unsigned_abs() * 10 + place as u64;
                 let mut follows = began as u64 * MS;
                 let broadcast = format!("broadcast {place} of {number}");
-                lines.push((follows, What::ReplayBegins { replay, room: number, broadcast }));
+                lines.push((follows, Observation::ReplayBegins { replay, room: number, broadcast }));
                 for event in room.iter().filter(|event| (began..=over).contains(&event.sent)) {
                     follows = (follows + 1).max(event.stored + 200 * MS);
                     let is_deleted = room.iter().any(|other| other.stored <= follows && other.takes(event.id, &room));
                     let is_removed = event.is_erased(follows, &room) && left(event).is_none();
                     let Some(text) = event.text.clone().filter(|_| !is_deleted && !is_removed) else { continue };
                     let (id, position) = (event.id, positions[&event.id]);
-                    lines.push((follows, What::ReplayShows { replay, id, position, text }));
+                    lines.push((follows, Observation::ReplayShows { replay, id, position, text }));
                 }
                 let broadcast = format!("broadcast {place} of {number}");
                 let mut replay = Vec::new();
@@ -113,33 +113,42 @@ impl World {
                     let Some(text) = event.text.clone().filter(|_| is_shown) else { continue };
                     offset_ms = offset_ms.max(event.sent - began);
                     let (id, position, broadcast) = (event.id, positions[&event.id], broadcast.clone());
-                    replay.push(What::ReplayedBesideVideo { room: number, broadcast, offset_ms, id, position, text });
+                    replay.push(Observation::ReplayedBesideVideo {
+                        room: number,
+                        broadcast,
+                        offset_ms,
+                        id,
+                        position,
+                        text,
+                    });
                 }
                 if place == 1 {
-                    // Somebody followed it for a while.
+                    // A reader follows the first half.
                     let (reading, half) = (number.unsigned_abs(), replay.len() / 2);
-                    let begins = What::ReplayBegins { replay: reading, room: number, broadcast: broadcast.clone() };
+                    let begins =
+                        Observation::ReplayBegins { replay: reading, room: number, broadcast: broadcast.clone() };
                     let shows = replay[..half].iter().filter_map(|what| match what {
-                        What::ReplayedBesideVideo { id, position, text, .. } => {
+                        Observation::ReplayedBesideVideo { id, position, text, .. } => {
                             let (id, position, text) = (*id, *position, text.clone());
-                            Some(What::ReplayShows { replay: reading, id, position, text })
+                            Some(Observation::ReplayShows { replay: reading, id, position, text })
                         }
                         _ => None,
                     });
                     lines.extend([begins].into_iter().chain(shows).map(|what| (after, what)));
                 }
-                // The archiver may not know when the last one ended.
+                // The archiver may not know the end of the last broadcast.
                 let is_known = place == 0 || number != 1;
                 let started = at_ms(began);
                 let (ended, duration_ms) = (is_known.then(|| at_ms(over)), is_known.then_some(over - began));
                 let messages = replay.len() as u64;
-                let found = What::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
+                let found = Observation::Broadcast { room: number, broadcast, started, ended, duration_ms, messages };
                 lines.extend([found].into_iter().chain(replay).map(|what| (after + 2, what)));
             }
             let session = 1_000 + number as u32;
             let node = "delivery-0".to_owned();
             let (dialect, asked, position, recovered, fresh) = (Dialect::V1, None, None, true, true);
-            let welcome = What::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
+            let welcome =
+                Observation::Welcome { session, room: number, node, dialect, asked, position, recovered, fresh };
             lines.push((after + 3, welcome));
             for event in room.iter().filter(|event| !event.is_erased(u64::MAX, &room)) {
                 let text = event.text.clone().filter(|_| shown(event.id).is_none());
@@ -147,14 +156,14 @@ impl World {
             }
         }
         for reading in [Reading::Log, Reading::Streams, Reading::Archive, Reading::Audit] {
-            lines.push((after + 5, What::Read { reading }));
+            lines.push((after + 5, Observation::Read { reading }));
         }
         for reading in [Reading::Replay, Reading::Video, Reading::Fresh] {
-            lines.push((after + 5, What::Read { reading }));
+            lines.push((after + 5, Observation::Read { reading }));
         }
         for at in (0..after).step_by(1_000_000) {
             for (part, kib) in [("ingest-0", 40_000), ("delivery-1", 50_000), ("mongod-0", 200_000)] {
-                lines.push((at, What::Memory { part: part.to_owned(), kib }));
+                lines.push((at, Observation::Memory { part: part.to_owned(), kib }));
             }
         }
         lines.sort_by_key(|(at, _)| *at);

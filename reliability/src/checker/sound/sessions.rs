@@ -1,14 +1,14 @@
-//! Presenters who come and go.
+//! The sessions of presenters.
 
 use std::collections::HashMap;
 
 use chat::{EventId, Position};
 
 use super::{ANEW, AWAY, CHATTING, Draft, Event, MS, WINDOW, World};
-use crate::history::{Dialect, What};
+use crate::history::{Dialect, Observation};
 
 impl World {
-    /// One presenter's sessions, one after the other, sometimes overlapping, sometimes with a declared gap.
+    /// A presenter's sessions. Some overlap, and some report a gap.
     pub(super) fn presenter(&mut self, room: i64, positions: &HashMap<EventId, Position>, end: u64) {
         let (mut begins, mut next, mut number) = (0, 0, 0);
         let mut drafts = Vec::new();
@@ -18,7 +18,7 @@ impl World {
             number += 1;
             let session = room as u32 * 100 + number;
             let longest = if room == AWAY { 4_000 * MS } else { 6_000 * MS };
-            // A page that is loaded anew has no position, and gets a little again.
+            // A reloaded page has no position, and receives some events again.
             let is_anew = room == ANEW && next > 0;
             let has_gap = next > 0 && !is_anew && self.rng.u32(..5) == 0;
             if is_anew {
@@ -44,7 +44,7 @@ impl World {
             let asked_for = asked.filter(|_| !is_anew);
             drafts.push((
                 begins,
-                What::Welcome { session, room, node, dialect, asked: asked_for, position, recovered, fresh },
+                Observation::Welcome { session, room, node, dialect, asked: asked_for, position, recovered, fresh },
             ));
             let mut at = begins;
             let leaves = room == AWAY && number == 3;
@@ -63,13 +63,13 @@ impl World {
                 }
                 drafts.push((at, event.frame(session, position, event.text.clone().filter(|_| !deleted))));
                 if self.rng.u32(..10) == 0 {
-                    drafts.push((at, What::Keepalive { session, position: Some(position) }));
+                    drafts.push((at, Observation::Keepalive { session, position: Some(position) }));
                 }
                 shown.push(at);
                 asked = Some(position);
                 next += 1;
             }
-            drafts.push((ends, What::Ended { session, code: None }));
+            drafts.push((ends, Observation::Ended { session, code: None }));
             self.served.push((room, begins, ends));
             begins = if overlaps { replaced + 1 } else { ends + 100 * MS };
             if leaves {
@@ -79,8 +79,8 @@ impl World {
         self.drafts.extend(drafts.into_iter().map(|(at, what)| (at, Draft::Ready(what))));
     }
 
-    /// The sessions of a presenter who speaks the original's dialect: some are closed by the server when the next one
-    /// begins, and lose nothing; some break, with what was in them; some come to nothing. A little comes again.
+    /// The sessions of the original's dialect. The server closes some when the next one begins: they lose nothing.
+    /// Others break and lose what was in transit. Some never begin. A few messages repeat.
     pub(super) fn chatting(&mut self, positions: &HashMap<EventId, Position>, end: u64) {
         let (room, mut begins, mut cursor, mut number) = (CHATTING, 0, 0, 0);
         let mut drafts = Vec::new();
@@ -89,19 +89,19 @@ impl World {
             number += 1;
             let session = room as u32 * 100 + number;
             let (node, dialect) = (format!("delivery-{}", number % 2), Dialect::Original);
-            drafts.push((begins, What::Starts { session, room, node: node.clone() }));
+            drafts.push((begins, Observation::Starts { session, room, node: node.clone() }));
             let ends = begins + self.rng.u64(3_000 * MS..6_000 * MS);
             let is_last = ends > end;
             let ends = if is_last { end + 400 * MS } else { ends };
-            // What is in a connection that breaks.
+            // The number of messages in transit.
             let lost = self.rng.usize(..3);
             let lose = |cursor: usize, before: u64| {
                 let written = events[cursor..].iter().take(lost).take_while(|event| event.stored < before);
                 cursor + written.count()
             };
-            // In turn, so that every history has each of them, and each before a session that has begun.
+            // In turn, so that every history has each kind.
             if number % 4 == 3 && !is_last {
-                drafts.push((begins + 300 * MS, What::Ended { session, code: None }));
+                drafts.push((begins + 300 * MS, Observation::Ended { session, code: None }));
                 cursor = lose(cursor, begins + 300 * MS);
                 begins += 400 * MS;
                 continue;
@@ -109,7 +109,10 @@ impl World {
             let is_closed = number % 4 == 1;
             let (asked, position, recovered, fresh) = (None, None, true, false);
             let begun = begins + 20 * MS;
-            drafts.push((begun, What::Welcome { session, room, node, dialect, asked, position, recovered, fresh }));
+            drafts.push((
+                begun,
+                Observation::Welcome { session, room, node, dialect, asked, position, recovered, fresh },
+            ));
             let again = self.rng.usize(..4);
             let shown = events[..cursor].iter().rev().take(again);
             let mut next = cursor - shown.take_while(|event| event.stored + 900 * MS > begins).count();
@@ -127,8 +130,8 @@ impl World {
             }
             cursor = next.max(cursor);
             self.served.push((room, begun, ends));
-            // The next one has begun by the time at which the older is closed.
-            drafts.push((ends + 50 * MS, What::Ended { session, code: is_closed.then_some(4_002) }));
+            // The next session has begun when the older one is closed.
+            drafts.push((ends + 50 * MS, Observation::Ended { session, code: is_closed.then_some(4_002) }));
             if is_last {
                 break;
             }

@@ -2,39 +2,40 @@
 
 use super::*;
 
-/// The lines of what the session brought.
+/// The lines of the session's frames.
 fn frames(lines: &[Line], wanted: u32) -> Vec<usize> {
-    let is_its = |line: &usize| matches!(lines[*line].what, What::Frame { session, .. } if session == wanted);
+    let is_its = |line: &usize| matches!(lines[*line].what, Observation::Frame { session, .. } if session == wanted);
     (0..lines.len()).filter(is_its).collect()
 }
 
 fn shown(line: &Line) -> EventId {
     match line.what {
-        What::Frame { id, .. } => id,
+        Observation::Frame { id, .. } => id,
         _ => unreachable!("it was looked for"),
     }
 }
 
-/// Whether nobody decided to delete what the frame of that line shows, then and for some time after, or erased who wrote it.
+/// Whether nothing deletes the message of that frame, then or for some time after, and its author is not erased.
 fn is_kept(lines: &[Line], frame: usize) -> bool {
     let shown = shown(&lines[frame]);
     if of_erased_users(lines).contains(&shown) {
         return false;
     }
     let decision = lines.iter().find_map(|line| match line.what {
-        What::Archived { id, deleted, .. } if id == shown => Some(deleted),
+        Observation::Archived { id, deleted, .. } if id == shown => Some(deleted),
         _ => None,
     });
     let Some(decision) = decision.expect("what was shown is archived") else { return true };
     let number = lines.iter().find_map(|line| match line.what {
-        What::Confirmed { decision: number, id, .. } if id == decision => Some(number),
+        Observation::Confirmed { decision: number, id, .. } if id == decision => Some(number),
         _ => None,
     });
-    let is_asked = |line: &&Line| matches!(line.what, What::Decides { decision, .. } if Some(decision) == number);
+    let is_asked =
+        |line: &&Line| matches!(line.what, Observation::Decides { decision, .. } if Some(decision) == number);
     lines.iter().find(is_asked).is_some_and(|asked| asked.at > lines[frame].at + 3_000_000)
 }
 
-/// Messages of the original's presenter between two others of their session that came only once and are not deleted.
+/// Frames between two others of the same session whose messages came once and are not deleted.
 fn inner_frames(lines: &[Line]) -> Vec<usize> {
     let sessions = (1..100).map(|number| frames(lines, CHATTING as u32 * 100 + number));
     let sessions: Vec<Vec<usize>> = sessions.filter(|frames| frames.len() > 2).collect();
@@ -59,13 +60,13 @@ fn a_message_that_a_chatting_session_skips_is_noticed() {
 }
 
 #[test]
-fn a_message_that_is_lost_with_a_connection_that_the_server_closed_is_noticed() {
+fn a_message_lost_on_a_connection_that_the_server_closed_is_noticed() {
     caught("chatting_loses_only_with_a_connection", |lines, rng| {
-        // The last that came before the close, where the next session goes on behind it.
+        // The last frame before a close, after which the next session continues.
         let lasts: Vec<(EventId, u32)> = lines
             .iter()
             .filter_map(|line| match line.what {
-                What::Ended { session, code: Some(_) } => Some(session),
+                Observation::Ended { session, code: Some(_) } => Some(session),
                 _ => None,
             })
             .filter_map(|closed| {
@@ -77,37 +78,42 @@ fn a_message_that_is_lost_with_a_connection_that_the_server_closed_is_noticed() 
             })
             .collect();
         let (lost, next) = lasts[rng.usize(..lasts.len())];
-        // It was posted so lately that the windows still have it.
-        let begins = lines.iter().find(|line| matches!(line.what, What::Welcome { session, .. } if session == next));
+        // Posted so recently that it is still in the windows.
+        let begins =
+            lines.iter().find(|line| matches!(line.what, Observation::Welcome { session, .. } if session == next));
         let lately = begins.expect("it has begun").at - 100_000;
         let text = lines.iter().find_map(|line| match &line.what {
-            What::Logged { id, text, .. } if *id == lost => text.clone(),
+            Observation::Logged { id, text, .. } if *id == lost => text.clone(),
             _ => None,
         });
         for line in lines.iter_mut() {
-            if matches!(&line.what, What::Invoked { text: sent, .. } if Some(sent) == text.as_ref()) {
+            if matches!(&line.what, Observation::Invoked { text: sent, .. } if Some(sent) == text.as_ref()) {
                 line.at = line.at.max(lately);
             }
         }
-        lines.retain(
-            |line| !matches!(&line.what, What::Frame { session, id, .. } if is_chatting(*session) && *id == lost),
-        );
+        lines.retain(|line| {
+            !matches!(
+                &line.what,
+                Observation::Frame { session, id, .. } if is_chatting(*session) && *id == lost
+            )
+        });
     });
 }
 
 #[test]
-fn what_was_posted_after_the_next_session_had_begun_is_not_lost_with_a_broken_one() {
+fn messages_posted_after_the_next_session_began_were_not_on_the_broken_connection() {
     caught("chatting_loses_only_with_a_connection", |lines, rng| {
         let inner = inner_frames(lines);
-        // A session after one that broke, and a message that came to it late enough.
+        // A session after a broken one, and a frame that arrived late enough.
         let late: Vec<(u32, usize)> = lines
             .iter()
             .filter_map(|line| match line.what {
-                What::Ended { session, code: None } if is_chatting(session) => Some(session + 1),
+                Observation::Ended { session, code: None } if is_chatting(session) => Some(session + 1),
                 _ => None,
             })
             .filter_map(|next| {
-                let is_its = |line: &&Line| matches!(line.what, What::Welcome { session, .. } if session == next);
+                let is_its =
+                    |line: &&Line| matches!(line.what, Observation::Welcome { session, .. } if session == next);
                 let begun = lines.iter().find(is_its)?.at;
                 let its = frames(lines, next);
                 let late = |line: &&usize| lines[**line].at > begun + 2_200_000 && inner.contains(line);
@@ -122,38 +128,41 @@ fn what_was_posted_after_the_next_session_had_begun_is_not_lost_with_a_broken_on
 }
 
 #[test]
-fn a_cursor_that_is_not_saved_is_noticed_by_what_comes_again() {
+fn an_unsaved_cursor_is_noticed_by_repeated_messages() {
     caught("chatting_repeats_little", |lines, rng| {
-        let old = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if *session == 401));
+        let old = any(lines, rng, |what| matches!(what, Observation::Frame { session, .. } if *session == 401));
         let late = any(lines, rng, |what| match what {
-            What::Welcome { session, .. } => is_chatting(*session) && *session >= 405,
+            Observation::Welcome { session, .. } => is_chatting(*session) && *session >= 405,
             _ => false,
         });
-        let (What::Frame { id, position, kind, text, .. }, What::Welcome { session, .. }) =
+        let (Observation::Frame { id, position, kind, text, .. }, Observation::Welcome { session, .. }) =
             (lines[old].what.clone(), lines[late].what.clone())
         else {
             unreachable!("they were looked for")
         };
         let at = lines[late].at;
-        lines.insert(late + 1, Line { at, what: What::Frame { session, id, position, kind, text, reason: None } });
+        lines.insert(
+            late + 1,
+            Line { at, what: Observation::Frame { session, id, position, kind, text, reason: None } },
+        );
     });
 }
 
 #[test]
 fn a_decision_on_a_chatting_socket_is_noticed() {
     caught("chatting_brings_messages_alone", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_chatting(*session)));
-        let What::Frame { session, .. } = lines[place].what else { unreachable!("it was looked for") };
+        let place = any(lines, rng, |what| matches!(what, Observation::Frame { session, .. } if is_chatting(*session)));
+        let Observation::Frame { session, .. } = lines[place].what else { unreachable!("it was looked for") };
         let text = r#"{"id":"deleteChatting"}"#.to_owned();
-        lines.insert(place, Line { at: lines[place].at, what: What::Strange { session, text } });
+        lines.insert(place, Line { at: lines[place].at, what: Observation::Strange { session, text } });
     });
 }
 
 #[test]
-fn a_message_that_nobody_posted_on_a_chatting_socket_is_noticed() {
+fn an_invented_message_on_a_chatting_socket_is_noticed() {
     caught("nothing_is_invented", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Frame { session, .. } if is_chatting(*session)));
-        let What::Frame { text, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        let place = any(lines, rng, |what| matches!(what, Observation::Frame { session, .. } if is_chatting(*session)));
+        let Observation::Frame { text, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         *text = Some("out of nowhere".to_owned());
     });
 }

@@ -1,38 +1,41 @@
-//! What moderators decided, and does not hold.
+//! Moderation decisions that do not hold.
 
 use super::*;
 
-/// A message that is deleted, and by whom.
+/// The line of a deleted message.
 fn deleted(lines: &[Line], rng: &mut Rng) -> usize {
     // The line of the confirmation of a deletion.
-    let confirmed = any(lines, rng, |what| {
-        match what {
-        What::Confirmed { decision: confirmed, .. } => lines.iter().any(|line| {
-            matches!(&line.what, What::Decides { decision, decided: Decided::Delete { .. }, .. } if decision == confirmed)
+    let confirmed = any(lines, rng, |what| match what {
+        Observation::Confirmed { decision: confirmed, .. } => lines.iter().any(|line| {
+            matches!(
+                &line.what,
+                Observation::Decides { decision, decided: Decided::Delete { .. }, .. } if decision == confirmed
+            )
         }),
         _ => false,
-    }
     });
-    let What::Confirmed { decision: wanted, .. } = lines[confirmed].what else { unreachable!("it was looked for") };
-    any(lines, rng, |what| matches!(what, What::Decides { decision, .. } if *decision == wanted))
+    let Observation::Confirmed { decision: wanted, .. } = lines[confirmed].what else {
+        unreachable!("it was looked for")
+    };
+    any(lines, rng, |what| matches!(what, Observation::Decides { decision, .. } if *decision == wanted))
 }
 
 fn target(lines: &[Line], decision: usize) -> (i64, EventId) {
     match &lines[decision].what {
-        What::Decides { room: Some(room), decided: Decided::Delete { target }, .. } => (*room, *target),
+        Observation::Decides { room: Some(room), decided: Decided::Delete { target }, .. } => (*room, *target),
         _ => unreachable!("it was looked for"),
     }
 }
 
 #[test]
-fn a_deleted_message_that_comes_back_in_the_replay_is_noticed() {
+fn a_deleted_message_that_returns_in_the_replay_is_noticed() {
     caught("deleted_is_not_shown", |lines, rng| {
         let (room, gone) = target(lines, deleted(lines, rng));
-        let place = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == gone));
-        let What::Archived { id, position, text, .. } = lines[place].what.clone() else { unreachable!() };
+        let place = any(lines, rng, |what| matches!(what, Observation::Archived { id, .. } if *id == gone));
+        let Observation::Archived { id, position, text, .. } = lines[place].what.clone() else { unreachable!() };
         let at = lines[place].at;
         let sent = jiff::Timestamp::UNIX_EPOCH;
-        lines.insert(place + 1, Line { at, what: What::Replayed { room, id, position, text, sent } });
+        lines.insert(place + 1, Line { at, what: Observation::Replayed { room, id, position, text, sent } });
     });
 }
 
@@ -40,11 +43,11 @@ fn a_deleted_message_that_comes_back_in_the_replay_is_noticed() {
 fn a_deleted_message_that_is_shown_to_a_fresh_presenter_is_noticed() {
     caught("deleted_is_not_shown", |lines, rng| {
         let (_, gone) = target(lines, deleted(lines, rng));
-        let logged = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == gone));
-        let What::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
+        let logged = any(lines, rng, |what| matches!(what, Observation::Logged { id, .. } if *id == gone));
+        let Observation::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
         for line in lines {
             match &mut line.what {
-                What::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
+                Observation::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
                 _ => {}
             }
         }
@@ -52,28 +55,31 @@ fn a_deleted_message_that_is_shown_to_a_fresh_presenter_is_noticed() {
 }
 
 #[test]
-fn a_deleted_message_that_comes_back_with_a_restarted_node_is_noticed() {
+fn a_deleted_message_that_returns_with_a_restarted_node_is_noticed() {
     caught("deleted_is_not_shown", |lines, rng| {
         let decision = deleted(lines, rng);
         let (_, gone) = target(lines, decision);
-        let logged = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == gone));
-        let What::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
+        let logged = any(lines, rng, |what| matches!(what, Observation::Logged { id, .. } if *id == gone));
+        let Observation::Logged { text: was, .. } = lines[logged].what.clone() else { unreachable!() };
         for line in lines.iter_mut() {
             match &mut line.what {
-                What::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
+                Observation::Frame { session, id, text, .. } if *session > 1_000 && *id == gone => *text = was.clone(),
                 _ => {}
             }
         }
-        // Restarted at once after the decision: long over when the text is shown.
+        // Restarted right after the decision, and over long before the text is shown.
         let (at, parts) = (lines[decision].at, vec!["delivery-0".to_owned()]);
-        let after = [What::Breaks { fault: 9, kind: "kill delivery".to_owned(), parts }, What::Heals { fault: 9 }];
+        let after = [
+            Observation::Breaks { fault: 9, kind: "kill delivery".to_owned(), parts },
+            Observation::Heals { fault: 9 },
+        ];
         let end = (lines.last().unwrap().at - at).saturating_sub(11_000_000);
         for (place, what) in (decision + 1..).zip(after) {
             lines.insert(place, Line { at, what });
         }
-        // Of the latest decisions the restart is not long enough ago: those are excused.
+        // For the latest decisions the restart is too recent: those are excused.
         if end == 0 {
-            let What::Breaks { parts, .. } = &mut lines[decision + 1].what else { unreachable!() };
+            let Observation::Breaks { parts, .. } = &mut lines[decision + 1].what else { unreachable!() };
             parts.clear();
         }
     });
@@ -85,7 +91,7 @@ fn a_deletion_that_the_archive_does_not_know_is_noticed() {
         let (_, gone) = target(lines, deleted(lines, rng));
         for line in lines {
             match &mut line.what {
-                What::Archived { id, deleted, .. } if *id == gone => *deleted = None,
+                Observation::Archived { id, deleted, .. } if *id == gone => *deleted = None,
                 _ => {}
             }
         }
@@ -93,71 +99,98 @@ fn a_deletion_that_the_archive_does_not_know_is_noticed() {
 }
 
 #[test]
-fn a_message_deleted_by_nobody_is_noticed() {
+fn a_message_deleted_without_a_decision_is_noticed() {
     caught("nothing_is_deleted_unasked", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Archived { deleted: None, .. }));
-        let What::Archived { deleted, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        let place = any(lines, rng, |what| matches!(what, Observation::Archived { deleted: None, .. }));
+        let Observation::Archived { deleted, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         *deleted = Some(EventId::new());
-        // Only the last message of a room is certain to stand after every clear; elsewhere decisions may explain it.
+        // Only the last message of a room is certainly after every clear. Elsewhere a decision may explain the loss.
         lines.retain(|line| {
-            !matches!(&line.what, What::Decides { decided: Decided::Clear | Decided::Delete { .. }, .. })
+            !matches!(&line.what, Observation::Decides { decided: Decided::Clear | Decided::Delete { .. }, .. })
         });
     });
 }
 
 #[test]
-fn a_ban_that_comes_late_is_noticed() {
+fn a_late_ban_is_noticed() {
     caught("banned_is_silent", |lines, rng| {
-        // The first refusal of a ban that is older than a second becomes a success.
+        // The first refusal for a ban older than a second becomes a success.
         let refused: Vec<usize> = (0..lines.len())
-            .filter(|line| matches!(&lines[*line].what, What::Failed { status: 403, .. }))
+            .filter(|line| matches!(&lines[*line].what, Observation::Failed { status: 403, .. }))
             .filter(|line| {
-                let What::Failed { post: refused, .. } = lines[*line].what else { return false };
-                let Some(sent) = lines.iter().position(|line| matches!(&line.what, What::Invoked { post, .. } if *post == refused))
-                else {
+                let Observation::Failed { post: refused, .. } = lines[*line].what else { return false };
+                let Some(sent) = lines.iter().position(|line| {
+                    matches!(
+                        &line.what,
+                        Observation::Invoked { post, .. } if *post == refused
+                    )
+                }) else {
                     return false;
                 };
-                let What::Invoked { room: place, user: who, .. } = lines[sent].what else { return false };
+                let Observation::Invoked { room: place, user: who, .. } = lines[sent].what else { return false };
                 let asked = lines[..sent].iter().rposition(|line| {
-                    matches!(&line.what, What::Decides { room, decided: Decided::Ban { user }, .. } if *room == Some(place) && *user == who)
+                    matches!(
+                        &line.what,
+                        Observation::Decides { room, decided: Decided::Ban { user }, .. }
+                            if *room == Some(place) && *user == who
+                    )
                 });
                 let lifted = lines[sent..*line].iter().any(|line| {
-                    matches!(&line.what, What::Decides { room, decided: Decided::Unban { user }, .. } if *room == Some(place) && *user == who)
+                    matches!(
+                        &line.what,
+                        Observation::Decides { room, decided: Decided::Unban { user }, .. }
+                            if *room == Some(place) && *user == who
+                    )
                 });
                 asked.is_some_and(|asked| lines[sent].at > lines[asked].at + 1_100_000) && !lifted
             })
             .collect();
         let line = refused[rng.usize(..refused.len())];
-        let What::Failed { post, attempt, .. } = lines[line].what else { unreachable!("it was looked for") };
+        let Observation::Failed { post, attempt, .. } = lines[line].what else { unreachable!("it was looked for") };
         let position = Position { epoch: 7, sequence: 2_000_000, index: 0 };
-        lines[line].what = What::Ok { post, attempt, id: EventId::new(), position, status: 202, connected: None };
+        lines[line].what =
+            Observation::Ok { post, attempt, id: EventId::new(), position, status: 202, connected: None };
     });
 }
 
 #[test]
 fn a_deleted_message_on_a_chatting_socket_is_noticed() {
     caught("deleted_is_not_shown", |lines, rng| {
-        // Of those that were confirmed more than two seconds before the last session that brings anything.
-        let last =
-            lines.iter().rposition(|line| matches!(&line.what, What::Frame { session, .. } if is_chatting(*session)));
+        // Decisions that were confirmed more than two seconds before the last session with frames.
+        let last = lines
+            .iter()
+            .rposition(|line| matches!(&line.what, Observation::Frame { session, .. } if is_chatting(*session)));
         let last = last.expect("the room has messages");
-        let (What::Frame { session, .. }, at) = (lines[last].what.clone(), lines[last].at) else { unreachable!() };
+        let (Observation::Frame { session, .. }, at) = (lines[last].what.clone(), lines[last].at) else {
+            unreachable!()
+        };
         let gone = any(lines, rng, |what| match what {
-            What::Archived { room: CHATTING, id: gone, deleted: Some(_), .. } => lines.iter().any(|line| {
+            Observation::Archived { room: CHATTING, id: gone, deleted: Some(_), .. } => lines.iter().any(|line| {
                 let decision = match &line.what {
-                    What::Decides { decision, decided: Decided::Delete { target }, .. } if target == gone => *decision,
+                    Observation::Decides { decision, decided: Decided::Delete { target }, .. } if target == gone => {
+                        *decision
+                    }
                     _ => return false,
                 };
                 lines.iter().any(|line| {
                     line.at + 3_000_000 < at
-                        && matches!(line.what, What::Confirmed { decision: confirmed, .. } if confirmed == decision)
+                        && matches!(
+                            line.what,
+                            Observation::Confirmed { decision: confirmed, .. } if confirmed == decision
+                        )
                 })
             }),
             _ => false,
         });
-        let What::Archived { id, position, text, .. } = lines[gone].what.clone() else { unreachable!() };
-        let what =
-            What::Frame { session, id, position, kind: "message.posted".to_owned(), text: Some(text), reason: None };
+        let Observation::Archived { id, position, text, .. } = lines[gone].what.clone() else { unreachable!() };
+        let what = Observation::Frame {
+            session,
+            id,
+            position,
+            kind: "message.posted".to_owned(),
+            text: Some(text),
+            reason: None,
+        };
         lines.insert(last + 1, Line { at, what });
     });
 }
@@ -166,47 +199,50 @@ fn a_deleted_message_on_a_chatting_socket_is_noticed() {
 fn a_deleted_message_beside_the_video_is_noticed() {
     caught("deleted_is_not_shown", |lines, rng| {
         let (wanted, gone) = target(lines, deleted(lines, rng));
-        let archived = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == gone));
-        let What::Archived { id, position, text, .. } = lines[archived].what.clone() else { unreachable!() };
-        let place = any(lines, rng, |what| matches!(what, What::Broadcast { room, .. } if *room == wanted));
-        let What::Broadcast { room, broadcast, .. } = lines[place].what.clone() else { unreachable!() };
-        let what = What::ReplayedBesideVideo { room, broadcast, offset_ms: 0, id, position, text };
+        let archived = any(lines, rng, |what| matches!(what, Observation::Archived { id, .. } if *id == gone));
+        let Observation::Archived { id, position, text, .. } = lines[archived].what.clone() else { unreachable!() };
+        let place = any(lines, rng, |what| matches!(what, Observation::Broadcast { room, .. } if *room == wanted));
+        let Observation::Broadcast { room, broadcast, .. } = lines[place].what.clone() else { unreachable!() };
+        let what = Observation::ReplayedBesideVideo { room, broadcast, offset_ms: 0, id, position, text };
         lines.insert(place + 1, Line { at: lines[place].at, what });
     });
 }
 
-/// A reader that follows a replay is shown a message so many microseconds after the confirmation of what took it away,
-/// which a clear did or a deletion. The only fault ends so long before that.
+/// A reader of a replay is shown a message this many microseconds after the confirmation of the clear or deletion that
+/// removes it. The only fault ends this long before.
 fn follow(lines: &mut Vec<Line>, rng: &mut Rng, is_clear: bool, after: u64, fault: &str, healed_before: u64) {
-    lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
+    lines.retain(|line| !matches!(line.what, Observation::Breaks { .. } | Observation::Heals { .. }));
     let gone = any(lines, rng, |what| match what {
-        What::Archived { deleted: Some(by), .. } => {
+        Observation::Archived { deleted: Some(by), .. } => {
             let kind = if is_clear { "room.cleared" } else { "message.deleted" };
-            lines.iter().any(|line| matches!(&line.what, What::Logged { id, kind: its, .. } if id == by && its == kind))
+            lines
+                .iter()
+                .any(|line| matches!(&line.what, Observation::Logged { id, kind: its, .. } if id == by && its == kind))
         }
         _ => false,
     });
-    let What::Archived { room, id, position, text, deleted: Some(by), .. } = lines[gone].what.clone() else {
+    let Observation::Archived { room, id, position, text, deleted: Some(by), .. } = lines[gone].what.clone() else {
         unreachable!("it was looked for")
     };
     for line in lines.iter_mut().skip(1) {
         line.at += healed_before;
     }
-    let confirmed = lines.iter().position(|line| matches!(line.what, What::Confirmed { id, .. } if id == by)).unwrap();
+    let confirmed =
+        lines.iter().position(|line| matches!(line.what, Observation::Confirmed { id, .. } if id == by)).unwrap();
     let decided = lines[confirmed].at;
     let (kind, parts) = (fault.to_owned(), vec!["archiver-0".to_owned()]);
     let healed = decided - healed_before;
     let shown = [
-        (healed, What::Breaks { fault: 9, kind, parts }),
-        (healed, What::Heals { fault: 9 }),
-        (decided, What::ReplayBegins { replay: 99, room, broadcast: "none".to_owned() }),
-        (decided + after, What::ReplayShows { replay: 99, id, position, text }),
+        (healed, Observation::Breaks { fault: 9, kind, parts }),
+        (healed, Observation::Heals { fault: 9 }),
+        (decided, Observation::ReplayBegins { replay: 99, room, broadcast: "none".to_owned() }),
+        (decided + after, Observation::ReplayShows { replay: 99, id, position, text }),
     ];
     lines.extend(shown.map(|(at, what)| Line { at, what }));
     lines.sort_by_key(|line| line.at);
 }
 
-/// How long an archiver that has ended by itself is excused, and longer.
+/// How long an archiver that ended by itself is excused, and a longer time.
 const READS_AGAIN: u64 = 100_000_000;
 const HAS_READ_AGAIN: u64 = 200_000_000;
 
@@ -224,7 +260,7 @@ fn a_deleted_message_that_is_shown_to_a_follower_is_noticed() {
 }
 
 #[test]
-fn a_follower_may_be_shown_what_a_lagging_archive_has_yet_to_delete() {
+fn a_follower_may_see_a_message_that_a_lagging_archive_has_yet_to_delete() {
     for (is_clear, after, fault, healed_before) in [
         (false, 30_000_000, ENDED, READS_AGAIN),
         (false, 1_900_000, ENDED, HAS_READ_AGAIN),

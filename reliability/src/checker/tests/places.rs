@@ -1,4 +1,4 @@
-//! Messages that are missing, invented, doubled or out of order.
+//! Messages that are missing, invented, duplicated or out of order.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn an_accepted_message_dropped_from_the_log_is_noticed() {
     caught("accepted_is_in_the_log", |lines, rng| {
         let lost = accepted(lines, rng);
-        lines.retain(|line| !matches!(&line.what, What::Logged { id, .. } if *id == lost));
+        lines.retain(|line| !matches!(&line.what, Observation::Logged { id, .. } if *id == lost));
     });
 }
 
@@ -14,17 +14,17 @@ fn an_accepted_message_dropped_from_the_log_is_noticed() {
 fn an_accepted_message_dropped_from_the_archive_is_noticed() {
     caught("accepted_is_in_the_archive", |lines, rng| {
         let lost = accepted(lines, rng);
-        lines.retain(|line| !matches!(&line.what, What::Archived { id, .. } if *id == lost));
+        lines.retain(|line| !matches!(&line.what, Observation::Archived { id, .. } if *id == lost));
     });
 }
 
 #[test]
-fn a_text_that_was_changed_in_the_archive_is_noticed() {
+fn a_text_changed_in_the_archive_is_noticed() {
     caught("accepted_is_in_the_archive", |lines, rng| {
         let changed = accepted(lines, rng);
         for line in lines {
             match &mut line.what {
-                What::Archived { id, text, .. } if *id == changed => text.push('!'),
+                Observation::Archived { id, text, .. } if *id == changed => text.push('!'),
                 _ => {}
             }
         }
@@ -32,20 +32,20 @@ fn a_text_that_was_changed_in_the_archive_is_noticed() {
 }
 
 #[test]
-fn a_message_doubled_in_the_archive_is_noticed() {
+fn a_message_repeated_in_the_archive_is_noticed() {
     caught("archived_once", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Archived { .. }));
+        let place = any(lines, rng, |what| matches!(what, Observation::Archived { .. }));
         lines.insert(place, lines[place].clone());
     });
 }
 
 #[test]
-fn a_message_that_was_archived_under_a_second_id_is_noticed() {
+fn a_message_archived_under_a_second_id_is_noticed() {
     caught("nothing_is_invented", |lines, rng| {
         let ok = accepted(lines, rng);
-        let place = any(lines, rng, |what| matches!(what, What::Archived { id, .. } if *id == ok));
+        let place = any(lines, rng, |what| matches!(what, Observation::Archived { id, .. } if *id == ok));
         let mut copy = lines[place].clone();
-        let What::Archived { id, .. } = &mut copy.what else { unreachable!("it was looked for") };
+        let Observation::Archived { id, .. } = &mut copy.what else { unreachable!("it was looked for") };
         *id = EventId::new();
         lines.insert(place, copy);
     });
@@ -55,7 +55,7 @@ fn a_message_that_was_archived_under_a_second_id_is_noticed() {
 fn two_messages_swapped_in_the_archive_are_noticed() {
     caught("archive_has_the_logs_order", |lines, rng| {
         let pair = neighbours(lines, rng, |what| match what {
-            What::Archived { room, .. } => Some(*room),
+            Observation::Archived { room, .. } => Some(*room),
             _ => None,
         });
         swap(lines, pair);
@@ -63,10 +63,10 @@ fn two_messages_swapped_in_the_archive_are_noticed() {
 }
 
 #[test]
-fn a_replay_in_another_order_is_noticed() {
+fn a_replay_in_the_wrong_order_is_noticed() {
     caught("replay_has_the_logs_order", |lines, rng| {
         let pair = neighbours(lines, rng, |what| match what {
-            What::Replayed { room, .. } => Some(*room),
+            Observation::Replayed { room, .. } => Some(*room),
             _ => None,
         });
         swap(lines, pair);
@@ -74,37 +74,37 @@ fn a_replay_in_another_order_is_noticed() {
 }
 
 #[test]
-fn a_message_that_nobody_posted_is_noticed() {
+fn an_invented_message_is_noticed() {
     caught("nothing_is_invented", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Archived { .. }));
+        let place = any(lines, rng, |what| matches!(what, Observation::Archived { .. }));
         let mut copy = lines[place].clone();
-        let What::Archived { id, text, .. } = &mut copy.what else { unreachable!("it was looked for") };
+        let Observation::Archived { id, text, .. } = &mut copy.what else { unreachable!("it was looked for") };
         (*id, *text) = (EventId::new(), "out of nowhere".to_owned());
         lines.insert(place, copy);
     });
 }
 
 #[test]
-fn a_definite_failure_that_appears_is_noticed() {
+fn a_refused_post_that_appears_is_noticed() {
     caught("refused_never_appears", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Failed { .. }));
-        let What::Failed { post: refused, .. } = lines[place].what else { unreachable!("it was looked for") };
-        let sent = any(lines, rng, |what| matches!(what, What::Invoked { post, .. } if *post == refused));
-        let What::Invoked { room, user, text, .. } = lines[sent].what.clone() else {
+        let place = any(lines, rng, |what| matches!(what, Observation::Failed { .. }));
+        let Observation::Failed { post: refused, .. } = lines[place].what else { unreachable!("it was looked for") };
+        let sent = any(lines, rng, |what| matches!(what, Observation::Invoked { post, .. } if *post == refused));
+        let Observation::Invoked { room, user, text, .. } = lines[sent].what.clone() else {
             unreachable!("it was looked for")
         };
         let end = lines.len() - 1;
         let (id, position) = (EventId::new(), Position { epoch: 7, sequence: 1_000_000, index: 0 });
-        let archived = What::Archived { room, id, position, user, text, deleted: None };
+        let archived = Observation::Archived { room, id, position, user, text, deleted: None };
         lines.insert(end, Line { at: lines[end].at, what: archived });
     });
 }
 
 #[test]
-fn an_id_that_stands_in_two_places_is_noticed() {
+fn an_id_with_two_positions_is_noticed() {
     caught("one_id_one_place", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Ok { .. }));
-        let What::Ok { position, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        let place = any(lines, rng, |what| matches!(what, Observation::Ok { .. }));
+        let Observation::Ok { position, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         position.sequence += 1_000_000;
     });
 }
@@ -112,26 +112,29 @@ fn an_id_that_stands_in_two_places_is_noticed() {
 #[test]
 fn a_message_that_overtook_an_earlier_one_is_noticed() {
     caught("earlier_comes_first", |lines, rng| {
-        // A post goes back to the beginning of the log.
+        // A post moves to the beginning of the log.
         let late = lines.len() / 4;
         let later: Vec<Line> = lines[late..].to_vec();
-        let ok = any(&later, rng, |what| matches!(what, What::Ok { attempt: 1, .. }));
-        let What::Ok { id: moved, .. } = later[ok].what else { unreachable!("it was looked for") };
-        let place = any(lines, rng, |what| matches!(what, What::Logged { id, .. } if *id == moved));
-        let What::Logged { position, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        let ok = any(&later, rng, |what| matches!(what, Observation::Ok { attempt: 1, .. }));
+        let Observation::Ok { id: moved, .. } = later[ok].what else { unreachable!("it was looked for") };
+        let place = any(lines, rng, |what| matches!(what, Observation::Logged { id, .. } if *id == moved));
+        let Observation::Logged { position, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         *position = Position { epoch: 7, sequence: 0, index: 0 };
     });
 }
 
 #[test]
-fn a_post_through_the_originals_surface_that_is_lost_is_noticed() {
+fn a_lost_post_through_the_originals_surface_is_noticed() {
     for invariant in ["accepted_is_in_the_log", "accepted_is_in_the_archive"] {
         caught(invariant, |lines, rng| {
-            let place = any(lines, rng, |what| matches!(what, What::Ok { status: 200, .. }));
-            let What::Ok { id: lost, .. } = lines[place].what else { unreachable!("it was looked for") };
-            lines.retain(
-                |line| !matches!(&line.what, What::Logged { id, .. } | What::Archived { id, .. } if *id == lost),
-            );
+            let place = any(lines, rng, |what| matches!(what, Observation::Ok { status: 200, .. }));
+            let Observation::Ok { id: lost, .. } = lines[place].what else { unreachable!("it was looked for") };
+            lines.retain(|line| {
+                !matches!(
+                    &line.what,
+                    Observation::Logged { id, .. } | Observation::Archived { id, .. } if *id == lost
+                )
+            });
         });
     }
 }

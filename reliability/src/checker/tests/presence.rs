@@ -1,27 +1,29 @@
-//! Ingest nodes that do not know who is there.
+//! Ingest nodes that report presence wrongly.
 
 use super::*;
 
-/// The line of an answer that says so.
+/// The line of an answer that states presence.
 fn said(lines: &[Line], rng: &mut Rng, wanted: bool) -> usize {
-    any(lines, rng, |what| matches!(what, What::Ok { connected: Some(connected), .. } if *connected == wanted))
+    any(lines, rng, |what| matches!(what, Observation::Ok { connected: Some(connected), .. } if *connected == wanted))
 }
 
-/// An answer in the middle of an absence of the room's presenter, and one in the middle of a long session.
+/// An answer in the middle of an absence of the room's presenter, or of a long session.
 fn middle(lines: &[Line], rng: &mut Rng, there: bool) -> usize {
     let room_of = |wanted: u64| {
         lines.iter().find_map(|line| match line.what {
-            What::Invoked { post, room, .. } if post == wanted => Some(room),
+            Observation::Invoked { post, room, .. } if post == wanted => Some(room),
             _ => None,
         })
     };
     let is_deep = |line: usize| {
-        let What::Ok { post, connected: Some(connected), .. } = lines[line].what else { return false };
+        let Observation::Ok { post, connected: Some(connected), .. } = lines[line].what else { return false };
         let (at, room) = (lines[line].at, room_of(post).unwrap());
         let near = at.saturating_sub(3_500_000)..at + 3_500_000;
         let comes_or_goes = |line: &Line| {
             let session = match line.what {
-                What::Welcome { session, .. } | What::Ended { session, .. } | What::Starts { session, .. } => session,
+                Observation::Welcome { session, .. }
+                | Observation::Ended { session, .. }
+                | Observation::Starts { session, .. } => session,
                 _ => return false,
             };
             session < 1_000 && i64::from(session / 100) == room && near.contains(&line.at)
@@ -34,44 +36,48 @@ fn middle(lines: &[Line], rng: &mut Rng, there: bool) -> usize {
 }
 
 #[test]
-fn a_presenter_who_left_and_is_taken_to_be_there_is_noticed() {
+fn an_absent_presenter_reported_as_connected_is_noticed() {
     caught("connected_has_a_socket", |lines, rng| {
         said(lines, rng, false);
         let line = middle(lines, rng, false);
-        let What::Ok { connected, .. } = &mut lines[line].what else { unreachable!("it was looked for") };
+        let Observation::Ok { connected, .. } = &mut lines[line].what else { unreachable!("it was looked for") };
         *connected = Some(true);
     });
 }
 
 #[test]
-fn a_presenter_who_is_there_and_is_asked_to_reconnect_is_noticed() {
+fn a_connected_presenter_who_is_asked_to_reconnect_is_noticed() {
     caught("a_socket_is_connected", |lines, rng| {
         said(lines, rng, true);
         let line = middle(lines, rng, true);
-        let What::Ok { connected, .. } = &mut lines[line].what else { unreachable!("it was looked for") };
+        let Observation::Ok { connected, .. } = &mut lines[line].what else { unreachable!("it was looked for") };
         *connected = Some(false);
     });
 }
 
-/// An answer takes an absent presenter to be connected, 13.4 s after a part was whole again: longer than a lease of 10 s
-/// and the news of it take, shorter than a lease and the return of a server to a cluster.
+/// An answer reports an absent presenter as connected 13.4 s after a fault: more than a lease of 10 s and its
+/// propagation, less than a lease and the return of a server to its cluster.
 fn claim_again(lines: &mut Vec<Line>, rng: &mut Rng, kind: &str, part: &str) {
     let late = (0..20).map(|_| middle(lines, rng, false)).find(|line| lines[*line].at > 14_000_000);
     let line = late.expect("an answer is late enough");
-    let What::Ok { connected, post: wanted, .. } = &mut lines[line].what else { unreachable!("it was looked for") };
+    let Observation::Ok { connected, post: wanted, .. } = &mut lines[line].what else {
+        unreachable!("it was looked for")
+    };
     *connected = Some(true);
     let wanted = *wanted;
-    let sent = lines[..line].iter().rposition(|line| matches!(line.what, What::Invoked { post, .. } if post == wanted));
+    let sent =
+        lines[..line].iter().rposition(|line| matches!(line.what, Observation::Invoked { post, .. } if post == wanted));
     let healed = lines[sent.unwrap()].at - 13_400_000;
     let (kind, parts) = (kind.to_owned(), vec![part.to_owned()]);
     lines.extend(
-        [What::Breaks { fault: 9, kind, parts }, What::Heals { fault: 9 }].map(|what| Line { at: healed, what }),
+        [Observation::Breaks { fault: 9, kind, parts }, Observation::Heals { fault: 9 }]
+            .map(|what| Line { at: healed, what }),
     );
     lines.sort_by_key(|line| line.at);
 }
 
 #[test]
-fn a_server_of_the_log_that_comes_back_is_excused_longer_than_a_node() {
+fn a_returning_log_server_is_excused_longer_than_a_node() {
     caught("connected_has_a_socket", |lines, rng| claim_again(lines, rng, "pause delivery", "delivery-0"));
     for seed in 0..SEEDS {
         let mut lines = history(seed);

@@ -1,28 +1,28 @@
-//! What the review hook said.
+//! Verdicts of the review hook.
 
 use super::*;
 use crate::history::ReviewVerdict;
 
-/// The hook says it of an accepted message, before that is accepted; the message.
+/// The hook gives the verdict on an accepted message before its acceptance. Returns the message.
 fn review(lines: &mut Vec<Line>, rng: &mut Rng, verdict: impl Fn() -> ReviewVerdict) -> EventId {
     let id = accepted(lines, rng);
-    let ok = lines.iter().position(|line| matches!(&line.what, What::Ok { id: ok, .. } if *ok == id)).unwrap();
-    let What::Ok { post: wanted, .. } = lines[ok].what else { unreachable!("it was looked for") };
+    let ok = lines.iter().position(|line| matches!(&line.what, Observation::Ok { id: ok, .. } if *ok == id)).unwrap();
+    let Observation::Ok { post: wanted, .. } = lines[ok].what else { unreachable!("it was looked for") };
     let invoked = lines.iter().find_map(|line| match &line.what {
-        What::Invoked { post, text, .. } if *post == wanted => Some(text.clone()),
+        Observation::Invoked { post, text, .. } if *post == wanted => Some(text.clone()),
         _ => None,
     });
-    let reviewed = What::Reviewed { text: invoked.unwrap(), verdict: verdict() };
+    let reviewed = Observation::Reviewed { text: invoked.unwrap(), verdict: verdict() };
     lines.insert(ok, Line { at: lines[ok].at, what: reviewed });
     id
 }
 
 fn whole(lines: &mut Vec<Line>) {
-    lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
+    lines.retain(|line| !matches!(line.what, Observation::Breaks { .. } | Observation::Heals { .. }));
 }
 
 #[test]
-fn a_message_that_was_denied_and_accepted_is_noticed() {
+fn a_denied_message_that_was_accepted_is_noticed() {
     caught("reviews_are_heeded", |lines, rng| {
         whole(lines);
         review(lines, rng, || ReviewVerdict::Deny);
@@ -30,7 +30,7 @@ fn a_message_that_was_denied_and_accepted_is_noticed() {
 }
 
 #[test]
-fn a_message_that_stands_as_it_was_sent_although_it_was_replaced_is_noticed() {
+fn a_replaced_message_with_its_original_text_is_noticed() {
     caught("reviews_are_heeded", |lines, rng| {
         whole(lines);
         review(lines, rng, || ReviewVerdict::Replace { with: "other words".to_owned() });
@@ -38,19 +38,19 @@ fn a_message_that_stands_as_it_was_sent_although_it_was_replaced_is_noticed() {
 }
 
 #[test]
-fn a_text_that_takes_the_place_of_another_stands_for_it() {
+fn a_replaced_text_counts_as_the_original_one() {
     for seed in 0..SEEDS {
         let mut lines = history(seed);
         let with = "other words".to_owned();
         let replaced = review(&mut lines, &mut Rng::with_seed(seed), || ReviewVerdict::Replace { with: with.clone() });
         for line in &mut lines {
             match &mut line.what {
-                What::Logged { id, text: Some(text), .. }
-                | What::Frame { id, text: Some(text), .. }
-                | What::Archived { id, text, .. }
-                | What::Replayed { id, text, .. }
-                | What::ReplayedBesideVideo { id, text, .. }
-                | What::ReplayShows { id, text, .. }
+                Observation::Logged { id, text: Some(text), .. }
+                | Observation::Frame { id, text: Some(text), .. }
+                | Observation::Archived { id, text, .. }
+                | Observation::Replayed { id, text, .. }
+                | Observation::ReplayedBesideVideo { id, text, .. }
+                | Observation::ReplayShows { id, text, .. }
                     if *id == replaced =>
                 {
                     text.clone_from(&with);

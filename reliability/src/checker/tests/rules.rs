@@ -1,68 +1,73 @@
-//! Bans that are not in force, and bans that are not over.
+//! Bans that are not enforced, and bans that do not end.
 
 use super::*;
 
-/// A user in a place.
+/// A user, and the room of the ban.
 type Banned = (Option<i64>, i64);
 
-fn decided(what: &What) -> Option<(Banned, bool, u64)> {
+fn decided(what: &Observation) -> Option<(Banned, bool, u64)> {
     match what {
-        What::Decides { decision, room, decided: Decided::Ban { user }, .. } => Some(((*room, *user), true, *decision)),
-        What::Decides { decision, room, decided: Decided::Unban { user }, .. } => {
+        Observation::Decides { decision, room, decided: Decided::Ban { user }, .. } => {
+            Some(((*room, *user), true, *decision))
+        }
+        Observation::Decides { decision, room, decided: Decided::Unban { user }, .. } => {
             Some(((*room, *user), false, *decision))
         }
         _ => None,
     }
 }
 
-/// Posts that were answered at their first attempt: the line of the sending and of the answer, and who wrote where.
+/// Posts that were answered at their first attempt: the lines of request and answer, the room and the author.
 fn posts(lines: &[Line]) -> Vec<(usize, usize, i64, i64)> {
     let sent = lines.iter().enumerate().filter_map(|(line, entry)| match entry.what {
-        What::Invoked { post, attempt: 1, room, user, .. } => Some((line, post, room, user)),
+        Observation::Invoked { post, attempt: 1, room, user, .. } => Some((line, post, room, user)),
         _ => None,
     });
     let answer = |wanted: u64| {
         lines.iter().position(|line| {
-            matches!(line.what, What::Ok { post, attempt: 1, .. } | What::Failed { post, attempt: 1, .. } if post == wanted)
+            matches!(
+                line.what,
+                Observation::Ok { post, attempt: 1, .. } | Observation::Failed { post, attempt: 1, .. }
+                    if post == wanted
+            )
         })
     };
     sent.filter_map(|(line, post, room, user)| Some((line, answer(post)?, room, user))).collect()
 }
 
-/// The last word before the line about the user in that place, if it was said more than 1.2 s before: whether it is a
-/// ban.
+/// Whether the last decision about the user before the line is a ban, if it was made more than 1.2 s before.
 fn last_word(lines: &[Line], before: usize, place: Banned) -> Option<bool> {
     let mut words = lines[..before].iter().filter_map(|line| Some((line.at, decided(&line.what)?)));
     let (at, (_, is_ban, _)) = words.rfind(|(_, (about, ..))| *about == place)?;
     (at + 1_200_000 < lines[before].at).then_some(is_ban)
 }
 
-/// Whether nobody decides anything about the user while the post is on its way.
+/// Whether no decision about the user overlaps the post.
 fn is_quiet(lines: &[Line], sent: usize, answered: usize, user: i64) -> bool {
     !lines[sent..answered].iter().filter_map(|line| decided(&line.what)).any(|((_, about), ..)| about == user)
 }
 
 #[test]
-fn a_ban_of_every_room_that_comes_late_is_noticed() {
+fn a_late_ban_from_every_room_is_noticed() {
     caught("banned_is_silent", |lines, rng| {
         let is_wanted = |(sent, answered, _, user): &&(usize, usize, i64, i64)| {
             last_word(lines, *sent, (None, *user)) == Some(true) && is_quiet(lines, *sent, *answered, *user)
         };
         let posts = posts(lines);
         let found: Vec<_> = posts.iter().filter(is_wanted).collect();
-        // Not every history has one: then one of a room does.
+        // Not every history has such a ban. If not, a ban from a room does.
         let is_of_the_room = |(sent, answered, room, user): &&(usize, usize, i64, i64)| {
             last_word(lines, *sent, (Some(*room), *user)) == Some(true) && is_quiet(lines, *sent, *answered, *user)
         };
         let found = if found.is_empty() { posts.iter().filter(is_of_the_room).collect() } else { found };
         let (_, answered, ..) = *found[rng.usize(..found.len())];
-        let What::Failed { post, attempt, .. } = lines[answered].what else { panic!("{:?}", lines[answered]) };
+        let Observation::Failed { post, attempt, .. } = lines[answered].what else { panic!("{:?}", lines[answered]) };
         let (id, position) = (EventId::new(), Position { epoch: 7, sequence: 2_000_000, index: 0 });
-        lines[answered].what = What::Ok { post, attempt, id, position, status: 202, connected: None };
+        lines[answered].what = Observation::Ok { post, attempt, id, position, status: 202, connected: None };
     });
 }
 
-/// Posts of users whose ban was undone more than a second before, and who are banned nowhere.
+/// Posts of users who were unbanned more than a second before, and are not banned anywhere.
 fn free(lines: &[Line]) -> Vec<usize> {
     let posts = posts(lines).into_iter();
     let is_free = |(sent, answered, room, user): &(usize, usize, i64, i64)| {
@@ -82,30 +87,34 @@ fn free(lines: &[Line]) -> Vec<usize> {
 #[test]
 fn a_post_that_a_setting_forbids_is_noticed() {
     caught("settings_hold", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Failed { code, .. } if code == "msg_presenter_only"));
-        let What::Failed { post, attempt, .. } = lines[place].what else { unreachable!("it was looked for") };
-        // Long after it was set.
+        let place =
+            any(lines, rng, |what| matches!(what, Observation::Failed { code, .. } if code == "msg_presenter_only"));
+        let Observation::Failed { post, attempt, .. } = lines[place].what else { unreachable!("it was looked for") };
+        // Long after the setting.
         for line in &mut lines[..place] {
-            if matches!(line.what, What::Decides { decided: Decided::Configure { .. }, .. } | What::Confirmed { .. }) {
+            if matches!(
+                line.what,
+                Observation::Decides { decided: Decided::Configure { .. }, .. } | Observation::Confirmed { .. }
+            ) {
                 line.at = line.at.saturating_sub(2_000_000);
             }
         }
         let (id, position) = (EventId::new(), Position { epoch: 7, sequence: 2_000_000, index: 0 });
-        lines[place].what = What::Ok { post, attempt, id, position, status: 202, connected: None };
+        lines[place].what = Observation::Ok { post, attempt, id, position, status: 202, connected: None };
         lines.sort_by_key(|line| line.at);
     });
 }
 
 #[test]
-fn a_post_that_is_refused_for_a_setting_that_was_undone_is_noticed() {
+fn a_post_refused_for_an_undone_setting_is_noticed() {
     for code in ["msg_presenter_only", "현재 스트리머만 채팅을 보낼 수 있습니다."] {
         caught("settings_end", |lines, rng| {
-            // The room, and when the last word about it was that all may write.
+            // The room, and when its last restriction was lifted.
             let words: Vec<(usize, i64, bool)> = lines
                 .iter()
                 .enumerate()
                 .filter_map(|(line, entry)| match &entry.what {
-                    What::Decides { room: Some(room), decided: Decided::Configure { value, .. }, .. } => {
+                    Observation::Decides { room: Some(room), decided: Decided::Configure { value, .. }, .. } => {
                         Some((line, *room, value == "null"))
                     }
                     _ => None,
@@ -119,37 +128,40 @@ fn a_post_that_is_refused_for_a_setting_that_was_undone_is_noticed() {
             };
             let free: Vec<usize> = posts(lines).into_iter().filter(is_free).map(|(_, answered, ..)| answered).collect();
             let line = free[rng.usize(..free.len())];
-            let (What::Ok { post, attempt, .. } | What::Failed { post, attempt, .. }) = lines[line].what else {
+            let (Observation::Ok { post, attempt, .. } | Observation::Failed { post, attempt, .. }) = lines[line].what
+            else {
                 unreachable!("it was looked for")
             };
-            lines[line].what = What::Failed { post, attempt, status: 403, code: code.to_owned() };
+            lines[line].what = Observation::Failed { post, attempt, status: 403, code: code.to_owned() };
         });
     }
 }
 
 #[test]
-fn a_user_who_is_refused_after_the_ban_was_undone_is_noticed() {
+fn a_user_refused_after_the_ban_was_lifted_is_noticed() {
     for code in ["msg_banned", "채팅이 금지된 사용자입니다."] {
         caught("unbanned_may_write", |lines, rng| {
             let free = free(lines);
             let line = free[rng.usize(..free.len())];
-            let (What::Ok { post, attempt, .. } | What::Failed { post, attempt, .. }) = lines[line].what else {
+            let (Observation::Ok { post, attempt, .. } | Observation::Failed { post, attempt, .. }) = lines[line].what
+            else {
                 unreachable!("it was looked for")
             };
-            lines[line].what = What::Failed { post, attempt, status: 403, code: code.to_owned() };
+            lines[line].what = Observation::Failed { post, attempt, status: 403, code: code.to_owned() };
         });
     }
 }
 
-/// No unban of the writer found a ban, and the post that was answered in that line is refused for one all the same. The
-/// lines of those answers.
+/// No unban of the author found a ban, yet the post answered in that line is refused for one. Returns the lines of
+/// those answers.
 fn find_no_ban(lines: &mut [Line], line: usize) -> Vec<usize> {
-    let (What::Ok { post: refused, attempt, .. } | What::Failed { post: refused, attempt, .. }) = lines[line].what
+    let (Observation::Ok { post: refused, attempt, .. } | Observation::Failed { post: refused, attempt, .. }) =
+        lines[line].what
     else {
         unreachable!("it was looked for")
     };
     let writer = lines.iter().find_map(|line| match line.what {
-        What::Invoked { post, user, .. } if post == refused => Some(user),
+        Observation::Invoked { post, user, .. } if post == refused => Some(user),
         _ => None,
     });
     let unbans: Vec<u64> = lines[..line]
@@ -161,22 +173,22 @@ fn find_no_ban(lines: &mut [Line], line: usize) -> Vec<usize> {
     let mut answers = Vec::new();
     for (place, line) in lines[..line].iter_mut().enumerate() {
         match line.what {
-            What::Confirmed { decision, attempt, .. } if unbans.contains(&decision) => {
+            Observation::Confirmed { decision, attempt, .. } if unbans.contains(&decision) => {
                 let code = "not_banned".to_owned();
-                line.what = What::Refused { decision, attempt, status: 404, code };
+                line.what = Observation::Refused { decision, attempt, status: 404, code };
                 answers.push(place);
             }
             _ => {}
         }
     }
     let code = "msg_banned".to_owned();
-    lines[line].what = What::Failed { post: refused, attempt, status: 403, code };
+    lines[line].what = Observation::Failed { post: refused, attempt, status: 403, code };
     answers
 }
 
 #[test]
-fn a_user_who_is_refused_although_nobody_knew_of_a_ban_is_noticed() {
-    // The unban found none, and the ban came afterwards: long after it was given up.
+fn a_user_refused_without_a_ban_is_noticed() {
+    // The unban found no ban. The ban came long after it was given up.
     caught("unbanned_may_write", |lines, rng| {
         let free = free(lines);
         let line = free[rng.usize(..free.len())];
@@ -185,17 +197,17 @@ fn a_user_who_is_refused_although_nobody_knew_of_a_ban_is_noticed() {
 }
 
 #[test]
-fn a_node_that_cannot_hear_of_a_ban_undoes_none() {
+fn a_node_that_has_not_heard_of_a_ban_does_not_lift_it() {
     for seed in 0..SEEDS {
         let mut lines = history(seed);
         let free = free(&lines);
         let line = free[Rng::with_seed(seed).usize(..free.len())];
         let answers = find_no_ban(&mut lines, line);
-        // It is over at once, so that the post itself has no excuse where it is late enough.
+        // The fault ends at once, so that the post itself is not excused if it is late enough.
         let (kind, parts) = ("one-way ingest to nats".to_owned(), vec!["ingest-0".to_owned()]);
         let faults = answers.iter().zip(50..).flat_map(|(answer, fault)| {
-            let breaks = What::Breaks { fault, kind: kind.clone(), parts: parts.clone() };
-            [breaks, What::Heals { fault }].map(|what| Line { at: lines[*answer].at, what })
+            let breaks = Observation::Breaks { fault, kind: kind.clone(), parts: parts.clone() };
+            [breaks, Observation::Heals { fault }].map(|what| Line { at: lines[*answer].at, what })
         });
         let faults: Vec<Line> = faults.collect();
         lines.extend(faults);

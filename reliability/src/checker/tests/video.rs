@@ -4,17 +4,17 @@ use super::*;
 
 /// The line of a message beside the video.
 fn beside_video(lines: &[Line], rng: &mut Rng) -> usize {
-    any(lines, rng, |what| matches!(what, What::ReplayedBesideVideo { .. }))
+    any(lines, rng, |what| matches!(what, Observation::ReplayedBesideVideo { .. }))
 }
 
 #[test]
-fn a_message_that_is_missing_beside_the_video_is_noticed() {
+fn a_message_missing_beside_the_video_is_noticed() {
     caught("video_replay_is_complete", |lines, rng| {
         let place = beside_video(lines, rng);
         lines.remove(place);
-        // Also where the archiver counts what it shows.
+        // The archiver's count agrees with what it shows.
         let before = lines[..place].iter_mut().rev().find_map(|line| match &mut line.what {
-            What::Broadcast { messages, .. } => Some(messages),
+            Observation::Broadcast { messages, .. } => Some(messages),
             _ => None,
         });
         *before.expect("a replay is of a broadcast") -= 1;
@@ -22,22 +22,24 @@ fn a_message_that_is_missing_beside_the_video_is_noticed() {
 }
 
 #[test]
-fn a_broadcast_that_counts_otherwise_than_it_shows_is_noticed() {
+fn a_broadcast_with_a_wrong_message_count_is_noticed() {
     caught("video_replay_is_complete", |lines, rng| {
-        let place = any(lines, rng, |what| matches!(what, What::Broadcast { .. }));
-        let What::Broadcast { messages, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        let place = any(lines, rng, |what| matches!(what, Observation::Broadcast { .. }));
+        let Observation::Broadcast { messages, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
         *messages += 1;
     });
 }
 
 #[test]
-fn a_message_of_another_time_beside_the_video_is_noticed() {
+fn a_message_from_outside_the_broadcast_beside_the_video_is_noticed() {
     caught("video_replay_is_complete", |lines, rng| {
         let place = beside_video(lines, rng);
-        let What::ReplayedBesideVideo { id: shown, .. } = lines[place].what else { unreachable!("it was looked for") };
+        let Observation::ReplayedBesideVideo { id: shown, .. } = lines[place].what else {
+            unreachable!("it was looked for")
+        };
         for line in lines {
             match &mut line.what {
-                What::Replayed { id, sent, .. } if *id == shown => *sent = jiff::Timestamp::UNIX_EPOCH,
+                Observation::Replayed { id, sent, .. } if *id == shown => *sent = jiff::Timestamp::UNIX_EPOCH,
                 _ => {}
             }
         }
@@ -48,10 +50,10 @@ fn a_message_of_another_time_beside_the_video_is_noticed() {
 fn an_offset_that_goes_back_is_noticed() {
     caught("video_offsets_never_descend", |lines, rng| {
         let (_, second) = neighbours(lines, rng, |what| match what {
-            What::ReplayedBesideVideo { room, offset_ms, .. } if *offset_ms > 0 => Some(*room),
+            Observation::ReplayedBesideVideo { room, offset_ms, .. } if *offset_ms > 0 => Some(*room),
             _ => None,
         });
-        let What::ReplayedBesideVideo { offset_ms, .. } = &mut lines[second].what else {
+        let Observation::ReplayedBesideVideo { offset_ms, .. } = &mut lines[second].what else {
             unreachable!("it was looked for")
         };
         *offset_ms = -1;
@@ -59,18 +61,21 @@ fn an_offset_that_goes_back_is_noticed() {
 }
 
 #[test]
-fn an_offset_behind_the_end_of_the_video_is_noticed() {
+fn an_offset_after_the_end_of_the_video_is_noticed() {
     caught("video_offsets_never_descend", |lines, rng| {
         let has_ended = |wanted: &str| {
-            lines.iter().any(
-                |line| matches!(&line.what, What::Broadcast { broadcast, ended: Some(_), .. } if broadcast == wanted),
-            )
+            lines.iter().any(|line| {
+                matches!(
+                    &line.what,
+                    Observation::Broadcast { broadcast, ended: Some(_), .. } if broadcast == wanted
+                )
+            })
         };
         let place = any(lines, rng, |what| match what {
-            What::ReplayedBesideVideo { broadcast, .. } => has_ended(broadcast),
+            Observation::ReplayedBesideVideo { broadcast, .. } => has_ended(broadcast),
             _ => false,
         });
-        let What::ReplayedBesideVideo { offset_ms, .. } = &mut lines[place].what else {
+        let Observation::ReplayedBesideVideo { offset_ms, .. } = &mut lines[place].what else {
             unreachable!("it was looked for")
         };
         *offset_ms += 100_000;
@@ -78,19 +83,19 @@ fn an_offset_behind_the_end_of_the_video_is_noticed() {
 }
 
 #[test]
-fn a_replay_beside_the_video_in_another_order_is_noticed() {
+fn a_replay_beside_the_video_in_the_wrong_order_is_noticed() {
     caught("video_has_the_logs_order", |lines, rng| {
-        // Of one broadcast: the two of a room stand apart.
+        // Two messages of one broadcast. A room's two broadcasts are apart.
         let broadcasts: HashMap<String, i64> = lines
             .iter()
             .filter_map(|line| match &line.what {
-                What::Broadcast { broadcast, .. } => Some(broadcast.clone()),
+                Observation::Broadcast { broadcast, .. } => Some(broadcast.clone()),
                 _ => None,
             })
             .zip(0..)
             .collect();
         let pair = neighbours(lines, rng, |what| match what {
-            What::ReplayedBesideVideo { broadcast, .. } => Some(broadcasts[broadcast]),
+            Observation::ReplayedBesideVideo { broadcast, .. } => Some(broadcasts[broadcast]),
             _ => None,
         });
         swap(lines, pair);
@@ -98,7 +103,7 @@ fn a_replay_beside_the_video_in_another_order_is_noticed() {
 }
 
 #[test]
-fn a_message_doubled_beside_the_video_is_noticed() {
+fn a_message_repeated_beside_the_video_is_noticed() {
     caught("archived_once", |lines, rng| {
         let place = beside_video(lines, rng);
         lines.insert(place, lines[place].clone());
@@ -106,17 +111,19 @@ fn a_message_doubled_beside_the_video_is_noticed() {
 }
 
 #[test]
-fn a_message_that_nobody_posted_beside_the_video_is_noticed() {
+fn an_invented_message_beside_the_video_is_noticed() {
     caught("nothing_is_invented", |lines, rng| {
         let place = beside_video(lines, rng);
-        let What::ReplayedBesideVideo { text, .. } = &mut lines[place].what else { unreachable!("it was looked for") };
+        let Observation::ReplayedBesideVideo { text, .. } = &mut lines[place].what else {
+            unreachable!("it was looked for")
+        };
         "out of nowhere".clone_into(text);
     });
 }
 
 #[test]
-fn a_history_without_the_replay_beside_the_video_is_thin() {
-    let is_videos = |line: &Line| matches!(line.what, What::Read { reading: Reading::Video });
+fn a_history_without_the_replay_beside_the_video_is_inconclusive() {
+    let is_videos = |line: &Line| matches!(line.what, Observation::Read { reading: Reading::Video });
     let lines: Vec<Line> = history(1).into_iter().filter(|line| !is_videos(line)).collect();
     let verdicts = check(&lines);
     assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Unknown(_))), "{verdicts:?}");
@@ -125,8 +132,8 @@ fn a_history_without_the_replay_beside_the_video_is_thin() {
 #[test]
 fn a_followed_replay_that_goes_back_is_noticed() {
     caught("video_is_followed_in_order", |lines, rng| {
-        let shown = |what: &What| match what {
-            What::ReplayShows { replay, .. } => Some(*replay as i64),
+        let shown = |what: &Observation| match what {
+            Observation::ReplayShows { replay, .. } => Some(*replay as i64),
             _ => None,
         };
         let pair = neighbours(lines, rng, shown);
@@ -135,18 +142,18 @@ fn a_followed_replay_that_goes_back_is_noticed() {
 }
 
 #[test]
-fn a_followed_replay_that_passes_over_a_message_is_noticed() {
+fn a_followed_replay_that_skips_a_message_is_noticed() {
     caught("video_is_followed_in_order", |lines, rng| {
-        lines.retain(|line| !matches!(line.what, What::Breaks { .. } | What::Heals { .. }));
-        // Of those that nobody deletes later on.
+        lines.retain(|line| !matches!(line.what, Observation::Breaks { .. } | Observation::Heals { .. }));
+        // A message that is not deleted later.
         let is_replayed = |wanted: EventId| {
-            lines.iter().any(|line| matches!(line.what, What::ReplayedBesideVideo { id, .. } if id == wanted))
+            lines.iter().any(|line| matches!(line.what, Observation::ReplayedBesideVideo { id, .. } if id == wanted))
         };
-        let shown = |what: &What| match what {
-            What::ReplayShows { replay, id, .. } if is_replayed(*id) => Some(*replay as i64),
+        let shown = |what: &Observation| match what {
+            Observation::ReplayShows { replay, id, .. } if is_replayed(*id) => Some(*replay as i64),
             _ => None,
         };
-        // The first of two: there is one behind it.
+        // The first of two, so that one follows it.
         let (passed_over, _) = neighbours(lines, rng, shown);
         lines.remove(passed_over);
     });

@@ -1,4 +1,4 @@
-//! Who was erased when, and what that may have taken.
+//! Erasures, and the messages that they may cover.
 
 use std::collections::HashSet;
 
@@ -6,34 +6,34 @@ use chat::EventId;
 
 use super::{Place, Post, View};
 
-/// A user is to be forgotten.
+/// The erasure of a user.
 #[derive(Debug)]
 pub(crate) struct Erasure {
     pub(crate) user: i64,
-    /// The messages stay, under another number.
+    /// Whether the messages stay, under a pseudonym.
     pub(crate) anonymises: bool,
-    /// Where it was asked for.
+    /// The line of the request.
     pub(crate) asked: usize,
-    /// The answer that accepted it.
+    /// The line of the answer that accepted it.
     pub(crate) accepted: Option<usize>,
-    /// The answer that it is done. None: it may take what is written later, until it is.
+    /// The line of the answer that it is complete. None: it may also cover later messages.
     pub(crate) done: Option<usize>,
 }
 
 impl View<'_> {
-    /// Whether an erasure may be about it: the post was sent before that was done.
+    /// Whether an erasure may cover the post: it was sent before the erasure was complete.
     pub(crate) fn may_be_erased(&self, post: &Post) -> bool {
         let mut erasures = self.erasures.values().filter(|erasure| erasure.user == post.user);
         erasures.any(|erasure| erasure.done.is_none_or(|done| post.request.invoked < done))
     }
 
-    /// The same of a message, wherever it is found.
+    /// The same for a message, wherever it was found.
     pub(crate) fn may_be_an_erased_one(&self, place: &Place) -> bool {
         let post = place.text.and_then(|text| self.texts.get(text)).and_then(|post| self.posts.get(post));
         post.is_some_and(|post| self.may_be_erased(post))
     }
 
-    /// The accepted messages of which it is so.
+    /// The accepted messages that an erasure may cover.
     pub(crate) fn perhaps_erased(&self) -> HashSet<EventId> {
         let accepted = self.accepted_posts().filter(|(post, ..)| self.may_be_erased(post));
         accepted.map(|(_, _, id, _)| id).collect()

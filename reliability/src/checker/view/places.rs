@@ -1,4 +1,4 @@
-//! Where events are found: in the log, in the archive, in replays and on sockets.
+//! Sightings of events: in the log, in the archive, in replays and on sockets.
 
 use std::collections::BTreeMap;
 
@@ -7,33 +7,33 @@ use jiff::Timestamp;
 
 use crate::history::Dialect;
 
-/// An event in the log, in an archive or on a socket.
+/// A sighting of an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) line: usize,
     pub(crate) id: EventId,
     pub(crate) position: Position,
     pub(crate) text: Option<&'a str>,
-    /// Who wrote it, where that is said.
+    /// The author, if known.
     pub(crate) user: Option<i64>,
     pub(crate) is_message: bool,
-    /// In the archive: by which decision it is gone.
+    /// In the archive: the decision that deleted it.
     pub(crate) deleted: Option<EventId>,
     /// In the replay: when it was sent.
     pub(crate) sent: Option<Timestamp>,
-    /// Beside the video: how far into the recording, in milliseconds.
+    /// Beside the video: the offset in the recording, in milliseconds.
     pub(crate) offset: Option<i64>,
 }
 
 impl<'a> Place<'a> {
-    /// A message that is shown.
+    /// A message with its text.
     pub(crate) fn shown(line: usize, id: EventId, position: Position, text: &'a str) -> Place<'a> {
         let text = Some(text);
         Place { line, id, position, text, user: None, is_message: true, deleted: None, sent: None, offset: None }
     }
 }
 
-/// A line of the log, the first of its event or another.
+/// A line of the log: an event or a copy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Copied {
     pub(crate) line: usize,
@@ -42,12 +42,12 @@ pub(crate) struct Copied {
     pub(crate) stored: Timestamp,
 }
 
-/// Where a decision is found.
+/// Where a decision was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
     Log,
     Archive,
-    /// As archivers list it for moderators.
+    /// The list for moderators.
     List,
     Socket,
 }
@@ -63,12 +63,12 @@ impl Source {
     }
 }
 
-/// A decision, wherever it is found.
+/// A sighting of a decision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ruling<'a> {
     pub(crate) source: Source,
     pub(crate) line: usize,
-    /// None: every room, or on a socket.
+    /// None: every room.
     pub(crate) room: Option<i64>,
     pub(crate) id: EventId,
     pub(crate) position: Option<Position>,
@@ -78,14 +78,14 @@ pub(crate) struct Ruling<'a> {
     pub(crate) reason: Option<&'a str>,
 }
 
-/// The types of the events that are decisions.
+/// The types of decision events.
 const DECISIONS: [&str; 5] = ["message.deleted", "room.cleared", "room.updated", "user.banned", "user.unbanned"];
 
 pub(super) fn is_decision(kind: &str) -> bool {
     DECISIONS.contains(&kind)
 }
 
-/// What the log's servers say of a stream.
+/// A stream, as the log's servers describe it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stream<'a> {
     pub(crate) line: usize,
@@ -95,7 +95,7 @@ pub(crate) struct Stream<'a> {
     pub(crate) acknowledged: Option<u64>,
 }
 
-/// A presenter's socket, from its welcome to its end.
+/// A presenter's session, from its welcome to its end.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     pub(crate) number: u32,
@@ -108,50 +108,50 @@ pub(crate) struct Session<'a> {
     pub(crate) recovered: bool,
     pub(crate) fresh: bool,
     pub(crate) frames: Vec<Place<'a>>,
-    /// Signs of life, with what they say of the session's place.
+    /// The line and the position of each keepalive.
     pub(crate) keepalives: Vec<(usize, Option<Position>)>,
-    /// What came on a socket of `chat.v1` that has no place there.
+    /// Unexpected frames of `chat.v1`.
     pub(crate) strange: Vec<(usize, &'a str)>,
     pub(crate) ended: Option<usize>,
-    /// Whether its node ended it because of a newer one.
+    /// Whether the node closed it for a newer session.
     pub(crate) is_replaced: bool,
 }
 
 impl Session<'_> {
-    /// How far it says to have come.
+    /// The highest position that the session has reported.
     pub(crate) fn reached(&self) -> Option<Position> {
         let frames = self.frames.iter().map(|frame| frame.position);
         frames.chain(self.keepalives.iter().filter_map(|(_, position)| *position)).max()
     }
 }
 
-/// A socket on which a page of the original's dialect asked for a session.
+/// An attempt to begin a session in the original's dialect.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) line: usize,
     pub(crate) room: i64,
-    /// Where the session is among the others, if any sign of it was seen.
+    /// The index of its session, if there was any sign of it.
     pub(crate) session: Option<usize>,
-    /// Whether the server closed it: everything that was written to it has come.
+    /// Whether the server closed it. If so, everything written to it has arrived.
     pub(crate) is_closed: bool,
-    /// What came on it that the dialect does not have.
+    /// Frames that the dialect does not have.
     pub(crate) strange: Vec<(usize, &'a str)>,
 }
 
-/// What a presenter would call a broadcast, as the archiver has it.
+/// A broadcast, as the archiver lists it.
 #[derive(Debug)]
 pub(crate) struct Broadcast<'a> {
     pub(crate) line: usize,
     pub(crate) started: Timestamp,
     pub(crate) ended: Option<Timestamp>,
     pub(crate) duration_ms: Option<i64>,
-    /// As the archiver counts them.
+    /// The archiver's count.
     pub(crate) messages: u64,
-    /// Beside the video, as it was read.
+    /// The replay beside the video, in the order of reading.
     pub(crate) replay: Vec<Place<'a>>,
 }
 
-/// What a fault took off the disks of the log.
+/// An event that a fault removed from the log's disks.
 #[derive(Debug)]
 pub(crate) struct Lost {
     pub(crate) line: usize,
@@ -160,7 +160,7 @@ pub(crate) struct Lost {
     pub(crate) id: EventId,
 }
 
-/// A broadcast, as somebody followed its replay while it ran.
+/// A replay that was followed while the broadcast was in progress.
 #[derive(Debug)]
 pub(crate) struct Followed<'a> {
     pub(crate) line: usize,
@@ -169,20 +169,20 @@ pub(crate) struct Followed<'a> {
     pub(crate) shown: Vec<Place<'a>>,
 }
 
-/// A room, everywhere.
+/// A room, in all places.
 #[derive(Debug, Default)]
 pub(crate) struct Room<'a> {
-    /// The first copy of every event that a presenter gets, by position.
+    /// The first copy of every event that presenters receive, by position.
     pub(crate) log: Vec<Place<'a>>,
-    /// As it was read.
+    /// In the order of reading.
     pub(crate) archive: Vec<Place<'a>>,
-    /// As it was read.
+    /// In the order of reading.
     pub(crate) replay: Vec<Place<'a>>,
     pub(crate) broadcasts: BTreeMap<&'a str, Broadcast<'a>>,
 }
 
 impl<'a> Room<'a> {
-    /// All that was replayed, as a file and beside videos: where, and the message.
+    /// Every replayed message, with its place in words: as a file and beside videos.
     pub(crate) fn replays(&self) -> impl Iterator<Item = (&'static str, &Place<'a>)> {
         let file = self.replay.iter().map(|place| ("in the replay", place));
         let videos = self.broadcasts.values().flat_map(|broadcast| &broadcast.replay);

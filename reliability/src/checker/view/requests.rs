@@ -1,5 +1,4 @@
-//! What somebody asked for, perhaps several times: to post a message, or a decision. Both are accepted, refused or of
-//! unknown outcome in the same way, and what is accepted is owed the same.
+//! Requests with one or more attempts: posts and decisions. Both have the same outcomes and the same guarantees.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -7,19 +6,19 @@ use chat::{EventId, Position};
 
 use crate::history::{Decided, Surface};
 
-/// How a request ended, all its attempts together.
+/// The outcome of a request over all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Accepted: the first answer that said so.
+    /// Accepted. The line of the first accepting answer.
     Ok(usize),
-    /// No attempt can have stored it: the last refusal.
+    /// No attempt can have stored it. The line of the last refusal.
     Failed(usize),
     /// It may be stored.
     Unknown,
 }
 
 impl Outcome {
-    /// As reports call it.
+    /// The word in reports.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Outcome::Ok(_) => "accepted",
@@ -29,12 +28,12 @@ impl Outcome {
     }
 }
 
-/// What an attempt was answered.
+/// The answer to an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer<'a> {
     Accepted {
         status: u16,
-        /// Whether it takes the room's presenter to be connected.
+        /// Whether the answer says that the room's presenter is connected.
         connected: Option<bool>,
     },
     Refused {
@@ -47,24 +46,24 @@ pub(crate) enum Answer<'a> {
 /// One attempt.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
-    /// Where it was sent.
+    /// The line of the request.
     pub(crate) sent: usize,
-    /// The ingest node that it was sent to.
+    /// The ingest node.
     pub(crate) node: &'a str,
     pub(crate) surface: Surface,
-    /// The line of the answer, and what it said; none: the run ended before.
+    /// The answer and its line. None: the run ended before.
     pub(crate) answered: Option<(usize, Answer<'a>)>,
 }
 
-/// What somebody asked for, perhaps several times.
+/// A request with one or more attempts.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// Where it was first sent.
+    /// The line of the first attempt.
     pub(crate) invoked: usize,
-    /// The room; none: every room.
+    /// The room. None: every room.
     pub(crate) room: Option<i64>,
     pub(crate) attempts: BTreeMap<u32, Attempt<'a>>,
-    /// Every answer that accepted it.
+    /// Every accepting answer.
     pub(crate) oks: Vec<(usize, EventId, Position)>,
     refusals: Vec<usize>,
 }
@@ -87,7 +86,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What accepted one of these events counts for nothing: nobody knows any more what became of it.
+    /// Removes the answers that accepted one of these events: their outcome is unknown now. Returns them.
     pub(super) fn forget(&mut self, events: &HashSet<EventId>) -> Vec<(usize, EventId, Position)> {
         let forgotten: Vec<_> = self.oks.extract_if(.., |(_, id, _)| events.contains(id)).collect();
         let accepted: Vec<usize> = forgotten.iter().map(|(line, ..)| *line).collect();
@@ -104,13 +103,13 @@ impl<'a> Request<'a> {
     pub(crate) fn outcome(&self) -> Outcome {
         match (self.oks.first(), self.refusals.last()) {
             (Some((line, ..)), _) => Outcome::Ok(*line),
-            // One attempt of unknown outcome is enough for it to be there.
+            // A single attempt of unknown outcome may have stored it.
             (None, Some(line)) if self.refusals.len() == self.attempts.len() => Outcome::Failed(*line),
             (None, _) => Outcome::Unknown,
         }
     }
 
-    /// The first answer that accepted it: its line, and what it said.
+    /// The first accepting answer: its line, the id and the position.
     pub(crate) fn accepted(&self) -> Option<(usize, EventId, Position)> {
         self.oks.first().copied()
     }
@@ -119,13 +118,13 @@ impl<'a> Request<'a> {
         matches!(self.outcome(), Outcome::Failed(_))
     }
 
-    /// Whether it is not known of some attempt what became of it.
+    /// Whether the outcome of some attempt is unknown.
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.attempts.values().any(|attempt| matches!(attempt.answered, None | Some((_, Answer::Unknown))))
     }
 }
 
-/// A message that somebody sent.
+/// A post.
 #[derive(Debug)]
 pub(crate) struct Post<'a> {
     pub(crate) request: Request<'a>,
@@ -134,7 +133,7 @@ pub(crate) struct Post<'a> {
     pub(crate) text: &'a str,
 }
 
-/// What a moderator decided.
+/// A moderation decision.
 #[derive(Debug)]
 pub(crate) struct Decision<'a> {
     pub(crate) request: Request<'a>,

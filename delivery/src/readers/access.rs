@@ -1,0 +1,106 @@
+//! Which rooms may be read by viewers: the setting `readers` of each room, from the saved decisions and then from the
+//! log's tail, over the deployment's. A change reaches the readers of every node with the events of the room.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chat::{Body, EventKind, Position, PresenterIdx, Readers, RoomUpdated};
+use jiff::Timestamp;
+use nats::{Entry, Log, Start};
+use parking_lot::RwLock;
+
+/// The name of the setting.
+const READERS: &str = "readers";
+
+/// The rooms' settings.
+#[derive(Debug)]
+pub(crate) struct Access {
+    deployment: Readers,
+    rooms: RwLock<HashMap<PresenterIdx, Decided>>,
+    /// Grows with every change, so that a stream need not look up its room for every event.
+    version: AtomicU64,
+}
+
+/// The latest decision about a room's settings.
+#[derive(Debug, Clone, Copy)]
+struct Decided {
+    position: Position,
+    /// None: the deployment's setting holds.
+    own: Option<Own>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Own {
+    readers: Readers,
+    until: Option<Timestamp>,
+}
+
+impl Access {
+    pub(crate) fn new(deployment: Readers) -> Access {
+        Access { deployment, rooms: RwLock::default(), version: AtomicU64::new(0) }
+    }
+
+    /// Reads the saved decisions, and those that the log has after them.
+    pub(crate) async fn load(&self, log: &Log) -> Result<(), nats::Error> {
+        let checkpoints = log.decisions().each(|entry| self.apply(&entry)).await?;
+        let mut tail = log.tail(Start::After(checkpoints));
+        let status = tail.status();
+        loop {
+            // `next` hands out a batch only to the branch that handles it: none is lost with a dropped branch.
+            tokio::select! {
+                entries = tail.next() => entries?.iter().for_each(|entry| self.apply(entry)),
+                () = status.caught_up() => return Ok(()),
+            }
+        }
+    }
+
+    /// Applies an event, unless a later one about the room is known.
+    pub(crate) fn apply(&self, entry: &Entry) {
+        if entry.kind != EventKind::RoomUpdated {
+            return;
+        }
+        let (Some(presenter), Ok(Body::RoomUpdated(updated))) = (entry.presenter, entry.body()) else { return };
+        let mut rooms = self.rooms.write();
+        let known = rooms.get(&presenter);
+        if known.is_some_and(|known| known.position >= entry.position) {
+            return;
+        }
+        let own = match own(&updated) {
+            Changed::To(own) => own,
+            Changed::Nothing => known.and_then(|known| known.own),
+        };
+        rooms.insert(presenter, Decided { position: entry.position, own });
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Who may read the room.
+    pub(crate) fn of(&self, presenter: PresenterIdx) -> Readers {
+        let own = self.rooms.read().get(&presenter).and_then(|decided| decided.own);
+        own.filter(|own| own.until.is_none_or(|until| until > Timestamp::now()))
+            .map_or(self.deployment, |own| own.readers)
+    }
+
+    /// The number of changes so far.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
+
+enum Changed {
+    Nothing,
+    To(Option<Own>),
+}
+
+/// What the event decides about the setting. A value that this version does not know admits nobody: it may be a
+/// narrower one.
+fn own(updated: &RoomUpdated) -> Changed {
+    if !updated.changed.is_empty() && !updated.changed.iter().any(|name| name == READERS) {
+        return Changed::Nothing;
+    }
+    let Some(value) = updated.settings.get(READERS) else { return Changed::To(None) };
+    let readers = serde_json::from_value(value.clone()).unwrap_or(Readers::Off);
+    // An end that cannot be parsed counts as past, as ingest counts it.
+    let parsed = |until: &serde_json::Value| until.as_str().and_then(|until| until.parse().ok());
+    let until = updated.until.get(READERS).map(|until| parsed(until).unwrap_or(Timestamp::UNIX_EPOCH));
+    Changed::To(Some(Own { readers, until }))
+}

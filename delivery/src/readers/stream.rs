@@ -1,0 +1,233 @@
+//! A reader's stream of server-sent events: what it missed from the window, then the frames of its room's broadcast. It
+//! produces only as fast as its client reads, so that a slow client costs nobody anything. Nothing is skipped
+//! silently: a reader that fell behind the window is closed, and learns of the gap when it reconnects.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use chat::{Position, PresenterIdx, Readers};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use web::UserPermit;
+use web::places::Source;
+
+use crate::node::Node;
+use crate::readers::access::Access;
+use crate::readers::broadcast::{Frame, Subscription};
+use crate::readers::view::View;
+
+/// The clock is looked at as often: a longer sleep would not notice that the machine was suspended.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A reader of a room.
+pub(crate) struct Reader {
+    pub(crate) node: Arc<Node>,
+    pub(crate) subscription: Subscription,
+    pub(crate) view: View,
+    /// Everything of the room up to here was written.
+    pub(crate) cursor: Position,
+    /// When the token expires. None: there is no token.
+    pub(crate) until: Option<SystemTime>,
+    /// What the room has to allow for this reader to stay. None: its token allows it.
+    pub(crate) admitted_by: Option<Admission>,
+    pub(crate) sent_away: watch::Receiver<u64>,
+    /// Held until the stream ends.
+    pub(crate) _permit: UserPermit<Source>,
+}
+
+/// A reader whom only the room's setting admits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admission {
+    pub(crate) presenter: PresenterIdx,
+    pub(crate) has_token: bool,
+    /// The version of the rooms' settings that admitted the reader.
+    pub(crate) version: u64,
+}
+
+impl Admission {
+    /// Whether the room's setting admits such a reader.
+    pub(crate) fn holds(self, access: &Access) -> bool {
+        match access.of(self.presenter) {
+            Readers::Off => false,
+            Readers::Members => self.has_token,
+            Readers::Anyone => true,
+        }
+    }
+}
+
+struct Reading {
+    reader: Reader,
+    progress: Progress,
+    sent_at: Instant,
+}
+
+enum Progress {
+    /// The first event of the stream is not written yet.
+    Beginning(Bytes),
+    /// Events wait in the window.
+    Behind,
+    /// The next event comes by the broadcast.
+    Following,
+    /// The last event is written.
+    Ended,
+}
+
+impl Reader {
+    /// The stream, with `welcome` as its first event.
+    pub(crate) fn stream(self, welcome: String) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+        let progress = Progress::Beginning(welcome.into());
+        let reading = Reading { reader: self, progress, sent_at: Instant::now() };
+        unfold(reading, |mut reading| async {
+            let text = reading.next().await?;
+            reading.sent_at = Instant::now();
+            Some((Ok(text), reading))
+        })
+    }
+}
+
+/// What to do next.
+enum Step {
+    Send(Bytes),
+    Continue,
+    End,
+}
+
+impl Reading {
+    /// The next bytes. None: the stream has ended.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            // Looked at before each event: the one before it may be the decision that ends the stream.
+            let admitted = self.is_admitted();
+            let step = match &mut self.progress {
+                Progress::Beginning(welcome) => {
+                    let welcome = std::mem::take(welcome);
+                    self.progress = Progress::Behind;
+                    Step::Send(welcome)
+                }
+                Progress::Behind | Progress::Following if !admitted => self.close(),
+                Progress::Behind => self.catch_up(),
+                Progress::Following => self.follow().await,
+                Progress::Ended => Step::End,
+            };
+            match step {
+                Step::Send(text) => return Some(text),
+                Step::Continue => {}
+                Step::End => return None,
+            }
+        }
+    }
+
+    /// A page from the window.
+    fn catch_up(&mut self) -> Step {
+        if self.has_expired() {
+            return self.expire();
+        }
+        let Reader { subscription, view, cursor, .. } = &mut self.reader;
+        let page = subscription.room.after(Some(*cursor));
+        if page.gap {
+            tracing::debug!("a reader fell behind the window: closing its stream");
+            return Step::End;
+        }
+        let Some(last) = page.events.last() else {
+            self.progress = Progress::Following;
+            return Step::Continue;
+        };
+        *cursor = last.position;
+        send(view.events(&page.events).into())
+    }
+
+    /// Waits for the next frame, or for something else to do.
+    async fn follow(&mut self) -> Step {
+        let keepalive = self.reader.node.config.keepalive();
+        let wake = (self.sent_at + keepalive).min(Instant::now() + self.expires_in().min(LOOK));
+        let Reader { node, subscription, sent_away, cursor, .. } = &mut self.reader;
+        // Frames that are not received stay with the broadcast: nothing is lost with a dropped branch.
+        let received = tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return self.leave(),
+            _ = sent_away.changed() => return self.leave(),
+            received = subscription.frames.recv() => received,
+            () = sleep_until(wake) => return self.attend(),
+        };
+        match received {
+            Ok(frame) if frame.to <= *cursor => Step::Continue,
+            Ok(Frame { from, first, to, text }) if from <= *cursor && *cursor < first => {
+                *cursor = to;
+                send(text)
+            }
+            // The reader has a part of the frame already, or frames before it are missing. The window has the rest.
+            Ok(_) | Err(RecvError::Lagged(_)) => {
+                self.progress = Progress::Behind;
+                Step::Continue
+            }
+            Err(RecvError::Closed) => Step::End,
+        }
+    }
+
+    /// Ends a stream whose token has expired, or breaks a silence.
+    fn attend(&mut self) -> Step {
+        if self.has_expired() {
+            return self.expire();
+        }
+        // A temporary setting ends without an event.
+        let access = &self.reader.node.readers.access;
+        if self.reader.admitted_by.is_some_and(|admission| !admission.holds(access)) {
+            return self.close();
+        }
+        if self.sent_at.elapsed() < self.reader.node.config.keepalive() {
+            return Step::Continue;
+        }
+        let Reader { subscription, cursor, .. } = &mut self.reader;
+        *cursor = subscription.room.reached(*cursor);
+        Step::Send(format!("event: keepalive\nid: {cursor}\ndata: {{\"position\":\"{cursor}\"}}\n\n").into())
+    }
+
+    /// Whether the room admits the reader, as far as decisions go. What ends by time is looked at in
+    /// [`Reading::attend`].
+    fn is_admitted(&mut self) -> bool {
+        let access = &self.reader.node.readers.access;
+        let Some(admission) = &mut self.reader.admitted_by else { return true };
+        let version = access.version();
+        if admission.version == version {
+            return true;
+        }
+        admission.version = version;
+        admission.holds(access)
+    }
+
+    fn close(&mut self) -> Step {
+        self.progress = Progress::Ended;
+        Step::Send(Bytes::from_static(b"event: closed\ndata: {}\n\n"))
+    }
+
+    fn expires_in(&self) -> Duration {
+        let Some(until) = self.reader.until else { return Duration::MAX };
+        until.duration_since(SystemTime::now()).unwrap_or_default()
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires_in().is_zero()
+    }
+
+    fn expire(&mut self) -> Step {
+        self.progress = Progress::Ended;
+        Step::Send(Bytes::from_static(b"event: expired\ndata: {}\n\n"))
+    }
+
+    /// Asks the client to reconnect. It does so within the spread, at a moment of its own.
+    fn leave(&mut self) -> Step {
+        self.progress = Progress::Ended;
+        let within = self.reader.node.config.drain_spread().as_millis();
+        let pause = fastrand::u128(0..=within);
+        Step::Send(format!("retry: {pause}\nevent: reconnect\ndata: {{\"withinMs\":{within}}}\n\n").into())
+    }
+}
+
+fn send(text: Bytes) -> Step {
+    if text.is_empty() { Step::Continue } else { Step::Send(text) }
+}

@@ -1,0 +1,95 @@
+//! What a reader sees of an event. Presenters and moderators see what the presenter's socket shows. Others see the
+//! viewer's view: messages, and of decisions only what hides messages. It is made from a list of what is shown, so that
+//! a member or a type of a later version stays hidden until it is listed here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use chat::{MalformedEvent, Position};
+use serde_json::value::RawValue;
+
+use crate::dialects::v1;
+use crate::visibility::Visibility;
+use crate::window::{Kept, Shown};
+
+/// The part of a room that a reader sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum View {
+    /// What the presenter's socket shows to a token with this visibility.
+    Presenter(Visibility),
+    /// Messages, and which of them are hidden. No moderator, no reason, no setting.
+    Viewer {
+        /// Whether the findings of the word filter are shown, as the archive shows them.
+        flags: bool,
+    },
+}
+
+/// The members of messages, besides `flags`.
+const OF_MESSAGES: [&str; 7] = ["v", "id", "type", "presenterIdx", "at", "user", "text"];
+
+/// The decisions that viewers see.
+const DECISIONS: [&str; 4] = ["message.deleted", "room.cleared", "user.banned", "user.unbanned"];
+
+/// The members of those.
+const OF_DECISIONS: [&str; 8] = ["v", "id", "type", "presenterIdx", "at", "target", "user", "until"];
+
+impl View {
+    /// The JSON object of an event, without its position. None if this view does not show the event.
+    fn object(self, kept: &Kept) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+        let flags = match self {
+            View::Presenter(visibility) => return v1::object(kept, visibility),
+            View::Viewer { flags } => flags,
+        };
+        Ok(match kept.shown()? {
+            Shown::Message(line) => {
+                let flags = flags.then_some("flags");
+                Some(Cow::Owned(only(line, OF_MESSAGES.into_iter().chain(flags))))
+            }
+            Shown::Other(line, _) if is_for_viewers(line) => Some(Cow::Owned(only(line, OF_DECISIONS))),
+            Shown::Deleted(_) | Shown::Everywhere(..) => v1::object(kept, Visibility::default())?,
+            Shown::Other(..) | Shown::Nothing => None,
+        })
+    }
+
+    /// The events as server-sent events, each with its position as the `id`. Empty if the view shows none of them.
+    pub(crate) fn events(self, events: &[Kept]) -> String {
+        let mut text = String::with_capacity(events.iter().map(|kept| kept.bytes() + 128).sum());
+        for kept in events {
+            let position = kept.position;
+            match self.object(kept) {
+                Ok(None) => {}
+                Ok(Some(object)) => put(&mut text, position, &object),
+                Err(error) => tracing::error!(%position, %error, "skipped a malformed event: {error}"),
+            }
+        }
+        text
+    }
+}
+
+/// The line is JSON as the log has it, in which no newline can occur.
+fn put(text: &mut String, position: Position, object: &str) {
+    writeln!(text, "id: {position}\ndata: {{\"position\":\"{position}\",{}\n", &object[1..])
+        .expect("a string takes what is written");
+}
+
+fn is_for_viewers(line: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow)]
+        r#type: Cow<'a, str>,
+    }
+    serde_json::from_str::<Typed<'_>>(line).is_ok_and(|typed| DECISIONS.contains(&&*typed.r#type))
+}
+
+/// The line with these members alone.
+fn only<'a>(line: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line).unwrap_or_default();
+    let mut object = String::with_capacity(line.len());
+    for (name, value) in names.into_iter().filter_map(|name| Some((name, members.get(name)?.get()))) {
+        let separator = if object.is_empty() { '{' } else { ',' };
+        write!(object, r#"{separator}"{name}":{value}"#).expect("a string takes what is written");
+    }
+    object.push('}');
+    object
+}
