@@ -109,6 +109,13 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let listener = bind(role, "listen", listen)?;
     tracing::info!(role = role.name(), %listen, "{} listens on {listen}", role.name());
     let admin = Admin::new(WAITING, stop.clone());
+    metrics::declare_process(
+        admin.metrics(),
+        role.name(),
+        env!("CARGO_PKG_VERSION"),
+        &tokio::runtime::Handle::current(),
+    );
+    auth.report_to(&admin);
     // They serve until the log is closed.
     let tasks = Tasks::new();
     if let Some(listen) = admin_listen {
@@ -145,6 +152,11 @@ async fn serve(
     };
     connected.cancel();
     let Some(log) = log? else { return Ok(()) };
+    log.declare_metrics(admin.metrics());
+    admin.depends_on("log", {
+        let log = log.clone();
+        move || if log.is_connected() { Ok(()) } else { Err("not connected to NATS".to_owned()) }
+    });
 
     let grace = role.http(&config).grace.get() + OVERTIME;
     let work = work(role, config, auth, listener, log.clone(), admin.clone(), stop.clone());

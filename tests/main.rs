@@ -12,6 +12,7 @@ mod dev;
 mod examples;
 mod ingest;
 mod log;
+mod metrics;
 mod moderation;
 mod openapi;
 mod pipeline;

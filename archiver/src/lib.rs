@@ -9,6 +9,7 @@ mod erasure;
 mod error;
 mod formats;
 mod http;
+mod metrics;
 mod mongo;
 mod query;
 mod retention;

@@ -27,6 +27,7 @@ use crate::status::{Status, StreamProgress};
 use crate::write::Batch;
 use crate::write::marks;
 use crate::write::progress;
+use crate::write::quarantine;
 use crate::{Config, Error};
 
 /// The durable consumer that all archivers share.
@@ -77,13 +78,14 @@ pub async fn run(
         move || status.notice()
     });
     admin.follows(ready.clone(), notice.clone());
+    crate::metrics::declare(admin, &status);
 
     // They go on after the stop, while the writes in progress finish. `finish` ends them.
     let tasks = Tasks::new();
     tasks.spawn("http", {
         let (router, config) = (http::router(app.clone(), ready, notice, stop.clone()), config.http.clone());
-        let ending = tasks.stop().clone();
-        async move { web::serve(listener, router, &config, ending).await }
+        let (ending, registry) = (tasks.stop().clone(), admin.metrics().clone());
+        async move { web::serve_measured(listener, router, &config, ending, &registry).await }
     });
     tasks.spawn_until_stop("mongodb", watch_mongodb(database.clone(), status.clone()));
     tasks.spawn_until_stop("log", follow_log(database.clone(), log.clone(), status.clone()));
@@ -235,6 +237,9 @@ async fn follow_log(database: Database, log: Log, status: Arc<Status>) {
                 }
             }
             Err(error) => tracing::debug!(%error, "cannot read the backlog of the log: {error}"),
+        }
+        if let Ok(lines) = quarantine::estimate(&database).await {
+            status.quarantines(lines);
         }
         if let Ok(missing) = gaps::all(&database).await {
             status.misses(missing);

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use nats::{Backlog, Fill};
 use parking_lot::Mutex;
 
+use crate::metrics::Metrics;
 use crate::mongo::failure::Failure;
 use crate::query::gaps::Missing;
 use crate::work::Written;
@@ -35,6 +36,18 @@ pub(crate) struct Status {
     lag: Mutex<Option<Duration>>,
     backlog: Mutex<Option<Waiting>>,
     missing: Mutex<Missing>,
+    /// The lines in quarantine. None until MongoDB answers.
+    in_quarantine: Mutex<Option<u64>>,
+    /// The latest time at which the log had nothing left to archive, and the newest stored time that is archived.
+    reached: Mutex<Reached>,
+    pub(crate) metrics: Metrics,
+}
+
+/// How far the archive reaches, by the time at which batches were stored.
+#[derive(Debug, Default)]
+struct Reached {
+    all: Option<Timestamp>,
+    newest: Option<Timestamp>,
 }
 
 /// Whether something works, and since when.
@@ -115,6 +128,9 @@ impl Status {
             lag: Mutex::default(),
             backlog: Mutex::default(),
             missing: Mutex::default(),
+            in_quarantine: Mutex::default(),
+            reached: Mutex::new(Reached { all: Some(started), newest: None }),
+            metrics: Metrics::new(),
         }
     }
 
@@ -150,8 +166,20 @@ impl Status {
         note(&self.trouble, reason, "MongoDB accepts writes");
     }
 
-    /// Records a durable write. `newest`: the time of its latest event.
-    pub(crate) fn wrote(&self, written: &Written, took: Duration, newest: Option<Timestamp>) {
+    /// Records a durable write. `newest`: the time of its latest event. `stored`: when its batches were stored, each with
+    /// its number of events.
+    pub(crate) fn wrote(
+        &self,
+        written: &Written,
+        took: Duration,
+        newest: Option<Timestamp>,
+        stored: &[(Timestamp, usize)],
+    ) {
+        self.metrics.wrote(written.events, took, stored);
+        let latest = stored.iter().map(|(at, _)| *at).max();
+        let mut reached = self.reached.lock();
+        reached.newest = reached.newest.max(latest);
+        drop(reached);
         let add = |counter: &AtomicU64, count: usize| counter.fetch_add(count as u64, Ordering::Relaxed);
         let quarantined = written.quarantined.len();
         add(&self.archived, written.archived);
@@ -179,7 +207,32 @@ impl Status {
 
     /// Records the backlog. While the log does not answer, the last one stays, with its time.
     pub(crate) fn waits(&self, streams: Vec<StreamProgress>) {
-        *self.backlog.lock() = Some(Waiting { as_of: Timestamp::now(), streams });
+        let waiting = Waiting { as_of: Timestamp::now(), streams };
+        if waiting.batches() == 0 {
+            self.reached.lock().all = Some(waiting.as_of);
+        }
+        *self.backlog.lock() = Some(waiting);
+    }
+
+    /// How long events have been waiting for the archive: zero if none waits, otherwise at most the time since the newest
+    /// archived batch was stored.
+    pub(crate) fn behind(&self) -> Duration {
+        if self.waiting().is_none_or(|waiting| waiting.batches() == 0) {
+            return Duration::ZERO;
+        }
+        let reached = self.reached.lock();
+        let since = reached.all.max(reached.newest);
+        since.and_then(|since| Timestamp::now().duration_since(since).try_into().ok()).unwrap_or_default()
+    }
+
+    /// Records the number of lines in quarantine.
+    pub(crate) fn quarantines(&self, lines: u64) {
+        *self.in_quarantine.lock() = Some(lines);
+    }
+
+    /// The lines in quarantine. None until MongoDB answers.
+    pub(crate) fn in_quarantine(&self) -> Option<u64> {
+        *self.in_quarantine.lock()
     }
 
     /// The backlog. None until the log answers.
@@ -336,7 +389,7 @@ mod tests {
     fn only_the_last_writes_are_remembered() {
         let status = Status::starting();
         for events in 0..1_500 {
-            status.wrote(&Written { events, ..Written::default() }, Duration::from_millis(3), None);
+            status.wrote(&Written { events, ..Written::default() }, Duration::from_millis(3), None, &[]);
         }
         let recent = status.recent();
         assert_eq!((recent.writes, recent.events.max, recent.events.p50), (1_000, 1_499, 999));

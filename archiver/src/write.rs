@@ -39,10 +39,13 @@ pub(crate) struct Batch {
     events: usize,
     bytes: usize,
     newest: Option<Timestamp>,
+    /// When each batch of the log was stored, with the number of its events.
+    stored: Vec<(Timestamp, usize)>,
 }
 
 impl Batch {
     pub(crate) fn add(&mut self, log: &Log, mut delivery: Delivery) {
+        let before = self.events;
         for line in std::mem::take(&mut delivery.lines) {
             // An event of every room has a copy in each partition, and becomes one document. Each copy of an erasure
             // counts: it is about the messages before it in its own partition.
@@ -60,6 +63,7 @@ impl Batch {
             self.newest = self.newest.max(line.as_ref().ok().map(|entry| entry.at));
             self.work.add(line);
         }
+        self.stored.push((delivery.stored, self.events - before));
         self.deliveries.push(delivery);
     }
 
@@ -91,7 +95,7 @@ impl Batch {
             written = until_done(status, write) => written,
             () = hold(&self.deliveries) => unreachable!("holding never ends"),
         };
-        status.wrote(&Written { events: self.events, ..written }, started.elapsed(), self.newest);
+        status.wrote(&Written { events: self.events, ..written }, started.elapsed(), self.newest, &self.stored);
         for acked in join_all(self.deliveries.iter().map(Delivery::ack)).await {
             if let Err(error) = acked {
                 tracing::debug!("cannot acknowledge an archived batch, the log redelivers it: {error}");

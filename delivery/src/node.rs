@@ -12,6 +12,7 @@ use web::places::Places;
 use crate::config::Config;
 use crate::dialects::legacy::Legacy;
 use crate::dialects::v1::V1;
+use crate::metrics::Metrics;
 use crate::readers::Readers;
 use crate::session::claim_rate::Turns;
 use crate::session::claims::Claims;
@@ -34,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) readers: Readers,
     pub(crate) claims: Arc<Claims>,
     pub(crate) claim_rate: Turns,
+    pub(crate) metrics: Metrics,
     pub(crate) presence: Presence,
     pub(crate) lease: Lease,
     pub(crate) lease_watch: LeaseWatch,

@@ -20,6 +20,7 @@ use crate::dialects::legacy::Legacy;
 use crate::dialects::v1::V1;
 use crate::error::Error;
 use crate::http::router::router;
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::readers::Readers;
 use crate::readers::access::Access;
@@ -58,14 +59,17 @@ pub async fn run(
         Arc::new(move || node.ready())
     };
     admin.follows(ready.clone(), Arc::new(|| None));
+    crate::metrics::declare(admin, &node);
     let app = router(node.clone()).merge(web::health(ready, node.stop.clone()));
     // The listener outlives the stop by as long as sessions do: it answers probes, and refuses newcomers.
     let (closed, abandoned) = (CancellationToken::new(), CancellationToken::new());
     let server = Tasks::new();
     server.spawn("http server", {
         let (node, closed, abandoned) = (node.clone(), closed.clone(), abandoned.clone());
+        let registry = admin.metrics().clone();
         async move {
-            abandoned.run_until_cancelled(web::serve(listener, app, &node.config.http, closed)).await;
+            let serving = web::serve_measured(listener, app, &node.config.http, closed, &registry);
+            abandoned.run_until_cancelled(serving).await;
         }
     });
     // The saver stops last, after the sessions that move cursors.
@@ -176,6 +180,7 @@ async fn join(
         readers: Readers::new(&config, access),
         claims: Arc::new(Claims::default()),
         claim_rate: Turns::default(),
+        metrics: Metrics::new(),
         lease_watch: LeaseWatch::new(),
         sockets: TaskTracker::new(),
         legacy: Legacy { zone: config.time_zone.0.clone(), grace: config.original_grace() },

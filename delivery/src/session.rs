@@ -59,6 +59,7 @@ pub(crate) async fn serve(
             run(node, dialect, socket, entrant, own).await;
         }
         Err(reason) => {
+            node.metrics.closed(reason);
             tracing::debug!(end = reason.word(), "a socket closed before it became a session");
             Box::pin(socket.leave(reason, &place)).await;
         }
@@ -101,6 +102,7 @@ async fn run(
             Box::pin(finish::finish(session, *socket, reason)).await;
         }
         Err(reason) => {
+            node.metrics.closed(reason);
             tracing::info!(%presenter, end = reason.word(), "presenter {presenter} got no session: {}", reason.word());
             Box::pin(socket.leave(reason, &place)).await;
         }

@@ -33,6 +33,7 @@ mod queue;
 mod readers;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use erasure::{Erasure, about_target, forget_erased};
 use extent::{Extent, end_of_batch, just_before};
@@ -43,6 +44,7 @@ pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
 pub(crate) use page::{Ask, Beginning, Limit, Page};
 use queue::{INDEX_BYTES, Queue, shrink};
 use readers::Readers;
+pub(crate) use usage::Usage;
 
 /// The latest events of all rooms.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 mod config;
 mod http;
 mod memory;
+mod metrics;
 mod moderation;
 mod outbound;
 mod posting;

@@ -3,5 +3,6 @@
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod log_throttle;
+pub(crate) mod metrics;
 pub(crate) mod reconnect;
 pub(crate) mod room_server;

@@ -20,6 +20,8 @@ use crate::http::gateway::Gateway;
 use crate::http::{openapi, router};
 use crate::memory::replay::{KeyMemory, Replay};
 use crate::memory::turns::{SettledTurns, Turns};
+use crate::metrics;
+use crate::metrics::Metrics;
 use crate::moderation::rules::Rules;
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
@@ -97,6 +99,7 @@ pub async fn run(
         admission: Admission::new(config.max_in_flight),
         ban_lists: UserPermits::new(BAN_LISTS, BAN_LISTS_OF_USER),
         body_deadline: config.body_timeout.get(),
+        metrics: Metrics::new(),
         time_zone: config.time_zone,
         openapi: openapi::document().into(),
     });
@@ -107,11 +110,14 @@ pub async fn run(
     });
     let (ready, notice) = health(&ingest, &tasks);
     admin.follows(ready.clone(), notice.clone());
+    metrics::declare(admin, &ingest);
     let stop = stop.child_token();
     let app = router::app(ingest.clone(), ready, notice, stop.clone());
     let mut http = config.http.clone();
     http.proxies.extend(config.gateway.networks());
-    let mut serving = pin!(web::serve_with_fast_path(listener, app, Posts(ingest.clone()), &http, stop.clone()));
+    let posts = Posts(ingest.clone());
+    let serving = web::serve_with_fast_path(listener, app, posts, &http, stop.clone(), admin.metrics());
+    let mut serving = pin!(serving);
     // Neither branch loses anything: after a panic, `serving` goes on below.
     let has_served = tokio::select! {
         () = &mut serving => true,

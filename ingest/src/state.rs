@@ -14,6 +14,7 @@ use web::places::Places;
 
 use crate::memory::replay::Replay;
 use crate::memory::turns::{SettledTurns, Turns};
+use crate::metrics::Metrics;
 use crate::outbound::reconnect::Reconnects;
 use crate::outbound::room_server::RoomServer;
 use crate::posting::admission::Admission;
@@ -49,6 +50,7 @@ pub(crate) struct Ingest {
     /// Lists of bans that are being read, shared by users.
     pub(crate) ban_lists: Arc<UserPermits>,
     pub(crate) body_deadline: Duration,
+    pub(crate) metrics: Metrics,
     pub(crate) time_zone: TimeZone,
     /// The OpenAPI document.
     pub(crate) openapi: Bytes,

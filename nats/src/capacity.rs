@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_nats::jetstream::stream;
 use chat::Body;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use crate::epoch::timeline::Timeline;
 use crate::jetstream::timestamp;
@@ -76,6 +77,16 @@ struct Usage {
     /// 0: unknown or unlimited.
     max_bytes: AtomicU64,
     is_short: AtomicBool,
+    /// The server's last answer.
+    fill: Mutex<Option<LastFill>>,
+}
+
+/// The size of a partition, as its server reported it last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LastFill {
+    pub(crate) bytes: u64,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) oldest: Option<Timestamp>,
 }
 
 impl Capacity {
@@ -100,9 +111,15 @@ impl Capacity {
         if full { Some(Shortage::OfAll) } else { short.then_some(Shortage::OfMessages) }
     }
 
+    /// The server's last answer, if it has answered.
+    pub(crate) fn fill(&self, partition: u32) -> Option<LastFill> {
+        *self.0[partition as usize].fill.lock()
+    }
+
     /// Takes the server's answer, and logs when messages begin or cease to be refused.
     pub(crate) fn update(&self, partition: u32, fill: &Fill) {
-        let Usage { bytes, max_bytes, is_short } = &self.0[partition as usize];
+        let Usage { bytes, max_bytes, is_short, fill: last } = &self.0[partition as usize];
+        *last.lock() = Some(LastFill { bytes: fill.bytes, max_bytes: fill.max_bytes, oldest: fill.oldest });
         bytes.store(fill.bytes, Ordering::Relaxed);
         max_bytes.store(fill.max_bytes.unwrap_or(0), Ordering::Relaxed);
         let short = self.0[partition as usize].is_short();

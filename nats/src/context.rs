@@ -16,6 +16,7 @@ use crate::epoch::memory::Memory;
 use crate::epoch::timeline::Timelines;
 use crate::error::Error;
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::own_batches::OwnBatches;
 use crate::read::clock::Clock;
 
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     /// The clock of each partition's leader.
     pub(crate) clocks: Vec<Clock>,
     pub(crate) capacity: Capacity,
+    pub(crate) metrics: Metrics,
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
@@ -72,6 +74,7 @@ impl Context {
             own_batches: (0..config.partitions).map(|_| OwnBatches::default()).collect(),
             clocks,
             capacity: Capacity::new(config.partitions),
+            metrics: Metrics::new(),
             sessions,
             nodes,
             decisions,

@@ -39,6 +39,7 @@ mod error;
 mod failure;
 mod jetstream;
 mod log;
+mod metrics;
 mod own_batches;
 mod partition;
 mod read;

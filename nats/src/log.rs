@@ -301,6 +301,11 @@ impl Log {
         }
     }
 
+    /// Exposes the metrics of this log: appends, the connection, how full the streams are.
+    pub fn declare_metrics(&self, registry: &metrics::Registry) {
+        crate::metrics::declare(registry, &self.context, &self.appenders);
+    }
+
     /// Whether the client is connected to a server.
     pub fn is_connected(&self) -> bool {
         self.context.is_connected()

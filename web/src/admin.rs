@@ -1,19 +1,27 @@
-//! A role's listener for operators: health checks on a port that clients cannot use up and that stays private. It serves
-//! from before the log is reached to the end of the role.
+//! A role's listener for operators: health checks and metrics on a port that clients cannot use up and that stays
+//! private. It serves from before the log is reached to the end of the role.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
 use conf::{Size, Span};
+use metrics::Registry;
 use parking_lot::Mutex;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::health::{Notice, Readiness, health_with_notice};
+use crate::dependencies::Dependencies;
+use crate::health;
+use crate::health::{Notice, Readiness};
 use crate::serve::{ServeConfig, serve};
 use crate::source_rates::SourceRate;
 
@@ -39,6 +47,8 @@ fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 /// The state of a role for its operators.
 pub struct Admin {
     state: Mutex<(Readiness, Notice)>,
+    dependencies: Arc<Dependencies>,
+    metrics: Registry,
     stop: CancellationToken,
 }
 
@@ -46,7 +56,21 @@ impl Admin {
     /// For a role that is not ready yet, with the reason.
     pub fn new(reason: &'static str, stop: CancellationToken) -> Arc<Admin> {
         let state: (Readiness, Notice) = (Arc::new(move || Err(reason.to_owned())), Arc::new(|| None));
-        Arc::new(Admin { state: Mutex::new(state), stop })
+        let (dependencies, metrics) = (Arc::new(Dependencies::default()), Registry::new());
+        let admin = Arc::new(Admin { state: Mutex::new(state), dependencies, metrics, stop });
+        admin.declare_metrics();
+        admin
+    }
+
+    /// The metrics of the role, for parts to declare theirs. `GET /metrics` shows them all.
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
+    }
+
+    /// From now on the listener tells whether something that the role needs works, since when, and why not. `check` is
+    /// asked every second and must not wait. A role can be ready without some of what it needs.
+    pub fn depends_on(&self, name: &'static str, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.dependencies.add(name, Box::new(check));
     }
 
     /// From now on the role reports its readiness itself.
@@ -56,9 +80,51 @@ impl Admin {
 
     /// All paths for operators.
     fn router(self: &Arc<Self>) -> Router {
-        let (asked, noticed) = (self.clone(), self.clone());
-        let ready: Readiness = Arc::new(move || (asked.state().0)());
-        health_with_notice(ready, Arc::new(move || (noticed.state().1)()), self.stop.clone())
+        let (readiness, metrics) = (self.clone(), self.metrics.clone());
+        Router::new()
+            .route("/livez", get(health::alive))
+            .route("/readyz", get(move || std::future::ready(readiness.readyz())))
+            .route("/metrics", get(move || std::future::ready(exposed(&metrics))))
+    }
+
+    /// Why the role is not ready, or what an operator should know although it is.
+    fn readiness(&self) -> Result<Option<String>, String> {
+        let (ready, notice) = self.state();
+        if self.stop.is_cancelled() { Err("stopping".to_owned()) } else { ready().map(|()| notice()) }
+    }
+
+    fn readyz(&self) -> impl IntoResponse + use<> {
+        let dependencies = self.dependencies.look();
+        let (status, mut body) = match self.readiness() {
+            Ok(None) if dependencies.iter().all(|dependency| dependency.reason.is_none()) => {
+                (StatusCode::OK, json!({ "status": "ready" }))
+            }
+            // Traffic is served: degraded is not dead.
+            Ok(notice) => (StatusCode::OK, json!({ "status": "degraded", "reason": notice })),
+            Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not_ready", "reason": reason })),
+        };
+        body["dependencies"] = Value::from_iter(dependencies);
+        (status, [(CACHE_CONTROL, "no-store")], Json(body))
+    }
+
+    fn declare_metrics(self: &Arc<Self>) {
+        let admin = Arc::downgrade(self);
+        self.metrics.gauge("chatting_ready", "Whether GET /readyz answers 200: 1 or 0.", move || {
+            f64::from(admin.upgrade().is_some_and(|admin| admin.readiness().is_ok()))
+        });
+        let dependencies = self.dependencies.clone();
+        self.metrics.gauges(
+            "chatting_dependency_up",
+            "Whether something that the role needs works: 1 or 0. GET /readyz says since when, and why not.",
+            "dependency",
+            move || {
+                dependencies
+                    .look()
+                    .into_iter()
+                    .map(|seen| (seen.name.to_owned(), seen.reason.is_none().into()))
+                    .collect()
+            },
+        );
     }
 
     /// Serves until the end of the role, also while it stops.
@@ -75,12 +141,20 @@ impl Admin {
             proxies: Vec::new(),
             grace: Span::from_millis(500),
         };
-        serve(listener, self.router(), &config, ended).await;
+        // The server ends, the watch never does; nothing is lost with it.
+        tokio::select! {
+            () = serve(listener, self.router(), &config, ended) => {}
+            never = self.dependencies.watch() => match never {},
+        }
     }
 
     fn state(&self) -> (Readiness, Notice) {
         self.state.lock().clone()
     }
+}
+
+fn exposed(metrics: &Registry) -> impl IntoResponse + use<> {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE), (CACHE_CONTROL, "no-store")], metrics.text())
 }
 
 impl fmt::Debug for Admin {
@@ -91,6 +165,8 @@ impl fmt::Debug for Admin {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt;
+
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -104,6 +180,48 @@ mod tests {
         assert_eq!(read("").unwrap().admin.listen, None);
         assert_eq!(read("127.0.0.1:9080").unwrap().admin.listen.unwrap().port(), 9080);
         assert!(read("9080").unwrap_err().to_string().contains("an address and a port"));
+    }
+
+    async fn get_body(admin: &Arc<Admin>, path: &str) -> (StatusCode, String) {
+        let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let answer = admin.router().oneshot(request).await.unwrap();
+        let (status, body) = (answer.status(), axum::body::to_bytes(answer.into_body(), 100_000).await.unwrap());
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_the_role_can_do_without_makes_it_degraded_and_not_unready() {
+        let stop = CancellationToken::new();
+        let admin = Admin::new("waiting for the log", stop.clone());
+        let status = async || {
+            let (status, body) = get_body(&admin, "/readyz").await;
+            let body: Value = serde_json::from_str(&body).unwrap();
+            (status.as_u16(), body["status"].as_str().unwrap().to_owned(), body)
+        };
+        assert!(
+            matches!(status().await, (503, word, body) if word == "not_ready" && body["reason"] == "waiting for the log")
+        );
+        admin.follows(Arc::new(|| Ok(())), Arc::new(|| None));
+        assert!(matches!(status().await, (200, word, _) if word == "ready"));
+        admin.depends_on("review_hook", || Err("it does not answer".to_owned()));
+        let (code, word, body) = status().await;
+        assert_eq!((code, word.as_str()), (200, "degraded"));
+        let hook = &body["dependencies"][0];
+        assert_eq!((&hook["name"], &hook["state"]), (&json!("review_hook"), &json!("down")));
+        assert_eq!(hook["reason"], "it does not answer");
+        assert!(hook["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+        stop.cancel();
+        assert!(matches!(status().await, (503, _, body) if body["reason"] == "stopping"));
+    }
+
+    #[tokio::test]
+    async fn metrics_tell_what_readyz_tells() {
+        let admin = Admin::new("waiting for the log", CancellationToken::new());
+        admin.depends_on("log", || Ok(()));
+        let (status, text) = get_body(&admin, "/metrics").await;
+        assert_eq!(status, 200);
+        assert!(text.contains("\nchatting_ready 0\n"), "{text}");
+        assert!(text.contains("\nchatting_dependency_up{dependency=\"log\"} 1\n"), "{text}");
     }
 
     #[test]

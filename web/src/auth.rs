@@ -11,6 +11,7 @@ use jsonwebtoken::{Algorithm, decode_header};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use self::metrics::Metrics;
 use jwks::Jwks;
 use key::{Key, Required};
 
@@ -24,6 +25,7 @@ mod jwks;
 mod key;
 mod key_set;
 mod lifetime;
+mod metrics;
 #[cfg(test)]
 mod tests;
 mod token_cache;
@@ -166,6 +168,7 @@ pub struct Verifier {
     secret: Option<Key>,
     jwks: Option<Jwks>,
     types: Vec<String>,
+    metrics: Metrics,
 }
 
 /// A verified token: its identity, and its end.
@@ -199,7 +202,12 @@ impl Verifier {
         };
         let types = config.token_types.iter().map(|name| plain_type(name)).collect();
         let has_secret = !secret.bytes().is_empty();
-        Ok(Verifier { secret: has_secret.then(|| Key::from_secret(secret, required)), jwks, types })
+        Ok(Verifier {
+            secret: has_secret.then(|| Key::from_secret(secret, required)),
+            jwks,
+            types,
+            metrics: Metrics::new(),
+        })
     }
 
     /// Fetches the issuer's keys, again and again, until the stop. Returns at once if no issuer is configured.
@@ -227,6 +235,10 @@ impl Verifier {
 
     /// Verifies a token. It waits, within the configured deadline, only if the token names an unknown key.
     pub async fn pass(&self, token: &str) -> Result<Pass, TokenError> {
+        self.metrics.counted(self.read(token).await)
+    }
+
+    async fn read(&self, token: &str) -> Result<Pass, TokenError> {
         if token.is_empty() {
             return Err(TokenError::Missing);
         }
@@ -260,14 +272,19 @@ impl Verifier {
         self.jwks.as_ref().map_or(0, Jwks::generation)
     }
 
+    /// The [`token`] of a request that needs one: a request without it counts as refused.
+    pub fn token_of<'h>(&self, headers: &'h HeaderMap) -> Result<&'h str, TokenError> {
+        self.metrics.counted(token(headers))
+    }
+
     /// The identity of a request: its [`token`], verified.
     pub async fn verify_headers(&self, headers: &HeaderMap) -> Result<Identity, TokenError> {
-        self.verify(token(headers)?).await
+        self.verify(self.token_of(headers)?).await
     }
 
     /// The pass of a request: its [`token`], verified.
     pub async fn pass_of(&self, headers: &HeaderMap) -> Result<Pass, TokenError> {
-        self.pass(token(headers)?).await
+        self.pass(self.token_of(headers)?).await
     }
 }
 

@@ -30,9 +30,12 @@ pub fn health_with_notice(ready: Readiness, notice: Notice, stop: CancellationTo
             Err(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, reason),
         })
     };
-    Router::new()
-        .route("/livez", get(|| async { answer(StatusCode::OK, "alive".to_owned()) }))
-        .route("/readyz", get(readiness))
+    Router::new().route("/livez", get(alive)).route("/readyz", get(readiness))
+}
+
+/// `GET /livez`.
+pub(crate) async fn alive() -> Response {
+    answer(StatusCode::OK, "alive".to_owned())
 }
 
 fn answer(status: StatusCode, body: String) -> Response {

@@ -4,6 +4,7 @@
 mod admin;
 pub mod auth;
 mod cors;
+mod dependencies;
 mod fetch;
 mod health;
 mod idx;
@@ -23,6 +24,6 @@ pub use idx::{IDX_BOUNDS, idx};
 pub use listen::listen;
 pub use private::Shared;
 pub use problem::Problem;
-pub use serve::{FastPath, LAST_RESORTS, ServeConfig, serve, serve_with_fast_path};
+pub use serve::{FastPath, LAST_RESORTS, ServeConfig, serve, serve_measured, serve_with_fast_path};
 pub use source_rates::SourceRate;
 pub use user_permits::{UserPermit, UserPermits};

@@ -37,6 +37,10 @@ impl Problem {
     }
 }
 
+/// The code of a problem, in the extensions of its response.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Code(pub(crate) &'static str);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         // `about:blank`: the title is that of the status. `code` names the problem.
@@ -51,6 +55,7 @@ impl IntoResponse for Problem {
             body.extend(self.members);
         }
         let mut response = (self.status, body.to_string()).into_response();
+        response.extensions_mut().insert(Code(self.code));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

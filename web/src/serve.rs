@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::Registry;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
@@ -35,6 +36,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::metrics::Metrics;
 use crate::cors;
 use crate::places::{Place, Places, Source};
 use crate::private;
@@ -50,6 +52,7 @@ use peer::{Coming, Going, Paced, Peer};
 mod fast_path;
 mod head;
 mod limits;
+mod metrics;
 mod on_wake;
 mod peer;
 mod standstill;
@@ -124,7 +127,18 @@ const LARGE_ANSWER_BYTES: u64 = 32 * 1024;
 
 /// Serves until `stop`, then finishes requests in hand within the grace period. Connect info is `SocketAddr`.
 pub async fn serve(listener: TcpListener, app: Router, config: &ServeConfig, stop: CancellationToken) {
-    serve_with_fast_path(listener, app, NoFastPath, config, stop).await;
+    serve_measured(listener, app, config, stop, &Registry::new()).await;
+}
+
+/// The same, with its metrics in that registry. It can be done once for a registry.
+pub async fn serve_measured(
+    listener: TcpListener,
+    app: Router,
+    config: &ServeConfig,
+    stop: CancellationToken,
+    registry: &Registry,
+) {
+    serve_with_fast_path(listener, app, NoFastPath, config, stop, registry).await;
 }
 
 /// The same, with a fast path beside the router.
@@ -134,9 +148,11 @@ pub async fn serve_with_fast_path<F: FastPath>(
     fast_path: F,
     config: &ServeConfig,
     stop: CancellationToken,
+    registry: &Registry,
 ) {
     let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
-    serve_in(listener, App { router: app, fast_path }, config, stop, places).await;
+    let metrics = Metrics::declare(registry, &places);
+    serve_in(listener, App { router: app, fast_path }, config, stop, places, metrics).await;
 }
 
 /// What is served.
@@ -152,8 +168,9 @@ async fn serve_in<F: FastPath>(
     config: &ServeConfig,
     stop: CancellationToken,
     places: Arc<Places>,
+    metrics: Arc<Metrics>,
 ) {
-    let app = with_bounds(app, config.request_timeout.get());
+    let app = with_bounds(app, config.request_timeout.get(), metrics.clone());
     let timeouts = Timeouts { header: config.header_timeout.get(), write: config.write_timeout.get() };
     let limits = Arc::new(SourceLimits::new(config));
     let connections = TaskTracker::new();
@@ -184,6 +201,7 @@ async fn serve_in<F: FastPath>(
                     () = stop.cancelled() => break,
                     place = places.enter_in_time(source) => place,
                 };
+                metrics.accepted.inc();
                 let origin = Origin { address: peer, source, limits: limits.clone() };
                 let connection = connection(stream, origin, place, app.clone(), stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
@@ -255,7 +273,7 @@ async fn connection<F: FastPath>(
     if let Err(error) = options {
         tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
     }
-    let (peer, deadline) = (Peer::new(place), Deadline::default());
+    let (peer, deadline, metrics) = (Peer::new(place), Deadline::default(), app.metrics.clone());
     let service = service_fn({
         let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
@@ -286,6 +304,7 @@ async fn connection<F: FastPath>(
         biased;
         ended = connection.as_mut() => ended,
         () = OnWake::new(peer.has_to_go()) => {
+            metrics.pushed_out.inc();
             tracing::debug!(peer = %address, "closed a connection of {address}, which another one needs the place of");
             return;
         }
@@ -315,7 +334,7 @@ async fn answer<F: FastPath>(
             let request = Fast { route, parts, body, peer: address, stale };
             request.answered(&app.fast_path, app.request_timeout, &deadline).await
         }
-        None => Box::pin(app.routed(Request::from_parts(parts, body), address, stale)).await,
+        None => Box::pin(routed(app.router, Request::from_parts(parts, body), address, stale)).await,
     };
     let size = response.body().size_hint().exact().unwrap_or(0);
     let is_shared = response.extensions().get::<Shared>().is_some();
@@ -323,30 +342,30 @@ async fn answer<F: FastPath>(
         tracing::warn!("an answer was dropped: too many bytes of others wait for their readers");
         response = unread();
     }
+    app.metrics.answered(&response);
     Ok(response.map(|body| Going::new(body, peer)))
 }
 
-/// What is served, within its bounds.
+/// What is served, within its bounds, and counted.
 #[derive(Debug, Clone)]
 struct Bounded<F> {
     /// With all layers.
     router: Router,
     fast_path: F,
     request_timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
-impl<F> Bounded<F> {
-    async fn routed(self, mut request: Request, address: SocketAddr, stale: Option<Stale>) -> Response {
-        request.extensions_mut().insert(ConnectInfo(address));
-        if let Some(stale) = stale {
-            request.extensions_mut().insert(stale);
-        }
-        let Ok(response) = self.router.oneshot(request).await;
-        response
+async fn routed(router: Router, mut request: Request, address: SocketAddr, stale: Option<Stale>) -> Response {
+    request.extensions_mut().insert(ConnectInfo(address));
+    if let Some(stale) = stale {
+        request.extensions_mut().insert(stale);
     }
+    let Ok(response) = router.oneshot(request).await;
+    response
 }
 
-fn with_bounds<F>(app: App<F>, request_timeout: Duration) -> Bounded<F> {
+fn with_bounds<F>(app: App<F>, request_timeout: Duration, metrics: Arc<Metrics>) -> Bounded<F> {
     let App { router, fast_path } = app;
     let deadline = move |request: Request, next: Next| async move {
         match timeout(request_timeout, next.run(request)).await {
@@ -362,7 +381,7 @@ fn with_bounds<F>(app: App<F>, request_timeout: Duration) -> Bounded<F> {
         .layer(cors::open())
         .layer(from_fn(with_host))
         .layer(from_fn(private::mark));
-    Bounded { router, fast_path, request_timeout }
+    Bounded { router, fast_path, request_timeout, metrics }
 }
 
 async fn with_host(request: Request, next: Next) -> Response {

@@ -60,6 +60,13 @@ pub struct Retried {
     pub missing: Vec<Position>,
 }
 
+/// The number of lines, by the collection's metadata: it costs nothing, and may be wrong for a while after a crash of
+/// MongoDB.
+pub(crate) async fn estimate(database: &Database) -> Result<u64, Failure> {
+    let collection = database.quarantine();
+    database.ask(async move { collection.estimated_document_count().await }).await
+}
+
 impl Quarantine {
     /// Checks the configuration and starts the driver, which connects in the background.
     pub async fn connect(config: &Config) -> Result<Quarantine, Error> {

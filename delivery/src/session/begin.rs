@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{Body, Event, Position, PresenterConnected, PresenterIdx};
+use jiff::Timestamp;
 use nats::Standing;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -117,11 +118,25 @@ pub(super) async fn begin<'a>(
     if node.cursors.get(presenter).is_none() && reader.has_come(reached) {
         node.cursors.advance(presenter, reached);
     }
+    node.metrics.began(ask, recovered);
     tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
     let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, bearer.until) };
     let pinged = Instant::now();
     let timer = Box::pin(sleep_until(pinged));
-    let session = Session { node, dialect, fence, reader, cursor, bearer, pinged, timer, warned: false, connected };
+    let session = Session {
+        node,
+        dialect,
+        fence,
+        reader,
+        cursor,
+        written: None,
+        began: Timestamp::now(),
+        bearer,
+        pinged,
+        timer,
+        warned: false,
+        connected,
+    };
     Ok((session, welcome))
 }
 

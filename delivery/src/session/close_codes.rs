@@ -52,6 +52,30 @@ pub(crate) enum CloseReason {
 }
 
 impl CloseReason {
+    /// Every reason.
+    pub(crate) const ALL: [CloseReason; 20] = [
+        CloseReason::Closed,
+        CloseReason::Lost,
+        CloseReason::Lapsed,
+        CloseReason::Unauthenticated,
+        CloseReason::TokenRefused,
+        CloseReason::Replaced,
+        CloseReason::TokenMissing,
+        CloseReason::OtherPresenter,
+        CloseReason::TokenExpired,
+        CloseReason::Overload,
+        CloseReason::Flood,
+        CloseReason::Unavailable,
+        CloseReason::CutOff,
+        CloseReason::Drain,
+        CloseReason::Slow,
+        CloseReason::Silent,
+        CloseReason::Violation,
+        CloseReason::Binary,
+        CloseReason::NotUtf8,
+        CloseReason::TooLarge,
+    ];
+
     /// A stable word, for the log and for `presenter.disconnected`.
     pub(crate) fn word(self) -> &'static str {
         self.row().0
@@ -97,30 +121,9 @@ impl CloseReason {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::CloseReason;
 
-    const ALL: [CloseReason; 20] = [
-        CloseReason::Closed,
-        CloseReason::Lost,
-        CloseReason::Lapsed,
-        CloseReason::Unauthenticated,
-        CloseReason::TokenRefused,
-        CloseReason::Replaced,
-        CloseReason::TokenMissing,
-        CloseReason::OtherPresenter,
-        CloseReason::TokenExpired,
-        CloseReason::Overload,
-        CloseReason::Flood,
-        CloseReason::Unavailable,
-        CloseReason::CutOff,
-        CloseReason::Drain,
-        CloseReason::Slow,
-        CloseReason::Silent,
-        CloseReason::Violation,
-        CloseReason::Binary,
-        CloseReason::NotUtf8,
-        CloseReason::TooLarge,
-    ];
+    const ALL: [CloseReason; 20] = CloseReason::ALL;
 
     #[test]
     fn the_table_is_pinned() {

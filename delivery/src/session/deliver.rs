@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chat::Position;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -38,6 +39,9 @@ pub(super) struct Session<'a> {
     pub(super) reader: RoomReader,
     /// Every event of the room up to here was written.
     pub(super) cursor: Position,
+    /// The last event that was written and is not acknowledged: its position, and when it was stored.
+    pub(super) written: Option<(Position, Timestamp)>,
+    pub(super) began: Timestamp,
     /// The newest valid token. It expires by the wall clock, which continues while the machine is suspended.
     pub(super) bearer: Bearer,
     pub(super) pinged: Instant,
@@ -184,6 +188,9 @@ impl Session<'_> {
             ClientFrame::Ack { position } => match position.parse() {
                 Ok(position) if self.was_written(position) => {
                     self.node.cursors.advance(self.fence.claim.presenter, position);
+                    if let Some((_, stored)) = self.written.take_if(|(written, _)| *written <= position) {
+                        self.node.metrics.acknowledged(stored);
+                    }
                     Ok(())
                 }
                 _ => complain(self.dialect, socket, Complaint::BadPosition).await,
@@ -222,6 +229,7 @@ impl Session<'_> {
             Poll::Pending => Box::pin(self.write_on(socket, &mut writing)).await?,
         }
         self.cursor = writing.reached;
+        self.written = self.node.metrics.written(&page.events, self.cursor, self.began).or(self.written);
         if !self.dialect.acknowledges() {
             self.node.cursors.advance(self.fence.claim.presenter, self.cursor);
         }

@@ -17,6 +17,7 @@ pub(super) async fn finish(session: Session<'_>, socket: Socket, reason: CloseRe
     let Session { node, fence: Fence { claim, seat, guard, .. }, reader, connected, .. } = session;
     let (presenter, session, word) = (claim.presenter, claim.id, reason.word());
     tracing::info!(%presenter, %session, end = word, "the session of presenter {presenter} ended: {word}");
+    node.metrics.closed(reason);
     drop(reader);
     // The node's next session may begin: this one writes nothing more, and its cursor is known.
     drop(seat);

@@ -45,6 +45,11 @@ impl SavedCursors {
         moved.max(self.saved.get(presenter))
     }
 
+    /// The cursors that moved and are not saved yet.
+    pub(crate) fn unsaved(&self) -> usize {
+        self.moved.lock().positions.len()
+    }
+
     /// Advances a cursor, to be saved soon. It never moves back.
     pub(crate) fn advance(&self, presenter: PresenterIdx, position: Position) {
         let mut moved = self.moved.lock();

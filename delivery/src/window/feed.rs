@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::readers::access::Access;
 use crate::wake::Wake;
-use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Window};
+use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Usage, Window};
 
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -85,6 +85,11 @@ impl Feed {
         let (sender, departed) = oneshot::channel();
         self.departures.lock().insert(session, sender);
         Departure { feed: self.clone(), session, departed }
+    }
+
+    /// What the window holds.
+    pub(crate) fn usage(&self) -> Usage {
+        self.read().usage(Instant::now())
     }
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {

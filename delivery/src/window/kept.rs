@@ -14,6 +14,8 @@ use serde::Deserialize;
 pub(crate) struct Kept {
     /// Its position in the log.
     pub(crate) position: Position,
+    /// When its batch was stored.
+    pub(crate) stored: Timestamp,
     /// The JSON object as it was appended. [`Kept::shown`] is the part that may be seen.
     pub(super) line: Arc<str>,
     pub(super) kind: Kind,
@@ -198,7 +200,7 @@ impl Incoming {
     /// Copies the line out of its batch, so that each room's events can free their memory in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
         let (removes, about) = meaning(&entry);
-        let Entry { position, id, kind, presenter, line, .. } = entry;
+        let Entry { position, id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
             EventKind::MessagePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
@@ -207,10 +209,12 @@ impl Incoming {
         };
         let withheld = Withheld::default();
         let kept = match str::from_utf8(&line) {
-            Ok(line) if line.starts_with('{') => Kept { position, line: line.into(), kind, id, about, withheld },
+            Ok(line) if line.starts_with('{') => {
+                Kept { position, stored, line: line.into(), kind, id, about, withheld }
+            }
             _ => {
                 tracing::warn!(event = %id, %position, "hidden: the event at {position} is not a JSON object in UTF-8");
-                Kept { position, line: "".into(), kind: Kind::Hidden, id, about, withheld }
+                Kept { position, stored, line: "".into(), kind: Kind::Hidden, id, about, withheld }
             }
         };
         Incoming { partition, presenter, kept, removes }

@@ -30,7 +30,7 @@ fn partition_of(position: Position) -> u32 {
 
 fn kept(position: Position, text: &str, kind: Kind) -> Kept {
     let (about, withheld) = (About::Nobody, Withheld::default());
-    Kept { position, line: text.into(), kind, id: EventId::new(), about, withheld }
+    Kept { position, stored: jiff::Timestamp::UNIX_EPOCH, line: text.into(), kind, id: EventId::new(), about, withheld }
 }
 
 fn message(presenter: i64, position: Position, text: &str) -> Incoming {

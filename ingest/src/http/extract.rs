@@ -176,7 +176,7 @@ impl Ingest {
         {
             return Ok(Arc::new(Sender::new(&identity)));
         }
-        Ok(self.senders.owner(web::auth::token(&parts.headers)?).await?)
+        Ok(self.senders.owner(self.verifier.token_of(&parts.headers)?).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 //! function without extractors, because nearly every request is a post.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -30,6 +31,19 @@ pub(crate) trait Message: Shape {
 
 /// Reads a post and appends it. `room` is the room in the path, or how the path is refused.
 pub(crate) async fn post<M: Message>(
+    ingest: &Ingest,
+    parts: &Parts,
+    body: Body,
+    peer: Option<SocketAddr>,
+    room: Result<Option<PresenterIdx>, Refusal>,
+) -> Result<Accepted, Refusal> {
+    let received = Instant::now();
+    let posted = read_and_accept::<M>(ingest, parts, body, peer, room).await;
+    ingest.metrics.posted(received, &posted);
+    posted
+}
+
+async fn read_and_accept<M: Message>(
     ingest: &Ingest,
     parts: &Parts,
     body: Body,

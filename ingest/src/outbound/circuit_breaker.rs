@@ -87,6 +87,11 @@ impl CircuitBreaker {
         true
     }
 
+    /// Whether the last thing that was heard is that there is no answer.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().paused_until.is_some()
+    }
+
     pub(crate) fn succeeded(&self) -> Change {
         let was = std::mem::take(&mut *self.state());
         if was.paused_until.is_some() { Change::Closed } else { Change::None }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
 use conf::{Address, Span};
+use metrics::Registry;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use web::NoAnswer;
 
 use crate::outbound::log_throttle::LogThrottle;
+use crate::outbound::metrics::Metrics;
 use crate::sharded_lru::ShardedLru;
 use guard::Guard;
 use in_flight::InFlight;
@@ -63,6 +65,7 @@ pub(crate) struct RoomServer {
     keep: Keep,
     answers: ShardedLru<PresenterIdx, CachedAnswer>,
     in_flight: InFlight<Result<Answer, Unreachable>>,
+    metrics: Metrics,
 }
 
 /// What the room server says about a room.
@@ -120,6 +123,10 @@ impl RoomServer {
             keep: Keep { live: config.live.get(), not_live: config.not_live.get() },
             answers: ShardedLru::new(MOST_ANSWERS),
             in_flight: InFlight::default(),
+            metrics: Metrics::new(
+                ("chatting_ingest_room_server_seconds", "Time of a request to the room server."),
+                ("chatting_ingest_room_server_requests_total", "Requests to the room server, by result."),
+            ),
         }
     }
 
@@ -135,6 +142,16 @@ impl RoomServer {
             Answer::Is(liveness) => Ok(liveness),
             Answer::Refused => Err(Unreachable),
         }
+    }
+
+    /// Whether the breaker is open: the room server is asked by the node alone.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        !self.guard.may_ask()
+    }
+
+    /// What is counted of the requests.
+    pub(crate) fn metrics(&self) -> &Registry {
+        &self.metrics.registry
     }
 
     fn cached(&self, presenter: PresenterIdx) -> Option<Answer> {
@@ -214,7 +231,20 @@ impl RoomServer {
     async fn request(&self, presenter: PresenterIdx) -> Result<Liveness, AskError> {
         let question = LivenessRequest { presenter_idx: presenter.to_string() };
         let request = self.client.post(self.address.url().clone()).json(&question).timeout(self.deadline);
-        parse(&web::answer(request, LARGEST_ANSWER_BYTES).await?).ok_or(AskError::NotUnderstood)
+        let began = Instant::now();
+        let answer = web::answer(request, LARGEST_ANSWER_BYTES).await.map_err(AskError::from);
+        let answer = answer.and_then(|answer| parse(&answer).ok_or(AskError::NotUnderstood));
+        self.metrics.asked(began.elapsed(), answer.as_ref().err().map(AskError::no_answer));
+        answer
+    }
+}
+
+impl AskError {
+    fn no_answer(&self) -> Option<&NoAnswer> {
+        match self {
+            AskError::NoAnswer(error) => Some(error),
+            AskError::NotUnderstood => None,
+        }
     }
 }
 

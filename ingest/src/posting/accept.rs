@@ -137,11 +137,13 @@ impl Ingest {
         if assigned_at.elapsed() > LONGEST_BEFORE_APPEND {
             return Err(Refusal::Append(AppendError::Unavailable));
         }
+        let kind = body.kind();
         let event = Arc::new(Event { id, presenter, at, belated: false, request, body });
         let began = Instant::now();
         let appended = self.log.append_own(event, end).await;
         self.admission.observe_append(began.elapsed());
         let position = appended?;
+        self.metrics.appended(&kind);
         let Some(request) = request else { return Ok(position) };
         let first =
             self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id)).await;

@@ -48,6 +48,12 @@ impl Admission {
         Admission { most, state: Mutex::new(state) }
     }
 
+    /// The requests in progress, and how many there may be.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.in_hand, state.bound)
+    }
+
     /// Whether a request would be admitted now. If not, it is not worth reading.
     pub(crate) fn check(&self) -> Result<(), Overloaded> {
         let state = self.state();

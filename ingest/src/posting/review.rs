@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, User, now};
 use conf::{Address, Span, optional_address};
+use metrics::Registry;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ use web::NoAnswer;
 
 use crate::outbound::circuit_breaker::{About, Change, CircuitBreaker, Failure, Scope};
 use crate::outbound::log_throttle::LogThrottle;
+use crate::outbound::metrics::Metrics;
 use crate::posting::text::Text;
 use crate::sharded_lru::ShardedLru;
 
@@ -105,6 +107,7 @@ pub(crate) struct Review {
     slots: Semaphore,
     breakers: Breakers,
     refusals: LogThrottle,
+    metrics: Metrics,
 }
 
 /// The breaker for all rooms, and those for rooms with failures.
@@ -181,7 +184,21 @@ impl Review {
             slots: Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS)),
             breakers: Breakers::new(config.breaker_failures, config.breaker_open.get()),
             refusals: LogThrottle::new(),
+            metrics: Metrics::new(
+                ("chatting_ingest_review_hook_seconds", "Time of a request to the review hook."),
+                ("chatting_ingest_review_hook_requests_total", "Requests to the review hook, by result."),
+            ),
         }))
+    }
+
+    /// Whether the breaker for all rooms is open.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.breakers.all.is_open()
+    }
+
+    /// What is counted of the requests.
+    pub(crate) fn metrics(&self) -> &Registry {
+        &self.metrics.registry
     }
 
     /// The deadline of a request.
@@ -233,7 +250,20 @@ impl Review {
             .header("webhook-timestamp", seconds)
             .timeout(self.deadline)
             .body(body);
-        verdict(&web::answer(request, LARGEST_ANSWER_BYTES).await?)
+        let began = Instant::now();
+        let answer = web::answer(request, LARGEST_ANSWER_BYTES).await.map_err(AskError::from);
+        let verdict = answer.and_then(|answer| verdict(&answer));
+        self.metrics.asked(began.elapsed(), verdict.as_ref().err().map(AskError::no_answer));
+        verdict
+    }
+}
+
+impl AskError {
+    fn no_answer(&self) -> Option<&NoAnswer> {
+        match self {
+            AskError::NoAnswer(error) => Some(error),
+            AskError::NotUnderstood | AskError::InvalidText => None,
+        }
     }
 }
 

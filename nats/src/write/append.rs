@@ -46,6 +46,7 @@ pub(crate) struct Appender {
     queue: mpsc::UnboundedSender<Slot>,
     /// One permit for each waiting event. Without a free permit an append is refused at once.
     permits: Arc<Semaphore>,
+    most_waiting: usize,
     way: watch::Receiver<Way>,
     patience: Patience,
 }
@@ -95,8 +96,14 @@ impl Appender {
         let turns =
             Turns { context: Arc::downgrade(context), partition, queue, held: None, way: way_sender, patience, stop };
         context.tasks.spawn("log appender", turns.run());
-        let permits = Arc::new(Semaphore::new(config.append_queue.min(Semaphore::MAX_PERMITS)));
-        Appender { queue: sender, permits, way, patience }
+        let most_waiting = config.append_queue.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(most_waiting));
+        Appender { queue: sender, permits, most_waiting, way, patience }
+    }
+
+    /// The number of events that wait for their turn or for the outcome of their batch.
+    pub(crate) fn waiting(&self) -> usize {
+        self.most_waiting - self.permits.available_permits()
     }
 
     /// Appends the line, so that it is stored before `end`, if given, and never after the deadline.
@@ -183,7 +190,9 @@ impl Turns {
                 own_batches.insert(OwnBatch { id: batch.id.clone(), payload: batch.payload.clone(), events });
             }
             let id = batch.id.clone();
+            let (began, bytes) = (Moment::now(), batch.payload.len());
             let stored = store(&context, batch, &self.way).await;
+            context.metrics.appended(waiting.len(), bytes, began.elapsed(), stored.err());
             if stored.is_err() {
                 own_batches.forget(&id);
             }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jsonwebtoken::Algorithm;
+use metrics::{Counters, Registry};
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use tokio::sync::watch;
@@ -29,11 +31,15 @@ pub(super) struct Jwks {
     known: watch::Sender<Known>,
     /// Counts the sets that were fetched.
     generation: AtomicU64,
+    registry: Registry,
+    fetches: Counters,
 }
 
 #[derive(Debug)]
 struct Known {
     keys: Option<Arc<KeySet>>,
+    /// When they were fetched.
+    fetched: Option<Timestamp>,
     /// Whether the last fetch failed: an unknown key may have been published.
     has_failed: bool,
     /// Whether a fetch is under way, or about to be.
@@ -64,6 +70,13 @@ impl Jwks {
         // No redirects: only the configured address decides which tokens count. No proxy from the environment: it is not in
         // the configuration.
         let client = Client::builder().redirect(Policy::none()).no_proxy().build();
+        let registry = Registry::new();
+        let fetches = registry.counters(
+            "chatting_auth_key_fetches_total",
+            "Fetches of the issuer's keys, by result.",
+            "result",
+            ["ok", "failed"],
+        );
         Ok(Jwks {
             client: client
                 .map_err(|error| Problem::new("auth.jwks.url", format!("cannot make an HTTP client: {error}")))?,
@@ -72,8 +85,16 @@ impl Jwks {
             refresh: config.refresh.get(),
             deadline: config.deadline.get(),
             // The first fetch is about to begin, and early requests wait for it.
-            known: watch::Sender::new(Known { keys: None, has_failed: false, is_fetching: true, asked: None }),
+            known: watch::Sender::new(Known {
+                keys: None,
+                fetched: None,
+                has_failed: false,
+                is_fetching: true,
+                asked: None,
+            }),
             generation: AtomicU64::new(0),
+            registry,
+            fetches,
         })
     }
 
@@ -104,6 +125,20 @@ impl Jwks {
             NoKey::Unknown if self.known.borrow().is_in_doubt() => TokenError::KeysUnavailable,
             NoKey::Unknown | NoKey::Unsuitable => TokenError::Signature,
         })
+    }
+
+    pub(super) fn metrics(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// When the known keys were fetched.
+    pub(super) fn fetched(&self) -> Option<Timestamp> {
+        self.known.borrow().fetched
+    }
+
+    /// Whether the last fetch failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.known.borrow().has_failed
     }
 
     /// It changes with each fetched set, after the set.
@@ -139,12 +174,14 @@ impl Jwks {
             Ok(keys) => (Some(Arc::new(keys)), None),
             Err(error) => (None, Some(error)),
         };
+        self.fetches.of(if error.is_none() { "ok" } else { "failed" }).inc();
         let (mut before, mut had_failed) = (None, false);
         self.known.send_modify(|known| {
             known.is_fetching = false;
             had_failed = std::mem::replace(&mut known.has_failed, error.is_some());
             if let Some(keys) = &keys {
                 before = known.keys.replace(Arc::clone(keys));
+                known.fetched = Some(Timestamp::now());
                 self.generation.fetch_add(1, Ordering::Release);
             }
         });
@@ -209,7 +246,7 @@ mod tests {
 
     #[test]
     fn tokens_lead_to_one_fetch_a_minute() {
-        let mut known = Known { keys: None, has_failed: false, is_fetching: true, asked: None };
+        let mut known = Known { keys: None, fetched: None, has_failed: false, is_fetching: true, asked: None };
         let start = Instant::now();
         assert!(!known.ask(start), "one is under way");
         known.is_fetching = false;

@@ -46,7 +46,10 @@ impl Server {
         let task = tokio::spawn({
             let stop = stop.clone();
             let places = places.clone();
-            async move { serve_in(listener, App { router: app, fast_path }, &config, stop, places).await }
+            async move {
+                let metrics = Metrics::declare(&Registry::new(), &places);
+                serve_in(listener, App { router: app, fast_path }, &config, stop, places, metrics).await;
+            }
         });
         Server { address, stop, task, places }
     }

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::serve::tests::{Server, answer};
-use crate::serve::{App, Request, with_bounds};
+use crate::serve::{App, Metrics, Places, Registry, Request, routed, with_bounds};
 
 /// Answers `POST /` as the header `case` says.
 #[derive(Debug, Clone)]
@@ -94,13 +94,14 @@ async fn both_paths_send_the_same_bytes() {
 
 #[tokio::test]
 async fn a_connection_from_before_a_standstill_is_refused_on_both_paths() {
-    let app = with_bounds(App { router: router(), fast_path: Cases }, Duration::from_secs(5));
+    let metrics = Metrics::declare(&Registry::new(), &Places::new(1, 1));
+    let app = with_bounds(App { router: router(), fast_path: Cases }, Duration::from_secs(5), metrics);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let request = || Request::post("/").header("host", "x").header("case", "json").body(Body::empty()).unwrap();
     let (parts, body) = request().into_parts();
     let fast = Fast { route: (), parts, body, peer, stale: Some(Stale) };
     let fast = fast.answered(&Cases, Duration::from_secs(5), &Deadline::default()).await;
-    let slow = app.routed(request(), peer, Some(Stale)).await;
+    let slow = routed(app.router, request(), peer, Some(Stale)).await;
     assert_eq!((fast.status(), fast.status()), (slow.status(), StatusCode::SERVICE_UNAVAILABLE));
     assert_eq!(fast.headers(), slow.headers());
     let [fast, slow] = [fast, slow].map(|response| response.into_body().collect());
