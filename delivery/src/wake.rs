@@ -28,11 +28,6 @@ impl Wake {
         self.waker.wake();
     }
 
-    /// Whether there is a signal.
-    pub(crate) fn is_signalled(&self) -> bool {
-        self.signalled.load(Ordering::Acquire)
-    }
-
     /// Takes the signal, if there is one.
     pub(crate) fn take(&self) -> bool {
         self.signalled.swap(false, Ordering::AcqRel)

@@ -126,8 +126,8 @@ impl Session<'_> {
             if let Poll::Ready(reason) = self.fence.seat.poll_stopped(context) {
                 return Poll::Ready(Some(Err(reason)));
             }
-            // Woken by an event, the session writes it first, and asks the socket then.
-            let asks = first.take().map_or(until.is_some() || !wake.is_signalled(), |asked| asked == Asked::NotYet);
+            // Before the events: nothing counts as delivered to a client that has said goodbye.
+            let asks = first.take().is_none_or(|asked| asked == Asked::NotYet);
             if asks && let Poll::Ready(received) = socket.poll_receive(context) {
                 return Poll::Ready(Some(received));
             }

@@ -19,9 +19,8 @@ use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Usage, Window
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// 4 KB, or one event: about ten messages. The WebSocket library's buffer grows to the largest page that its session
-/// ever wrote, and never shrinks.
-const PAGE: Limit = Limit { events: 1_000, bytes: 4 * 1024 };
+/// 1,000 events or 32 KB: about as much as a slow phone takes within the write deadline.
+const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
 
 /// The window of this node, filled from the log's tail.
 #[derive(Debug)]
