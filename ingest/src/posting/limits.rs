@@ -143,8 +143,8 @@ impl Limits {
         };
         let limited = |(retry_after, quota)| Limited::Rate { retry_after, quota };
         let in_room =
-            self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings), now).map_err(limited)?;
-        let in_all = self.rates.spend(Policy::User, user, self.user_rate, now).map_err(limited)?;
+            self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings)).map_err(limited)?;
+        let in_all = self.rates.spend(Policy::User, user, self.user_rate).map_err(limited)?;
         let claim = match is_viewer && settings.unique_chat {
             true => self.unique_chat.claim(id, presenter, text, now)?,
             false => None,
@@ -160,8 +160,8 @@ impl Limits {
 
         // This node has already counted what it admitted itself.
         if self.appending.remove(id).is_none() {
-            self.rates.count(Policy::Room(presenter), user, self.room_rate(role, settings), age, now);
-            self.rates.count(Policy::User, user, self.user_rate, age, now);
+            self.rates.count(Policy::Room(presenter), user, self.room_rate(role, settings), age);
+            self.rates.count(Policy::User, user, self.user_rate, age);
         }
         // These are idempotent, and an append of this node with unknown outcome is not recorded in them yet.
         if role == Role::Viewer && settings.slow_mode_seconds > 0 {
@@ -174,7 +174,7 @@ impl Limits {
 
     /// Charges a decision that is about to be appended.
     pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, TooManyDecisions> {
-        let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate, Instant::now());
+        let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate);
         let quota = spent.map_err(|(retry_after, quota)| TooManyDecisions { retry_after, quota })?;
         self.appending.insert(id, ());
         Ok(quota)
@@ -183,7 +183,7 @@ impl Limits {
     /// Counts a decision of the log, from any node. `age` is how long ago it was stored.
     pub(crate) fn observe_decision(&self, id: EventId, user: UserIdx, age: Duration) {
         if self.appending.remove(id).is_none() {
-            self.rates.count(Policy::Decisions, user, self.decision_rate, age, Instant::now());
+            self.rates.count(Policy::Decisions, user, self.decision_rate, age);
         }
     }
 
