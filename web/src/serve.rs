@@ -194,6 +194,7 @@ async fn serve_in<F: FastPath>(
             Ok((stream, peer)) => {
                 let source = limits.source(peer.ip());
                 if !limits.admits(source, peer.ip()) {
+                    metrics.refused.inc();
                     limits::reset(stream);
                     continue;
                 }

@@ -16,6 +16,7 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 pub(super) struct Metrics {
     pub(super) accepted: Counter,
     pub(super) pushed_out: Counter,
+    pub(super) refused: Counter,
     responses: Counters,
     classes: [Counter; 5],
 }
@@ -43,6 +44,10 @@ impl Metrics {
             pushed_out: registry.counter(
                 "chatting_http_pushed_out_connections_total",
                 "Connections that were closed while they waited for their peer, because others needed their place.",
+            ),
+            refused: registry.counter(
+                "chatting_http_refused_connections_total",
+                "Connections that were reset at once, because their source opens too many: see http.connection_rate.",
             ),
             classes: CLASSES.map(|class| responses.of(class)),
             responses,
