@@ -1,5 +1,5 @@
 //! The system under test: every server and role is a process, with a proxy between any two of them and before every
-//! client. [`start`] starts it.
+//! client. `system/start.rs` starts it.
 
 mod start;
 
