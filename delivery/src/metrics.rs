@@ -8,6 +8,7 @@ use metrics::{Counter, Counters, EVENTS, Histogram, LAG, Registry};
 use web::Admin;
 
 use crate::node::Node;
+use crate::readers::stream::ReaderEnd;
 use crate::session::close_codes::CloseReason;
 use crate::window::{Ask, Kept};
 
@@ -21,6 +22,8 @@ pub(crate) struct Metrics {
     events: Counter,
     starts: Counters,
     closes: Counters,
+    reader_starts: Counters,
+    reader_ends: Counters,
 }
 
 impl Metrics {
@@ -61,6 +64,19 @@ impl Metrics {
                 "reason",
                 CloseReason::ALL.map(CloseReason::word),
             ),
+            reader_starts: registry.counters(
+                "chatting_delivery_reader_starts_total",
+                "Readers' streams that began, by whether everything after the position follows, or some of it is not \
+                 known any more.",
+                "resume",
+                ["recovered", "gap"],
+            ),
+            reader_ends: registry.counters(
+                "chatting_delivery_reader_ends_total",
+                "Readers' streams that ended, by the reason.",
+                "reason",
+                ReaderEnd::ALL.map(ReaderEnd::word),
+            ),
             registry,
         }
     }
@@ -93,6 +109,16 @@ impl Metrics {
         self.acknowledgement_lag.observe(seconds(Timestamp::now(), stored));
     }
 
+    /// Counts a reader's stream that begins.
+    pub(crate) fn reader_began(&self, recovered: bool) {
+        self.reader_starts.of(if recovered { "recovered" } else { "gap" }).inc();
+    }
+
+    /// Counts a reader's stream that ends.
+    pub(crate) fn reader_ended(&self, end: ReaderEnd) {
+        self.reader_ends.of(end.word()).inc();
+    }
+
     /// Counts a socket that closes.
     pub(crate) fn closed(&self, reason: CloseReason) {
         self.closes.of(reason.word()).inc();
@@ -117,6 +143,10 @@ pub(crate) fn declare(admin: &Admin, node: &Arc<Node>) {
     });
     gauge("chatting_delivery_max_sessions", "The bound on sessions, delivery.max_sessions.", |node| {
         node.config.max_sessions as f64
+    });
+    gauge("chatting_delivery_readers", "Readers' streams.", |node| node.readers.count() as f64);
+    gauge("chatting_delivery_max_readers", "The bound on readers' streams, delivery.max_readers.", |node| {
+        node.config.max_readers as f64
     });
     gauge("chatting_delivery_unstarted_sockets", "Sockets without a session.", |node| node.unstarted.taken() as f64);
     gauge("chatting_delivery_unsaved_cursors", "Cursors that moved and are not saved in NATS yet.", |node| {

@@ -49,6 +49,11 @@ impl Readers {
         }
     }
 
+    /// The number of readers.
+    pub(crate) fn count(&self) -> usize {
+        self.permits.in_use()
+    }
+
     /// Asks all readers to reconnect: this node is cut off from the log, and another one may not be.
     pub(crate) fn send_away(&self) {
         self.sent_away.send_modify(|times| *times += 1);

@@ -58,6 +58,11 @@ impl<H: Holder> UserPermits<H> {
         Some(UserPermit { permits: self.clone(), holder })
     }
 
+    /// The permits that are held.
+    pub fn in_use(&self) -> usize {
+        self.taken().all
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken<H>> {
         self.taken.lock()
     }
@@ -90,6 +95,6 @@ mod tests {
         drop(first);
         assert!(permits.take(1).is_some());
         drop(second);
-        assert!(permits.taken().of.is_empty() && permits.taken().all == 0);
+        assert!(permits.taken().of.is_empty() && permits.in_use() == 0);
     }
 }

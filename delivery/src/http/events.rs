@@ -104,6 +104,7 @@ pub(super) async fn events(
         }
     };
     let cursor = cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
+    node.metrics.reader_began(recovered);
     let keepalive = node.config.keepalive().as_secs();
     let welcome = format!(
         "{RETRY}event: welcome\nid: {cursor}\n\

@@ -63,7 +63,53 @@ impl Admission {
 struct Reading {
     reader: Reader,
     progress: Progress,
+    end: ReaderEnd,
     sent_at: Instant,
+}
+
+/// Why a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReaderEnd {
+    /// The client left, or did not take what was written in time.
+    Left,
+    /// The token has expired.
+    Expired,
+    /// The room does not admit the reader any more.
+    Closed,
+    /// The node is stopping, or cut off from the log.
+    Reconnect,
+    /// The reader fell behind the window.
+    Behind,
+    /// The room's broadcast has failed.
+    Failed,
+}
+
+impl ReaderEnd {
+    pub(crate) const ALL: [ReaderEnd; 6] = [
+        ReaderEnd::Left,
+        ReaderEnd::Expired,
+        ReaderEnd::Closed,
+        ReaderEnd::Reconnect,
+        ReaderEnd::Behind,
+        ReaderEnd::Failed,
+    ];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            ReaderEnd::Left => "left",
+            ReaderEnd::Expired => "expired",
+            ReaderEnd::Closed => "closed",
+            ReaderEnd::Reconnect => "reconnect",
+            ReaderEnd::Behind => "behind",
+            ReaderEnd::Failed => "failed",
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.reader.node.metrics.reader_ended(self.end);
+    }
 }
 
 enum Progress {
@@ -81,7 +127,7 @@ impl Reader {
     /// The stream, with `welcome` as its first event.
     pub(crate) fn stream(self, welcome: String) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
         let progress = Progress::Beginning(welcome.into());
-        let reading = Reading { reader: self, progress, sent_at: Instant::now() };
+        let reading = Reading { reader: self, progress, end: ReaderEnd::Left, sent_at: Instant::now() };
         unfold(reading, |mut reading| async {
             let text = reading.next().await?;
             reading.sent_at = Instant::now();
@@ -131,7 +177,7 @@ impl Reading {
         let page = subscription.room.after(Some(*cursor));
         if page.gap {
             tracing::debug!("a reader fell behind the window: closing its stream");
-            return Step::End;
+            return self.end(ReaderEnd::Behind);
         }
         let Some(last) = page.events.last() else {
             self.progress = Progress::Following;
@@ -165,7 +211,7 @@ impl Reading {
                 self.progress = Progress::Behind;
                 Step::Continue
             }
-            Err(RecvError::Closed) => Step::End,
+            Err(RecvError::Closed) => self.end(ReaderEnd::Failed),
         }
     }
 
@@ -200,8 +246,14 @@ impl Reading {
         admission.holds(access)
     }
 
+    /// Ends the stream after what is still sent.
+    fn end(&mut self, end: ReaderEnd) -> Step {
+        (self.progress, self.end) = (Progress::Ended, end);
+        Step::End
+    }
+
     fn close(&mut self) -> Step {
-        self.progress = Progress::Ended;
+        self.end(ReaderEnd::Closed);
         Step::Send(Bytes::from_static(b"event: closed\ndata: {}\n\n"))
     }
 
@@ -215,13 +267,13 @@ impl Reading {
     }
 
     fn expire(&mut self) -> Step {
-        self.progress = Progress::Ended;
+        self.end(ReaderEnd::Expired);
         Step::Send(Bytes::from_static(b"event: expired\ndata: {}\n\n"))
     }
 
     /// Asks the client to reconnect. It does so within the spread, at a moment of its own.
     fn leave(&mut self) -> Step {
-        self.progress = Progress::Ended;
+        self.end(ReaderEnd::Reconnect);
         let within = self.reader.node.config.drain_spread().as_millis();
         let pause = fastrand::u128(0..=within);
         Step::Send(format!("retry: {pause}\nevent: reconnect\ndata: {{\"withinMs\":{within}}}\n\n").into())
