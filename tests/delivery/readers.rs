@@ -372,7 +372,9 @@ async fn a_stream_ends_with_its_token() {
     assert_eq!(last.event, "expired");
     assert!(reader.next().await.is_none());
     let exposed = reqwest::get(format!("{}/metrics", node.admin_url())).await.unwrap().text().await.unwrap();
-    for series in ["readers 0", "reader_starts_total{resume=\"recovered\"} 1", "reader_ends_total{reason=\"expired\"} 1"] {
+    for series in
+        ["readers 0", "reader_starts_total{resume=\"recovered\"} 1", "reader_ends_total{reason=\"expired\"} 1"]
+    {
         assert!(exposed.contains(&format!("chatting_delivery_{series}\n")), "{series} is not in {exposed}");
     }
     assert_eq!(refused(&node, "/v1/rooms/42/events", Some(&short)).await, (401, "token_expired".to_owned()));
