@@ -163,17 +163,16 @@ fn texts() -> anyhow::Result<Vec<String>> {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
     let sample = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
     let lines: Vec<Line> = sample.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let mut lines = lines.iter().cycle();
+    // By whole words: a part of an emoji, or a line break, would be refused.
+    let mut words = lines.iter().flat_map(|line| line.text.split_whitespace()).cycle();
     let mut texts = Vec::new();
     while texts.len() < TEXTS {
-        let mut text = String::new();
-        while let Some(line) = lines.next()
-            && text.len() < TEXT_BYTES
+        let mut text = words.next().context("the sample has no words")?.to_owned();
+        while let Some(word) = words.next()
+            && text.len() + word.len() < TEXT_BYTES
         {
-            text.push_str(if text.is_empty() { "" } else { " " });
-            text.push_str(&line.text);
+            text = text + " " + word;
         }
-        text.truncate(text.floor_char_boundary(TEXT_BYTES));
         texts.push(text);
     }
     Ok(texts)
