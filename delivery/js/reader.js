@@ -221,7 +221,7 @@ function parse(part) {
   /** @type {Block} */
   const block = { event: 'message', id: null, data: '', retry: null };
   for (const line of part.split('\n')) {
-    const [, name, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    const [, name, value] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
     if (name === 'event') block.event = value;
     else if (name === 'id') block.id = value;
     else if (name === 'data') block.data += value;

@@ -83,6 +83,12 @@ test('a text that is cut within a character is put together', async () => {
   assert.deepEqual((await read({}, ({ ids }) => ids.length === 1)).ids, ['안녕']);
 });
 
+test('a text with a line separator of Unicode, which ends no line of a stream, is read whole', async () => {
+  const text = JSON.stringify({ position: 'p1', id: 'one\u2028two\u2029', type: 'message.posted' });
+  answers = [{ chunks: [welcome('p0'), `id: p1\ndata: ${text}\n\n`], stays: true }];
+  assert.deepEqual((await read({}, ({ ids }) => ids.length === 1)).ids, ['one\u2028two\u2029']);
+});
+
 test('a gap is told at its place', async () => {
   answers = [{ chunks: [welcome('p0'), event(1)] }, { chunks: [welcome('p5', false), event(6)], stays: true }];
   const seen = await read({}, ({ ids }) => ids.length === 2);
