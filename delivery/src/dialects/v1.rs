@@ -239,9 +239,8 @@ fn without_withheld(line: Cow<'_, str>, withheld: Withheld) -> Cow<'_, str> {
 
 /// A decision about every room: the members that hide messages, and those that the client may read elsewhere too.
 fn of_every_room(line: &str, visibility: Visibility, withheld: Withheld) -> String {
-    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line).unwrap_or_default();
-    let is_erasure = members.get("type").is_some_and(|kind| kind.get() == r#""user.erased""#);
-    let sees_who = if is_erasure { visibility.erases } else { visibility.moderates };
+    let members = members(line);
+    let sees_who = if is_of_type(&members, "user.erased") { visibility.erases } else { visibility.moderates };
     let shown = |name: &&str| match *name {
         "mode" => sees_who,
         "by" => sees_who && !withheld.by,
@@ -249,9 +248,27 @@ fn of_every_room(line: &str, visibility: Visibility, withheld: Withheld) -> Stri
         _ => true,
     };
     let names = ["v", "id", "type", "at", "user", "until", "mode", "by", "reason"];
-    let shown = names.into_iter().filter(shown).filter_map(|name| Some((name, members.get(name)?.get())));
-    let mut object = String::with_capacity(line.len());
-    for (name, value) in shown {
+    only(&members, names.into_iter().filter(shown))
+}
+
+/// The members of a line, as they stand in it.
+pub(crate) type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
+/// The members of a line. None of a line that is no JSON object.
+pub(crate) fn members(line: &str) -> Members<'_> {
+    serde_json::from_str(line).unwrap_or_default()
+}
+
+/// Whether an event has this type.
+pub(crate) fn is_of_type(members: &Members<'_>, name: &str) -> bool {
+    let kind = members.get("type").and_then(|kind| kind.get().strip_prefix('"')?.strip_suffix('"'));
+    kind == Some(name)
+}
+
+/// The JSON object of these members alone, in this order.
+pub(crate) fn only<'n>(members: &Members<'_>, names: impl IntoIterator<Item = &'n str>) -> String {
+    let mut object = String::new();
+    for (name, value) in names.into_iter().filter_map(|name| Some((name, members.get(name)?.get()))) {
         let separator = if object.is_empty() { '{' } else { ',' };
         write!(object, r#"{separator}"{name}":{value}"#).expect("a string takes what is written");
     }

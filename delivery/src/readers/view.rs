@@ -3,11 +3,9 @@
 //! a member or a type of a later version stays hidden until it is listed here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use chat::{MalformedEvent, Position};
-use serde_json::value::RawValue;
 
 use crate::dialects::v1;
 use crate::visibility::Visibility;
@@ -44,11 +42,15 @@ impl View {
         Ok(match kept.shown()? {
             Shown::Message(line) => {
                 let flags = flags.then_some("flags");
-                Some(Cow::Owned(only(line, OF_MESSAGES.into_iter().chain(flags))))
+                Some(Cow::Owned(v1::only(&v1::members(line), OF_MESSAGES.into_iter().chain(flags))))
             }
-            Shown::Other(line, _) if is_for_viewers(line) => Some(Cow::Owned(only(line, OF_DECISIONS))),
+            Shown::Other(line, _) => {
+                let members = v1::members(line);
+                let is_shown = DECISIONS.iter().any(|decision| v1::is_of_type(&members, decision));
+                is_shown.then(|| Cow::Owned(v1::only(&members, OF_DECISIONS)))
+            }
             Shown::Deleted(_) | Shown::Everywhere(..) => v1::object(kept, Visibility::default())?,
-            Shown::Other(..) | Shown::Nothing => None,
+            Shown::Nothing => None,
         })
     }
 
@@ -71,25 +73,4 @@ impl View {
 fn put(text: &mut String, position: Position, object: &str) {
     writeln!(text, "id: {position}\ndata: {{\"position\":\"{position}\",{}\n", &object[1..])
         .expect("a string takes what is written");
-}
-
-fn is_for_viewers(line: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-    }
-    serde_json::from_str::<Typed<'_>>(line).is_ok_and(|typed| DECISIONS.contains(&&*typed.r#type))
-}
-
-/// The line with these members alone.
-fn only<'a>(line: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line).unwrap_or_default();
-    let mut object = String::with_capacity(line.len());
-    for (name, value) in names.into_iter().filter_map(|name| Some((name, members.get(name)?.get()))) {
-        let separator = if object.is_empty() { '{' } else { ',' };
-        write!(object, r#"{separator}"{name}":{value}"#).expect("a string takes what is written");
-    }
-    object.push('}');
-    object
 }
