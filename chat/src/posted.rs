@@ -3,6 +3,8 @@
 //! returns nothing for any other JSON, and serde reads the line instead. Both give the same members.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::body::{MessagePosted, Role, User};
@@ -226,28 +228,13 @@ fn time(text: &[u8]) -> Option<Timestamp> {
     else {
         return None;
     };
-    let (year, month, day) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?);
-    let (hour, minute, second) = (number(&[h1, h2])?, number(&[n1, n2])?, number(&[s1, s2])?);
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last_day = match month {
-        2 => 28 + i64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if day < 1 || day > last_day || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    // Days since 1970, with years that begin in March, so that the leap day is a year's last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    let days = 365 * year + leap_days + (153 * month + 2) / 5 + day - 1 - DAYS_BEFORE_1970;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Timestamp::from_millisecond(seconds * 1_000 + number(&[f1, f2, f3])?).ok()
+    let (year, millis) = (i16::try_from(number(&[y1, y2, y3, y4])?).ok()?, i32::try_from(number(&[f1, f2, f3])?).ok()?);
+    let two = |digits: [u8; 2]| i8::try_from(number(&digits)?).ok();
+    let (month, day) = (two([m1, m2])?, two([d1, d2])?);
+    let (hour, minute, second) = (two([h1, h2])?, two([n1, n2])?, two([s1, s2])?);
+    let time = DateTime::new(year, month, day, hour, minute, second, millis * 1_000_000).ok()?;
+    TimeZone::UTC.to_timestamp(time).ok()
 }
-
-/// From 0000-03-01 to 1970-01-01.
-const DAYS_BEFORE_1970: i64 = 719_468;
 
 fn unescaped(json: &str) -> serde_json::Result<String> {
     let inside = json.strip_prefix('"').and_then(|json| json.strip_suffix('"'));
