@@ -38,8 +38,8 @@ use crate::window::feed::Feed;
 /// 1 s of the grace period is reserved for the steps after the sessions: the last cursors and the lease.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
-/// Serves presenters until `stop`. `readers` may read the rooms that decide nothing themselves. Then asks each of them to reconnect elsewhere, within the grace period. Returns an
-/// error if this process must be restarted.
+/// Serves presenters and readers until `stop`. Then asks each of them to reconnect elsewhere, within the grace period.
+/// `readers` may read the rooms that decide nothing themselves. Returns an error if this process must be restarted.
 pub async fn run(
     config: Config,
     readers: chat::Readers,

@@ -30,10 +30,10 @@ pub(crate) mod feed;
 mod kept;
 mod page;
 mod queue;
-mod readers;
 #[cfg(test)]
 mod tests;
 mod usage;
+mod wakes;
 
 use erasure::{Erasure, about_target, forget_erased};
 use extent::{Extent, end_of_batch, just_before};
@@ -43,8 +43,8 @@ pub(crate) use kept::deleted;
 pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
 pub(crate) use page::{Ask, Beginning, Limit, Page};
 use queue::{INDEX_BYTES, Queue, shrink};
-use readers::Readers;
 pub(crate) use usage::Usage;
+use wakes::Wakes;
 
 /// The latest events of all rooms.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ struct Everywhere {
     events: Queue,
     /// The erased users, one per erasure among the events.
     erasures: VecDeque<Erasure>,
-    readers: Readers,
+    wakes: Wakes,
 }
 
 /// The holder of an event.
@@ -170,7 +170,7 @@ impl Window {
                         }
                         Removes::All => events.kept.iter_mut().for_each(Kept::delete),
                     }
-                    everywhere.readers.wake(presenter, self.pushes, &mut woken);
+                    everywhere.wakes.wake(presenter, self.pushes, &mut woken);
                     self.by_bytes.remove(&(events.bytes, presenter));
                     self.by_bytes.insert((events.bytes + bytes, presenter));
                     (Holder::Room(presenter), events)
@@ -179,7 +179,7 @@ impl Window {
                     if let Removes::Of(user) = removes {
                         everywhere.erasures.push_back(Erasure { position: kept.position, user });
                     }
-                    everywhere.readers.wake_all(self.pushes, &mut woken);
+                    everywhere.wakes.wake_all(self.pushes, &mut woken);
                     self.bytes_everywhere += bytes;
                     (Holder::Every(partition), &mut everywhere.events)
                 }
@@ -344,13 +344,13 @@ impl Window {
 
     /// From now on every event of the room wakes `reader`.
     pub(crate) fn attach(&mut self, presenter: PresenterIdx, partition: u32, reader: Arc<Wake>) {
-        self.everywhere.entry(partition).or_default().readers.attach(presenter, reader);
+        self.everywhere.entry(partition).or_default().wakes.attach(presenter, reader);
     }
 
     /// Undoes [`Window::attach`].
     pub(crate) fn detach(&mut self, presenter: PresenterIdx, partition: u32, reader: &Arc<Wake>) {
         if let Some(everywhere) = self.everywhere.get_mut(&partition) {
-            everywhere.readers.detach(presenter, reader);
+            everywhere.wakes.detach(presenter, reader);
         }
     }
 
@@ -375,7 +375,7 @@ impl Window {
                 Some(evicted) => evicted,
                 None => return false,
             };
-            let has_readers = |everywhere: &Everywhere| everywhere.readers.has_any(*presenter);
+            let has_readers = |everywhere: &Everywhere| everywhere.wakes.has_any(*presenter);
             if everywhere.get(&room.partition).is_some_and(has_readers) {
                 return true;
             }

@@ -1,8 +1,8 @@
-//! `GET /v1/rooms/{presenterIdx}/events`: a room for its readers, as server-sent events (`docs/reference/room-events.md`).
+//! `GET /v1/rooms/{presenterIdx}/events`: a room for its readers, as server-sent events
+//! (`docs/reference/room-events.md`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, State};
@@ -15,6 +15,7 @@ use web::auth::{Pass, TokenError};
 use web::places::Source;
 use web::{IDX_BOUNDS, Problem};
 
+use crate::http::{stopping, unavailable};
 use crate::node::Node;
 use crate::readers::stream::{Admission, Reader};
 use crate::readers::view::View;
@@ -132,8 +133,20 @@ fn view(node: &Node, pass: Option<&Pass>, presenter: PresenterIdx) -> Option<(Vi
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
         let (status, code, detail) = match self {
+            Refusal::Stopping => return stopping(),
+            Refusal::NotReady => {
+                return unavailable(
+                    "not_ready",
+                    "This node is still replaying the latest messages, or cannot reach the log. Try again in a second.",
+                );
+            }
+            Refusal::Overloaded => {
+                return unavailable("overloaded", "Too many readers, of all users or of this one. Retry later.");
+            }
+            Refusal::Token(TokenError::KeysUnavailable) => {
+                return unavailable("keys_unavailable", "The keys that verify tokens cannot be fetched. Retry later.");
+            }
             Refusal::Token(TokenError::Missing) => (
                 StatusCode::UNAUTHORIZED,
                 "token_missing",
@@ -142,11 +155,6 @@ impl IntoResponse for Refusal {
             Refusal::Token(TokenError::Expired) => {
                 (StatusCode::UNAUTHORIZED, "token_expired", "The token has expired. Get a new one.".to_owned())
             }
-            Refusal::Token(TokenError::KeysUnavailable) => (
-                UNAVAILABLE,
-                "keys_unavailable",
-                "The keys that verify tokens cannot be fetched. Retry later.".to_owned(),
-            ),
             Refusal::Token(error) => (StatusCode::UNAUTHORIZED, "token_invalid", format!("Invalid token: {error}.")),
             Refusal::PresenterIdxInvalid => {
                 (StatusCode::BAD_REQUEST, "presenter_idx_invalid", format!("The presenterIdx must be {IDX_BOUNDS}."))
@@ -163,20 +171,7 @@ impl IntoResponse for Refusal {
                  chat:moderate. The room's setting \"readers\" admits nobody else."
                     .to_owned(),
             ),
-            Refusal::Stopping => {
-                (UNAVAILABLE, "stopping", "This node is stopping. Reconnect to reach another node.".to_owned())
-            }
-            Refusal::NotReady => (
-                UNAVAILABLE,
-                "not_ready",
-                "This node is still replaying the latest messages, or cannot reach the log. Try again in a second."
-                    .to_owned(),
-            ),
-            Refusal::Overloaded => {
-                (UNAVAILABLE, "overloaded", "Too many readers, of all users or of this one. Retry later.".to_owned())
-            }
         };
-        let problem = Problem::new(status, code, detail);
-        if status == UNAVAILABLE { problem.retry_after(Duration::from_secs(1)) } else { problem }.into_response()
+        Problem::new(status, code, detail).into_response()
     }
 }

@@ -1,5 +1,5 @@
-//! The modules for browsers: `GET /presenter.js`, `/relay.js`, `/viewer.js` and `/reader.js`. They are embedded in the binary, so
-//! that a page and its server speak the same protocol.
+//! The modules for browsers: `GET /presenter.js`, `/relay.js`, `/viewer.js` and `/reader.js`. They are embedded in the
+//! binary, so that a page and its server speak the same protocol.
 
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;

@@ -1,9 +1,9 @@
-//! The routes of delivery: `GET /v1/presenter` and `GET /chatting` upgrade to a presenter's socket, in one dialect
-//! each. `GET /v1/rooms/{presenterIdx}/events` is for readers. A handshake may bring the token in a header. A session's own rules are in [`crate::session`].
+//! The routes of delivery: `GET /v1/presenter` and `GET /chatting` upgrade to a presenter's socket, in one dialect each,
+//! and `GET /v1/rooms/{presenterIdx}/events` is for readers. A handshake may bring the token in a header. A session's own
+//! rules are in [`crate::session`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
@@ -18,7 +18,7 @@ use crate::dialects::Dialect;
 use crate::dialects::v1::SUBPROTOCOL;
 use crate::http::events;
 use crate::http::handshake::Handshake;
-use crate::http::modules;
+use crate::http::{modules, stopping, unavailable};
 use crate::node::Node;
 use crate::session;
 use crate::session::token;
@@ -64,7 +64,7 @@ async fn admit(
     dialect: fn(&Node) -> &dyn Dialect,
 ) -> Response {
     if node.stop.is_cancelled() {
-        return unavailable("stopping", "This node is stopping. Reconnect to reach another node.");
+        return stopping();
     }
     if !node.feed.is_filled() {
         return unavailable("not_ready", "This node is still replaying the latest messages. Try again in a second.");
@@ -91,8 +91,4 @@ async fn admit(
         }
     });
     response
-}
-
-fn unavailable(code: &'static str, detail: &str) -> Response {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(Duration::from_secs(1)).into_response()
 }

@@ -123,11 +123,9 @@ impl CloseReason {
 mod tests {
     use super::CloseReason;
 
-    const ALL: [CloseReason; 20] = CloseReason::ALL;
-
     #[test]
     fn the_table_is_pinned() {
-        let table: String = ALL
+        let table: String = CloseReason::ALL
             .map(|end| {
                 let (word, code, reason) = end.row();
                 format!("{:<16}{:<6}{reason}", word, code.map_or("-".to_owned(), |code| code.to_string()))
@@ -160,8 +158,8 @@ mod tests {
 
     #[test]
     fn every_end_has_its_own_word_and_its_own_code() {
-        for (index, one) in ALL.iter().enumerate() {
-            for other in &ALL[index + 1..] {
+        for (index, one) in CloseReason::ALL.iter().enumerate() {
+            for other in &CloseReason::ALL[index + 1..] {
                 assert_ne!(one.word(), other.word());
                 assert!(one.row().1.is_none() || one.row().1 != other.row().1, "{one:?} and {other:?}");
             }
@@ -170,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_close_frame_is_one_that_the_protocol_allows() {
-        for frame in ALL.iter().filter_map(|end| end.close_frame()) {
+        for frame in CloseReason::ALL.iter().filter_map(|end| end.close_frame()) {
             assert!(matches!(u16::from(frame.code), 1002 | 1003 | 1007 | 1009 | 4000..4300), "{}", frame.code);
             // A control frame has at most 125 bytes, two of which are the code.
             assert!(frame.reason.len() <= 123, "{}", frame.reason.as_str());

@@ -130,5 +130,5 @@ fn only_the_readers_of_the_room_are_woken() {
     window.detach(room(1), 7, &one);
     assert!(window.push(vec![message(1, at(3, 0), "e")], Instant::now()).is_empty());
     window.detach(room(2), 7, &other);
-    assert!(window.everywhere[&7].readers.is_empty());
+    assert!(window.everywhere[&7].wakes.is_empty());
 }

@@ -10,7 +10,7 @@ use crate::wake::Wake;
 
 /// The readers of each room. A room without a reader has no entry.
 #[derive(Debug, Default)]
-pub(super) struct Readers(HashMap<PresenterIdx, OfRoom, RandomState>);
+pub(super) struct Wakes(HashMap<PresenterIdx, OfRoom, RandomState>);
 
 #[derive(Debug, Default)]
 struct OfRoom {
@@ -27,7 +27,7 @@ impl OfRoom {
     }
 }
 
-impl Readers {
+impl Wakes {
     /// Adds the room's readers to `woken`, once in a push. Pushes are numbered from 1.
     pub(super) fn wake(&mut self, presenter: PresenterIdx, push: u64, woken: &mut Vec<Arc<Wake>>) {
         if let Some(readers) = self.0.get_mut(&presenter) {
