@@ -14,7 +14,6 @@ mod posting;
 mod refusal;
 mod run;
 mod sender;
-mod sharded_lru;
 mod state;
 
 pub use config::{Config, RoomConfig};

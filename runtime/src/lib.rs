@@ -1,8 +1,10 @@
-//! A clock that counts while the machine is suspended, and background tasks that are named, supervised and awaited. The
-//! crate does not know chat, HTTP or the log.
+//! A clock that counts while the machine is suspended, background tasks that are named, supervised and awaited, and a
+//! bounded map. The crate does not know chat, HTTP or the log.
 
 mod clock;
+mod sharded_lru;
 mod tasks;
 
 pub use clock::Moment;
+pub use sharded_lru::ShardedLru;
 pub use tasks::{Panicked, Tasks};

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use runtime::ShardedLru;
 use serde::Deserialize;
 
 use crate::places::Source;
@@ -27,16 +26,16 @@ impl SourceRate {
     pub const UNLIMITED: SourceRate = SourceRate { count: 0, seconds: NonZeroU32::MIN };
 }
 
-/// 50,000 sources, about 25 MB. Beyond that, the source that was quiet longest is forgotten and has its full quota
+/// 50,000 sources, some 10 MB by the size of their entries. Beyond that, the source that was quiet longest is forgotten and has its full quota
 /// again: a crowd of sources makes the limit looser, and shuts nobody out.
-const MOST_SOURCES: u64 = 50_000;
+const MOST_SOURCES: usize = 50_000;
 
 /// What is left of a rate for each source.
 #[derive(Debug)]
 pub(crate) struct SourceRates {
     /// None: no limit.
     quota: Option<Quota>,
-    limiters: Cache<Source, Arc<DefaultDirectRateLimiter>>,
+    limiters: ShardedLru<Source, Arc<DefaultDirectRateLimiter>>,
 }
 
 impl SourceRates {
@@ -44,7 +43,7 @@ impl SourceRates {
         SourceRates::of_sources(rate, MOST_SOURCES)
     }
 
-    fn of_sources(rate: SourceRate, most_sources: u64) -> SourceRates {
+    fn of_sources(rate: SourceRate, most_sources: usize) -> SourceRates {
         /// A rate of more than one in a nanosecond is none.
         const SHORTEST: Duration = Duration::from_nanos(1);
         let whole = Duration::from_secs(rate.seconds.get().into());
@@ -52,21 +51,16 @@ impl SourceRates {
             let every = (whole / rate.count).max(SHORTEST);
             Quota::with_period(every).expect("the period is not zero").allow_burst(count)
         });
-        // LRU, not the default: by frequency, a full cache rejects new entries, and nothing would limit new sources.
-        let limiters = Cache::builder()
-            .max_capacity(most_sources)
-            .eviction_policy(EvictionPolicy::lru())
-            // After that time an unused limiter equals a new one.
-            .time_to_idle(whole)
-            .build();
-        SourceRates { quota, limiters }
+        SourceRates { quota, limiters: ShardedLru::new(most_sources) }
     }
 
     /// Spends one. False: the source has none left. A source that cannot be told from others has no limit.
     pub(crate) fn spend(&self, source: Source) -> bool {
         match self.quota {
             Some(quota) if source != Source::Unknown => {
-                self.limiters.get_with(source, || Arc::new(RateLimiter::direct(quota))).check().is_ok()
+                let limiter =
+                    |known: &mut Option<_>| known.get_or_insert_with(|| Arc::new(RateLimiter::direct(quota))).clone();
+                self.limiters.update(source, limiter).check().is_ok()
             }
             _ => true,
         }
@@ -130,7 +124,6 @@ mod tests {
         for number in 0..10_000 {
             assert!(rates.spend(Source::User(number)));
         }
-        rates.limiters.run_pending_tasks();
-        assert!(rates.limiters.entry_count() <= 100, "{}", rates.limiters.entry_count());
+        assert!(rates.limiters.len() <= 100, "{}", rates.limiters.len());
     }
 }

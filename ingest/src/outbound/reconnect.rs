@@ -11,12 +11,11 @@ use chat::PresenterIdx;
 use conf::Address;
 use nats::Log;
 use reqwest::Client;
+use runtime::ShardedLru;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-
-use crate::sharded_lru::ShardedLru;
 
 /// 5 s: by then a presenter's client has tried to reconnect a few times.
 const PAUSE: Duration = Duration::from_secs(5);

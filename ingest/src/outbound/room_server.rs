@@ -16,9 +16,9 @@ use web::NoAnswer;
 
 use crate::outbound::log_throttle::LogThrottle;
 use crate::outbound::metrics::Metrics;
-use crate::sharded_lru::ShardedLru;
 use guard::Guard;
 use in_flight::InFlight;
+use runtime::ShardedLru;
 
 mod guard;
 mod in_flight;

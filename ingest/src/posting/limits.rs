@@ -15,13 +15,13 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, Role, UserIdx};
+use runtime::ShardedLru;
 use serde::Deserialize;
 
 use self::rates::{Policy, Rates};
 use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
 use crate::moderation::settings::{Rate, Settings};
-use crate::sharded_lru::ShardedLru;
 
 pub(crate) use self::limited::{Limited, Quota, TooManyDecisions};
 

@@ -17,6 +17,7 @@ use conf::{Address, Span, optional_address};
 use metrics::Registry;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
+use runtime::ShardedLru;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use web::NoAnswer;
@@ -25,7 +26,6 @@ use crate::outbound::circuit_breaker::{About, Change, CircuitBreaker, Failure, S
 use crate::outbound::log_throttle::LogThrottle;
 use crate::outbound::metrics::Metrics;
 use crate::posting::text::Text;
-use crate::sharded_lru::ShardedLru;
 
 pub use self::signature::SigningKey;
 

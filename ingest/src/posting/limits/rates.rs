@@ -9,10 +9,10 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota as Cells, RateLimiter};
+use runtime::ShardedLru;
 
 use super::limited::{Quota, whole_seconds};
 use crate::moderation::settings::Rate;
-use crate::sharded_lru::ShardedLru;
 
 /// 200,000 limiters: about 40 MB. Beyond that, the limiter that was unused longest is forgotten. Its user starts with a
 /// full quota, so forgetting it refuses nothing.

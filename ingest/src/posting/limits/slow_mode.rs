@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx, UserIdx};
+use runtime::ShardedLru;
 
 use super::limited::{Limited, whole_seconds};
-use crate::sharded_lru::ShardedLru;
 
 /// 200,000 viewers of rooms in slow mode: about 18 MB. Beyond that, the viewer that has been silent longest is
 /// forgotten.

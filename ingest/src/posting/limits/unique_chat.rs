@@ -6,13 +6,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use chat::{EventId, PresenterIdx};
+use runtime::ShardedLru;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_script::{Script, UnicodeScript};
 use words::is_invisible;
 
 use super::limited::Limited;
-use crate::sharded_lru::ShardedLru;
 
 /// 10 minutes: a repetition after that is an answer to someone else.
 const MEMORY: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! A bounded map for the path of every post. It is divided into shards, each with a lock of its own, which is held for
+//! A bounded map for hot paths. It is divided into shards, each with a lock of its own, which is held for
 //! one look-up. It has no background work: a full shard forgets its least recently used entry when a new one comes.
 //! It knows no time: values that expire say so themselves.
 
@@ -9,12 +9,12 @@ use hashlink::LinkedHashMap;
 use hashlink::linked_hash_map::RawEntryMut;
 use parking_lot::Mutex;
 
-/// 64: far more than the threads of any machine that runs ingest, so that two of them rarely want the same lock.
+/// 64: far more than the threads of any machine that runs a role, so that two of them rarely want the same lock.
 const SHARDS: usize = 64;
 
 /// A map that forgets the least recently used entries.
 #[derive(Debug)]
-pub(crate) struct ShardedLru<K, V> {
+pub struct ShardedLru<K, V> {
     shards: Box<[Mutex<Shard<K, V>>]>,
     most_in_shard: usize,
     /// Its seeds are random and nobody sees a hash, so nobody can choose keys that collide.
@@ -25,16 +25,16 @@ pub(crate) struct ShardedLru<K, V> {
 type Shard<K, V> = LinkedHashMap<K, V, RandomState>;
 
 impl<K: Hash + Eq, V: Clone> ShardedLru<K, V> {
-    /// A map of at most `most` entries, rounded up to a multiple of 64. Keys are spread over the shards by their hash,
-    /// so a shard can be full a little earlier than the others.
-    pub(crate) fn new(most: usize) -> ShardedLru<K, V> {
+    /// A map of at most `most` entries, rounded down to a multiple of 64, and of 64 at least. Keys are spread over the
+    /// shards by their hash, so a shard can be full a little earlier than the others.
+    pub fn new(most: usize) -> ShardedLru<K, V> {
         let hasher = RandomState::default();
         let shards = (0..SHARDS).map(|_| Mutex::new(LinkedHashMap::with_hasher(hasher.clone()))).collect();
-        ShardedLru { shards, most_in_shard: most.div_ceil(SHARDS), hasher }
+        ShardedLru { shards, most_in_shard: (most / SHARDS).max(1), hasher }
     }
 
     /// Changes the value under the key, atomically: none before is an absent key, and none after removes it.
-    pub(crate) fn update<T>(&self, key: K, change: impl FnOnce(&mut Option<V>) -> T) -> T {
+    pub fn update<T>(&self, key: K, change: impl FnOnce(&mut Option<V>) -> T) -> T {
         let hash = self.hasher.hash_one(&key);
         let mut shard = self.shard(hash).lock();
         match shard.raw_entry_mut().from_key_hashed_nocheck(hash, &key) {
@@ -64,21 +64,28 @@ impl<K: Hash + Eq, V: Clone> ShardedLru<K, V> {
         }
     }
 
-    pub(crate) fn get(&self, key: K) -> Option<V> {
+    /// The value under the key, which counts as a use.
+    pub fn get(&self, key: K) -> Option<V> {
         self.update(key, |value| value.clone())
     }
 
-    pub(crate) fn insert(&self, key: K, value: V) {
+    /// Puts the value under the key.
+    pub fn insert(&self, key: K, value: V) {
         self.update(key, |known| *known = Some(value));
     }
 
     /// Removes the entry, and returns its value.
-    pub(crate) fn remove(&self, key: K) -> Option<V> {
+    pub fn remove(&self, key: K) -> Option<V> {
         self.update(key, Option::take)
     }
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of entries. It looks at every shard: not for hot paths.
+    pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
