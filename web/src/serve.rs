@@ -4,7 +4,6 @@
 //! finish within a grace period. Pages of every origin may read every answer. `axum::serve` does none of that: it installs
 //! no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +14,8 @@ use ::metrics::Registry;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use conf::{Size, Span};
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::body::Incoming;
@@ -41,16 +38,18 @@ use crate::cors;
 use crate::places::{Place, Places, Source};
 use crate::private;
 use crate::private::Shared;
-use crate::problem::Problem;
 use crate::source_rates::SourceRate;
 pub use fast_path::FastPath;
 use fast_path::{Deadline, Fast, NoFastPath};
+pub use last_resorts::LAST_RESORTS;
+use last_resorts::{host_invalid, panicked, stale, timed_out, unread};
 use limits::SourceLimits;
 use on_wake::OnWake;
 use peer::{Coming, Going, Paced, Peer};
 
 mod fast_path;
 mod head;
+mod last_resorts;
 mod limits;
 mod metrics;
 mod on_wake;
@@ -85,30 +84,6 @@ pub struct ServeConfig {
     /// The time for work in hand after the stop.
     pub grace: Span,
 }
-
-/// The answers of [`serve`] itself, on any path: status, code and sentence of the problem.
-pub const LAST_RESORTS: [(StatusCode, &str, &str); 5] = [PANICKED, TIMED_OUT, UNREAD, STALE, HOST_INVALID];
-
-const PANICKED: (StatusCode, &str, &str) =
-    (StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side.");
-
-const TIMED_OUT: (StatusCode, &str, &str) =
-    (StatusCode::SERVICE_UNAVAILABLE, "timeout", "The answer took too long; it may have had an effect.");
-
-const UNREAD: (StatusCode, &str, &str) = (
-    StatusCode::SERVICE_UNAVAILABLE,
-    "answers_unread",
-    "Too much of what others asked for is not read yet; it may have had an effect.",
-);
-
-const STALE: (StatusCode, &str, &str) = (
-    StatusCode::SERVICE_UNAVAILABLE,
-    "request_stale",
-    "The node stood still while the request waited, and did nothing with it. Send it again.",
-);
-
-const HOST_INVALID: (StatusCode, &str, &str) =
-    (StatusCode::BAD_REQUEST, "host_invalid", "The header Host is missing: HTTP/1.1 requires it.");
 
 /// 100 ms: accepting fails while no file descriptor is free, and an immediate retry would only burn CPU.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -392,43 +367,8 @@ async fn with_host(request: Request, next: Next) -> Response {
     }
 }
 
-fn host_invalid(wrong: &'static str) -> Response {
-    Problem::new(HOST_INVALID.0, HOST_INVALID.1, wrong).into_response()
-}
-
 async fn without_stale(request: Request, next: Next) -> Response {
     if request.extensions().get::<Stale>().is_some() { stale() } else { next.run(request).await }
-}
-
-fn unread() -> Response {
-    let (status, code, detail) = UNREAD;
-    let problem = Problem::new(status, code, detail).with("outcome", "unknown");
-    private::marked(problem.retry_after(Duration::from_secs(1)).into_response(), || false)
-}
-
-/// The connection ends with it: what else its peer has sent is as old.
-fn stale() -> Response {
-    let (status, code, detail) = STALE;
-    let problem = Problem::new(status, code, detail).with("outcome", "not_stored").retry_after(Duration::from_secs(1));
-    let mut response = problem.into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// The last resort: handlers have deadlines of their own, and know the outcome.
-fn timed_out() -> Response {
-    tracing::error!("a request was given up at the last deadline");
-    let (status, code, detail) = TIMED_OUT;
-    let problem = Problem::new(status, code, detail).with("outcome", "unknown");
-    problem.retry_after(Duration::from_secs(1)).into_response()
-}
-
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let message = panic.downcast_ref::<&str>().copied();
-    let message = message.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    tracing::error!(panic = message, "a request handler panicked: {message}");
-    let (status, code, detail) = PANICKED;
-    Problem::new(status, code, detail).with("outcome", "unknown").into_response()
 }
 
 /// The peer left before it was accepted. The listener works.

@@ -18,7 +18,8 @@ use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Stale, host_invalid, panicked, timed_out};
+use super::Stale;
+use super::last_resorts::{self, host_invalid, panicked, timed_out};
 use crate::auth::{self, TokenError};
 use crate::serve::head;
 use crate::{cors, private};
@@ -116,7 +117,7 @@ impl<R> Fast<R> {
             Err(wrong) => host_invalid(wrong),
             Ok(()) => {
                 let mut response = match stale {
-                    Some(Stale) => super::stale(),
+                    Some(Stale) => last_resorts::stale(),
                     None => {
                         let answer = AssertUnwindSafe(by.answer(route, &parts, body, peer)).catch_unwind();
                         // The deadline drops the answer, as it should. The answer loses nothing with the deadline.
