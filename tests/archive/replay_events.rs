@@ -11,12 +11,11 @@ use super::broadcasts::at;
 use super::reading::{Reader, archive, archived, said};
 use super::replay::cut_twice;
 use super::{PATIENCE, World, deletion, message};
-use crate::support::{Role, eventually};
+use crate::support::{EventStream, Role, StreamEvent, eventually};
 
 /// Somebody who listens, as an `EventSource` does.
 struct Listener {
-    answer: reqwest::Response,
-    text: String,
+    stream: EventStream,
     asked: Instant,
 }
 
@@ -34,33 +33,13 @@ impl Listener {
     async fn new(reader: &Reader<'_>, path: &str, query: &[(&str, &str)], last: Option<&str>) -> Listener {
         let asked = Instant::now();
         let answer = ask(reader, path, query, last).await;
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Listener { answer, text: String::new(), asked }
+        Listener { stream: EventStream::of(answer, PATIENCE), asked }
     }
 
     /// The next event; none: the stream ended, whole.
     async fn next(&mut self) -> Option<Heard> {
-        loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
-                let fields: Vec<(&str, &str)> = block.lines().filter_map(|line| line.split_once(": ")).collect();
-                let field =
-                    |name| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-                let heard = field("data").map(|data| Heard {
-                    event: field("event").unwrap(),
-                    id: field("id").unwrap(),
-                    data: serde_json::from_str(&data).unwrap(),
-                    after: self.asked.elapsed(),
-                });
-                self.text = rest.to_owned();
-                if heard.is_some() {
-                    return heard;
-                }
-            }
-            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("something comes");
-            let chunk = chunk.expect("the stream does not break")?;
-            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
-        }
+        let StreamEvent { event, id, data } = self.stream.next().await?;
+        Some(Heard { event: event.unwrap(), id: id.unwrap(), data, after: self.asked.elapsed() })
     }
 
     /// All of it, to its end.

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
 
 mod deadline;
+mod event_stream;
 mod folder;
 mod gate;
 mod jwks;
@@ -17,6 +18,7 @@ mod system;
 use std::time::{Duration, Instant, SystemTime};
 
 use conf::Span;
+pub use event_stream::{EventStream, StreamEvent};
 pub use folder::Folder;
 pub use gate::{Gate, Held};
 pub use jwks::{JwksServer, Published, SigningKey, base64url, compact};
