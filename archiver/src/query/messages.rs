@@ -78,7 +78,7 @@ pub(crate) async fn one(
 }
 
 impl Criteria {
-    /// The smallest part of a room that contains all matches and has an index.
+    /// The smallest indexed subset of a room that contains every match.
     fn only(&self) -> Only {
         match (self.deleted, &self.flag) {
             (Deleted::Only | Deleted::By(_), _) => Only::Deleted,

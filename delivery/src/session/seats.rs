@@ -173,7 +173,7 @@ impl Seat {
         self.session.told.get().copied()
     }
 
-    /// Wakes the session: when it is told to stop, when its node stops, and when whoever else has it signals.
+    /// Wakes the session when it is told to stop, when its node stops, and on every signal by its other holders.
     pub(crate) fn wake(&self) -> &Arc<Wake> {
         &self.session.wake
     }

@@ -104,7 +104,7 @@ fn of_two_erasures_the_nearer_one_counts_in_whichever_order_they_were_wanted() {
 }
 
 #[test]
-fn whoever_was_anonymised_has_no_name_on_anything_from_before() {
+fn an_anonymised_user_is_named_nowhere_in_earlier_events() {
     let tombstones = Tombstones(vec![erasure("e", 7, ErasureMode::Anonymise, &[at(11, 100), at(12, 100)])]);
     let work = batch(&[
         (1, "message.posted", posted(7, "viewer")),
@@ -157,7 +157,7 @@ fn whoever_was_anonymised_has_no_name_on_anything_from_before() {
 }
 
 #[test]
-fn of_whoever_was_removed_no_message_from_before_is_left() {
+fn no_earlier_message_of_a_removed_user_is_left() {
     let tombstones = Tombstones(vec![
         erasure("of 7", 7, ErasureMode::Remove, &[at(11, 100), at(12, 100)]),
         erasure("of 8", 8, ErasureMode::Anonymise, &[at(11, 100), at(12, 100)]),
