@@ -116,8 +116,8 @@ impl Folder {
     fn stop_leftovers(&self) {
         let noted = std::fs::read_to_string(self.path.join(PROCESSES)).unwrap_or_default();
         let here = self.path.display().to_string();
-        // The id may have been reused. Our processes have the folder in their arguments.
-        let is_ours = |id: &i32| command_line(*id).is_some_and(|line| line.contains(&here));
+        // The id may have been reused. Our processes have the folder in their arguments; so does this one.
+        let is_ours = |id: &i32| !is_this_process(*id) && command_line(*id).is_some_and(|line| line.contains(&here));
         let left: Vec<i32> = noted.lines().filter_map(|id| id.parse().ok()).filter(is_ours).collect();
         if left.is_empty() {
             return;
@@ -146,6 +146,12 @@ impl Drop for Folder {
         // On an error the lock ends with this process.
         let _ = self.lock.unlock();
     }
+}
+
+/// Whether it is the id of this process or, on Linux, of one of its threads: in a container that is started again, they
+/// are the ids that an earlier `dev` gave to its parts.
+fn is_this_process(id: i32) -> bool {
+    std::process::id().try_into() == Ok(id) || Path::new("/proc/self/task").join(id.to_string()).exists()
 }
 
 /// None: the process does not exist or has ended.

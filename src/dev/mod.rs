@@ -37,9 +37,21 @@ struct Addresses {
     nats: String,
     mongo: String,
     rooms: u16,
-    ingest: u16,
-    delivery: u16,
-    archiver: u16,
+    ingest: Ports,
+    delivery: Ports,
+    archiver: Ports,
+}
+
+/// Where a role listens.
+struct Ports {
+    http: u16,
+    admin: u16,
+}
+
+impl Ports {
+    fn choose(http: u16, admin: u16) -> anyhow::Result<Ports> {
+        Ok(Ports { http: port::or_own(http)?, admin: port::or_own(admin)? })
+    }
 }
 
 /// Runs until a signal. Err: a part could not be started.
@@ -80,7 +92,7 @@ async fn start(
     let nats = match &arguments.nats {
         Some(url) => url.clone(),
         None => {
-            let (port, monitoring) = (port::or_free(4222), port::or_free(8222));
+            let (port, monitoring) = (port::or_own(4222)?, port::or_own(8222)?);
             let server = testkit::nats_server(&folder.path().join("nats-server"), port, monitoring, true).await?;
             begin(server, folder, parts).await?;
             format!("nats://127.0.0.1:{port}")
@@ -89,7 +101,7 @@ async fn start(
     let mongo = match &arguments.mongo {
         Some(uri) => uri.clone(),
         None => {
-            let port = port::or_free(27017);
+            let port = port::or_own(27017)?;
             let server = testkit::mongod(&folder.path().join("mongod"), port, true).await?;
             begin(server, folder, parts).await?;
             format!("mongodb://127.0.0.1:{port}/?replicaSet=rs0")
@@ -98,10 +110,10 @@ async fn start(
     let addresses = Addresses {
         nats,
         mongo,
-        rooms: port::or_free(8090),
-        ingest: port::or_free(8080),
-        delivery: port::or_free(8081),
-        archiver: port::or_free(8082),
+        rooms: port::or_own(8090)?,
+        ingest: Ports::choose(8080, 9080)?,
+        delivery: Ports::choose(8081, 9081)?,
+        archiver: Ports::choose(8082, 9082)?,
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", addresses.rooms)).await;
     let listener = listener.context("cannot listen for the stand-in room server")?;
@@ -135,9 +147,9 @@ fn role_server(role: Role, addresses: &Addresses, configuration: &Path, folder: 
     let output = folder.path().join("roles");
     std::fs::create_dir_all(&output).with_context(|| format!("cannot create {}", output.display()))?;
     let port = match role {
-        Role::Ingest => addresses.ingest,
-        Role::Delivery => addresses.delivery,
-        Role::Archiver => addresses.archiver,
+        Role::Ingest => addresses.ingest.http,
+        Role::Delivery => addresses.delivery.http,
+        Role::Archiver => addresses.archiver.http,
     };
     let program = Program {
         name: name.to_owned(),
@@ -162,19 +174,28 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
     let room = section(vec![("message_rate", rate())]);
     let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate()), ("decision_rate", rate())]);
-    let admin = |port: u16| ("admin", section(vec![("listen", listen(port::or_free(port)))]));
-    let ingest =
-        vec![("listen", listen(addresses.ingest)), admin(9080), ("rooms", rooms), ("room", room), ("limits", limits)];
+    let admin = |role: &Ports| ("admin", section(vec![("listen", listen(role.admin))]));
+    let ingest = vec![
+        ("listen", listen(addresses.ingest.http)),
+        admin(&addresses.ingest),
+        ("rooms", rooms),
+        ("room", room),
+        ("limits", limits),
+    ];
     // 1 GiB: nats-server refuses a stream larger than the free disk space.
     let nats = vec![("urls", Value::Array(vec![text(&addresses.nats)])), ("max_size", text("1 GiB"))];
     let sections = [
         ("auth", section(vec![("secret", text(secret))])),
         ("nats", section(nats)),
         ("ingest", section(ingest)),
-        ("delivery", section(vec![("listen", listen(addresses.delivery)), admin(9081)])),
+        ("delivery", section(vec![("listen", listen(addresses.delivery.http)), admin(&addresses.delivery)])),
         (
             "archiver",
-            section(vec![("listen", listen(addresses.archiver)), admin(9082), ("uri", text(&addresses.mongo))]),
+            section(vec![
+                ("listen", listen(addresses.archiver.http)),
+                admin(&addresses.archiver),
+                ("uri", text(&addresses.mongo)),
+            ]),
         ),
     ];
     sections.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

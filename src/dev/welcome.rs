@@ -31,7 +31,8 @@ pub(super) fn print(
     };
     let (presenter, viewer) = (mint(1, "presenter1", &[]), mint(42, "viewer42", &[]));
     let moderator = mint(99, "moderator99", &["chat:moderate"]);
-    let Addresses { nats, mongo, rooms, ingest, delivery, archiver } = addresses;
+    let Addresses { nats, mongo, rooms, .. } = addresses;
+    let (ingest, delivery, archiver) = (addresses.ingest.http, addresses.delivery.http, addresses.archiver.http);
     let (nats, mongo) = (shown(nats), shown(mongo));
     // The program as it was called, and the folder if it is not the default.
     let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());

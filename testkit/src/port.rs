@@ -50,15 +50,9 @@ pub fn own() -> anyhow::Result<u16> {
     }
 }
 
-/// A free port, not kept from others.
-fn free() -> u16 {
-    let anywhere = (uuid::Uuid::new_v4().as_u128() % UNCLAIMED.len() as u128) as usize;
-    UNCLAIMED.cycle().skip(anywhere).find(|port| is_free(*port)).expect("an endless search ends with a port")
-}
-
-/// The port itself if it is free, else one that is.
-pub fn or_free(port: u16) -> u16 {
-    if is_free(port) { port } else { free() }
+/// The port itself if it is free, else one of our own.
+pub fn or_own(port: u16) -> anyhow::Result<u16> {
+    if is_free(port) { Ok(port) } else { own() }
 }
 
 #[cfg(test)]
