@@ -11,7 +11,8 @@ use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::task::unconstrained;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::Context;
@@ -48,6 +49,9 @@ const READ_AHEAD: usize = 16;
 
 /// The server's heartbeat interval. After two missed heartbeats the client requests anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long a consumer that closes waits for batches that are on their way to it, to give them back.
+const LAST_BATCHES: Duration = Duration::from_secs(2);
 
 /// The pause before reading is retried.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -249,7 +253,13 @@ async fn follow(
         let lines = entries(place.epoch, sequence, stored, headers, &message.payload).collect();
         room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
-    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+    if let Ok(Ended::Unwanted) = ended {
+        // The answer arrives after the batches that the server has sent before.
+        let asked = timeout(LAST_BATCHES, consumer.get_info()).await;
+        tracing::debug!(arrived = asked.is_ok_and(|answer| answer.is_ok()), "waited for batches on their way");
+    }
+    // Without a budget: it would end the loop before the batches do.
+    while let Some(Some(Ok(message))) = unconstrained(messages.next()).now_or_never() {
         left.push(message);
     }
     drop(messages);
