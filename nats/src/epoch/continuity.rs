@@ -43,24 +43,63 @@ pub(crate) async fn same_stream(context: &Context, partition: u32) -> Result<Str
         match doubt.judge(info, contradiction) {
             Verdict::Same => return Ok(stream),
             Verdict::Doubtful(_) => sleep(PAUSE).await,
-            Verdict::Lost(reason) => return Err(record_loss(context, partition, reason, None).await),
+            Verdict::Lost(reason) => record_doubted_loss(context, partition, reason).await?,
         }
     }
 }
 
 /// Records that the partition has lost its end, and fails the log with the returned error. The loss begins at sequence
-/// `at_most` or earlier, if that is given. It retries until the log is closed: only this process remembers what was
-/// lost.
+/// `at_most` or earlier, if that is given.
 pub(crate) async fn record_loss(context: &Context, partition: u32, reason: String, at_most: Option<u64>) -> Error {
     let stream = partition::stream(partition);
     while let Err(error) = try_record_loss(context, partition, at_most).await {
-        tracing::error!(stream, reason, %error, "the log lost its end, which is not recorded yet: {error}");
-        if context.tasks.stop().run_until_cancelled(sleep(PAUSE)).await.is_none() {
+        if !pause(context, &stream, &reason, &error).await {
             break;
         }
     }
+    lost(context, stream, reason)
+}
+
+/// As [`record_loss`], for a loss that the stream's own account shows. Ok: nothing is lost. A cluster that elects leaders
+/// may have given an old account for longer than expected, and has what was seen by the time the loss can be recorded.
+pub(crate) async fn record_doubted_loss(context: &Context, partition: u32, reason: String) -> Result<(), Error> {
+    let stream = partition::stream(partition);
+    loop {
+        let recorded = match is_whole(context, partition).await {
+            Ok(true) => {
+                tracing::warn!(stream, reason, "the log seemed to have lost its end, and has not");
+                return Ok(());
+            }
+            Ok(false) => try_record_loss(context, partition, None).await,
+            Err(error) => Err(error),
+        };
+        match recorded {
+            Ok(()) => break,
+            Err(error) if pause(context, &stream, &reason, &error).await => {}
+            Err(_) => break,
+        }
+    }
+    Err(lost(context, stream, reason))
+}
+
+/// Waits before the next attempt: only this process remembers what was lost. False: the log is closed.
+async fn pause(context: &Context, stream: &str, reason: &str, error: &Error) -> bool {
+    tracing::error!(stream, reason, %error, "the log lost its end, which is not recorded yet: {error}");
+    context.tasks.stop().run_until_cancelled(sleep(PAUSE)).await.is_some()
+}
+
+fn lost(context: &Context, stream: String, reason: String) -> Error {
     context.fail(Error::Replaced { stream: stream.clone(), reason: reason.clone() });
     Error::Replaced { stream, reason }
+}
+
+/// Whether a replicated stream has the last message that this process knows of. One server alone cannot give an old
+/// account.
+async fn is_whole(context: &Context, partition: u32) -> Result<bool, Error> {
+    let asking = context.jetstream.get_stream(partition::stream(partition));
+    let stream = request("asking for a stream of the log", asking).await?;
+    let info = stream.cached_info();
+    Ok(info.config.num_replicas > 1 && context.memories[partition as usize].is_confirmed_by(&stream, info).await?)
 }
 
 async fn try_record_loss(context: &Context, partition: u32, at_most: Option<u64>) -> Result<(), Error> {

@@ -77,6 +77,18 @@ impl Memory {
         few.map(|(sequence, stored)| (*sequence, *stored)).collect()
     }
 
+    /// Whether the last message that is known to have been in the stream is there, as it was read. A message that was only
+    /// acknowledged cannot be compared.
+    pub(crate) async fn is_confirmed_by(&self, stream: &Stream, info: &stream::Info) -> Result<bool, Error> {
+        let last = self.last();
+        match self.newest_sample() {
+            Some((sequence, stored)) if sequence == last => {
+                Ok(compare(stream, info, sequence, stored).await? == Compared::Same)
+            }
+            _ => Ok(false),
+        }
+    }
+
     fn newest_sample(&self) -> Option<(u64, Timestamp)> {
         let state = self.state();
         state.seen.last_key_value().map(|(sequence, stored)| (*sequence, *stored))

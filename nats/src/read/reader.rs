@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::epoch::continuity::{TIMELINE_CHANGED, record_loss};
+use crate::epoch::continuity::{TIMELINE_CHANGED, record_doubted_loss, record_loss};
 use crate::epoch::doubt::{Doubt, GONE_AFTER, Verdict};
 use crate::epoch::memory::{Memory, other_message, went_back};
 use crate::epoch::timeline::Timeline;
@@ -293,7 +293,14 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
             Verdict::Doubtful(reason) => {
                 Err(Trouble::Passing(format!("a member of the cluster says: {reason}; other members may disagree")))
             }
-            Verdict::Lost(reason) => Err(self.lost(reason).await),
+            Verdict::Lost(reason) => match (self.partition, self.context.upgrade()) {
+                (Some(partition), Some(context)) => {
+                    record_doubted_loss(&context, partition, reason).await?;
+                    self.doubt = Doubt::default();
+                    Err(Trouble::Passing("the cluster has what it seemed to have lost".to_owned()))
+                }
+                _ => Err(self.replaced(reason)),
+            },
         }
     }
 

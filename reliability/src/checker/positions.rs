@@ -13,10 +13,11 @@ fn sessions<'a>(view: &'a View<'a>) -> impl Iterator<Item = &'a Session<'a>> {
     view.sessions.iter().filter(|session| session.dialect == Dialect::V1)
 }
 
-/// Whether one position is after the other in the same log. The log has one epoch unless a disk lost its end.
+/// Whether the first position is before the other one in the same log. The log has one epoch, unless it lost its end or
+/// seemed to.
 fn is_behind(view: &View, one: Position, other: Position) -> bool {
-    // A log that lost its end continues in a new epoch.
-    (one.epoch == other.epoch || !view.lost.is_empty()) && one < other
+    let continues = || view.stream(one).is_some_and(|stream| stream.epochs.contains(&other.epoch));
+    (one.epoch == other.epoch || !view.lost.is_empty() || continues()) && one < other
 }
 
 pub(super) fn frames_start_after_the_position(view: &View, findings: &mut Findings) {
