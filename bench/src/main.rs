@@ -7,6 +7,7 @@
 
 mod archive;
 mod attacks;
+mod compare;
 mod instructions;
 mod load;
 mod overload;
@@ -19,6 +20,7 @@ mod seek;
 mod sessions;
 mod statistics;
 mod system;
+mod texts;
 
 use clap::{Parser, Subcommand};
 
@@ -46,6 +48,11 @@ enum Command {
     Seek(seek::Arguments),
     /// Attacks at their bounds: the attacked role's memory and health, and what becomes of other users' posts
     Attacks(attacks::Arguments),
+    /// Ours beside nchan, a bare HTTP server and a bare append, in turn, with ratios within each round
+    Compare(compare::Arguments),
+    /// The bare HTTP server of `compare`: answers each request 200
+    #[command(hide = true)]
+    Echo { port: u16 },
     /// Instructions that a role executes for a message, counted by callgrind
     Instructions(instructions::Arguments),
 }
@@ -60,6 +67,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Statistics(arguments) => statistics::run(&arguments).await,
         Command::Seek(arguments) => seek::run(&arguments).await,
         Command::Attacks(arguments) => attacks::run(&arguments).await,
+        Command::Compare(arguments) => compare::run(&arguments).await,
+        Command::Echo { port } => compare::echo(port).await,
         Command::Instructions(arguments) => instructions::run(&arguments).await,
     }
 }

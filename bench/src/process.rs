@@ -15,6 +15,12 @@ pub(crate) fn peak_memory(id: u32) -> anyhow::Result<u64> {
     kilobytes(id, "VmHWM:")
 }
 
+/// The processes that this one has started and that run.
+pub(crate) fn children(id: u32) -> anyhow::Result<Vec<u32>> {
+    let listed = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+    listed.split_whitespace().map(|child| Ok(child.parse()?)).collect()
+}
+
 /// CPU seconds of all threads.
 pub(crate) fn processor(id: u32) -> anyhow::Result<f64> {
     Ok(named_processor(&std::fs::read_to_string(format!("/proc/{id}/stat"))?)?.1)

@@ -1,11 +1,9 @@
 //! Posts over both surfaces with texts as people write them, until all that is measured has taken them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -18,12 +16,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::load::connect;
 use crate::system::System;
+use crate::texts::texts;
 
 /// 200 bytes of text, as in the other measurements of this project.
 const TEXT_BYTES: usize = 200;
-
-/// So many different texts. No poster sends one again soon.
-const TEXTS: usize = 256;
 
 /// Longer than anything takes under callgrind.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -58,7 +54,7 @@ impl<'a> Load<'a> {
         for room in (1..=rooms).filter(|_| !system.nodes.is_empty()) {
             presenters.push(present(system, room as i64, Arc::clone(&arrived)).await?);
         }
-        let (texts, posted) = (Arc::new(texts()?), AtomicUsize::new(0));
+        let (texts, posted) = (Arc::new(texts(TEXT_BYTES)?), AtomicUsize::new(0));
         Ok(Load { system, texts, posters, rooms, rate, posted, arrived, archive, presenters })
     }
 
@@ -152,28 +148,4 @@ async fn present(system: &System, room: i64, arrived: Arc<AtomicUsize>) -> anyho
         }
     });
     Ok(task.abort_handle())
-}
-
-/// Texts of about [`TEXT_BYTES`], of the messages of an evening.
-fn texts() -> anyhow::Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Line {
-        text: String,
-    }
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
-    let sample = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
-    let lines: Vec<Line> = sample.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    // By whole words: a part of an emoji, or a line break, would be refused.
-    let mut words = lines.iter().flat_map(|line| line.text.split_whitespace()).cycle();
-    let mut texts = Vec::new();
-    while texts.len() < TEXTS {
-        let mut text = words.next().context("the sample has no words")?.to_owned();
-        while let Some(word) = words.next()
-            && text.len() + word.len() < TEXT_BYTES
-        {
-            text = text + " " + word;
-        }
-        texts.push(text);
-    }
-    Ok(texts)
 }

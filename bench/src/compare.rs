@@ -1,0 +1,136 @@
+//! Ours beside others, under the same loads from the same generator. The targets take turns within each round, and
+//! ratios are taken within a round: a machine that is slow for a minute is slow for all.
+//!
+//! nchan keeps messages in memory and checks nothing. The bare HTTP server answers and does nothing else. A bare append is
+//! one fsynced JetStream message a post, without HTTP.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use testkit::{Program, Ready, Server, port};
+
+use crate::load::Pace;
+use crate::system::System;
+use generator::Load;
+use table::Results;
+use target::{Nginx, Target};
+
+mod append;
+mod generator;
+mod poster;
+mod table;
+mod target;
+mod viewer;
+mod wire;
+
+/// The loads, in order.
+const PACES: [Pace; 5] =
+    [Pace::Closed(64), Pace::Closed(256), Pace::Open(2_000), Pace::Open(5_000), Pace::Open(10_000)];
+
+/// What is compared.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Rounds. Medians are shown
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Rooms, each with a socket
+    #[arg(long, default_value_t = 100)]
+    rooms: usize,
+    /// Run the archiver and MongoDB beside, on the same cores
+    #[arg(long)]
+    archive: bool,
+    /// Write every figure into this file, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let system = System::start(1, arguments.archive).await?;
+    let nginx = Nginx::start(&folder.path().join("nginx")).await?;
+    if nginx.is_none() {
+        eprintln!("there is no nginx with nchan here: it is left out (Debian: nginx, libnginx-mod-nchan)");
+    }
+    let (mut echo, echo_port) = bare_http(folder.path())?;
+    echo.start().await?;
+    let mut targets = vec![Target::original(&system)?, Target::v1(&system)?];
+    targets.extend(nginx.as_ref().map(Target::nchan).transpose()?);
+    targets.push(Target::echo(&echo, echo_port)?);
+
+    let (mut results, mut run) = (Results::default(), 0);
+    let duration = Duration::from_secs(arguments.seconds);
+    for round in 1..=arguments.rounds {
+        for pace in PACES {
+            let mut next = Vec::new();
+            for target in targets {
+                let name = target.name;
+                run += 1;
+                let load = Load { run, pace, rooms: arguments.rooms, duration };
+                let (target, outcome) =
+                    generator::run(target, &system, load).await.with_context(|| format!("{name}, {pace}"))?;
+                eprintln!("round {round}: {pace}: {name}: {:.0} a second", outcome.rate);
+                results.add(pace, name, outcome);
+                next.push(target);
+            }
+            targets = next;
+            let outcome = append::run(&system.nats, pace, duration).await.context("the bare append")?;
+            eprintln!("round {round}: {pace}: {}: {:.0} a second", append::NAME, outcome.rate);
+            results.add(pace, append::NAME, outcome);
+        }
+    }
+    println!("{results}");
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, results.json()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if let Some(nginx) = nginx {
+        nginx.stop().await?;
+    }
+    let wrong = results.wrong_of_ours();
+    anyhow::ensure!(wrong == 0, "{wrong} messages of ours were lost, doubled or out of order");
+    Ok(())
+}
+
+/// This program as [`echo`], in a process of its own.
+fn bare_http(folder: &std::path::Path) -> anyhow::Result<(Server, u16)> {
+    let port = port::own()?;
+    let program = Program {
+        name: "bare HTTP".to_owned(),
+        path: std::env::current_exe()?,
+        arguments: vec!["echo".into(), port.to_string().into()],
+        environment: Vec::new(),
+        output: folder.join("echo.log"),
+        detached: false,
+    };
+    Ok((Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/"))), port))
+}
+
+/// Answers each request 200 once its body is read.
+pub(crate) async fn echo(port: u16) -> anyhow::Result<()> {
+    async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, hyper::Error> {
+        request.into_body().collect().await?;
+        Ok(hyper::Response::new(Full::new(Bytes::from_static(b"{}"))))
+    }
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+    }
+}
+
+/// Not a number where nothing was measured.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

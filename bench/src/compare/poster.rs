@@ -1,0 +1,87 @@
+//! The connections that post.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
+
+use super::target::Target;
+use super::wire::{Tag, answer};
+
+/// When the next post is due.
+#[derive(Clone)]
+pub(super) enum Turn {
+    /// As soon as the answer to the one before is here, until this time.
+    AtOnce(Instant),
+    /// When a clock says so, on whichever connection is free.
+    Due(Rc<Mutex<mpsc::UnboundedReceiver<Instant>>>),
+}
+
+impl Turn {
+    async fn next(&self) -> Option<Instant> {
+        match self {
+            Turn::AtOnce(until) => Some(Instant::now()).filter(|now| now < until),
+            Turn::Due(due) => due.lock().await.recv().await,
+        }
+    }
+}
+
+/// What a poster has done.
+pub(super) struct Posted {
+    pub(super) poster: u64,
+    /// Microseconds from the moment at which each post was due to its answer.
+    pub(super) latency: Histogram<u64>,
+    /// Posts, all accepted.
+    pub(super) accepted: u64,
+}
+
+/// A connection, with its requests built beforehand.
+pub(super) struct Poster {
+    pub(super) number: u64,
+    pub(super) stream: TcpStream,
+    /// Each with the place of its tag.
+    pub(super) requests: Vec<(Vec<u8>, usize)>,
+}
+
+impl Poster {
+    /// Posts until there is no next turn.
+    pub(super) async fn post(
+        mut self,
+        target: Rc<Target>,
+        (start, run): (Instant, u64),
+        turn: Turn,
+    ) -> anyhow::Result<Posted> {
+        let mut posted = Posted { poster: self.number, latency: Histogram::new(3)?, accepted: 0 };
+        let mut buffer = Vec::with_capacity(4 * 1024);
+        while let Some(due) = turn.next().await {
+            posted.accepted += 1;
+            let tag = Tag {
+                run,
+                poster: self.number,
+                number: posted.accepted,
+                due: u64::try_from(due.saturating_duration_since(start).as_nanos())?,
+            };
+            let requests = self.requests.len() as u64;
+            let (request, at) = &mut self.requests[(posted.accepted % requests) as usize];
+            tag.write(request, *at);
+            self.stream.write_all(request).await.context("posting")?;
+            let (status, length) = loop {
+                ensure!(
+                    self.stream.read_buf(&mut buffer).await.context("reading an answer")? > 0,
+                    "a connection ended"
+                );
+                if let Some(answer) = answer(&buffer)? {
+                    break answer;
+                }
+            };
+            ensure!(target.has_taken(status), "a post got {status}: {}", String::from_utf8_lossy(&buffer[..length]));
+            buffer.drain(..length);
+            posted.latency.record(u64::try_from(due.elapsed().as_micros())?.max(1))?;
+        }
+        Ok(posted)
+    }
+}

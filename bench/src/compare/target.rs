@@ -1,0 +1,198 @@
+//! What is compared: how a message is posted to it, and where it comes out.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use testkit::{Program, Ready, Server, port};
+
+use super::wire::{Tag, handshake, text_frame};
+use crate::process;
+use crate::system::System;
+
+/// A system that takes messages over HTTP and hands them out over WebSockets.
+pub(super) struct Target {
+    pub(super) name: &'static str,
+    kind: Kind,
+    port: u16,
+    /// The processes that work for a message, by name.
+    processes: Vec<(&'static str, u32)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Original,
+    V1,
+    Nchan,
+    Echo,
+}
+
+impl Target {
+    /// Over the original's surface: what its gateway and presenters speak.
+    pub(super) fn original(system: &System) -> anyhow::Result<Target> {
+        Target::ours("ours, the original's surface", Kind::Original, system)
+    }
+
+    /// Over `/v1` and `chat.v1`.
+    pub(super) fn v1(system: &System) -> anyhow::Result<Target> {
+        Target::ours("ours, /v1 and chat.v1", Kind::V1, system)
+    }
+
+    fn ours(name: &'static str, kind: Kind, system: &System) -> anyhow::Result<Target> {
+        let mut processes = Vec::new();
+        for process in ["ingest", "delivery", "nats-server"] {
+            processes.push((process, system.id(process)?));
+        }
+        Ok(Target { name, kind, port: system.ingest, processes })
+    }
+
+    /// nginx with nchan: everything in memory, nothing checked.
+    pub(super) fn nchan(nginx: &Nginx) -> anyhow::Result<Target> {
+        let master = nginx.server.id().context("nginx does not run")?;
+        let workers = process::children(master)?.into_iter().map(|id| ("nginx", id)).collect();
+        Ok(Target { name: "nchan", kind: Kind::Nchan, port: nginx.port, processes: workers })
+    }
+
+    /// An HTTP server that only answers.
+    pub(super) fn echo(echo: &Server, port: u16) -> anyhow::Result<Target> {
+        let id = echo.id().context("the bare HTTP server does not run")?;
+        Ok(Target { name: "bare HTTP", kind: Kind::Echo, port, processes: vec![("echo", id)] })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A post, whose text begins with a tag, and where the tag is.
+    pub(super) fn request(
+        &self,
+        system: &System,
+        room: usize,
+        user: i64,
+        text: &str,
+    ) -> anyhow::Result<(Vec<u8>, usize)> {
+        let text = serde_json::to_string(&format!("{} {text}", Tag::default().text()))?;
+        let (path, headers, body) = match self.kind {
+            Kind::Original => (
+                "/send/message".to_owned(),
+                format!("token: {}\r\n", system.token(user)),
+                format!(r#"{{"presenterIdx":{room},"userType":"viewer","textMessage":{text}}}"#),
+            ),
+            Kind::V1 => (
+                format!("/v1/rooms/{room}/messages"),
+                format!("authorization: Bearer {}\r\n", system.token(user)),
+                format!(r#"{{"text":{text}}}"#),
+            ),
+            // They get the same bytes, and look at none of them.
+            Kind::Nchan | Kind::Echo => (
+                format!("/pub?id={room}"),
+                format!("token: {}\r\n", system.token(user)),
+                format!(r#"{{"presenterIdx":{room},"userType":"viewer","textMessage":{text}}}"#),
+            ),
+        };
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes();
+        let at = memchr::memchr(b'~', &request).context("the request has no tag")?;
+        Ok((request, at))
+    }
+
+    /// Whether this status says that a post was taken.
+    pub(super) fn has_taken(&self, status: u16) -> bool {
+        matches!(status, 200..=202)
+    }
+
+    /// The socket of a room: its port, the handshake, and what is sent after it. None: nothing comes out.
+    pub(super) fn socket(&self, system: &System, room: usize) -> Option<(u16, String, Option<Vec<u8>>)> {
+        let delivery = system.nodes[0].port;
+        let token = system.token(room as i64);
+        match self.kind {
+            Kind::Original => {
+                let start = text_frame(&format!(r#"{{"id":"start","token":"{token}"}}"#));
+                Some((delivery, handshake("/chatting", None), Some(start)))
+            }
+            Kind::V1 => {
+                let start = text_frame(&format!(r#"{{"type":"start","token":"{token}"}}"#));
+                Some((delivery, handshake("/v1/presenter", Some("chat.v1")), Some(start)))
+            }
+            Kind::Nchan => Some((self.port, handshake(&format!("/sub?id={room}"), None), None)),
+            Kind::Echo => None,
+        }
+    }
+
+    /// Whether the first frame tells that the socket is in its place.
+    pub(super) fn welcomes(&self) -> bool {
+        self.kind == Kind::V1
+    }
+
+    /// CPU seconds so far, by the name of the process.
+    pub(super) fn processor(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        let mut spent: Vec<(&'static str, f64)> = Vec::new();
+        for (name, id) in &self.processes {
+            let seconds = process::processor(*id)?;
+            match spent.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum += seconds,
+                None => spent.push((name, seconds)),
+            }
+        }
+        Ok(spent)
+    }
+
+    /// Resident memory of all its processes, in bytes.
+    pub(super) fn memory(&self) -> anyhow::Result<u64> {
+        self.processes.iter().map(|(_, id)| process::memory(*id)).sum()
+    }
+}
+
+/// An nginx with nchan.
+pub(super) struct Nginx {
+    server: Server,
+    port: u16,
+}
+
+/// Where Debian's package libnginx-mod-nchan puts the module.
+const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+
+impl Nginx {
+    /// None: this machine has none.
+    pub(super) async fn start(folder: &Path) -> anyhow::Result<Option<Nginx>> {
+        let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().map(Path::new).find(|path| path.exists());
+        let Some(program) = program.filter(|_| Path::new(MODULE).exists()) else { return Ok(None) };
+        std::fs::create_dir_all(folder)?;
+        let (port, configuration) = (port::own()?, folder.join("nginx.conf"));
+        let here = folder.display();
+        std::fs::write(
+            &configuration,
+            format!(
+                "load_module {MODULE};\ndaemon off;\nworker_processes auto;\npid {here}/pid;\nerror_log {here}/error.log;\n\
+                 events {{ worker_connections 4096; }}\n\
+                 http {{\n access_log off; keepalive_requests 100000000; client_body_temp_path {here}/body;\n \
+                 proxy_temp_path {here}/proxy; fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi;\n \
+                 scgi_temp_path {here}/scgi; nchan_shared_memory_size 256M;\n \
+                 server {{ listen 127.0.0.1:{port} backlog=4096;\n \
+                 location = /pub {{ nchan_publisher; nchan_channel_id $arg_id; nchan_message_buffer_length 1000; }}\n \
+                 location = /sub {{ nchan_subscriber websocket; nchan_channel_id $arg_id; \
+                 nchan_subscriber_first_message newest; }}\n \
+                 location = /ready {{ return 200; }} }} }}\n"
+            ),
+        )?;
+        let program = Program {
+            name: "nginx".to_owned(),
+            path: program.to_owned(),
+            arguments: vec!["-c".into(), configuration.into(), "-e".into(), folder.join("error.log").into()],
+            environment: Vec::new(),
+            output: folder.join("nginx.log"),
+            detached: false,
+        };
+        let mut server = Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/ready")));
+        server.start().await?;
+        Ok(Some(Nginx { server, port }))
+    }
+
+    /// Ends its workers too, which a kill of the master would leave.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        self.server.terminate(std::time::Duration::from_secs(10)).await?;
+        Ok(())
+    }
+}

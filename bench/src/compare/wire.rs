@@ -1,0 +1,130 @@
+//! HTTP and WebSocket as far as the generator needs them. A library would cost it more than the servers that it measures
+//! may cost.
+
+use anyhow::{Context as _, ensure};
+
+/// The status of the first complete answer in these bytes, and its length. None: it is not complete.
+pub(super) fn answer(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
+    let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 4) else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes[..head])?;
+    let status = text.get(9..12).context("an answer without a status")?.parse()?;
+    let mut body = 0;
+    for line in text.lines() {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            body = value.trim().parse()?;
+        }
+        ensure!(!line.to_ascii_lowercase().starts_with("transfer-encoding"), "an answer in chunks");
+    }
+    Ok((bytes.len() >= head + body).then_some((status, head + body)))
+}
+
+/// The opcode and the payload of the first complete frame of a server, and the frame's length. None: it is not complete.
+pub(super) fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+    let (length, head) = match second & 0x7f {
+        126 => (u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into(), 4),
+        127 => (usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?, 10),
+        short => (short.into(), 2),
+    };
+    let payload = bytes.get(head..head + length)?;
+    Some((first & 0x0f, payload, head + length))
+}
+
+/// A client's text frame. The mask is zero, so that the payload stays as it is.
+pub(super) fn text_frame(payload: &str) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match payload.len() {
+        length @ ..126 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload.as_bytes());
+    frame
+}
+
+/// The request that opens a WebSocket.
+pub(super) fn handshake(path: &str, protocol: Option<&str>) -> String {
+    let protocol = protocol.map(|name| format!("sec-websocket-protocol: {name}\r\n")).unwrap_or_default();
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocol}\r\n"
+    )
+}
+
+/// Who sent a message, which of the sender's it is, and when it was due: in every text, in digits of a fixed width, so
+/// that a request is built once and only these digits change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tag {
+    /// A socket may first get messages of an earlier run.
+    pub(super) run: u64,
+    pub(super) poster: u64,
+    pub(super) number: u64,
+    /// Nanoseconds since the start of the run.
+    pub(super) due: u64,
+}
+
+/// `~run.poster.number.due~`.
+const DIGITS: [usize; 4] = [4, 5, 8, 14];
+
+impl Tag {
+    pub(super) const BYTES: usize = 36;
+
+    /// The tag in these bytes that begins first, and where it ends.
+    pub(super) fn find(bytes: &[u8]) -> Option<(Tag, usize)> {
+        memchr::memchr_iter(b'~', bytes)
+            .find_map(|start| Some((Tag::read(bytes.get(start..start + Tag::BYTES)?)?, start + Tag::BYTES)))
+    }
+
+    fn read(bytes: &[u8]) -> Option<Tag> {
+        let mut values = [0; 4];
+        let mut at = 1;
+        for (value, digits) in values.iter_mut().zip(DIGITS) {
+            for byte in &bytes[at..at + digits] {
+                *value = *value * 10 + u64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
+            }
+            at += digits + 1;
+        }
+        let [run, poster, number, due] = values;
+        (bytes[Tag::BYTES - 1] == b'~').then_some(Tag { run, poster, number, due })
+    }
+
+    /// As text.
+    pub(super) fn text(self) -> String {
+        format!("~{:04}.{:05}.{:08}.{:014}~", self.run, self.poster, self.number, self.due)
+    }
+
+    /// Writes it over the tag that begins at this place.
+    pub(super) fn write(self, request: &mut [u8], at: usize) {
+        request[at..at + Tag::BYTES].copy_from_slice(self.text().as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_found_among_other_signs() {
+        let tag = Tag { run: 3, poster: 17, number: 4, due: 1_234_567_890 };
+        let text = format!("{{\"message\":\"~~ 12 {} ~\"}}", tag.text());
+        let (found, end) = Tag::find(text.as_bytes()).unwrap();
+        assert_eq!(found, tag);
+        assert_eq!(Tag::find(&text.as_bytes()[end..]), None);
+    }
+
+    #[test]
+    fn an_answer_and_a_frame_are_taken_only_when_they_are_complete() {
+        let bytes = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}HTTP";
+        assert_eq!(answer(bytes).unwrap(), Some((202, 45)));
+        assert_eq!(answer(&bytes[..44]).unwrap(), None);
+        let mut bytes = vec![0x81, 126, 0, 200];
+        bytes.extend([b'x'; 200]);
+        assert_eq!(frame(&bytes), Some((1, &[b'x'; 200][..], 204)));
+        assert_eq!(frame(&bytes[..203]), None);
+    }
+}

@@ -1,0 +1,33 @@
+//! Texts as people write them.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+/// So many different texts. No poster sends one again soon.
+const TEXTS: usize = 256;
+
+/// Texts of nearly so many bytes, of the messages of an evening.
+pub(crate) fn texts(bytes: usize) -> anyhow::Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Line {
+        text: String,
+    }
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
+    let sample = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
+    let lines: Vec<Line> = sample.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    // By whole words: a part of an emoji, or a line break, would be refused.
+    let mut words = lines.iter().flat_map(|line| line.text.split_whitespace()).cycle();
+    let mut texts = Vec::new();
+    while texts.len() < TEXTS {
+        let mut text = words.next().context("the sample has no words")?.to_owned();
+        while let Some(word) = words.next()
+            && text.len() + word.len() < bytes
+        {
+            text = text + " " + word;
+        }
+        texts.push(text);
+    }
+    Ok(texts)
+}
