@@ -34,6 +34,9 @@ mod wire;
 const PACES: [Pace; 5] =
     [Pace::Closed(64), Pace::Closed(256), Pace::Open(2_000), Pace::Open(5_000), Pace::Open(10_000)];
 
+/// Who appends without HTTP: one alone, whose latency is that of one fsync, and as many as post.
+const APPENDERS: [usize; 2] = [1, 64];
+
 /// What is compared.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -84,7 +87,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 next.push(target);
             }
             targets = next;
-            let outcome = append::run(&system.nats, pace, duration).await.context("the bare append")?;
+        }
+        for posters in APPENDERS {
+            let outcome = append::run(&system.nats, posters, duration).await.context("the bare append")?;
+            let pace = Pace::Closed(posters);
             eprintln!("round {round}: {pace}: {}: {:.0} a second", append::NAME, outcome.rate);
             results.add(pace, append::NAME, outcome);
         }
