@@ -23,6 +23,10 @@ dev *ARGS:
 release:
     cargo build --release --package chatting-server
 
+# The binary, packages, an SBOM and checksums: target/dist.
+dist *ARGS:
+    deploy/release {{ARGS}}
+
 # The documentation of the code: target/doc.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

@@ -7,6 +7,9 @@ use archiver::Cause;
 use chat::Position;
 use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::roles::Role;
 
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
 #[derive(Debug, Parser)]
@@ -46,8 +49,14 @@ pub enum Command {
     /// List, retry and discard lines of the log that could not be archived. Exit codes: 0 done, 1 partly done, 64
     /// invalid configuration
     Quarantine(QuarantineArguments),
+    /// Ask a role on this machine whether it is ready. Exit codes: 0 ready, 1 not ready or no answer
+    Healthcheck(HealthcheckArguments),
     /// Print the OpenAPI document of a role's HTTP interface
     Openapi(OpenapiArguments),
+    /// Print the completions of this command line for a shell
+    Completions(CompletionsArguments),
+    /// Write the man pages of this command and of its subcommands into a folder
+    Man(ManArguments),
 }
 
 /// Commands for a running development system.
@@ -227,6 +236,30 @@ pub struct WhichLines {
 fn cause(text: &str) -> Result<Cause, String> {
     let found = Cause::ALL.into_iter().find(|cause| cause.as_str() == text);
     found.ok_or_else(|| format!("one of {}", Cause::ALL.map(Cause::as_str).join(", ")))
+}
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, Args)]
+pub struct HealthcheckArguments {
+    /// The role
+    pub role: Role,
+    /// The role's configuration file: `admin.listen` says where to ask
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArguments {
+    /// An existing folder
+    pub folder: PathBuf,
 }
 
 /// Arguments of `openapi`.

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chatting_server::cli::{CheckArguments, Cli, Command, DevArguments, DevCommand};
+use chatting_server::cli::{
+    CheckArguments, Cli, Command, DevArguments, DevCommand, HealthcheckArguments, ManArguments,
+};
 use chatting_server::roles::{self, Role};
 use chatting_server::{dev, logging};
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
@@ -22,6 +24,12 @@ fn main() -> ExitCode {
             print(arguments.role.document().trim_end());
             Ok(())
         }
+        Command::Healthcheck(arguments) => healthcheck(&arguments),
+        Command::Completions(arguments) => {
+            clap_complete::generate(arguments.shell, &mut Cli::command(), "chatting-server", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man(arguments) => write_man_pages(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,6 +68,18 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
     }
     anyhow::ensure!(is_sound, "accepted messages can be lost: see the lines above");
     Ok(())
+}
+
+fn healthcheck(arguments: &HealthcheckArguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let health = runtime.block_on(chatting_server::healthcheck::healthcheck(arguments))?;
+    anyhow::ensure!(health.is_ready(), "not ready: {health}");
+    print(health);
+    Ok(())
+}
+
+fn write_man_pages(ManArguments { folder }: &ManArguments) -> anyhow::Result<()> {
+    clap_mangen::generate_to(Cli::command(), folder).with_context(|| format!("cannot write into {}", folder.display()))
 }
 
 #[allow(clippy::print_stdout, reason = "the answer to the command")]

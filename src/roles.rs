@@ -2,7 +2,8 @@
 //!
 //! 1. [`run`] reads the configuration and installs the logs. If a setting is wrong, it lists all problems and exits
 //!    with 64.
-//! 2. `live` binds both listeners. The one for operators serves until the end.
+//! 2. `live` binds both listeners. The one for operators serves until the end. The service manager is told from here on
+//!    whether the role is ready.
 //! 3. `serve` connects to the log and retries every 2 s. Until then the main listener answers health checks (alive, not
 //!    ready), and 503 on every other path.
 //! 4. `work` runs the role, and beside it refreshes the issuer's keys.
@@ -20,6 +21,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
+use clap::ValueEnum;
 use conf::Problem;
 use runtime::Tasks;
 use tokio::net::TcpListener;
@@ -29,10 +31,11 @@ use web::Admin;
 use crate::config::{Config, Invalid};
 use crate::descriptors;
 use crate::logging;
+use crate::service_manager;
 use crate::signals::Signals;
 
 /// A role: a part of the system with a process of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// HTTP to the log.
     Ingest,
@@ -100,10 +103,10 @@ fn exit_code(role: Role, ended: anyhow::Result<()>) -> ExitCode {
 async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     let stop = Signals::listen()?.stop();
     let auth = Arc::new(web::auth::Verifier::new(&config.auth).map_err(Invalid::from)?);
-    let (listen, admin_listen) = match role {
-        Role::Ingest => (config.ingest.listen, config.ingest.admin.listen),
-        Role::Delivery => (config.delivery.listen, config.delivery.admin.listen),
-        Role::Archiver => (config.archiver.listen, config.archiver.admin.listen),
+    let listen = match role {
+        Role::Ingest => config.ingest.listen,
+        Role::Delivery => config.delivery.listen,
+        Role::Archiver => config.archiver.listen,
     };
     descriptors::check(role, &config);
     let listener = bind(role, "listen", listen)?;
@@ -118,7 +121,8 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     auth.report_to(&admin);
     // They serve until the log is closed.
     let tasks = Tasks::new();
-    if let Some(listen) = admin_listen {
+    tasks.spawn("service manager", service_manager::inform(admin.clone(), stop.clone()));
+    if let Some(listen) = role.admin(&config) {
         let listener = bind(role, "admin.listen", listen)?;
         tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());
         tasks.spawn("admin listener", admin.clone().serve(listener, tasks.stop().clone()));
@@ -264,6 +268,15 @@ impl Role {
             Role::Ingest => "ingest",
             Role::Delivery => "delivery",
             Role::Archiver => "archiver",
+        }
+    }
+
+    /// The address of the role's listener for operators. None: it has none.
+    pub(crate) fn admin(self, config: &Config) -> Option<SocketAddr> {
+        match self {
+            Role::Ingest => config.ingest.admin.listen,
+            Role::Delivery => config.delivery.admin.listen,
+            Role::Archiver => config.archiver.admin.listen,
         }
     }
 

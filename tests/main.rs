@@ -8,6 +8,7 @@ mod bad_input;
 #[cfg(feature = "browser")]
 mod browser;
 mod delivery;
+mod deploy;
 mod dev;
 mod examples;
 mod ingest;

@@ -63,6 +63,12 @@ impl Settings {
         if self.0.contains_key(&variable) { self } else { self.set(key, value) }
     }
 
+    /// A variable of the environment that is no setting.
+    pub fn variable(mut self, name: &str, value: &str) -> Settings {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// Takes a key away, for instance `auth.secret`.
     pub fn unset(mut self, key: &str) -> Settings {
         self.0.remove(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()));

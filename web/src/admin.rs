@@ -88,7 +88,7 @@ impl Admin {
     }
 
     /// Why the role is not ready, or what an operator should know although it is.
-    fn readiness(&self) -> Result<Option<String>, String> {
+    pub fn readiness(&self) -> Result<Option<String>, String> {
         let (ready, notice) = self.state();
         if self.stop.is_cancelled() { Err("stopping".to_owned()) } else { ready().map(|()| notice()) }
     }
