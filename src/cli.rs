@@ -38,6 +38,9 @@ pub enum Command {
     },
     /// Print a token for development, as the auth server would issue it
     Token(TokenArguments),
+    /// Show the effective configuration, describe all settings, or write a file to begin with
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Check that NATS servers fsync an append before they acknowledge it
     Check(CheckArguments),
     /// Create missing streams and buckets of the log, update the existing ones, and print the changes. Roles never
@@ -161,6 +164,26 @@ pub struct TokenArguments {
     /// The configuration file with the secret, instead of the folder. CHATTING_AUTH__SECRET overrides both
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub config: Option<PathBuf>,
+}
+
+/// Commands about the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting with its value and its origin: the default, the file or a variable. Secrets are not shown.
+    /// Exit codes: 0 done, 64 invalid configuration
+    Show {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the reference of all settings as Markdown
+    Docs,
+    /// Print a commented file for production with the settings to decide, or write it to FILE, which must not exist
+    Init {
+        /// The file to write
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 /// Arguments of `check`.

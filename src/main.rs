@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Archiver(arguments) => return roles::run(Role::Archiver, arguments.config.as_deref()),
         Command::Dev { arguments, command } => develop(&arguments, command),
         Command::Token(arguments) => dev::token(&arguments).map(print),
+        Command::Config(command) => return chatting_server::config::command::run(&command),
         Command::Check(arguments) => check(&arguments),
         Command::Setup(arguments) => return chatting_server::setup::run(&arguments),
         Command::Quarantine(arguments) => return chatting_server::quarantine::run(&arguments),

@@ -70,7 +70,7 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    config.warn_of_old_keys();
+    config.log_warnings();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
