@@ -140,6 +140,13 @@ impl Config {
     }
 }
 
+impl Invalid {
+    /// Every problem: its key, the place where it was set, and the reason.
+    pub(crate) fn sentences(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Problem::to_string)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { key, place, reason } = self;

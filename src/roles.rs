@@ -20,6 +20,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
+use clap::ValueEnum;
 use conf::Problem;
 use runtime::Tasks;
 use tokio::net::TcpListener;
@@ -32,7 +33,7 @@ use crate::logging;
 use crate::signals::Signals;
 
 /// A role: a part of the system with a process of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// HTTP to the log.
     Ingest,
@@ -60,7 +61,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Runs a role until a signal. The exit code is 0 after a stop, 64 if the configuration is invalid, 70 if the role
 /// failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
-    let config = Config::checked(file, std::env::vars_os(), |config| role.problems(config));
+    let config = Config::checked(file, std::env::vars_os(), |config| Role::problems_of(&[role], config));
     let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
     let config = match config {
         Ok(config) => config,
@@ -258,6 +259,9 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
 }
 
 impl Role {
+    /// All of them.
+    pub(crate) const ALL: [Role; 3] = [Role::Ingest, Role::Delivery, Role::Archiver];
+
     /// The name in the command line, the configuration and the logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -276,16 +280,18 @@ impl Role {
         }
     }
 
-    /// The problems of the role's settings that show before it connects.
-    fn problems(self, config: &Config) -> Vec<Problem> {
+    /// The problems of these roles' settings that show before they connect.
+    pub(crate) fn problems_of(roles: &[Role], config: &Config) -> Vec<Problem> {
         let mut problems = config.nats.problems();
         problems.extend(config.log.filter().err());
         problems.extend(config.auth.problems());
-        problems.extend(match self {
-            Role::Ingest => config.ingest.problems(),
-            Role::Delivery => config.delivery.problems(),
-            Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
-        });
+        for role in roles {
+            problems.extend(match role {
+                Role::Ingest => config.ingest.problems(),
+                Role::Delivery => config.delivery.problems(),
+                Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
+            });
+        }
         problems
     }
 }

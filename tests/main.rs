@@ -7,6 +7,7 @@ mod archive;
 mod bad_input;
 #[cfg(feature = "browser")]
 mod browser;
+mod check;
 mod config;
 mod delivery;
 mod dev;

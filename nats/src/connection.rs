@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::{ConnectOptions, Event as ConnectionEvent};
+use async_nats::{ConnectOptions, Event as ConnectionEvent, ServerAddr};
 use tokio::sync::watch;
 
 use crate::address;
@@ -28,6 +28,23 @@ pub(crate) async fn connect(
     name: &str,
     connected: watch::Sender<()>,
 ) -> Result<jetstream::Context, Error> {
+    let (servers, options) = options(config, name, connected).await?;
+    let connected = options.connect(servers).await;
+    let failed = |error: async_nats::ConnectError| Error::Connect {
+        servers: address::shown(&config.urls),
+        source: error.into(),
+    };
+    let mut jetstream = jetstream::new(connected.map_err(failed)?);
+    jetstream.set_timeout(REQUEST_TIMEOUT);
+    Ok(jetstream)
+}
+
+/// The servers in the order of `nats.urls`, and the options for a connection to them.
+pub(crate) async fn options(
+    config: &Config,
+    name: &str,
+    connected: watch::Sender<()>,
+) -> Result<(Vec<ServerAddr>, ConnectOptions), Error> {
     config.check()?;
     let mut options = ConnectOptions::new()
         .name(name)
@@ -55,15 +72,7 @@ pub(crate) async fn connect(
             .map_err(|error| conf::Problem::new("nats.credentials", error.to_string()))?;
     }
     let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
-    let (servers, options) = servers.map_err(|reason| conf::Problem::new("nats.urls", reason))?;
-    let connected = options.connect(servers).await;
-    let failed = |error: async_nats::ConnectError| Error::Connect {
-        servers: address::shown(&config.urls),
-        source: error.into(),
-    };
-    let mut jetstream = jetstream::new(connected.map_err(failed)?);
-    jetstream.set_timeout(REQUEST_TIMEOUT);
-    Ok(jetstream)
+    servers.map_err(|reason| conf::Problem::new("nats.urls", reason).into())
 }
 
 /// Doubles from 20 ms to 2 s. Half of it is jitter, so that many nodes do not reconnect at the same moment.
