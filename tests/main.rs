@@ -17,6 +17,7 @@ mod log;
 mod metrics;
 mod moderation;
 mod openapi;
+mod permissions;
 mod pipeline;
 mod restore;
 mod roles;
