@@ -1,128 +1,151 @@
-//! `chatting-server check`: whether a NATS server fsyncs an append before it acknowledges, according to its monitoring
-//! endpoint. The durability of a 2xx depends on it, and no acknowledgement shows it.
+//! `chatting-server check`: compares the configuration, NATS, the log, MongoDB, the other services and the clocks with
+//! what the roles need. It changes nothing. All parts run at once, and each has a deadline.
 
-use std::fmt;
+mod clocks;
+mod finding;
+mod log;
+mod mongodb;
+mod monitoring;
+mod services;
+mod storage;
+mod versions;
+
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use conf::shown;
-use serde::Deserialize;
+use futures_util::future::join_all;
 
-/// The oldest version that this project was tested with.
-const AT_LEAST: [u64; 3] = [2, 15, 1];
+use crate::cli::{CheckArguments, CheckFormat};
+use crate::config::{Config, Invalid};
+use crate::logging;
+use crate::roles::{Role, USAGE};
+use clocks::Clock;
+use finding::{Finding, Report};
+use monitoring::Monitored;
 
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The connection's name in NATS' monitoring.
+const NAME: &str = "chatting-server check";
 
-/// The findings about one server.
-#[derive(Debug)]
-pub struct Report {
-    url: String,
-    version: String,
-    sync: Sync,
-}
+/// The deadline of each part. The parts run at once, so a check takes little longer.
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What the server's acknowledgement guarantees.
-#[derive(Debug, PartialEq, Eq)]
-enum Sync {
-    /// Stored and fsynced.
-    Always,
-    /// Stored, and fsynced within this many seconds.
-    Within(u64),
-    /// JetStream is disabled on this server.
-    NoJetStream,
-}
-
-/// The members of `/varz` that this command reads.
-#[derive(Debug, Deserialize)]
-struct Varz {
-    version: String,
-    #[serde(default)]
-    jetstream: JetStream,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct JetStream {
-    config: Option<JetStreamConfig>,
-}
-
-#[derive(Debug, Deserialize)]
-struct JetStreamConfig {
-    /// Nanoseconds.
-    #[serde(default)]
-    sync_interval: u64,
-    #[serde(default)]
-    sync_always: bool,
-}
-
-/// Asks a server at its monitoring URL, such as `http://127.0.0.1:8222`.
-pub async fn check(url: &str) -> anyhow::Result<Report> {
-    let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build()?;
-    let varz = format!("{}/varz", url.trim_end_matches('/'));
-    let url = shown(url);
-    let answer = client.get(&varz).send().await.and_then(reqwest::Response::error_for_status);
-    let answer = answer.map_err(reqwest::Error::without_url);
-    let answer = answer.with_context(|| format!("the monitoring endpoint {url} does not answer"))?;
-    let varz = answer.json().await.map_err(reqwest::Error::without_url);
-    let varz: Varz = varz.with_context(|| format!("{url} is not the monitoring endpoint of a nats-server"))?;
-    let sync = match varz.jetstream.config {
-        None => Sync::NoJetStream,
-        Some(JetStreamConfig { sync_always: true, .. }) => Sync::Always,
-        Some(JetStreamConfig { sync_interval, .. }) => Sync::Within(sync_interval / 1_000_000_000),
+/// Checks, and prints the findings. The exit code is 0 without problems, 1 with problems, 64 if the configuration is
+/// invalid.
+#[allow(clippy::print_stdout, reason = "the answer to the command")]
+pub fn run(arguments: &CheckArguments) -> ExitCode {
+    logging::install_for_people();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chatting-server: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
     };
-    Ok(Report { url, version: varz.version, sync })
+    let (report, is_usage) = runtime.block_on(check(arguments));
+    match arguments.format {
+        CheckFormat::Text => print!("{report}"),
+        CheckFormat::Json => println!("{}", report.json()),
+    }
+    // A driver may still wait for a server that does not answer.
+    runtime.shutdown_background();
+    match (is_usage, report.has_problems()) {
+        (true, _) => ExitCode::from(USAGE),
+        (false, true) => ExitCode::FAILURE,
+        (false, false) => ExitCode::SUCCESS,
+    }
 }
 
-impl Report {
-    /// Whether every acknowledged append is fsynced, by a tested version.
-    pub fn is_sound(&self) -> bool {
-        self.sync == Sync::Always && self.is_recent()
+/// The report, and whether the configuration is invalid.
+async fn check(arguments: &CheckArguments) -> (Report, bool) {
+    let monitored = join_all(arguments.monitoring.iter().map(|url| monitoring::ask(url)));
+    // Monitoring URLs alone are the question about these servers alone.
+    if arguments.config.is_none() && arguments.roles.is_empty() && !arguments.monitoring.is_empty() {
+        return (Report::of(monitoring::findings(&monitored.await)), false);
     }
-
-    fn is_recent(&self) -> bool {
-        let numbers = self.version.split(['.', '-']).map_while(|part| part.parse().ok());
-        numbers.take(3).collect::<Vec<u64>>().as_slice() >= AT_LEAST.as_slice()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { url, version, sync } = self;
-        write!(f, "{url}: nats-server {version}")?;
-        if !self.is_recent() {
-            let [major, minor, patch] = AT_LEAST;
-            write!(f, ", TOO OLD: {major}.{minor}.{patch} or later is needed")?;
-        }
-        match sync {
-            Sync::Always => write!(f, ", an acknowledged append is fsynced"),
-            Sync::Within(seconds) => write!(
-                f,
-                ", LAZY: an append is acknowledged before it is fsynced, and what was accepted in the last {seconds} s \
-                 is lost with the power. Start it with nats/server.conf (sync_interval: always)"
-            ),
-            Sync::NoJetStream => {
-                write!(f, ", NO JETSTREAM: it cannot hold the log. Start it with nats/server.conf")
-            }
+    let roles = if arguments.roles.is_empty() { Role::ALL.to_vec() } else { arguments.roles.clone() };
+    match Config::checked(arguments.config.as_deref(), std::env::vars_os(), |config| Role::problems_of(&roles, config))
+    {
+        Ok(config) => (Report::of(check_with(&config, &roles, monitored).await), false),
+        Err(invalid) => {
+            let mut findings = configuration(&invalid);
+            findings.extend(monitoring::findings(&monitored.await));
+            (Report::of(findings), true)
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A problem for each wrong key.
+fn configuration(invalid: &Invalid) -> Vec<Finding> {
+    let wrong = |problem: String| Finding::problem("configuration", problem, "correct it: no role starts with it");
+    invalid.sentences().map(wrong).collect()
+}
 
-    #[test]
-    fn only_a_recent_server_that_fsyncs_every_append_passes() {
-        let report = |version: &str, sync| Report { url: "http://nats:8222".into(), version: version.into(), sync };
-        for (report, is_sound, says) in [
-            (report("2.15.1", Sync::Always), true, "fsynced"),
-            (report("2.16.0-RC.1", Sync::Always), true, "fsynced"),
-            (report("3.0.0", Sync::Always), true, "fsynced"),
-            (report("2.9.25", Sync::Always), false, "TOO OLD: 2.15.1"),
-            (report("2.15.1", Sync::Within(120)), false, "LAZY"),
-            (report("2.15.1", Sync::NoJetStream), false, "NO JETSTREAM"),
-        ] {
-            assert_eq!(report.is_sound(), is_sound, "{report}");
-            assert!(report.to_string().contains(says), "{report}");
+async fn check_with(config: &Config, roles: &[Role], monitored: impl Future<Output = Vec<Monitored>>) -> Vec<Finding> {
+    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    let mut findings = vec![Finding::ok("configuration", format!("the settings for {} are valid", names.join(", ")))];
+    let warn = |warning| Finding::warning("configuration", warning, "change it: it still works");
+    findings.extend(config.warnings().map(warn));
+    let needs = |role: Role| roles.contains(&role);
+    let mongodb =
+        async { if needs(Role::Archiver) { Some(within(archiver::probe(&config.archiver)).await) } else { None } };
+    let room_server = async { if needs(Role::Ingest) { services::room_server(config).await } else { Vec::new() } };
+    let (monitored, servers, state, mongodb, room_server, keys) = tokio::join!(
+        monitored,
+        within(nats::servers(&config.nats, NAME)),
+        within(nats::inspect(&config.nats, NAME, archiver::READER)),
+        mongodb,
+        room_server,
+        services::issuer_keys(config),
+    );
+    let mut clocks: Vec<Clock> = monitored.iter().filter_map(Monitored::clock).collect();
+    findings.extend(log::servers(&servers));
+    findings.extend(monitoring::findings(&monitored));
+    if monitored.is_empty() {
+        findings.push(Finding::warning(
+            "fsync",
+            "whether NATS fsyncs an append before it acknowledges was not checked",
+            "name the monitoring URL of each server: chatting-server check … http://HOST:8222",
+        ));
+    }
+    findings.extend(log::state(&state));
+    findings.extend(storage::findings(&monitored, state.as_ref().ok()));
+    for reading in state.iter().flat_map(|state| &state.clocks) {
+        match reading {
+            Ok(reading) => clocks.push(Clock::of_nats(reading.clone())),
+            Err(error) => findings.push(clocks::unread("NATS", &with_sources(error))),
         }
     }
+    if let Some(mongodb) = &mongodb {
+        findings.extend(mongodb::findings(mongodb));
+        clocks.extend(mongodb.iter().map(|mongodb| Clock::of_mongodb(mongodb.clock.clone())));
+    }
+    findings.extend(room_server);
+    findings.extend(keys);
+    findings.extend(clocks::findings(&clocks));
+    findings
+}
+
+/// The answer, or the reason why there is none within [`DEADLINE`].
+async fn within<T, E>(asking: impl Future<Output = Result<T, E>>) -> Result<T, String>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(DEADLINE, asking).await {
+        Ok(answer) => answer.map_err(|error| with_sources(error.into().as_ref())),
+        Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
+    }
+}
+
+/// The error with those of its sources that it does not already name.
+fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
 }

@@ -11,6 +11,8 @@ use clap_complete::Shell;
 
 use crate::roles::Role;
 
+use crate::roles::Role;
+
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
 #[derive(Debug, Parser)]
 #[command(name = "chatting-server", version)]
@@ -41,7 +43,11 @@ pub enum Command {
     },
     /// Print a token for development, as the auth server would issue it
     Token(TokenArguments),
-    /// Check that NATS servers fsync an append before they acknowledge it
+    /// Show the effective configuration, describe all settings, or write a file to begin with
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Check the configuration, NATS, the log, MongoDB, the room server, the issuer's keys and the clocks, and print a
+    /// line for each finding. Changes nothing. Exit codes: 0 no problems, 1 problems, 64 invalid configuration
     Check(CheckArguments),
     /// Create missing streams and buckets of the log, update the existing ones, and print the changes. Roles never
     /// create any: they wait for this command. Exit codes: 0 done, 1 failed, 64 invalid configuration
@@ -172,12 +178,51 @@ pub struct TokenArguments {
     pub config: Option<PathBuf>,
 }
 
+/// Commands about the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting with its value and its origin: the default, the file or a variable. Secrets are not shown.
+    /// Exit codes: 0 done, 64 invalid configuration
+    Show {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Print the reference of all settings as Markdown
+    Docs,
+    /// Print a commented file for production with the settings to decide, or write it to FILE, which must not exist
+    Init {
+        /// The file to write
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The monitoring URL of each server of the cluster: http://host:8222
-    #[arg(required = true, value_name = "URL")]
+    /// The configuration file of the roles
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A role whose settings and servers are checked. May be repeated. Default: all
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<Role>,
+    /// The format of the findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+    /// The monitoring URL of each NATS server, http://host:8222: whether it fsyncs an append before it acknowledges, and
+    /// its disk. With URLs alone, without --config and --role, only these servers are checked
+    #[arg(value_name = "URL")]
     pub monitoring: Vec<String>,
+}
+
+/// The format of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// A line for each finding
+    Text,
+    /// One JSON object
+    Json,
 }
 
 /// Arguments of `quarantine`.

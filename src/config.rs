@@ -2,8 +2,12 @@
 //! the layers. The result is then read strictly, because that crate would convert 1.5 to 1 and `true` to a number. One
 //! error lists every problem with its key and the place where it was set. Each crate defines what its settings mean.
 
+pub mod command;
 mod layers;
 mod old_keys;
+mod reference;
+mod secret_files;
+mod show;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -17,6 +21,7 @@ use serde::Deserialize;
 use crate::logging;
 use layers::Layer;
 use old_keys::OldKey;
+use strict::Read;
 
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,13 +42,17 @@ pub struct Config {
     /// Old keys that were set. They are already translated.
     #[serde(skip)]
     old_keys: Vec<OldKey>,
+    /// Warnings about the files of secrets.
+    #[serde(skip)]
+    warnings: Vec<String>,
 }
 
-/// Problems and old keys found while reading the layers.
+/// What is found while reading the layers.
 #[derive(Debug, Default)]
 struct Findings {
     problems: Vec<Problem>,
     old_keys: Vec<OldKey>,
+    warnings: Vec<String>,
 }
 
 /// Every problem of the configuration.
@@ -80,6 +89,15 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         problems_of: impl FnOnce(&Config) -> Vec<conf::Problem>,
     ) -> Result<Config, Invalid> {
+        Config::read(file, environment, problems_of).map(|read| read.config)
+    }
+
+    /// The same, with the settings as they were merged and where each was set.
+    fn read(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        problems_of: impl FnOnce(&Config) -> Vec<conf::Problem>,
+    ) -> Result<Read<Config>, Invalid> {
         let mut findings = Findings::default();
         let defaults = layers::defaults();
         let file = file.map_or_else(Layer::default, |file| Layer::file(file, &defaults, &mut findings));
@@ -87,28 +105,45 @@ impl Config {
         let sections = file.sections.clone();
         let layers = ::config::Config::builder().add_source(Layer::defaults()).add_source(file).add_source(environment);
         let merged = layers.build().expect("layers in memory are collected without an error").cache;
-        let Findings { mut problems, old_keys } = findings;
+        let Findings { mut problems, old_keys, warnings } = findings;
         let read = strict::read::<Config>(merged, &defaults, sections, &mut problems);
-        let Some((mut config, places)) = read else { return Err(Invalid::from(problems)) };
-        config.old_keys = old_keys;
-        for conf::Problem { key, reason } in problems_of(&config) {
+        let Some(mut read) = read else { return Err(Invalid::from(problems)) };
+        read.config.old_keys = old_keys;
+        read.config.warnings = warnings;
+        for conf::Problem { key, reason } in problems_of(&read.config) {
             // The refused value was replaced by its default, so this problem adds nothing.
-            let is_about = |refused: &str| !refused.is_empty() && (key.contains(refused) || reason.contains(refused));
+            let is_about = |refused: &str| {
+                // The file that was to hold the setting.
+                let refused = refused.strip_suffix(secret_files::ENDING).unwrap_or(refused);
+                !refused.is_empty() && (key.contains(refused) || reason.contains(refused))
+            };
             if !problems.iter().any(|problem| is_about(&problem.key)) {
-                let place = places.of(&key);
+                let place = read.places.of(&key);
                 problems.push(Problem { key, place, reason });
             }
         }
-        if problems.is_empty() { Ok(config) } else { Err(Invalid::from(problems)) }
+        if problems.is_empty() { Ok(read) } else { Err(Invalid::from(problems)) }
     }
 }
 
 impl Config {
-    /// Logs a warning if old keys are set. Called once logs are installed.
-    pub fn warn_of_old_keys(&self) {
-        if let Some(warning) = old_keys::warning(&self.old_keys) {
-            tracing::warn!(keys = self.old_keys.len(), "{warning}");
+    /// What works and should be changed: old keys, and secrets in files that every user can read.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        old_keys::warning(&self.old_keys).into_iter().chain(self.warnings.iter().cloned())
+    }
+
+    /// Logs the warnings. Called once logs are installed.
+    pub fn log_warnings(&self) {
+        for warning in self.warnings() {
+            tracing::warn!("{warning}");
         }
+    }
+}
+
+impl Invalid {
+    /// Every problem: its key, the place where it was set, and the reason.
+    pub(crate) fn sentences(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Problem::to_string)
     }
 }
 

@@ -3,9 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chatting_server::cli::{
-    CheckArguments, Cli, Command, DevArguments, DevCommand, HealthcheckArguments, ManArguments,
-};
+use chatting_server::cli::{Cli, Command, DevArguments, DevCommand, HealthcheckArguments, ManArguments};
 use chatting_server::roles::{self, Role};
 use chatting_server::{dev, logging};
 use clap::{CommandFactory as _, Parser as _};
@@ -17,7 +15,8 @@ fn main() -> ExitCode {
         Command::Archiver(arguments) => return roles::run(Role::Archiver, arguments.config.as_deref()),
         Command::Dev { arguments, command } => develop(&arguments, command),
         Command::Token(arguments) => dev::token(&arguments).map(print),
-        Command::Check(arguments) => check(&arguments),
+        Command::Config(command) => return chatting_server::config::command::run(&command),
+        Command::Check(arguments) => return chatting_server::check::run(&arguments),
         Command::Setup(arguments) => return chatting_server::setup::run(&arguments),
         Command::Quarantine(arguments) => return chatting_server::quarantine::run(&arguments),
         Command::Openapi(arguments) => {
@@ -56,18 +55,6 @@ fn develop(arguments: &DevArguments, command: Option<DevCommand>) -> anyhow::Res
             }
         }
     })
-}
-
-fn check(arguments: &CheckArguments) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let mut is_sound = true;
-    for url in &arguments.monitoring {
-        let report = runtime.block_on(chatting_server::check::check(url))?;
-        is_sound &= report.is_sound();
-        print(report);
-    }
-    anyhow::ensure!(is_sound, "accepted messages can be lost: see the lines above");
-    Ok(())
 }
 
 fn healthcheck(arguments: &HealthcheckArguments) -> anyhow::Result<()> {

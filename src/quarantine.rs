@@ -44,7 +44,7 @@ pub fn run(arguments: &QuarantineArguments) -> ExitCode {
 
 fn outcome(arguments: &QuarantineArguments) -> anyhow::Result<Outcome> {
     let config = Config::load(arguments.config.as_deref())?;
-    config.warn_of_old_keys();
+    config.log_warnings();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let quarantine = Quarantine::connect(&config.archiver).await?;

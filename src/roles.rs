@@ -63,7 +63,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Runs a role until a signal. The exit code is 0 after a stop, 64 if the configuration is invalid, 70 if the role
 /// failed.
 pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
-    let config = Config::checked(file, std::env::vars_os(), |config| role.problems(config));
+    let config = Config::checked(file, std::env::vars_os(), |config| Role::problems_of(&[role], config));
     let config = config.and_then(|config| logging::install(&config.log).map(|()| config));
     let config = match config {
         Ok(config) => config,
@@ -73,7 +73,7 @@ pub fn run(role: Role, file: Option<&Path>) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    config.warn_of_old_keys();
+    config.log_warnings();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -262,6 +262,9 @@ fn is_about_configuration(error: &anyhow::Error) -> bool {
 }
 
 impl Role {
+    /// All of them.
+    pub(crate) const ALL: [Role; 3] = [Role::Ingest, Role::Delivery, Role::Archiver];
+
     /// The name in the command line, the configuration and the logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -289,16 +292,18 @@ impl Role {
         }
     }
 
-    /// The problems of the role's settings that show before it connects.
-    fn problems(self, config: &Config) -> Vec<Problem> {
+    /// The problems of these roles' settings that show before they connect.
+    pub(crate) fn problems_of(roles: &[Role], config: &Config) -> Vec<Problem> {
         let mut problems = config.nats.problems();
         problems.extend(config.log.filter().err());
         problems.extend(config.auth.problems());
-        problems.extend(match self {
-            Role::Ingest => config.ingest.problems(),
-            Role::Delivery => config.delivery.problems(),
-            Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
-        });
+        for role in roles {
+            problems.extend(match role {
+                Role::Ingest => config.ingest.problems(),
+                Role::Delivery => config.delivery.problems(),
+                Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
+            });
+        }
         problems
     }
 }

@@ -36,7 +36,7 @@ pub fn run(arguments: &SetupArguments) -> ExitCode {
 
 fn set_up(arguments: &SetupArguments) -> anyhow::Result<String> {
     let config = Config::load(arguments.config.as_deref())?;
-    config.warn_of_old_keys();
+    config.log_warnings();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         if arguments.dry_run {

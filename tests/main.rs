@@ -7,6 +7,8 @@ mod archive;
 mod bad_input;
 #[cfg(feature = "browser")]
 mod browser;
+mod check;
+mod config;
 mod delivery;
 mod deploy;
 mod dev;
@@ -16,6 +18,7 @@ mod log;
 mod metrics;
 mod moderation;
 mod openapi;
+mod permissions;
 mod pipeline;
 mod restore;
 mod roles;

@@ -31,7 +31,7 @@ use crate::write::quarantine;
 use crate::{Config, Error};
 
 /// The durable consumer that all archivers share.
-const READER: &str = "archiver";
+pub const READER: &str = "archiver";
 
 /// 10 ms: a batch that is not full also stops waiting when nothing has arrived for so long. The log has no more at the
 /// moment, or delivers no more before an acknowledgement.

@@ -20,6 +20,11 @@ enum Login {
 }
 
 impl ServerUrl {
+    /// The address for messages: without a login.
+    pub fn shown(&self) -> String {
+        conf::shown(&self.0)
+    }
+
     /// Err: what is wrong with it, without repeating it.
     fn parse(&self) -> Result<(ServerAddr, Option<Login>), &'static str> {
         let address: ServerAddr = self.0.parse().map_err(|_| "must be nats://host:port or tls://host:port")?;
@@ -70,12 +75,12 @@ pub(crate) fn servers(
 
 /// The addresses for messages: without logins.
 pub(crate) fn shown(urls: &[ServerUrl]) -> String {
-    urls.iter().map(|url| conf::shown(&url.0)).collect::<Vec<_>>().join(", ")
+    urls.iter().map(ServerUrl::shown).collect::<Vec<_>>().join(", ")
 }
 
 impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&conf::shown(&self.0))
+        f.write_str(&self.shown())
     }
 }
 

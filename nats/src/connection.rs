@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::{ConnectOptions, Event as ConnectionEvent};
+use async_nats::{ConnectOptions, Event as ConnectionEvent, ServerAddr};
 use tokio::sync::watch;
 
 use crate::address;
@@ -28,9 +28,27 @@ pub(crate) async fn connect(
     name: &str,
     connected: watch::Sender<()>,
 ) -> Result<jetstream::Context, Error> {
+    let (servers, options) = options(config, name, connected).await?;
+    let connected = options.connect(servers).await;
+    let failed = |error: async_nats::ConnectError| Error::Connect {
+        servers: address::shown(&config.urls),
+        source: error.into(),
+    };
+    let mut jetstream = jetstream::new(connected.map_err(failed)?);
+    jetstream.set_timeout(REQUEST_TIMEOUT);
+    Ok(jetstream)
+}
+
+/// The servers in the order of `nats.urls`, and the options for a connection to them.
+pub(crate) async fn options(
+    config: &Config,
+    name: &str,
+    connected: watch::Sender<()>,
+) -> Result<(Vec<ServerAddr>, ConnectOptions), Error> {
     config.check()?;
     let mut options = ConnectOptions::new()
         .name(name)
+        .custom_inbox_prefix(inbox(name))
         .ping_interval(PING_INTERVAL)
         .connection_timeout(REQUEST_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
@@ -55,19 +73,37 @@ pub(crate) async fn connect(
             .map_err(|error| conf::Problem::new("nats.credentials", error.to_string()))?;
     }
     let servers = address::servers(&config.urls, !config.credentials.is_empty(), options);
-    let (servers, options) = servers.map_err(|reason| conf::Problem::new("nats.urls", reason))?;
-    let connected = options.connect(servers).await;
-    let failed = |error: async_nats::ConnectError| Error::Connect {
-        servers: address::shown(&config.urls),
-        source: error.into(),
-    };
-    let mut jetstream = jetstream::new(connected.map_err(failed)?);
-    jetstream.set_timeout(REQUEST_TIMEOUT);
-    Ok(jetstream)
+    servers.map_err(|reason| conf::Problem::new("nats.urls", reason).into())
+}
+
+/// The beginning of the subjects on which this connection gets answers, by the last word of its name. NATS can then let
+/// each role subscribe to its own answers alone.
+fn inbox(name: &str) -> String {
+    let word = name.rsplit(' ').next().unwrap_or(name);
+    let word: String = word.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').collect();
+    if word.is_empty() { "_INBOX".to_owned() } else { format!("_INBOX.{word}") }
 }
 
 /// Doubles from 20 ms to 2 s. Half of it is jitter, so that many nodes do not reconnect at the same moment.
 fn reconnect_delay(attempts: usize) -> Duration {
     let doubled = Duration::from_millis(20) * 2_u32.pow(attempts.min(10) as u32);
     doubled.min(MAX_RECONNECT_DELAY).mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_has_answers_on_subjects_of_its_own() {
+        for (name, prefix) in [
+            ("chatting-server ingest", "_INBOX.ingest"),
+            ("chatting-server dev watch", "_INBOX.watch"),
+            ("test", "_INBOX.test"),
+            ("a.b *>", "_INBOX"),
+            ("", "_INBOX"),
+        ] {
+            assert_eq!(inbox(name), prefix, "{name}");
+        }
+    }
 }

@@ -37,6 +37,7 @@ mod context;
 mod epoch;
 mod error;
 mod failure;
+mod inspect;
 mod jetstream;
 mod log;
 mod metrics;
@@ -56,6 +57,9 @@ pub use config::Config;
 pub use epoch::continuity::Mark;
 pub use epoch::timeline::{Standing, Timelines};
 pub use error::{AppendError, Error};
+pub use inspect::{
+    ClockReading, LogState, ReaderState, ServerFacts, ServerState, Storage, StreamState, inspect, servers,
+};
 pub use log::{Extent, Log};
 pub use read::consume::{Backlog, Consumer, Delivery};
 pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};

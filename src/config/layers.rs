@@ -10,9 +10,9 @@ use toml::Table;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::old_keys::{self, OldKey};
+use super::reference::DEFAULTS;
+use super::secret_files;
 use super::{Findings, Problem};
-
-const DEFAULTS: &str = include_str!("../defaults.toml");
 
 /// `CHATTING_INGEST__LISTEN` sets `ingest.listen`.
 const PREFIX: &str = "CHATTING_";
@@ -110,6 +110,15 @@ impl Reading<'_> {
                 }
                 continue;
             }
+            if let Some(setting) = secret_files::setting(&path) {
+                let default = defaults.and_then(|defaults| defaults.get(&setting));
+                if table.contains_key(setting.as_str()) {
+                    self.refuse(&path, place, &format!("is set beside {setting}: keep one of the two"));
+                } else if let Some(value) = self.secret(value.get_ref(), &path, place, default) {
+                    settings.insert(setting, value);
+                }
+                continue;
+            }
             let default = defaults.and_then(|defaults| defaults.get(key.get_ref().as_ref()));
             let is_section = matches!(value.get_ref(), DeValue::Table(_));
             if path.len() == 1 && !is_name(key.get_ref()) {
@@ -179,10 +188,41 @@ impl Reading<'_> {
         Some(Value::new(place.as_ref(), ValueKind::String(value)))
     }
 
+    /// Reads a secret from the file that the value names.
+    fn secret(
+        &mut self,
+        value: &DeValue<'_>,
+        path: &[&str],
+        place: Option<String>,
+        default: Option<&toml::Value>,
+    ) -> Option<Value> {
+        let DeValue::String(file) = value else { return self.refuse(path, place, "must be the path of a file") };
+        let set = place.clone().unwrap_or_default();
+        match secret(file, &path.join("."), &set, default, self.findings) {
+            Ok(value) => Some(value),
+            Err(reason) => self.refuse(path, place, &reason),
+        }
+    }
+
     fn refuse(&mut self, path: &[&str], place: Option<String>, reason: &str) -> Option<Value> {
         self.findings.problems.push(Problem { key: path.join("."), place, reason: reason.to_owned() });
         None
     }
+}
+
+/// Reads a secret, as a variable with that text would set it.
+fn secret(
+    file: &str,
+    key: &str,
+    place: &str,
+    default: Option<&toml::Value>,
+    findings: &mut Findings,
+) -> Result<Value, String> {
+    let read = secret_files::read(file)?;
+    if read.is_public {
+        findings.warnings.push(secret_files::warning(key, file, place));
+    }
+    Ok(typed(&read.text, default, &secret_files::place(file, place))?)
 }
 
 fn is_name(key: &str) -> bool {
@@ -209,27 +249,28 @@ pub(super) fn environment(
         }
         let path: Vec<String> = name[PREFIX.len()..].to_lowercase().split("__").map(str::to_owned).collect();
         let place = format!("{name} in the environment");
-        let setting = variable(&path, &value, &place, defaults);
-        match setting {
-            Ok(Variable { path: today, value, text }) => {
-                let is_old = today != path;
-                if is_old {
+        match variable(&path, &value, &place, defaults, findings) {
+            Ok(Variable { path: today, value, spelling }) => {
+                let is_other = !matches!(spelling, Spelling::Setting);
+                if let Spelling::Old { text } = spelling {
                     let variable = format!("{PREFIX}{}", today.join("__").to_uppercase());
                     findings.old_keys.push(OldKey::in_environment(name, &variable, &text));
                 }
-                // An old key and its new spelling in the same layer: neither overrides the other.
-                if let Some(other) = set.insert(today.clone(), is_old)
-                    && (is_old || other)
+                // Two spellings of a setting in the same layer: neither overrides the other.
+                if let Some(other) = set.insert(today.clone(), is_other)
+                    && (is_other || other)
                 {
-                    let reason = "is also set by an old spelling in the environment: keep one of the two".to_owned();
-                    findings.problems.push(Problem { key: today.join("."), place: Some(place), reason });
+                    let reason =
+                        "is also set by an old spelling, or by a file, in the environment: keep one of the two";
+                    let (key, reason) = (today.join("."), reason.to_owned());
+                    findings.problems.push(Problem { key, place: Some(place), reason });
                     continue;
                 }
                 layers.push(Layer { settings: nested(&today, value), sections: BTreeMap::new() });
             }
             Err(reason) => {
                 let (key, place) = (path.join("."), Some(place));
-                findings.problems.push(Problem { key, place, reason: reason.to_owned() });
+                findings.problems.push(Problem { key, place, reason });
             }
         }
     }
@@ -241,23 +282,45 @@ struct Variable {
     /// The current key.
     path: Vec<String>,
     value: Value,
-    /// The current value of an old key. Empty for a current key.
-    text: String,
+    spelling: Spelling,
 }
 
-fn variable(path: &[String], value: &OsStr, place: &String, defaults: &Table) -> Result<Variable, &'static str> {
+/// How a variable sets its setting.
+enum Spelling {
+    /// By its current key.
+    Setting,
+    /// By an old key.
+    Old {
+        /// The value in the current spelling.
+        text: String,
+    },
+    /// By the path of a file.
+    File,
+}
+
+fn variable(
+    path: &[String],
+    value: &OsStr,
+    place: &String,
+    defaults: &Table,
+    findings: &mut Findings,
+) -> Result<Variable, String> {
     let text = || value.to_str().ok_or("is not UTF-8");
-    if let Some((last, sections)) = path.split_last()
-        && let Some(section) = section(sections, defaults)
-        && let Some((today, unit)) = old_keys::today(last, section)
-    {
-        let number = text()?.parse().map_err(|_| "must be an integer")?;
-        let text = old_keys::value(number, unit);
-        let value = Value::new(Some(place), ValueKind::String(text.clone()));
-        return Ok(Variable { path: [sections, &[today]].concat(), value, text });
+    let sections = path.split_last().and_then(|(last, sections)| Some((last, sections, section(sections, defaults)?)));
+    if let Some((last, sections, section)) = sections {
+        if let Some((today, unit)) = old_keys::today(last, section) {
+            let number = text()?.parse().map_err(|_| "must be an integer")?;
+            let text = old_keys::value(number, unit);
+            let value = Value::new(Some(place), ValueKind::String(text.clone()));
+            return Ok(Variable { path: [sections, &[today]].concat(), value, spelling: Spelling::Old { text } });
+        }
+        if let Some(setting) = secret_files::setting(path) {
+            let value = secret(text()?, &path.join("."), place, section.get(&setting), findings)?;
+            return Ok(Variable { path: [sections, &[setting]].concat(), value, spelling: Spelling::File });
+        }
     }
-    let default = setting(path, defaults)?;
-    Ok(Variable { path: path.to_owned(), value: typed(text()?, default, place)?, text: String::new() })
+    let value = typed(text()?, setting(path, defaults)?, place)?;
+    Ok(Variable { path: path.to_owned(), value, spelling: Spelling::Setting })
 }
 
 /// The defaults of a section.

@@ -13,13 +13,20 @@ use super::Problem;
 /// Where each setting was made, by its key.
 pub(super) struct Places(BTreeMap<String, String>);
 
+/// The settings as they were read.
+pub(super) struct Read<T> {
+    pub(super) config: T,
+    pub(super) settings: Table,
+    pub(super) places: Places,
+}
+
 /// None: the settings are unreadable even with defaults. `sections`: where each section begins.
 pub(super) fn read<T: DeserializeOwned>(
     merged: Value,
     defaults: &Table,
     sections: BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
-) -> Option<(T, Places)> {
+) -> Option<Read<T>> {
     let mut places = Places(sections);
     let toml::Value::Table(mut settings) = typed(merged, "", &mut places.0) else { return None };
     for (path, reason) in too_large(&settings) {
@@ -30,7 +37,7 @@ pub(super) fn read<T: DeserializeOwned>(
     }
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(toml::Value::Table(settings.clone())) {
-            Ok(settings) => return Some((settings, places)),
+            Ok(config) => return Some(Read { config, settings, places }),
             Err(error) => error,
         };
         let keys = error.path().iter().map_while(|segment| match segment {

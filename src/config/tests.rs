@@ -258,3 +258,102 @@ fn a_wrong_value_of_an_old_key_is_refused() {
         assert!(message.contains(told), "{told}: {message}");
     }
 }
+
+/// A file that holds a secret, and its path.
+fn secret_file(content: &str, mode: u32) -> (tempfile::NamedTempFile, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    (file, path)
+}
+
+#[test]
+fn a_secret_can_be_in_a_file_that_the_file_or_the_environment_names() {
+    let (_secret, secret) = secret_file("of the file\n", 0o600);
+    let (_other, other) = secret_file("of the environment", 0o600);
+    let (_urls, urls) = secret_file("nats://a:b@one, nats://a:b@two\n", 0o600);
+    let file = format!("[auth]\nsecret_file = \"{secret}\"\n[nats]\nurls_file = \"{urls}\"");
+    let config = load(&file, &[]).unwrap();
+    assert_eq!(config.auth.secret.bytes(), b"of the file");
+    assert_eq!(config.nats.urls, ["nats://a:b@one", "nats://a:b@two"]);
+    assert_eq!(config.warnings().count(), 0);
+
+    let config = load(&file, &[("CHATTING_AUTH__SECRET_FILE", &other)]).unwrap();
+    assert_eq!(config.auth.secret.bytes(), b"of the environment");
+    let config = load(&file, &[("CHATTING_AUTH__SECRET", "itself")]).unwrap();
+    assert_eq!(config.auth.secret.bytes(), b"itself", "the environment overrides the file in any spelling");
+}
+
+#[test]
+fn a_secret_that_every_user_can_read_is_used_with_a_warning() {
+    let (_secret, secret) = secret_file("hunter2", 0o644);
+    for (file, variables) in [
+        (format!("[auth]\nsecret_file = \"{secret}\""), vec![]),
+        (String::new(), vec![("CHATTING_AUTH__SECRET_FILE", secret.as_str())]),
+    ] {
+        let config = load(&file, &variables).unwrap();
+        assert_eq!(config.auth.secret.bytes(), b"hunter2");
+        let warnings: Vec<String> = config.warnings().collect();
+        assert!(warnings.len() == 1 && warnings[0].starts_with("auth.secret_file ("), "{warnings:?}");
+        assert!(warnings[0].contains(&format!("chmod o= {secret}")) && !warnings[0].contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_file_without_a_secret_and_a_setting_beside_its_file_are_refused() {
+    let (_empty, empty) = secret_file("\n", 0o600);
+    let (_number, number) = secret_file("hunter2", 0o600);
+    for (file, variables, told) in [
+        ("[auth]\nsecret_file = \"/no/such/file\"".to_owned(), vec![], "line 2): cannot read /no/such/file: "),
+        (format!("[auth]\nsecret_file = \"{empty}\""), vec![], "is empty: write the secret into it"),
+        ("[auth]\nsecret_file = 5".to_owned(), vec![], "must be the path of a file"),
+        (format!("[auth]\nsecret_file = \"{number}\"\nsecret = \"x\""), vec![], "keep one of the two"),
+        (String::new(), vec![("CHATTING_AUTH__SECRET_FILE", "/no/such/file")], "in the environment): cannot read "),
+        (
+            String::new(),
+            vec![("CHATTING_AUTH__SECRET_FILE", number.as_str()), ("CHATTING_AUTH__SECRET", "x")],
+            "keep one of the two",
+        ),
+        ("[nats]\nlease_file = \"/no/such/file\"".to_owned(), vec![], "unknown field `lease_file`"),
+        (format!("[ingest.rooms]\nurl_file = \"{number}\""), vec![], "is not an http:// or https:// address"),
+    ] {
+        let message = load(&file, &variables).unwrap_err();
+        assert!(message.contains(told) && !message.contains("hunter2"), "{told}: {message}");
+        assert!(!message.contains("2 problems"), "one mistake is told once: {message}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_names_the_origin_of_each_value_and_hides_secrets() {
+    let (_uri, uri) = secret_file("mongodb://bob:hunter2@one:1,two:2/?replicaSet=rs0", 0o600);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!(
+        "[nats]\nreplicas = 3\nurls = [\"nats://bob:hunter2@one\"]\n[auth]\nsecret = \"hunter2\"\n\
+         [archiver]\nuri_file = \"{uri}\"\n[ingest]\nreconnect_webhook = \"https://hooks.example/hunter2\"\n\
+         [ingest.http]\nconnection_rate = {{ count = 5, seconds = 7 }}"
+    );
+    file.write_all(text.as_bytes()).unwrap();
+    let path = file.path().display().to_string();
+    let variables = [("CHATTING_NATS__LEASE".into(), "7s".into())];
+    let read = Config::read(Some(file.path()), variables, |_| Vec::new()).unwrap();
+    let shown = show::show(&read.settings, &read.places);
+    let listed: Vec<&str> = shown.lines().collect();
+    for line in [
+        format!("replicas = 3  # {path}, line 2"),
+        format!("urls = [\"nats://one\"]  # {path}, line 3"),
+        format!("secret = \"(set)\"  # {path}, line 5"),
+        format!("uri = \"mongodb://one:1,two:2/…\"  # {uri}, from {path}, line 7"),
+        format!("reconnect_webhook = \"https://hooks.example/…\"  # {path}, line 9"),
+        format!("connection_rate = {{ count = 5, seconds = 7 }}  # {path}, line 11"),
+        "lease = \"7s\"  # CHATTING_NATS__LEASE in the environment".to_owned(),
+        "partitions = 1  # default".to_owned(),
+        "# secret is not set".to_owned(),
+        "[ingest.http]".to_owned(),
+    ] {
+        assert!(listed.contains(&line.as_str()), "{line} is not in\n{shown}");
+    }
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.parse::<toml::Table>().is_ok(), "{shown}");
+}

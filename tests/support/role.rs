@@ -112,6 +112,11 @@ impl Role {
 
     /// Starts it, and does not wait.
     pub fn spawn(role: &str, settings: &Settings) -> Role {
+        Role::spawn_with(role, settings, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn spawn_with(role: &str, settings: &Settings, arguments: &[&str]) -> Role {
         let (folder, port, admin) = (Folder::new(role), port(), port());
         let own = |port: u16| format!("127.0.0.1:{port}");
         let settings = settings.clone().set(&format!("{role}.listen"), &own(port));
@@ -119,7 +124,7 @@ impl Role {
         let program = Program {
             name: role.to_owned(),
             path: env!("CARGO_BIN_EXE_chatting-server").into(),
-            arguments: vec![role.into()],
+            arguments: std::iter::once(role).chain(arguments.iter().copied()).map(Into::into).collect(),
             environment: settings.variables(),
             output: folder.path().join("output.log"),
             detached: false,

@@ -106,8 +106,29 @@ impl NatsServer {
         server
     }
 
+    /// With more lines of configuration, files that they include, and variables that they name.
+    pub async fn start_configured(lines: &str, included: &[(&str, &str)], environment: &[(&str, &str)]) -> NatsServer {
+        let (folder, port, monitoring) = (Folder::new("nats-server"), port(), port());
+        let server = testkit::nats_server(folder.path(), port, monitoring, false).await.unwrap();
+        let mut program = server.program().clone();
+        program.environment.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        for (name, content) in included {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        let server = Handle::new(Server::new(program, server.ready_when().clone()));
+        let server = NatsServer { server, port, monitoring, folder };
+        server.configure(lines);
+        server.start_again().await;
+        server
+    }
+
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// With a login in the address.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
     /// Where the server tells about itself over HTTP.

@@ -18,6 +18,7 @@ use key::{Key, Required};
 use crate::idx::IDX_BOUNDS;
 pub use claims::split as split_scopes;
 pub use claims::{Identity, mint};
+pub use jwks::fetch_issuer_keys;
 pub use token_cache::TokenCache;
 
 mod claims;

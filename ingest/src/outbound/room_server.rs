@@ -10,6 +10,7 @@ use chat::PresenterIdx;
 use conf::{Address, Span};
 use metrics::Registry;
 use reqwest::Client;
+use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use web::NoAnswer;
@@ -245,6 +246,17 @@ impl AskError {
             AskError::NoAnswer(error) => Some(error),
             AskError::NotUnderstood => None,
         }
+    }
+}
+
+/// Asks the room server about one room, for `chatting-server check`. A refusal of that room is an answer.
+pub async fn probe_room_server(config: &RoomsConfig) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let client = Client::builder().redirect(Policy::none()).no_proxy().build()?;
+    let room = PresenterIdx::try_from(1)?;
+    match RoomServer::new(client, config).request(room).await {
+        Ok(_) => Ok(()),
+        Err(AskError::NoAnswer(error)) if error.is_refusal() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

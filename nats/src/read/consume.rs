@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
 use chat::Position;
 use futures_util::future::try_join_all;
@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::jetstream::{request, timestamp};
 use crate::partition;
 use crate::read::entry::{Entry, Malformed, entries};
+use crate::setup::wanted::{Difference, difference};
 
 /// A batch that is neither acknowledged nor reported in progress for this long is redelivered.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -208,16 +209,7 @@ async fn follow(
     let stream = same_stream(&context, partition).await?;
     let (timeline, memory) = (context.timelines.get(partition).clone(), context.memories[partition as usize].clone());
     let weak = Arc::downgrade(&context);
-    let config = pull::Config {
-        durable_name: Some(durable(&timeline, name)),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: ACK_WAIT,
-        max_ack_pending: MAX_ACK_PENDING,
-        // The archiver quarantines a batch that it cannot store. Giving up on a batch here would lose it.
-        max_deliver: -1,
-        ..pull::Config::default()
-    };
+    let config = pull::Config { durable_name: Some(durable(&timeline, name)), ..reader() };
     let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
     let bytes = (PREFETCH_BYTES / context.memories.len()).max(MIN_PREFETCH_BYTES);
     let requests = consumer.stream().max_messages_per_batch(PREFETCH).max_bytes_per_batch(bytes);
@@ -275,8 +267,35 @@ enum Ended {
     Reconnected,
 }
 
+/// The settings of a shared reader.
+fn reader() -> pull::Config {
+    pull::Config {
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: MAX_ACK_PENDING,
+        // The archiver quarantines a batch that it cannot store. Giving up on a batch here would lose it.
+        max_deliver: -1,
+        ..pull::Config::default()
+    }
+}
+
+/// The settings of an existing reader that differ.
+pub(crate) fn difference_of_reader(present: &consumer::Config) -> Vec<Difference> {
+    let wanted = reader();
+    let differences = [
+        difference("deliver_policy", present.deliver_policy, wanted.deliver_policy),
+        difference("ack_policy", present.ack_policy, wanted.ack_policy),
+        difference("ack_wait", present.ack_wait, wanted.ack_wait),
+        difference("max_ack_pending", present.max_ack_pending, wanted.max_ack_pending),
+        difference("max_deliver", present.max_deliver, wanted.max_deliver),
+        difference("filter_subject", present.filter_subject.as_str(), ""),
+    ];
+    differences.into_iter().flatten().collect()
+}
+
 /// The durable name of a reader. After the log lost its end the name is another one, and that reader starts from the
 /// oldest batch: the old reader would skip new batches that have the sequences of the lost part.
-fn durable(timeline: &Timeline, name: &str) -> String {
+pub(crate) fn durable(timeline: &Timeline, name: &str) -> String {
     if timeline.has_forks() { format!("{name}-{:x}", timeline.epoch()) } else { name.to_owned() }
 }

@@ -134,6 +134,14 @@ impl Wanted {
         }
     }
 
+    /// The size that the server reserves. Buckets have none.
+    pub(crate) fn max_bytes(&self) -> i64 {
+        match self {
+            Wanted::Partition(config) | Wanted::Stream(config) => config.max_bytes,
+            Wanted::Bucket(_) => 0,
+        }
+    }
+
     /// The change that is needed. `None`: the stream is as configured.
     pub(crate) fn change(&self, present: Option<&stream::Info>, config: &Config) -> Result<Option<Change>, Error> {
         let stream = self.stream();
@@ -204,7 +212,8 @@ impl Wanted {
     }
 }
 
-fn difference<T: PartialEq + Debug>(member: &'static str, present: T, wanted: T) -> Option<Difference> {
+/// The difference of one setting, if there is one.
+pub(crate) fn difference<T: PartialEq + Debug>(member: &'static str, present: T, wanted: T) -> Option<Difference> {
     let shown = |value: &T| format!("{value:?}");
     (present != wanted).then(|| Difference { member, present: shown(&present), wanted: shown(&wanted) })
 }

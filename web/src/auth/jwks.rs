@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
-use super::{JwksConfig, TokenError};
+use super::{Config, JwksConfig, TokenError};
 use crate::fetch::{NoAnswer, answer};
 use conf::{Address, Problem};
 
@@ -203,6 +203,15 @@ impl Jwks {
             }
         }
     }
+}
+
+/// Fetches the issuer's keys once, for `chatting-server check`: the keys by name and algorithm. None: no issuer is
+/// configured.
+pub async fn fetch_issuer_keys(config: &Config) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let Some(url) = &config.jwks.url else { return Ok(None) };
+    let required = Required::new(&config.jwks.issuer, &config.jwks.audience, config);
+    let keys = Jwks::new(url, &config.jwks, required)?.fetch().await?;
+    Ok(Some(keys.summary))
 }
 
 impl Known {

@@ -1,0 +1,184 @@
+//! `deploy/nats/permissions.conf` on a real nats-server: every role does its work with its own login, and is refused
+//! what is not its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, Event};
+use chatting_server::play::{self, Options, Target};
+use parking_lot::Mutex;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::ingest::client;
+use crate::ingest::tokens::token_with;
+use crate::pipeline::REFUSED;
+use crate::support::{Mongod, NatsServer, Role, RoomServer, SECRET, Settings, eventually, sample, token};
+
+const SOON: Duration = Duration::from_secs(30);
+
+const PERMISSIONS: &str = include_str!("../deploy/nats/permissions.conf");
+
+const ROLES: [&str; 5] = ["ingest", "delivery", "archiver", "setup", "operator"];
+
+fn password(user: &str) -> String {
+    format!("hunter2-of-{user}")
+}
+
+async fn nats() -> NatsServer {
+    let variables = ROLES.map(|user| (format!("NATS_{}_PASSWORD", user.to_uppercase()), password(user)));
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let included = [("permissions.conf", PERMISSIONS)];
+    NatsServer::start_configured("\ninclude ./permissions.conf\n", &included, &variables).await
+}
+
+/// The settings of a role with its own login.
+fn with_login(settings: &Settings, nats: &NatsServer, user: &str) -> Settings {
+    settings.clone().set("nats.urls", &nats.url_of(user, &password(user)))
+}
+
+/// Runs a command of an operator.
+fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chatting-server"));
+    let output = command.args(arguments).envs(settings.variables()).output().unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (output.status.success(), text)
+}
+
+#[tokio::test]
+async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_restarts() {
+    let (nats, mongod, rooms) = tokio::join!(nats(), Mongod::start(), RoomServer::start());
+    let settings = Settings::new().rooms(&rooms).mongo(&mongod);
+    let with = |user: &str| with_login(&settings, &nats, user);
+    let (is_done, said) = command(&with("setup"), &["setup"]);
+    assert!(is_done && said.contains("CHAT_0: created"), "{said}");
+    let (is_done, said) = command(&with("operator"), &["setup", "--dry-run"]);
+    assert!(is_done && said.contains("nothing would change"), "{said}");
+
+    let roles = ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, &with(role)));
+    for role in &roles {
+        role.ready().await;
+    }
+    let [ingest, delivery, archiver] = &roles;
+    let target = async || Target {
+        ingest: ingest.url(),
+        delivery: delivery.ws_url(""),
+        secret: SECRET.to_owned().into(),
+        archive: archiver::Archive::connect(&settings.config().archiver).await.unwrap(),
+    };
+    let room = chat::PresenterIdx::try_from(1).unwrap();
+    let options = Options { speed: None, room, in_flight: 64, patience: Duration::from_secs(60) };
+    let play = async || play::play(sample(), &target().await, &options, |_| {}).await.unwrap();
+    let report = play().await;
+    assert!(report.is_sound() && report.accepted == sample().len() - REFUSED, "{report}");
+
+    let moderator = token_with(json!({ "user_idx": 3, "nickname": "mod", "scope": "chat:moderate" }));
+    let ban = client().put(format!("{}/v1/rooms/42/bans/10", ingest.url())).bearer_auth(moderator).json(&json!({}));
+    assert_eq!(ban.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    let privacy = token_with(json!({ "user_idx": 9, "nickname": "privacy", "scope": "chat:erase" }));
+    let erasure = client().delete(format!("{}/v1/users/77?mode=anonymise", archiver.url())).bearer_auth(privacy);
+    let erasure = erasure.send().await.unwrap();
+    assert!(erasure.status().is_success(), "{}", erasure.text().await.unwrap());
+
+    for role in &roles {
+        assert_eq!(role.terminate().await, 0, "{}", role.log());
+        role.start_again().await;
+    }
+    let post = |user: i64| {
+        let message = json!({ "text": "hello" });
+        client().post(format!("{}/v1/rooms/42/messages", ingest.url())).bearer_auth(token(user, "user")).json(&message)
+    };
+    assert_eq!(post(10).send().await.unwrap().status(), StatusCode::FORBIDDEN, "the ban outlives the restart");
+    assert_eq!(post(11).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    let report = play().await;
+    assert!(report.is_sound() && report.accepted == sample().len() - REFUSED, "{report}");
+
+    let (is_sound, said) = command(&with("operator"), &["check", "--role", "archiver", &nats.monitoring_url()]);
+    assert!(is_sound && said.contains("CHAT_0: the archivers have"), "{said}");
+    for role in &roles {
+        let log = role.log();
+        assert!(!log.to_lowercase().contains("permissions violation") && !log.contains("hunter2"), "{log}");
+    }
+}
+
+/// A connection with the login of a role, and everything that the server has refused it.
+struct Login {
+    user: &'static str,
+    client: async_nats::Client,
+    refusals: Arc<Mutex<Vec<String>>>,
+}
+
+impl Login {
+    async fn of(nats: &NatsServer, user: &'static str) -> Login {
+        let refusals = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&refusals);
+        let options = ConnectOptions::with_user_and_password(user.to_owned(), password(user));
+        let options = options.event_callback(move |event| {
+            if let Event::ServerError(error) = event {
+                heard.lock().push(error.to_string().to_lowercase());
+            }
+            std::future::ready(())
+        });
+        Login { user, client: options.connect(nats.url()).await.unwrap(), refusals }
+    }
+
+    async fn is_refused(&self, what: &str, subject: &str) {
+        let (user, told) = (self.user, format!("{what} to \"{}\"", subject.to_lowercase()));
+        let heard = async || self.refusals.lock().iter().any(|refusal| refusal.contains(&told)).then_some(());
+        eventually(&format!("{user} is refused: {told}"), SOON, heard).await;
+    }
+}
+
+/// What changes the streams, which only `setup` may.
+const STREAMS: [&str; 6] = [
+    "$JS.API.STREAM.CREATE.OTHER",
+    "$JS.API.STREAM.UPDATE.CHAT_0",
+    "$JS.API.STREAM.DELETE.CHAT_0",
+    "$JS.API.STREAM.MSG.DELETE.CHAT_0",
+    "$JS.API.STREAM.SNAPSHOT.CHAT_0",
+    "$JS.API.STREAM.RESTORE.CHAT_0",
+];
+
+/// What belongs to the archivers' consumer.
+const READER: [&str; 5] = [
+    "$JS.API.CONSUMER.MSG.NEXT.CHAT_0.archiver",
+    "$JS.API.CONSUMER.CREATE.CHAT_0.archiver",
+    "$JS.API.CONSUMER.CREATE.CHAT_0.archiver.chat.0",
+    "$JS.API.CONSUMER.DELETE.CHAT_0.archiver",
+    "$JS.ACK.CHAT_0.archiver.1.1.1.1.1",
+];
+
+#[tokio::test]
+async fn every_role_is_refused_what_is_not_its_own() {
+    let nats = &nats().await;
+    let (is_done, said) = command(&with_login(&Settings::new(), nats, "setup"), &["setup"]);
+    assert!(is_done, "{said}");
+    let refused: [(&str, &[&[&str]]); 5] = [
+        ("ingest", &[&STREAMS, &READER, &["$KV.sessions.1", "$KV.nodes.n", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+        ("delivery", &[&STREAMS, &READER, &["$KV.decisions.x", "control.reconnect.1", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+        (
+            "archiver",
+            &[
+                &STREAMS,
+                &["$KV.decisions.x", "$KV.sessions.1", "$KV.nodes.n", "cursors", "control.reconnect.1"],
+                &["$JS.API.STREAM.PURGE.KV_decisions", "$JS.API.CONSUMER.DELETE.CHAT_0.archiver"],
+            ],
+        ),
+        ("setup", &[&READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.DELETE.CHAT_0"]]),
+        ("operator", &[&STREAMS, &READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+    ];
+    for (user, subjects) in refused {
+        let login = Login::of(nats, user).await;
+        for subject in subjects.iter().copied().flatten() {
+            login.client.publish((*subject).to_owned(), "{}".into()).await.unwrap();
+            login.is_refused("publish", subject).await;
+        }
+        for subject in ["chat.0", "$KV.>", "_INBOX.>", "_INBOX.other.>"] {
+            let subscriber = login.client.subscribe(subject.to_owned()).await.unwrap();
+            login.is_refused("subscription", subject).await;
+            drop(subscriber);
+        }
+    }
+    let stranger = async_nats::connect(nats.url()).await;
+    assert!(stranger.is_err(), "without a login nobody connects");
+}
