@@ -19,6 +19,7 @@ use spans::{Span, Spans};
 use streams::Streams;
 
 mod automaton;
+mod prefilter;
 #[cfg(test)]
 mod slow;
 mod spans;
@@ -102,6 +103,9 @@ impl Filter {
     /// The matches in the text, in order. They do not overlap.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Match> {
+        if !prefilter::may_match(&self.words, text) {
+            return Vec::new();
+        }
         if text.len() > LONGEST_KEPT {
             return self.find_with(text, &mut Scratch::default());
         }

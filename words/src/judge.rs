@@ -1,6 +1,8 @@
 //! Decides whether a candidate, which has the letters of a word, is that word: by what is between its letters and around
 //! them. `다시 발견` has the letters of 시발, and is innocent.
 
+mod may_be;
+
 use crate::border::{is_border, is_particles};
 use crate::filter::Entry;
 use crate::pattern::{Language, Options, Pattern};

@@ -29,6 +29,14 @@ pub(crate) enum Sign {
     Symbol(char),
 }
 
+/// A Hangul syllable as the codes of its jamo.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Syllable {
+    pub(crate) lead: u8,
+    pub(crate) vowel: u8,
+    pub(crate) tail: Option<u8>,
+}
+
 /// One below the first compatibility jamo: a jamo's code is its distance from here.
 const JAMO: u32 = 0x3130;
 /// Leading consonants, from U+1100 on.
@@ -89,20 +97,35 @@ pub(crate) const fn fold_ascii(byte: u8) -> Option<Sign> {
     ASCII[(byte & 127) as usize]
 }
 
+/// The jamo of a composed syllable. None: the character is none.
+#[inline]
+pub(crate) fn syllable(c: char) -> Option<Syllable> {
+    matches!(c, '가'..='힣').then(|| split(c))
+}
+
+/// The jamo of a character that is a composed syllable.
+#[inline]
+fn split(c: char) -> Syllable {
+    let index = c as u32 - '가' as u32;
+    let (lead, rest) = (index / (VOWELS * 28), index % (VOWELS * 28));
+    let (vowel, tail) = (rest / 28, rest % 28);
+    Syllable {
+        lead: LEADS[lead as usize],
+        vowel: vowel as u8 + jamo('ㅏ'),
+        tail: tail.checked_sub(1).map(|tail| TAILS[tail as usize]),
+    }
+}
+
 /// Passes on what the character stands for: nothing if it is invisible, several signs for a syllable or `㎏`.
 #[inline]
 pub(crate) fn fold(c: char, mut add: impl FnMut(Sign)) {
     match c {
         '\0'..='\u{7F}' => ASCII[c as usize].into_iter().for_each(add),
         '가'..='힣' => {
-            let index = c as u32 - '가' as u32;
-            let (lead, rest) = (index / (VOWELS * 28), index % (VOWELS * 28));
-            let (vowel, tail) = (rest / 28, rest % 28);
-            add(Sign::Jamo(LEADS[lead as usize]));
-            add(Sign::Jamo(vowel as u8 + jamo('ㅏ')));
-            if tail > 0 {
-                add(Sign::Jamo(TAILS[tail as usize - 1]));
-            }
+            let Syllable { lead, vowel, tail } = split(c);
+            add(Sign::Jamo(lead));
+            add(Sign::Jamo(vowel));
+            tail.map(Sign::Jamo).into_iter().for_each(add);
         }
         // Two consonants written as one: `ㅄ` is `ㅂㅅ`.
         'ㄳ' => [Sign::Jamo(jamo('ㄱ')), Sign::Jamo(jamo('ㅅ'))].into_iter().for_each(add),

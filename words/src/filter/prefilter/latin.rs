@@ -1,0 +1,75 @@
+//! A stream of Latin letters, as [`stream::latin`](crate::stream::latin) reads it.
+
+use super::track::Track;
+use crate::filter::automaton::Automaton;
+use crate::stream::{Gap, Skipped, Traits};
+
+#[derive(Debug)]
+pub(super) struct Latin<'f> {
+    track: Track<'f>,
+    /// Spaces, punctuation and symbols.
+    pub(super) skipped: Skipped,
+    /// Anything else was skipped.
+    pub(super) is_wall: bool,
+    /// The last two letters; 0: none.
+    last: u8,
+    before_last: u8,
+    /// Where the current word begins.
+    start: usize,
+    /// The word before it is one letter.
+    follows_lone_letter: bool,
+}
+
+impl Latin<'_> {
+    pub(super) fn new(automaton: &Automaton) -> Latin<'_> {
+        Latin {
+            track: Track::new(automaton),
+            skipped: Skipped::default(),
+            is_wall: false,
+            last: 0,
+            before_last: 0,
+            start: 0,
+            follows_lone_letter: false,
+        }
+    }
+
+    /// Adds a letter. Whether some word may end before it.
+    #[inline]
+    pub(super) fn add(&mut self, letter: u8) -> bool {
+        let skipped = self.skipped.take();
+        let gap = if std::mem::take(&mut self.is_wall) { Gap::Wall } else { skipped };
+        let mut may_end = false;
+        if gap > Gap::Spelled {
+            may_end = self.end_word();
+        } else if letter == self.last {
+            self.track.recent.repeat_last();
+            return false;
+        }
+        may_end |= self.track.may_end(gap != Gap::None);
+        self.track.push(letter, gap, Traits::OPENS.and(Traits::CLOSES));
+        self.before_last = std::mem::replace(&mut self.last, letter);
+        may_end
+    }
+
+    /// Ends the current word. True: what follows depends on more than the latest symbols.
+    fn end_word(&mut self) -> bool {
+        let recent = &mut self.track.recent;
+        let is_lone = recent.len() == self.start + 1;
+        let is_joined = |gap| gap != Gap::Wall;
+        if is_lone && self.follows_lone_letter && recent.nth_last(0).is_none_or(|last| is_joined(last.gap)) {
+            recent.set_last_gap(Gap::Spelled);
+            // The two are one symbol.
+            if self.before_last == self.last {
+                return true;
+            }
+        }
+        self.start = recent.len();
+        self.follows_lone_letter = is_lone;
+        false
+    }
+
+    /// Whether some word may end with the text.
+    pub(super) fn may_end(&mut self) -> bool {
+        self.end_word() || self.track.may_end(true)
+    }
+}
