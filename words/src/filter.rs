@@ -15,6 +15,7 @@ use crate::sign::is_alphanumeric;
 use crate::stream::Stream;
 pub(crate) use automaton::Entry;
 use automaton::{Automaton, Builder};
+use prefilter::Openings;
 use spans::{Span, Spans};
 use streams::Streams;
 
@@ -32,6 +33,8 @@ mod tests;
 pub struct Filter {
     /// The words, by [`Alphabet`].
     words: [Automaton; 4],
+    /// How the words of Hangul begin.
+    openings: Openings,
     /// Contexts and exceptions. Searched only in a text that has one of the words.
     contexts: [Automaton; 4],
     labels: Vec<Arc<str>>,
@@ -79,10 +82,11 @@ impl Filter {
         });
         let contexts = list.allowed.iter().map(|pattern| (pattern, Entry::Context));
         let exceptions = list.excepted.iter().map(|pattern| (pattern, Entry::Exception));
-        let words = Builder::new(words).build(true);
+        let words = Builder::new(words);
+        let (openings, words) = (words.openings(), words.build(true));
         let contexts = Builder::new(contexts.chain(exceptions)).build(false);
         let languages = list.languages.clone().into_iter().collect();
-        Filter { words, contexts, labels, languages }
+        Filter { words, openings, contexts, labels, languages }
     }
 
     /// Compiles a room's own words, under the label `room`. A Korean word is found inside other words, because particles
@@ -90,8 +94,10 @@ impl Filter {
     #[must_use]
     pub fn with_words(words: &[String]) -> Filter {
         let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::room(word)).collect();
-        let words = Builder::new(patterns.iter().map(|pattern| (pattern, Entry::Word(0)))).build(false);
-        Filter { words, contexts: Default::default(), labels: vec![ROOM.into()], languages: Vec::new() }
+        let words = Builder::new(patterns.iter().map(|pattern| (pattern, Entry::Word(0))));
+        let (openings, words) = (words.openings(), words.build(false));
+        let labels = vec![ROOM.into()];
+        Filter { words, openings, contexts: Default::default(), labels, languages: Vec::new() }
     }
 
     /// Whether no text can have a match: all words of a room were only punctuation.
@@ -103,13 +109,18 @@ impl Filter {
     /// The matches in the text, in order. They do not overlap.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Match> {
-        if !prefilter::may_match(&self.words, text) {
+        if !self.may_match(text) {
             return Vec::new();
         }
         if text.len() > LONGEST_KEPT {
             return self.find_with(text, &mut Scratch::default());
         }
         SCRATCH.with_borrow_mut(|scratch| self.find_with(text, scratch))
+    }
+
+    /// False: the text has no match.
+    fn may_match(&self, text: &str) -> bool {
+        prefilter::may_match(&self.words, &self.openings, text)
     }
 
     fn find_with(&self, text: &str, scratch: &mut Scratch) -> Vec<Match> {

@@ -55,6 +55,7 @@ impl Seen {
     const EXCLAMATION: Seen = Seen(1 << 7);
 
     /// Whether the text has all of this.
+    #[inline]
     pub(crate) fn has(self, other: Seen) -> bool {
         self.0 & other.0 == other.0
     }
@@ -64,6 +65,7 @@ impl Seen {
         self.0 & other.0 != 0
     }
 
+    #[inline]
     pub(crate) const fn and(self, other: Seen) -> Seen {
         Seen(self.0 | other.0)
     }
@@ -75,6 +77,7 @@ impl Seen {
     }
 
     /// What a character is as written.
+    #[inline]
     pub(crate) const fn of_char(c: char) -> Seen {
         match c {
             'I' => Seen::CAPITAL_I.and(Seen::EITHER),
@@ -89,6 +92,7 @@ impl Seen {
     }
 
     /// What a text with this sign has.
+    #[inline]
     pub(crate) const fn of(sign: Sign) -> Seen {
         match sign {
             Sign::Jamo(_) => Seen::JAMO,

@@ -4,6 +4,7 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous;
 use aho_corasick::{Anchored, MatchKind, dfa};
 
+use crate::filter::prefilter::{Collected, Openings};
 use crate::judge::{Alphabet, Word};
 use crate::pattern::Pattern;
 use crate::reading::{Reading, Seen};
@@ -164,6 +165,17 @@ impl Builder {
         let mut builder = Builder::default();
         patterns.into_iter().for_each(|(pattern, entry)| builder.add_pattern(pattern, entry));
         builder
+    }
+
+    /// How the words of Hangul begin.
+    pub(super) fn openings(&self) -> Openings {
+        let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Hangul as usize];
+        let mut openings = Collected::default();
+        for (word, jamo) in words.iter().zip(symbols) {
+            let in_syllables = word.in_syllables();
+            openings.add(&jamo[..in_syllables], in_syllables == jamo.len(), word.is_open());
+        }
+        openings.build()
     }
 
     /// The automata, by [`Alphabet`]. `is_hot`: searched in every text, so that speed matters more than memory.

@@ -4,10 +4,12 @@
 mod hangul;
 mod latin;
 mod mixed;
+mod openings;
 mod track;
 
 use hangul::Hangul;
-use latin::Latin;
+use latin::Letters;
+pub(super) use openings::{Collected, Openings};
 
 use super::automaton::Automaton;
 use crate::grapheme::stands_alone;
@@ -17,11 +19,12 @@ use crate::sign::{Sign, fold, fold_ascii, jamo, syllable};
 use crate::stream::Traits;
 
 /// Whether the text may have a match of these automata, which are by [`Alphabet`]. False: it has none.
-pub(super) fn may_match(words: &[Automaton; 4], text: &str) -> bool {
+pub(super) fn may_match(words: &[Automaton; 4], openings: &Openings, text: &str) -> bool {
     let mut prefilter = Prefilter {
-        hangul: Hangul::new(&words[Alphabet::Hangul as usize]),
-        latin: Latin::new(&words[Alphabet::Latin as usize]),
-        with_l: text.bytes().any(|byte| byte == b'I').then(|| Latin::new(&words[Alphabet::Leet as usize])),
+        words,
+        text,
+        hangul: Hangul::new(&words[Alphabet::Hangul as usize], openings),
+        letters: None,
         seen: Seen::default(),
         follows_exclamation: false,
         has_joining: false,
@@ -34,17 +37,18 @@ pub(super) fn may_match(words: &[Automaton; 4], text: &str) -> bool {
             return true;
         }
     }
-    prefilter.may_end(words) || {
+    prefilter.may_end() || {
         let mixed = &words[Alphabet::Mixed as usize];
         mixed.may_occur_in(prefilter.seen) && mixed::may_match(mixed, text)
     }
 }
 
 struct Prefilter<'f> {
+    words: &'f [Automaton; 4],
+    text: &'f str,
     hangul: Hangul<'f>,
-    latin: Latin<'f>,
-    /// Each `I` as an `l`, in a text that has one.
-    with_l: Option<Latin<'f>>,
+    /// None: no Latin letter so far.
+    letters: Option<Letters<'f>>,
     seen: Seen,
     follows_exclamation: bool,
     /// A character may form a grapheme with its neighbours.
@@ -65,7 +69,7 @@ impl Prefilter<'_> {
         } else if let Some(syllable) = syllable(c) {
             self.seen = self.seen.and(Seen::JAMO);
             self.follows_exclamation = false;
-            self.wall_off_latin();
+            self.letters.iter_mut().for_each(Letters::skip_others);
             self.may_match |= self.hangul.add_syllable(syllable);
         } else {
             self.add_other(c);
@@ -107,32 +111,28 @@ impl Prefilter<'_> {
         match sign {
             Sign::Latin { letter, .. } => {
                 self.hangul.skipped.intruders += 1;
-                self.may_match |= self.latin.add(letter);
-                if let Some(with_l) = &mut self.with_l {
-                    self.may_match |= with_l.add(if is_capital_i { b'l' } else { letter });
-                }
+                let letters = self.letters.get_or_insert_with(|| Letters::new(self.words, self.text.contains('I')));
+                self.may_match |= letters.add(letter, is_capital_i);
             }
             Sign::Space => {
                 self.hangul.skipped.spaces += 1;
-                self.latin.skipped.spaces += 1;
-                self.with_l.iter_mut().for_each(|latin| latin.skipped.spaces += 1);
+                self.letters.iter_mut().for_each(Letters::skip_space);
             }
             Sign::Mark('\'' | '’') => {
                 self.hangul.skipped.marks += 1;
-                self.wall_off_latin();
+                self.letters.iter_mut().for_each(Letters::skip_others);
             }
             Sign::Mark(_) | Sign::Symbol(_) => {
                 self.hangul.skipped.marks += 1;
-                self.latin.skipped.marks += 1;
-                self.with_l.iter_mut().for_each(|latin| latin.skipped.marks += 1);
+                self.letters.iter_mut().for_each(Letters::skip_mark);
             }
             Sign::Digit(_) => {
                 self.hangul.skipped.digits += 1;
-                self.wall_off_latin();
+                self.letters.iter_mut().for_each(Letters::skip_others);
             }
             Sign::Letter(_) => {
                 self.hangul.skipped.intruders += 1;
-                self.wall_off_latin();
+                self.letters.iter_mut().for_each(Letters::skip_others);
             }
             Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::OPENS.and(Traits::CLOSES)),
         }
@@ -142,25 +142,18 @@ impl Prefilter<'_> {
     fn add_jamo(&mut self, jamo: u8, traits: Traits) {
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
-        self.wall_off_latin();
+        self.letters.iter_mut().for_each(Letters::skip_others);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
     }
 
-    #[inline]
-    fn wall_off_latin(&mut self) {
-        self.latin.is_wall = true;
-        self.with_l.iter_mut().for_each(|latin| latin.is_wall = true);
-    }
-
     /// Whether some word may end with the text, or the text has what only a reading understands.
-    fn may_end(&mut self, words: &[Automaton; 4]) -> bool {
+    fn may_end(&mut self) -> bool {
         let seen = self.seen;
-        let has_leetspeak = seen.has(Seen::LATIN.and(Seen::LEET)) && !words[Alphabet::Leet as usize].is_empty();
+        let has_leetspeak = seen.has(Seen::LATIN.and(Seen::LEET)) && !self.words[Alphabet::Leet as usize].is_empty();
         has_leetspeak
             || self.is_unclear && seen.has(Seen::JAMO)
-            || self.has_joining && self.with_l.is_some()
+            || self.has_joining && seen.has(Seen::LATIN.and(Seen::CAPITAL_I))
             || self.hangul.may_end()
-            || self.latin.may_end()
-            || self.with_l.as_mut().is_some_and(Latin::may_end)
+            || self.letters.as_mut().is_some_and(Letters::may_end)
     }
 }

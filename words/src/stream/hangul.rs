@@ -69,11 +69,13 @@ pub(crate) fn hangul(reading: &Reading<'_>, shorten: bool, stream: &mut Stream) 
 }
 
 /// `ㅋㅋㅋ` and `ㅎㅎ` can stand anywhere, also inside a word.
+#[inline]
 pub(crate) fn is_laughter(code: u8) -> bool {
     code == jamo('ㅋ') || code == jamo('ㅎ')
 }
 
 /// Whether a syllable that ends in the first vowel is drawn out by the second: `시이`, `벼어`.
+#[inline]
 pub(crate) fn lengthens(vowel: u8, with: u8) -> bool {
     let sound = |code: u8| SOUNDS.get(usize::from(code.checked_sub(jamo('ㅏ'))?));
     sound(vowel).is_some() && sound(vowel) == sound(with)

@@ -34,6 +34,7 @@ impl Traits {
 
     pub(crate) const NONE: Traits = Traits(0);
 
+    #[inline]
     pub(crate) const fn and(self, other: Traits) -> Traits {
         Traits(self.0 | other.0)
     }
@@ -51,7 +52,7 @@ impl Symbol {
 }
 
 impl Recent {
-    /// A power of two, so that an index is a mask. The longest word of the built-in lists has 34 symbols.
+    /// A power of two, so that an index is a mask. In a text that may end a longer word, the word is searched for.
     const MOST: usize = 64;
 
     #[inline]

@@ -1,16 +1,72 @@
-//! A stream of Latin letters, as [`stream::latin`](crate::stream::latin) reads it.
+//! The streams of Latin letters, as [`stream::latin`](crate::stream::latin) reads them.
 
 use super::track::Track;
 use crate::filter::automaton::Automaton;
+use crate::judge::Alphabet;
 use crate::stream::{Gap, Skipped, Traits};
 
+/// Plain letters, and leetspeak in a text where only an `I` stands for another letter.
 #[derive(Debug)]
-pub(super) struct Latin<'f> {
+pub(super) struct Letters<'f> {
+    plain: Latin<'f>,
+    /// Each `I` as an `l`. None: the text has no `I`.
+    with_l: Option<Latin<'f>>,
+}
+
+impl<'f> Letters<'f> {
+    /// Before the first letter. `words`: by [`Alphabet`].
+    pub(super) fn new(words: &'f [Automaton; 4], has_capital_i: bool) -> Letters<'f> {
+        Letters {
+            plain: Latin::new(&words[Alphabet::Latin as usize]),
+            with_l: has_capital_i.then(|| Latin::new(&words[Alphabet::Leet as usize])),
+        }
+    }
+
+    /// Adds a letter. Whether some word may end before it.
+    #[inline]
+    pub(super) fn add(&mut self, letter: u8, is_capital_i: bool) -> bool {
+        let may_end = self.plain.add(letter);
+        match &mut self.with_l {
+            Some(with_l) => with_l.add(if is_capital_i { b'l' } else { letter }) || may_end,
+            None => may_end,
+        }
+    }
+
+    #[inline]
+    pub(super) fn skip_space(&mut self) {
+        self.each(|latin| latin.skipped.spaces += 1);
+    }
+
+    #[inline]
+    pub(super) fn skip_mark(&mut self) {
+        self.each(|latin| latin.skipped.marks += 1);
+    }
+
+    /// Skips what ends a word: digits, letters of other alphabets, an apostrophe.
+    #[inline]
+    pub(super) fn skip_others(&mut self) {
+        self.each(|latin| latin.is_wall = true);
+    }
+
+    #[inline]
+    fn each(&mut self, mut change: impl FnMut(&mut Latin<'f>)) {
+        change(&mut self.plain);
+        self.with_l.iter_mut().for_each(change);
+    }
+
+    /// Whether some word may end with the text.
+    pub(super) fn may_end(&mut self) -> bool {
+        self.plain.may_end() || self.with_l.as_mut().is_some_and(Latin::may_end)
+    }
+}
+
+#[derive(Debug)]
+struct Latin<'f> {
     track: Track<'f>,
     /// Spaces, punctuation and symbols.
-    pub(super) skipped: Skipped,
+    skipped: Skipped,
     /// Anything else was skipped.
-    pub(super) is_wall: bool,
+    is_wall: bool,
     /// The last two letters; 0: none.
     last: u8,
     before_last: u8,
@@ -21,7 +77,7 @@ pub(super) struct Latin<'f> {
 }
 
 impl Latin<'_> {
-    pub(super) fn new(automaton: &Automaton) -> Latin<'_> {
+    fn new(automaton: &Automaton) -> Latin<'_> {
         Latin {
             track: Track::new(automaton),
             skipped: Skipped::default(),
@@ -35,7 +91,7 @@ impl Latin<'_> {
 
     /// Adds a letter. Whether some word may end before it.
     #[inline]
-    pub(super) fn add(&mut self, letter: u8) -> bool {
+    fn add(&mut self, letter: u8) -> bool {
         let skipped = self.skipped.take();
         let gap = if std::mem::take(&mut self.is_wall) { Gap::Wall } else { skipped };
         let mut may_end = false;
@@ -69,7 +125,7 @@ impl Latin<'_> {
     }
 
     /// Whether some word may end with the text.
-    pub(super) fn may_end(&mut self) -> bool {
+    fn may_end(&mut self) -> bool {
         self.end_word() || self.track.may_end(true)
     }
 }

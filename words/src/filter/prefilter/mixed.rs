@@ -19,7 +19,8 @@ struct Mixed<'f> {
 impl Mixed<'_> {
     /// Whether some word may end before this character or in it.
     fn add(&mut self, c: char) -> bool {
-        if let Some(Syllable { lead, vowel, tail }) = syllable(c) {
+        if let Some(syllable) = syllable(c) {
+            let Syllable { lead, vowel, tail } = Syllable::of_index(syllable);
             let mut may_end = self.push(lead, Traits::OPENS);
             may_end |= self.push(vowel, if tail.is_none() { Traits::CLOSES } else { Traits::NONE });
             return tail.is_some_and(|tail| self.push(tail, Traits::CLOSES)) || may_end;
