@@ -15,7 +15,7 @@ use crate::sign::is_alphanumeric;
 use crate::stream::Stream;
 pub(crate) use automaton::Entry;
 use automaton::{Automaton, Builder};
-use prefilter::Openings;
+use prefilter::Beginnings;
 use spans::{Span, Spans};
 use streams::Streams;
 
@@ -33,8 +33,7 @@ mod tests;
 pub struct Filter {
     /// The words, by [`Alphabet`].
     words: [Automaton; 4],
-    /// How the words of Hangul begin.
-    openings: Openings,
+    beginnings: Beginnings,
     /// Contexts and exceptions. Searched only in a text that has one of the words.
     contexts: [Automaton; 4],
     labels: Vec<Arc<str>>,
@@ -83,10 +82,10 @@ impl Filter {
         let contexts = list.allowed.iter().map(|pattern| (pattern, Entry::Context));
         let exceptions = list.excepted.iter().map(|pattern| (pattern, Entry::Exception));
         let words = Builder::new(words);
-        let (openings, words) = (words.openings(), words.build(true));
+        let (beginnings, words) = (words.beginnings(), words.build(true));
         let contexts = Builder::new(contexts.chain(exceptions)).build(false);
         let languages = list.languages.clone().into_iter().collect();
-        Filter { words, openings, contexts, labels, languages }
+        Filter { words, beginnings, contexts, labels, languages }
     }
 
     /// Compiles a room's own words, under the label `room`. A Korean word is found inside other words, because particles
@@ -95,9 +94,9 @@ impl Filter {
     pub fn with_words(words: &[String]) -> Filter {
         let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::room(word)).collect();
         let words = Builder::new(patterns.iter().map(|pattern| (pattern, Entry::Word(0))));
-        let (openings, words) = (words.openings(), words.build(false));
+        let (beginnings, words) = (words.beginnings(), words.build(false));
         let labels = vec![ROOM.into()];
-        Filter { words, openings, contexts: Default::default(), labels, languages: Vec::new() }
+        Filter { words, beginnings, contexts: Default::default(), labels, languages: Vec::new() }
     }
 
     /// Whether no text can have a match: all words of a room were only punctuation.
@@ -120,7 +119,7 @@ impl Filter {
 
     /// False: the text has no match.
     fn may_match(&self, text: &str) -> bool {
-        prefilter::may_match(&self.words, &self.openings, text)
+        prefilter::may_match(&self.words, &self.beginnings, text)
     }
 
     fn find_with(&self, text: &str, scratch: &mut Scratch) -> Vec<Match> {

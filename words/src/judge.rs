@@ -131,6 +131,11 @@ impl Word {
         self.steps.iter().take_while(|step| !step.is_lone).count()
     }
 
+    /// Whether its last letter is written at least twice.
+    pub(crate) fn is_last_doubled(&self) -> bool {
+        self.steps.last().is_some_and(|step| step.times > 1)
+    }
+
     /// Whether its last syllable may end in another consonant.
     pub(crate) fn is_open(&self) -> bool {
         self.options.open

@@ -96,6 +96,7 @@ impl Skipped {
     /// More intruders than this are a word of their own.
     const INTRUDERS: u32 = 3;
 
+    #[inline]
     fn gap(&self) -> Gap {
         match self {
             Skipped { spaces: 0, marks: 0, digits: 0, intruders: 0 } => Gap::None,

@@ -7,7 +7,8 @@
 //!   flagged, flagged, or permitted by a context. `SET` is `korean`, `english` or the folder of a recording
 //! - `others CLONES`: the totals of sets that the authors of the lists do not read. `CLONES` holds their repositories
 //! - `cost TIMES`: searches a few texts so often, and prints the time of a search. Count instructions over it
-//! - `mean SET TEXTS`: searches so many texts, spread over a set. Count instructions over it
+//! - `mean SET TEXTS`: searches so many texts, spread over a set. Count instructions over it. The set `-` are the lines of
+//!   standard input
 //! - `matches`: the number of texts in all sets, and a digest of their matches. Compare two versions of the filter by it
 //! - `try`: masks each line of standard input
 
@@ -121,9 +122,10 @@ fn cost(filter: &Filter, times: u32) {
     }
 }
 
-/// The texts of a set.
+/// The texts of a set; of `-`, the lines of standard input.
 fn texts(folder: &Path, set: &str) -> Vec<String> {
     match set {
+        "-" => std::io::stdin().lines().map(Result::unwrap).collect(),
         "korean" => sets::korean(folder).into_iter().map(|row| row.text).collect(),
         "english" => sets::english(folder).into_iter().map(|row| row.text).collect(),
         chat => sets::chat(folder, chat).into_iter().map(|(text, _)| text).collect(),

@@ -4,7 +4,7 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous;
 use aho_corasick::{Anchored, MatchKind, dfa};
 
-use crate::filter::prefilter::{Collected, Openings};
+use crate::filter::prefilter::{Beginnings, CollectedGrams, CollectedOpenings};
 use crate::judge::{Alphabet, Word};
 use crate::pattern::Pattern;
 use crate::reading::{Reading, Seen};
@@ -32,6 +32,7 @@ pub(super) struct Automaton {
     letters: Vec<Seen>,
 }
 
+/// An automaton of one of two kinds.
 #[derive(Debug)]
 enum Search {
     /// Fast.
@@ -167,15 +168,18 @@ impl Builder {
         builder
     }
 
-    /// How the words of Hangul begin.
-    pub(super) fn openings(&self) -> Openings {
+    /// How the words begin.
+    pub(super) fn beginnings(&self) -> Beginnings {
         let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Hangul as usize];
-        let mut openings = Collected::default();
+        let mut openings = CollectedOpenings::default();
         for (word, jamo) in words.iter().zip(symbols) {
             let in_syllables = word.in_syllables();
             openings.add(&jamo[..in_syllables], in_syllables == jamo.len(), word.is_open());
         }
-        openings.build()
+        let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Latin as usize];
+        let mut grams = CollectedGrams::default();
+        words.iter().zip(symbols).for_each(|(word, letters)| grams.add(letters, word.is_last_doubled()));
+        Beginnings { hangul: openings.build(), latin: grams.build() }
     }
 
     /// The automata, by [`Alphabet`]. `is_hot`: searched in every text, so that speed matters more than memory.

@@ -1,15 +1,18 @@
 //! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but the
 //! latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a reading.
 
+mod bloom;
+mod grams;
 mod hangul;
 mod latin;
 mod mixed;
 mod openings;
 mod track;
 
+use grams::Latest;
+pub(super) use grams::{CollectedGrams, Grams};
 use hangul::Hangul;
-use latin::Letters;
-pub(super) use openings::{Collected, Openings};
+pub(super) use openings::{CollectedOpenings, Openings};
 
 use super::automaton::Automaton;
 use crate::grapheme::stands_alone;
@@ -18,13 +21,21 @@ use crate::reading::Seen;
 use crate::sign::{Sign, fold, fold_ascii, jamo, syllable};
 use crate::stream::Traits;
 
+/// How words begin.
+#[derive(Debug)]
+pub(super) struct Beginnings {
+    pub(super) hangul: Openings,
+    pub(super) latin: Grams,
+}
+
 /// Whether the text may have a match of these automata, which are by [`Alphabet`]. False: it has none.
-pub(super) fn may_match(words: &[Automaton; 4], openings: &Openings, text: &str) -> bool {
+pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &str) -> bool {
     let mut prefilter = Prefilter {
-        words,
-        text,
-        hangul: Hangul::new(&words[Alphabet::Hangul as usize], openings),
-        letters: None,
+        hangul: Hangul::new(&words[Alphabet::Hangul as usize], &beginnings.hangul),
+        latin: &beginnings.latin,
+        letters: Latest::default(),
+        letters_with_l: Latest::default(),
+        may_have_latin: false,
         seen: Seen::default(),
         follows_exclamation: false,
         has_joining: false,
@@ -37,18 +48,20 @@ pub(super) fn may_match(words: &[Automaton; 4], openings: &Openings, text: &str)
             return true;
         }
     }
-    prefilter.may_end() || {
+    prefilter.may_end(words, text) || {
         let mixed = &words[Alphabet::Mixed as usize];
         mixed.may_occur_in(prefilter.seen) && mixed::may_match(mixed, text)
     }
 }
 
 struct Prefilter<'f> {
-    words: &'f [Automaton; 4],
-    text: &'f str,
     hangul: Hangul<'f>,
-    /// None: no Latin letter so far.
-    letters: Option<Letters<'f>>,
+    latin: &'f Grams,
+    letters: Latest,
+    /// Each `I` as an `l`.
+    letters_with_l: Latest,
+    /// The beginning of a Latin word was there.
+    may_have_latin: bool,
     seen: Seen,
     follows_exclamation: bool,
     /// A character may form a grapheme with its neighbours.
@@ -69,7 +82,6 @@ impl Prefilter<'_> {
         } else if let Some(syllable) = syllable(c) {
             self.seen = self.seen.and(Seen::JAMO);
             self.follows_exclamation = false;
-            self.letters.iter_mut().for_each(Letters::skip_others);
             self.may_match |= self.hangul.add_syllable(syllable);
         } else {
             self.add_other(c);
@@ -84,7 +96,7 @@ impl Prefilter<'_> {
                 self.add_jamo(first, Traits::OPENS);
                 self.add_jamo(jamo('ㅅ'), Traits::CLOSES);
             }
-            '\u{3131}'..='\u{3163}' => self.add_jamo(jamo(c), Traits::OPENS.and(Traits::CLOSES)),
+            '\u{3131}'..='\u{3163}' => self.add_jamo(jamo(c), Traits::LETTER),
             _ => {
                 let (is_alone, mut is_visible) = (stands_alone(c), false);
                 fold(c, |sign| {
@@ -111,30 +123,19 @@ impl Prefilter<'_> {
         match sign {
             Sign::Latin { letter, .. } => {
                 self.hangul.skipped.intruders += 1;
-                let letters = self.letters.get_or_insert_with(|| Letters::new(self.words, self.text.contains('I')));
-                self.may_match |= letters.add(letter, is_capital_i);
+                self.may_have_latin |= self.latin.may_begin(&mut self.letters, letter);
+                if self.seen.has(Seen::CAPITAL_I) {
+                    let letter = if is_capital_i { b'l' } else { letter };
+                    self.may_have_latin |= self.latin.may_begin(&mut self.letters_with_l, letter);
+                } else {
+                    self.letters_with_l = self.letters;
+                }
             }
-            Sign::Space => {
-                self.hangul.skipped.spaces += 1;
-                self.letters.iter_mut().for_each(Letters::skip_space);
-            }
-            Sign::Mark('\'' | '’') => {
-                self.hangul.skipped.marks += 1;
-                self.letters.iter_mut().for_each(Letters::skip_others);
-            }
-            Sign::Mark(_) | Sign::Symbol(_) => {
-                self.hangul.skipped.marks += 1;
-                self.letters.iter_mut().for_each(Letters::skip_mark);
-            }
-            Sign::Digit(_) => {
-                self.hangul.skipped.digits += 1;
-                self.letters.iter_mut().for_each(Letters::skip_others);
-            }
-            Sign::Letter(_) => {
-                self.hangul.skipped.intruders += 1;
-                self.letters.iter_mut().for_each(Letters::skip_others);
-            }
-            Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::OPENS.and(Traits::CLOSES)),
+            Sign::Space => self.hangul.skipped.spaces += 1,
+            Sign::Mark(_) | Sign::Symbol(_) => self.hangul.skipped.marks += 1,
+            Sign::Digit(_) => self.hangul.skipped.digits += 1,
+            Sign::Letter(_) => self.hangul.skipped.intruders += 1,
+            Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::LETTER),
         }
     }
 
@@ -142,18 +143,17 @@ impl Prefilter<'_> {
     fn add_jamo(&mut self, jamo: u8, traits: Traits) {
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
-        self.letters.iter_mut().for_each(Letters::skip_others);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
     }
 
     /// Whether some word may end with the text, or the text has what only a reading understands.
-    fn may_end(&mut self) -> bool {
+    fn may_end(&self, words: &[Automaton; 4], text: &str) -> bool {
         let seen = self.seen;
-        let has_leetspeak = seen.has(Seen::LATIN.and(Seen::LEET)) && !self.words[Alphabet::Leet as usize].is_empty();
+        let has_leetspeak = seen.has(Seen::LATIN.and(Seen::LEET)) && !words[Alphabet::Leet as usize].is_empty();
         has_leetspeak
             || self.is_unclear && seen.has(Seen::JAMO)
             || self.has_joining && seen.has(Seen::LATIN.and(Seen::CAPITAL_I))
             || self.hangul.may_end()
-            || self.letters.as_mut().is_some_and(Letters::may_end)
+            || self.may_have_latin && latin::may_match(words, text)
     }
 }

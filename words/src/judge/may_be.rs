@@ -7,13 +7,16 @@ impl Word {
     /// Whether the candidate that ends with the latest symbol may be this word. False only if [`Word::judge`] rejects it.
     /// `ends`: a word may end here.
     pub(crate) fn may_be(&self, recent: &Recent, ends: bool) -> bool {
+        if !self.free_right && !ends {
+            return false;
+        }
         let length = self.steps.len();
         let (Some(first), Some(last)) = (recent.nth_last(length - 1), recent.nth_last(0)) else {
             // Its beginning is forgotten.
             return true;
         };
         let begins = recent.len() == length || first.gap > Gap::Spelled;
-        if self.inside && begins || !self.free_right && !ends || !self.may_begin(recent, first, begins) {
+        if self.inside && begins || !self.may_begin(recent, first, begins) {
             return false;
         }
         let is_latin = matches!(self.alphabet, Alphabet::Latin | Alphabet::Leet);

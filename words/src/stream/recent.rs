@@ -33,6 +33,8 @@ impl Traits {
     const REPEATED: Traits = Traits(1 << 3);
 
     pub(crate) const NONE: Traits = Traits(0);
+    /// A letter that is a grapheme.
+    pub(crate) const LETTER: Traits = Traits::OPENS.and(Traits::CLOSES);
 
     #[inline]
     pub(crate) const fn and(self, other: Traits) -> Traits {

@@ -3,28 +3,43 @@
 use super::track::Track;
 use crate::filter::automaton::Automaton;
 use crate::judge::Alphabet;
+use crate::sign::{Sign, fold};
 use crate::stream::{Gap, Skipped, Traits};
+
+/// Whether the text may have a word of Latin letters. `words`: by [`Alphabet`].
+pub(super) fn may_match(words: &[Automaton; 4], text: &str) -> bool {
+    let mut letters = Letters {
+        plain: Latin::new(&words[Alphabet::Latin as usize]),
+        with_l: text.contains('I').then(|| Latin::new(&words[Alphabet::Leet as usize])),
+    };
+    for c in text.chars() {
+        let mut may_end = false;
+        fold(c, |sign| match sign {
+            Sign::Latin { letter, .. } => may_end |= letters.add(letter, c == 'I'),
+            Sign::Space => letters.each(|latin| latin.skipped.spaces += 1),
+            Sign::Mark('\'' | '’') | Sign::Digit(_) | Sign::Jamo(_) | Sign::Letter(_) => {
+                letters.each(|latin| latin.is_wall = true);
+            }
+            Sign::Mark(_) | Sign::Symbol(_) => letters.each(|latin| latin.skipped.marks += 1),
+        });
+        if may_end {
+            return true;
+        }
+    }
+    letters.plain.may_end() || letters.with_l.as_mut().is_some_and(Latin::may_end)
+}
 
 /// Plain letters, and leetspeak in a text where only an `I` stands for another letter.
 #[derive(Debug)]
-pub(super) struct Letters<'f> {
+struct Letters<'f> {
     plain: Latin<'f>,
     /// Each `I` as an `l`. None: the text has no `I`.
     with_l: Option<Latin<'f>>,
 }
 
 impl<'f> Letters<'f> {
-    /// Before the first letter. `words`: by [`Alphabet`].
-    pub(super) fn new(words: &'f [Automaton; 4], has_capital_i: bool) -> Letters<'f> {
-        Letters {
-            plain: Latin::new(&words[Alphabet::Latin as usize]),
-            with_l: has_capital_i.then(|| Latin::new(&words[Alphabet::Leet as usize])),
-        }
-    }
-
     /// Adds a letter. Whether some word may end before it.
-    #[inline]
-    pub(super) fn add(&mut self, letter: u8, is_capital_i: bool) -> bool {
+    fn add(&mut self, letter: u8, is_capital_i: bool) -> bool {
         let may_end = self.plain.add(letter);
         match &mut self.with_l {
             Some(with_l) => with_l.add(if is_capital_i { b'l' } else { letter }) || may_end,
@@ -33,30 +48,9 @@ impl<'f> Letters<'f> {
     }
 
     #[inline]
-    pub(super) fn skip_space(&mut self) {
-        self.each(|latin| latin.skipped.spaces += 1);
-    }
-
-    #[inline]
-    pub(super) fn skip_mark(&mut self) {
-        self.each(|latin| latin.skipped.marks += 1);
-    }
-
-    /// Skips what ends a word: digits, letters of other alphabets, an apostrophe.
-    #[inline]
-    pub(super) fn skip_others(&mut self) {
-        self.each(|latin| latin.is_wall = true);
-    }
-
-    #[inline]
     fn each(&mut self, mut change: impl FnMut(&mut Latin<'f>)) {
         change(&mut self.plain);
         self.with_l.iter_mut().for_each(change);
-    }
-
-    /// Whether some word may end with the text.
-    pub(super) fn may_end(&mut self) -> bool {
-        self.plain.may_end() || self.with_l.as_mut().is_some_and(Latin::may_end)
     }
 }
 
@@ -102,7 +96,7 @@ impl Latin<'_> {
             return false;
         }
         may_end |= self.track.may_end(gap != Gap::None);
-        self.track.push(letter, gap, Traits::OPENS.and(Traits::CLOSES));
+        self.track.push(letter, gap, Traits::LETTER);
         self.before_last = std::mem::replace(&mut self.last, letter);
         may_end
     }

@@ -32,7 +32,7 @@ impl Mixed<'_> {
             sign => {
                 let mut bytes = [0; 4];
                 for symbol in mixed_symbols(sign, &mut bytes) {
-                    may_end |= self.push(*symbol, Traits::OPENS.and(Traits::CLOSES));
+                    may_end |= self.push(*symbol, Traits::LETTER);
                 }
             }
         });

@@ -1,31 +1,26 @@
 //! How words of Hangul begin when they are written in syllables: with which two syllables, or as which one. A text in which
 //! no word begins need not be read by the automaton.
 
+use super::bloom::Bloom;
 use crate::judge::CLOSES;
 use crate::sign::{Syllable, is_vowel};
 
 /// The first syllables of words. A syllable is its [index](Syllable::index).
 #[derive(Debug, Default)]
 pub(crate) struct Openings {
-    /// A Bloom filter of pairs of syllables. Empty: no pairs.
-    pairs: Box<[u64]>,
-    /// The binary logarithm of its bits.
-    log_bits: u32,
+    pairs: Bloom,
     /// A bit for each syllable that is a word. Empty: no words of one syllable.
     words: Box<[u64]>,
 }
 
 /// The first syllables of words, as long as words are added.
 #[derive(Debug, Default)]
-pub(crate) struct Collected {
-    pairs: Vec<(u32, u32)>,
+pub(crate) struct CollectedOpenings {
+    pairs: Vec<u64>,
     words: Vec<u32>,
 }
 
-/// Two bits of each pair are set. So 1 in 32 bits is set at most, and 1 in 1,000 other pairs passes.
-const BITS_PER_PAIR: usize = 64;
-
-impl Collected {
+impl CollectedOpenings {
     /// Adds a word as its jamo. `is_whole`: these are all of them, and not only those before the first one on its own, which
     /// a syllable does not match. `is_open`: the last syllable may have one more consonant.
     pub(crate) fn add(&mut self, jamo: &[u8], is_whole: bool, is_open: bool) {
@@ -40,28 +35,18 @@ impl Collected {
             self.words.push(index);
             self.words.extend(closed(first));
         } else if let Some((second, rest)) = take_syllable(rest) {
-            self.pairs.extend(second.index().map(|second| (index, second)));
+            self.pairs.extend(second.index().map(|second| pair(index, second)));
             if rest.is_empty() && is_whole {
-                self.pairs.extend(closed(second).map(|second| (index, second)));
+                self.pairs.extend(closed(second).map(|second| pair(index, second)));
             }
         }
     }
 
-    pub(crate) fn build(mut self) -> Openings {
-        let mut openings = Openings::default();
+    pub(crate) fn build(self) -> Openings {
+        let mut openings = Openings { pairs: Bloom::new(self.pairs), words: Box::default() };
         if !self.words.is_empty() {
             openings.words = vec![0; SYLLABLES.div_ceil(64)].into();
             self.words.iter().for_each(|word| openings.words[*word as usize / 64] |= 1 << (word % 64));
-        }
-        self.pairs.sort_unstable();
-        self.pairs.dedup();
-        if !self.pairs.is_empty() {
-            let bits = (self.pairs.len() * BITS_PER_PAIR).next_power_of_two();
-            openings.log_bits = bits.ilog2();
-            openings.pairs = vec![0; bits / 64].into();
-            for (first, second) in self.pairs {
-                openings.bits_of(first, second).iter().for_each(|bit| openings.pairs[bit / 64] |= 1 << (bit % 64));
-            }
         }
         openings
     }
@@ -75,23 +60,13 @@ impl Openings {
     #[inline]
     pub(super) fn may_begin(&self, previous: Option<u32>, syllable: u32) -> bool {
         let is_word = self.words.get(syllable as usize / 64).is_some_and(|bits| bits >> (syllable % 64) & 1 == 1);
-        is_word || previous.is_some_and(|previous| self.has_pair(previous, syllable))
+        is_word || previous.is_some_and(|previous| self.pairs.may_have(pair(previous, syllable)))
     }
+}
 
-    #[inline]
-    fn has_pair(&self, first: u32, second: u32) -> bool {
-        let is_set = |bit: usize| self.pairs.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1);
-        let [one, other] = self.bits_of(first, second);
-        is_set(one) && is_set(other)
-    }
-
-    /// The two bits of a pair. Fibonacci hashing: the highest bits of the product are the best.
-    #[inline]
-    fn bits_of(&self, first: u32, second: u32) -> [usize; 2] {
-        let hash = (u64::from(first) << 14 | u64::from(second)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mask = (1 << self.log_bits) - 1;
-        [(hash >> 40) as usize & mask, (hash >> 16) as usize & mask]
-    }
+#[inline]
+fn pair(first: u32, second: u32) -> u64 {
+    u64::from(first) << 14 | u64::from(second)
 }
 
 /// The first syllable of a sequence of jamo, and the rest, as they are written in composed syllables.
