@@ -15,10 +15,12 @@ use crate::sign::is_alphanumeric;
 use crate::stream::Stream;
 pub(crate) use automaton::Entry;
 use automaton::{Automaton, Builder};
+use prefilter::Beginnings;
 use spans::{Span, Spans};
 use streams::Streams;
 
 mod automaton;
+mod prefilter;
 #[cfg(test)]
 mod slow;
 mod spans;
@@ -31,6 +33,7 @@ mod tests;
 pub struct Filter {
     /// The words, by [`Alphabet`].
     words: [Automaton; 4],
+    beginnings: Beginnings,
     /// Contexts and exceptions. Searched only in a text that has one of the words.
     contexts: [Automaton; 4],
     labels: Vec<Arc<str>>,
@@ -78,10 +81,11 @@ impl Filter {
         });
         let contexts = list.allowed.iter().map(|pattern| (pattern, Entry::Context));
         let exceptions = list.excepted.iter().map(|pattern| (pattern, Entry::Exception));
-        let words = Builder::new(words).build(true);
+        let words = Builder::new(words);
+        let (beginnings, words) = (words.beginnings(), words.build(true));
         let contexts = Builder::new(contexts.chain(exceptions)).build(false);
         let languages = list.languages.clone().into_iter().collect();
-        Filter { words, contexts, labels, languages }
+        Filter { words, beginnings, contexts, labels, languages }
     }
 
     /// Compiles a room's own words, under the label `room`. A Korean word is found inside other words, because particles
@@ -89,8 +93,10 @@ impl Filter {
     #[must_use]
     pub fn with_words(words: &[String]) -> Filter {
         let patterns: Vec<Pattern> = words.iter().map(|word| Pattern::room(word)).collect();
-        let words = Builder::new(patterns.iter().map(|pattern| (pattern, Entry::Word(0)))).build(false);
-        Filter { words, contexts: Default::default(), labels: vec![ROOM.into()], languages: Vec::new() }
+        let words = Builder::new(patterns.iter().map(|pattern| (pattern, Entry::Word(0))));
+        let (beginnings, words) = (words.beginnings(), words.build(false));
+        let labels = vec![ROOM.into()];
+        Filter { words, beginnings, contexts: Default::default(), labels, languages: Vec::new() }
     }
 
     /// Whether no text can have a match: all words of a room were only punctuation.
@@ -102,10 +108,18 @@ impl Filter {
     /// The matches in the text, in order. They do not overlap.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Match> {
+        if !self.may_match(text) {
+            return Vec::new();
+        }
         if text.len() > LONGEST_KEPT {
             return self.find_with(text, &mut Scratch::default());
         }
         SCRATCH.with_borrow_mut(|scratch| self.find_with(text, scratch))
+    }
+
+    /// False: the text has no match.
+    fn may_match(&self, text: &str) -> bool {
+        prefilter::may_match(&self.words, &self.beginnings, text)
     }
 
     fn find_with(&self, text: &str, scratch: &mut Scratch) -> Vec<Match> {

@@ -32,7 +32,7 @@ fn joined(text: &str) -> usize {
 
 /// Whether there is a grapheme boundary between this character and any other of which this is true.
 #[inline]
-fn stands_alone(c: char) -> bool {
+pub(crate) fn stands_alone(c: char) -> bool {
     match c {
         // CR joins LF.
         '\r' => false,

@@ -1,6 +1,8 @@
 //! Decides whether a candidate, which has the letters of a word, is that word: by what is between its letters and around
 //! them. `다시 발견` has the letters of 시발, and is innocent.
 
+mod may_be;
+
 use crate::border::{is_border, is_particles};
 use crate::filter::Entry;
 use crate::pattern::{Language, Options, Pattern};
@@ -60,6 +62,10 @@ const ENDINGS: [&str; 10] = ["놈", "년", "새", "들", "아", "야", "롬", "�
 /// Syllables that also follow a word split after another word: `거지새.끼가`, but not `냄새,끼니`.
 const SUBJECTS: [&str; 4] = ["가", "는", "네", "임"];
 
+/// The consonants that particles or laughter add to an open word.
+pub(crate) const CLOSES: [u8; 8] =
+    [jamo('ㄴ'), jamo('ㄹ'), jamo('ㅁ'), jamo('ㅂ'), jamo('ㅅ'), jamo('ㅆ'), jamo('ㅋ'), jamo('ㅎ')];
+
 impl Word {
     pub(crate) fn new(pattern: &Pattern, stream: &Stream, alphabet: Alphabet, entry: Entry) -> Word {
         let is_hangul = alphabet == Alphabet::Hangul;
@@ -118,6 +124,21 @@ impl Word {
     /// The language of the texts in which this context applies. None: all texts.
     pub(crate) fn language(&self) -> Option<Language> {
         self.options.language
+    }
+
+    /// The number of its first symbols that are part of syllables.
+    pub(crate) fn in_syllables(&self) -> usize {
+        self.steps.iter().take_while(|step| !step.is_lone).count()
+    }
+
+    /// Whether its last letter is written at least twice.
+    pub(crate) fn is_last_doubled(&self) -> bool {
+        self.steps.last().is_some_and(|step| step.times > 1)
+    }
+
+    /// Whether its last syllable may end in another consonant.
+    pub(crate) fn is_open(&self) -> bool {
+        self.options.open
     }
 
     fn is_bounded(&self) -> bool {
@@ -225,10 +246,9 @@ fn is_apart(stream: &Stream, at: usize) -> bool {
     at == 0 || stream.places.get(at).is_none_or(|place| place.gap > Gap::Digits)
 }
 
-/// Whether one of the consonants that particles or laughter add closes the last syllable: `새낀`, `새낄`, `새낔`.
+/// Whether one more consonant closes the last syllable: `새낀`, `새낄`, `새낔`.
 fn is_closed_by_one(stream: &Stream, end: usize) -> bool {
-    let closes = [jamo('ㄴ'), jamo('ㄹ'), jamo('ㅁ'), jamo('ㅂ'), jamo('ㅅ'), jamo('ㅆ'), jamo('ㅋ'), jamo('ㅎ')];
-    let is_closing = |symbol: &u8| closes.contains(symbol);
+    let is_closing = |symbol: &u8| CLOSES.contains(symbol);
     stream.symbols.get(end).is_some_and(is_closing) && stream.places[end].closes && !stream.places[end].opens
 }
 

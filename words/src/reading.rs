@@ -55,6 +55,7 @@ impl Seen {
     const EXCLAMATION: Seen = Seen(1 << 7);
 
     /// Whether the text has all of this.
+    #[inline]
     pub(crate) fn has(self, other: Seen) -> bool {
         self.0 & other.0 == other.0
     }
@@ -64,12 +65,20 @@ impl Seen {
         self.0 & other.0 != 0
     }
 
+    #[inline]
     pub(crate) const fn and(self, other: Seen) -> Seen {
         Seen(self.0 | other.0)
     }
 
+    /// What a text with this byte of ASCII has.
+    #[inline]
+    pub(crate) const fn of_ascii(byte: u8) -> Seen {
+        SEEN_IN_ASCII[(byte & 127) as usize]
+    }
+
     /// What a character is as written.
-    const fn of_char(c: char) -> Seen {
+    #[inline]
+    pub(crate) const fn of_char(c: char) -> Seen {
         match c {
             'I' => Seen::CAPITAL_I.and(Seen::EITHER),
             '1' | '!' | '|' | '１' => Seen::EITHER,
@@ -82,7 +91,9 @@ impl Seen {
         Seen(self.0 & Seen::JAMO.and(Seen::LATIN).and(Seen::DIGIT).and(Seen::OTHER).0)
     }
 
-    const fn of(sign: Sign) -> Seen {
+    /// What a text with this sign has.
+    #[inline]
+    pub(crate) const fn of(sign: Sign) -> Seen {
         match sign {
             Sign::Jamo(_) => Seen::JAMO,
             Sign::Latin { .. } => Seen::LATIN,
@@ -148,7 +159,7 @@ impl<'t> Reading<'t> {
         let mut seen = Seen::default();
         let glyph = |(unit, byte): (usize, u8)| {
             let sign = fold_ascii(byte)?;
-            seen = seen.and(SEEN_IN_ASCII[usize::from(byte & 127)]);
+            seen = seen.and(Seen::of_ascii(byte));
             let (unit, is_capital_i) = (unit as u32, byte == b'I');
             Some(Glyph { sign, unit, opens: true, closes: true, in_syllable: false, is_capital_i })
         };

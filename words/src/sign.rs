@@ -29,6 +29,14 @@ pub(crate) enum Sign {
     Symbol(char),
 }
 
+/// A Hangul syllable as the codes of its jamo.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Syllable {
+    pub(crate) lead: u8,
+    pub(crate) vowel: u8,
+    pub(crate) tail: Option<u8>,
+}
+
 /// One below the first compatibility jamo: a jamo's code is its distance from here.
 const JAMO: u32 = 0x3130;
 /// Leading consonants, from U+1100 on.
@@ -45,15 +53,47 @@ const TAILS: [u8; 27] = jamos([
 
 impl Sign {
     pub(crate) fn is_vowel(self) -> bool {
-        matches!(self, Sign::Jamo(31..))
+        matches!(self, Sign::Jamo(code) if is_vowel(code))
     }
 
     pub(crate) fn is_consonant(self) -> bool {
-        matches!(self, Sign::Jamo(..=30))
+        matches!(self, Sign::Jamo(code) if !is_vowel(code))
     }
 }
 
+impl Syllable {
+    /// Its distance from `가`. None: one of the jamo does not stand in this place of a composed syllable.
+    pub(crate) fn index(self) -> Option<u32> {
+        let lead = LEADS.iter().position(|code| *code == self.lead)?;
+        let vowel = self.vowel.checked_sub(jamo('ㅏ'))?;
+        let tail = match self.tail {
+            Some(tail) => TAILS.iter().position(|code| *code == tail)? + 1,
+            None => 0,
+        };
+        Some((lead as u32 * VOWELS + u32::from(vowel)) * 28 + tail as u32)
+    }
+
+    /// The syllable at this distance from `가`.
+    #[inline]
+    pub(crate) fn of_index(index: u32) -> Syllable {
+        let (lead, rest) = (index / (VOWELS * 28), index % (VOWELS * 28));
+        let (vowel, tail) = (rest / 28, rest % 28);
+        Syllable {
+            lead: LEADS[lead as usize],
+            vowel: vowel as u8 + jamo('ㅏ'),
+            tail: tail.checked_sub(1).map(|tail| TAILS[tail as usize]),
+        }
+    }
+}
+
+/// Whether the jamo of this code is a vowel, and not a consonant.
+#[inline]
+pub(crate) const fn is_vowel(code: u8) -> bool {
+    code > 30
+}
+
 /// The code of a compatibility jamo.
+#[inline]
 pub(crate) const fn jamo(c: char) -> u8 {
     (c as u32 - JAMO) as u8
 }
@@ -89,20 +129,22 @@ pub(crate) const fn fold_ascii(byte: u8) -> Option<Sign> {
     ASCII[(byte & 127) as usize]
 }
 
+/// The [index](Syllable::index) of a composed syllable. None: the character is none.
+#[inline]
+pub(crate) fn syllable(c: char) -> Option<u32> {
+    matches!(c, '가'..='힣').then(|| c as u32 - '가' as u32)
+}
+
 /// Passes on what the character stands for: nothing if it is invisible, several signs for a syllable or `㎏`.
 #[inline]
 pub(crate) fn fold(c: char, mut add: impl FnMut(Sign)) {
     match c {
         '\0'..='\u{7F}' => ASCII[c as usize].into_iter().for_each(add),
         '가'..='힣' => {
-            let index = c as u32 - '가' as u32;
-            let (lead, rest) = (index / (VOWELS * 28), index % (VOWELS * 28));
-            let (vowel, tail) = (rest / 28, rest % 28);
-            add(Sign::Jamo(LEADS[lead as usize]));
-            add(Sign::Jamo(vowel as u8 + jamo('ㅏ')));
-            if tail > 0 {
-                add(Sign::Jamo(TAILS[tail as usize - 1]));
-            }
+            let Syllable { lead, vowel, tail } = Syllable::of_index(c as u32 - '가' as u32);
+            add(Sign::Jamo(lead));
+            add(Sign::Jamo(vowel));
+            tail.map(Sign::Jamo).into_iter().for_each(add);
         }
         // Two consonants written as one: `ㅄ` is `ㅂㅅ`.
         'ㄳ' => [Sign::Jamo(jamo('ㄱ')), Sign::Jamo(jamo('ㅅ'))].into_iter().for_each(add),

@@ -4,10 +4,12 @@
 mod hangul;
 mod latin;
 mod mixed;
+mod recent;
 
-pub(crate) use hangul::hangul;
+pub(crate) use hangul::{EU, IEUNG, hangul, is_laughter, lengthens};
 pub(crate) use latin::{MASKED, latin, leet};
-pub(crate) use mixed::mixed;
+pub(crate) use mixed::{mixed, mixed_symbols};
+pub(crate) use recent::{Recent, Symbol, Traits};
 
 use crate::reading::Glyph;
 
@@ -74,17 +76,17 @@ pub(crate) enum Gap {
 
 /// What was skipped since the last symbol.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Skipped {
-    spaces: u32,
-    marks: u32,
-    digits: u32,
-    intruders: u32,
+pub(crate) struct Skipped {
+    pub(crate) spaces: u32,
+    pub(crate) marks: u32,
+    pub(crate) digits: u32,
+    pub(crate) intruders: u32,
 }
 
 impl Skipped {
     /// The gap before the next symbol, from where skipping is counted anew.
     #[inline]
-    fn take(&mut self) -> Gap {
+    pub(crate) fn take(&mut self) -> Gap {
         // Most symbols directly follow another.
         if *self == Skipped::default() { Gap::None } else { std::mem::take(self).gap() }
     }
@@ -94,6 +96,7 @@ impl Skipped {
     /// More intruders than this are a word of their own.
     const INTRUDERS: u32 = 3;
 
+    #[inline]
     fn gap(&self) -> Gap {
         match self {
             Skipped { spaces: 0, marks: 0, digits: 0, intruders: 0 } => Gap::None,

@@ -40,14 +40,14 @@ impl Text {
             return Err(InvalidText::TooLong);
         }
         // Printable ASCII, as most texts are in part of the world, has nothing else that could be wrong.
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        if all_bytes(text, |byte| matches!(byte, b' '..=b'~')) {
             return match text.len() {
                 0 => Err(InvalidText::Empty),
                 1..=LONGEST_TEXT => Ok(Text(text.to_owned())),
                 _ => Err(InvalidText::TooLong),
             };
         }
-        if text.chars().any(is_forbidden) {
+        if !all_bytes(text, is_harmless) && text.chars().any(is_forbidden) {
             return Err(InvalidText::Forbidden);
         }
         if !text.chars().any(is_visible) {
@@ -81,6 +81,16 @@ impl Text {
 /// In grapheme clusters. There are no more of them than of code points, and those are quickly counted.
 fn is_longer(text: &str, most: usize) -> bool {
     text.len() > most && text.chars().count() > most && text.graphemes(true).count() > most
+}
+
+/// Whether no forbidden character has this byte in UTF-8. Hangul, kana and Han have no others.
+fn is_harmless(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | 0x80..=0xBF | 0xC3..=0xE1 | 0xE3..=0xEE)
+}
+
+/// Whether this is true of all bytes. Asks even those after one of which it is not, many at a time.
+fn all_bytes(text: &str, is_true: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, byte| all & is_true(byte))
 }
 
 /// Whether the character is visible by itself.

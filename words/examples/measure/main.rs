@@ -7,6 +7,9 @@
 //!   flagged, flagged, or permitted by a context. `SET` is `korean`, `english` or the folder of a recording
 //! - `others CLONES`: the totals of sets that the authors of the lists do not read. `CLONES` holds their repositories
 //! - `cost TIMES`: searches a few texts so often, and prints the time of a search. Count instructions over it
+//! - `mean SET TEXTS`: searches so many texts, spread over a set. Count instructions over it. The set `-` are the lines of
+//!   standard input
+//! - `matches`: the number of texts in all sets, and a digest of their matches. Compare two versions of the filter by it
 //! - `try`: masks each line of standard input
 
 #![allow(
@@ -25,6 +28,7 @@ use std::time::Instant;
 
 use aho_corasick::AhoCorasick;
 use sets::{Half, Labelled, Score};
+use sha2::{Digest, Sha256};
 use words::{Filter, List, mask};
 
 const CHATS: [&str; 4] = ["chat_twitch_ko", "chat_youtube_mit", "chat_youtube_multiroom", "chat_twitch_zhtw"];
@@ -36,6 +40,11 @@ fn main() {
     match (arguments.next(), arguments.next()) {
         (Some(what), Some(clones)) if what == "others" => report_others(Path::new(&clones), &filter),
         (Some(what), Some(times)) if what == "cost" => cost(&filter, times.parse().unwrap()),
+        (Some(what), Some(set)) if what == "mean" => {
+            let most = arguments.next().expect("usage: measure FOLDER mean SET TEXTS").parse().unwrap();
+            mean(&filter, &texts(&folder, &set), most);
+        }
+        (Some(what), None) if what == "matches" => matches(&folder, &filter),
         (Some(what), None) if what == "try" => {
             for line in std::io::stdin().lines() {
                 let line = line.unwrap();
@@ -93,6 +102,10 @@ fn cost(filter: &Filter, times: u32) {
             "200 letters of English",
             "so who else stayed up way past midnight to watch this run, ".repeat(4)[..200].to_owned(),
         ),
+        (
+            "200 bytes of Korean",
+            "오늘 경기 진짜 재밌네요 다음 판도 기대됩니다 화이팅 ".repeat(3)[..199].to_owned() + "!",
+        ),
         ("500 syllables", "가나다라마바사아자차".repeat(50)),
         ("500 letters", "abcdefghij".repeat(50)),
         ("500 Han characters, all different", han),
@@ -107,6 +120,41 @@ fn cost(filter: &Filter, times: u32) {
         let took = began.elapsed().as_secs_f64() * 1e6 / f64::from(times.max(1));
         println!("{name}: {took:.1} µs ({found} found)");
     }
+}
+
+/// The texts of a set; of `-`, the lines of standard input.
+fn texts(folder: &Path, set: &str) -> Vec<String> {
+    match set {
+        "-" => std::io::stdin().lines().map(Result::unwrap).collect(),
+        "korean" => sets::korean(folder).into_iter().map(|row| row.text).collect(),
+        "english" => sets::english(folder).into_iter().map(|row| row.text).collect(),
+        chat => sets::chat(folder, chat).into_iter().map(|(text, _)| text).collect(),
+    }
+}
+
+/// Searches so many texts at even distances.
+fn mean(filter: &Filter, texts: &[String], most: usize) {
+    let texts: Vec<&String> = texts.iter().step_by(texts.len().div_ceil(most).max(1)).collect();
+    // Memory of the first searches is reused by the later ones.
+    texts.iter().for_each(|text| drop(filter.find(text)));
+    let found: usize = texts.iter().map(|text| find(filter, text)).sum();
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    println!("{} texts of {} bytes on average, {found} found", texts.len(), bytes / texts.len());
+}
+
+/// Prints a digest of the matches of all sets.
+fn matches(folder: &Path, filter: &Filter) {
+    let (mut digest, mut count, mut found) = (Sha256::new(), 0, 0);
+    for set in ["korean", "english"].into_iter().chain(CHATS) {
+        for text in texts(folder, set) {
+            let matches = filter.find(&text);
+            count += 1;
+            found += matches.len();
+            digest.update(format!("{matches:?}"));
+        }
+    }
+    let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("{count} texts, {found} matches, {digest}");
 }
 
 /// Not inlined, so that a profiler can count what happens in it.

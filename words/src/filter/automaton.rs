@@ -1,11 +1,14 @@
 //! An Aho-Corasick automaton for each alphabet.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::nfa::contiguous;
+use aho_corasick::{Anchored, MatchKind, dfa};
 
+use crate::filter::prefilter::{Beginnings, CollectedGrams, CollectedOpenings};
 use crate::judge::{Alphabet, Word};
 use crate::pattern::Pattern;
 use crate::reading::{Reading, Seen};
-use crate::stream::{MASKED, Stream, hangul, latin, leet, mixed};
+use crate::stream::{MASKED, Recent, Stream, hangul, latin, leet, mixed};
 
 /// What a pattern of an automaton is in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +25,20 @@ pub(crate) enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Automaton {
     /// None: no patterns.
-    search: Option<AhoCorasick>,
+    search: Option<Search>,
+    start: StateID,
     words: Vec<Word>,
     /// The kinds of letters of each pattern, without duplicates.
     letters: Vec<Seen>,
+}
+
+/// An automaton of one of two kinds.
+#[derive(Debug)]
+enum Search {
+    /// Fast.
+    Dfa(dfa::DFA),
+    /// Small.
+    Nfa(contiguous::NFA),
 }
 
 /// In symbols of all patterns. Of one symbol, a DFA takes up to 256 bytes: 12 MB at most, and 4 MB for the built-in list.
@@ -56,19 +69,95 @@ impl Automaton {
 
     /// Passes on every pattern in the stream that is the word, with its first and last grapheme.
     pub(super) fn search(&self, reading: &Reading<'_>, stream: &Stream, mut found: impl FnMut(&Word, u32, u32)) {
-        let Some(search) = &self.search else { return };
-        for candidate in search.find_overlapping_iter(&stream.symbols) {
-            let word = &self.words[candidate.pattern().as_usize()];
-            if let Some((first, last)) = word.judge(reading, stream, candidate.end()) {
+        self.for_each_candidate(stream, |word, end| {
+            if let Some((first, last)) = word.judge(reading, stream, end) {
                 found(word, first, last);
             }
+        });
+    }
+
+    /// Passes on every pattern that ends before a symbol of the stream, with the index of that symbol.
+    fn for_each_candidate<'w>(&'w self, stream: &Stream, mut each: impl FnMut(&'w Word, usize)) {
+        if self.is_empty() {
+            return;
         }
+        let mut state = self.start;
+        for (at, symbol) in stream.symbols.iter().enumerate() {
+            state = self.next(state, *symbol);
+            if self.is_match(state) {
+                self.words_at(state).for_each(|word| each(word, at + 1));
+            }
+        }
+    }
+
+    /// The state before the first symbol.
+    pub(super) fn start(&self) -> StateID {
+        self.start
+    }
+
+    /// The state after one more symbol.
+    #[inline]
+    pub(super) fn next(&self, state: StateID, symbol: u8) -> StateID {
+        match &self.search {
+            None => state,
+            Some(Search::Dfa(dfa)) => dfa.next_state(Anchored::No, state, symbol),
+            Some(Search::Nfa(nfa)) => nfa.next_state(Anchored::No, state, symbol),
+        }
+    }
+
+    /// Whether patterns end in this state.
+    #[inline]
+    pub(super) fn is_match(&self, state: StateID) -> bool {
+        match &self.search {
+            None => false,
+            Some(Search::Dfa(dfa)) => dfa.is_match(state),
+            Some(Search::Nfa(nfa)) => nfa.is_match(state),
+        }
+    }
+
+    /// Whether one of the patterns that end in this state may be the word. `ends`: a word may end here.
+    pub(super) fn may_be(&self, state: StateID, recent: &Recent, ends: bool) -> bool {
+        self.words_at(state).any(|word| word.may_be(recent, ends))
+    }
+
+    /// The patterns that end in a state with a match.
+    fn words_at(&self, state: StateID) -> impl Iterator<Item = &Word> {
+        let count = match &self.search {
+            None => 0,
+            Some(Search::Dfa(dfa)) => dfa.match_len(state),
+            Some(Search::Nfa(nfa)) => nfa.match_len(state),
+        };
+        let pattern = move |at| match &self.search {
+            Some(Search::Dfa(dfa)) => dfa.match_pattern(state, at).as_usize(),
+            Some(Search::Nfa(nfa)) => nfa.match_pattern(state, at).as_usize(),
+            None => unreachable!("it has no patterns"),
+        };
+        (0..count).map(move |at| &self.words[pattern(at)])
     }
 
     /// The number of candidates that a search judges.
     #[cfg(test)]
     pub(super) fn candidates(&self, stream: &Stream) -> usize {
-        self.search.as_ref().map_or(0, |search| search.find_overlapping_iter(&stream.symbols).count())
+        let mut count = 0;
+        self.for_each_candidate(stream, |_, _| count += 1);
+        count
+    }
+}
+
+impl Search {
+    /// The automaton of these patterns, and its first state.
+    fn new(patterns: &[Vec<u8>], is_fast: bool) -> (Search, StateID) {
+        const FEW: &str = "a list has fewer than 2^31 patterns and symbols";
+        const UNANCHORED: &str = "an automaton searches unanchored by default";
+        if is_fast {
+            let dfa = dfa::Builder::new().match_kind(MatchKind::Standard).prefilter(false).build(patterns).expect(FEW);
+            let start = dfa.start_state(Anchored::No).expect(UNANCHORED);
+            return (Search::Dfa(dfa), start);
+        }
+        let builder = contiguous::Builder::new().match_kind(MatchKind::Standard).prefilter(false).to_owned();
+        let nfa = builder.build(patterns).expect(FEW);
+        let start = nfa.start_state(Anchored::No).expect(UNANCHORED);
+        (Search::Nfa(nfa), start)
     }
 }
 
@@ -79,18 +168,29 @@ impl Builder {
         builder
     }
 
+    /// How the words begin.
+    pub(super) fn beginnings(&self) -> Beginnings {
+        let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Hangul as usize];
+        let mut openings = CollectedOpenings::default();
+        for (word, jamo) in words.iter().zip(symbols) {
+            let in_syllables = word.in_syllables();
+            openings.add(&jamo[..in_syllables], in_syllables == jamo.len(), word.is_open());
+        }
+        let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Latin as usize];
+        let mut grams = CollectedGrams::default();
+        words.iter().zip(symbols).for_each(|(word, letters)| grams.add(letters, word.is_last_doubled()));
+        Beginnings { hangul: openings.build(), latin: grams.build() }
+    }
+
     /// The automata, by [`Alphabet`]. `is_hot`: searched in every text, so that speed matters more than memory.
     pub(super) fn build(self, is_hot: bool) -> [Automaton; 4] {
         self.patterns.map(|Patterns { symbols, words, letters }| {
             let is_small = symbols.iter().map(Vec::len).sum::<usize>() <= LARGEST_DFA;
-            let search = (!words.is_empty()).then(|| {
-                AhoCorasick::builder()
-                    .match_kind(MatchKind::Standard)
-                    .kind((is_hot && is_small).then_some(AhoCorasickKind::DFA))
-                    .build(&symbols)
-                    .expect("a list has fewer than 2^31 patterns and symbols")
-            });
-            Automaton { search, words, letters }
+            if words.is_empty() {
+                return Automaton::default();
+            }
+            let (search, start) = Search::new(&symbols, is_hot && is_small);
+            Automaton { search: Some(search), start, words, letters }
         })
     }
 

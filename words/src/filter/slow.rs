@@ -8,6 +8,19 @@ use crate::stream::{hangul, latin, leet, mixed};
 
 pub(super) fn find(filter: &Filter, text: &str) -> Vec<Match> {
     let reading = Reading::of_graphemes(text, text.grapheme_indices(true));
+    let streams = streams(&reading);
+    let candidates = candidates(filter, &reading, &streams);
+    let spans = filter.spans(&reading, streams.iter().map(|(alphabet, stream)| (*alphabet, stream)), candidates);
+    filter.matches(&reading, spans)
+}
+
+/// Whether the text has a word of the list, in a context or not.
+pub(super) fn has_word(filter: &Filter, text: &str) -> bool {
+    let reading = Reading::of_graphemes(text, text.grapheme_indices(true));
+    !candidates(filter, &reading, &streams(&reading)).is_empty()
+}
+
+fn streams(reading: &Reading<'_>) -> Vec<(Alphabet, Stream)> {
     let mut streams = Vec::new();
     let mut add = |alphabet, read: &dyn Fn(&mut Stream)| {
         let mut stream = Stream::default();
@@ -16,24 +29,26 @@ pub(super) fn find(filter: &Filter, text: &str) -> Vec<Match> {
     };
     for shorten in [true, false] {
         add(Alphabet::Hangul, &|stream| {
-            hangul(&reading, shorten, stream);
+            hangul(reading, shorten, stream);
         });
     }
-    add(Alphabet::Latin, &|stream| latin(&reading, stream));
-    add(Alphabet::Leet, &|stream| leet(&reading, b'i', stream));
-    if text.contains(['1', '!', '|', 'I', '１']) {
-        add(Alphabet::Leet, &|stream| leet(&reading, b'l', stream));
+    add(Alphabet::Latin, &|stream| latin(reading, stream));
+    add(Alphabet::Leet, &|stream| leet(reading, b'i', stream));
+    if reading.text().contains(['1', '!', '|', 'I', '１']) {
+        add(Alphabet::Leet, &|stream| leet(reading, b'l', stream));
     }
-    add(Alphabet::Mixed, &|stream| mixed(&reading, stream));
+    add(Alphabet::Mixed, &|stream| mixed(reading, stream));
+    streams
+}
 
+fn candidates(filter: &Filter, reading: &Reading<'_>, streams: &[(Alphabet, Stream)]) -> Vec<Span> {
     let mut candidates = Vec::new();
-    for (alphabet, stream) in &streams {
-        filter.words[*alphabet as usize].search(&reading, stream, |word, first, last| {
+    for (alphabet, stream) in streams {
+        filter.words[*alphabet as usize].search(reading, stream, |word, first, last| {
             if let Entry::Word(label) = word.entry {
                 candidates.push(Span { first, last, label });
             }
         });
     }
-    let spans = filter.spans(&reading, streams.iter().map(|(alphabet, stream)| (*alphabet, stream)), candidates);
-    filter.matches(&reading, spans)
+    candidates
 }

@@ -72,6 +72,19 @@ proptest! {
     }
 
     #[test]
+    fn the_shortcuts_change_no_match_of_pieces_of_words(text in pieces_of_words()) {
+        let (found, slowly) = BUILT_IN.with(|filter| (filter.find(&text), slow::find(filter, &text)));
+        prop_assert_eq!(found, slowly);
+    }
+
+    #[test]
+    fn the_prefilter_lets_every_word_pass(text in prop_oneof![text(), disguised(), pieces_of_words()]) {
+        let (has_word, may_match) =
+            BUILT_IN.with(|filter| (slow::has_word(filter, &text), filter.may_match(&text)));
+        prop_assert!(may_match || !has_word);
+    }
+
+    #[test]
     fn the_shortcuts_change_no_match_of_a_rooms_words(words in proptest::collection::vec(text(), 1..4), text in text()) {
         let filter = Filter::with_words(&words);
         let text = format!("{text}{}{}", words[0], words[words.len() - 1]);
@@ -91,19 +104,34 @@ proptest! {
     }
 }
 
+/// What may stand between words, or inside them.
+const BETWEEN: [&str; 30] = [
+    "", " ", ".", "-", "1", "123", "x", "ㅋㅋ", "!", "*", "**", "+", "'", "❤️", "\u{200B}", "\u{301}", "이", "I", "는",
+    "日", "ж", "\r\n", "\u{600}", "je ", "ㅠㅠ", "ㅡ", "ㅄ", "𝐚", "ﾵ", "\u{11AB}",
+];
+
+/// The words and contexts of the built-in lists.
+fn words() -> Vec<String> {
+    let list = List::built_in();
+    let patterns = list.words.iter().map(|(pattern, _)| pattern).chain(&list.allowed).chain(&list.excepted);
+    patterns.map(|pattern| pattern.word.clone()).collect()
+}
+
+/// Beginnings and ends of words, with or without something between them. Most are no word, and look much like one.
+fn pieces_of_words() -> impl Strategy<Value = String> {
+    let piece = (proptest::sample::select(words()), any::<proptest::sample::Index>(), any::<bool>());
+    let piece = piece.prop_map(|(word, at, is_end)| {
+        let at = at.index(word.chars().count() + 1);
+        if is_end { word.chars().skip(at).collect::<String>() } else { word.chars().take(at).collect() }
+    });
+    proptest::collection::vec((piece, proptest::sample::select(&BETWEEN[..])), 1..8)
+        .prop_map(|pieces| pieces.into_iter().map(|(piece, between)| piece + between).collect())
+}
+
 /// Words and contexts of the built-in lists, each in a disguise, with something between them.
 fn disguised() -> impl Strategy<Value = String> {
-    const BETWEEN: [&str; 24] = [
-        "", " ", ".", "-", "1", "123", "x", "ㅋㅋ", "!", "*", "**", "+", "'", "❤️", "\u{200B}", "\u{301}", "이", "I",
-        "는", "日", "ж", "\r\n", "\u{600}", "je ",
-    ];
-    let words: Vec<String> = {
-        let list = List::built_in();
-        let patterns = list.words.iter().map(|(pattern, _)| pattern).chain(&list.allowed).chain(&list.excepted);
-        patterns.map(|pattern| pattern.word.clone()).collect()
-    };
     let between = || proptest::sample::select(&BETWEEN[..]);
-    let word = (proptest::sample::select(words), 0..DISGUISES, between(), any::<u64>());
+    let word = (proptest::sample::select(words()), 0..DISGUISES, between(), any::<u64>());
     let word = word.prop_map(|(word, disguise, separator, places)| disguise_word(&word, disguise, separator, places));
     proptest::collection::vec((word, between()), 1..5)
         .prop_map(|words| words.into_iter().map(|(word, between)| word + between).collect())
@@ -175,6 +203,22 @@ fn the_work_is_proportional_to_the_length() {
         let most = candidates_per_sign(&filter, &short).max(4);
         assert!(candidates_per_sign(&filter, &long) <= most, "{piece} costs more the more there is of it");
         assert!(most <= 20, "{piece} costs {most} candidates per sign");
+    }
+}
+
+#[test]
+fn ordinary_texts_end_in_the_prefilter() {
+    let filter = built_in();
+    for text in [
+        "오늘 방송 진짜 재밌었어요 다음에 또 봐요 ㅋㅋㅋ",
+        "다시 발견했네 ㅠㅠㅠ 10분만 더 해줘요!!",
+        "ㅇㅇ ㄹㅇ ㄷㄷ 와아아 LG 이겼다",
+        "옷 벗고 있네",
+        "that was such a good stream, I can't wait for the next :)",
+        "as well as classes, and hello from Essex",
+        "😂😂 👩‍👩‍👧 ❤️ 今日もありがとう",
+    ] {
+        assert!(!filter.may_match(text), "{text} is searched for nothing");
     }
 }
 

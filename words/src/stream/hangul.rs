@@ -5,9 +5,9 @@ use super::{Gap, Place, Skipped, Source, Stream};
 use crate::reading::Reading;
 use crate::sign::{Sign, jamo};
 
-const IEUNG: u8 = jamo('ㅇ');
+pub(crate) const IEUNG: u8 = jamo('ㅇ');
 /// Also written as a long dash between letters.
-const EU: u8 = jamo('ㅡ');
+pub(crate) const EU: u8 = jamo('ㅡ');
 /// The sound that each vowel, in the order of Unicode, ends in when it is held.
 const SOUNDS: [char; 21] = [
     'ㅏ', 'ㅐ', 'ㅏ', 'ㅐ', 'ㅓ', 'ㅐ', 'ㅓ', 'ㅐ', 'ㅗ', 'ㅏ', 'ㅐ', 'ㅐ', 'ㅗ', 'ㅜ', 'ㅓ', 'ㅐ', 'ㅣ', 'ㅜ', 'ㅡ',
@@ -69,12 +69,14 @@ pub(crate) fn hangul(reading: &Reading<'_>, shorten: bool, stream: &mut Stream) 
 }
 
 /// `ㅋㅋㅋ` and `ㅎㅎ` can stand anywhere, also inside a word.
-fn is_laughter(code: u8) -> bool {
+#[inline]
+pub(crate) fn is_laughter(code: u8) -> bool {
     code == jamo('ㅋ') || code == jamo('ㅎ')
 }
 
 /// Whether a syllable that ends in the first vowel is drawn out by the second: `시이`, `벼어`.
-fn lengthens(vowel: u8, with: u8) -> bool {
+#[inline]
+pub(crate) fn lengthens(vowel: u8, with: u8) -> bool {
     let sound = |code: u8| SOUNDS.get(usize::from(code.checked_sub(jamo('ㅏ'))?));
     sound(vowel).is_some() && sound(vowel) == sound(with)
 }

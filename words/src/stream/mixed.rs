@@ -10,33 +10,13 @@ pub(crate) fn mixed(reading: &Reading<'_>, stream: &mut Stream) {
     stream.clear();
     let mut skipped = Skipped::default();
     for glyph in &reading.glyphs {
+        match glyph.sign {
+            Sign::Space => skipped.spaces += 1,
+            Sign::Mark(_) => skipped.marks += 1,
+            _ => {}
+        }
         let mut bytes = [0; 4];
-        let symbols = match glyph.sign {
-            Sign::Space => {
-                skipped.spaces += 1;
-                continue;
-            }
-            Sign::Mark(_) => {
-                skipped.marks += 1;
-                continue;
-            }
-            Sign::Jamo(code) => {
-                bytes[0] = code;
-                &bytes[..1]
-            }
-            Sign::Latin { letter, .. } => {
-                bytes[0] = letter;
-                &bytes[..1]
-            }
-            Sign::Digit(digit) => {
-                bytes[0] = digit - b'0' + b'A';
-                &bytes[..1]
-            }
-            // In lower case if the script has one. A character whose lower case is several keeps the first.
-            Sign::Letter(c) | Sign::Symbol(c) => {
-                c.to_lowercase().next().unwrap_or(c).encode_utf8(&mut bytes).as_bytes()
-            }
-        };
+        let symbols = mixed_symbols(glyph.sign, &mut bytes);
         for (at, symbol) in symbols.iter().enumerate() {
             let mut place = Place::of(glyph, skipped.take(), Source::Letter);
             place.opens &= at == 0;
@@ -44,4 +24,20 @@ pub(crate) fn mixed(reading: &Reading<'_>, stream: &mut Stream) {
             stream.push(*symbol, place);
         }
     }
+}
+
+/// The symbols of a letter, a digit or a symbol. Spaces and punctuation have none.
+pub(crate) fn mixed_symbols(sign: Sign, bytes: &mut [u8; 4]) -> &[u8] {
+    let symbol = match sign {
+        Sign::Space | Sign::Mark(_) => return &[],
+        Sign::Jamo(code) => code,
+        Sign::Latin { letter, .. } => letter,
+        Sign::Digit(digit) => digit - b'0' + b'A',
+        // In lower case if the script has one. A character whose lower case is several keeps the first.
+        Sign::Letter(c) | Sign::Symbol(c) => {
+            return c.to_lowercase().next().unwrap_or(c).encode_utf8(bytes).as_bytes();
+        }
+    };
+    bytes[0] = symbol;
+    &bytes[..1]
 }

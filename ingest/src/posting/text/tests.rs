@@ -93,6 +93,14 @@ fn a_text_that_would_disturb_its_neighbours_is_refused() {
 }
 
 #[test]
+fn a_forbidden_character_has_a_byte_that_is_not_harmless() {
+    for c in ('\0'..=char::MAX).filter(|c| is_forbidden(*c)) {
+        assert!(!all_bytes(&c.to_string(), is_harmless), "U+{:04X}", c as u32);
+    }
+    assert!(all_bytes("안녕하세요, 오늘 방송 あ 日 é ㅋㅋ", is_harmless));
+}
+
+#[test]
 fn length_is_counted_in_characters_as_people_see_them() {
     let family = "\u{1F468}\u{200D}\u{1F469}";
     for one in ["a", "각", "\u{1100}\u{1161}\u{11A8}", family, "e\u{301}"] {

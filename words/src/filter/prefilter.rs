@@ -1,0 +1,159 @@
+//! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but the
+//! latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a reading.
+
+mod bloom;
+mod grams;
+mod hangul;
+mod latin;
+mod mixed;
+mod openings;
+mod track;
+
+use grams::Latest;
+pub(super) use grams::{CollectedGrams, Grams};
+use hangul::Hangul;
+pub(super) use openings::{CollectedOpenings, Openings};
+
+use super::automaton::Automaton;
+use crate::grapheme::stands_alone;
+use crate::judge::Alphabet;
+use crate::reading::Seen;
+use crate::sign::{Sign, fold, fold_ascii, jamo, syllable};
+use crate::stream::Traits;
+
+/// How words begin.
+#[derive(Debug)]
+pub(super) struct Beginnings {
+    pub(super) hangul: Openings,
+    pub(super) latin: Grams,
+}
+
+/// Whether the text may have a match of these automata, which are by [`Alphabet`]. False: it has none.
+pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &str) -> bool {
+    let mut prefilter = Prefilter {
+        hangul: Hangul::new(&words[Alphabet::Hangul as usize], &beginnings.hangul),
+        latin: &beginnings.latin,
+        letters: Latest::default(),
+        letters_with_l: Latest::default(),
+        may_have_latin: false,
+        seen: Seen::default(),
+        follows_exclamation: false,
+        has_joining: false,
+        is_unclear: false,
+        may_match: false,
+    };
+    for c in text.chars() {
+        prefilter.add(c);
+        if prefilter.may_match {
+            return true;
+        }
+    }
+    prefilter.may_end(words, text) || {
+        let mixed = &words[Alphabet::Mixed as usize];
+        mixed.may_occur_in(prefilter.seen) && mixed::may_match(mixed, text)
+    }
+}
+
+struct Prefilter<'f> {
+    hangul: Hangul<'f>,
+    latin: &'f Grams,
+    letters: Latest,
+    /// Each `I` as an `l`.
+    letters_with_l: Latest,
+    /// The beginning of a Latin word was there.
+    may_have_latin: bool,
+    seen: Seen,
+    follows_exclamation: bool,
+    /// A character may form a grapheme with its neighbours.
+    has_joining: bool,
+    /// A grapheme may have letters of several characters.
+    is_unclear: bool,
+    may_match: bool,
+}
+
+impl Prefilter<'_> {
+    #[inline]
+    fn add(&mut self, c: char) {
+        if c.is_ascii() {
+            if let Some(sign) = fold_ascii(c as u8) {
+                self.seen = self.seen.and(Seen::of_ascii(c as u8));
+                self.add_sign(sign, c == 'I');
+            }
+        } else if let Some(syllable) = syllable(c) {
+            self.seen = self.seen.and(Seen::JAMO);
+            self.follows_exclamation = false;
+            self.may_match |= self.hangul.add_syllable(syllable);
+        } else {
+            self.add_other(c);
+        }
+    }
+
+    fn add_other(&mut self, c: char) {
+        self.seen = self.seen.and(Seen::of_char(c));
+        match c {
+            'ㄳ' | 'ㅄ' => {
+                let first = if c == 'ㄳ' { jamo('ㄱ') } else { jamo('ㅂ') };
+                self.add_jamo(first, Traits::OPENS);
+                self.add_jamo(jamo('ㅅ'), Traits::CLOSES);
+            }
+            '\u{3131}'..='\u{3163}' => self.add_jamo(jamo(c), Traits::LETTER),
+            _ => {
+                let (is_alone, mut is_visible) = (stands_alone(c), false);
+                fold(c, |sign| {
+                    is_visible = true;
+                    self.seen = self.seen.and(Seen::of(sign));
+                    match sign {
+                        // Part of a syllable, or not.
+                        Sign::Jamo(_) => self.may_match = true,
+                        sign => self.add_sign(sign, false),
+                    }
+                });
+                self.has_joining |= !is_alone;
+                self.is_unclear |= !is_alone && is_visible;
+            }
+        }
+    }
+
+    #[inline]
+    fn add_sign(&mut self, sign: Sign, is_capital_i: bool) {
+        let follows_exclamation = std::mem::replace(&mut self.follows_exclamation, sign == Sign::Mark('!'));
+        if follows_exclamation && matches!(sign, Sign::Latin { .. } | Sign::Digit(_)) {
+            self.seen = self.seen.and(Seen::LEET);
+        }
+        match sign {
+            Sign::Latin { letter, .. } => {
+                self.hangul.skipped.intruders += 1;
+                self.may_have_latin |= self.latin.may_begin(&mut self.letters, letter);
+                if self.seen.has(Seen::CAPITAL_I) {
+                    let letter = if is_capital_i { b'l' } else { letter };
+                    self.may_have_latin |= self.latin.may_begin(&mut self.letters_with_l, letter);
+                } else {
+                    self.letters_with_l = self.letters;
+                }
+            }
+            Sign::Space => self.hangul.skipped.spaces += 1,
+            Sign::Mark(_) | Sign::Symbol(_) => self.hangul.skipped.marks += 1,
+            Sign::Digit(_) => self.hangul.skipped.digits += 1,
+            Sign::Letter(_) => self.hangul.skipped.intruders += 1,
+            Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::LETTER),
+        }
+    }
+
+    /// Adds a jamo on its own.
+    fn add_jamo(&mut self, jamo: u8, traits: Traits) {
+        self.seen = self.seen.and(Seen::JAMO);
+        self.follows_exclamation = false;
+        self.may_match |= self.hangul.add_jamo(jamo, traits);
+    }
+
+    /// Whether some word may end with the text, or the text has what only a reading understands.
+    fn may_end(&self, words: &[Automaton; 4], text: &str) -> bool {
+        let seen = self.seen;
+        let has_leetspeak = seen.has(Seen::LATIN.and(Seen::LEET)) && !words[Alphabet::Leet as usize].is_empty();
+        has_leetspeak
+            || self.is_unclear && seen.has(Seen::JAMO)
+            || self.has_joining && seen.has(Seen::LATIN.and(Seen::CAPITAL_I))
+            || self.hangul.may_end()
+            || self.may_have_latin && latin::may_match(words, text)
+    }
+}
