@@ -121,7 +121,8 @@ async fn live(role: Role, config: Config) -> anyhow::Result<()> {
     auth.report_to(&admin);
     // They serve until the log is closed.
     let tasks = Tasks::new();
-    tasks.spawn("service manager", service_manager::inform(admin.clone(), stop.clone()));
+    let informed = service_manager::inform(admin.clone(), stop.clone(), tasks.stop().clone());
+    tasks.spawn("service manager", informed);
     if let Some(listen) = role.admin(&config) {
         let listener = bind(role, "admin.listen", listen)?;
         tracing::info!(role = role.name(), %listen, "{} answers health checks on {listen}", role.name());

@@ -12,8 +12,8 @@ use web::Admin;
 /// The time between two looks. A unit with a watchdog must allow more (`WatchdogSec=`).
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Tells the service manager about the role, from its start until it stops.
-pub(crate) async fn inform(admin: Arc<Admin>, stop: CancellationToken) {
+/// Tells the service manager about the role, from its start until it is asked to stop, or has ended by itself.
+pub(crate) async fn inform(admin: Arc<Admin>, stop: CancellationToken, ended: CancellationToken) {
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Told::default();
@@ -22,6 +22,7 @@ pub(crate) async fn inform(admin: Arc<Admin>, stop: CancellationToken) {
         tokio::select! {
             _ = ticks.tick() => tell(&told.about(admin.readiness())),
             () = stop.cancelled() => break,
+            () = ended.cancelled() => break,
         }
     }
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
