@@ -34,7 +34,7 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         hangul: Hangul::new(&words[Alphabet::Hangul as usize], &beginnings.hangul),
         latin: &beginnings.latin,
         letters: Latest::default(),
-        letters_with_l: Latest::default(),
+        letters_with_l: None,
         may_have_latin: false,
         seen: Seen::default(),
         follows_exclamation: false,
@@ -58,8 +58,8 @@ struct Prefilter<'f> {
     hangul: Hangul<'f>,
     latin: &'f Grams,
     letters: Latest,
-    /// Each `I` as an `l`.
-    letters_with_l: Latest,
+    /// Each `I` as an `l`. None: no `I` so far.
+    letters_with_l: Option<Latest>,
     /// The beginning of a Latin word was there.
     may_have_latin: bool,
     seen: Seen,
@@ -82,6 +82,7 @@ impl Prefilter<'_> {
         } else if let Some(syllable) = syllable(c) {
             self.seen = self.seen.and(Seen::JAMO);
             self.follows_exclamation = false;
+            self.each_letters(Latest::skip_wall);
             self.may_match |= self.hangul.add_syllable(syllable);
         } else {
             self.add_other(c);
@@ -123,26 +124,49 @@ impl Prefilter<'_> {
         match sign {
             Sign::Latin { letter, .. } => {
                 self.hangul.skipped.intruders += 1;
+                if is_capital_i {
+                    self.letters_with_l.get_or_insert(self.letters);
+                }
                 self.may_have_latin |= self.latin.may_begin(&mut self.letters, letter);
-                if self.seen.has(Seen::CAPITAL_I) {
-                    let letter = if is_capital_i { b'l' } else { letter };
-                    self.may_have_latin |= self.latin.may_begin(&mut self.letters_with_l, letter);
-                } else {
-                    self.letters_with_l = self.letters;
+                if let Some(letters) = &mut self.letters_with_l {
+                    self.may_have_latin |= self.latin.may_begin(letters, if is_capital_i { b'l' } else { letter });
                 }
             }
-            Sign::Space => self.hangul.skipped.spaces += 1,
-            Sign::Mark(_) | Sign::Symbol(_) => self.hangul.skipped.marks += 1,
-            Sign::Digit(_) => self.hangul.skipped.digits += 1,
-            Sign::Letter(_) => self.hangul.skipped.intruders += 1,
+            Sign::Space => {
+                self.hangul.skipped.spaces += 1;
+                self.each_letters(Latest::skip_space);
+            }
+            Sign::Mark('\'' | '’') => {
+                self.hangul.skipped.marks += 1;
+                self.each_letters(Latest::skip_wall);
+            }
+            Sign::Mark(_) | Sign::Symbol(_) => {
+                self.hangul.skipped.marks += 1;
+                self.each_letters(Latest::skip_mark);
+            }
+            Sign::Digit(_) => {
+                self.hangul.skipped.digits += 1;
+                self.each_letters(Latest::skip_wall);
+            }
+            Sign::Letter(_) => {
+                self.hangul.skipped.intruders += 1;
+                self.each_letters(Latest::skip_wall);
+            }
             Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::LETTER),
         }
+    }
+
+    #[inline]
+    fn each_letters(&mut self, change: impl Fn(&mut Latest)) {
+        change(&mut self.letters);
+        self.letters_with_l.iter_mut().for_each(change);
     }
 
     /// Adds a jamo on its own.
     fn add_jamo(&mut self, jamo: u8, traits: Traits) {
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
+        self.each_letters(Latest::skip_wall);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
     }
 
