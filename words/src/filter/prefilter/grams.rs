@@ -47,13 +47,18 @@ const THREE: u32 = (1 << (3 * BITS)) - 1;
 const FOUR: u32 = (1 << (4 * BITS)) - 1;
 
 impl Latest {
-    /// Adds a letter from `a` to `z`. False: it repeats the last one.
+    /// Ends a gap, if there is one.
     #[inline]
-    fn push(&mut self, letter: u8) -> bool {
+    fn end_gap(&mut self) {
         if std::mem::take(&mut self.is_after_gap) {
             self.run = 0;
             self.is_joined = self.letters != 0;
         }
+    }
+
+    /// Adds a letter from `a` to `z`. False: it repeats the last one.
+    #[inline]
+    fn push(&mut self, letter: u8) -> bool {
         let code = u32::from(letter & 31);
         let is_new = self.letters & 31 != code;
         if is_new {
@@ -142,15 +147,23 @@ impl CollectedGrams {
 }
 
 impl Grams {
-    /// Adds a letter to the latest ones of a text. Whether they may be the beginning of a word.
+    /// Adds adjacent letters to the latest ones of a text. Whether they may be letters of a word.
     #[inline]
-    pub(super) fn may_begin(&self, latest: &mut Latest, letter: u8) -> bool {
+    pub(super) fn may_have(&self, latest: &mut Latest, letters: impl Iterator<Item = u8>) -> bool {
+        let mut current = *latest;
+        current.end_gap();
+        let may_have = letters.fold(self.has_letter, |may_have, letter| may_have | self.may_end(&mut current, letter));
+        *latest = current;
+        may_have
+    }
+
+    #[inline]
+    fn may_end(&self, latest: &mut Latest, letter: u8) -> bool {
         if !latest.push(letter) {
             let two = latest.letters & ((1 << (2 * BITS)) - 1);
             return (latest.run <= 2 || latest.is_joined) && self.doubled.may_have(u64::from(two));
         }
         self.fours.may_have(u64::from(latest.letters))
             || (latest.run == 3 || latest.is_joined) && self.threes.may_have(u64::from(latest.letters & THREE))
-            || self.has_letter
     }
 }
