@@ -40,6 +40,15 @@ pub(crate) struct Word {
     pub(crate) entry: Entry,
 }
 
+/// Adjacent symbols of a word.
+pub(crate) struct Part<'s> {
+    pub(crate) symbols: &'s [u8],
+    /// A word must begin with the first of them.
+    pub(crate) begins: bool,
+    /// The last of them is written at least twice.
+    pub(crate) is_doubled: bool,
+}
+
 /// One symbol of a word.
 #[derive(Debug)]
 struct Step {
@@ -131,9 +140,20 @@ impl Word {
         self.steps.iter().take_while(|step| !step.is_lone).count()
     }
 
-    /// Whether its last letter is written at least twice.
-    pub(crate) fn is_last_doubled(&self) -> bool {
-        self.steps.last().is_some_and(|step| step.times > 1)
+    /// The parts of its symbols that the list does not divide. A text may divide one part from the next by a space.
+    pub(crate) fn parts<'s>(&self, symbols: &'s [u8]) -> Vec<Part<'s>> {
+        let mut ends: Vec<usize> = (1..symbols.len()).filter(|at| self.steps[*at].has_gap).collect();
+        ends.push(symbols.len());
+        let mut start = 0;
+        let part = |end| {
+            let part = std::mem::replace(&mut start, end)..end;
+            Part {
+                begins: part.start == 0 && !self.free_left,
+                is_doubled: self.steps[part.end - 1].times > 1,
+                symbols: &symbols[part],
+            }
+        };
+        ends.into_iter().map(part).collect()
     }
 
     /// Whether its last syllable may end in another consonant.

@@ -178,7 +178,7 @@ impl Builder {
         }
         let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Latin as usize];
         let mut grams = CollectedGrams::default();
-        words.iter().zip(symbols).for_each(|(word, letters)| grams.add(letters, word.is_last_doubled()));
+        words.iter().zip(symbols).for_each(|(word, letters)| grams.add(&word.parts(letters)));
         Beginnings { hangul: openings.build(), latin: grams.build() }
     }
 

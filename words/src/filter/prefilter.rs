@@ -34,7 +34,7 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         hangul: Hangul::new(&words[Alphabet::Hangul as usize], &beginnings.hangul),
         latin: &beginnings.latin,
         letters: Latest::default(),
-        letters_with_l: Latest::default(),
+        letters_with_l: None,
         may_have_latin: false,
         seen: Seen::default(),
         follows_exclamation: false,
@@ -42,8 +42,20 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         is_unclear: false,
         may_match: false,
     };
-    for c in text.chars() {
-        prefilter.add(c);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c.is_ascii_alphabetic() {
+            let begin = text.len() - chars.as_str().len() - 1;
+            let (mut end, mut has_capital_i) = (begin, false);
+            while let Some(letter) = text.as_bytes().get(end).filter(|byte| byte.is_ascii_alphabetic()) {
+                has_capital_i |= *letter == b'I';
+                end += 1;
+            }
+            prefilter.add_letters(&text.as_bytes()[begin..end], has_capital_i);
+            chars = text[end..].chars();
+        } else {
+            prefilter.add(c);
+        }
         if prefilter.may_match {
             return true;
         }
@@ -58,8 +70,8 @@ struct Prefilter<'f> {
     hangul: Hangul<'f>,
     latin: &'f Grams,
     letters: Latest,
-    /// Each `I` as an `l`.
-    letters_with_l: Latest,
+    /// Each `I` as an `l`. None: no `I` so far.
+    letters_with_l: Option<Latest>,
     /// The beginning of a Latin word was there.
     may_have_latin: bool,
     seen: Seen,
@@ -72,16 +84,37 @@ struct Prefilter<'f> {
 }
 
 impl Prefilter<'_> {
+    /// Adds adjacent letters: of ASCII, or lower-case ones that others stand for.
+    #[inline]
+    fn add_letters(&mut self, letters: &[u8], has_capital_i: bool) {
+        self.seen = self.seen.and(Seen::LATIN);
+        if std::mem::take(&mut self.follows_exclamation) {
+            self.seen = self.seen.and(Seen::LEET);
+        }
+        self.hangul.skipped.intruders += letters.len() as u32;
+        if has_capital_i {
+            self.seen = self.seen.and(Seen::of_ascii(b'I'));
+            self.letters_with_l.get_or_insert(self.letters);
+        }
+        if let Some(latest) = &mut self.letters_with_l {
+            let letters = letters.iter().map(|letter| if *letter == b'I' { b'l' } else { *letter });
+            self.may_have_latin |= self.latin.may_have(latest, letters);
+        }
+        self.may_have_latin |= self.latin.may_have(&mut self.letters, letters.iter().copied());
+    }
+
+    /// Adds a character that is no letter of ASCII.
     #[inline]
     fn add(&mut self, c: char) {
         if c.is_ascii() {
             if let Some(sign) = fold_ascii(c as u8) {
                 self.seen = self.seen.and(Seen::of_ascii(c as u8));
-                self.add_sign(sign, c == 'I');
+                self.add_sign(sign);
             }
         } else if let Some(syllable) = syllable(c) {
             self.seen = self.seen.and(Seen::JAMO);
             self.follows_exclamation = false;
+            self.each_letters(Latest::skip_wall);
             self.may_match |= self.hangul.add_syllable(syllable);
         } else {
             self.add_other(c);
@@ -105,7 +138,7 @@ impl Prefilter<'_> {
                     match sign {
                         // Part of a syllable, or not.
                         Sign::Jamo(_) => self.may_match = true,
-                        sign => self.add_sign(sign, false),
+                        sign => self.add_sign(sign),
                     }
                 });
                 self.has_joining |= !is_alone;
@@ -115,34 +148,50 @@ impl Prefilter<'_> {
     }
 
     #[inline]
-    fn add_sign(&mut self, sign: Sign, is_capital_i: bool) {
-        let follows_exclamation = std::mem::replace(&mut self.follows_exclamation, sign == Sign::Mark('!'));
-        if follows_exclamation && matches!(sign, Sign::Latin { .. } | Sign::Digit(_)) {
+    fn add_sign(&mut self, sign: Sign) {
+        let is_exclamation = matches!(sign, Sign::Mark('!'));
+        if std::mem::replace(&mut self.follows_exclamation, is_exclamation)
+            && matches!(sign, Sign::Digit(_) | Sign::Latin { .. })
+        {
             self.seen = self.seen.and(Seen::LEET);
         }
         match sign {
-            Sign::Latin { letter, .. } => {
-                self.hangul.skipped.intruders += 1;
-                self.may_have_latin |= self.latin.may_begin(&mut self.letters, letter);
-                if self.seen.has(Seen::CAPITAL_I) {
-                    let letter = if is_capital_i { b'l' } else { letter };
-                    self.may_have_latin |= self.latin.may_begin(&mut self.letters_with_l, letter);
-                } else {
-                    self.letters_with_l = self.letters;
-                }
+            Sign::Latin { letter, .. } => self.add_letters(&[letter], false),
+            Sign::Space => {
+                self.hangul.skipped.spaces += 1;
+                self.each_letters(Latest::skip_space);
             }
-            Sign::Space => self.hangul.skipped.spaces += 1,
-            Sign::Mark(_) | Sign::Symbol(_) => self.hangul.skipped.marks += 1,
-            Sign::Digit(_) => self.hangul.skipped.digits += 1,
-            Sign::Letter(_) => self.hangul.skipped.intruders += 1,
+            Sign::Mark('\'' | '’') => {
+                self.hangul.skipped.marks += 1;
+                self.each_letters(Latest::skip_wall);
+            }
+            Sign::Mark(_) | Sign::Symbol(_) => {
+                self.hangul.skipped.marks += 1;
+                self.each_letters(Latest::skip_mark);
+            }
+            Sign::Digit(_) => {
+                self.hangul.skipped.digits += 1;
+                self.each_letters(Latest::skip_wall);
+            }
+            Sign::Letter(_) => {
+                self.hangul.skipped.intruders += 1;
+                self.each_letters(Latest::skip_wall);
+            }
             Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::LETTER),
         }
+    }
+
+    #[inline]
+    fn each_letters(&mut self, change: impl Fn(&mut Latest)) {
+        change(&mut self.letters);
+        self.letters_with_l.iter_mut().for_each(change);
     }
 
     /// Adds a jamo on its own.
     fn add_jamo(&mut self, jamo: u8, traits: Traits) {
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
+        self.each_letters(Latest::skip_wall);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
     }
 

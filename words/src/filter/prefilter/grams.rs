@@ -1,90 +1,169 @@
-//! The first four letters of Latin words. Repeated letters count once, whatever stands between them, and what stands
-//! between letters is left out: a word is written with its letters in this order, however it is disguised. Words of fewer
-//! letters are known by all of them.
+//! Four adjacent letters of each Latin word, which no space divides. A repeated letter counts once. A text without any of
+//! them has no word. Words of fewer letters have others.
+
+use std::collections::BTreeSet;
 
 use super::bloom::Bloom;
+use crate::judge::Part;
 
-/// The beginnings of words.
+/// Letters of words.
 #[derive(Debug, Default)]
 pub(crate) struct Grams {
+    /// Four letters, or fewer after any others.
     fours: Bloom,
-    /// Two letters of which the second is written at least twice.
+    /// Three letters where a word begins.
+    threes: Bloom,
+    /// Two letters where a word begins, of which the second is written at least twice.
     doubled: Bloom,
-    /// Some word is a single letter.
+    /// Some word may be a single letter.
     has_letter: bool,
 }
 
-/// The beginnings of words, as long as words are added.
+/// Letters of words, as long as words are added.
 #[derive(Debug, Default)]
 pub(crate) struct CollectedGrams {
-    fours: Vec<u64>,
+    fours: BTreeSet<u64>,
+    /// For each word that has a choice, its fours.
+    choices: Vec<Vec<u64>>,
+    threes: Vec<u64>,
     doubled: Vec<u64>,
     has_letter: bool,
 }
 
-/// The latest letters of a text: five bits each, 1 for `a`, 0 for none.
+/// The latest letters of a text that may be in one word.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Latest(u32);
+pub(super) struct Latest {
+    /// Four letters of five bits each: 1 for `a`, 0 for none.
+    letters: u32,
+    /// The letters since the last gap, as far as they are different.
+    run: u32,
+    is_after_gap: bool,
+    /// Some letters are from before the last gap.
+    is_joined: bool,
+}
 
 const BITS: u32 = 5;
+const THREE: u32 = (1 << (3 * BITS)) - 1;
+const FOUR: u32 = (1 << (4 * BITS)) - 1;
 
 impl Latest {
+    /// Ends a gap, if there is one.
+    #[inline]
+    fn end_gap(&mut self) {
+        if std::mem::take(&mut self.is_after_gap) {
+            self.run = 0;
+            self.is_joined = self.letters != 0;
+        }
+    }
+
     /// Adds a letter from `a` to `z`. False: it repeats the last one.
     #[inline]
     fn push(&mut self, letter: u8) -> bool {
         let code = u32::from(letter & 31);
-        let is_new = self.0 & 31 != code;
+        let is_new = self.letters & 31 != code;
         if is_new {
-            self.0 = (self.0 << BITS | code) & ((1 << (4 * BITS)) - 1);
+            self.letters = (self.letters << BITS | code) & FOUR;
         }
+        self.run += u32::from(is_new || self.run == 0);
         is_new
     }
 
+    /// Skips a space. No word goes on after it, but one whose letters stand alone.
     #[inline]
-    fn last_two(self) -> u64 {
-        u64::from(self.0 & ((1 << (2 * BITS)) - 1))
+    pub(super) fn skip_space(&mut self) {
+        if self.run > 1 {
+            self.letters = 0;
+        }
+        self.is_after_gap = true;
+    }
+
+    /// Skips punctuation or a symbol.
+    #[inline]
+    pub(super) fn skip_mark(&mut self) {
+        self.is_after_gap = true;
+    }
+
+    /// Skips what no word goes on after.
+    #[inline]
+    pub(super) fn skip_wall(&mut self) {
+        self.letters = 0;
+        self.is_after_gap = true;
     }
 }
 
+/// Up to four letters as a number.
+fn code(letters: &[u8]) -> u64 {
+    letters.iter().fold(0, |code, letter| code << BITS | u64::from(letter & 31))
+}
+
+/// How rare the letters are: the sum of their places among the letters of English.
+fn rarity(four: u64) -> usize {
+    const LETTERS: &[u8] = b"etaoinshrdlucmfwypgbvkjxqz";
+    let place = |letter: u64| LETTERS.iter().position(|known| u64::from(known & 31) == letter).unwrap_or_default();
+    (0..4).map(|at| place(four >> (BITS * at) & 31)).sum()
+}
+
 impl CollectedGrams {
-    /// Adds a word. `is_doubled`: its last letter is written at least twice.
-    pub(crate) fn add(&mut self, letters: &[u8], is_doubled: bool) {
-        let mut latest = Latest::default();
-        let count = letters.iter().filter(|letter| latest.push(**letter)).count();
-        match count {
+    /// Adds a word by its parts.
+    pub(crate) fn add(&mut self, parts: &[Part<'_>]) {
+        let fours: Vec<u64> = parts.iter().flat_map(|part| part.symbols.windows(4)).map(code).collect();
+        match fours.len() {
+            0 => parts.iter().max_by_key(|part| part.symbols.len()).into_iter().for_each(|part| self.add_short(part)),
+            1 => self.fours.extend(fours),
+            _ => self.choices.push(fours),
+        }
+    }
+
+    /// Adds a word by a part of fewer letters than four.
+    fn add_short(&mut self, part: &Part<'_>) {
+        let letters = code(part.symbols);
+        match part.symbols.len() {
             0 => {}
             1 => self.has_letter = true,
-            2 if is_doubled => self.doubled.push(latest.last_two()),
-            2 | 3 => {
-                let free = BITS * (4 - count as u32);
-                let word = latest.0 & ((1 << (BITS * count as u32)) - 1);
-                self.fours.extend((0..1 << free).map(|before: u32| u64::from(before << (20 - free) | word)));
-            }
-            _ => {
-                let mut first = Latest::default();
-                let mut rest = letters.iter();
-                let mut count = 0;
-                while count < 4 {
-                    count += u32::from(rest.next().is_some_and(|letter| first.push(*letter)));
-                }
-                self.fours.push(u64::from(first.0));
+            2 if part.begins && part.is_doubled => self.doubled.push(letters),
+            3 if part.begins => self.threes.push(letters),
+            count => {
+                let others = 0..1 << (BITS * (4 - count as u32));
+                self.fours.extend(others.map(|others: u64| others << (BITS * count as u32) | letters));
             }
         }
     }
 
-    pub(crate) fn build(self) -> Grams {
-        Grams { fours: Bloom::new(self.fours), doubled: Bloom::new(self.doubled), has_letter: self.has_letter }
+    /// Of each word's fours it takes one that another word has, or else the one with the rarest letters.
+    pub(crate) fn build(mut self) -> Grams {
+        self.choices.sort_by_key(Vec::len);
+        for fours in self.choices {
+            if !fours.iter().any(|four| self.fours.contains(four)) {
+                self.fours.extend(fours.into_iter().max_by_key(|four| rarity(*four)));
+            }
+        }
+        Grams {
+            fours: Bloom::new(self.fours.into_iter().collect()),
+            threes: Bloom::new(self.threes),
+            doubled: Bloom::new(self.doubled),
+            has_letter: self.has_letter,
+        }
     }
 }
 
 impl Grams {
-    /// Adds a letter to the latest ones of a text. Whether some word may have been written by now.
+    /// Adds adjacent letters to the latest ones of a text. Whether they may be letters of a word.
     #[inline]
-    pub(super) fn may_begin(&self, latest: &mut Latest, letter: u8) -> bool {
-        if latest.push(letter) {
-            self.fours.may_have(u64::from(latest.0)) || self.has_letter
-        } else {
-            self.doubled.may_have(latest.last_two())
+    pub(super) fn may_have(&self, latest: &mut Latest, letters: impl Iterator<Item = u8>) -> bool {
+        let mut current = *latest;
+        current.end_gap();
+        let may_have = letters.fold(self.has_letter, |may_have, letter| may_have | self.may_end(&mut current, letter));
+        *latest = current;
+        may_have
+    }
+
+    #[inline]
+    fn may_end(&self, latest: &mut Latest, letter: u8) -> bool {
+        if !latest.push(letter) {
+            let two = latest.letters & ((1 << (2 * BITS)) - 1);
+            return (latest.run <= 2 || latest.is_joined) && self.doubled.may_have(u64::from(two));
         }
+        self.fours.may_have(u64::from(latest.letters))
+            || (latest.run == 3 || latest.is_joined) && self.threes.may_have(u64::from(latest.letters & THREE))
     }
 }
