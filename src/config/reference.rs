@@ -114,7 +114,7 @@ impl Section {
 fn setting(line: &str) -> Option<(Setting, &str)> {
     let (line, has_default) = line.strip_prefix("# ").map_or((line, true), |line| (line, false));
     let (key, value) = line.split_once(" = ")?;
-    let is_key = key.chars().all(|char| char.is_ascii_lowercase() || char == '_');
+    let is_key = key.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_');
     if !is_key || !has_default && !value.starts_with('"') {
         return None;
     }
