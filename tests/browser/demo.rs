@@ -148,7 +148,7 @@ async fn the_demo_loses_nothing_although_every_part_is_killed() {
         demo.click(&format!("{item} button")).await;
         demo.is("it is killed", &format!("document.querySelector('{item}').dataset.state !== 'running'")).await;
         if part == "mongod" {
-            let waiting = "Number(document.querySelector('#places [data-name=archive]').dataset.waiting) > 5";
+            let waiting = "Number(document.querySelector('#places [data-name=archive]').dataset.waiting) > 20";
             demo.is("the archive waits for MongoDB", waiting).await;
             demo.picture("demo", (1280, 800), "light").await;
             demo.picture("desktop-dark", (1280, 800), "dark").await;
@@ -156,6 +156,7 @@ async fn the_demo_loses_nothing_although_every_part_is_killed() {
             demo.picture("phone-dark", (390, 844), "dark").await;
         }
         demo.is("it is back", &format!("document.querySelector('{item}').dataset.state === 'running'")).await;
+        demo.is("the presenter is connected", "document.querySelector('.column[data-connected=false]') === null").await;
         eventually("messages are accepted again", LONG, async || {
             (demo.number("accepted").await > before).then_some(())
         })

@@ -9,7 +9,11 @@
  *   people: { presenter: Person, viewers: Person[], moderator: Person },
  * }} Setup
  */
-/** @typedef {{ name: string, state: 'running' | 'down' | 'starting', downMs: number | null, backAfterMs: number | null }} Part */
+/**
+ * @typedef {{
+ *   name: string, state: 'running' | 'down' | 'starting', downMs: number | null, backAfterMs: number | null,
+ * }} Part
+ */
 /**
  * @typedef {{
  *   running: boolean, speed: number, atMs: number, lengthMs: number, sending: number, refused: number, unknown: number,

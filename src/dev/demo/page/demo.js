@@ -73,7 +73,10 @@ const room = await openRoom(setup.delivery, {
   onStatus: (status) => {
     const isLive = status.state === 'live';
     connected.set('presenter', isLive);
-    columns.get('presenter')?.setState(() => texts()[status.state], isLive);
+    const retryAt = Date.now() + ('retryInMs' in status ? (status.retryInMs ?? 0) : 0);
+    const left = () => Math.ceil((retryAt - Date.now()) / 1_000);
+    const said = () => (status.state === 'waiting' ? texts().waiting(left()) : texts()[status.state]);
+    columns.get('presenter')?.setState(said, isLive);
     if (status.state === 'stopped' && status.code === REPLACED) tell(() => texts().replaced, takeBack);
     if (isLive && isTakenOver) {
       isTakenOver = false;
@@ -195,7 +198,10 @@ function isConnected(place) {
 function draw() {
   for (const column of columns.values()) column.draw();
   drawCounts(places, ledger, state, sending, isConnected);
-  if (state) drawPlaying({ ...state.playing, speed });
+  if (state) {
+    drawParts(state, state, kill);
+    drawPlaying({ ...state.playing, speed });
+  }
   press(byId('language'), language);
   press(byId('down'), String(downMs / 1_000));
 }

@@ -45,13 +45,16 @@ export function drawCounts(places, ledger, state, sending, isConnected) {
     const waiting = found ? found.waiting + found.lost : sending + (state?.playing.sending ?? 0);
     const kind = found ? (name === 'archive' ? 'archive' : 'screen') : 'accepted';
     const cause = ON_THE_WAY[kind].find((part) => isDown(state, part));
-    const part = cause ? (NAMES.get(cause) ?? cause) : isConnected(name) ? null : text.reconnect;
+    const part = cause ? (NAMES.get(cause) ?? cause) : null;
+    const isAway = !isConnected(name);
     write(find(item, '.name'), label());
     write(find(item, '.number'), String(found ? found.arrived : ledger.total));
     find(item, '.gap span').style.width = `${(100 * Math.min(waiting, FULL_GAP)) / FULL_GAP}%`;
     item.dataset.waiting = String(waiting);
-    item.dataset.state = found?.lost ? 'bad' : part && waiting ? 'wait' : waiting || !ledger.total ? 'moving' : 'well';
-    write(find(item, '.note'), note(found, waiting, part, ledger.total));
+    const isWell = waiting === 0 && ledger.total > 0;
+    const isHeld = waiting > 0 && (part !== null || isAway);
+    item.dataset.state = found?.lost ? 'bad' : isHeld ? 'wait' : isWell ? 'well' : 'moving';
+    write(find(item, '.note'), note(found, waiting, part, isAway, ledger.total));
     if (found) for (const total of /** @type {const} */ (['lost', 'repeated', 'disordered'])) totals[total] += found[total];
   }
   for (const [name, total] of Object.entries(totals)) {
@@ -60,12 +63,16 @@ export function drawCounts(places, ledger, state, sending, isConnected) {
   }
 }
 
-/** @param {import('./ledger.js').Count | null} found @param {number} waiting @param {string | null} part @param {number} total */
-function note(found, waiting, part, total) {
+/**
+ * @param {import('./ledger.js').Count | null} found @param {number} waiting @param {string | null} part
+ * @param {boolean} isAway @param {number} total
+ */
+function note(found, waiting, part, isAway, total) {
   const text = texts();
   if (found?.lost) return text.isLost(found.lost);
   if (waiting === 0) return total === 0 ? text.none : found ? text.allHere : text.everyAnswer;
   if (part) return text.waitFor(waiting, part);
+  if (isAway) return text.waitToReconnect(waiting);
   return found ? text.onTheWay(waiting) : text.sending(waiting);
 }
 
