@@ -7,8 +7,7 @@ It needs only Python's standard library. Start `chatting-server dev`, then:
     export TOKEN=$(chatting-server token --user 42 --nickname viewer42)
     python3 examples/post_and_retry.py --room 1 "hello"
 
-Kill ingest while it runs (`chatting-server dev` prints the pid and starts it again), and the message still arrives
-once.
+Kill ingest while it runs (the page of `chatting-server dev` has a button), and the message still arrives once.
 """
 
 import argparse

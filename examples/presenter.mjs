@@ -6,8 +6,8 @@
 //   node examples/presenter.mjs 'chatting-server token --user 1 --nickname presenter1'
 //
 // The argument is a command that prints a token. A second argument is the URL of delivery, when it is not
-// ws://127.0.0.1:8081/v1/presenter. Post with the curl line that `dev` prints, kill delivery, post again: nothing is
-// missing. Ctrl-C acknowledges what was printed and ends.
+// ws://127.0.0.1:8081/v1/presenter. Post with the curl line that `dev --verbose` prints, kill delivery, post again:
+// nothing is missing. Ctrl-C acknowledges what was printed and ends.
 
 import { exec } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -122,6 +122,9 @@ pub struct DevArguments {
     /// Use this MongoDB replica set instead of starting one: mongodb://host:port/?replicaSet=...
     #[arg(long, value_name = "URI")]
     pub mongo: Option<String>,
+    /// Also print addresses, tokens and commands to try
+    #[arg(long)]
+    pub verbose: bool,
 }
 
 /// Arguments of `dev play`.

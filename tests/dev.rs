@@ -17,14 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const BINARY: &str = env!("CARGO_BIN_EXE_chatting-server");
 
 /// A running `dev`, and what it has printed.
-struct Dev {
+pub(crate) struct Dev {
     running: Running,
     output: PathBuf,
 }
 
 impl Dev {
     /// Starts it and waits until it has told everything.
-    async fn start(place: &Folder, arguments: &[&str]) -> Dev {
+    pub(crate) async fn start(place: &Folder, arguments: &[&str]) -> Dev {
         let output = place.path().join("printed");
         let _ = std::fs::remove_file(&output);
         let program = Program {
@@ -43,17 +43,29 @@ impl Dev {
         let mut dev = Dev { running: program.start().unwrap(), output };
         eventually("dev is ready", PATIENCE, async || {
             dev.running.check().unwrap();
-            dev.printed().contains("dev play").then_some(())
+            dev.printed().contains("Ctrl-C stops everything").then_some(())
         })
         .await;
         dev
     }
 
-    fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         std::fs::read_to_string(&self.output).unwrap_or_default()
     }
 
-    /// The process ids that it tells, by name.
+    /// The URL of the demo.
+    pub(crate) fn demo(&self) -> String {
+        let printed = self.printed();
+        printed.lines().map(str::trim).find(|line| line.starts_with("http://")).unwrap().to_owned()
+    }
+
+    /// Messages of room 1 in the archive.
+    #[cfg(feature = "browser")]
+    pub(crate) async fn archived(&self, place: &Folder) -> usize {
+        archived(place).await
+    }
+
+    /// The process ids that it tells, by name. Needs `--verbose`.
     fn processes(&self) -> Vec<(String, u32)> {
         let printed = self.printed();
         let line = printed.lines().find_map(|line| line.trim().strip_prefix("processes")).unwrap();
@@ -66,7 +78,7 @@ impl Dev {
     }
 
     /// Ctrl-C; returns the exit code.
-    async fn interrupt(&mut self) -> Option<i32> {
+    pub(crate) async fn interrupt(&mut self) -> Option<i32> {
         self.running.signal(Signal::SIGINT).unwrap();
         eventually("dev ends", PATIENCE, async || self.running.exited().unwrap()).await.code()
     }
@@ -116,7 +128,7 @@ async fn curl(line: &str) -> reqwest::Response {
 #[tokio::test]
 async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() {
     let place = Folder::new("dev");
-    let mut dev = Dev::start(&place, &[]).await;
+    let mut dev = Dev::start(&place, &["--verbose"]).await;
     let printed = dev.printed();
     let curls: Vec<&str> = printed.lines().filter(|line| line.trim().starts_with("curl -i")).collect();
     assert_eq!(curl(curls[0]).await.status(), 200);
@@ -187,7 +199,7 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
 #[tokio::test]
 async fn data_survive_a_restart_and_fresh_wipes_them() {
     let place = Folder::new("dev");
-    let mut dev = Dev::start(&place, &[]).await;
+    let mut dev = Dev::start(&place, &["--verbose"]).await;
     let printed = dev.printed();
     let line = printed.lines().find(|line| line.trim().starts_with("curl -i")).unwrap();
     assert_eq!(curl(line).await.status(), 200);
@@ -211,9 +223,66 @@ fn secret(place: &Folder) -> String {
 }
 
 #[tokio::test]
-async fn what_is_killed_comes_back_and_a_killed_dev_is_cleaned_up_after() {
+async fn dev_prints_one_short_screen_and_its_demo_kills_and_plays_for_its_own_page_only() {
     let place = Folder::new("dev");
     let mut dev = Dev::start(&place, &[]).await;
+    let printed = dev.printed();
+    let screen: Vec<&str> = printed.lines().skip_while(|line| !line.is_empty()).collect();
+    assert!(screen.len() <= 12 && !printed.contains("eyJ") && !printed.contains("curl -i"), "{printed}");
+
+    let (url, client) = (dev.demo(), reqwest::Client::builder().no_proxy().build().unwrap());
+    let page = client.get(&url).send().await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    assert!(page.text().await.unwrap().contains("<title>chatting-server demo</title>"));
+    for path in ["demo.js", "ledger.js", "demo.css", "icon.svg"] {
+        assert_eq!(client.get(format!("{url}/{path}")).send().await.unwrap().status(), 200, "{path}");
+    }
+    for path in ["nothing.js", "..%2F..%2Fdemo.rs"] {
+        assert_eq!(client.get(format!("{url}/{path}")).send().await.unwrap().status(), 404, "{path}");
+    }
+    let state = async || -> serde_json::Value {
+        client.get(format!("{url}/api/state?after=0")).send().await.unwrap().json().await.unwrap()
+    };
+    let post = async |path: &str, body: serde_json::Value, headers: &[(&str, &str)]| {
+        let mut request = client.post(format!("{url}/api/{path}")).json(&body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap().status()
+    };
+    let kill = serde_json::json!({ "downMs": 0 });
+    let own = [("origin", url.as_str())];
+    let foreign = [("origin", "http://evil.example")];
+    let rebound = [("host", "evil.example"), ("origin", "http://evil.example")];
+    for refused in [foreign.as_slice(), &rebound, &[]] {
+        assert_eq!(post("parts/ingest/kill", kill.clone(), refused).await, 403, "{refused:?}");
+    }
+    assert_eq!(post("parts/nobody/kill", kill.clone(), &own).await, 404);
+    assert_eq!(post("parts/ingest/kill", serde_json::json!({ "downMs": 60_001 }), &own).await, 400);
+    assert_eq!(post("play", serde_json::json!({ "running": true, "speed": 0 }), &own).await, 400);
+    assert!(state().await["parts"].as_array().unwrap().iter().all(|part| part["state"] == "running"));
+
+    assert_eq!(post("parts/ingest/kill", kill, &own).await, 202);
+    eventually("ingest is back", PATIENCE, async || {
+        (state().await["parts"].as_array()?.iter().find(|part| part["name"] == "ingest")?["backAfterMs"]).as_u64()
+    })
+    .await;
+    assert_eq!(post("play", serde_json::json!({ "running": true, "speed": 100 }), &own).await, 204);
+    let accepted = eventually("messages are accepted", PATIENCE, async || {
+        let messages = state().await["accepted"]["messages"].as_array()?.len();
+        (messages > 0).then_some(messages)
+    })
+    .await;
+    assert_eq!(post("play", serde_json::json!({ "running": false, "speed": 1 }), &own).await, 204);
+    eventually("they are archived", PATIENCE, async || (archived(&place).await >= accepted).then_some(())).await;
+    assert_eq!(dev.interrupt().await, Some(0));
+}
+
+#[tokio::test]
+async fn what_is_killed_comes_back_and_a_killed_dev_is_cleaned_up_after() {
+    let place = Folder::new("dev");
+    let mut dev = Dev::start(&place, &["--verbose"]).await;
     let processes = dev.processes();
     let (_, ingest) = processes.iter().find(|(name, _)| name == "ingest").unwrap();
     kill(*ingest);
@@ -222,7 +291,7 @@ async fn what_is_killed_comes_back_and_a_killed_dev_is_cleaned_up_after() {
     dev.running.kill().unwrap();
     let left: Vec<_> = processes.iter().filter(|(name, id)| name != "ingest" && is_running(*id, &place)).collect();
     assert_eq!(left.len(), 4, "{left:?}");
-    let mut dev = Dev::start(&place, &[]).await;
+    let mut dev = Dev::start(&place, &["--verbose"]).await;
     assert!(left.iter().all(|(_, id)| !is_running(*id, &place)), "{left:?}");
     assert_eq!(dev.interrupt().await, Some(0));
 }

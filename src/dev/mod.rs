@@ -1,13 +1,18 @@
 //! `chatting-server dev`: the whole system on one machine, for trying it out and for development. It starts the
-//! servers, a stand-in room server and the three roles as processes, restarts any that ends, and stops them in order.
+//! servers, a stand-in room server and the three roles as processes, restarts any that ends, serves the demo, and stops
+//! them in order.
 
+mod demo;
 mod folder;
+mod parts;
 mod play;
 mod token;
+mod try_it;
 mod watch;
 mod welcome;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,7 +25,10 @@ use crate::roles::Role;
 use crate::signals::Signals;
 use testkit::{Program, Ready, Server, port};
 
+use demo::Demo;
 use folder::Folder;
+use parts::{Kills, Parts};
+use welcome::Welcome;
 
 pub use play::play;
 pub use token::token;
@@ -29,10 +37,8 @@ pub use watch::watch;
 /// The time limit for a part to stop: longer than the roles' grace periods.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// The interval between checks of the parts.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// The addresses of all parts.
+#[derive(Debug)]
 struct Addresses {
     nats: String,
     mongo: String,
@@ -40,9 +46,11 @@ struct Addresses {
     ingest: Ports,
     delivery: Ports,
     archiver: Ports,
+    demo: u16,
 }
 
 /// Where a role listens.
+#[derive(Debug)]
 struct Ports {
     http: u16,
     admin: u16,
@@ -60,8 +68,8 @@ pub async fn dev(arguments: &DevArguments) -> anyhow::Result<()> {
     let folder = Folder::open(&arguments.data, arguments.fresh)?;
     let (mut parts, tasks) = (Vec::new(), Tasks::new());
     let run = async {
-        start(arguments, &folder, &mut parts, &tasks).await?;
-        look_after(&folder, &mut parts).await
+        let (lives, kills) = start(arguments, &folder, &mut parts, &tasks).await?;
+        lives.look_after(&mut parts, kills, &folder).await
     };
     // If `run` is dropped, the parts are stopped below.
     let ended = tokio::select! {
@@ -86,7 +94,7 @@ async fn start(
     folder: &Folder,
     parts: &mut Vec<Server>,
     tasks: &Tasks,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<(Arc<Parts>, Kills)> {
     // Keeps another `dev` from finding the same ports free until they are bound.
     let _starting = testkit::starting().await?;
     let nats = match &arguments.nats {
@@ -114,6 +122,7 @@ async fn start(
         ingest: Ports::choose(8080, 9080)?,
         delivery: Ports::choose(8081, 9081)?,
         archiver: Ports::choose(8082, 9082)?,
+        demo: port::or_own(8070)?,
     };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", addresses.rooms)).await;
     let listener = listener.context("cannot listen for the stand-in room server")?;
@@ -129,7 +138,14 @@ async fn start(
         let server = role_server(role, &addresses, &configuration, folder)?;
         begin(server, folder, parts).await?;
     }
-    welcome::print(&addresses, &secret.into(), &arguments.data, folder.path(), parts)
+    let (secret, (lives, kills)) = (secret.into(), Parts::of(parts));
+    let people = try_it::people(&secret);
+    let examples = try_it::examples(&addresses, &people, &arguments.data);
+    let welcome = Welcome { addresses: &addresses, folder: folder.path(), parts, people: &people, examples: &examples };
+    let welcome = welcome.text(arguments.verbose)?;
+    Demo { addresses, secret, data: arguments.data.clone(), parts: Arc::clone(&lives) }.serve(tasks).await?;
+    welcome::print(&welcome)?;
+    Ok((lives, kills))
 }
 
 /// Starts a part. It is in `parts` first, so that it is stopped in any case.
@@ -199,27 +215,6 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
         ),
     ];
     sections.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Restarts parts that have ended. Returns only if the folder cannot be written.
-async fn look_after(folder: &Folder, parts: &mut [Server]) -> anyhow::Result<()> {
-    loop {
-        tokio::time::sleep(LOOK).await;
-        for index in 0..parts.len() {
-            if parts[index].exited()?.is_none() && parts[index].id().is_some() {
-                continue;
-            }
-            if let Err(ended) = parts[index].check() {
-                eprintln!("{ended}\nrestarting {}", parts[index].name());
-            }
-            parts[index].spawn()?;
-            folder.note(parts.iter().filter_map(Server::id))?;
-            match parts[index].ready().await {
-                Ok(()) => eprintln!("{} is back, pid {}", parts[index].name(), parts[index].id().unwrap_or_default()),
-                Err(error) => eprintln!("{error:#}"),
-            }
-        }
-    }
 }
 
 /// Roles first, so that their servers stay available while they stop; then the servers.

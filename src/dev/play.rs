@@ -12,10 +12,10 @@ use crate::config::Config;
 use crate::play::{self, Options, Outcome, Report, Target};
 
 /// Concurrent posts: more than ingest puts into one batch.
-const IN_FLIGHT: usize = 256;
+pub(super) const IN_FLIGHT: usize = 256;
 
 /// How long a post of unknown outcome is retried.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Plays the recording. Returns the report.
 pub async fn play(arguments: &PlayArguments) -> anyhow::Result<Report> {

@@ -1,92 +1,92 @@
-//! The text that `dev` prints once everything is ready: addresses, tokens, and commands to try.
+//! The text that `dev` prints once everything is ready: where the demo is and what to do there. `--verbose` adds
+//! addresses, tokens and commands.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
-use conf::{Secret, shown};
-use web::auth::Identity;
-
-use super::Addresses;
+use conf::shown;
 use testkit::Server;
 
-/// A working day, and more.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+use super::Addresses;
+use super::try_it::{Example, People};
 
-pub(super) fn print(
-    addresses: &Addresses,
-    secret: &Secret,
-    data: &Path,
-    folder: &Path,
-    parts: &[Server],
-) -> anyhow::Result<()> {
-    let mint = |user_idx, nickname: &str, scopes: &[&str]| {
-        let identity = Identity {
-            user_idx,
-            nickname: nickname.to_owned(),
-            email: format!("user{user_idx}@example.com"),
-            scopes: scopes.iter().copied().map(str::to_owned).collect(),
-        };
-        web::auth::mint(secret, &identity, TOKEN_LIFETIME)
-    };
-    let (presenter, viewer) = (mint(1, "presenter1", &[]), mint(42, "viewer42", &[]));
-    let moderator = mint(99, "moderator99", &["chat:moderate"]);
-    let Addresses { nats, mongo, rooms, .. } = addresses;
-    let (ingest, delivery, archiver) = (addresses.ingest.http, addresses.delivery.http, addresses.archiver.http);
-    let (nats, mongo) = (shown(nats), shown(mongo));
-    // The program as it was called, and the folder if it is not the default.
-    let program = std::env::args().next().unwrap_or_else(|| "chatting-server".to_owned());
-    let program = shell_words::quote(&program);
-    let place = match data == Path::new(crate::cli::DATA) {
-        true => String::new(),
-        false => format!(" --data {}", shell_words::quote(&data.display().to_string())),
-    };
-    let pids: Vec<String> = parts.iter().filter_map(|part| Some(format!("{} {}", part.name(), part.id()?))).collect();
-    let text = format!(
-        "
-Everything runs. Ctrl-C stops it; the data stay, and --fresh deletes them.
+/// What there is to tell.
+pub(super) struct Welcome<'a> {
+    pub(super) addresses: &'a Addresses,
+    pub(super) folder: &'a Path,
+    pub(super) parts: &'a [Server],
+    pub(super) people: &'a People,
+    pub(super) examples: &'a [Example],
+}
 
+pub(super) fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+impl Welcome<'_> {
+    pub(super) fn text(&self, verbose: bool) -> anyhow::Result<String> {
+        let mut text = self.short();
+        if verbose {
+            text.push_str(&self.details()?);
+        }
+        Ok(text)
+    }
+
+    fn short(&self) -> String {
+        format!(
+            "
+Everything runs. Open the demo in a browser:
+
+  http://127.0.0.1:{demo}
+
+There, press Start to play a recorded evening into the room of a presenter and three viewers, or write to them.
+Kill any role or server, and see that no message is lost, repeated or out of order.
+
+Ctrl-C stops everything. The data stay in {folder}
+(--fresh deletes them). Tokens and curl lines are in the page under \"Try it yourself\"; --verbose prints them here.
+",
+            demo = self.addresses.demo,
+            folder = self.folder.display(),
+        )
+    }
+
+    fn details(&self) -> anyhow::Result<String> {
+        let Addresses { nats, mongo, rooms, .. } = self.addresses;
+        let (ingest, delivery) = (self.addresses.ingest.http, self.addresses.delivery.http);
+        let (archiver, folder) = (self.addresses.archiver.http, self.folder.display());
+        let (nats, mongo) = (shown(nats), shown(mongo));
+        let pids = self.parts.iter().filter_map(|part| Some(format!("{} {}", part.name(), part.id()?)));
+        let pids = pids.collect::<Vec<_>>().join(", ");
+        let mut text = format!(
+            "
   ingest       http://127.0.0.1:{ingest}
-  delivery     ws://127.0.0.1:{delivery}/chatting
+  delivery     ws://127.0.0.1:{delivery}/v1/presenter, for the original's pages ws://127.0.0.1:{delivery}/chatting
   archiver     http://127.0.0.1:{archiver}
-  room server  http://127.0.0.1:{rooms}   a stand-in: every room is live until it is switched off, as room 7 by
-               curl -X PUT http://127.0.0.1:{rooms}/rooms/7/live -d false
+  room server  http://127.0.0.1:{rooms}   a stand-in: every room is live until it is switched off
   NATS         {nats}
   MongoDB      {mongo}   database chatting, collection chatting_log
   data, logs   {folder}
   processes    {pids}   (kill -9 any: it is started again, and nothing is lost)
 
-The presenter of room 1 has the token
-  {presenter}
-user 42, a viewer, has
-  {viewer}
-and user 99, who moderates every room (scope chat:moderate), has
-  {moderator}
-More: {program} token --user 7{place}, with --nickname 별명 another name, and with --scope chat:moderate a moderator's
-
-Watch room 1, in another terminal (it takes no presenter's place):
-  {program} dev watch --room 1{place}
-
-Say something there, as the original's gateway would:
-  curl -i http://127.0.0.1:{ingest}/send/message -H 'content-type: application/json' -H 'token: {viewer}' -d '{{\"presenterIdx\":1,\"userType\":\"viewer\",\"textMessage\":\"안녕하세요\"}}'
-or by the interface of today:
-  curl -i http://127.0.0.1:{ingest}/v1/rooms/1/messages -H 'content-type: application/json' -H 'authorization: Bearer {viewer}' -d '{{\"text\":\"hello\"}}'
-
-Ban user 42 from room 1 for a minute, as the moderator (docs/reference/moderation.md has the rest):
-  curl -i -X PUT http://127.0.0.1:{ingest}/v1/rooms/1/bans/42 -H 'content-type: application/json' -H 'authorization: Bearer {moderator}' -d '{{\"seconds\":60,\"reason\":\"spam\"}}'
-
-Search what was said there, as the moderator (docs/reference/archive-api.md has exports, replay, statistics and the rest):
-  curl -G http://127.0.0.1:{archiver}/v1/rooms/1/messages -H 'authorization: Bearer {moderator}' --data-urlencode 'text=안녕'
-
-Play a recorded evening into room 1, ten times as fast, and look for every message of it (here people may write
-1,000 messages a second; elsewhere it is 20 in 30 s unless configured):
-  {program} dev play samples/evening.ndjson --speed 10{place}
-",
-        folder = folder.display(),
-        pids = pids.join(", "),
-    );
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+Tokens, valid for a day:
+"
+        );
+        let People { presenter, viewers, moderator } = self.people;
+        writeln!(text, "the presenter of room 1\n  {}", presenter.token)?;
+        for viewer in viewers {
+            writeln!(text, "user {}, a viewer\n  {}", viewer.user, viewer.token)?;
+        }
+        writeln!(
+            text,
+            "user {}, a moderator of every room (scope chat:moderate)\n  {}",
+            moderator.user, moderator.token
+        )?;
+        for Example { en, command, .. } in self.examples {
+            writeln!(text, "\n{en}\n  {command}")?;
+        }
+        Ok(text)
+    }
 }

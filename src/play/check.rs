@@ -31,7 +31,7 @@ pub(super) async fn check(
     for line in posted.iter().flatten() {
         let room = rooms.entry(line.room).or_default();
         match &line.outcome {
-            Outcome::Accepted(id) => {
+            Outcome::Accepted { id, .. } => {
                 report.accepted += 1;
                 if room.accepted.insert(*id, line).is_some() {
                     report.problem(format!("two messages were accepted under the id {id}"));
@@ -159,7 +159,7 @@ impl Report {
     fn check_order_of_user(&mut self, posted: &[Posted]) {
         let mut last = HashMap::new();
         for line in posted {
-            let Outcome::Accepted(id) = line.outcome else { continue };
+            let Outcome::Accepted { id, .. } = line.outcome else { continue };
             let Some(place) = self.places.get(&id).copied() else { continue };
             if let Some(before) = last.insert(line.room, place)
                 && before >= place

@@ -28,12 +28,17 @@ pub struct Line {
 /// Reads a recording. Errors name the line.
 pub fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    parse(&text, &file.display().to_string())
+}
+
+/// Reads a recording from its text. `name` is for errors.
+pub(crate) fn parse(text: &str, name: &str) -> anyhow::Result<Vec<Line>> {
     // `lines()` splits only at line feeds, so U+2028 stays part of a text. Blank lines are skipped.
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {
             let read = serde_json::from_str(line);
-            let line: Line = read.with_context(|| format!("{}, line {}", file.display(), number + 1))?;
+            let line: Line = read.with_context(|| format!("{name}, line {}", number + 1))?;
             Ok(Line { number: number + 1, ..line })
         })
         .collect()

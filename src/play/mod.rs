@@ -2,26 +2,32 @@
 //! checks that every accepted message is on the presenter's socket and in the archive, once and in order. It uses only
 //! the system's public interfaces, so it finds faults that the system does not notice.
 
+mod cast;
 mod check;
 mod line;
 mod post;
+mod posting;
 mod presenter;
 mod report;
+mod tempo;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::PresenterIdx;
 use conf::Secret;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 pub use line::{Line, read};
 pub use post::Outcome;
 pub use report::Report;
 
-use post::{Posted, Poster};
+pub(crate) use cast::Cast;
+pub(crate) use line::parse;
+pub(crate) use post::Poster;
+pub(crate) use posting::{Step, post};
+pub(crate) use tempo::Tempo;
+
 use presenter::Screen;
 
 /// The system to play into.
@@ -50,9 +56,6 @@ pub struct Options {
     pub patience: Duration,
 }
 
-/// Longer than any play.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Plays the lines, and checks the outcome. Calls `progress` after the final answer to each line.
 pub async fn play(
     lines: Vec<Line>,
@@ -66,41 +69,20 @@ pub async fn play(
         .rooms
         .iter()
         .map(|room| {
-            let token = token(&target.secret, room.get(), &format!("presenter{room}"));
+            let token = posting::token(&target.secret, room.get(), &format!("presenter{room}"));
             (*room, Screen::open(format!("{}/chatting", target.delivery), token))
         })
         .collect();
 
-    let poster = Arc::new(Poster::new(&target.ingest, options.patience)?);
-    let permits = Arc::new(Semaphore::new(options.in_flight));
-    let progress = Arc::new(progress);
-    let users = cast.base..cast.base + cast.parts.len() as i64;
-    let mut playing = JoinSet::new();
-    for part in cast.parts {
-        let token = token(&target.secret, part.user, &part.nickname);
-        let (poster, permits, progress) = (Arc::clone(&poster), Arc::clone(&permits), Arc::clone(&progress));
-        let speed = options.speed;
-        // One after the other: the order of a user's own messages is part of the check.
-        playing.spawn(async move {
-            let mut posted = Vec::new();
-            for (room, line) in part.lines {
-                if let Some(speed) = speed {
-                    let due = started + Duration::from_millis(line.t_ms).div_f64(speed);
-                    tokio::time::sleep_until(due.into()).await;
-                }
-                let permit = permits.acquire().await.expect("the semaphore is never closed");
-                let outcome = poster.post(&token, room, part.is_presenter, &line.text).await;
-                drop(permit);
-                progress(&outcome);
-                posted.push(Posted { room, user: part.user, line: line.number, text: line.text, outcome });
-            }
-            posted
-        });
-    }
-    let mut posted = Vec::new();
-    while let Some(part) = playing.join_next().await {
-        posted.push(part?);
-    }
+    let poster = Poster::new(&target.ingest, options.patience)?;
+    let users = cast.users();
+    let tempo = Arc::new(Tempo::new(options.speed));
+    let answered = move |step: Step<'_>| {
+        if let Step::Answered { outcome, .. } = step {
+            progress(outcome);
+        }
+    };
+    let posted = posting::post(cast, &target.secret, poster, &tempo, options.in_flight, answered).await?;
     let posting = started.elapsed();
 
     let report = check::check(&posted, &screens, &target.archive, &users, posting).await;
@@ -108,58 +90,4 @@ pub async fn play(
         screen.close().await;
     }
     report
-}
-
-/// The users of a recording, each with the lines in order.
-struct Cast {
-    rooms: BTreeSet<PresenterIdx>,
-    parts: Vec<Part>,
-    /// The number of the first user. The others follow.
-    base: i64,
-}
-
-struct Part {
-    user: i64,
-    nickname: String,
-    is_presenter: bool,
-    lines: Vec<(PresenterIdx, Line)>,
-}
-
-impl Cast {
-    fn of(lines: Vec<Line>, first: PresenterIdx) -> anyhow::Result<Cast> {
-        // Numbers that no earlier play into the same archive has used, within JavaScript's safe integers.
-        let base = ((uuid::Uuid::new_v4().as_u128() % (1 << 30)) as i64 + 1) * 1_000_000;
-        let mut names: BTreeMap<String, PresenterIdx> = BTreeMap::new();
-        let mut places: BTreeMap<(String, Option<PresenterIdx>), usize> = BTreeMap::new();
-        let mut cast = Cast { rooms: BTreeSet::new(), parts: Vec::new(), base };
-        for line in lines {
-            let room = match &line.room {
-                None => first,
-                Some(name) => match names.get(name) {
-                    Some(room) => *room,
-                    None => {
-                        let room = PresenterIdx::try_from(first.get() + 1 + names.len() as i64)?;
-                        names.insert(name.clone(), room);
-                        room
-                    }
-                },
-            };
-            cast.rooms.insert(room);
-            let is_presenter = line.role.as_deref() == Some("presenter");
-            // A presenter is a different user in each room; a viewer is the same user everywhere.
-            let place = *places.entry((line.user.clone(), is_presenter.then_some(room))).or_insert_with(|| {
-                let user = if is_presenter { room.get() } else { base + cast.parts.len() as i64 };
-                cast.parts.push(Part { user, nickname: line.user.clone(), is_presenter, lines: Vec::new() });
-                cast.parts.len() - 1
-            });
-            cast.parts[place].lines.push((room, line));
-        }
-        Ok(cast)
-    }
-}
-
-fn token(secret: &Secret, user: i64, nickname: &str) -> String {
-    let (nickname, email) = (nickname.to_owned(), format!("user{user}@example.com"));
-    let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new() };
-    web::auth::mint(secret, &identity, TOKEN_LIFETIME)
 }

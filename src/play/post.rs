@@ -4,14 +4,19 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use chat::{EventId, PresenterIdx};
+use chat::{EventId, Position, PresenterIdx};
 use serde_json::{Value, json};
 
 /// The outcome of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Accepted with this id.
-    Accepted(EventId),
+    /// It is in the log.
+    Accepted {
+        /// Its id.
+        id: EventId,
+        /// Its position in the log.
+        position: Position,
+    },
     /// Refused, with the reason that the sender was given.
     Refused(String),
     /// It may be stored: there was no clear answer for longer than a client would wait.
@@ -20,7 +25,7 @@ pub enum Outcome {
 
 /// A line and its outcome.
 #[derive(Debug)]
-pub(super) struct Posted {
+pub(crate) struct Posted {
     pub(super) room: PresenterIdx,
     pub(super) user: i64,
     /// The line of the recording.
@@ -30,7 +35,8 @@ pub(super) struct Posted {
 }
 
 /// A client that posts messages.
-pub(super) struct Poster {
+#[derive(Debug)]
+pub(crate) struct Poster {
     client: reqwest::Client,
     url: String,
     patience: Duration,
@@ -44,7 +50,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Poster {
-    pub(super) fn new(ingest: &str, patience: Duration) -> anyhow::Result<Poster> {
+    pub(crate) fn new(ingest: &str, patience: Duration) -> anyhow::Result<Poster> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -85,10 +91,12 @@ impl Poster {
             return Err(format!("answered {status}"));
         }
         if status.is_success() {
-            let id = answer.headers().get("message-id").and_then(|id| id.to_str().ok()?.parse().ok());
-            return Ok(match id {
-                Some(id) => Outcome::Accepted(id),
-                None => Outcome::Unknown(format!("answered {status} without a message-id")),
+            let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+            let id = header("message-id").and_then(|id| id.parse().ok());
+            let position = header("message-position").and_then(|position| position.parse().ok());
+            return Ok(match (id, position) {
+                (Some(id), Some(position)) => Outcome::Accepted { id, position },
+                _ => Outcome::Unknown(format!("answered {status} without a message-id or message-position")),
             });
         }
         // Several refusals share a sentence. The code tells them apart.

@@ -17,7 +17,8 @@ fn id(number: u128) -> EventId {
 fn posted() -> Vec<Posted> {
     let room = PresenterIdx::try_from(1).unwrap();
     let line = |(number, (user, text)): (usize, (i64, &str))| {
-        let outcome = Outcome::Accepted(id(number as u128));
+        let position = Position { epoch: 1, sequence: number as u64 + 1, index: 0 };
+        let outcome = Outcome::Accepted { id: id(number as u128), position };
         Posted { room, user, line: 1, text: text.to_owned(), outcome }
     };
     TEXTS.into_iter().enumerate().map(line).collect()
@@ -55,7 +56,7 @@ fn judge(archive: &[ArchivedMessage], screen: Vec<Shown>) -> Report {
     let mut report = Report { accepted: posted.len(), ..Report::default() };
     let mut room = Room::default();
     for line in &posted {
-        let Outcome::Accepted(id) = line.outcome else { unreachable!() };
+        let Outcome::Accepted { id, .. } = line.outcome else { unreachable!() };
         room.accepted.insert(id, line);
     }
     let mut seen = Seen::default();

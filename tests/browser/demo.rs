@@ -1,0 +1,201 @@
+//! The demo of `dev`, in a browser: it connects by itself, everybody's messages reach everybody, and while the recording
+//! plays and every part is killed, nothing is lost. With `DEMO_PICTURES=FOLDER` it leaves pictures there.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::*;
+use crate::dev::Dev;
+use crate::support::Folder;
+
+/// Whoever has a column in the page.
+const SCREENS: [&str; 4] = ["presenter", "viewer42", "viewer43", "viewer44"];
+
+/// In the order in which a message meets them.
+const PARTS: [&str; 5] = ["ingest", "nats-server", "delivery", "archiver", "mongod"];
+
+/// A part is down, starts on a busy machine, and its clients come back.
+const LONG: Duration = Duration::from_secs(120);
+
+/// The demo in a browser.
+struct Demo {
+    page: Page,
+}
+
+impl Demo {
+    async fn open(chromium: &Chromium, url: &str) -> Demo {
+        let page = chromium.open(url).await;
+        page.evaluate(
+            "window.errors = []; \
+             window.addEventListener('error', ({ message }) => window.errors.push(message)); \
+             window.addEventListener('unhandledrejection', ({ reason }) => window.errors.push(String(reason))); \
+             document.addEventListener('securitypolicyviolation', ({ blockedURI }) => window.errors.push(blockedURI));",
+        )
+        .await;
+        let demo = Demo { page };
+        demo.is("everybody is connected", "document.querySelectorAll('.column[data-connected=true]').length === 4")
+            .await;
+        demo
+    }
+
+    /// Waits until the expression is true.
+    #[track_caller]
+    fn is<'a>(&'a self, what: &'a str, expression: &'a str) -> impl Future<Output = ()> + 'a {
+        eventually(what, LONG, async move || (self.page.evaluate(expression).await == true).then_some(()))
+    }
+
+    async fn click(&self, selector: &str) {
+        let clicked = format!("document.querySelector({selector:?}).click() ?? true");
+        assert_eq!(self.page.evaluate(&clicked).await, true);
+    }
+
+    /// Writes as a person.
+    async fn write(&self, screen: &str, text: &str) {
+        self.page
+            .evaluate(&format!(
+                "{{ const form = document.querySelector('[data-place={screen}] form'); \
+                 form.querySelector('input').value = {}; form.requestSubmit(); }}",
+                json!(text)
+            ))
+            .await;
+    }
+
+    /// The texts that a person sees, the latest 200.
+    async fn shown(&self, screen: &str) -> Vec<String> {
+        let lines =
+            format!("[...document.querySelectorAll('[data-place={screen}] .log span')].map((s) => s.textContent)");
+        serde_json::from_value(self.page.evaluate(&lines).await).unwrap()
+    }
+
+    async fn number(&self, place: &str) -> usize {
+        let number = format!("document.querySelector('#places [data-name={place}] .number').textContent");
+        self.page.evaluate(&number).await.as_str().unwrap().parse().unwrap()
+    }
+
+    /// Waits until every accepted message has arrived everywhere. Returns how many.
+    async fn all_arrived(&self) -> usize {
+        let arrived = "[...document.querySelectorAll('#places li')].every(({ dataset }) => dataset.state === 'well')";
+        self.is("every accepted message is everywhere", arrived).await;
+        let accepted = self.number("accepted").await;
+        for place in SCREENS.into_iter().chain(["archive"]) {
+            assert_eq!(self.number(place).await, accepted, "{place}");
+        }
+        accepted
+    }
+
+    async fn picture(&self, name: &str, (width, height): (u32, u32), scheme: &str) {
+        let Some(folder) = std::env::var_os("DEMO_PICTURES") else { return };
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.page.command("Emulation.setDeviceMetricsOverride", size).await;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.page.command("Emulation.setEmulatedMedia", media).await;
+        self.page
+            .evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+            .await;
+        let picture = self.page.command("Page.captureScreenshot", json!({ "format": "png" })).await;
+        let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_loses_nothing_although_every_part_is_killed() {
+    let place = Folder::new("demo");
+    let mut dev = Dev::start(&place, &[]).await;
+    let chromium = Chromium::start().await;
+    let demo = Demo::open(&chromium, &dev.demo()).await;
+
+    // Everybody's messages reach everybody, as text.
+    let texts = SCREENS.map(|screen| format!("<img src=x onerror=window.errors.push(1)> from {screen}"));
+    for (screen, text) in SCREENS.iter().zip(&texts) {
+        demo.write(screen, text).await;
+    }
+    for screen in SCREENS {
+        eventually("everybody sees the messages of all", LONG, async || {
+            let shown = demo.shown(screen).await;
+            texts.iter().all(|text| shown.contains(text)).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(demo.all_arrived().await, SCREENS.len());
+    demo.write("viewer43", " ").await;
+    demo.is(
+        "a refusal is shown with its code and sentence",
+        "document.querySelector('[data-place=viewer43] output').textContent.startsWith('Refused: 400 text_empty. ')",
+    )
+    .await;
+
+    // A viewer who was away gets what was missed.
+    demo.click("[data-place=viewer44] header button").await;
+    demo.write("viewer42", "while 44 is away").await;
+    demo.is(
+        "it waits for the viewer",
+        "document.querySelector('#places [data-name=viewer44]').dataset.waiting === '1'",
+    )
+    .await;
+    demo.click("[data-place=viewer44] header button").await;
+    demo.all_arrived().await;
+
+    demo.click("#speed [data-choice='3']").await;
+    demo.click("#play").await;
+    for part in PARTS {
+        let before = demo.number("accepted").await;
+        let item = format!("#parts [data-name={part}]");
+        if part == "mongod" {
+            demo.click("#down [data-choice='15']").await;
+        }
+        demo.click(&format!("{item} button")).await;
+        demo.is("it is killed", &format!("document.querySelector('{item}').dataset.state !== 'running'")).await;
+        if part == "mongod" {
+            let waiting = "Number(document.querySelector('#places [data-name=archive]').dataset.waiting) > 20";
+            demo.is("the archive waits for MongoDB", waiting).await;
+            demo.picture("demo", (1280, 800), "light").await;
+            demo.picture("desktop-dark", (1280, 800), "dark").await;
+            demo.picture("phone-light", (390, 844), "light").await;
+            demo.picture("phone-dark", (390, 844), "dark").await;
+        }
+        demo.is("it is back", &format!("document.querySelector('{item}').dataset.state === 'running'")).await;
+        demo.is("the presenter is connected", "document.querySelector('.column[data-connected=false]') === null").await;
+        eventually("messages are accepted again", LONG, async || {
+            (demo.number("accepted").await > before).then_some(())
+        })
+        .await;
+    }
+    demo.click("#play").await;
+    let accepted = demo.all_arrived().await;
+    for finding in ["lost", "repeated", "disordered"] {
+        let found = demo.page.evaluate(&format!("document.getElementById('{finding}').textContent")).await;
+        assert_eq!(found, "0", "{finding}");
+    }
+    assert_eq!(demo.page.evaluate("window.errors").await, json!([]));
+    // The page counts what is there.
+    assert_eq!(dev.archived(&place).await, accepted);
+    assert_eq!(dev.interrupt().await, Some(0), "{}", dev.printed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_fits_a_phone_speaks_korean_and_names_every_control() {
+    let place = Folder::new("demo");
+    let dev = Dev::start(&place, &[]).await;
+    let chromium = Chromium::start().await;
+    let demo = Demo::open(&chromium, &dev.demo()).await;
+    for (language, title) in [("ko", "강제 종료해 보기"), ("en", "Kill a part")] {
+        demo.click(&format!("#language [data-choice={language}]")).await;
+        let said = demo.page.evaluate("document.getElementById('parts-title').textContent").await;
+        assert_eq!((said, demo.page.evaluate("document.documentElement.lang").await), (title.into(), language.into()));
+        for width in [320, 390, 768, 1280] {
+            let size = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+            demo.page.command("Emulation.setDeviceMetricsOverride", size).await;
+            for is_open in [true, false] {
+                demo.page.evaluate(&format!("document.getElementById('try').open = {is_open}")).await;
+                let too_wide = "document.documentElement.scrollWidth - innerWidth";
+                let too_wide = demo.page.evaluate(too_wide).await.as_i64().unwrap();
+                assert!(too_wide <= 0, "{language}, {width}: {too_wide} pixels too wide");
+            }
+        }
+        let nameless = "[...document.querySelectorAll('button, input, progress, [tabindex], code')].filter((element) => \
+                        !element.closest('[hidden]') && !element.textContent.trim() && !element.ariaLabel).length";
+        assert_eq!(demo.page.evaluate(nameless).await, 0, "{language}");
+    }
+}
