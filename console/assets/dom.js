@@ -56,6 +56,6 @@ export function select(options, chosen, properties = {}) {
 
 /** @param {(Child | Child[])[]} children */
 function nodes(children) {
-  const shown = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+  const shown = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
   return shown.map((child) => (child instanceof Node ? child : String(child)));
 }

@@ -50,7 +50,7 @@ export const en = {
   'home.own': 'Your own room, {room}',
 
   'live.list': 'Messages of the room',
-  'live.room': 'Room settings',
+  'live.room': 'Settings',
   'live.perSecond': 'messages a second',
   'live.unseen': '{count} new ↓',
   'live.gap': 'Messages may be missing here. The search has them.',

@@ -49,7 +49,7 @@ export const ko = {
   'home.own': '내 방 ({room})',
 
   'live.list': '방의 메시지',
-  'live.room': '방 설정',
+  'live.room': '설정',
   'live.perSecond': '개/초',
   'live.unseen': '새 메시지 {count}개 ↓',
   'live.gap': '이 부분의 메시지가 빠졌을 수 있습니다. 검색에서 확인할 수 있습니다.',

@@ -20,6 +20,9 @@ import { UserCard } from './user-card.js';
 /** Rows that are kept. At 100 messages a second, more than three minutes. */
 const MAX_ITEMS = 20_000;
 
+/** Events that arrive within this time are shown together: a dozen layouts a second, however busy the room is. */
+const BATCH_MS = 80;
+
 /** @typedef {import('./live-room.js').Item} Item */
 /** @typedef {import('./live-room.js').MessageItem} MessageItem */
 
@@ -39,7 +42,7 @@ class LiveView {
   #panel = h('aside', { class: 'panel' });
   #list;
   #settings;
-  /** Events of one frame are shown together. @type {Item[]} */
+  /** Items that are not shown yet. @type {Item[]} */
   #arrived = [];
 
   /** @param {HTMLElement} root @param {{ room: string, signal: AbortSignal }} view */
@@ -119,7 +122,7 @@ class LiveView {
     if (this.#arrived.length > 1) return;
     setTimeout(() => {
       this.#live.forget(this.#list.append(this.#arrived.splice(0)));
-    }, 30);
+    }, BATCH_MS);
   }
 
   /** @param {any} status */

@@ -193,7 +193,8 @@ export class MessageList {
       offsets = moved;
     }
     this.#inner.style.height = this.#entries.length > 0 ? `${offsets[this.#entries.length]}px` : '';
-    for (const [at, entry] of this.#entries.entries()) {
+    for (let at = 0; at < this.#entries.length; at++) {
+      const entry = this.#entries[at];
       // Untouched rows cost the browser nothing.
       if (!entry.row || entry.top === offsets[at]) continue;
       entry.row.style.transform = `translateY(${offsets[at]}px)`;

@@ -80,8 +80,7 @@ class Session extends EventTarget {
 
   /** @param {string} token */
   #keep(token) {
-    const claims = read(token);
-    if (claims.expiresAt <= Date.now()) throw new Error(t('signIn.expired'));
+    const claims = readToken(token);
     this.#forget();
     this.#token = token;
     this.#claims = claims;
@@ -98,8 +97,19 @@ class Session extends EventTarget {
   }
 }
 
-/** What a token claims. Whether it is genuine, the server decides. @param {string} token @returns {Claims} */
-function read(token) {
+/**
+ * What a token claims. Throws an error for the user if it has expired, or is none. Whether it is genuine, the server
+ * decides.
+ * @param {string} token
+ */
+export function readToken(token) {
+  const claims = claimsOf(token);
+  if (claims.expiresAt <= Date.now()) throw new Error(t('signIn.expired'));
+  return claims;
+}
+
+/** @param {string} token @returns {Claims} */
+function claimsOf(token) {
   try {
     const [, payload, signature] = token.split('.');
     if (!signature) throw new Error('a part is missing');

@@ -5,7 +5,7 @@ import { ApiError, bases } from './api.js';
 import { field, h } from './dom.js';
 import { t } from './i18n.js';
 import { Outcome } from './outcome.js';
-import { session } from './session.js';
+import { readToken, session } from './session.js';
 
 export function signInForm() {
   const outcome = new Outcome();
@@ -17,6 +17,7 @@ export function signInForm() {
     outcome.tell(t('working'));
     try {
       const text = token.value.trim().replace(/^Bearer\s+/i, '');
+      readToken(text);
       await check(text);
       session.signIn(text);
     } catch (error) {
