@@ -150,6 +150,14 @@ impl Console {
         self.page.evaluate(&format!("location.hash = {}", json!(format!("#/{view}")))).await;
     }
 
+    /// Loads the page again, and waits until its modules have run.
+    async fn reload(&self) {
+        let address = self.page.evaluate("location.href").await;
+        // An address that differs in its fragment alone would be no navigation.
+        self.page.load("about:blank").await;
+        self.page.load(address.as_str().expect("an address is a text")).await;
+    }
+
     /// Nothing broke the policy, and no error was left to the browser.
     async fn is_clean(&self) {
         assert_eq!(self.page.evaluate("window.noted").await, json!([]));

@@ -22,17 +22,15 @@ async fn a_token_signs_in_and_a_forged_or_expired_one_does_not() {
     {
         console.fill("textarea[name=token]", token).await;
         console.click("form.sign-in button").await;
-        console.waits_for("document.querySelector('.outcome').dataset.state === 'failed'").await;
-        let told = console.texts(".outcome").await.concat();
-        assert!(told.contains(complaint), "{told}");
-        assert_eq!(console.page.evaluate("sessionStorage.length").await, 0, "{told}");
+        console.shows(".outcome[data-state=failed]", complaint).await;
+        assert_eq!(console.page.evaluate("sessionStorage.length").await, 0, "{complaint}");
     }
     console.fill("textarea[name=token]", &moderator()).await;
     console.click("form.sign-in button").await;
     console.shows(".who", "mod").await;
     console.shows(".status", "Connected").await;
     // The token outlives a reload, in this tab and nowhere else.
-    console.page.load(&world.url("#/rooms/42/live")).await;
+    console.reload().await;
     console.shows(".status", "Connected").await;
     let kept = "JSON.stringify([Object.keys(localStorage), document.cookie])";
     assert_eq!(console.page.evaluate(kept).await, r#"[["chat-console-language"],""]"#);

@@ -40,7 +40,7 @@ async fn the_chat_follows_the_player_through_seeks_and_an_offset() {
     let console = world.open(&format!("rooms/42/broadcasts/{session}"), &analyst()).await;
     // All of it is archived.
     eventually("the broadcast is archived", PATIENCE, async || {
-        console.page.load(&world.url(&format!("#/rooms/42/broadcasts/{session}"))).await;
+        console.reload().await;
         console.waits_for("document.querySelector('.facts, .outcome') !== null").await;
         console.texts(".facts dd").await.iter().any(|value| value == "299").then_some(())
     })
@@ -80,8 +80,8 @@ async fn the_figures_of_a_broadcast_are_drawn_and_lead_to_the_replay() {
     let session = ten_minutes(&world).await;
     let console = world.open("rooms/42/broadcasts", &analyst()).await;
     eventually("the broadcast is archived", PATIENCE, async || {
-        console.page.load(&world.url("#/rooms/42/broadcasts")).await;
-        console.waits_for("document.querySelector('.foot .outcome')?.textContent !== 'Loading…'").await;
+        console.reload().await;
+        console.waits_for("/all of them|Nothing/.test(document.querySelector('.foot .outcome')?.textContent)").await;
         console.texts("tbody td").await.iter().any(|cell| cell == "299").then_some(())
     })
     .await;

@@ -87,6 +87,7 @@ async fn what_a_user_typed_is_shown_and_never_runs() {
 
     // As a reason, on a card, in the audit trail, and in the address.
     console.go("rooms/42/live").await;
+    console.waits_for("document.querySelector('.live .row-actions') !== null").await;
     console.click(".message .name").await;
     for text in TEXTS.iter().take(6) {
         console.fill(".ban input[name=reason]", text).await;

@@ -43,7 +43,7 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     console.shows(".is-deleted .text", "a bad message").await;
     console.go("rooms/42/audit").await;
     console.waits_for("document.querySelectorAll('.decisions li').length === 3").await;
-    console.shows(".decisions", "mod deleted a message “a bad message”").await;
+    console.shows(".decisions", "mod deleted a message a bad message").await;
     console.shows(".decisions", "spam & <b>worse</b>").await;
 
     console.go("rooms/42/bans").await;
