@@ -40,6 +40,8 @@ pub struct Config {
     pub retention: crate::RetentionConfig,
     /// Bounds of the reading side.
     pub reads: ReadsConfig,
+    /// The pages for moderators and analysts.
+    pub console: console::Config,
 }
 
 /// The section `[archiver.reads]`: bounds that keep readers of the archive from slowing its writer.

@@ -37,6 +37,7 @@ pub(crate) use state::AppState;
 /// Everything that the archiver serves.
 pub(crate) fn router(
     app: Arc<AppState>,
+    console: &console::Config,
     ready: web::Readiness,
     notice: web::Notice,
     stop: CancellationToken,
@@ -44,6 +45,7 @@ pub(crate) fn router(
     Router::new()
         .merge(openapi::routes())
         .merge(web::health_with_notice(ready, notice, stop).with_state(()))
+        .merge(console::router(console).with_state(()))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
         .with_state(app)

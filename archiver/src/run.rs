@@ -83,7 +83,8 @@ pub async fn run(
     // They go on after the stop, while the writes in progress finish. `finish` ends them.
     let tasks = Tasks::new();
     tasks.spawn("http", {
-        let (router, config) = (http::router(app.clone(), ready, notice, stop.clone()), config.http.clone());
+        let (router, config) =
+            (http::router(app.clone(), &config.console, ready, notice, stop.clone()), config.http.clone());
         let (ending, registry) = (tasks.stop().clone(), admin.metrics().clone());
         async move { web::serve_measured(listener, router, &config, ending, &registry).await }
     });

@@ -185,6 +185,7 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
         Value::Table(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     };
     let text = |text: &str| Value::String(text.to_owned());
+    let url = |role: &Ports| Value::String(format!("http://127.0.0.1:{}", role.http));
     let rooms = section(vec![("url", Value::String(format!("http://127.0.0.1:{}", addresses.rooms)))]);
     // Users of a recording played at ten times its speed post at ten times their rate.
     let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
@@ -211,6 +212,10 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
                 ("listen", listen(addresses.archiver.http)),
                 admin(&addresses.archiver),
                 ("uri", text(&addresses.mongo)),
+                (
+                    "console",
+                    section(vec![("ingest_url", url(&addresses.ingest)), ("delivery_url", url(&addresses.delivery))]),
+                ),
             ]),
         ),
     ];

@@ -2,6 +2,7 @@
 //! pages, real peer connections between them, and everything around them dying in the middle.
 
 pub(crate) mod chromium;
+mod console;
 mod demo;
 mod example;
 mod site;

@@ -1,0 +1,41 @@
+// @ts-check
+/** A moderator's decision in words: the same in the live stream and in the audit trail. */
+
+import { h, userText } from './dom.js';
+import { dateTime } from './format.js';
+import { hasText, t } from './i18n.js';
+import { nameOf } from './message-row.js';
+
+/**
+ * @param {any} decision an event of the room, or a decision of the audit trail
+ * @returns {HTMLElement}
+ */
+export function decisionText(decision) {
+  const { type, by, reason, user, until, message, presenterIdx } = decision;
+  const who = by ? userText(nameOf(by), 'strong') : t('decision.someone');
+  const place = presenterIdx === undefined ? ` ${t('decision.everywhere')}` : '';
+  return h(
+    'span',
+    { class: 'decision' },
+    who,
+    ' ',
+    t(hasText(`decision.${type}`) ? `decision.${type}` : 'decision.other'),
+    user && [' ', userText(nameOf(typeof user === 'object' ? user : { idx: user }), 'strong')],
+    place,
+    type === 'user.banned' && ` ${until ? t('decision.until', { at: dateTime(until) }) : t('decision.forever')}`,
+    type === 'room.updated' && [' ', h('code', {}, changes(decision))],
+    message && [' ', h('q', {}, userText(message.text ?? '…'))],
+    reason && [' – ', userText(reason)],
+  );
+}
+
+/** The settings of a decision: `slowModeSeconds: 10`. @param {any} decision */
+function changes({ settings = {}, changed, settingsChanged }) {
+  const names = changed ?? settingsChanged ?? Object.keys(settings);
+  return names.map((/** @type {string} */ name) => `${name}: ${value(settings[name])}`).join(', ');
+}
+
+/** @param {unknown} setting */
+function value(setting) {
+  return setting === undefined || setting === null ? t('setting.default') : JSON.stringify(setting);
+}

@@ -1,0 +1,284 @@
+// @ts-check
+/**
+ * A list of any length of which only the visible rows are in the document. It stays at its end while new items arrive,
+ * until the user scrolls up. Rows may have any height: one is estimated until it was measured.
+ */
+
+import { h } from './dom.js';
+import { t } from './i18n.js';
+
+/** @typedef {{ item: any, height: number, row: HTMLElement | null, top: number }} Entry `top`: where its row is */
+
+/** Pixels of a row that was never shown. */
+const ESTIMATE = 28;
+
+/** Rows beyond each edge of what is visible. */
+const MARGIN = 12;
+
+/** Items that are dropped together, so that dropping is rare. */
+const DROPPED = 1_000;
+
+/** Pixels from the end that still count as the end. */
+const TOLERANCE = 24;
+
+/** A page that is not painted has no animation frames. */
+const LATEST_FRAME_MS = 100;
+
+export class MessageList {
+  #render;
+  #max;
+  #follows;
+  #onUnseen;
+  /** @type {Entry[]} */
+  #entries = [];
+  /** @type {Map<any, Entry>} */
+  #byItem = new Map();
+  /** @type {Set<Entry>} */
+  #shown = new Set();
+  #inner = h('div', { class: 'list-inner' });
+  #atEnd = true;
+  #unseen = 0;
+  #width = 0;
+  #isScheduled = false;
+  #resizes = new ResizeObserver(() => this.#schedule());
+
+  /**
+   * @param {{ render: (item: any) => HTMLElement, label: string, follows?: boolean, max?: number,
+   *   onUnseen?: (count: number) => void, onKey?: (item: any, key: string) => boolean | void }} options
+   *   `follows`: it stays at its end. `max`: more items than that drop the oldest. `onUnseen` is told how many have
+   *   arrived below what is visible. `onKey` has the item whose row has the focus.
+   */
+  constructor({ render, label, follows = false, max = Infinity, onUnseen = () => {}, onKey = () => {} }) {
+    this.#render = render;
+    this.#max = max;
+    this.#follows = this.#atEnd = follows;
+    this.#onUnseen = onUnseen;
+    this.element = h(
+      'div',
+      { class: 'list', role: 'list', tabindex: '0', 'aria-label': label, 'aria-description': t('list.keys') },
+      this.#inner,
+    );
+    this.element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    this.element.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.#key(event, onKey));
+    this.#resizes.observe(this.element);
+  }
+
+  get length() {
+    return this.#entries.length;
+  }
+
+  /** @returns {any[]} */
+  get items() {
+    return this.#entries.map(({ item }) => item);
+  }
+
+  /** Adds items at the end. Returns those that were dropped at the beginning. @param {any[]} items @returns {any[]} */
+  append(items) {
+    for (const item of items) {
+      const entry = { item, height: 0, row: null, top: -1 };
+      this.#entries.push(entry);
+      this.#byItem.set(item, entry);
+    }
+    if (!this.#atEnd && items.length > 0) this.#tellUnseen(this.#unseen + items.length);
+    this.#schedule();
+    return this.#entries.length > this.#max + DROPPED ? this.#drop(this.#entries.length - this.#max) : [];
+  }
+
+  /** @param {any[]} items */
+  reset(items) {
+    for (const entry of this.#shown) entry.row?.remove();
+    this.#shown.clear();
+    this.#byItem.clear();
+    this.#entries = [];
+    this.#atEnd = this.#follows;
+    this.#tellUnseen(0);
+    this.element.scrollTop = 0;
+    this.append(items);
+  }
+
+  /** The item has changed. @param {any} item */
+  update(item) {
+    const entry = this.#byItem.get(item);
+    if (!entry) return;
+    entry.height = 0;
+    if (entry.row) {
+      const hadFocus = entry.row.contains(document.activeElement);
+      const row = this.#row(entry);
+      entry.row.replaceWith(row);
+      entry.row = row;
+      if (hadFocus) row.focus({ preventScroll: true });
+    }
+    this.#schedule();
+  }
+
+  /** Every item may have changed. */
+  updateAll() {
+    for (const { item } of this.#entries) this.update(item);
+  }
+
+  /** What stands in place of no items. @param {string} text */
+  whenEmpty(text) {
+    this.#inner.dataset.empty = text;
+  }
+
+  toEnd() {
+    this.#atEnd = true;
+    this.#tellUnseen(0);
+    this.#schedule();
+  }
+
+  close() {
+    this.#resizes.disconnect();
+  }
+
+  /** @param {number} count */
+  #drop(count) {
+    const dropped = this.#entries.splice(0, count);
+    let height = 0;
+    for (const entry of dropped) {
+      height += entry.height || ESTIMATE;
+      entry.row?.remove();
+      this.#shown.delete(entry);
+      this.#byItem.delete(entry.item);
+    }
+    if (!this.#atEnd) this.element.scrollTop -= height;
+    return dropped.map(({ item }) => item);
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.element;
+    this.#atEnd = this.#follows && scrollTop + clientHeight >= scrollHeight - TOLERANCE;
+    if (this.#atEnd) this.#tellUnseen(0);
+    this.#schedule();
+  }
+
+  /** @param {number} count */
+  #tellUnseen(count) {
+    if (this.#unseen === count) return;
+    this.#unseen = count;
+    this.#onUnseen(count);
+  }
+
+  #schedule() {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    const run = () => {
+      if (!this.#isScheduled) return;
+      this.#isScheduled = false;
+      this.#layout();
+    };
+    requestAnimationFrame(run);
+    setTimeout(run, LATEST_FRAME_MS);
+  }
+
+  #layout() {
+    const { clientHeight, clientWidth } = this.element;
+    if (clientHeight === 0) return;
+    if (clientWidth !== this.#width) {
+      this.#width = clientWidth;
+      for (const entry of this.#entries) entry.height = 0;
+    }
+    let offsets = this.#offsets();
+    // Measuring what comes into view moves what is below it, and may bring more into view.
+    for (let pass = 0; pass < 3; pass++) {
+      const total = offsets[this.#entries.length];
+      const top = this.#atEnd ? Math.max(0, total - clientHeight) : this.element.scrollTop;
+      const first = this.#at(offsets, top);
+      const from = Math.max(0, first - MARGIN);
+      const to = Math.min(this.#entries.length, this.#at(offsets, top + clientHeight) + 1 + MARGIN);
+      const isMeasured = this.#mount(from, to);
+      if (isMeasured) break;
+      const moved = this.#offsets();
+      if (!this.#atEnd && first < this.#entries.length) this.element.scrollTop += moved[first] - offsets[first];
+      offsets = moved;
+    }
+    this.#inner.style.height = this.#entries.length > 0 ? `${offsets[this.#entries.length]}px` : '';
+    for (let at = 0; at < this.#entries.length; at++) {
+      const entry = this.#entries[at];
+      // Untouched rows cost the browser nothing.
+      if (!entry.row || entry.top === offsets[at]) continue;
+      entry.row.style.transform = `translateY(${offsets[at]}px)`;
+      entry.top = offsets[at];
+    }
+    if (this.#atEnd) this.element.scrollTop = this.element.scrollHeight;
+  }
+
+  /** Where each row begins, and at last where the list ends. */
+  #offsets() {
+    const offsets = new Float64Array(this.#entries.length + 1);
+    for (let at = 0; at < this.#entries.length; at++)
+      offsets[at + 1] = offsets[at] + (this.#entries[at].height || ESTIMATE);
+    return offsets;
+  }
+
+  /** The row at that height. @param {Float64Array} offsets @param {number} y */
+  #at(offsets, y) {
+    let [low, high] = [0, this.#entries.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (offsets[middle + 1] <= y) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
+   * Puts exactly these rows into the document. Returns whether all heights were known.
+   * @param {number} from @param {number} to
+   */
+  #mount(from, to) {
+    const wanted = new Set(this.#entries.slice(from, to));
+    for (const entry of this.#shown) {
+      // A row with the focus stays, so that the keyboard does not lose its place.
+      if (wanted.has(entry) || entry.row?.contains(document.activeElement)) continue;
+      entry.row?.remove();
+      entry.row = null;
+      this.#shown.delete(entry);
+    }
+    let next = this.#inner.firstElementChild;
+    for (const entry of wanted) {
+      if (!entry.row) {
+        entry.row = this.#row(entry);
+        this.#inner.insertBefore(entry.row, next);
+        this.#shown.add(entry);
+      }
+      next = entry.row.nextElementSibling;
+    }
+    const unknown = [...wanted].filter(({ height }) => height === 0);
+    // First every read, then every write: one layout of the browser for all of them.
+    const heights = unknown.map(({ row }) => row?.offsetHeight || ESTIMATE);
+    unknown.forEach((entry, at) => (entry.height = heights[at]));
+    return unknown.length === 0;
+  }
+
+  /** @param {Entry} entry */
+  #row(entry) {
+    const row = this.#render(entry.item);
+    row.setAttribute('role', 'listitem');
+    entry.top = -1;
+    row.tabIndex = -1;
+    row.classList.add('row');
+    // The list is one stop for the Tab key; the arrow keys move within it.
+    for (const control of row.querySelectorAll('button, a')) control.setAttribute('tabindex', '-1');
+    return row;
+  }
+
+  /** @param {KeyboardEvent} event @param {(item: any, key: string) => boolean | void} onKey */
+  #key(event, onKey) {
+    const focused = this.#entries.findIndex(({ row }) => row && row.contains(document.activeElement));
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (step) {
+      const visible = this.#entries.findIndex(({ row }) => row !== null);
+      const from = focused >= 0 ? focused + step : this.#follows ? this.#entries.length - 1 : visible;
+      const row = this.#entries[from]?.row;
+      if (!row) return;
+      event.preventDefault();
+      row.focus({ preventScroll: true });
+      row.scrollIntoView({ block: 'nearest' });
+    } else if (event.key === 'End') {
+      this.toEnd();
+    } else if (focused >= 0 && event.target === this.#entries[focused].row) {
+      if (onKey(this.#entries[focused].item, event.key)) event.preventDefault();
+    }
+  }
+}

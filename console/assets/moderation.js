@@ -1,0 +1,61 @@
+// @ts-check
+/** What a moderator can decide about a room (docs/reference/moderation.md). Each function is one request. */
+
+import { decide, get } from './api.js';
+
+/** @typedef {import('./api.js').Options} Options */
+/** @typedef {string | number} Idx */
+
+/** @param {Idx} room @param {Idx} user @param {boolean} [everywhere] */
+const banPath = (room, user, everywhere) => (everywhere ? `/v1/bans/${user}` : `/v1/rooms/${room}/bans/${user}`);
+
+/** @param {Idx} room @param {string} id @param {string} [reason] */
+export const deleteMessage = (room, id, reason) =>
+  decide('DELETE', `/v1/rooms/${room}/messages/${id}`, { query: { reason } });
+
+/** Deletes every message so far. @param {Idx} room @param {string} [reason] */
+export const clearRoom = (room, reason) => decide('DELETE', `/v1/rooms/${room}/messages`, { query: { reason } });
+
+/**
+ * Without `seconds`: permanently.
+ * @param {Idx} room @param {Idx} user @param {{ seconds?: number, reason?: string, everywhere?: boolean }} ban
+ */
+export const ban = (room, user, { seconds, reason, everywhere }) =>
+  decide('PUT', banPath(room, user, everywhere), { body: { ...(seconds && { seconds }), ...(reason && { reason }) } });
+
+/** @param {Idx} room @param {Idx} user @param {{ reason?: string, everywhere?: boolean }} [options] */
+export const unban = (room, user, { reason, everywhere } = {}) =>
+  decide('DELETE', banPath(room, user, everywhere), { query: { reason } });
+
+/** The user's ban in the room, or null. @param {Idx} room @param {Idx} user @param {Options} [options] */
+export const banOf = (room, user, options) =>
+  get('ingest', banPath(room, user), options).catch((error) => {
+    if (error.code === 'not_banned') return null;
+    throw error;
+  });
+
+/** A page of bans. @param {Idx} room @param {boolean} everywhere @param {Options} options */
+export const bans = (room, everywhere, options) =>
+  get('ingest', everywhere ? '/v1/bans' : `/v1/rooms/${room}/bans`, options);
+
+/** @param {Idx} room @param {Options} [options] */
+export const settings = (room, options) => get('ingest', `/v1/rooms/${room}/settings`, options);
+
+/** @param {Idx} room @param {{ settings: Record<string, unknown>, seconds?: number, reason?: string }} patch */
+export const changeSettings = (room, { settings: changed, seconds, reason }) =>
+  decide('PATCH', `/v1/rooms/${room}/settings`, {
+    body: { settings: changed, ...(seconds && { seconds }), ...(reason && { reason }) },
+  });
+
+/**
+ * Whether the signed-in user may moderate the room. The server knows: not only scopes count.
+ * @param {Idx} room @param {Options} [options]
+ */
+export const mayModerate = (room, options) =>
+  settings(room, options).then(
+    () => true,
+    (error) => {
+      if (error.status === 403) return false;
+      throw error;
+    },
+  );

@@ -1,0 +1,185 @@
+//! The console in a headless Chromium, with the real roles: what a moderator and an analyst do there.
+
+mod accounts;
+mod broadcasts;
+mod hostile;
+mod moderating;
+mod reading;
+
+use std::time::Duration;
+
+use chat::{Body, Event, EventId, MessagePosted, PresenterIdx, User, UserIdx};
+use jiff::Timestamp;
+use nats::Log;
+use serde_json::{Value, json};
+
+use super::chromium::{Chromium, Page};
+use crate::ingest::tokens::token_with;
+use crate::support::{self, Mongod, NatsServer, Role, RoomServer, Settings, eventually};
+
+/// Long enough for a browser and a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The room of the tests.
+const ROOM: i64 = 42;
+
+/// All roles, as browsers reach them, and a browser.
+struct World {
+    ingest: Role,
+    archiver: Role,
+    log: Log,
+    chromium: Chromium,
+    _delivery: Role,
+    _servers: (NatsServer, Mongod, RoomServer),
+}
+
+impl World {
+    async fn start() -> World {
+        let servers = tokio::join!(NatsServer::start(), Mongod::start(), RoomServer::start());
+        let settings = Settings::new().nats(&servers.0).mongo(&servers.1).rooms(&servers.2);
+        let log = support::log(&settings).await;
+        let (ingest, delivery) = tokio::join!(Role::start("ingest", &settings), Role::start("delivery", &settings));
+        let settings = settings
+            .set("archiver.console.ingest_url", &ingest.url())
+            .set("archiver.console.delivery_url", &delivery.url());
+        let (archiver, chromium) = tokio::join!(Role::start("archiver", &settings), Chromium::start());
+        World { ingest, archiver, log, chromium, _delivery: delivery, _servers: servers }
+    }
+
+    fn url(&self, address: &str) -> String {
+        format!("{}/console/{address}", self.archiver.url())
+    }
+
+    /// Opens a view as the holder of the token. The page notes what breaks its policy, and the errors that nobody
+    /// handles.
+    async fn open(&self, view: &str, token: &str) -> Console {
+        let page = self.chromium.open("about:blank").await;
+        page.command("Page.enable", json!({})).await;
+        let noted = "localStorage.setItem('chat-console-language', 'en');
+            window.noted = [];
+            addEventListener('securitypolicyviolation', (event) => noted.push(event.violatedDirective));
+            addEventListener('error', (event) => noted.push(event.message));
+            addEventListener('unhandledrejection', (event) => noted.push(String(event.reason)));";
+        page.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": noted })).await;
+        page.load(&self.url(&format!("#/{view}?token={token}"))).await;
+        Console { page }
+    }
+
+    /// Posts as the user. Returns the id of the message, or the code of the refusal.
+    async fn post(&self, user: i64, text: &str) -> Result<String, String> {
+        let url = format!("{}/v1/rooms/{ROOM}/messages", self.ingest.url());
+        let token = token_with(json!({ "user_idx": user, "nickname": format!("user{user}") }));
+        let request = reqwest::Client::new().post(url).bearer_auth(token).json(&json!({ "text": text }));
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        match answer["id"].as_str() {
+            Some(id) => Ok(id.to_owned()),
+            None => Err(answer["code"].as_str().unwrap().to_owned()),
+        }
+    }
+
+    /// Writes the events to the log, whatever ingest would say.
+    async fn append(&self, events: &[Event]) {
+        for event in events {
+            self.log.append(event).await.unwrap();
+        }
+    }
+}
+
+/// A page of the console.
+struct Console {
+    page: Page,
+}
+
+impl Console {
+    /// Waits until the expression is true.
+    async fn waits_for(&self, expression: &str) {
+        eventually(expression, PATIENCE, async || (self.page.evaluate(expression).await == true).then_some(())).await;
+    }
+
+    /// Waits until an element of that kind shows the text.
+    async fn shows(&self, selector: &str, text: &str) {
+        self.waits_for(&format!("{}.some((text) => text.includes({}))", texts(selector), json!(text))).await;
+    }
+
+    /// Waits until no element of that kind does.
+    async fn hides(&self, selector: &str, text: &str) {
+        self.waits_for(&format!("!{}.some((text) => text.includes({}))", texts(selector), json!(text))).await;
+    }
+
+    async fn texts(&self, selector: &str) -> Vec<String> {
+        serde_json::from_value(self.page.evaluate(&texts(selector)).await).unwrap()
+    }
+
+    /// Waits for the element, and clicks it.
+    async fn click(&self, selector: &str) {
+        self.waits_for(&format!("document.querySelector({}) !== null", json!(selector))).await;
+        self.page.evaluate(&format!("document.querySelector({}).click()", json!(selector))).await;
+    }
+
+    /// Clicks the button with that label within the element that shows the text.
+    async fn click_beside(&self, selector: &str, text: &str, label: &str) {
+        let row = format!("[...document.querySelectorAll({})]", json!(selector));
+        let row = format!("{row}.find((row) => row.textContent.includes({}))", json!(text));
+        let button = "[...row.querySelectorAll('button')].find((button) => button.textContent === label)";
+        let click = format!("(({{ row, label }}) => {button}.click())({{ row: {row}, label: {} }})", json!(label));
+        self.page.evaluate(&click).await;
+    }
+
+    /// Types into a field, as far as its listeners can tell.
+    async fn fill(&self, selector: &str, text: &str) {
+        self.waits_for(&format!("document.querySelector({}) !== null", json!(selector))).await;
+        let fill = "(field, text) => {
+            field.value = text;
+            field.dispatchEvent(new Event('input', { bubbles: true }));
+            field.dispatchEvent(new Event('change', { bubbles: true }));
+        }";
+        let field = format!("document.querySelector({})", json!(selector));
+        self.page.evaluate(&format!("({fill})({field}, {})", json!(text))).await;
+    }
+
+    /// Presses a key, where the focus is.
+    async fn press(&self, key: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "code": key });
+            self.page.command("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Goes to another view. The page stays.
+    async fn go(&self, view: &str) {
+        self.page.evaluate(&format!("location.hash = {}", json!(format!("#/{view}")))).await;
+    }
+
+    /// Loads the page again, and waits until its modules have run.
+    async fn reload(&self) {
+        let address = self.page.evaluate("location.href").await;
+        // An address that differs in its fragment alone would be no navigation.
+        self.page.load("about:blank").await;
+        self.page.load(address.as_str().expect("an address is a text")).await;
+    }
+
+    /// Nothing broke the policy, and no error was left to the browser.
+    async fn is_clean(&self) {
+        assert_eq!(self.page.evaluate("window.noted").await, json!([]));
+    }
+}
+
+fn texts(selector: &str) -> String {
+    format!("[...document.querySelectorAll({})].map((element) => element.textContent)", json!(selector))
+}
+
+fn moderator() -> String {
+    token_with(json!({ "user_idx": 9, "nickname": "mod", "scope": "chat:moderate" }))
+}
+
+fn analyst() -> String {
+    token_with(json!({ "user_idx": 8, "nickname": "analyst", "scope": "chat:read" }))
+}
+
+/// A message that ingest might not have taken, at that time.
+fn said(user: i64, nickname: &str, text: &str, at: Timestamp) -> Event {
+    let user = User { idx: UserIdx::try_from(user).unwrap(), nickname: nickname.to_owned(), role: chat::Role::Viewer };
+    let posted = MessagePosted { user, text: text.to_owned(), flags: Vec::new() };
+    let event = Event::now(PresenterIdx::try_from(ROOM).unwrap(), Body::MessagePosted(posted));
+    Event { id: EventId::new(), ..event.recorded_at(at) }
+}

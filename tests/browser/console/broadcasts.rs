@@ -1,0 +1,140 @@
+//! A broadcast after it: its figures, and its chat beside the player's time.
+
+use chat::{PresenterConnected, PresenterDisconnected, SessionId};
+
+use super::*;
+
+/// 2025-11-22T10:00:00Z, when the broadcast begins.
+fn evening(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_763_805_600_000 + ms).unwrap()
+}
+
+/// A broadcast of ten minutes with a message every two seconds, which names its second.
+async fn ten_minutes(world: &World) -> SessionId {
+    let session = SessionId::new();
+    let room = PresenterIdx::try_from(ROOM).unwrap();
+    let begins = Body::PresenterConnected(PresenterConnected { session });
+    let ends = Body::PresenterDisconnected(PresenterDisconnected { session, reason: "closed".to_owned() });
+    world.append(&[Event::now(room, begins).recorded_at(evening(0))]).await;
+    let messages: Vec<Event> = (1..300)
+        .map(|number| {
+            let user = 10 + number % 7;
+            said(user, &format!("chatter{user}"), &format!("second {}.", 2 * number), evening(number * 2_000))
+        })
+        .collect();
+    world.append(&messages).await;
+    world.append(&[Event::now(room, ends).recorded_at(evening(600_000))]).await;
+    session
+}
+
+/// The seconds that the list shows, in order.
+async fn seconds(console: &Console) -> Vec<u32> {
+    let texts = console.texts(".list .text").await;
+    texts.iter().map(|text| text.trim_matches(|char: char| !char.is_ascii_digit()).parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chat_follows_the_player_through_seeks_and_an_offset() {
+    let world = World::start().await;
+    let session = ten_minutes(&world).await;
+    let console = world.open(&format!("rooms/42/broadcasts/{session}"), &analyst()).await;
+    // All of it is archived.
+    eventually("the broadcast is archived", PATIENCE, async || {
+        console.reload().await;
+        console.waits_for("document.querySelector('.facts, .outcome') !== null").await;
+        console.texts(".facts dd").await.iter().any(|value| value == "299").then_some(())
+    })
+    .await;
+
+    console.go(&format!("rooms/42/broadcasts/{session}/replay?t=100000")).await;
+    // What was said in the half minute before, and nothing of what comes.
+    let upto = |last: u32| (last - 28..=last).step_by(2).collect::<Vec<u32>>();
+    console.waits_for("document.querySelectorAll('.list .text').length === 16").await;
+    assert_eq!(seconds(&console).await, [vec![70], upto(100)].concat());
+
+    for (place, last) in [("500", 500), ("41", 40), ("301", 300)] {
+        console.fill("input[type=range]", place).await;
+        console.shows(".list .text", &format!("second {last}.")).await;
+        let shown = seconds(&console).await;
+        assert_eq!(shown.last(), Some(&last), "{place}");
+        assert!(shown.len() <= 16 && shown.is_sorted(), "{shown:?}");
+    }
+    // The recording began twenty seconds before the video.
+    console.fill(".sources input[type=number]", "20").await;
+    console.shows(".list .text", "second 320.").await;
+    console.hides(".list .text", "second 322.").await;
+
+    // Time passes, and messages come when they are due.
+    console.fill(".clock select", "16").await;
+    console.click(".clock button").await;
+    console.shows(".list .text", "second 360.").await;
+    console.click(".clock button").await;
+    let shown = seconds(&console).await;
+    assert!(shown.windows(2).all(|pair| pair[1] == pair[0] + 2), "one is missing, or twice there: {shown:?}");
+    console.is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_figures_of_a_broadcast_are_drawn_and_lead_to_the_replay() {
+    let world = World::start().await;
+    let session = ten_minutes(&world).await;
+    let console = world.open("rooms/42/broadcasts", &analyst()).await;
+    eventually("the broadcast is archived", PATIENCE, async || {
+        console.reload().await;
+        console.waits_for("/all of them|Nothing/.test(document.querySelector('.foot .outcome')?.textContent)").await;
+        console.texts("tbody td").await.iter().any(|cell| cell == "299").then_some(())
+    })
+    .await;
+    console.click("tbody th a").await;
+    console.shows(".ranking", "chatter10").await;
+    console.shows(".ranking", "second").await;
+    console.shows(".columns", "No moment stands out").await;
+    // Lines of two colours are on the canvas.
+    let colours = "(() => {
+        const canvas = document.querySelector('.chart canvas');
+        if (!canvas) return 0;
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const colours = new Set();
+        for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) colours.add(data.slice(at, at + 3).join());
+        return colours.size;
+    })()";
+    console.waits_for(&format!("{colours} >= 3")).await;
+
+    // A click in the middle leads there, a little earlier.
+    let middle = "(() => {
+        const { left, top, width, height } = document.querySelector('.chart .u-over').getBoundingClientRect();
+        return { x: left + width / 2, y: top + height / 2 };
+    })()";
+    let middle = console.page.evaluate(middle).await;
+    for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
+        let button = if kind == "mouseMoved" { "none" } else { "left" };
+        let event = json!({ "type": kind, "x": middle["x"], "y": middle["y"], "button": button, "clickCount": 1 });
+        console.page.command("Input.dispatchMouseEvent", event).await;
+    }
+    console.waits_for("location.hash.includes('/replay?t=')").await;
+    let place = console.page.evaluate("Number(location.hash.split('t=')[1])").await.as_f64().unwrap();
+    assert!((280_000.0..310_000.0).contains(&place), "{place}");
+    assert!(console.page.evaluate("location.hash").await.as_str().unwrap().contains(&session.to_string()));
+    console.shows(".list .text", "second 2").await;
+    console.is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_a_whole_file() {
+    let world = World::start().await;
+    world.post(7, "안녕하세요").await.unwrap();
+    let console = world.open("rooms/42/search", &analyst()).await;
+    console.shows(".message", "안녕하세요").await;
+    let catch = "const make = URL.createObjectURL;
+        URL.createObjectURL = (blob) => make.call(URL, (window.saved = blob));
+        HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download; };";
+    console.page.evaluate(catch).await;
+    console.click(".exports button").await;
+    console.shows(".exports .outcome", "is complete").await;
+    assert_eq!(console.page.evaluate("window.savedAs").await, "room-42.csv");
+    let file = console.page.evaluate("window.saved.text()").await;
+    let lines: Vec<&str> = file.as_str().unwrap().lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("id,position,") && lines[1].contains(",안녕하세요,"), "{lines:?}");
+    console.is_clean().await;
+}
