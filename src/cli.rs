@@ -11,8 +11,6 @@ use clap_complete::Shell;
 
 use crate::roles::Role;
 
-use crate::roles::Role;
-
 /// The chat backbone of live broadcasts: every accepted message delivered and archived, once, in order.
 #[derive(Debug, Parser)]
 #[command(name = "chatting-server", version)]
