@@ -168,7 +168,7 @@ impl Builder {
         builder
     }
 
-    /// How the words begin.
+    /// What the prefilter looks for.
     pub(super) fn beginnings(&self) -> Beginnings {
         let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Hangul as usize];
         let mut openings = CollectedOpenings::default();

@@ -21,7 +21,7 @@ use crate::reading::Seen;
 use crate::sign::{Sign, fold, fold_ascii, jamo, syllable};
 use crate::stream::Traits;
 
-/// How words begin.
+/// Syllables and letters without which a text has no word.
 #[derive(Debug)]
 pub(super) struct Beginnings {
     pub(super) hangul: Openings,
@@ -72,7 +72,7 @@ struct Prefilter<'f> {
     letters: Latest,
     /// Each `I` as an `l`. None: no `I` so far.
     letters_with_l: Option<Latest>,
-    /// The beginning of a Latin word was there.
+    /// Letters of a Latin word were there.
     may_have_latin: bool,
     seen: Seen,
     follows_exclamation: bool,
