@@ -65,7 +65,10 @@ async fn check(arguments: &CheckArguments) -> (Report, bool) {
     let roles = if arguments.roles.is_empty() { Role::ALL.to_vec() } else { arguments.roles.clone() };
     match Config::checked(arguments.config.as_deref(), std::env::vars_os(), |config| Role::problems_of(&roles, config))
     {
-        Ok(config) => (Report::of(check_with(&config, &roles, monitored).await), false),
+        Ok(config) => {
+            let (findings, is_usage) = check_with(&config, &roles, monitored).await;
+            (Report::of(findings), is_usage)
+        }
         Err(invalid) => {
             let mut findings = configuration(&invalid);
             findings.extend(monitoring::findings(&monitored.await));
@@ -80,7 +83,12 @@ fn configuration(invalid: &Invalid) -> Vec<Finding> {
     invalid.sentences().map(wrong).collect()
 }
 
-async fn check_with(config: &Config, roles: &[Role], monitored: impl Future<Output = Vec<Monitored>>) -> Vec<Finding> {
+/// The findings, and whether NATS or MongoDB show that the configuration is invalid.
+async fn check_with(
+    config: &Config,
+    roles: &[Role],
+    monitored: impl Future<Output = Vec<Monitored>>,
+) -> (Vec<Finding>, bool) {
     let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
     let mut findings = vec![Finding::ok("configuration", format!("the settings for {} are valid", names.join(", ")))];
     let warn = |warning| Finding::warning("configuration", warning, "change it: it still works");
@@ -122,17 +130,38 @@ async fn check_with(config: &Config, roles: &[Role], monitored: impl Future<Outp
     findings.extend(room_server);
     findings.extend(keys);
     findings.extend(clocks::findings(&clocks));
-    findings
+    let failed = [servers.err(), state.err(), mongodb.and_then(Result::err)];
+    (findings, failed.into_iter().flatten().any(|failed| failed.is_about_configuration))
 }
 
-/// The answer, or the reason why there is none within [`DEADLINE`].
-async fn within<T, E>(asking: impl Future<Output = Result<T, E>>) -> Result<T, String>
+/// Why a part has no answer.
+#[derive(Debug)]
+struct Failed {
+    reason: String,
+    /// A role would exit with 64.
+    is_about_configuration: bool,
+}
+
+impl Failed {
+    fn new(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Failed {
+        let is_about_configuration =
+            matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
+                || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }));
+        Failed { reason: with_sources(error), is_about_configuration }
+    }
+}
+
+/// The answer, or why there is none within [`DEADLINE`].
+async fn within<T, E>(asking: impl Future<Output = Result<T, E>>) -> Result<T, Failed>
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match tokio::time::timeout(DEADLINE, asking).await {
-        Ok(answer) => answer.map_err(|error| with_sources(error.into().as_ref())),
-        Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
+        Ok(answer) => answer.map_err(|error| Failed::new(error.into().as_ref())),
+        Err(_) => {
+            let reason = format!("no answer within {} s", DEADLINE.as_secs());
+            Err(Failed { reason, is_about_configuration: false })
+        }
     }
 }
 

@@ -91,7 +91,7 @@ async fn a_system_that_works_has_no_problem_and_the_log_is_compared_with_the_con
     assert_eq!((differs.of("mongodb"), differs.of("room server")), (vec![], vec![]), "delivery needs neither");
 
     let (code, table, _) = run(&settings.set("nats.partitions", "3"), &["--role", "delivery", &monitoring]).await;
-    assert!(code == 1 && table.contains("set nats.partitions = 1"), "{table}");
+    assert!(code == 64 && table.contains("set nats.partitions = 1"), "{table}");
     let fsync = table.lines().find(|line| line.contains("fsynced")).unwrap();
     assert!(fsync.starts_with("ok       fsync "), "{table}");
     for output in [&sound.output, &differs.output, &table] {
@@ -142,6 +142,12 @@ async fn a_wrong_configuration_has_a_line_for_each_key_and_the_exit_code_of_one(
         assert!(wrong.has("configuration", &format!("problem: {key} "), "correct it"), "{key}: {}", wrong.output);
     }
     assert!(!wrong.output.contains("hunter2"), "{}", wrong.output);
+    let nowhere = format!("nats://127.0.0.1:{}", port());
+    let uri = Settings::new().set("nats.urls", &nowhere).set("archiver.uri", "mongodb://127.0.0.1:1/?w=1");
+    let weakened = check(&uri, &["--role", "archiver"]).await;
+    assert_eq!(weakened.code, 64, "{}", weakened.output);
+    assert!(weakened.has("mongodb", "problem: archiver.uri", "says w,"), "{}", weakened.output);
+
     let (code, table, _) = run(&settings, &["--role", "delivery"]).await;
     assert!(code == 64 && !table.contains("archiver.retention"), "delivery does not need it: {table}");
 }

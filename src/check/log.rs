@@ -5,7 +5,7 @@ use nats::{Change, Fill, LogState, ReaderState, ServerState, StreamState};
 use super::finding::Finding;
 use super::storage::{gib, is_nearly_full, percent};
 use super::versions::is_at_least;
-use super::with_sources;
+use super::{Failed, with_sources};
 
 /// The oldest version that this project was tested with.
 pub(super) const LEAST_NATS: [u64; 3] = [2, 15, 1];
@@ -21,10 +21,12 @@ pub(super) fn too_old() -> String {
 }
 
 /// A finding for each server of `nats.urls`.
-pub(super) fn servers(servers: &Result<Vec<ServerState>, String>) -> Vec<Finding> {
+pub(super) fn servers(servers: &Result<Vec<ServerState>, Failed>) -> Vec<Finding> {
     match servers {
         Ok(servers) => servers.iter().map(server).collect(),
-        Err(reason) => vec![Finding::problem(SERVERS, reason.clone(), "correct nats.urls and nats.credentials")],
+        Err(Failed { reason, .. }) => {
+            vec![Finding::problem(SERVERS, reason.clone(), "correct nats.urls and nats.credentials")]
+        }
     }
 }
 
@@ -44,10 +46,12 @@ fn server(ServerState { url, answer }: &ServerState) -> Finding {
 }
 
 /// The findings about the log.
-pub(super) fn state(state: &Result<LogState, String>) -> Vec<Finding> {
+pub(super) fn state(state: &Result<LogState, Failed>) -> Vec<Finding> {
     match state {
         Ok(state) => state.streams.iter().flat_map(stream).collect(),
-        Err(reason) => vec![Finding::problem(PART, format!("not compared: {reason}"), "correct that, and check again")],
+        Err(Failed { reason, .. }) => {
+            vec![Finding::problem(PART, format!("not compared: {reason}"), "correct that, and check again")]
+        }
     }
 }
 

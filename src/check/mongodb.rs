@@ -2,6 +2,7 @@
 
 use archiver::MongoDb;
 
+use super::Failed;
 use super::finding::Finding;
 use super::storage::{gib, is_nearly_full};
 use super::versions::{is_at_least, numbers};
@@ -16,10 +17,10 @@ const LEAST: [u64; 3] = [6, 0, 0];
 const PATCHED: [[u64; 3]; 4] = [[6, 0, 27], [7, 0, 28], [8, 0, 17], [8, 2, 3]];
 
 /// The findings about the archive's database.
-pub(super) fn findings(answer: &Result<MongoDb, String>) -> Vec<Finding> {
+pub(super) fn findings(answer: &Result<MongoDb, Failed>) -> Vec<Finding> {
     let mongodb = match answer {
         Ok(mongodb) => mongodb,
-        Err(reason) => {
+        Err(Failed { reason, .. }) => {
             return vec![Finding::problem(PART, reason.clone(), "start it, or correct archiver.uri")];
         }
     };

@@ -3,7 +3,7 @@
 use conf::shown;
 
 use super::finding::Finding;
-use super::within;
+use super::{Failed, within};
 use crate::config::Config;
 
 /// Whether the room server answers.
@@ -12,7 +12,7 @@ pub(super) async fn room_server(config: &Config) -> Vec<Finding> {
     let url = shown(config.ingest.rooms.url.url().as_str());
     vec![match within(ingest::probe_room_server(&config.ingest.rooms)).await {
         Ok(()) => Finding::ok(PART, format!("{url}: answers within {}", config.ingest.rooms.deadline)),
-        Err(reason) => {
+        Err(Failed { reason, .. }) => {
             let action = "start it, or correct ingest.rooms.url: without it only rooms with a presenter count as live";
             Finding::problem(PART, format!("{url}: {reason}"), action)
         }
@@ -26,7 +26,7 @@ pub(super) async fn issuer_keys(config: &Config) -> Vec<Finding> {
     let url = shown(url.url().as_str());
     match within(web::auth::fetch_issuer_keys(&config.auth)).await {
         Ok(keys) => keys.into_iter().map(|keys| Finding::ok(PART, format!("{url}: {keys}"))).collect(),
-        Err(reason) => {
+        Err(Failed { reason, .. }) => {
             let action =
                 "correct auth.jwks.url, or start the issuer: see docs/operations/troubleshooting.md#issuer-keys";
             vec![Finding::problem(PART, format!("{url}: {reason}"), action)]
