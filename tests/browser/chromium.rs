@@ -38,6 +38,8 @@ impl Chromium {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
+            // Grey edges of letters: pictures are smaller, and the same on every screen.
+            .arg("--disable-lcd-text")
             // Peer connections on loopback, by address: there may be no other network, and no multicast DNS.
             .args(["--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"])
             // A tab in the background is slowed down; all of ours are.
