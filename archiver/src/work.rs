@@ -202,6 +202,13 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             user_idx: Some(unbanned.user.get()),
             ..decision(unbanned.by, unbanned.reason)
         }),
+        Body::ModeratorAdded(added) => {
+            Mapped::Decision(DecisionDocument { user_idx: Some(added.user.get()), ..decision(added.by, added.reason) })
+        }
+        Body::ModeratorRemoved(removed) => Mapped::Decision(DecisionDocument {
+            user_idx: Some(removed.user.get()),
+            ..decision(removed.by, removed.reason)
+        }),
         Body::RoomUpdated(updated) => {
             let document = |members: &Map<String, Value>| {
                 let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
@@ -269,6 +276,8 @@ mod tests {
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
             ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
+            ("moderator.added", json!({ "user": 7, "by": by })),
+            ("moderator.removed", json!({ "user": 7, "by": by, "reason": "left the team" })),
             ("room.cleared", json!({ "by": by, "reason": "raid" })),
             ("room.updated", json!({ "settings": { "slowModeSeconds": 5 }, "changed": ["slowModeSeconds"], "until": { "slowModeSeconds": "2026-11-23T10:00:00.000Z" }, "by": by, "reason": "raid" })),
             ("user.erased", json!({ "presenterIdx": null, "user": 7, "mode": "anonymise", "by": by })),

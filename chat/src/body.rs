@@ -21,6 +21,10 @@ pub enum Body {
     UserBanned(UserBanned),
     /// `user.unbanned`
     UserUnbanned(UserUnbanned),
+    /// `moderator.added`
+    ModeratorAdded(ModeratorAdded),
+    /// `moderator.removed`
+    ModeratorRemoved(ModeratorRemoved),
     /// `room.cleared`
     RoomCleared(RoomCleared),
     /// `room.updated`
@@ -57,7 +61,7 @@ pub struct User {
 pub enum Role {
     /// The room is this user's own.
     Presenter,
-    /// A scope of the token makes this user a moderator.
+    /// A moderator of the room, or of every room by a scope of the token.
     Moderator,
     /// Anyone else.
     Viewer,
@@ -119,6 +123,30 @@ pub struct UserUnbanned {
     /// The user who was banned.
     pub user: UserIdx,
     /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A user becomes a moderator of the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeratorAdded {
+    /// The new moderator.
+    pub user: UserIdx,
+    /// The presenter, or a moderator of every room.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A user is no longer a moderator of the room. A ban from the room ends the role as well, without this event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeratorRemoved {
+    /// The user who was a moderator.
+    pub user: UserIdx,
+    /// The presenter, or a moderator of every room.
     pub by: User,
     /// The reason, in that user's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +227,8 @@ impl Body {
             Body::MessageDeleted(_) => EventKind::MessageDeleted,
             Body::UserBanned(_) => EventKind::UserBanned,
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
+            Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
+            Body::ModeratorRemoved(_) => EventKind::ModeratorRemoved,
             Body::RoomCleared(_) => EventKind::RoomCleared,
             Body::RoomUpdated(_) => EventKind::RoomUpdated,
             Body::UserErased(_) => EventKind::UserErased,
@@ -233,6 +263,8 @@ impl Body {
             EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),
             EventKind::UserBanned => Body::UserBanned(parse(line)?),
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
+            EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),
+            EventKind::ModeratorRemoved => Body::ModeratorRemoved(parse(line)?),
             EventKind::RoomCleared => Body::RoomCleared(parse(line)?),
             EventKind::RoomUpdated => Body::RoomUpdated(parse(line)?),
             EventKind::UserErased => Body::UserErased(parse(line)?),

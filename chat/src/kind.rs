@@ -18,6 +18,10 @@ pub enum EventKind {
     UserBanned,
     /// `user.unbanned`
     UserUnbanned,
+    /// `moderator.added`
+    ModeratorAdded,
+    /// `moderator.removed`
+    ModeratorRemoved,
     /// `room.cleared`
     RoomCleared,
     /// `room.updated`
@@ -34,11 +38,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 9] = [
+    pub const KNOWN: [EventKind; 11] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::UserBanned,
         EventKind::UserUnbanned,
+        EventKind::ModeratorAdded,
+        EventKind::ModeratorRemoved,
         EventKind::RoomCleared,
         EventKind::RoomUpdated,
         EventKind::UserErased,
@@ -53,6 +59,8 @@ impl EventKind {
             EventKind::MessageDeleted => "message.deleted",
             EventKind::UserBanned => "user.banned",
             EventKind::UserUnbanned => "user.unbanned",
+            EventKind::ModeratorAdded => "moderator.added",
+            EventKind::ModeratorRemoved => "moderator.removed",
             EventKind::RoomCleared => "room.cleared",
             EventKind::RoomUpdated => "room.updated",
             EventKind::UserErased => "user.erased",
@@ -75,6 +83,8 @@ impl From<&str> for EventKind {
             "message.deleted" => EventKind::MessageDeleted,
             "user.banned" => EventKind::UserBanned,
             "user.unbanned" => EventKind::UserUnbanned,
+            "moderator.added" => EventKind::ModeratorAdded,
+            "moderator.removed" => EventKind::ModeratorRemoved,
             "room.cleared" => EventKind::RoomCleared,
             "room.updated" => EventKind::RoomUpdated,
             "user.erased" => EventKind::UserErased,

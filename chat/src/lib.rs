@@ -29,14 +29,15 @@ mod head;
 mod ids;
 mod kind;
 mod malformed;
+mod moderators;
 mod position;
 mod posted;
 mod readers;
 mod time;
 
 pub use body::{
-    Body, ErasureMode, MessageDeleted, MessagePosted, PresenterConnected, PresenterDisconnected, Role, RoomCleared,
-    RoomUpdated, User, UserBanned, UserErased, UserUnbanned,
+    Body, ErasureMode, MessageDeleted, MessagePosted, ModeratorAdded, ModeratorRemoved, PresenterConnected,
+    PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned,
 };
 pub use event::{Event, Request};
 pub use head::Head;
@@ -46,6 +47,7 @@ pub use ids::{
 };
 pub use kind::EventKind;
 pub use malformed::MalformedEvent;
+pub use moderators::Moderators;
 pub use position::{InvalidPosition, Position};
 pub use posted::PostedLine;
 pub use readers::Readers;

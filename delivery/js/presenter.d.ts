@@ -77,6 +77,22 @@ export interface UserUnbanned extends RoomOrPlatformEvent {
   reason?: string;
 }
 
+/** The user is a moderator of this room. Not for viewers: `relay.js` does not forward it. */
+export interface ModeratorAdded extends RoomEvent {
+  type: 'moderator.added';
+  user: UserIdx;
+  by?: User;
+  reason?: string;
+}
+
+/** The user is no longer a moderator of this room. A `user.banned` of the room ends the role too. Not for viewers. */
+export interface ModeratorRemoved extends RoomEvent {
+  type: 'moderator.removed';
+  user: UserIdx;
+  by?: User;
+  reason?: string;
+}
+
 /** Not for viewers: the settings may contain the room's own words. `relay.js` does not forward it. */
 export interface RoomUpdated extends RoomEvent {
   type: 'room.updated';
@@ -101,7 +117,15 @@ export interface UserErased extends EventBase {
 
 /** An event of the room. Ignore types that are not listed here: later servers may send them. */
 export type ChatEvent =
-  MessagePosted | MessageDeleted | RoomCleared | UserBanned | UserUnbanned | RoomUpdated | UserErased;
+  | MessagePosted
+  | MessageDeleted
+  | RoomCleared
+  | UserBanned
+  | UserUnbanned
+  | ModeratorAdded
+  | ModeratorRemoved
+  | RoomUpdated
+  | UserErased;
 
 /** Events between `after` and `resumedAt` may be missing: the server no longer has the events after `after`. */
 export interface Gap {

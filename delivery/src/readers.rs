@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod broadcast;
+mod roles;
 pub(crate) mod stream;
 pub(crate) mod view;
 

@@ -3,6 +3,8 @@
 //! are made from the table, and a test checks `docs/reference/ingest-api.md` against it. This file does not know HTTP:
 //! a status is a number here.
 
+mod part;
+
 use std::time::Duration;
 
 use crate::http::gateway::ForwardError;
@@ -18,6 +20,8 @@ use crate::posting::limits;
 use crate::posting::limits::{Limited, Quota, TooManyDecisions};
 use crate::posting::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::posting::word_filter::Disallowed;
+
+pub(crate) use self::part::Part;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +64,20 @@ pub(crate) enum Refusal {
     /// The change names no setting.
     SettingMissing,
     Forbidden,
+    /// The sender may not appoint and remove moderators.
+    NotOverModerators,
     /// A presenter cannot be banned from their own room.
     PresenterBanned,
+    /// A moderator of the room cannot ban another one.
+    ModeratorProtected,
     NotBanned,
+    /// A presenter cannot be a moderator of their own room.
+    PresenterNotAppointable,
+    /// A banned user cannot become a moderator.
+    BannedNotAppointable,
+    /// The room has this many moderators already.
+    TooManyModerators(usize),
+    NotModerator,
     /// The room, or every room together, has this many bans already.
     TooManyBans(usize),
     /// A moderator exceeds the rate of decisions.
@@ -117,45 +132,6 @@ pub(crate) struct Row {
     pub(crate) retry_after: Option<Duration>,
     /// The part of the request that causes the refusal.
     pub(crate) part: Part,
-}
-
-/// The parts of a request by which it can be refused. An operation lists its parts; its refusals follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The token.
-    Token,
-    /// The other headers, and the number of requests.
-    Head,
-    /// The path.
-    Path,
-    Room,
-    User,
-    Message,
-    Query,
-    Reason,
-    Seconds,
-    Body,
-    /// Members that only the original's body has.
-    OriginalBody,
-    /// The permission to moderate.
-    Moderator,
-    /// The ban in question.
-    Ban,
-    /// The user to be banned.
-    Banning,
-    /// The number of bans.
-    NewBan,
-    /// The rate of decisions.
-    Decision,
-    Settings,
-    /// The post: the message's text, its room, its sender.
-    Posting,
-    /// The earlier request that a lookup is about.
-    Lookup,
-    /// The append to the log.
-    Append,
-    /// The method: no operation has it.
-    Method,
 }
 
 const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";
@@ -291,12 +267,24 @@ table! {
     { SettingMissing } => Settings, 400, "setting_invalid",
         format!("The member \"settings\" is empty. Send one or more of {NAMED}."), NOT_SENT, see SETTINGS;
     { Forbidden } => Moderator, 403, "forbidden",
-        "This requires a token with the scope chat:moderate or, in a room, the token of its presenter.", NOT_SENT;
+        "This requires a token with the scope chat:moderate or, in a room, the token of its presenter or of one of its \
+         moderators.", NOT_SENT;
+    { NotOverModerators } => Appointing, 403, "forbidden",
+        "Only the room's presenter, or a token with the scope chat:moderate, can appoint and remove moderators.", NOT_SENT;
     { PresenterBanned } => Banning, 409, "presenter_not_bannable",
         "A presenter cannot be banned from their own room.", NOT_SENT;
+    { ModeratorProtected } => Banning, 403, "moderator_not_bannable",
+        "A moderator of the room cannot ban another one. Ask the room's presenter.", NOT_SENT;
     { NotBanned } => Ban, 404, "not_banned", "The user is not banned.", NOT_SENT;
     { TooManyBans(most) } with most = 10_000 => NewBan, 409, "too_many_bans",
         format!("There are already {most} bans, the maximum. Lift one first."), NOT_SENT;
+    { PresenterNotAppointable } => NewModerator, 409, "presenter_not_appointable",
+        "A presenter cannot be a moderator of their own room: they have every right there.", NOT_SENT;
+    { BannedNotAppointable } => NewModerator, 409, "banned_not_appointable",
+        "The user is banned. Lift the ban first.", NOT_SENT;
+    { TooManyModerators(most) } with most = 100 => NewModerator, 409, "too_many_moderators",
+        format!("The room has {most} moderators, the maximum. Remove one first."), NOT_SENT;
+    { NotModerator } => Appointment, 404, "not_moderator", "The user is not a moderator of the room.", NOT_SENT;
     { TooManyDecisions(limits::TooManyDecisions { retry_after, quota }) }
         with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
         Decision, 429, "decision_rate_limited",

@@ -32,10 +32,10 @@ use crate::posting::word_filter::WordFilter;
 use crate::sender::Sender;
 use crate::state::Ingest;
 
-/// Lists of bans that a node reads at once, and those of one user among them. 16 lists read at most 128 decisions of 8 KB at
+/// Lists of bans and of moderators that a node reads at once, and those of one user among them. 16 lists read at most 128 decisions of 8 KB at
 /// once: 1 MB. NATS disconnects a client for which 64 MB wait (`max_pending`), and posts take the same connection.
-const BAN_LISTS: usize = 16;
-const BAN_LISTS_OF_USER: usize = 2;
+const LISTS: usize = 16;
+const LISTS_OF_USER: usize = 2;
 
 /// Why ingest cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,7 @@ pub async fn run(
         unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
-        ban_lists: UserPermits::new(BAN_LISTS, BAN_LISTS_OF_USER),
+        lists: UserPermits::new(LISTS, LISTS_OF_USER),
         body_deadline: config.body_timeout.get(),
         metrics: Metrics::new(),
         time_zone: config.time_zone,

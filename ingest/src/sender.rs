@@ -12,6 +12,7 @@ const MODERATE: &str = "chat:moderate";
 pub(crate) struct Sender {
     pub(crate) idx: UserIdx,
     nickname: String,
+    /// By a scope of the token.
     is_moderator: bool,
 }
 
@@ -26,22 +27,14 @@ impl Sender {
         Sender { idx, nickname: nickname(&identity.nickname), is_moderator }
     }
 
-    /// The sender's role in the room. It is computed, never taken from the request.
-    pub(crate) fn role(&self, presenter: PresenterIdx) -> Role {
-        match () {
-            () if self.idx == presenter.as_user() => Role::Presenter,
-            () if self.is_moderator => Role::Moderator,
-            () => Role::Viewer,
-        }
+    /// Whether the room is the sender's own.
+    pub(crate) fn presents(&self, room: PresenterIdx) -> bool {
+        self.idx == room.as_user()
     }
 
-    /// The role in which the sender may moderate the room, or every room. None: the sender may not.
-    pub(crate) fn moderates(&self, room: Option<PresenterIdx>) -> Option<Role> {
-        match room.map(|presenter| self.role(presenter)) {
-            Some(role @ (Role::Presenter | Role::Moderator)) => Some(role),
-            None if self.is_moderator => Some(Role::Moderator),
-            Some(Role::Viewer) | None => None,
-        }
+    /// Whether the sender's token permits moderation of every room.
+    pub(crate) fn moderates_every_room(&self) -> bool {
+        self.is_moderator
     }
 
     /// The sender, as events record users.

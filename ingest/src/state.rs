@@ -47,8 +47,8 @@ pub(crate) struct Ingest {
     pub(crate) in_flight: Arc<Semaphore>,
     /// Concurrent requests that append to the log.
     pub(crate) admission: Admission,
-    /// Lists of bans that are being read, shared by users.
-    pub(crate) ban_lists: Arc<UserPermits>,
+    /// Lists of bans and of moderators that are being read, shared by users.
+    pub(crate) lists: Arc<UserPermits>,
     pub(crate) body_deadline: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) time_zone: TimeZone,

@@ -124,6 +124,13 @@ fn line(event: &Event) -> String {
         Body::UserUnbanned(unbanned) => {
             decided(format!("user {} may write in {place} again", unbanned.user), &unbanned.by, &unbanned.reason)
         }
+        Body::ModeratorAdded(added) => {
+            decided(format!("user {} is a moderator of this room", added.user), &added.by, &added.reason)
+        }
+        Body::ModeratorRemoved(removed) => {
+            let what = format!("user {} is no longer a moderator of this room", removed.user);
+            decided(what, &removed.by, &removed.reason)
+        }
         Body::RoomUpdated(updated) => {
             let settings = serde_json::Value::from(updated.settings.clone());
             decided(format!("the room's settings are {settings}"), &updated.by, &updated.reason)

@@ -14,6 +14,7 @@ mod erasure;
 mod exports;
 mod gaps;
 mod keeps;
+mod moderators;
 pub(crate) mod outages;
 mod poison;
 mod quarantine;

@@ -2,6 +2,7 @@
 //! node; none of them holds the room, and each sees only what its token shows.
 
 mod access;
+mod moderators;
 
 use serde_json::{Value, json};
 

@@ -13,6 +13,10 @@ fn requests(room: i64) -> Vec<(Method, String, Option<Value>)> {
         (Method::GET, of("bans/7"), None),
         (Method::GET, of("bans"), None),
         (Method::DELETE, of("bans/7"), None),
+        (Method::PUT, of("moderators/8"), Some(json!({}))),
+        (Method::GET, of("moderators/8"), None),
+        (Method::GET, of("moderators"), None),
+        (Method::DELETE, of("moderators/8"), None),
         (Method::PATCH, of("settings"), Some(json!({ "settings": { "uniqueChat": true } }))),
         (Method::GET, of("settings"), None),
     ]

@@ -20,7 +20,7 @@ async fn reconfigure(world: &World, name: &str, change: impl FnOnce(&mut jetstre
 }
 
 /// Waits until everything that the log holds has become too old for it.
-async fn let_the_log_age(world: &World) {
+pub(super) async fn let_the_log_age(world: &World) {
     reconfigure(world, "CHAT_0", |config| {
         config.max_age = Duration::from_secs(1);
         config.duplicate_window = Duration::from_secs(1);
@@ -34,7 +34,7 @@ async fn let_the_log_age(world: &World) {
 }
 
 /// Waits until the bucket has so many decisions.
-async fn until_kept(world: &World, count: usize) {
+pub(super) async fn until_kept(world: &World, count: usize) {
     let log = world.log().await;
     eventually("the decisions are kept", PATIENCE, async || {
         (log.decisions().load().await.unwrap().entries.len() == count).then_some(())

@@ -9,6 +9,7 @@ mod in_flight;
 mod limits;
 mod lists;
 mod lives_on;
+mod moderators;
 mod places;
 mod settings;
 

@@ -207,6 +207,44 @@ async fn a_ban_a_time_out_and_an_unban_are_answered_shown_archived_and_hold_on_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_appointment_and_its_end_are_answered_shown_archived_and_hold_on_the_other_node() {
+    let mut everything = Everything::start().await;
+    let world = &everything.world;
+    let path = "/v1/rooms/42/moderators/8";
+    let added = decided(&world.put(&world.nodes[0], path, &presenter(), json!({ "reason": "a friend" })).await);
+    eventually("the other node knows", PROMISED, async || {
+        (world.get(&world.nodes[1], path, &moderator()).await.status == 200).then_some(())
+    })
+    .await;
+    let members = json!({ "presenterIdx": PRESENTER, "user": 8, "by": by_presenter(), "reason": "a friend" });
+    everything.is_on_the_socket(&added, "moderator.added", members).await;
+    let archived = everything.archived(&added).await;
+    let members = doc! { "presenterIdx": PRESENTER, "userIdx": 8_i64, "reason": "a friend" };
+    assert_archived(&archived, "moderator.added", members);
+    assert_eq!(archived.get_document("by").unwrap().get_i64("userIdx").unwrap(), PRESENTER);
+    // The role is in what the moderator says.
+    let said = everything.post(8, "as a moderator").await;
+    let event = everything.next_event().await;
+    assert_eq!((&event["id"], &event["user"]["role"]), (&said["id"], &json!("moderator")));
+    let messages = everything.archive.collection::<Document>("chatting_log");
+    let id = doc! { "_id": said["id"].as_str().unwrap() };
+    let message =
+        eventually("the message is archived", PATIENCE, async || messages.find_one(id.clone()).await.unwrap());
+    assert_eq!(message.await.get_str("role").unwrap(), "moderator");
+
+    let world = &everything.world;
+    let removed = decided(&world.delete(&world.nodes[0], path, &moderator()).await);
+    eventually("the other node knows", PROMISED, async || {
+        (world.get(&world.nodes[1], path, &moderator()).await.status == 404).then_some(())
+    })
+    .await;
+    let members = json!({ "presenterIdx": PRESENTER, "user": 8, "by": by_moderator() });
+    everything.is_on_the_socket(&removed, "moderator.removed", members).await;
+    let members = doc! { "presenterIdx": PRESENTER, "userIdx": 8_i64 };
+    assert_archived(&everything.archived(&removed).await, "moderator.removed", members);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ban_from_every_room_and_its_end_are_answered_shown_archived_and_hold_on_the_other_node() {
     let mut everything = Everything::start().await;
     let world = &everything.world;

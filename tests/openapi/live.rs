@@ -24,11 +24,11 @@ async fn ingest_does_what_its_document_says() {
     // Whoever asks what became of a request that there never was waits for as long as an append may take.
     let settings = Settings::new().nats(&nats).rooms(&rooms).set("nats.append_deadline_ms", "1000");
     let ingest = Role::start("ingest", &settings).await;
-    // One after the other: each has links of its own to follow, and a room's settings and bans decide what may be said
-    // in it, so that they come when nobody speaks any more.
+    // One after the other: each has links of its own to follow. A room's settings and bans decide what may be said in it,
+    // so that they come when nobody speaks any more, and a banned user cannot become a moderator.
     // A moderator of every room, whose number no generated ban is likely to name.
     let token = token_with(json!({ "user_idx": 9_007_199_254_740_991_i64, "scope": "chat:moderate" }));
-    for tags in [["messages", "original", "service"].as_slice(), &["bans"], &["settings"]] {
+    for tags in [["messages", "original", "service"].as_slice(), &["moderators"], &["bans"], &["settings"]] {
         let tags: Vec<&str> = tags.iter().flat_map(|tag| ["--include-tag", tag]).collect();
         schemathesis("ingest", &ingest, &token, &tags).await;
     }

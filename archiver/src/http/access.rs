@@ -1,7 +1,7 @@
 //! Permissions, as extractors: a handler that takes one has checked it.
 //!
-//! The room's presenter and the scope `chat:moderate` see everything in a room. The scope `chat:read` sees everything
-//! that was not deleted. Users may read their own messages. The scope `chat:erase` may erase any user.
+//! The room's presenter, its moderators and the scope `chat:moderate` see everything in a room. The scope `chat:read`
+//! sees everything that was not deleted. Users may read their own messages. The scope `chat:erase` may erase any user.
 //!
 //! Each extractor checks in this order: the path is UTF-8, the token, a permit for one more request, the id in the
 //! path, the permission.
@@ -16,6 +16,7 @@ use web::auth::{Identity, Pass};
 
 use super::path::{self, RoomPath, UserPath};
 use super::refusal::Refusal;
+use super::role::RoomRole;
 use super::state::AppState;
 use super::stream::StreamPermit;
 
@@ -38,6 +39,8 @@ pub(super) struct Caller {
     pub(super) identity: Identity,
     /// When the token expires. A stream ends at that moment.
     until: SystemTime,
+    /// The role in a room by which the caller may read it. A stream ends with it.
+    role: Option<RoomRole>,
     /// Held until the handler answers.
     _permit: web::UserPermit,
 }
@@ -83,12 +86,24 @@ impl Caller {
         path::parameters(parts).await?;
         let Pass { identity, until } = app.verifier.pass_of(&parts.headers).await?;
         let _permit = app.in_flight.take(identity.user_idx).ok_or(Refusal::Overloaded)?;
-        Ok(Caller { identity, until, _permit })
+        Ok(Caller { identity, until, role: None, _permit })
     }
 
     /// A permit for a stream, which lasts longer than the request.
     pub(super) fn stream_permit(&self, app: &AppState) -> Result<StreamPermit, Refusal> {
-        app.streams.permit(self.identity.user_idx, self.until)
+        app.streams.permit(self.identity.user_idx, self.until, self.role.clone())
+    }
+
+    /// Whether the caller is the room's presenter or one of its moderators, or moderates every room.
+    async fn moderates(&mut self, app: &AppState, room: PresenterIdx) -> Result<bool, nats::Error> {
+        if self.is(room.get()) || self.has(MODERATE) {
+            return Ok(true);
+        }
+        let Ok(user) = UserIdx::try_from(self.identity.user_idx) else { return Ok(false) };
+        let role = RoomRole { decisions: app.log.decisions(), room, user };
+        let holds = role.holds().await?;
+        self.role = holds.then_some(role);
+        Ok(holds)
     }
 
     fn is(&self, idx: i64) -> bool {
@@ -104,16 +119,19 @@ impl FromRequestParts<Arc<AppState>> for RoomReader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<RoomReader, Refusal> {
-        let caller = Caller::of(parts, app).await?;
+        let mut caller = Caller::of(parts, app).await?;
         let room = RoomPath::read(parts).await?.presenter_idx;
-        let sight = if caller.is(room.get()) || caller.has(MODERATE) {
-            Sight::Everything
-        } else if caller.has(READ) {
-            Sight::Shown
-        } else {
-            return Err(Refusal::Forbidden(
-                "the token of the room's presenter, or a token with the scope chat:read or chat:moderate",
-            ));
+        let sight = match caller.moderates(app, room).await {
+            Ok(true) => Sight::Everything,
+            // A service must not depend on the log's decisions.
+            _ if caller.has(READ) => Sight::Shown,
+            Ok(false) => {
+                return Err(Refusal::Forbidden(
+                    "the token of the room's presenter or of one of its moderators, or a token with the scope chat:read \
+                     or chat:moderate",
+                ));
+            }
+            Err(error) => return Err(error.into()),
         };
         Ok(RoomReader { caller, room, sight })
     }
@@ -142,12 +160,14 @@ impl FromRequestParts<Arc<AppState>> for RoomModerator {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<AppState>) -> Result<RoomModerator, Refusal> {
-        let caller = Caller::of(parts, app).await?;
+        let mut caller = Caller::of(parts, app).await?;
         let room = RoomPath::read(parts).await?.presenter_idx;
-        if caller.is(room.get()) || caller.has(MODERATE) {
+        if caller.moderates(app, room).await? {
             return Ok(RoomModerator { _caller: caller, room });
         }
-        Err(Refusal::Forbidden("the token of the room's presenter, or a token with the scope chat:moderate"))
+        Err(Refusal::Forbidden(
+            "the token of the room's presenter or of one of its moderators, or a token with the scope chat:moderate",
+        ))
     }
 }
 

@@ -236,7 +236,8 @@ impl FilterQuery {
         };
         if deleted != Deleted::Hide && sight == Sight::Shown {
             return Err(Refusal::Forbidden(
-                "the token of the room's presenter, or a token with the scope chat:moderate, to see deleted messages",
+                "the token of the room's presenter or of one of its moderators, or a token with the scope chat:moderate, to \
+                 see deleted messages",
             ));
         }
         Ok(Criteria {

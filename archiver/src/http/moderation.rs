@@ -59,6 +59,10 @@ struct DecisionsQuery {
 enum DecisionType {
     #[serde(rename = "message.deleted")]
     MessageDeleted,
+    #[serde(rename = "moderator.added")]
+    ModeratorAdded,
+    #[serde(rename = "moderator.removed")]
+    ModeratorRemoved,
     #[serde(rename = "room.cleared")]
     RoomCleared,
     #[serde(rename = "room.updated")]
@@ -108,7 +112,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<MessageBody>,
-    /// `user.banned` and `user.unbanned`: the user. A negative number is the pseudonym of an erased user.
+    /// Of bans and moderators: the user. A negative number is the pseudonym of an erased user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<i64>,
@@ -225,6 +229,8 @@ impl DecisionType {
     fn name(self) -> &'static str {
         match self {
             DecisionType::MessageDeleted => "message.deleted",
+            DecisionType::ModeratorAdded => "moderator.added",
+            DecisionType::ModeratorRemoved => "moderator.removed",
             DecisionType::RoomCleared => "room.cleared",
             DecisionType::RoomUpdated => "room.updated",
             DecisionType::UserBanned => "user.banned",

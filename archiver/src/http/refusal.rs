@@ -140,6 +140,10 @@ refusals! {
     Starting, SERVICE_UNAVAILABLE, "log_unavailable",
         "The archiver has not reached the log yet. Retry later",
         None, Operations::All;
+    /// It is not known whether the user is a moderator of the room.
+    RolesUnavailable, SERVICE_UNAVAILABLE, "log_unavailable",
+        "The moderators of the room cannot be read from the log. Retry later",
+        None, Operations::With(&["presenterIdx"]);
 }
 
 /// 1 s: the first retry after a 503.
@@ -170,6 +174,13 @@ impl From<TokenError> for Refusal {
             TokenError::KeysUnavailable => Refusal::KeysUnavailable,
             error => Refusal::TokenInvalid(error),
         }
+    }
+}
+
+impl From<nats::Error> for Refusal {
+    fn from(error: nats::Error) -> Refusal {
+        tracing::warn!(%error, "cannot read the moderators of a room: {error}");
+        Refusal::RolesUnavailable
     }
 }
 

@@ -1,7 +1,9 @@
 //! Streamed answers of any size. Pieces are written as fast as the client takes them, so a stream needs the memory of a
 //! few pieces. The number of streams is bounded, and a stream whose client takes nothing for too long is cut. A stream
-//! that fails half-way, or whose token expires, breaks the connection: the client sees that the answer is incomplete.
+//! that fails half-way, whose token expires, or whose client is no longer a moderator of the room, breaks the connection:
+//! the client sees that the answer is incomplete.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use web::{UserPermit, UserPermits};
 
 use super::refusal::Refusal;
+use super::role::RoomRole;
 use crate::ReadsConfig;
 use crate::mongo::failure::Failure;
 
@@ -38,6 +41,7 @@ pub(crate) struct Streams {
 pub(super) struct StreamPermit {
     _permit: UserPermit,
     until: SystemTime,
+    role: Option<RoomRole>,
 }
 
 /// Where a stream's pieces go.
@@ -57,6 +61,9 @@ pub(super) enum Cut {
     /// The client's token expired.
     #[error("the client's token has expired")]
     Expired,
+    /// The client's role in the room has ended.
+    #[error("the client is no longer a moderator of the room")]
+    Dismissed,
     #[error("{0}")]
     Archive(#[from] Failure),
 }
@@ -72,6 +79,14 @@ async fn ended(until: SystemTime) {
             return;
         }
         sleep(left.min(LOOK)).await;
+    }
+}
+
+/// Waits until the role has ended. None: forever.
+async fn dismissed(role: Option<&RoomRole>) {
+    match role {
+        Some(role) => role.ended().await,
+        None => pending().await,
     }
 }
 
@@ -93,9 +108,10 @@ impl Streams {
     }
 
     /// A permit for one more stream of the user, to be taken before the stream begins. `until`: when the token expires.
-    pub(super) fn permit(&self, user: i64, until: SystemTime) -> Result<StreamPermit, Refusal> {
+    /// `role`: the role that allows the stream, if the token alone does not.
+    pub(super) fn permit(&self, user: i64, until: SystemTime, role: Option<RoomRole>) -> Result<StreamPermit, Refusal> {
         let permit = self.permits.take(user).ok_or(Refusal::Overloaded)?;
-        Ok(StreamPermit { _permit: permit, until })
+        Ok(StreamPermit { _permit: permit, until, role })
     }
 
     /// A body of the pieces that `produce` sends to its sink.
@@ -119,6 +135,7 @@ impl Streams {
                 tokio::select! {
                     biased;
                     () = ended(permit.until) => Err(Cut::Expired),
+                    () = dismissed(permit.role.as_ref()) => Err(Cut::Dismissed),
                     cut = whole => cut,
                 }
             };

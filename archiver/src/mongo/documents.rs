@@ -96,7 +96,7 @@ pub(crate) struct DecisionDocument {
     /// `message.deleted`: the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
-    /// `user.banned` and `user.unbanned`: the user.
+    /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_idx: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chat::{Position, PresenterIdx, Readers};
+use chat::{Position, PresenterIdx, Readers, UserIdx};
 use serde::Deserialize;
 use web::auth::{Pass, TokenError};
 use web::places::Source;
@@ -17,7 +17,7 @@ use web::{IDX_BOUNDS, Problem};
 
 use crate::http::{stopping, unavailable};
 use crate::node::Node;
-use crate::readers::stream::{Admission, Reader};
+use crate::readers::stream::{Admission, AdmittedBy, Reader};
 use crate::readers::view::View;
 use crate::session::begin::ask;
 use crate::visibility::{MODERATE, Visibility};
@@ -116,18 +116,27 @@ pub(super) async fn events(
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.stream(welcome))).into_response())
 }
 
-/// What the token, or the room's setting, shows of the room. None: nothing.
+/// What the token, the user's role or the room's setting shows of the room. None: nothing.
 fn view(node: &Node, pass: Option<&Pass>, presenter: PresenterIdx) -> Option<(View, Option<Admission>)> {
+    let access = &node.readers.access;
+    // Read before the decisions: one that comes meanwhile is looked at again.
+    let version = access.version();
     if let Some(Pass { identity, .. }) = pass {
+        let whole = View::Presenter(Visibility::of(identity));
         if identity.user_idx == presenter.get() || identity.has_scope(MODERATE) {
-            return Some((View::Presenter(Visibility::of(identity)), None));
+            return Some((whole, None));
+        }
+        if let Ok(user) = UserIdx::try_from(identity.user_idx) {
+            let admission = Admission { presenter, by: AdmittedBy::Moderator(user), version };
+            if admission.holds(access) {
+                return Some((whole, Some(admission)));
+            }
         }
         if identity.has_scope(READ) {
             return Some((View::Viewer { flags: true }, None));
         }
     }
-    let access = &node.readers.access;
-    let admission = Admission { presenter, has_token: pass.is_some(), version: access.version() };
+    let admission = Admission { presenter, by: AdmittedBy::Setting { has_token: pass.is_some() }, version };
     admission.holds(access).then_some((View::Viewer { flags: false }, Some(admission)))
 }
 
@@ -167,8 +176,8 @@ impl IntoResponse for Refusal {
             Refusal::Forbidden => (
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "This request needs the token of the room's presenter, or a token with the scope chat:read or \
-                 chat:moderate. The room's setting \"readers\" admits nobody else."
+                "This request needs the token of the room's presenter or of one of its moderators, or a token with the \
+                 scope chat:read or chat:moderate. The room's setting \"readers\" admits nobody else."
                     .to_owned(),
             ),
         };

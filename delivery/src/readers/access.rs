@@ -1,22 +1,26 @@
-//! Which rooms may be read by viewers: the setting `readers` of each room, from the saved decisions and then from the
-//! log's tail, over the deployment's. A change reaches the readers of every node with the events of the room.
+//! Who may read rooms: the setting `readers` of each room, over the deployment's, for viewers, and each room's moderators.
+//! Both come from the saved decisions and then from the log's tail. A change reaches the readers of every node with the
+//! events of the room.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chat::{Body, EventKind, Position, PresenterIdx, Readers, RoomUpdated};
+use chat::{Body, EventKind, Position, PresenterIdx, Readers, RoomUpdated, UserIdx};
 use jiff::Timestamp;
 use nats::{Entry, Log, Start};
 use parking_lot::RwLock;
 
+use crate::readers::roles::Roles;
+
 /// The name of the setting.
 const READERS: &str = "readers";
 
-/// The rooms' settings.
+/// The rooms' settings and moderators.
 #[derive(Debug)]
 pub(crate) struct Access {
     deployment: Readers,
     rooms: RwLock<HashMap<PresenterIdx, Decided>>,
+    roles: RwLock<Roles>,
     /// Grows with every change, so that a stream need not look up its room for every event.
     version: AtomicU64,
 }
@@ -37,7 +41,7 @@ struct Own {
 
 impl Access {
     pub(crate) fn new(deployment: Readers) -> Access {
-        Access { deployment, rooms: RwLock::default(), version: AtomicU64::new(0) }
+        Access { deployment, rooms: RwLock::default(), roles: RwLock::default(), version: AtomicU64::new(0) }
     }
 
     /// Reads the saved decisions, and those that the log has after them.
@@ -48,29 +52,55 @@ impl Access {
         loop {
             // `next` hands out a batch only to the branch that handles it: none is lost with a dropped branch.
             tokio::select! {
-                entries = tail.next() => entries?.iter().for_each(|entry| self.apply(entry)),
+                entries = tail.next() => {
+                    let entries = entries?;
+                    entries.iter().filter(|entry| log.counts(entry)).for_each(|entry| self.apply(entry));
+                }
                 () = status.caught_up() => return Ok(()),
             }
         }
     }
 
-    /// Applies an event, unless a later one about the room is known.
+    /// Applies an event, unless a later one about the same is known. Of an event of every room one copy must be applied:
+    /// positions in different partitions have no order.
     pub(crate) fn apply(&self, entry: &Entry) {
-        if entry.kind != EventKind::RoomUpdated {
-            return;
+        let has_changed = match entry.kind {
+            EventKind::RoomUpdated => self.set(entry),
+            EventKind::ModeratorAdded
+            | EventKind::ModeratorRemoved
+            | EventKind::UserBanned
+            | EventKind::UserUnbanned => entry.body().is_ok_and(|body| self.roles.write().apply(entry, &body)),
+            _ => false,
+        };
+        if has_changed {
+            self.version.fetch_add(1, Ordering::Release);
         }
-        let (Some(presenter), Ok(Body::RoomUpdated(updated))) = (entry.presenter, entry.body()) else { return };
+    }
+
+    /// Applies a change of settings. Returns whether it is the latest.
+    fn set(&self, entry: &Entry) -> bool {
+        let (Some(presenter), Ok(Body::RoomUpdated(updated))) = (entry.presenter, entry.body()) else { return false };
         let mut rooms = self.rooms.write();
         let known = rooms.get(&presenter);
         if known.is_some_and(|known| known.position >= entry.position) {
-            return;
+            return false;
         }
         let own = match own(&updated) {
             Changed::To(own) => own,
             Changed::Nothing => known.and_then(|known| known.own),
         };
         rooms.insert(presenter, Decided { position: entry.position, own });
-        self.version.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    /// Whether the user acts as a moderator of the room.
+    pub(crate) fn moderates(&self, presenter: PresenterIdx, user: UserIdx) -> bool {
+        self.roles.read().moderates(presenter, user)
+    }
+
+    /// Forgets roles and bans that have ended. Only for when no older decision can arrive any more.
+    pub(crate) fn tidy(&self) {
+        self.roles.write().tidy();
     }
 
     /// Who may read the room.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chat::{Position, PresenterIdx, Readers};
+use chat::{Position, PresenterIdx, Readers, UserIdx};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::broadcast::error::RecvError;
@@ -33,29 +33,39 @@ pub(crate) struct Reader {
     pub(crate) cursor: Position,
     /// When the token expires. None: there is no token.
     pub(crate) until: Option<SystemTime>,
-    /// What the room has to allow for this reader to stay. None: its token allows it.
+    /// What has to hold in the room for this reader to stay. None: its token alone allows it.
     pub(crate) admitted_by: Option<Admission>,
     pub(crate) sent_away: watch::Receiver<u64>,
     /// Held until the stream ends.
     pub(crate) _permit: UserPermit<Source>,
 }
 
-/// A reader whom only the room's setting admits.
+/// A reader whom a decision of the room admits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admission {
     pub(crate) presenter: PresenterIdx,
-    pub(crate) has_token: bool,
-    /// The version of the rooms' settings that admitted the reader.
+    pub(crate) by: AdmittedBy,
+    /// The version of the rooms' settings and moderators that admitted the reader.
     pub(crate) version: u64,
 }
 
+/// What admits a reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AdmittedBy {
+    /// The room's setting `readers`.
+    Setting { has_token: bool },
+    /// The role of this user.
+    Moderator(UserIdx),
+}
+
 impl Admission {
-    /// Whether the room's setting admits such a reader.
+    /// Whether the room still admits the reader.
     pub(crate) fn holds(self, access: &Access) -> bool {
-        match access.of(self.presenter) {
-            Readers::Off => false,
-            Readers::Members => self.has_token,
-            Readers::Anyone => true,
+        match (self.by, access.of(self.presenter)) {
+            (AdmittedBy::Moderator(user), _) => access.moderates(self.presenter, user),
+            (AdmittedBy::Setting { .. }, Readers::Off) => false,
+            (AdmittedBy::Setting { has_token }, Readers::Members) => has_token,
+            (AdmittedBy::Setting { .. }, Readers::Anyone) => true,
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::window::{Ask, Beginning, Bounds, Incoming, Limit, Page, Usage, Window
 /// 1 s: how often a quiet window is searched for expired events.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// 30 s: how often ended roles and bans are forgotten.
+const TIDY_INTERVAL: Duration = Duration::from_secs(30);
+
 /// 1,000 events or 32 KB: about as much as a slow phone takes within the write deadline.
 const PAGE: Limit = Limit { events: 1_000, bytes: 32 * 1024 };
 
@@ -44,6 +47,8 @@ impl Feed {
     pub(crate) async fn follow(&self, mut tail: Tail) -> nats::Error {
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tidy = tokio::time::interval(TIDY_INTERVAL);
+        tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             // `next` hands out a batch only to the branch that handles it: none is lost with a dropped branch.
             tokio::select! {
@@ -58,6 +63,7 @@ impl Feed {
                     tracing::info!(events, "the window is filled with {events} events");
                 }
                 _ = sweep.tick() => self.write().evict(Instant::now()),
+                _ = tidy.tick(), if self.is_filled() => self.access.tidy(),
             }
         }
     }
@@ -92,7 +98,9 @@ impl Feed {
     }
 
     fn push(&self, tail: &Tail, entries: Vec<Entry>) {
-        entries.iter().for_each(|entry| self.access.apply(entry));
+        // Of the copies of an event of every room, the one that ingest counts.
+        let counts = |entry: &&Entry| entry.presenter.is_some() || self.timelines.partition(entry.position) == Some(0);
+        entries.iter().filter(counts).for_each(|entry| self.access.apply(entry));
         let departed: Vec<SessionId> = entries.iter().filter_map(departed).collect();
         let incoming: Vec<Incoming> = entries.into_iter().map(|entry| self.incoming(entry)).collect();
         let woken = {

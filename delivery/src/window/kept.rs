@@ -29,7 +29,7 @@ pub(crate) struct Kept {
 pub(super) enum About {
     /// Nobody: a clear of the room, a change of its settings, or a message.
     Nobody,
-    /// The banned or unbanned user, or the author of the deleted message.
+    /// The banned or unbanned user, the moderator, or the author of the deleted message.
     User(UserIdx),
     /// Unknown: the deleted message is not in the window, or this version does not know the type.
     Unknown,
@@ -232,6 +232,8 @@ fn meaning(entry: &Entry) -> (Removes, About) {
         | EventKind::MessageDeleted
         | EventKind::UserErased
         | EventKind::UserBanned
+        | EventKind::ModeratorAdded
+        | EventKind::ModeratorRemoved
         | EventKind::UserUnbanned => {}
         EventKind::Unknown(_) => return (Removes::Nothing, About::Unknown),
     }
@@ -241,6 +243,8 @@ fn meaning(entry: &Entry) -> (Removes, About) {
         Ok(Body::UserErased(erased)) => (Removes::Of(erased.user), About::User(erased.user)),
         Ok(Body::UserBanned(banned)) => (Removes::Nothing, About::User(banned.user)),
         Ok(Body::UserUnbanned(unbanned)) => (Removes::Nothing, About::User(unbanned.user)),
+        Ok(Body::ModeratorAdded(added)) => (Removes::Nothing, About::User(added.user)),
+        Ok(Body::ModeratorRemoved(removed)) => (Removes::Nothing, About::User(removed.user)),
         Ok(_) => (Removes::Nothing, About::Unknown),
         Err(error) => {
             let kind = &entry.kind;

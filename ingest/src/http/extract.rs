@@ -107,6 +107,10 @@ pub(crate) struct Moderator {
     pub(crate) room: Option<PresenterIdx>,
 }
 
+/// A user that may appoint and remove moderators of the room of the path: its moderators may not.
+#[derive(Debug)]
+pub(crate) struct Appointer(pub(crate) Moderator);
+
 /// The query.
 #[derive(Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
@@ -232,12 +236,13 @@ async fn path(parts: &mut Parts) -> Result<Path, Refusal> {
 }
 
 macro_rules! from_parts {
-    ($extractor:ident, |$head_and_path:ident| $extracted:expr) => {
+    ($extractor:ident, |$head_and_path:ident $(, $ingest:ident)?| $extracted:expr) => {
         impl FromRequestParts<Arc<Ingest>> for $extractor {
             type Rejection = Refusal;
 
             async fn from_request_parts(parts: &mut Parts, ingest: &Arc<Ingest>) -> Result<Self, Refusal> {
                 let $head_and_path = head_and_path(parts, ingest).await?;
+                $(let $ingest = ingest;)?
                 $extracted
             }
         }
@@ -246,10 +251,19 @@ macro_rules! from_parts {
 
 from_parts!(Caller, |head_and_path| Ok(Caller(head_and_path.head.sender)));
 
-from_parts!(Moderator, |head_and_path| {
+from_parts!(Moderator, |head_and_path, ingest| {
     let HeadAndPath { head: Head { sender, .. }, path: Path { room, .. } } = head_and_path;
-    sender.moderates(room).ok_or(Refusal::Forbidden)?;
+    ingest.right(&sender, room)?;
     Ok(Moderator { sender, room })
+});
+
+from_parts!(Appointer, |head_and_path, ingest| {
+    let HeadAndPath { head: Head { sender, .. }, path: Path { room, .. } } = head_and_path;
+    match ingest.right(&sender, room) {
+        Ok(right) if right.is_over_moderators() => Ok(Appointer(Moderator { sender, room })),
+        Ok(_) | Err(Refusal::Forbidden) => Err(Refusal::NotOverModerators),
+        Err(refusal) => Err(refusal),
+    }
 });
 
 from_parts!(Key, |head_and_path| Ok(Key { idempotency_key: head_and_path.head.key }));

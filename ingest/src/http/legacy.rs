@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chat::{PresenterIdx, Role};
+use chat::PresenterIdx;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -155,7 +155,7 @@ pub(super) async fn post(ingest: &Ingest, parts: &Parts, body: Body, peer: Optio
     match post::post::<SendMessage>(ingest, parts, body, peer, Ok(None)).await {
         Ok(accepted) => {
             let (headers, quota) = (headers(&accepted), accepted.quota);
-            if accepted.role == Role::Presenter && !accepted.is_presenter_connected {
+            if accepted.is_by_presenter && !accepted.is_presenter_connected {
                 let body = ErrorBody::now(&ingest.time_zone, path, StatusCode::BAD_REQUEST, RECONNECT);
                 return with_quota((StatusCode::ACCEPTED, headers, Json(body)).into_response(), quota);
             }

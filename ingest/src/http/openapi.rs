@@ -58,10 +58,11 @@ pub fn document() -> String {
     let document = web::openapi::Document {
         role: "ingest",
         description: include_str!("openapi/description.md"),
-        scopes: "moderating any room takes the scope `chat:moderate`.",
+        scopes: "moderating any room takes the scope `chat:moderate`; the room's presenter and moderators need none.",
         tags: json!([
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
+            { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
             { "name": "settings", "description": "Room settings: slow mode, rates, word filter, length of messages." },
             { "name": "original", "description": "The interface of the original system." },
             { "name": "service", "description": "Health and this document." },

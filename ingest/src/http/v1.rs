@@ -5,6 +5,8 @@ mod bans;
 mod decisions;
 mod lookup;
 mod messages;
+mod moderators;
+mod pages;
 mod settings;
 
 use std::sync::Arc;
@@ -19,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
         .merge(messages::routes())
         .merge(bans::routes())
+        .merge(moderators::routes())
         .merge(settings::routes())
         .merge(lookup::routes())
 }

@@ -6,7 +6,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use chat::{Body, Event, Position, UserIdx, now};
+use chat::{
+    Body, Event, ModeratorAdded, ModeratorRemoved, Position, RoomUpdated, User, UserBanned, UserIdx, UserUnbanned, now,
+};
 use jiff::Timestamp;
 use nats::{Decisions, Entry, Subject, Timelines};
 use parking_lot::Mutex;
@@ -242,7 +244,7 @@ pub(crate) fn ended(kept: &Entry, event: &Event, max_age: Duration) -> Option<(S
 
 fn has_ended(event: &Event) -> bool {
     match &event.body {
-        Body::UserUnbanned(_) => true,
+        Body::UserUnbanned(_) | Body::ModeratorRemoved(_) => true,
         Body::UserBanned(banned) => banned.until.is_some_and(|until| until < now()),
         Body::RoomUpdated(updated) => OwnSettings::of_event(&updated.settings, &updated.until).is_empty(now()),
         _ => false,
@@ -250,32 +252,49 @@ fn has_ended(event: &Event) -> bool {
 }
 
 fn forget_reason(decision: &mut Event) {
-    match &mut decision.body {
-        Body::UserBanned(banned) => banned.reason = None,
-        Body::UserUnbanned(unbanned) => unbanned.reason = None,
-        Body::RoomUpdated(updated) => updated.reason = None,
-        _ => {}
+    if let Some(Words { reason, .. }) = words_of(&mut decision.body) {
+        *reason = None;
     }
 }
 
-/// Removes the user's name from a decision that they made. Returns whether there was a name to remove.
+/// Removes the user's name from a decision that they made, and the reason of a decision about their role. The reason of
+/// a ban stays, because moderators must know it. Returns whether there was something to remove.
 fn unname(decision: &mut Event, user: UserIdx) -> bool {
-    let by = match &mut decision.body {
-        Body::UserBanned(banned) => &mut banned.by,
-        Body::UserUnbanned(unbanned) => &mut unbanned.by,
-        Body::RoomUpdated(updated) => &mut updated.by,
-        _ => return false,
-    };
+    let Some(Words { by, reason, about }) = words_of(&mut decision.body) else { return false };
     let is_named = by.idx == user && !by.nickname.is_empty();
     if is_named {
         by.nickname.clear();
     }
-    is_named
+    let is_described = about == Some(user) && reason.is_some();
+    if is_described {
+        *reason = None;
+    }
+    is_named || is_described
+}
+
+/// What a decision says in people's words.
+struct Words<'a> {
+    by: &'a mut User,
+    reason: &'a mut Option<String>,
+    /// The user whose role the decision is about.
+    about: Option<UserIdx>,
+}
+
+/// None: no decision that is saved.
+fn words_of(body: &mut Body) -> Option<Words<'_>> {
+    Some(match body {
+        Body::UserBanned(UserBanned { by, reason, .. })
+        | Body::UserUnbanned(UserUnbanned { by, reason, .. })
+        | Body::RoomUpdated(RoomUpdated { by, reason, .. }) => Words { by, reason, about: None },
+        Body::ModeratorAdded(ModeratorAdded { user, by, reason })
+        | Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }) => Words { by, reason, about: Some(*user) },
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use chat::{PresenterIdx, Role, User, UserBanned};
+    use chat::{PresenterIdx, Role};
 
     use super::*;
 

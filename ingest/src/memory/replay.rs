@@ -78,7 +78,7 @@ impl Replay {
             match kept.event() {
                 Ok(event) => {
                     ended.extend(decision_keeper::ended(&kept, &event, max_age));
-                    rules.apply(kept.position, &event, now());
+                    rules.load(kept.position, &event, now());
                 }
                 Err(error) => tracing::warn!(id = %kept.id, %error, "cannot parse a saved decision: {error}"),
             }
@@ -167,7 +167,10 @@ impl Replay {
                     self.decision_keeper.erase(stored.position, erased.user);
                     continue;
                 }
-                if let Some((subject, decision)) = stored.counts.then(|| self.take(stored, times)).flatten() {
+                if !stored.counts {
+                    continue;
+                }
+                for (subject, decision) in self.take(stored, times) {
                     self.decision_keeper.keep(subject, stored.position, decision);
                 }
             }
@@ -182,13 +185,13 @@ impl Replay {
         }
     }
 
-    /// Applies an event. Returns the decision to save, if it is one.
-    fn take(&self, stored: &StoredEvent, times: Times) -> Option<(Subject, Event)> {
+    /// Applies an event. Returns the decisions to save.
+    fn take(&self, stored: &StoredEvent, times: Times) -> Vec<(Subject, Event)> {
         let StoredEvent { position, stored, ref event, .. } = *stored;
         if let Some(request) = event.request {
             let earlier = Earlier { id: event.id, position, digest: request.digest };
             if !self.accepted_keys.insert(request.key, earlier, stored) {
-                return None;
+                return Vec::new();
             }
         }
         let age = times.log.duration_since(stored).try_into().unwrap_or(Duration::ZERO);
@@ -197,7 +200,7 @@ impl Replay {
                 let (id, user, role, text) = (event.id, posted.user.idx, posted.user.role, &posted.text);
                 let observed = Observed { id, age, presenter, user, role, text };
                 self.limits.observe(&observed, &self.rules.current(presenter, times.here).settings);
-                None
+                Vec::new()
             }
             _ => {
                 if let Some(by) = decided_by(&event.body) {
@@ -216,6 +219,8 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
         Body::RoomCleared(cleared) => &cleared.by,
         Body::UserBanned(banned) => &banned.by,
         Body::UserUnbanned(unbanned) => &unbanned.by,
+        Body::ModeratorAdded(added) => &added.by,
+        Body::ModeratorRemoved(removed) => &removed.by,
         Body::RoomUpdated(updated) => &updated.by,
         _ => return None,
     };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{
-    Body, EventId, MessageDeleted, Position, PresenterIdx, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
-    now,
+    Body, EventId, MessageDeleted, ModeratorAdded, ModeratorRemoved, Position, PresenterIdx, RoomCleared, RoomUpdated,
+    UserBanned, UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::memory::idempotency::Earlier;
+use crate::moderation::rights::Right;
 use crate::moderation::term::Term;
 use crate::posting::event_id;
 use crate::posting::event_id::Assignment;
@@ -48,6 +49,10 @@ pub(crate) enum Decision {
     Ban(UserIdx, Option<Term>),
     /// Lift the user's ban.
     Unban(UserIdx),
+    /// Make the user a moderator of the room.
+    Appoint(PresenterIdx, UserIdx),
+    /// End the user's role as a moderator of the room.
+    Dismiss(PresenterIdx, UserIdx),
     /// Change these settings of the room, for the term or without an end. Null resets a setting to the deployment's.
     Set(PresenterIdx, Map<String, Value>, Option<Term>),
 }
@@ -65,7 +70,7 @@ impl Ingest {
     /// Err: the decision is not in the log, except for an append of unknown outcome.
     pub(crate) async fn decide(&self, order: DecisionRequest) -> Result<Decided, Refusal> {
         let DecisionRequest { sender, presenter, decision, reason, key } = order;
-        let role = sender.moderates(presenter).ok_or(Refusal::Forbidden)?;
+        let right = self.right(&sender, presenter)?;
         let _admitted = self.admission.enter()?;
         let reason = reason.map(Text::into_string);
         let request = event_id::request(presenter, &sender, key.as_ref(), &decision.as_request(reason.as_deref()));
@@ -74,7 +79,7 @@ impl Ingest {
             Assignment::New(assigned) => assigned,
         };
         self.check_caught_up()?;
-        let (by, now) = (sender.user(role), now());
+        let (by, now) = (sender.user(right.role()), now());
         let (subject, body) = match decision {
             Decision::Delete(target) => (None, Body::MessageDeleted(MessageDeleted { target, by, reason })),
             Decision::Clear => (None, Body::RoomCleared(RoomCleared { by, reason })),
@@ -82,6 +87,7 @@ impl Ingest {
                 return Err(Refusal::PresenterBanned);
             }
             Decision::Ban(user, term) => {
+                self.check_may_ban(right, presenter, user)?;
                 self.check_room_for_ban(presenter, user, now)?;
                 let until = term.map(|term| term.end(now));
                 (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
@@ -93,6 +99,18 @@ impl Ingest {
                 }
                 self.replay.rules.ban_of(presenter, user, now).ok_or(Refusal::NotBanned)?;
                 (Some(Subject::Ban(presenter, user)), Body::UserUnbanned(UserUnbanned { user, by, reason }))
+            }
+            Decision::Appoint(room, user) => {
+                self.check_may_appoint(right, room, user, now)?;
+                (Some(Subject::Moderator(room, user)), Body::ModeratorAdded(ModeratorAdded { user, by, reason }))
+            }
+            Decision::Dismiss(room, user) => {
+                check_is_over_moderators(right)?;
+                if self.replay.rules.appointment(room, user).is_none() {
+                    self.catch_up(presenter).await?;
+                }
+                self.replay.rules.appointment(room, user).ok_or(Refusal::NotModerator)?;
+                (Some(Subject::Moderator(room, user)), Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }))
             }
             Decision::Set(presenter, patch, term) => {
                 let until = term.map(|term| term.end(now));
@@ -110,6 +128,32 @@ impl Ingest {
             self.replay.find(|replay| replay.rules.knows(subject, position).then_some(())).await;
         }
         Ok(Decided { id: assigned.id, position, quota: Some(quota) })
+    }
+
+    /// The room's moderators cannot ban each other: only who appointed them can.
+    fn check_may_ban(&self, right: Right, presenter: Option<PresenterIdx>, user: UserIdx) -> Result<(), Refusal> {
+        let is_moderator = presenter.is_some_and(|room| self.replay.rules.appointment(room, user).is_some());
+        if is_moderator && !right.is_over_moderators() { Err(Refusal::ModeratorProtected) } else { Ok(()) }
+    }
+
+    /// Each node that appoints at the same moment may exceed the bound by one.
+    fn check_may_appoint(
+        &self,
+        right: Right,
+        room: PresenterIdx,
+        user: UserIdx,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        check_is_over_moderators(right)?;
+        let rules = &self.replay.rules;
+        let most = self.replay.limits.most_moderators();
+        match () {
+            () if room.as_user() == user => Err(Refusal::PresenterNotAppointable),
+            () if rules.ban(room, user, now).is_some() => Err(Refusal::BannedNotAppointable),
+            () if rules.appointment(room, user).is_some() => Ok(()),
+            () if rules.moderators(room, None, most).len() >= most => Err(Refusal::TooManyModerators(most)),
+            () => Ok(()),
+        }
     }
 
     /// Waits until this node has replayed everything that the room's partition holds now.
@@ -140,6 +184,10 @@ impl Ingest {
     }
 }
 
+fn check_is_over_moderators(right: Right) -> Result<(), Refusal> {
+    if right.is_over_moderators() { Ok(()) } else { Err(Refusal::NotOverModerators) }
+}
+
 impl Decision {
     /// The whole request as text. It differs from every message, because a message text has no line feed.
     fn as_request(&self, reason: Option<&str>) -> String {
@@ -148,6 +196,8 @@ impl Decision {
             Decision::Clear => json!(["clear"]),
             Decision::Ban(user, term) => json!(["ban", user, term.map(Term::seconds)]),
             Decision::Unban(user) => json!(["unban", user]),
+            Decision::Appoint(_, user) => json!(["appoint", user]),
+            Decision::Dismiss(_, user) => json!(["dismiss", user]),
             Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
         format!("decision\n{}", json!([decision, reason]))
@@ -171,6 +221,8 @@ mod tests {
             Decision::Ban(user, None),
             Decision::Ban(user, term),
             Decision::Unban(user),
+            Decision::Appoint(room, user),
+            Decision::Dismiss(room, user),
             Decision::Set(room, patch.clone(), None),
             Decision::Set(room, patch, term),
         ];

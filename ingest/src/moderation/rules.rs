@@ -1,13 +1,13 @@
-//! The rules in force: bans and rooms' settings, replayed from the log in its order. Every node replays the same log,
-//! so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban takes about
-//! 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
+//! The rules in force: bans, moderators and rooms' settings, replayed from the log in its order. Every node replays the
+//! same log, so all nodes decide alike. Every lookup takes the time, so that a ban or a setting ends on time. A ban
+//! takes about 100 bytes here. Its author and reason are in the bucket of decisions, and read there on request
 //! (`memory/decision_keeper.rs`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use chat::{Body, Event, Position, PresenterIdx, UserBanned, UserIdx};
+use chat::{Body, Event, ModeratorRemoved, Moderators, Position, PresenterIdx, UserBanned, UserIdx};
 use jiff::Timestamp;
 use nats::Subject;
 use parking_lot::RwLock;
@@ -18,7 +18,7 @@ use crate::moderation::settings::{OwnSettings, Settings};
 #[cfg(test)]
 mod tests;
 
-/// All bans, and all settings that rooms have changed.
+/// All bans, all moderators of rooms, and all settings that rooms have changed.
 #[derive(Debug)]
 pub(crate) struct Rules {
     deployment: Arc<CurrentRules>,
@@ -30,6 +30,7 @@ struct State {
     rooms: HashMap<PresenterIdx, Room>,
     /// In the order of lists: by room, then by user.
     bans: BTreeMap<(Option<PresenterIdx>, UserIdx), LatestBan>,
+    moderators: Moderators,
 }
 
 #[derive(Debug)]
@@ -75,11 +76,23 @@ impl Rules {
         Rules { deployment: Arc::new(CurrentRules::new(deployment)), state: RwLock::default() }
     }
 
-    /// Applies a decision, unless a later one about the same subject is known. Returns the decision to save. It
-    /// contains everything that holds for its subject, so that earlier decisions are not needed.
-    pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
-        let subject = Subject::of(event)?;
+    /// Applies a saved decision, unless a later one about the same subject is known.
+    pub(crate) fn load(&self, position: Position, event: &Event, now: Timestamp) {
+        self.decide(&mut self.state.write(), position, event, now);
+    }
+
+    /// Applies a decision of the log, unless a later one about the same subject is known. Returns the decisions to
+    /// save: a ban may end a moderator's role as well. Each contains everything that holds for its subject, so that
+    /// earlier decisions are not needed.
+    pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Vec<(Subject, Event)> {
         let mut state = self.state.write();
+        let decided = self.decide(&mut state, position, event, now);
+        decided.into_iter().chain(state.end_role(position, event)).collect()
+    }
+
+    /// Applies a decision to its own subject. Returns the decision to save.
+    fn decide(&self, state: &mut State, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
+        let subject = Subject::of(event)?;
         match (subject, &event.body) {
             (Subject::Ban(presenter, user), body) => {
                 let key = (presenter, user);
@@ -92,6 +105,9 @@ impl Rules {
                 };
                 state.bans.insert(key, LatestBan { position, ban });
                 Some((subject, event.clone()))
+            }
+            (Subject::Moderator(presenter, _), body) => {
+                state.moderators.apply(position, presenter, body).then(|| (subject, event.clone()))
             }
             (Subject::Settings(presenter), Body::RoomUpdated(updated)) => {
                 let known = state.rooms.get(&presenter);
@@ -150,6 +166,29 @@ impl Rules {
         held.take(first).map(|((_, user), latest)| ActiveBan { user: *user, position: latest.position }).collect()
     }
 
+    /// Whether the user is a moderator of the room. A user who is banned from every room acts as no room's moderator
+    /// while the ban holds.
+    pub(crate) fn moderates(&self, presenter: PresenterIdx, user: UserIdx, now: Timestamp) -> bool {
+        let state = self.state.read();
+        let is_banned = || state.bans.get(&(None, user)).is_some_and(|latest| latest.holds(now));
+        state.moderators.contains(presenter, user) && !is_banned()
+    }
+
+    /// The position of the decision that made the user a moderator of the room. None: the user is none.
+    pub(crate) fn appointment(&self, presenter: PresenterIdx, user: UserIdx) -> Option<Position> {
+        self.state.read().moderators.appointment(presenter, user)
+    }
+
+    /// The room's moderators: up to `first`, by user, after the user `after`, each with the position of the decision.
+    pub(crate) fn moderators(
+        &self,
+        presenter: PresenterIdx,
+        after: Option<UserIdx>,
+        first: usize,
+    ) -> Vec<(UserIdx, Position)> {
+        self.state.read().moderators.of_room(presenter, after).take(first).collect()
+    }
+
     /// The number of bans in force from exactly that room, or from every room, up to `most`.
     pub(crate) fn count_bans(&self, presenter: Option<PresenterIdx>, most: usize, now: Timestamp) -> usize {
         let state = self.state.read();
@@ -182,16 +221,32 @@ impl Rules {
         let state = self.state.read();
         let known = match subject {
             Subject::Ban(presenter, user) => state.bans.get(&(presenter, user)).map(|latest| latest.position),
+            Subject::Moderator(presenter, user) => state.moderators.known(presenter, user),
             Subject::Settings(presenter) => state.rooms.get(&presenter).map(|room| room.position),
         };
         known >= Some(position)
     }
 
-    /// Forgets bans and settings that have ended. Only for when no older decision can arrive any more.
+    /// Forgets bans, roles and settings that have ended. Only for when no older decision can arrive any more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         let mut state = self.state.write();
         state.bans.retain(|_, latest| latest.holds(now));
+        state.moderators.tidy();
         state.rooms.retain(|_, room| !room.own.is_empty(now));
+    }
+}
+
+impl State {
+    /// Ends the role of a moderator whom the event bans from the room. Returns the end of the role as a decision, so that
+    /// it is saved under its own subject and outlives the ban.
+    fn end_role(&mut self, position: Position, event: &Event) -> Option<(Subject, Event)> {
+        let (Some(presenter), Body::UserBanned(banned)) = (event.presenter, &event.body) else { return None };
+        if !self.moderators.apply(position, presenter, &event.body) {
+            return None;
+        }
+        let UserBanned { user, by, reason, .. } = banned.clone();
+        let removed = Body::ModeratorRemoved(ModeratorRemoved { user, by, reason });
+        Some((Subject::Moderator(presenter, user), Event { body: removed, ..event.clone() }))
     }
 }
 

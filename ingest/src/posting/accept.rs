@@ -36,7 +36,8 @@ pub(crate) struct Post {
 pub(crate) struct Accepted {
     pub(crate) id: EventId,
     pub(crate) position: Position,
-    pub(crate) role: Role,
+    /// Whether the presenter of the room sent it.
+    pub(crate) is_by_presenter: bool,
     /// Whether the presenter has a session. If not, it is asked to reconnect, and gets the message when it does.
     pub(crate) is_presenter_connected: bool,
     /// The sender's remaining quota. None for a retry, which costs nothing.
@@ -48,13 +49,12 @@ impl Ingest {
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
         let Post { sender, presenter, text, key } = post;
         let _admitted = self.admission.enter()?;
-        let role = sender.role(presenter);
         let request = event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str());
         let (id, position, quota) = match self.assign_id(Some(presenter), request).await? {
             // A retry gets the answer of the first try, whatever has been decided since.
             Assignment::Earlier(Earlier { id, position, .. }) => (id, position, None),
             Assignment::New(assigned) => {
-                let (position, quota) = self.append_message(&sender, role, presenter, text, &assigned).await?;
+                let (position, quota) = self.append_message(&sender, presenter, text, &assigned).await?;
                 (assigned.id, position, quota)
             }
         };
@@ -62,19 +62,20 @@ impl Ingest {
         if !is_presenter_connected {
             self.reconnects.request(presenter);
         }
-        Ok(Accepted { id, position, role, is_presenter_connected, quota })
+        let is_by_presenter = sender.presents(presenter);
+        Ok(Accepted { id, position, is_by_presenter, is_presenter_connected, quota })
     }
 
     async fn append_message(
         &self,
         sender: &Sender,
-        role: Role,
         presenter: PresenterIdx,
         text: Text,
         assigned: &AssignedId,
     ) -> Result<(Position, Option<Quota>), Refusal> {
         self.check_caught_up()?;
         self.check_is_not_banned(presenter, sender)?;
+        let role = self.role(sender, presenter);
         let current = self.replay.rules.current(presenter, now());
         let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
@@ -155,7 +156,7 @@ impl Ingest {
         }
     }
 
-    /// Bans and settings are known only once the log has been replayed.
+    /// Bans, roles and settings are known only once the log has been replayed.
     pub(crate) fn check_caught_up(&self) -> Result<(), Refusal> {
         if self.replay.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
     }

@@ -43,6 +43,8 @@ pub struct LimitsConfig {
     pub bans_in_room: usize,
     /// The active bans from every room.
     pub bans_everywhere: usize,
+    /// The moderators of a room.
+    pub moderators_in_room: usize,
 }
 
 /// A message to be admitted.
@@ -90,6 +92,7 @@ pub(crate) struct Limits {
     decision_rate: Rate,
     bans_in_room: usize,
     bans_everywhere: usize,
+    moderators_in_room: usize,
     rates: Rates,
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
@@ -124,6 +127,7 @@ impl Limits {
             decision_rate: config.decision_rate,
             bans_in_room: config.bans_in_room,
             bans_everywhere: config.bans_everywhere,
+            moderators_in_room: config.moderators_in_room,
             rates: Rates::new(),
             slow_mode: SlowMode::new(),
             unique_chat: UniqueChat::new(),
@@ -190,6 +194,11 @@ impl Limits {
     /// The maximum number of bans in a room, or in every room if `presenter` is none.
     pub(crate) fn most_bans(&self, presenter: Option<PresenterIdx>) -> usize {
         if presenter.is_some() { self.bans_in_room } else { self.bans_everywhere }
+    }
+
+    /// The maximum number of moderators of a room.
+    pub(crate) fn most_moderators(&self) -> usize {
+        self.moderators_in_room
     }
 
     fn room_rate(&self, role: Role, settings: &Settings) -> Rate {

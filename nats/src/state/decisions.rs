@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv::Operation;
 use bytes::Bytes;
-use chat::{Body, Event, Position, PresenterIdx, UserIdx};
+use chat::{Body, Event, EventKind, Position, PresenterIdx, UserIdx, now};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -38,6 +38,8 @@ pub enum Subject {
     Settings(PresenterIdx),
     /// Whether a user may write, in that room or in all rooms.
     Ban(Option<PresenterIdx>, UserIdx),
+    /// Whether a user is a moderator of that room.
+    Moderator(PresenterIdx, UserIdx),
 }
 
 /// The bucket of decisions in force. Cheap to clone.
@@ -71,6 +73,8 @@ impl Subject {
             Body::RoomUpdated(_) => event.presenter.map(Subject::Settings),
             Body::UserBanned(banned) => Some(Subject::Ban(event.presenter, banned.user)),
             Body::UserUnbanned(unbanned) => Some(Subject::Ban(event.presenter, unbanned.user)),
+            Body::ModeratorAdded(added) => event.presenter.map(|room| Subject::Moderator(room, added.user)),
+            Body::ModeratorRemoved(removed) => event.presenter.map(|room| Subject::Moderator(room, removed.user)),
             _ => None,
         }
     }
@@ -80,6 +84,7 @@ impl Subject {
             Subject::Settings(presenter) => format!("settings.{presenter}"),
             Subject::Ban(Some(presenter), user) => format!("ban.{presenter}.{user}"),
             Subject::Ban(None, user) => format!("ban.all.{user}"),
+            Subject::Moderator(presenter, user) => format!("moderator.{presenter}.{user}"),
         }
     }
 }
@@ -140,6 +145,19 @@ impl Decisions {
         Ok(match parse(&kept.key, &kept.value) {
             Some(Stored::Decision(entry)) => Some(entry),
             _ => None,
+        })
+    }
+
+    /// Whether the user is a moderator of the room, and not banned from every room.
+    pub async fn moderates(&self, presenter: PresenterIdx, user: UserIdx) -> Result<bool, Error> {
+        let appointed = self.find(Subject::Moderator(presenter, user)).await?;
+        if !appointed.is_some_and(|kept| kept.kind == EventKind::ModeratorAdded) {
+            return Ok(false);
+        }
+        let ban = self.find(Subject::Ban(None, user)).await?;
+        Ok(match ban.and_then(|kept| kept.body().ok()) {
+            Some(Body::UserBanned(banned)) => banned.until.is_some_and(|until| until <= now()),
+            _ => true,
         })
     }
 

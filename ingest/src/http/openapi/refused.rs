@@ -13,12 +13,12 @@ use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan, OriginalBody, Path, Posting, Query,
-    Reason, Room, Seconds, Settings, Token, User,
+    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan,
+    NewModerator, OriginalBody, Path, Posting, Query, Reason, Room, Seconds, Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 23] = [
     ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
@@ -32,6 +32,10 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 19] = [
     ("get_ban_everywhere", &[Token, Head, Path, User, Moderator, Ban]),
     ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, NewBan, Decision, Append]),
     ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Decision, Append]),
+    ("list_moderators", &[Token, Head, Path, Room, Query, Moderator]),
+    ("get_moderator", &[Token, Head, Path, Room, User, Moderator, Appointment]),
+    ("put_moderator", &[Token, Head, Path, Room, User, Body, Reason, Appointing, NewModerator, Decision, Append]),
+    ("delete_moderator", &[Token, Head, Path, Room, User, Query, Reason, Appointing, Appointment, Decision, Append]),
     ("get_settings", &[Token, Head, Path, Room, Moderator]),
     ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
     ("send_message", &[Token, Head, Room, Body, OriginalBody, Posting, Append]),

@@ -7,40 +7,22 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chat::{Body, Event, PresenterIdx, User, UserBanned, UserIdx, now};
-use futures_util::{StreamExt as _, stream};
-use nats::{AppendError, Subject};
+use nats::Subject;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide, term};
+use super::pages::{Item, Page, PageQuery, page, words};
 use crate::http::body::Shape;
-use crate::http::extract::{
-    AFTER, FIRST, Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, UserPath, reason,
-};
+use crate::http::extract::{Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, UserPath, reason};
 use crate::http::openapi::schemas;
 use crate::moderation::decide::Decision;
 use crate::moderation::rules::ActiveBan;
 use crate::refusal::Refusal;
 use crate::state::Ingest;
-
-/// The default number of bans in a response.
-const PAGE: usize = 100;
-
-/// 1,000: a response of about 200 KB if reasons are short.
-const LARGEST_PAGE: usize = 1_000;
-
-/// 256 KB: a page ends with the ban that exceeds this, even if more were requested. A reason may have about 8 KB.
-const LARGEST_ANSWER_BYTES: usize = 256 * 1024;
-
-/// The bytes of a ban in a response without its reason and its author's nickname, with room to spare.
-const BAN_BYTES: usize = 200;
-
-/// 8 bans of a page are read from the bucket concurrently. A page that ends early, because its reasons are long, has read
-/// up to 7 of the next page in vain.
-const READ_AT_ONCE: usize = 8;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
     OpenApiRouter::new()
@@ -92,18 +74,6 @@ struct BansBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^[1-9][0-9]{0,18}$")]
     next: Option<String>,
-}
-
-/// A page of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct PageQuery {
-    /// The maximum number of bans in the page.
-    #[param(minimum = 1, maximum = 1000, default = 100, nullable = false)]
-    first: Option<usize>,
-    /// The value of `next` from the previous page.
-    #[param(inline, value_type = Option<schemas::UserIdx>, nullable = false)]
-    after: Option<String>,
 }
 
 /// Ban a user
@@ -303,54 +273,27 @@ async fn list_bans_everywhere(
 async fn list(
     ingest: &Ingest,
     Moderator { sender, room }: Moderator,
-    Query(PageQuery { first, after }): Query<PageQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Response, Refusal> {
     ingest.check_caught_up()?;
-    let first = first.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&first) {
-        return Err(Refusal::QueryInvalid(FIRST.to_owned()));
-    }
-    let after: Result<Option<UserIdx>, _> = after.map(|after| after.parse()).transpose();
-    let after = after.map_err(|_| Refusal::QueryInvalid(AFTER.to_owned()))?;
-    // One more than requested, to know whether there is a next page.
-    let _permit = ingest.ban_lists.take(sender.idx.get()).ok_or(Refusal::Overloaded)?;
-    let standing = ingest.replay.rules.bans(room, after, first + 1, now());
-    let reading = standing.clone().into_iter().take(first);
-    let reading = reading.map(|ban| async move { (ban.user, ban_body(ingest, room, ban).await) });
-    let mut reading = stream::iter(reading).buffered(READ_AT_ONCE);
-    let (mut bans, mut bytes, mut last) = (Vec::new(), 0, None);
-    while bytes < LARGEST_ANSWER_BYTES
-        && let Some((user, ban)) = reading.next().await
-    {
-        last = Some(user);
-        // A ban that ended meanwhile is left out.
-        if let Some(ban) = ban? {
-            bytes += ban.bytes();
-            bans.push(ban);
-        }
-    }
-    drop(reading);
-    let is_last = standing.last().map(|ban| ban.user) == last;
-    let next = last.filter(|_| !is_last).map(|user| user.to_string());
+    let standing = |after, first| ingest.replay.rules.bans(room, after, first, now());
+    let read = |ban: ActiveBan| async move { (ban.user, ban_body(ingest, room, ban).await) };
+    let Page { items: bans, next } = page(ingest, &sender, query, standing, read).await?;
     Ok(JsonBody(BansBody { bans, next }).into_response())
 }
 
 /// The ban with author and reason, which are not in the node's memory. None: the ban is no longer in force.
 async fn ban_body(ingest: &Ingest, room: Option<PresenterIdx>, ban: ActiveBan) -> Result<Option<BanBody>, Refusal> {
     let ActiveBan { user, position } = ban;
-    let decision = ingest.replay.decision_keeper.words(Subject::Ban(room, user), position).await.map_err(|error| {
-        tracing::warn!(%error, "cannot read the author and reason of a ban: {error}");
-        Refusal::Append(AppendError::Unavailable)
-    })?;
+    let decision = words(ingest, Subject::Ban(room, user), position).await?;
     let Some(Event { at, body: Body::UserBanned(UserBanned { until, by, reason, .. }), .. }) = decision else {
         return Ok(None);
     };
     Ok(Some(BanBody { user, at: format!("{at:.3}"), until: until.map(|until| format!("{until:.3}")), by, reason }))
 }
 
-impl BanBody {
-    /// The approximate number of bytes that it takes in a response.
-    fn bytes(&self) -> usize {
-        BAN_BYTES + self.by.nickname.len() + self.reason.as_ref().map_or(0, String::len)
+impl Item for BanBody {
+    fn words(&self) -> (&User, Option<&str>) {
+        (&self.by, self.reason.as_deref())
     }
 }

@@ -1,6 +1,6 @@
 //! The replay as data: events in, rules out.
 
-use chat::{Role, RoomUpdated, User, UserUnbanned};
+use chat::{ModeratorAdded, Role, RoomUpdated, User, UserUnbanned};
 use jiff::ToSpan;
 use serde_json::{Map, Value, json};
 
@@ -74,11 +74,11 @@ fn a_ban_from_every_room_holds_everywhere_but_in_the_own() {
 #[test]
 fn what_is_older_than_what_is_known_changes_nothing() {
     let (rules, now) = (rules(), chat::now());
-    assert!(rules.apply(at(5), &unban(Some(room(1))), now).is_some());
-    assert!(rules.apply(at(4), &ban(Some(room(1)), None), now).is_none());
+    assert_eq!(rules.apply(at(5), &unban(Some(room(1))), now).len(), 1);
+    assert!(rules.apply(at(4), &ban(Some(room(1)), None), now).is_empty());
     assert!(rules.ban(room(1), user(7), now).is_none());
     rules.apply(at(9), &set(json!({"uniqueChat": true}), &[], json!({})), now);
-    assert!(rules.apply(at(8), &set(json!({}), &[], json!({})), now).is_none());
+    assert!(rules.apply(at(8), &set(json!({}), &[], json!({})), now).is_empty());
     assert!(rules.current(room(1), now).settings.unique_chat);
 }
 
@@ -88,12 +88,12 @@ fn two_changes_made_at_the_same_moment_both_hold() {
     rules.apply(at(1), &set(json!({"uniqueChat": true}), &["uniqueChat"], json!({})), now);
     // Made by a node that had not replayed the first.
     let second = set(json!({"slowModeSeconds": 5}), &["slowModeSeconds"], json!({}));
-    let (_, kept) = rules.apply(at(2), &second, now).unwrap();
+    let [(_, kept)] = &rules.apply(at(2), &second, now)[..] else { panic!("one decision is saved") };
     let settings = rules.current(room(1), now).settings.clone();
     assert_eq!((settings.unique_chat, settings.slow_mode_seconds), (true, 5));
     // The saved decision contains both, for nodes that load nothing else.
     let other = self::rules();
-    other.apply(at(2), &kept, now);
+    other.load(at(2), kept, now);
     assert_eq!(other.current(room(1), now).settings, settings);
 }
 
@@ -136,4 +136,50 @@ fn what_has_ended_is_forgotten() {
     let state = rules.state.read();
     assert_eq!(state.bans.keys().collect::<Vec<_>>(), [&(Some(room(2)), user(7))]);
     assert!(state.rooms.is_empty());
+}
+
+fn appointed(idx: i64) -> Event {
+    event(Some(room(1)), Body::ModeratorAdded(ModeratorAdded { user: user(idx), by: by(), reason: None }))
+}
+
+#[test]
+fn a_ban_of_a_moderator_is_saved_as_two_decisions_and_of_a_viewer_as_one() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(at(1), &appointed(7), now);
+    assert!(rules.moderates(room(1), user(7), now));
+    let saved = rules.apply(at(2), &ban(Some(room(1)), None), now);
+    assert!(!rules.moderates(room(1), user(7), now));
+    let subjects: Vec<Subject> = saved.iter().map(|(subject, _)| *subject).collect();
+    assert_eq!(subjects, [Subject::Ban(Some(room(1)), user(7)), Subject::Moderator(room(1), user(7))]);
+    assert!(saved.iter().all(|(subject, event)| Subject::of(event) == Some(*subject)));
+    assert_eq!(rules.apply(at(3), &ban(Some(room(2)), None), now).len(), 1);
+    assert_eq!(rules.apply(at(4), &ban(Some(room(1)), None), now).len(), 1, "the role has ended already");
+    // A node that loads what was saved, in either order, decides alike.
+    for order in [[0, 1], [1, 0]] {
+        let other = self::rules();
+        order.iter().for_each(|index| other.load(at(2), &saved[*index].1, now));
+        other.apply(at(1), &appointed(7), now);
+        assert!(!other.moderates(room(1), user(7), now));
+    }
+}
+
+#[test]
+fn a_saved_ban_ends_no_role_by_itself_so_that_the_log_does_and_the_end_is_saved() {
+    let (rules, now) = (rules(), chat::now());
+    // The end of the role was not saved before every node was killed.
+    rules.load(at(2), &ban(Some(room(1)), None), now);
+    rules.load(at(1), &appointed(7), now);
+    let saved = rules.apply(at(2), &ban(Some(room(1)), None), now);
+    assert_eq!(saved.iter().map(|(subject, _)| *subject).collect::<Vec<_>>(), [Subject::Moderator(room(1), user(7))]);
+    assert!(!rules.moderates(room(1), user(7), now));
+}
+
+#[test]
+fn a_ban_from_every_room_suspends_a_role_until_it_ends() {
+    let (rules, now) = (rules(), chat::now());
+    rules.apply(at(1), &appointed(7), now);
+    rules.apply(at(2), &ban(None, Some(now + 60.seconds())), now);
+    assert!(!rules.moderates(room(1), user(7), now));
+    assert!(rules.appointment(room(1), user(7)).is_some());
+    assert!(rules.moderates(room(1), user(7), now + 60.seconds()));
 }

@@ -12,8 +12,14 @@ fn limits() -> Limits {
     // Rates per hour, so that no quota comes back while a test runs.
     let moderator_rate = Rate { messages: 5, seconds: 3_600 };
     let (user_rate, decision_rate) = (Rate { messages: 8, seconds: 3_600 }, Rate { messages: 3, seconds: 3_600 });
-    let config =
-        LimitsConfig { moderator_rate, user_rate, decision_rate, bans_in_room: 1_000, bans_everywhere: 10_000 };
+    let config = LimitsConfig {
+        moderator_rate,
+        user_rate,
+        decision_rate,
+        bans_in_room: 1_000,
+        bans_everywhere: 10_000,
+        moderators_in_room: 100,
+    };
     Limits::new(&config).unwrap()
 }
 
@@ -331,6 +337,7 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
         decision_rate: Rate { messages: 1, seconds: 1 },
         bans_in_room: 1,
         bans_everywhere: 1,
+        moderators_in_room: 1,
     };
     assert!(Limits::new(&config(100_000, 3_600)).is_ok());
     for (messages, seconds) in [(0, 1), (1, 0), (100_001, 1), (1, 3_601)] {

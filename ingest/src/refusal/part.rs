@@ -1,0 +1,46 @@
+//! The parts of a request, by which the OpenAPI document finds the refusals of an operation.
+
+/// The parts of a request by which it can be refused. An operation lists its parts; its refusals follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The token.
+    Token,
+    /// The other headers, and the number of requests.
+    Head,
+    /// The path.
+    Path,
+    Room,
+    User,
+    Message,
+    Query,
+    Reason,
+    Seconds,
+    Body,
+    /// Members that only the original's body has.
+    OriginalBody,
+    /// The permission to moderate.
+    Moderator,
+    /// The ban in question.
+    Ban,
+    /// The user to be banned.
+    Banning,
+    /// The number of bans.
+    NewBan,
+    /// The permission to appoint and remove moderators.
+    Appointing,
+    /// The user to become a moderator, and the number of moderators.
+    NewModerator,
+    /// The moderator in question.
+    Appointment,
+    /// The rate of decisions.
+    Decision,
+    Settings,
+    /// The post: the message's text, its room, its sender.
+    Posting,
+    /// The earlier request that a lookup is about.
+    Lookup,
+    /// The append to the log.
+    Append,
+    /// The method: no operation has it.
+    Method,
+}
