@@ -75,6 +75,15 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
     let moderator = token_with(json!({ "user_idx": 3, "nickname": "mod", "scope": "chat:moderate" }));
     let ban = client().put(format!("{}/v1/rooms/42/bans/10", ingest.url())).bearer_auth(moderator).json(&json!({}));
     assert_eq!(ban.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    let appointment = client().put(format!("{}/v1/rooms/42/moderators/12", ingest.url()));
+    let appointment = appointment.bearer_auth(token(42, "presenter")).json(&json!({})).send().await.unwrap();
+    assert!(appointment.status().is_success(), "{}", appointment.text().await.unwrap());
+    let archive = format!("{}/v1/rooms/42/messages", archiver.url());
+    eventually("the archiver knows the room's moderator", Duration::from_secs(60), async || {
+        let read = client().get(&archive).bearer_auth(token(12, "moderator")).send().await.unwrap();
+        (read.status() == StatusCode::OK).then_some(())
+    })
+    .await;
     let privacy = token_with(json!({ "user_idx": 9, "nickname": "privacy", "scope": "chat:erase" }));
     let erasure = client().delete(format!("{}/v1/users/77?mode=anonymise", archiver.url())).bearer_auth(privacy);
     let erasure = erasure.send().await.unwrap();
