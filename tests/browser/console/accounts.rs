@@ -66,6 +66,7 @@ async fn a_view_goes_on_where_it_was_when_its_token_is_replaced() {
 async fn whoever_may_not_moderate_is_offered_nothing_to_decide() {
     let world = World::start().await;
     world.post(7, "hello").await.unwrap();
+    world.archived().await;
     let console = world.open("rooms/42/live", &analyst()).await;
     console.shows(".message", "hello").await;
     console.shows(".settings .outcome", "not moderate it").await;
