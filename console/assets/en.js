@@ -51,7 +51,7 @@ export const en = {
 
   'live.list': 'Messages of the room',
   'live.room': 'Settings',
-  'live.perSecond': 'messages a second',
+  'live.perSecond': 'messages/s',
   'live.unseen': '{count} new ↓',
   'live.gap': 'Messages may be missing here. The search has them.',
   'live.empty': 'No messages in the last minutes. New ones appear here.',

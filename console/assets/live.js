@@ -36,6 +36,8 @@ class LiveView {
   #signal;
   #live = new LiveRoom();
   #mayModerate = false;
+  /** Whose card is open. @type {import('./message-row.js').User | null} */
+  #user = null;
   #status = h('span', { class: 'status', role: 'status', data: { state: 'connecting' } }, t('live.connecting'));
   #rate = h('span', { class: 'figure' });
   #unseen = h('button', { type: 'button', class: 'unseen', hidden: true, on: { click: () => this.#list.toEnd() } });
@@ -103,6 +105,8 @@ class LiveView {
     try {
       this.#mayModerate = await mayModerate(this.#room, { signal: this.#signal });
       this.#list.updateAll();
+      // A card that was opened before shows what the user may do.
+      if (this.#user) this.#openUser(this.#user);
     } catch (error) {
       if (!isAbort(error)) this.#settings.fail(error);
     }
@@ -188,6 +192,7 @@ class LiveView {
 
   /** @param {import('./message-row.js').User} user */
   #openUser(user) {
+    this.#user = user;
     const card = new UserCard({
       room: this.#room,
       user,
@@ -210,6 +215,7 @@ class LiveView {
   }
 
   #closePanel() {
+    this.#user = null;
     this.#panel.classList.remove('is-open');
     fill(this.#panel, this.#settings.element);
     this.#list.element.focus();

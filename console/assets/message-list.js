@@ -189,6 +189,8 @@ export class MessageList {
       const isMeasured = this.#mount(from, to);
       if (isMeasured) break;
       const moved = this.#offsets();
+      // Before the place moves: the browser allows no place beyond the end.
+      this.#inner.style.height = `${moved[this.#entries.length]}px`;
       if (!this.#atEnd && first < this.#entries.length) this.element.scrollTop += moved[first] - offsets[first];
       offsets = moved;
     }
@@ -246,7 +248,7 @@ export class MessageList {
     }
     const unknown = [...wanted].filter(({ height }) => height === 0);
     // First every read, then every write: one layout of the browser for all of them.
-    const heights = unknown.map(({ row }) => row?.offsetHeight || ESTIMATE);
+    const heights = unknown.map(({ row }) => row?.getBoundingClientRect().height || ESTIMATE);
     unknown.forEach((entry, at) => (entry.height = heights[at]));
     return unknown.length === 0;
   }

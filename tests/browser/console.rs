@@ -77,6 +77,19 @@ impl World {
         }
     }
 
+    /// Waits until the archive has everything that the log had when it was asked.
+    async fn archived(&self) {
+        let begun = Timestamp::now();
+        eventually("everything is archived", PATIENCE, async || {
+            let status = reqwest::get(format!("{}/v1/status", self.archiver.url())).await.ok()?;
+            let log = status.json::<Value>().await.ok()?["log"].clone();
+            let as_of: Timestamp = log["asOf"].as_str()?.parse().ok()?;
+            let waits = |stream: &Value| stream["waitingBatches"] != 0 || stream["heldBatches"] != 0;
+            (as_of > begun && !log["streams"].as_array()?.iter().any(waits)).then_some(())
+        })
+        .await;
+    }
+
     /// Writes the events to the log, whatever ingest would say.
     async fn append(&self, events: &[Event]) {
         for event in events {

@@ -43,7 +43,7 @@ async fn a_token_signs_in_and_a_forged_or_expired_one_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_goes_on_where_it_was_when_its_token_is_replaced() {
     let world = World::start().await;
-    let short = token_with(json!({ "user_idx": 9, "scope": "chat:moderate", "exp": now() + 8 }));
+    let short = token_with(json!({ "user_idx": 9, "scope": "chat:moderate", "exp": now() + 20 }));
     let console = world.open("rooms/42/live", &short).await;
     console.shows(".status", "Connected").await;
     world.post(7, "before").await.unwrap();
@@ -66,6 +66,7 @@ async fn a_view_goes_on_where_it_was_when_its_token_is_replaced() {
 async fn whoever_may_not_moderate_is_offered_nothing_to_decide() {
     let world = World::start().await;
     world.post(7, "hello").await.unwrap();
+    world.archived().await;
     let console = world.open("rooms/42/live", &analyst()).await;
     console.shows(".message", "hello").await;
     console.shows(".settings .outcome", "not moderate it").await;

@@ -24,6 +24,7 @@ async fn ten_minutes(world: &World) -> SessionId {
         .collect();
     world.append(&messages).await;
     world.append(&[Event::now(room, ends).recorded_at(evening(600_000))]).await;
+    world.archived().await;
     session
 }
 
@@ -38,14 +39,7 @@ async fn the_chat_follows_the_player_through_seeks_and_an_offset() {
     let world = World::start().await;
     let session = ten_minutes(&world).await;
     let console = world.open(&format!("rooms/42/broadcasts/{session}"), &analyst()).await;
-    // All of it is archived.
-    eventually("the broadcast is archived", PATIENCE, async || {
-        console.reload().await;
-        console.waits_for("document.querySelector('.facts, .outcome') !== null").await;
-        console.texts(".facts dd").await.iter().any(|value| value == "299").then_some(())
-    })
-    .await;
-
+    console.shows(".facts dd", "299").await;
     console.go(&format!("rooms/42/broadcasts/{session}/replay?t=100000")).await;
     // What was said in the half minute before, and nothing of what comes.
     let upto = |last: u32| (last - 28..=last).step_by(2).collect::<Vec<u32>>();
@@ -79,12 +73,7 @@ async fn the_figures_of_a_broadcast_are_drawn_and_lead_to_the_replay() {
     let world = World::start().await;
     let session = ten_minutes(&world).await;
     let console = world.open("rooms/42/broadcasts", &analyst()).await;
-    eventually("the broadcast is archived", PATIENCE, async || {
-        console.reload().await;
-        console.waits_for("/all of them|Nothing/.test(document.querySelector('.foot .outcome')?.textContent)").await;
-        console.texts("tbody td").await.iter().any(|cell| cell == "299").then_some(())
-    })
-    .await;
+    console.shows("tbody td", "299").await;
     console.click("tbody th a").await;
     console.shows(".ranking", "chatter10").await;
     console.shows(".ranking", "second").await;
@@ -123,6 +112,7 @@ async fn the_figures_of_a_broadcast_are_drawn_and_lead_to_the_replay() {
 async fn an_export_is_a_whole_file() {
     let world = World::start().await;
     world.post(7, "안녕하세요").await.unwrap();
+    world.archived().await;
     let console = world.open("rooms/42/search", &analyst()).await;
     console.shows(".message", "안녕하세요").await;
     let catch = "const make = URL.createObjectURL;

@@ -64,6 +64,7 @@ async fn what_a_user_typed_is_shown_and_never_runs() {
     let expected: Vec<&str> = TEXTS.iter().copied().chain(TEXTS.iter().map(|_| "named")).chain(FROM_THE_LOG).collect();
 
     for view in ["rooms/42/live", "rooms/42/search?order=asc"] {
+        world.archived().await;
         console.go(view).await;
         let last = json!(expected[expected.len() - 1]);
         let to_end = "document.querySelector('.list')?.scrollTo(0, 1e9)";
@@ -94,6 +95,7 @@ async fn what_a_user_typed_is_shown_and_never_runs() {
         console.click(".ban button").await;
         console.shows(".ban-state", text).await;
     }
+    world.archived().await;
     console.go("rooms/42/audit").await;
     for text in TEXTS.iter().take(6) {
         console.shows(".decisions", text).await;

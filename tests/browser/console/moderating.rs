@@ -18,6 +18,7 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     console.shows(".message .note", "Deleted by mod").await;
 
     // Banned from the card, with a reason.
+    world.archived().await;
     console.click_beside(".message", "Deleted by mod", "Ban…").await;
     console.shows(".card h2", "user8").await;
     console.shows(".card .history .is-deleted", "a bad message").await;
@@ -36,6 +37,7 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     world.post(7, "one more").await.unwrap();
     assert_eq!(world.post(7, "too soon").await, Err("msg_slow_mode".to_owned()));
 
+    world.archived().await;
     console.go("rooms/42/search?text=message&order=asc").await;
     console.shows(".message .text", "a good message").await;
     assert_eq!(console.texts(".message .text").await, ["a good message"]);

@@ -32,6 +32,7 @@ async fn a_busy_room_is_a_short_document_and_waits_for_whoever_reads_back() {
     console.waits_for("document.querySelector('.unseen').hidden").await;
 
     // The search has them too, page by page.
+    world.archived().await;
     console.go("rooms/42/search?order=asc").await;
     console.shows(".foot", "100 so far").await;
     console.click(".foot button").await;
@@ -59,6 +60,7 @@ async fn both_languages_say_everything() {
 async fn no_view_is_wider_than_a_phone() {
     let world = World::start().await;
     world.post(7, &"w".repeat(500)).await.unwrap();
+    world.archived().await;
     let console = world.open("rooms/42/live", &moderator()).await;
     let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
     console.page.command("Emulation.setDeviceMetricsOverride", phone).await;
