@@ -7,6 +7,7 @@ pub(crate) mod everything;
 pub(crate) mod gaps;
 pub(crate) mod messages;
 pub(crate) mod pages;
+pub(crate) mod probe;
 pub(crate) mod replay;
 pub(crate) mod sequence;
 pub(crate) mod sessions;

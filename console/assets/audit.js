@@ -9,7 +9,15 @@ import { t } from './i18n.js';
 import { pager } from './pages.js';
 import { address } from './routes.js';
 
-const TYPES = ['message.deleted', 'room.cleared', 'room.updated', 'user.banned', 'user.unbanned'];
+const TYPES = [
+  'message.deleted',
+  'room.cleared',
+  'room.updated',
+  'user.banned',
+  'user.unbanned',
+  'moderator.added',
+  'moderator.removed',
+];
 
 /** @param {HTMLElement} root @param {{ room: string, query: Record<string, string>, signal: AbortSignal }} view */
 export async function mount(root, { room, query, signal }) {

@@ -27,6 +27,7 @@ export const en = {
   'view.live': 'Live',
   'view.search': 'Search',
   'view.bans': 'Bans',
+  'view.moderators': 'Moderators',
   'view.audit': 'Audit',
   'view.broadcasts': 'Broadcasts',
   'view.broadcast': 'Broadcast',
@@ -95,6 +96,14 @@ export const en = {
   'bans.reason': 'Reason',
   'bans.action': 'Action',
 
+  'moderators.explained':
+    'A moderator can do in this room what its presenter can, but appoint or remove moderators. A ban ends the role.',
+  'moderators.user': 'User number',
+  'moderators.appoint': 'Appoint',
+  'moderators.appointed': 'Appointed.',
+  'moderators.remove': 'Remove',
+  'moderators.removed': 'Removed.',
+
   'settings.title': 'Settings of room {room}',
   'settings.readOnly': 'You may read this room, and not moderate it.',
   'settings.save': 'Save',
@@ -135,6 +144,8 @@ export const en = {
   'decision.room.updated': 'changed',
   'decision.user.banned': 'banned',
   'decision.user.unbanned': 'unbanned',
+  'decision.moderator.added': 'appointed the moderator',
+  'decision.moderator.removed': 'removed the moderator',
   'decision.user.erased': 'erased',
   'decision.other': 'decided',
   'decision.everywhere': 'in every room',
@@ -177,6 +188,8 @@ export const en = {
   'audit.room.updated': 'Changed settings',
   'audit.user.banned': 'Bans',
   'audit.user.unbanned': 'Ended bans',
+  'audit.moderator.added': 'Appointed moderators',
+  'audit.moderator.removed': 'Removed moderators',
 
   'broadcasts.started': 'Started',
   'broadcasts.duration': 'Length',
@@ -251,5 +264,10 @@ export const en = {
   'error.not_banned': 'This user is not banned there.',
   'error.presenter_not_bannable': 'Presenters cannot be banned from their own room.',
   'error.too_many_bans': 'The list of bans is full. End some first.',
+  'error.moderator_not_bannable': 'Only the presenter can ban a moderator of the room.',
+  'error.not_moderator': 'This user is no moderator of the room.',
+  'error.presenter_not_appointable': 'Presenters need no role in their own room.',
+  'error.banned_not_appointable': 'This user is banned there. End the ban first.',
+  'error.too_many_moderators': 'The room has as many moderators as it may. Remove some first.',
   'error.archive_unavailable': 'The archive does not answer, or the search took too long. Try a shorter time span.',
 };

@@ -27,6 +27,7 @@ export const ko = {
   'view.live': '실시간',
   'view.search': '검색',
   'view.bans': '차단',
+  'view.moderators': '매니저',
   'view.audit': '처리 기록',
   'view.broadcasts': '방송',
   'view.broadcast': '방송',
@@ -94,6 +95,14 @@ export const ko = {
   'bans.reason': '사유',
   'bans.action': '작업',
 
+  'moderators.explained':
+    '매니저는 매니저 임명과 해임을 빼고 이 방에서 스트리머와 같은 일을 할 수 있습니다. 차단되면 자격이 끝납니다.',
+  'moderators.user': '사용자 번호',
+  'moderators.appoint': '임명',
+  'moderators.appointed': '임명했습니다.',
+  'moderators.remove': '해임',
+  'moderators.removed': '해임했습니다.',
+
   'settings.title': '{room}번 방 설정',
   'settings.readOnly': '이 방을 읽을 수 있지만 관리할 수는 없습니다.',
   'settings.save': '저장',
@@ -134,6 +143,8 @@ export const ko = {
   'decision.room.updated': '설정 변경:',
   'decision.user.banned': '차단:',
   'decision.user.unbanned': '차단 해제:',
+  'decision.moderator.added': '매니저 임명:',
+  'decision.moderator.removed': '매니저 해임:',
   'decision.user.erased': '사용자 정보 삭제:',
   'decision.other': '처리',
   'decision.everywhere': '(모든 방)',
@@ -176,6 +187,8 @@ export const ko = {
   'audit.room.updated': '설정 변경',
   'audit.user.banned': '차단',
   'audit.user.unbanned': '차단 해제',
+  'audit.moderator.added': '매니저 임명',
+  'audit.moderator.removed': '매니저 해임',
 
   'broadcasts.started': '시작',
   'broadcasts.duration': '길이',
@@ -250,5 +263,10 @@ export const ko = {
   'error.not_banned': '차단되지 않은 사용자입니다.',
   'error.presenter_not_bannable': '스트리머는 자기 방에서 차단할 수 없습니다.',
   'error.too_many_bans': '차단 목록이 가득 찼습니다. 먼저 일부를 해제하세요.',
+  'error.moderator_not_bannable': '방의 매니저는 스트리머만 차단할 수 있습니다.',
+  'error.not_moderator': '이 방의 매니저가 아닙니다.',
+  'error.presenter_not_appointable': '스트리머는 자기 방에서 임명할 수 없습니다.',
+  'error.banned_not_appointable': '이 방에서 차단된 사용자입니다. 먼저 차단을 해제하세요.',
+  'error.too_many_moderators': '방의 매니저 수가 한도에 이르렀습니다. 먼저 일부를 해임하세요.',
   'error.archive_unavailable': '보관소가 응답하지 않거나 검색이 너무 오래 걸립니다. 기간을 줄여 보세요.',
 };

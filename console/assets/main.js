@@ -16,6 +16,7 @@ const VIEWS = {
   live: () => import('./live.js'),
   search: () => import('./search.js'),
   bans: () => import('./bans.js'),
+  moderators: () => import('./moderators.js'),
   audit: () => import('./audit.js'),
   broadcasts: () => import('./broadcasts.js'),
   broadcast: () => import('./broadcast.js'),

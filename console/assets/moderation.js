@@ -38,6 +38,16 @@ export const banOf = (room, user, options) =>
 export const bans = (room, everywhere, options) =>
   get('ingest', everywhere ? '/v1/bans' : `/v1/rooms/${room}/bans`, options);
 
+/** A page of the room's moderators. @param {Idx} room @param {Options} options */
+export const moderators = (room, options) => get('ingest', `/v1/rooms/${room}/moderators`, options);
+
+/** @param {Idx} room @param {Idx} user @param {{ reason?: string }} [options] */
+export const appoint = (room, user, { reason } = {}) =>
+  decide('PUT', `/v1/rooms/${room}/moderators/${user}`, { body: { ...(reason && { reason }) } });
+
+/** @param {Idx} room @param {Idx} user */
+export const removeModerator = (room, user) => decide('DELETE', `/v1/rooms/${room}/moderators/${user}`, {});
+
 /** @param {Idx} room @param {Options} [options] */
 export const settings = (room, options) => get('ingest', `/v1/rooms/${room}/settings`, options);
 

@@ -58,6 +58,7 @@ impl Assets {
             "message-list.js"
             "message-row.js"
             "moderation.js"
+            "moderators.js"
             "operator.js"
             "outcome.js"
             "pages.js"

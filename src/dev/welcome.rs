@@ -44,6 +44,7 @@ Everything runs. Open the demo in a browser:
 
 There, press Start to play a recorded evening into the room of a presenter and three viewers, or write to them.
 Kill any role or server, and see that no message is lost, repeated or out of order.
+The page leads to the console, where a moderator watches and acts.
 
 Ctrl-C stops everything. The data stay in {folder}
 (--fresh deletes them). Tokens and curl lines are in the page under \"Try it yourself\"; --verbose prints them here.

@@ -1,6 +1,7 @@
 //! What a moderator decides, and where it shows.
 
 use super::*;
+use crate::support::token;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moderator_deletes_bans_and_finds_everything_again() {
@@ -54,6 +55,35 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     console.shows("tbody .outcome", "Unbanned").await;
     // Slow mode counts from their last message, and they have written none since.
     world.post(8, "thank you").await.unwrap();
+    console.is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presenter_appoints_a_moderator_who_then_moderates_and_is_removed_again() {
+    let world = World::start().await;
+    let console = world.open("rooms/42/moderators", &token(42, "presenter")).await;
+    console.shows(".foot", "Nothing").await;
+    console.fill("form input[name=user]", "8").await;
+    console.fill("form input[name=reason]", "helps on <b>Fridays</b>").await;
+    console.click(".page form button").await;
+    console.shows(".page form .outcome", "Appointed").await;
+    console.shows("tbody th", "8").await;
+    console.shows("tbody td", "helps on <b>Fridays</b>").await;
+
+    world.post(7, "a bad message").await.unwrap();
+    let moderating = world.open("rooms/42/live", &token(8, "user8")).await;
+    moderating.shows(".message .text", "a bad message").await;
+    moderating.click_beside(".message", "a bad message", "Delete").await;
+    moderating.hides(".message", "a bad message").await;
+    moderating.is_clean().await;
+
+    console.click("tbody button").await;
+    console.shows("tbody .outcome", "Removed").await;
+    world.archived().await;
+    console.go("rooms/42/audit").await;
+    console.shows(".decisions", "presenter appointed the moderator 8 – helps on <b>Fridays</b>").await;
+    console.shows(".decisions", "user8 deleted a message a bad message").await;
+    console.shows(".decisions", "presenter removed the moderator 8").await;
     console.is_clean().await;
 }
 

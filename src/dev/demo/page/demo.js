@@ -26,6 +26,8 @@ const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(
 translate();
 const setup = await firstSetup();
 const { room: number, ingest, people } = setup;
+const moderating = `#/rooms/${number}/live?token=${people.moderator.token}`;
+byId('console').setAttribute('href', `http://${setup.archiver}/console/${moderating}`);
 
 /** @type {control.State | null} */
 let state = null;

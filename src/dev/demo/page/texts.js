@@ -3,6 +3,7 @@
 
 const EN = {
   tagline: 'Kill any part while people chat. Every accepted message still arrives, once and in order.',
+  console: 'Moderate in the console',
   language: 'Language',
   countsTitle: 'Where the messages are',
   accepted: 'Accepted',
@@ -84,6 +85,7 @@ const EN = {
 /** @type {typeof EN} */
 const KO = {
   tagline: '채팅 중에 무엇이든 강제 종료해 보세요. 수락된 메시지는 모두 한 번씩, 순서대로 도착합니다.',
+  console: '콘솔에서 관리하기',
   language: '언어',
   countsTitle: '메시지가 있는 곳',
   accepted: '수락됨',
