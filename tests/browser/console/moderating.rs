@@ -81,9 +81,9 @@ async fn a_presenter_appoints_a_moderator_who_then_moderates_and_is_removed_agai
     console.shows("tbody .outcome", "Removed").await;
     world.archived().await;
     console.go("rooms/42/audit").await;
-    console.shows(".decisions", "presenter appointed the moderator 8 – helps on <b>Fridays</b>").await;
+    console.shows(".decisions", "presenter appointed the moderator User 8 – helps on <b>Fridays</b>").await;
     console.shows(".decisions", "user8 deleted a message a bad message").await;
-    console.shows(".decisions", "presenter removed the moderator 8").await;
+    console.shows(".decisions", "presenter removed the moderator User 8").await;
     console.is_clean().await;
 }
 
