@@ -178,6 +178,11 @@ async fn an_ack_of_what_the_client_cannot_have_seen_is_refused() {
     let world = World::start().await;
     let node = world.node().await;
     let (mut page, _) = Page::connect(&node, 42).await;
+    // The session's own event could be appended after the others, and the session would come past them.
+    eventually("the beginning of the session is in the log", PATIENCE, async || {
+        (world.log.extent(Some(idx(42))).await.unwrap().last.sequence >= 1).then_some(())
+    })
+    .await;
     let before = world.post(42, &["hello"]).await;
     page.events(1).await;
     let elsewhere = world.post(43, &["to another room"]).await;

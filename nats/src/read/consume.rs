@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{AckKind, Message};
 use chat::Position;
 use futures_util::future::try_join_all;
@@ -51,8 +51,8 @@ const READ_AHEAD: usize = 16;
 /// The server's heartbeat interval. After two missed heartbeats the client requests anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long a consumer that closes waits for batches that are on their way to it, to give them back.
-const LAST_BATCHES: Duration = Duration::from_secs(2);
+/// How long a consumer that closes waits for an answer. Without one it gives back what it has.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// The pause before reading is retried.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -186,6 +186,12 @@ async fn run(
     }
 }
 
+/// Waits until the server has carried out what it was sent before, and has sent what it had for this client.
+async fn round_trip(consumer: &PullConsumer) {
+    let answered = timeout(LAST_ANSWER, consumer.get_info()).await;
+    tracing::debug!(is_answered = answered.is_ok_and(|answer| answer.is_ok()), "waited for the server");
+}
+
 /// Best effort: a batch that is not given back is redelivered after the ack wait.
 async fn give_back(messages: Vec<Message>) {
     for message in messages {
@@ -245,16 +251,20 @@ async fn follow(
         let lines = entries(place.epoch, sequence, stored, headers, &message.payload).collect();
         room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
-    if let Ok(Ended::Unwanted) = ended {
+    let is_closing = matches!(ended, Ok(Ended::Unwanted));
+    if is_closing {
         // The answer arrives after the batches that the server has sent before.
-        let asked = timeout(LAST_BATCHES, consumer.get_info()).await;
-        tracing::debug!(arrived = asked.is_ok_and(|answer| answer.is_ok()), "waited for batches on their way");
+        round_trip(&consumer).await;
     }
     // Without a budget: it would end the loop before the batches do.
     while let Some(Some(Ok(message))) = unconstrained(messages.next()).now_or_never() {
         left.push(message);
     }
     drop(messages);
+    if is_closing {
+        // The client withdraws its request in a task of its own. A batch given back before would be redelivered to it.
+        round_trip(&consumer).await;
+    }
     give_back(left).await;
     ended
 }
