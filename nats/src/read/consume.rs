@@ -4,15 +4,14 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
 use chat::Position;
 use futures_util::future::try_join_all;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::task::unconstrained;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::context::Context;
@@ -50,9 +49,6 @@ const READ_AHEAD: usize = 16;
 
 /// The server's heartbeat interval. After two missed heartbeats the client requests anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-
-/// How long a consumer that closes waits for an answer. Without one it gives back what it has.
-const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// The pause before reading is retried.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -186,12 +182,6 @@ async fn run(
     }
 }
 
-/// Waits until the server has carried out what it was sent before, and has sent what it had for this client.
-async fn round_trip(consumer: &PullConsumer) {
-    let answered = timeout(LAST_ANSWER, consumer.get_info()).await;
-    tracing::debug!(is_answered = answered.is_ok_and(|answer| answer.is_ok()), "waited for the server");
-}
-
 /// Best effort: a batch that is not given back is redelivered after the ack wait.
 async fn give_back(messages: Vec<Message>) {
     for message in messages {
@@ -251,20 +241,10 @@ async fn follow(
         let lines = entries(place.epoch, sequence, stored, headers, &message.payload).collect();
         room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
-    let is_closing = matches!(ended, Ok(Ended::Unwanted));
-    if is_closing {
-        // The answer arrives after the batches that the server has sent before.
-        round_trip(&consumer).await;
-    }
-    // Without a budget: it would end the loop before the batches do.
-    while let Some(Some(Ok(message))) = unconstrained(messages.next()).now_or_never() {
+    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
         left.push(message);
     }
     drop(messages);
-    if is_closing {
-        // The client withdraws its request in a task of its own. A batch given back before would be redelivered to it.
-        round_trip(&consumer).await;
-    }
     give_back(left).await;
     ended
 }
