@@ -42,6 +42,7 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         is_unclear: false,
         may_match: false,
     };
+    let has_leet_words = !words[Alphabet::Leet as usize].is_empty();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         if c.is_ascii_alphabetic() {
@@ -56,7 +57,8 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         } else {
             prefilter.add(c);
         }
-        if prefilter.may_match {
+        // Leetspeak is left to a reading, so nothing more need be known of such a text.
+        if prefilter.may_match || has_leet_words && prefilter.seen.has(Seen::LATIN.and(Seen::LEET)) {
             return true;
         }
     }
@@ -198,9 +200,7 @@ impl Prefilter<'_> {
     /// Whether some word may end with the text, or the text has what only a reading understands.
     fn may_end(&self, words: &[Automaton; 4], text: &str) -> bool {
         let seen = self.seen;
-        let has_leetspeak = seen.has(Seen::LATIN.and(Seen::LEET)) && !words[Alphabet::Leet as usize].is_empty();
-        has_leetspeak
-            || self.is_unclear && seen.has(Seen::JAMO)
+        self.is_unclear && seen.has(Seen::JAMO)
             || self.has_joining && seen.has(Seen::LATIN.and(Seen::CAPITAL_I))
             || self.hangul.may_end()
             || self.may_have_latin && latin::may_match(words, text)
