@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn an_answer_and_a_frame_are_taken_only_when_they_are_complete() {
         let bytes = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}HTTP";
-        assert_eq!(answer(bytes).unwrap(), Some((202, 45)));
-        assert_eq!(answer(&bytes[..44]).unwrap(), None);
+        assert_eq!(answer(bytes).unwrap(), Some((202, 46)));
+        assert_eq!(answer(&bytes[..45]).unwrap(), None);
         let mut bytes = vec![0x81, 126, 0, 200];
         bytes.extend([b'x'; 200]);
         assert_eq!(frame(&bytes), Some((1, &[b'x'; 200][..], 204)));
