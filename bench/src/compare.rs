@@ -5,6 +5,7 @@
 //! one fsynced JetStream message a post, without HTTP.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -70,23 +71,35 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut targets = vec![Target::original(&system)?, Target::v1(&system)?];
     targets.extend(nginx.as_ref().map(Target::nchan).transpose()?);
     targets.push(Target::echo(&echo, echo_port)?);
+    let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
 
+    let results = compare(arguments, &system, &targets).await;
+    // Also after an error: nothing else ends its workers.
+    if let Some(nginx) = nginx {
+        nginx.stop().await?;
+    }
+    let results = results?;
+    println!("{results}");
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, results.json()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let wrong = results.wrong_of_ours();
+    anyhow::ensure!(wrong == 0, "{wrong} messages of ours were lost, doubled or out of order");
+    Ok(())
+}
+
+async fn compare(arguments: &Arguments, system: &System, targets: &[Arc<Target>]) -> anyhow::Result<Results> {
     let (mut results, mut run) = (Results::default(), 0);
-    let duration = Duration::from_secs(arguments.seconds);
+    let (duration, rooms) = (Duration::from_secs(arguments.seconds), arguments.rooms);
     for round in 1..=arguments.rounds {
         for pace in PACES {
-            let mut next = Vec::new();
             for target in targets {
-                let name = target.name;
                 run += 1;
-                let load = Load { run, pace, rooms: arguments.rooms, duration };
-                let (target, outcome) =
-                    generator::run(target, &system, load).await.with_context(|| format!("{name}, {pace}"))?;
+                let (name, load) = (target.name, Load { run, pace, rooms, duration });
+                let outcome = generator::run(target, system, load).await.with_context(|| format!("{name}, {pace}"))?;
                 eprintln!("round {round}: {pace}: {name}: {:.0} a second", outcome.rate);
                 results.add(pace, name, outcome);
-                next.push(target);
             }
-            targets = next;
         }
         for posters in APPENDERS {
             let outcome = append::run(&system.nats, posters, duration).await.context("the bare append")?;
@@ -95,16 +108,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             results.add(pace, append::NAME, outcome);
         }
     }
-    println!("{results}");
-    if let Some(file) = &arguments.json {
-        std::fs::write(file, results.json()).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    if let Some(nginx) = nginx {
-        nginx.stop().await?;
-    }
-    let wrong = results.wrong_of_ours();
-    anyhow::ensure!(wrong == 0, "{wrong} messages of ours were lost, doubled or out of order");
-    Ok(())
+    Ok(results)
 }
 
 /// This program as [`echo`], in a process of its own.

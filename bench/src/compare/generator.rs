@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -62,7 +63,7 @@ pub(super) struct Outcome {
 }
 
 /// Runs it in a thread of its own.
-pub(super) async fn run(target: Target, system: &System, load: Load) -> anyhow::Result<(Target, Outcome)> {
+pub(super) async fn run(target: &Arc<Target>, system: &System, load: Load) -> anyhow::Result<Outcome> {
     let sockets: Vec<_> = (1..=load.rooms).map_while(|room| target.socket(system, room)).collect();
     let texts = texts(TEXT_BYTES - super::wire::Tag::BYTES - 1)?;
     let mut requests = Vec::new();
@@ -74,13 +75,10 @@ pub(super) async fn run(target: Target, system: &System, load: Load) -> anyhow::
         }
         requests.push(own);
     }
+    let target = Arc::clone(target);
     tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let target = Rc::new(target);
-        let outcome = LocalSet::new().block_on(&runtime, generate(Rc::clone(&target), sockets, requests, load))?;
-        drop(runtime);
-        let target = Rc::into_inner(target).context("a task still has the target")?;
-        Ok((target, outcome))
+        LocalSet::new().block_on(&runtime, generate(target, sockets, requests, load))
     })
     .await?
 }
@@ -95,7 +93,7 @@ fn posters(pace: Pace) -> usize {
 type Socket = (u16, String, Option<Vec<u8>>);
 
 async fn generate(
-    target: Rc<Target>,
+    target: Arc<Target>,
     sockets: Vec<Socket>,
     requests: Vec<Vec<(Vec<u8>, usize)>>,
     load: Load,
@@ -130,7 +128,7 @@ async fn generate(
     };
     let mut posting = JoinSet::new();
     for poster in connected {
-        posting.spawn_local(poster.post(Rc::clone(&target), (start, load.run), turn.clone()));
+        posting.spawn_local(poster.post(Arc::clone(&target), (start, load.run), turn.clone()));
     }
     let (mut answered, mut accepted, mut of) = (Histogram::<u64>::new(3)?, 0, HashMap::new());
     while let Some(posted) = posting.join_next().await {

@@ -1,6 +1,7 @@
 //! The connections that post.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
@@ -51,7 +52,7 @@ impl Poster {
     /// Posts until there is no next turn.
     pub(super) async fn post(
         mut self,
-        target: Rc<Target>,
+        target: Arc<Target>,
         (start, run): (Instant, u64),
         turn: Turn,
     ) -> anyhow::Result<Posted> {
