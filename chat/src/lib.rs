@@ -23,6 +23,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bans;
 mod body;
 mod event;
 mod head;
@@ -35,6 +36,7 @@ mod posted;
 mod readers;
 mod time;
 
+pub use bans::{Ban, LatestBan};
 pub use body::{
     Body, ErasureMode, MessageDeleted, MessagePosted, ModeratorAdded, ModeratorRemoved, PresenterConnected,
     PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned,

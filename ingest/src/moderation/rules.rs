@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use chat::{Body, Event, ModeratorRemoved, Moderators, Position, PresenterIdx, UserBanned, UserIdx};
+use chat::{Ban, Body, Event, LatestBan, ModeratorRemoved, Moderators, Position, PresenterIdx, UserBanned, UserIdx};
 use jiff::Timestamp;
 use nats::Subject;
 use parking_lot::RwLock;
@@ -50,20 +50,6 @@ pub(crate) struct CurrentRules {
     pub(crate) words: Option<Filter>,
 }
 
-/// The latest decision about a user's ban. An unban is remembered too, while older decisions may still arrive.
-#[derive(Debug)]
-struct LatestBan {
-    position: Position,
-    ban: Option<Ban>,
-}
-
-/// A ban in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ban {
-    /// None: permanent.
-    pub(crate) until: Option<Timestamp>,
-}
-
 /// A ban in force, and the position of its decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ActiveBan {
@@ -99,11 +85,7 @@ impl Rules {
                 if state.bans.get(&key).is_some_and(|known| known.position >= position) {
                     return None;
                 }
-                let ban = match body {
-                    Body::UserBanned(UserBanned { until, .. }) => Some(Ban { until: *until }),
-                    _ => None,
-                };
-                state.bans.insert(key, LatestBan { position, ban });
+                state.bans.insert(key, LatestBan::of(position, body)?);
                 Some((subject, event.clone()))
             }
             (Subject::Moderator(presenter, _), body) => {
@@ -277,16 +259,4 @@ impl CurrentRules {
 
 fn lowest() -> UserIdx {
     UserIdx::try_from(1).expect("1 is an id")
-}
-
-impl LatestBan {
-    fn holds(&self, now: Timestamp) -> bool {
-        self.ban.is_some_and(|ban| ban.holds(now))
-    }
-}
-
-impl Ban {
-    fn holds(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
-    }
 }
