@@ -120,7 +120,7 @@ async fn check_with(
     for reading in state.iter().flat_map(|state| &state.clocks) {
         match reading {
             Ok(reading) => clocks.push(Clock::of_nats(reading.clone())),
-            Err(error) => findings.push(clocks::unread("NATS", &with_sources(error))),
+            Err(error) => findings.push(clocks::unread("NATS", &web::with_sources(error))),
         }
     }
     if let Some(mongodb) = &mongodb {
@@ -147,7 +147,7 @@ impl Failed {
         let is_about_configuration =
             matches!(error.downcast_ref(), Some(nats::Error::Config { .. } | nats::Error::Partitions { .. }))
                 || matches!(error.downcast_ref(), Some(archiver::Error::Config { .. }));
-        Failed { reason: with_sources(error), is_about_configuration }
+        Failed { reason: web::with_sources(error), is_about_configuration }
     }
 }
 
@@ -163,18 +163,4 @@ where
             Err(Failed { reason, is_about_configuration: false })
         }
     }
-}
-
-/// The error with those of its sources that it does not already name.
-fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }

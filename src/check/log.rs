@@ -2,10 +2,10 @@
 
 use nats::{Change, Fill, LogState, ReaderState, ServerState, StreamState};
 
+use super::Failed;
 use super::finding::Finding;
 use super::storage::{gib, is_nearly_full, percent};
 use super::versions::is_at_least;
-use super::{Failed, with_sources};
 
 /// The oldest version that this project was tested with.
 pub(super) const LEAST_NATS: [u64; 3] = [2, 15, 1];
@@ -41,7 +41,9 @@ fn server(ServerState { url, answer }: &ServerState) -> Finding {
             "enable JetStream on the server and for the account",
         ),
         Ok(facts) => Finding::ok(SERVERS, format!("{url}: nats-server {}", facts.version)),
-        Err(error) => Finding::problem(SERVERS, with_sources(error), "start it, or correct nats.urls and the login"),
+        Err(error) => {
+            Finding::problem(SERVERS, web::with_sources(error), "start it, or correct nats.urls and the login")
+        }
     }
 }
 
@@ -113,7 +115,7 @@ fn reader(stream: &str, reader: &ReaderState) -> Finding {
         }
         ReaderState::Unknown(error) => Finding::warning(
             PART,
-            format!("{stream}: the archivers' consumer was not compared: {}", with_sources(error)),
+            format!("{stream}: the archivers' consumer was not compared: {}", web::with_sources(error)),
             "let this login ask for $JS.API.CONSUMER.INFO.>",
         ),
     }

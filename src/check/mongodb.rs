@@ -50,7 +50,7 @@ pub(super) fn findings(answer: &Result<MongoDb, Failed>) -> Vec<Finding> {
         Ok(disk) => Finding::ok(PART, format!("the disk has used {} of {}", gib(disk.used), gib(disk.total))),
         Err(error) => Finding::warning(
             PART,
-            format!("the disk was not asked about: {}", super::with_sources(error)),
+            format!("the disk was not asked about: {}", web::with_sources(error)),
             "let this login run dbStats on the database (role read)",
         ),
     });

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::clocks::Clock;
 use super::finding::Finding;
+use super::log;
 use super::versions::is_at_least;
-use super::{log, with_sources};
 
 const PART: &str = "fsync";
 
@@ -85,7 +85,7 @@ pub(super) struct Disk {
 
 /// Asks a server at its monitoring URL, such as `http://127.0.0.1:8222`.
 pub(super) async fn ask(url: &str) -> Monitored {
-    let answer = varz(url).await.map_err(|error| with_sources(error.as_ref()));
+    let answer = varz(url).await.map_err(|error| web::with_sources(error.as_ref()));
     Monitored { url: shown(url), answer }
 }
 

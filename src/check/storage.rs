@@ -35,7 +35,7 @@ pub(super) fn findings(monitored: &[Monitored], state: Option<&LogState>) -> Vec
         }
         Err(error) => findings.push(Finding::warning(
             PART,
-            format!("the account was not asked about: {}", super::with_sources(error)),
+            format!("the account was not asked about: {}", web::with_sources(error)),
             "let this login ask for $JS.API.INFO",
         )),
     }

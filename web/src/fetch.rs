@@ -50,6 +50,21 @@ pub async fn answer(request: RequestBuilder, most_bytes: usize) -> Result<Vec<u8
     Ok(body)
 }
 
+/// The error with those of its sources that it does not already name. A library's own message often does not say whether
+/// the name, the connection or the time failed.
+pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

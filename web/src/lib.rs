@@ -18,7 +18,7 @@ mod source_rates;
 mod user_permits;
 
 pub use admin::{Admin, AdminConfig};
-pub use fetch::{NoAnswer, answer};
+pub use fetch::{NoAnswer, answer, with_sources};
 pub use health::{Notice, Readiness, health, health_with_notice};
 pub use idx::{IDX_BOUNDS, idx};
 pub use listen::listen;

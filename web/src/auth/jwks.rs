@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::key::{Key, Required};
 use super::key_set::{KeySet, NoKey, NoSet};
 use super::{Config, JwksConfig, TokenError};
-use crate::fetch::{NoAnswer, answer};
+use crate::fetch::{NoAnswer, answer, with_sources};
 use conf::{Address, Problem};
 
 /// The published keys of one issuer.
@@ -233,20 +233,6 @@ impl Known {
         }
         may
     }
-}
-
-/// The library's own message does not say whether the name, the connection or the time failed.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
