@@ -1,12 +1,10 @@
 //! A room's moderators read its archive as its presenter does, for as long as they are its moderators.
 
-use std::time::Duration;
-
 use chat::{Body, Event, ModeratorAdded, ModeratorRemoved, UserBanned};
 use nats::Subject;
 use serde_json::json;
 
-use super::reading::{Reader, archive, said, texts};
+use super::reading::{Reader, archive, breaks_off, said, texts};
 use super::replay::cut_twice;
 use super::{PATIENCE, World, deletion, presenter, user};
 use crate::support::eventually;
@@ -88,16 +86,7 @@ async fn the_stream_of_a_moderator_who_is_removed_breaks_off() {
     assert_eq!(answer.status(), 200);
     assert!(answer.chunk().await.unwrap().is_some());
     decide(&world, &removed()).await;
-    let broken = tokio::time::timeout(Duration::from_secs(30), async {
-        loop {
-            match answer.chunk().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return false,
-                Err(_) => return true,
-            }
-        }
-    });
-    assert!(broken.await.expect("it ends before the recording does"), "and it is seen not to be whole");
+    assert!(breaks_off(&mut answer).await, "it is seen not to be whole");
     assert_eq!(helper.refused(&path, &[]).await.1, "forbidden");
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::broadcast::{Session, offsets, recount};
 use super::broadcasts::at;
-use super::reading::{Reader, archive, archived, said};
+use super::reading::{Reader, archive, archived, breaks_off, said};
 use super::replay::cut_twice;
 use super::{PATIENCE, World, deletion, message};
 use crate::support::{EventStream, Role, StreamEvent, eventually};
@@ -308,15 +308,6 @@ async fn a_stream_ends_with_the_token_that_asked_for_it() {
     let reader = Reader::with(&archiver, claims);
     let mut answer = ask(&reader, &path, &[], None).await;
     assert_eq!(answer.status(), 200);
-    let broken = tokio::time::timeout(Duration::from_secs(30), async {
-        loop {
-            match answer.chunk().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return false,
-                Err(_) => return true,
-            }
-        }
-    });
-    assert!(broken.await.expect("it ends before the recording does"), "and it is seen not to be whole");
+    assert!(breaks_off(&mut answer).await, "it is seen not to be whole");
     assert_eq!(ask(&reader, &path, &[], None).await.status(), 401);
 }

@@ -108,7 +108,8 @@ async fn an_erasure_that_was_begun_before_the_log_lost_its_end_is_done_and_stand
     archiver.start_as_a_service().await;
     done(&archiver).await;
     // It reads the log again. A batch on its way when the erasure got its place is looked at after it is stored.
-    eventually("nothing leads to the user", PATIENCE, async || traces(&world).await.is_empty().then_some(())).await;
+    archived(&world).await;
+    assert_no_traces(&world).await;
     let log = crate::support::log(&world.settings).await;
     let copies = everything(&log).await.iter().filter(|entry| entry.kind == EventKind::UserErased).count();
     assert_eq!(copies, 1);
