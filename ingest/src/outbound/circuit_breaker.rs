@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_connected_to_is_out_whoever_asks() {
+    fn one_user_alone_finds_a_server_that_refuses_connections_to_be_out() {
         let breaker = CircuitBreaker::new(3, Scope::All, Duration::from_secs(2));
         let failed = || breaker.failed(about(42, 7), Failure::Unreachable, Instant::now());
         assert_eq!([failed(), failed(), failed()], [Change::None, Change::None, Change::Opened]);
