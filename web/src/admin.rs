@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::dependencies::Dependencies;
+use crate::dependencies::{Dependencies, Seen};
 use crate::health;
 use crate::health::{Notice, Readiness};
 use crate::serve::{ServeConfig, serve};
@@ -100,7 +100,11 @@ impl Admin {
                 (StatusCode::OK, json!({ "status": "ready" }))
             }
             // Traffic is served: degraded is not dead.
-            Ok(notice) => (StatusCode::OK, json!({ "status": "degraded", "reason": notice })),
+            Ok(notice) => {
+                let reasons: Vec<String> =
+                    notice.into_iter().chain(dependencies.iter().filter_map(Seen::name_and_reason)).collect();
+                (StatusCode::OK, json!({ "status": "degraded", "reason": reasons.join("; ") }))
+            }
             Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not_ready", "reason": reason })),
         };
         body["dependencies"] = Value::from_iter(dependencies);
@@ -208,7 +212,10 @@ mod tests {
         assert_eq!((code, word.as_str()), (200, "degraded"));
         let hook = &body["dependencies"][0];
         assert_eq!((&hook["name"], &hook["state"]), (&json!("review_hook"), &json!("down")));
-        assert_eq!(hook["reason"], "it does not answer");
+        assert_eq!(
+            (&hook["reason"], &body["reason"]),
+            (&json!("it does not answer"), &json!("review_hook: it does not answer"))
+        );
         assert!(hook["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
         stop.cancel();
         assert!(matches!(status().await, (503, _, body) if body["reason"] == "stopping"));

@@ -64,6 +64,13 @@ impl Dependency {
     }
 }
 
+impl Seen {
+    /// What does not work, and why.
+    pub(crate) fn name_and_reason(&self) -> Option<String> {
+        self.reason.as_ref().map(|reason| format!("{}: {reason}", self.name))
+    }
+}
+
 impl From<Seen> for Value {
     fn from(Seen { name, reason, since }: Seen) -> Value {
         let state = if reason.is_none() { "up" } else { "down" };
