@@ -30,6 +30,7 @@ mod statistics;
 mod status;
 mod stream;
 mod time_format;
+mod turns;
 mod values;
 
 use refusal::Refusal;

@@ -17,7 +17,7 @@ use crate::moderation::settings::{InvalidSetting, NAMED};
 use crate::moderation::term::LONGEST_TERM_SECONDS;
 use crate::posting::admission::Overloaded;
 use crate::posting::limits;
-use crate::posting::limits::{Limited, Quota, TooManyDecisions};
+use crate::posting::limits::{Limited, Quota, Spent};
 use crate::posting::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::posting::word_filter::Disallowed;
 
@@ -81,7 +81,9 @@ pub(crate) enum Refusal {
     /// The room, or every room together, has this many bans already.
     TooManyBans(usize),
     /// A moderator exceeds the rate of decisions.
-    TooManyDecisions(TooManyDecisions),
+    TooManyDecisions(Spent),
+    /// A user reads too often.
+    TooManyReads(Spent),
     Banned {
         /// None: permanently.
         until: Option<Timestamp>,
@@ -285,10 +287,14 @@ table! {
     { TooManyModerators(most) } with most = 100 => NewModerator, 409, "too_many_moderators",
         format!("The room has {most} moderators, the maximum. Remove one first."), NOT_SENT;
     { NotModerator } => Appointment, 404, "not_moderator", "The user is not a moderator of the room.", NOT_SENT;
-    { TooManyDecisions(limits::TooManyDecisions { retry_after, quota }) }
+    { TooManyDecisions(limits::Spent { retry_after, quota }) }
         with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
         Decision, 429, "decision_rate_limited",
         "Too many moderation requests in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
+    { TooManyReads(limits::Spent { retry_after, quota }) }
+        with retry_after = Duration::from_secs(2) with quota = Quota::example("reads") =>
+        Read, 429, "read_rate_limited",
+        "Too many GET requests in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
     { Banned { until: None } } => Posting, 403, "msg_banned", "The user is banned.", "채팅이 금지된 사용자입니다.";
     { Banned { until: Some(until) } } with until = Timestamp::UNIX_EPOCH => Posting, 403, "msg_banned",
         format!("The user is banned until {until:.3}."), "채팅이 금지된 사용자입니다.";
@@ -338,7 +344,8 @@ impl Refusal {
     pub(crate) fn quota(&self) -> Option<Quota> {
         match self {
             Refusal::Limited(Limited::Rate { quota, .. })
-            | Refusal::TooManyDecisions(TooManyDecisions { quota, .. }) => Some(*quota),
+            | Refusal::TooManyDecisions(Spent { quota, .. })
+            | Refusal::TooManyReads(Spent { quota, .. }) => Some(*quota),
             _ => None,
         }
     }
@@ -366,7 +373,6 @@ from! {
     ForwardError => Forwarded,
     InvalidText => Text,
     Limited => Limited,
-    TooManyDecisions => TooManyDecisions,
     InvalidSetting => Setting,
     AppendError => Append,
     Malformed => BodyMalformed

@@ -190,7 +190,12 @@ fn settings(addresses: &Addresses, secret: &str) -> Table {
     // Users of a recording played at ten times its speed post at ten times their rate.
     let rate = || section(vec![("messages", Value::Integer(1_000)), ("seconds", Value::Integer(1))]);
     let room = section(vec![("message_rate", rate())]);
-    let limits = section(vec![("moderator_rate", rate()), ("user_rate", rate()), ("decision_rate", rate())]);
+    let limits = section(vec![
+        ("moderator_rate", rate()),
+        ("user_rate", rate()),
+        ("decision_rate", rate()),
+        ("read_rate", rate()),
+    ]);
     let admin = |role: &Ports| ("admin", section(vec![("listen", listen(role.admin))]));
     let ingest = vec![
         ("listen", listen(addresses.ingest.http)),

@@ -309,3 +309,28 @@ async fn a_nickname_that_shows_nothing_is_none_and_one_of_many_marks_is_cut() {
         assert_eq!(system.messages().await.last().unwrap()["user"]["nickname"], stored, "{}", given.escape_unicode());
     }
 }
+
+#[tokio::test]
+async fn a_user_reads_so_often_and_still_posts_and_others_still_read() {
+    let rate = |settings: Settings| {
+        settings.set("ingest.limits.read_rate.messages", "3").set("ingest.limits.read_rate.seconds", "3600")
+    };
+    let system = System::start_with(rate).await;
+    let read = async |path: &str, user: i64| {
+        answer(system.client.get(format!("{}{path}", system.ingest.url())).bearer_auth(token(user, "nick"))).await
+    };
+    // Refused for want of a right, and of a key: these cost as much as others.
+    assert_eq!(read("/v1/rooms/42/settings", 42).await.status, 200);
+    assert_eq!(read("/v1/rooms/43/bans", 42).await.status, 403);
+    assert_eq!(read("/v1/rooms/42/requests", 42).await.status, 400);
+    for path in ["/v1/rooms/42/settings", "/v1/rooms/42/bans", "/v1/rooms/42/moderators/7", "/v1/requests"] {
+        let refused = read(path, 42).await;
+        refused.assert_problem(429, "read_rate_limited");
+        assert_eq!(refused.header("ratelimit-policy"), "\"reads\";q=3;w=3600");
+        assert!((1..=3_600).contains(&refused.header("retry-after").parse::<u64>().unwrap()), "{refused:?}");
+    }
+    let token = system.client.get(format!("{}/token", system.ingest.url())).header("token", token(42, "nick"));
+    assert_eq!(answer(token).await.header("message-code"), "read_rate_limited");
+    assert_eq!(read("/v1/rooms/8/settings", 8).await.status, 200);
+    assert_eq!(system.write(&system.ingest, 42, 42, "hi").await.status, 202);
+}

@@ -19,7 +19,7 @@ impl Default for Settings {
 }
 
 /// Nothing that a test does comes near; and a disk that is nearly full has room for that much.
-const UNLIMITED: [(&str, &str); 10] = [
+const UNLIMITED: [(&str, &str); 12] = [
     ("nats.max_size", "1073741824 B"),
     ("nats.append_queue_wait", "10000ms"),
     ("ingest.room.message_rate.messages", "100000"),
@@ -30,6 +30,8 @@ const UNLIMITED: [(&str, &str); 10] = [
     ("ingest.limits.user_rate.seconds", "1"),
     ("ingest.limits.decision_rate.messages", "100000"),
     ("ingest.limits.decision_rate.seconds", "1"),
+    ("ingest.limits.read_rate.messages", "100000"),
+    ("ingest.limits.read_rate.seconds", "1"),
 ];
 
 impl Settings {

@@ -278,11 +278,6 @@ impl Verifier {
         self.metrics.counted(token(headers))
     }
 
-    /// The identity of a request: its [`token`], verified.
-    pub async fn verify_headers(&self, headers: &HeaderMap) -> Result<Identity, TokenError> {
-        self.verify(self.token_of(headers)?).await
-    }
-
     /// The pass of a request: its [`token`], verified.
     pub async fn pass_of(&self, headers: &HeaderMap) -> Result<Pass, TokenError> {
         self.pass(self.token_of(headers)?).await

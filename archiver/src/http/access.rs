@@ -20,6 +20,7 @@ use super::refusal::Refusal;
 use super::role::RoomRole;
 use super::state::AppState;
 use super::stream::StreamPermit;
+use super::turns::Turn;
 
 const READ: &str = "chat:read";
 const MODERATE: &str = "chat:moderate";
@@ -96,6 +97,11 @@ impl Caller {
     /// A permit for a stream, which lasts longer than the request.
     pub(super) fn stream_permit(&self, app: &AppState) -> Result<StreamPermit, Refusal> {
         app.streams.permit(self.identity.user_idx, self.until, self.role.clone())
+    }
+
+    /// Waits for the caller's turn at work that takes long.
+    pub(super) async fn turn(&self, app: &AppState) -> Turn {
+        app.turns.take(self.identity.user_idx).await
     }
 
     /// Whether the caller is the room's presenter or one of its moderators, or moderates every room.

@@ -144,10 +144,11 @@ async fn list_broadcasts(
 )]
 async fn get_broadcast(
     State(app): App,
-    RoomReader { room, sight, .. }: RoomReader,
+    RoomReader { caller, room, sight }: RoomReader,
     BroadcastPath { broadcast_id }: BroadcastPath,
 ) -> Result<impl IntoResponse, Refusal> {
     let broadcast = find(&app, room, broadcast_id).await?;
+    let _turn = caller.turn(&app).await;
     let scope = Scope::new(room.get(), &broadcast);
     let chatters = scope.count_chatters(&app.database).await?;
     let deleted = match sight {

@@ -139,6 +139,7 @@ impl Export {
     fn answer(self, app: &Arc<AppState>, caller: &Caller, query: ExportQuery) -> Result<Response, Refusal> {
         let Export { selection, sight, name, incomplete } = self;
         let ExportQuery { format, bom, separator } = query;
+        let user = caller.identity.user_idx;
         let format = format.unwrap_or(MessageFormat::Ndjson);
         let permit = caller.stream_permit(app)?;
         let lines = incomplete.ndjson();
@@ -152,7 +153,7 @@ impl Export {
                     sink.send(lines).await?;
                 }
                 match selection {
-                    Some(selection) => write(&app, &selection, sight, (format, separator), &sink).await,
+                    Some(selection) => write(&app, &selection, user, sight, (format, separator), &sink).await,
                     None => Ok(()),
                 }
             }
@@ -167,13 +168,20 @@ impl Export {
 async fn write(
     app: &AppState,
     selection: &Selection,
+    user: i64,
     sight: Sight,
     (format, separator): (MessageFormat, Separator),
     sink: &Sink,
 ) -> Result<(), Cut> {
     let mut after = None;
     loop {
+        let turn = match &selection.text {
+            Some(_) => Some(app.turns.take(user).await),
+            None => None,
+        };
         let Page { messages, next } = page(&app.database, selection, after, PIECE).await?;
+        // A slow reader of an export does not keep the user's other requests waiting.
+        drop(turn);
         let messages = messages.into_iter().map(|message| MessageBody::new(message, sight));
         let piece = match format {
             MessageFormat::Ndjson => ndjson(messages),

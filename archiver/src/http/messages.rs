@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::{RoomReader, Sight, UserReader};
+use super::access::{Caller, RoomReader, Sight, UserReader};
 use super::bodies::MessageBody;
 use super::parameters::{OrderParameter, PageQuery, Query, SpanQuery, strict_id};
 use super::path::{MessagePath, RoomPath, UserPath};
@@ -124,9 +124,8 @@ async fn search_room(
     search: RoomSearch,
     Query(paging): Query<PageQuery>,
 ) -> Result<impl IntoResponse, Refusal> {
-    let sight = search.reader.sight;
     let selection = search.selection(&app).await?;
-    messages_page(&app, selection, sight, paging).await
+    messages_page(&app, selection, &search.reader.caller, search.reader.sight, paging).await
 }
 
 /// Search a user's messages
@@ -144,7 +143,7 @@ async fn search_user(
     search: UserSearch,
     Query(paging): Query<PageQuery>,
 ) -> Result<impl IntoResponse, Refusal> {
-    messages_page(&app, Some(search.selection()), search.reader.sight, paging).await
+    messages_page(&app, Some(search.selection()), &search.reader.caller, search.reader.sight, paging).await
 }
 
 /// Get a message
@@ -168,6 +167,7 @@ async fn get_message(
 async fn messages_page(
     app: &AppState,
     selection: Option<Selection>,
+    caller: &Caller,
     sight: Sight,
     PageQuery { first, after }: PageQuery,
 ) -> Result<Json<MessagesBody>, Refusal> {
@@ -175,6 +175,10 @@ async fn messages_page(
         return Ok(Json(MessagesBody { messages: Vec::new(), next: None }));
     };
     let after = after.parse(|after| Cursor::parse(after, &selection.sequence))?;
+    let _turn = match &selection.text {
+        Some(_) => Some(caller.turn(app).await),
+        None => None,
+    };
     let Page { messages, next } = page(&app.database, &selection, after, first.0).await?;
     let messages = messages.into_iter().map(|message| MessageBody::new(message, sight)).collect();
     let next = next.and_then(|key| Cursor::new(&selection.sequence, &key)).map(|cursor| cursor.to_string());

@@ -1,5 +1,6 @@
 //! The state that handlers share.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use web::auth::Verifier;
 
 use super::stream::Streams;
+use super::turns::Turns;
 use crate::erasure::service::Eraser;
 use crate::mongo::database::Database;
 use crate::mongo::documents::PositionDocument;
@@ -32,6 +34,8 @@ pub(crate) struct AppState {
     /// Requests in flight, shared by users. With none left, a request gets 503 at once.
     pub(super) in_flight: Arc<web::UserPermits>,
     pub(crate) streams: Streams,
+    /// Turns at work that takes long.
+    pub(super) turns: Turns,
     /// Cancelled when the archiver stops. It ends event streams, which otherwise last as long as their client listens.
     pub(super) ending: CancellationToken,
     /// The OpenAPI document.
@@ -57,6 +61,7 @@ impl AppState {
             status,
             in_flight: web::UserPermits::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
             streams: Streams::new(&config.reads),
+            turns: Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             ending,
             openapi,
         })

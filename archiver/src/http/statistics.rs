@@ -19,6 +19,7 @@ use super::refusal::Refusal;
 use super::schemas;
 use super::state::{App, AppState};
 use super::time_format::{QueryTime, time};
+use super::turns::Turn;
 use super::values::Number;
 use crate::mongo::documents::UserDocument;
 use crate::query::statistics::Stretch;
@@ -284,6 +285,7 @@ async fn highlights(
 /// A stretch of a room that the caller may read.
 struct RoomStretch {
     _reader: RoomReader,
+    _turn: Turn,
     stretch: Stretch,
 }
 
@@ -298,7 +300,8 @@ impl FromRequestParts<Arc<AppState>> for RoomStretch {
             return Err(Refusal::QueryInvalid("`to` must be at most 31 days later than `from`".to_owned()));
         }
         let stretch = Stretch { presenter_idx: reader.room.get(), from, to };
-        Ok(RoomStretch { _reader: reader, stretch })
+        let turn = reader.caller.turn(app).await;
+        Ok(RoomStretch { _reader: reader, _turn: turn, stretch })
     }
 }
 

@@ -39,8 +39,9 @@ impl Target {
 
     fn ours(name: &'static str, kind: Kind, system: &System) -> anyhow::Result<Target> {
         let mut processes = Vec::new();
-        for process in ["ingest", "delivery", "nats-server"] {
-            processes.push((process, system.id(process)?));
+        let archive: &[_] = if system.mongo.is_some() { &["archiver", "mongod"] } else { &[] };
+        for process in ["ingest", "delivery", "nats-server"].iter().chain(archive) {
+            processes.push((*process, system.id(process)?));
         }
         Ok(Target { name, kind, port: system.ingest, processes })
     }

@@ -1,5 +1,5 @@
 //! The extractors of `/v1`. Each reads one part of a request, refuses an invalid one, and documents itself. The first
-//! extractor of a handler reads the whole head in a fixed order: sender, key, path. The body comes last: [`Json`] or
+//! extractor of a handler reads the whole head in a fixed order: sender, key, path. It also charges reads. The body comes last: [`Json`] or
 //! [`NoBody`] read it, and hold the permit to work on the request.
 //!
 //! A handler that moderates takes a [`Moderator`], which it cannot get from a request without permission.
@@ -208,6 +208,9 @@ async fn head_and_path(parts: &mut Parts, ingest: &Ingest) -> Result<HeadAndPath
     }
     let head = ingest.head(parts, peer(parts)).await?;
     let path = path(parts).await?;
+    if parts.method.is_safe() {
+        ingest.replay.limits.read(head.sender.idx).map_err(Refusal::TooManyReads)?;
+    }
     let head_and_path = HeadAndPath { head, path };
     parts.extensions.insert(head_and_path.clone());
     Ok(head_and_path)

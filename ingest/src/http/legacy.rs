@@ -103,9 +103,15 @@ async fn root() -> &'static str {
     responses((status = 200, description = "The user's number, as plain text.", body = String, example = "7")),
 )]
 async fn token(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
-    match ingest.verifier.verify_headers(request.headers()).await {
-        Ok(identity) => identity.user_idx.to_string().into_response(),
-        Err(error) => refused::original(&ingest.time_zone, request.uri().path(), &error.into()),
+    let (parts, _body) = request.into_parts();
+    let owner = async {
+        let owner = ingest.senders.owner(ingest.verifier.token_of(&parts.headers)?).await?.idx;
+        ingest.replay.limits.read(owner).map_err(Refusal::TooManyReads)?;
+        Ok(owner)
+    };
+    match owner.await {
+        Ok(owner) => owner.to_string().into_response(),
+        Err(refusal) => refused::original(&ingest.time_zone, parts.uri.path(), &refusal),
     }
 }
 

@@ -121,7 +121,7 @@ impl Ingest {
                 (Some(Subject::Settings(presenter)), Body::RoomUpdated(updated))
             }
         };
-        let quota = self.replay.limits.decide(assigned.id, sender.idx)?;
+        let quota = self.replay.limits.decide(assigned.id, sender.idx).map_err(Refusal::TooManyDecisions)?;
         let position = self.append(&assigned, presenter, now, body).await?;
         if let Some(subject) = subject {
             // So that the next request to this node sees the decision. If the replay lags, the decision stands anyway.

@@ -1,4 +1,5 @@
-//! Rate limits: slow mode, message rates per room and over all rooms, unique chat, and a rate of moderation decisions.
+//! Rate limits: slow mode, message rates per room and over all rooms, unique chat, and rates of moderation decisions and
+//! of reads.
 //!
 //! Every ingest node counts what it admits and, from the log, what other nodes admitted. The limits therefore hold over
 //! all nodes, but for the milliseconds that the log takes. Memory is bounded whatever the number of users: the users
@@ -23,7 +24,7 @@ use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
 use crate::moderation::settings::{Rate, Settings};
 
-pub(crate) use self::limited::{Limited, Quota, TooManyDecisions};
+pub(crate) use self::limited::{Limited, Quota, Spent};
 
 /// 100,000 messages between this node's append and its own tail: seconds of traffic at the highest rate, about 6 MB.
 /// Beyond that, the oldest are counted twice. A message that never comes into the log stays until it is the oldest.
@@ -39,6 +40,8 @@ pub struct LimitsConfig {
     pub user_rate: Rate,
     /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
     pub decision_rate: Rate,
+    /// The rate of the reads of any user at this node: `messages` counts requests.
+    pub read_rate: Rate,
     /// The active bans of a room.
     pub bans_in_room: usize,
     /// The active bans from every room.
@@ -90,6 +93,7 @@ pub(crate) struct Limits {
     moderator_rate: Rate,
     user_rate: Rate,
     decision_rate: Rate,
+    read_rate: Rate,
     bans_in_room: usize,
     bans_everywhere: usize,
     moderators_in_room: usize,
@@ -107,6 +111,7 @@ impl LimitsConfig {
             ("moderator_rate", self.moderator_rate),
             ("user_rate", self.user_rate),
             ("decision_rate", self.decision_rate),
+            ("read_rate", self.read_rate),
         ];
         for (name, rate) in rates {
             if !rate.is_valid() {
@@ -125,6 +130,7 @@ impl Limits {
             moderator_rate: config.moderator_rate,
             user_rate: config.user_rate,
             decision_rate: config.decision_rate,
+            read_rate: config.read_rate,
             bans_in_room: config.bans_in_room,
             bans_everywhere: config.bans_everywhere,
             moderators_in_room: config.moderators_in_room,
@@ -145,7 +151,7 @@ impl Limits {
             true => self.slow_mode.begin(id, presenter, user, pause, now)?,
             false => None,
         };
-        let limited = |(retry_after, quota)| Limited::Rate { retry_after, quota };
+        let limited = |Spent { retry_after, quota }| Limited::Rate { retry_after, quota };
         let in_room =
             self.rates.spend(Policy::Room(presenter), user, self.room_rate(role, settings)).map_err(limited)?;
         let in_all = self.rates.spend(Policy::User, user, self.user_rate).map_err(limited)?;
@@ -177,11 +183,15 @@ impl Limits {
     }
 
     /// Charges a decision that is about to be appended.
-    pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, TooManyDecisions> {
-        let spent = self.rates.spend(Policy::Decisions, user, self.decision_rate);
-        let quota = spent.map_err(|(retry_after, quota)| TooManyDecisions { retry_after, quota })?;
+    pub(crate) fn decide(&self, id: EventId, user: UserIdx) -> Result<Quota, Spent> {
+        let quota = self.rates.spend(Policy::Decisions, user, self.decision_rate)?;
         self.appending.insert(id, ());
         Ok(quota)
+    }
+
+    /// Charges a read. Only this node counts it: it is not in the log.
+    pub(crate) fn read(&self, user: UserIdx) -> Result<(), Spent> {
+        self.rates.spend(Policy::Reads, user, self.read_rate).map(drop)
     }
 
     /// Counts a decision of the log, from any node. `age` is how long ago it was stored.

@@ -34,6 +34,8 @@ pub(crate) enum Part {
     Appointment,
     /// The rate of decisions.
     Decision,
+    /// The rate of reads.
+    Read,
     Settings,
     /// The post: the message's text, its room, its sender.
     Posting,

@@ -21,7 +21,7 @@ type Stored = (String, Server, Option<Disk>);
 const SYNC: &str = "sync_interval: always";
 
 /// Settings other than the defaults: rate limits that no run reaches, and timeouts short enough for a run.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("CHATTING_AUTH__SECRET", SECRET),
     // Everything is behind a gateway. Requests without its headers are authenticated by token.
     ("CHATTING_INGEST__GATEWAY__MODE", "trusted-addresses"),
@@ -34,6 +34,8 @@ const SETTINGS: [(&str, &str); 12] = [
     ("CHATTING_INGEST__LIMITS__USER_RATE__SECONDS", "1"),
     ("CHATTING_INGEST__LIMITS__DECISION_RATE__MESSAGES", "100000"),
     ("CHATTING_INGEST__LIMITS__DECISION_RATE__SECONDS", "1"),
+    ("CHATTING_INGEST__LIMITS__READ_RATE__MESSAGES", "100000"),
+    ("CHATTING_INGEST__LIMITS__READ_RATE__SECONDS", "1"),
     ("CHATTING_DELIVERY__KEEPALIVE_SECONDS", "3"),
 ];
 

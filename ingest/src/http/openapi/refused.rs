@@ -14,7 +14,7 @@ use crate::refusal::{Part, Refusal};
 
 use Part::{
     Append, Appointing, Appointment, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan,
-    NewModerator, OriginalBody, Path, Posting, Query, Reason, Room, Seconds, Settings, Token, User,
+    NewModerator, OriginalBody, Path, Posting, Query, Read, Reason, Room, Seconds, Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
@@ -22,24 +22,24 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 23] = [
     ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
-    ("get_request", &[Token, Head, Path, Room, Lookup, Append]),
-    ("get_request_everywhere", &[Token, Head, Lookup, Append]),
-    ("list_bans", &[Token, Head, Path, Room, Query, Moderator]),
-    ("get_ban", &[Token, Head, Path, Room, User, Moderator, Ban]),
+    ("get_request", &[Token, Head, Read, Path, Room, Lookup, Append]),
+    ("get_request_everywhere", &[Token, Head, Read, Lookup, Append]),
+    ("list_bans", &[Token, Head, Read, Path, Room, Query, Moderator]),
+    ("get_ban", &[Token, Head, Read, Path, Room, User, Moderator, Ban]),
     ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, NewBan, Decision, Append]),
     ("delete_ban", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Ban, Decision, Append]),
-    ("list_bans_everywhere", &[Token, Head, Query, Moderator]),
-    ("get_ban_everywhere", &[Token, Head, Path, User, Moderator, Ban]),
+    ("list_bans_everywhere", &[Token, Head, Read, Query, Moderator]),
+    ("get_ban_everywhere", &[Token, Head, Read, Path, User, Moderator, Ban]),
     ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, NewBan, Decision, Append]),
     ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Decision, Append]),
-    ("list_moderators", &[Token, Head, Path, Room, Query, Moderator]),
-    ("get_moderator", &[Token, Head, Path, Room, User, Moderator, Appointment]),
+    ("list_moderators", &[Token, Head, Read, Path, Room, Query, Moderator]),
+    ("get_moderator", &[Token, Head, Read, Path, Room, User, Moderator, Appointment]),
     ("put_moderator", &[Token, Head, Path, Room, User, Body, Reason, Appointing, NewModerator, Decision, Append]),
     ("delete_moderator", &[Token, Head, Path, Room, User, Query, Reason, Appointing, Appointment, Decision, Append]),
-    ("get_settings", &[Token, Head, Path, Room, Moderator]),
+    ("get_settings", &[Token, Head, Read, Path, Room, Moderator]),
     ("patch_settings", &[Token, Head, Path, Room, Body, Seconds, Reason, Moderator, Settings, Decision, Append]),
     ("send_message", &[Token, Head, Room, Body, OriginalBody, Posting, Append]),
-    ("token", &[Token]),
+    ("token", &[Token, Read]),
     ("root", &[]),
     ("openapi", &[]),
 ];

@@ -7,7 +7,7 @@ use crate::moderation::settings::Rate;
 /// What is left of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quota {
-    /// `room`, `user` or `decisions`.
+    /// `room`, `user`, `decisions` or `reads`.
     pub(crate) policy: &'static str,
     pub(crate) rate: Rate,
     pub(crate) remaining: u32,
@@ -24,9 +24,9 @@ pub(crate) enum Limited {
     Duplicate,
 }
 
-/// The rate of decisions is used up.
+/// A rate is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyDecisions {
+pub(crate) struct Spent {
     pub(crate) retry_after: Duration,
     pub(crate) quota: Quota,
 }

@@ -1,4 +1,5 @@
-//! Rates: one cell-rate limiter (GCRA) per user and room, one per user for all rooms, one per user for decisions.
+//! Rates: one cell-rate limiter (GCRA) per user and room, one per user for all rooms, one per user for decisions,
+//! one per user for reads.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota as Cells, RateLimiter};
 use runtime::ShardedLru;
 
-use super::limited::{Quota, whole_seconds};
+use super::limited::{Quota, Spent, whole_seconds};
 use crate::moderation::settings::Rate;
 
 /// 200,000 limiters: about 40 MB. Beyond that, the limiter that was unused longest is forgotten. Its user starts with a
@@ -27,6 +28,8 @@ pub(super) enum Policy {
     User,
     /// A user's decisions in all rooms.
     Decisions,
+    /// A user's reads at this node.
+    Reads,
 }
 
 #[derive(Debug)]
@@ -43,14 +46,14 @@ impl Rates {
         Rates { clock: DefaultClock::default(), limiters: ShardedLru::new(MOST_LIMITERS) }
     }
 
-    /// Spends one of the rate. Err: the shortest time to wait, and the quota.
-    pub(super) fn spend(&self, policy: Policy, user: UserIdx, rate: Rate) -> Result<Quota, (Duration, Quota)> {
+    /// Spends one of the rate.
+    pub(super) fn spend(&self, policy: Policy, user: UserIdx, rate: Rate) -> Result<Quota, Spent> {
         let quota = |remaining| Quota { policy: policy.name(), rate, remaining };
         match self.limiter(policy, user, rate).check() {
             Ok(state) => Ok(quota(state.remaining_burst_capacity())),
             Err(until) => {
                 let retry_after = whole_seconds(until.wait_time_from(self.clock.now()));
-                Err((retry_after, quota(0)))
+                Err(Spent { retry_after, quota: quota(0) })
             }
         }
     }
@@ -82,6 +85,7 @@ impl Policy {
             Policy::Room(_) => "room",
             Policy::User => "user",
             Policy::Decisions => "decisions",
+            Policy::Reads => "reads",
         }
     }
 }

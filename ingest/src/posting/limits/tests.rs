@@ -12,10 +12,12 @@ fn limits() -> Limits {
     // Rates per hour, so that no quota comes back while a test runs.
     let moderator_rate = Rate { messages: 5, seconds: 3_600 };
     let (user_rate, decision_rate) = (Rate { messages: 8, seconds: 3_600 }, Rate { messages: 3, seconds: 3_600 });
+    let read_rate = Rate { messages: 2, seconds: 3_600 };
     let config = LimitsConfig {
         moderator_rate,
         user_rate,
         decision_rate,
+        read_rate,
         bans_in_room: 1_000,
         bans_everywhere: 10_000,
         moderators_in_room: 100,
@@ -324,8 +326,20 @@ fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
     limits.observe_decision(EventId::new(), user, Duration::ZERO);
     assert_eq!(limits.decide(EventId::new(), user).map(|quota| quota.remaining), Ok(0));
     let refused = limits.decide(EventId::new(), user).unwrap_err();
-    assert!(matches!(refused, TooManyDecisions { quota: Quota { policy: "decisions", .. }, .. }), "{refused:?}");
+    assert!(matches!(refused, Spent { quota: Quota { policy: "decisions", .. }, .. }), "{refused:?}");
     assert!(limits.decide(EventId::new(), UserIdx::try_from(8).unwrap()).is_ok());
+    assert!(write(&limits, ask(1, VIEWER, "hi"), &settings()).is_ok());
+}
+
+#[test]
+fn reads_have_a_rate_of_their_own() {
+    let limits = limits();
+    let user = UserIdx::try_from(VIEWER).unwrap();
+    assert!(limits.read(user).is_ok() && limits.read(user).is_ok());
+    let refused = limits.read(user).unwrap_err();
+    assert!(matches!(refused, Spent { quota: Quota { policy: "reads", .. }, .. }), "{refused:?}");
+    assert!(limits.read(UserIdx::try_from(8).unwrap()).is_ok());
+    assert!(limits.decide(EventId::new(), user).is_ok());
     assert!(write(&limits, ask(1, VIEWER, "hi"), &settings()).is_ok());
 }
 
@@ -335,6 +349,7 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
         moderator_rate: Rate { messages: 1, seconds: 1 },
         user_rate: Rate { messages, seconds },
         decision_rate: Rate { messages: 1, seconds: 1 },
+        read_rate: Rate { messages: 1, seconds: 1 },
         bans_in_room: 1,
         bans_everywhere: 1,
         moderators_in_room: 1,
