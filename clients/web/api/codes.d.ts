@@ -39,6 +39,7 @@ export type Code =
   | 'presenter_not_appointable'
   | 'presenter_not_bannable'
   | 'query_invalid'
+  | 'read_rate_limited'
   | 'reason_invalid'
   | 'request_not_found'
   | 'request_stale'
