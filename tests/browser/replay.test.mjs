@@ -1,4 +1,4 @@
-// replay.js with a player that the test moves, against an archive of the test's: `node --test tests/browser/`. With a
+// replay.js with a player that the test moves, against an archive of the test's: `node --test tests/browser/*.test.mjs`. With a
 // real archiver it is tested in tests/browser/console/broadcasts.rs.
 
 import assert from 'node:assert/strict';
