@@ -138,9 +138,12 @@ export class Ingest {
       if (!(error instanceof Refused && error.outcome === 'unknown')) throw error;
       // An earlier attempt had no answer, and may have been accepted before this one was refused.
       const { presenterIdx } = path;
-      const found = await (presenterIdx === undefined
-        ? this.#lookUp(REQUESTS_EVERYWHERE, {}, key, signal)
-        : this.#lookUp(REQUESTS, { presenterIdx }, key, signal));
+      const [place, of] = presenterIdx === undefined ? [REQUESTS_EVERYWHERE, {}] : [REQUESTS, { presenterIdx }];
+      const found = await this.#lookUp(place, of, key, signal).catch((cause) => {
+        signal?.throwIfAborted();
+        // It still says that the outcome is unknown.
+        throw Object.assign(error, { cause });
+      });
       if (found) return found;
       error.outcome = undefined;
       throw error;

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from ._role import Role, Token
-from .errors import Refused
+from .errors import ChattingError, Refused
 from .types import Accepted, Ban, Decided, Moderator, Settings, SettingsChange
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
@@ -179,7 +179,11 @@ class Ingest(Role):
                 raise
             # An earlier attempt had no answer, and may have been accepted before this one was refused.
             place = {"presenterIdx": path["presenterIdx"]} if "presenterIdx" in path else {}
-            found = self._look_up(REQUESTS if place else REQUESTS_EVERYWHERE, place, key)
+            try:
+                found = self._look_up(REQUESTS if place else REQUESTS_EVERYWHERE, place, key)
+            except ChattingError as error:
+                # The refusal still says that the outcome is unknown.
+                raise refused from error
             if found is None:
                 refused.outcome = None
                 raise

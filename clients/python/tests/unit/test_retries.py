@@ -88,6 +88,12 @@ class Retries(TestCase):
                 Ingest(role.url, "token").post(1, "a")
         self.assertEqual((raised.exception.code, raised.exception.outcome), ("msg_banned", None))
 
+    def test_a_look_up_that_fails_leaves_the_outcome_unknown(self) -> None:
+        with fake(LOST, problem(403, "msg_banned"), problem(429, "read_rate_limited", Retry_After="1")) as role:
+            with self.assertRaises(Refused) as raised:
+                Ingest(role.url, "token").post(1, "a")
+        self.assertEqual((raised.exception.code, raised.exception.outcome), ("msg_banned", "unknown"))
+
     def test_a_decision_about_every_room_is_looked_up_there(self) -> None:
         with fake(LOST, problem(409, "too_many_bans"), Reply(200, ACCEPTED)) as role:
             self.assertEqual(Ingest(role.url, "token").ban_everywhere(7), ACCEPTED)

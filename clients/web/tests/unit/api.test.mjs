@@ -1,4 +1,4 @@
-// When a request is sent again, under which key, and what an error says: `node --test tests/unit/`.
+// When a request is sent again, under which key, and what an error says: `npm test`.
 
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
@@ -96,6 +96,11 @@ test('a refusal whose message is not there stands', async () => {
   await assert.rejects(client.post(1, 'a'), { name: 'Refused', code: 'msg_banned', outcome: undefined });
 });
 
+test('a look-up that fails leaves the outcome unknown', async () => {
+  const client = await ingest([LOST, problem(403, 'msg_banned'), problem(429, 'read_rate_limited', { retryAfter: 1 })]);
+  await assert.rejects(client.post(1, 'a'), { name: 'Refused', code: 'msg_banned', outcome: 'unknown' });
+});
+
 test('a decision about every room is looked up there', async () => {
   const client = await ingest([LOST, problem(409, 'too_many_bans'), ok(ACCEPTED)]);
   assert.deepEqual(await client.banEverywhere(7), ACCEPTED);
@@ -143,7 +148,9 @@ test('a signal ends the retries', async () => {
 
 test('a signal ends a request that is not answered', async () => {
   const stop = new AbortController();
-  const client = await ingest([SILENCE], { token: () => setImmediate(() => stop.abort(new Error('enough'))) && 'token' });
+  const client = await ingest([SILENCE], {
+    token: () => setImmediate(() => stop.abort(new Error('enough'))) && 'token',
+  });
   await assert.rejects(client.post(1, 'a', { signal: stop.signal }), { message: 'enough' });
 });
 
