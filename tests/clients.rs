@@ -2,13 +2,20 @@
 //! READMEs. `browser::package` has the page.
 
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::pipeline::REFUSED;
 use crate::support::{SECRET, System, sample, token};
 
 const GATEWAY_SECRET: &str = "a secret of a gateway, of more than 32 bytes";
+
+/// Long enough for a slow machine, short enough to tell a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn package(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "clients", name].iter().collect()
@@ -42,6 +49,25 @@ async fn run(mut command: Command) -> String {
     let (printed, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success(), "{command:?} ended with {}:\n{printed}{errors}", ended.status);
     format!("{printed}{errors}")
+}
+
+/// Runs a program that posts and reads, and kills ingest and delivery meanwhile.
+async fn outlives_both_roles(command: Command) {
+    let system = System::start().await;
+    let mut child = beside(&system, command).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+    let mut kills = [(50, &system.ingest), (120, &system.delivery), (200, &system.ingest)].into_iter().peekable();
+    let mut last = String::new();
+    while let Some(line) = timeout(PATIENCE, lines.next_line()).await.expect("it goes on").unwrap() {
+        if let Some((_, role)) = kills.next_if(|(stored, _)| line == format!("stored {stored}")) {
+            role.kill();
+            role.start_again().await;
+        }
+        last = line;
+    }
+    assert!(child.wait().await.unwrap().success(), "its last line was {last:?}");
+    assert_eq!(last, "each message once and in order");
+    assert_eq!(kills.next().map(|(stored, _)| stored), None, "not everything was killed");
 }
 
 /// The first block of that language in the package's README, for a system at other addresses than those of `dev`.
@@ -78,6 +104,11 @@ async fn the_python_client_works_with_the_system() {
 }
 
 #[tokio::test]
+async fn what_the_python_client_posts_it_reads_once_and_in_order_although_both_roles_die() {
+    outlives_both_roles(python(&["tests/system/outage.py"])).await;
+}
+
+#[tokio::test]
 async fn the_first_example_for_python_prints_what_it_posts() {
     let system = system().await;
     let mut command = python(&["-c", &first_example("python", "python", &system)]);
@@ -102,7 +133,9 @@ mod javascript {
 
     #[tokio::test]
     async fn the_javascript_client_asks_for_what_is_documented_and_retries_as_it_should() {
-        run(node(&["--test", "tests/unit/"])).await;
+        run(node(&["assemble.mjs"])).await;
+        let tests = ["api", "openapi", "package"].map(|name| format!("tests/unit/{name}.test.mjs"));
+        run(node(&["--test", &tests[0], &tests[1], &tests[2]])).await;
     }
 
     #[tokio::test]
@@ -110,7 +143,13 @@ mod javascript {
         run(node(&["assemble.mjs"])).await;
         let system = system().await;
 
-        run(beside(&system, node(&["--test", "tests/system/"]))).await;
+        run(beside(&system, node(&["--test", "tests/system/system.test.mjs"]))).await;
+    }
+
+    #[tokio::test]
+    async fn what_the_javascript_client_posts_it_reads_once_and_in_order_although_both_roles_die() {
+        run(node(&["assemble.mjs"])).await;
+        outlives_both_roles(node(&["tests/system/outage.mjs"])).await;
     }
 
     #[tokio::test]

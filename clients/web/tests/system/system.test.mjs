@@ -2,14 +2,14 @@
 // environment. Room 1 has a played broadcast.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { Archive, Gateway, Ingest } from '@chatting-server/web/api';
 import { readRoom } from '@chatting-server/web/reader';
+import { token } from './token.mjs';
 
-const { CHATTING_INGEST, CHATTING_DELIVERY, CHATTING_ARCHIVE, CHATTING_SECRET, CHATTING_GATEWAY_SECRET } = process.env;
+const { CHATTING_INGEST, CHATTING_DELIVERY, CHATTING_ARCHIVE, CHATTING_GATEWAY_SECRET } = process.env;
 
 /** Rooms and users of this run, so that it can be repeated. */
 const base = 1_000 + 1_000 * Math.floor(1e9 * Math.random());
@@ -17,15 +17,6 @@ const [READ, LOST, MODERATED, ERASED, SIGNED, BANNED, LEAVING] = Array.from({ le
 
 /** Longer than any part of the system takes on a busy machine. */
 const PATIENCE_MS = 30_000;
-
-/** A token as the platform's auth server issues it. */
-function token(user, scope) {
-  const part = (content) => Buffer.from(JSON.stringify(content)).toString('base64url');
-  const exp = Math.floor(Date.now() / 1_000) + 3_600;
-  const claims = { user_idx: user, nickname: `user${user}`, sub: `${user}@example.com`, exp, scope };
-  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
-  return `${signed}.${createHmac('sha256', CHATTING_SECRET).update(signed).digest('base64url')}`;
-}
 
 const ingestAs = (user, scope, options) => new Ingest({ url: CHATTING_INGEST, token: token(user, scope), ...options });
 const archiveAs = (user, scope) => new Archive({ url: CHATTING_ARCHIVE, token: token(user, scope) });
