@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Streams the export of a room, goes on after a broken connection, and prints a summary.
 
-Shows how to read an NDJSON export of any size with constant memory, how to tell a complete file from a truncated one,
-and how to resume. It needs only Python's standard library. Start `chatting-server dev`, play something, then:
+Shows how the Python client reads an export of any size with constant memory. Start `chatting-server dev`, play
+something, then:
 
     chatting-server dev play samples/evening.ndjson --speed 10
     TOKEN=$(chatting-server token --user 1 --nickname presenter1) python3 examples/read_export.py --room 1
@@ -12,113 +12,70 @@ and how to resume. It needs only Python's standard library. Start `chatting-serv
 
 import argparse
 import collections
-import datetime
 import http.client
-import json
 import os
+import pathlib
 import sys
-import time
 import urllib.parse
 
-# A room comes in the order of the log, and times are of the ingest nodes' clocks. The archive keeps every time within
-# 2 s after and 8 s before the message was stored, so a message is at most 10 s older than any message before it.
-OVERLAP = datetime.timedelta(seconds=10)
+# The package as it is in the tree. A program of your own installs it: clients/python/README.md.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients/python/src"))
 
-ATTEMPTS = 5
-
-
-class Broken(Exception):
-    """The file is truncated. Everything received so far is good."""
+from chatting_server import Archive, ChattingError  # noqa: E402
 
 
-def time_of(message):
-    return datetime.datetime.fromisoformat(message["sentAt"].replace("Z", "+00:00"))
+class Breaks(http.client.HTTPResponse):
+    """An answer whose connection is dropped, once, after so many lines."""
+
+    lines_left = None
+
+    def read1(self, n=-1):
+        content = super().read1(min(n, 4096))
+        if Breaks.lines_left is not None:
+            Breaks.lines_left -= content.count(b"\n")
+            if Breaks.lines_left <= 0:
+                Breaks.lines_left = None
+                raise ConnectionError("the connection was dropped (on purpose)")
+        return content
 
 
-def stream(archiver, room, token, since, break_after):
-    """Yields the lines of one export, parsed. Raises Broken where the file ends too early."""
-    url = urllib.parse.urlsplit(archiver)
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    query = {"format": "ndjson"}
-    if since is not None:
-        query["from"] = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    connection = kind(url.netloc, timeout=60)
-    try:
-        path = f"/v1/rooms/{room}/export?{urllib.parse.urlencode(query)}"
-        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            problem = json.loads(answer.read() or b"{}")
-            text = f"{answer.status} {problem.get('code')}: {problem.get('detail')}"
-            if answer.status == 503:
-                raise Broken(text)
-            sys.exit(text)
-        if answer.headers.get("Archive-Gaps"):
-            print(f"incomplete: the archive misses some messages of this time: {answer.headers['Archive-Gaps']}")
-        for count, line in enumerate(answer, 1):
-            if not line.endswith(b"\n"):
-                raise Broken("the last line is truncated")
-            yield json.loads(line)
-            if count == break_after:
-                raise Broken("the connection was dropped (on purpose)")
-    except (OSError, http.client.HTTPException) as error:
-        # The file is complete only if the response ends as HTTP says. A truncated chunk raises IncompleteRead.
-        raise Broken(str(error) or type(error).__name__) from error
-    finally:
-        connection.close()
-
-
-def messages(archiver, room, token, break_after):
-    """Yields every message once, across broken connections."""
-    latest = None
-    # The ids of the last seconds: what comes again after a resume.
-    recent = collections.OrderedDict()
-    failures = 0
-    while True:
-        try:
-            since = latest - OVERLAP if latest else None
-            for message in stream(archiver, room, token, since, break_after):
-                # A line of a gap has no id.
-                if "id" not in message or message["id"] in recent:
-                    continue
-                failures = 0
-                sent_at = time_of(message)
-                latest = max(latest or sent_at, sent_at)
-                recent[message["id"]] = sent_at
-                while recent and next(iter(recent.values())) < latest - 2 * OVERLAP:
-                    recent.popitem(last=False)
-                yield message
-            return
-        except Broken as broken:
-            failures += 1
-            if failures > ATTEMPTS:
-                sys.exit(f"gave up: {broken}")
-            wait = min(10, 0.5 * 2**failures)
-            print(f"broken: {broken}; going on in {wait:.0f} s from {latest - OVERLAP if latest else 'the start'}")
-            break_after = None
-            time.sleep(wait)
+class Connection(http.client.HTTPConnection):
+    response_class = Breaks
 
 
 def main():
     arguments = argparse.ArgumentParser(description="Streams the export of a room and prints a summary.")
     arguments.add_argument("--archiver", default="http://127.0.0.1:8082")
     arguments.add_argument("--room", type=int, default=1)
-    arguments.add_argument("--break-after", type=int, metavar="N", help="drop the connection after N messages")
+    arguments.add_argument("--break-after", type=int, metavar="N", help="drop the connection after about N messages")
     given = arguments.parse_args()
     token = os.environ.get("TOKEN")
     if not token:
         sys.exit("TOKEN is not set: TOKEN=$(chatting-server token --user 1)")
 
+    Breaks.lines_left = given.break_after
+    archive = Archive(
+        given.archiver,
+        token,
+        on_retry=lambda error, wait_s: print(f"broken: {error}; going on in {wait_s:.1f} s"),
+        connect=lambda: Connection(urllib.parse.urlsplit(given.archiver).netloc, timeout=60),
+    )
+    export = archive.export(given.room)
     count, characters = 0, 0
     writers, flags = collections.Counter(), collections.Counter()
     first = last = None
-    for message in messages(given.archiver, given.room, token, given.break_after):
-        count += 1
-        characters += len(message["text"])
-        writers[message["user"]["nickname"]] += 1
-        flags.update(message["flags"])
-        first = first or message["sentAt"]
-        last = message["sentAt"]
+    try:
+        for message in export:
+            count += 1
+            characters += len(message["text"])
+            writers[message["user"]["nickname"]] += 1
+            flags.update(message["flags"])
+            first = first or message["sentAt"]
+            last = message["sentAt"]
+    except ChattingError as error:
+        sys.exit(f"gave up: {error}")
+    for gap in export.gaps:
+        print(f"incomplete: {gap['batches']} batches left the log before they were archived")
     print(f"room {given.room}: {count} messages of {len(writers)} writers, {characters} characters")
     if count:
         print(f"from {first} to {last}")

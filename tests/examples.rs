@@ -27,7 +27,7 @@ async fn post_and_retry_loses_the_first_answer_and_its_message_stays_one_message
 
     let printed = python("post_and_retry.py", 42, &["--ingest", &system.ingest.url(), "--room", "1", "hello"]).await;
 
-    assert!(printed.contains("attempt 1: the answer was lost (on purpose)"), "{printed}");
+    assert!(printed.contains("attempt 1: no answer: the answer was lost (on purpose)"), "{printed}");
     assert!(printed.contains("attempt 2: 202 "), "{printed}");
     assert!(printed.ends_with("one message\n"), "{printed}");
     let stored = crate::log::everything(&crate::support::log(system.settings()).await).await;
@@ -43,7 +43,7 @@ async fn read_export_prints_every_message_once_although_its_connection_breaks() 
     let arguments = ["--archiver", &system.archiver.url(), "--room", "1", "--break-after", "100"];
     let printed = python("read_export.py", 1, &arguments).await;
 
-    assert!(printed.contains("broken: the connection was dropped (on purpose)"), "{printed}");
+    assert!(printed.contains("broken: the export broke off: the connection was dropped (on purpose)"), "{printed}");
     assert!(printed.contains(&format!("room 1: {} messages of ", report.archived)), "{printed}");
 }
 

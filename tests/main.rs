@@ -8,6 +8,7 @@ mod bad_input;
 #[cfg(feature = "browser")]
 mod browser;
 mod check;
+mod clients;
 mod config;
 mod delivery;
 mod deploy;

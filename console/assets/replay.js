@@ -14,30 +14,9 @@
  *     replay.close();
  */
 
-/**
- * @typedef {object} ReplayMessage
- * @property {string} id
- * @property {number} offsetMs
- * @property {string} text
- * @property {string} sentAt
- * @property {any} user
- * @property {string[]} flags
- */
-/** @typedef {'loading' | 'playing' | 'ended' | 'waiting' | 'failed'} ReplayState */
-/** @typedef {Pick<HTMLMediaElement, 'currentTime' | 'playbackRate'> & EventTarget} Player */
-/**
- * @typedef {object} ReplayOptions
- * @property {string} url of the archive
- * @property {string | number} room
- * @property {string} broadcast its id
- * @property {Player} player
- * @property {(asked: { expired: boolean }) => string | Promise<string>} getToken
- * @property {(messages: ReplayMessage[]) => void} onReset the chat just before this time: it replaces what was shown
- * @property {(messages: ReplayMessage[]) => void} onMessages the next messages, in order
- * @property {(state: ReplayState, reason?: string) => void} [onState]
- * @property {number} [offsetMs] the time in the recording at the player's zero
- * @property {'segments' | 'wall'} [timeline]
- */
+/** @typedef {import('./replay.d.ts').ReplayMessage} ReplayMessage */
+/** @typedef {import('./replay.d.ts').ReplayOptions} ReplayOptions */
+/** @typedef {import('./replay.d.ts').ReplayState} ReplayState */
 
 /** How often the player's time is looked at. */
 const TICK_MS = 100;
@@ -64,7 +43,10 @@ const WIDE_ID = /"(idx|presenterIdx)":\s*(\d{16,})/g;
 /** Answers that another attempt would not change. */
 const FINAL = [400, 401, 403, 404];
 
-/** @param {ReplayOptions} options */
+/**
+ * @param {ReplayOptions} options
+ * @returns {import('./replay.d.ts').Replay}
+ */
 export function replayChat(options) {
   return new Replay(options);
 }

@@ -1,4 +1,14 @@
-import type { ChatEvent, Status } from './presenter.d.ts';
+import type { ChatEvent } from './presenter.d.ts';
+
+export type ReaderStatus =
+  | { state: 'connecting' }
+  | { state: 'live' }
+  /** Not connected. */
+  | { state: 'waiting'; reason: string; retryInMs: number }
+  /** The server says that a retry is useless, for instance because the token does not show this room. */
+  | { state: 'stopped'; reason: string }
+  /** After `close()`. */
+  | { state: 'closed' };
 
 export interface ReaderOptions {
   /** Address of a delivery node or of the load balancer before them, such as `https://chat.example.com`. */
@@ -11,7 +21,7 @@ export interface ReaderOptions {
   onEvent: (event: ChatEvent) => unknown;
   /** Events may be missing before the next one. */
   onGap?: () => unknown;
-  onStatus?: (status: Status) => unknown;
+  onStatus?: (status: ReaderStatus) => unknown;
   /** Where to begin: after this position, such as `reader.position` of an earlier page. */
   position?: string | null;
   /** Where to begin without a position. `window`: with the oldest event that the server holds in memory. */
@@ -19,7 +29,7 @@ export interface ReaderOptions {
 }
 
 export interface Reader {
-  readonly status: Status;
+  readonly status: ReaderStatus;
   /** `onEvent` was called with every event up to here. */
   readonly position: string | null;
   close(): void;

@@ -9,7 +9,7 @@
 
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
 /** @typedef {import('./reader.d.ts').ReaderOptions} ReaderOptions */
-/** @typedef {import('./presenter.d.ts').Status} Status */
+/** @typedef {import('./reader.d.ts').ReaderStatus} ReaderStatus */
 /** @typedef {{ event: string, id: string | null, data: string, retry: number | null }} Block */
 
 /** Remembered ids, to recognise events that come again after a reconnect. */
@@ -42,7 +42,7 @@ export function readRoom(options) {
 
 class Reader {
   #options;
-  /** @type {Status} */
+  /** @type {ReaderStatus} */
   #status = { state: 'connecting' };
   /** The handler was given every event up to here. @type {string | null} */
   #position;
@@ -153,7 +153,7 @@ class Reader {
     call(this.#options.onEvent, event);
   }
 
-  /** @param {Status} status */
+  /** @param {ReaderStatus} status */
   #tell(status) {
     if (this.#status.state === 'stopped' || (this.#status.state === 'closed' && status.state !== 'closed')) return;
     this.#status = status;

@@ -1,4 +1,5 @@
-// What the demo's ledger finds: `node --test tests/browser/`. The whole page is tested in a real browser, in demo.rs.
+// What the demo's ledger finds: `node --test tests/browser/*.test.mjs`. The whole page is tested in a real browser, in
+// demo.rs.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
 // What presenter.js does about time, close codes and slow handlers, against a socket that is the test's:
-// `node --test tests/browser/`. What it does with a real server is tested in a real browser, in mod.rs.
+// `node --test tests/browser/*.test.mjs`. What it does with a real server is tested in a real browser, in mod.rs.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

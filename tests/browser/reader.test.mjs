@@ -1,4 +1,4 @@
-// reader.js against a server that says what the test tells it: `node --test tests/browser/`. With a real delivery node
+// reader.js against a server that says what the test tells it: `node --test tests/browser/*.test.mjs`. With a real delivery node
 // its stream is tested in tests/delivery/readers.rs.
 
 import assert from 'node:assert/strict';

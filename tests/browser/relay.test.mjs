@@ -1,5 +1,5 @@
 // What relay.js and viewer.js do about slow, late and lossy channels, over a channel that is the test's:
-// `node --test tests/browser/`. What they do over real peer connections is tested in a real browser, in mod.rs.
+// `node --test tests/browser/*.test.mjs`. What they do over real peer connections is tested in a real browser, in mod.rs.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';

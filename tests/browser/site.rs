@@ -2,7 +2,7 @@
 //! load balancer, which leads to whichever delivery node is ready.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::extract::{Path as Name, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +33,8 @@ impl Site {
             .route("/token", get(hand_out))
             .route("/documented/{delivery}", get(documented))
             .route("/example/{delivery}", get(example))
+            .route("/packaged/{delivery}", get(packaged))
+            .route("/packaged/node_modules/@chatting-server/web/dist/{name}", get(of_the_package))
             .route("/{name}", get(file))
             .with_state(tokens_are_expired.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -70,9 +72,21 @@ async fn hand_out(State(expired): State<Arc<AtomicBool>>) -> String {
 
 /// The page of `docs/reference/presenter-js.md`, for a delivery node at another address than that of `dev`.
 async fn documented(Name(delivery): Name<String>) -> impl IntoResponse {
-    let documentation = include_str!("../../docs/reference/presenter-js.md");
-    let page = documentation.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    at(page, &delivery)
+    at(page_in(include_str!("../../docs/reference/presenter-js.md")), &delivery)
+}
+
+/// The same for the page in the README of the package for the web.
+async fn packaged(Name(delivery): Name<String>) -> impl IntoResponse {
+    at(page_in(include_str!("../../clients/web/README.md")), &delivery)
+}
+
+fn page_in(documentation: &str) -> &str {
+    documentation.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap()
+}
+
+/// A module of the package, as npm packs it.
+async fn of_the_package(Name(name): Name<String>) -> impl IntoResponse {
+    sent("text/javascript; charset=utf-8", &Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/web/dist").join(name))
 }
 
 /// The same for `examples/chat.html`.
@@ -87,12 +101,15 @@ fn at(page: &str, delivery: &str) -> impl IntoResponse + use<> {
 /// A page of `tests/browser`, or a module as it is in the tree.
 async fn file(Name(name): Name<String>) -> impl IntoResponse {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (kind, folder): (_, PathBuf) = match name.rsplit_once('.') {
-        Some((_, "html")) => ("text/html; charset=utf-8", root.join("tests/browser")),
-        Some((_, "js")) => ("text/javascript; charset=utf-8", root.join("delivery/js")),
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    match std::fs::read_to_string(folder.join(name)) {
+    match name.rsplit_once('.') {
+        Some((_, "html")) => sent("text/html; charset=utf-8", &root.join("tests/browser").join(name)),
+        Some((_, "js")) => sent("text/javascript; charset=utf-8", &root.join("delivery/js").join(name)),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn sent(kind: &'static str, path: &Path) -> Response {
+    match std::fs::read_to_string(path) {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(_) => StatusCode::NOT_FOUND.into_response(),
     }

@@ -1,0 +1,203 @@
+"""Ingest: post messages, moderate rooms, and find out what became of a request."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from ._role import Role, Token
+from .errors import ChattingError, Refused
+from .types import Accepted, Ban, Decided, Moderator, Settings, SettingsChange
+
+MESSAGES = "/v1/rooms/{presenterIdx}/messages"
+MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
+REQUESTS = "/v1/rooms/{presenterIdx}/requests"
+REQUESTS_EVERYWHERE = "/v1/requests"
+BANS = "/v1/rooms/{presenterIdx}/bans"
+BAN = "/v1/rooms/{presenterIdx}/bans/{userIdx}"
+BANS_EVERYWHERE = "/v1/bans"
+BAN_EVERYWHERE = "/v1/bans/{userIdx}"
+MODERATORS = "/v1/rooms/{presenterIdx}/moderators"
+MODERATOR = "/v1/rooms/{presenterIdx}/moderators/{userIdx}"
+SETTINGS = "/v1/rooms/{presenterIdx}/settings"
+
+NOT_BANNED = "not_banned"
+NOT_MODERATOR = "not_moderator"
+REQUEST_NOT_FOUND = "request_not_found"
+
+
+class Ingest(Role):
+    """Posts and decides as the token's user.
+
+    Every post and every decision has an `Idempotency-Key`, made up unless given, and is retried under it: it takes
+    effect once. A return means that it is in the log, fsynced. Raises `RateLimited`, `Refused` or `Unavailable`.
+    """
+
+    def with_token(self, token: Token) -> Ingest:
+        """The same address and connections for another user: a gateway makes one for each request."""
+        return cast(Ingest, self._with_token(token))
+
+    def post(self, room: int, text: str, *, idempotency_key: str | None = None) -> Accepted:
+        """Posts a message of 1 to 500 characters to a room. A room has its presenter's number."""
+        path = {"presenterIdx": room}
+        return cast(Accepted, self._submit("POST", MESSAGES, path, body={"text": text}, key=idempotency_key))
+
+    def look_up(self, room: int, idempotency_key: str) -> Decided | None:
+        """What became of a request of this user about a room.
+
+        None: it is not in the log and never will be. The answer can take 5 s, while appends are under way. Ingest
+        remembers a key for at least 10 minutes.
+        """
+        return self._look_up(REQUESTS, {"presenterIdx": room}, idempotency_key)
+
+    def look_up_everywhere(self, idempotency_key: str) -> Decided | None:
+        """The same for a decision about every room."""
+        return self._look_up(REQUESTS_EVERYWHERE, {}, idempotency_key)
+
+    def delete_message(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Deletes a message by its id. Ingest does not check whether there is one."""
+        return self._submit("DELETE", MESSAGE, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
+    def clear(self, room: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Decided:
+        """Deletes every message of the room so far."""
+        return self._submit("DELETE", MESSAGES, {"presenterIdx": room}, reason, idempotency_key)
+
+    def ban(
+        self,
+        room: int,
+        user: int,
+        *,
+        seconds: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Decided:
+        """Keeps a user from posting in a room: for 1 second to 14 days, or without `seconds` for good."""
+        path, body = {"presenterIdx": room, "userIdx": user}, given(seconds=seconds, reason=reason)
+        return self._submit("PUT", BAN, path, body=body, key=idempotency_key)
+
+    def unban(
+        self, room: int, user: int, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Ends a ban. Raises `Refused` with the code `not_banned` if there is none."""
+        return self._submit("DELETE", BAN, {"presenterIdx": room, "userIdx": user}, reason, idempotency_key)
+
+    def bans(self, room: int, *, page_size: int = 1000) -> Iterator[Ban]:
+        """The bans of a room that apply now, by user."""
+        return self._pages(BANS, {"presenterIdx": room}, {"first": page_size}, "bans")
+
+    def get_ban(self, room: int, user: int) -> Ban | None:
+        """The ban of a user in a room, or None."""
+        return cast("Ban | None", self._get_or_none(BAN, {"presenterIdx": room, "userIdx": user}, NOT_BANNED))
+
+    def ban_everywhere(
+        self,
+        user: int,
+        *,
+        seconds: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Decided:
+        """Keeps a user from posting in every room. Needs the scope `chat:moderate`, as the next three do."""
+        body = given(seconds=seconds, reason=reason)
+        return self._submit("PUT", BAN_EVERYWHERE, {"userIdx": user}, body=body, key=idempotency_key)
+
+    def unban_everywhere(
+        self, user: int, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Ends a ban in every room. Bans in single rooms stay."""
+        return self._submit("DELETE", BAN_EVERYWHERE, {"userIdx": user}, reason, idempotency_key)
+
+    def bans_everywhere(self, *, page_size: int = 1000) -> Iterator[Ban]:
+        """The bans in every room that apply now, by user."""
+        return self._pages(BANS_EVERYWHERE, {}, {"first": page_size}, "bans")
+
+    def get_ban_everywhere(self, user: int) -> Ban | None:
+        """The ban of a user in every room, or None."""
+        return cast("Ban | None", self._get_or_none(BAN_EVERYWHERE, {"userIdx": user}, NOT_BANNED))
+
+    def add_moderator(
+        self, room: int, user: int, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Makes a user a moderator of a room. The room's presenter may, and the scope `chat:moderate`."""
+        path = {"presenterIdx": room, "userIdx": user}
+        return self._submit("PUT", MODERATOR, path, body=given(reason=reason), key=idempotency_key)
+
+    def remove_moderator(
+        self, room: int, user: int, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Ends the role. Raises `Refused` with the code `not_moderator` if the user has none."""
+        return self._submit("DELETE", MODERATOR, {"presenterIdx": room, "userIdx": user}, reason, idempotency_key)
+
+    def moderators(self, room: int, *, page_size: int = 1000) -> Iterator[Moderator]:
+        """The moderators of a room, by user."""
+        return self._pages(MODERATORS, {"presenterIdx": room}, {"first": page_size}, "moderators")
+
+    def get_moderator(self, room: int, user: int) -> Moderator | None:
+        """The appointment of a moderator, or None."""
+        found = self._get_or_none(MODERATOR, {"presenterIdx": room, "userIdx": user}, NOT_MODERATOR)
+        return cast("Moderator | None", found)
+
+    def get_settings(self, room: int) -> Settings:
+        """The settings in effect, those that the room has set itself, and when they end."""
+        return cast(Settings, self._request("GET", SETTINGS, {"presenterIdx": room}))
+
+    def change_settings(
+        self,
+        room: int,
+        settings: SettingsChange,
+        *,
+        seconds: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Decided:
+        """Changes the named settings, such as `{"slowModeSeconds": 10}`. None returns one to the default.
+
+        With `seconds` (to 14 days) they end by themselves, and the default applies again.
+        """
+        body = given(settings=settings, seconds=seconds, reason=reason)
+        return self._submit("PATCH", SETTINGS, {"presenterIdx": room}, body=body, key=idempotency_key)
+
+    def _submit(
+        self,
+        method: str,
+        template: str,
+        path: Mapping[str, int | str],
+        reason: str | None = None,
+        key: str | None = None,
+        *,
+        body: Mapping[str, object] | None = None,
+    ) -> Decided:
+        key = key or str(uuid.uuid4())
+        try:
+            query = {"reason": reason}
+            return cast(Decided, self._request(method, template, path, query=query, body=body, key=key))
+        except Refused as refused:
+            if refused.outcome != "unknown":
+                raise
+            # An earlier attempt had no answer, and may have been accepted before this one was refused.
+            place = {"presenterIdx": path["presenterIdx"]} if "presenterIdx" in path else {}
+            try:
+                found = self._look_up(REQUESTS if place else REQUESTS_EVERYWHERE, place, key)
+            except ChattingError as error:
+                # The refusal still says that the outcome is unknown.
+                raise refused from error
+            if found is None:
+                refused.outcome = None
+                raise
+            return found
+
+    def _look_up(self, template: str, path: Mapping[str, object], key: str) -> Decided | None:
+        try:
+            return cast(Decided, self._request("GET", template, path, key=key))
+        except Refused as refused:
+            if refused.code == REQUEST_NOT_FOUND:
+                return None
+            raise
+
+
+def given(**members: object) -> dict[str, object]:
+    """The members that are not None."""
+    return {name: value for name, value in members.items() if value is not None}

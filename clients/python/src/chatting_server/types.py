@@ -1,0 +1,260 @@
+"""What calls return, as the server's JSON has it: plain dicts, ready for `pandas.DataFrame`.
+
+Times are RFC 3339 in UTC with milliseconds. A position is a place in a room's order: opaque, to store and send back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+RoleName = Literal["presenter", "moderator", "viewer"]
+
+
+class User(TypedDict):
+    """A user, as a message shows them."""
+
+    idx: int
+    nickname: str
+    role: RoleName
+
+
+class Decided(TypedDict):
+    """A decision that is in the log."""
+
+    id: str
+    position: str
+
+
+class Accepted(Decided, total=False):
+    """A message that is in the log."""
+
+    presenter: Literal["connected", "reconnecting"]
+    """Absent if an earlier attempt had stored the message, and its answer was lost."""
+
+
+class _Ban(TypedDict):
+    user: int
+    at: str
+    by: User
+
+
+class Ban(_Ban, total=False):
+    """A ban that applies."""
+
+    until: str
+    """Absent: permanent."""
+    reason: str
+
+
+class _Moderator(TypedDict):
+    user: int
+    at: str
+    by: User
+
+
+class Moderator(_Moderator, total=False):
+    """A moderator of a room."""
+
+    reason: str
+
+
+class Rate(TypedDict):
+    """So many messages at once, which come back evenly within so many seconds."""
+
+    messages: int
+    seconds: int
+
+
+class SettingsChange(TypedDict, total=False):
+    """Settings of a room to change. None: the deployment's default."""
+
+    slowModeSeconds: int | None
+    uniqueChat: bool | None
+    presenterOnly: bool | None
+    wordPolicy: Literal["off", "flag", "mask", "reject"] | None
+    words: list[str] | None
+    maxLength: int | None
+    messageRate: Rate | None
+    readers: Literal["off", "members", "anyone"] | None
+
+
+class Settings(TypedDict):
+    """The settings of a room: in effect, of its own, and when its own end."""
+
+    settings: dict[str, Any]
+    own: dict[str, Any]
+    until: dict[str, str]
+
+
+class _Deletion(TypedDict):
+    decision: str
+    at: str
+    by: User
+
+
+class Deletion(_Deletion, total=False):
+    """Why a message is deleted. For moderators and the room's presenter."""
+
+    reason: str
+
+
+class _Message(TypedDict):
+    id: str
+    position: str
+    presenterIdx: int
+    user: User
+    sentAt: str
+    flags: list[str]
+
+
+class Message(_Message, total=False):
+    """An archived message."""
+
+    text: str
+    """Absent if it was deleted and its text is not kept any more."""
+    deleted: Deletion
+    """Only with `deleted` or `decision` in the search."""
+
+
+class ReplayMessage(Message):
+    """A message of a broadcast."""
+
+    offsetMs: int
+    """Milliseconds into the recording. It never decreases from one message to the next."""
+
+
+class _Broadcast(TypedDict):
+    id: str
+    startedAt: str
+    endedAt: str | None
+    durationMs: int | None
+    segments: list[dict[str, Any]]
+    messages: int
+
+
+class Broadcast(_Broadcast, total=False):
+    """A broadcast: the presenter's sessions with at most two minutes between them."""
+
+    chatters: int
+    """The number of people who wrote. Of a single broadcast only."""
+    deleted: int
+
+
+class Bucket(TypedDict):
+    """A part of a time span."""
+
+    at: str
+    messages: int
+    chatters: int
+    newChatters: int
+
+
+Statistics = TypedDict(
+    "Statistics",
+    {"from": str, "to": str, "messages": int, "chatters": int, "newChatters": int, "buckets": list[Bucket]},
+)
+
+
+class Chatter(TypedDict):
+    """Who wrote, how much."""
+
+    user: User
+    messages: int
+    firstAt: str
+    lastAt: str
+
+
+class Word(TypedDict):
+    """A word, how many messages have it, and how often."""
+
+    word: str
+    messages: int
+    uses: int
+
+
+class Highlight(TypedDict):
+    """A moment in which more people wrote than before."""
+
+    at: str
+    until: str
+    messages: int
+    peakAt: str
+    chatters: int
+    chattersBefore: float
+    score: float
+    samples: list[Message]
+
+
+class _Decision(TypedDict):
+    id: str
+    type: str
+    at: str
+
+
+class Decision(_Decision, total=False):
+    """A decision of a moderator, in the audit log."""
+
+    presenterIdx: int
+    by: User
+    reason: str
+    target: str
+    message: Message
+    user: int
+    until: str
+    settings: dict[str, Any]
+    settingsChanged: list[str]
+    settingsUntil: dict[str, str]
+
+
+class _Receipt(TypedDict):
+    erasure: str
+    userIdx: int
+    mode: Literal["remove", "anonymise"]
+    state: Literal["running", "done"]
+    at: str
+    by: User
+    erased: dict[str, int]
+    stays: list[dict[str, str]]
+
+
+class Receipt(_Receipt, total=False):
+    """An erasure: what went, and what stays."""
+
+    finishedAt: str
+    logHeldUntil: str
+    keptUntil: str
+
+
+class _Event(TypedDict):
+    position: str
+    v: int
+    id: str
+    type: str
+    at: str
+
+
+class Event(_Event, total=False):
+    """An event of a room. Handle the types that you know and ignore the rest: a later server may send more.
+
+    `user` is a `User` in `message.posted`, and a number in the others.
+    """
+
+    presenterIdx: int
+    user: User | int
+    text: str
+    flags: list[str]
+    deleted: bool
+    target: str
+    by: User
+    reason: str
+    until: Any
+    settings: dict[str, Any]
+    changed: list[str]
+    mode: str
+
+
+class Gap(TypedDict):
+    """Stands in its place among the events: events after `after` may be missing. The archive has them."""
+
+    type: Literal["gap"]
+    after: str | None

@@ -1,0 +1,174 @@
+/** The HTTP API for gateways, bots and tools: ingest and the archive, in Node.js 20, browsers and Deno. */
+
+import type { Code } from './codes.d.ts';
+import type {
+  Accepted,
+  AuditSearch,
+  Ban,
+  BanOptions,
+  Broadcast,
+  BroadcastFile,
+  Buckets,
+  CallOptions,
+  Chatter,
+  Decided,
+  Decision,
+  DecisionOptions,
+  ErrorDetails,
+  ExportFile,
+  ExportSearch,
+  FileSearch,
+  ForwardedIdentity,
+  Gap,
+  Highlight,
+  ListOptions,
+  Message,
+  Moderator,
+  Most,
+  Outcome,
+  PostOptions,
+  Receipt,
+  ReplayMessage,
+  ReplaySearch,
+  Search,
+  Settings,
+  SettingsChange,
+  Span,
+  Statistics,
+  Word,
+} from './types.d.ts';
+
+export type * from './codes.d.ts';
+export type * from './types.d.ts';
+
+/**
+ * A token, a function that returns one, or a user for whom a gateway vouches. The function is called before every
+ * request, so it caches the token. `expired`: the server refused the last one.
+ */
+export type Token = string | ((hint: { expired: boolean }) => string | Promise<string>) | ForwardedUser;
+
+export interface RoleOptions {
+  /** The role's address, such as `https://chat.example.com`. */
+  url: string;
+  token?: Token;
+  /** How long a call without an answer, or with a 5xx, is tried again. Default: 60,000. At most 540,000. */
+  patienceMs?: number;
+  /** Also wait and try again after a 429: for bots. */
+  retryRateLimits?: boolean;
+  /** Called before a request is sent again. */
+  onRetry?(error: ChattingError, waitMs: number): unknown;
+  /** In place of the global `fetch`. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+}
+
+/** A user for whom a gateway vouches: signs each request. */
+export interface ForwardedUser {
+  headers(method: string, url: string, body?: string): Promise<Record<string, string>>;
+}
+
+/** The messages of an export, each once, across broken connections. Iterate it once. */
+export interface Export extends AsyncIterable<Message> {
+  /** What the archive misses of the time span, known after the first message. */
+  readonly gaps: Gap[];
+}
+
+/** A call failed. */
+export class ChattingError extends Error implements ErrorDetails {
+  constructor(detail: string, details?: ErrorDetails, options?: ErrorOptions);
+  /** For people. May change. */
+  detail: string;
+  status?: number;
+  code?: Code | (string & {});
+  retryAfterMs?: number;
+  outcome?: Outcome;
+  idempotencyKey?: string;
+  problem: Record<string, unknown>;
+}
+
+/** The server refused the request. The same request gets the same answer. */
+export class Refused extends ChattingError {}
+
+/** Too much in a short time (429). The request is possible again after `retryAfterMs`. */
+export class RateLimited extends Refused {}
+
+/** No answer, or answers that say to come again, for as long as `patienceMs`. */
+export class Unavailable extends ChattingError {}
+
+/**
+ * Posts and decides as the token's user. Every post and every decision has an `Idempotency-Key` and is retried under it:
+ * it takes effect once. A result means that it is in the log, fsynced. Throws `RateLimited`, `Refused` or `Unavailable`.
+ */
+export class Ingest {
+  constructor(options: RoleOptions);
+  /** The same for another user: a gateway makes one for each request. */
+  withToken(token: Token): Ingest;
+  /** Posts a message of 1 to 500 characters to a room. A room has its presenter's number. */
+  post(room: number, text: string, options?: PostOptions): Promise<Accepted>;
+  /** What became of a request about a room. Null: it is not in the log and never will be. It can take 5 s. */
+  lookUp(room: number, idempotencyKey: string, options?: CallOptions): Promise<Decided | null>;
+  /** The same for a decision about every room. */
+  lookUpEverywhere(idempotencyKey: string, options?: CallOptions): Promise<Decided | null>;
+  /** Deletes a message by its id. Ingest does not check whether there is one. */
+  deleteMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Deletes every message of the room so far. */
+  clear(room: number, options?: DecisionOptions): Promise<Decided>;
+  /** Keeps a user from posting in a room. */
+  ban(room: number, user: number, options?: BanOptions): Promise<Decided>;
+  /** Throws `Refused` with the code `not_banned` if there is no ban. */
+  unban(room: number, user: number, options?: DecisionOptions): Promise<Decided>;
+  bans(room: number, options?: ListOptions): AsyncGenerator<Ban, void>;
+  getBan(room: number, user: number, options?: CallOptions): Promise<Ban | null>;
+  /** Keeps a user from posting in every room. Needs the scope `chat:moderate`, as the next three do. */
+  banEverywhere(user: number, options?: BanOptions): Promise<Decided>;
+  unbanEverywhere(user: number, options?: DecisionOptions): Promise<Decided>;
+  bansEverywhere(options?: ListOptions): AsyncGenerator<Ban, void>;
+  getBanEverywhere(user: number, options?: CallOptions): Promise<Ban | null>;
+  /** Makes a user a moderator of a room. The room's presenter may, and the scope `chat:moderate`. */
+  addModerator(room: number, user: number, options?: DecisionOptions): Promise<Decided>;
+  removeModerator(room: number, user: number, options?: DecisionOptions): Promise<Decided>;
+  moderators(room: number, options?: ListOptions): AsyncGenerator<Moderator, void>;
+  getModerator(room: number, user: number, options?: CallOptions): Promise<Moderator | null>;
+  getSettings(room: number, options?: CallOptions): Promise<Settings>;
+  /** With `seconds` the named settings end by themselves, and the default applies again. */
+  changeSettings(room: number, settings: SettingsChange, options?: BanOptions): Promise<Decided>;
+}
+
+/** A gateway that has verified its users. Ingest honours it with `ingest.gateway.mode = "signature"`. */
+export class Gateway {
+  /** `secret`: `ingest.gateway.secret`. */
+  constructor(secret: string);
+  user(identity: ForwardedIdentity): ForwardedUser;
+}
+
+/** Reads the archive as the token's user. Lists fetch their pages as they go. */
+export class Archive {
+  constructor(options: RoleOptions);
+  /** The same for another user. */
+  withToken(token: Token): Archive;
+  search(search: Search): AsyncGenerator<Message, void>;
+  /** Null also if the message is deleted, or not this user's to see. */
+  getMessage(room: number, messageId: string, options?: CallOptions): Promise<Message | null>;
+  /** The messages of a search as one stream: the fastest way to read many. */
+  export(search: ExportSearch): Export;
+  /** An export as a file, for instance CSV. */
+  exportFile(search: FileSearch): Promise<ExportFile>;
+  /** The broadcasts of a room, newest first. */
+  broadcasts(room: number, options?: Span & ListOptions): AsyncGenerator<Broadcast, void>;
+  getBroadcast(room: number, broadcastId: string, options?: CallOptions): Promise<Broadcast | null>;
+  /** The messages from a time in the recording on. While the broadcast runs, the generator waits for more. */
+  replay(room: number, broadcastId: string, options?: ReplaySearch): AsyncGenerator<ReplayMessage, void>;
+  exportBroadcast(room: number, broadcastId: string, options?: BroadcastFile): Promise<ExportFile>;
+  statistics(room: number, options: Buckets): Promise<Statistics>;
+  /** Who wrote most. */
+  chatters(room: number, options: Most): Promise<Chatter[]>;
+  /** The words that are in most messages. */
+  words(room: number, options: Most): Promise<Word[]>;
+  /** The moments that stand out, the clearest first. */
+  highlights(room: number, options: Most & Buckets): Promise<Highlight[]>;
+  /** The audit log, by time. */
+  decisions(search?: AuditSearch): AsyncGenerator<Decision, void>;
+  /** Erases what a user has written until now, everywhere. Needs the scope `chat:erase`. */
+  erase(user: number, options?: { mode?: 'remove' | 'anonymise' } & CallOptions): Promise<Receipt>;
+  /** Newest first. */
+  erasures(user: number, options?: CallOptions): Promise<Receipt[]>;
+}

@@ -1,0 +1,157 @@
+// @ts-check
+/** Ingest: post messages, moderate rooms, and find out what became of a request. */
+
+import { Refused } from './errors.js';
+import { Role } from './role.js';
+
+/** @typedef {import('./index.d.ts').DecisionOptions} DecisionOptions */
+/** @typedef {import('./index.d.ts').ListOptions} ListOptions */
+
+const MESSAGES = '/v1/rooms/{presenterIdx}/messages';
+const MESSAGE = '/v1/rooms/{presenterIdx}/messages/{messageId}';
+const REQUESTS = '/v1/rooms/{presenterIdx}/requests';
+const REQUESTS_EVERYWHERE = '/v1/requests';
+const BANS = '/v1/rooms/{presenterIdx}/bans';
+const BAN = '/v1/rooms/{presenterIdx}/bans/{userIdx}';
+const BANS_EVERYWHERE = '/v1/bans';
+const BAN_EVERYWHERE = '/v1/bans/{userIdx}';
+const MODERATORS = '/v1/rooms/{presenterIdx}/moderators';
+const MODERATOR = '/v1/rooms/{presenterIdx}/moderators/{userIdx}';
+const SETTINGS = '/v1/rooms/{presenterIdx}/settings';
+
+export class Ingest {
+  #role;
+
+  /** @param {import('./index.d.ts').RoleOptions} options */
+  constructor(options) {
+    this.#role = new Role(options);
+  }
+
+  /** @param {import('./index.d.ts').Token} token */
+  withToken(token) {
+    return new Ingest({ ...this.#role.options, token });
+  }
+
+  /** @param {number} room @param {string} text @param {import('./index.d.ts').PostOptions} [options] */
+  post(room, text, options) {
+    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text });
+  }
+
+  /** @param {number} room @param {string} idempotencyKey @param {import('./index.d.ts').CallOptions} [options] */
+  lookUp(room, idempotencyKey, options) {
+    return this.#lookUp(REQUESTS, { presenterIdx: room }, idempotencyKey, options?.signal);
+  }
+
+  /** @param {string} idempotencyKey @param {import('./index.d.ts').CallOptions} [options] */
+  lookUpEverywhere(idempotencyKey, options) {
+    return this.#lookUp(REQUESTS_EVERYWHERE, {}, idempotencyKey, options?.signal);
+  }
+
+  /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
+  deleteMessage(room, messageId, options) {
+    return this.#submit('DELETE', MESSAGE, { presenterIdx: room, messageId }, options);
+  }
+
+  /** @param {number} room @param {DecisionOptions} [options] */
+  clear(room, options) {
+    return this.#submit('DELETE', MESSAGES, { presenterIdx: room }, options);
+  }
+
+  /** @param {number} room @param {number} user @param {import('./index.d.ts').BanOptions} [options] */
+  ban(room, user, { seconds, reason, ...options } = {}) {
+    return this.#submit('PUT', BAN, { presenterIdx: room, userIdx: user }, options, { seconds, reason });
+  }
+
+  /** @param {number} room @param {number} user @param {DecisionOptions} [options] */
+  unban(room, user, options) {
+    return this.#submit('DELETE', BAN, { presenterIdx: room, userIdx: user }, options);
+  }
+
+  /** @param {number} room @param {ListOptions} [options] */
+  bans(room, { pageSize = 1_000, signal } = {}) {
+    return this.#role.pages(BANS, { presenterIdx: room }, 'bans', { first: pageSize }, signal);
+  }
+
+  /** @param {number} room @param {number} user @param {import('./index.d.ts').CallOptions} [options] */
+  getBan(room, user, options) {
+    return this.#role.getOrNull(BAN, { presenterIdx: room, userIdx: user }, 'not_banned', options);
+  }
+
+  /** @param {number} user @param {import('./index.d.ts').BanOptions} [options] */
+  banEverywhere(user, { seconds, reason, ...options } = {}) {
+    return this.#submit('PUT', BAN_EVERYWHERE, { userIdx: user }, options, { seconds, reason });
+  }
+
+  /** @param {number} user @param {DecisionOptions} [options] */
+  unbanEverywhere(user, options) {
+    return this.#submit('DELETE', BAN_EVERYWHERE, { userIdx: user }, options);
+  }
+
+  /** @param {ListOptions} [options] */
+  bansEverywhere({ pageSize = 1_000, signal } = {}) {
+    return this.#role.pages(BANS_EVERYWHERE, {}, 'bans', { first: pageSize }, signal);
+  }
+
+  /** @param {number} user @param {import('./index.d.ts').CallOptions} [options] */
+  getBanEverywhere(user, options) {
+    return this.#role.getOrNull(BAN_EVERYWHERE, { userIdx: user }, 'not_banned', options);
+  }
+
+  /** @param {number} room @param {number} user @param {DecisionOptions} [options] */
+  addModerator(room, user, { reason, ...options } = {}) {
+    return this.#submit('PUT', MODERATOR, { presenterIdx: room, userIdx: user }, options, { reason });
+  }
+
+  /** @param {number} room @param {number} user @param {DecisionOptions} [options] */
+  removeModerator(room, user, options) {
+    return this.#submit('DELETE', MODERATOR, { presenterIdx: room, userIdx: user }, options);
+  }
+
+  /** @param {number} room @param {ListOptions} [options] */
+  moderators(room, { pageSize = 1_000, signal } = {}) {
+    return this.#role.pages(MODERATORS, { presenterIdx: room }, 'moderators', { first: pageSize }, signal);
+  }
+
+  /** @param {number} room @param {number} user @param {import('./index.d.ts').CallOptions} [options] */
+  getModerator(room, user, options) {
+    return this.#role.getOrNull(MODERATOR, { presenterIdx: room, userIdx: user }, 'not_moderator', options);
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').CallOptions} [options] */
+  getSettings(room, options) {
+    return this.#role.request('GET', SETTINGS, { presenterIdx: room }, options);
+  }
+
+  /** @param {number} room @param {import('./index.d.ts').SettingsChange} settings @param {import('./index.d.ts').BanOptions} [options] */
+  changeSettings(room, settings, { seconds, reason, ...options } = {}) {
+    return this.#submit('PATCH', SETTINGS, { presenterIdx: room }, options, { settings, seconds, reason });
+  }
+
+  /**
+   * @param {string} method @param {string} template @param {Record<string, string | number>} path
+   * @param {DecisionOptions} [options] @param {object} [body]
+   */
+  async #submit(method, template, path, { idempotencyKey: key = crypto.randomUUID(), reason, signal } = {}, body) {
+    try {
+      return await this.#role.request(method, template, path, { query: { reason }, body, key, signal });
+    } catch (error) {
+      if (!(error instanceof Refused && error.outcome === 'unknown')) throw error;
+      // An earlier attempt had no answer, and may have been accepted before this one was refused.
+      const { presenterIdx } = path;
+      const [place, of] = presenterIdx === undefined ? [REQUESTS_EVERYWHERE, {}] : [REQUESTS, { presenterIdx }];
+      const found = await this.#lookUp(place, of, key, signal).catch((cause) => {
+        signal?.throwIfAborted();
+        // It still says that the outcome is unknown.
+        throw Object.assign(error, { cause });
+      });
+      if (found) return found;
+      error.outcome = undefined;
+      throw error;
+    }
+  }
+
+  /** @param {string} template @param {Record<string, string | number>} path @param {string} key @param {AbortSignal} [signal] */
+  #lookUp(template, path, key, signal) {
+    return this.#role.getOrNull(template, path, 'request_not_found', { key, signal });
+  }
+}

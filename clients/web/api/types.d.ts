@@ -1,0 +1,305 @@
+/** What calls take and return, as the server's JSON has it. Times are RFC 3339 in UTC with milliseconds. */
+
+import type { Code } from './codes.d.ts';
+
+/** A user's number. One above 2^53 - 1, from an older log, comes as a string, so that no two users look the same. */
+export type UserIdx = number | string;
+
+export interface User {
+  idx: UserIdx;
+  nickname: string;
+  role: 'presenter' | 'moderator' | 'viewer';
+}
+
+/** A `Date`, or RFC 3339. */
+export type Time = Date | string;
+
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Entries of a request, 1 to 1,000. */
+  pageSize?: number;
+}
+
+export type Outcome = 'not_stored' | 'unknown';
+
+export interface ErrorDetails {
+  /** The HTTP status of the last answer. */
+  status?: number;
+  /** The error, for programs. A later server may have more codes. */
+  code?: Code | (string & {});
+  /** The server asks to wait for so long before the next attempt. */
+  retryAfterMs?: number;
+  /** Of a post or a decision: `unknown` if an attempt may have taken effect. `lookUp` tells later. */
+  outcome?: Outcome;
+  /** The key of the post or the decision. A further attempt under it cannot store a second one. */
+  idempotencyKey?: string;
+  /** The whole body of the answer, such as `until` of a ban. */
+  problem?: Record<string, unknown>;
+}
+
+/** A decision that is in the log. The position is its place in the room's order: opaque. */
+export interface Decided {
+  id: string;
+  position: string;
+}
+
+/** A message that is in the log. */
+export interface Accepted extends Decided {
+  /** Absent if an earlier attempt had stored the message, and its answer was lost. */
+  presenter?: 'connected' | 'reconnecting';
+}
+
+export interface PostOptions extends CallOptions {
+  /** 1 to 255 visible ASCII characters. Default: a new UUID. */
+  idempotencyKey?: string;
+}
+
+export interface DecisionOptions extends PostOptions {
+  reason?: string;
+}
+
+export interface BanOptions extends DecisionOptions {
+  /** 1 to 1,209,600 (14 days). Without it: for good. */
+  seconds?: number;
+}
+
+export interface Ban {
+  user: UserIdx;
+  at: string;
+  /** Absent: permanent. */
+  until?: string;
+  by: User;
+  reason?: string;
+}
+
+export interface Moderator {
+  user: UserIdx;
+  at: string;
+  by: User;
+  reason?: string;
+}
+
+export interface RoomSettings {
+  slowModeSeconds: number;
+  uniqueChat: boolean;
+  presenterOnly: boolean;
+  wordPolicy: 'off' | 'flag' | 'mask' | 'reject';
+  words: string[];
+  maxLength: number;
+  messageRate: { messages: number; seconds: number };
+  readers: 'off' | 'members' | 'anyone';
+}
+
+/** Settings to change. Null: the deployment's default. */
+export type SettingsChange = { [Name in keyof RoomSettings]?: RoomSettings[Name] | null };
+
+export interface Settings {
+  /** In effect. */
+  settings: RoomSettings;
+  /** Those that the room has set itself. */
+  own: Partial<RoomSettings>;
+  /** When temporary ones end. */
+  until: Partial<Record<keyof RoomSettings, string>>;
+}
+
+export interface ForwardedIdentity {
+  idx: number;
+  email: string;
+  nickname: string;
+  /** Separated by blanks, such as `chat:moderate`. */
+  scope?: string;
+}
+
+export interface Deletion {
+  decision: string;
+  at: string;
+  by: User;
+  reason?: string;
+}
+
+/** An archived message. Times are RFC 3339 in UTC with milliseconds. */
+export interface Message {
+  id: string;
+  position: string;
+  presenterIdx: UserIdx;
+  user: User;
+  /** Absent if it was deleted and its text is not kept any more. */
+  text?: string;
+  sentAt: string;
+  flags: string[];
+  /** Only with `deleted` or `decision` in the search. */
+  deleted?: Deletion;
+}
+
+export interface ReplayMessage extends Message {
+  /** Milliseconds into the recording. It never decreases from one message to the next. */
+  offsetMs: number;
+}
+
+export interface Span {
+  /** Included. */
+  from?: Time;
+  /** Not included. */
+  to?: Time;
+}
+
+export interface ExportSearch extends Span, CallOptions {
+  /** A room, in its order. Without it `user` is required. */
+  room?: number;
+  /** Messages of this user: in the room, or without it in every room by time. */
+  user?: number;
+  /** Contained literally, whatever its case and width. */
+  text?: string;
+  /** A label of the word filter. */
+  flag?: string;
+  deleted?: 'include' | 'only';
+  /** The id of the decision that deleted the messages. */
+  decision?: string;
+}
+
+export interface Search extends ExportSearch, ListOptions {
+  order?: 'asc' | 'desc';
+}
+
+export interface FileSearch extends ExportSearch {
+  order?: 'asc' | 'desc';
+  /** Default: `ndjson`. */
+  format?: 'ndjson' | 'csv';
+  /** Of CSV: a byte order mark, for Excel. */
+  bom?: boolean;
+  separator?: 'comma' | 'semicolon';
+}
+
+/** Events that left the log before they were archived. */
+export interface Gap {
+  batches: number;
+  after?: string;
+  before?: string;
+  stream?: string;
+  noticedAt?: string;
+}
+
+/** The messages of an export, each once, across broken connections. Iterate it once. */
+
+export interface ExportFile {
+  /** The file is complete only if the stream ends without an error. */
+  body: ReadableStream<Uint8Array>;
+  gaps: Gap[];
+}
+
+export interface ReplaySearch extends ListOptions {
+  /** Milliseconds into the recording, or `01:02:03`. */
+  from?: number | string;
+  timeline?: 'segments' | 'wall';
+}
+
+export interface BroadcastFile extends CallOptions {
+  format?: 'ndjson' | 'twitchdownloader' | 'webvtt';
+  timeline?: 'segments' | 'wall';
+}
+
+export interface Broadcast {
+  id: string;
+  startedAt: string;
+  endedAt?: string | null;
+  durationMs?: number | null;
+  segments: { startedAt: string; endedAt?: string | null; offsetMs: number }[];
+  messages: number;
+  /** Of a single broadcast: how many people wrote. */
+  chatters?: number;
+  /** Of a single broadcast, for moderators. */
+  deleted?: number;
+}
+
+/** A time span of at most 31 days. */
+export interface Measured extends CallOptions {
+  from: Time;
+  to: Time;
+}
+
+export interface Buckets extends Measured {
+  bucketSeconds?: number;
+}
+
+export interface Most extends Measured {
+  /** How many entries. */
+  first?: number;
+}
+
+export interface Statistics {
+  from: string;
+  to: string;
+  messages: number;
+  chatters: number;
+  newChatters: number;
+  buckets: { at: string; messages: number; chatters: number; newChatters: number }[];
+}
+
+export interface Chatter {
+  user: User;
+  messages: number;
+  firstAt: string;
+  lastAt: string;
+}
+
+export interface Word {
+  word: string;
+  messages: number;
+  uses: number;
+}
+
+export interface Highlight {
+  at: string;
+  until: string;
+  messages: number;
+  peakAt: string;
+  chatters: number;
+  chattersBefore: number;
+  score: number;
+  samples: Message[];
+}
+
+export interface AuditSearch extends Span, ListOptions {
+  /** Without it: all rooms, with the scope `chat:moderate`. */
+  room?: number;
+  type?: string;
+  /** Whom the decision is about. */
+  user?: number;
+  /** Who decided. */
+  by?: number;
+  order?: 'asc' | 'desc';
+}
+
+export interface Decision {
+  id: string;
+  type: string;
+  presenterIdx?: UserIdx;
+  at: string;
+  by?: User;
+  reason?: string;
+  target?: string;
+  message?: Message;
+  user?: UserIdx;
+  until?: string;
+  settings?: Partial<RoomSettings>;
+  settingsChanged?: string[];
+  settingsUntil?: Record<string, string>;
+}
+
+export interface Receipt {
+  erasure: string;
+  userIdx: UserIdx;
+  mode: 'remove' | 'anonymise';
+  /** `running`: `erasures` tells when it is done. */
+  state: 'running' | 'done';
+  at: string;
+  by: User;
+  finishedAt?: string;
+  erased: Record<string, number>;
+  logHeldUntil?: string;
+  keptUntil?: string;
+  stays: { code: string; detail: string }[];
+}
