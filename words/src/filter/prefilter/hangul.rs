@@ -14,7 +14,7 @@ pub(super) struct Hangul<'f> {
     pub(super) skipped: Skipped,
     /// The last two syllables, the last one first, each with the gap before it.
     latest: [Option<(u32, Gap)>; 2],
-    /// None: no word can have begun before the latest syllables, all of which were composed.
+    /// None: no word can have begun before the latest syllables, which were composed.
     tracks: Option<Tracks<'f>>,
 }
 
@@ -28,7 +28,11 @@ impl<'f> Hangul<'f> {
     pub(super) fn add_syllable(&mut self, syllable: u32) -> bool {
         let gap = self.skipped.take();
         if let Some(tracks) = &mut self.tracks {
-            return tracks.add_syllable(Syllable::of_index(syllable), gap);
+            let may_end = tracks.add_syllable(Syllable::of_index(syllable), gap);
+            if tracks.are_idle() {
+                (self.tracks, self.latest) = (None, [Some((syllable, gap)), None]);
+            }
+            return may_end;
         }
         let [last, _] = self.latest;
         let last = last.map(|(syllable, _)| syllable);
@@ -88,6 +92,8 @@ struct Tracks<'f> {
     shortened: Track<'f>,
     /// None: nothing is drawn out so far.
     drawn_out: Option<Track<'f>>,
+    /// The symbols of the latest syllable, if all tracks end with it; otherwise 0.
+    symbols: u8,
     /// The last jamo of the shortened stream; 0: none yet.
     last: u8,
     is_last_in_syllable: bool,
@@ -95,7 +101,8 @@ struct Tracks<'f> {
 
 impl Tracks<'_> {
     fn new(automaton: &Automaton) -> Tracks<'_> {
-        Tracks { shortened: Track::new(automaton), drawn_out: None, last: 0, is_last_in_syllable: false }
+        let shortened = Track::new(automaton);
+        Tracks { shortened, drawn_out: None, symbols: 0, last: 0, is_last_in_syllable: false }
     }
 
     fn add_syllable(&mut self, syllable: Syllable, gap: Gap) -> bool {
@@ -117,7 +124,16 @@ impl Tracks<'_> {
             self.is_last_in_syllable = true;
         }
         self.last = syllable.tail.unwrap_or(self.last);
+        self.symbols = if is_drawn_out { 0 } else { 2 + u8::from(syllable.tail.is_some()) };
         may_end
+    }
+
+    /// Whether no word can have begun before the latest syllable.
+    #[inline]
+    fn are_idle(&self) -> bool {
+        self.symbols > 0
+            && self.shortened.is_idle(self.symbols)
+            && self.drawn_out.as_ref().is_none_or(|track| track.is_idle(self.symbols))
     }
 
     fn add_jamo(&mut self, jamo: u8, gap: Gap, traits: Traits) -> bool {
@@ -127,6 +143,7 @@ impl Tracks<'_> {
         if is_drawn_out && self.drawn_out.is_none() {
             self.drawn_out = Some(self.shortened.clone());
         }
+        self.symbols = 0;
         let mut may_end = self.drawn_out.as_mut().is_some_and(|track| add_jamo(track, jamo, gap, traits));
         if !is_drawn_out {
             may_end |= add_jamo(&mut self.shortened, jamo, gap, traits);
