@@ -83,7 +83,8 @@ impl<'a> Load<'a> {
 
     /// Posts so many messages, and waits until they have arrived everywhere.
     pub(super) async fn run(&mut self, messages: usize) -> anyhow::Result<()> {
-        let before = std::mem::replace(&mut self.posted, self.posted + messages);
+        let before = self.posted;
+        self.posted += messages;
         let (began, mut running) = (Instant::now(), JoinSet::new());
         let posters = self.posters.len();
         for mut poster in self.posters.drain(..) {
