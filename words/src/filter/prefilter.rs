@@ -46,6 +46,8 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
         text,
         hangul: Hangul::new(&words[Alphabet::Hangul as usize], &beginnings.hangul),
         letters: Letters::new(&beginnings.latin, &beginnings.blotted),
+        has_letters: text.bytes().fold(false, |any, byte| any | byte.is_ascii_alphabetic()),
+        has_leet: false,
         adjacent: Adjacent::new(&beginnings.mixed),
         seen: Seen::default(),
         follows_exclamation: false,
@@ -71,6 +73,8 @@ pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &
             }
             '\0'..='\u{7F}' => prefilter.add_ascii(c as u8, text.len() - rest.len() - 1),
             '가'..='힣' => prefilter.add_syllable(c as u32 - '가' as u32),
+            // Laughter, which is in most texts.
+            'ㅋ' | 'ㅎ' => prefilter.add_jamo(jamo(c), Traits::LETTER),
             _ => match composed(c, rest) {
                 Some((syllable, behind)) => {
                     prefilter.add_syllable(syllable);
@@ -94,6 +98,10 @@ struct Prefilter<'f> {
     text: &'f str,
     hangul: Hangul<'f>,
     letters: Letters<'f>,
+    /// Some letters are of ASCII. Without them digits and symbols are not read as letters.
+    has_letters: bool,
+    /// Such a digit or symbol was there.
+    has_leet: bool,
     adjacent: Adjacent<'f>,
     seen: Seen,
     /// An exclamation mark is the last sign, and the characters around it do not tell whether it stands for a letter.
@@ -134,12 +142,23 @@ impl Prefilter<'_> {
     /// Adds a character of ASCII that is no letter, by its place in the text.
     #[inline]
     fn add_ascii(&mut self, byte: u8, at: usize) {
+        if byte == b' ' {
+            self.add_space();
+            return;
+        }
         let Some(sign) = fold_ascii(byte) else { return };
         self.seen = self.seen.and(Seen::of_ascii(byte));
         match sign {
             Sign::Mark('!' | '?' | '@' | '$' | '+' | '*' | '#' | '|' | '%' | '&' | '^') => self.add_symbol(at),
             sign => self.add_sign(sign),
         }
+    }
+
+    #[inline]
+    fn add_space(&mut self) {
+        self.follows_exclamation = false;
+        self.hangul.skipped.spaces += 1;
+        self.letters.skip_space();
     }
 
     /// Adds a symbol that may stand for a letter.
@@ -149,7 +168,9 @@ impl Prefilter<'_> {
         // What is not ASCII or a control character may be invisible, or a letter.
         let is_before_other = || next.is_some_and(|next| !next.is_ascii() || next.is_ascii_control());
         self.follows_exclamation = mark == b'!' && is_before_other();
-        match symbol(self.text, at) {
+        self.has_leet = true;
+        let symbol = if self.has_letters { symbol(self.text, at) } else { Symbol::Mark };
+        match symbol {
             Symbol::Mark => self.letters.skip_mark(),
             Symbol::Letter { with_i, with_l } => self.letters.add_symbol(with_i, with_l),
             Symbol::Unclear => {
@@ -220,8 +241,7 @@ impl Prefilter<'_> {
                 return;
             }
             Sign::Space => {
-                self.hangul.skipped.spaces += 1;
-                self.letters.skip_space();
+                self.add_space();
                 return;
             }
             Sign::Mark('\'' | '’') => {
@@ -238,8 +258,13 @@ impl Prefilter<'_> {
             }
             Sign::Digit(digit) => {
                 self.hangul.skipped.digits += 1;
-                self.letters.may_have_leet |= follows_exclamation;
-                self.letters.add_digit(digit);
+                self.has_leet = true;
+                if self.has_letters {
+                    self.letters.may_have_leet |= follows_exclamation;
+                    self.letters.add_digit(digit);
+                } else {
+                    self.letters.skip_wall();
+                }
             }
             Sign::Letter(_) => {
                 self.hangul.skipped.intruders += 1;
@@ -254,7 +279,7 @@ impl Prefilter<'_> {
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
         self.letters.skip_wall();
-        self.adjacent.add_sign(Sign::Jamo(jamo));
+        self.adjacent.add_jamo(jamo);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
     }
 
@@ -262,6 +287,7 @@ impl Prefilter<'_> {
     fn may_end(&self, words: &[Automaton; 4]) -> bool {
         let (seen, text) = (self.seen, self.text);
         let Letters { may_have_word, may_have_leet, .. } = self.letters;
+        let may_have_leet = may_have_leet || self.has_leet && !self.has_letters;
         let [leet, mixed] = [Alphabet::Leet, Alphabet::Mixed].map(|alphabet| &words[alphabet as usize]);
         self.is_unclear && seen.has(Seen::JAMO)
             || self.is_i_joined

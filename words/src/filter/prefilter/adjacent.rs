@@ -104,6 +104,15 @@ impl<'f> Adjacent<'f> {
         }
     }
 
+    /// Adds a jamo on its own.
+    #[inline]
+    pub(super) fn add_jamo(&mut self, jamo: u8) {
+        let last = std::mem::replace(&mut self.last, jamo);
+        if self.syllable.take().is_none() && Kind::of(last) != Kind::Jamo {
+            self.look(last, jamo);
+        }
+    }
+
     /// Adds adjacent letters of ASCII, at least one.
     #[inline]
     pub(super) fn add_letters(&mut self, letters: &[u8]) {
@@ -121,6 +130,19 @@ impl<'f> Adjacent<'f> {
         match sign {
             // Each is as good as another where no word has one.
             Sign::Letter(_) | Sign::Symbol(_) if !self.pairs.has_others => self.add_symbol(u8::MAX),
+            Sign::Letter(_) | Sign::Symbol(_) => match *mixed_symbols(sign, &mut [0; 4]) {
+                // Of pairs inside such words the last one is looked for.
+                [first, .., before, last] => {
+                    self.add_symbol(first);
+                    self.look(before, last);
+                    self.last = last;
+                }
+                [first, last] => {
+                    self.add_symbol(first);
+                    self.add_symbol(last);
+                }
+                _ => {}
+            },
             sign => mixed_symbols(sign, &mut [0; 4]).iter().for_each(|symbol| self.add_symbol(*symbol)),
         }
     }

@@ -26,22 +26,29 @@ impl<'f> Hangul<'f> {
     /// Adds a syllable by its index. Whether some word may end before it or in it.
     #[inline]
     pub(super) fn add_syllable(&mut self, syllable: u32) -> bool {
-        let gap = self.skipped.take();
+        let (gap, [before, _]) = (self.skipped.take(), self.latest);
+        let may_end = self.read(syllable, gap);
+        self.latest = [Some((syllable, gap)), before];
+        may_end
+    }
+
+    #[inline]
+    fn read(&mut self, syllable: u32, gap: Gap) -> bool {
+        let [last, _] = self.latest;
         if let Some(tracks) = &mut self.tracks {
             let may_end = tracks.add_syllable(Syllable::of_index(syllable), gap);
-            if tracks.are_idle() {
-                (self.tracks, self.latest) = (None, [Some((syllable, gap)), None]);
+            // Some words go on from another letter, so the one before it has to be known.
+            if last.is_some() && tracks.are_idle() {
+                self.tracks = None;
             }
             return may_end;
         }
-        let [last, _] = self.latest;
         let last = last.map(|(syllable, _)| syllable);
         let may_be_drawn_out = || last.is_some_and(|last| is_drawn_out(last, syllable));
         if self.openings.may_begin(last, syllable) || gap == Gap::None && may_be_drawn_out() {
             let (tracks, may_end) = self.begin();
             return tracks.add_syllable(Syllable::of_index(syllable), gap) || may_end;
         }
-        self.latest = [Some((syllable, gap)), self.latest[0]];
         false
     }
 
@@ -53,7 +60,9 @@ impl<'f> Hangul<'f> {
         }
         let gap = self.skipped.take();
         let (tracks, may_end) = self.begin();
-        tracks.add_jamo(jamo, gap, traits) || may_end
+        let may_end = tracks.add_jamo(jamo, gap, traits) || may_end;
+        self.latest = [None; 2];
+        may_end
     }
 
     /// From here on the automaton reads the text. Before it reads the two latest syllables: a word that goes on with a jamo

@@ -11,6 +11,8 @@ pub(super) struct Letters<'f> {
     /// Words with letters that are blotted out.
     blotted: &'f Grams,
     plain: Latest,
+    /// Nothing was added since the last wall.
+    is_walled: bool,
     /// With digits and symbols as letters. None: as `plain`.
     with_i: Option<Latest>,
     /// The same, with an `l` where `with_i` has an `i` for a character that may be either. None: as `with_i`.
@@ -32,6 +34,7 @@ impl<'f> Letters<'f> {
             words,
             blotted,
             plain: Latest::default(),
+            is_walled: false,
             with_i: None,
             with_l: None,
             has_hit: false,
@@ -48,6 +51,7 @@ impl<'f> Letters<'f> {
         if has_capital_i {
             self.with_l.get_or_insert(self.with_i.unwrap_or(self.plain));
         }
+        self.is_walled = false;
         let mut is_hit = self.words.may_have(&mut self.plain, letters.iter().copied());
         if self.is_ambiguous() {
             is_hit |= self.add_ambiguous(letters);
@@ -99,7 +103,7 @@ impl<'f> Letters<'f> {
             self.with_l.get_or_insert(latest);
         }
         self.has_blot |= with_i == MASKED;
-        self.has_leet = true;
+        (self.has_leet, self.is_walled) = (true, false);
         let Letters { words, blotted, .. } = *self;
         let add = |latest: &mut Option<Latest>, letter: u8| {
             let code = if letter == MASKED { BLOT } else { letter };
@@ -137,6 +141,9 @@ impl<'f> Letters<'f> {
     /// Skips what no word goes on after.
     #[inline]
     pub(super) fn skip_wall(&mut self) {
+        if std::mem::replace(&mut self.is_walled, true) {
+            return;
+        }
         self.plain.skip_wall();
         (self.with_i, self.with_l) = (None, None);
         (self.has_hit, self.has_leet, self.has_blot) = (false, false, false);
