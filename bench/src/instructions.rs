@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Rooms, each with a presenter unless the archiver is measured
     #[arg(long, default_value_t = 100)]
     rooms: usize,
+    /// Count new connections and new tokens as well: each poster begins anew after the warm-up
+    #[arg(long)]
+    new_connections: bool,
     /// Functions that are listed
     #[arg(long, default_value_t = 40)]
     functions: usize,
@@ -73,14 +76,17 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         role: role.name(),
         program: "valgrind".into(),
         arguments: callgrind.arguments(),
-        // Under callgrind a role takes a hundred times as long, and would refuse what waits for it.
-        settings: vec![("CHATTING_NATS__APPEND_QUEUE_WAIT", "4s".to_owned())],
+        // Under callgrind a role takes a hundred times as long: it would refuse what waits for it, and ask the room
+        // server a hundred times as often.
+        settings: [("CHATTING_NATS__APPEND_QUEUE_WAIT", "4s"), ("CHATTING_INGEST__ROOMS__LIVE", "200s")]
+            .map(|(key, value)| (key, value.to_owned()))
+            .into(),
     };
     // A presenter in each room: without one, ingest has more to do.
     let nodes = usize::from(role != Role::Archiver);
     let system = System::start_under(nodes, role == Role::Archiver, Some(&runner)).await?;
     let id = system.id(role.name())?;
-    let load = Load::start(&system, arguments.posters, arguments.rooms, arguments.rate).await?;
+    let mut load = Load::start(&system, arguments).await?;
     load.run(arguments.warm_up).await.context("warming up")?;
     callgrind.count(id).await?;
     load.run(arguments.messages).await?;

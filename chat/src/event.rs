@@ -13,6 +13,7 @@ use crate::kind::EventKind;
 use crate::malformed::MalformedEvent;
 use crate::posted::PostedLine;
 use crate::time::{millis, now};
+use crate::written::posted_line;
 
 /// Something that happened in a room. All checks come before the append: nothing in the log can still be refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +63,14 @@ impl Event {
 
     /// The event as one line of JSON, without the line feed.
     pub fn to_line(&self) -> Bytes {
+        match &self.body {
+            Body::MessagePosted(message) => posted_line(self, message).map_or_else(|| self.serialized(), Bytes::from),
+            _ => self.serialized(),
+        }
+    }
+
+    /// The same line, by serde.
+    pub(crate) fn serialized(&self) -> Bytes {
         #[derive(Serialize)]
         struct Line<'a, B> {
             v: u32,

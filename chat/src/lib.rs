@@ -35,6 +35,7 @@ mod position;
 mod posted;
 mod readers;
 mod time;
+mod written;
 
 pub use bans::{Ban, LatestBan};
 pub use body::{

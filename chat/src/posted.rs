@@ -186,7 +186,7 @@ impl<'a> Rest<'a> {
 }
 
 /// How many bytes precede the next quote, backslash or control character.
-fn plain(bytes: &[u8]) -> usize {
+pub(crate) fn plain(bytes: &[u8]) -> usize {
     /// As many as the compiler compares at once.
     const BLOCK: usize = 16;
     let is_special = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
@@ -309,6 +309,7 @@ mod tests {
         #[test]
         fn what_is_written_here_is_scanned_as_serde_reads_it(event in event()) {
             let line = event.to_line();
+            prop_assert_eq!(&line, &event.serialized());
             // Larger numbers are left to serde.
             let is_small = |idx: i64| idx < 10_i64.pow(SAFE_DIGITS as u32);
             let Body::MessagePosted(message) = &event.body else { panic!("it is a message") };

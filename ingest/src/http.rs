@@ -2,6 +2,7 @@
 //! results and refusals into responses. Posting is one straight function for both surfaces. Every other endpoint is a
 //! handler with typed extractors.
 
+mod answer;
 mod body;
 mod content_digest;
 mod extract;

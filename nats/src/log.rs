@@ -104,7 +104,8 @@ impl Log {
         end: Option<Timestamp>,
     ) -> Result<Position, AppendError> {
         let Some(presenter) = event.presenter else {
-            return self.append_copies(event, end).await.map(|positions| positions[0]);
+            // Boxed: nearly every event is of a room, and its future should not have room for copies.
+            return Box::pin(self.append_copies(event, end)).await.map(|positions| positions[0]);
         };
         let partition = partition_of(presenter, self.context.config.partitions);
         if !self.context.capacity.admits(partition, &event.body) {

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use conf::{Address, Problem, Problems, Secret, Span};
 use jsonwebtoken::{Algorithm, decode_header};
 use serde::Deserialize;
@@ -154,6 +154,8 @@ pub enum TokenError {
     KeysUnavailable,
 }
 
+const TOKEN: HeaderName = HeaderName::from_static("token");
+
 /// 8 KB: a token of the auth server has about 250 bytes. A longer one is refused before it is hashed.
 const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
 
@@ -292,7 +294,7 @@ fn plain_type(name: &str) -> String {
 
 /// The token of a request: header `token` or `Authorization: Bearer`. Both may be present if they are equal.
 pub fn token(headers: &HeaderMap) -> Result<&str, TokenError> {
-    token_in(headers.get_all("token").iter(), headers.get_all(AUTHORIZATION).iter())
+    token_in(headers.get_all(TOKEN).iter(), headers.get_all(AUTHORIZATION).iter())
 }
 
 /// The same, from the values of the headers `token` and `Authorization`.
@@ -312,10 +314,18 @@ pub(crate) fn token_in<'a>(
     }
 }
 
+/// As `HeaderValue::to_str`, many bytes at a time: a token has hundreds.
+fn text(value: &HeaderValue) -> Option<&str> {
+    let bytes = value.as_bytes();
+    let is_visible = |byte: u8| matches!(byte, b' '..=b'~') | (byte == b'\t');
+    let is_text = bytes.iter().fold(true, |all, byte| all & is_visible(*byte));
+    if is_text { str::from_utf8(bytes).ok() } else { None }
+}
+
 fn single<'a>(mut values: impl Iterator<Item = &'a HeaderValue>) -> Result<Option<&'a str>, TokenError> {
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(|value| Some(value.trim())).map_err(|_| TokenError::Malformed),
+        (Some(value), None) => text(value).map(|value| Some(value.trim())).ok_or(TokenError::Malformed),
         (Some(_), Some(_)) => Err(TokenError::Ambiguous),
     }
 }

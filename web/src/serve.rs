@@ -21,8 +21,9 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
+use runtime::Timers;
 use serde::Deserialize;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -40,7 +41,8 @@ use crate::private;
 use crate::private::Shared;
 use crate::source_rates::SourceRate;
 pub use fast_path::FastPath;
-use fast_path::{Deadline, Fast, NoFastPath};
+use fast_path::{Fast, NoFastPath};
+use header_timer::HeaderTimer;
 pub use last_resorts::LAST_RESORTS;
 use last_resorts::{host_invalid, panicked, stale, timed_out, unread};
 use limits::SourceLimits;
@@ -49,6 +51,7 @@ use peer::{Coming, Going, Paced, Peer};
 
 mod fast_path;
 mod head;
+mod header_timer;
 mod last_resorts;
 mod limits;
 mod metrics;
@@ -249,7 +252,7 @@ async fn connection<F: FastPath>(
     if let Err(error) = options {
         tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
     }
-    let (peer, deadline, metrics) = (Peer::new(place), Deadline::default(), app.metrics.clone());
+    let (peer, deadlines, metrics) = (Peer::new(place), Timers::default(), app.metrics.clone());
     let service = service_fn({
         let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
@@ -257,14 +260,14 @@ async fn connection<F: FastPath>(
             let stale = (standstill::times() != stood_still).then_some(Stale);
             let limits = limits.clone();
             // Not an async block, which would keep the future twice.
-            answer(request, address, stale, app.clone(), deadline.clone(), peer.clone()).map_ok(move |mut response| {
+            answer(request, address, stale, app.clone(), deadlines.clone(), peer.clone()).map_ok(move |mut response| {
                 limits.count(source, &mut response);
                 response
             })
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeaderTimer::default())
         .header_read_timeout(timeouts.header)
         // A peer that has said all it has to say may still listen, and work that was begun is not dropped half-way
         // because its peer went away.
@@ -300,7 +303,7 @@ async fn answer<F: FastPath>(
     address: SocketAddr,
     stale: Option<Stale>,
     app: Bounded<F>,
-    deadline: Deadline,
+    deadlines: Timers,
     peer: Arc<Peer>,
 ) -> Result<hyper::Response<Going>, Infallible> {
     let (parts, body) = request.into_parts();
@@ -308,7 +311,7 @@ async fn answer<F: FastPath>(
     let mut response = match app.fast_path.route(&parts.method, &parts.uri) {
         Some(route) => {
             let request = Fast { route, parts, body, peer: address, stale };
-            request.answered(&app.fast_path, app.request_timeout, &deadline).await
+            request.answered(&app.fast_path, app.request_timeout, &deadlines).await
         }
         None => Box::pin(routed(app.router, Request::from_parts(parts, body), address, stale)).await,
     };

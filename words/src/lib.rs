@@ -28,7 +28,8 @@
 //! the words that a context permits. The cost is linear in the length of the text.
 //!
 //! Most texts have no word. `filter::prefilter` finds that out in one pass, without signs and streams: a text can only have
-//! a word if it has two certain syllables or four certain letters next to each other.
+//! a word if it has two certain syllables, four certain letters, or two certain symbols of a word that no single alphabet
+//! spells, next to each other.
 
 mod border;
 mod filter;

@@ -155,6 +155,11 @@ pub(crate) fn fold(c: char, mut add: impl FnMut(Sign)) {
         }
         // Combining marks, zero-width characters and variation selectors.
         '\u{300}'..='\u{36F}' | '\u{200B}'..='\u{200F}' | '\u{FE00}'..='\u{FE0F}' => {}
+        // Emoji.
+        '\u{1F300}'..='\u{1F3FA}'
+        | '\u{1F400}'..='\u{1F64F}'
+        | '\u{1F680}'..='\u{1F6FF}'
+        | '\u{1F900}'..='\u{1F9FF}' => add(Sign::Symbol(c)),
         // Han has no decompositions and, but for two characters, no look-alikes.
         '\u{4E07}'..='\u{4E2A}' | '\u{4E2C}'..='\u{9FFF}' => add(Sign::Letter(c)),
         _ => fold_rare(c, &mut add),

@@ -7,7 +7,7 @@ mod mixed;
 mod recent;
 
 pub(crate) use hangul::{EU, IEUNG, hangul, is_laughter, lengthens};
-pub(crate) use latin::{MASKED, latin, leet};
+pub(crate) use latin::{MASKED, latin, leet, spells, stands_for};
 pub(crate) use mixed::{mixed, mixed_symbols};
 pub(crate) use recent::{Recent, Symbol, Traits};
 
@@ -75,7 +75,7 @@ pub(crate) enum Gap {
 }
 
 /// What was skipped since the last symbol.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Skipped {
     pub(crate) spaces: u32,
     pub(crate) marks: u32,
@@ -87,8 +87,9 @@ impl Skipped {
     /// The gap before the next symbol, from where skipping is counted anew.
     #[inline]
     pub(crate) fn take(&mut self) -> Gap {
+        let Skipped { spaces, marks, digits, intruders } = *self;
         // Most symbols directly follow another.
-        if *self == Skipped::default() { Gap::None } else { std::mem::take(self).gap() }
+        if spaces | marks | digits | intruders == 0 { Gap::None } else { std::mem::take(self).gap() }
     }
 
     /// More separators than this end a word.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use hyper::client::conn::http1::SendRequest;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::Arguments;
 use crate::load::connect;
 use crate::system::System;
 use crate::texts::texts;
@@ -31,18 +33,35 @@ const POLL: Duration = Duration::from_millis(20);
 pub(super) struct Load<'a> {
     system: &'a System,
     texts: Arc<Vec<String>>,
-    posters: usize,
+    posters: Vec<Poster>,
+    keep: bool,
     rooms: usize,
     rate: u32,
-    posted: AtomicUsize,
+    posted: usize,
     arrived: Arc<AtomicUsize>,
     archive: Option<Collection<Document>>,
     presenters: Vec<AbortHandle>,
 }
 
+/// A user with a connection and a token, as a client has them for many posts.
+struct Poster {
+    number: usize,
+    room: usize,
+    token: String,
+    connection: SendRequest<Full<Bytes>>,
+}
+
+impl Poster {
+    async fn connect(system: &System, number: usize, rooms: usize) -> anyhow::Result<Poster> {
+        let (room, token) = (number % rooms + 1, system.token(1_000_000 + number as i64));
+        Ok(Poster { number, room, token, connection: connect(system.ingest).await? })
+    }
+}
+
 impl<'a> Load<'a> {
     /// A presenter connects to each room if the system has a delivery node.
-    pub(super) async fn start(system: &'a System, posters: usize, rooms: usize, rate: u32) -> anyhow::Result<Load<'a>> {
+    pub(super) async fn start(system: &'a System, load: &Arguments) -> anyhow::Result<Load<'a>> {
+        let Arguments { rooms, rate, .. } = *load;
         let archive = match &system.mongo {
             Some(uri) => {
                 Some(mongodb::Client::with_uri_str(uri).await?.database("chatting").collection("chatting_log"))
@@ -54,37 +73,45 @@ impl<'a> Load<'a> {
         for room in (1..=rooms).filter(|_| !system.nodes.is_empty()) {
             presenters.push(present(system, room as i64, Arc::clone(&arrived)).await?);
         }
-        let (texts, posted) = (Arc::new(texts(TEXT_BYTES)?), AtomicUsize::new(0));
-        Ok(Load { system, texts, posters, rooms, rate, posted, arrived, archive, presenters })
+        let mut posters = Vec::new();
+        for number in 0..load.posters {
+            posters.push(Poster::connect(system, number, rooms).await?);
+        }
+        let (texts, keep) = (Arc::new(texts(TEXT_BYTES)?), !load.new_connections);
+        Ok(Load { system, texts, posters, keep, rooms, rate, posted: 0, arrived, archive, presenters })
     }
 
     /// Posts so many messages, and waits until they have arrived everywhere.
-    pub(super) async fn run(&self, messages: usize) -> anyhow::Result<()> {
-        let before = self.posted.fetch_add(messages, Ordering::Relaxed);
+    pub(super) async fn run(&mut self, messages: usize) -> anyhow::Result<()> {
+        let before = self.posted;
+        self.posted += messages;
         let (began, mut running) = (Instant::now(), JoinSet::new());
-        for number in 0..self.posters {
-            let mut connection = connect(self.system.ingest).await?;
-            let (room, token) = (number % self.rooms + 1, self.system.token(1_000_000 + number as i64));
-            let (texts, rate, posters) = (Arc::clone(&self.texts), self.rate, self.posters);
+        let posters = self.posters.len();
+        for mut poster in self.posters.drain(..) {
+            if !self.keep {
+                poster = Poster::connect(self.system, poster.number, self.rooms).await?;
+            }
+            let (texts, rate) = (Arc::clone(&self.texts), self.rate);
             running.spawn(async move {
+                let Poster { number, room, ref token, ref mut connection } = poster;
                 for count in (number..messages).step_by(posters) {
                     if rate > 0 {
                         sleep_until((began + Duration::from_secs(count as u64) / rate).into()).await;
                     }
                     // A stride that visits all texts.
                     let text = &texts[(before + count) * 7 % texts.len()];
-                    let request = request(count / posters % 2 == 0, room, &token, text)?;
+                    let request = request(count / posters % 2 == 0, room, token, text)?;
                     let response = connection.send_request(request).await?;
                     let status = response.status();
                     let body = response.into_body().collect().await?.to_bytes();
                     let body = String::from_utf8_lossy(&body);
                     anyhow::ensure!(status.is_success(), "a post was answered {status}: {body}");
                 }
-                anyhow::Ok(())
+                anyhow::Ok(poster)
             });
         }
         while let Some(poster) = running.join_next().await {
-            poster??;
+            self.posters.push(poster??);
         }
         self.has_arrived(before + messages).await
     }

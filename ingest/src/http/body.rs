@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::http::content_digest::ContentDigest;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use futures_util::poll;
@@ -51,7 +51,7 @@ pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration
         () => None,
     };
     if let Some(refusal) = unsupported {
-        discard(parts, body).await;
+        Box::pin(discard(parts, body)).await;
         return Err(refusal);
     }
     if is_far_too_large(parts) {
@@ -77,7 +77,7 @@ pub(crate) async fn json<T: Shape>(parts: &Parts, body: Body, deadline: Duration
 /// Err: what is wrong, in a sentence.
 fn parse<T: Shape>(bytes: &[u8]) -> Result<T, String> {
     // Checked here, because the parser does not look into strings that it skips.
-    let text = std::str::from_utf8(bytes).map_err(|_| "The body is not UTF-8.".to_owned())?;
+    let text = simdutf8::basic::from_utf8(bytes).map_err(|_| "The body is not UTF-8.".to_owned())?;
     let not_json = |error: serde_json::Error| format!("The body is not JSON: {error}.");
     match text.trim_ascii_start().chars().next() {
         None => return Err("The body is empty: it must be a JSON object.".to_owned()),
@@ -170,7 +170,10 @@ async fn read(mut body: Body) -> Result<Bytes, Refusal> {
     // Usually one piece is all of it.
     let (mut first, mut joined) = (Bytes::new(), Vec::new());
     let mut total = 0;
-    while let Some(frame) = body.frame().await {
+    // After as many bytes as were declared nothing is waited for.
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
         // An error means that the peer disconnected or broke the framing.
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;
         let Ok(chunk) = frame.into_data() else { continue };

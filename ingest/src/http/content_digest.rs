@@ -2,7 +2,7 @@
 //! before the body is read.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -13,11 +13,13 @@ pub(crate) struct ContentDigest([u8; 32]);
 /// The header's name.
 pub(crate) const CONTENT_DIGEST: &str = "content-digest";
 
+const NAME: HeaderName = HeaderName::from_static(CONTENT_DIGEST);
+
 impl ContentDigest {
     /// The digest of the header. None: there is no header, or it has no `sha-256`. Err: that is malformed, or there are two.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<ContentDigest>, InvalidDigest> {
         let mut found = None;
-        for value in headers.get_all(CONTENT_DIGEST) {
+        for value in headers.get_all(NAME) {
             for member in value.to_str().map_err(|_| InvalidDigest)?.split(',') {
                 let Some((name, digest)) = member.trim().split_once('=') else { continue };
                 if name == "sha-256" && found.replace(parse(digest).ok_or(InvalidDigest)?).is_some() {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::HeaderName;
 use axum::http::request::Parts;
 use chat::{EventId, PresenterIdx, UserIdx};
 use futures_util::poll;
@@ -161,6 +162,14 @@ impl Ingest {
         if let Poll::Ready(body) = poll!(reading.as_mut()) {
             return body;
         }
+        Box::pin(self.late_body(sender, reading)).await
+    }
+
+    async fn late_body<T>(
+        &self,
+        sender: &Sender,
+        reading: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
         let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
         // Dropping `reading` loses part of a body, which is of no use without the rest.
         tokio::select! {
@@ -190,7 +199,9 @@ pub(crate) fn peer(parts: &Parts) -> Option<SocketAddr> {
 }
 
 fn key(parts: &Parts) -> Result<Option<IdempotencyKey>, Refusal> {
-    let mut values = parts.headers.get_all("idempotency-key").iter();
+    /// A constant, so that its name is not checked for each request.
+    const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+    let mut values = parts.headers.get_all(KEY).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::http::answer::answer;
 use crate::http::body::Shape;
 use crate::http::extract::{self, Key};
 use crate::http::openapi::schemas;
@@ -27,6 +28,9 @@ use crate::posting::accept::Accepted;
 use crate::refusal::Refusal;
 use crate::sender::Sender;
 use crate::state::Ingest;
+
+const MESSAGE_ID: HeaderName = HeaderName::from_static("message-id");
+const MESSAGE_POSITION: HeaderName = HeaderName::from_static("message-position");
 
 /// The message of the 202 that tells a presenter to reconnect. The presenter's message is stored all the same.
 const RECONNECT: &str = "세션이 존재하지 않습니다. 재연결을 해주세요.";
@@ -61,8 +65,8 @@ impl Shape for SendMessage {
 impl Message for SendMessage {
     const TEXT: &'static str = "textMessage";
 
-    fn text(&self) -> &Value {
-        &self.text_message
+    fn into_text(self) -> Value {
+        self.text_message
     }
 
     /// The room that the body names, or the sender's own if the sender claims to be its presenter.
@@ -165,7 +169,9 @@ pub(super) async fn post(ingest: &Ingest, parts: &Parts, body: Body, peer: Optio
                 let body = ErrorBody::now(&ingest.time_zone, path, StatusCode::BAD_REQUEST, RECONNECT);
                 return with_quota((StatusCode::ACCEPTED, headers, Json(body)).into_response(), quota);
             }
-            with_quota(headers.into_response(), quota)
+            let mut response = answer(StatusCode::OK, Body::empty());
+            response.headers_mut().extend(headers);
+            with_quota(response, quota)
         }
         Err(refusal) => refused::original(&ingest.time_zone, path, &refusal),
     }
@@ -173,10 +179,8 @@ pub(super) async fn post(ingest: &Ingest, parts: &Parts, body: Body, peer: Optio
 
 /// The id and position as headers, because the original's success response has no body.
 fn headers(accepted: &Accepted) -> [(HeaderName, HeaderValue); 2] {
-    let value =
-        |text: String| HeaderValue::from_str(&text).expect("ids and positions are hexadecimal digits and hyphens");
-    [
-        (HeaderName::from_static("message-id"), value(accepted.id.to_string())),
-        (HeaderName::from_static("message-position"), value(accepted.position.to_string())),
-    ]
+    let value = |text: String| {
+        HeaderValue::from_maybe_shared(Bytes::from(text)).expect("ids and positions are hexadecimal digits and hyphens")
+    };
+    [(MESSAGE_ID, value(accepted.id.to_string())), (MESSAGE_POSITION, value(accepted.position.to_string()))]
 }

@@ -23,7 +23,7 @@ pub(crate) trait Message: Shape {
     const TEXT: &'static str;
 
     /// The value of that member; null if it is missing.
-    fn text(&self) -> &Value;
+    fn into_text(self) -> Value;
 
     /// The room. `path` is the one in the path, if the surface has it there.
     fn room(&self, path: Option<PresenterIdx>, sender: &Sender) -> Result<PresenterIdx, Refusal>;
@@ -55,16 +55,17 @@ async fn read_and_accept<M: Message>(
     let (Head { sender, key }, room) = match head {
         Ok(head) => head,
         Err(refusal) => {
-            body::discard(parts, body).await;
+            // Boxed, as everything that few posts need: the future of a post is moved several times.
+            Box::pin(body::discard(parts, body)).await;
             return Err(refusal);
         }
     };
     let message: M = ingest.body(&sender, body::json(parts, body, ingest.body_deadline)).await?;
     let _permit = ingest.permit()?;
     let presenter = message.room(room, &sender)?;
-    let text = match message.text() {
+    let text = match message.into_text() {
         Value::Null => return Err(Refusal::TextMissing(M::TEXT)),
-        Value::String(text) => Text::parse(text)?,
+        Value::String(text) => Text::from_string(text)?,
         _ => return Err(body::malformed_member::<M>(M::TEXT).into()),
     };
     ingest.accept(Post { sender, presenter, text, key }).await

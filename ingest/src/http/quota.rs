@@ -6,17 +6,31 @@ use axum::response::Response;
 use crate::moderation::settings::Rate;
 use crate::posting::limits::Quota;
 
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
 /// Adds `RateLimit-Policy: "room";q=20;w=30` and `RateLimit: "room";r=19;t=2`: in `t` seconds the whole quota is back.
 pub(crate) fn with_quota(mut response: Response, quota: Option<Quota>) -> Response {
     let Some(quota) = quota else { return response };
     let Quota { policy, rate: Rate { messages, seconds }, remaining } = quota;
-    let value = |text: String| HeaderValue::from_str(&text).expect("a policy's name and numbers are ASCII");
-    let reset = quota.reset_seconds();
-    response.headers_mut().extend([
-        (HeaderName::from_static("ratelimit-policy"), value(format!("\"{policy}\";q={messages};w={seconds}"))),
-        (HeaderName::from_static("ratelimit"), value(format!("\"{policy}\";r={remaining};t={reset}"))),
-    ]);
+    let headers = response.headers_mut();
+    headers.insert(POLICY, value(policy, [(";q=", messages.into()), (";w=", seconds.into())]));
+    headers.insert(LIMIT, value(policy, [(";r=", remaining.into()), (";t=", quota.reset_seconds())]));
     response
+}
+
+/// Without the formatter, as every post has two of them.
+fn value(policy: &str, parameters: [(&str, u64); 2]) -> HeaderValue {
+    /// The longest: a name, two parameters, and twenty digits for each.
+    const LONGEST: usize = 64;
+    let mut text = String::with_capacity(LONGEST);
+    text.extend(["\"", policy, "\""]);
+    for (name, number) in parameters {
+        text.push_str(name);
+        let digits = number.checked_ilog10().unwrap_or(0);
+        text.extend((0..=digits).rev().map(|place| char::from(b'0' + (number / 10_u64.pow(place) % 10) as u8)));
+    }
+    HeaderValue::from_str(&text).expect("a policy's name and numbers are ASCII")
 }
 
 #[cfg(test)]

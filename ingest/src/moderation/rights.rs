@@ -2,6 +2,7 @@
 //! `chat:moderate`. A right is computed for each request, never taken from it.
 
 use chat::{PresenterIdx, Role, now};
+use jiff::Timestamp;
 use nats::AppendError;
 
 use crate::refusal::Refusal;
@@ -36,11 +37,11 @@ impl Right {
 
 impl Ingest {
     /// The sender's role in the room, as messages record it.
-    pub(crate) fn role(&self, sender: &Sender, room: PresenterIdx) -> Role {
+    pub(crate) fn role(&self, sender: &Sender, room: PresenterIdx, now: Timestamp) -> Role {
         match () {
             () if sender.presents(room) => Role::Presenter,
             () if sender.moderates_every_room() => Role::Moderator,
-            () if self.replay.rules.moderates(room, sender.idx, now()) => Role::Moderator,
+            () if self.replay.rules.moderates(room, sender.idx, now) => Role::Moderator,
             () => Role::Viewer,
         }
     }

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use chat::{Ban, Body, Event, LatestBan, ModeratorRemoved, Moderators, Position, PresenterIdx, UserBanned, UserIdx};
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use nats::Subject;
 use parking_lot::RwLock;
@@ -27,7 +28,7 @@ pub(crate) struct Rules {
 
 #[derive(Debug, Default)]
 struct State {
-    rooms: HashMap<PresenterIdx, Room>,
+    rooms: HashMap<PresenterIdx, Room, RandomState>,
     /// In the order of lists: by room, then by user.
     bans: BTreeMap<(Option<PresenterIdx>, UserIdx), LatestBan>,
     moderators: Moderators,
@@ -113,14 +114,14 @@ impl Rules {
         if presenter.as_user() == user {
             return None;
         }
-        let bans = [self.ban_of(Some(presenter), user, now), self.ban_of(None, user, now)];
+        let state = self.state.read();
+        let bans = [Some(presenter), None].map(|presenter| state.ban(presenter, user, now));
         bans.into_iter().flatten().max_by_key(|ban| ban.until.unwrap_or(Timestamp::MAX))
     }
 
     /// The user's ban from exactly that room, or from every room.
     pub(crate) fn ban_of(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Ban> {
-        let state = self.state.read();
-        state.bans.get(&(presenter, user))?.ban.filter(|ban| ban.holds(now))
+        self.state.read().ban(presenter, user, now)
     }
 
     /// The same, with the position of its decision.
@@ -219,6 +220,10 @@ impl Rules {
 }
 
 impl State {
+    fn ban(&self, presenter: Option<PresenterIdx>, user: UserIdx, now: Timestamp) -> Option<Ban> {
+        self.bans.get(&(presenter, user))?.ban.filter(|ban| ban.holds(now))
+    }
+
     /// Ends the role of a moderator whom the event bans from the room. Returns the end of the role as a decision, so that
     /// it is saved under its own subject and outlives the ban.
     fn end_role(&mut self, position: Position, event: &Event) -> Option<(Subject, Event)> {

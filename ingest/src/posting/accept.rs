@@ -58,7 +58,7 @@ impl Ingest {
                 (assigned.id, position, quota)
             }
         };
-        let is_presenter_connected = self.presence.session(presenter).is_some();
+        let is_presenter_connected = self.presence.is_held(presenter);
         if !is_presenter_connected {
             self.reconnects.request(presenter);
         }
@@ -74,9 +74,10 @@ impl Ingest {
         assigned: &AssignedId,
     ) -> Result<(Position, Option<Quota>), Refusal> {
         self.check_caught_up()?;
-        self.check_is_not_banned(presenter, sender)?;
-        let role = self.role(sender, presenter);
-        let current = self.replay.rules.current(presenter, now());
+        let began = now();
+        self.check_is_not_banned(presenter, sender, began)?;
+        let role = self.role(sender, presenter, began);
+        let current = self.replay.rules.current(presenter, began);
         let settings = &current.settings;
         if settings.presenter_only && role == Role::Viewer {
             return Err(Refusal::PresenterOnly);
@@ -92,12 +93,13 @@ impl Ingest {
         let user = sender.user(role);
         let text = self.reviewed(assigned.id, presenter, &user, text, &mut flags).await?;
         // A ban holds within a second, however long the room server and the review hook took.
-        self.check_is_not_banned(presenter, sender)?;
+        let at = now();
+        self.check_is_not_banned(presenter, sender, at)?;
 
         let quota = reservation.quota;
         reservation.appending();
         let message = MessagePosted { user, text: text.into_string(), flags };
-        let position = self.append(assigned, Some(presenter), now(), Body::MessagePosted(message)).await?;
+        let position = self.append(assigned, Some(presenter), at, Body::MessagePosted(message)).await?;
         reservation.stored();
         Ok((position, Some(quota)))
     }
@@ -112,7 +114,8 @@ impl Ingest {
         flags: &mut Vec<String>,
     ) -> Result<Text, Refusal> {
         let Some(review) = &self.review else { return Ok(text) };
-        match review.ask(&Question { id, presenter, user, text: text.as_str(), flags }).await {
+        // Boxed, so that the future of a post without a review has no room for one.
+        match Box::pin(review.ask(&Question { id, presenter, user, text: text.as_str(), flags })).await {
             Verdict::Allow => Ok(text),
             Verdict::Replace(text) => Ok(text),
             Verdict::Deny { reason } => Err(Refusal::Denied { reason }),
@@ -142,12 +145,12 @@ impl Ingest {
         let event = Arc::new(Event { id, presenter, at, belated: false, request, body });
         let began = Instant::now();
         let appended = self.log.append_own(event, end).await;
-        self.admission.observe_append(began.elapsed());
+        self.admission.observe_append(began);
         let position = appended?;
         self.metrics.appended(&kind);
         let Some(request) = request else { return Ok(position) };
-        let first =
-            self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id)).await;
+        let find = self.replay.find(|replay| replay.accepted_keys.get(request.key).filter(|first| first.id == id));
+        let first = Box::pin(find).await;
         match first {
             Some(first) if first.digest == request.digest => Ok(first.position),
             Some(_) => Err(Refusal::IdempotencyKeyReused),
@@ -161,8 +164,8 @@ impl Ingest {
         if self.replay.is_caught_up() { Ok(()) } else { Err(Refusal::Append(AppendError::Unavailable)) }
     }
 
-    fn check_is_not_banned(&self, presenter: PresenterIdx, sender: &Sender) -> Result<(), Refusal> {
-        match self.replay.rules.ban(presenter, sender.idx, now()) {
+    fn check_is_not_banned(&self, presenter: PresenterIdx, sender: &Sender, now: Timestamp) -> Result<(), Refusal> {
+        match self.replay.rules.ban(presenter, sender.idx, now) {
             Some(ban) => Err(Refusal::Banned { until: ban.until }),
             None => Ok(()),
         }
@@ -173,7 +176,7 @@ impl Ingest {
             Ok(Liveness::Live) => Ok(()),
             Ok(Liveness::NotLive) => Err(Refusal::RoomNotLive),
             // An outage of the room server must not silence a broadcast whose presenter is connected.
-            Err(Unreachable) if self.presence.session(presenter).is_some() => Ok(()),
+            Err(Unreachable) if self.presence.is_held(presenter) => Ok(()),
             Err(Unreachable) => Err(Refusal::RoomServerUnavailable),
         }
     }

@@ -71,9 +71,10 @@ impl Admission {
         Ok(Admitted(self))
     }
 
-    /// Records how long an append took.
-    pub(crate) fn observe_append(&self, took: Duration) {
-        self.observe_append_at(took, Instant::now());
+    /// Records an append that began then and ends now.
+    pub(crate) fn observe_append(&self, began: Instant) {
+        let now = Instant::now();
+        self.observe_append_at(now.saturating_duration_since(began), now);
     }
 
     fn observe_append_at(&self, took: Duration, now: Instant) {

@@ -70,14 +70,19 @@ impl Ingest {
         presenter: Option<PresenterIdx>,
         request: Option<Request>,
     ) -> Result<Assignment, Refusal> {
-        let Some(request) = request else {
-            return Ok(Assignment::New(AssignedId {
+        match request {
+            None => Ok(Assignment::New(AssignedId {
                 id: EventId::new(),
                 request: None,
                 end: None,
                 assigned_at: Moment::now(),
-            }));
-        };
+            })),
+            // Boxed, so that the future of a post without a key has no room for the wait for a turn.
+            Some(request) => Box::pin(self.assign_under_key(presenter, request)).await,
+        }
+    }
+
+    async fn assign_under_key(&self, presenter: Option<PresenterIdx>, request: Request) -> Result<Assignment, Refusal> {
         if let Some(earlier) = self.earlier(request)? {
             return Ok(Assignment::Earlier(earlier));
         }

@@ -35,28 +35,13 @@ pub(crate) enum InvalidText {
 impl Text {
     /// Trims and checks.
     pub(crate) fn parse(text: &str) -> Result<Text, InvalidText> {
-        let text = text.trim();
-        if text.len() > LONGEST_TEXT_BYTES {
-            return Err(InvalidText::TooLong);
-        }
-        // Printable ASCII, as most texts are in part of the world, has nothing else that could be wrong.
-        if all_bytes(text, |byte| matches!(byte, b' '..=b'~')) {
-            return match text.len() {
-                0 => Err(InvalidText::Empty),
-                1..=LONGEST_TEXT => Ok(Text(text.to_owned())),
-                _ => Err(InvalidText::TooLong),
-            };
-        }
-        if !all_bytes(text, is_harmless) && text.chars().any(is_forbidden) {
-            return Err(InvalidText::Forbidden);
-        }
-        if !text.chars().any(is_visible) {
-            return Err(InvalidText::Empty);
-        }
-        if is_longer(text, LONGEST_TEXT) {
-            return Err(InvalidText::TooLong);
-        }
-        Ok(Text(text.to_owned()))
+        check(text.trim()).map(|text| Text(text.to_owned()))
+    }
+
+    /// The same, without a copy if there is nothing to trim.
+    pub(crate) fn from_string(text: String) -> Result<Text, InvalidText> {
+        let trimmed = check(text.trim())?;
+        Ok(Text(if trimmed.len() == text.len() { text } else { trimmed.to_owned() }))
     }
 
     /// Whether it has more characters than that, as people count them.
@@ -78,19 +63,48 @@ impl Text {
     }
 }
 
+/// Checks a trimmed text.
+fn check(text: &str) -> Result<&str, InvalidText> {
+    if text.len() > LONGEST_TEXT_BYTES {
+        return Err(InvalidText::TooLong);
+    }
+    // Most of a text is Hangul and ASCII, of which only control characters are forbidden.
+    let is_forbidden_at = |at: usize| text[at..].chars().next().is_some_and(is_forbidden);
+    if harmful(text.as_bytes()).any(is_forbidden_at) {
+        return Err(InvalidText::Forbidden);
+    }
+    if !text.chars().any(is_visible) {
+        return Err(InvalidText::Empty);
+    }
+    if is_longer(text, LONGEST_TEXT) {
+        return Err(InvalidText::TooLong);
+    }
+    Ok(text)
+}
+
 /// In grapheme clusters. There are no more of them than of code points, and those are quickly counted.
 fn is_longer(text: &str, most: usize) -> bool {
     text.len() > most && text.chars().count() > most && text.graphemes(true).count() > most
 }
 
-/// Whether no forbidden character has this byte in UTF-8. Hangul, kana and Han have no others.
-fn is_harmless(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~' | 0x80..=0xBF | 0xC3..=0xE1 | 0xE3..=0xEE)
+/// The places of bytes that begin a character which may be forbidden. Few blocks have one.
+fn harmful(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    /// As many as the compiler compares at once.
+    const BLOCK: usize = 16;
+    let (blocks, last) = bytes.as_chunks::<BLOCK>();
+    let has_any = |block: &[u8; BLOCK]| block.iter().fold(false, |any, byte| any | is_harmful(*byte));
+    let found = blocks.iter().enumerate().filter(move |(_, block)| has_any(block));
+    let found = found.map(|(at, block)| (at, block.as_slice())).chain([(blocks.len(), last)]);
+    found.flat_map(|(at, block)| {
+        let bytes = block.iter().enumerate().filter(|(_, byte)| is_harmful(**byte));
+        bytes.map(move |(inside, _)| at * BLOCK + inside)
+    })
 }
 
-/// Whether this is true of all bytes. Asks even those after one of which it is not, many at a time.
-fn all_bytes(text: &str, is_true: impl Fn(u8) -> bool) -> bool {
-    text.bytes().fold(true, |all, byte| all & is_true(byte))
+/// Whether a forbidden character may begin with this byte in UTF-8. No other byte of a character is one of these.
+#[inline]
+fn is_harmful(byte: u8) -> bool {
+    !matches!(byte, b' '..=b'~' | 0x80..=0xBF | 0xC3..=0xE1 | 0xE3..=0xEE)
 }
 
 /// Whether the character is visible by itself.

@@ -72,6 +72,15 @@ enum Update {
     Node(Result<Item, Error>),
 }
 
+impl Known {
+    /// The claim that holds the room, if its node's lease is alive.
+    fn session(&self, presenter: PresenterIdx, lease: Duration) -> Option<&Claim> {
+        let session = &self.sessions.get(&presenter)?.claim;
+        let renewed = self.nodes.get(&session.node)?;
+        (renewed.elapsed() < lease).then_some(session)
+    }
+}
+
 impl Presence {
     pub(crate) async fn start(context: &Arc<Context>) -> Result<Presence, Error> {
         // A full channel slows the readers down. Nothing is lost.
@@ -108,10 +117,12 @@ impl Presence {
 
     /// The claim that holds the room, if its node's lease is alive.
     pub fn session(&self, presenter: PresenterIdx) -> Option<Claim> {
-        let state = self.state.lock();
-        let session = &state.sessions.get(&presenter)?.claim;
-        let renewed = state.nodes.get(&session.node)?;
-        (renewed.elapsed() < self.context.lease).then(|| session.clone())
+        self.state.lock().session(presenter, self.context.lease).cloned()
+    }
+
+    /// Whether a session whose node's lease is alive holds the room.
+    pub fn is_held(&self, presenter: PresenterIdx) -> bool {
+        self.state.lock().session(presenter, self.context.lease).is_some()
     }
 
     /// The claim that holds the room, whether its node's lease is alive or not.

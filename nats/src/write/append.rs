@@ -16,9 +16,9 @@ use bytes::{Bytes, BytesMut};
 use chat::{Event, Position};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use runtime::Moment;
+use runtime::{Moment, Timers};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -49,6 +49,8 @@ pub(crate) struct Appender {
     most_waiting: usize,
     way: watch::Receiver<Way>,
     patience: Patience,
+    /// For the end of an event's patience.
+    timers: Timers,
 }
 
 /// How long an event waits for its turn. A longer queue means overload, and a client that is refused early can try
@@ -98,7 +100,7 @@ impl Appender {
         context.tasks.spawn("log appender", turns.run());
         let most_waiting = config.append_queue.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(most_waiting));
-        Appender { queue: sender, permits, most_waiting, way, patience }
+        Appender { queue: sender, permits, most_waiting, way, patience, timers: Timers::default() }
     }
 
     /// The number of events that wait for their turn or for the outcome of their batch.
@@ -132,7 +134,7 @@ impl Appender {
             tokio::select! {
                 answer = &mut answer => return answer.unwrap_or(Err(AppendError::Unknown)),
                 Ok(()) = way.changed() => continue,
-                () = sleep(limit.left()) => {}
+                () = self.timers.until(Instant::now() + limit.left()) => {}
             }
             if !limit.is_past() || limit != self.patience.limit(since, *way.borrow()) {
                 continue;
@@ -142,7 +144,7 @@ impl Appender {
             }
             // The event is in a batch already.
             let left = (since + deadline + ANSWER_SLACK).left();
-            return match timeout(left, answer).await {
+            return match Box::pin(timeout(left, answer)).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) | Err(_) => Err(AppendError::Unknown),
             };
@@ -240,7 +242,7 @@ impl Turns {
 
     /// Fills a batch: the first event, then as much of the queue as fits.
     fn fill(&mut self, first: Slot) -> Vec<Waiting> {
-        let way = *self.way.borrow();
+        let (way, now) = (*self.way.borrow(), Moment::now());
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(slot) = next {
@@ -255,7 +257,7 @@ impl Turns {
             if let Some(waiting) = waiting.take() {
                 match self.patience.limit(waiting.since, way) {
                     // The caller's own timer is due as well.
-                    limit if limit.is_past() => {
+                    limit if limit <= now => {
                         // A caller that is gone needs no answer.
                         let _ = waiting.outcome.send(Err(AppendError::Busy));
                         bytes -= waiting.line.len() + 1;

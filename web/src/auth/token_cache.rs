@@ -7,6 +7,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::{Identity, Pass, TokenError, Verifier};
@@ -28,9 +29,9 @@ pub struct TokenCache<T> {
 /// the old one, and what was old and unused is dropped.
 #[derive(Debug)]
 struct Shard<T> {
-    young: HashMap<Tail, Entry<T>>,
+    young: HashMap<Tail, Entry<T>, RandomState>,
     young_cost: usize,
-    old: HashMap<Tail, Entry<T>>,
+    old: HashMap<Tail, Entry<T>, RandomState>,
 }
 
 /// A verified token.
@@ -131,7 +132,7 @@ impl<T> Shard<T> {
 
 impl<T> Default for Shard<T> {
     fn default() -> Shard<T> {
-        Shard { young: HashMap::new(), young_cost: 0, old: HashMap::new() }
+        Shard { young: HashMap::default(), young_cost: 0, old: HashMap::default() }
     }
 }
 

@@ -4,9 +4,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
@@ -15,8 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::response::Response;
 use futures_util::FutureExt as _;
-use parking_lot::Mutex;
-use tokio::time::{Instant, Sleep, sleep_until};
+use runtime::Timers;
+use tokio::time::Instant;
 
 use super::Stale;
 use super::last_resorts::{self, host_invalid, panicked, timed_out};
@@ -61,45 +58,6 @@ impl FastPath for NoFastPath {
     }
 }
 
-/// The deadline of the requests of one connection, which come one after the other. One timer serves all of them: a
-/// timer for each would take the runtime's lock twice.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Deadline(Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
-
-/// A deadline in use.
-struct Running<'a> {
-    sleep: Option<Pin<Box<Sleep>>>,
-    deadline: &'a Deadline,
-}
-
-impl Deadline {
-    fn start(&self, time: Duration) -> Running<'_> {
-        let end = Instant::now() + time;
-        let sleep = match self.0.lock().take() {
-            Some(mut sleep) => {
-                sleep.as_mut().reset(end);
-                sleep
-            }
-            None => Box::pin(sleep_until(end)),
-        };
-        Running { sleep: Some(sleep), deadline: self }
-    }
-}
-
-impl Future for Running<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.sleep.as_mut().map_or(Poll::Ready(()), |sleep| sleep.as_mut().poll(context))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        *self.deadline.0.lock() = self.sleep.take();
-    }
-}
-
 /// A request of the fast path.
 pub(super) struct Fast<R> {
     pub(super) route: R,
@@ -110,8 +68,8 @@ pub(super) struct Fast<R> {
 }
 
 impl<R> Fast<R> {
-    /// The answer, with everything that the router's layers would add to it.
-    pub(super) async fn answered(self, by: &impl FastPath<Route = R>, time: Duration, deadline: &Deadline) -> Response {
+    /// The answer, with everything that the router's layers would add to it. `deadlines` serves one connection.
+    pub(super) async fn answered(self, by: &impl FastPath<Route = R>, time: Duration, deadlines: &Timers) -> Response {
         let Fast { route, parts, body, peer, stale } = self;
         let response = match head::check_host(parts.version, &parts.headers) {
             Err(wrong) => host_invalid(wrong),
@@ -119,12 +77,13 @@ impl<R> Fast<R> {
                 let mut response = match stale {
                     Some(Stale) => last_resorts::stale(),
                     None => {
-                        let answer = AssertUnwindSafe(by.answer(route, &parts, body, peer)).catch_unwind();
+                        // Boxed, because this future is moved several times before it is polled.
+                        let answer = AssertUnwindSafe(Box::pin(by.answer(route, &parts, body, peer))).catch_unwind();
                         // The deadline drops the answer, as it should. The answer loses nothing with the deadline.
                         tokio::select! {
                             biased;
                             answer = answer => answer.unwrap_or_else(panicked),
-                            () = deadline.start(time) => timed_out(),
+                            () = deadlines.until(Instant::now() + time) => timed_out(),
                         }
                     }
                 };

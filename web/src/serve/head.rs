@@ -18,6 +18,20 @@ pub(super) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), &'
 
 /// `uri-host [ ":" port ]`, and not empty: an `http` URI has a host.
 fn is_host(host: &[u8]) -> bool {
+    is_usual_host(host) || is_any_host(host)
+}
+
+/// A name or an IPv4 address, with a port of up to four digits or without one. Nearly every host is one.
+fn is_usual_host(host: &[u8]) -> bool {
+    let (name, port) = match host.iter().position(|byte| *byte == b':') {
+        Some(colon) => (&host[..colon], &host[colon + 1..]),
+        None => (host, [].as_slice()),
+    };
+    let is_in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    !name.is_empty() && name.iter().all(is_in_name) && port.len() <= 4 && port.iter().all(u8::is_ascii_digit)
+}
+
+fn is_any_host(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     // `Authority` takes more than a port behind the colon, and user information.
     let port = match host.iter().rposition(|byte| *byte == b':' || *byte == b']') {
@@ -49,6 +63,16 @@ mod tests {
         assert!(!check(Version::HTTP_11, &["a", "a"]));
         assert!(!check(Version::HTTP_10, &["a", "b"]));
         assert!(!check(Version::HTTP_10, &["a b"]));
+    }
+
+    #[test]
+    fn a_usual_host_is_a_host() {
+        for host in ["a", "-", ".", "1.2.3.4", "chat.example:8080", "a:", "a:0", "xn--9t4b11yi5a:9999"] {
+            assert!(is_usual_host(host.as_bytes()) && is_any_host(host.as_bytes()), "{host}");
+        }
+        for host in ["", ":1", "a:b", "a:12345", "a:1:2", "a_b", "[::1]", "a@b", "a%41", "a b"] {
+            assert!(!is_usual_host(host.as_bytes()), "{host}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous;
 use aho_corasick::{Anchored, MatchKind, dfa};
 
-use crate::filter::prefilter::{Beginnings, CollectedGrams, CollectedOpenings};
+use crate::filter::prefilter::{Beginnings, CollectedGrams, CollectedOpenings, CollectedPairs};
 use crate::judge::{Alphabet, Word};
 use crate::pattern::Pattern;
 use crate::reading::{Reading, Seen};
@@ -27,9 +27,18 @@ pub(super) struct Automaton {
     /// None: no patterns.
     search: Option<Search>,
     start: StateID,
+    depths: Depths,
     words: Vec<Word>,
     /// The kinds of letters of each pattern, without duplicates.
     letters: Vec<Seen>,
+}
+
+/// For each state, how many symbols of a pattern have led to it. Only a DFA has them.
+#[derive(Debug, Default)]
+struct Depths {
+    depths: Box<[u8]>,
+    /// The ids of states are multiples of this power of two.
+    shift: u32,
 }
 
 /// An automaton of one of two kinds.
@@ -115,6 +124,13 @@ impl Automaton {
         }
     }
 
+    /// Whether at most the last `symbols` can be the beginning of a pattern, and no pattern ends with them.
+    #[inline]
+    pub(super) fn is_idle(&self, state: StateID, symbols: u8) -> bool {
+        let depth = self.depths.depths.get(state.as_usize() >> self.depths.shift);
+        depth.is_some_and(|depth| *depth <= symbols) && !self.is_match(state)
+    }
+
     /// Whether one of the patterns that end in this state may be the word. `ends`: a word may end here.
     pub(super) fn may_be(&self, state: StateID, recent: &Recent, ends: bool) -> bool {
         self.words_at(state).any(|word| word.may_be(recent, ends))
@@ -141,6 +157,26 @@ impl Automaton {
         let mut count = 0;
         self.for_each_candidate(stream, |_, _| count += 1);
         count
+    }
+}
+
+impl Depths {
+    fn new(automaton: &Automaton, patterns: &[Vec<u8>]) -> Depths {
+        let mut states = vec![(automaton.start, 0)];
+        for pattern in patterns {
+            let mut state = automaton.start;
+            for (at, symbol) in pattern.iter().enumerate() {
+                state = automaton.next(state, *symbol);
+                states.push((state, u8::try_from(at + 1).unwrap_or(u8::MAX)));
+            }
+        }
+        let shift = states.iter().map(|(state, _)| state.as_u32().trailing_zeros()).min().unwrap_or(0).min(31);
+        let place = |state: StateID| state.as_usize() >> shift;
+        let last = states.iter().map(|(state, _)| place(*state)).max().unwrap_or(0);
+        // A state that no pattern leads to is never idle.
+        let mut depths = vec![u8::MAX; last + 1];
+        states.into_iter().for_each(|(state, depth)| depths[place(state)] = depth);
+        Depths { depths: depths.into(), shift }
     }
 }
 
@@ -177,9 +213,19 @@ impl Builder {
             openings.add(&jamo[..in_syllables], in_syllables == jamo.len(), word.is_open());
         }
         let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Latin as usize];
-        let mut grams = CollectedGrams::default();
+        let (mut grams, mut blotted) = (CollectedGrams::default(), CollectedGrams::default());
         words.iter().zip(symbols).for_each(|(word, letters)| grams.add(&word.parts(letters)));
-        Beginnings { hangul: openings.build(), latin: grams.build() }
+        let Patterns { words, symbols, .. } = &self.patterns[Alphabet::Leet as usize];
+        for (word, letters) in words.iter().zip(symbols) {
+            match letters.contains(&MASKED) {
+                true => blotted.add_blotted(&word.parts(letters)),
+                false => grams.add(&word.parts(letters)),
+            }
+        }
+        let mut pairs = CollectedPairs::default();
+        self.patterns[Alphabet::Mixed as usize].symbols.iter().for_each(|symbols| pairs.add(symbols));
+        let (hangul, latin, blotted, mixed) = (openings.build(), grams.build(), blotted.build(), pairs.build());
+        Beginnings { hangul, latin, blotted, mixed }
     }
 
     /// The automata, by [`Alphabet`]. `is_hot`: searched in every text, so that speed matters more than memory.
@@ -189,8 +235,13 @@ impl Builder {
             if words.is_empty() {
                 return Automaton::default();
             }
-            let (search, start) = Search::new(&symbols, is_hot && is_small);
-            Automaton { search: Some(search), start, words, letters }
+            let is_fast = is_hot && is_small;
+            let (search, start) = Search::new(&symbols, is_fast);
+            let mut automaton = Automaton { search: Some(search), start, words, letters, ..Automaton::default() };
+            if is_fast {
+                automaton.depths = Depths::new(&automaton, &symbols);
+            }
+            automaton
         })
     }
 

@@ -1,85 +1,115 @@
 //! Looks for texts without a match, as most are. It reads a text once, by the rules of `stream`, and keeps nothing but the
 //! latest symbols; where it would need more, the text may have a match. Then the search begins anew, with a reading.
+//! Hangul, Latin letters with leetspeak, and adjacent symbols of several alphabets each have a module of their own.
 
+mod adjacent;
 mod bloom;
+mod composed;
 mod grams;
 mod hangul;
 mod latin;
+mod letters;
 mod mixed;
 mod openings;
+mod symbol;
 mod track;
 
-use grams::Latest;
+use adjacent::Adjacent;
+pub(super) use adjacent::{CollectedPairs, Pairs};
+use composed::composed;
 pub(super) use grams::{CollectedGrams, Grams};
 use hangul::Hangul;
+use letters::Letters;
 pub(super) use openings::{CollectedOpenings, Openings};
+use symbol::{Symbol, symbol};
 
 use super::automaton::Automaton;
 use crate::grapheme::stands_alone;
 use crate::judge::Alphabet;
 use crate::reading::Seen;
-use crate::sign::{Sign, fold, fold_ascii, jamo, syllable};
+use crate::sign::{Sign, fold, fold_ascii, jamo};
 use crate::stream::Traits;
 
-/// Syllables and letters without which a text has no word.
+/// Syllables, letters and symbols without which a text has no word.
 #[derive(Debug)]
 pub(super) struct Beginnings {
     pub(super) hangul: Openings,
     pub(super) latin: Grams,
+    /// Latin words with letters that are blotted out.
+    pub(super) blotted: Grams,
+    pub(super) mixed: Pairs,
 }
 
 /// Whether the text may have a match of these automata, which are by [`Alphabet`]. False: it has none.
 pub(super) fn may_match(words: &[Automaton; 4], beginnings: &Beginnings, text: &str) -> bool {
     let mut prefilter = Prefilter {
+        text,
         hangul: Hangul::new(&words[Alphabet::Hangul as usize], &beginnings.hangul),
-        latin: &beginnings.latin,
-        letters: Latest::default(),
-        letters_with_l: None,
-        may_have_latin: false,
+        letters: Letters::new(&beginnings.latin, &beginnings.blotted),
+        has_letters: text.bytes().fold(false, |any, byte| any | byte.is_ascii_alphabetic()),
+        has_leet: false,
+        adjacent: Adjacent::new(&beginnings.mixed),
         seen: Seen::default(),
         follows_exclamation: false,
-        has_joining: false,
+        joins: false,
+        is_i_joined: false,
         is_unclear: false,
         may_match: false,
     };
-    let has_leet_words = !words[Alphabet::Leet as usize].is_empty();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        if c.is_ascii_alphabetic() {
-            let begin = text.len() - chars.as_str().len() - 1;
-            let (mut end, mut has_capital_i) = (begin, false);
-            while let Some(letter) = text.as_bytes().get(end).filter(|byte| byte.is_ascii_alphabetic()) {
-                has_capital_i |= *letter == b'I';
-                end += 1;
+        let rest = chars.as_str();
+        match c {
+            'a'..='z' | 'A'..='Z' => {
+                let begin = text.len() - rest.len() - 1;
+                let (mut end, mut has_capital_i) = (begin, false);
+                while let Some(letter) = text.as_bytes().get(end).filter(|byte| byte.is_ascii_alphabetic()) {
+                    has_capital_i |= *letter == b'I';
+                    end += 1;
+                }
+                prefilter.is_i_joined |= prefilter.joins && c == 'I';
+                prefilter.add_letters(&text.as_bytes()[begin..end], has_capital_i);
+                chars = text[end..].chars();
             }
-            prefilter.add_letters(&text.as_bytes()[begin..end], has_capital_i);
-            chars = text[end..].chars();
-        } else {
-            prefilter.add(c);
+            '\0'..='\u{7F}' => prefilter.add_ascii(c as u8, text.len() - rest.len() - 1),
+            '가'..='힣' => prefilter.add_syllable(c as u32 - '가' as u32),
+            // Laughter, which is in most texts.
+            'ㅋ' | 'ㅎ' => prefilter.add_jamo(jamo(c), Traits::LETTER),
+            _ => match composed(c, rest) {
+                Some((syllable, behind)) => {
+                    prefilter.add_syllable(syllable);
+                    chars = behind.chars();
+                }
+                None => {
+                    prefilter.add_other(c, text.len() - rest.len() - c.len_utf8());
+                    continue;
+                }
+            },
         }
-        // Leetspeak is left to a reading, so nothing more need be known of such a text.
-        if prefilter.may_match || has_leet_words && prefilter.seen.has(Seen::LATIN.and(Seen::LEET)) {
+        prefilter.joins = false;
+        if prefilter.may_match {
             return true;
         }
     }
-    prefilter.may_end(words, text) || {
-        let mixed = &words[Alphabet::Mixed as usize];
-        mixed.may_occur_in(prefilter.seen) && mixed::may_match(mixed, text)
-    }
+    prefilter.may_match || prefilter.may_end(words)
 }
 
 struct Prefilter<'f> {
+    text: &'f str,
     hangul: Hangul<'f>,
-    latin: &'f Grams,
-    letters: Latest,
-    /// Each `I` as an `l`. None: no `I` so far.
-    letters_with_l: Option<Latest>,
-    /// Letters of a Latin word were there.
-    may_have_latin: bool,
+    letters: Letters<'f>,
+    /// Some letters are of ASCII. Without them digits and symbols are not read as letters.
+    has_letters: bool,
+    /// Such a digit or symbol was there.
+    has_leet: bool,
+    adjacent: Adjacent<'f>,
     seen: Seen,
+    /// An exclamation mark is the last sign, and the characters around it do not tell whether it stands for a letter.
     follows_exclamation: bool,
-    /// A character may form a grapheme with its neighbours.
-    has_joining: bool,
+    /// The last character may form a grapheme with the next.
+    joins: bool,
+    /// Some `I` may form a grapheme with its neighbours.
+    is_i_joined: bool,
     /// A grapheme may have letters of several characters.
     is_unclear: bool,
     may_match: bool,
@@ -90,41 +120,69 @@ impl Prefilter<'_> {
     #[inline]
     fn add_letters(&mut self, letters: &[u8], has_capital_i: bool) {
         self.seen = self.seen.and(Seen::LATIN);
-        if std::mem::take(&mut self.follows_exclamation) {
-            self.seen = self.seen.and(Seen::LEET);
-        }
+        self.letters.may_have_leet |= std::mem::take(&mut self.follows_exclamation);
         self.hangul.skipped.intruders += letters.len() as u32;
         if has_capital_i {
             self.seen = self.seen.and(Seen::of_ascii(b'I'));
-            self.letters_with_l.get_or_insert(self.letters);
         }
-        if let Some(latest) = &mut self.letters_with_l {
-            let letters = letters.iter().map(|letter| if *letter == b'I' { b'l' } else { *letter });
-            self.may_have_latin |= self.latin.may_have(latest, letters);
-        }
-        self.may_have_latin |= self.latin.may_have(&mut self.letters, letters.iter().copied());
+        self.adjacent.add_letters(letters);
+        self.letters.add(letters, has_capital_i);
     }
 
-    /// Adds a character that is no letter of ASCII.
+    /// Adds a syllable by its index.
     #[inline]
-    fn add(&mut self, c: char) {
-        if c.is_ascii() {
-            if let Some(sign) = fold_ascii(c as u8) {
-                self.seen = self.seen.and(Seen::of_ascii(c as u8));
-                self.add_sign(sign);
-            }
-        } else if let Some(syllable) = syllable(c) {
-            self.seen = self.seen.and(Seen::JAMO);
-            self.follows_exclamation = false;
-            self.each_letters(Latest::skip_wall);
-            self.may_match |= self.hangul.add_syllable(syllable);
-        } else {
-            self.add_other(c);
+    fn add_syllable(&mut self, syllable: u32) {
+        self.seen = self.seen.and(Seen::JAMO);
+        self.follows_exclamation = false;
+        self.letters.skip_wall();
+        self.adjacent.add_syllable(syllable);
+        self.may_match |= self.hangul.add_syllable(syllable);
+    }
+
+    /// Adds a character of ASCII that is no letter, by its place in the text.
+    #[inline]
+    fn add_ascii(&mut self, byte: u8, at: usize) {
+        if byte == b' ' {
+            self.add_space();
+            return;
+        }
+        let Some(sign) = fold_ascii(byte) else { return };
+        self.seen = self.seen.and(Seen::of_ascii(byte));
+        match sign {
+            Sign::Mark('!' | '?' | '@' | '$' | '+' | '*' | '#' | '|' | '%' | '&' | '^') => self.add_symbol(at),
+            sign => self.add_sign(sign),
         }
     }
 
-    fn add_other(&mut self, c: char) {
+    #[inline]
+    fn add_space(&mut self) {
+        self.follows_exclamation = false;
+        self.hangul.skipped.spaces += 1;
+        self.letters.skip_space();
+    }
+
+    /// Adds a symbol that may stand for a letter.
+    fn add_symbol(&mut self, at: usize) {
+        self.hangul.skipped.marks += 1;
+        let (mark, next) = (self.text.as_bytes()[at], self.text.as_bytes().get(at + 1));
+        // What is not ASCII or a control character may be invisible, or a letter.
+        let is_before_other = || next.is_some_and(|next| !next.is_ascii() || next.is_ascii_control());
+        self.follows_exclamation = mark == b'!' && is_before_other();
+        self.has_leet = true;
+        let symbol = if self.has_letters { symbol(self.text, at) } else { Symbol::Mark };
+        match symbol {
+            Symbol::Mark => self.letters.skip_mark(),
+            Symbol::Letter { with_i, with_l } => self.letters.add_symbol(with_i, with_l),
+            Symbol::Unclear => {
+                self.letters.may_have_leet = true;
+                self.letters.skip_mark();
+            }
+        }
+    }
+
+    fn add_other(&mut self, c: char, at: usize) {
         self.seen = self.seen.and(Seen::of_char(c));
+        self.joins = false;
         match c {
             'ㄳ' | 'ㅄ' => {
                 let first = if c == 'ㄳ' { jamo('ㄱ') } else { jamo('ㅂ') };
@@ -133,76 +191,109 @@ impl Prefilter<'_> {
             }
             '\u{3131}'..='\u{3163}' => self.add_jamo(jamo(c), Traits::LETTER),
             _ => {
-                let (is_alone, mut is_visible) = (stands_alone(c), false);
+                let mut is_visible = false;
                 fold(c, |sign| {
                     is_visible = true;
                     self.seen = self.seen.and(Seen::of(sign));
                     match sign {
                         // Part of a syllable, or not.
                         Sign::Jamo(_) => self.may_match = true,
-                        sign => self.add_sign(sign),
+                        sign => self.add_folded(sign),
                     }
                 });
-                self.has_joining |= !is_alone;
-                self.is_unclear |= !is_alone && is_visible;
+                if !stands_alone(c) {
+                    // Halves of a flag join each other alone.
+                    let is_flag = matches!(c, '\u{1F1E6}'..='\u{1F1FF}');
+                    self.is_unclear |= is_visible && !is_flag;
+                    self.is_i_joined |= self.text.as_bytes()[..at].ends_with(b"I");
+                    self.joins = true;
+                }
             }
+        }
+    }
+
+    /// Adds a sign that a character outside ASCII stands for.
+    fn add_folded(&mut self, sign: Sign) {
+        match sign {
+            Sign::Mark('!') => {
+                self.add_sign(sign);
+                self.follows_exclamation = true;
+            }
+            Sign::Mark('@' | '$' | '+' | '*' | '#' | '|' | '%' | '&' | '^') => {
+                self.letters.may_have_leet = true;
+                self.add_sign(sign);
+            }
+            sign => self.add_sign(sign),
         }
     }
 
     #[inline]
     fn add_sign(&mut self, sign: Sign) {
-        let is_exclamation = matches!(sign, Sign::Mark('!'));
-        if std::mem::replace(&mut self.follows_exclamation, is_exclamation)
-            && matches!(sign, Sign::Digit(_) | Sign::Latin { .. })
-        {
-            self.seen = self.seen.and(Seen::LEET);
-        }
+        let follows_exclamation = std::mem::take(&mut self.follows_exclamation);
         match sign {
-            Sign::Latin { letter, .. } => self.add_letters(&[letter], false),
+            Sign::Latin { letter, .. } => {
+                self.follows_exclamation = follows_exclamation;
+                self.add_letters(&[letter], false);
+                return;
+            }
+            Sign::Jamo(jamo) => {
+                self.add_jamo(jamo, Traits::LETTER);
+                return;
+            }
             Sign::Space => {
-                self.hangul.skipped.spaces += 1;
-                self.each_letters(Latest::skip_space);
+                self.add_space();
+                return;
             }
             Sign::Mark('\'' | '’') => {
                 self.hangul.skipped.marks += 1;
-                self.each_letters(Latest::skip_wall);
+                self.letters.skip_wall();
+            }
+            Sign::Symbol('€') => {
+                self.hangul.skipped.marks += 1;
+                self.letters.add_symbol(b'e', b'e');
             }
             Sign::Mark(_) | Sign::Symbol(_) => {
                 self.hangul.skipped.marks += 1;
-                self.each_letters(Latest::skip_mark);
+                self.letters.skip_mark();
             }
-            Sign::Digit(_) => {
+            Sign::Digit(digit) => {
                 self.hangul.skipped.digits += 1;
-                self.each_letters(Latest::skip_wall);
+                self.has_leet = true;
+                if self.has_letters {
+                    self.letters.may_have_leet |= follows_exclamation;
+                    self.letters.add_digit(digit);
+                } else {
+                    self.letters.skip_wall();
+                }
             }
             Sign::Letter(_) => {
                 self.hangul.skipped.intruders += 1;
-                self.each_letters(Latest::skip_wall);
+                self.letters.skip_wall();
             }
-            Sign::Jamo(jamo) => self.add_jamo(jamo, Traits::LETTER),
         }
-    }
-
-    #[inline]
-    fn each_letters(&mut self, change: impl Fn(&mut Latest)) {
-        change(&mut self.letters);
-        self.letters_with_l.iter_mut().for_each(change);
+        self.adjacent.add_sign(sign);
     }
 
     /// Adds a jamo on its own.
     fn add_jamo(&mut self, jamo: u8, traits: Traits) {
         self.seen = self.seen.and(Seen::JAMO);
         self.follows_exclamation = false;
-        self.each_letters(Latest::skip_wall);
+        self.letters.skip_wall();
+        self.adjacent.add_jamo(jamo);
         self.may_match |= self.hangul.add_jamo(jamo, traits);
     }
 
     /// Whether some word may end with the text, or the text has what only a reading understands.
-    fn may_end(&self, words: &[Automaton; 4], text: &str) -> bool {
-        let seen = self.seen;
+    fn may_end(&self, words: &[Automaton; 4]) -> bool {
+        let (seen, text) = (self.seen, self.text);
+        let Letters { may_have_word, may_have_leet, .. } = self.letters;
+        let may_have_leet = may_have_leet || self.has_leet && !self.has_letters;
+        let [leet, mixed] = [Alphabet::Leet, Alphabet::Mixed].map(|alphabet| &words[alphabet as usize]);
         self.is_unclear && seen.has(Seen::JAMO)
-            || self.has_joining && seen.has(Seen::LATIN.and(Seen::CAPITAL_I))
+            || self.is_i_joined
             || self.hangul.may_end()
-            || self.may_have_latin && latin::may_match(words, text)
+            || may_have_leet && seen.has(Seen::LATIN) && !leet.is_empty()
+            || may_have_word && latin::may_match(words, text)
+            || self.adjacent.may_have_word && mixed.may_occur_in(seen) && mixed::may_match(mixed, text)
     }
 }

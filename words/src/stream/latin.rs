@@ -25,7 +25,10 @@ pub(crate) fn leet(reading: &Reading<'_>, either: u8, stream: &mut Stream) {
         Sign::Latin { letter, foreign } => Some((letter, source(foreign))),
         Sign::Digit(digit) => stands_for(digit, either).map(|letter| (letter, Source::Digit)),
         Sign::Symbol('€') => Some((b'e', Source::Symbol)),
-        Sign::Mark(mark) => spells(glyphs, at, mark, either).map(|letter| (letter, Source::Symbol)),
+        Sign::Mark(mark) => {
+            let sign = |at: usize| glyphs.get(at).map(|glyph| glyph.sign);
+            spells(sign, at, mark, either).map(|letter| (letter, Source::Symbol))
+        }
         Sign::Space | Sign::Jamo(_) | Sign::Letter(_) | Sign::Symbol(_) => None,
     });
 }
@@ -35,7 +38,7 @@ fn source(foreign: bool) -> Source {
 }
 
 /// The letter that a digit stands for.
-fn stands_for(digit: u8, either: u8) -> Option<u8> {
+pub(crate) fn stands_for(digit: u8, either: u8) -> Option<u8> {
     match digit {
         b'1' => Some(either),
         b'2' => None,
@@ -43,21 +46,18 @@ fn stands_for(digit: u8, either: u8) -> Option<u8> {
     }
 }
 
-/// The letter that the symbol at this place stands for, if it does.
-fn spells(glyphs: &[Glyph], at: usize, mark: char, either: u8) -> Option<u8> {
-    let is_letter =
-        |at: usize| glyphs.get(at).is_some_and(|glyph| matches!(glyph.sign, Sign::Latin { .. } | Sign::Digit(_)));
-    let is_symbol = |at: usize| {
-        matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('*' | '!' | '|' | '@' | '$' | '#' | '+'), .. }))
-    };
-    let is_plus = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Mark('+'), .. }));
+/// The letter that the symbol at this place stands for, if it does. `sign`: the sign at any place of the text.
+pub(crate) fn spells(sign: impl Fn(usize) -> Option<Sign>, at: usize, mark: char, either: u8) -> Option<u8> {
+    let is_letter = |at: usize| matches!(sign(at), Some(Sign::Latin { .. } | Sign::Digit(_)));
+    let is_symbol = |at: usize| matches!(sign(at), Some(Sign::Mark('*' | '!' | '|' | '@' | '$' | '#' | '+')));
+    let is_plus = |at: usize| matches!(sign(at), Some(Sign::Mark('+')));
     let is_after_letter = || (0..at).rev().take(4).find(|at| !is_symbol(*at)).is_some_and(is_letter);
     let is_inside = || {
-        let after = (at + 1..glyphs.len()).take(4).find(|at| !is_symbol(*at));
+        let after = (at + 1..).take(4).find(|at| !is_symbol(*at));
         is_after_letter() && after.is_some_and(is_letter)
     };
     match mark {
-        '*' | '#' | '%' | '&' | '^' | '@' | '$' | '!' | '?' | '+' if is_blotted(glyphs, at) => Some(MASKED),
+        '*' | '#' | '%' | '&' | '^' | '@' | '$' | '!' | '?' | '+' if is_blotted(&sign, at) => Some(MASKED),
         '@' => Some(b'a'),
         '$' => Some(b's'),
         // `sh!+`: the plus, which is a letter only at the end, comes next.
@@ -69,16 +69,16 @@ fn spells(glyphs: &[Glyph], at: usize, mark: char, either: u8) -> Option<u8> {
 }
 
 /// Whether the symbol at this place is one of several that blot out the rest of a word: `f***`, `sh%@`, `f@#k`.
-fn is_blotted(glyphs: &[Glyph], at: usize) -> bool {
+fn is_blotted(sign: impl Fn(usize) -> Option<Sign>, at: usize) -> bool {
     const SYMBOLS: &[char] = &['*', '#', '%', '&', '^', '@', '$', '!', '?', '+'];
     const BLOTS: &[char] = &['*', '#', '%', '&', '^'];
     /// The longest word that is blotted out has fewer letters.
     const MOST: usize = 8;
-    let symbol = |at: usize| match glyphs.get(at).map(|glyph| glyph.sign) {
+    let symbol = |at: usize| match sign(at) {
         Some(Sign::Mark(c)) if SYMBOLS.contains(&c) => Some(c),
         _ => None,
     };
-    let is_letter = |at: usize| matches!(glyphs.get(at), Some(Glyph { sign: Sign::Latin { .. }, .. }));
+    let is_letter = |at: usize| matches!(sign(at), Some(Sign::Latin { .. }));
     let first = (at.saturating_sub(MOST)..=at).rev().take_while(|at| symbol(*at).is_some()).last().unwrap_or(at);
     let length = (first..first + MOST).take_while(|at| symbol(*at).is_some()).count();
     let mut run = (first..first + length).filter_map(symbol);

@@ -35,9 +35,24 @@ pub(crate) fn mixed_symbols(sign: Sign, bytes: &mut [u8; 4]) -> &[u8] {
         Sign::Digit(digit) => digit - b'0' + b'A',
         // In lower case if the script has one. A character whose lower case is several keeps the first.
         Sign::Letter(c) | Sign::Symbol(c) => {
-            return c.to_lowercase().next().unwrap_or(c).encode_utf8(bytes).as_bytes();
+            let has_no_case = matches!(c, '\u{2E80}'..='\u{A63F}' | '\u{1F200}'..='\u{1FAFF}');
+            let c = if has_no_case { c } else { c.to_lowercase().next().unwrap_or(c) };
+            return c.encode_utf8(bytes).as_bytes();
         }
     };
     bytes[0] = symbol;
     &bytes[..1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_is_in_lower_case_if_it_has_one() {
+        for c in '\0'..=char::MAX {
+            let lower: char = c.to_lowercase().next().unwrap();
+            assert_eq!(mixed_symbols(Sign::Letter(c), &mut [0; 4]), lower.to_string().as_bytes(), "U+{:04X}", c as u32);
+        }
+    }
 }

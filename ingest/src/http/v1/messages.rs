@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Json as JsonBody;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
 use chat::{EventId, Position, PresenterIdx};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::decisions::{DecidedBody, decide};
+use crate::http::answer::answer;
 use crate::http::body::Shape;
 use crate::http::extract::{self, Key, MessagePath, Moderator, NoBody, Query, ReasonQuery, RoomPath};
 use crate::http::openapi::schemas;
@@ -52,8 +53,8 @@ impl Shape for NewMessage {
 impl Message for NewMessage {
     const TEXT: &'static str = "text";
 
-    fn text(&self) -> &Value {
-        &self.text
+    fn into_text(self) -> Value {
+        self.text
     }
 
     fn room(&self, path: Option<PresenterIdx>, _sender: &Sender) -> Result<PresenterIdx, Refusal> {
@@ -117,8 +118,10 @@ pub(crate) async fn post(
     let Accepted { id, position, is_presenter_connected, quota, .. } =
         post::post::<NewMessage>(ingest, parts, body, peer, room).await?;
     let presenter = if is_presenter_connected { "connected" } else { "reconnecting" };
-    let accepted = (StatusCode::ACCEPTED, JsonBody(AcceptedBody { id, position, presenter }));
-    Ok(with_quota(accepted.into_response(), quota))
+    let body = serde_json::to_vec(&AcceptedBody { id, position, presenter }).expect("all members are strings");
+    let mut response = answer(StatusCode::ACCEPTED, Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(with_quota(response, quota))
 }
 
 /// Delete a message

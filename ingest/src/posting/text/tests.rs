@@ -93,11 +93,16 @@ fn a_text_that_would_disturb_its_neighbours_is_refused() {
 }
 
 #[test]
-fn a_forbidden_character_has_a_byte_that_is_not_harmless() {
+fn a_forbidden_character_is_found_by_its_first_byte_wherever_it_stands() {
+    let places = |text: &str| harmful(text.as_bytes()).collect::<Vec<_>>();
     for c in ('\0'..=char::MAX).filter(|c| is_forbidden(*c)) {
-        assert!(!all_bytes(&c.to_string(), is_harmless), "U+{:04X}", c as u32);
+        assert_eq!(places(&c.to_string()), [0], "U+{:04X}", c as u32);
     }
-    assert!(all_bytes("안녕하세요, 오늘 방송 あ 日 é ㅋㅋ", is_harmless));
+    assert!(places("안녕하세요, 오늘 방송 あ 日 é ㅋㅋ").is_empty());
+    for before in 0..50 {
+        let text = format!("{}\u{202E}{}", "x".repeat(before), "각".repeat(before));
+        assert_eq!(places(&text), [before]);
+    }
 }
 
 #[test]

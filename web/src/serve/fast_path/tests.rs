@@ -100,22 +100,10 @@ async fn a_connection_from_before_a_standstill_is_refused_on_both_paths() {
     let request = || Request::post("/").header("host", "x").header("case", "json").body(Body::empty()).unwrap();
     let (parts, body) = request().into_parts();
     let fast = Fast { route: (), parts, body, peer, stale: Some(Stale) };
-    let fast = fast.answered(&Cases, Duration::from_secs(5), &Deadline::default()).await;
+    let fast = fast.answered(&Cases, Duration::from_secs(5), &Timers::default()).await;
     let slow = routed(app.router, request(), peer, Some(Stale)).await;
     assert_eq!((fast.status(), fast.status()), (slow.status(), StatusCode::SERVICE_UNAVAILABLE));
     assert_eq!(fast.headers(), slow.headers());
     let [fast, slow] = [fast, slow].map(|response| response.into_body().collect());
     assert_eq!(fast.await.unwrap().to_bytes(), slow.await.unwrap().to_bytes());
-}
-
-#[tokio::test]
-async fn one_timer_serves_the_requests_of_a_connection() {
-    let deadline = Deadline::default();
-    let second = Duration::from_secs(1);
-    drop(deadline.start(Duration::from_millis(1)));
-    // What a request before it set ends nothing.
-    let ended = tokio::time::timeout(Duration::from_millis(50), deadline.start(second * 60)).await;
-    assert!(ended.is_err());
-    tokio::time::timeout(second * 10, deadline.start(Duration::from_millis(1))).await.expect("it ends");
-    tokio::time::timeout(second * 10, deadline.start(Duration::from_millis(1))).await.expect("it ends again");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::bloom::Bloom;
 use crate::judge::Part;
+use crate::stream::MASKED;
 
 /// Letters of words.
 #[derive(Debug, Default)]
@@ -42,6 +43,9 @@ pub(super) struct Latest {
     is_joined: bool,
 }
 
+/// In place of a letter that is blotted out: a code that no letter has.
+pub(super) const BLOT: u8 = 27;
+
 const BITS: u32 = 5;
 const THREE: u32 = (1 << (3 * BITS)) - 1;
 const FOUR: u32 = (1 << (4 * BITS)) - 1;
@@ -56,7 +60,13 @@ impl Latest {
         }
     }
 
-    /// Adds a letter from `a` to `z`. False: it repeats the last one.
+    /// Whether every text goes on from both alike.
+    pub(super) fn is_as(&self, other: &Latest) -> bool {
+        let is_same_run = self.letters == 0 || self.run == other.run;
+        self.is_after_gap && other.is_after_gap && self.letters == other.letters && is_same_run
+    }
+
+    /// Adds a letter from `a` to `z`, or a [`BLOT`]. False: it repeats the last one.
     #[inline]
     fn push(&mut self, letter: u8) -> bool {
         let code = u32::from(letter & 31);
@@ -93,7 +103,8 @@ impl Latest {
 
 /// Up to four letters as a number.
 fn code(letters: &[u8]) -> u64 {
-    letters.iter().fold(0, |code, letter| code << BITS | u64::from(letter & 31))
+    let code = |letter: u8| if letter == MASKED { BLOT } else { letter & 31 };
+    letters.iter().fold(0, |number, letter| number << BITS | u64::from(code(*letter)))
 }
 
 /// How rare the letters are: the sum of their places among the letters of English.
@@ -112,6 +123,15 @@ impl CollectedGrams {
             1 => self.fours.extend(fours),
             _ => self.choices.push(fours),
         }
+    }
+
+    /// Adds a word with letters that are blotted out, by letters of which one is.
+    pub(crate) fn add_blotted(&mut self, parts: &[Part<'_>]) {
+        let has_blot = |letters: &&[u8]| letters.contains(&MASKED);
+        let blotted = parts.iter().filter(|part| has_blot(&part.symbols));
+        let Some(part) = blotted.max_by_key(|part| part.symbols.len()) else { return };
+        let fours: Vec<u64> = part.symbols.windows(4).filter(has_blot).map(code).collect();
+        if fours.is_empty() { self.add_short(part) } else { self.choices.push(fours) }
     }
 
     /// Adds a word by a part of fewer letters than four.
@@ -152,14 +172,37 @@ impl Grams {
     pub(super) fn may_have(&self, latest: &mut Latest, letters: impl Iterator<Item = u8>) -> bool {
         let mut current = *latest;
         current.end_gap();
-        let may_have = letters.fold(self.has_letter, |may_have, letter| may_have | self.may_end(&mut current, letter));
+        let mut may_have = self.has_letter;
+        for letter in letters {
+            let is_new = current.push(letter);
+            may_have |= self.may_end(&current, is_new);
+        }
         *latest = current;
         may_have
     }
 
+    /// The same, for letters of which some may be blotted out; `blotted` are the letters of such words.
+    pub(super) fn may_have_blotted(
+        &self,
+        blotted: &Grams,
+        latest: &mut Latest,
+        letters: impl Iterator<Item = u8>,
+    ) -> bool {
+        latest.end_gap();
+        let mut may_have = self.has_letter;
+        for letter in letters {
+            let is_new = latest.push(letter);
+            may_have |= self.may_end(latest, is_new) || blotted.may_end(latest, is_new);
+            // Of a word of which a single letter is blotted out, that one is known.
+            may_have |= blotted.has_letter && letter == BLOT;
+        }
+        may_have
+    }
+
+    /// Whether a word may have the latest letters. `is_new`: the last one does not repeat the one before.
     #[inline]
-    fn may_end(&self, latest: &mut Latest, letter: u8) -> bool {
-        if !latest.push(letter) {
+    fn may_end(&self, latest: &Latest, is_new: bool) -> bool {
+        if !is_new {
             let two = latest.letters & ((1 << (2 * BITS)) - 1);
             return (latest.run <= 2 || latest.is_joined) && self.doubled.may_have(u64::from(two));
         }

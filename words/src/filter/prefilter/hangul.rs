@@ -14,7 +14,7 @@ pub(super) struct Hangul<'f> {
     pub(super) skipped: Skipped,
     /// The last two syllables, the last one first, each with the gap before it.
     latest: [Option<(u32, Gap)>; 2],
-    /// None: no word can have begun before the latest syllables, all of which were composed.
+    /// None: no word can have begun before the latest syllables, which were composed.
     tracks: Option<Tracks<'f>>,
 }
 
@@ -26,18 +26,29 @@ impl<'f> Hangul<'f> {
     /// Adds a syllable by its index. Whether some word may end before it or in it.
     #[inline]
     pub(super) fn add_syllable(&mut self, syllable: u32) -> bool {
-        let gap = self.skipped.take();
-        if let Some(tracks) = &mut self.tracks {
-            return tracks.add_syllable(Syllable::of_index(syllable), gap);
-        }
+        let (gap, [before, _]) = (self.skipped.take(), self.latest);
+        let may_end = self.read(syllable, gap);
+        self.latest = [Some((syllable, gap)), before];
+        may_end
+    }
+
+    #[inline]
+    fn read(&mut self, syllable: u32, gap: Gap) -> bool {
         let [last, _] = self.latest;
+        if let Some(tracks) = &mut self.tracks {
+            let may_end = tracks.add_syllable(Syllable::of_index(syllable), gap);
+            // Some words go on from another letter, so the one before it has to be known.
+            if last.is_some() && tracks.are_idle() {
+                self.tracks = None;
+            }
+            return may_end;
+        }
         let last = last.map(|(syllable, _)| syllable);
         let may_be_drawn_out = || last.is_some_and(|last| is_drawn_out(last, syllable));
         if self.openings.may_begin(last, syllable) || gap == Gap::None && may_be_drawn_out() {
             let (tracks, may_end) = self.begin();
             return tracks.add_syllable(Syllable::of_index(syllable), gap) || may_end;
         }
-        self.latest = [Some((syllable, gap)), self.latest[0]];
         false
     }
 
@@ -49,7 +60,9 @@ impl<'f> Hangul<'f> {
         }
         let gap = self.skipped.take();
         let (tracks, may_end) = self.begin();
-        tracks.add_jamo(jamo, gap, traits) || may_end
+        let may_end = tracks.add_jamo(jamo, gap, traits) || may_end;
+        self.latest = [None; 2];
+        may_end
     }
 
     /// From here on the automaton reads the text. Before it reads the two latest syllables: a word that goes on with a jamo
@@ -88,6 +101,8 @@ struct Tracks<'f> {
     shortened: Track<'f>,
     /// None: nothing is drawn out so far.
     drawn_out: Option<Track<'f>>,
+    /// The symbols of the latest syllable, if all tracks end with it; otherwise 0.
+    symbols: u8,
     /// The last jamo of the shortened stream; 0: none yet.
     last: u8,
     is_last_in_syllable: bool,
@@ -95,7 +110,8 @@ struct Tracks<'f> {
 
 impl Tracks<'_> {
     fn new(automaton: &Automaton) -> Tracks<'_> {
-        Tracks { shortened: Track::new(automaton), drawn_out: None, last: 0, is_last_in_syllable: false }
+        let shortened = Track::new(automaton);
+        Tracks { shortened, drawn_out: None, symbols: 0, last: 0, is_last_in_syllable: false }
     }
 
     fn add_syllable(&mut self, syllable: Syllable, gap: Gap) -> bool {
@@ -117,7 +133,16 @@ impl Tracks<'_> {
             self.is_last_in_syllable = true;
         }
         self.last = syllable.tail.unwrap_or(self.last);
+        self.symbols = if is_drawn_out { 0 } else { 2 + u8::from(syllable.tail.is_some()) };
         may_end
+    }
+
+    /// Whether no word can have begun before the latest syllable.
+    #[inline]
+    fn are_idle(&self) -> bool {
+        self.symbols > 0
+            && self.shortened.is_idle(self.symbols)
+            && self.drawn_out.as_ref().is_none_or(|track| track.is_idle(self.symbols))
     }
 
     fn add_jamo(&mut self, jamo: u8, gap: Gap, traits: Traits) -> bool {
@@ -127,6 +152,7 @@ impl Tracks<'_> {
         if is_drawn_out && self.drawn_out.is_none() {
             self.drawn_out = Some(self.shortened.clone());
         }
+        self.symbols = 0;
         let mut may_end = self.drawn_out.as_mut().is_some_and(|track| add_jamo(track, jamo, gap, traits));
         if !is_drawn_out {
             may_end |= add_jamo(&mut self.shortened, jamo, gap, traits);

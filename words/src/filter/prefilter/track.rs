@@ -25,6 +25,12 @@ impl Track<'_> {
         self.automaton.is_match(self.state) && self.automaton.may_be(self.state, &self.recent, ends)
     }
 
+    /// Whether at most the last `symbols` can be the beginning of a word, and no word ends with them.
+    #[inline]
+    pub(super) fn is_idle(&self, symbols: u8) -> bool {
+        self.automaton.is_idle(self.state, symbols)
+    }
+
     #[inline]
     pub(super) fn push(&mut self, symbol: u8, gap: Gap, traits: Traits) {
         self.state = self.automaton.next(self.state, symbol);
