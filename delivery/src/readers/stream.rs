@@ -19,6 +19,7 @@ use web::places::Source;
 use crate::node::Node;
 use crate::readers::access::Access;
 use crate::readers::broadcast::{Frame, Subscription};
+use crate::readers::tickets::OpenTicket;
 use crate::readers::view::View;
 
 /// The clock is looked at as often: a longer sleep would not notice that the machine was suspended.
@@ -35,6 +36,8 @@ pub(crate) struct Reader {
     pub(crate) until: Option<SystemTime>,
     /// What has to hold in the room for this reader to stay. None: its token alone allows it.
     pub(crate) admitted_by: Option<Admission>,
+    /// The long-lived ticket that admitted it.
+    pub(crate) ticket: Option<OpenTicket>,
     pub(crate) sent_away: watch::Receiver<u64>,
     /// Held until the stream ends.
     pub(crate) _permit: UserPermit<Source>,
@@ -201,12 +204,13 @@ impl Reading {
     async fn follow(&mut self) -> Step {
         let keepalive = self.reader.node.config.keepalive();
         let wake = (self.sent_at + keepalive).min(Instant::now() + self.expires_in().min(LOOK));
-        let Reader { node, subscription, sent_away, cursor, .. } = &mut self.reader;
+        let Reader { node, subscription, sent_away, cursor, ticket, .. } = &mut self.reader;
         // Frames that are not received stay with the broadcast: nothing is lost with a dropped branch.
         let received = tokio::select! {
             biased;
             () = node.stop.cancelled() => return self.leave(),
             _ = sent_away.changed() => return self.leave(),
+            () = revoked(ticket.as_mut()) => return self.close(),
             received = subscription.frames.recv() => received,
             () = sleep_until(wake) => return self.attend(),
         };
@@ -246,6 +250,9 @@ impl Reading {
     /// Whether the room admits the reader, as far as decisions go. What ends by time is looked at in
     /// [`Reading::attend`].
     fn is_admitted(&mut self) -> bool {
+        if self.reader.ticket.as_ref().is_some_and(OpenTicket::is_revoked) {
+            return false;
+        }
         let access = &self.reader.node.readers.access;
         let Some(admission) = &mut self.reader.admitted_by else { return true };
         let version = access.version();
@@ -287,6 +294,14 @@ impl Reading {
         let within = self.reader.node.config.drain_spread().as_millis();
         let pause = fastrand::u128(0..=within);
         Step::Send(format!("retry: {pause}\nevent: reconnect\ndata: {{\"withinMs\":{within}}}\n\n").into())
+    }
+}
+
+/// Returns when the ticket is revoked. Without one, never.
+async fn revoked(ticket: Option<&mut OpenTicket>) {
+    match ticket {
+        Some(ticket) => ticket.revoked().await,
+        None => std::future::pending().await,
     }
 }
 
