@@ -5,6 +5,7 @@ pub(crate) mod chromium;
 mod console;
 mod demo;
 mod example;
+mod readers;
 mod site;
 
 use std::time::{Duration, Instant};
