@@ -4,6 +4,7 @@
 //! and costs the others nothing ([`stream`]).
 
 pub(crate) mod access;
+pub(crate) mod beginning;
 pub(crate) mod broadcast;
 pub(crate) mod rights;
 mod roles;

@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
-use chat::{Position, PresenterIdx, Readers};
+use chat::{PresenterIdx, Readers};
 use serde::Deserialize;
 use web::auth::{Pass, TokenError};
 use web::places::Source;
@@ -18,12 +18,12 @@ use web::places::Source;
 use crate::http::ready;
 use crate::http::refusal::Refusal;
 use crate::node::Node;
-use crate::readers::rights;
+use crate::readers::beginning::{Beginning, begin};
+use crate::readers::broadcast::Format;
+use crate::readers::rights::{Rights, view};
 use crate::readers::stream::{Admission, Reader};
 use crate::readers::tickets::{LongLived, OpenTicket, Shown, ShownView, Unused};
 use crate::readers::view::View;
-use crate::session::begin::ask;
-use crate::window::Ask;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -81,22 +81,10 @@ pub(super) async fn events(
     };
 
     let sent_away = node.readers.sent_away();
-    let subscription = node.readers.broadcasts.join(&node.feed, presenter, view, &node.sockets);
-    let room = &subscription.room;
-    let (cursor, recovered) = match from.as_deref() {
-        None | Some("now") => (room.end(), true),
-        Some("window") => (room.begin(Ask::Anything).cursor, true),
-        Some(position) => {
-            let asked = match position.parse::<Position>() {
-                Ok(position) => ask(&node, room, presenter, position).await.map_err(|_| Refusal::NotReady)?,
-                Err(_) => Ask::Unknown,
-            };
-            let beginning = room.begin(asked);
-            (beginning.cursor, beginning.whole)
-        }
-    };
-    let cursor = cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
-    node.metrics.reader_began(recovered);
+    let subscription = node.readers.broadcasts.join(&node.feed, presenter, view, Format::EventStream, &node.sockets);
+    let beginning =
+        begin(&node, &subscription.room, presenter, from.as_deref()).await.map_err(|_| Refusal::NotReady)?;
+    let Beginning { position: cursor, recovered } = beginning;
     let keepalive = node.config.keepalive().as_secs();
     let welcome = format!(
         "{RETRY}event: welcome\nid: {cursor}\n\
@@ -148,11 +136,11 @@ impl Credentials {
     fn view(&self, node: &Node, presenter: PresenterIdx) -> Option<(View, Option<Admission>)> {
         let access = &node.readers.access;
         match self {
-            Credentials::None => rights::view(access, None, presenter),
-            Credentials::Token(pass) => rights::view(access, Some(pass), presenter),
-            Credentials::OneUse { pass, view, .. } => {
-                let (own, admission) = rights::view(access, Some(pass), presenter)?;
-                let view = if *view == ShownView::Own { own } else { View::Viewer { flags: false } };
+            Credentials::None => view(access, None, presenter),
+            Credentials::Token(pass) => view(access, Some(Rights::of(&pass.identity)), presenter),
+            Credentials::OneUse { pass, view: shown, .. } => {
+                let (own, admission) = view(access, Some(Rights::of(&pass.identity)), presenter)?;
+                let view = if *shown == ShownView::Own { own } else { View::Viewer { flags: false } };
                 Some((view, admission))
             }
             Credentials::LongLived { ticket, .. } => ticket.view(access, presenter),

@@ -19,6 +19,7 @@ use crate::http::ready;
 use crate::http::refusal::Refusal;
 use crate::node::Node;
 use crate::readers::rights;
+use crate::readers::rights::Rights;
 use crate::readers::tickets::{Grantor, LongLived, Made, ShownView};
 use crate::visibility::MODERATE;
 
@@ -89,7 +90,8 @@ pub(super) async fn make(
     let tickets = &node.readers.tickets;
     match NewTicket::parse(&body)? {
         NewTicket::OneUse { view } => {
-            rights::view(&node.readers.access, Some(&pass), presenter).ok_or(Refusal::Forbidden)?;
+            rights::view(&node.readers.access, Some(Rights::of(&pass.identity)), presenter)
+                .ok_or(Refusal::Forbidden)?;
             let view = view.unwrap_or(ShownView::Own);
             let Made { secret: ticket, .. } = tickets.make_one_use(presenter, &pass, view).await?;
             let expires_in_seconds = nats::ONE_USE_TICKET_LIFE.as_secs();

@@ -13,17 +13,18 @@ use futures_util::stream::unfold;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::UserPermit;
 use web::places::Source;
 
 use crate::node::Node;
 use crate::readers::access::Access;
-use crate::readers::broadcast::{Frame, Subscription};
+use crate::readers::broadcast::{Format, Frame, Subscription};
 use crate::readers::tickets::OpenTicket;
 use crate::readers::view::View;
 
 /// The clock is looked at as often: a longer sleep would not notice that the machine was suspended.
-const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
 /// A reader of a room.
 pub(crate) struct Reader {
@@ -62,6 +63,17 @@ pub(crate) enum AdmittedBy {
 }
 
 impl Admission {
+    /// Whether the room still admits the reader, as far as decisions go: looked up once a change. What ends by time is
+    /// found by [`Admission::holds`].
+    pub(crate) fn still_holds(&mut self, access: &Access) -> bool {
+        let version = access.version();
+        if self.version == version {
+            return true;
+        }
+        self.version = version;
+        self.holds(access)
+    }
+
     /// Whether the room still admits the reader.
     pub(crate) fn holds(self, access: &Access) -> bool {
         match (self.by, access.of(self.presenter)) {
@@ -197,7 +209,7 @@ impl Reading {
             return Step::Continue;
         };
         *cursor = last.position;
-        send(view.events(&page.events).into())
+        send(&view.write(Format::EventStream, &page.events))
     }
 
     /// Waits for the next frame, or for something else to do.
@@ -218,7 +230,7 @@ impl Reading {
             Ok(frame) if frame.to <= *cursor => Step::Continue,
             Ok(Frame { from, first, to, text }) if from <= *cursor && *cursor < first => {
                 *cursor = to;
-                send(text)
+                send(&text)
             }
             // The reader has a part of the frame already, or frames before it are missing. The window has the rest.
             Ok(_) | Err(RecvError::Lagged(_)) => {
@@ -254,13 +266,7 @@ impl Reading {
             return false;
         }
         let access = &self.reader.node.readers.access;
-        let Some(admission) = &mut self.reader.admitted_by else { return true };
-        let version = access.version();
-        if admission.version == version {
-            return true;
-        }
-        admission.version = version;
-        admission.holds(access)
+        self.reader.admitted_by.as_mut().is_none_or(|admission| admission.still_holds(access))
     }
 
     /// Ends the stream after what is still sent.
@@ -305,6 +311,6 @@ async fn revoked(ticket: Option<&mut OpenTicket>) {
     }
 }
 
-fn send(text: Bytes) -> Step {
-    if text.is_empty() { Step::Continue } else { Step::Send(text) }
+fn send(text: &Utf8Bytes) -> Step {
+    if text.is_empty() { Step::Continue } else { Step::Send(AsRef::<Bytes>::as_ref(text).clone()) }
 }
