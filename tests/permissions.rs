@@ -84,6 +84,14 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
         (read.status() == StatusCode::OK).then_some(())
     })
     .await;
+    for body in [json!({ "kind": "one_use" }), json!({ "kind": "long_lived", "name": "OBS" })] {
+        let made = client().post(format!("{}/v1/rooms/42/tickets", delivery.url())).json(&body);
+        let made = made.bearer_auth(token(42, "presenter")).send().await.unwrap();
+        assert_eq!(made.status(), StatusCode::CREATED);
+        let made: serde_json::Value = serde_json::from_slice(&made.bytes().await.unwrap()).unwrap();
+        let events = format!("{}/v1/rooms/42/events?ticket={}", delivery.url(), made["ticket"].as_str().unwrap());
+        assert_eq!(client().get(events).send().await.unwrap().status(), StatusCode::OK);
+    }
     let privacy = token_with(json!({ "user_idx": 9, "nickname": "privacy", "scope": "chat:erase" }));
     let erasure = client().delete(format!("{}/v1/users/77?mode=anonymise", archiver.url())).bearer_auth(privacy);
     let erasure = erasure.send().await.unwrap();
@@ -157,19 +165,35 @@ const READER: [&str; 5] = [
     "$JS.ACK.CHAT_0.archiver.1.1.1.1.1",
 ];
 
+/// What reads the tickets of readers, which only `delivery` may.
+const TICKETS: [&str; 3] = [
+    "$JS.API.CONSUMER.CREATE.KV_tickets",
+    "$JS.API.STREAM.MSG.GET.KV_tickets",
+    "$JS.API.DIRECT.GET.KV_one_use_tickets.$KV.one_use_tickets.1.a",
+];
+
 #[tokio::test]
 async fn every_role_is_refused_what_is_not_its_own() {
     let nats = &nats().await;
     let (is_done, said) = command(&with_login(&Settings::new(), nats, "setup"), &["setup"]);
     assert!(is_done, "{said}");
     let refused: [(&str, &[&[&str]]); 5] = [
-        ("ingest", &[&STREAMS, &READER, &["$KV.sessions.1", "$KV.nodes.n", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+        (
+            "ingest",
+            &[
+                &STREAMS,
+                &READER,
+                &TICKETS,
+                &["$KV.sessions.1", "$KV.nodes.n", "cursors", "$KV.tickets.1", "$JS.API.STREAM.PURGE.CHAT_0"],
+            ],
+        ),
         ("delivery", &[&STREAMS, &READER, &["$KV.decisions.x", "control.reconnect.1", "$JS.API.STREAM.PURGE.CHAT_0"]]),
         (
             "archiver",
             &[
                 &STREAMS,
-                &["$KV.decisions.x", "$KV.sessions.1", "$KV.nodes.n", "cursors", "control.reconnect.1"],
+                &["$KV.decisions.x", "$KV.sessions.1", "$KV.nodes.n", "$KV.tickets.1", "cursors"],
+                &["control.reconnect.1"],
                 &["$JS.API.STREAM.PURGE.KV_decisions", "$JS.API.CONSUMER.DELETE.CHAT_0.archiver"],
             ],
         ),

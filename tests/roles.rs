@@ -231,7 +231,7 @@ async fn a_role_waits_for_the_log_to_be_set_up_and_makes_nothing_itself() {
     assert_eq!(log.query_account().await.unwrap().streams, 0);
 
     let (code, said) = setup(settings, &["--dry-run"]);
-    let streams = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions"];
+    let streams = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions", "KV_tickets", "KV_one_use_tickets"];
     let lines: String = streams.iter().map(|stream| format!("{stream}: would be created\n")).collect();
     assert_eq!((code, said), (0, lines));
     assert_eq!(log.query_account().await.unwrap().streams, 0);

@@ -17,6 +17,8 @@ export interface ReaderOptions {
   room: number;
   /** Called before every connection. `expired`: the server refused the last token. Rooms that admit anyone need none. */
   getToken?: (options: { expired: boolean }) => string | Promise<string>;
+  /** In place of a token: called before every connection, for a new one-use ticket or a long-lived one. */
+  getTicket?: () => string | Promise<string>;
   /** Each event of the room, once and in order. */
   onEvent: (event: ChatEvent) => unknown;
   /** Events may be missing before the next one. */

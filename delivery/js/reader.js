@@ -3,8 +3,8 @@
  * A reader of a room (docs/reference/room-events.md): a moderator's page, a bot, an overlay. It hands out every event of
  * the room once, in order, across network losses, server restarts and expired tokens, or reports a gap.
  *
- * It reads server-sent events with `fetch`, because an `EventSource` cannot send a token. It needs `fetch` and streams:
- * every browser, Node.js 18, Deno.
+ * It reads server-sent events with `fetch`, because an `EventSource` can neither send a token nor ask for another
+ * ticket. It needs `fetch` and streams: every browser, Node.js 18, Deno.
  */
 
 /** @typedef {import('./presenter.d.ts').ChatEvent} ChatEvent */
@@ -100,9 +100,10 @@ class Reader {
 
   /** Reads one stream to its end. Returns how long to wait before the next, if the server said so. */
   async #read() {
-    const { url, room, getToken, from = 'now' } = this.#options;
+    const { url, room, getToken, getTicket, from = 'now' } = this.#options;
     const wasExpired = this.#expired;
     const token = await getToken?.({ expired: wasExpired });
+    const ticket = await getTicket?.();
     this.#expired = false;
     const connection = new AbortController();
     const stop = () => connection.abort();
@@ -112,7 +113,8 @@ class Reader {
     try {
       const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(this.#position && { 'Last-Event-ID': this.#position }) };
       const address = `${url.replace(/\/$/, '')}/v1/rooms/${room}/events?from=${encodeURIComponent(from)}`;
-      const answer = await fetch(address, { headers, signal: connection.signal, cache: 'no-store' });
+      const asked = ticket ? `${address}&ticket=${encodeURIComponent(ticket)}` : address;
+      const answer = await fetch(asked, { headers, signal: connection.signal, cache: 'no-store' });
       if (!answer.ok || !answer.body) throw await refused(answer, wasExpired, () => (this.#expired = true));
       let waitMs = null;
       for await (const block of blocks(answer.body)) {

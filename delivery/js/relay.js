@@ -48,6 +48,9 @@ const REACHED_FIRST_MS = 1_000;
 /** ... and this many times, each after twice the delay. */
 const REACHED_TIMES = 4;
 
+/** A viewer that has everything hears of the relay this often. After three that did not come, it may read elsewhere. */
+const KEEPALIVE_SECONDS = 5;
+
 /** A viewer's start frame has an id, which may be the page's own. Longer messages are ignored. */
 const MAX_HEARD_CHARACTERS = SAFE_BYTES;
 
@@ -113,6 +116,8 @@ class Relay {
   #viewers = new Set();
   /** Sends `reached` on lossy channels. @type {ReturnType<typeof setTimeout> | undefined} */
   #reachedTimer;
+  /** Sends keepalives while there are viewers. @type {ReturnType<typeof setInterval> | undefined} */
+  #keepalive;
   /** The pause until the viewers catch up. Null if there is none. @type {{ ends: Promise<void>, end(): void } | null} */
   #pause = null;
 
@@ -173,6 +178,7 @@ class Relay {
     channel.addEventListener('message', ({ data }) => this.#hear(viewer, data), { signal });
     channel.addEventListener('close', () => this.#remove(viewer), { signal });
     this.#viewers.add(viewer);
+    this.#sendKeepalives();
     if (channel.readyState !== 'connecting') return;
     channel.addEventListener('open', () => clearTimeout(viewer.opening), { signal });
     viewer.opening = setTimeout(() => {
@@ -274,7 +280,8 @@ class Relay {
     // relay, and recognises them.
     viewer.first ??= known !== undefined ? known + 1 : comesBack ? this.#oldest : this.#historyBegins();
     const next = known !== undefined ? known + 1 : viewer.first;
-    const welcome = { type: 'welcome', next, recovered: known !== undefined || !comesBack, keeps: this.#maxEvents };
+    const recovered = known !== undefined || !comesBack;
+    const welcome = { type: 'welcome', next, recovered, keeps: this.#maxEvents, keepaliveSeconds: KEEPALIVE_SECONDS };
     if (!this.#transmit(viewer, [JSON.stringify(welcome)])) {
       // The viewer asks again without a welcome.
       if (this.#viewers.has(viewer) && viewer.failures++ >= RETRIES) this.#giveUp(viewer, 'it accepts no messages');
@@ -371,6 +378,20 @@ class Relay {
     }, REACHED_FIRST_MS * 2 ** times);
   }
 
+  /** Tells viewers that wait for events that the relay is there. */
+  #sendKeepalives() {
+    if (this.#keepalive !== undefined) return;
+    const keepalive = JSON.stringify({ type: 'keepalive' });
+    this.#keepalive = setInterval(() => {
+      for (const viewer of this.#viewers) {
+        // What is still buffered comes before a keepalive, and says as much.
+        if (viewer.cursor === this.#next && viewer.channel.bufferedAmount === 0) this.#transmit(viewer, [keepalive]);
+      }
+    }, 1_000 * KEEPALIVE_SECONDS);
+    // The timer must not keep Node.js running.
+    /** @type {any} */ (this.#keepalive).unref?.();
+  }
+
   /** Whether the kept events near their bounds, and even the fastest viewer lacks half of them. */
   #allLag() {
     if (this.#kept.size < this.#maxEvents / 2 && this.#bytes < this.#maxBytes / 2) return false;
@@ -412,6 +433,10 @@ class Relay {
     clearTimeout(viewer.opening);
     clearTimeout(viewer.retry);
     this.#viewers.delete(viewer);
+    if (this.#viewers.size === 0) {
+      clearInterval(this.#keepalive);
+      this.#keepalive = undefined;
+    }
     if (this.#pause && !this.#allLag()) this.#pause.end();
   }
 }

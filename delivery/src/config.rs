@@ -56,6 +56,8 @@ pub struct Config {
     pub max_readers_of_user: usize,
     /// Those without a token from one address, or IPv6 /64.
     pub max_readers_of_address: usize,
+    /// Tickets for readers that a user may ask this node for.
+    pub ticket_rate: web::SourceRate,
     /// Concurrent sockets without a session. More push out the oldest of the address, or presenter, that has most.
     pub max_unauthenticated: usize,
     /// The size of the unfinished frames of all of them together. More push out in the same way.

@@ -6,7 +6,7 @@ pub(crate) mod v1;
 
 use std::time::Duration;
 
-use chat::{Position, SessionId};
+use chat::{Position, PresenterIdx, SessionId};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::auth::TokenError;
 
@@ -56,8 +56,8 @@ pub(crate) trait Dialect: Send + Sync {
 /// A frame of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClientFrame {
-    /// Begin the session.
-    Start { token: Option<String>, position: Option<String> },
+    /// Begin the session. With a room: read it, without claiming it.
+    Start { token: Option<String>, position: Option<String>, room: Option<PresenterIdx> },
     /// Everything up to the position is handled.
     Ack { position: String },
     /// Continue the session with this token.

@@ -4,13 +4,17 @@
 //! and costs the others nothing ([`stream`]).
 
 pub(crate) mod access;
+pub(crate) mod beginning;
 pub(crate) mod broadcast;
+pub(crate) mod rights;
 mod roles;
 pub(crate) mod stream;
+pub(crate) mod tickets;
 pub(crate) mod view;
 
 use std::sync::Arc;
 
+use nats::Log;
 use tokio::sync::watch;
 use web::places::Source;
 use web::{UserPermit, UserPermits};
@@ -18,6 +22,7 @@ use web::{UserPermit, UserPermits};
 use crate::config::Config;
 use crate::readers::access::Access;
 use crate::readers::broadcast::Broadcasts;
+use crate::readers::tickets::Tickets;
 
 /// The readers of this node.
 #[derive(Debug)]
@@ -26,17 +31,19 @@ pub(crate) struct Readers {
     most_of_address: usize,
     pub(crate) broadcasts: Arc<Broadcasts>,
     pub(crate) access: Arc<Access>,
+    pub(crate) tickets: Tickets,
     /// Counts how often all readers were sent to other nodes.
     sent_away: watch::Sender<u64>,
 }
 
 impl Readers {
-    pub(crate) fn new(config: &Config, access: Arc<Access>) -> Readers {
+    pub(crate) fn new(config: &Config, access: Arc<Access>, log: &Log) -> Readers {
         Readers {
             permits: UserPermits::new(config.max_readers, config.max_readers_of_user),
             most_of_address: config.max_readers_of_address,
             broadcasts: Arc::default(),
             access,
+            tickets: Tickets::new(log, config.ticket_rate),
             sent_away: watch::Sender::new(0),
         }
     }

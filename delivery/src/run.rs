@@ -177,7 +177,7 @@ async fn join(
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone())),
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),
-        readers: Readers::new(&config, access),
+        readers: Readers::new(&config, access, &log),
         claims: Arc::new(Claims::default()),
         claim_rate: Turns::default(),
         metrics: Metrics::new(),
@@ -196,6 +196,8 @@ async fn join(
     let background = Background::new();
     let shared = node.clone();
     background.spawn("window feed", async move { shared.feed.follow(tail).await.into() });
+    let shared = node.clone();
+    background.spawn("tickets", async move { shared.readers.tickets.follow().await.into() });
     let shared = node.clone();
     background.spawn("seats", async move {
         shared.seats.follow(&shared.presence, of_all_nodes).await;

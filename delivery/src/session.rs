@@ -1,7 +1,7 @@
 //! A session: a socket and a cursor into its room's window. It claims the room, then writes everything after its
 //! cursor, once and in order, until a newer session claims the room. It has no queue: a slow presenter has an old
 //! cursor, and costs others nothing. The steps are [`entry`], [`begin`], [`deliver`] and [`finish`], the same in both
-//! dialects.
+//! dialects. A socket that reads a room without claiming it goes on in [`reading`].
 
 pub(crate) mod claim_rate;
 pub(crate) mod claims;
@@ -21,6 +21,7 @@ pub(crate) mod token;
 pub(crate) mod begin;
 mod deliver;
 mod finish;
+mod reading;
 mod replies;
 
 use std::sync::Arc;
@@ -56,7 +57,10 @@ pub(crate) async fn serve(
             // From now on it shares places with its own presenter, not with its address.
             let own = node.unstarted.enter(entrant.bearer.source()).map_or(place, Arc::new);
             socket.counts_in(Some(own.clone()));
-            run(node, dialect, socket, entrant, own).await;
+            match entrant.room {
+                None => run(node, dialect, socket, entrant, own).await,
+                Some(room) => Box::pin(reading::serve(node, dialect, socket, entrant, room, own)).await,
+            }
         }
         Err(reason) => {
             node.metrics.closed(reason);

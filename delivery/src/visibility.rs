@@ -7,7 +7,9 @@ use web::auth::Identity;
 
 /// Moderates every room.
 pub(crate) const MODERATE: &str = "chat:moderate";
-const ERASE: &str = "chat:erase";
+
+/// Erases users.
+pub(crate) const ERASE: &str = "chat:erase";
 
 /// What a session's token may see beyond its own room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -40,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
+    pub(crate) tickets: kv::Store,
+    pub(crate) one_use_tickets: kv::Store,
     /// How long NATS keeps a lease that is not renewed.
     pub(crate) lease: Duration,
     /// Every background task of this log. [`crate::Log::close`] awaits them.
@@ -54,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) sessions: kv::Store,
     pub(crate) nodes: kv::Store,
     pub(crate) decisions: kv::Store,
+    pub(crate) tickets: kv::Store,
+    pub(crate) one_use_tickets: kv::Store,
     /// How long NATS keeps a lease that is not renewed.
     pub(crate) lease: Duration,
 }
@@ -65,7 +69,7 @@ impl Context {
         connections: watch::Receiver<()>,
         found: Found,
     ) -> Context {
-        let Found { timelines, clocks, sessions, nodes, decisions, lease } = found;
+        let Found { timelines, clocks, sessions, nodes, decisions, tickets, one_use_tickets, lease } = found;
         Context {
             jetstream,
             connections,
@@ -78,6 +82,8 @@ impl Context {
             sessions,
             nodes,
             decisions,
+            tickets,
+            one_use_tickets,
             lease,
             tasks: Tasks::new(),
             failure: Failure::default(),

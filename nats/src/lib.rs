@@ -72,3 +72,4 @@ pub use state::cursors::Cursors;
 pub use state::decisions::{DecisionSnapshot, Decisions, Subject};
 pub use state::lease::Lease;
 pub use state::presence::Presence;
+pub use state::tickets::{ONE_USE_TICKET_LIFE, StoredTickets, TicketChanges, Tickets};

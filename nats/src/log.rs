@@ -31,6 +31,7 @@ use crate::state::cursors::Cursors;
 use crate::state::decisions::Decisions;
 use crate::state::lease::Lease;
 use crate::state::presence::Presence;
+use crate::state::tickets::Tickets;
 use crate::trim;
 use crate::watch;
 use crate::write::append::Appender;
@@ -281,6 +282,11 @@ impl Log {
     /// The decisions in force, which outlive the log's age.
     pub fn decisions(&self) -> Decisions {
         Decisions::new(&self.context)
+    }
+
+    /// The tickets of readers.
+    pub fn tickets(&self) -> Tickets {
+        Tickets::new(&self.context)
     }
 
     /// Announces this delivery node, and keeps its lease until [`Lease::end`] or until the log is closed.

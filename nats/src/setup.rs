@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::jetstream::{causes, find_stream, request};
 use crate::read::clock::Clock;
 use crate::setup::wanted::{Change, Wanted, wanted};
-use crate::streams::{DECISIONS, NODES, SESSIONS};
+use crate::streams::{DECISIONS, NODES, ONE_USE_TICKETS, SESSIONS, TICKETS};
 
 /// For some seconds a cluster that has just started finds no members, or no leader, for a stream.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
@@ -97,8 +97,10 @@ pub(crate) async fn look(jetstream: &jetstream::Context, config: &Config) -> Res
     }
     let bucket = async |name: &str| request("opening a bucket", jetstream.get_key_value(name)).await;
     let (sessions, nodes, decisions) = (bucket(SESSIONS).await?, bucket(NODES).await?, bucket(DECISIONS).await?);
+    let (tickets, one_use_tickets) = (bucket(TICKETS).await?, bucket(ONE_USE_TICKETS).await?);
     let clocks: Vec<Clock> = (0..config.partitions).map(Clock::new).collect();
     // The first clock is the log's time, needed at once. The others are read on demand.
     clocks[0].read(jetstream).await?;
-    Ok(Found { timelines: Timelines::new(timelines), clocks, sessions, nodes, decisions, lease })
+    let timelines = Timelines::new(timelines);
+    Ok(Found { timelines, clocks, sessions, nodes, decisions, tickets, one_use_tickets, lease })
 }

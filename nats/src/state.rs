@@ -5,3 +5,4 @@ pub(crate) mod cursors;
 pub(crate) mod decisions;
 pub(crate) mod lease;
 pub(crate) mod presence;
+pub(crate) mod tickets;

@@ -14,6 +14,12 @@ pub(crate) const SESSIONS: &str = "sessions";
 /// The bucket of decisions in force, which outlive the log's age.
 pub(crate) const DECISIONS: &str = "decisions";
 
+/// The bucket of rooms' long-lived tickets.
+pub(crate) const TICKETS: &str = "tickets";
+
+/// The bucket of one-use tickets.
+pub(crate) const ONE_USE_TICKETS: &str = "one_use_tickets";
+
 /// The bucket of the delivery nodes' leases.
 pub(crate) const NODES: &str = "nodes";
 

@@ -7,6 +7,7 @@ mod demo;
 mod example;
 #[cfg(feature = "node")]
 mod package;
+mod readers;
 mod site;
 
 use std::time::{Duration, Instant};

@@ -109,6 +109,18 @@ test('a token that has expired is replaced, and one that is refused twice ends i
   assert.equal(reader.status.reason, 'The token has expired.');
 });
 
+test('a ticket is asked for before every connection, and takes the place of a token', async () => {
+  answers = [{ chunks: [welcome('p0'), event(1)] }, { chunks: [welcome('p1'), event(2)], stays: true }];
+  let tickets = 0;
+  const getTicket = async () => `once_${++tickets}`;
+  const seen = await read({ getToken: undefined, getTicket }, ({ ids }) => ids.length === 2);
+  assert.deepEqual(seen.ids, ['id1', 'id2']);
+  assert.deepEqual(
+    requests.map(({ url, headers }) => [new URL(url, 'http://node').searchParams.get('ticket'), headers.authorization]),
+    [['once_1', undefined], ['once_2', undefined]],
+  );
+});
+
 test('what another attempt would not change ends it, and an overload does not', async () => {
   answers = [
     { status: 503, problem: { detail: 'Too many readers.' } },

@@ -3,6 +3,8 @@
 
 mod access;
 mod moderators;
+mod sockets;
+mod tickets;
 
 use serde_json::{Value, json};
 

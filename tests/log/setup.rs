@@ -28,7 +28,7 @@ async fn a_log_that_nobody_has_set_up_is_missed_by_name_and_not_made() {
     assert!(matches!(&missed, Error::Missing { stream } if stream == "CHAT_0"), "{missed}");
     let streams = nats::plan(&config(&server.url()), "test").await.unwrap();
     let streams: Vec<String> = streams.iter().map(ToString::to_string).collect();
-    let missing = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions"];
+    let missing = ["CHAT_0", "CURSORS", "KV_sessions", "KV_nodes", "KV_decisions", "KV_tickets", "KV_one_use_tickets"];
     assert_eq!(streams, missing.map(|stream| format!("{stream}: is missing")));
 }
 

@@ -25,5 +25,5 @@ pub use listen::listen;
 pub use private::Shared;
 pub use problem::Problem;
 pub use serve::{FastPath, LAST_RESORTS, ServeConfig, serve, serve_measured, serve_with_fast_path};
-pub use source_rates::SourceRate;
+pub use source_rates::{SourceRate, SourceRates};
 pub use user_permits::{UserPermit, UserPermits};

@@ -32,14 +32,15 @@ const MOST_SOURCES: usize = 50_000;
 
 /// What is left of a rate for each source.
 #[derive(Debug)]
-pub(crate) struct SourceRates {
+pub struct SourceRates {
     /// None: no limit.
     quota: Option<Quota>,
     limiters: ShardedLru<Source, Arc<DefaultDirectRateLimiter>>,
 }
 
 impl SourceRates {
-    pub(crate) fn new(rate: SourceRate) -> SourceRates {
+    /// Every source has its full quota.
+    pub fn new(rate: SourceRate) -> SourceRates {
         SourceRates::of_sources(rate, MOST_SOURCES)
     }
 
@@ -55,7 +56,7 @@ impl SourceRates {
     }
 
     /// Spends one. False: the source has none left. A source that cannot be told from others has no limit.
-    pub(crate) fn spend(&self, source: Source) -> bool {
+    pub fn spend(&self, source: Source) -> bool {
         match self.quota {
             Some(quota) if source != Source::Unknown => {
                 let limiter =

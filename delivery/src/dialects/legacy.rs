@@ -45,10 +45,12 @@ impl Dialect for Legacy {
         let frame = if is_object { serde_json::from_str::<Frame>(text).ok() } else { None };
         let Some(frame) = frame else { return ClientFrame::Answered(invalid_id("null")) };
         match (frame.id, frame.token) {
-            (Value::String(id), Value::Null) if id == "start" => ClientFrame::Start { token: None, position: None },
+            (Value::String(id), Value::Null) if id == "start" => {
+                ClientFrame::Start { token: None, position: None, room: None }
+            }
             // A token that is not a string counts as an invalid token.
             (Value::String(id), token) if id == "start" => {
-                ClientFrame::Start { token: Some(text_of(token)), position: None }
+                ClientFrame::Start { token: Some(text_of(token)), position: None, room: None }
             }
             (id, _) => ClientFrame::Answered(invalid_id(&text_of(id))),
         }

@@ -12,6 +12,7 @@ use chat::{EventId, MalformedEvent, Position, PostedLine, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+use web::IDX_BOUNDS;
 use web::auth::TokenError;
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Framed, Welcome};
@@ -44,6 +45,7 @@ impl Dialect for V1 {
         struct Start {
             token: Option<String>,
             position: Option<String>,
+            room: Option<serde_json::Value>,
         }
         #[derive(Deserialize)]
         struct Token {
@@ -61,7 +63,11 @@ impl Dialect for V1 {
         };
         match head.r#type.as_str() {
             "start" => match serde_json::from_str(text) {
-                Ok(Start { token, position }) => ClientFrame::Start { token, position },
+                Ok(Start { token, position, room: None }) => ClientFrame::Start { token, position, room: None },
+                Ok(Start { token, position, room: Some(room) }) => match web::idx(&room).map(PresenterIdx::try_from) {
+                    Some(Ok(room)) => ClientFrame::Start { token, position, room: Some(room) },
+                    _ => ClientFrame::Answered(error("bad_frame", &format!("room must be {IDX_BOUNDS}, or absent"))),
+                },
                 Err(_) => ClientFrame::Answered(error("bad_frame", "token and position must be strings, or absent")),
             },
             "ack" => match serde_json::from_str(text) {
@@ -101,31 +107,7 @@ impl Dialect for V1 {
 
     /// All of the events: a page of the window fits one frame.
     fn frame(&self, events: &[Kept], visibility: Visibility) -> Framed {
-        let bytes: usize = events.iter().map(|kept| kept.bytes() + POSITION_BYTES).sum();
-        let mut frame = String::with_capacity(bytes + 2 * POSITION_BYTES);
-        let mut last = None;
-        for kept in events {
-            let position = kept.position;
-            match object(kept, visibility) {
-                Ok(None) => {}
-                Ok(Some(object)) => {
-                    let text = position.to_string();
-                    let separator = if last.is_none() { "" } else { "," };
-                    for part in [separator, r#"{"position":""#, &text, r#"","#, &object[1..]] {
-                        frame.push_str(part);
-                    }
-                    last = Some(text);
-                }
-                Err(error) => tracing::error!(%position, %error, "skipped a malformed event: {error}"),
-            }
-        }
-        let frame = last.map(|last| {
-            // Written last: it names the last event that is shown.
-            frame.insert_str(0, &format!(r#"{{"type":"events","position":"{last}","events":["#));
-            frame.push_str("]}");
-            frame.into()
-        });
-        Framed { frame, events: events.len() }
+        Framed { frame: frame(events, |kept| object(kept, visibility)), events: events.len() }
     }
 
     fn waits_for_start(&self) -> bool {
@@ -205,6 +187,36 @@ impl Dialect for V1 {
     fn reconnect(&self, within: Duration) -> Option<Utf8Bytes> {
         Some(format!(r#"{{"type":"reconnect","withinMs":{}}}"#, within.as_millis()).into())
     }
+}
+
+/// A frame of the events, as `object` shows them. None: it shows none of them.
+pub(crate) fn frame<'k>(
+    events: &'k [Kept],
+    object: impl Fn(&'k Kept) -> Result<Option<Cow<'k, str>>, MalformedEvent>,
+) -> Option<Utf8Bytes> {
+    let bytes: usize = events.iter().map(|kept| kept.bytes() + POSITION_BYTES).sum();
+    let mut frame = String::with_capacity(bytes + 2 * POSITION_BYTES);
+    let mut last = None;
+    for kept in events {
+        let position = kept.position;
+        match object(kept) {
+            Ok(None) => {}
+            Ok(Some(object)) => {
+                let text = position.to_string();
+                let separator = if last.is_none() { "" } else { "," };
+                for part in [separator, r#"{"position":""#, &text, r#"","#, &object[1..]] {
+                    frame.push_str(part);
+                }
+                last = Some(text);
+            }
+            Err(error) => tracing::error!(%position, %error, "skipped a malformed event: {error}"),
+        }
+    }
+    let last = last?;
+    // Written last: it names the last event that is shown.
+    frame.insert_str(0, &format!(r#"{{"type":"events","position":"{last}","events":["#));
+    frame.push_str("]}");
+    Some(frame.into())
 }
 
 /// The JSON object of an event, before its position is added. None for an event that only nodes need.

@@ -5,84 +5,75 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
-use chat::{Position, PresenterIdx, Readers, UserIdx};
+use chat::{PresenterIdx, Readers};
 use serde::Deserialize;
 use web::auth::{Pass, TokenError};
 use web::places::Source;
-use web::{IDX_BOUNDS, Problem};
 
-use crate::http::{stopping, unavailable};
+use crate::http::ready;
+use crate::http::refusal::Refusal;
 use crate::node::Node;
-use crate::readers::stream::{Admission, AdmittedBy, Reader};
+use crate::readers::beginning::{Beginning, begin};
+use crate::readers::broadcast::Format;
+use crate::readers::rights::{Rights, view};
+use crate::readers::stream::{Admission, Reader};
+use crate::readers::tickets::{LongLived, OpenTicket, Shown, ShownView, Unused};
 use crate::readers::view::View;
-use crate::session::begin::ask;
-use crate::visibility::{MODERATE, Visibility};
-use crate::window::Ask;
-
-/// Reads messages in every room.
-const READ: &str = "chat:read";
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// 1 s: how long an `EventSource` waits before it reconnects.
 const RETRY: &str = "retry: 1000\n";
 
-/// Where to begin, without the header `Last-Event-ID`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct From {
+pub(super) struct EventsQuery {
+    /// Where to begin, without the header `Last-Event-ID`.
     from: Option<String>,
+    ticket: Option<String>,
 }
 
-/// Why there is no stream.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    Token(TokenError),
-    PresenterIdxInvalid,
-    QueryInvalid,
-    Forbidden,
-    Stopping,
-    NotReady,
-    Overloaded,
+/// What a reader shows to be admitted.
+enum Credentials {
+    None,
+    Token(Pass),
+    OneUse { pass: Pass, view: ShownView, unused: Unused },
+    LongLived { ticket: LongLived, open: OpenTicket },
 }
 
 pub(super) async fn events(
     State(node): State<Arc<Node>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(room): Path<String>,
-    query: Result<Query<From>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    if node.stop.is_cancelled() {
-        return Err(Refusal::Stopping);
-    }
-    if !node.feed.is_filled() || !node.feed.is_current() {
-        return Err(Refusal::NotReady);
-    }
-    let presenter: Result<PresenterIdx, _> = room.parse();
-    let pass = match node.auth.pass_of(&headers).await {
-        Ok(pass) => Some(pass),
-        // Some rooms admit readers without a token.
-        Err(TokenError::Missing)
-            if presenter.as_ref().is_ok_and(|room| node.readers.access.of(*room) == Readers::Anyone) =>
-        {
-            None
+    ready(&node)?;
+    let presenter: Result<PresenterIdx, _> = room.parse().map_err(|_| Refusal::PresenterIdxInvalid);
+    let ticket = query.as_ref().ok().and_then(|Query(query)| query.ticket.as_deref());
+    let credentials = match (ticket, presenter.as_ref().ok()) {
+        (Some(ticket), Some(presenter)) => of_ticket(&node, &headers, *presenter, ticket).await?,
+        (_, presenter) => of_token(&node, &headers, presenter.copied()).await?,
+    };
+    let _permit = node.readers.permit(credentials.source(&node, peer)).ok_or(Refusal::Overloaded)?;
+    let presenter = presenter?;
+    let (view, admitted_by) = credentials.view(&node, presenter).ok_or(Refusal::Forbidden)?;
+    let Query(EventsQuery { from, .. }) = query.map_err(|_| Refusal::QueryInvalid)?;
+    let (until, ticket) = match credentials {
+        Credentials::None => (None, None),
+        Credentials::Token(pass) => (Some(pass.until), None),
+        Credentials::OneUse { pass, unused, .. } => {
+            // After every refusal, so that none of them costs the reader its ticket.
+            node.readers.tickets.use_up(unused).await?;
+            (Some(pass.until), None)
         }
-        Err(error) => return Err(Refusal::Token(error)),
+        Credentials::LongLived { open, .. } => (None, Some(open)),
     };
-    let source = match &pass {
-        Some(pass) => Source::User(pass.identity.user_idx),
-        None => Source::of_peer(peer.ip(), &node.config.http.proxies),
-    };
-    let _permit = node.readers.permit(source).ok_or(Refusal::Overloaded)?;
-    let presenter = presenter.map_err(|_| Refusal::PresenterIdxInvalid)?;
-    let (view, admitted_by) = view(&node, pass.as_ref(), presenter).ok_or(Refusal::Forbidden)?;
-    let until = pass.map(|pass| pass.until);
-    let Query(From { from }) = query.map_err(|_| Refusal::QueryInvalid)?;
     let last = headers.get(LAST_EVENT_ID).filter(|last| !last.is_empty());
     let from = match last {
         Some(last) => Some(last.to_str().unwrap_or_default().to_owned()),
@@ -90,97 +81,69 @@ pub(super) async fn events(
     };
 
     let sent_away = node.readers.sent_away();
-    let subscription = node.readers.broadcasts.join(&node.feed, presenter, view, &node.sockets);
-    let room = &subscription.room;
-    let (cursor, recovered) = match from.as_deref() {
-        None | Some("now") => (room.end(), true),
-        Some("window") => (room.begin(Ask::Anything).cursor, true),
-        Some(position) => {
-            let asked = match position.parse::<Position>() {
-                Ok(position) => ask(&node, room, presenter, position).await.map_err(|_| Refusal::NotReady)?,
-                Err(_) => Ask::Unknown,
-            };
-            let beginning = room.begin(asked);
-            (beginning.cursor, beginning.whole)
-        }
-    };
-    let cursor = cursor.unwrap_or_else(|| node.log.timelines().beginning(presenter));
-    node.metrics.reader_began(recovered);
+    let subscription = node.readers.broadcasts.join(&node.feed, presenter, view, Format::EventStream, &node.sockets);
+    let beginning =
+        begin(&node, &subscription.room, presenter, from.as_deref()).await.map_err(|_| Refusal::NotReady)?;
+    let Beginning { position: cursor, recovered } = beginning;
     let keepalive = node.config.keepalive().as_secs();
     let welcome = format!(
         "{RETRY}event: welcome\nid: {cursor}\n\
          data: {{\"position\":\"{cursor}\",\"recovered\":{recovered},\"keepaliveSeconds\":{keepalive}}}\n\n"
     );
-    let reader = Reader { node, subscription, view, cursor, until, admitted_by, sent_away, _permit };
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
+    let reader = Reader { node, subscription, view, cursor, until, admitted_by, ticket, sent_away, _permit };
+    // The address may have a ticket.
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.stream(welcome))).into_response())
 }
 
-/// What the token, the user's role or the room's setting shows of the room. None: nothing.
-fn view(node: &Node, pass: Option<&Pass>, presenter: PresenterIdx) -> Option<(View, Option<Admission>)> {
-    let access = &node.readers.access;
-    // Read before the decisions: one that comes meanwhile is looked at again.
-    let version = access.version();
-    if let Some(Pass { identity, .. }) = pass {
-        let whole = View::Presenter(Visibility::of(identity));
-        if identity.user_idx == presenter.get() || identity.has_scope(MODERATE) {
-            return Some((whole, None));
-        }
-        if let Ok(user) = UserIdx::try_from(identity.user_idx) {
-            let admission = Admission { presenter, by: AdmittedBy::Moderator(user), version };
-            if admission.holds(access) {
-                return Some((whole, Some(admission)));
-            }
-        }
-        if identity.has_scope(READ) {
-            return Some((View::Viewer { flags: true }, None));
-        }
+/// What a request without a ticket shows. Some rooms admit readers without a token.
+async fn of_token(node: &Node, headers: &HeaderMap, presenter: Option<PresenterIdx>) -> Result<Credentials, Refusal> {
+    let admits_anyone = || presenter.is_some_and(|presenter| node.readers.access.of(presenter) == Readers::Anyone);
+    match node.auth.pass_of(headers).await {
+        Ok(pass) => Ok(Credentials::Token(pass)),
+        Err(TokenError::Missing) if admits_anyone() => Ok(Credentials::None),
+        Err(error) => Err(Refusal::Token(error)),
     }
-    let admission = Admission { presenter, by: AdmittedBy::Setting { has_token: pass.is_some() }, version };
-    admission.holds(access).then_some((View::Viewer { flags: false }, Some(admission)))
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let (status, code, detail) = match self {
-            Refusal::Stopping => return stopping(),
-            Refusal::NotReady => {
-                return unavailable(
-                    "not_ready",
-                    "This node is still replaying the latest messages, or cannot reach the log. Try again in a second.",
-                );
+/// What a ticket shows. A token beside it could be of somebody else.
+async fn of_ticket(
+    node: &Node,
+    headers: &HeaderMap,
+    presenter: PresenterIdx,
+    ticket: &str,
+) -> Result<Credentials, Refusal> {
+    if !matches!(web::auth::token(headers), Err(TokenError::Missing)) {
+        return Err(Refusal::QueryInvalid);
+    }
+    Ok(match node.readers.tickets.find(presenter, ticket).await? {
+        Shown::OneUse { pass, view, unused } => Credentials::OneUse { pass, view, unused },
+        Shown::LongLived { ticket, open } => Credentials::LongLived { ticket, open },
+    })
+}
+
+impl Credentials {
+    /// Whose streams this one counts among.
+    fn source(&self, node: &Node, peer: SocketAddr) -> Source {
+        match self {
+            Credentials::None => Source::of_peer(peer.ip(), &node.config.http.proxies),
+            Credentials::Token(pass) | Credentials::OneUse { pass, .. } => Source::User(pass.identity.user_idx),
+            Credentials::LongLived { ticket, .. } => Source::User(ticket.by.get()),
+        }
+    }
+
+    /// What they show of the room. None: nothing.
+    fn view(&self, node: &Node, presenter: PresenterIdx) -> Option<(View, Option<Admission>)> {
+        let access = &node.readers.access;
+        match self {
+            Credentials::None => view(access, None, presenter),
+            Credentials::Token(pass) => view(access, Some(Rights::of(&pass.identity)), presenter),
+            Credentials::OneUse { pass, view: shown, .. } => {
+                let (own, admission) = view(access, Some(Rights::of(&pass.identity)), presenter)?;
+                let view = if *shown == ShownView::Own { own } else { View::Viewer { flags: false } };
+                Some((view, admission))
             }
-            Refusal::Overloaded => {
-                return unavailable("overloaded", "Too many readers, of all users or of this one. Retry later.");
-            }
-            Refusal::Token(TokenError::KeysUnavailable) => {
-                return unavailable("keys_unavailable", "The keys that verify tokens cannot be fetched. Retry later.");
-            }
-            Refusal::Token(TokenError::Missing) => (
-                StatusCode::UNAUTHORIZED,
-                "token_missing",
-                "The request has no token. Send one in the header Authorization or token.".to_owned(),
-            ),
-            Refusal::Token(TokenError::Expired) => {
-                (StatusCode::UNAUTHORIZED, "token_expired", "The token has expired. Get a new one.".to_owned())
-            }
-            Refusal::Token(error) => (StatusCode::UNAUTHORIZED, "token_invalid", format!("Invalid token: {error}.")),
-            Refusal::PresenterIdxInvalid => {
-                (StatusCode::BAD_REQUEST, "presenter_idx_invalid", format!("The presenterIdx must be {IDX_BOUNDS}."))
-            }
-            Refusal::QueryInvalid => (
-                StatusCode::BAD_REQUEST,
-                "query_invalid",
-                "The only parameter is \"from\": now, window, or a position.".to_owned(),
-            ),
-            Refusal::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "This request needs the token of the room's presenter or of one of its moderators, or a token with the \
-                 scope chat:read or chat:moderate. The room's setting \"readers\" admits nobody else."
-                    .to_owned(),
-            ),
-        };
-        Problem::new(status, code, detail).into_response()
+            Credentials::LongLived { ticket, .. } => ticket.view(access, presenter),
+        }
     }
 }

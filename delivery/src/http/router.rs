@@ -1,15 +1,15 @@
 //! The routes of delivery: `GET /v1/presenter` and `GET /chatting` upgrade to a presenter's socket, in one dialect each,
-//! and `GET /v1/rooms/{presenterIdx}/events` is for readers. A handshake may bring the token in a header. A session's own
-//! rules are in [`crate::session`].
+//! and `/v1/rooms/{presenterIdx}/events` and `/tickets` are for readers. A handshake may bring the token in a header. A
+//! session's own rules are in [`crate::session`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use web::Problem;
 use web::auth::TokenError;
 use web::places::Source;
@@ -18,7 +18,7 @@ use crate::dialects::Dialect;
 use crate::dialects::v1::SUBPROTOCOL;
 use crate::http::events;
 use crate::http::handshake::Handshake;
-use crate::http::{modules, stopping, unavailable};
+use crate::http::{modules, stopping, tickets, unavailable};
 use crate::node::Node;
 use crate::session;
 use crate::session::token;
@@ -28,6 +28,9 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/v1/presenter", get(presenter))
         .route("/chatting", get(chatting))
         .route("/v1/rooms/{presenterIdx}/events", get(events::events))
+        .route("/v1/rooms/{presenterIdx}/tickets", post(tickets::make).get(tickets::list))
+        .route("/v1/rooms/{presenterIdx}/tickets/{ticketId}", delete(tickets::revoke))
+        .layer(DefaultBodyLimit::max(tickets::LARGEST_BODY_BYTES))
         .with_state(node)
         .merge(modules::modules())
 }

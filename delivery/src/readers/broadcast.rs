@@ -1,19 +1,20 @@
-//! One broadcast for each room and view that has readers: a task reads the window, writes each page of events once, and
-//! hands the bytes to all of them.
+//! One broadcast for each room, view and format that has readers: a task reads the window, writes each page of events
+//! once, and hands the bytes to all of them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chat::{Position, PresenterIdx};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::{Receiver, Sender, WeakSender, channel};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::readers::view::View;
 use crate::wake::Wake;
+use crate::window::Kept;
 use crate::window::feed::{Feed, RoomReader};
 
 /// 64 pages: a reader that is further behind reads the window by itself.
@@ -28,13 +29,24 @@ pub(crate) struct Frame {
     pub(crate) first: Position,
     /// ... and this the last.
     pub(crate) to: Position,
-    /// Server-sent events. Empty if the view shows none.
-    pub(crate) text: Bytes,
+    /// The events in the broadcast's format. Empty if the view shows none.
+    pub(crate) text: Utf8Bytes,
 }
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Format {
+    /// Server-sent events.
+    EventStream,
+    /// Frames of `chat.v1`.
+    ChatV1,
+}
+
+type Key = (PresenterIdx, View, Format);
 
 /// The broadcasts in progress.
 #[derive(Debug, Default)]
-pub(crate) struct Broadcasts(Mutex<HashMap<(PresenterIdx, View), Broadcast>>);
+pub(crate) struct Broadcasts(Mutex<HashMap<Key, Broadcast>>);
 
 #[derive(Debug)]
 struct Broadcast {
@@ -52,7 +64,7 @@ pub(crate) struct Subscription {
     /// To catch up by.
     pub(crate) room: Arc<RoomReader>,
     broadcasts: Arc<Broadcasts>,
-    key: (PresenterIdx, View),
+    key: Key,
 }
 
 impl Broadcasts {
@@ -62,9 +74,10 @@ impl Broadcasts {
         feed: &Arc<Feed>,
         presenter: PresenterIdx,
         view: View,
+        format: Format,
         tasks: &TaskTracker,
     ) -> Subscription {
-        let key = (presenter, view);
+        let key = (presenter, view, format);
         let mut broadcasts = self.0.lock();
         let running = match broadcasts.entry(key) {
             Entry::Occupied(mut running) => {
@@ -84,7 +97,7 @@ impl Broadcasts {
                     readers: 1,
                     _task: stop.clone().drop_guard(),
                 });
-                let broadcast = run(room.clone(), wake, view, room.end(), sender);
+                let broadcast = run(room.clone(), wake, move |events| view.write(format, events), room.end(), sender);
                 tasks.spawn(async move {
                     stop.run_until_cancelled(broadcast).await;
                 });
@@ -101,7 +114,13 @@ impl Broadcasts {
 }
 
 /// Hands out every event of the room after the cursor. Without one, every event that comes.
-async fn run(room: Arc<RoomReader>, wake: Arc<Wake>, view: View, mut cursor: Option<Position>, frames: Sender<Frame>) {
+async fn run(
+    room: Arc<RoomReader>,
+    wake: Arc<Wake>,
+    write: impl Fn(&[Kept]) -> Utf8Bytes,
+    mut cursor: Option<Position>,
+    frames: Sender<Frame>,
+) {
     loop {
         let page = room.after(cursor);
         let (Some(first), Some(last)) = (page.events.first(), page.events.last()) else {
@@ -114,7 +133,7 @@ async fn run(room: Arc<RoomReader>, wake: Arc<Wake>, view: View, mut cursor: Opt
             continue;
         }
         let (first, to) = (first.position, last.position);
-        let text = view.events(&page.events).into();
+        let text = write(&page.events);
         // Nobody may be listening just now.
         let _ = frames.send(Frame { from: cursor.unwrap_or(first), first, to, text });
         cursor = Some(to);

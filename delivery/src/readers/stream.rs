@@ -13,16 +13,18 @@ use futures_util::stream::unfold;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::UserPermit;
 use web::places::Source;
 
 use crate::node::Node;
 use crate::readers::access::Access;
-use crate::readers::broadcast::{Frame, Subscription};
+use crate::readers::broadcast::{Format, Frame, Subscription};
+use crate::readers::tickets::OpenTicket;
 use crate::readers::view::View;
 
 /// The clock is looked at as often: a longer sleep would not notice that the machine was suspended.
-const LOOK: Duration = Duration::from_secs(10);
+pub(crate) const LOOK: Duration = Duration::from_secs(10);
 
 /// A reader of a room.
 pub(crate) struct Reader {
@@ -35,6 +37,8 @@ pub(crate) struct Reader {
     pub(crate) until: Option<SystemTime>,
     /// What has to hold in the room for this reader to stay. None: its token alone allows it.
     pub(crate) admitted_by: Option<Admission>,
+    /// The long-lived ticket that admitted it.
+    pub(crate) ticket: Option<OpenTicket>,
     pub(crate) sent_away: watch::Receiver<u64>,
     /// Held until the stream ends.
     pub(crate) _permit: UserPermit<Source>,
@@ -59,6 +63,17 @@ pub(crate) enum AdmittedBy {
 }
 
 impl Admission {
+    /// Whether the room still admits the reader, as far as decisions go: looked up once a change. What ends by time is
+    /// found by [`Admission::holds`].
+    pub(crate) fn still_holds(&mut self, access: &Access) -> bool {
+        let version = access.version();
+        if self.version == version {
+            return true;
+        }
+        self.version = version;
+        self.holds(access)
+    }
+
     /// Whether the room still admits the reader.
     pub(crate) fn holds(self, access: &Access) -> bool {
         match (self.by, access.of(self.presenter)) {
@@ -194,19 +209,20 @@ impl Reading {
             return Step::Continue;
         };
         *cursor = last.position;
-        send(view.events(&page.events).into())
+        send(&view.write(Format::EventStream, &page.events))
     }
 
     /// Waits for the next frame, or for something else to do.
     async fn follow(&mut self) -> Step {
         let keepalive = self.reader.node.config.keepalive();
         let wake = (self.sent_at + keepalive).min(Instant::now() + self.expires_in().min(LOOK));
-        let Reader { node, subscription, sent_away, cursor, .. } = &mut self.reader;
+        let Reader { node, subscription, sent_away, cursor, ticket, .. } = &mut self.reader;
         // Frames that are not received stay with the broadcast: nothing is lost with a dropped branch.
         let received = tokio::select! {
             biased;
             () = node.stop.cancelled() => return self.leave(),
             _ = sent_away.changed() => return self.leave(),
+            () = revoked(ticket.as_mut()) => return self.close(),
             received = subscription.frames.recv() => received,
             () = sleep_until(wake) => return self.attend(),
         };
@@ -214,7 +230,7 @@ impl Reading {
             Ok(frame) if frame.to <= *cursor => Step::Continue,
             Ok(Frame { from, first, to, text }) if from <= *cursor && *cursor < first => {
                 *cursor = to;
-                send(text)
+                send(&text)
             }
             // The reader has a part of the frame already, or frames before it are missing. The window has the rest.
             Ok(_) | Err(RecvError::Lagged(_)) => {
@@ -246,14 +262,11 @@ impl Reading {
     /// Whether the room admits the reader, as far as decisions go. What ends by time is looked at in
     /// [`Reading::attend`].
     fn is_admitted(&mut self) -> bool {
-        let access = &self.reader.node.readers.access;
-        let Some(admission) = &mut self.reader.admitted_by else { return true };
-        let version = access.version();
-        if admission.version == version {
-            return true;
+        if self.reader.ticket.as_ref().is_some_and(OpenTicket::is_revoked) {
+            return false;
         }
-        admission.version = version;
-        admission.holds(access)
+        let access = &self.reader.node.readers.access;
+        self.reader.admitted_by.as_mut().is_none_or(|admission| admission.still_holds(access))
     }
 
     /// Ends the stream after what is still sent.
@@ -290,6 +303,14 @@ impl Reading {
     }
 }
 
-fn send(text: Bytes) -> Step {
-    if text.is_empty() { Step::Continue } else { Step::Send(text) }
+/// Returns when the ticket is revoked. Without one, never.
+async fn revoked(ticket: Option<&mut OpenTicket>) {
+    match ticket {
+        Some(ticket) => ticket.revoked().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn send(text: &Utf8Bytes) -> Step {
+    if text.is_empty() { Step::Continue } else { Step::Send(AsRef::<Bytes>::as_ref(text).clone()) }
 }

@@ -6,8 +6,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use chat::{MalformedEvent, Position};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::dialects::v1;
+use crate::readers::broadcast::Format;
 use crate::visibility::Visibility;
 use crate::window::{Kept, Shown};
 
@@ -54,8 +56,16 @@ impl View {
         })
     }
 
+    /// The events in that format. Empty if the view shows none of them.
+    pub(crate) fn write(self, format: Format, events: &[Kept]) -> Utf8Bytes {
+        match format {
+            Format::EventStream => self.events(events).into(),
+            Format::ChatV1 => v1::frame(events, |kept| self.object(kept)).unwrap_or_default(),
+        }
+    }
+
     /// The events as server-sent events, each with its position as the `id`. Empty if the view shows none of them.
-    pub(crate) fn events(self, events: &[Kept]) -> String {
+    fn events(self, events: &[Kept]) -> String {
         let mut text = String::with_capacity(events.iter().map(|kept| kept.bytes() + 128).sum());
         for kept in events {
             let position = kept.position;

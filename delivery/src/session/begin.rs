@@ -75,7 +75,7 @@ pub(super) async fn begin<'a>(
     entrant: Entrant,
     turn: Turn<'_>,
 ) -> Result<(Session<'a>, Welcome), CloseReason> {
-    let Entrant { bearer, position } = entrant;
+    let Entrant { bearer, position, .. } = entrant;
     let presenter = bearer.presenter;
     let warns = dialect.reconnect(Duration::ZERO).is_some();
     let fence = Fence::take(node, presenter, turn, position.is_none(), warns).await?;

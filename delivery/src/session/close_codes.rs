@@ -27,6 +27,8 @@ pub(crate) enum CloseReason {
     OtherPresenter,
     /// The token has expired.
     TokenExpired,
+    /// Nothing shows the room to the reader, or not any more.
+    Forbidden,
     /// The node has its maximum of sessions.
     Overload,
     /// More frames a second than allowed.
@@ -53,7 +55,7 @@ pub(crate) enum CloseReason {
 
 impl CloseReason {
     /// Every reason.
-    pub(crate) const ALL: [CloseReason; 20] = [
+    pub(crate) const ALL: [CloseReason; 21] = [
         CloseReason::Closed,
         CloseReason::Lost,
         CloseReason::Lapsed,
@@ -63,6 +65,7 @@ impl CloseReason {
         CloseReason::TokenMissing,
         CloseReason::OtherPresenter,
         CloseReason::TokenExpired,
+        CloseReason::Forbidden,
         CloseReason::Overload,
         CloseReason::Flood,
         CloseReason::Unavailable,
@@ -104,6 +107,7 @@ impl CloseReason {
             CloseReason::TokenMissing => ("token_missing", Some(4003), "start without a token"),
             CloseReason::OtherPresenter => ("other_presenter", Some(4004), "already started as another presenter"),
             CloseReason::TokenExpired => ("token_expired", Some(4005), "the token has expired"),
+            CloseReason::Forbidden => ("forbidden", Some(4006), "the token does not show this room"),
             CloseReason::Overload => ("overload", Some(4100), "too many sessions on this node"),
             CloseReason::Flood => ("flood", Some(4101), "too many frames"),
             CloseReason::Unavailable => ("unavailable", Some(4102), "the room could not be claimed"),
@@ -142,6 +146,7 @@ mod tests {
         token_missing   4003  start without a token
         other_presenter 4004  already started as another presenter
         token_expired   4005  the token has expired
+        forbidden       4006  the token does not show this room
         overload        4100  too many sessions on this node
         flood           4101  too many frames
         unavailable     4102  the room could not be claimed

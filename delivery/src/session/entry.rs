@@ -1,6 +1,7 @@
 //! From a socket to a token: waits for the start frame where the dialect has one, and verifies the token. Claims
 //! nothing yet.
 
+use chat::PresenterIdx;
 use tokio::time::timeout;
 use web::auth::TokenError;
 
@@ -19,6 +20,8 @@ pub(crate) struct Entrant {
     pub(crate) bearer: Bearer,
     /// The last event that the client has handled, as it sent it.
     pub(crate) position: Option<String>,
+    /// The room to read, without claiming it. None: the bearer's own, as its presenter.
+    pub(crate) room: Option<PresenterIdx>,
 }
 
 /// Returns once the client has shown a valid token.
@@ -30,7 +33,9 @@ pub(crate) async fn enter(
 ) -> Result<Entrant, CloseReason> {
     match handshake_token {
         Some(Err(error)) => return Err(refuse(dialect, socket, error).await),
-        Some(Ok(bearer)) if !dialect.waits_for_start() => return Ok(Entrant { bearer, position: None }),
+        Some(Ok(bearer)) if !dialect.waits_for_start() => {
+            return Ok(Entrant { bearer, position: None, room: None });
+        }
         _ => {}
     }
     let started = tokio::select! {
@@ -38,7 +43,7 @@ pub(crate) async fn enter(
         () = node.stop.cancelled() => return Err(CloseReason::Drain),
         started = timeout(node.config.authenticate_timeout(), started(dialect, socket)) => started,
     };
-    let Started { token, position } = started.unwrap_or(Err(CloseReason::Unauthenticated))?;
+    let Started { token, position, room } = started.unwrap_or(Err(CloseReason::Unauthenticated))?;
     let bearer = match token {
         Some(token) => verify(node, &token).await,
         None => handshake_token.unwrap_or(Err(TokenError::Missing)),
@@ -49,7 +54,7 @@ pub(crate) async fn enter(
         return Err(CloseReason::OtherPresenter);
     }
     match bearer {
-        Ok(bearer) => Ok(Entrant { bearer, position }),
+        Ok(bearer) => Ok(Entrant { bearer, position, room }),
         Err(error) => Err(refuse(dialect, socket, error).await),
     }
 }
@@ -57,6 +62,7 @@ pub(crate) async fn enter(
 struct Started {
     token: Option<String>,
     position: Option<String>,
+    room: Option<PresenterIdx>,
 }
 
 /// Waits for the start frame.
@@ -64,7 +70,7 @@ async fn started(dialect: &dyn Dialect, socket: &mut Socket) -> Result<Started, 
     loop {
         let Received::Text(text) = socket.receive().await? else { continue };
         match dialect.parse(&text) {
-            ClientFrame::Start { token, position } => return Ok(Started { token, position }),
+            ClientFrame::Start { token, position, room } => return Ok(Started { token, position, room }),
             ClientFrame::Answered(answer) => socket.send_text(answer).await?,
             ClientFrame::Ack { .. } | ClientFrame::Keepalive | ClientFrame::Token { .. } => {
                 if let Some(answer) = dialect.complaint(Complaint::NotStarted) {

@@ -9,6 +9,7 @@ use web::places::Source;
 
 use crate::dialects::Dialect;
 use crate::node::Node;
+use crate::readers::rights::Rights;
 use crate::session::close_codes::CloseReason;
 use crate::session::socket::Socket;
 use crate::visibility::Visibility;
@@ -19,6 +20,8 @@ pub(crate) struct Bearer {
     /// The bearer's own room.
     pub(crate) presenter: PresenterIdx,
     pub(crate) visibility: Visibility,
+    /// Whether it reads the messages of every room.
+    pub(crate) reads: bool,
     /// When the token expires, leeway included.
     pub(crate) until: SystemTime,
 }
@@ -28,13 +31,19 @@ impl Bearer {
     pub(crate) fn source(&self) -> Source {
         Source::User(self.presenter.get())
     }
+
+    /// What it allows to read.
+    pub(crate) fn rights(&self) -> Rights {
+        Rights { user: self.presenter.get(), visibility: self.visibility, reads: self.reads }
+    }
 }
 
 /// Verifies a token.
 pub(crate) async fn verify(node: &Node, token: &str) -> Result<Bearer, TokenError> {
     let Pass { identity, until } = node.auth.pass(token).await?;
     let presenter = UserIdx::try_from(identity.user_idx).map_err(|_| TokenError::UserIdx)?.as_presenter();
-    Ok(Bearer { presenter, visibility: Visibility::of(&identity), until })
+    let Rights { visibility, reads, .. } = Rights::of(&identity);
+    Ok(Bearer { presenter, visibility, reads, until })
 }
 
 /// Tells the client what is wrong with its token. Returns why the socket closes.

@@ -12,8 +12,11 @@ use crate::epoch::timeline::TIMELINE;
 use crate::error::Error;
 use crate::jetstream::request;
 use crate::partition;
+use crate::state::tickets::ONE_USE_TICKET_LIFE;
 use crate::streams;
-use crate::streams::{CURSORS, CURSORS_SUBJECT, DECISIONS, DUPLICATE_WINDOW, MAX_MESSAGE_BYTES, NODES, SESSIONS};
+use crate::streams::{
+    CURSORS, CURSORS_SUBJECT, DECISIONS, DUPLICATE_WINDOW, MAX_MESSAGE_BYTES, NODES, ONE_USE_TICKETS, SESSIONS, TICKETS,
+};
 
 /// The member of a stream's metadata that records the number of partitions.
 const PARTITIONS: &str = "chatting-server.partitions";
@@ -122,6 +125,8 @@ pub(crate) fn wanted(config: &Config) -> Vec<Wanted> {
         bucket(SESSIONS, "which session holds a room", Duration::ZERO),
         bucket(NODES, "the delivery nodes that live", config.lease()),
         bucket(DECISIONS, "the last decision about each subject", Duration::ZERO),
+        bucket(TICKETS, "the long-lived tickets of each room", Duration::ZERO),
+        bucket(ONE_USE_TICKETS, "one-use tickets of readers", ONE_USE_TICKET_LIFE),
     ];
     partitions.chain(others).collect()
 }

@@ -25,14 +25,14 @@ fn legacy() -> Legacy {
 
 #[test]
 fn what_a_client_says_is_understood() {
-    let start = |token: &str| ClientFrame::Start { token: Some(token.to_owned()), position: None };
+    let start = |token: &str| ClientFrame::Start { token: Some(token.to_owned()), position: None, room: None };
     let other = |id: &str| ClientFrame::Answered(invalid_id(id));
     for (text, said) in [
         ("ping", ClientFrame::Answered("pong".into())),
         (r#"{"id":"start","token":"a.b.c"}"#, start("a.b.c")),
         (r#"{"token":"a.b.c","more":[1],"id":"start"}"#, start("a.b.c")),
-        (r#"{"id":"start"}"#, ClientFrame::Start { token: None, position: None }),
-        (r#"{"id":"start","token":null}"#, ClientFrame::Start { token: None, position: None }),
+        (r#"{"id":"start"}"#, ClientFrame::Start { token: None, position: None, room: None }),
+        (r#"{"id":"start","token":null}"#, ClientFrame::Start { token: None, position: None, room: None }),
         (r#"{"id":"start","token":""}"#, start("")),
         (r#"{"id":"start","token":5}"#, start("5")),
         (r#"{"id":"stop"}"#, other("stop")),

@@ -38,13 +38,17 @@ fn what_a_client_says_is_understood() {
     let start = |token: Option<&str>, position: Option<&str>| ClientFrame::Start {
         token: token.map(str::to_owned),
         position: position.map(str::to_owned),
+        room: None,
     };
+    let read = |room: i64| ClientFrame::Start { token: None, position: None, room: room.try_into().ok() };
     for (text, said) in [
         (r#"{"type":"start"}"#, start(None, None)),
         (r#"{"type":"start","token":"a.b.c"}"#, start(Some("a.b.c"), None)),
         (r#" {"position":"1-2-3","more":[1],"token":"a.b.c","type":"start"}"#, start(Some("a.b.c"), Some("1-2-3"))),
         (r#"{"type":"start","token":null,"position":null}"#, start(None, None)),
         (r#"{"type":"start","position":"anything"}"#, start(None, Some("anything"))),
+        (r#"{"type":"start","room":42}"#, read(42)),
+        (r#"{"type":"start","room":null}"#, start(None, None)),
         (r#"{"type":"ack","position":"1-2-3","more":1}"#, ClientFrame::Ack { position: "1-2-3".to_owned() }),
         (r#"{"type":"token","token":"eyJ"}"#, ClientFrame::Token { token: "eyJ".to_owned() }),
         (r#"{"type":"keepalive"}"#, ClientFrame::Keepalive),
@@ -67,6 +71,9 @@ fn what_cannot_be_understood_is_answered() {
         (r#"{"type":"start"}{"#, "bad_frame"),
         (r#"{"type":"start","token":7}"#, "bad_frame"),
         (r#"{"type":"start","position":{}}"#, "bad_frame"),
+        (r#"{"type":"start","room":"42"}"#, "bad_frame"),
+        (r#"{"type":"start","room":0}"#, "bad_frame"),
+        (r#"{"type":"start","room":9007199254740992}"#, "bad_frame"),
         (r#"{"type":"ack"}"#, "bad_frame"),
         (r#"{"type":"ack","position":null}"#, "bad_frame"),
         (r#"{"type":"stop"}"#, "unknown_type"),
