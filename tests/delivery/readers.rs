@@ -3,6 +3,7 @@
 
 mod access;
 mod moderators;
+mod restored;
 
 use serde_json::{Value, json};
 
