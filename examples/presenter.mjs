@@ -31,10 +31,14 @@ function line(event) {
       return event.deleted ? '(deleted)' : `${event.user.nickname}: ${event.text}`;
     case 'message.deleted':
       return `-- delete message ${event.target}`;
+    case 'message.restored':
+      return `-- show message ${event.target} again`;
     case 'room.cleared':
       return '-- clear everything above';
     case 'user.banned':
-      return `-- user ${event.user} is banned ${event.until ? `until ${event.until}` : 'for good'}`;
+      return `-- user ${event.user} is banned ${event.until ? `until ${event.until}` : 'for good'}${
+        event.purgeSeconds ? `, remove what they wrote in the last ${event.purgeSeconds} s` : ''
+      }`;
     case 'user.unbanned':
       return `-- user ${event.user} may write again`;
     case 'user.erased':

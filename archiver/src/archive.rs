@@ -63,7 +63,7 @@ pub struct ArchivedDecision {
     pub presenter: Option<PresenterIdx>,
     /// The user that a ban or its end is about. A negative number is the pseudonym of an erased user.
     pub user: Option<i64>,
-    /// The message that a deletion is about.
+    /// The message that a deletion or a restoration is about.
     pub target: Option<EventId>,
     /// The reason that the moderator gave.
     pub reason: Option<String>,
@@ -72,7 +72,7 @@ pub struct ArchivedDecision {
 /// The decision that deleted a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
-    /// The decision's event: `message.deleted` or `room.cleared`.
+    /// The decision's event: `message.deleted`, `room.cleared`, or a `user.banned` that purges.
     pub decision: EventId,
     /// The time of the decision.
     pub at: Timestamp,

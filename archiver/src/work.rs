@@ -166,6 +166,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         target: None,
         user_idx: None,
         until: None,
+        purge_from: None,
         reason,
         settings: None,
         settings_changed: Vec::new(),
@@ -187,15 +188,23 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             position,
             flags: posted.flags,
             deleted: None,
+            restored: None,
         }),
         Body::MessageDeleted(deleted) => Mapped::Decision(DecisionDocument {
             target: Some(deleted.target.to_string()),
             ..decision(deleted.by, deleted.reason)
         }),
+        Body::MessageRestored(restored) => Mapped::Decision(DecisionDocument {
+            target: Some(restored.target.to_string()),
+            ..decision(restored.by, restored.reason)
+        }),
         Body::RoomCleared(cleared) => Mapped::Decision(decision(cleared.by, cleared.reason)),
         Body::UserBanned(banned) => Mapped::Decision(DecisionDocument {
             user_idx: Some(banned.user.get()),
             until: banned.until.map(|until| DateTime::from_millis(until.as_millisecond())),
+            purge_from: banned.purge_seconds.filter(|_| room.is_some()).map(|seconds| {
+                DateTime::from_millis(entry.at.as_millisecond().saturating_sub(i64::from(seconds) * 1_000))
+            }),
             ..decision(banned.by, banned.reason)
         }),
         Body::UserUnbanned(unbanned) => Mapped::Decision(DecisionDocument {
@@ -273,7 +282,10 @@ mod tests {
             ),
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
+            ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
+            ("user.banned", json!({ "user": 7, "purgeSeconds": 600, "by": by })),
+            ("user.banned", json!({ "presenterIdx": null, "user": 7, "purgeSeconds": 600, "by": by })),
             ("user.unbanned", json!({ "user": 7, "by": by, "reason": "appeal" })),
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "by": by, "reason": "spam" })),
             ("moderator.added", json!({ "user": 7, "by": by })),

@@ -146,6 +146,9 @@ impl Work {
         let places: Vec<MessagePlace> =
             self.messages.iter().map(|message| MessagePlace::from(&message.document)).collect();
         decisions::reconcile(database, &places).await?;
+        if messages.duplicates > 0 {
+            decisions::release(database, places.into_iter().map(|place| place.id).collect()).await?;
+        }
 
         let quarantine: Vec<QuarantineDocument> =
             [&self.quarantine, &messages.refused, &decisions.refused, &refused_sessions]

@@ -17,6 +17,8 @@ pub enum Body {
     MessagePosted(MessagePosted),
     /// `message.deleted`
     MessageDeleted(MessageDeleted),
+    /// `message.restored`
+    MessageRestored(MessageRestored),
     /// `user.banned`
     UserBanned(UserBanned),
     /// `user.unbanned`
@@ -102,6 +104,18 @@ pub struct MessageDeleted {
     pub reason: Option<String>,
 }
 
+/// One message is restored: deletions of it before this event do not count any more. A later deletion does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRestored {
+    /// The message.
+    pub target: EventId,
+    /// The moderator or presenter.
+    pub by: User,
+    /// The reason, in that user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// A user is banned from the room, or from every room except their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserBanned {
@@ -110,6 +124,10 @@ pub struct UserBanned {
     /// When the ban ends. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_millis")]
     pub until: Option<Timestamp>,
+    /// The ban also deletes earlier messages of the user in the room that were sent at most so many seconds before it.
+    /// Absent: none. A ban from every room deletes none.
+    #[serde(default, rename = "purgeSeconds", skip_serializing_if = "Option::is_none")]
+    pub purge_seconds: Option<u32>,
     /// The moderator or presenter.
     pub by: User,
     /// The reason, in that user's words.
@@ -225,6 +243,7 @@ impl Body {
         match self {
             Body::MessagePosted(_) => EventKind::MessagePosted,
             Body::MessageDeleted(_) => EventKind::MessageDeleted,
+            Body::MessageRestored(_) => EventKind::MessageRestored,
             Body::UserBanned(_) => EventKind::UserBanned,
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
             Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
@@ -261,6 +280,7 @@ impl Body {
         Ok(match kind {
             EventKind::MessagePosted => Body::MessagePosted(parse(line)?),
             EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),
+            EventKind::MessageRestored => Body::MessageRestored(parse(line)?),
             EventKind::UserBanned => Body::UserBanned(parse(line)?),
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
             EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),

@@ -101,6 +101,7 @@ impl Event {
         match &self.body {
             Body::MessagePosted(body) => line(self, body),
             Body::MessageDeleted(body) => line(self, body),
+            Body::MessageRestored(body) => line(self, body),
             Body::UserBanned(body) => line(self, body),
             Body::UserUnbanned(body) => line(self, body),
             Body::ModeratorAdded(body) => line(self, body),
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 19] = [
+    const LINES: [&str; 21] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -158,6 +159,8 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000011","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:59.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000aa","request":"00d4a7e1b05f3c29","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"under a key"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000012","type":"moderator.added","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"by":{"idx":42,"nickname":"presenter","role":"presenter"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000013","type":"moderator.removed","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"left the team"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000014","type":"message.restored","presenterIdx":42,"at":"2026-11-22T12:35:10.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"a mistake"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000015","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"until":"2026-11-22T12:45:00.000Z","purgeSeconds":600,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
     ];
 
     #[test]

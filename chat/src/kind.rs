@@ -14,6 +14,8 @@ pub enum EventKind {
     MessagePosted,
     /// `message.deleted`
     MessageDeleted,
+    /// `message.restored`
+    MessageRestored,
     /// `user.banned`
     UserBanned,
     /// `user.unbanned`
@@ -38,9 +40,10 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 11] = [
+    pub const KNOWN: [EventKind; 12] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
+        EventKind::MessageRestored,
         EventKind::UserBanned,
         EventKind::UserUnbanned,
         EventKind::ModeratorAdded,
@@ -57,6 +60,7 @@ impl EventKind {
         match self {
             EventKind::MessagePosted => "message.posted",
             EventKind::MessageDeleted => "message.deleted",
+            EventKind::MessageRestored => "message.restored",
             EventKind::UserBanned => "user.banned",
             EventKind::UserUnbanned => "user.unbanned",
             EventKind::ModeratorAdded => "moderator.added",
@@ -81,6 +85,7 @@ impl From<&str> for EventKind {
         match name {
             "message.posted" => EventKind::MessagePosted,
             "message.deleted" => EventKind::MessageDeleted,
+            "message.restored" => EventKind::MessageRestored,
             "user.banned" => EventKind::UserBanned,
             "user.unbanned" => EventKind::UserUnbanned,
             "moderator.added" => EventKind::ModeratorAdded,

@@ -39,8 +39,9 @@ mod written;
 
 pub use bans::{Ban, LatestBan};
 pub use body::{
-    Body, ErasureMode, MessageDeleted, MessagePosted, ModeratorAdded, ModeratorRemoved, PresenterConnected,
-    PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased, UserUnbanned,
+    Body, ErasureMode, MessageDeleted, MessagePosted, MessageRestored, ModeratorAdded, ModeratorRemoved,
+    PresenterConnected, PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased,
+    UserUnbanned,
 };
 pub use event::{Event, Request};
 pub use head::Head;

@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn banned(idx: i64) -> Body {
-        Body::UserBanned(UserBanned { user: user(idx), until: None, by: by(), reason: None })
+        Body::UserBanned(UserBanned { user: user(idx), until: None, purge_seconds: None, by: by(), reason: None })
     }
 
     fn unbanned(idx: i64) -> Body {

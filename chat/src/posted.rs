@@ -33,7 +33,8 @@ pub struct PostedLine<'a> {
     pub nickname_json: &'a str,
     /// The text as a JSON string, with quotes and escapes.
     pub text_json: &'a str,
-    pub(crate) belated: bool,
+    /// Whether the event is from a recording, so that `at` is long past.
+    pub belated: bool,
     pub(crate) key: Option<KeyId>,
     pub(crate) request: Option<RequestDigest>,
     /// The flags as a JSON array.

@@ -11,6 +11,7 @@ import { address } from './routes.js';
 
 const TYPES = [
   'message.deleted',
+  'message.restored',
   'room.cleared',
   'room.updated',
   'user.banned',

@@ -65,6 +65,7 @@ export const en = {
   'message.delete': 'Delete',
   'message.deleted': 'Deleted',
   'message.deletedBy': 'Deleted by',
+  'message.restore': 'Restore',
 
   'user.unnamed': 'User {idx}',
   'user.number': 'User number {idx}',
@@ -140,6 +141,7 @@ export const en = {
 
   'decision.someone': 'A moderator',
   'decision.message.deleted': 'deleted a message',
+  'decision.message.restored': 'restored a message',
   'decision.room.cleared': 'cleared the room',
   'decision.room.updated': 'changed',
   'decision.user.banned': 'banned',
@@ -184,6 +186,7 @@ export const en = {
   'audit.by': 'By user number',
   'audit.user': 'About user number',
   'audit.message.deleted': 'Deleted messages',
+  'audit.message.restored': 'Restored messages',
   'audit.room.cleared': 'Cleared rooms',
   'audit.room.updated': 'Changed settings',
   'audit.user.banned': 'Bans',

@@ -64,6 +64,7 @@ export const ko = {
   'message.delete': '삭제',
   'message.deleted': '삭제됨',
   'message.deletedBy': '삭제한 사람:',
+  'message.restore': '복원',
 
   'user.unnamed': '사용자 {idx}',
   'user.number': '사용자 번호 {idx}',
@@ -139,6 +140,7 @@ export const ko = {
 
   'decision.someone': '매니저',
   'decision.message.deleted': '메시지 삭제:',
+  'decision.message.restored': '메시지 복원:',
   'decision.room.cleared': '채팅 모두 지움',
   'decision.room.updated': '설정 변경:',
   'decision.user.banned': '차단:',
@@ -183,6 +185,7 @@ export const ko = {
   'audit.by': '처리한 사용자 번호',
   'audit.user': '대상 사용자 번호',
   'audit.message.deleted': '메시지 삭제',
+  'audit.message.restored': '메시지 복원',
   'audit.room.cleared': '채팅 모두 지움',
   'audit.room.updated': '설정 변경',
   'audit.user.banned': '차단',

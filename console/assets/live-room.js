@@ -26,11 +26,15 @@ export class LiveRoom {
   apply(event) {
     if (event.type === 'message.posted') return { item: this.#posted(event), changed: [] };
     if (event.type === 'message.deleted') return { item: null, changed: this.#deleted(event) };
+    if (event.type === 'message.restored') return { item: null, changed: this.#restored(event) };
     const isCleared = event.type === 'room.cleared';
     const isErased = event.type === 'user.erased';
     const erased = String(event.user?.idx ?? event.user);
+    const purgedSince = Date.parse(event.at) - (event.purgeSeconds ?? NaN) * 1_000;
     const changed = [...this.#messages.values()].filter(({ message }) => {
-      return !message.deleted && (isCleared || (isErased && String(message.user.idx) === erased));
+      if (message.deleted) return false;
+      const isTheirs = String(message.user.idx) === erased;
+      return isCleared || (isTheirs && (isErased || Date.parse(message.sentAt) >= purgedSince));
     });
     for (const item of changed) {
       hide(item, event);
@@ -64,6 +68,18 @@ export class LiveRoom {
     const item = this.#messages.get(event.target);
     if (!item) return [];
     hide(item, event);
+    return [item];
+  }
+
+  /** @param {any} event */
+  #restored({ target, message }) {
+    const item = this.#messages.get(target);
+    if (!item) return [];
+    item.isPending = false;
+    item.note = undefined;
+    if (!message) return [item];
+    const { text, flags } = message;
+    item.message = { ...item.message, text, flags, deleted: null };
     return [item];
   }
 }

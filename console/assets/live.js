@@ -9,7 +9,7 @@ import { t } from './i18n.js';
 import { LiveRoom } from './live-room.js';
 import { MessageList } from './message-list.js';
 import { messageRow, rowAction } from './message-row.js';
-import { deleteMessage, mayModerate } from './moderation.js';
+import { deleteMessage, mayModerate, restoreMessage } from './moderation.js';
 import { explain, isAbort } from './outcome.js';
 // @ts-expect-error It is delivery's, and served beside this file.
 import { readRoom } from './reader.js';
@@ -155,7 +155,7 @@ class LiveView {
       return h('div', { class: 'event' }, h('time', {}, time(item.event.at)), decisionText(item.event));
     }
     const { message, isPending, note } = item;
-    const actions = this.#mayModerate && !message.deleted && !isPending ? [this.#deleteButton(item)] : [];
+    const actions = this.#mayModerate && !isPending ? [this.#decisionButton(item)] : [];
     if (this.#mayModerate) actions.push(rowAction(t('user.act'), () => this.#openUser(message.user)));
     const row = messageRow(message, { onUser: (user) => this.#openUser(user), actions, note });
     row.classList.toggle('is-pending', isPending ?? false);
@@ -163,17 +163,18 @@ class LiveView {
   }
 
   /** @param {MessageItem} item */
-  #deleteButton(item) {
-    return rowAction(t('message.delete'), () => this.#delete(item));
+  #decisionButton(item) {
+    if (item.message.deleted) return rowAction(t('message.restore'), () => this.#decide(item, restoreMessage));
+    return rowAction(t('message.delete'), () => this.#decide(item, deleteMessage));
   }
 
-  /** The stream says when the message is gone. @param {MessageItem} item */
-  async #delete(item) {
+  /** The stream says when the message is gone, or back. @param {MessageItem} item @param {typeof restoreMessage} decide */
+  async #decide(item, decide) {
     item.isPending = true;
     item.note = undefined;
     this.#list.update(item);
     try {
-      await deleteMessage(this.#room, item.message.id);
+      await decide(this.#room, item.message.id);
     } catch (error) {
       item.isPending = false;
       item.note = explain(error);
@@ -185,7 +186,7 @@ class LiveView {
   #key(item, key) {
     if (item.kind !== 'message') return false;
     if (key === 'Enter') this.#openUser(item.message.user);
-    else if (key === 'Delete' && this.#mayModerate && !item.message.deleted) this.#delete(item);
+    else if (key === 'Delete' && this.#mayModerate && !item.message.deleted) this.#decide(item, deleteMessage);
     else return false;
     return true;
   }

@@ -13,6 +13,9 @@ const banPath = (room, user, everywhere) => (everywhere ? `/v1/bans/${user}` : `
 export const deleteMessage = (room, id, reason) =>
   decide('DELETE', `/v1/rooms/${room}/messages/${id}`, { query: { reason } });
 
+/** Undoes the deletion. @param {Idx} room @param {string} id */
+export const restoreMessage = (room, id) => decide('DELETE', `/v1/rooms/${room}/messages/${id}/deletion`, {});
+
 /** Deletes every message so far. @param {Idx} room @param {string} [reason] */
 export const clearRoom = (room, reason) => decide('DELETE', `/v1/rooms/${room}/messages`, { query: { reason } });
 

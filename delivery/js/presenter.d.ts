@@ -52,6 +52,17 @@ export interface MessageDeleted extends RoomEvent {
   reason?: string;
 }
 
+/** Show the message again: its deletion is undone. */
+export interface MessageRestored extends RoomEvent {
+  type: 'message.restored';
+  /** The `id` of the message. */
+  target: string;
+  /** The message. Absent if the server does not hold it any more, or it was deleted again. */
+  message?: MessagePosted;
+  by?: User;
+  reason?: string;
+}
+
 /** Hide every earlier message. */
 export interface RoomCleared extends RoomEvent {
   type: 'room.cleared';
@@ -65,6 +76,8 @@ export interface UserBanned extends RoomOrPlatformEvent {
   user: UserIdx;
   /** RFC 3339. Absent: permanent. */
   until?: string;
+  /** Hide earlier messages of the user that were sent (`at`) at most so many seconds before the ban's `at`. */
+  purgeSeconds?: number;
   by?: User;
   reason?: string;
 }
@@ -119,6 +132,7 @@ export interface UserErased extends EventBase {
 export type ChatEvent =
   | MessagePosted
   | MessageDeleted
+  | MessageRestored
   | RoomCleared
   | UserBanned
   | UserUnbanned

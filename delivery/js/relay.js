@@ -64,8 +64,9 @@ const START_BYTES = 1024;
 const SHOWN = new Map([
   ['message.posted', ['user', 'text', 'flags', 'deleted']],
   ['message.deleted', ['target']],
+  ['message.restored', ['target', 'message']],
   ['room.cleared', []],
-  ['user.banned', ['user']],
+  ['user.banned', ['user', 'purgeSeconds']],
   ['user.unbanned', ['user']],
   ['user.erased', ['user']],
 ]);
@@ -89,6 +90,7 @@ export function forViewers(event) {
   const members = ['id', 'type', 'at', 'v', 'position', 'presenterIdx', ...shown].filter((name) => name in event);
   const picked = /** @type {RelayEvent} */ (Object.fromEntries(members.map((name) => [name, event[name]])));
   if (event.type === 'message.posted' && 'user' in picked) picked.user = author(picked.user);
+  if (picked.message) picked.message = forViewers(/** @type {RelayEvent} */ (picked.message));
   return picked;
 }
 
@@ -200,7 +202,10 @@ class Relay {
   /** The event as viewers receive it. Null if `forViewers` fails. @param {RelayEvent} event @returns {RelayEvent | null} */
   #shown(event) {
     try {
-      const shown = this.#forViewers(event) ?? null;
+      const message = /** @type {RelayEvent | undefined} */ (event.type === 'message.restored' ? event.message : undefined);
+      // The page may show messages in its own way, also restored ones.
+      const restored = message ? { ...event, message: this.#forViewers(message) ?? undefined } : event;
+      const shown = this.#forViewers(restored) ?? null;
       // A viewer resumes by the id.
       return shown === null ? null : { ...shown, id: event.id };
     } catch (error) {
@@ -209,19 +214,32 @@ class Relay {
     }
   }
 
-  /** Removes deleted texts, and messages of erased users, from what later viewers receive. @param {RelayEvent} event */
+  /**
+   * Removes deleted texts, and messages of erased users, from what later viewers receive, and puts restored ones back.
+   * @param {RelayEvent} event
+   */
   #forget(event) {
     if (event.type === 'message.deleted') {
       const number = this.#numbers.get(/** @type {string} */ (event.target));
       if (number !== undefined) this.#redact(number);
+      for (const [number, { event: kept }] of this.#kept) if (kept.target === event.target) this.#redact(number);
+    } else if (event.type === 'message.restored') {
+      this.#restore(event);
     } else if (event.type === 'room.cleared') {
       for (const number of this.#kept.keys()) this.#redact(number);
+    } else if (event.type === 'user.banned' && typeof event.purgeSeconds === 'number') {
+      const purged = userOf(event.user);
+      const since = Date.parse(/** @type {string} */ (event.at)) - event.purgeSeconds * 1_000;
+      for (const [number, { event: kept }] of this.#kept) {
+        const message = /** @type {any} */ (kept.type === 'message.restored' ? kept.message : kept);
+        if (userOf(message?.user?.idx) === purged && !(Date.parse(message.at) < since)) this.#redact(number);
+      }
     } else if (event.type === 'user.erased') {
       const erased = userOf(event.user);
       if (erased === null) return report(new Error(`user.erased: the user number ${event.user} is too large to be exact`));
       for (const [number, { event: kept }] of this.#kept) {
-        if (kept.type !== 'message.posted' || userOf(/** @type {any} */ (kept.user)?.idx) !== erased) continue;
-        this.#blank(number, kept.id);
+        const message = /** @type {any} */ (kept.type === 'message.restored' ? kept.message : kept);
+        if (message?.type === 'message.posted' && userOf(message.user?.idx) === erased) this.#blank(number, kept.id);
       }
     }
   }
@@ -229,9 +247,12 @@ class Relay {
   /** @param {number} number */
   #redact(number) {
     const { event } = /** @type {Kept} */ (this.#kept.get(number));
-    if (event.type !== 'message.posted') return;
-    const { text, flags, ...rest } = event;
-    const redacted = { ...rest, deleted: true };
+    const { text, flags, message, ...rest } = event;
+    /** @type {RelayEvent} */
+    let redacted;
+    if (event.type === 'message.posted') redacted = { ...rest, deleted: true };
+    else if (event.type === 'message.restored') redacted = rest;
+    else return;
     try {
       const shown = this.#shown(redacted);
       if (shown !== null) return this.#replace(number, redacted, shown);
@@ -239,6 +260,15 @@ class Relay {
       report(error);
     }
     this.#blank(number, event.id);
+  }
+
+  /** Shows later viewers the message at its place. @param {RelayEvent} event */
+  #restore({ target, message }) {
+    const number = this.#numbers.get(/** @type {string} */ (target));
+    if (number === undefined || this.#kept.get(number)?.event.type !== 'message.posted' || !message) return;
+    const restored = { .../** @type {RelayEvent} */ (message) };
+    const shown = this.#shown(restored);
+    if (shown !== null) this.#replace(number, restored, shown);
   }
 
   /** Keeps the id, so that a viewer whose last event it was can resume. @param {number} number @param {string} id */

@@ -6,6 +6,7 @@ mod config;
 mod dialects;
 mod error;
 mod http;
+mod members;
 mod metrics;
 mod node;
 mod readers;

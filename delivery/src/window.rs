@@ -5,7 +5,8 @@
 //! - A reader learns of a gap if events after its position were evicted.
 //! - The window stays within its bounds, whatever the number of rooms and readers.
 //! - A room within its share keeps its events, however much other rooms say.
-//! - A deleted text is not handed out again, nor is any part of a message whose author was erased.
+//! - A deleted text is not handed out again unless its message is restored, and no part of a message whose author was
+//!   erased is.
 //!
 //! **Shares.** An event is evicted when it is too old. When the window is full, the oldest event of the largest room is
 //! evicted first. A room's share is the bytes of the window divided by the number of rooms in it. A room within its
@@ -30,6 +31,7 @@ pub(crate) mod feed;
 mod kept;
 mod page;
 mod queue;
+mod restoration;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -40,7 +42,7 @@ use extent::{Extent, end_of_batch, just_before};
 use kept::Kind;
 #[cfg(test)]
 pub(crate) use kept::deleted;
-pub(crate) use kept::{Deleted, Incoming, Kept, Removes, Shown, Withheld};
+pub(crate) use kept::{Deleted, Effect, Incoming, Kept, Shown, Withheld};
 pub(crate) use page::{Ask, Beginning, Limit, Page};
 use queue::{INDEX_BYTES, Queue, shrink};
 pub(crate) use usage::Usage;
@@ -145,10 +147,7 @@ impl Window {
     pub(crate) fn push(&mut self, incoming: Vec<Incoming>, now: Instant) -> Vec<Arc<Wake>> {
         let mut woken = Vec::new();
         self.pushes += 1;
-        for Incoming { partition, presenter, mut kept, removes } in incoming {
-            let bytes = kept.bytes() + INDEX_BYTES;
-            self.events += 1;
-            self.bytes += bytes;
+        for Incoming { partition, presenter, mut kept, effect } in incoming {
             if let Some(extent) = self.extents.get_mut(&partition) {
                 extent.last = end_of_batch(kept.position);
             }
@@ -160,30 +159,40 @@ impl Window {
                         .entry(presenter)
                         .or_insert_with(|| RoomWindow { partition, ..RoomWindow::default() });
                     let events = &mut room.events;
-                    match removes {
+                    match effect {
                         // An erasure is always of every room.
-                        Removes::Nothing | Removes::Of(_) => {}
-                        Removes::One(target) => {
-                            let target = events.kept.iter_mut().rev().find(|kept| kept.id == target);
-                            about_target(&mut kept, target.as_deref(), &everywhere.erasures);
-                            target.into_iter().for_each(Kept::delete);
+                        Effect::Nothing | Effect::Erases(_) => {}
+                        Effect::Deletes(target) => {
+                            let message = restoration::delete(&mut events.kept, target);
+                            about_target(&mut kept, message, &everywhere.erasures);
                         }
-                        Removes::All => events.kept.iter_mut().for_each(Kept::delete),
+                        Effect::Restores(target) => {
+                            // The author of a message before that may be erased: the erasure was evicted.
+                            let whole_after = self.extents.get(&partition).map(|extent| extent.whole_after);
+                            let message = restoration::restore(&mut events.kept, target)
+                                .filter(|message| whole_after.is_none_or(|whole_after| message.position > whole_after));
+                            about_target(&mut kept, message, &everywhere.erasures);
+                            restoration::attach(&mut kept, message);
+                        }
+                        Effect::Clears => events.kept.iter_mut().for_each(Kept::delete),
+                        Effect::Purges(user, since) => restoration::purge(&mut events.kept, user, since),
                     }
                     everywhere.wakes.wake(presenter, self.pushes, &mut woken);
                     self.by_bytes.remove(&(events.bytes, presenter));
-                    self.by_bytes.insert((events.bytes + bytes, presenter));
+                    self.by_bytes.insert((events.bytes + kept.bytes() + INDEX_BYTES, presenter));
                     (Holder::Room(presenter), events)
                 }
                 None => {
-                    if let Removes::Of(user) = removes {
+                    if let Effect::Erases(user) = effect {
                         everywhere.erasures.push_back(Erasure { position: kept.position, user });
                     }
                     everywhere.wakes.wake_all(self.pushes, &mut woken);
-                    self.bytes_everywhere += bytes;
+                    self.bytes_everywhere += kept.bytes() + INDEX_BYTES;
                     (Holder::Every(partition), &mut everywhere.events)
                 }
             };
+            self.events += 1;
+            self.bytes += kept.bytes() + INDEX_BYTES;
             if events.kept.is_empty() {
                 self.by_age.insert((now, holder));
             }

@@ -1,6 +1,7 @@
 //! Moderation: decisions, and the bans, moderators and room settings that follow from them.
 
 pub(crate) mod decide;
+pub(crate) mod restored;
 pub(crate) mod rights;
 pub(crate) mod rules;
 pub(crate) mod settings;

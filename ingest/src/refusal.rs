@@ -14,7 +14,7 @@ use web::IDX_BOUNDS;
 use web::auth::TokenError;
 
 use crate::moderation::settings::{InvalidSetting, NAMED};
-use crate::moderation::term::LONGEST_TERM_SECONDS;
+use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::admission::Overloaded;
 use crate::posting::limits;
 use crate::posting::limits::{Limited, Quota, Spent};
@@ -60,9 +60,14 @@ pub(crate) enum Refusal {
     /// A moderator's reason is not a valid text.
     ReasonInvalid,
     SecondsInvalid,
+    PurgeSecondsInvalid,
+    /// A ban from every room purges no messages.
+    PurgeEverywhere,
     Setting(InvalidSetting),
     /// The change names no setting.
     SettingMissing,
+    /// The message was restored, and nothing has deleted it since.
+    NotDeleted,
     Forbidden,
     /// The sender may not appoint and remove moderators.
     NotOverModerators,
@@ -264,10 +269,17 @@ table! {
         format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
     { SecondsInvalid } => Seconds, 400, "seconds_invalid",
         format!("The seconds must be an integer from 1 to {LONGEST_TERM_SECONDS}. Leave them out for no end."), NOT_SENT, see BAN;
+    { PurgeSecondsInvalid } => Purge, 400, "purge_seconds_invalid",
+        format!("The purgeSeconds must be an integer from 1 to {LONGEST_PURGE_SECONDS}. Leave them out to delete nothing."),
+        NOT_SENT, see BAN;
+    { PurgeEverywhere } => PurgeEverywhere, 400, "purge_seconds_invalid",
+        "A ban from every room cannot delete messages. Leave purgeSeconds out, and ban the user from a room to delete \
+         them there.", NOT_SENT, see BAN;
     { Setting(error) } with error = InvalidSetting::Value("uniqueChat", "true or false") =>
         Settings, 400, "setting_invalid", sentence(error), NOT_SENT, see SETTINGS;
     { SettingMissing } => Settings, 400, "setting_invalid",
         format!("The member \"settings\" is empty. Send one or more of {NAMED}."), NOT_SENT, see SETTINGS;
+    { NotDeleted } => Deletion, 404, "not_deleted", "The message is not deleted: it was restored already.", NOT_SENT;
     { Forbidden } => Moderator, 403, "forbidden",
         "This requires a token with the scope chat:moderate or, in a room, the token of its presenter or of one of its \
          moderators.", NOT_SENT;

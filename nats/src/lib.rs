@@ -62,7 +62,7 @@ pub use inspect::{
 };
 pub use log::{Extent, Log};
 pub use read::consume::{Backlog, Consumer, Delivery};
-pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed};
+pub use read::entry::{Entry, MOST_AHEAD, MOST_BEHIND, Malformed, believed};
 pub use read::event_tail::{EventTail, StoredEvent};
 pub use read::tail::{Start, Tail, TailStatus};
 pub use setup::wanted::{Change, Difference};

@@ -76,7 +76,7 @@ impl Watched {
     /// Leaves out messages that were deleted since.
     fn show_past(&mut self, events: &[Event]) {
         for (place, event) in events.iter().enumerate() {
-            if !events[place..].iter().any(|later| takes_away(later, event)) {
+            if is_left(event, &events[place..]) {
                 self.show(event);
             }
         }
@@ -90,15 +90,25 @@ impl Watched {
     }
 }
 
-/// Whether the later event removes the message's text.
-fn takes_away(later: &Event, event: &Event) -> bool {
-    let Body::MessagePosted(posted) = &event.body else { return false };
-    match &later.body {
-        Body::MessageDeleted(deleted) => deleted.target == event.id,
-        Body::RoomCleared(_) => true,
-        Body::UserErased(erased) => erased.user == posted.user.idx,
-        _ => false,
+/// Whether the later events leave a message's text.
+fn is_left(event: &Event, later: &[Event]) -> bool {
+    let Body::MessagePosted(posted) = &event.body else { return true };
+    let mut is_left = true;
+    for later in later {
+        match &later.body {
+            Body::MessageDeleted(deleted) if deleted.target == event.id => is_left = false,
+            Body::RoomCleared(_) => is_left = false,
+            Body::UserBanned(banned) if banned.user == posted.user.idx => {
+                let purge = banned.purge_seconds.filter(|_| later.presenter.is_some());
+                let since = |seconds: u32| later.at - std::time::Duration::from_secs(seconds.into());
+                is_left &= purge.is_none_or(|seconds| event.at < since(seconds));
+            }
+            Body::MessageRestored(restored) if restored.target == event.id => is_left = true,
+            Body::UserErased(erased) if erased.user == posted.user.idx => return false,
+            _ => {}
+        }
     }
+    is_left
 }
 
 /// The event as a line of text.
@@ -116,10 +126,16 @@ fn line(event: &Event) -> String {
         Body::MessageDeleted(deleted) => {
             decided(format!("message {} is deleted", deleted.target), &deleted.by, &deleted.reason)
         }
+        Body::MessageRestored(restored) => {
+            decided(format!("message {} is restored", restored.target), &restored.by, &restored.reason)
+        }
         Body::RoomCleared(cleared) => decided("everything before is cleared".to_owned(), &cleared.by, &cleared.reason),
         Body::UserBanned(banned) => {
             let until = banned.until.map_or("for good".to_owned(), |until| format!("until {until:.0}"));
-            decided(format!("user {} is banned from {place} {until}", banned.user), &banned.by, &banned.reason)
+            let purged = banned
+                .purge_seconds
+                .map_or(String::new(), |seconds| format!(", and what they wrote in the last {seconds} s is deleted"));
+            decided(format!("user {} is banned from {place} {until}{purged}", banned.user), &banned.by, &banned.reason)
         }
         Body::UserUnbanned(unbanned) => {
             decided(format!("user {} may write in {place} again", unbanned.user), &unbanned.by, &unbanned.reason)

@@ -39,6 +39,7 @@ async fn the_audit_says_who_decided_what_when_and_why_about_whom() {
         Body::UserBanned(UserBanned {
             user: user(7).idx,
             until: Some(evening(600_000)),
+            purge_seconds: None,
             by: user(by),
             reason: reason("spam"),
         })

@@ -2,9 +2,11 @@
 //! archivers write them at once, or of which copy of an event is seen first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use archiver::{Archive, ArchivedMessage};
-use chat::{Body, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, RoomCleared, UserBanned, UserErased};
+use chat::{Body, ErasureMode, Event, EventId, MessageDeleted, MessagePosted, MessageRestored, RoomCleared};
+use chat::{UserBanned, UserErased};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use mongodb::bson::{Bson, Document, doc};
@@ -19,9 +21,11 @@ use crate::support::Mongod;
 /// One event of the log; which of the few ids it has.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Post { id: u8, room: i64 },
+    Post { id: u8, room: i64, author: i64 },
     Delete { id: u8, room: i64, target: u8 },
+    Restore { id: u8, room: i64, target: u8 },
     Clear { id: u8, room: i64 },
+    Purge { id: u8, room: i64, seconds: u32 },
 }
 
 /// A log, and an order in which its batches are archived: each at least once, the groups one after the other, the
@@ -35,9 +39,11 @@ struct Case {
 fn step() -> impl Strategy<Value = Step> {
     let room = |id: u8| 1 + i64::from(id % 2);
     prop_oneof![
-        5 => (0..8_u8).prop_map(move |id| Step::Post { id, room: room(id) }),
+        5 => (0..8_u8).prop_map(move |id| Step::Post { id, room: room(id), author: 7 + i64::from(id / 2 % 2) }),
         2 => (0..4_u8, 0..8_u8).prop_map(move |(id, target)| Step::Delete { id, room: room(id), target }),
+        2 => (0..4_u8, 0..8_u8).prop_map(move |(id, target)| Step::Restore { id, room: room(id), target }),
         1 => (0..3_u8).prop_map(move |id| Step::Clear { id, room: room(id) }),
+        2 => (0..4_u8, 1..12_u32).prop_map(move |(id, seconds)| Step::Purge { id, room: room(id), seconds }),
     ]
 }
 
@@ -71,8 +77,8 @@ impl Step {
         let id = |kind: u8, id: u8| format!("00000000-0000-7000-8000-0000000000{kind:x}{id:x}").parse().unwrap();
         let at = Timestamp::from_second(1_800_000_000 + place as i64).unwrap();
         let (id, room, body) = match self {
-            Step::Post { id: message, room } => {
-                let posted = MessagePosted { user: user(7), text: format!("text {message}"), flags: Vec::new() };
+            Step::Post { id: message, room, author } => {
+                let posted = MessagePosted { user: user(author), text: format!("text {message}"), flags: Vec::new() };
                 (id(1, message), room, Body::MessagePosted(posted))
             }
             Step::Delete { id: decision, room, target } => {
@@ -80,28 +86,50 @@ impl Step {
                 let target = id(1, target);
                 (id(2, decision), room, Body::MessageDeleted(MessageDeleted { target, by: user(room), reason }))
             }
+            Step::Restore { id: decision, room, target } => {
+                let restored = MessageRestored { target: id(1, target), by: user(room), reason: None };
+                (id(4, decision), room, Body::MessageRestored(restored))
+            }
             Step::Clear { id: decision, room } => {
                 (id(3, decision), room, Body::RoomCleared(RoomCleared { by: user(room), reason: None }))
+            }
+            Step::Purge { id: decision, room, seconds } => {
+                let (purged, purge_seconds) = (user(7 + i64::from(decision / 2)).idx, Some(seconds));
+                let banned = UserBanned { user: purged, until: None, purge_seconds, by: user(room), reason: None };
+                (id(5, decision), room, Body::UserBanned(banned))
             }
         };
         Event { id, presenter: Some(presenter(room)), at, belated: true, request: None, body }
     }
 }
 
-/// What the archive has to hold: of each event the first copy, and of the decisions after a message the first.
+/// What the archive has to hold: of each event the first copy, and of the deletions after a message and after its
+/// latest restoration the first.
 fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> {
     let mut seen = BTreeSet::new();
     let mut messages: BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> = BTreeMap::new();
-    let mut rooms = BTreeMap::new();
+    let (mut rooms, mut posts) = (BTreeMap::new(), BTreeMap::new());
     for entry in log.iter().filter(|entry| seen.insert(entry.id)) {
         let event = entry.event().unwrap();
         let taken_away: Vec<EventId> = match event.body {
-            Body::MessagePosted(_) => {
+            Body::MessagePosted(posted) => {
+                posts.insert(entry.id, (posted.user.idx, entry.at));
                 messages.insert(entry.id, (entry.position.sequence, None));
                 rooms.insert(entry.id, entry.presenter);
                 continue;
             }
             Body::MessageDeleted(deleted) => vec![deleted.target],
+            Body::MessageRestored(restored) => {
+                if rooms.get(&restored.target) == Some(&entry.presenter) {
+                    messages.get_mut(&restored.target).unwrap().1 = None;
+                }
+                continue;
+            }
+            Body::UserBanned(banned) => {
+                let since = entry.at - Duration::from_secs(banned.purge_seconds.unwrap().into());
+                let is_purged = |id: &&EventId| posts[*id].0 == banned.user && posts[*id].1 >= since;
+                messages.keys().filter(is_purged).copied().collect()
+            }
             _ => messages.keys().copied().collect(),
         };
         for id in taken_away.into_iter().filter(|id| rooms.get(id) == Some(&entry.presenter)) {
@@ -215,7 +243,8 @@ impl Life {
             }
             Life::Ban { id: decision } => {
                 let (banned, by) = (user(Life::person(decision)).idx, user(Life::person(decision + 1)));
-                let banned = UserBanned { user: banned, until: None, by, reason: Some("reason".to_owned()) };
+                let reason = Some("reason".to_owned());
+                let banned = UserBanned { user: banned, until: None, purge_seconds: Some(600), by, reason };
                 event(Event::now(presenter(1), Body::UserBanned(banned)), id(4, decision))
             }
             Life::Erase { id: erasure } => {

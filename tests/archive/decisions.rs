@@ -14,7 +14,13 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn ban(user_idx: UserIdx) -> Body {
-    Body::UserBanned(UserBanned { user: user_idx, until: None, by: user(3), reason: Some("spam".to_owned()) })
+    Body::UserBanned(UserBanned {
+        user: user_idx,
+        until: None,
+        purge_seconds: None,
+        by: user(3),
+        reason: Some("spam".to_owned()),
+    })
 }
 
 /// A decision of every room.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use archiver::Archive;
 use async_nats::jetstream;
 use chat::{
-    Body, ErasureMode, Event, EventId, EventKind, MessageDeleted, MessagePosted, RoomCleared, User, UserBanned,
-    UserErased,
+    Body, ErasureMode, Event, EventId, EventKind, MessageDeleted, MessagePosted, MessageRestored, RoomCleared, User,
+    UserBanned, UserErased,
 };
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
@@ -158,15 +158,19 @@ async fn a_life(world: &World) -> (i64, EventId) {
     events.push(by(8, GONE, "cleared"));
     events.push(in_own_room(Body::RoomCleared(RoomCleared { by: own_room.clone(), reason: None })));
     let user_8 = user(8).idx;
-    let ban = |user, by, reason| Body::UserBanned(UserBanned { user, until: None, by, reason });
+    let ban = |user, by, reason| Body::UserBanned(UserBanned { user, until: None, purge_seconds: None, by, reason });
     events.push(in_own_room(ban(user_8, own_room, None)));
     events.push(Event::of_every_room(ban(gone.idx, user(3), reason.clone())));
     events.push(Event::now(presenter(2), ban(gone.idx, user(3), reason.clone())));
     // Somebody says why a message of the user had to go.
-    let (hers, first) = (secret(4, 1_000), secret(5, 1_001));
-    let deleted = MessageDeleted { target: hers.id, by: user(3), reason };
-    events.extend([hers, first.clone(), Event::now(presenter(4), Body::MessageDeleted(deleted))]);
-    count += 2;
+    let (hers, first, back) = (secret(4, 1_000), secret(5, 1_001), secret(4, 1_002));
+    let delete = |target| Body::MessageDeleted(MessageDeleted { target, by: user(3), reason: reason.clone() });
+    // And why one came back.
+    let restored = MessageRestored { target: back.id, by: user(3), reason: reason.clone() };
+    let decided = [delete(hers.id), delete(back.id), Body::MessageRestored(restored)];
+    events.extend([hers, first.clone(), back]);
+    events.extend(decided.map(|decided| Event::now(presenter(4), decided)));
+    count += 3;
     for event in events {
         world.log.append(&event).await.unwrap();
     }

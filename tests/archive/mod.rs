@@ -22,6 +22,7 @@ mod reading;
 mod recording;
 mod replay;
 mod replay_events;
+mod restored;
 mod retention;
 mod room;
 mod search;

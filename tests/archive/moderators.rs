@@ -61,7 +61,9 @@ async fn a_moderator_reads_of_the_room_what_its_presenter_reads_until_removed() 
     assert_eq!((&audit[0]["user"], &audit[0]["by"]["idx"]), (&json!(HELPER), &json!(42)));
 
     // A ban from every room suspends the role.
-    let ban = |until| Body::UserBanned(UserBanned { user: user(HELPER).idx, until, by: user(900), reason: None });
+    let ban = |until| {
+        Body::UserBanned(UserBanned { user: user(HELPER).idx, until, purge_seconds: None, by: user(900), reason: None })
+    };
     decide(&world, &Event::of_every_room(ban(None))).await;
     assert_eq!(helper.refused(paths[0], &[]).await.1, "forbidden");
     decide(&world, &Event::of_every_room(ban(Some(chat::now())))).await;

@@ -147,7 +147,13 @@ async fn a_decision_of_every_room_keeps_its_meaning_and_is_one_document() {
     let _archiver = world.archiver().await;
     forbid(&world, "moderation_log", doc! { "reason": { "$ne": "forbidden" } }).await;
     let ban = |reason: &str| {
-        let banned = UserBanned { user: user(7).idx, until: None, by: user(3), reason: Some(reason.to_owned()) };
+        let banned = UserBanned {
+            user: user(7).idx,
+            until: None,
+            purge_seconds: None,
+            by: user(3),
+            reason: Some(reason.to_owned()),
+        };
         Event { presenter: None, ..Event::now(presenter(1), Body::UserBanned(banned)) }
     };
     let (refused, kept_elsewhere) = (ban("forbidden"), ban("of a later version"));

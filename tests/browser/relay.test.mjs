@@ -281,6 +281,54 @@ test('what was deleted or cleared is not told to who comes later', () => {
   assert(!JSON.stringify(late.events).includes('text 1'));
 });
 
+test('what was restored is told to who comes later, in its place, until it is deleted again', () => {
+  const relay = createRelay();
+  send(relay, 1, 3);
+  const message = { id: '2', type: 'message.posted', at: 'then', user: { idx: 7, nickname: 'n', role: 'viewer', ip: 'x' }, text: 'text 2', by: 'x' };
+  const late = () => {
+    const { ends, events } = viewer(relay);
+    carry(ends);
+    return events;
+  };
+  relay.send({ id: '4', type: 'message.deleted', target: '2' });
+  relay.send({ id: '5', type: 'message.restored', target: '2', message, by: { idx: 3 }, reason: 'why' });
+  const shown = { ...message, user: { idx: 7, nickname: 'n', role: 'viewer' } };
+  delete shown.by;
+  assert.deepEqual([late()[1], late()[4]], [shown, { id: '5', type: 'message.restored', target: '2', message: shown }]);
+  relay.send({ id: '6', type: 'message.deleted', target: '2' });
+  assert.equal(late()[1].deleted, true);
+  assert.deepEqual(late()[4], { id: '5', type: 'message.restored', target: '2' });
+  relay.send({ id: '7', type: 'message.restored', target: '2', message });
+  assert.equal(late()[1].text, 'text 2');
+  relay.send({ id: '8', type: 'room.cleared' });
+  assert(!JSON.stringify(late()).includes('text'));
+  // The server did not have the message any more.
+  relay.send({ id: '9', type: 'message.restored', target: '2' });
+  assert.equal(late()[1].deleted, true);
+  relay.send({ id: '10', type: 'message.restored', target: '2', message });
+  relay.send({ id: '11', type: 'user.erased', user: 7 });
+  assert.deepEqual([late()[1], late()[9]], [{ id: '2', type: 'message.erased' }, { id: '10', type: 'message.erased' }]);
+});
+
+test('what a ban purges is not told to who comes later, and nothing else', () => {
+  const relay = createRelay();
+  const seconds = (second) => `2026-01-01T00:00:${second}.000Z`;
+  const post = (id, idx, second) =>
+    relay.send({ id, type: 'message.posted', at: seconds(second), user: { idx, nickname: 'n', role: 'viewer' }, text: `text ${id}` });
+  post('1', 7, '09');
+  post('2', 7, '10');
+  post('3', 8, '15');
+  post('4', 7, '31');
+  relay.send({ id: '5', type: 'user.banned', at: seconds('30'), user: 7, purgeSeconds: 20, by: { idx: 3 } });
+  post('6', 7, '32');
+  relay.send({ id: '7', type: 'user.banned', at: seconds('33'), user: 8, by: { idx: 3 } });
+  const { ends, events } = viewer(relay);
+  carry(ends);
+  const texts = events.map(({ text }) => text);
+  assert.deepEqual(texts, ['text 1', undefined, 'text 3', undefined, undefined, 'text 6', undefined]);
+  assert.deepEqual(events[4], { id: '5', type: 'user.banned', at: seconds('30'), user: 7, purgeSeconds: 20 });
+});
+
 test('of a user who was erased nothing is told to who comes later, and the numbers stay whole', () => {
   const relay = createRelay();
   const seen = viewer(relay);
@@ -565,6 +613,7 @@ test('viewers get what they need to hide a message, and not who moderated or why
   const user = { idx: 7, nickname: 'n', role: 'viewer' };
   const rows = [
     [{ ...base, id: '1', type: 'message.deleted', target: '0', ...why }, { target: '0' }],
+    [{ ...base, id: '8', type: 'message.restored', target: '0', ...why }, { target: '0' }],
     [{ ...base, id: '2', type: 'room.cleared', ...why }, {}],
     [{ ...base, id: '3', type: 'user.banned', user: 7, until: base.at, ...why }, { user: 7 }],
     [{ ...base, id: '4', type: 'user.unbanned', user: 7, ...why }, { user: 7 }],

@@ -34,7 +34,7 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
         // Both say why, which is about who is erased.
         let reason = || Some("the secret reason".to_owned());
         let deletion = Body::MessageDeleted(MessageDeleted { target, by: stays.clone(), reason: reason() });
-        let ban = UserBanned { user: gone.idx, until: None, by: stays.clone(), reason: reason() };
+        let ban = UserBanned { user: gone.idx, until: None, purge_seconds: None, by: stays.clone(), reason: reason() };
         let updated = RoomUpdated {
             settings: Map::new(),
             changed: vec!["slowModeSeconds".to_owned()],

@@ -42,7 +42,8 @@ async fn reaches_every_presenter(partitions: u32) {
     let (node, other) = (world.node().await, world.node().await);
     let rooms = in_different_partitions(&world, partitions).await;
     let user = UserIdx::try_from(7).unwrap();
-    let banned = UserBanned { user, until: None, by: moderator(), reason: Some("spam".to_owned()) };
+    let banned =
+        UserBanned { user, until: None, purge_seconds: None, by: moderator(), reason: Some("spam".to_owned()) };
     let ban = of_every_room(Body::UserBanned(banned));
     let unbanned = UserUnbanned { user, by: moderator(), reason: None };
     let unban = of_every_room(Body::UserUnbanned(unbanned));
@@ -130,7 +131,13 @@ async fn who_decided_about_every_room_and_why_is_told_to_who_may_read_it_elsewhe
     ] {
         let user = UserIdx::try_from(7).unwrap();
         let until = Some("2030-01-01T00:00:00Z".parse().unwrap());
-        let banned = UserBanned { user, until, by: moderator(), reason: Some("doxxed 010-1234".to_owned()) };
+        let banned = UserBanned {
+            user,
+            until,
+            purge_seconds: None,
+            by: moderator(),
+            reason: Some("doxxed 010-1234".to_owned()),
+        };
         let ban = of_every_room(Body::UserBanned(banned.clone()));
         let unbanned = UserUnbanned { user, by: moderator(), reason: Some("appeal".to_owned()) };
         let unban = of_every_room(Body::UserUnbanned(unbanned));
@@ -177,7 +184,8 @@ async fn a_session_is_told_what_its_newest_token_may_read() {
         let token = token_with(json!({ "user_idx": 1, "scope": scope }));
         page.say(json!({ "type": "token", "token": token })).await;
         assert_eq!(page.frame().await["type"], "renewed");
-        let banned = UserBanned { user, until: None, by: moderator(), reason: Some("spam".to_owned()) };
+        let banned =
+            UserBanned { user, until: None, purge_seconds: None, by: moderator(), reason: Some("spam".to_owned()) };
         world.log.append(&of_every_room(Body::UserBanned(banned))).await.unwrap();
         let event = &page.events(1).await[0];
         assert_eq!((event.get("reason").is_some(), event.get("by").is_some()), (is_told, is_told), "{event}");

@@ -3,6 +3,7 @@
 
 mod access;
 mod moderators;
+mod restored;
 mod sockets;
 mod tickets;
 

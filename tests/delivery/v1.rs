@@ -92,7 +92,7 @@ async fn moderation_stands_among_the_messages_at_its_place() {
         members: serde_json::Map::from_iter([("choices".to_owned(), json!(["a", "b"]))]),
     };
     let deleted = MessageDeleted { target: first.id, by: by.clone(), reason: Some("spam".to_owned()) };
-    let banned = UserBanned { user, until, by: by.clone(), reason: None };
+    let banned = UserBanned { user, until, purge_seconds: None, by: by.clone(), reason: None };
     let object = |value: Value| value.as_object().unwrap().clone();
     let updated = RoomUpdated {
         settings: object(json!({ "slowModeSeconds": 5 })),

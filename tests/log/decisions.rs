@@ -19,7 +19,13 @@ fn moderator() -> chat::User {
 }
 
 fn banned(idx: i64, reason: &str) -> Event {
-    let banned = UserBanned { user: user(idx), until: None, by: moderator(), reason: Some(reason.to_owned()) };
+    let banned = UserBanned {
+        user: user(idx),
+        until: None,
+        purge_seconds: None,
+        by: moderator(),
+        reason: Some(reason.to_owned()),
+    };
     Event::now(presenter(42), Body::UserBanned(banned))
 }
 

@@ -21,7 +21,7 @@ fn large() -> Event {
 fn ban(user: i64) -> Event {
     let by = chat::User { idx: UserIdx::try_from(1).unwrap(), nickname: String::new(), role: chat::Role::Moderator };
     let user = UserIdx::try_from(user).unwrap();
-    Event::now(presenter(1), Body::UserBanned(UserBanned { user, until: None, by, reason: None }))
+    Event::now(presenter(1), Body::UserBanned(UserBanned { user, until: None, purge_seconds: None, by, reason: None }))
 }
 
 /// Appends messages until one is refused, and says where the others stand.

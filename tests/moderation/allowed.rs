@@ -8,6 +8,7 @@ fn requests(room: i64) -> Vec<(Method, String, Option<Value>)> {
     let of = |path: &str| format!("/v1/rooms/{room}/{path}");
     vec![
         (Method::DELETE, of("messages/019ab5a0-8000-7000-8000-000000000001"), None),
+        (Method::DELETE, of("messages/019ab5a0-8000-7000-8000-000000000001/deletion"), None),
         (Method::DELETE, of("messages"), None),
         (Method::PUT, of("bans/7"), Some(json!({}))),
         (Method::GET, of("bans/7"), None),

@@ -55,7 +55,7 @@ fn by() -> User {
 }
 
 fn banned(idx: i64) -> Event {
-    event(Body::UserBanned(UserBanned { user: user(idx), until: None, by: by(), reason: None }))
+    event(Body::UserBanned(UserBanned { user: user(idx), until: None, purge_seconds: None, by: by(), reason: None }))
 }
 
 fn unbanned(idx: i64) -> Event {
@@ -242,7 +242,13 @@ async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else(
     let long_ago = chat::now() - Duration::from_secs(48 * 60 * 60);
     let old = |event: Event| event.recorded_at(long_ago);
     let timed_out = |idx, until| {
-        event(Body::UserBanned(UserBanned { user: user(idx), until: Some(until), by: by(), reason: None }))
+        event(Body::UserBanned(UserBanned {
+            user: user(idx),
+            until: Some(until),
+            purge_seconds: None,
+            by: by(),
+            reason: None,
+        }))
     };
     let an_hour = Duration::from_secs(60 * 60);
     for event in [

@@ -1,6 +1,6 @@
-//! Reasons of deletions. The reason of a deletion says something about the author, as the reason of a ban says
-//! something about the banned user. So when a message is erased, the reason of its deletion is removed: in
-//! `moderation_log`, and in the message's own mark.
+//! Reasons of deletions and restorations. They say something about the author of the message, as the reason of a ban
+//! says something about the banned user. So when a message is erased, the reasons of the decisions about it are
+//! removed: in `moderation_log`, and in the message's own mark.
 //!
 //! Both sides write first and look afterwards. The erasing side removes, remembers or anonymises the messages, then
 //! removes the reasons. The archiving side stores a deletion, then looks whether its message is erased.
@@ -18,13 +18,16 @@ use crate::mongo::documents::{QuarantineDocument, target};
 use crate::mongo::failure::Failure;
 use crate::work::Work;
 
-/// Removes the reasons of the messages' deletions. Returns the number of those decisions, with or without a reason, so
-/// that repeating it counts the same.
+/// The decisions that are about a message.
+const DECISIONS: [&str; 2] = ["message.deleted", "message.restored"];
+
+/// Removes the reasons of the messages' deletions and restorations. Returns the number of those decisions, with or
+/// without a reason, so that repeating it counts the same.
 pub(crate) async fn forget(database: &Database, messages: &[String]) -> Result<i64, Failure> {
     if messages.is_empty() {
         return Ok(0);
     }
-    let about = doc! { "type": "message.deleted", "target": { "$in": messages } };
+    let about = doc! { "type": { "$in": DECISIONS }, "target": { "$in": messages } };
     let decisions = ids(database, &database.decisions().clone_with_type(), about).await?;
     if decisions.is_empty() {
         return Ok(0);
@@ -45,7 +48,7 @@ pub(crate) async fn forget(database: &Database, messages: &[String]) -> Result<i
     Ok(i64::try_from(decisions.len()).unwrap_or(i64::MAX))
 }
 
-/// The erased messages among those that the batch deletes with a reason.
+/// The erased messages among those that the batch deletes or restores with a reason.
 pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Work) -> Result<Vec<String>, Failure> {
     let decisions = work.decisions.iter().map(|decision| &decision.document);
     let targets: BTreeSet<&str> = decisions
@@ -64,7 +67,7 @@ pub(crate) async fn erased(database: &Database, erasures: &Tombstones, work: &Wo
     Ok(erased.into_iter().collect())
 }
 
-/// Removes the reasons about erased messages, of the batch's deletions and about the batch's messages, after the batch
+/// Removes the reasons about erased messages, of the batch's decisions and about the batch's messages, after the batch
 /// is stored.
 pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &Work) -> Result<(), Failure> {
     let mut messages = covered(erasures, work);
@@ -72,7 +75,7 @@ pub(crate) async fn enforce(database: &Database, erasures: &Tombstones, work: &W
     forget(database, &messages).await.map(|_| ())
 }
 
-/// Removes the reasons of these messages' deletions from the batch.
+/// Removes the reasons of decisions about these messages from the batch.
 pub(crate) fn censor(work: &mut Work, erased: &[String]) {
     for decision in &mut work.decisions {
         let target = decision.document.target.as_ref();
@@ -82,8 +85,8 @@ pub(crate) fn censor(work: &mut Work, erased: &[String]) {
     }
 }
 
-/// The lines that may go into quarantine. A line that deletes a message is about its author: it names the author, so
-/// that an erasure finds it, and it is dropped if the author is erased already.
+/// The lines that may go into quarantine. A line that deletes or restores a message is about its author: it names the
+/// author, so that an erasure finds it, and it is dropped if the author is erased already.
 pub(crate) async fn quarantinable(
     database: &Database,
     mut lines: Vec<QuarantineDocument>,

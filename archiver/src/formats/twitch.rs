@@ -243,6 +243,7 @@ mod tests {
             position: PositionDocument { epoch: 1, sequence: 2, index: 3 },
             flags: Vec::new(),
             deleted: None,
+            restored: None,
         }
     }
 

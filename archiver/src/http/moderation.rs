@@ -1,5 +1,5 @@
-//! The moderation log: who decided what, when, why, and about whom. A deletion comes with its message, for as long as
-//! the archive keeps it.
+//! The moderation log: who decided what, when, why, and about whom. A deletion or restoration comes with its message,
+//! for as long as the archive keeps it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ struct DecisionsQuery {
     #[serde(rename = "type")]
     #[param(inline, nullable = false)]
     kind: Option<DecisionType>,
-    /// Only decisions about this user, or about one of the user's latest 50,000 deleted messages.
+    /// Only decisions about this user, or about one of the user's latest 50,000 deleted or restored messages.
     #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     user: Option<UserIdx>,
@@ -59,6 +59,8 @@ struct DecisionsQuery {
 enum DecisionType {
     #[serde(rename = "message.deleted")]
     MessageDeleted,
+    #[serde(rename = "message.restored")]
+    MessageRestored,
     #[serde(rename = "moderator.added")]
     ModeratorAdded,
     #[serde(rename = "moderator.removed")]
@@ -104,7 +106,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// `message.deleted`: the message's id.
+    /// `message.deleted` and `message.restored`: the message's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -120,6 +122,10 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     until: Option<String>,
+    /// `user.banned`: the ban deleted the user's messages in the room that were sent from then on. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Time>, nullable = false)]
+    purge_from: Option<String>,
     /// `room.updated`: all settings of the room that differ from the deployment's defaults afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
@@ -197,10 +203,10 @@ async fn decisions_page(
     Ok(Json(DecisionsBody { decisions, next }))
 }
 
-/// `messages`: the messages that the page's decisions deleted, by id.
+/// `messages`: the messages that the page's decisions deleted or restored, by id.
 fn body(decision: DecisionDocument, messages: &HashMap<String, MessageDocument>) -> DecisionBody {
     let DecisionDocument { id, kind, presenter_idx, at, by, target, user_idx, until, reason, .. } = decision;
-    let DecisionDocument { settings, settings_changed, settings_until, .. } = decision;
+    let DecisionDocument { purge_from, settings, settings_changed, settings_until, .. } = decision;
     let message = target.as_ref().and_then(|target| messages.get(target));
     // A moderator of one room must not read a message of another room by naming it.
     let message = message.filter(|message| Some(message.presenter_idx) == presenter_idx);
@@ -215,6 +221,7 @@ fn body(decision: DecisionDocument, messages: &HashMap<String, MessageDocument>)
         message: message.map(|message| MessageBody::new(message.clone(), Sight::Everything)),
         user: user_idx,
         until: until.map(time),
+        purge_from: purge_from.map(time),
         settings: settings.and_then(members),
         settings_changed,
         settings_until: settings_until.and_then(members),
@@ -229,6 +236,7 @@ impl DecisionType {
     fn name(self) -> &'static str {
         match self {
             DecisionType::MessageDeleted => "message.deleted",
+            DecisionType::MessageRestored => "message.restored",
             DecisionType::ModeratorAdded => "moderator.added",
             DecisionType::ModeratorRemoved => "moderator.removed",
             DecisionType::RoomCleared => "room.cleared",

@@ -37,6 +37,8 @@ pub(crate) struct MessageDocument {
     pub(crate) flags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<DeletedDocument>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restored: Option<RestoredDocument>,
 }
 
 impl MessageDocument {
@@ -55,7 +57,7 @@ pub(crate) struct PositionDocument {
     pub(crate) index: i64,
 }
 
-/// The decision that deleted a message: the first one after it in the log.
+/// The decision that deleted a message: the first one after it, and after its latest restoration, in the log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DeletedDocument {
     /// The `_id` of the decision in `moderation_log`.
@@ -64,6 +66,14 @@ pub(crate) struct DeletedDocument {
     pub(crate) by: UserDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    pub(crate) position: PositionDocument,
+}
+
+/// The latest decision that restored a message. Deletions before it do not count.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RestoredDocument {
+    /// The `_id` of the decision in `moderation_log`.
+    pub(crate) decision: String,
     pub(crate) position: PositionDocument,
 }
 
@@ -93,7 +103,7 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// `message.deleted`: the message.
+    /// `message.deleted` and `message.restored`: the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.
@@ -101,6 +111,9 @@ pub(crate) struct DecisionDocument {
     pub(crate) user_idx: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<DateTime>,
+    /// `user.banned`: the ban deletes the user's messages in the room that were sent from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) purge_from: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
-//! The moderation log: decisions about a room, or about all, in the order of time, with the messages that they deleted.
+//! The moderation log: decisions about a room, or about all, in the order of time, with the messages that they
+//! deleted or restored.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,8 @@ use crate::mongo::failure::Failure;
 use crate::mongo::find::read_each;
 use crate::mongo::schema::{DECISION_TIMES, ROOM_TIMES, USER_TIMES};
 
-/// 50,000: of a user's deleted messages only the latest are looked for. Their ids make a question of about 2 MB.
+/// 50,000: of a user's deleted and restored messages only the latest are looked for. Their ids make a question of about
+/// 2 MB.
 const MOST_TARGETS: i64 = 50_000;
 
 /// Which decisions.
@@ -25,7 +27,7 @@ pub(crate) struct DecisionSelection {
     pub(crate) span: Span,
     /// The type of the event.
     pub(crate) kind: Option<&'static str>,
-    /// About this user, or about a deleted message of this user.
+    /// About this user, or about a deleted or restored message of this user.
     pub(crate) user: Option<i64>,
     /// Decided by this user.
     pub(crate) by: Option<i64>,
@@ -39,7 +41,7 @@ pub(crate) type DecisionKey = (DateTime, String);
 #[derive(Debug)]
 pub(crate) struct DecisionPage {
     pub(crate) decisions: Vec<DecisionDocument>,
-    /// The messages that they deleted, by id.
+    /// The messages that they deleted or restored, by id.
     pub(crate) messages: HashMap<String, MessageDocument>,
     /// Where to go on. None: that was all.
     pub(crate) next: Option<DecisionKey>,
@@ -98,14 +100,15 @@ fn key(decision: &Document) -> Option<DecisionKey> {
     Some((*decision.get_datetime("at").ok()?, decision.get_str("_id").ok()?.to_owned()))
 }
 
-/// Matches decisions about the user: bans, and deletions of the user's messages.
+/// Matches decisions about the user: bans, and deletions and restorations of the user's messages.
 async fn about(database: &Database, user: i64, room: Option<i64>) -> Result<Document, Failure> {
     #[derive(Deserialize)]
     struct Target {
         #[serde(rename = "_id")]
         id: String,
     }
-    let mut theirs = doc! { "userIdx": user, "deleted": { "$exists": true } };
+    let decided = [doc! { "deleted": { "$exists": true } }, doc! { "restored": { "$exists": true } }];
+    let mut theirs = doc! { "userIdx": user, "$or": decided.to_vec() };
     theirs.extend(room.map(|room| ("presenterIdx".to_owned(), room.into())));
     let options = FindOptions::builder()
         .projection(doc! { "_id": 1 })

@@ -1,20 +1,28 @@
-//! Decisions and messages commute: a message is deleted if a decision about it is after it in the log, in whichever
-//! order the two are archived, and however many archivers do it.
+//! Decisions and messages commute: a message is deleted if a deletion is after it and after its latest restoration in
+//! the log, in whichever order they are archived, and however many archivers do it.
 //!
 //! Both sides write first and look afterwards. Archiving a decision stores it, then marks the messages that it finds.
-//! Archiving a message stores it, then looks for decisions. Whichever is second sees the other. Of several decisions
+//! Archiving a message stores it, then looks for decisions. Whichever is second sees the other. Of several deletions
 //! the first one marks the message. Of several copies of a decision only the first one counts, so marks that a later
 //! copy made beyond it are removed.
+
+mod purge;
+mod restore;
 
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Document, doc, serialize_to_bson};
+use mongodb::options::{Hint, UpdateOptions};
 use serde::Deserialize;
 
 use crate::mongo::database::Database;
 use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, PositionDocument};
 use crate::mongo::failure::Failure;
+use crate::mongo::schema::USER_TIMES;
 use crate::write::deduplicate;
+use purge::BANNED;
+pub(crate) use purge::release;
+use restore::RESTORED;
 
 /// 1,000: the messages that one request marks or unmarks. A room may have millions of messages, and a request must end
 /// within its deadline.
@@ -27,12 +35,14 @@ pub(crate) struct MessagePlace {
     #[serde(rename = "_id")]
     pub(crate) id: String,
     pub(crate) presenter_idx: i64,
+    pub(crate) user_idx: i64,
     pub(crate) position: PositionDocument,
 }
 
 impl From<&MessageDocument> for MessagePlace {
     fn from(message: &MessageDocument) -> MessagePlace {
-        MessagePlace { id: message.id.clone(), presenter_idx: message.presenter_idx, position: message.position }
+        let MessageDocument { ref id, presenter_idx, user_idx, position, .. } = *message;
+        MessagePlace { id: id.clone(), presenter_idx, user_idx, position }
     }
 }
 
@@ -59,7 +69,11 @@ pub(crate) async fn reconcile(database: &Database, messages: &[MessagePlace]) ->
         let about_them = doc! {
             "presenterIdx": { "$in": rooms },
             "position": { "$gt": first },
-            "$or": [{ "type": "room.cleared" }, { "type": "message.deleted", "target": { "$in": &ids } }],
+            "$or": [
+                { "type": "room.cleared" },
+                { "type": { "$in": ["message.deleted", RESTORED] }, "target": { "$in": &ids } },
+                purge::candidates(database, &messages).await?,
+            ],
         };
         let found: Vec<DecisionDocument> = database.find(&database.decisions(), about_them, 0).await?;
         if !found.is_empty() {
@@ -70,7 +84,8 @@ pub(crate) async fn reconcile(database: &Database, messages: &[MessagePlace]) ->
     Ok(())
 }
 
-/// Marks the messages that the decisions are about: all in their rooms, or only the given ones.
+/// Marks and restores the messages that the decisions are about: all in their rooms, or only the given ones, about
+/// which these are all decisions.
 async fn apply(
     database: &Database,
     mut decisions: Vec<DecisionDocument>,
@@ -81,8 +96,14 @@ async fn apply(
     let mut last: BTreeMap<String, DecisionDocument> = BTreeMap::new();
     // Until the applied decisions are the stored ones: another archiver may have found an earlier copy meanwhile.
     while !decisions.is_empty() {
+        // Restorations first: they remove the marks of earlier deletions, and later deletions mark the message again.
+        decisions.sort_by_key(|decision| decision.kind != RESTORED);
         for decision in decisions {
-            mark(database, &decision, messages).await?;
+            if decision.kind == RESTORED {
+                restore::restore(database, &decision).await?;
+            } else {
+                mark(database, &decision, messages).await?;
+            }
             last.insert(decision.id.clone(), decision);
         }
         let standing = deduplicate::find(database, &database.decisions(), last.keys().cloned().collect()).await?;
@@ -93,31 +114,35 @@ async fn apply(
         decisions = standing.into_values().filter(|decision| has_moved(decision) || is_other(decision)).collect();
         moved.extend(decisions.iter().filter(|decision| has_moved(decision)).map(|decision| decision.id.clone()));
     }
-    for decision in last.values().filter(|decision| moved.contains(&decision.id)) {
-        unmark(database, decision).await?;
+    for decision in last.values() {
+        if moved.contains(&decision.id) {
+            unmark(database, decision).await?;
+            restore::withdraw(database, decision).await?;
+        } else if messages.is_none() {
+            restore::recheck(database, decision).await?;
+        }
     }
     Ok(())
 }
 
-/// Marks the messages before the decision that no earlier decision marked.
+/// Marks the messages before the decision that no earlier deletion marked and no later decision restored.
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
-    let (Some(mut about), Some(by)) = (about(decision), decision.by.clone()) else { return Ok(()) };
+    let (Some(mut about), Some(by)) = (about(database, decision).await?, decision.by.clone()) else { return Ok(()) };
+    let is_purge = decision.kind == BANNED;
+    // The reason of a ban is about the user, and an erasure finds it in `moderation_log` alone.
+    let reason = if is_purge { None } else { decision.reason.clone() };
     let later = doc! { "deleted.position": { "$gt": decision.position } };
     let of_another = doc! { "deleted.decision": &decision.id, "deleted.by.userIdx": { "$ne": by.user_idx } };
     // An absent reason matches null.
-    let with_another = doc! { "deleted.decision": &decision.id, "deleted.reason": { "$ne": decision.reason.clone() } };
+    let with_another = doc! { "deleted.decision": &decision.id, "deleted.reason": { "$ne": reason.clone() } };
     about.insert("$or", [doc! { "deleted": { "$exists": false } }, later, of_another, with_another]);
+    about.insert("restored.position", doc! { "$not": { "$gt": decision.position } });
     if let Some(ids) = messages {
         // In addition to an `_id` that the filter may have.
         about.insert("$and", [doc! { "_id": { "$in": ids } }]);
     }
-    let deleted = DeletedDocument {
-        decision: decision.id.clone(),
-        at: decision.at,
-        by,
-        reason: decision.reason.clone(),
-        position: decision.position,
-    };
+    let deleted =
+        DeletedDocument { decision: decision.id.clone(), at: decision.at, by, reason, position: decision.position };
     let unfit = |_| Failure::Refused("a value does not fit into BSON".to_owned());
     let set = doc! { "$set": { "deleted": serialize_to_bson(&deleted).map_err(unfit)? } };
     let is_large = decision.kind == "room.cleared" && messages.is_none();
@@ -130,7 +155,10 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
         }
         filter.insert("position", page);
         let (collection, set) = (database.messages(), set.clone());
-        match database.ask(async move { collection.update_many(filter, set).await }).await {
+        // The user has few messages of the last minutes, and the room may have many of all times.
+        let hint = (is_purge && messages.is_none()).then(|| Hint::Name(USER_TIMES.to_owned()));
+        let options = UpdateOptions::builder().hint(hint).build();
+        match database.ask(async move { collection.update_many(filter, set).with_options(options).await }).await {
             // A validator of an operator. The decision is in `moderation_log` anyway, and waiting would not help.
             Err(Failure::Refused(reason)) => {
                 tracing::error!(
@@ -169,14 +197,15 @@ async fn end_of_page(
     Ok(database.ask(last).await?.map(|stored| stored.position))
 }
 
-/// Removes the decision's marks from messages that its first copy is not about, then applies other decisions to them.
+/// Removes the decision's marks from messages that its first copy is not about, or that were restored after that copy.
+/// Then applies other decisions to them.
 async fn unmark(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
-    let Some(mut about) = about(decision) else { return Ok(()) };
+    let Some(mut about) = about(database, decision).await? else { return Ok(()) };
     about.insert("position", doc! { "$lt": decision.position });
     let wrongly = doc! {
         "presenterIdx": decision.presenter_idx,
         "deleted.decision": &decision.id,
-        "$nor": [about],
+        "$or": [{ "$nor": [about] }, { "restored.position": { "$gt": decision.position } }],
     };
     loop {
         let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
@@ -197,12 +226,16 @@ fn decided_by(decision: &DecisionDocument) -> Option<i64> {
     decision.by.as_ref().map(|by| by.user_idx)
 }
 
-/// Matches the messages that a decision is about, at any position. None: the decision deletes nothing.
-fn about(decision: &DecisionDocument) -> Option<Document> {
-    match decision.kind.as_str() {
+/// Matches the messages that a decision deletes, at any position. None: the decision deletes nothing.
+async fn about(database: &Database, decision: &DecisionDocument) -> Result<Option<Document>, Failure> {
+    Ok(match decision.kind.as_str() {
         // With the room: a moderator of one room must not delete in another.
-        "message.deleted" => Some(doc! { "_id": decision.target.as_deref()?, "presenterIdx": decision.presenter_idx }),
+        "message.deleted" => {
+            let target = decision.target.as_deref();
+            target.map(|target| doc! { "_id": target, "presenterIdx": decision.presenter_idx })
+        }
         "room.cleared" => Some(doc! { "presenterIdx": decision.presenter_idx }),
+        BANNED => purge::about(database, decision).await?,
         _ => None,
-    }
+    })
 }

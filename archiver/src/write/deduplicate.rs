@@ -53,8 +53,18 @@ impl EventDocument for MessageDocument {
 }
 
 impl EventDocument for DecisionDocument {
-    const OPTIONAL: &[&str] =
-        &["presenterIdx", "by", "target", "userIdx", "until", "reason", "settings", "settingsChanged", "settingsUntil"];
+    const OPTIONAL: &[&str] = &[
+        "presenterIdx",
+        "by",
+        "target",
+        "userIdx",
+        "until",
+        "purgeFrom",
+        "reason",
+        "settings",
+        "settingsChanged",
+        "settingsUntil",
+    ];
 
     fn id(&self) -> &str {
         &self.id

@@ -4,18 +4,16 @@
 //! which are ingest's own and are removed, and decisions of which something is withheld.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 use chat::{EventId, MalformedEvent, Position, PostedLine, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::IDX_BOUNDS;
 use web::auth::TokenError;
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Framed, Welcome};
+use crate::members::{is_of_type, members, only, without, without_request};
 use crate::visibility::Visibility;
 use crate::window::{Deleted, Kept, Shown, Withheld};
 
@@ -233,16 +231,8 @@ pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'
     })
 }
 
-/// The line without the members that an idempotency key leaves in a message.
-fn without_request(line: &str) -> Cow<'_, str> {
-    match without(line, "request") {
-        Cow::Borrowed(line) => without(line, "requestKey"),
-        Cow::Owned(line) => Cow::Owned(without(&line, "requestKey").into_owned()),
-    }
-}
-
 fn without_withheld(line: Cow<'_, str>, withheld: Withheld) -> Cow<'_, str> {
-    let names = [(withheld.by, "by"), (withheld.reason, "reason")];
+    let names = [(withheld.by, "by"), (withheld.reason, "reason"), (withheld.message, "message")];
     names.into_iter().filter(|(is_withheld, _)| *is_withheld).fold(line, |line, (_, name)| match line {
         Cow::Borrowed(line) => without(line, name),
         Cow::Owned(line) => Cow::Owned(without(&line, name).into_owned()),
@@ -261,53 +251,6 @@ fn of_every_room(line: &str, visibility: Visibility, withheld: Withheld) -> Stri
     };
     let names = ["v", "id", "type", "at", "user", "until", "mode", "by", "reason"];
     only(&members, names.into_iter().filter(shown))
-}
-
-/// The members of a line, as they stand in it.
-pub(crate) type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
-
-/// The members of a line. None of a line that is no JSON object.
-pub(crate) fn members(line: &str) -> Members<'_> {
-    serde_json::from_str(line).unwrap_or_default()
-}
-
-/// Whether an event has this type.
-pub(crate) fn is_of_type(members: &Members<'_>, name: &str) -> bool {
-    let kind = members.get("type").and_then(|kind| kind.get().strip_prefix('"')?.strip_suffix('"'));
-    kind == Some(name)
-}
-
-/// The JSON object of these members alone, in this order.
-pub(crate) fn only<'n>(members: &Members<'_>, names: impl IntoIterator<Item = &'n str>) -> String {
-    let mut object = String::new();
-    for (name, value) in names.into_iter().filter_map(|name| Some((name, members.get(name)?.get()))) {
-        let separator = if object.is_empty() { '{' } else { ',' };
-        write!(object, r#"{separator}"{name}":{value}"#).expect("a string takes what is written");
-    }
-    object.push('}');
-    object
-}
-
-fn without<'a>(line: &'a str, name: &str) -> Cow<'a, str> {
-    let quoted = format!(r#""{name}""#);
-    // Within a string, a backslash would precede these quotes: few lines contain this without such a member.
-    if !line.contains(&quoted) {
-        return Cow::Borrowed(line);
-    }
-    let Ok(mut members) = serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(line) else {
-        return Cow::Borrowed(line);
-    };
-    let Some(value) = members.remove(name) else { return Cow::Borrowed(line) };
-    let value = value.get();
-    let start = value.as_ptr().addr() - line.as_ptr().addr();
-    let (before, after) = (&line[..start], &line[start + value.len()..]);
-    let before = before.rfind(&quoted).map_or(before, |name| before[..name].trim_ascii_end());
-    // One of the adjacent commas goes with it. The first member has none before it.
-    let rest = match before.strip_suffix(',') {
-        Some(before) => [before, after].concat(),
-        None => [before, after.trim_ascii_start().trim_start_matches(',')].concat(),
-    };
-    Cow::Owned(rest)
 }
 
 /// A deleted message: as in the log, without its text.

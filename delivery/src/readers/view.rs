@@ -9,9 +9,10 @@ use chat::{MalformedEvent, Position};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::dialects::v1;
+use crate::members::{Members, is_of_type, members, only};
 use crate::readers::broadcast::Format;
 use crate::visibility::Visibility;
-use crate::window::{Kept, Shown};
+use crate::window::{Kept, Shown, Withheld};
 
 /// The part of a room that a reader sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,10 +30,10 @@ pub(crate) enum View {
 const OF_MESSAGES: [&str; 7] = ["v", "id", "type", "presenterIdx", "at", "user", "text"];
 
 /// The decisions that viewers see.
-const DECISIONS: [&str; 4] = ["message.deleted", "room.cleared", "user.banned", "user.unbanned"];
+const DECISIONS: [&str; 5] = ["message.deleted", "message.restored", "room.cleared", "user.banned", "user.unbanned"];
 
 /// The members of those.
-const OF_DECISIONS: [&str; 8] = ["v", "id", "type", "presenterIdx", "at", "target", "user", "until"];
+const OF_DECISIONS: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "target", "user", "until", "purgeSeconds"];
 
 impl View {
     /// The JSON object of an event, without its position. None if this view does not show the event.
@@ -43,13 +44,12 @@ impl View {
         };
         Ok(match kept.shown()? {
             Shown::Message(line) => {
-                let flags = flags.then_some("flags");
-                Some(Cow::Owned(v1::only(&v1::members(line), OF_MESSAGES.into_iter().chain(flags))))
+                Some(Cow::Owned(only(&members(line), OF_MESSAGES.into_iter().chain(flags.then_some("flags")))))
             }
-            Shown::Other(line, _) => {
-                let members = v1::members(line);
-                let is_shown = DECISIONS.iter().any(|decision| v1::is_of_type(&members, decision));
-                is_shown.then(|| Cow::Owned(v1::only(&members, OF_DECISIONS)))
+            Shown::Other(line, withheld) => {
+                let members = members(line);
+                let is_shown = DECISIONS.iter().any(|decision| is_of_type(&members, decision));
+                is_shown.then(|| Cow::Owned(decision(&members, withheld, flags)))
             }
             Shown::Deleted(_) | Shown::Everywhere(..) => v1::object(kept, Visibility::default())?,
             Shown::Nothing => None,
@@ -77,6 +77,18 @@ impl View {
         }
         text
     }
+}
+
+/// A decision. If it restores a message, with the message.
+fn decision(decision: &Members<'_>, withheld: Withheld, flags: bool) -> String {
+    let mut object = only(decision, OF_DECISIONS);
+    if let Some(message) = decision.get("message").filter(|_| !withheld.message) {
+        let shown = ["position"].into_iter().chain(OF_MESSAGES).chain(flags.then_some("flags"));
+        let message = only(&members(message.get()), shown);
+        object.pop();
+        write!(object, r#","message":{message}}}"#).expect("a string takes what is written");
+    }
+    object
 }
 
 /// The line is JSON as the log has it, in which no newline can occur.

@@ -22,16 +22,19 @@ pub(super) fn forget_erased(kept: &mut Kept, erasures: &VecDeque<Erasure>) {
     }
 }
 
-/// Sets whom a deletion is about: the author of its message. If the author was erased after the message, the reason is
-/// withheld, even if the erasure precedes the deletion. An unknown author counts as erased by any erasure.
-pub(super) fn about_target(deletion: &mut Kept, target: Option<&Kept>, erasures: &VecDeque<Erasure>) {
+/// Sets whom a deletion or a restoration is about: the author of its message. If the author was erased after the
+/// message, the reason and the message are withheld, even if the erasure precedes the decision. An unknown author
+/// counts as erased by any erasure.
+pub(super) fn about_target(decision: &mut Kept, target: Option<&Kept>, erasures: &VecDeque<Erasure>) {
     let author = target.and_then(Kept::author);
-    deletion.about = author.map_or(About::Unknown, About::User);
-    deletion.withheld.reason |= match (target, author) {
+    decision.about = author.map_or(About::Unknown, About::User);
+    let is_erased = match (target, author) {
         (Some(target), Some(author)) => {
             let later = erasures.partition_point(|erasure| erasure.position <= target.position);
             erasures.range(later..).any(|erasure| erasure.user == author)
         }
         _ => !erasures.is_empty(),
     };
+    decision.withheld.reason |= is_erased;
+    decision.withheld.message |= is_erased;
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User, UserIdx};
-use jiff::Timestamp;
-use nats::Entry;
+use jiff::{SignedDuration, Timestamp};
+use nats::{Entry, believed};
 use serde::Deserialize;
 
 /// An event of the window.
@@ -29,9 +29,9 @@ pub(crate) struct Kept {
 pub(super) enum About {
     /// Nobody: a clear of the room, a change of its settings, or a message.
     Nobody,
-    /// The banned or unbanned user, the moderator, or the author of the deleted message.
+    /// The banned or unbanned user, the moderator, or the author of the deleted or restored message.
     User(UserIdx),
-    /// Unknown: the deleted message is not in the window, or this version does not know the type.
+    /// Unknown: the deleted or restored message is not in the window, or this version does not know the type.
     Unknown,
 }
 
@@ -40,6 +40,8 @@ pub(super) enum About {
 pub(crate) struct Withheld {
     pub(crate) by: bool,
     pub(crate) reason: bool,
+    /// The restored message.
+    pub(crate) message: bool,
 }
 
 /// How an event is shown.
@@ -51,6 +53,8 @@ pub(super) enum Kind {
     Deleted,
     /// An event that only nodes need, or that nobody may see any more.
     Hidden,
+    /// The restoration of a message, with the message if the window had it.
+    Restoration,
     /// A decision about every room.
     Everywhere,
     /// Any other event, including types that this version does not know.
@@ -88,17 +92,22 @@ pub(crate) struct Incoming {
     /// None: the event is of every room.
     pub(crate) presenter: Option<PresenterIdx>,
     pub(crate) kept: Kept,
-    pub(crate) removes: Removes,
+    pub(crate) effect: Effect,
 }
 
-/// Which earlier messages of the room an event removes.
+/// What an event does to earlier messages of the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Removes {
+pub(crate) enum Effect {
     Nothing,
-    One(EventId),
-    All,
-    /// Those of a user, in every room, names included.
-    Of(UserIdx),
+    Deletes(EventId),
+    /// Undoes a deletion.
+    Restores(EventId),
+    /// Deletes all of them.
+    Clears,
+    /// Deletes those that the user sent since then.
+    Purges(UserIdx, Timestamp),
+    /// Erases those of a user, in every room, names included.
+    Erases(UserIdx),
 }
 
 impl Kept {
@@ -118,21 +127,28 @@ impl Kept {
                 _ => Shown::Nothing,
             },
             Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
-            Kind::Other => Shown::Other(&self.line, self.withheld),
+            Kind::Other | Kind::Restoration => Shown::Other(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
     }
 
     /// The author, if it is a message.
     pub(super) fn author(&self) -> Option<UserIdx> {
+        self.posted().map(|(author, _)| author)
+    }
+
+    /// The author, and when the message was sent, if it is one.
+    pub(super) fn posted(&self) -> Option<(UserIdx, Timestamp)> {
         if !matches!(self.kind, Kind::Message | Kind::Deleted) {
             return None;
         }
         if let Some(posted) = PostedLine::scan(self.line.as_bytes()) {
-            return Some(posted.user);
+            return Some((posted.user, believed(posted.at, posted.belated, self.stored)));
         }
-        match Event::from_line(self.line.as_bytes()).ok()?.body {
-            Body::MessagePosted(posted) => Some(posted.user.idx),
+        match Event::from_line(self.line.as_bytes()).ok()? {
+            Event { at, belated, body: Body::MessagePosted(posted), .. } => {
+                Some((posted.user.idx, believed(at, belated, self.stored)))
+            }
             _ => None,
         }
     }
@@ -145,12 +161,14 @@ impl Kept {
                     self.hide();
                 }
             }
-            Kind::Everywhere | Kind::Other => {
-                self.withheld.reason |= match self.about {
+            Kind::Everywhere | Kind::Other | Kind::Restoration => {
+                let is_about_erased = match self.about {
                     About::Nobody => false,
                     About::User(user) => is_erased(user),
                     About::Unknown => true,
                 };
+                self.withheld.reason |= is_about_erased;
+                self.withheld.message |= is_about_erased && self.kind == Kind::Restoration;
                 self.withheld.by |= match self.decided_by() {
                     Ok(by) => by.is_some_and(is_erased),
                     // The line does not parse, so that the name is withheld.
@@ -180,10 +198,12 @@ impl Kept {
         self.kind = Kind::Hidden;
     }
 
-    /// From now on its text is not seen. Only messages change.
+    /// From now on its text is not seen. Only messages and restorations have one.
     pub(super) fn delete(&mut self) {
-        if self.kind == Kind::Message {
-            self.kind = Kind::Deleted;
+        match self.kind {
+            Kind::Message => self.kind = Kind::Deleted,
+            Kind::Restoration => self.withheld.message = true,
+            _ => {}
         }
     }
 }
@@ -199,11 +219,12 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 impl Incoming {
     /// Copies the line out of its batch, so that each room's events can free their memory in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
-        let (removes, about) = meaning(&entry);
+        let (effect, about) = meaning(&entry);
         let Entry { position, id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
             EventKind::MessagePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
+            EventKind::MessageRestored => Kind::Restoration,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
@@ -217,39 +238,48 @@ impl Incoming {
                 Kept { position, stored, line: "".into(), kind: Kind::Hidden, id, about, withheld }
             }
         };
-        Incoming { partition, presenter, kept, removes }
+        Incoming { partition, presenter, kept, effect }
     }
 }
 
-/// What the event removes, and whom it is about.
-fn meaning(entry: &Entry) -> (Removes, About) {
+/// What the event does, and whom it is about.
+fn meaning(entry: &Entry) -> (Effect, About) {
     match entry.kind {
         EventKind::MessagePosted
         | EventKind::PresenterConnected
         | EventKind::PresenterDisconnected
-        | EventKind::RoomUpdated => return (Removes::Nothing, About::Nobody),
+        | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),
         EventKind::RoomCleared
         | EventKind::MessageDeleted
+        | EventKind::MessageRestored
         | EventKind::UserErased
         | EventKind::UserBanned
         | EventKind::ModeratorAdded
         | EventKind::ModeratorRemoved
         | EventKind::UserUnbanned => {}
-        EventKind::Unknown(_) => return (Removes::Nothing, About::Unknown),
+        EventKind::Unknown(_) => return (Effect::Nothing, About::Unknown),
     }
     match entry.body() {
-        Ok(Body::RoomCleared(_)) => (Removes::All, About::Nobody),
-        Ok(Body::MessageDeleted(deleted)) => (Removes::One(deleted.target), About::Unknown),
-        Ok(Body::UserErased(erased)) => (Removes::Of(erased.user), About::User(erased.user)),
-        Ok(Body::UserBanned(banned)) => (Removes::Nothing, About::User(banned.user)),
-        Ok(Body::UserUnbanned(unbanned)) => (Removes::Nothing, About::User(unbanned.user)),
-        Ok(Body::ModeratorAdded(added)) => (Removes::Nothing, About::User(added.user)),
-        Ok(Body::ModeratorRemoved(removed)) => (Removes::Nothing, About::User(removed.user)),
-        Ok(_) => (Removes::Nothing, About::Unknown),
+        Ok(Body::RoomCleared(_)) => (Effect::Clears, About::Nobody),
+        Ok(Body::MessageDeleted(deleted)) => (Effect::Deletes(deleted.target), About::Unknown),
+        Ok(Body::MessageRestored(restored)) => (Effect::Restores(restored.target), About::Unknown),
+        Ok(Body::UserErased(erased)) => (Effect::Erases(erased.user), About::User(erased.user)),
+        Ok(Body::UserBanned(banned)) => {
+            let purged = banned.purge_seconds.filter(|_| entry.presenter.is_some());
+            let effect = purged.map_or(Effect::Nothing, |seconds| {
+                let since = entry.at.checked_sub(SignedDuration::from_secs(seconds.into()));
+                Effect::Purges(banned.user, since.unwrap_or(Timestamp::MIN))
+            });
+            (effect, About::User(banned.user))
+        }
+        Ok(Body::UserUnbanned(unbanned)) => (Effect::Nothing, About::User(unbanned.user)),
+        Ok(Body::ModeratorAdded(added)) => (Effect::Nothing, About::User(added.user)),
+        Ok(Body::ModeratorRemoved(removed)) => (Effect::Nothing, About::User(removed.user)),
+        Ok(_) => (Effect::Nothing, About::Unknown),
         Err(error) => {
             let kind = &entry.kind;
-            tracing::warn!(event = %entry.id, %error, "a malformed {kind} removes nothing");
-            (Removes::Nothing, About::Unknown)
+            tracing::warn!(event = %entry.id, %error, "a malformed {kind} has no effect");
+            (Effect::Nothing, About::Unknown)
         }
     }
 }

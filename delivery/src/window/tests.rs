@@ -4,6 +4,7 @@ mod beginnings;
 mod eviction;
 mod model;
 mod reading;
+mod restoration;
 mod visibility;
 
 use chat::{Body, ErasureMode, Event, EventId, MessagePosted, User, UserErased, UserIdx};
@@ -35,18 +36,18 @@ fn kept(position: Position, text: &str, kind: Kind) -> Kept {
 
 fn message(presenter: i64, position: Position, text: &str) -> Incoming {
     let kept = kept(position, text, Kind::Message);
-    Incoming { partition: partition_of(position), presenter: Some(room(presenter)), kept, removes: Removes::Nothing }
+    Incoming { partition: partition_of(position), presenter: Some(room(presenter)), kept, effect: Effect::Nothing }
 }
 
 fn of_every_room(position: Position, text: &str) -> Incoming {
     let kept = kept(position, text, Kind::Everywhere);
-    Incoming { partition: partition_of(position), presenter: None, kept, removes: Removes::Nothing }
+    Incoming { partition: partition_of(position), presenter: None, kept, effect: Effect::Nothing }
 }
 
-fn removal(presenter: i64, position: Position, removes: Removes) -> Incoming {
+fn removal(presenter: i64, position: Position, effect: Effect) -> Incoming {
     let mut incoming = message(presenter, position, "{}");
-    (incoming.kept.kind, incoming.removes) = (Kind::Other, removes);
-    if matches!(removes, Removes::One(_)) {
+    (incoming.kept.kind, incoming.effect) = (Kind::Other, effect);
+    if matches!(effect, Effect::Deletes(_)) {
         // These lines name no author.
         incoming.kept.about = About::Unknown;
     }
@@ -84,6 +85,16 @@ fn by(idx: i64, presenter: i64, position: Position) -> Incoming {
 fn erasure(idx: i64, position: Position) -> Incoming {
     let erased = UserErased { user: user(idx).idx, mode: ErasureMode::Remove, by: user(3) };
     incoming(None, position, Body::UserErased(erased))
+}
+
+/// A decision in room 1.
+fn decision(position: Position, body: Body) -> Incoming {
+    incoming(Some(1), position, body)
+}
+
+fn deletion(target: EventId, by: i64, position: Position) -> Incoming {
+    let reason = Some("doxxed".to_owned());
+    decision(position, Body::MessageDeleted(chat::MessageDeleted { target, by: user(by), reason }))
 }
 
 /// Where a reader of the room begins, and whether nothing is missing.

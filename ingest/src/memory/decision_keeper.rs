@@ -301,7 +301,7 @@ mod tests {
     fn ban(user: i64) -> (Subject, Event) {
         let (room, user) = (PresenterIdx::try_from(42).unwrap(), UserIdx::try_from(user).unwrap());
         let by = User { idx: room.as_user(), nickname: "presenter".to_owned(), role: Role::Presenter };
-        let banned = UserBanned { user, until: None, by, reason: Some("raid".to_owned()) };
+        let banned = UserBanned { user, until: None, purge_seconds: None, by, reason: Some("raid".to_owned()) };
         (Subject::Ban(Some(room), user), Event::now(room, Body::UserBanned(banned)))
     }
 

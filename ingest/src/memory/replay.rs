@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::memory::decision_keeper;
 use crate::memory::decision_keeper::DecisionKeeper;
 use crate::memory::idempotency::{AcceptedKeys, Earlier};
+use crate::moderation::restored::RestoredMessages;
 use crate::moderation::rules::Rules;
 use crate::posting::limits::{Limits, Observed};
 
@@ -30,6 +31,7 @@ const FIND_DEADLINE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) rules: Rules,
+    pub(crate) restored: RestoredMessages,
     pub(crate) accepted_keys: AcceptedKeys,
     pub(crate) limits: Limits,
     pub(crate) decision_keeper: DecisionKeeper,
@@ -95,6 +97,7 @@ impl Replay {
         let decision_keeper = DecisionKeeper::new(decisions, log.timelines().clone(), memory.keys_for);
         let replay = Arc::new(Replay {
             rules,
+            restored: RestoredMessages::default(),
             accepted_keys,
             limits,
             decision_keeper,
@@ -133,6 +136,12 @@ impl Replay {
             }
             moved.await;
         }
+    }
+
+    /// Waits up to 2 s until everything up to that position has been replayed.
+    pub(crate) async fn reaches(&self, position: Position) {
+        // If the replay lags, what is there stands anyway.
+        let _ = timeout(FIND_DEADLINE, self.reached(position)).await;
     }
 
     /// Waits until everything up to that position has been replayed.
@@ -206,6 +215,9 @@ impl Replay {
                 if let Some(by) = decided_by(&event.body) {
                     self.limits.observe_decision(event.id, by, age);
                 }
+                if let Some(room) = event.presenter {
+                    self.restored.apply(room, &event.body);
+                }
                 self.rules.apply(position, event, times.here)
             }
         }
@@ -216,6 +228,7 @@ impl Replay {
 fn decided_by(body: &Body) -> Option<UserIdx> {
     let by = match body {
         Body::MessageDeleted(deleted) => &deleted.by,
+        Body::MessageRestored(restored) => &restored.by,
         Body::RoomCleared(cleared) => &cleared.by,
         Body::UserBanned(banned) => &banned.by,
         Body::UserUnbanned(unbanned) => &unbanned.by,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{
-    Body, EventId, MessageDeleted, ModeratorAdded, ModeratorRemoved, Position, PresenterIdx, RoomCleared, RoomUpdated,
-    UserBanned, UserIdx, UserUnbanned, now,
+    Body, EventId, MessageDeleted, MessageRestored, ModeratorAdded, ModeratorRemoved, Position, PresenterIdx,
+    RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::memory::idempotency::Earlier;
 use crate::moderation::rights::Right;
-use crate::moderation::term::Term;
+use crate::moderation::term::{Purge, Term};
 use crate::posting::event_id;
 use crate::posting::event_id::Assignment;
 use crate::posting::limits::Quota;
@@ -43,10 +43,12 @@ pub(crate) struct DecisionRequest {
 pub(crate) enum Decision {
     /// Delete the message.
     Delete(EventId),
+    /// Restore the message, whatever deleted it.
+    Restore(PresenterIdx, EventId),
     /// Delete every message of the room so far.
     Clear,
-    /// Ban the user, for the term or permanently.
-    Ban(UserIdx, Option<Term>),
+    /// Ban the user, for the term or permanently. A purge deletes the user's messages in the room.
+    Ban(UserIdx, Option<Term>, Option<Purge>),
     /// Lift the user's ban.
     Unban(UserIdx),
     /// Make the user a moderator of the room.
@@ -82,15 +84,27 @@ impl Ingest {
         let (by, now) = (sender.user(right.role()), now());
         let (subject, body) = match decision {
             Decision::Delete(target) => (None, Body::MessageDeleted(MessageDeleted { target, by, reason })),
+            Decision::Restore(room, target) => {
+                if self.replay.restored.contains(room, target) {
+                    // Another node may have deleted it again a moment ago.
+                    self.catch_up(presenter).await?;
+                }
+                if self.replay.restored.contains(room, target) {
+                    return Err(Refusal::NotDeleted);
+                }
+                (None, Body::MessageRestored(MessageRestored { target, by, reason }))
+            }
             Decision::Clear => (None, Body::RoomCleared(RoomCleared { by, reason })),
-            Decision::Ban(user, _) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
+            Decision::Ban(user, ..) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
                 return Err(Refusal::PresenterBanned);
             }
-            Decision::Ban(user, term) => {
+            Decision::Ban(user, term, purge) => {
                 self.check_may_ban(right, presenter, user)?;
                 self.check_room_for_ban(presenter, user, now)?;
                 let until = term.map(|term| term.end(now));
-                (Some(Subject::Ban(presenter, user)), Body::UserBanned(UserBanned { user, until, by, reason }))
+                let purge_seconds = purge.map(Purge::seconds);
+                let banned = UserBanned { user, until, purge_seconds, by, reason };
+                (Some(Subject::Ban(presenter, user)), Body::UserBanned(banned))
             }
             Decision::Unban(user) => {
                 if self.replay.rules.ban_of(presenter, user, now).is_none() {
@@ -121,11 +135,16 @@ impl Ingest {
                 (Some(Subject::Settings(presenter)), Body::RoomUpdated(updated))
             }
         };
+        let is_restoration = matches!(body, Body::MessageRestored(_));
         let quota = self.replay.limits.decide(assigned.id, sender.idx).map_err(Refusal::TooManyDecisions)?;
         let position = self.append(&assigned, presenter, now, body).await?;
         if let Some(subject) = subject {
             // So that the next request to this node sees the decision. If the replay lags, the decision stands anyway.
             self.replay.find(|replay| replay.rules.knows(subject, position).then_some(())).await;
+        }
+        if is_restoration {
+            // So that this node refuses a second one.
+            self.replay.reaches(position).await;
         }
         Ok(Decided { id: assigned.id, position, quota: Some(quota) })
     }
@@ -193,8 +212,12 @@ impl Decision {
     fn as_request(&self, reason: Option<&str>) -> String {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),
+            Decision::Restore(_, target) => json!(["restore", target]),
             Decision::Clear => json!(["clear"]),
-            Decision::Ban(user, term) => json!(["ban", user, term.map(Term::seconds)]),
+            Decision::Ban(user, term, None) => json!(["ban", user, term.map(Term::seconds)]),
+            Decision::Ban(user, term, Some(purge)) => {
+                json!(["ban", user, term.map(Term::seconds), purge.seconds()])
+            }
             Decision::Unban(user) => json!(["unban", user]),
             Decision::Appoint(_, user) => json!(["appoint", user]),
             Decision::Dismiss(_, user) => json!(["dismiss", user]),
@@ -217,9 +240,12 @@ mod tests {
         let patch = json!({ "maxLength": 9 }).as_object().unwrap().clone();
         let decisions = [
             Decision::Delete(message),
+            Decision::Restore(room, message),
             Decision::Clear,
-            Decision::Ban(user, None),
-            Decision::Ban(user, term),
+            Decision::Ban(user, None, None),
+            Decision::Ban(user, term, None),
+            Decision::Ban(user, None, Purge::of_seconds(600)),
+            Decision::Ban(user, term, Purge::of_seconds(600)),
             Decision::Unban(user),
             Decision::Appoint(room, user),
             Decision::Dismiss(room, user),

@@ -15,11 +15,17 @@ pub(crate) enum Part {
     Query,
     Reason,
     Seconds,
+    /// How far back a ban deletes messages.
+    Purge,
+    /// The same, of a ban from every room.
+    PurgeEverywhere,
     Body,
     /// Members that only the original's body has.
     OriginalBody,
     /// The permission to moderate.
     Moderator,
+    /// The deletion in question.
+    Deletion,
     /// The ban in question.
     Ban,
     /// The user to be banned.

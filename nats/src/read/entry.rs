@@ -49,8 +49,8 @@ impl Entry {
             Err(reason) => return Err(Malformed { position, line, reason }),
         };
         let stored = stored.unwrap_or(at);
-        let is_wrong = at > stored + MOST_AHEAD || !belated && at < stored - MOST_BEHIND;
-        Ok(Entry { position, id, kind, presenter, at: if is_wrong { stored } else { at }, stored, line })
+        let at = believed(at, belated, stored);
+        Ok(Entry { position, id, kind, presenter, at, stored, line })
     }
 
     /// The whole event. An error if the members of a known kind are wrong.
@@ -62,6 +62,12 @@ impl Entry {
     pub fn body(&self) -> Result<Body, MalformedEvent> {
         Body::from_line(&self.kind, &self.line)
     }
+}
+
+/// The time of an event that says `at`, as [`Entry::at`] has it.
+pub fn believed(at: Timestamp, belated: bool, stored: Timestamp) -> Timestamp {
+    let is_wrong = at > stored + MOST_AHEAD || !belated && at < stored - MOST_BEHIND;
+    if is_wrong { stored } else { at }
 }
 
 /// The most that an event's time may be ahead of the time at which it was stored. NTP keeps clocks within a second of

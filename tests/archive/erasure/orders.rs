@@ -143,7 +143,7 @@ async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_w
     for mode in [ErasureMode::Remove, ErasureMode::Anonymise] {
         let world = World::start().await;
         let line = |sequence, event: &Event| Ok(at(sequence, event));
-        let ban = UserBanned { user: user(8).idx, until: None, by: user(GONE), reason: None };
+        let ban = UserBanned { user: user(8).idx, until: None, purge_seconds: None, by: user(GONE), reason: None };
         let (message, ban) = (secret(1, 1), Event::now(presenter(1), Body::UserBanned(ban)));
         let batch = || vec![line(1, &message), line(2, &ban)];
         world.archive.write(batch()).await.unwrap();

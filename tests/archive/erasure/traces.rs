@@ -7,7 +7,7 @@ use super::*;
 fn counts(messages: i64, mode: &str) -> Value {
     // In the mode `remove` the user's own message in that room is gone before its mark is looked at.
     let deleted = if mode == "remove" { 2 } else { 3 };
-    json!({ "messages": messages, "decided": 3, "decisionsAbout": 3, "deleted": deleted, "quarantined": 3 })
+    json!({ "messages": messages, "decided": 3, "decisionsAbout": 5, "deleted": deleted, "quarantined": 3 })
 }
 
 async fn is_erased_everywhere(mode: &str, partitions: u32) {
@@ -165,7 +165,13 @@ async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
         for (idx, text) in [(7, "7"), (177, "177"), (770, "770"), (8, "user 77 wrote this")] {
             world.log.append(&by(idx, 3, text)).await.unwrap();
         }
-        let banned = UserBanned { user: user(177).idx, until: None, by: user(8), reason: Some("77".to_owned()) };
+        let banned = UserBanned {
+            user: user(177).idx,
+            until: None,
+            purge_seconds: None,
+            by: user(8),
+            reason: Some("77".to_owned()),
+        };
         world.log.append(&Event::now(presenter(3), Body::UserBanned(banned))).await.unwrap();
         world.append_raw(br#"{"user":{"idx":177}} is no event, 77"#).await;
         archived(&world).await;
@@ -186,7 +192,13 @@ async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
         world.log.append(&since).await.unwrap();
         let deleted = MessageDeleted { target: since.id, by: user(GONE), reason: Some("since".to_owned()) };
         world.log.append(&Event::now(presenter(3), Body::MessageDeleted(deleted))).await.unwrap();
-        let banned = UserBanned { user: user(GONE).idx, until: None, by: user(8), reason: Some("since".to_owned()) };
+        let banned = UserBanned {
+            user: user(GONE).idx,
+            until: None,
+            purge_seconds: None,
+            by: user(8),
+            reason: Some("since".to_owned()),
+        };
         world.log.append(&Event::now(presenter(3), Body::UserBanned(banned))).await.unwrap();
         world.append_raw(br#"{"user":{"idx":77}} is no event, and came since"#).await;
         archived(&world).await;

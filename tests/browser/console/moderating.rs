@@ -18,6 +18,13 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     console.hides(".message", "a bad message").await;
     console.shows(".message .note", "Deleted by mod").await;
 
+    // Restored by another click, and deleted again.
+    console.click_beside(".message", "Deleted by mod", "Restore").await;
+    console.shows(".message .text", "a bad message").await;
+    console.click_beside(".message", "a bad message", "Delete").await;
+    console.hides(".message", "a bad message").await;
+    console.shows(".message .note", "Deleted by mod").await;
+
     // Banned from the card, with a reason.
     world.archived().await;
     console.click_beside(".message", "Deleted by mod", "Ban…").await;
@@ -45,8 +52,9 @@ async fn a_moderator_deletes_bans_and_finds_everything_again() {
     console.go("rooms/42/search?text=message&deleted=only").await;
     console.shows(".is-deleted .text", "a bad message").await;
     console.go("rooms/42/audit").await;
-    console.waits_for("document.querySelectorAll('.decisions li').length === 3").await;
+    console.waits_for("document.querySelectorAll('.decisions li').length === 5").await;
     console.shows(".decisions", "mod deleted a message a bad message").await;
+    console.shows(".decisions", "mod restored a message a bad message").await;
     console.shows(".decisions", "spam & <b>worse</b>").await;
 
     console.go("rooms/42/bans").await;

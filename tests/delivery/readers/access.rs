@@ -30,7 +30,7 @@ async fn a_token_shows_what_it_may_see_and_nothing_deleted() {
     let settings = json!({ "words": ["a private word"] }).as_object().unwrap().clone();
     let bodies = [
         Body::MessageDeleted(MessageDeleted { target: deleted.id, by: by.clone(), reason: reason.clone() }),
-        Body::UserBanned(UserBanned { user, until: None, by: by.clone(), reason: reason.clone() }),
+        Body::UserBanned(UserBanned { user, until: None, purge_seconds: None, by: by.clone(), reason: reason.clone() }),
         Body::RoomUpdated(RoomUpdated {
             settings,
             changed: Vec::new(),
@@ -43,7 +43,8 @@ async fn a_token_shows_what_it_may_see_and_nothing_deleted() {
             members: json!({ "note": "a private note" }).as_object().unwrap().clone(),
         },
     ];
-    let of_all_rooms = Body::UserBanned(UserBanned { user, until: None, by: by.clone(), reason: reason.clone() });
+    let of_all_rooms =
+        Body::UserBanned(UserBanned { user, until: None, purge_seconds: None, by: by.clone(), reason: reason.clone() });
     world.log.append(&flagged).await.unwrap();
     world.log.append(&deleted).await.unwrap();
     for body in bodies {

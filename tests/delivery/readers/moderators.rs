@@ -27,7 +27,7 @@ fn removed(idx: i64) -> Event {
 }
 
 fn banned(idx: i64) -> Body {
-    Body::UserBanned(UserBanned { user: user(idx), until: None, by: presenter(), reason: None })
+    Body::UserBanned(UserBanned { user: user(idx), until: None, purge_seconds: None, by: presenter(), reason: None })
 }
 
 async fn tell(world: &World, event: &Event) {

@@ -96,13 +96,13 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, presenter: Option<PresenterIdx>, removes: Removes) {
+    fn remove(&mut self, presenter: Option<PresenterIdx>, effect: Effect) {
         for Came { of, kept, .. } in &mut self.events {
-            let removed = match removes {
-                Removes::Nothing => false,
-                Removes::One(target) => kept.id == target,
-                Removes::All => true,
-                Removes::Of(_) => unreachable!("no step erases anybody"),
+            let removed = match effect {
+                Effect::Nothing => false,
+                Effect::Deletes(target) => kept.id == target,
+                Effect::Clears => true,
+                Effect::Restores(_) | Effect::Purges(..) | Effect::Erases(_) => unreachable!("no step does"),
             };
             if *of == presenter && kept.kind == Kind::Message && removed {
                 kept.kind = Kind::Deleted;
@@ -136,10 +136,10 @@ proptest! {
                 }
                 Step::Delete { ago } => model.events.iter().rev().nth(ago).map(|Came { of, kept, .. }| {
                     let presenter = of.map_or(1, PresenterIdx::get);
-                    removal(presenter, next(&mut sequences, partition(presenter)), Removes::One(kept.id))
+                    removal(presenter, next(&mut sequences, partition(presenter)), Effect::Deletes(kept.id))
                 }),
                 Step::Clear { presenter } => {
-                    Some(removal(presenter, next(&mut sequences, partition(presenter)), Removes::All))
+                    Some(removal(presenter, next(&mut sequences, partition(presenter)), Effect::Clears))
                 }
                 Step::Everywhere { partition, bytes } => {
                     Some(of_every_room(next(&mut sequences, partition), &"x".repeat(bytes)))
@@ -182,7 +182,7 @@ proptest! {
                 }
             };
             if let Some(incoming) = incoming {
-                model.remove(incoming.presenter, incoming.removes);
+                model.remove(incoming.presenter, incoming.effect);
                 let Incoming { presenter: of, kept, .. } = &incoming;
                 model.events.push(Came { of: *of, kept: kept.clone(), at: now, is_evicted: false });
                 model.evict(bounds, now);

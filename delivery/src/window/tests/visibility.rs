@@ -12,13 +12,13 @@ fn deleted_texts_are_gone_and_the_places_stay() {
     window.push(vec![one, two, message(2, at(3, 0), "other")], now);
     let full = window.bytes;
     // The id has no meaning in another room.
-    window.push(vec![removal(2, at(4, 0), Removes::One(target))], now);
+    window.push(vec![removal(2, at(4, 0), Effect::Deletes(target))], now);
     assert_eq!(texts(&window, 1, None), ["one", "two"]);
-    window.push(vec![removal(1, at(5, 0), Removes::One(target))], now);
+    window.push(vec![removal(1, at(5, 0), Effect::Deletes(target))], now);
     assert_eq!(texts(&window, 1, None), ["-", "two", "{}"]);
-    window.push(vec![removal(1, at(6, 0), Removes::One(target))], now);
+    window.push(vec![removal(1, at(6, 0), Effect::Deletes(target))], now);
     assert_eq!(window.bytes, full + 3 * ("{}".len() + INDEX_BYTES));
-    window.push(vec![removal(1, at(7, 0), Removes::All), message(1, at(8, 0), "after")], now);
+    window.push(vec![removal(1, at(7, 0), Effect::Clears), message(1, at(8, 0), "after")], now);
     assert_eq!(texts(&window, 1, None), ["-", "-", "{}", "{}", "{}", "after"]);
     assert_eq!(texts(&window, 2, None), ["other", "{}"]);
     window.evict(now + Duration::from_secs(601));
@@ -40,7 +40,7 @@ fn of_a_user_who_was_erased_nothing_from_before_is_handed_out_in_any_room_of_the
     };
     let elsewhere = Position { epoch: 8, sequence: 1, index: 0 };
     let messages = vec![by(7, 1, at(1, 0)), by(8, 1, at(1, 1)), by(7, 2, at(1, 2)), by(7, 5, elsewhere)];
-    let deleted = removal(1, at(1, 3), Removes::One(messages[0].kept.id));
+    let deleted = removal(1, at(1, 3), Effect::Deletes(messages[0].kept.id));
     window.push(messages.into_iter().chain([deleted]).collect(), start);
     assert_eq!(whose(&window, 1, 7), ["Deleted 7", "Message 8", "other"]);
     let after = by(7, 1, at(2, 1));
@@ -88,19 +88,9 @@ fn what_is_no_object_is_kept_from_everyone() {
     }
 }
 
-/// A decision in room 1.
-fn decision(position: Position, body: Body) -> Incoming {
-    incoming(Some(1), position, body)
-}
-
-fn deletion(target: EventId, by: i64, position: Position) -> Incoming {
-    let reason = Some("doxxed".to_owned());
-    decision(position, Body::MessageDeleted(chat::MessageDeleted { target, by: user(by), reason }))
-}
-
 fn ban(of: i64, by: i64, position: Position) -> Incoming {
     let (user, by, reason) = (user(of).idx, user(by), Some("doxxed".to_owned()));
-    decision(position, Body::UserBanned(chat::UserBanned { user, until: None, by, reason }))
+    decision(position, Body::UserBanned(chat::UserBanned { user, until: None, purge_seconds: None, by, reason }))
 }
 
 #[test]

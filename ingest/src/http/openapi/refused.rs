@@ -13,24 +13,32 @@ use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Head, Lookup, Message, Moderator, NewBan,
-    NewModerator, OriginalBody, Path, Posting, Query, Read, Reason, Room, Seconds, Settings, Token, User,
+    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Head, Lookup, Message, Moderator, NewBan,
+    NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds, Settings,
+    Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 23] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 24] = [
     ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
+    ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
     ("get_request", &[Token, Head, Read, Path, Room, Lookup, Append]),
     ("get_request_everywhere", &[Token, Head, Read, Lookup, Append]),
     ("list_bans", &[Token, Head, Read, Path, Room, Query, Moderator]),
     ("get_ban", &[Token, Head, Read, Path, Room, User, Moderator, Ban]),
-    ("put_ban", &[Token, Head, Path, Room, User, Body, Seconds, Reason, Moderator, Banning, NewBan, Decision, Append]),
+    (
+        "put_ban",
+        &[Token, Head, Path, Room, User, Body, Seconds, Purge, Reason, Moderator, Banning, NewBan, Decision, Append],
+    ),
     ("delete_ban", &[Token, Head, Path, Room, User, Query, Reason, Moderator, Ban, Decision, Append]),
     ("list_bans_everywhere", &[Token, Head, Read, Query, Moderator]),
     ("get_ban_everywhere", &[Token, Head, Read, Path, User, Moderator, Ban]),
-    ("put_ban_everywhere", &[Token, Head, Path, User, Body, Seconds, Reason, Moderator, NewBan, Decision, Append]),
+    (
+        "put_ban_everywhere",
+        &[Token, Head, Path, User, Body, Seconds, Purge, PurgeEverywhere, Reason, Moderator, NewBan, Decision, Append],
+    ),
     ("delete_ban_everywhere", &[Token, Head, Path, User, Query, Reason, Moderator, Ban, Decision, Append]),
     ("list_moderators", &[Token, Head, Read, Path, Room, Query, Moderator]),
     ("get_moderator", &[Token, Head, Read, Path, Room, User, Moderator, Appointment]),

@@ -12,7 +12,7 @@ pub(crate) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Ti
 use web::openapi::schemas::{integer, string};
 
 use crate::moderation::settings::Settings;
-use crate::moderation::term::LONGEST_TERM_SECONDS;
+use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::refusal::Refusal;
 
@@ -37,6 +37,15 @@ schema!(
         .minimum(Some(Number::Int(1)))
         .maximum(Some(Number::UInt(LONGEST_TERM_SECONDS as usize)))
         .description(Some("The term in seconds, at most 14 days."))
+        .examples([600])
+);
+
+schema!(
+    pub(crate) PurgeSeconds,
+    integer()
+        .minimum(Some(Number::Int(1)))
+        .maximum(Some(Number::UInt(LONGEST_PURGE_SECONDS as usize)))
+        .description(Some("The ban deletes the user's messages in the room of so many seconds before it, at most 1 hour."))
         .examples([600])
 );
 

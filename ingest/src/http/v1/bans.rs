@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::decisions::{DecidedBody, decide, term};
+use super::decisions::{DecidedBody, decide, purge, term};
 use super::pages::{Item, Page, PageQuery, page, words};
 use crate::http::body::Shape;
 use crate::http::extract::{Json, Key, Moderator, NoBody, Query, ReasonQuery, RoomPath, UserPath, reason};
@@ -34,11 +34,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
 
 /// A ban to make. Unlisted members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(examples(json!({ "seconds": 600, "reason": "spam" })))]
 struct NewBan {
     /// Null or absent: permanent.
     #[schema(value_type = Option<schemas::Seconds>)]
     seconds: Option<Value>,
+    /// Null or absent: the ban deletes no message. Only for a ban from one room.
+    #[schema(value_type = Option<schemas::PurgeSeconds>)]
+    purge_seconds: Option<Value>,
     #[schema(value_type = Option<schemas::Text>)]
     reason: Option<String>,
 }
@@ -145,9 +149,13 @@ async fn ban(
     moderator: Moderator,
     UserPath { user_idx }: UserPath,
     key: Key,
-    Json { body: NewBan { seconds, reason: why }, .. }: Json<NewBan>,
+    Json { body: NewBan { seconds, purge_seconds, reason: why }, .. }: Json<NewBan>,
 ) -> Result<Response, Refusal> {
-    let decision = Decision::Ban(user_idx, term(seconds)?);
+    let (term, purge) = (term(seconds)?, purge(purge_seconds)?);
+    if purge.is_some() && moderator.room.is_none() {
+        return Err(Refusal::PurgeEverywhere);
+    }
+    let decision = Decision::Ban(user_idx, term, purge);
     decide(ingest, moderator, key, decision, reason(why.as_deref())?).await
 }
 

@@ -1,4 +1,4 @@
-//! What all moderation endpoints share: the response to a decision, and its term.
+//! What all moderation endpoints share: the response to a decision, and its times.
 
 use axum::Json as JsonBody;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use crate::http::extract::{Key, Moderator};
 use crate::http::openapi::schemas;
 use crate::http::quota::with_quota;
 use crate::moderation::decide::{Decided, Decision, DecisionRequest};
-use crate::moderation::term::Term;
+use crate::moderation::term::{Purge, Term};
 use crate::posting::text::Text;
 use crate::refusal::Refusal;
 use crate::state::Ingest;
@@ -42,10 +42,17 @@ pub(super) async fn decide(
 
 /// Parses the member `seconds`. None: no end.
 pub(super) fn term(seconds: Option<Value>) -> Result<Option<Term>, Refusal> {
+    span(seconds, Term::of_seconds, Refusal::SecondsInvalid)
+}
+
+/// Parses the member `purgeSeconds`. None: the ban deletes nothing.
+pub(super) fn purge(seconds: Option<Value>) -> Result<Option<Purge>, Refusal> {
+    span(seconds, Purge::of_seconds, Refusal::PurgeSecondsInvalid)
+}
+
+fn span<T>(seconds: Option<Value>, of: impl Fn(u64) -> Option<T>, refusal: Refusal) -> Result<Option<T>, Refusal> {
     match seconds {
         None | Some(Value::Null) => Ok(None),
-        Some(seconds) => {
-            body::whole(seconds).as_u64().and_then(Term::of_seconds).ok_or(Refusal::SecondsInvalid).map(Some)
-        }
+        Some(seconds) => body::whole(seconds).as_u64().and_then(of).ok_or(refusal).map(Some),
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoints of messages: post one, delete one, clear a room.
+//! The endpoints of messages: post one, delete one, restore one, clear a room.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::sender::Sender;
 use crate::state::Ingest;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
-    OpenApiRouter::new().routes(routes!(clear)).routes(routes!(delete_message))
+    OpenApiRouter::new().routes(routes!(clear)).routes(routes!(delete_message)).routes(routes!(restore_message))
 }
 
 pub(crate) fn posting() -> OpenApiRouter<Arc<Ingest>> {
@@ -141,6 +141,32 @@ async fn delete_message(
     _body: NoBody,
 ) -> Result<Response, Refusal> {
     decide(&ingest, moderator, key, Decision::Delete(message_id), query.reason()?).await
+}
+
+/// Restore a message
+///
+/// It undoes the message's deletion, by whichever decision. A message of an erased user cannot be restored.
+#[utoipa::path(
+    delete,
+    path = "/v1/rooms/{presenterIdx}/messages/{messageId}/deletion",
+    tag = "messages",
+    params(RoomPath, MessagePath, ReasonQuery, Key),
+    responses((
+        status = 202,
+        description = "The restoration is in the log, whether or not the message exists and was deleted.",
+        body = DecidedBody,
+    )),
+)]
+async fn restore_message(
+    State(ingest): State<Arc<Ingest>>,
+    moderator: Moderator,
+    RoomPath { presenter_idx }: RoomPath,
+    MessagePath { message_id }: MessagePath,
+    Query(query): Query<ReasonQuery>,
+    key: Key,
+    _body: NoBody,
+) -> Result<Response, Refusal> {
+    decide(&ingest, moderator, key, Decision::Restore(presenter_idx, message_id), query.reason()?).await
 }
 
 /// Clear a room

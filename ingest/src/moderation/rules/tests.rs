@@ -32,7 +32,7 @@ fn event(room: Option<PresenterIdx>, body: Body) -> Event {
 }
 
 fn ban(room: Option<PresenterIdx>, until: Option<Timestamp>) -> Event {
-    event(room, Body::UserBanned(UserBanned { user: user(7), until, by: by(), reason: None }))
+    event(room, Body::UserBanned(UserBanned { user: user(7), until, purge_seconds: None, by: by(), reason: None }))
 }
 
 fn unban(room: Option<PresenterIdx>) -> Event {
@@ -110,7 +110,7 @@ fn a_setting_ends_without_anyone_asking() {
 fn bans_are_listed_by_user_page_by_page() {
     let (rules, now) = (rules(), chat::now());
     for (sequence, idx) in [(1, 9), (2, 7), (3, 8)] {
-        let banned = UserBanned { user: user(idx), until: None, by: by(), reason: None };
+        let banned = UserBanned { user: user(idx), until: None, purge_seconds: None, by: by(), reason: None };
         rules.apply(at(sequence), &event(Some(room(1)), Body::UserBanned(banned)), now);
     }
     rules.apply(at(4), &ban(Some(room(2)), None), now);

@@ -107,10 +107,17 @@ export class Column {
     const log = find(this.#root, '.log');
     if (event.type === 'message.deleted') {
       log.querySelector(`[data-id="${CSS.escape(event.target)}"]`)?.remove();
+    } else if (event.type === 'message.restored' && event.message) {
+      log.querySelector(`[data-id="${CSS.escape(event.target)}"]`)?.remove();
+      const later = /** @type {HTMLElement[]} */ ([...log.children]).find(({ dataset }) => String(dataset.at) > event.message.at);
+      log.insertBefore(line(event.message), later ?? null);
     } else if (event.type === 'room.cleared') {
       log.replaceChildren();
-    } else if (event.type === 'user.erased') {
-      for (const shown of log.querySelectorAll(`[data-user="${CSS.escape(String(event.user))}"]`)) shown.remove();
+    } else if (event.type === 'user.erased' || event.purgeSeconds) {
+      const since = event.purgeSeconds ? Date.parse(event.at) - event.purgeSeconds * 1_000 : -Infinity;
+      /** @type {NodeListOf<HTMLElement>} */
+      const theirs = log.querySelectorAll(`[data-user="${CSS.escape(String(event.user))}"]`);
+      for (const shown of theirs) if (Date.parse(String(shown.dataset.at)) >= since) shown.remove();
     }
   }
 
@@ -128,9 +135,9 @@ export class Column {
 }
 
 /** @param {any} message */
-function line({ id, user, text, deleted }) {
+function line({ id, user, at, text, deleted }) {
   const item = document.createElement('li');
-  Object.assign(item.dataset, { id, user: user?.idx, role: user?.role });
+  Object.assign(item.dataset, { id, user: user?.idx, role: user?.role, at });
   const author = document.createElement('b');
   author.textContent = user?.nickname ?? '';
   const said = document.createElement('span');

@@ -1,0 +1,76 @@
+//! Bans that purge: such a ban deletes the user's messages of the last minutes before it. An erased user's messages and
+//! bans have pseudonyms, which may differ. They belong together for as long as the erasures tell.
+
+use std::collections::BTreeSet;
+
+use mongodb::bson::{Document, doc};
+
+use super::{MessagePlace, reconcile};
+use crate::mongo::database::Database;
+use crate::mongo::documents::{DecisionDocument, ErasureDocument, MessageDocument};
+use crate::mongo::failure::Failure;
+
+/// The type of the decision.
+pub(super) const BANNED: &str = "user.banned";
+
+/// Matches the messages that the ban purges, at any position. None: it purges nothing.
+pub(super) async fn about(database: &Database, ban: &DecisionDocument) -> Result<Option<Document>, Failure> {
+    let (Some(since), Some(user), Some(room)) = (ban.purge_from, ban.user_idx, ban.presenter_idx) else {
+        return Ok(None);
+    };
+    let numbers = numbers(database, [user].into()).await?;
+    Ok(Some(doc! { "presenterIdx": room, "userIdx": { "$in": numbers }, "sentAt": { "$gte": since } }))
+}
+
+/// Matches the bans that may purge one of the messages.
+pub(super) async fn candidates(database: &Database, messages: &[&MessagePlace]) -> Result<Document, Failure> {
+    let authors: BTreeSet<i64> = messages.iter().map(|message| message.user_idx).collect();
+    let is_any_erased = authors.iter().any(|author| *author < 0);
+    let authors = if is_any_erased { numbers(database, authors).await? } else { authors.into_iter().collect() };
+    // The user of a ban may have been erased after the ban and before the message was archived.
+    let theirs = doc! { "$or": [{ "userIdx": { "$in": authors } }, { "userIdx": { "$lt": 0_i64 } }] };
+    Ok(doc! { "$and": [{ "type": BANNED, "purgeFrom": { "$exists": true } }, theirs] })
+}
+
+/// Removes the marks of bans that do not purge these messages: an earlier copy of a message replaced a later one, which
+/// was sent at another time. Then applies the decisions about them.
+pub(crate) async fn release(database: &Database, ids: Vec<String>) -> Result<(), Failure> {
+    let marked = doc! { "_id": { "$in": ids }, "deleted": { "$exists": true } };
+    let marked: Vec<MessageDocument> = database.find(&database.messages(), marked, 0).await?;
+    let decisions: BTreeSet<&str> =
+        marked.iter().filter_map(|message| Some(message.deleted.as_ref()?.decision.as_str())).collect();
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let bans = doc! { "_id": { "$in": decisions.into_iter().collect::<Vec<_>>() }, "type": BANNED };
+    let bans: Vec<DecisionDocument> = database.find(&database.decisions(), bans, 0).await?;
+    for ban in bans {
+        let is_stale = |message: &&MessageDocument| {
+            message.deleted.as_ref().is_some_and(|deleted| deleted.decision == ban.id)
+                && ban.purge_from.is_some_and(|since| message.sent_at < since)
+        };
+        let stale: Vec<&MessageDocument> = marked.iter().filter(is_stale).collect();
+        let ids: Vec<&str> = stale.iter().map(|message| message.id.as_str()).collect();
+        let theirs = doc! { "_id": { "$in": ids }, "deleted.decision": &ban.id, "sentAt": { "$lt": ban.purge_from } };
+        let collection = database.messages();
+        let unset = doc! { "$unset": { "deleted": "" } };
+        database.ask(async move { collection.update_many(theirs, unset).await }).await?;
+        let places: Vec<MessagePlace> = stale.into_iter().map(MessagePlace::from).collect();
+        reconcile(database, &places).await?;
+    }
+    Ok(())
+}
+
+/// The numbers and pseudonyms of the same users.
+async fn numbers(database: &Database, mut numbers: BTreeSet<i64>) -> Result<Vec<i64>, Failure> {
+    let known: Vec<i64> = numbers.iter().copied().collect();
+    let theirs = doc! { "$or": [{ "userIdx": { "$in": &known } }, { "pseudonym": { "$in": &known } }] };
+    let erasures: Vec<ErasureDocument> = database.find(&database.erasures(), theirs, 0).await?;
+    let users: Vec<i64> = erasures.iter().map(|erasure| erasure.user_idx).collect();
+    if !users.is_empty() {
+        let of_users: Vec<ErasureDocument> =
+            database.find(&database.erasures(), doc! { "userIdx": { "$in": users } }, 0).await?;
+        numbers.extend(of_users.iter().flat_map(|erasure| [erasure.user_idx, erasure.pseudonym]));
+    }
+    Ok(numbers.into_iter().collect())
+}
