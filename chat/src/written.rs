@@ -88,7 +88,7 @@ impl Line {
         let time = Offset::UTC.to_datetime(at);
         let year = u16::try_from(time.year()).ok().filter(|year| *year <= 9_999)?;
         let nanoseconds = time.subsec_nanosecond().unsigned_abs();
-        if nanoseconds % 1_000_000 != 0 {
+        if !nanoseconds.is_multiple_of(1_000_000) {
             return None;
         }
         let digit = |number: u16| b'0' + (number % 10) as u8;

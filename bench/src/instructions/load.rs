@@ -100,7 +100,7 @@ impl<'a> Load<'a> {
                     }
                     // A stride that visits all texts.
                     let text = &texts[(before + count) * 7 % texts.len()];
-                    let request = request(count / posters % 2 == 0, room, token, text)?;
+                    let request = request((count / posters).is_multiple_of(2), room, token, text)?;
                     let response = connection.send_request(request).await?;
                     let status = response.status();
                     let body = response.into_body().collect().await?.to_bytes();
