@@ -30,6 +30,7 @@ import type {
   Receipt,
   ReplayMessage,
   ReplaySearch,
+  RoomBanOptions,
   Search,
   Settings,
   SettingsChange,
@@ -110,10 +111,12 @@ export class Ingest {
   lookUpEverywhere(idempotencyKey: string, options?: CallOptions): Promise<Decided | null>;
   /** Deletes a message by its id. Ingest does not check whether there is one. */
   deleteMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Undoes the deletion of a message. Throws `Refused` with the code `not_deleted` if it was undone already. */
+  restoreMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a user from posting in a room. */
-  ban(room: number, user: number, options?: BanOptions): Promise<Decided>;
+  ban(room: number, user: number, options?: RoomBanOptions): Promise<Decided>;
   /** Throws `Refused` with the code `not_banned` if there is no ban. */
   unban(room: number, user: number, options?: DecisionOptions): Promise<Decided>;
   bans(room: number, options?: ListOptions): AsyncGenerator<Ban, void>;

@@ -9,6 +9,7 @@ import { Role } from './role.js';
 
 const MESSAGES = '/v1/rooms/{presenterIdx}/messages';
 const MESSAGE = '/v1/rooms/{presenterIdx}/messages/{messageId}';
+const DELETION = '/v1/rooms/{presenterIdx}/messages/{messageId}/deletion';
 const REQUESTS = '/v1/rooms/{presenterIdx}/requests';
 const REQUESTS_EVERYWHERE = '/v1/requests';
 const BANS = '/v1/rooms/{presenterIdx}/bans';
@@ -52,14 +53,19 @@ export class Ingest {
     return this.#submit('DELETE', MESSAGE, { presenterIdx: room, messageId }, options);
   }
 
+  /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
+  restoreMessage(room, messageId, options) {
+    return this.#submit('DELETE', DELETION, { presenterIdx: room, messageId }, options);
+  }
+
   /** @param {number} room @param {DecisionOptions} [options] */
   clear(room, options) {
     return this.#submit('DELETE', MESSAGES, { presenterIdx: room }, options);
   }
 
-  /** @param {number} room @param {number} user @param {import('./index.d.ts').BanOptions} [options] */
-  ban(room, user, { seconds, reason, ...options } = {}) {
-    return this.#submit('PUT', BAN, { presenterIdx: room, userIdx: user }, options, { seconds, reason });
+  /** @param {number} room @param {number} user @param {import('./index.d.ts').RoomBanOptions} [options] */
+  ban(room, user, { seconds, purgeSeconds, reason, ...options } = {}) {
+    return this.#submit('PUT', BAN, { presenterIdx: room, userIdx: user }, options, { seconds, purgeSeconds, reason });
   }
 
   /** @param {number} room @param {number} user @param {DecisionOptions} [options] */

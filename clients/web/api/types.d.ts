@@ -66,6 +66,11 @@ export interface BanOptions extends DecisionOptions {
   seconds?: number;
 }
 
+export interface RoomBanOptions extends BanOptions {
+  /** 1 to 3,600: the ban also deletes what the user wrote in the room in this time before. */
+  purgeSeconds?: number;
+}
+
 export interface Ban {
   user: UserIdx;
   at: string;
@@ -284,6 +289,8 @@ export interface Decision {
   message?: Message;
   user?: UserIdx;
   until?: string;
+  /** The ban deleted the user's messages in the room that were sent from then on. */
+  purgeFrom?: string;
   settings?: Partial<RoomSettings>;
   settingsChanged?: string[];
   settingsUntil?: Record<string, string>;

@@ -12,6 +12,7 @@ from .types import Accepted, Ban, Decided, Moderator, Settings, SettingsChange
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
+DELETION = "/v1/rooms/{presenterIdx}/messages/{messageId}/deletion"
 REQUESTS = "/v1/rooms/{presenterIdx}/requests"
 REQUESTS_EVERYWHERE = "/v1/requests"
 BANS = "/v1/rooms/{presenterIdx}/bans"
@@ -61,6 +62,12 @@ class Ingest(Role):
         """Deletes a message by its id. Ingest does not check whether there is one."""
         return self._submit("DELETE", MESSAGE, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
 
+    def restore_message(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Undoes the deletion of a message. Raises `Refused` with the code `not_deleted` if it was undone already."""
+        return self._submit("DELETE", DELETION, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
     def clear(self, room: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Decided:
         """Deletes every message of the room so far."""
         return self._submit("DELETE", MESSAGES, {"presenterIdx": room}, reason, idempotency_key)
@@ -71,11 +78,16 @@ class Ingest(Role):
         user: int,
         *,
         seconds: int | None = None,
+        purge_seconds: int | None = None,
         reason: str | None = None,
         idempotency_key: str | None = None,
     ) -> Decided:
-        """Keeps a user from posting in a room: for 1 second to 14 days, or without `seconds` for good."""
-        path, body = {"presenterIdx": room, "userIdx": user}, given(seconds=seconds, reason=reason)
+        """Keeps a user from posting in a room: for 1 second to 14 days, or without `seconds` for good.
+
+        With `purge_seconds` (to 3600) it also deletes what the user wrote in the room in this time before.
+        """
+        path = {"presenterIdx": room, "userIdx": user}
+        body = given(seconds=seconds, purgeSeconds=purge_seconds, reason=reason)
         return self._submit("PUT", BAN, path, body=body, key=idempotency_key)
 
     def unban(

@@ -201,6 +201,8 @@ class Decision(_Decision, total=False):
     message: Message
     user: int
     until: str
+    purgeFrom: str
+    """The ban deleted the user's messages in the room that were sent from then on."""
     settings: dict[str, Any]
     settingsChanged: list[str]
     settingsUntil: dict[str, str]
@@ -248,6 +250,7 @@ class Event(_Event, total=False):
     by: User
     reason: str
     until: Any
+    purgeSeconds: int
     settings: dict[str, Any]
     changed: list[str]
     mode: str
