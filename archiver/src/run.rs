@@ -155,8 +155,12 @@ async fn archive(
             Err(error) => break Err(error),
         }
     };
-    consumer.close().await;
-    let grace = Instant::now() + config.grace();
+    tokio::join!(consumer.close(), finish(writes, Instant::now() + config.grace()));
+    ended
+}
+
+/// Waits for the writes in progress until the end of the grace period.
+async fn finish(mut writes: JoinSet<()>, grace: Instant) {
     while !writes.is_empty() {
         match timeout_at(grace, writes.join_next()).await {
             Ok(joined) => report_panic(joined),
@@ -170,7 +174,6 @@ async fn archive(
             }
         }
     }
-    ended
 }
 
 /// Prepares the database for the configuration, and loads the marks of the log.

@@ -8,7 +8,6 @@ use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{AckKind, Message};
 use chat::Position;
 use futures_util::future::try_join_all;
-use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -22,6 +21,7 @@ use crate::error::Error;
 use crate::jetstream::{request, timestamp};
 use crate::partition;
 use crate::read::entry::{Entry, Malformed, entries};
+use crate::read::pull::Pull;
 use crate::setup::wanted::{Difference, difference};
 
 /// A batch that is neither acknowledged nor reported in progress for this long is redelivered.
@@ -34,8 +34,8 @@ const MAX_ACK_PENDING: i64 = 65_536;
 /// Batches requested ahead. A batch may hold a single event, and the next write wants a thousand.
 const PREFETCH: usize = 2_048;
 
-/// Bytes requested ahead in all partitions together. The client requests more once half of them have arrived, so half
-/// as much again may be in flight. This is about 7,000 events, which MongoDB writes in a fraction of a second. It is
+/// Bytes requested ahead in all partitions together. A reader requests more once half of them have arrived, so half as
+/// much again may be in flight. This is about 7,000 events, which MongoDB writes in a fraction of a second. It is
 /// not more, because nobody extends the ack wait of batches that only wait here: a MongoDB that writes 300 events a
 /// second must reach all of them within the ack wait, or it writes everything twice.
 const PREFETCH_BYTES: usize = 2 * 1024 * 1024;
@@ -46,9 +46,6 @@ const MIN_PREFETCH_BYTES: usize = 1024 * 1024;
 
 /// Batches that were read and wait for [`Consumer::next`], so that reading and writing overlap.
 const READ_AHEAD: usize = 16;
-
-/// The server's heartbeat interval. After two missed heartbeats the client requests anew.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// The pause before reading is retried.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -125,7 +122,8 @@ impl Consumer {
         self.deliveries.recv().await.ok_or(Error::Closed)?
     }
 
-    /// Gives back all batches that were requested but not handed out, so that they are redelivered at once.
+    /// Gives back all batches that were requested but not handed out, so that they are redelivered at once. Takes up to
+    /// 3 s: until the server has ended the last request.
     pub async fn close(mut self) {
         self.deliveries.close();
         drop(self.stop);
@@ -133,7 +131,7 @@ impl Consumer {
         while let Some(delivery) = self.deliveries.recv().await {
             left.extend(delivery.map(|delivery| delivery.message));
         }
-        // Every task has withdrawn its request by now. A batch given back earlier would be redelivered here.
+        // No request is open any more. A batch given back earlier would be redelivered here.
         give_back(left).await;
     }
 }
@@ -208,24 +206,22 @@ async fn follow(
     let config = pull::Config { durable_name: Some(durable(&timeline, name)), ..reader() };
     let consumer = request("creating a consumer", stream.create_consumer(config)).await?;
     let bytes = (PREFETCH_BYTES / context.memories.len()).max(MIN_PREFETCH_BYTES);
-    let requests = consumer.stream().max_messages_per_batch(PREFETCH).max_bytes_per_batch(bytes);
-    let messages = requests.heartbeat(HEARTBEAT).messages();
-    let mut messages = request("requesting batches", messages).await?;
+    let mut pull = Pull::start(&context.jetstream, consumer, PREFETCH, bytes).await?;
     // The log may be dropped from here on: a reader must not keep its owner alive.
     drop(context);
     let mut left = Vec::new();
     let ended = loop {
-        // A dropped branch loses nothing: a message stays in `messages`, or is given back.
+        // A dropped branch loses nothing: a message stays in `pull`, or is given back.
         let message = tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(Ended::Unwanted),
             Ok(()) = connections.changed() => break Ok(Ended::Reconnected),
-            message = messages.next() => message,
+            message = pull.next() => message,
         };
         let message = match message {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => break Err(Error::JetStream { doing: "reading batches", source: error.into() }),
-            None => break Ok(Ended::Unwanted),
+            Ok(message) => message,
+            Err(Error::Closed) => break Ok(Ended::Unwanted),
+            Err(error) => break Err(error),
         };
         let Some(Ok(room)) = stop.run_until_cancelled(sink.reserve()).await else {
             left.push(message);
@@ -241,10 +237,8 @@ async fn follow(
         let lines = entries(place.epoch, sequence, stored, headers, &message.payload).collect();
         room.send(Ok(Delivery { lines, place, stored, message, delivered }));
     };
-    while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-        left.push(message);
-    }
-    drop(messages);
+    // After trouble, reading goes on at once: what is on its way comes again after the ack wait.
+    left.extend(if let Ok(Ended::Unwanted) = ended { pull.close().await } else { pull.arrived() });
     give_back(left).await;
     ended
 }
