@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 
 use chat::Readers;
+use chat::settings::{Rate, Settings, WordPolicy};
 use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::http::gateway::{self, Gateway};
-use crate::moderation::settings::{Rate, Settings, WordPolicy};
 use crate::outbound::room_server::RoomsConfig;
 use crate::posting::limits::LimitsConfig;
 use crate::posting::review::ReviewConfig;

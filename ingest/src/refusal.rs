@@ -8,12 +8,12 @@ mod part;
 use std::time::Duration;
 
 use crate::http::gateway::ForwardError;
+use chat::settings::{InvalidSetting, NAMED};
 use jiff::Timestamp;
 use nats::AppendError;
 use web::IDX_BOUNDS;
 use web::auth::TokenError;
 
-use crate::moderation::settings::{InvalidSetting, NAMED};
 use crate::moderation::term::LONGEST_TERM_SECONDS;
 use crate::posting::admission::Overloaded;
 use crate::posting::limits;

@@ -20,6 +20,7 @@ use crate::state::Ingest;
 
 mod refused;
 pub(crate) mod schemas;
+pub(crate) mod settings;
 
 #[cfg(test)]
 mod tests;

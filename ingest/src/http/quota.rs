@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
+use chat::settings::Rate;
 
-use crate::moderation::settings::Rate;
 use crate::posting::limits::Quota;
 
 /// Adds `RateLimit-Policy: "room";q=20;w=30` and `RateLimit: "room";r=19;t=2`: in `t` seconds the whole quota is back.

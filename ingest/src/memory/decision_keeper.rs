@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::moderation::settings::OwnSettings;
+use chat::settings::OwnSettings;
 
 /// The pause before failed writes are retried.
 const PAUSE: Duration = Duration::from_secs(1);

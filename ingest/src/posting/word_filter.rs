@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use chat::settings::WordPolicy;
 use serde::Deserialize;
 use words::{Filter, List, Match};
 
 use crate::moderation::rules::CurrentRules;
-use crate::moderation::settings::WordPolicy;
 use crate::posting::text::Text;
 
 /// The section `[ingest.words]` of the configuration.
