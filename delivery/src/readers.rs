@@ -12,7 +12,7 @@ pub(crate) mod view;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use web::places::Source;
+use web::fair_slots::Source;
 use web::{UserPermit, UserPermits};
 
 use crate::config::Config;

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use web::auth::{TokenCache, Verifier};
-use web::places::Places;
+use web::fair_slots::FairSlots;
 use web::{Admin, UserPermits};
 
 use crate::config::Config;
@@ -94,7 +94,7 @@ pub async fn run(
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|webhook| (client, webhook))),
         log,
         // Each body is bounded, so the number of requests bounds the bytes.
-        unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
+        unfinished: FairSlots::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
         lists: UserPermits::new(LISTS, LISTS_OF_USER),

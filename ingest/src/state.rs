@@ -10,7 +10,7 @@ use nats::{Log, Presence};
 use tokio::sync::{Mutex, Semaphore};
 use web::UserPermits;
 use web::auth::{TokenCache, Verifier};
-use web::places::Places;
+use web::fair_slots::FairSlots;
 
 use crate::memory::replay::Replay;
 use crate::memory::turns::{SettledTurns, Turns};
@@ -42,7 +42,7 @@ pub(crate) struct Ingest {
     pub(crate) reconnects: Reconnects,
     /// Concurrent requests whose body has not arrived, shared fairly among users. They wait for the sender, so they
     /// take no permit of `in_flight`.
-    pub(crate) unfinished: Arc<Places>,
+    pub(crate) unfinished: Arc<FairSlots>,
     /// Concurrent requests, from the end of the body to the answer. Without a permit a request gets 503 at once.
     pub(crate) in_flight: Arc<Semaphore>,
     /// Concurrent requests that append to the log.

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use chat::{Position, PresenterIdx, Readers, UserIdx};
 use serde::Deserialize;
 use web::auth::{Pass, TokenError};
-use web::places::Source;
+use web::fair_slots::Source;
 use web::{IDX_BOUNDS, Problem};
 
 use crate::http::{stopping, unavailable};

@@ -14,7 +14,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use web::UserPermit;
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::node::Node;
 use crate::readers::access::Access;

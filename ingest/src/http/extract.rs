@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::http::body::{self, Shape};
 use crate::http::openapi::schemas;
@@ -161,11 +161,11 @@ impl Ingest {
         if let Poll::Ready(body) = poll!(reading.as_mut()) {
             return body;
         }
-        let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
+        let slot = self.unfinished.acquire(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
         // Dropping `reading` loses part of a body, which is of no use without the rest.
         tokio::select! {
             body = reading => body,
-            () = place.lost() => Err(Refusal::Overloaded),
+            () = slot.evicted() => Err(Refusal::Overloaded),
         }
     }
 
