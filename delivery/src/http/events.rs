@@ -153,18 +153,10 @@ impl IntoResponse for Refusal {
             Refusal::Overloaded => {
                 return unavailable("overloaded", "Too many readers, of all users or of this one. Retry later.");
             }
-            Refusal::Token(TokenError::KeysUnavailable) => {
-                return unavailable("keys_unavailable", "The keys that verify tokens cannot be fetched. Retry later.");
+            Refusal::Token(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                return unavailable(error.code(), error.detail());
             }
-            Refusal::Token(TokenError::Missing) => (
-                StatusCode::UNAUTHORIZED,
-                "token_missing",
-                "The request has no token. Send one in the header Authorization or token.".to_owned(),
-            ),
-            Refusal::Token(TokenError::Expired) => {
-                (StatusCode::UNAUTHORIZED, "token_expired", "The token has expired. Get a new one.".to_owned())
-            }
-            Refusal::Token(error) => (StatusCode::UNAUTHORIZED, "token_invalid", format!("Invalid token: {error}.")),
+            Refusal::Token(error) => (error.status(), error.code(), error.detail()),
             Refusal::PresenterIdxInvalid => {
                 (StatusCode::BAD_REQUEST, "presenter_idx_invalid", format!("The presenterIdx must be {IDX_BOUNDS}."))
             }
