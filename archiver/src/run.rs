@@ -60,10 +60,8 @@ pub async fn run(
     // Half of it: the other half is for reading and sending the receipt of an erasure that is not done yet.
     let patience = config.http.request_timeout.get() / 2;
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
-    let openapi = http::openapi::document().into();
-    let app = Arc::new(
-        AppState::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone(), openapi).await?,
-    );
+    let app =
+        Arc::new(AppState::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone()).await?);
 
     let ready: web::Readiness = Arc::new({
         let (status, log, app) = (status.clone(), log.clone(), app.clone());

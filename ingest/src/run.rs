@@ -1,7 +1,7 @@
 //! Builds ingest from its configuration and serves it until the stop, or until a background task panics.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nats::{Log, Shortage};
 use reqwest::Client;
@@ -17,7 +17,7 @@ use web::{Admin, UserPermits};
 use crate::config::Config;
 use crate::http::fast_path::Posts;
 use crate::http::gateway::Gateway;
-use crate::http::{openapi, router};
+use crate::http::router;
 use crate::memory::replay::{KeyMemory, Replay};
 use crate::memory::turns::{SettledTurns, Turns};
 use crate::metrics;
@@ -101,7 +101,7 @@ pub async fn run(
         body_deadline: config.body_timeout.get(),
         metrics: Metrics::new(),
         time_zone: config.time_zone,
-        openapi: openapi::document().into(),
+        openapi: OnceLock::new(),
     });
     tasks.spawn_until_stop("room server watch", {
         let ingest = ingest.clone();

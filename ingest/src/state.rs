@@ -1,6 +1,6 @@
 //! The state of ingest: what every request reads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::http::gateway::Gateway;
@@ -52,6 +52,6 @@ pub(crate) struct Ingest {
     pub(crate) body_deadline: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) time_zone: TimeZone,
-    /// The OpenAPI document.
-    pub(crate) openapi: Bytes,
+    /// The OpenAPI document, written at the first request.
+    pub(crate) openapi: OnceLock<Bytes>,
 }

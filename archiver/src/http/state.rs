@@ -1,6 +1,6 @@
 //! The state that handlers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use bytes::Bytes;
@@ -34,8 +34,8 @@ pub(crate) struct AppState {
     pub(crate) streams: Streams,
     /// Cancelled when the archiver stops. It ends event streams, which otherwise last as long as their client listens.
     pub(super) ending: CancellationToken,
-    /// The OpenAPI document.
-    pub(super) openapi: Bytes,
+    /// The OpenAPI document, written at the first request.
+    pub(super) openapi: OnceLock<Bytes>,
 }
 
 impl AppState {
@@ -46,7 +46,6 @@ impl AppState {
         eraser: Eraser,
         status: Arc<Status>,
         ending: CancellationToken,
-        openapi: Bytes,
     ) -> Result<AppState, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(AppState {
@@ -58,7 +57,7 @@ impl AppState {
             in_flight: web::UserPermits::new(config.reads.max_in_flight, config.reads.max_in_flight_of_user),
             streams: Streams::new(&config.reads),
             ending,
-            openapi,
+            openapi: OnceLock::new(),
         })
     }
 
