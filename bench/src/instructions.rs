@@ -15,7 +15,7 @@ use load::Load;
 mod callgrind;
 mod load;
 
-/// What is measured.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The role that callgrind runs
@@ -23,19 +23,19 @@ pub(crate) struct Arguments {
     /// Messages that are counted
     #[arg(long, default_value_t = 2_000)]
     messages: usize,
-    /// Messages before, which fill caches and are not counted
+    /// Messages before the count, which fill caches
     #[arg(long, default_value_t = 640)]
     warm_up: usize,
-    /// Posters, each posting again when it has its answer
+    /// Posters. Each posts again as soon as it has its answer
     #[arg(long, default_value_t = 64)]
     posters: usize,
-    /// Posts a second of all posters together; 0: as many as they can
+    /// Posts per second of all posters together. 0: unlimited
     #[arg(long, default_value_t = 0)]
     rate: u32,
-    /// Rooms, each with a presenter unless the archiver is measured
+    /// Rooms. Each has a presenter, unless the archiver is measured
     #[arg(long, default_value_t = 100)]
     rooms: usize,
-    /// Functions that are listed
+    /// Number of functions to list
     #[arg(long, default_value_t = 40)]
     functions: usize,
     /// Fail if a message takes more instructions than this
@@ -73,10 +73,10 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         role: role.name(),
         program: "valgrind".into(),
         arguments: callgrind.arguments(),
-        // Under callgrind a role takes a hundred times as long, and would refuse what waits for it.
+        // Under callgrind a role is a hundred times slower, and would refuse waiting requests.
         settings: vec![("CHATTING_NATS__APPEND_QUEUE_WAIT", "4s".to_owned())],
     };
-    // A presenter in each room: without one, ingest has more to do.
+    // A presenter in each room: ingest does more work for a room without one.
     let nodes = usize::from(role != Role::Archiver);
     let system = System::start_under(nodes, role == Role::Archiver, Some(&runner)).await?;
     let id = system.id(role.name())?;
