@@ -307,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_here_is_scanned_as_serde_reads_it(event in event()) {
+        fn the_scanner_reads_written_lines_as_serde_does(event in event()) {
             let line = event.to_line();
             // Larger numbers are left to serde.
             let is_small = |idx: i64| idx < 10_i64.pow(SAFE_DIGITS as u32);
