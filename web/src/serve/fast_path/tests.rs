@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::serve::tests::{Server, answer};
-use crate::serve::{App, Metrics, FairSlots, Registry, Request, routed, with_bounds};
+use crate::serve::{App, FairSlots, Metrics, Registry, Request, routed, with_bounds};
 
 /// Answers `POST /` as the header `case` says.
 #[derive(Debug, Clone)]
