@@ -1,4 +1,4 @@
-//! `chatting-server check`, against real servers: what it finds, how it exits, and that it shows no secret.
+//! `chatting-server check` against real servers: its findings, its exit codes, and that it shows no secret.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::support::{JwksServer, Mongod, NatsServer, RoomServer, Settings, Signi
 
 const PASSWORD: &str = "hunter2-of-nats";
 
-/// How a check ended.
+/// The result of a check.
 struct Checked {
     code: i32,
     /// Standard output and standard error.
@@ -15,7 +15,7 @@ struct Checked {
 }
 
 impl Checked {
-    /// `LEVEL: WHAT. ACTION` of each finding of that part.
+    /// `LEVEL: WHAT. ACTION` of each finding of the part.
     fn of(&self, part: &str) -> Vec<String> {
         let told = |finding: &Value| {
             let text = |member: &str| finding[member].as_str().unwrap_or_default().to_owned();
@@ -29,7 +29,7 @@ impl Checked {
     }
 }
 
-/// Without blocking: the servers of the test run beside it.
+/// Does not block, because servers of the test run on the same runtime.
 async fn run(settings: &Settings, arguments: &[&str]) -> (i32, String, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_chatting-server"));
     let output = command.arg("check").args(arguments).envs(settings.variables()).output().await.unwrap();
@@ -100,7 +100,7 @@ async fn a_system_that_works_has_no_problem_and_the_log_is_compared_with_the_con
 }
 
 #[tokio::test]
-async fn everything_that_is_away_or_missing_is_found_at_once_and_no_secret_is_shown() {
+async fn everything_missing_is_found_in_one_run_without_showing_secrets() {
     let nats = NatsServer::start().await;
     let nowhere = format!("127.0.0.1:{}", port());
     let settings = Settings::new()

@@ -15,7 +15,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A file that only its owner can read; returns its path.
+/// Writes a file that only its owner can read. Returns its path.
 fn secret(folder: &Path, name: &str, content: &str) -> String {
     let path = folder.join(name);
     std::fs::write(&path, content).unwrap();
@@ -55,7 +55,7 @@ async fn the_file_that_init_writes_overwrites_none_and_is_accepted_by_every_role
     assert!(again.status.code() == Some(1) && text(&again.stderr).contains(&file), "{again:?}");
     assert_eq!(std::fs::read(&file).unwrap(), config(&["init"], &nothing).stdout);
 
-    // The operator's part: the secrets, and the addresses.
+    // The values that an operator must set: secrets and addresses.
     secret(folder.path(), "auth.secret", &format!("{SECRET}\n"));
     let (nats, mongod, rooms) = tokio::join!(NatsServer::start(), Mongod::start(), RoomServer::start());
     secret(folder.path(), "mongodb.uri", &mongod.uri());
@@ -75,7 +75,7 @@ async fn the_file_that_init_writes_overwrites_none_and_is_accepted_by_every_role
 }
 
 #[tokio::test]
-async fn a_role_warns_of_a_secret_that_every_user_can_read_and_refuses_a_file_that_is_away() {
+async fn a_role_warns_about_a_world_readable_secret_and_refuses_a_missing_file() {
     let (folder, nats) = (Folder::new("secrets"), NatsServer::start().await);
     let path = secret(folder.path(), "auth.secret", SECRET);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();

@@ -1,5 +1,5 @@
-//! What deploy/ offers to operators names commands, settings, ports and files that exist, and leaves the room that the
-//! defaults need. The service manager is told what the units rely on.
+//! `deploy/` names only commands, settings, ports and files that exist, and leaves the room that the defaults need.
+//! Also the notifications that the systemd units rely on.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -41,14 +41,14 @@ fn unit(name: &str) -> String {
     read(&format!("deploy/systemd/chatting-server-{name}.service"))
 }
 
-/// The value of a directive that a unit has once.
+/// The value of a directive that appears once in a unit.
 fn directive<'a>(unit: &'a str, name: &str) -> &'a str {
     let values: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect();
     let [value] = values.as_slice() else { panic!("{name} is there {} times", values.len()) };
     value
 }
 
-/// Whether the reference of settings has the key, or the secret of which `…_file` names the file.
+/// Whether the key is a setting, or the `…_file` of a secret.
 fn is_setting(key: &str) -> bool {
     let (section, member) = key.rsplit_once('.').unwrap();
     let defaults = read("src/defaults.toml");

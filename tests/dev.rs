@@ -1,5 +1,5 @@
-//! `chatting-server dev` as a newcomer meets it: it starts from nothing, what it prints works, and it leaves nothing
-//! running.
+//! `chatting-server dev` as a newcomer meets it: it starts from an empty folder, prints commands that work, and leaves
+//! no process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,7 +11,7 @@ use testkit::{Program, Running};
 
 use crate::support::{Folder, eventually, port};
 
-/// A cold start, and a stop in order, on a machine that is busy with other tests.
+/// Long enough for a cold start and an orderly stop on a machine that runs other tests.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 const BINARY: &str = env!("CARGO_BIN_EXE_chatting-server");
@@ -23,7 +23,7 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
-    /// Starts it and waits until it has told everything.
+    /// Starts it, and waits until it has printed everything.
     pub(crate) async fn start(place: &Folder, arguments: &[&str]) -> Dev {
         let output = place.path().join("printed");
         let _ = std::fs::remove_file(&output);
@@ -65,7 +65,7 @@ impl Dev {
         archived(place).await
     }
 
-    /// The process ids that it tells, by name. Needs `--verbose`.
+    /// The printed process ids, by name. Requires `--verbose`.
     fn processes(&self) -> Vec<(String, u32)> {
         let printed = self.printed();
         let line = printed.lines().find_map(|line| line.trim().strip_prefix("processes")).unwrap();
@@ -77,7 +77,7 @@ impl Dev {
         .collect()
     }
 
-    /// Ctrl-C; returns the exit code.
+    /// Ctrl-C. Returns the exit code.
     pub(crate) async fn interrupt(&mut self) -> Option<i32> {
         self.running.signal(Signal::SIGINT).unwrap();
         eventually("dev ends", PATIENCE, async || self.running.exited().unwrap()).await.code()
@@ -85,7 +85,7 @@ impl Dev {
 }
 
 fn data(place: &Folder) -> PathBuf {
-    // A shell would take it for two words.
+    // A shell would split it into two words.
     place.path().join("my data")
 }
 
@@ -93,7 +93,8 @@ fn config(place: &Folder) -> Config {
     Config::load(Some(&data(place).join("chatting-server.toml"))).unwrap()
 }
 
-/// False for a zombie too. The kernel gives an id again soon, to a thread of a stranger as well: ours name the folder.
+/// False for a zombie too. The kernel reuses ids soon, also for threads of other processes. Our processes have the
+/// folder in their command line.
 fn is_running(id: u32, place: &Folder) -> bool {
     let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).contains(&data(place).display().to_string())
@@ -115,7 +116,7 @@ async fn curl(line: &str) -> reqwest::Response {
     let mut words = line.trim().split('\'');
     let url = words.next().unwrap().split_whitespace().nth(2).unwrap().to_owned();
     let quoted: Vec<&str> = line.trim().split('\'').skip(1).step_by(2).collect();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = testkit::client().build().unwrap();
     let mut request = client.post(url);
     let (body, headers) = quoted.split_last().unwrap();
     for header in headers {
@@ -126,14 +127,14 @@ async fn curl(line: &str) -> reqwest::Response {
 }
 
 #[tokio::test]
-async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() {
+async fn dev_starts_from_an_empty_folder_prints_working_commands_and_leaves_no_process() {
     let place = Folder::new("dev");
     let mut dev = Dev::start(&place, &["--verbose"]).await;
     let printed = dev.printed();
     let curls: Vec<&str> = printed.lines().filter(|line| line.trim().starts_with("curl -i")).collect();
     assert_eq!(curl(curls[0]).await.status(), 200);
 
-    // As a shell reads the line.
+    // As a shell parses the line.
     let line = printed.lines().find(|line| line.contains("dev watch")).unwrap();
     let words = shell_words::split(line).unwrap();
     assert_eq!(words[words.len() - 1], data(&place).display().to_string());
@@ -182,7 +183,7 @@ async fn dev_starts_from_nothing_prints_what_works_and_leaves_nothing_running() 
         let told = report.lines().find(|line| line.contains(code)).unwrap_or_else(|| panic!("no {code}: {report}"));
         assert!(told.contains("(line"), "{told}");
     }
-    // The play's presenter held the room meanwhile, and nobody was thrown out.
+    // The presenter of the play held the room meanwhile, and no session was replaced.
     eventually("the play is shown", PATIENCE, async || sees("하루: ").await).await;
     watching.check().unwrap();
     assert!(!watched().contains("closed"), "{}", watched());
@@ -230,7 +231,7 @@ async fn dev_prints_one_short_screen_and_its_demo_kills_and_plays_for_its_own_pa
     let screen: Vec<&str> = printed.lines().skip_while(|line| !line.is_empty()).collect();
     assert!(screen.len() <= 12 && !printed.contains("eyJ") && !printed.contains("curl -i"), "{printed}");
 
-    let (url, client) = (dev.demo(), reqwest::Client::builder().no_proxy().build().unwrap());
+    let (url, client) = (dev.demo(), testkit::client().build().unwrap());
     let page = client.get(&url).send().await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{policy}");
@@ -280,7 +281,7 @@ async fn dev_prints_one_short_screen_and_its_demo_kills_and_plays_for_its_own_pa
 }
 
 #[tokio::test]
-async fn what_is_killed_comes_back_and_a_killed_dev_is_cleaned_up_after() {
+async fn dev_restarts_killed_parts_and_cleans_up_after_a_killed_dev() {
     let place = Folder::new("dev");
     let mut dev = Dev::start(&place, &["--verbose"]).await;
     let processes = dev.processes();
@@ -318,7 +319,7 @@ fn chatting_server_lock(data: &Path) -> std::fs::File {
 }
 
 #[tokio::test]
-async fn a_store_of_mongod_is_taken_to_another_port() {
+async fn a_mongod_store_moves_to_another_port() {
     let place = Folder::new("mongod");
     for _ in 0..2 {
         let mut mongod = testkit::mongod(place.path(), port(), false).await.unwrap();

@@ -1,4 +1,4 @@
-//! The programs in `examples/`, run as their first comment says, against the real system. `browser::` has the page.
+//! The programs in `examples/`, run as their first comment says against the real system. `browser::` runs the page.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ fn path(example: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "examples", example].iter().collect()
 }
 
-/// Runs an example in Python with a token of that user, and gives what it prints.
+/// Runs an example in Python with the user's token, and returns its output.
 async fn python(example: &str, user: i64, arguments: &[&str]) -> String {
     let mut command = Command::new("python3");
     command.arg(path(example)).args(arguments).env("TOKEN", token(user, "nick"));
@@ -63,12 +63,12 @@ mod presenter {
     use crate::ingest::client;
     use crate::support::{SECRET, System, token};
 
-    /// Long enough for a slow machine, short enough to tell a hang.
+    /// Long enough for a slow machine, and short enough to detect a hang.
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn start(system: &System) -> (Child, Lines<BufReader<ChildStdout>>) {
         let mut command = Command::new("node");
-        // Node.js 20 has its WebSocket behind this flag; later versions know the flag, and need it no more.
+        // Node.js 20 has its WebSocket behind this flag. Later versions accept the flag.
         command.args(["--experimental-websocket", "--no-warnings"]).arg(path("presenter.mjs"));
         command.arg(concat!(env!("CARGO_BIN_EXE_chatting-server"), " token --user 1 --nickname presenter1"));
         command.arg(system.delivery.ws_url("/v1/presenter")).env("CHATTING_AUTH__SECRET", SECRET);
@@ -77,7 +77,7 @@ mod presenter {
         (child, BufReader::new(printed).lines())
     }
 
-    /// The lines up to the first that ends so.
+    /// The lines up to the first with this ending.
     async fn until(lines: &mut Lines<BufReader<ChildStdout>>, end: &str) -> Vec<String> {
         let mut seen = Vec::new();
         loop {

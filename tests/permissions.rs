@@ -1,5 +1,5 @@
-//! `deploy/nats/permissions.conf` on a real nats-server: every role does its work with its own login, and is refused
-//! what is not its own.
+//! `deploy/nats/permissions.conf` on a real nats-server: every role works with its own login, and has no other
+//! permissions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn with_login(settings: &Settings, nats: &NatsServer, user: &str) -> Settings {
     settings.clone().set("nats.urls", &nats.url_of(user, &password(user)))
 }
 
-/// Runs a command of an operator.
+/// Runs an operator's command.
 fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chatting-server"));
     let output = command.args(arguments).envs(settings.variables()).output().unwrap();
@@ -118,7 +118,7 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
     }
 }
 
-/// A connection with the login of a role, and everything that the server has refused it.
+/// A connection with the login of a role, and the refusals of the server.
 struct Login {
     user: &'static str,
     client: async_nats::Client,
@@ -146,7 +146,7 @@ impl Login {
     }
 }
 
-/// What changes the streams, which only `setup` may.
+/// Requests that change streams, which only `setup` may send.
 const STREAMS: [&str; 6] = [
     "$JS.API.STREAM.CREATE.OTHER",
     "$JS.API.STREAM.UPDATE.CHAT_0",
@@ -156,7 +156,7 @@ const STREAMS: [&str; 6] = [
     "$JS.API.STREAM.RESTORE.CHAT_0",
 ];
 
-/// What belongs to the archivers' consumer.
+/// Requests about the archivers' consumer.
 const READER: [&str; 5] = [
     "$JS.API.CONSUMER.MSG.NEXT.CHAT_0.archiver",
     "$JS.API.CONSUMER.CREATE.CHAT_0.archiver",

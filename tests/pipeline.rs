@@ -1,5 +1,5 @@
-//! The pipeline as a whole, from the gateway's post to the presenter's socket and the archive: whatever is killed while
-//! the sample plays, everything accepted is found once and in order on both sides.
+//! The whole pipeline, from the gateway's post to the presenter's socket and the archive: whatever is killed while the
+//! sample plays, every accepted message is found once and in order on both sides.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,16 +10,16 @@ use chatting_server::play::Report;
 use crate::archive::outages::has_lasted;
 use crate::support::{Role, System, eventually, sample, token};
 
-/// Blank, empty and too long ones: the rest of the sample is accepted.
+/// Blank, empty and too long texts. The rest of the sample is accepted.
 pub(crate) const REFUSED: usize = 6;
 
-/// So many messages have been answered when the trouble begins.
+/// The number of answered messages when the fault begins.
 const BEFORE: usize = 60;
 
-/// The sample takes nine seconds: long enough for any part to be killed and started again in its midst.
+/// At this speed the sample takes nine seconds: long enough to kill and restart any part meanwhile.
 const SPEED: f64 = 10.0;
 
-/// Plays the sample, makes trouble in its midst, and finds everything accepted.
+/// Plays the sample with a fault in the middle, and finds every accepted message.
 async fn play_with(system: &System, speed: f64, trouble: impl AsyncFnOnce()) -> Report {
     let answered = Arc::new(AtomicUsize::new(0));
     let progress = {
@@ -39,7 +39,7 @@ async fn play_with(system: &System, speed: f64, trouble: impl AsyncFnOnce()) -> 
     report
 }
 
-/// A client repeats what is unknown, so in the end every good message is accepted.
+/// A client retries unknown outcomes, so in the end every valid message is accepted.
 fn check(report: &Report) {
     assert!(report.is_sound(), "{report}");
     assert_eq!(report.accepted, sample().len() - REFUSED, "{report}");
@@ -56,7 +56,7 @@ async fn the_sample_arrives_once_and_in_order_on_the_socket_and_in_the_archive()
     let system = System::start().await;
     let report = system.play(sample(), None, || {}).await;
     check(&report);
-    // And again into the same room: an old message is not taken for a new one.
+    // Again into the same room: an old message is not taken for a new one.
     check(&system.play(sample(), None, || {}).await);
 }
 
@@ -121,7 +121,7 @@ async fn twenty_seconds_without_mongod_under_load_cost_no_message_and_no_answer(
     };
     let report = play_with(&system, 2.5, outage).await;
     check(&report);
-    // Nobody who posts notices.
+    // Senders do not notice.
     assert!(report.unknown.is_empty(), "{report}");
 }
 
@@ -131,7 +131,7 @@ async fn nats_down_is_answered_503_and_everything_recovers_without_a_restart() {
     let processes = [&system.ingest, &system.delivery, &system.archiver].map(Role::id);
     system.nats.kill();
 
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+    let client = testkit::client().timeout(Duration::from_secs(20)).build().unwrap();
     let post = async || {
         let body = serde_json::json!({ "presenterIdx": 1, "userType": "viewer", "textMessage": "anyone there?" });
         let post = client.post(format!("{}/send/message", system.ingest.url()));
@@ -155,7 +155,7 @@ async fn nats_down_is_answered_503_and_everything_recovers_without_a_restart() {
 
 #[tokio::test]
 async fn logs_are_json_and_hold_neither_a_token_nor_a_text() {
-    // Everything that we write ourselves, whatever the level.
+    // All log lines of the project, at every level.
     let ours = ["ingest", "delivery", "archiver", "nats", "web", "chatting_server"].map(|part| format!("{part}=trace"));
     let filter = format!("info,{}", ours.join(","));
     let system = System::start_with(|settings| settings.set("log.filter", &filter)).await;
@@ -167,7 +167,7 @@ async fn logs_are_json_and_hold_neither_a_token_nor_a_text() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
         }
-        // The header that every token of HS256 begins with.
+        // Every JWT begins with this.
         assert!(!log.contains("eyJ"), "{log}");
         for line in sample().iter().filter(|line| line.text.chars().count() > 8) {
             assert!(!log.contains(line.text.trim()), "{:?} is in {log}", line.text);
@@ -175,7 +175,7 @@ async fn logs_are_json_and_hold_neither_a_token_nor_a_text() {
     }
 }
 
-/// Real chat, by the path of the data that are not in the tree: `.ci/run` sets it and turns the feature on.
+/// Real chat, which is not in the tree. `.ci/run` sets its path and turns the feature on.
 #[cfg(feature = "shared-data")]
 mod shared_data {
     use std::path::Path;

@@ -1,6 +1,6 @@
-//! A log that goes back under the whole system: its disk loses the end, or it is restored from a backup as
-//! docs/operations/backup-and-restore.md says. What is accepted afterwards is shown and archived, in its place; nothing that was decided in the
-//! lost part is about it; and who holds a position of the lost part is told.
+//! A log that loses its end or is restored under the whole system (docs/operations/backup-and-restore.md). Later events
+//! are delivered and archived in their order, no decision of the lost part affects them, and holders of lost positions
+//! are told.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -17,13 +17,13 @@ use crate::support::{Folder, System, eventually, token};
 
 const ROOM: i64 = 42;
 
-/// Long enough for a slow machine, short enough to tell a hang.
+/// Long enough for a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The exit code of a role that cannot go on.
+/// The exit code of a role that cannot continue.
 const SOFTWARE: i32 = 70;
 
-/// Posts through ingest, again until it is accepted, and returns the position.
+/// Posts through ingest, with retries until it is accepted. Returns the position.
 async fn post(system: &System, text: &str) -> String {
     let url = format!("{}/v1/rooms/{ROOM}/messages", system.ingest.url());
     let client = client();
@@ -57,7 +57,7 @@ fn texts(what: &str, count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("{what} {number}")).collect()
 }
 
-/// The room's archive, once it has a message with that text.
+/// The room's archive, once it has a message with this text.
 async fn archived(system: &System, last: &str) -> Vec<ArchivedMessage> {
     let archive = system.archive().await;
     let room = PresenterIdx::try_from(ROOM).unwrap();
@@ -68,7 +68,7 @@ async fn archived(system: &System, last: &str) -> Vec<ArchivedMessage> {
     .await
 }
 
-/// Every message has a place of its own, and what is new stands last, in order, and is not deleted.
+/// Every message has its own position, and the new ones are last, in order, and not deleted.
 fn check_archive(messages: &[ArchivedMessage], new: &[String]) {
     let places: HashSet<_> = messages.iter().map(|message| message.position).collect();
     assert_eq!(places.len(), messages.len(), "two messages share a place");
@@ -78,7 +78,7 @@ fn check_archive(messages: &[ArchivedMessage], new: &[String]) {
     assert_eq!(deleted.map(|message| &message.message).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// What a client reads after the welcome, up to that text.
+/// The texts that a client reads after the welcome, up to this one.
 async fn read_to(page: &mut Page, last: &str) -> Vec<String> {
     let mut read = Vec::new();
     while read.last().is_none_or(|text| text != last) {
@@ -104,7 +104,7 @@ async fn start_roles(system: &System) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_loses_the_end_of_the_log_is_noticed_by_every_role_and_told_to_presenters() {
+async fn every_role_notices_a_disk_that_lost_the_end_of_the_log_and_presenters_are_told() {
     let system = System::start().await;
     let (mut page, _) = Page::connect(&system.delivery, ROOM).await;
     let old = texts("old", 60);
@@ -128,7 +128,7 @@ async fn a_disk_that_loses_the_end_of_the_log_is_noticed_by_every_role_and_told_
     let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&seen)).await;
     assert_eq!(welcome["recovered"], false, "{welcome}");
     assert_eq!(read_to(&mut page, "new 30").await, new);
-    // Who was away since the first message has missed what was lost, and is told so too.
+    // A page that was away since the first message has missed the lost ones, and is told too.
     let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&given_out[0])).await;
     assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(false), &json!(given_out[0])));
     let shown = read_to(&mut page, "new 30").await;
@@ -139,13 +139,13 @@ async fn a_disk_that_loses_the_end_of_the_log_is_noticed_by_every_role_and_told_
     check_archive(&messages, &new);
 }
 
-/// What is restored, and whether the operator gives the command that the documents name.
+/// What is restored, and whether the operator runs the documented command.
 struct Restored {
     streams: &'static [&'static str],
     with_command: bool,
 }
 
-/// Accepts something, makes a backup, accepts more and decides about it, restores, and accepts again.
+/// Posts, backs up, posts more and decides about it, restores, and posts again.
 async fn restore(Restored { streams, with_command }: Restored) {
     let system = System::start().await;
     post_all(&system, &texts("kept", 5)).await;
@@ -194,7 +194,7 @@ async fn restore(Restored { streams, with_command }: Restored) {
     given_out.extend(post_all(&system, &new).await);
     assert_eq!(given_out.iter().collect::<HashSet<_>>().len(), 20, "a position was given out twice");
     check_archive(&archived(&system, "new 10").await, &new);
-    // Whoever was there is told that something is missing, and a page that was loaded anew is shown what is new.
+    // A page from before is told of a gap, and a reloaded page shows the new messages.
     let (mut page, welcome) = Page::resume(&system.delivery, ROOM, Some(&seen)).await;
     assert_eq!(welcome["recovered"], false, "{welcome}");
     assert_eq!(read_to(&mut page, "new 10").await, new);
@@ -204,8 +204,8 @@ async fn restore(Restored { streams, with_command }: Restored) {
     assert_eq!(shown[shown.len() - 10..], new);
 }
 
-/// Starts the roles one after the other on a log that went back unannounced. The first that can know does: delivery by
-/// cursors that are ahead of the log, the archiver by what it has seen of the log. Who started before begins anew.
+/// Starts the roles in sequence on a log that went back unannounced. The first role that can notice does: delivery by
+/// cursors ahead of the log, the archiver by its records. Roles that started earlier restart.
 async fn begin_anew(system: &System, with_cursors: bool) {
     system.ingest.start_again().await;
     system.delivery.start_as_a_service().await;
@@ -222,12 +222,12 @@ async fn begin_anew(system: &System, with_cursors: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_restored_with_its_decisions_by_the_procedure_shows_and_keeps_what_is_accepted_then() {
+async fn a_log_restored_by_the_procedure_delivers_and_archives_what_is_accepted_afterwards() {
     restore(Restored { streams: &["CHAT_0", "KV_decisions", "CURSORS"], with_command: true }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_log_beside_cursors_that_were_kept_shows_everything_that_is_new() {
+async fn a_restored_log_with_newer_cursors_shows_every_new_message() {
     restore(Restored { streams: &["CHAT_0", "KV_decisions"], with_command: true }).await;
 }
 

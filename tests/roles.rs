@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::support::{Mongod, NatsServer, Role, RoomServer, Settings, eventually, token};
 
-/// `EX_USAGE`: starting again will not help.
+/// `EX_USAGE`: a restart does not help.
 const USAGE: i32 = 64;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What the roles need, and nothing in it yet.
+/// The servers of the roles, still empty.
 struct World {
     nats: NatsServer,
     settings: Settings,
@@ -24,7 +24,7 @@ impl World {
         World { nats, settings, _rooms: rooms, _mongod: mongod }
     }
 
-    /// With a log that is set up, and that is away.
+    /// With a log that is set up and unreachable.
     async fn without_log() -> World {
         let world = World::start().await;
         world.settings.set_up().await;
@@ -33,13 +33,13 @@ impl World {
     }
 }
 
-/// One of each, not waited for.
+/// One role of each kind, without waiting.
 fn spawn_all(settings: &Settings) -> [Role; 3] {
     ["ingest", "delivery", "archiver"].map(|role| Role::spawn(role, settings))
 }
 
 async fn status(url: &str) -> Option<u16> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().unwrap();
+    let client = testkit::client().timeout(Duration::from_secs(2)).build().unwrap();
     Some(client.get(url).send().await.ok()?.status().as_u16())
 }
 
@@ -66,7 +66,7 @@ async fn a_wrong_setting_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_configuration_problems_are_listed_at_once() {
     let settings = Settings::new()
         .set("ingest.no_such_key", "1")
         .set("nats.replicas", "two")
@@ -85,7 +85,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_only_the_role_itself_can_judge_is_refused_and_named_too() {
+async fn settings_that_only_the_role_can_judge_are_refused_by_name() {
     let nats = NatsServer::start().await;
     Settings::new().nats(&nats).set_up().await;
     let check = async |role: &str, key: &str, value: &str| {
@@ -134,9 +134,9 @@ async fn a_token_in_an_address_of_nats_is_used_and_never_shown() {
     }
 }
 
-/// Where a mistake is, is said by the key.
+/// Expects an error that names the key.
 #[tokio::test]
-async fn no_value_that_may_hold_a_secret_is_shown_whatever_is_wrong_with_it() {
+async fn an_invalid_value_that_may_hold_a_secret_is_never_shown() {
     let cases = [
         ("ingest", "nats.urls", "http://bob:hunter2@nats"),
         ("ingest", "nats.urls", "nats://bob:hun/ter2@nats"),
@@ -162,7 +162,7 @@ async fn no_value_that_may_hold_a_secret_is_shown_whatever_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn a_number_that_no_clock_can_count_with_is_refused_and_named() {
+async fn a_duration_beyond_the_clock_is_refused_by_name() {
     let cases = [
         ("delivery", "delivery.window", "9223372036854775807s"),
         ("delivery", "delivery.max_sessions", "9223372036854775807"),
@@ -218,7 +218,7 @@ fn setup(settings: &Settings, arguments: &[&str]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn a_role_waits_for_the_log_to_be_set_up_and_makes_nothing_itself() {
+async fn a_role_waits_for_setup_and_creates_nothing_itself() {
     let World { nats, settings, .. } = &World::start().await;
     let roles = spawn_all(settings);
     for role in &roles {
@@ -246,7 +246,7 @@ async fn a_role_waits_for_the_log_to_be_set_up_and_makes_nothing_itself() {
 }
 
 #[tokio::test]
-async fn a_role_changes_nothing_in_the_log_and_says_what_differs() {
+async fn a_role_does_not_change_the_log_and_reports_the_differences() {
     let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);
     let settings = Settings::new().nats(&nats).rooms(&rooms);
     settings.set_up().await;
@@ -270,7 +270,7 @@ async fn a_role_changes_nothing_in_the_log_and_says_what_differs() {
     assert_eq!(max_bytes().await, 2_147_483_648);
 }
 
-/// What no role needs to be allowed on the log's server.
+/// Requests to NATS that no role needs.
 const SETUP_ALONE: &str = r#"
 authorization { users: [{ user: role, password: role, permissions: { publish: { deny: [
   "$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.MSG.DELETE.>",
@@ -290,7 +290,7 @@ async fn roles_need_no_right_to_make_or_change_streams() {
     for role in &roles {
         role.ready().await;
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
+    let client = testkit::client().timeout(SOON).build().unwrap();
     let url = roles[0].url() + "/v1/rooms/42/messages";
     let post = client.post(&url).bearer_auth(token(42, "presenter")).json(&serde_json::json!({"text": "hello"}));
     assert_eq!(post.send().await.unwrap().status(), 202);
@@ -307,14 +307,14 @@ async fn roles_need_no_right_to_make_or_change_streams() {
 }
 
 #[tokio::test]
-async fn whoever_runs_a_role_asks_on_a_port_of_its_own_from_the_beginning() {
+async fn the_admin_port_answers_from_the_start_of_the_role() {
     let World { nats, settings, .. } = &World::without_log().await;
     let roles = spawn_all(settings);
     for role in &roles {
         let (livez, readyz) = (format!("{}/livez", role.admin_url()), format!("{}/readyz", role.admin_url()));
         eventually("it tells that it lives", SOON, async || status(&livez).await.filter(|status| *status == 200)).await;
         assert_eq!(status(&readyz).await, Some(503));
-        // Nothing else is there.
+        // Nothing else is served.
         assert_eq!(status(&format!("{}/v1/openapi.json", role.admin_url())).await, Some(404));
     }
     nats.start_again().await;
@@ -326,7 +326,7 @@ async fn whoever_runs_a_role_asks_on_a_port_of_its_own_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_listener_that_cannot_be_had_is_named() {
+async fn an_address_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let settings = Settings::new().set("log.format", "text");
     let role =
@@ -355,9 +355,9 @@ async fn a_signal_stops_every_role_in_good_order() {
 }
 
 #[tokio::test]
-async fn whoever_answers_for_a_role_lets_pages_read_the_answer() {
+async fn every_answer_of_a_role_has_the_cors_headers() {
     let World { nats, settings, .. } = &World::without_log().await;
-    let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
+    let client = testkit::client().timeout(SOON).build().unwrap();
     for (name, path) in
         [("ingest", "/v1/rooms/42/messages"), ("ingest", "/send/message"), ("archiver", "/v1/rooms/42/messages")]
     {

@@ -1,10 +1,10 @@
-//! The architecture's invariants, mostly absences: who may depend on whom, and who alone knows what.
+//! The architecture invariants, mostly absences: which crate may depend on which, and what only one crate may know.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Which crates of ours each crate may see. Roles never see each other; neither of `nats` and `web` sees the other.
+/// The workspace crates that each crate may depend on. Roles never depend on each other, nor do `nats` and `web`.
 const ARROWS: [(&str, &[&str]); 16] = [
     (".", &["archiver", "chat", "conf", "delivery", "ingest", "metrics", "nats", "runtime", "testkit", "web"]),
     ("archiver", &["chat", "conf", "console", "metrics", "nats", "runtime", "web", "words"]),
@@ -24,7 +24,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("words", &[]),
 ];
 
-/// What only one crate knows about. `.` is the binary: only it reads configuration and sets up tracing.
+/// Libraries that only one crate may use. `.` is the binary: only it reads the configuration and sets up tracing.
 const ALONE: [(&str, &str); 6] = [
     ("async-nats", "nats"),
     ("mongodb", "archiver"),
@@ -38,14 +38,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The dependencies that a crate's code is built with; what only its tests need does not count.
+/// The dependencies of a crate's code. Those of its tests do not count.
 fn dependencies(krate: &str) -> BTreeSet<String> {
     let manifest = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     manifest["dependencies"].as_table().unwrap().keys().cloned().collect()
 }
 
-/// Every file of the tree with that ending, build output left out.
+/// Every file of the tree with this ending, without build output.
 fn files(ending: &str) -> Vec<PathBuf> {
     let (mut folders, mut files) = (vec![root().to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -83,9 +83,9 @@ fn every_workspace_member_is_in_the_picture() {
 }
 
 #[test]
-fn what_only_one_crate_knows_no_other_depends_on() {
+fn libraries_reserved_for_one_crate_are_used_by_no_other() {
     for (library, owner) in ALONE {
-        // What measures the system, or breaks it, has a command line of its own.
+        // Programs that measure or break the system have their own command line.
         for (krate, _) in ARROWS.iter().filter(|(krate, _)| !["bench", "reliability"].contains(krate)) {
             let has = dependencies(krate).contains(library);
             assert_eq!(has, *krate == owner, "{library} belongs to {owner} alone; look at {krate}");
@@ -188,7 +188,7 @@ pub(crate) fn anchors(page: &Path) -> BTreeSet<String> {
 fn nothing_of_ingest_below_its_http_folder_knows_http() {
     let source = root().join("ingest/src");
     for path in files(".rs").into_iter().filter(|path| path.starts_with(&source)) {
-        // Tests have servers of their own.
+        // Tests run their own servers.
         if path.starts_with(source.join("http")) || path.file_name().is_some_and(|name| name == "tests.rs") {
             continue;
         }

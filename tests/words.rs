@@ -1,5 +1,5 @@
-//! The word filter on texts that people labelled, and on ordinary chat: on the halves that nobody who works on the list
-//! looks at. The figures of `docs/reference/word-filter.md` are measured the same way; these floors are a little below them.
+//! The word filter on labelled texts and on ordinary chat, on the halves that the authors of the list do not read. The
+//! figures of `docs/reference/word-filter.md` are measured the same way. These floors are a little below them.
 
 #[path = "../words/examples/measure/sets.rs"]
 mod sets;
@@ -35,7 +35,7 @@ mod shared_data {
         assert!(score.recall() > 0.95, "recall {}", score.recall());
     }
 
-    /// What is flagged includes what is rightly flagged: people swear.
+    /// Flagged texts include rightly flagged ones: people swear.
     #[test]
     fn ordinary_chat_is_left_alone() {
         let filter = Filter::new(&List::built_in());

@@ -147,7 +147,7 @@ async fn expire(
 
 async fn create(database: &Database, collection: &'static str, index: Document) -> Result<(), Failure> {
     let name = index.get_str("name").unwrap_or_default().to_owned();
-    match database.create_index(collection, index).await {
+    match database.create_indexes(collection, vec![index]).await {
         Err(Failure::Exists) => {
             tracing::error!(
                 collection,

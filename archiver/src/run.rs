@@ -60,10 +60,8 @@ pub async fn run(
     // Half of it: the other half is for reading and sending the receipt of an erasure that is not done yet.
     let patience = config.http.request_timeout.get() / 2;
     let eraser = Eraser::new(database.clone(), log.clone(), stop.clone(), patience);
-    let openapi = http::openapi::document().into();
-    let app = Arc::new(
-        AppState::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone(), openapi).await?,
-    );
+    let app =
+        Arc::new(AppState::connect(&config, auth, log.clone(), eraser.clone(), status.clone(), stop.clone()).await?);
 
     let ready: web::Readiness = Arc::new({
         let (status, log, app) = (status.clone(), log.clone(), app.clone());
@@ -155,8 +153,12 @@ async fn archive(
             Err(error) => break Err(error),
         }
     };
-    consumer.close().await;
-    let grace = Instant::now() + config.grace();
+    tokio::join!(consumer.close(), finish(writes, Instant::now() + config.grace()));
+    ended
+}
+
+/// Waits for the writes in progress until the end of the grace period.
+async fn finish(mut writes: JoinSet<()>, grace: Instant) {
     while !writes.is_empty() {
         match timeout_at(grace, writes.join_next()).await {
             Ok(joined) => report_panic(joined),
@@ -170,7 +172,6 @@ async fn archive(
             }
         }
     }
-    ended
 }
 
 /// Prepares the database for the configuration, and loads the marks of the log.

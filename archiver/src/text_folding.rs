@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_reads_the_same_is_the_same() {
+    fn texts_that_read_the_same_fold_to_the_same() {
         for (text, expected) in [
             ("\u{f9e1}씨네", "李씨네"),
             ("\u{1112}\u{1161}\u{11ab} 한", "한 한"),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain_is_folded_as_everything_is() {
+    fn the_fast_path_for_plain_text_folds_like_the_slow_one() {
         let plain: Vec<char> = all().filter(|c| is_plain(*c)).collect();
         for (number, c) in plain.iter().enumerate() {
             // Next to another plain character, then next to one that is not, which takes the slow path.

@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let deletions = world.fill(arguments).await?;
     let expected = (arguments.messages, deletions);
     eprintln!("the log holds {} messages after {:.0} s", arguments.messages, began.elapsed().as_secs_f64());
-    // Not measured: it warms everything up, and produces the documents to insert.
+    // Not measured: it warms up, and produces the documents to insert.
     world.catch_up("documents", expected).await?;
     let documents = world.documents().await?;
     let (mut bare, mut archiver, mut again) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,9 +1,8 @@
-//! Attacks on the whole system, each at the bound that stops it: the memory of the role that is attacked, how long its
-//! health probes take, and what becomes of the posts of users who have nothing to do with it. Every setting has its
-//! default. Each attack gets a system of its own, so that none is measured with the memory that another one left.
+//! Attacks on the whole system, each at the bound that stops it. Measures the memory of the attacked role, the latency
+//! of its health probes, and the posts of uninvolved users. All settings have their defaults. Each attack gets a fresh
+//! system, so that none is measured with the memory that another one left.
 //!
-//! The attacker runs on threads of its own and comes from an address of its own, but shares the machine's cores with
-//! the system and its users.
+//! The attacker has its own threads and its own address, but shares the machine's cores with the system and its users.
 
 mod attacker;
 mod bystanders;
@@ -23,39 +22,39 @@ use crate::attacks::bystanders::{Posters, Probes, Times};
 use crate::attacks::world::{Role, World};
 use crate::process;
 
-/// After the attack, before the memory is read for the last time.
+/// The pause after the attack, before the last reading of the memory.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
-/// How often the memory is read.
+/// The interval between readings of the memory.
 const MEMORY_EVERY: Duration = Duration::from_millis(200);
 
-/// The bound: posts may take so many times as long under an attack as before it.
+/// The required bound: posts may take this many times as long under an attack as before it.
 const BOUND: f64 = 5.0;
 
-/// What is measured, and for how long.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The attacks to run, one after the other; all of them if none is named
+    /// The attacks to run, one after the other. Default: all
     #[arg(value_enum)]
     attacks: Vec<Attack>,
     /// Seconds of each attack
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Seconds before each attack in which nobody attacks
+    /// Seconds of normal load before each attack
     #[arg(long, default_value_t = 15)]
     quiet: u64,
-    /// Posts a second of users who have nothing to do with the attack
+    /// Posts per second of uninvolved users
     #[arg(long, default_value_t = 50)]
     rate: u64,
-    /// The attacker's address; 127.0.0.1 is that of the users and of the health probes
+    /// The attacker's address. The users and the health probes have 127.0.0.1
     #[arg(long, default_value = "127.0.1.1")]
     from: Ipv4Addr,
-    /// The chatting-server to attack, where it is not the one beside this program
+    /// The chatting-server to attack. Default: the one beside this program
     #[arg(long)]
     server: Option<PathBuf>,
 }
 
-/// What an attacker does.
+/// An attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Attack {
     /// 10,005 connections to ingest pipeline requests for its OpenAPI document and read nothing
@@ -66,9 +65,9 @@ enum Attack {
     UnreadArchiver,
     /// 1,000 connections ask ingest for a list of bans of 256 KB and read 1 KB a second of it
     UnreadBans,
-    /// 100 presenters ban users of their own rooms, with reasons of 7.5 KB, as often as they may and oftener
+    /// 100 presenters ban users of their own rooms, with reasons of 7.5 KB, faster than their rate limit
     Decisions,
-    /// 20 connections start sessions of one presenter again and again
+    /// 20 connections start sessions of one presenter in a loop
     SessionStarts,
     /// 4,150 connections post 60 of 65 KB, without a token
     BodiesWithoutToken,
@@ -114,7 +113,7 @@ impl Attack {
         }
     }
 
-    /// What has to be there before.
+    /// Prepares the system.
     async fn prepare(self, world: &World) -> anyhow::Result<()> {
         match self {
             Attack::UnreadBans => floods::fill_bans(world).await,
@@ -123,7 +122,7 @@ impl Attack {
         }
     }
 
-    /// Begins it; it ends by itself.
+    /// Starts it. It ends by itself.
     fn begin(self, world: &World, attacker: &Attacker) {
         match self {
             Attack::UnreadIngest => held::unread(attacker, world.port(Role::Ingest), "/v1/openapi.json", 10_005),
@@ -144,7 +143,7 @@ impl Attack {
         }
     }
 
-    /// What is to be said beside the numbers that all attacks have.
+    /// A remark beside the figures that all attacks have.
     async fn aftermath(self, world: &World) -> anyhow::Result<String> {
         Ok(match self {
             Attack::SessionStarts => format!("; {} documents in broadcasts", sockets::sessions(world).await?),
@@ -229,7 +228,7 @@ async fn measure(attack: Attack, arguments: &Arguments) -> anyhow::Result<String
     ))
 }
 
-/// The shares of one core that these seconds of processor time are.
+/// These seconds of CPU time as a share of one core.
 fn shares(before: [f64; 3], after: [f64; 3], took: Duration) -> String {
     let shares = before.iter().zip(after).map(|(before, after)| (after - before) * 100.0 / took.as_secs_f64());
     shares.map(|share| format!("{share:.0}")).collect::<Vec<_>>().join(" / ")
@@ -244,7 +243,7 @@ fn posted(times: &Times) -> String {
     format!("{:.0} / {:.0}", times.p50(), times.p99())
 }
 
-/// What the machine has to do, over one, five and fifteen minutes.
+/// The machine's load average over one, five and fifteen minutes.
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")

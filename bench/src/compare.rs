@@ -1,5 +1,5 @@
 //! Ours beside others, under the same loads from the same generator. The targets take turns within each round, and
-//! ratios are taken within a round: a machine that is slow for a minute is slow for all.
+//! ratios are computed within a round: a machine that is slow for a minute is slow for all.
 //!
 //! nchan keeps messages in memory and checks nothing. The bare HTTP server answers and does nothing else. A bare append is
 //! one fsynced JetStream message a post, without HTTP.
@@ -17,25 +17,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use testkit::{Program, Ready, Server, port};
 
-use crate::load::Pace;
+use crate::load::{self, Load, Nginx, Pace, Target};
 use crate::system::System;
-use generator::Load;
 use table::Results;
-use target::{Nginx, Target};
 
 mod append;
-mod generator;
-mod poster;
 mod table;
-mod target;
-mod viewer;
-mod wire;
 
-/// The loads, in order.
-const PACES: [Pace; 5] =
-    [Pace::Closed(64), Pace::Closed(256), Pace::Open(2_000), Pace::Open(5_000), Pace::Open(10_000)];
-
-/// Who appends without HTTP: one alone, whose latency is that of one fsync, and as many as post.
+/// Concurrent appends without HTTP: one, whose latency is that of one fsync, and as many as there are posters.
 const APPENDERS: [usize; 2] = [1, 64];
 
 /// What is compared.
@@ -64,7 +53,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let system = System::start(1, arguments.archive).await?;
     let nginx = Nginx::start(&folder.path().join("nginx")).await?;
     if nginx.is_none() {
-        eprintln!("there is no nginx with nchan here: it is left out (Debian: nginx, libnginx-mod-nchan)");
+        eprintln!("nginx with nchan is not installed and is left out (Debian: nginx, libnginx-mod-nchan)");
     }
     let (mut echo, echo_port) = bare_http(folder.path())?;
     echo.start().await?;
@@ -74,7 +63,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
 
     let results = compare(arguments, &system, &targets).await;
-    // Also after an error: nothing else ends its workers.
+    // Also after an error: nothing else stops its workers.
     if let Some(nginx) = nginx {
         nginx.stop().await?;
     }
@@ -84,7 +73,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         std::fs::write(file, results.json()).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let wrong = results.wrong_of_ours();
-    anyhow::ensure!(wrong == 0, "{wrong} messages of ours were lost, doubled or out of order");
+    anyhow::ensure!(wrong == 0, "{wrong} of our messages were lost, repeated or out of order");
     Ok(())
 }
 
@@ -92,11 +81,11 @@ async fn compare(arguments: &Arguments, system: &System, targets: &[Arc<Target>]
     let (mut results, mut run) = (Results::default(), 0);
     let (duration, rooms) = (Duration::from_secs(arguments.seconds), arguments.rooms);
     for round in 1..=arguments.rounds {
-        for pace in PACES {
+        for pace in Pace::ALL {
             for target in targets {
                 run += 1;
                 let (name, load) = (target.name, Load { run, pace, rooms, duration });
-                let outcome = generator::run(target, system, load).await.with_context(|| format!("{name}, {pace}"))?;
+                let outcome = load::run(target, system, load).await.with_context(|| format!("{name}, {pace}"))?;
                 eprintln!("round {round}: {pace}: {name}: {:.0} a second", outcome.rate);
                 results.add(pace, name, outcome);
             }
@@ -111,7 +100,7 @@ async fn compare(arguments: &Arguments, system: &System, targets: &[Arc<Target>]
     Ok(results)
 }
 
-/// This program as [`echo`], in a process of its own.
+/// This program as [`echo`], in its own process.
 fn bare_http(folder: &std::path::Path) -> anyhow::Result<(Server, u16)> {
     let port = port::own()?;
     let program = Program {
@@ -125,7 +114,7 @@ fn bare_http(folder: &std::path::Path) -> anyhow::Result<(Server, u16)> {
     Ok((Server::new(program, Ready::Http(format!("http://127.0.0.1:{port}/"))), port))
 }
 
-/// Answers each request 200 once its body is read.
+/// Answers each request with 200 after its body.
 pub(crate) async fn echo(port: u16) -> anyhow::Result<()> {
     async fn answer(request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, hyper::Error> {
         request.into_body().collect().await?;
@@ -139,7 +128,7 @@ pub(crate) async fn echo(port: u16) -> anyhow::Result<()> {
     }
 }
 
-/// Not a number where nothing was measured.
+/// NaN without values.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -15,7 +15,7 @@ use load::Load;
 mod callgrind;
 mod load;
 
-/// What is measured.
+/// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The role that callgrind runs
@@ -23,22 +23,22 @@ pub(crate) struct Arguments {
     /// Messages that are counted
     #[arg(long, default_value_t = 2_000)]
     messages: usize,
-    /// Messages before, which fill caches and are not counted
+    /// Messages before the count, which fill caches
     #[arg(long, default_value_t = 640)]
     warm_up: usize,
-    /// Posters, each posting again when it has its answer
+    /// Posters. Each posts again as soon as it has its answer
     #[arg(long, default_value_t = 64)]
     posters: usize,
-    /// Posts a second of all posters together; 0: as many as they can
+    /// Posts per second of all posters together. 0: unlimited
     #[arg(long, default_value_t = 0)]
     rate: u32,
-    /// Rooms, each with a presenter unless the archiver is measured
+    /// Rooms. Each has a presenter, unless the archiver is measured
     #[arg(long, default_value_t = 100)]
     rooms: usize,
     /// Count new connections and new tokens as well: each poster begins anew after the warm-up
     #[arg(long)]
     new_connections: bool,
-    /// Functions that are listed
+    /// Number of functions to list
     #[arg(long, default_value_t = 40)]
     functions: usize,
     /// Fail if a message takes more instructions than this
@@ -82,7 +82,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             .map(|(key, value)| (key, value.to_owned()))
             .into(),
     };
-    // A presenter in each room: without one, ingest has more to do.
+    // A presenter in each room: ingest does more work for a room without one.
     let nodes = usize::from(role != Role::Archiver);
     let system = System::start_under(nodes, role == Role::Archiver, Some(&runner)).await?;
     let id = system.id(role.name())?;

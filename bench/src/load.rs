@@ -1,31 +1,46 @@
-//! Generates posts, in a closed loop (each poster waits for its answer) or in an open one (posts are sent on schedule
-//! whatever the answers do, so that a stall shows in the latency of every post that it delays).
+//! Generates posts, in a closed loop (each poster waits for its answer) or in an open one (posts are due on schedule
+//! whatever the answers do, so that a stall shows in the latency of every post that it delays). A run is a load against
+//! one target. The generator is one thread, because it must cost less than what it measures.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
 
-use crate::screen::Screen;
 use crate::system::System;
+use crate::texts::texts;
+use poster::{Poster, Turn};
+pub(crate) use target::{Nginx, Target};
+use viewer::Viewer;
 
-/// How long to wait for the last messages after the last post.
-const LAST_MESSAGES: Duration = Duration::from_secs(10);
+mod poster;
+mod target;
+mod viewer;
+mod wire;
+
+/// Bytes of a text, including its tag: as in the other measurements of this project.
+const TEXT_BYTES: usize = 200;
 
 /// The connections of an open loop. Each carries one post at a time.
 const OPEN_POSTERS: usize = 128;
 
-/// 200 bytes of text, as in the other measurements of this project.
-const TEXT_BYTES: usize = 200;
+/// Requests that each poster has ready.
+const REQUESTS: usize = 8;
+
+/// How long to wait for the last messages after the last post.
+const LAST_MESSAGES: Duration = Duration::from_secs(10);
+
+/// How long the sockets of a target without a welcome get to connect.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// How posts are generated.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +49,12 @@ pub(crate) enum Pace {
     Closed(usize),
     /// This many posts per second.
     Open(u64),
+}
+
+impl Pace {
+    /// The measured loads, in order.
+    pub(crate) const ALL: [Pace; 5] =
+        [Pace::Closed(64), Pace::Closed(256), Pace::Open(2_000), Pace::Open(5_000), Pace::Open(10_000)];
 }
 
 impl fmt::Display for Pace {
@@ -45,134 +66,159 @@ impl fmt::Display for Pace {
     }
 }
 
-/// One run.
+/// What is run.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
+    /// Different for each run.
+    pub(crate) run: u64,
     pub(crate) pace: Pace,
     pub(crate) rooms: usize,
     pub(crate) duration: Duration,
 }
 
 /// The result of a run.
-pub(crate) struct Result {
-    pub(crate) posts_a_second: f64,
-    ack: Histogram<u64>,
-    socket: Histogram<u64>,
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    /// Messages per second, until the last answer.
+    pub(crate) rate: f64,
+    /// Microseconds from the time at which a post was due to its answer: p50 and p99.
+    pub(crate) answered: (u64, u64),
+    /// The same until it arrives at the socket. None: the target has no sockets.
+    pub(crate) arrived: Option<(u64, u64)>,
     /// Accepted messages that were lost, repeated or out of order.
-    pub(crate) wrong: usize,
+    pub(crate) wrong: u64,
+    /// CPU microseconds per message, by process. `generator` is this program.
+    pub(crate) processor: Vec<(&'static str, f64)>,
+    /// Resident bytes of the target's processes at the end of the run.
+    pub(crate) memory: u64,
 }
 
-impl fmt::Display for Result {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
-        write!(
-            f,
-            "{:.0} | {:.2} / {:.2} | {:.2} / {:.2}",
-            self.posts_a_second,
-            ms(&self.ack, 0.5),
-            ms(&self.ack, 0.99),
-            ms(&self.socket, 0.5),
-            ms(&self.socket, 0.99),
-        )
+/// Runs the load in a thread of its own.
+pub(crate) async fn run(target: &Arc<Target>, system: &System, load: Load) -> anyhow::Result<Outcome> {
+    let sockets: Vec<_> = (1..=load.rooms).map_while(|room| target.socket(system, room)).collect();
+    let texts = texts(TEXT_BYTES - wire::Tag::BYTES - 1)?;
+    let mut requests = Vec::new();
+    for poster in 0..posters(load.pace) {
+        let mut own = Vec::new();
+        for number in 0..REQUESTS {
+            let text = &texts[(poster * REQUESTS + number) % texts.len()];
+            own.push(target.request(system, poster % load.rooms + 1, 1_000_000 + poster as i64, text)?);
+        }
+        requests.push(own);
+    }
+    let target = Arc::clone(target);
+    tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        LocalSet::new().block_on(&runtime, generate(target, sockets, requests, load))
+    })
+    .await?
+}
+
+fn posters(pace: Pace) -> usize {
+    match pace {
+        Pace::Closed(posters) => posters,
+        Pace::Open(_) => OPEN_POSTERS,
     }
 }
 
-impl Load {
-    pub(crate) async fn run(&self, system: &System) -> anyhow::Result<Result> {
-        let (start, arrived) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
-        let mut screens = Vec::new();
-        for room in 1..=self.rooms {
-            screens.push(Screen::open(system, room as i64, start, Arc::clone(&arrived)).await?);
+type Socket = (u16, String, Option<Vec<u8>>);
+
+async fn generate(
+    target: Arc<Target>,
+    sockets: Vec<Socket>,
+    requests: Vec<Vec<(Vec<u8>, usize)>>,
+    load: Load,
+) -> anyhow::Result<Outcome> {
+    let (start, arrived, stop) = (Instant::now(), Rc::new(Cell::new(0)), CancellationToken::new());
+    let has_sockets = !sockets.is_empty();
+    let mut watching = JoinSet::new();
+    for (port, handshake, first) in sockets {
+        let mut viewer = Viewer::connect(port, &handshake, first.as_deref()).await?;
+        if target.welcomes() {
+            viewer.welcomed().await?;
         }
-        let (posters, gap) = match self.pace {
-            Pace::Closed(posters) => (posters, None),
-            Pace::Open(rate) => (OPEN_POSTERS, Some(Duration::from_secs(OPEN_POSTERS as u64).div_f64(rate as f64))),
-        };
-        let began = Instant::now();
-        let until = began + self.duration;
-        let mut running = JoinSet::new();
-        for number in 0..posters {
-            let offset = gap.map(|gap| gap.mul_f64(number as f64 / posters as f64)).unwrap_or_default();
-            let poster = Poster {
-                connection: connect(system.ingest).await?,
-                number,
-                room: number % self.rooms + 1,
-                token: system.token(1_000_000 + number as i64),
-                start,
-            };
-            running.spawn(poster.post(began + offset, gap, until));
+        watching.spawn_local(viewer.watch((start, load.run), Rc::clone(&arrived), stop.clone()));
+    }
+    tokio::time::sleep(SETTLE).await;
+    let mut connected = Vec::new();
+    for (number, requests) in requests.into_iter().enumerate() {
+        let stream = TcpStream::connect(("127.0.0.1", target.port())).await?;
+        stream.set_nodelay(true)?;
+        connected.push(Poster { number: number as u64, stream, requests });
+    }
+
+    let (before, own_before) = (target.processor()?, own_processor()?);
+    let began = Instant::now();
+    let turn = match load.pace {
+        Pace::Closed(_) => Turn::AtOnce(began + load.duration),
+        Pace::Open(rate) => {
+            let (due, turns) = mpsc::unbounded_channel();
+            std::thread::spawn(move || clock(rate, began, load.duration, due));
+            Turn::Due(Rc::new(Mutex::new(turns)))
         }
-        let (mut ack, mut posted) = (Histogram::new(3)?, 0);
-        while let Some(poster) = running.join_next().await {
-            let latencies = poster??;
-            posted += latencies.len() as usize;
-            ack.add(latencies)?;
+    };
+    let mut posting = JoinSet::new();
+    for poster in connected {
+        posting.spawn_local(poster.post(Arc::clone(&target), (start, load.run), turn.clone()));
+    }
+    let (mut answered, mut accepted, mut of) = (Histogram::<u64>::new(3)?, 0, HashMap::new());
+    while let Some(posted) = posting.join_next().await {
+        let posted = posted??;
+        answered.add(&posted.latency)?;
+        accepted += posted.accepted;
+        of.insert(posted.poster, posted.accepted);
+    }
+    let took = began.elapsed();
+    let patience = Instant::now() + LAST_MESSAGES;
+    while has_sockets && arrived.get() < accepted && Instant::now() < patience && !watching.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (after, own_after) = (target.processor()?, own_processor()?);
+    let memory = target.memory()?;
+    stop.cancel();
+    let (mut latency, mut wrong) = (Histogram::<u64>::new(3)?, 0);
+    while let Some(seen) = watching.join_next().await {
+        let seen = seen??;
+        latency.add(&seen.latency)?;
+        wrong += seen.wrong;
+        for (poster, last) in seen.last {
+            let of = of.get_mut(&poster).context("a message of an unknown poster arrived")?;
+            *of = of.abs_diff(last);
         }
-        let took = began.elapsed();
-        let patience = Instant::now() + LAST_MESSAGES;
-        while arrived.load(Ordering::Relaxed) < posted && Instant::now() < patience {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The rest of each poster's count did not arrive, or arrived twice.
+    wrong += if has_sockets { of.values().sum::<u64>() } else { 0 };
+    let a_message = |seconds: f64| seconds * 1_000_000.0 / accepted.max(1) as f64;
+    let mut processor: Vec<_> =
+        before.iter().zip(after).map(|((name, before), (_, after))| (*name, a_message(after - before))).collect();
+    processor.push(("generator", a_message(own_after - own_before)));
+    let quantiles = |of: &Histogram<u64>| (of.value_at_quantile(0.5), of.value_at_quantile(0.99));
+    Ok(Outcome {
+        rate: accepted as f64 / took.as_secs_f64(),
+        answered: quantiles(&answered),
+        arrived: has_sockets.then(|| quantiles(&latency)),
+        wrong,
+        processor,
+        memory,
+    })
+}
+
+/// Announces when posts are due, within about 60 µs. It is a thread, because tokio's timers round up to a millisecond.
+fn clock(rate: u64, began: Instant, duration: Duration, due: mpsc::UnboundedSender<Instant>) {
+    let (interval, until) = (Duration::from_secs(1).div_f64(rate as f64), began + duration);
+    let mut next = began;
+    while next < until {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        while next <= Instant::now() {
+            // A poster that has failed reports it itself.
+            let _ = due.send(next);
+            next += interval;
         }
-        let (mut socket, mut wrong) = (Histogram::new(3)?, 0);
-        for screen in screens {
-            let seen = screen.close().await?;
-            socket.add(seen.latency)?;
-            wrong += seen.wrong;
-        }
-        wrong += posted.abs_diff(arrived.load(Ordering::Relaxed));
-        Ok(Result { posts_a_second: posted as f64 / took.as_secs_f64(), ack, socket, wrong })
     }
 }
 
-struct Poster {
-    connection: SendRequest<Full<Bytes>>,
-    number: usize,
-    room: usize,
-    token: String,
-    start: Instant,
-}
-
-impl Poster {
-    /// Posts until the end of the run. Returns each post's latency in microseconds.
-    async fn post(mut self, first: Instant, gap: Option<Duration>, until: Instant) -> anyhow::Result<Histogram<u64>> {
-        let mut latencies = Histogram::new(3)?;
-        let mut due = first;
-        for count in 0_u64.. {
-            if gap.is_some() {
-                tokio::time::sleep_until(due.into()).await;
-            } else {
-                due = Instant::now();
-            }
-            if due >= until {
-                break;
-            }
-            let nanos = (due - self.start).as_nanos();
-            let text = format!("{} {count} {nanos} ", self.number);
-            let text = format!("{text:x<TEXT_BYTES$}");
-            let body = serde_json::json!({ "presenterIdx": self.room, "userType": "viewer", "textMessage": text });
-            let request = hyper::Request::post("/send/message")
-                .header("host", "bench")
-                .header("content-type", "application/json")
-                .header("token", &self.token)
-                .body(Full::new(Bytes::from(body.to_string())))?;
-            let response = self.connection.send_request(request).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            anyhow::ensure!(status == 200, "a post got {status}: {}", String::from_utf8_lossy(&body));
-            // Measured from its scheduled time: waiting for an earlier answer counts.
-            latencies.record((due.elapsed().as_micros() as u64).max(1))?;
-            if let Some(gap) = gap {
-                due += gap;
-            }
-        }
-        Ok(latencies)
-    }
-}
-
-pub(crate) async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream =
-        TcpStream::connect(("127.0.0.1", port)).await.with_context(|| format!("cannot connect to port {port}"))?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+/// CPU seconds of this thread.
+fn own_processor() -> anyhow::Result<f64> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(Duration::from(now).as_secs_f64())
 }

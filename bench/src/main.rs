@@ -8,6 +8,7 @@
 mod archive;
 mod attacks;
 mod compare;
+mod connection;
 mod instructions;
 mod load;
 mod overload;
@@ -15,7 +16,6 @@ mod posts;
 mod presenter;
 mod process;
 mod room_server;
-mod screen;
 mod seek;
 mod sessions;
 mod statistics;

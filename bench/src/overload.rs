@@ -14,13 +14,13 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::load;
+use crate::connection;
 use crate::system::System;
 
 /// The posters of the closed loop.
 const POSTERS: u64 = 64;
 
-/// The maximum of concurrent connections. A post that finds none free is not sent, and counted.
+/// The maximum of concurrent connections. A post without a free connection is not sent, but counted.
 const CONNECTIONS: usize = 4_000;
 
 /// Enough users that none exceeds a rate limit.
@@ -138,12 +138,12 @@ async fn offer(system: &System, rate: f64, duration: Duration) -> anyhow::Result
     Ok(outcomes)
 }
 
-/// The status, and the latency from the actual sending: delays in this process are not the system's.
+/// The status, and the latency since the post was sent: delays of this process do not count.
 async fn post(port: u16, connections: &Connections, token: &str, number: u64) -> anyhow::Result<(u16, Duration)> {
     let idle = connections.lock().await.pop();
     let mut connection = match idle {
         Some(connection) => connection,
-        None => load::connect(port).await?,
+        None => connection::connect(port).await?,
     };
     connection.ready().await?;
     let text = format!("{number} {}", "x".repeat(190));

@@ -1,10 +1,11 @@
 //! Measures posts over HTTP to ingest, the fsynced acknowledgement, and the message on the presenter's WebSocket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::load::{self, Load, Pace};
+use crate::load::{self, Load, Outcome, Pace, Target};
 use crate::system::System;
 
 /// The arguments.
@@ -24,29 +25,27 @@ pub(crate) struct Arguments {
     archive: bool,
 }
 
-/// The loads, in order.
-const PACES: [Pace; 5] =
-    [Pace::Closed(64), Pace::Closed(256), Pace::Open(2_000), Pace::Open(5_000), Pace::Open(10_000)];
-
 #[allow(clippy::print_stdout, reason = "the answer to the command")]
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut results: Vec<Vec<load::Result>> = PACES.iter().map(|_| Vec::new()).collect();
-    for run in 0..arguments.runs {
+    let (duration, rooms) = (Duration::from_secs(arguments.seconds), arguments.rooms);
+    let mut outcomes: Vec<Vec<Outcome>> = Pace::ALL.iter().map(|_| Vec::new()).collect();
+    for round in 1..=arguments.runs {
         let system = System::start(1, arguments.archive).await?;
-        for (pace, results) in PACES.iter().zip(&mut results) {
-            let load = Load { pace: *pace, rooms: arguments.rooms, duration: Duration::from_secs(arguments.seconds) };
-            let result = load.run(&system).await?;
-            eprintln!("run {}: {pace}: {result}", run + 1);
-            results.push(result);
+        let target = Arc::new(Target::original(&system)?);
+        for (run, (pace, outcomes)) in (1..).zip(Pace::ALL.into_iter().zip(&mut outcomes)) {
+            let outcome = load::run(&target, &system, Load { run, pace, rooms, duration }).await?;
+            eprintln!("run {round}: {pace}: {:.0} posts/s", outcome.rate);
+            outcomes.push(outcome);
         }
     }
     println!("| load | posts/s | post → ack p50 / p99 ms | post → socket p50 / p99 ms | lost, doubled, reordered |");
     println!("|---|---|---|---|---|");
-    for (pace, mut results) in PACES.iter().zip(results) {
-        results.sort_by(|one, other| one.posts_a_second.total_cmp(&other.posts_a_second));
-        let wrong: usize = results.iter().map(|result| result.wrong).sum();
-        let median = &results[results.len() / 2];
-        println!("| {pace} | {median} | {wrong} |");
+    for (pace, mut outcomes) in Pace::ALL.into_iter().zip(outcomes) {
+        outcomes.sort_by(|one, other| one.rate.total_cmp(&other.rate));
+        let wrong: u64 = outcomes.iter().map(|outcome| outcome.wrong).sum();
+        let Outcome { rate, answered, arrived, .. } = &outcomes[outcomes.len() / 2];
+        let ms = |(p50, p99): (u64, u64)| format!("{:.2} / {:.2}", p50 as f64 / 1_000.0, p99 as f64 / 1_000.0);
+        println!("| {pace} | {rate:.0} | {} | {} | {wrong} |", ms(*answered), arrived.map(ms).unwrap_or_default());
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use hyper::body::Bytes;
 use mongodb::bson::{DateTime, Document, doc};
 use mongodb::{Client, Collection};
 
-use crate::load::connect;
+use crate::connection::connect;
 use crate::process;
 use crate::system::{Archive, SECRET};
 

@@ -1,14 +1,14 @@
-//! Texts as people write them.
+//! Texts from real chat.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
-/// So many different texts. No poster sends one again soon.
+/// The number of different texts. No poster repeats one soon.
 const TEXTS: usize = 256;
 
-/// Texts of nearly so many bytes, of the messages of an evening.
+/// Texts of almost this many bytes, made of the messages of `samples/evening.ndjson`.
 pub(crate) fn texts(bytes: usize) -> anyhow::Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Line {
@@ -17,7 +17,7 @@ pub(crate) fn texts(bytes: usize) -> anyhow::Result<Vec<String>> {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/evening.ndjson");
     let sample = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
     let lines: Vec<Line> = sample.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    // By whole words: a part of an emoji, or a line break, would be refused.
+    // Of whole words: part of an emoji or a line break would be refused.
     let mut words = lines.iter().flat_map(|line| line.text.split_whitespace()).cycle();
     let mut texts = Vec::new();
     while texts.len() < TEXTS {

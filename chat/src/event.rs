@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_event_of_this_version_is_refused_with_the_reason() {
+    fn a_malformed_event_is_refused_with_the_reason() {
         let cases = [
             "",
             "null",

@@ -1,5 +1,6 @@
 //! The domain: names for people, rooms and sessions, the events that happen in a room, and their positions in the log.
-//! This crate does no I/O: it parses and writes events. Other crates send, store and show them.
+//! This crate does no I/O: it parses and writes events, and says what they change. Other crates send, store and show
+//! them.
 //!
 //! An event is one line of JSON, and a retry with the same id is the same event:
 //!
@@ -34,6 +35,7 @@ mod moderators;
 mod position;
 mod posted;
 mod readers;
+pub mod settings;
 mod time;
 mod written;
 

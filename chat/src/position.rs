@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_position_is_refused() {
+    fn a_malformed_position_is_refused() {
         for text in ["", "1", "1-2", "1-2-3-4", "1-2-x", "-1-2", "1--2", "+1-2-3", "1-2-100000000", "1-2-3 "] {
             assert_eq!(text.parse::<Position>(), Err(InvalidPosition), "{text:?}");
         }

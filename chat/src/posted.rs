@@ -308,7 +308,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_here_is_scanned_as_serde_reads_it(event in event()) {
+        fn the_scanner_reads_written_lines_as_serde_does(event in event()) {
             let line = event.to_line();
             prop_assert_eq!(&line, &event.serialized());
             // Larger numbers are left to serde.

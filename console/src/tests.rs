@@ -44,7 +44,7 @@ async fn every_file_is_served_under_the_policy_and_known_again() {
 }
 
 #[tokio::test]
-async fn what_is_compressed_is_the_same_and_small() {
+async fn compressed_assets_are_unchanged_and_small() {
     use std::io::Read as _;
     let mut all = 0;
     for (path, asset) in Assets::embedded().all() {

@@ -30,6 +30,6 @@ fn stopping() -> Response {
 }
 
 /// A refusal that another attempt may not meet.
-fn unavailable(code: &'static str, detail: &str) -> Response {
+fn unavailable(code: &'static str, detail: impl Into<String>) -> Response {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(Duration::from_secs(1)).into_response()
 }

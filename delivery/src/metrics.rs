@@ -148,7 +148,7 @@ pub(crate) fn declare(admin: &Admin, node: &Arc<Node>) {
     gauge("chatting_delivery_max_readers", "The bound on readers' streams, delivery.max_readers.", |node| {
         node.config.max_readers as f64
     });
-    gauge("chatting_delivery_unstarted_sockets", "Sockets without a session.", |node| node.unstarted.taken() as f64);
+    gauge("chatting_delivery_unstarted_sockets", "Sockets without a session.", |node| node.unstarted.in_use() as f64);
     gauge("chatting_delivery_unsaved_cursors", "Cursors that moved and are not saved in NATS yet.", |node| {
         node.cursors.unsaved() as f64
     });

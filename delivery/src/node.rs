@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::auth::Verifier;
-use web::places::Places;
+use web::fair_slots::FairSlots;
 
 use crate::config::Config;
 use crate::dialects::legacy::Legacy;
@@ -41,8 +41,8 @@ pub(crate) struct Node {
     pub(crate) lease_watch: LeaseWatch,
     /// One permit per session.
     pub(crate) sessions: Semaphore,
-    /// One place per socket without a session. Addresses share the places, and so do presenters with a valid token.
-    pub(crate) unstarted: Arc<Places>,
+    /// One slot per socket without a session. Addresses share the slots, and so do presenters with a valid token.
+    pub(crate) unstarted: Arc<FairSlots>,
     /// The tasks of all sockets, with the events that they append. The HTTP server's graceful stop does not cover them.
     /// A panic in one ends one session: its guards free the seat, and reconciliation withdraws the claim.
     pub(crate) sockets: TaskTracker,

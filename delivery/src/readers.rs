@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use nats::Log;
 use tokio::sync::watch;
-use web::places::Source;
+use web::fair_slots::Source;
 use web::{UserPermit, UserPermits};
 
 use crate::config::Config;

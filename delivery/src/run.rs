@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::Admin;
 use web::auth::Verifier;
-use web::places::Places;
+use web::fair_slots::FairSlots;
 
 use crate::config::Config;
 use crate::dialects::legacy::Legacy;
@@ -173,7 +173,7 @@ async fn join(
     let bounds = Bounds { age: config.window(), bytes: config.window_size.in_memory() };
     let node = Arc::new(Node {
         sessions: Semaphore::new(config.max_sessions),
-        unstarted: Places::new(config.max_unauthenticated, config.max_unauthenticated_size.in_memory()),
+        unstarted: FairSlots::new(config.max_unauthenticated, config.max_unauthenticated_size.in_memory()),
         feed: Arc::new(Feed::new(log.timelines().clone(), bounds, tail.status(), access.clone())),
         cursors: SavedCursors::new(cursors),
         seats: Arc::new(Seats::default()),

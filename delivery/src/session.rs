@@ -26,7 +26,7 @@ mod replies;
 
 use std::sync::Arc;
 
-use web::places::Place;
+use web::fair_slots::Slot;
 
 use crate::dialects::Dialect;
 use crate::node::Node;
@@ -35,27 +35,27 @@ use crate::session::entry::{Entrant, HandshakeToken, enter};
 use crate::session::socket::{Socket, Stream};
 use crate::session::token::expires_in;
 
-/// Serves a socket to its end. `place` is its place among the sockets without a session.
+/// Serves a socket to its end. `slot` is its slot among the sockets without a session.
 pub(crate) async fn serve(
     node: &Arc<Node>,
     dialect: &dyn Dialect,
     stream: Stream,
     handshake_token: HandshakeToken,
-    place: Place,
+    slot: Slot,
 ) {
-    let place = Arc::new(place);
+    let slot = Arc::new(slot);
     // Boxed here and below: what a session does once would count in the memory of its task for hours.
-    let mut socket = Box::new(Box::pin(Socket::new(stream, &node.config, place.clone())).await);
+    let mut socket = Box::new(Box::pin(Socket::new(stream, &node.config, slot.clone())).await);
     let entering = Box::pin(enter(node, dialect, &mut socket, handshake_token));
     let entrant = tokio::select! {
         entrant = entering => entrant,
         // Nothing is lost with the dropped branch: the client sends its frames again when it reconnects.
-        () = place.lost() => Err(CloseReason::Overload),
+        () = slot.evicted() => Err(CloseReason::Overload),
     };
     match entrant {
         Ok(entrant) => {
-            // From now on it shares places with its own presenter, not with its address.
-            let own = node.unstarted.enter(entrant.bearer.source()).map_or(place, Arc::new);
+            // From now on it shares slots with its own presenter, not with its address.
+            let own = node.unstarted.acquire(entrant.bearer.source()).map_or(slot, Arc::new);
             socket.counts_in(Some(own.clone()));
             match entrant.room {
                 None => run(node, dialect, socket, entrant, own).await,
@@ -65,32 +65,26 @@ pub(crate) async fn serve(
         Err(reason) => {
             node.metrics.closed(reason);
             tracing::debug!(end = reason.word(), "a socket closed before it became a session");
-            Box::pin(socket.leave(reason, &place)).await;
+            Box::pin(socket.leave(reason, &slot)).await;
         }
     }
 }
 
-/// Runs the presenter's session on an authenticated socket. The place is given back once the session has begun. Until
-/// the session claims the room, it can lose the place.
-async fn run(
-    node: &Arc<Node>,
-    dialect: &dyn Dialect,
-    mut socket: Box<Socket>,
-    mut entrant: Entrant,
-    place: Arc<Place>,
-) {
+/// Runs the presenter's session on an authenticated socket. The slot is given back once the session has begun. Until
+/// the session claims the room, it can lose the slot.
+async fn run(node: &Arc<Node>, dialect: &dyn Dialect, mut socket: Box<Socket>, mut entrant: Entrant, slot: Arc<Slot>) {
     let presenter = entrant.bearer.presenter;
     let begun: Result<_, CloseReason> = Box::pin(async {
         let turn = tokio::select! {
             turn = begin::wait_for_turn(node, dialect, &mut socket, &mut entrant) => turn?,
             // The room was not claimed: nothing is lost.
-            () = place.lost() => return Err(CloseReason::Overload),
+            () = slot.evicted() => return Err(CloseReason::Overload),
         };
         // The wait may have taken seconds. An expired token claims no room.
         if expires_in(dialect, entrant.bearer.until).is_zero() {
             return Err(CloseReason::TokenExpired);
         }
-        place.works();
+        slot.set_working();
         let permit = node.sessions.try_acquire().map_err(|_| CloseReason::Overload)?;
         Ok((begin::begin(node, dialect, entrant, turn).await?, permit))
     })
@@ -98,7 +92,7 @@ async fn run(
     match begun {
         Ok(((mut session, welcome), _permit)) => {
             socket.counts_in(None);
-            drop(place);
+            drop(slot);
             let reason = match session.deliver(&mut socket, &welcome).await {
                 Ok(never) => match never {},
                 Err(reason) => reason,
@@ -108,7 +102,7 @@ async fn run(
         Err(reason) => {
             node.metrics.closed(reason);
             tracing::info!(%presenter, end = reason.word(), "presenter {presenter} got no session: {}", reason.word());
-            Box::pin(socket.leave(reason, &place)).await;
+            Box::pin(socket.leave(reason, &slot)).await;
         }
     }
 }

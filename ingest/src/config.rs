@@ -4,16 +4,16 @@
 use std::net::SocketAddr;
 
 use chat::Readers;
+use chat::settings::{Rate, Settings, WordPolicy};
 use conf::{Address, Problem, Span, optional_address};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::http::gateway::{self, Gateway};
-use crate::moderation::settings::{Rate, Settings, WordPolicy};
 use crate::outbound::room_server::RoomsConfig;
 use crate::posting::limits::LimitsConfig;
 use crate::posting::review::ReviewConfig;
-use crate::posting::word_filter::{WordFilter, WordsConfig};
+use crate::posting::word_filter::WordsConfig;
 
 /// The section `[ingest]` of the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -79,12 +79,8 @@ pub struct RoomConfig {
 impl Config {
     /// Every setting that cannot work. It reads the word lists.
     pub fn problems(&self) -> Vec<Problem> {
-        let checks = [
-            WordFilter::new(&self.words).err(),
-            self.limits.check().err(),
-            self.review.check().err(),
-            self.room.settings().err(),
-        ];
+        let checks =
+            [self.words.read().err(), self.limits.check().err(), self.review.check().err(), self.room.settings().err()];
         let gateway = Gateway::new(&self.gateway, "ingest.gateway").err();
         gateway.into_iter().chain(checks.into_iter().flatten().map(Problem::from)).collect()
     }

@@ -18,7 +18,6 @@ mod state;
 
 pub use config::{Config, RoomConfig};
 pub use http::openapi::document as openapi;
-pub use moderation::settings::{Rate, Settings, WordPolicy};
 pub use outbound::room_server::{RoomsConfig, probe_room_server};
 pub use posting::limits::LimitsConfig;
 pub use posting::review::{Fallback, ReviewConfig, SigningKey};

@@ -120,7 +120,7 @@ pub(crate) fn declare(admin: &Admin, ingest: &Arc<Ingest>) {
     );
     let node = shared();
     registry.gauge("chatting_ingest_unfinished_requests", "Requests whose body has not arrived.", move || {
-        node.unfinished.taken() as f64
+        node.unfinished.in_use() as f64
     });
     let node = shared();
     registry.gauge(

@@ -4,16 +4,17 @@
 //! a status is a number here.
 
 mod part;
+mod tokens;
 
 use std::time::Duration;
 
-use crate::http::gateway::ForwardError;
+use chat::settings::{InvalidSetting, NAMED};
 use jiff::Timestamp;
 use nats::AppendError;
 use web::IDX_BOUNDS;
 use web::auth::TokenError;
 
-use crate::moderation::settings::{InvalidSetting, NAMED};
+use crate::http::gateway::ForwardError;
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::admission::Overloaded;
 use crate::posting::limits;
@@ -163,8 +164,8 @@ const SETTINGS: &str = "reference/moderation.md#settings";
 macro_rules! table {
     ($(
         { $($refusal:tt)+ } $(with $name:ident = $value:expr)* =>
-            $part:ident, $status:literal, $code:literal, $detail:expr, $original_message:expr
-            $(, original status $original_status:literal)? $(, see $page:expr)? $(, retry after $retry:expr)?;
+            $part:ident, $status:expr, $code:expr, $detail:expr, $original_message:expr
+            $(, original status $original_status:expr)? $(, see $page:expr)? $(, retry after $retry:expr)?;
     )+) => {
         impl Refusal {
             /// The refusal's row.
@@ -193,7 +194,7 @@ macro_rules! table {
             }
 
             /// An example of each row.
-            pub(crate) fn all() -> Vec<Refusal> {
+            fn examples() -> Vec<Refusal> {
                 use Refusal::*;
                 vec![$({
                     $(let $name = $value;)*
@@ -205,16 +206,8 @@ macro_rules! table {
 }
 
 table! {
-    { Token(TokenError::Missing) } => Token, 401, "token_missing", sentence(TokenError::Missing), "Token null", original status 400;
-    { Token(TokenError::Ambiguous) } => Token, 401, "token_invalid", sentence(TokenError::Ambiguous), JWT_EXCEPTION;
-    { Token(TokenError::Malformed) } => Token, 401, "token_invalid", sentence(TokenError::Malformed), "토큰의 유형이 아닙니다.";
-    { Token(TokenError::Signature) } => Token, 401, "token_invalid", sentence(TokenError::Signature), "토큰이 변조되었습니다.";
-    { Token(TokenError::Expired) } => Token, 401, "token_expired", sentence(TokenError::Expired), "토큰이 만료되었습니다.";
-    { Token(TokenError::Claims) } => Token, 401, "token_invalid", sentence(TokenError::Claims), JWT_EXCEPTION;
-    { Token(TokenError::Type) } => Token, 401, "token_invalid", sentence(TokenError::Type), JWT_EXCEPTION;
-    { Token(TokenError::Lifetime) } => Token, 401, "token_invalid", sentence(TokenError::Lifetime), JWT_EXCEPTION;
-    { Token(TokenError::UserIdx) } => Token, 401, "token_invalid", sentence(TokenError::UserIdx), JWT_EXCEPTION;
-    { Token(TokenError::KeysUnavailable) } => Token, 503, "keys_unavailable", sentence(TokenError::KeysUnavailable), NOT_SENT;
+    { Token(error) } with error = TokenError::Missing => Token, error.status().as_u16(), error.code(), error.detail(),
+        tokens::original_message(*error), original status tokens::original_status(*error);
     { Forwarded(ForwardError::Missing(header)) } with header = "x-forward-useridx" =>
         Head, 400, "forwarded_identity_invalid", sentence(ForwardError::Missing(header)), "Token null", see AUTHENTICATION;
     { Forwarded(ForwardError::Twice(header)) } with header = "x-forward-useridx" =>
@@ -344,6 +337,12 @@ table! {
 }
 
 impl Refusal {
+    /// An example of each row, and of each reason to refuse a token.
+    pub(crate) fn all() -> Vec<Refusal> {
+        let others = Refusal::examples().into_iter().filter(|refusal| !matches!(refusal, Refusal::Token(_)));
+        TokenError::ALL.map(Refusal::Token).into_iter().chain(others).collect()
+    }
+
     /// The `outcome` of a request that an outage refuses: whether it took effect.
     pub(crate) fn outcome(&self) -> &'static str {
         match self {

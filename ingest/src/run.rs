@@ -1,7 +1,7 @@
 //! Builds ingest from its configuration and serves it until the stop, or until a background task panics.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nats::{Log, Shortage};
 use reqwest::Client;
@@ -11,13 +11,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use web::auth::{TokenCache, Verifier};
-use web::places::Places;
+use web::fair_slots::FairSlots;
 use web::{Admin, UserPermits};
 
 use crate::config::Config;
 use crate::http::fast_path::Posts;
 use crate::http::gateway::Gateway;
-use crate::http::{openapi, router};
+use crate::http::router;
 use crate::memory::replay::{KeyMemory, Replay};
 use crate::memory::turns::{SettledTurns, Turns};
 use crate::metrics;
@@ -94,14 +94,14 @@ pub async fn run(
         reconnects: Reconnects::new(log.clone(), config.reconnect_webhook.map(|webhook| (client, webhook))),
         log,
         // Each body is bounded, so the number of requests bounds the bytes.
-        unfinished: Places::new(config.max_unfinished.max(1), usize::MAX),
+        unfinished: FairSlots::new(config.max_unfinished.max(1), usize::MAX),
         in_flight: Arc::new(Semaphore::new(config.max_in_flight.min(Semaphore::MAX_PERMITS))),
         admission: Admission::new(config.max_in_flight),
         lists: UserPermits::new(LISTS, LISTS_OF_USER),
         body_deadline: config.body_timeout.get(),
         metrics: Metrics::new(),
         time_zone: config.time_zone,
-        openapi: openapi::document().into(),
+        openapi: OnceLock::new(),
     });
     tasks.spawn_until_stop("room server watch", {
         let ingest = ingest.clone();

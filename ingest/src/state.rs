@@ -1,6 +1,6 @@
 //! The state of ingest: what every request reads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::http::gateway::Gateway;
@@ -10,7 +10,7 @@ use nats::{Log, Presence};
 use tokio::sync::{Mutex, Semaphore};
 use web::UserPermits;
 use web::auth::{TokenCache, Verifier};
-use web::places::Places;
+use web::fair_slots::FairSlots;
 
 use crate::memory::replay::Replay;
 use crate::memory::turns::{SettledTurns, Turns};
@@ -42,7 +42,7 @@ pub(crate) struct Ingest {
     pub(crate) reconnects: Reconnects,
     /// Concurrent requests whose body has not arrived, shared fairly among users. They wait for the sender, so they
     /// take no permit of `in_flight`.
-    pub(crate) unfinished: Arc<Places>,
+    pub(crate) unfinished: Arc<FairSlots>,
     /// Concurrent requests, from the end of the body to the answer. Without a permit a request gets 503 at once.
     pub(crate) in_flight: Arc<Semaphore>,
     /// Concurrent requests that append to the log.
@@ -52,6 +52,6 @@ pub(crate) struct Ingest {
     pub(crate) body_deadline: Duration,
     pub(crate) metrics: Metrics,
     pub(crate) time_zone: TimeZone,
-    /// The OpenAPI document.
-    pub(crate) openapi: Bytes,
+    /// The OpenAPI document, written at the first request.
+    pub(crate) openapi: OnceLock<Bytes>,
 }

@@ -34,7 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// An HTTP client like a gateway's: pooled, with a deadline, without a proxy.
 pub(crate) fn client() -> anyhow::Result<Client> {
-    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let client = testkit::client().redirect(reqwest::redirect::Policy::none());
     Ok(client.timeout(TIMEOUT).connect_timeout(Duration::from_secs(2)).build()?)
 }
 

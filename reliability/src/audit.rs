@@ -2,7 +2,6 @@
 //! moderators. Consecutive pages come from different archivers.
 
 use chat::{EventId, PresenterIdx};
-use reqwest::Client;
 use serde::Deserialize;
 
 use crate::history::{Observation, Reading, Recorder};
@@ -65,7 +64,7 @@ impl Decision {
 
 /// Reads a list to its end.
 async fn list(system: &System, path: &str) -> anyhow::Result<Vec<Decision>> {
-    let client = Client::builder().no_proxy().timeout(READ).build()?;
+    let client = testkit::client().timeout(READ).build()?;
     let (mut decisions, mut after) = (Vec::new(), String::new());
     for archiver in system.archivers.iter().cycle() {
         let url = format!("{archiver}{path}?first={PAGE}{after}");

@@ -34,7 +34,7 @@ pub(crate) fn is_erased(user: i64) -> bool {
 }
 
 fn client() -> anyhow::Result<(Client, String)> {
-    let client = Client::builder().no_proxy().timeout(TIMEOUT).connect_timeout(Duration::from_secs(2)).build()?;
+    let client = testkit::client().timeout(TIMEOUT).connect_timeout(Duration::from_secs(2)).build()?;
     Ok((client, token_with(PRIVACY, &["chat:erase"])))
 }
 

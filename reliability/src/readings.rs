@@ -307,7 +307,7 @@ async fn replay(system: &System, recorder: &Recorder, room: i64) -> anyhow::Resu
         text: String,
         sent_at: Timestamp,
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(READ).build()?;
+    let client = testkit::client().timeout(READ).build()?;
     let archiver = &system.archivers[usize::try_from(room)? % system.archivers.len()];
     let url = format!("{archiver}/v1/rooms/{room}/export?order=asc");
     let answer = client.get(url).bearer_auth(token(room, false)).send().await?.error_for_status()?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use reqwest::Client;
 use serde::Deserialize;
 
 use crate::history::{Observation, Reading, Recorder};
@@ -89,7 +88,7 @@ fn epochs(timeline: &str) -> impl Iterator<Item = u64> {
 
 /// Records every stream. Of the members of a cluster the most advanced counts, because others may lag.
 pub(crate) async fn read(system: &System, recorder: &Recorder) -> anyhow::Result<()> {
-    let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let client = testkit::client().timeout(TIMEOUT).build()?;
     let mut streams: BTreeMap<String, Known> = BTreeMap::new();
     for server in &system.monitoring {
         let url = format!("{server}/jsz?accounts=1&streams=1&consumers=1&config=1");

@@ -159,7 +159,7 @@ impl System {
 
     /// The server that leads the log's first partition.
     pub(crate) async fn leader(&self) -> anyhow::Result<Option<String>> {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(1)).build()?;
+        let client = testkit::client().timeout(Duration::from_secs(1)).build()?;
         for url in &self.monitoring {
             let Ok(answer) = client.get(format!("{url}/jsz?accounts=1&streams=1")).send().await else { continue };
             let Ok(said) = answer.json::<serde_json::Value>().await else { continue };

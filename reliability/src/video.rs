@@ -103,7 +103,7 @@ pub(crate) async fn follow(
     readings: &AtomicU64,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let client = testkit::client().timeout(PATIENCE).build()?;
     let mut player = Player { client, archivers: &system.archivers, token: token(room, false), asked: 0 };
     let mut followed: Option<(u64, String)> = None;
     let mut place = String::new();
@@ -153,7 +153,7 @@ pub(crate) async fn follow(
 
 /// Records the room's broadcasts and the replay of each. The presenters have been gone since `gone`.
 pub(crate) async fn read(system: &System, recorder: &Recorder, room: i64, gone: Instant) -> anyhow::Result<()> {
-    let client = Client::builder().no_proxy().timeout(READ).build()?;
+    let client = testkit::client().timeout(READ).build()?;
     let mut player = Player { client, archivers: &system.archivers, token: token(room, false), asked: 0 };
     let broadcasts = loop {
         let waited = gone.elapsed();

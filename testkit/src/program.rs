@@ -1,4 +1,4 @@
-//! A program to start, and one that runs. Its output goes to a file; it is killed when its owner drops it.
+//! Programs, and the processes that they run as. Output goes to a file. A process is killed when its owner drops it.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -11,24 +11,24 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// What there is to know to start a program, also a second time.
+/// A program to start, any number of times.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// The name for messages.
+    /// Its name in messages.
     pub name: String,
     /// The executable.
     pub path: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// Variables beside those it inherits.
+    /// Environment variables in addition to the inherited ones.
     pub environment: Vec<(String, String)>,
-    /// Where its output goes, appended.
+    /// The file to which its output is appended.
     pub output: PathBuf,
-    /// Whether it is kept from the terminal's Ctrl-C, because its owner stops it in its own order.
+    /// Whether the terminal's Ctrl-C does not reach it. Its owner then stops programs in an order of its own.
     pub detached: bool,
 }
 
-/// A program that was started.
+/// A running program.
 #[derive(Debug)]
 pub struct Running {
     name: String,
@@ -36,7 +36,7 @@ pub struct Running {
     child: Child,
 }
 
-/// A program that ended although it was needed.
+/// A program that ended unexpectedly.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} ended ({status}); the end of its output, {output}:\n{last}")]
 pub struct Stopped {
@@ -46,7 +46,7 @@ pub struct Stopped {
     last: String,
 }
 
-/// How often a program that starts or stops is looked at.
+/// The pause between two looks at a program that starts or stops.
 const POLL: Duration = Duration::from_millis(20);
 
 impl Program {
@@ -75,7 +75,7 @@ impl Running {
         self.child.id()
     }
 
-    /// How it ended, once it has.
+    /// How it ended. None: it still runs.
     pub fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
@@ -99,13 +99,13 @@ impl Running {
         kill(self.pid()?, signal).with_context(|| format!("cannot send {signal} to {}", self.name))
     }
 
-    /// Stops it (SIGSTOP), and returns when it has: on a busy machine its threads go on for a moment.
+    /// Stops it (SIGSTOP) and waits until it has stopped: on a busy machine its threads continue for a moment.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.signal(Signal::SIGSTOP)?;
         #[cfg(target_os = "linux")]
         {
             use nix::sys::wait::{Id, WaitPidFlag, waitid};
-            // Looked at only, so that its end can still be waited for.
+            // WNOWAIT: the status stays available to later waits.
             let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
             waitid(Id::Pid(self.pid()?), flags).with_context(|| format!("cannot wait until {} stops", self.name))?;
         }
@@ -118,12 +118,12 @@ impl Running {
 
     /// Kills it (SIGKILL) and waits for its end.
     pub fn kill(&mut self) -> anyhow::Result<ExitStatus> {
-        // An error says that it has ended already; the wait finds out.
+        // An error means that it has ended already. The wait returns its status.
         let _ = self.child.kill();
         Ok(self.child.wait()?)
     }
 
-    /// Asks it to end (SIGTERM) and waits; after the grace period it is killed.
+    /// Asks it to end (SIGTERM) and waits. After the grace period it is killed.
     pub async fn terminate(&mut self, grace: Duration) -> anyhow::Result<ExitStatus> {
         if let Some(status) = self.child.try_wait()? {
             return Ok(status);
@@ -136,11 +136,11 @@ impl Running {
             }
             tokio::time::sleep(POLL).await;
         }
-        tracing::warn!(name = self.name, "{} did not stop within {} s and is killed", self.name, grace.as_secs());
+        tracing::warn!(name = self.name, "killed {}, which did not stop within {} s", self.name, grace.as_secs());
         self.kill()
     }
 
-    /// Waits until the probe says that it is ready: an error if it ends before, or at the deadline.
+    /// Waits until the probe reports it ready. Err: it ended before, or the deadline passed.
     pub async fn until_ready(&mut self, deadline: Duration, probe: impl AsyncFn() -> bool) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
@@ -163,7 +163,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error.
+        // There is no one to report an error to.
         let _ = self.kill();
     }
 }

@@ -1,5 +1,5 @@
-//! A network that fails on demand: a TCP proxy whose connections can be cut, refused, slowed down, and held up, in both
-//! directions, which is what a half-open connection is, or in one.
+//! A network that fails on demand: a TCP proxy that can cut, refuse and slow down its connections, and stop their
+//! traffic without a notice, in one direction or in both as on a half-open connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,31 +21,31 @@ pub enum Direction {
     ToClient,
 }
 
-/// What becomes of traffic at the moment.
+/// The current state of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Traffic {
     Flows,
-    /// Connections stand, new ones too, and carry nothing.
+    /// Connections stay open, and new ones are accepted, but nothing is carried.
     HeldUp,
-    /// The same in one direction; the other flows.
+    /// Nothing is carried in this direction. The other one flows.
     HeldUpOneWay(Direction),
-    /// Every piece of at most [`PIECE`] bytes takes so long.
+    /// Each piece of at most [`PIECE`] bytes takes this long.
     Slow(Duration),
-    /// There are no connections.
+    /// All connections are refused.
     Refused,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Network {
     traffic: Traffic,
-    /// Connections older than the last cut are gone.
+    /// The number of cuts so far. A cut closes the connections that are older.
     cuts: u64,
 }
 
-/// 16 KB: what is read at once.
+/// 16 KB: the most that is read at once.
 const PIECE: usize = 16 * 1024;
 
-/// A way to one server.
+/// A proxy in front of one server.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -54,7 +54,7 @@ pub struct Proxy {
     accept: JoinHandle<()>,
 }
 
-/// Bytes that have arrived at their end, by direction.
+/// Bytes delivered, by direction.
 #[derive(Debug, Default)]
 struct Carried {
     to_server: AtomicU64,
@@ -71,7 +71,7 @@ impl Carried {
 }
 
 impl Proxy {
-    /// A whole network to the address, such as `127.0.0.1:4222`.
+    /// Starts a proxy to an address such as `127.0.0.1:4222`. Traffic flows.
     pub async fn start(server: String) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback interface has free ports");
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -83,10 +83,10 @@ impl Proxy {
             reason = "it ends when the proxy is dropped, and its connections end with their peers"
         )]
         let accept = tokio::spawn(async move {
-            // A failed accept is a connection that was given up before it was made.
+            // Accept fails if the client has gone already.
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
-                // Refused: dropped at once.
+                // A refused connection is dropped at once.
                 if state.borrow().traffic != Traffic::Refused {
                     tokio::spawn(carry(client, server.clone(), state.clone(), counted.clone()));
                 }
@@ -95,48 +95,48 @@ impl Proxy {
         Proxy { address, network, carried, accept }
     }
 
-    /// Where it listens.
+    /// The address where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same for a client of NATS.
+    /// The address as a NATS URL.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
     }
 
-    /// How many bytes have come through in that direction, over all connections.
+    /// The bytes delivered in this direction, over all connections.
     pub fn carried(&self, direction: Direction) -> u64 {
         self.carried.of(direction).load(Ordering::Relaxed)
     }
 
-    /// Cuts every connection; new ones fare as [`Proxy::hold_up`] and the others last said.
+    /// Closes every connection. New ones are treated as the last call of the other methods says.
     pub fn cut(&self) {
         self.network.send_modify(|network| network.cuts += 1);
     }
 
-    /// Carries nothing until [`Proxy::release`], and nobody is told.
+    /// Carries nothing until [`Proxy::release`]. Neither side is notified.
     pub fn hold_up(&self) {
         self.set(Traffic::HeldUp);
     }
 
-    /// Carries nothing in that direction until [`Proxy::release`], and nobody is told; the other direction flows.
+    /// As [`Proxy::hold_up`], in this direction only. The other one flows.
     pub fn hold_up_one_way(&self, direction: Direction) {
         self.set(Traffic::HeldUpOneWay(direction));
     }
 
-    /// Carries at most 16 KB each `pause` and connection, and everything so much later, until [`Proxy::release`].
+    /// Delays each piece of at most 16 KB of a connection by `pause`, until [`Proxy::release`].
     pub fn slow_down(&self, pause: Duration) {
         self.set(Traffic::Slow(pause));
     }
 
-    /// Cuts every connection, and each new one, until [`Proxy::release`].
+    /// Closes every connection, and each new one, until [`Proxy::release`].
     pub fn refuse(&self) {
         self.set(Traffic::Refused);
         self.cut();
     }
 
-    /// The network is whole again; what was held up flows.
+    /// Restores the network. Held up traffic is delivered.
     pub fn release(&self) {
         self.set(Traffic::Flows);
     }
@@ -156,18 +156,18 @@ impl Drop for Proxy {
 async fn carry(mut client: TcpStream, server: String, mut network: watch::Receiver<Network>, carried: Arc<Carried>) {
     let born = network.borrow().cuts;
     let is_cut = |network: &Network| network.cuts != born;
-    // A cut ends the attempt too: a server that is stopped may take connections again a minute later.
+    // A cut ends the attempt too: a stopped server may accept it a minute later.
     let mut server = tokio::select! {
         biased;
         _ = network.wait_for(is_cut) => return,
         Ok(server) = TcpStream::connect(server) => server,
         else => return,
     };
-    // Small pieces are not to wait for each other: the delays are ours.
+    // Without Nagle's algorithm, so that every delay is intended.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    // The connection is over with whichever ends first; what is lost with the others was on its way.
+    // The first branch to finish ends the connection. The others lose only what was in flight.
     let (to, back) = (network.clone(), network.clone());
     tokio::select! {
         biased;
@@ -194,7 +194,7 @@ async fn copy(
         };
         let Ok(_) = network.wait_for(flows).await.map(|_| ()) else { return };
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        // What was read meanwhile is held up too.
+        // The state may have changed during the read.
         let Ok(traffic) = network.wait_for(flows).await.map(|network| network.traffic) else { return };
         if let Traffic::Slow(pause) = traffic {
             tokio::time::sleep(pause).await;
@@ -210,10 +210,10 @@ async fn copy(
 mod tests {
     use super::*;
 
-    /// Far longer than loopback takes.
+    /// Far longer than loopback needs.
     const SOON: Duration = Duration::from_secs(10);
 
-    /// Long enough to see that nothing comes.
+    /// Long enough to conclude that nothing comes.
     const A_WHILE: Duration = Duration::from_millis(200);
 
     async fn pair() -> (Proxy, TcpStream, TcpStream) {
@@ -234,7 +234,7 @@ mod tests {
     async fn one_direction_is_held_up_while_the_other_flows() {
         let (proxy, mut client, mut server) = pair().await;
         assert!(comes(&mut client, &mut server, SOON).await && comes(&mut server, &mut client, SOON).await);
-        // A byte counts once it is written, and may be read a moment before.
+        // A byte counts once it is written. It may be read a moment earlier.
         let counts = async {
             while proxy.carried(Direction::ToServer) + proxy.carried(Direction::ToClient) < 2 {
                 tokio::task::yield_now().await;
@@ -247,7 +247,7 @@ mod tests {
         assert!(!comes(&mut server, &mut client, A_WHILE).await);
 
         proxy.hold_up_one_way(Direction::ToServer);
-        // What was held up in the other direction comes now.
+        // The other direction flows again.
         let mut byte = [0];
         tokio::time::timeout(SOON, client.read_exact(&mut byte)).await.unwrap().unwrap();
         assert!(comes(&mut server, &mut client, SOON).await);

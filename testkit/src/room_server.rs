@@ -1,4 +1,4 @@
-//! A stand-in for the room server of the platform: every room is live until it is switched off.
+//! A stand-in for the platform's room server. Every room is live until it is switched off.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The rooms that were switched off.
+/// Rooms that are switched off.
 type NotLive = Arc<Mutex<HashSet<i64>>>;
 
-/// The question as ingest asks it.
+/// Ingest's request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Question {
     presenter_idx: String,
 }
 
-/// `POST /room/live/check` as the contract has it, and `PUT /rooms/{presenterIdx}/live` with `true` or `false`.
+/// `POST /room/live/check` of the contract, and `PUT /rooms/{presenterIdx}/live` with the body `true` or `false`.
 pub fn room_server() -> Router {
     Router::new()
         .route("/room/live/check", post(check))

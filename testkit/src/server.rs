@@ -1,4 +1,4 @@
-//! A server: a program, how it is known to be ready, and the process if it runs now.
+//! A server: its program, the check for its readiness, and its process while it runs.
 
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nix::sys::signal::Signal;
 
+use crate::client;
 use crate::program::{Program, Running};
 
 /// How a server shows that it is ready.
@@ -13,11 +14,11 @@ use crate::program::{Program, Running};
 pub enum Ready {
     /// A GET of this URL answers 200.
     Http(String),
-    /// The replica set of these members, the server itself the first, has a primary; it is initiated where it is new.
+    /// The replica set of these members, of which the server is the first, has a primary. A new set is initiated.
     ReplicaSet(Vec<String>),
 }
 
-/// A server that can be started, killed and started again, with the same data and on the same port.
+/// A server that can be killed and restarted with the same data and on the same port.
 #[derive(Debug)]
 pub struct Server {
     program: Program,
@@ -25,26 +26,26 @@ pub struct Server {
     running: Option<Running>,
 }
 
-/// A cold machine under load recovers a store within this time.
+/// 60 s: recovery of a store on a slow machine under load.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Server {
-    /// A server that does not run yet.
+    /// A server that is not started.
     pub fn new(program: Program, ready: Ready) -> Server {
         Server { program, ready, running: None }
     }
 
-    /// Its name for messages.
+    /// Its name in messages.
     pub fn name(&self) -> &str {
         &self.program.name
     }
 
-    /// What is started.
+    /// Its program.
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// How it is known to be ready.
+    /// Its readiness check.
     pub fn ready_when(&self) -> &Ready {
         &self.ready
     }
@@ -54,9 +55,9 @@ impl Server {
         self.running.as_ref().map(Running::id)
     }
 
-    /// Starts it, and does not wait for it.
+    /// Starts it without waiting.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
-        // The port is taken until the old process is gone.
+        // Its port is in use until the old process has ended.
         self.kill()?;
         self.running = Some(self.program.start()?);
         Ok(())
@@ -67,13 +68,13 @@ impl Server {
         let running = self.running.as_mut().with_context(|| format!("{} is not started", self.program.name))?;
         match &self.ready {
             Ready::Http(url) => {
-                // Without a proxy of the environment, and with a deadline: a server that starts may accept and be silent.
-                let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+                // The deadline is for a starting server that accepts but does not answer.
+                let client = client().timeout(Duration::from_secs(2)).build()?;
                 let answers = async || client.get(url).send().await.is_ok_and(|answer| answer.status() == 200);
                 running.until_ready(START_DEADLINE, answers).await
             }
             Ready::ReplicaSet(members) => {
-                let own = members.first().context("a replica set has members")?;
+                let own = members.first().context("the replica set has no members")?;
                 let accepts = async || tokio::net::TcpStream::connect(own).await.is_ok();
                 running.until_ready(START_DEADLINE, accepts).await?;
                 archiver::initiate_replica_set(members).await.context("cannot initiate the replica set")
@@ -87,12 +88,12 @@ impl Server {
         self.ready().await
     }
 
-    /// An error once it has ended by itself.
+    /// Err: it has ended by itself.
     pub fn check(&mut self) -> anyhow::Result<()> {
         self.running.as_mut().map_or(Ok(()), Running::check)
     }
 
-    /// How it ended, once it has.
+    /// How it ended. None: it runs, or was not started.
     pub fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.running.as_mut().map_or(Ok(None), Running::exited)
     }
@@ -103,7 +104,7 @@ impl Server {
         running.signal(signal)
     }
 
-    /// Stops it (SIGSTOP) until it gets SIGCONT; returns when it has stopped.
+    /// Stops it (SIGSTOP) until it gets SIGCONT, and waits until it has stopped.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.running.as_ref().with_context(|| format!("{} does not run", self.program.name))?.pause()
     }
@@ -116,7 +117,7 @@ impl Server {
         Ok(())
     }
 
-    /// Asks it to end (SIGTERM), waits, and after the grace period kills it. None: it did not run.
+    /// Asks it to end (SIGTERM) and waits. After the grace period it is killed. None: it did not run.
     pub async fn terminate(&mut self, grace: Duration) -> anyhow::Result<Option<ExitStatus>> {
         match self.running.take() {
             Some(mut running) => Ok(Some(running.terminate(grace).await?)),

@@ -1,4 +1,4 @@
-//! The audit: who decided what, when and why, about whom, and what a deleted message said.
+//! The audit: who decided what, when and why, about whom, and the text of deleted messages.
 
 use chat::{Body, Event, MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use mongodb::bson::{DateTime, doc};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::reading::{Reader, archive, evening, said, texts, time};
 use super::{World, presenter, user};
 
-/// A decision about the room, so many milliseconds into the evening.
+/// A decision about the room, this many milliseconds into the evening.
 fn decided(room: i64, ms: i64, body: Body) -> Event {
     Event::now(presenter(room), body).recorded_at(evening(ms))
 }
@@ -16,7 +16,7 @@ fn everywhere(ms: i64, body: Body) -> Event {
     Event { presenter: None, ..decided(1, ms, body) }
 }
 
-/// A time of the evening, as it is stored.
+/// A time of the evening, as stored.
 fn at(ms: i64) -> DateTime {
     DateTime::from_millis(evening(ms).as_millisecond())
 }
@@ -107,7 +107,7 @@ async fn the_audit_says_who_decided_what_when_and_why_about_whom() {
         let expected: Vec<String> = expected.iter().map(|index| id(*index)).collect();
         assert_eq!(texts(&found, "id"), expected, "{path} {query:?}");
     }
-    // What the clear took away, the message that was gone before not among it.
+    // The messages that the clear removed. The message that was deleted before is not among them.
     let cleared = moderator.all("/v1/rooms/42/messages", &[("decision", &id(4))], "messages", 10).await;
     assert_eq!(texts(&cleared, "text"), ["fine"]);
 }
@@ -170,7 +170,7 @@ async fn an_entry_is_the_same_whatever_else_is_on_its_page() {
             assert!(found.iter().all(|decision| one_a_page.contains(decision)), "{path} {query:?}: {found:?}");
         }
     }
-    // What somebody changed by hand is left out, and takes nothing with it.
+    // A document that was changed by hand is left out, and the others are listed.
     archive(&world, &(0..6).map(|ms| said(42, 7, 100 + ms, &format!("line {ms}"))).collect::<Vec<_>>()).await;
     let change = doc! { "$set": { "flags": "none", "by": "nobody" } };
     for (collection, changed) in [

@@ -1,4 +1,4 @@
-//! Broadcasts as tests tell them: the presenter's sessions, what was said, and an independent recount of the replay.
+//! Broadcasts for the tests: the presenter's sessions, the messages, and an independent recount of the replay.
 
 use chat::{Body, Event, EventId, PresenterConnected, PresenterDisconnected, SessionId};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::presenter;
 use super::reading::{Reader, evening};
 
-/// A presenter's session, in milliseconds of the evening.
+/// A presenter's session. Times are in milliseconds of the evening.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Session {
     pub(super) id: SessionId,
@@ -31,7 +31,7 @@ impl Session {
     }
 }
 
-/// A message of a broadcast, in the order of the log.
+/// A message of a broadcast, in log order.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) id: EventId,
@@ -42,8 +42,8 @@ pub(super) struct Told {
 /// What the recording holds.
 pub(super) const TIMELINES: [&str; 2] = ["segments", "wall"];
 
-/// The replay as it has to be: the offset and id of each message. Counted anew, from what the words mean: an offset is
-/// how much of the segments lay before the latest time so far.
+/// The expected replay: the offset and id of each message, computed from the definition. An offset is the part of the
+/// segments before the latest time so far.
 pub(super) fn recount(segments: &[(i64, i64)], messages: &[Told], timeline: &str) -> Vec<(i64, String)> {
     let (start, end) = (segments[0].0, segments[segments.len() - 1].1);
     let mut latest = start;
@@ -61,7 +61,7 @@ pub(super) fn recount(segments: &[(i64, i64)], messages: &[Told], timeline: &str
     replay
 }
 
-/// The offset and the id of each message of an answer.
+/// The offset and id of each message of an answer.
 pub(super) fn offsets(messages: &[Value]) -> Vec<(i64, String)> {
     let pairs = messages
         .iter()
@@ -69,7 +69,7 @@ pub(super) fn offsets(messages: &[Value]) -> Vec<(i64, String)> {
     pairs.collect()
 }
 
-/// All of a replay, `first` a page.
+/// The whole replay, with pages of `first` messages.
 pub(super) async fn replay(reader: &Reader<'_>, path: &str, timeline: &str, first: usize) -> Vec<(i64, String)> {
     let path = format!("{path}/replay");
     offsets(&reader.all(&path, &[("timeline", timeline)], "messages", first).await)

@@ -1,5 +1,5 @@
-//! The chat of a broadcast as files: each is read back as the programs read it that it is made for, and has what a replay
-//! has.
+//! The chat of a broadcast as files. Each format is parsed as its programs parse it, and has the messages of the
+//! replay.
 
 use chat::{Body, Event, Role, User, UserIdx};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::broadcast::{Session, TIMELINES, offsets, recount};
 use super::reading::{Reader, archive, said, time};
 use super::replay::cut_twice;
 
-/// The chat file of TwitchDownloader as its `ChatRoot.cs` declares it: what may be null there is optional here.
+/// The chat file of TwitchDownloader, as its `ChatRoot.cs` declares it. Nullable members are optional.
 #[derive(Debug, Deserialize)]
 struct ChatRoot {
     #[serde(rename = "FileInfo")]
@@ -110,8 +110,8 @@ struct Cue {
     text: String,
 }
 
-/// Reads WebVTT as its specification has it, as far as files of chat go: blocks between empty lines, of which those with
-/// an arrow are cues.
+/// Parses WebVTT by its specification, as far as chat files need it: blocks between empty lines, of which those with an
+/// arrow are cues.
 fn cues(file: &str) -> Vec<Cue> {
     let file = file.replace("\r\n", "\n").replace('\r', "\n");
     let mut blocks = file.split("\n\n");
@@ -146,7 +146,7 @@ pub(super) async fn export(reader: &Reader<'_>, path: &str, format: &str, timeli
     answer.text().await.unwrap()
 }
 
-/// The offset and id of each message, and what it says, as each format has them.
+/// The offset, id and text of each message in each format.
 pub(super) async fn exported(reader: &Reader<'_>, path: &str, timeline: &str) -> [Vec<(i64, String, String)>; 3] {
     let ndjson = export(reader, path, "ndjson", timeline).await;
     let lines: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -178,7 +178,7 @@ async fn every_format_has_what_the_replay_has() {
             assert_eq!(found, expected, "{format} {timeline}");
         }
     }
-    // The same lines as a replay's messages.
+    // The same lines as the messages of the replay.
     let replayed = reader.all(&format!("{path}/replay"), &[], "messages", 1_000).await;
     let lines = export(&reader, &path, "ndjson", "segments").await;
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -186,7 +186,7 @@ async fn every_format_has_what_the_replay_has() {
 }
 
 #[tokio::test]
-async fn the_files_say_whose_broadcast_it_is_and_whatever_was_said_breaks_none_of_them() {
+async fn the_files_name_the_broadcast_and_stay_valid_with_any_text() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let session = Session::new(0, 3_723_250);
@@ -231,7 +231,7 @@ async fn the_files_say_whose_broadcast_it_is_and_whatever_was_said_breaks_none_o
     let disposition = "attachment; filename=\"room-42-20251122T100000Z.json\"";
     assert_eq!(answer.headers()["content-disposition"], disposition);
     let file = answer.text().await.unwrap();
-    // TwitchDownloader looks at the first byte.
+    // TwitchDownloader tests the first byte.
     assert!(file.starts_with('{'));
     let ChatRoot { file_info, streamer, video, comments, embedded_data } = serde_json::from_str(&file).unwrap();
     assert_eq!(file_info.version, Version { major: 1, minor: 4, patch: 0 });

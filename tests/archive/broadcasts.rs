@@ -1,4 +1,4 @@
-//! A presenter's session is one document, whichever of its ends comes first, and however often.
+//! A presenter's session is one document, in whichever order its start and its end are archived, and however often.
 
 use chat::{Body, Event, Position, PresenterConnected, PresenterDisconnected, SessionId};
 use mongodb::bson::DateTime;
@@ -33,7 +33,7 @@ async fn a_session_is_one_document_in_whichever_order_its_ends_come() {
     }
 }
 
-/// The event as it would stand in the log.
+/// The event as an entry of the log.
 pub(super) fn at(sequence: u64, event: &Event) -> Entry {
     Entry::read(Position { epoch: 1, sequence, index: 0 }, event.to_line()).unwrap()
 }

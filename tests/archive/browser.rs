@@ -1,4 +1,4 @@
-//! What is exported for players, opened by one: a video element in Chromium.
+//! Exported subtitles, opened by a video element in Chromium.
 
 use chat::Body;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use super::broadcast_exports::export;
 use super::reading::{Reader, archive, archive_many, said};
 use crate::browser::chromium::Chromium;
 
-/// A cue as the browser understood it.
+/// A cue as the browser parsed it.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Cue {
     id: String,
@@ -23,7 +23,7 @@ struct Cue {
     text: String,
 }
 
-/// Gives a video these subtitles, and tells of its cues.
+/// Gives a video these subtitles, and returns its cues.
 const CUES: &str = "async file => {
     const track = document.createElement('track');
     track.kind = 'subtitles';
@@ -33,7 +33,7 @@ const CUES: &str = "async file => {
     await new Promise((loaded, failed) => { track.onload = loaded; track.onerror = failed; });
     return Array.from(track.track.cues, cue => {
         const html = cue.getCueAsHTML();
-        // Chromium keeps the blank at the end that the specification drops.
+        // Chromium keeps a trailing blank that the specification drops.
         const voice = (html.querySelector('span')?.title ?? '').replace(/ $/, '');
         return { id: cue.id, start: cue.startTime, end: cue.endTime, voice, text: html.textContent };
     });
@@ -81,7 +81,7 @@ async fn a_browser_shows_the_subtitles_as_they_were_written() {
     assert_eq!(cues, expected.collect::<Vec<_>>());
 }
 
-/// Any text, and more often what means something to the format. It has no blanks at its ends, as what is accepted.
+/// Any text, with more of what is special in the format. Trimmed, as accepted texts are.
 fn anything() -> impl Strategy<Value = String> {
     let meaningful = [
         "-",
@@ -120,7 +120,7 @@ fn anything() -> impl Strategy<Value = String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_finds_every_message_whatever_it_says() {
+async fn a_browser_finds_every_message_in_the_subtitles() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let session = Session::new(0, 7_200_000);
@@ -130,7 +130,7 @@ async fn a_browser_finds_every_message_whatever_it_says() {
     let mut expected = Vec::new();
     for number in 0..300 {
         let (nickname, text) = (draw(), draw());
-        // All within seconds, because their order in the log is left open.
+        // All within seconds, because their order in the log is not determined.
         let mut event = said(42, 7, number * 10, &text);
         if let Body::MessagePosted(posted) = &mut event.body {
             posted.user.nickname = nickname.clone();

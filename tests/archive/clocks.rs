@@ -1,4 +1,4 @@
-//! Clocks that are wrong: whatever a node says of the time, nothing is missing from a search or a replay.
+//! Wrong clocks: no message is missing from a search or a replay, whatever a node's clock says.
 
 use chat::Event;
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +7,7 @@ use super::broadcast::Session;
 use super::reading::{Reader, archive, archive_many, texts};
 use super::{World, deletion, message};
 
-/// The event, by a clock that is so far ahead.
+/// The event, with the time of a clock that is this far ahead.
 fn ahead(by: SignedDuration, event: Event) -> Event {
     let at = Timestamp::from_millisecond((Timestamp::now() + by).as_millisecond()).unwrap();
     Event { at, belated: false, ..event }
@@ -16,9 +16,9 @@ fn ahead(by: SignedDuration, event: Event) -> Event {
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// The session seems to have begun an hour ago, and of what was said since only one message seems to be of that hour.
+/// The session seems to have begun an hour ago, and only one message seems to be of that hour.
 #[tokio::test]
-async fn a_broadcast_that_began_by_a_clock_that_was_behind_has_everything_in_its_replay() {
+async fn the_replay_of_a_broadcast_that_began_on_a_slow_clock_is_complete() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let session = Session::new(0, 0);
@@ -45,12 +45,12 @@ async fn a_broadcast_that_began_by_a_clock_that_was_behind_has_everything_in_its
     assert_eq!(texts(&reader.all("/v1/rooms/42/messages", &[("from", &since)], "messages", 7).await, "id"), expected);
 }
 
-/// Nearly as far from each other as clocks may be: every stretch of time has all that was sent in it.
+/// Clocks differ by nearly the maximum. A search for any period finds every message sent in it.
 #[tokio::test]
-async fn a_search_by_time_finds_everything_however_the_clocks_differ() {
+async fn a_search_by_time_finds_every_message_despite_differing_clocks() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    // From 5 s behind, as the appending takes its time too, to 2 s ahead: all mixed up between two that are as far apart.
+    // From 5 s behind (appending takes time too) to 2 s ahead, interleaved between two messages that far apart.
     let message = |ms: i64| ahead(SignedDuration::from_millis(ms), message(42, format!("{ms} ms ahead")));
     let mut messages = vec![message(1_900)];
     archive(&world, &messages).await;
@@ -65,7 +65,7 @@ async fn a_search_by_time_finds_everything_however_the_clocks_differ() {
     assert_eq!(sent.len(), 200);
     let mut times: Vec<Timestamp> = sent.iter().map(|(at, _)| *at).collect();
     times.sort();
-    // And from a while before anything was sent: what is found there first is not what stands first.
+    // Also from a time before all messages: the first result is not the first in the log.
     let beginnings = times.iter().step_by(23).flat_map(|at| [*at, *at - 4 * SECOND]);
     let ends: Vec<Timestamp> = times.iter().step_by(31).flat_map(|at| [*at, *at + 4 * SECOND]).collect();
     let stretches = beginnings.flat_map(|from| ends.iter().map(move |to| (from, *to)));

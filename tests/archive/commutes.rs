@@ -1,5 +1,5 @@
-//! The archive is a function of what the log holds: not of the order in which batches come, of how often, of how many
-//! archivers write them at once, or of which copy of an event is seen first.
+//! The archive is a function of the log. It does not depend on the order or the repetition of batches, on the number of
+//! concurrent archivers, or on which copy of an event comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::broadcasts::at;
 use super::{config, presenter, user};
 use crate::support::Mongod;
 
-/// One event of the log; which of the few ids it has.
+/// An event of the log, with one of a few ids.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Post { id: u8, room: i64, author: i64 },
@@ -28,8 +28,8 @@ enum Step {
     Purge { id: u8, room: i64, seconds: u32 },
 }
 
-/// A log, and an order in which its batches are archived: each at least once, the groups one after the other, the
-/// batches of a group at the same time.
+/// A log, and an order in which its batches are archived, each at least once: groups in sequence, and the batches of a
+/// group concurrently.
 #[derive(Debug, Clone)]
 struct Case {
     steps: Vec<Step>,
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An order in which so many batches are archived.
+/// An order in which this many batches are archived.
 fn groups(count: usize) -> impl Strategy<Value = Vec<Vec<usize>>> {
     let order = Just((0..count).collect::<Vec<_>>()).prop_shuffle();
     let repeated = prop::collection::vec(0..count, 0..6);
@@ -72,7 +72,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Step {
-    /// Ids are of one room and one kind each; a copy has another time, and a decision's another reason.
+    /// Each id belongs to one room and one kind. A copy has another time, and a copied decision another reason.
     fn event(self, place: usize) -> Event {
         let id = |kind: u8, id: u8| format!("00000000-0000-7000-8000-0000000000{kind:x}{id:x}").parse().unwrap();
         let at = Timestamp::from_second(1_800_000_000 + place as i64).unwrap();
@@ -103,8 +103,8 @@ impl Step {
     }
 }
 
-/// What the archive has to hold: of each event the first copy, and of the deletions after a message and after its
-/// latest restoration the first.
+/// The expected archive: the first copy of each event, and of the deletions after a message and after its latest
+/// restoration the first.
 fn expected(log: &[Entry]) -> BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> {
     let mut seen = BTreeSet::new();
     let mut messages: BTreeMap<EventId, (u64, Option<(EventId, Timestamp)>)> = BTreeMap::new();
@@ -155,7 +155,7 @@ fn the_archive_does_not_depend_on_the_order_the_repetition_or_the_concurrency_of
 async fn check(mongod: &Mongod, database: &str, case: Case) -> Result<(), TestCaseError> {
     let mut config = config(mongod).archiver;
     config.database = database.to_owned();
-    // Two, as two archivers.
+    // As of two archivers.
     let archives = [Archive::connect(&config).await.unwrap(), Archive::connect(&config).await.unwrap()];
     let log: Vec<Entry> =
         case.steps.iter().enumerate().map(|(place, step)| at(1 + place as u64, &step.event(place))).collect();
@@ -177,23 +177,23 @@ async fn check(mongod: &Mongod, database: &str, case: Case) -> Result<(), TestCa
     Ok(())
 }
 
-/// A log in which a user is erased now and then: who wrote and decided what, under which of the few ids.
+/// A log with erasures: messages and decisions of a few users, with a few ids.
 #[derive(Debug, Clone, Copy)]
 enum Life {
-    /// Ids of messages are of one user each; under a key, so that copies are possible.
+    /// Each id belongs to one user, and comes from a key, so that copies are possible.
     Post {
         id: u8,
     },
-    /// By one of the users, of one of the messages.
+    /// A user deletes a message.
     Delete {
         id: u8,
         target: u8,
     },
-    /// By the user whose room it is.
+    /// A presenter clears the room.
     Clear {
         id: u8,
     },
-    /// Of one user, by another.
+    /// One user bans another.
     Ban {
         id: u8,
     },
@@ -202,13 +202,13 @@ enum Life {
     },
 }
 
-/// Users 1 and 2 present rooms 1 and 2, and write in each other's.
+/// Users 1 and 2 present rooms 1 and 2, and post in each other's.
 const PEOPLE: u8 = 2;
 
 fn life() -> impl Strategy<Value = Life> {
     prop_oneof![
         6 => (0..8_u8).prop_map(|id| Life::Post { id }),
-        // In the room of the decision: its id, like every id, is of one room.
+        // In the room of the decision, because each id belongs to one room.
         2 => (0..4_u8, 0..8_u8).prop_map(|(id, target)| Life::Delete { id, target: target & !2 | id & 2 }),
         1 => (0..2_u8).prop_map(|id| Life::Clear { id }),
         1 => (0..2_u8).prop_map(|id| Life::Ban { id }),
@@ -255,11 +255,11 @@ impl Life {
     }
 }
 
-/// Of each message who wrote it; of each decision who decided and about whom. None: nobody can tell.
+/// The author of each message, and the author and the subject of each decision. None: unidentifiable.
 type Named = (BTreeMap<String, Option<i64>>, BTreeMap<String, [Option<i64>; 2]>);
 
-/// Of each message and each decision the first copy counts, of each erasure the last one. What is before the erasure of
-/// whom it is by, or about, has no number there.
+/// The first copy of each message and decision counts, and the last one of each erasure. Events before the erasure of
+/// their author or subject have no number there.
 fn names_left(lives: &[Life], mode: ErasureMode) -> Named {
     let mut erased_until = BTreeMap::new();
     for (place, life) in lives.iter().enumerate() {
@@ -293,7 +293,7 @@ fn names_left(lives: &[Life], mode: ErasureMode) -> Named {
 }
 
 #[test]
-fn what_is_left_of_a_user_does_not_depend_on_the_order_the_repetition_or_the_concurrency_of_batches() {
+fn the_traces_of_an_erased_user_do_not_depend_on_the_order_repetition_or_concurrency_of_batches() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mongod = runtime.block_on(Mongod::start());
     let databases = std::cell::Cell::new(0);
@@ -350,7 +350,7 @@ async fn check_lives(
         let author = person(&document, "userIdx");
         prop_assert_eq!(author.is_some(), !document.get_str("nickname").unwrap().is_empty());
         if let Ok(deleted) = document.get_document("deleted") {
-            // Whoever deleted it is named as in the decision.
+            // The user who deleted it is named as in the decision.
             let decision = &decisions[deleted.get_str("decision").unwrap()];
             prop_assert_eq!(person(&document, "deleted.by.userIdx"), decision[0], "{}", document);
         }
@@ -362,7 +362,7 @@ async fn check_lives(
     Ok(())
 }
 
-/// Where the lines stand: in one batch, or in batches one after the other.
+/// The positions of the lines: in one batch, or in consecutive batches.
 fn lines(events: &[&Event], in_one_batch: bool) -> Vec<Entry> {
     let place = |number: usize| match in_one_batch {
         true => chat::Position { epoch: 1, sequence: 5, index: number as u32 },
@@ -378,14 +378,14 @@ async fn a_decision_between_two_messages_of_one_write_is_about_those_before_it()
     let (cleared, elsewhere) = (super::message(1, "before"), super::message(2, "in another room"));
     let clear = Event::now(presenter(1), Body::RoomCleared(RoomCleared { by: user(1), reason: None }));
     let (deleted, after) = (super::message(1, "deleted"), super::message(1, "after"));
-    // Of what was not said yet: it is about nothing.
+    // Of a later message: it concerns nothing.
     let early = super::deletion(1, after.id);
     let delete = super::deletion(1, deleted.id);
     let log = [&cleared, &elsewhere, &clear, &deleted, &early, &delete, &after];
     for (case, in_one_batch) in [true, false].into_iter().enumerate() {
         let entries = lines(&log, in_one_batch);
         let whole = vec![(0..log.len()).collect::<Vec<_>>()];
-        // The decisions before all that they are about, and after it.
+        // The decisions before everything that they concern, and after it.
         let decisions_first = vec![vec![2, 4, 5], vec![0, 1, 3, 6]];
         let decisions_last = vec![vec![0, 1, 3, 6], vec![2, 4, 5]];
         let backwards = vec![(0..log.len()).rev().collect::<Vec<_>>()];

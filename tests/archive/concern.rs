@@ -1,4 +1,4 @@
-//! Where the archiver reads, and that nobody can have it read where an answer lags.
+//! The archiver reads with majority concern, and no configuration can weaken that.
 
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
@@ -30,12 +30,12 @@ async fn a_connection_string_that_weakens_the_promise_is_refused_at_start_by_nam
         assert!(log.contains("archiver.uri: says ") && log.contains(key), "{query}: {log}");
         assert!(!log.contains("hunter2"), "{query}: {log}");
     }
-    // What many hosts hand out says what holds anyway.
+    // The options that many hosts provide are the ones in force anyway.
     let uri = format!("{}&retryWrites=true&w=majority&readPreference=primary", world.mongod.uri());
     Role::start("archiver", &world.settings.clone().set("archiver.uri", &uri)).await;
 }
 
-/// A set whose last member is two minutes behind the others, as one may be that was away.
+/// A set whose last member is two minutes behind, like a member after an outage.
 async fn set_with_one_behind() -> MongodSet {
     let set = MongodSet::start().await;
     let client = Client::with_uri_str(set.uri()).await.unwrap();
@@ -56,13 +56,13 @@ async fn set_with_one_behind() -> MongodSet {
 #[tokio::test]
 async fn every_deletion_is_marked_where_a_member_of_the_set_is_far_behind() {
     let (nats, set) = tokio::join!(NatsServer::start(), set_with_one_behind());
-    // Every event in a write of its own: what one of them leaves to find, the other must find.
+    // Each event in its own write: a write must find what an earlier one left.
     let settings = Settings::new().nats(&nats).set("archiver.uri", &set.uri()).set("archiver.batch_events", "1");
     let _archiver = Role::start("archiver", &settings).await;
     let log = connect(&settings.config().nats, "test").await;
     for number in 0..100 {
         let gone = message(1, number.to_string());
-        // One after the other, so that they come in writes of their own: the deletion must find the message.
+        // In sequence, so that each has its own write: the deletion must find the message.
         log.append(&gone).await.unwrap();
         log.append(&deletion(1, gone.id)).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Decisions about rooms, users and every room, as the archive has them.
+//! Decisions about rooms, users and every room in the archive.
 
 use chat::{Body, Event, MessagePosted, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned};
 use mongodb::bson::{Bson, DateTime, doc};
@@ -23,7 +23,7 @@ fn ban(user_idx: UserIdx) -> Body {
     })
 }
 
-/// A decision of every room.
+/// A decision about every room.
 fn of_every_room(body: Body) -> Event {
     Event { presenter: None, ..Event::now(presenter(1), body) }
 }
@@ -90,10 +90,10 @@ async fn of_every_room_is_one_document(partitions: u32) {
     let unban = Body::UserUnbanned(UserUnbanned { user: user(9).idx, by: user(3), reason: None });
     let unbanned = of_every_room(unban);
     let position = world.log.append(&banned).await.unwrap();
-    // A retry of what was not known to be stored.
+    // A retry after an unknown outcome.
     world.log.append(&banned).await.unwrap();
     let end = world.log.append(&unbanned).await.unwrap();
-    // Everything before these has come once they have.
+    // Once these are archived, everything before them is.
     for room in 1..=20 {
         world.log.append(&message(room, "the end")).await.unwrap();
     }
@@ -127,7 +127,7 @@ async fn a_decision_of_every_room_is_one_document_whatever_the_number_of_partiti
 }
 
 #[tokio::test]
-async fn what_a_filter_found_is_in_the_archive() {
+async fn the_flags_of_the_word_filter_are_archived() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     let flags = vec!["ko.abuse".to_owned()];
@@ -142,7 +142,7 @@ async fn what_a_filter_found_is_in_the_archive() {
 #[tokio::test]
 async fn a_large_room_is_cleared_in_requests_that_are_all_small() {
     let world = World::start().await;
-    // Far too little for all of a large room at once.
+    // Far too little for a large room in one request.
     let settings = world.settings.clone().set("archiver.request_timeout_ms", "2000");
     let _archiver = Role::start("archiver", &settings).await;
     let messages: Vec<Event> = (0..4_500).map(|number| message(1, number.to_string())).collect();

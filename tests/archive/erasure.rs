@@ -1,4 +1,4 @@
-//! A user who is erased: gone from every collection, at once and for good, whatever is killed, comes late or comes again.
+//! Erasure of a user: from every collection, at once and permanently, despite kills, late events and repetitions.
 
 mod orders;
 mod outages;
@@ -25,13 +25,13 @@ use crate::ingest::tokens::token_with;
 use crate::log::everything;
 use crate::support::{Proxy, Role, Settings, eventually};
 
-/// Who is erased in these tests.
+/// The erased user.
 const GONE: i64 = 77;
 
-/// What nobody may find afterwards: in texts of that user, and nowhere else.
+/// A string that only texts of that user contain. It must not be found afterwards.
 const SECRET: &str = "the secret";
 
-/// Everything that the archiver keeps, but for what says that somebody was erased.
+/// Every collection of the archiver, except those that record erasures.
 const COLLECTIONS: [&str; 5] = ["chatting_log", "moderation_log", "broadcasts", "quarantine", "erased_ids"];
 
 fn by(idx: i64, room: i64, text: impl Into<String>) -> Event {
@@ -47,7 +47,7 @@ fn erased(mode: ErasureMode) -> Event {
     Event::of_every_room(Body::UserErased(UserErased { user: user(GONE).idx, mode, by: user(9) }))
 }
 
-/// A request to erase the user.
+/// Requests the erasure of the user.
 async fn erase(archiver: &Role, mode: &str) -> (StatusCode, Value) {
     try_to_erase(archiver, mode).await.expect("the archiver answers")
 }
@@ -63,7 +63,7 @@ async fn try_to_erase(archiver: &Role, mode: &str) -> Option<(StatusCode, Value)
     Some((status, serde_json::from_str(&body).unwrap()))
 }
 
-/// The receipts, the last one first.
+/// The receipts, newest first.
 async fn receipts(archiver: &Role) -> Vec<Value> {
     let url = format!("{}/v1/users/{GONE}/erasures", archiver.url());
     let token = token_with(json!({ "user_idx": 9, "scope": "chat:erase" }));
@@ -80,7 +80,7 @@ async fn done(archiver: &Role) -> Value {
     .await
 }
 
-/// Where in the archive something leads to the user, but for their number as that of a room.
+/// Every place in the archive that identifies the user, except their number as that of a room.
 async fn traces(world: &World) -> Vec<String> {
     let mut traces = Vec::new();
     for name in COLLECTIONS {
@@ -113,7 +113,7 @@ async fn assert_no_traces(world: &World) {
     assert!(traces.is_empty(), "{} documents lead to the user, such as {}", traces.len(), traces[0]);
 }
 
-/// Makes every archiver go through the whole log once more.
+/// Makes the archivers read the whole log again.
 async fn read_the_log_again(world: &World) {
     let context = jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());
     for partition in 0..world.settings.config().nats.partitions {
@@ -127,8 +127,8 @@ async fn read_the_log_again(world: &World) {
     archived(world).await;
 }
 
-/// Everything in which a user can be, among what others wrote. Answers with how many messages are the user's, and one
-/// of somebody else that the user has deleted.
+/// Events of every kind that involve the user, among those of others. Returns the number of the user's messages, and a
+/// message of another user that the user deleted.
 async fn a_life(world: &World) -> (i64, EventId) {
     let (mut count, mut events) = (0, Vec::new());
     for number in 0..200 {
@@ -162,10 +162,10 @@ async fn a_life(world: &World) -> (i64, EventId) {
     events.push(in_own_room(ban(user_8, own_room, None)));
     events.push(Event::of_every_room(ban(gone.idx, user(3), reason.clone())));
     events.push(Event::now(presenter(2), ban(gone.idx, user(3), reason.clone())));
-    // Somebody says why a message of the user had to go.
+    // A reason for the deletion of a message of the user.
     let (hers, first, back) = (secret(4, 1_000), secret(5, 1_001), secret(4, 1_002));
     let delete = |target| Body::MessageDeleted(MessageDeleted { target, by: user(3), reason: reason.clone() });
-    // And why one came back.
+    // And one for a restoration.
     let restored = MessageRestored { target: back.id, by: user(3), reason: reason.clone() };
     let decided = [delete(hers.id), delete(back.id), Body::MessageRestored(restored)];
     events.extend([hers, first.clone(), back]);
@@ -177,7 +177,7 @@ async fn a_life(world: &World) -> (i64, EventId) {
     let head = r#""v":99,"id":"0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3","type":"message.posted","presenterIdx":1"#;
     let line = format!(r#"{{{head},"user":{{"idx":{GONE},"nickname":"사용자{GONE}"}},"text":"{SECRET}"}}"#);
     let other = format!(r#"{{{head},"user":{{"idx":8,"nickname":"x"}}}}"#);
-    // A deletion of a later version says why a message of the user had to go.
+    // The same in a deletion of a later version.
     archived(world).await;
     let deletion = format!(r#"{{{head},"target":"{}","reason":"{SECRET} reason"}}"#, first.id);
     world.append_raw(format!("{line}\nnot JSON \"idx\": {GONE}, {SECRET}\n{other}\n{deletion}").as_bytes()).await;

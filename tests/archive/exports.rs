@@ -1,4 +1,4 @@
-//! Exports: whole, safe to open, bounded in memory, and honest where they break off.
+//! Exports: complete, safe to open in a spreadsheet, bounded in memory, and visibly incomplete if they break off.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ async fn a_spreadsheet_gets_every_character_and_no_formula() {
     assert_eq!(code, "query_invalid", "{detail}");
 }
 
-/// Begins an export on a socket of its own and takes nothing of it but the first bytes.
+/// Begins an export on its own socket and reads only the first bytes.
 async fn begin(archiver: &crate::support::Role, token: &str) -> TcpStream {
     let address = archiver.url().replace("http://", "");
     let mut socket = TcpStream::connect(&address).await.unwrap();
@@ -130,7 +130,7 @@ async fn begin(archiver: &crate::support::Role, token: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_large_export_takes_little_memory_and_one_that_nobody_reads_is_cut_and_does_not_look_whole() {
+async fn a_large_export_takes_little_memory_and_a_stalled_one_is_cut_off_visibly() {
     let mut world = World::start().await;
     world.settings =
         world.settings.clone().set("archiver.reads.max_streams", "1").set("archiver.reads.stall_timeout_ms", "1000");
@@ -156,7 +156,7 @@ async fn a_large_export_takes_little_memory_and_one_that_nobody_reads_is_cut_and
 }
 
 #[tokio::test]
-async fn exports_of_one_user_leave_room_for_those_of_others() {
+async fn exports_of_one_user_do_not_block_those_of_others() {
     let mut world = World::start().await;
     world.settings = world.settings.clone().set("archiver.reads.max_streams_of_user", "1");
     let archiver = world.archiver().await;
@@ -166,7 +166,7 @@ async fn exports_of_one_user_leave_room_for_those_of_others() {
     let _stalled = begin(&archiver, reader.token()).await;
     let (status, code, _) = reader.refused(ROOM, &[]).await;
     assert_eq!((status.as_u16(), code.as_str()), (503, "overloaded"));
-    // The room's presenter is another user.
+    // The room's presenter counts as another user.
     let _other = begin(&archiver, &crate::support::token(42, "presenter")).await;
 }
 
@@ -197,7 +197,7 @@ async fn an_export_that_loses_its_database_breaks_off() {
     assert_eq!((status.as_u16(), code.as_str()), (503, "archive_unavailable"));
 }
 
-/// The most memory that the process has had, in KB.
+/// The peak resident memory of the process, in KB.
 fn peak_kb(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,4 +1,4 @@
-//! What left the log before it was archived: counted, said, on record, and to be seen in every export of that time.
+//! Events that left the log before they were archived: counted, recorded, and declared in every export of that time.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn stream(world: &World) -> Stream {
     context.get_stream("CHAT_0").await.unwrap()
 }
 
-/// Has everything that is in the log leave it by its age. Afterwards the log keeps its events again.
+/// Lets everything in the log expire. Afterwards the log keeps its events again.
 async fn expire(world: &World) {
     set_age(world, Duration::from_secs(1)).await;
     eventually("the log is empty", PATIENCE, async || {
@@ -36,7 +36,7 @@ async fn status(archiver: &Role) -> Value {
     Reader::nobody(archiver).get("/v1/status", &[]).await
 }
 
-/// Waits until everything up to that sequence is archived, or on record as missing.
+/// Waits until everything up to this sequence is archived or recorded as missing.
 async fn reached(archiver: &Role, sequence: u64) -> Value {
     eventually(&format!("the archive has come to {sequence}"), PATIENCE, async || {
         let status = status(archiver).await;
@@ -45,7 +45,7 @@ async fn reached(archiver: &Role, sequence: u64) -> Value {
     .await
 }
 
-/// So many messages, each in a batch of its own.
+/// This many messages, each in its own batch.
 async fn append(world: &World, label: &str, count: usize) {
     for number in 0..count {
         world.log.append(&message(1, format!("{label} {number}"))).await.unwrap();
@@ -62,7 +62,7 @@ async fn gaps(world: &World) -> Vec<Document> {
 }
 
 #[tokio::test]
-async fn what_left_the_log_unarchived_is_counted_said_on_record_and_in_every_export_of_that_time() {
+async fn events_that_left_the_log_unarchived_are_recorded_as_a_gap_and_declared_in_exports() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     append(&world, "archived", 5).await;
@@ -112,11 +112,11 @@ async fn what_left_the_log_unarchived_is_counted_said_on_record_and_in_every_exp
     assert_eq!(export.headers()["content-disposition"], "attachment; filename=\"room-1.incomplete.csv\"");
     let of_user = reader.ask("/v1/users/7/export", &[]).await;
     assert_eq!(of_user.headers()["archive-gaps"], header);
-    // Of a time from which nothing is missing.
+    // Of a time without a gap.
     let export = reader.ask(path, &[("to", "2020-01-01T00:00:00Z")]).await;
     assert_eq!(export.headers().get("archive-gaps"), None);
 
-    // It is noticed once, and stays on record.
+    // The gap is noticed once and stays recorded.
     assert_eq!(archiver.terminate().await, 0);
     archiver.start_again().await;
     append(&world, "later", 1).await;
@@ -137,12 +137,12 @@ async fn the_first_archiver_of_an_old_log_misses_nothing_of_before() {
 }
 
 #[tokio::test]
-async fn what_was_archived_is_not_missed_although_all_archivers_died_and_it_has_left_the_log() {
+async fn archived_events_that_left_the_log_are_no_gap_even_if_all_archivers_died() {
     let world = World::start().await;
     let archivers = [world.archiver().await, world.archiver().await];
     append_many(&world.log, "archived", 2_000).await;
     archived(&world).await;
-    // What they had not folded yet is on record all the same.
+    // Progress that is not folded yet is recorded too.
     archivers.iter().for_each(Role::kill);
     let last = stream(&world).await.cached_info().state.last_sequence;
     expire(&world).await;
@@ -157,15 +157,15 @@ async fn what_was_archived_is_not_missed_although_all_archivers_died_and_it_has_
 }
 
 #[tokio::test]
-async fn of_what_left_the_log_while_mongodb_was_away_exactly_what_no_archiver_held_is_missing() {
+async fn only_events_that_no_archiver_held_are_missing_after_they_left_the_log_in_an_outage() {
     let mut world = World::start().await;
-    // So that one archiver holds little of what is in the log.
+    // So that one archiver holds little of the log.
     world.settings = world.settings.clone().set("archiver.batch_events", "1").set("archiver.batches_in_hand", "1");
     let archivers = [world.archiver().await, world.archiver().await];
     append(&world, "archived", 5).await;
     reached(&archivers[0], 5).await;
     world.mongod.kill();
-    // Bytes are requested ahead, so only that much is held. None of it is an event: each batch is a line in quarantine.
+    // Prefetch is bounded in bytes, so only that much is held. None is an event: each batch is a quarantined line.
     let large = "x".repeat(200 * 1024);
     for _ in 0..80 {
         world.append_raw(large.as_bytes()).await;
@@ -186,14 +186,14 @@ async fn of_what_left_the_log_while_mongodb_was_away_exactly_what_no_archiver_he
 }
 
 #[tokio::test]
-async fn what_is_missing_is_counted_on_where_the_log_has_begun_a_new_epoch() {
+async fn gaps_are_counted_across_a_new_epoch() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     append(&world, "archived", 5).await;
     reached(&archiver, 5).await;
     assert_eq!(archiver.terminate().await, 0);
     append(&world, "lost", 2).await;
-    // As after a restore.
+    // As after a restore from a backup.
     world.log.begin_epoch().await.unwrap();
     let log = crate::support::log(&world.settings).await;
     for number in 0..3 {

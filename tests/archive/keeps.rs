@@ -1,4 +1,4 @@
-//! What is appended is archived once, exactly, in order, and stopping loses nothing.
+//! Appended events are archived exactly once and in order, and stopping loses none.
 
 use chat::Event;
 use mongodb::bson::doc;
@@ -8,7 +8,7 @@ use super::{World, append_many, assert_archived, deletion, message, presenter};
 use crate::support::eventually;
 
 #[tokio::test]
-async fn what_is_appended_is_archived_once_exactly_and_in_order() {
+async fn every_appended_event_is_archived_exactly_once_and_in_order() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let appended = append_many(&world.log, "안녕하세요 👋", 5_000).await;
@@ -43,7 +43,7 @@ async fn a_document_is_as_described() {
 }
 
 #[tokio::test]
-async fn of_an_id_that_stands_in_the_log_twice_the_first_text_stays() {
+async fn the_first_of_two_texts_with_one_id_stays() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let first = message(1, "secret one");
@@ -53,7 +53,7 @@ async fn of_an_id_that_stands_in_the_log_twice_the_first_text_stays() {
         world.log.append(copy).await.unwrap();
     }
     world.log.append(&message(1, "the end")).await.unwrap();
-    // Batches are written side by side: until all are, a later copy may be there before the first.
+    // Batches are written concurrently: until all are, a later copy may be archived before the first.
     archived(&world).await;
     let room = world.room(1, 2).await;
     let kept: Vec<_> = room.iter().map(|message| (message.position, message.message.as_str())).collect();
@@ -74,7 +74,7 @@ async fn a_deleted_message_is_marked_with_who_when_and_why() {
         world.log.append(event).await.unwrap();
     }
     let delete = deletion(1, gone.id);
-    // Who moderates one room does not reach into another.
+    // A moderator of one room has no power in another.
     let foreign = deletion(2, kept.id);
     for event in [&delete, &foreign] {
         world.log.append(event).await.unwrap();

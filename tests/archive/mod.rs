@@ -1,4 +1,5 @@
-//! The archiver as a process, between a real nats-server and a real mongod: what `docs/reference/archive-schema.md` promises.
+//! The archiver as a process, between a real nats-server and a real mongod: the promises of
+//! `docs/reference/archive-schema.md`.
 
 mod audit;
 mod broadcast;
@@ -43,10 +44,10 @@ use nats::Log;
 
 use crate::support::{self, Mongod, NatsServer, Settings, eventually};
 
-/// Long enough for a slow machine, short enough to tell a hang.
+/// Long enough for a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The servers, the log as ingest uses it, and the archive as its readers use it. The archiver is the test's to start.
+/// The servers, the log as ingest uses it, and the archive as its readers use it. Tests start the archiver.
 struct World {
     nats: NatsServer,
     mongod: Mongod,
@@ -65,14 +66,14 @@ impl World {
         World::with(partitions, &[]).await
     }
 
-    /// So many partitions, and more arguments for mongod.
+    /// With this number of partitions, and further arguments of mongod.
     async fn with(partitions: u32, mongod: &[&str]) -> World {
         let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start_with(mongod));
         let mut config = config(&mongod);
-        // No log here is large, and each partition reserves so much.
+        // Each partition reserves this much, and no test needs more.
         (config.nats.partitions, config.nats.max_size) = (partitions, Size::from_mib(1 << 10));
         config.nats.urls = vec![nats.url().into()];
-        // A test writes faster than people, on a machine that it shares.
+        // Tests share their machine, and write faster than people.
         (config.nats.append_deadline, config.nats.append_queue_wait) = (Span::from_secs(60), Span::from_secs(30));
         let log = support::connect(&config.nats, "test").await;
         let archive = Archive::connect(&config.archiver).await.unwrap();
@@ -89,13 +90,13 @@ impl World {
         support::Role::start("archiver", &self.settings).await
     }
 
-    /// As the majority of the set has it, which is how the archiver reads: it may be a moment behind the primary.
+    /// Read with majority concern, as the archiver reads: it may be a moment behind the primary.
     fn collection(&self, name: &str) -> Collection<Document> {
         let options = CollectionOptions::builder().read_concern(ReadConcern::majority()).build();
         self.database.collection_with_options(name, options)
     }
 
-    /// Waits until so many documents are there, and gives the one with each `_id`.
+    /// Waits until there are this many documents, and returns them by `_id`.
     async fn documents(&self, collection: &str, count: u64) -> HashMap<String, Document> {
         let documents = self.collection(collection);
         eventually(&format!("{collection} holds {count} documents"), PATIENCE, async || {
@@ -111,7 +112,7 @@ impl World {
         found
     }
 
-    /// Waits until the room has so many messages, and gives them.
+    /// Waits until the room has this many messages, and returns them.
     async fn room(&self, presenter: i64, count: usize) -> Vec<ArchivedMessage> {
         let presenter = PresenterIdx::try_from(presenter).unwrap();
         eventually(&format!("room {presenter} has {count} messages"), PATIENCE, async || {
@@ -121,7 +122,7 @@ impl World {
         .await
     }
 
-    /// Bytes into the log as they are, past everything that would refuse them.
+    /// Appends bytes unchecked.
     async fn append_raw(&self, batch: &[u8]) {
         let client = async_nats::connect(self.nats.url()).await.unwrap();
         let context = async_nats::jetstream::new(client);
@@ -129,7 +130,7 @@ impl World {
     }
 }
 
-/// The defaults, on that mongod.
+/// The default configuration, with this mongod.
 fn config(mongod: &Mongod) -> Config {
     let mut config = Config::load(None).unwrap();
     config.archiver.uri = mongod.uri().into();
@@ -154,7 +155,7 @@ fn deletion(room: i64, target: EventId) -> Event {
     Event::now(presenter(room), Body::MessageDeleted(deleted))
 }
 
-/// Appends `count` messages to rooms 1 to 4, several at a time, and gives what was acknowledged: id, position, text.
+/// Appends `count` messages to rooms 1 to 4 concurrently. Returns id, position and text of each.
 async fn append_many(log: &Log, label: &str, count: usize) -> Vec<(EventId, Position, String)> {
     let mut appended = Vec::new();
     let mut appends = tokio::task::JoinSet::new();
@@ -174,7 +175,7 @@ async fn append_many(log: &Log, label: &str, count: usize) -> Vec<(EventId, Posi
     appended
 }
 
-/// Every appended message is in the archive, once, as it was, in the order of the log; and nothing else is.
+/// The archive has exactly the appended messages, each once and unchanged, in log order.
 async fn assert_archived(world: &World, appended: &[(EventId, Position, String)]) {
     world.documents("chatting_log", appended.len() as u64).await;
     let mut archived = Vec::new();

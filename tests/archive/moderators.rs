@@ -1,4 +1,4 @@
-//! A room's moderators read its archive as its presenter does, for as long as they are its moderators.
+//! A room's moderators can read its archive as its presenter can, while they are moderators.
 
 use chat::{Body, Event, ModeratorAdded, ModeratorRemoved, UserBanned};
 use nats::Subject;
@@ -23,7 +23,7 @@ fn removed() -> Event {
     Event::now(presenter(42), Body::ModeratorRemoved(removed))
 }
 
-/// The decision in the log and among the saved ones, as an ingest node leaves it.
+/// Puts the decision into the log and the saved decisions, as an ingest node does.
 async fn decide(world: &World, event: &Event) {
     let position = world.log.append(event).await.unwrap();
     let subject = Subject::of(event).expect("it is a lasting decision");
@@ -55,7 +55,7 @@ async fn a_moderator_reads_of_the_room_what_its_presenter_reads_until_removed() 
     for path in ["/v1/rooms/43/messages", "/v1/moderation", "/v1/users/7/messages"] {
         assert_eq!(helper.refused(path, &[]).await.1, "forbidden", "{path}");
     }
-    // The audit says who appointed whom.
+    // The audit has the appointment.
     archive(&world, &[]).await;
     let audit = owner.all("/v1/rooms/42/moderation", &[("type", "moderator.added")], "decisions", 10).await;
     assert_eq!((&audit[0]["user"], &audit[0]["by"]["idx"]), (&json!(HELPER), &json!(42)));
@@ -82,7 +82,7 @@ async fn the_stream_of_a_moderator_who_is_removed_breaks_off() {
     let (session, _, _) = cut_twice(&world).await;
     decide(&world, &added()).await;
     let helper = Reader::with(&archiver, json!({ "user_idx": HELPER }));
-    // It lasts 159 s by itself.
+    // Unbroken it would last 159 s.
     let path = format!("/v1/rooms/42/broadcasts/{}/replay/events", session.id);
     let mut answer = helper.ask(&path, &[]).await;
     assert_eq!(answer.status(), 200);

@@ -1,4 +1,4 @@
-//! Whatever is killed, paused or away: nothing is lost, nothing is doubled, and nobody has to be started by hand.
+//! Kills, pauses and outages: nothing is lost or repeated, and nothing has to be restarted by hand.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn an_archiver_that_is_killed_again_and_again_under_load_leaves_an_exact_a
     });
     let archiver = world.archiver().await;
     for round in 1..=5 {
-        // In the middle of its work, so that some of what is committed is not acknowledged, and comes again.
+        // During its work, so that some committed batches are not acknowledged and are redelivered.
         world.documents("chatting_log", round * 300).await;
         archiver.kill();
         archiver.start_again().await;
@@ -64,7 +64,7 @@ async fn mongodb_and_an_archiver_killed_in_mid_catch_up_leave_an_exact_archive()
 }
 
 #[tokio::test]
-async fn mongodb_killed_and_paused_and_away_under_load_costs_nothing_but_time() {
+async fn killing_pausing_and_losing_mongodb_under_load_loses_nothing() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let stop = CancellationToken::new();
@@ -114,7 +114,7 @@ async fn an_archiver_that_starts_before_mongodb_waits_for_it_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_primary_that_steps_down_is_waited_for() {
+async fn the_archiver_waits_for_a_new_primary_after_a_step_down() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     let load = tokio::spawn({
@@ -123,7 +123,7 @@ async fn a_primary_that_steps_down_is_waited_for() {
     });
     world.documents("chatting_log", 300).await;
     let admin = mongodb::Client::with_uri_str(world.mongod.uri()).await.unwrap().database("admin");
-    // The answer may be lost with the connection.
+    // The connection may break before the answer.
     let _ = admin.run_command(mongodb::bson::doc! { "replSetStepDown": 3, "force": true }).await;
     assert_archived(&world, &load.await.unwrap()).await;
 }
@@ -142,7 +142,7 @@ async fn stopping_while_mongodb_is_away_ends_within_the_grace_period_and_loses_n
     assert_archived(&world, &appended).await;
 }
 
-/// Waits until the archiver says that it has had no MongoDB for so long.
+/// Waits until the archiver reports that MongoDB has been away for this long.
 pub(crate) async fn has_lasted(archiver: &Role, outage: Duration) {
     eventually("the outage has lasted long enough", PATIENCE, async || {
         let mongodb = &status(archiver).await["mongodb"];
@@ -154,7 +154,7 @@ pub(crate) async fn has_lasted(archiver: &Role, outage: Duration) {
     .await;
 }
 
-/// Waits until readiness is 503, with MongoDB as the reason.
+/// Waits until `/readyz` answers 503, with MongoDB as the reason.
 async fn unready(archiver: &Role) {
     eventually("the archiver is not ready", Duration::from_secs(60), async || {
         let answer = reqwest::get(format!("{}/readyz", archiver.url())).await.ok()?;
@@ -166,14 +166,14 @@ async fn unready(archiver: &Role) {
 }
 
 #[tokio::test]
-async fn what_was_committed_but_not_acknowledged_comes_again_and_is_kept_once() {
+async fn batches_that_were_committed_but_not_acknowledged_are_archived_once() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     world.mongod.pause();
     let event = message(1, "twice handed out");
     world.log.append(&event).await.unwrap();
     eventually("the archiver holds the batch", PATIENCE, async || (held(&world).await == 1).then_some(())).await;
-    // Not paused: a server that resumes would read the acknowledgement out of its socket.
+    // Not paused: a resumed server would read the acknowledgement from its socket.
     world.nats.kill();
     world.mongod.resume();
     assert_eq!(world.room(1, 1).await[0].id, event.id);
@@ -187,7 +187,7 @@ async fn what_was_committed_but_not_acknowledged_comes_again_and_is_kept_once() 
     assert!(archiver.log().contains(r#""duplicates":1"#), "{}", archiver.log());
 }
 
-/// How many batches are handed out and not acknowledged.
+/// The number of batches that are handed out and not acknowledged.
 async fn held(world: &World) -> usize {
     let client = async_nats::connect(world.nats.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);

@@ -1,4 +1,4 @@
-//! A line that cannot be archived is put aside, whole and with the reason, and nothing stalls behind it.
+//! A line that cannot be archived is quarantined whole, with the reason, and blocks nothing behind it.
 
 use chat::{Body, Event, PresenterDisconnected, RoomCleared, RoomUpdated, SessionId};
 use mongodb::bson::{Bson, doc};
@@ -9,7 +9,7 @@ use super::reading::archived;
 use super::{World, message, presenter, user};
 
 #[tokio::test]
-async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() {
+async fn malformed_lines_are_quarantined_and_their_neighbours_archived() {
     let world = World::start().await;
     let good = message(1, "beside poison");
     let head = r#""id":"0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3","presenterIdx":1,"at":"2026-11-22T10:00:00.000Z""#;
@@ -71,7 +71,7 @@ async fn poison_lines_are_quarantined_and_what_stands_beside_them_is_archived() 
 }
 
 #[tokio::test]
-async fn what_a_validator_refuses_is_quarantined_and_nothing_else() {
+async fn a_document_that_a_validator_refuses_is_quarantined_alone() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let validator =
@@ -113,7 +113,7 @@ async fn a_unique_index_that_somebody_added_is_not_mistaken_for_a_duplicate() {
     assert_eq!(quarantine.values().next().unwrap().get_str("cause").unwrap(), "refused");
 }
 
-/// Arrays in arrays, so deep.
+/// Arrays nested this deep.
 fn nested(depth: usize) -> String {
     format!("{}{}", "[".repeat(depth), "]".repeat(depth))
 }
@@ -126,7 +126,7 @@ async fn odd_keys_and_large_or_deep_values_are_archived_as_they_are_in_whichever
         json!({ "a.b": 1, ".": { "..": 2 }, "a..b": 3 }),
         json!({ "": 1, " ": { "": 2 } }),
         json!({ "_id": 1, "__proto__": {}, "settings": null }),
-        // MongoDB takes no more than 180 levels, JSON is read to 128.
+        // MongoDB accepts 180 levels, and the JSON parser 128.
         serde_json::from_str(&format!(r#"{{"a":{}}}"#, nested(110))).unwrap(),
         // 170 KB of JSON are 750 KB of BSON.
         json!({ "a": vec![json!([]); 60_000] }),
@@ -136,7 +136,7 @@ async fn odd_keys_and_large_or_deep_values_are_archived_as_they_are_in_whichever
         let (changed, until) = (Vec::new(), serde_json::Map::new());
         Event::now(presenter(1), Body::RoomUpdated(RoomUpdated { settings, changed, until, by: user(1), reason: None }))
     });
-    // The later copy is archived before the earlier one, which takes its place.
+    // The later copy is archived first, and the earlier one replaces it.
     for sequence in [2, 1] {
         for event in &events {
             world.archive.write(vec![Ok(at(sequence, event))]).await.unwrap();
@@ -154,7 +154,7 @@ async fn odd_keys_and_large_or_deep_values_are_archived_as_they_are_in_whichever
 }
 
 #[tokio::test]
-async fn what_a_validator_refuses_of_decisions_and_sessions_is_quarantined_too() {
+async fn decisions_and_sessions_that_a_validator_refuses_are_quarantined_too() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     for (collection, validator) in [

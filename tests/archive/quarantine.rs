@@ -1,4 +1,4 @@
-//! `chatting-server quarantine`, as whoever looks after the archive uses it: beside running archivers, and twice.
+//! `chatting-server quarantine` as an operator uses it: beside running archivers, and repeatedly.
 
 use chat::{Body, Event, Position, UserBanned};
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc, spec::BinarySubtype};
@@ -7,7 +7,7 @@ use super::reading::archived;
 use super::{World, deletion, message, presenter, user};
 use crate::support::Settings;
 
-/// What the command answered, and its exit code.
+/// The output of the command, and its exit code.
 struct Answer {
     code: i32,
     text: String,
@@ -24,7 +24,7 @@ async fn quarantine(settings: &Settings, arguments: &[&str]) -> Answer {
     }
 }
 
-/// Lets nothing in whose text says so.
+/// A validator that refuses certain texts.
 async fn forbid(world: &World, collection: &str, validator: Document) {
     world.database.run_command(doc! { "collMod": collection, "validator": validator }).await.unwrap();
 }
@@ -38,7 +38,7 @@ fn no_forbidden_text() -> Document {
 }
 
 #[tokio::test]
-async fn lines_that_were_refused_are_archived_again_once_what_refused_them_is_gone() {
+async fn refused_lines_are_archived_once_the_validator_is_gone() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     forbid(&world, "chatting_log", no_forbidden_text()).await;
@@ -65,7 +65,7 @@ async fn lines_that_were_refused_are_archived_again_once_what_refused_them_is_go
     let expected: Vec<_> = events.iter().map(|event| event.id).zip(positions.iter().copied()).collect();
     assert_eq!(kept, expected);
 
-    // What is not an event stays, and nothing happens twice.
+    // A malformed line stays, and a repetition changes nothing.
     let again = quarantine(&world.settings, &["retry", "--cause", "refused"]).await;
     assert_eq!((again.code, again.text.as_str()), (0, "archived 0, kept 0\n"));
     let gone = quarantine(&world.settings, &["retry", &positions[3].to_string()]).await;
@@ -111,7 +111,7 @@ async fn a_message_that_was_deleted_while_it_was_in_quarantine_is_archived_as_de
 }
 
 #[tokio::test]
-async fn several_who_archive_the_quarantine_at_once_beside_an_archiver_leave_everything_once() {
+async fn concurrent_quarantine_retries_beside_an_archiver_archive_everything_once() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     forbid(&world, "chatting_log", no_forbidden_text()).await;
@@ -159,7 +159,7 @@ async fn a_decision_of_every_room_keeps_its_meaning_and_is_one_document() {
     let (refused, kept_elsewhere) = (ban("forbidden"), ban("of a later version"));
     let first: Position = world.log.append(&refused).await.unwrap();
     archived(&world).await;
-    // As a version that could not read the other one would have left it: a line from each partition.
+    // As left by a version that could not parse the event: a line from each partition.
     let second = Position { epoch: first.epoch + 1, sequence: 9, index: 0 };
     let copies = [second, Position { sequence: 9, ..first }];
     for position in copies {
@@ -170,7 +170,7 @@ async fn a_decision_of_every_room_keeps_its_meaning_and_is_one_document() {
         world.collection("quarantine").insert_one(kept).await.unwrap();
     }
     allow(&world, "moderation_log").await;
-    // The one that comes last is the one that counts.
+    // The last one counts.
     for position in [second, copies[1], first] {
         let one = quarantine(&world.settings, &["retry", &position.to_string()]).await;
         assert_eq!(one.code, 0, "{}{}", one.text, one.error);
@@ -187,7 +187,7 @@ async fn a_decision_of_every_room_keeps_its_meaning_and_is_one_document() {
 }
 
 #[tokio::test]
-async fn what_is_listed_shows_no_text_unless_asked_and_nothing_that_a_terminal_obeys() {
+async fn the_list_shows_texts_only_on_request_and_escapes_control_characters() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     world.append_raw(b"{\"text\":\"secret \xec\x95\x88\xeb\x85\x95\"} \x1b[2J").await;
@@ -225,7 +225,7 @@ async fn what_is_listed_shows_no_text_unless_asked_and_nothing_that_a_terminal_o
 }
 
 #[tokio::test]
-async fn a_document_that_somebody_changed_is_left_alone_and_the_others_are_archived() {
+async fn a_document_that_was_changed_by_hand_is_left_alone_and_the_others_are_archived() {
     let world = World::start().await;
     let _archiver = world.archiver().await;
     let quarantined = world.collection("quarantine");
@@ -248,7 +248,7 @@ async fn a_document_that_somebody_changed_is_left_alone_and_the_others_are_archi
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_told_by_the_exit_code() {
+async fn the_exit_code_reports_what_could_not_be_done() {
     let world = World::start().await;
     let wrong = world.settings.clone().set("archiver.uri", "http://mongo");
     let answer = quarantine(&wrong, &["list"]).await;

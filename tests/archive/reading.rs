@@ -12,7 +12,7 @@ use super::{World, presenter, user};
 use crate::ingest::tokens::token_with;
 use crate::support::{Role, eventually};
 
-/// Somebody who reads: what a token allows.
+/// A reader, with the permissions of a token.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     archiver: &'a Role,
@@ -20,13 +20,13 @@ pub(super) struct Reader<'a> {
     client: reqwest::Client,
 }
 
-/// Answers may be long; nothing for so long is a hang.
+/// Answers may be long, but a silence of this length is a hang.
 pub(super) fn client() -> reqwest::Client {
-    reqwest::Client::builder().read_timeout(Duration::from_secs(120)).build().unwrap()
+    testkit::client().read_timeout(Duration::from_secs(120)).build().unwrap()
 }
 
 impl<'a> Reader<'a> {
-    /// With a token that has these claims, beside the usual ones.
+    /// With a token that has these claims in addition to the usual ones.
     pub(super) fn with(archiver: &'a Role, claims: Value) -> Reader<'a> {
         Reader { archiver, token: Some(token_with(claims)), client: client() }
     }
@@ -47,12 +47,12 @@ impl<'a> Reader<'a> {
         self.token.as_deref().expect("only nobody has none")
     }
 
-    /// The answer to `GET` of the path, which begins with `/v1`; the query is percent-encoded here.
+    /// The answer to a GET of the path, which begins with `/v1`. Percent-encodes the query.
     pub(super) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> reqwest::Response {
         self.request(path, query).send().await.unwrap()
     }
 
-    /// The same before it is sent.
+    /// The request for [`Reader::ask`].
     pub(super) fn request(&self, path: &str, query: &[(&str, &str)]) -> reqwest::RequestBuilder {
         let mut url = reqwest::Url::parse(&self.archiver.url()).unwrap().join(path).unwrap();
         url.query_pairs_mut().extend_pairs(query);
@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// The code of an answer that is none, with its status and its detail.
+    /// Status, code and detail of a refusal.
     pub(super) async fn refused(&self, path: &str, query: &[(&str, &str)]) -> (StatusCode, String, String) {
         let answer = self.ask(path, query).await;
         let status = answer.status();
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         (status, text("code"), text("detail"))
     }
 
-    /// The items of all pages of a list, `first` a page.
+    /// The items of all pages of a list, with pages of `first` items.
     pub(super) async fn all(&self, path: &str, query: &[(&str, &str)], list: &str, first: usize) -> Vec<Value> {
         let first = first.to_string();
         let mut items = Vec::new();
@@ -101,29 +101,28 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// So many milliseconds into the evening of which the tests tell.
+/// A time, in milliseconds of the evening of the tests.
 pub(super) fn evening(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(1_763_805_600_000 + ms).unwrap()
 }
 
-/// The same as answers have it.
+/// The time as answers have it.
 pub(super) fn time(ms: i64) -> String {
     format!("{:.3}", evening(ms))
 }
 
-/// A message of that user, sent then.
+/// A message of the user at that time.
 pub(super) fn said(room: i64, by: i64, ms: i64, text: &str) -> Event {
     let posted = MessagePosted { user: user(by), text: text.to_owned(), flags: Vec::new() };
     Event::now(presenter(room), Body::MessagePosted(posted)).recorded_at(evening(ms))
 }
 
-/// The member of each item, as text.
+/// The member of each item, as a string.
 pub(super) fn texts<'a>(items: &'a [Value], member: &str) -> Vec<&'a str> {
     items.iter().map(|item| item[member].as_str().unwrap()).collect()
 }
 
-/// Appends the events one after the other and waits until all of them are archived, with everything that follows from
-/// them.
+/// Appends the events in sequence, and waits until all of them and their effects are archived.
 pub(super) async fn archive(world: &World, events: &[Event]) {
     for event in events {
         world.log.append(event).await.unwrap();
@@ -131,13 +130,13 @@ pub(super) async fn archive(world: &World, events: &[Event]) {
     archived(world).await;
 }
 
-/// The same for many, a thousand at a time; which of those comes first in the log is left open.
+/// The same for many events, a thousand at a time. The order within a thousand is not determined.
 pub(super) async fn archive_many(world: &World, events: Vec<Event>) {
     let mut appends = tokio::task::JoinSet::new();
     for event in events {
         let log = world.log.clone();
         appends.spawn(async move {
-            // On a busy machine they wait for longer than the log lets anybody wait, and are not stored.
+            // On a busy machine an append may wait too long, and is then not stored.
             let mut position = log.append(&event).await;
             while position == Err(AppendError::Busy) {
                 position = log.append(&event).await;
@@ -152,7 +151,7 @@ pub(super) async fn archive_many(world: &World, events: Vec<Event>) {
     archived(world).await;
 }
 
-/// Waits until everything that is in the log is acknowledged by the archiver, which it is once it is durable.
+/// Waits until the archiver has acknowledged everything in the log, which it does once it is durable.
 pub(super) async fn archived(world: &World) {
     // Anew: the log may have begun another epoch, which has a reader of its own.
     let log = crate::support::log(&world.settings).await;

@@ -14,10 +14,10 @@ use super::replay::replay_is_right;
 use super::statistics::statistics_are_right;
 use super::{World, deletion, presenter, user};
 
-/// The number of the first room; the others follow.
+/// The number of the first room. The others follow.
 const FIRST_ROOM: i64 = 1_000;
 
-/// Every so-many-th message is deleted afterwards.
+/// One message in this many is deleted afterwards.
 const DELETED: usize = 97;
 
 /// The rooms of a recording, by number, each with its messages in order.
@@ -69,7 +69,7 @@ fn event(room: i64, said: &Said) -> Event {
 
 /// Plays the recording into the log, as batches that ingest could have packed, and deletes some of it afterwards.
 async fn play_in(world: &World, rooms: &Rooms) {
-    // As it happened: all rooms side by side.
+    // In order of time, with all rooms interleaved.
     let mut everything: Vec<(i64, &Said)> =
         rooms.iter().flat_map(|(room, messages)| messages.iter().map(|said| (*room, said))).collect();
     everything.sort_by_key(|(_, said)| said.ms);
@@ -87,18 +87,18 @@ async fn play_in(world: &World, rooms: &Rooms) {
     archived(world).await;
 }
 
-/// What of a room is shown.
+/// The messages of a room that are shown.
 pub(super) fn shown(messages: &[Said]) -> impl Iterator<Item = &Said> {
     messages.iter().filter(|said| !said.deleted)
 }
 
-/// Looks at the rooms, some at a time: the archiver and MongoDB answer one while the recount of another is made.
+/// Checks the rooms, some concurrently: the archiver answers for one during the recount of another.
 pub(super) async fn each_of(rooms: &Rooms, look: impl AsyncFn(i64, &[Said])) {
     let looking = rooms.iter().map(|(room, messages)| look(*room, messages));
     stream::iter(looking).buffer_unordered(4).collect::<()>().await;
 }
 
-/// Every room and the busiest users, searched and exported, against the recording.
+/// Compares the search and the export of every room and of the busiest users with the recording.
 async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
     each_of(rooms, async |room, messages| {
         let path = format!("/v1/rooms/{room}/messages");
@@ -148,7 +148,7 @@ async fn search_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
     assert_eq!(documents, rooms.values().map(Vec::len).sum::<usize>() as u64);
 }
 
-/// Runs of ASCII letters of at least two: lower and upper case of these are the same to everybody.
+/// Words of at least two ASCII letters, whose case folding is unambiguous.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|char: char| !char.is_ascii_alphabetic()).filter(|word| word.len() >= 2)
 }

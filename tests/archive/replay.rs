@@ -16,7 +16,7 @@ use super::recording::{Rooms, each_of, shown};
 use super::{World, deletion, presenter, user};
 use crate::support::eventually;
 
-/// One after the other, as numbers that look random.
+/// A sequence of pseudorandom numbers.
 fn scatter(seed: u64) -> impl FnMut(i64) -> i64 {
     let mut state = seed;
     move |below| {
@@ -25,7 +25,7 @@ fn scatter(seed: u64) -> impl FnMut(i64) -> i64 {
     }
 }
 
-/// A room whose presenter was away twice, whose clocks differ, and of which some was deleted.
+/// A room with two interruptions, differing clocks and deleted messages.
 pub(super) async fn cut_twice(world: &World) -> (Session, Vec<(i64, i64)>, Vec<Told>) {
     let sessions = [Session::new(0, 60_000), Session::new(100_000, 160_000), Session::new(161_000, 200_000)];
     let segments = vec![(0, 60_000), (100_000, 160_000), (161_000, 200_000)];
@@ -34,9 +34,9 @@ pub(super) async fn cut_twice(world: &World) -> (Session, Vec<(i64, i64)>, Vec<T
     let mut random = scatter(7);
     let mut told = Vec::new();
     for number in 0..300 {
-        // From before it began to after it ended, up to three seconds off.
+        // From before the begin until after the end, up to three seconds off.
         let ms = number * 700 - 4_000 + random(6_000) - 3_000;
-        // Some of one millisecond, some at the very ends.
+        // Some in the same millisecond, some exactly at the ends.
         let ms = match number {
             10 => 0,
             90 => 60_000,
@@ -87,7 +87,7 @@ async fn a_replay_is_in_the_logs_order_and_seeking_gives_what_paging_gives_at_ev
 }
 
 #[tokio::test]
-async fn what_is_deleted_after_the_broadcast_is_in_no_replay_and_moves_nothing() {
+async fn messages_deleted_after_the_broadcast_are_in_no_replay_and_shift_nothing() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let (session, segments, mut told) = cut_twice(&world).await;
@@ -105,7 +105,7 @@ async fn what_is_deleted_after_the_broadcast_is_in_no_replay_and_moves_nothing()
     for timeline in TIMELINES {
         assert_eq!(replay(&reader, &path, timeline, 40).await, recount(&segments, &told, timeline), "{timeline}");
     }
-    // A page that was begun before goes on with the same offsets.
+    // A page from before continues with the same offsets.
     let after = page["next"].as_str().unwrap();
     let rest = reader.all(&format!("{path}/replay"), &[], "messages", 40).await;
     let on = reader.get(&format!("{path}/replay"), &[("after", after), ("first", "1000")]).await;
@@ -119,8 +119,8 @@ async fn what_is_deleted_after_the_broadcast_is_in_no_replay_and_moves_nothing()
     assert_eq!([&broadcast["messages"], &broadcast["chatters"]], [0, 0]);
 }
 
-/// Every room's recording as a broadcast that was cut in its middle: its replay, what is sought in it, and its files,
-/// against a recount.
+/// Every room's recording as a broadcast with an interruption. Compares its replay, seeks and files with a
+/// recount.
 pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &Rooms) {
     let mut broadcasts = BTreeMap::new();
     let mut sessions = Vec::new();
@@ -168,7 +168,7 @@ pub(super) async fn replay_is_right(world: &World, reader: &Reader<'_>, rooms: &
 }
 
 #[tokio::test]
-async fn a_broadcast_that_runs_has_always_a_next_page_and_it_has_what_was_said_since() {
+async fn a_running_broadcast_always_has_a_next_page_with_the_messages_since() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let session = Session::new(0, 0);
@@ -190,7 +190,7 @@ async fn a_broadcast_that_runs_has_always_a_next_page_and_it_has_what_was_said_s
 }
 
 #[tokio::test]
-async fn who_may_not_read_the_room_or_asks_what_is_not_documented_is_refused() {
+async fn unauthorised_and_undocumented_requests_for_a_replay_are_refused() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let (session, other) = (Session::new(0, 60_000), Session::new(0, 60_000));
@@ -243,7 +243,7 @@ async fn finding_a_place_in_a_broadcast_looks_at_no_more_messages_than_it_gives(
     archive(&world, &[session.begins(42), session.ends(42, "closed")]).await;
     archive_many(&world, messages).await;
     let reader = Reader::analyst(&archiver);
-    // What MongoDB looked at, by its own account.
+    // What MongoDB examined, by its profiler.
     world.database.run_command(doc! { "profile": 2 }).await.unwrap();
     let path = format!("/v1/rooms/42/broadcasts/{}/replay", session.id);
     let page = reader.get(&path, &[("from", "15000000"), ("first", "50")]).await;
@@ -259,8 +259,8 @@ async fn finding_a_place_in_a_broadcast_looks_at_no_more_messages_than_it_gives(
         documents += number("docsExamined");
         questions += 1;
     }
-    // The end of the broadcast and the place, each of them a time and what was sent within 10 s of it, and the page with
-    // one more.
+    // The end of the broadcast and the place, each found by a time and the messages within 10 s of it, and the page
+    // plus one message.
     assert_eq!((questions, documents), (5, 51));
     assert!(keys <= 51 + 2 * (1 + 12), "{keys} keys");
 }

@@ -13,19 +13,19 @@ use super::replay::cut_twice;
 use super::{PATIENCE, World, deletion, message};
 use crate::support::{EventStream, Role, StreamEvent, eventually};
 
-/// Somebody who listens, as an `EventSource` does.
+/// A listener that works like an `EventSource`.
 struct Listener {
     stream: EventStream,
     asked: Instant,
 }
 
-/// An event that came.
+/// A received event.
 #[derive(Debug)]
 struct Heard {
     event: String,
     id: String,
     data: Value,
-    /// After so long.
+    /// The time since the request.
     after: Duration,
 }
 
@@ -36,13 +36,13 @@ impl Listener {
         Listener { stream: EventStream::of(answer, PATIENCE), asked }
     }
 
-    /// The next event; none: the stream ended, whole.
+    /// The next event. None: the stream ended after a complete event.
     async fn next(&mut self) -> Option<Heard> {
         let StreamEvent { event, id, data } = self.stream.next().await?;
         Some(Heard { event: event.unwrap(), id: id.unwrap(), data, after: self.asked.elapsed() })
     }
 
-    /// All of it, to its end.
+    /// All events until the end.
     async fn rest(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
         while let Some(event) = self.next().await {
@@ -94,7 +94,7 @@ async fn messages_play_in_order_none_before_its_time_and_then_the_end() {
 }
 
 #[tokio::test]
-async fn a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice() {
+async fn a_reconnecting_listener_misses_and_repeats_nothing() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let (session, segments, told) = cut_twice(&world).await;
@@ -104,7 +104,7 @@ async fn a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice() {
     let mut heard = Vec::new();
     let mut last: Option<String> = None;
     'listening: loop {
-        // Each time it goes away after a few more.
+        // It disconnects after a few more each time.
         let mut listener = Listener::new(&reader, &path, &query, last.as_deref()).await;
         for _ in 0..1 + heard.len() % 90 {
             let event = listener.next().await.expect("it ends with its end");
@@ -116,7 +116,7 @@ async fn a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice() {
         }
     }
     assert_eq!(messages(&heard), recount(&segments, &told, "segments"));
-    // Whoever comes back after the end hears that it is over.
+    // A listener that returns after the end is told that it is over.
     let again = Listener::new(&reader, &path, &query, last.as_deref()).await.rest().await;
     assert_eq!((again.len(), again[0].event.as_str()), (1, "end"));
     let refused = ask(&reader, &path, &query, Some("nonsense")).await;
@@ -125,11 +125,11 @@ async fn a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_while_it_plays_does_not_come() {
+async fn a_message_deleted_during_the_replay_is_not_sent() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let reader = Reader::analyst(&archiver);
-    // On a machine on which deleting takes too long the broadcast has to be longer.
+    // On a machine that is too slow for the deletion, the broadcast must be longer.
     for (number, seconds) in [4, 16, 64].into_iter().enumerate() {
         let room = 42 + number as i64;
         let session = Session::new(0, seconds * 10_000);
@@ -158,7 +158,7 @@ async fn what_is_deleted_while_it_plays_does_not_come() {
 }
 
 #[tokio::test]
-async fn a_broadcast_that_runs_is_played_on_as_it_goes_on_until_it_ends() {
+async fn a_running_broadcast_is_replayed_live_until_it_ends() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let reader = Reader::analyst(&archiver);
@@ -208,7 +208,7 @@ async fn listeners_are_bounded_and_a_stop_ends_them_at_once() {
 }
 
 #[tokio::test]
-async fn a_replay_of_what_runs_gives_nothing_that_has_not_settled_and_so_passes_nothing_over() {
+async fn the_replay_of_a_running_broadcast_holds_back_unsettled_messages_and_skips_none() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let reader = Reader::analyst(&archiver);
@@ -250,15 +250,15 @@ async fn a_replay_of_what_runs_gives_nothing_that_has_not_settled_and_so_passes_
     assert_eq!(listener.next().await.unwrap().data["text"], "new");
 }
 
-/// What a killed archiver held comes again after 30 s, long after what stands behind it.
+/// Batches of a killed archiver are redelivered after 30 s, long after later batches are archived.
 #[tokio::test]
-async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_archived_yet() {
+async fn the_replay_of_a_running_broadcast_stops_before_the_first_unarchived_message() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let reader = Reader::analyst(&archiver);
     let session = Session::new(0, 0);
     let ago = |seconds: i64| jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
-    // In the time of the broadcast, settled, and not so old that it is taken for the error of a clock.
+    // Within the broadcast, settled, and not old enough to be taken for a clock error.
     let begins = Event { at: ago(7), ..session.begins(42) };
     let begun = world.log.append(&begins).await.unwrap();
     world.log.append(&message(42, "first")).await.unwrap();
@@ -277,7 +277,7 @@ async fn a_replay_of_what_runs_gives_nothing_that_stands_behind_what_is_not_arch
     })
     .await;
 
-    // Another archiver has written the batch after the next one.
+    // Another archiver has written a later batch.
     let place = |sequence| chat::Position { sequence: begun.sequence + sequence, index: 0, ..begun };
     let behind = Event { at: ago(6), ..message(42, "behind") };
     let entry = nats::Entry::read(place(3), behind.to_line()).unwrap();
@@ -303,7 +303,7 @@ async fn a_stream_ends_with_the_token_that_asked_for_it() {
     let archiver = world.archiver().await;
     let (session, _, _) = cut_twice(&world).await;
     let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
-    // It lasts 159 s by itself.
+    // Unbroken it would last 159 s.
     let claims = serde_json::json!({ "user_idx": 900, "scope": "chat:read", "exp": crate::ingest::tokens::now() + 3 });
     let reader = Reader::with(&archiver, claims);
     let mut answer = ask(&reader, &path, &[], None).await;

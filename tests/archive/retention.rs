@@ -12,13 +12,13 @@ use crate::support::{Role, Settings, eventually};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The event, as if it had happened so many days ago.
+/// The event, this many days ago.
 fn days_ago(days: u32, event: Event) -> Event {
     let at = Timestamp::now() - DAY * days;
     event.recorded_at(Timestamp::from_millisecond(at.as_millisecond()).unwrap())
 }
 
-/// After how many days documents go, by collection and date.
+/// The retention in days, by collection and date.
 async fn expiries(world: &World) -> Vec<(&'static str, String, i64)> {
     let mut expiries = Vec::new();
     for collection in ["broadcasts", "chatting_log", "moderation_log", "quarantine"] {
@@ -45,7 +45,7 @@ fn with(world: &World, days: &[(&str, &str)]) -> Settings {
 }
 
 #[tokio::test]
-async fn how_long_documents_are_kept_follows_the_configuration_at_each_start() {
+async fn the_retention_follows_the_configuration_at_each_start() {
     let world = World::start().await;
     let owned = |expected: &[(&'static str, &str, i64)]| {
         expected.iter().map(|(collection, key, days)| (*collection, (*key).to_owned(), *days)).collect::<Vec<_>>()
@@ -73,7 +73,7 @@ async fn how_long_documents_are_kept_follows_the_configuration_at_each_start() {
         ),
         (&[], &[]),
     ] {
-        // Twice: nothing changes where nothing is to be changed.
+        // Twice: a second start changes nothing.
         for _ in 0..2 {
             let archiver = Role::start("archiver", &with(&world, settings)).await;
             assert_eq!(expiries(&world).await, owned(expected), "{settings:?}");
@@ -83,7 +83,7 @@ async fn how_long_documents_are_kept_follows_the_configuration_at_each_start() {
 }
 
 #[tokio::test]
-async fn a_retention_that_the_log_outlives_is_refused_with_the_key_named() {
+async fn a_retention_shorter_than_the_logs_is_refused_by_name() {
     let world = World::start().await;
     for (key, days) in [
         ("messages", "1d"),
@@ -105,7 +105,7 @@ async fn a_retention_that_the_log_outlives_is_refused_with_the_key_named() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_goes_and_what_is_not_stays() {
+async fn documents_past_their_retention_are_removed_and_others_stay() {
     // By default the server first looks a minute after its start.
     let world = World::with(1, &["--setParameter", "ttlMonitorSleepSecs=1"]).await;
     let settings = with(&world, &[("messages_days", "30"), ("moderation_days", "10")]);
@@ -140,11 +140,11 @@ async fn text(world: &World, id: EventId) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_deleted_text_is_there_for_its_time_and_then_gone_for_good() {
+async fn a_deleted_text_is_kept_for_its_retention_and_then_removed() {
     let world = World::start().await;
     let settings = with(&world, &[("sweep_seconds", "1")]);
     let archiver = Role::start("archiver", &settings).await;
-    // More than are taken away at once.
+    // More than are removed at once.
     let old: Vec<Event> = (0..2_500).map(|number| days_ago(40, message(1, format!("old {number}")))).collect();
     let cleared = chat::RoomCleared { by: super::user(1), reason: None };
     let clear = days_ago(31, Event::now(super::presenter(1), chat::Body::RoomCleared(cleared)));
@@ -168,7 +168,7 @@ async fn a_deleted_text_is_there_for_its_time_and_then_gone_for_good() {
     assert_eq!(text(&world, young.id).await.as_deref(), Some("young"));
     assert_eq!(text(&world, shown.id).await.as_deref(), Some("shown"));
 
-    // A copy at a lower place, and all of the log again.
+    // A copy at a lower position, and the whole log again.
     let line = super::broadcasts::at(1, &old[0]);
     world.archive.write(vec![Ok(line)]).await.unwrap();
     let context = async_nats::jetstream::new(async_nats::connect(world.nats.url()).await.unwrap());

@@ -9,14 +9,14 @@ use super::reading::{Reader, archived};
 use super::{World, message};
 use crate::support::eventually;
 
-/// The archiver looks every two seconds.
+/// The archiver checks the log every two seconds.
 const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_fills_gives_room_by_what_is_archived_and_keeps_all_that_is_not() {
+async fn a_filling_log_drops_archived_batches_and_keeps_the_others() {
     let mut world = World::start().await;
     world.settings = world.settings.clone().set("nats.max_size", "1048576 B").set("nats.min_age_minutes", "0");
-    // Who starts makes the streams as the settings say.
+    // A start sets up the streams by the settings.
     let archiver = world.archiver().await;
     let log = crate::support::log(&world.settings).await;
     let mut stored: Vec<EventId> = Vec::new();
@@ -25,7 +25,7 @@ async fn a_log_that_fills_gives_room_by_what_is_archived_and_keeps_all_that_is_n
         match log.append(&event).await {
             Ok(position) => {
                 stored.push(event.id);
-                // As an ingest node does it: no decision of before is kept in the log alone.
+                // As an ingest node does: all earlier decisions are saved outside the log.
                 log.decisions().set_checkpoints([position]).await.unwrap();
                 true
             }
@@ -33,14 +33,14 @@ async fn a_log_that_fills_gives_room_by_what_is_archived_and_keeps_all_that_is_n
             Err(error) => panic!("{error}"),
         }
     };
-    // Five times what the log holds.
+    // Five times the capacity of the log.
     eventually("the log takes far more than it holds", LONG, async || {
         append(&mut stored).await;
         (stored.len() >= 200).then_some(())
     })
     .await;
 
-    // From here on nothing is archived, and so nothing may go.
+    // From here on nothing is archived, so nothing may be dropped.
     archived(&world).await;
     world.mongod.kill();
     let before = stored.len();

@@ -22,7 +22,7 @@ fn flagged(mut event: Event, flag: &str) -> Event {
 async fn a_room_is_read_in_the_order_of_the_log_page_by_page_forwards_and_backwards() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    // The clocks of two ingest nodes: the times do not ascend.
+    // The clocks of two ingest nodes differ, so times are not ascending.
     let times = [0, 900, 400, 1_300, 800, 1_700, 1_200, 2_100, 1_600, 2_500];
     let events: Vec<Event> =
         times.iter().enumerate().map(|(number, ms)| said(42, 7, *ms, &format!("message {number}"))).collect();
@@ -51,7 +51,7 @@ async fn a_room_is_read_in_the_order_of_the_log_page_by_page_forwards_and_backwa
 async fn a_time_gives_what_was_sent_in_it_and_nothing_else() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    // Long silences, disorder at the edges, and two messages of one millisecond.
+    // Long silences, disorder at the edges, and two messages in the same millisecond.
     let times = [0, 500, 300, 60_000, 59_800, 60_000, 60_300, 3_600_000, 3_599_500, 3_600_400];
     let events: Vec<Event> = times.iter().map(|ms| said(42, 7, *ms, &format!("at {ms}"))).collect();
     archive(&world, &events).await;
@@ -105,7 +105,7 @@ async fn a_time_may_be_the_last_of_all_and_finer_than_what_is_kept() {
     for wrong in ["10000-01-01T00:00:00Z", "9999-12-32T00:00:00Z", "9999-12-31T23:59:59", "9999-12-31"] {
         assert_eq!(reader.refused("/v1/rooms/42/messages", &[("to", wrong)]).await.1, "query_invalid", "{wrong}");
     }
-    // What is sent at a millisecond is not sent after it, nor before it.
+    // A message of a millisecond is neither after it nor before it.
     let finer = |ms: i64| time(ms).replace('Z', "001Z");
     for (from, to, expected) in [
         (time(0), finer(0), &["one"][..]),
@@ -170,7 +170,7 @@ async fn flags_users_and_deletions_are_found_and_deletions_only_by_moderators() 
 }
 
 #[tokio::test]
-async fn who_may_not_read_is_refused() {
+async fn a_caller_without_permission_is_refused() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     archive(&world, &[said(42, 7, 0, "seen")]).await;
@@ -197,7 +197,7 @@ async fn who_may_not_read_is_refused() {
 }
 
 #[tokio::test]
-async fn what_comes_and_goes_between_two_pages_moves_nothing() {
+async fn changes_between_two_pages_do_not_shift_results() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let events: Vec<Event> = (0..6).map(|number| said(42, 7, number * 10, &format!("message {number}"))).collect();
@@ -205,7 +205,7 @@ async fn what_comes_and_goes_between_two_pages_moves_nothing() {
     let reader = Reader::analyst(&archiver);
     let page = reader.get("/v1/rooms/42/messages", &[("first", "3")]).await;
     assert_eq!(texts(page["messages"].as_array().unwrap(), "text"), ["message 0", "message 1", "message 2"]);
-    // The message at which the page ended, one before and one after it go; others come.
+    // The last message of the page and its neighbours are deleted, and others are added.
     let gone = [events[1].id, events[2].id, events[3].id].map(|id| deletion(42, id));
     archive(&world, &gone).await;
     archive(&world, &[said(42, 7, 100, "message 6")]).await;
@@ -216,7 +216,7 @@ async fn what_comes_and_goes_between_two_pages_moves_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_as_documented_is_refused_by_name() {
+async fn an_undocumented_parameter_is_refused_by_name() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     archive(&world, &[message(42, "one"), message(42, "two"), message(43, "three")]).await;

@@ -31,14 +31,14 @@ impl Random {
         &from[self.below(from.len())]
     }
 
-    /// Lower numbers far more often.
+    /// Prefers low numbers.
     fn one_of_few(&mut self, bound: usize) -> usize {
         let (one, other) = (self.below(bound), self.below(bound));
         one * other / bound
     }
 }
 
-/// From when to when, as a query.
+/// A period as query parameters.
 fn span(from: i64, to: i64) -> [(&'static str, String); 2] {
     [("from", time(from)), ("to", time(to))]
 }
@@ -51,7 +51,7 @@ async fn ask(reader: &Reader<'_>, path: &str, from: i64, to: i64, more: &[(&str,
 }
 
 #[tokio::test]
-async fn a_bucket_has_its_first_millisecond_and_not_that_of_the_next_and_a_deleted_message_was_never_said() {
+async fn a_bucket_is_half_open_and_deleted_messages_are_not_counted() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let events = [
@@ -86,7 +86,7 @@ async fn a_bucket_has_its_first_millisecond_and_not_that_of_the_next_and_a_delet
     });
     assert_eq!(counts, expected);
 
-    // A minute, where nothing is said.
+    // A minute, if nothing is specified.
     let minutes = ask(&reader, ROOM, 0, 90_000, &[]).await;
     assert_eq!(minutes["buckets"].as_array().unwrap().len(), 2);
     assert_eq!(minutes["buckets"][1]["at"], time(60_000));
@@ -102,13 +102,13 @@ async fn a_bucket_has_its_first_millisecond_and_not_that_of_the_next_and_a_delet
 }
 
 #[tokio::test]
-async fn who_is_new_is_right_whatever_was_deleted_erased_doubled_or_archived_long_ago() {
+async fn new_chatters_are_counted_right_despite_deletions_erasures_and_copies() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let day = 86_400_000;
     let mut events = Vec::new();
     for by in 1..=40_i64 {
-        // Some were there the day before, some in another room only; most write several times.
+        // Some wrote the day before, some only in another room, and most several times.
         let before = if by % 4 == 0 { -day } else { 0 };
         events.push(said(if by % 4 == 1 { 43 } else { 42 }, by, before + by * 100, "first"));
         events.extend((0..by % 3).map(|time| said(42, by, 60_000 + time * 60_000 + by, "again")));
@@ -129,7 +129,7 @@ async fn who_is_new_is_right_whatever_was_deleted_erased_doubled_or_archived_lon
     let reader = Reader::analyst(&archiver);
     statistics_are_right(&reader, &rooms).await;
 
-    // All of the log once more, without the index that tells who came when: as an archive is that an earlier version left.
+    // The whole log again, without the index of first messages, as an earlier version left it.
     assert_eq!(archiver.terminate().await, 0);
     world.collection("chatting_log").drop_index("room_chatters").await.unwrap();
     for event in &events {
@@ -140,7 +140,7 @@ async fn who_is_new_is_right_whatever_was_deleted_erased_doubled_or_archived_lon
     let reader = Reader::analyst(&archiver);
     statistics_are_right(&reader, &rooms).await;
 
-    // Whoever is erased was never there; under a pseudonym somebody was.
+    // A removed user was never there. An anonymised one counts under the pseudonym.
     for (user, mode) in [(3, "remove"), (6, "anonymise")] {
         let token = crate::ingest::tokens::token_with(json!({ "user_idx": 9, "scope": "chat:erase" }));
         let url = format!("{}/v1/users/{user}?mode={mode}", archiver.url());
@@ -255,13 +255,13 @@ async fn words_are_runs_of_letters_marks_and_numbers_in_any_script() {
 }
 
 #[tokio::test]
-async fn a_rush_of_many_is_a_highlight_and_a_busy_room_a_beginning_and_one_who_floods_are_none() {
+async fn only_a_rush_of_many_users_is_a_highlight() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let minutes = |minutes: i64| minutes * 60_000;
     let mut random = Random(7);
     let mut events = Vec::new();
-    // Somebody says something every 15 s; in the 20th minute there is a small rush, in the 35th a large one.
+    // A message every 15 s, a small rush in the 20th minute, and a large one in the 35th.
     for number in 0..160 {
         events.push(said(42, 1 + number % 12, number * 15_000, "아무 말"));
     }
@@ -272,17 +272,17 @@ async fn a_rush_of_many_is_a_highlight_and_a_busy_room_a_beginning_and_one_who_f
         let text = ["골!!", "골!!", "골!!", "대박", "GG", "gg"][by as usize % 6];
         events.push(said(42, 300 + by, minutes(35) + by * 450, text));
     }
-    // One who floods in the large one is one of its people, and says no more than the others.
+    // A user who floods in the large one counts as one chatter.
     events.extend((0..30).map(|number| said(42, 399, minutes(35) + number * 300, "광고")));
-    // Thirty people in ten seconds, always.
+    // Always thirty users in ten seconds.
     for _ in 0..180 * 40 {
         let ms = random.below(minutes(40) as usize) as i64;
         events.push(said(43, 1 + random.below(2_000) as i64, ms, "busy"));
     }
-    // A little talk, and one who floods for ten seconds.
+    // Few messages, and one user who floods for ten seconds.
     events.extend((0..120).map(|number| said(44, 1 + number % 9, number * 20_000, "talk")));
     events.extend((0..300).map(|number| said(44, 999, minutes(30) + number * 33, "spam")));
-    // Everybody greets, and then it is quiet.
+    // Greetings by everyone, and then silence.
     events.extend((0..80).map(|by| said(45, 100 + by, minutes(5) + by * 500, "안녕하세요")));
     events.extend((0..40).map(|number| said(45, 1 + number % 9, minutes(6) + number * 30_000, "talk")));
     archive_many(&world, events).await;
@@ -301,12 +301,12 @@ async fn a_rush_of_many_is_a_highlight_and_a_busy_room_a_beginning_and_one_who_f
     assert_eq!(large["at"], time(minutes(35)));
     assert_eq!(large["until"], time(minutes(35) + 20_000));
     assert_eq!(large["peakAt"], time(minutes(35)));
-    // 23 of the 40, the one who floods, and the one who says something every 15 s.
+    // 23 of the 40, the user who floods, and the one who posts every 15 s.
     assert_eq!((&large["chatters"], &large["messages"]), (&json!(25), &json!(40 + 30 + 2)));
     let samples = large["samples"].as_array().unwrap();
     let mut samples: Vec<String> =
         samples.iter().map(|sample| sample["text"].as_str().unwrap().to_lowercase()).collect();
-    // What most said, whichever case; the last two said one each.
+    // The most common texts in any case. The last two occur once each.
     samples[3..].sort();
     assert_eq!(samples, ["골!!", "gg", "대박", "광고", "아무 말"]);
     assert_eq!(small["at"], time(minutes(20)));
@@ -314,7 +314,7 @@ async fn a_rush_of_many_is_a_highlight_and_a_busy_room_a_beginning_and_one_who_f
     assert!(score(large) > score(small) && score(small) >= 5.0, "{found:#}");
     let one = ask(&reader, &path, 0, minutes(40), &[("first", "1")]).await;
     assert_eq!(one["highlights"], json!([large]));
-    // What was before a time counts as its past.
+    // Messages before the period count as its past.
     let short = ask(&reader, &path, minutes(35), minutes(36), &[]).await;
     assert_eq!(short["highlights"], json!([large]));
 }
@@ -351,7 +351,7 @@ async fn statistics_are_for_those_who_may_read_the_room_and_of_a_bounded_time() 
         assert!(detail.contains(named), "{path} {more:?}: {detail}");
     };
     for path in &paths {
-        // No time at all has nothing in it.
+        // An empty period has no messages.
         for to in [0, -day, -400 * day] {
             let nothing = ask(&reader, path, 0, to, &[]).await;
             let list = nothing.as_object().unwrap().values().find_map(Value::as_array).unwrap();

@@ -16,7 +16,7 @@ async fn until(archiver: &Role, what: &str, is_so: impl Fn(&Value) -> bool) -> V
 }
 
 #[tokio::test]
-async fn the_status_says_what_was_archived_what_waits_and_why_nothing_is_written() {
+async fn the_status_names_what_is_archived_what_waits_and_why_writing_stopped() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     for text in ["one", "two", "three"] {
@@ -65,7 +65,7 @@ async fn the_status_says_what_was_archived_what_waits_and_why_nothing_is_written
 }
 
 #[tokio::test]
-async fn what_no_archiver_has_taken_yet_is_waiting() {
+async fn the_backlog_counts_batches_that_no_archiver_has_taken() {
     let mut world = World::start().await;
     // So that one archiver holds little of what is in the log.
     world.settings = world.settings.clone().set("archiver.batch_events", "1").set("archiver.batches_in_hand", "1");

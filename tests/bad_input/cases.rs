@@ -25,7 +25,7 @@ pub(super) fn all() -> Vec<Case> {
     all
 }
 
-/// A good post to the original's surface, to be spoilt.
+/// A valid post to the original's surface, to be changed.
 pub(super) fn original(name: &str, body: impl Into<Vec<u8>>) -> Case {
     Case {
         name: format!("{name} (original)"),
@@ -36,7 +36,7 @@ pub(super) fn original(name: &str, body: impl Into<Vec<u8>>) -> Case {
     }
 }
 
-/// A good post to `/v1`, to be spoilt.
+/// A valid post to `/v1`, to be changed.
 pub(super) fn v1(name: &str, body: impl Into<Vec<u8>>) -> Case {
     Case { name: format!("{name} (v1)"), path: V1.to_owned(), ..original(name, body) }
 }

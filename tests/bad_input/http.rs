@@ -98,7 +98,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_answered_or_cut_off_and_the_server_goes_on() {
+async fn requests_that_are_not_http_are_answered_or_cut_off_and_the_server_keeps_serving() {
     let system = System::start_with(|settings| settings.set("ingest.body_timeout_ms", "2000")).await;
     let attempts = cases().into_iter().map(async |(name, bytes, expected)| {
         let mut stream = connect(&system.ingest).await;

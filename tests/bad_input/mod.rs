@@ -1,5 +1,5 @@
-//! Whatever is posted gets a clear answer: a 2xx, and then it is in the log exactly as sent (trimmed), or a 4xx in the
-//! documented shape, and then it is not. Never a 5xx, a panic or a hang.
+//! Every post gets a clear answer: a 2xx, and it is in the log exactly as sent (trimmed), or a documented 4xx, and it
+//! is not. Never a 5xx, a panic or a hang.
 
 mod cases;
 mod http;
@@ -24,13 +24,13 @@ struct Case {
     body: Vec<u8>,
 }
 
-/// The ids of what was accepted, and the text that must be stored under each.
+/// The ids of accepted posts, and the text that must be stored under each.
 type Accepted = HashMap<String, String>;
 
-/// 64 at once: enough to share fsyncs, few enough that nothing is refused for being too much.
+/// 64 at once: enough to share fsyncs, and few enough that none is refused for overload.
 const AT_ONCE: usize = 64;
 
-/// Posts all of it and checks every answer's shape.
+/// Posts everything, and checks the form of every answer.
 async fn post_all(system: &System, cases: impl IntoIterator<Item = Case>) -> Accepted {
     let answers: Vec<(Case, Answer)> = stream::iter(cases)
         .map(|case| async {
@@ -92,7 +92,7 @@ fn check(case: &Case, answer: &Answer) -> Option<String> {
     Some(answer.header("message-id").to_owned())
 }
 
-/// What must be stored of a body that was accepted.
+/// The text that must be stored for an accepted body.
 fn stored_text(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Sent {

@@ -1,6 +1,6 @@
-//! The same with what others have collected: the JSONTestSuite, the big list of naughty strings, invalid UTF-8 and the
-//! test files of Unicode, all of them, whole; and through the archiver, so that what was accepted is found in MongoDB
-//! exactly as sent. They are not part of this tree: `CHATTING_SHARED_DATA` names the folder that has them.
+//! Public collections of bad input: the JSONTestSuite, the big list of naughty strings, invalid UTF-8 and the test
+//! files of Unicode, all complete and through the archiver, so that accepted texts are found in MongoDB exactly as
+//! sent. They are not part of this tree: `CHATTING_SHARED_DATA` names their folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::{Accepted, Case, post_all};
 use crate::ingest::System;
 use crate::support::{Folder, Mongod, Role, Settings, eventually};
 
-/// Some 40,000 messages, archived on a busy machine.
+/// Long enough to archive some 40,000 messages on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn folder() -> PathBuf {
@@ -34,7 +34,7 @@ fn unpack(archive: &Path, to: &Path) {
     assert!(status.success(), "cannot unpack {}", archive.display());
 }
 
-/// By name, the 318 bodies.
+/// The 318 bodies, by name.
 fn json_test_suite() -> BTreeMap<String, Vec<u8>> {
     let unpacked = Folder::new("json-test-suite");
     unpack(&folder().join("json_test_suite/test_parsing.tar.gz"), unpacked.path());
@@ -54,7 +54,7 @@ fn json_test_suite() -> BTreeMap<String, Vec<u8>> {
     bodies
 }
 
-/// `1F468 200D …` as text. None: a surrogate, which is no character.
+/// `1F468 200D …` as text. None: it has a surrogate, which is not a character.
 fn characters(hex: &str) -> Option<String> {
     let codes = hex.split_whitespace().map(|code| u32::from_str_radix(code, 16).unwrap());
     codes.map(char::from_u32).collect()
@@ -104,12 +104,12 @@ fn utf8() -> Vec<(String, Vec<u8>, bool)> {
     tests
 }
 
-/// A text in the body of a post as it is, unescaped: for `/v1`.
+/// The body of a post to `/v1` with this text, unescaped.
 fn raw(name: &str, text: &[u8]) -> Case {
     v1(name, [br#"{"text":"a"#, text, br#"b"}"#].concat())
 }
 
-/// Ingest, the archiver, and what they need.
+/// Ingest, the archiver, and their servers.
 struct Pipeline {
     system: System,
     _archiver: Role,
@@ -123,7 +123,7 @@ impl Pipeline {
         Pipeline { system, _archiver: archiver, mongod }
     }
 
-    /// Posts all of it, and finds exactly what was accepted in the archive.
+    /// Posts everything, and compares the archive with the accepted posts.
     async fn check(&self, cases: impl IntoIterator<Item = Case>) -> Accepted {
         let accepted = post_all(&self.system, cases).await;
         let client = mongodb::Client::with_uri_str(self.mongod.uri()).await.unwrap();
@@ -155,9 +155,9 @@ async fn the_json_test_suite_is_refused_as_a_body_and_judged_rightly_inside_one(
     let pipeline = Pipeline::start().await;
     let mut cases = Vec::new();
     for (name, body) in json_test_suite() {
-        // None of them is a message.
+        // None of them is a valid post.
         cases.extend([original(&name, body.clone()), v1(&name, body.clone())]);
-        // As a member that nobody asked for it is skipped, if it is JSON.
+        // As an unknown member it is ignored, if it is JSON.
         let head = format!(r#"{{"presenterIdx":42,"userType":"viewer","textMessage":"{name}","text":"{name}","more":"#);
         let body = [head.as_bytes(), &body, b"}"].concat();
         cases.extend([original(&name, body.clone()), v1(&name, body)]);
@@ -193,14 +193,14 @@ async fn naughty_strings_and_all_of_unicodes_test_strings_are_archived_as_sent_o
     for text in &emoji {
         assert!(texts.contains(text.as_str()), "{text} was refused");
     }
-    // What is Hangul in any form is said here all day.
+    // Hangul in any form is common here.
     for text in forms.iter().filter(|text| text.chars().any(|c| matches!(c, '가'..='힣'))) {
         assert!(texts.contains(text.as_str()), "{text} was refused");
     }
 }
 
 #[tokio::test]
-async fn what_is_not_utf_8_is_refused() {
+async fn bodies_that_are_not_utf_8_are_refused() {
     let pipeline = Pipeline::start().await;
     let tests = utf8();
     assert!(tests.len() > 200);

@@ -1,5 +1,5 @@
-//! A headless Chromium of the test's own, and its pages, driven over the DevTools protocol: a page is opened, and
-//! JavaScript is evaluated in it. What that does is the page's business.
+//! A headless Chromium and its pages, driven over the DevTools protocol. It opens pages and evaluates JavaScript in
+//! them.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,10 +17,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::{Folder, eventually};
 
-/// A page that computes for longer hangs.
+/// A page that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A browser with a profile of its own.
+/// A browser with its own profile.
 #[derive(Debug)]
 pub(crate) struct Chromium {
     child: Child,
@@ -38,11 +38,11 @@ impl Chromium {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
-            // Grey edges of letters: pictures are smaller, and the same on every screen.
+            // Greyscale text: pictures are smaller, and the same on every screen.
             .arg("--disable-lcd-text")
-            // Peer connections on loopback, by address: there may be no other network, and no multicast DNS.
+            // Peer connections over loopback addresses: there may be no other network and no multicast DNS.
             .args(["--allow-loopback-in-peer-connection", "--disable-features=WebRtcHideLocalIpsWithMdns"])
-            // A tab in the background is slowed down; all of ours are.
+            // Background tabs are throttled, and all of ours are in the background.
             .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
             .arg(format!("--user-data-dir={}", folder.path().display()))
             .arg("about:blank")
@@ -60,10 +60,10 @@ impl Chromium {
         Chromium { child, url: format!("http://127.0.0.1:{port}"), _folder: folder }
     }
 
-    /// Opens a page in a tab of its own, and waits until it is loaded.
+    /// Opens a page in a new tab, and waits until it is loaded.
     pub(crate) async fn open(&self, url: &str) -> Page {
         let tab = format!("{}/json/new?about:blank", self.url);
-        let tab: Value = reqwest::Client::new().put(tab).send().await.unwrap().json().await.unwrap();
+        let tab: Value = testkit::client().build().unwrap().put(tab).send().await.unwrap().json().await.unwrap();
         let (socket, _) = connect_async(tab["webSocketDebuggerUrl"].as_str().unwrap()).await.unwrap();
         let page = Page { socket: Mutex::new((socket, 0)) };
         page.load(url).await;
@@ -86,7 +86,7 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // Its own group: the browser and all its children, and nobody else.
+        // Its own process group: the browser and its children.
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
     }
@@ -111,7 +111,7 @@ impl Page {
         .await;
     }
 
-    /// What the expression comes to, awaited where it is a promise, as JSON. Panics with what it throws.
+    /// The value of the expression as JSON. A promise is awaited. Panics with an exception.
     pub(crate) async fn evaluate(&self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let answer = self.command("Runtime.evaluate", parameters).await;
@@ -119,7 +119,7 @@ impl Page {
         answer["result"]["value"].clone()
     }
 
-    /// Takes the page's network away, or gives it back; the browser tells the page.
+    /// Takes the page offline or online. The browser notifies the page.
     pub(crate) async fn offline(&self, offline: bool) {
         self.command("Network.enable", json!({})).await;
         let network = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });

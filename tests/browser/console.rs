@@ -1,4 +1,4 @@
-//! The console in a headless Chromium, with the real roles: what a moderator and an analyst do there.
+//! The console in a headless Chromium against the real roles: what moderators and analysts do there.
 
 mod accounts;
 mod broadcasts;
@@ -17,7 +17,7 @@ use super::chromium::{Chromium, Page};
 use crate::ingest::tokens::token_with;
 use crate::support::{self, Mongod, NatsServer, Role, RoomServer, Settings, eventually};
 
-/// Long enough for a browser and a slow machine, short enough to tell a hang.
+/// Long enough for a browser and a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The room of the tests.
@@ -50,8 +50,7 @@ impl World {
         format!("{}/console/{address}", self.archiver.url())
     }
 
-    /// Opens a view as the holder of the token. The page notes what breaks its policy, and the errors that nobody
-    /// handles.
+    /// Opens a view as the holder of the token. The page records violations of its policy, and unhandled errors.
     async fn open(&self, view: &str, token: &str) -> Console {
         let page = self.chromium.open("about:blank").await;
         page.command("Page.enable", json!({})).await;
@@ -69,7 +68,7 @@ impl World {
     async fn post(&self, user: i64, text: &str) -> Result<String, String> {
         let url = format!("{}/v1/rooms/{ROOM}/messages", self.ingest.url());
         let token = token_with(json!({ "user_idx": user, "nickname": format!("user{user}") }));
-        let request = reqwest::Client::new().post(url).bearer_auth(token).json(&json!({ "text": text }));
+        let request = testkit::client().build().unwrap().post(url).bearer_auth(token).json(&json!({ "text": text }));
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         match answer["id"].as_str() {
             Some(id) => Ok(id.to_owned()),
@@ -77,7 +76,7 @@ impl World {
         }
     }
 
-    /// Waits until the archive has everything that the log had when it was asked.
+    /// Waits until the archive has everything that is in the log now.
     async fn archived(&self) {
         let begun = Timestamp::now();
         eventually("everything is archived", PATIENCE, async || {
@@ -90,7 +89,7 @@ impl World {
         .await;
     }
 
-    /// Writes the events to the log, whatever ingest would say.
+    /// Appends the events directly to the log.
     async fn append(&self, events: &[Event]) {
         for event in events {
             self.log.append(event).await.unwrap();
@@ -138,7 +137,7 @@ impl Console {
         self.page.evaluate(&click).await;
     }
 
-    /// Types into a field, as far as its listeners can tell.
+    /// Types into a field, with the events that its listeners expect.
     async fn fill(&self, selector: &str, text: &str) {
         self.waits_for(&format!("document.querySelector({}) !== null", json!(selector))).await;
         let fill = "(field, text) => {
@@ -150,7 +149,7 @@ impl Console {
         self.page.evaluate(&format!("({fill})({field}, {})", json!(text))).await;
     }
 
-    /// Presses a key, where the focus is.
+    /// Presses a key in the focused element.
     async fn press(&self, key: &str) {
         for kind in ["keyDown", "keyUp"] {
             let event = json!({ "type": kind, "key": key, "code": key });
@@ -166,12 +165,12 @@ impl Console {
     /// Loads the page again, and waits until its modules have run.
     async fn reload(&self) {
         let address = self.page.evaluate("location.href").await;
-        // An address that differs in its fragment alone would be no navigation.
+        // A change of the fragment alone is not a navigation.
         self.page.load("about:blank").await;
         self.page.load(address.as_str().expect("an address is a text")).await;
     }
 
-    /// Nothing broke the policy, and no error was left to the browser.
+    /// Asserts that nothing violated the policy, and that no error was unhandled.
     async fn is_clean(&self) {
         assert_eq!(self.page.evaluate("window.noted").await, json!([]));
     }
@@ -189,7 +188,7 @@ fn analyst() -> String {
     token_with(json!({ "user_idx": 8, "nickname": "analyst", "scope": "chat:read" }))
 }
 
-/// A message that ingest might not have taken, at that time.
+/// A message at this time, which ingest might refuse.
 fn said(user: i64, nickname: &str, text: &str, at: Timestamp) -> Event {
     let user = User { idx: UserIdx::try_from(user).unwrap(), nickname: nickname.to_owned(), role: chat::Role::Viewer };
     let posted = MessagePosted { user, text: text.to_owned(), flags: Vec::new() };

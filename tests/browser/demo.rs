@@ -1,5 +1,5 @@
-//! The demo of `dev`, in a browser: it connects by itself, everybody's messages reach everybody, and while the recording
-//! plays and every part is killed, nothing is lost. With `DEMO_PICTURES=FOLDER` it leaves pictures there.
+//! The demo of `dev` in a browser: it connects by itself, delivers every message to every page, and loses nothing while
+//! the recording plays and every part is killed. With `DEMO_PICTURES=FOLDER` it saves pictures there.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,13 +9,13 @@ use super::*;
 use crate::dev::Dev;
 use crate::support::Folder;
 
-/// Whoever has a column in the page.
+/// The columns of the page.
 const SCREENS: [&str; 4] = ["presenter", "viewer42", "viewer43", "viewer44"];
 
-/// In the order in which a message meets them.
+/// The parts, in the order of the path of a message.
 const PARTS: [&str; 5] = ["ingest", "nats-server", "delivery", "archiver", "mongod"];
 
-/// A part is down, starts on a busy machine, and its clients come back.
+/// Long enough for a part to restart on a busy machine and for its clients to reconnect.
 const LONG: Duration = Duration::from_secs(120);
 
 /// The demo in a browser.
@@ -50,7 +50,7 @@ impl Demo {
         assert_eq!(self.page.evaluate(&clicked).await, true);
     }
 
-    /// Writes as a person.
+    /// Posts as a user of the page.
     async fn write(&self, screen: &str, text: &str) {
         self.page
             .evaluate(&format!(
@@ -61,7 +61,7 @@ impl Demo {
             .await;
     }
 
-    /// The texts that a person sees, the latest 200.
+    /// The latest 200 texts of a column.
     async fn shown(&self, screen: &str) -> Vec<String> {
         let lines =
             format!("[...document.querySelectorAll('[data-place={screen}] .log span')].map((s) => s.textContent)");
@@ -73,7 +73,7 @@ impl Demo {
         self.page.evaluate(&number).await.as_str().unwrap().parse().unwrap()
     }
 
-    /// Waits until every accepted message has arrived everywhere. Returns how many.
+    /// Waits until every accepted message has arrived everywhere. Returns their number.
     async fn all_arrived(&self) -> usize {
         let arrived = "[...document.querySelectorAll('#places li')].every(({ dataset }) => dataset.state === 'well')";
         self.is("every accepted message is everywhere", arrived).await;
@@ -106,7 +106,7 @@ async fn the_demo_loses_nothing_although_every_part_is_killed() {
     let chromium = Chromium::start().await;
     let demo = Demo::open(&chromium, &dev.demo()).await;
 
-    // Everybody's messages reach everybody, as text.
+    // Every message reaches every column, as text.
     let texts = SCREENS.map(|screen| format!("<img src=x onerror=window.errors.push(1)> from {screen}"));
     for (screen, text) in SCREENS.iter().zip(&texts) {
         demo.write(screen, text).await;
@@ -126,7 +126,7 @@ async fn the_demo_loses_nothing_although_every_part_is_killed() {
     )
     .await;
 
-    // A viewer who was away gets what was missed.
+    // A viewer who was away gets the missed messages.
     demo.click("[data-place=viewer44] header button").await;
     demo.write("viewer42", "while 44 is away").await;
     demo.is(
@@ -169,7 +169,7 @@ async fn the_demo_loses_nothing_although_every_part_is_killed() {
         assert_eq!(found, "0", "{finding}");
     }
     assert_eq!(demo.page.evaluate("window.errors").await, json!([]));
-    // The page counts what is there.
+    // The page counts the messages.
     assert_eq!(dev.archived(&place).await, accepted);
     assert_eq!(dev.interrupt().await, Some(0), "{}", dev.printed());
 }

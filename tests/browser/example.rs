@@ -1,4 +1,4 @@
-//! `examples/chat.html`, as the tree has it.
+//! `examples/chat.html`, from the tree.
 
 use super::*;
 

@@ -1,5 +1,5 @@
 //! presenter.js, relay.js and viewer.js in a headless Chromium against the real server: a presenter's page, viewers'
-//! pages, real peer connections between them, and everything around them dying in the middle.
+//! pages, real peer connections, and kills of everything around them.
 
 pub(crate) mod chromium;
 mod console;
@@ -22,7 +22,7 @@ use crate::support::{self, NatsServer, Role, Settings, eventually, token};
 use chromium::{Chromium, Page};
 use site::{Balancer, Site};
 
-/// Long enough for a browser and a slow machine, short enough to tell a hang.
+/// Long enough for a browser and a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A nats-server, what the tests write to it, and the platform around the pages.
@@ -74,7 +74,7 @@ impl World {
         futures_util::future::join_all(appending).await;
     }
 
-    /// Posts numbered messages, some fifty a second, until it is told to stop; returns how many.
+    /// Posts about fifty numbered messages a second until the stop. Returns their number.
     fn keep_posting(&self, stop: &CancellationToken) -> JoinHandle<usize> {
         let (log, stop) = (self.log.clone(), stop.clone());
         tokio::spawn(async move {
@@ -109,7 +109,7 @@ async fn is_live(presenter: &Page) {
     .await;
 }
 
-/// Waits until the page has taken so many events more than it has now.
+/// Waits until the page has received this many more events.
 async fn takes(page: &Page, more: usize) {
     let goal = taken(page).await.len() + more;
     eventually("the page takes more events", PATIENCE, async || {
@@ -122,7 +122,7 @@ async fn taken(page: &Page) -> Vec<String> {
     serde_json::from_value(page.evaluate("window.taken").await).unwrap()
 }
 
-/// Waits until the page has all of them, and sees that it has each once and in order, and met no error.
+/// Waits until the page has all messages. Asserts that it has each once, in order, without an error.
 async fn has_everything(page: &Page, name: &str, posted: usize) {
     let last = format!("message {posted}");
     eventually("the last message comes", PATIENCE, async || {
@@ -212,7 +212,7 @@ async fn a_stopping_node_hands_its_presenter_over_and_nothing_is_lost_or_repeate
         presenter.evaluate("window.statuses.length = 0").await;
         assert_eq!(stopping.terminate().await, 0);
         takes(&viewer, 30).await;
-        // It was connected throughout: the second connection stood before the first was closed.
+        // It was connected throughout: the second connection was open before the first was closed.
         let statuses = presenter.evaluate("window.statuses.map((status) => status.state)").await;
         assert_eq!(statuses, serde_json::json!(["live"]), "{name}");
         stopping.start_again().await;
@@ -233,7 +233,7 @@ async fn viewers_get_all_that_was_missed_even_if_it_is_more_than_the_relay_keeps
     world.post(&["hello".to_owned()]).await;
     takes_all(&viewer, 1).await;
     node.kill();
-    // More than fits into the channel at once, too.
+    // Also more than the channel takes at once.
     let filler = "x".repeat(1_000);
     let missed: Vec<String> = (1..=5_000).map(|number| format!("{number} {filler}")).collect();
     world.post(&missed).await;
@@ -252,7 +252,7 @@ async fn a_viewer_who_falls_behind_is_told_of_the_gap_and_the_others_notice_noth
     let balancer = Balancer::start(&[&node]).await;
     let presenter = world.presenter(&balancer, r#"{"maxEvents":200}"#).await;
     let fast = world.viewer(&presenter, "fast").await;
-    // In a browser of its own, which can be suspended.
+    // In its own browser, which can be suspended.
     let laptop = Chromium::start().await;
     let slow = laptop.open(&world.site.url("viewer.html")).await;
     connect(&presenter, &slow, "slow").await;
@@ -283,7 +283,7 @@ async fn a_viewer_who_falls_behind_is_told_of_the_gap_and_the_others_notice_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_viewer_gets_the_latest_events_and_large_ones_come_whole() {
+async fn a_late_viewer_gets_the_latest_events_including_large_ones() {
     let world = World::start().await;
     let node = world.node().await;
     let balancer = Balancer::start(&[&node]).await;
@@ -297,7 +297,7 @@ async fn a_late_viewer_gets_the_latest_events_and_large_ones_come_whole() {
     takes_all(&viewer, 3).await;
     assert!(taken(&viewer).await == texts[7..]);
 
-    // A presenter's page that is loaded anew has another relay, and the viewer goes on.
+    // A reloaded presenter's page has a new relay, and the viewer continues.
     presenter.load(&world.presenter_url(&balancer, "{}")).await;
     is_live(&presenter).await;
     connect(&presenter, &viewer, "late").await;
@@ -315,7 +315,7 @@ async fn a_page_whose_presenter_opened_another_one_stops_and_says_why() {
     let older = world.presenter(&balancer, "{}").await;
     world.post(&texts(1, 5)).await;
     takes_all(&older, 5).await;
-    // Its last words are an acknowledgement, and the newer one begins there.
+    // Its last frame is an acknowledgement, and the newer page begins there.
     older.evaluate("window.dispatchEvent(new Event('pagehide'))").await;
     let newer = world.presenter(&balancer, "{}").await;
     eventually("the older page stops", PATIENCE, async || {

@@ -1,5 +1,5 @@
-//! What stands around the pages: the platform's web server, which hands out the pages, the modules and tokens, and its
-//! load balancer, which leads to whichever delivery node is ready.
+//! The platform around the pages: its web server with pages, modules and tokens, and its load balancer in front of the
+//! delivery nodes.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Site {
         format!("http://{}/{path}", self.address)
     }
 
-    /// Whether the tokens that are handed out from now on have expired already.
+    /// Whether newly issued tokens have expired already.
     pub(super) fn expire_tokens(&self, expired: bool) {
         self.tokens_are_expired.store(expired, Ordering::SeqCst);
     }
@@ -98,7 +98,7 @@ fn at(page: &str, delivery: &str) -> impl IntoResponse + use<> {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.replace("127.0.0.1:8081", delivery))
 }
 
-/// A page of `tests/browser`, or a module as it is in the tree.
+/// A page of `tests/browser`, or a module of the tree.
 async fn file(Name(name): Name<String>) -> impl IntoResponse {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     match name.rsplit_once('.') {
@@ -115,7 +115,7 @@ fn sent(kind: &'static str, path: &Path) -> Response {
     }
 }
 
-/// A load balancer: every new connection goes to the first node that is ready, in turn.
+/// A load balancer: new connections go to ready nodes in turn.
 #[derive(Debug)]
 pub(super) struct Balancer {
     address: SocketAddr,
@@ -146,15 +146,15 @@ impl Drop for Balancer {
     }
 }
 
-/// Carries a connection to a ready node; drops it if there is none.
+/// Forwards a connection to a ready node, or drops it if there is none.
 async fn carry(mut client: TcpStream, nodes: Vec<String>) {
-    let http = reqwest::Client::builder().timeout(Duration::from_millis(500)).build().unwrap();
+    let http = testkit::client().timeout(Duration::from_millis(500)).build().unwrap();
     for node in nodes {
         let ready = http.get(format!("{node}/readyz")).send().await;
         if ready.is_ok_and(|answer| answer.status().is_success())
             && let Ok(mut server) = TcpStream::connect(node.trim_start_matches("http://")).await
         {
-            // Either end may go away at any moment; that is what the tests are about.
+            // Either end may disappear at any moment, as the tests intend.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             return;
         }

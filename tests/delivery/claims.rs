@@ -1,5 +1,4 @@
-//! Claims and withdrawals whose outcome nobody hears: at the end the room is held by whom it should be, and everybody
-//! knows it.
+//! Claims and withdrawals without an answer: in the end the right session holds the room, and every node knows it.
 
 use reqwest::Client;
 use serde_json::json;
@@ -21,7 +20,7 @@ impl Ingest {
     async fn start(world: &World) -> Ingest {
         let rooms = RoomServer::start().await;
         let settings = world.settings.clone().rooms(&rooms).set("ingest.rooms.live_ms", "50");
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = testkit::client().build().unwrap();
         Ingest { role: Role::start("ingest", &settings).await, rooms, client }
     }
 
@@ -56,7 +55,7 @@ async fn nobody(world: &World, room: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_is_stored_too_late_takes_the_room_from_nobody() {
+async fn a_claim_stored_too_late_replaces_no_session() {
     let world = World::with(&[("nats.lease", "10s")]).await;
     let gate = Gate::start(&world.nats.url()).await;
     let url = gate.url();
@@ -93,7 +92,7 @@ async fn a_claim_that_is_stored_too_late_takes_the_room_from_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_holds_the_room_after_a_late_claim_can_leave_it() {
+async fn a_session_that_holds_the_room_after_a_late_claim_can_leave_it() {
     let world = World::with(&[("nats.lease", "10s")]).await;
     let gate = Gate::start(&world.nats.url()).await;
     let (one, other) = (world.node().await, behind(&world, &gate.url()).await);
@@ -114,7 +113,7 @@ async fn who_holds_the_room_after_a_late_claim_can_leave_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_whose_answer_is_late_is_looked_for_and_holds() {
+async fn a_claim_with_a_late_answer_is_looked_up_and_holds() {
     let world = World::with(&[("nats.lease", "10s")]).await;
     let gate = Gate::start(&world.nats.url()).await;
     let (one, other) = (world.node().await, behind(&world, &gate.url()).await);
@@ -136,7 +135,7 @@ async fn a_claim_whose_answer_is_late_is_looked_for_and_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_of_which_nothing_can_be_heard_is_withdrawn_as_soon_as_it_can() {
+async fn a_claim_of_unknown_outcome_is_withdrawn_as_soon_as_possible() {
     let world = World::start().await;
     let gate = Gate::start(&world.nats.url()).await;
     let (other, ingest) = (behind(&world, &gate.url()).await, Ingest::start(&world).await);

@@ -1,4 +1,4 @@
-//! One node does not reach the log, and the others do: its presenters are sent to them, and miss nothing.
+//! One node is cut off from the log: its presenters are sent to the others and miss nothing.
 
 use super::*;
 use crate::support::Proxy;
@@ -69,7 +69,7 @@ async fn presenters_of_a_node_that_is_cut_off_go_elsewhere_and_miss_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn presenters_stay_where_the_log_is_away_for_less_than_the_grace_period() {
+async fn presenters_stay_connected_through_an_outage_shorter_than_the_grace_period() {
     let world = World::start().await;
     let network = network(&world).await;
     let node = apart(&world, &network, "60000").await;

@@ -1,4 +1,4 @@
-//! The original's dialect, as its presenters' pages speak it.
+//! The original's dialect, as its pages speak it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -92,7 +92,7 @@ async fn messages_come_once_in_the_order_of_the_log_and_to_their_room_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_without_a_token_is_told_so_and_closed() {
+async fn a_start_without_a_token_is_answered_and_closed() {
     let world = World::start().await;
     let node = world.node().await;
     for start in [r#"{"id":"start"}"#, r#"{"id":"start","token":null}"#, r#"{"id":"start","token":""}"#] {
@@ -108,7 +108,7 @@ async fn a_start_without_a_token_is_told_so_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_token_is_told_so_and_closed_wherever_it_comes() {
+async fn a_bad_token_is_answered_and_closes_the_socket_wherever_it_comes() {
     let world = World::start().await;
     let node = world.node().await;
     let bad = [
@@ -134,7 +134,7 @@ async fn a_bad_token_is_told_so_and_closed_wherever_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_shows_no_token_in_time_is_closed() {
+async fn a_socket_without_a_token_in_time_is_closed() {
     let world = World::start().await;
     let node = world.node_with("authenticate_timeout_ms", "300").await;
     let mut silent = Presenter::open(&node).await;
@@ -145,7 +145,7 @@ async fn who_shows_no_token_in_time_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ping_is_answered_and_nonsense_is_told_so_before_and_after_the_start() {
+async fn pings_and_unknown_frames_are_answered_before_and_after_the_start() {
     let world = World::start().await;
     let node = world.node().await;
     let mut presenter = Presenter::open(&node).await;
@@ -173,7 +173,7 @@ async fn ping_is_answered_and_nonsense_is_told_so_before_and_after_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_start_changes_nothing_unless_it_is_wrong() {
+async fn a_second_start_has_no_effect_unless_it_is_wrong() {
     let world = World::start().await;
     let node = world.node().await;
     let another = token(43, "another");
@@ -205,7 +205,7 @@ async fn frames_that_cannot_be_understood_close_with_the_protocols_code() {
         assert_eq!(largest.see().await, Seen::Closed(1009));
 
         let mut huge = open().await;
-        // The server hangs up in the middle of it.
+        // The server closes during the write.
         let _ = huge.socket.send(Message::text("x".repeat(8_000_000))).await;
         assert!(matches!(huge.see().await, Seen::Closed(1009 | 1006)));
 
@@ -224,7 +224,7 @@ async fn frames_that_cannot_be_understood_close_with_the_protocols_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_message_is_not_shown_to_who_comes_later() {
+async fn a_deleted_message_is_not_shown_to_later_sessions() {
     let world = World::start().await;
     let node = world.node().await;
     let deleted = message(42, "deleted");
@@ -236,7 +236,7 @@ async fn a_deleted_message_is_not_shown_to_who_comes_later() {
     world.post(42, &["last"]).await;
     let mut presenter = Presenter::connect(&node, 42).await;
     assert_eq!(presenter.chats(2).await, ["first", "last"]);
-    // A node that reads it all from the log knows no more.
+    // A node that replays the log knows no more.
     drop(presenter);
     let other = world.node().await;
     world.post(43, &["mark"]).await;
@@ -245,7 +245,7 @@ async fn a_deleted_message_is_not_shown_to_who_comes_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_says_who_was_connected_and_why_it_ended() {
+async fn the_operators_log_names_each_session_and_the_reason_of_its_end() {
     let world = World::start().await;
     let node = world.node().await;
     let mut presenter = Presenter::connect(&node, 42).await;

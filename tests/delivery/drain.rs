@@ -1,5 +1,5 @@
-//! A rolling restart: a node that stops says so first, and its presenters are on another node before it is gone, with
-//! nothing lost.
+//! A rolling restart: a stopping node announces it, and its presenters move to another node before it ends, without a
+//! loss.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::*;
 
 const PRESENTERS: i64 = 200;
 
-/// What became of a page whose node was stopped.
+/// The outcome for a page of the stopped node.
 struct Moved {
     events: Vec<Value>,
     /// From the notice to the welcome elsewhere.
@@ -24,8 +24,8 @@ struct Moved {
     code: u16,
 }
 
-/// Reads until the node says that it stops, goes to the other one within the time that it is given, and reads on to the
-/// message `last`.
+/// Reads until the node announces its stop, moves to the other node within the given time, and reads on to the message
+/// `last`.
 async fn moves(mut page: Page, room: i64, to: &Role, last: &str) -> Moved {
     let mut events = Vec::new();
     let take = |events: &mut Vec<Value>, frame: Value| {
@@ -41,7 +41,7 @@ async fn moves(mut page: Page, room: i64, to: &Role, last: &str) -> Moved {
     let noticed = Instant::now();
     let at = Duration::from_millis(within_ms) * u32::try_from(room).unwrap() / u32::try_from(PRESENTERS).unwrap();
     let going = noticed + at;
-    // Events go on to come until the time to go, or until the node has waited long enough for who is late.
+    // Events continue until it moves, or until the node has waited long enough for late pages.
     let closed = loop {
         match timeout_at(going.into(), page.see()).await {
             Err(_) => break None,
@@ -116,7 +116,7 @@ async fn presenters_of_a_stopping_node_are_elsewhere_in_time_and_miss_nothing() 
     while let Some(moved) = moving.join_next().await {
         let (room, Moved { events, took, within_ms, code }) = moved.unwrap();
         assert_eq!(within_ms, 1_000);
-        // Who comes late is closed before it has come.
+        // A late page is closed first.
         assert!(matches!(code, 4002 | 4200), "room {room} was closed with {code}");
         slowest = slowest.max(took);
         let mut seen = HashSet::new();
@@ -140,13 +140,13 @@ async fn a_stopping_node_is_not_ready_and_refuses_newcomers_while_its_presenters
     let mut original = Presenter::connect(&node, 43).await;
     world.session(43, None).await;
     let ready = format!("{}/readyz", node.url());
-    // Not when the page noticed: on a busy machine that is later.
+    // Not the time at which the page noticed, which is later on a busy machine.
     let told = Instant::now();
     let (exit, (), (), ()) = tokio::join!(
         node.terminate(),
         async {
             assert_eq!(page.frame().await["type"], "reconnect");
-            // It stays, is served, and is closed when its time has passed, and some more for a handshake that had begun.
+            // It stays and is served. It is closed after its time, plus a margin for a handshake in progress.
             world.post(42, &["still here"]).await;
             let events = page.events(1).await;
             page.ack(events[0]["position"].as_str().unwrap()).await;
@@ -155,7 +155,7 @@ async fn a_stopping_node_is_not_ready_and_refuses_newcomers_while_its_presenters
             let position: Position = page.position.as_ref().unwrap().parse().unwrap();
             world.saved(42, position).await;
         },
-        // One of the original's dialect cannot be told, and is closed sooner.
+        // A page of the original cannot be told, and is closed earlier.
         async { assert_eq!(original.rest().await.1, 4200) },
         async {
             eventually("it is not ready", PATIENCE, async || {

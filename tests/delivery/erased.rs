@@ -1,5 +1,5 @@
-//! A user who is erased: every node hides what they wrote before, in every room, on sockets that are open and on those
-//! that come, and a node that starts later does so too.
+//! An erased user: every node hides their earlier messages in every room, on open and new sockets, also after a
+//! restart.
 
 use chat::{ErasureMode, MessageDeleted, RoomUpdated, UserBanned, UserErased};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ fn by(author: &User, room: i64, text: &str) -> Event {
     Event::now(idx(room), Body::MessagePosted(posted))
 }
 
-/// What a presenter sees of the events, in short.
+/// A short form of the events that a presenter sees.
 fn told(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["text"].as_str().or(event["type"].as_str()).unwrap()).collect()
 }
@@ -31,7 +31,7 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
     for room in rooms {
         let deleted = by(&gone, room, "the secret, deleted");
         let target = deleted.id;
-        // Both say why, which is about who is erased.
+        // Both have a reason, which concerns the erased user.
         let reason = || Some("the secret reason".to_owned());
         let deletion = Body::MessageDeleted(MessageDeleted { target, by: stays.clone(), reason: reason() });
         let ban = UserBanned { user: gone.idx, until: None, purge_seconds: None, by: stays.clone(), reason: reason() };
@@ -55,7 +55,7 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
             world.log.append(&event).await.unwrap();
         }
     }
-    // Who is connected has seen it, and is told.
+    // A connected presenter has seen the messages, and is told.
     let seen = page.events(8).await;
     let seen: Vec<String> = seen.iter().map(|event| event["position"].as_str().unwrap().to_owned()).collect();
     let erased = UserErased { user: gone.idx, mode, by: user(9, "privacy") };
@@ -89,7 +89,7 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
             page.is_served_and_quiet().await;
             page.break_off();
         }
-        // Whoever comes back in the middle of what is hidden has missed nothing.
+        // A page that resumes among hidden messages has missed nothing.
         for (index, position) in seen.iter().enumerate() {
             let (mut page, welcome) = Page::resume(node, 1, Some(position)).await;
             assert_eq!(welcome["recovered"], json!(true), "after event {index}");
@@ -106,11 +106,11 @@ async fn is_hidden(partitions: u32, mode: ErasureMode) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_erased_user_wrote_is_hidden_on_every_node() {
+async fn messages_of_an_erased_user_are_hidden_on_every_node() {
     is_hidden(1, ErasureMode::Remove).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_erased_user_wrote_is_hidden_on_every_node_in_every_partition() {
+async fn messages_of_an_erased_user_are_hidden_in_every_partition() {
     is_hidden(3, ErasureMode::Anonymise).await;
 }

@@ -1,4 +1,4 @@
-//! What is decided for every room reaches every presenter at its place in the order, in whichever partition the room is.
+//! Decisions about every room reach every presenter in order, in whichever partition the room is.
 
 use chat::{ErasureMode, UserBanned, UserErased, UserUnbanned};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ingest::tokens::token_with;
 
-/// A decision of every room.
+/// A decision about every room.
 fn of_every_room(body: Body) -> Event {
     Event { presenter: None, ..Event::now(idx(1), body) }
 }
@@ -15,7 +15,7 @@ fn moderator() -> User {
     User { idx: UserIdx::try_from(3).unwrap(), nickname: "mod".to_owned(), role: chat::Role::Moderator }
 }
 
-/// What a presenter sees of the events, in short.
+/// A short form of the events that a presenter sees.
 fn told(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["text"].as_str().or(event["type"].as_str()).unwrap()).collect()
 }
@@ -29,7 +29,7 @@ fn without(event: &Event, names: &[&str]) -> Value {
     shown
 }
 
-/// Rooms, the first of which are in different partitions, where there are so many.
+/// Rooms. The first ones are in different partitions.
 async fn in_different_partitions(world: &World, partitions: u32) -> [i64; 2] {
     let partition = |room: &i64| world.log.timelines().partition_of(idx(*room));
     let other = (2..100).find(|room| partitions == 1 || partition(room) != partition(&1)).unwrap();
@@ -55,7 +55,7 @@ async fn reaches_every_presenter(partitions: u32) {
     for room in rooms {
         world.post(room, &["before"]).await;
     }
-    // A retry of what was not known to be stored: the log has it twice.
+    // A retry after an unknown outcome: the log has it twice.
     world.log.append(&ban).await.unwrap();
     world.log.append(&ban).await.unwrap();
     for room in rooms {
@@ -67,7 +67,7 @@ async fn reaches_every_presenter(partitions: u32) {
     }
 
     let all = ["before", "user.banned", "between", "user.unbanned", "after"];
-    // Nobody of them may read the audit of every room.
+    // None of them may read the audit of every room.
     let mut expected = without(&ban, &["by", "reason"]);
     for (room, mut page) in rooms.into_iter().zip(pages) {
         let events = page.events(5).await;
@@ -77,7 +77,7 @@ async fn reaches_every_presenter(partitions: u32) {
         page.is_served_and_quiet().await;
         page.break_off();
 
-        // It comes back: before the ban, at it, and after it; on the same node and on another.
+        // Reconnects from before the ban, at it, and after it, on the same node and on another.
         for node in [&node, &other] {
             for seen in 0..5 {
                 let position = events[seen]["position"].as_str().unwrap();
@@ -90,7 +90,7 @@ async fn reaches_every_presenter(partitions: u32) {
         }
     }
 
-    // A room of which nothing was ever said has it too, and the original's pages are not told.
+    // A room without events has it too. Pages of the original do not get it.
     let (mut page, _) = Page::connect(&other, 1_000).await;
     assert_eq!(told(&page.events(2).await), ["user.banned", "user.unbanned"]);
     let mut original = Presenter::connect(&node, rooms[0]).await;
@@ -108,7 +108,7 @@ async fn a_ban_from_every_room_reaches_every_presenter_of_every_partition_in_ord
     reaches_every_presenter(3).await;
 }
 
-/// A session of room 1 whose token has that scope, and where it begins.
+/// A session of room 1 whose token has this scope, and its first position.
 async fn with_scope(node: &Role, scope: &str, after: Option<&str>) -> (Page, String) {
     let mut page = Page::open(node).await;
     page.say_start(&token_with(json!({ "user_idx": 1, "scope": scope })), after).await;
@@ -118,7 +118,7 @@ async fn with_scope(node: &Role, scope: &str, after: Option<&str>) -> (Page, Str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_decided_about_every_room_and_why_is_told_to_who_may_read_it_elsewhere() {
+async fn author_and_reason_of_a_decision_about_every_room_go_only_to_its_permitted_readers() {
     let world = World::start().await;
     let (node, other) = (world.node().await, world.node().await);
     let (hides_bans, hides_erasures, nothing) = (&["by", "reason"][..], &["by", "mode"][..], &[][..]);
@@ -141,7 +141,7 @@ async fn who_decided_about_every_room_and_why_is_told_to_who_may_read_it_elsewhe
         let ban = of_every_room(Body::UserBanned(banned.clone()));
         let unbanned = UserUnbanned { user, by: moderator(), reason: Some("appeal".to_owned()) };
         let unban = of_every_room(Body::UserUnbanned(unbanned));
-        // Of the own room a presenter reads the audit.
+        // A presenter can read the audit of their own room.
         let own = Event::now(idx(1), Body::UserBanned(banned));
         let nobody = UserIdx::try_from(8).unwrap();
         let erased = UserErased { user: nobody, mode: ErasureMode::Remove, by: moderator() };
@@ -163,7 +163,7 @@ async fn who_decided_about_every_room_and_why_is_told_to_who_may_read_it_elsewhe
         }
         assert_eq!(seen, expected, "{scope:?}");
         live.break_off();
-        // Out of the window of another node.
+        // From another node's window.
         let (mut resumed, _) = with_scope(&other, scope, Some(&before)).await;
         assert_eq!(resumed.events(4).await, expected, "{scope:?}");
         resumed.is_served_and_quiet().await;

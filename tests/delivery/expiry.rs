@@ -1,4 +1,4 @@
-//! A session lasts no longer than its token, unless its client shows another one.
+//! A session ends with its token, unless its client sends another one.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::presenter::Seen;
 use super::*;
 use crate::support::SECRET;
 
-/// A presenter's token that ends so many seconds from now.
+/// A presenter's token that expires in this many seconds.
 fn expiring(room: i64, seconds: u64) -> String {
     signed(SECRET, json!({ "user_idx": room, "exp": now() + seconds }))
 }
@@ -72,13 +72,13 @@ async fn a_session_goes_on_with_another_token_of_its_presenter_and_with_no_other
     let renewed = page.frame().await;
     assert_eq!(renewed["type"], "renewed", "{renewed}");
     assert!(renewed["expiresInSeconds"].as_u64().unwrap() > 3_500, "{renewed}");
-    // A shorter one counts as well: it is the one that the client has.
+    // A shorter token counts too: it is the client's current one.
     page.say(json!({ "type": "token", "token": expiring(42, 2) })).await;
     assert_eq!(page.frame().await["type"], "renewed");
     world.post(42, &["still here"]).await;
     assert_eq!(page.texts(1).await, ["still here"]);
     assert_eq!(closed(&mut page).await, 4005);
-    // Nothing was lost: who comes back with another token goes on.
+    // Nothing was lost: the page resumes with another token.
     world.post(42, &["meanwhile"]).await;
     let position = page.position.clone();
     let (mut page, welcome) = Page::resume(&node, 42, position.as_deref()).await;
@@ -96,7 +96,7 @@ async fn a_token_before_the_start_is_no_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_the_originals_goes_on_after_its_token_for_as_long_as_is_configured() {
+async fn an_original_page_outlives_its_token_by_the_configured_grace() {
     let world = World::start().await;
     let (patient, strict) = (world.node().await, world.node_with("original_grace_seconds", "0").await);
     let began_at = now();

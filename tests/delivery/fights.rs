@@ -1,5 +1,5 @@
-//! Pages of the original's dialect come back at once, whatever they were closed for. Where two of one presenter are
-//! open they throw each other out for ever: that may be, but it must not fill the log.
+//! Pages of the original reconnect at once whenever they are closed. Two open pages of one presenter therefore replace
+//! each other forever. That must not fill the log.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,17 +13,17 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::support::token;
 
-/// More than come at once.
+/// More than the sessions of a burst.
 const SESSIONS: usize = 23;
 
-/// What all pages of a room have seen together.
+/// The sessions that all pages of a room have seen.
 #[derive(Debug, Default)]
 struct Together {
     texts: Vec<String>,
     connects: usize,
 }
 
-/// A page that connects again as soon as it is closed.
+/// A page that reconnects as soon as it is closed.
 async fn come_back(node: Arc<Role>, room: i64, together: Arc<Mutex<Together>>) {
     loop {
         let Ok(mut page) = Presenter::handshake(&node, &[("token", &token(room, "presenter"))]).await else {
@@ -43,7 +43,7 @@ async fn come_back(node: Arc<Role>, room: i64, together: Arc<Mutex<Together>>) {
     }
 }
 
-/// Lets a page on each of these nodes fight for the room until there were so many sessions, and a few seconds more.
+/// Lets a page on each of these nodes fight for the room until there were this many sessions, and some seconds more.
 async fn fight(world: &World, room: i64, nodes: Vec<&Arc<Role>>) {
     let (together, mut tail, started) = (Arc::default(), world.log.tail(Start::Oldest), Instant::now());
     let mut pages = JoinSet::new();
@@ -62,10 +62,10 @@ async fn fight(world: &World, room: i64, nodes: Vec<&Arc<Role>>) {
         }
     }
     let took = started.elapsed();
-    // 20 at once, and then one in five seconds; on two nodes two may have been under way.
+    // 20 at once, and then one in five seconds. On two nodes two can be in progress.
     let most = 20 + 1 + nodes.len() + usize::try_from(took.as_secs()).unwrap() / 5;
     assert!(sessions <= most, "{sessions} sessions of room {room} in {took:?}");
-    // Whoever holds the room is served all the while.
+    // The holder of the room is served throughout.
     eventually("one of them gets each message", PATIENCE, async || {
         let seen = together.lock();
         posted.iter().all(|text| seen.texts.contains(text)).then_some(())
@@ -76,7 +76,7 @@ async fn fight(world: &World, room: i64, nodes: Vec<&Arc<Role>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_throw_each_other_out_cost_the_log_no_more_than_a_session_every_five_seconds() {
+async fn pages_that_replace_each_other_start_at_most_one_session_every_five_seconds() {
     let world = World::start().await;
     let (one, other) = (Arc::new(world.node().await), Arc::new(world.node().await));
     tokio::join!(
@@ -86,7 +86,7 @@ async fn pages_that_throw_each_other_out_cost_the_log_no_more_than_a_session_eve
     );
 }
 
-/// Opens pages until whoever comes next waits for some seconds. Returns the one that holds the room, and its session.
+/// Opens pages until the next one has to wait for seconds. Returns the page that holds the room, and its session.
 async fn claimed_often(world: &World, node: &Role, room: i64) -> (Presenter, Claim) {
     let mut session = None;
     for _ in 0..100 {
@@ -115,7 +115,7 @@ async fn a_page_that_waits_for_its_turn_is_answered_and_takes_the_room_from_nobo
     assert_eq!(world.presence.session(idx(42)), Some(session.clone()));
     holder.is_served_and_quiet().await;
 
-    // What is wrong is told while it waits, too.
+    // Invalid frames are answered during the wait, too.
     let mut wrong = Presenter::connect(&node, 42).await;
     wrong.start(&token(43, "another")).await;
     assert_eq!(wrong.rest().await.1, 4004);
@@ -126,7 +126,7 @@ async fn a_page_that_waits_for_its_turn_is_answered_and_takes_the_room_from_nobo
     page.is_told("already_started").await;
     page.is_told("bad_position").await;
 
-    // And who stays gets its turn.
+    // A page that stays gets its turn.
     let welcome = page.frame().await;
     assert_eq!(welcome["type"], "welcome", "{welcome}");
     assert_eq!(holder.rest().await.1, 4002);

@@ -1,4 +1,4 @@
-//! The newest session of a presenter wins, on whichever node, and between them every message is written once.
+//! The newest session of a presenter wins, on any node, and both together write every message once.
 
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::support::token;
 
-/// Posts numbered messages until it is told to stop, and returns how many.
+/// Posts numbered messages until the stop. Returns their number.
 fn keep_posting(log: &Log, room: i64, stop: &CancellationToken) -> JoinHandle<usize> {
     let (log, stop) = (log.clone(), stop.clone());
     tokio::spawn(async move {
@@ -20,7 +20,7 @@ fn keep_posting(log: &Log, room: i64, stop: &CancellationToken) -> JoinHandle<us
     })
 }
 
-/// A second session comes while messages do, `times` times; returns how many messages came twice.
+/// A second session takes over during posts, `times` times. Returns the number of messages that came twice.
 async fn race(world: &World, first: &Role, second: &Role, times: i64) -> usize {
     let mut repeated = 0;
     for room in 1..=times {
@@ -59,17 +59,17 @@ async fn on_one_node_the_newest_session_goes_on_exactly_where_the_older_one_stop
 #[tokio::test(flavor = "multi_thread")]
 async fn across_nodes_the_newest_session_goes_on_where_the_older_one_stopped() {
     let world = World::start().await;
-    // However slow the machine is: here it is to be seen that the newer session waits, not for how long.
+    // On any machine: this test is about the wait of the newer session, not its length.
     let one = world.node_with("handover_timeout_ms", "20000").await;
     let other = world.node_with("handover_timeout_ms", "20000").await;
-    // The goodbye of the older session and its cursor reach the other node by different streams. Where the goodbye is
-    // the faster one, what came since the save before comes again.
+    // The withdrawal and the cursor of the older session reach the other node by different streams. If the withdrawal
+    // is faster, messages since the previous save are repeated.
     let repeated = race(&world, &one, &other, 50).await;
     assert!(repeated < 100, "{repeated} messages came twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_sessions_that_come_at_once_exactly_one_remains() {
+async fn exactly_one_of_concurrent_sessions_remains() {
     let world = World::start().await;
     let nodes = [world.node().await, world.node().await];
     for room in 1..=25 {
@@ -89,7 +89,7 @@ async fn of_sessions_that_come_at_once_exactly_one_remains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_pages_that_start_at_once_on_two_nodes_exactly_one_remains_a_hundred_times() {
+async fn exactly_one_of_two_concurrent_pages_on_two_nodes_remains_a_hundred_times() {
     let world = World::start().await;
     let nodes = [world.node().await, world.node().await];
     for room in 1..=100 {
@@ -109,7 +109,7 @@ async fn of_two_pages_that_start_at_once_on_two_nodes_exactly_one_remains_a_hund
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newer_page_wins_within_a_second_and_not_one_event_more_comes_to_the_older() {
+async fn the_newer_page_wins_within_a_second_and_the_older_gets_no_further_event() {
     let world = World::start().await;
     let nodes = [world.node().await, world.node().await];
     for room in 1..=20 {
@@ -134,14 +134,14 @@ async fn the_newer_page_wins_within_a_second_and_not_one_event_more_comes_to_the
         if all.last() != posted.last() {
             all.extend(newer.texts_to(posted.last().unwrap()).await);
         }
-        // Nothing was acked: the newer one gets everything, the older one the beginning of it.
+        // Nothing was acknowledged: the newer one gets everything, and the older one the beginning.
         assert_eq!(all, posted, "room {room}");
         assert!(seen.len() <= posted.len());
     }
 }
 
-/// A page of the original that takes nothing is replaced while a write to it waits; what it has not taken comes to its
-/// successor.
+/// A page of the original that reads nothing is replaced during a blocked write. Its successor gets the unread
+/// messages.
 async fn replaces_a_slow_reader(world: &World, room: i64, first: &Role, second: &Role) {
     const MESSAGES: usize = 256;
     let socket = TcpSocket::new_v4().unwrap();
@@ -150,7 +150,7 @@ async fn replaces_a_slow_reader(world: &World, room: i64, first: &Role, second: 
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut slow = Presenter::handshake_on(socket, first, &headers).await.unwrap();
     world.session(room, None).await;
-    // 16 MB: more than the kernel takes on both sides.
+    // 16 MB: more than both kernels buffer.
     let large = "x".repeat(64 * 1024);
     for number in 1..=MESSAGES {
         world.log.append(&message(room, format!("{number} {large}"))).await.unwrap();
@@ -162,7 +162,7 @@ async fn replaces_a_slow_reader(world: &World, room: i64, first: &Role, second: 
         later.extend(newer.chats(1).await.iter().map(number));
     }
     newer.is_served_and_quiet().await;
-    // It takes what the kernel kept for it, up to the end.
+    // It reads what the kernel had buffered, to the end.
     let seen: Vec<usize> = slow.rest().await.0.iter().map(number).collect();
     assert!(seen.len() < MESSAGES, "nothing had to wait");
     assert_eq!(seen, (1..=seen.len()).collect::<Vec<_>>(), "the older session of room {room}");
@@ -171,9 +171,9 @@ async fn replaces_a_slow_reader(world: &World, room: i64, first: &Role, second: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_slow_reader_of_the_original_did_not_take_comes_to_its_successor() {
+async fn messages_that_a_slow_original_page_did_not_take_reach_the_next_one() {
     let world = World::start().await;
-    // What is still in the node's hands when the session ends is lost with the socket.
+    // Messages that the node had not written when the session ended are lost with the socket.
     let one = world.node_with("close_timeout_ms", "1").await;
     let other = world.node().await;
     replaces_a_slow_reader(&world, 42, &one, &other).await;
@@ -181,7 +181,7 @@ async fn what_a_slow_reader_of_the_original_did_not_take_comes_to_its_successor(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_node_finds_out_that_it_lost_before_it_writes_what_piled_up() {
+async fn a_suspended_node_notices_its_lost_claim_before_it_writes_the_backlog() {
     let world = World::start().await;
     let (one, other) = (world.node().await, world.node().await);
     let (mut older, _) = Page::connect(&one, 42).await;
@@ -189,7 +189,7 @@ async fn a_suspended_node_finds_out_that_it_lost_before_it_writes_what_piled_up(
     assert_eq!(older.texts(1).await, ["before"]);
     let held = world.session(42, None).await;
     one.pause();
-    // While its lease runs out, and after.
+    // During the rest of its lease, and afterwards.
     world.post(42, &refs(&texts(1, 100))).await;
     eventually("the lease runs out", PATIENCE, async || world.presence.session(idx(42)).is_none().then_some(())).await;
     world.post(42, &refs(&texts(101, 200))).await;

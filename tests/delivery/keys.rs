@@ -1,4 +1,4 @@
-//! Presenters whose tokens are signed by an issuer that publishes its keys.
+//! Presenters with tokens of an issuer that publishes its keys.
 
 use serde_json::json;
 use tokio::net::TcpSocket;
@@ -28,7 +28,7 @@ async fn a_token_of_a_published_key_opens_the_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nobody_can_say_whether_a_token_is_good_a_presenter_is_told_to_come_back() {
+async fn while_tokens_cannot_be_verified_a_presenter_is_told_to_reconnect() {
     let world = World::start().await;
     let key = SigningKey::ec("key");
     let issuer = JwksServer::stopped(&[&key]);

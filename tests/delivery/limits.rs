@@ -8,7 +8,7 @@ use super::presenter::Seen;
 use super::*;
 use crate::support::token;
 
-/// A presenter whose kernel takes little unread.
+/// A presenter whose kernel buffers little.
 async fn narrow(node: &Role, room: i64) -> Presenter {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -16,7 +16,7 @@ async fn narrow(node: &Role, room: i64) -> Presenter {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_presenter_who_stops_reading_is_closed_and_nobody_else_notices() {
+async fn a_presenter_that_stops_reading_is_closed_and_others_are_not_delayed() {
     let world = World::start().await;
     let node = world.node_with("write_timeout_ms", "1000").await;
     let mut slow = narrow(&node, 42).await;
@@ -24,7 +24,7 @@ async fn a_presenter_who_stops_reading_is_closed_and_nobody_else_notices() {
     let claimed = world.session(42, None).await;
     let (log, large) = (world.log.clone(), "x".repeat(64 * 1024));
     let flooding = tokio::spawn(async move {
-        // 16 MB: more than the kernel takes on both sides.
+        // 16 MB: more than both kernels buffer.
         for _ in 0..256 {
             log.append(&message(42, large.as_str())).await.unwrap();
         }
@@ -43,15 +43,15 @@ async fn a_presenter_who_stops_reading_is_closed_and_nobody_else_notices() {
     })
     .await;
     assert!(node.log().contains("slow"));
-    // What it took stays taken, and the next session goes on after what was written.
+    // Read messages stay read, and the next session continues after the written ones.
     let mut next = Presenter::connect(&node, 42).await;
     assert_eq!(next.chats(1).await[0].len(), 64 * 1024);
-    // Whoever reads what the kernel kept comes to the end of it.
+    // The kernel's buffer ends with the last written message.
     slow.rest().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_never_answers_a_ping_is_closed_and_who_does_stays() {
+async fn a_socket_that_answers_no_ping_is_closed_and_one_that_answers_stays() {
     let world = World::start().await;
     let settings =
         world.settings.clone().set("delivery.ping_interval_ms", "200").set("delivery.silence_timeout_ms", "1500");
@@ -85,7 +85,7 @@ async fn a_flood_of_frames_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_sessions_than_allowed_are_told_to_come_later() {
+async fn sessions_above_the_limit_are_told_to_retry_later() {
     let world = World::start().await;
     let node = world.node_with("max_sessions", "1").await;
     let mut first = Presenter::connect(&node, 42).await;
@@ -113,7 +113,7 @@ async fn sockets_without_a_token_are_bounded_in_number_and_the_oldest_makes_room
     for mut early in waiting.drain(..8) {
         assert_eq!(early.see().await, Seen::Closed(4100));
     }
-    // Whoever comes last may still begin.
+    // The last newcomer can still begin.
     let mut last = waiting.pop().unwrap();
     last.start(&token(42, "presenter")).await;
     last.is_served_and_quiet().await;
@@ -121,7 +121,7 @@ async fn sockets_without_a_token_are_bounded_in_number_and_the_oldest_makes_room
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sockets_without_a_token_keep_no_presenter_out_and_make_room_for_each_other() {
+async fn sockets_without_a_token_keep_no_presenter_out_and_evict_each_other() {
     let world = World::start().await;
     let node = world.node_with("max_unauthenticated", "3").await;
     let _waiting = [Presenter::open(&node).await, Presenter::open(&node).await, Presenter::open(&node).await];

@@ -1,4 +1,4 @@
-//! Delivery on a real nats-server: real nodes, a presenter's real sockets, and a log that is written straight.
+//! Delivery on a real nats-server: real nodes, a presenter's real sockets, and events that are appended directly.
 
 mod claims;
 mod cut_off;
@@ -28,10 +28,10 @@ use crate::support::{self, NatsServer, Role, Settings, eventually};
 use page::Page;
 use presenter::Presenter;
 
-/// Long enough for a slow machine, short enough to tell a hang.
+/// Long enough for a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A nats-server, and what the tests write to it and see of it.
+/// A nats-server, with handles to write to it and to observe it.
 struct World {
     nats: NatsServer,
     log: Log,
@@ -71,7 +71,7 @@ impl World {
         Role::start("delivery", &self.settings.clone().set(&format!("delivery.{key}"), value)).await
     }
 
-    /// Appends messages, one after the other, and returns the position of the last.
+    /// Appends messages in sequence, and returns the position of the last.
     async fn post(&self, room: i64, texts: &[&str]) -> Position {
         let mut last = None;
         for text in texts {

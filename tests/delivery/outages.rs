@@ -1,4 +1,4 @@
-//! Presenters, nodes and the nats-server go away and come back; the presenter gets exactly what it missed.
+//! Presenters, nodes and the nats-server fail and return. The presenter gets exactly the missed messages.
 
 use super::*;
 use crate::support::token;
@@ -19,7 +19,7 @@ async fn a_presenter_who_was_away_gets_what_it_missed_on_the_same_node_and_on_an
         presenter.socket.close(None).await.unwrap();
         assert_eq!(presenter.rest().await.0, Vec::<String>::new());
         posted += 10;
-        // One more while it is away.
+        // One more during its absence.
         posted += 1;
         world.post(42, &refs(&texts(posted, posted))).await;
     }
@@ -54,7 +54,7 @@ async fn a_node_that_is_started_again_reads_its_window_before_it_is_ready() {
     futures_util::future::join_all(appending).await;
     world.post(42, &["second"]).await;
     node.start_again().await;
-    // It is the last event of the log, and there at once.
+    // It is the last event of the log, and available at once.
     let mut presenter = Presenter::connect(&node, 42).await;
     assert_eq!(presenter.chats(1).await, ["second"]);
     let mut presenter = Presenter::connect(&node, 43).await;
@@ -101,7 +101,7 @@ async fn a_presenter_stays_connected_while_the_nats_server_is_killed_and_restart
         assert_eq!(presenter.chats(10).await, before);
         world.nats.kill();
         presenter.is_served_and_quiet().await;
-        // Who comes now is told to try again.
+        // A newcomer is told to retry.
         let mut other = Presenter::connect(&node, 43).await;
         assert_eq!(other.rest().await.1, 4102);
         world.nats.start_again().await;
@@ -136,12 +136,12 @@ async fn a_node_that_was_suspended_writes_nothing_to_a_session_that_was_replaced
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_was_made_anew_ends_the_node_loudly() {
+async fn a_recreated_log_ends_the_node_with_an_error() {
     let world = World::start().await;
     let node = world.node().await;
     let client = async_nats::connect(world.nats.url()).await.unwrap();
     async_nats::jetstream::new(client).delete_stream("CHAT_0").await.unwrap();
-    // An operator makes it anew.
+    // An operator recreates it.
     world.settings.set_up().await;
     let settings = world.settings.clone();
     let second = Role::spawn("delivery", &settings);

@@ -1,4 +1,4 @@
-//! A presenter's page that speaks `chat.v1`: it checks each frame as it comes.
+//! A presenter's page that speaks `chat.v1` and checks every frame.
 
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -12,12 +12,12 @@ const SUBPROTOCOL: (&str, &str) = ("sec-websocket-protocol", "chat.v1");
 
 pub(crate) struct Page {
     pub(crate) presenter: Presenter,
-    /// Of the last event that came, or where the session began.
+    /// The position of the last event, or of the welcome.
     pub(crate) position: Option<String>,
 }
 
 impl Page {
-    /// Opens a socket and says nothing.
+    /// Opens a socket without a start.
     pub(crate) async fn open(node: &Role) -> Page {
         Page::handshake(node, &[]).await.unwrap()
     }
@@ -41,7 +41,7 @@ impl Page {
         Presenter::handshake_at(TcpSocket::new_v4().unwrap(), node, PATH, headers).await
     }
 
-    /// A session that begins where the server's saved cursor stands, and its welcome.
+    /// A session that begins at the saved cursor, and its welcome.
     pub(crate) async fn connect(node: &Role, room: i64) -> (Page, Value) {
         Page::resume(node, room, None).await
     }
@@ -53,7 +53,7 @@ impl Page {
         (page, welcome)
     }
 
-    /// Says start and expects the welcome.
+    /// Sends start and expects the welcome.
     pub(crate) async fn start(&mut self, room: i64, position: Option<&str>) -> Value {
         self.say_start(&token(room, "presenter"), position).await;
         let welcome = self.frame().await;
@@ -78,7 +78,7 @@ impl Page {
         self.say(json!({ "type": "ack", "position": position })).await;
     }
 
-    /// The next that is to be seen.
+    /// The next frame.
     pub(crate) async fn see(&mut self) -> Seen {
         let seen = self.presenter.see().await;
         if let Seen::Frame(frame) = &seen
@@ -99,7 +99,7 @@ impl Page {
         }
     }
 
-    /// The next events, so many.
+    /// The next events, this many.
     pub(crate) async fn events(&mut self, count: usize) -> Vec<Value> {
         let mut events = Vec::new();
         while events.len() < count {
@@ -111,7 +111,7 @@ impl Page {
         events
     }
 
-    /// The texts of the next messages, so many.
+    /// The texts of the next messages, this many.
     pub(crate) async fn texts(&mut self, count: usize) -> Vec<String> {
         self.events(count).await.iter().map(text_of).collect()
     }
@@ -140,7 +140,7 @@ impl Page {
         }
     }
 
-    /// The next frame, but for signs of life, is this error.
+    /// Expects this error as the next frame, except keepalives.
     pub(crate) async fn is_told(&mut self, code: &str) {
         let mut frame = self.frame().await;
         while frame["type"] == "keepalive" {
@@ -150,7 +150,7 @@ impl Page {
         assert!(frame["message"].is_string());
     }
 
-    /// Proves that the socket is open and that nothing is underway.
+    /// Proves that the socket is open and that nothing is in flight.
     pub(crate) async fn is_served_and_quiet(&mut self) {
         self.say(json!({ "type": "a type of later" })).await;
         self.is_told("unknown_type").await;
@@ -161,7 +161,7 @@ impl Page {
         self.rest().await;
     }
 
-    /// Is gone without a word.
+    /// Vanishes without a close.
     pub(crate) fn break_off(self) {
         drop(self);
     }

@@ -1,4 +1,4 @@
-//! Pages that are slow, silent, noisy or too many: each meets its bound and its close code, and others notice nothing.
+//! Slow, silent, noisy and too many pages: each meets its bound and its close code, and others are not affected.
 
 use futures_util::SinkExt;
 use tokio::net::TcpSocket;
@@ -9,7 +9,7 @@ use super::presenter::Seen;
 use super::*;
 use crate::support::token;
 
-/// The longest time from a post to the page, of so many.
+/// The longest time from a post to the page, of this many posts.
 async fn worst_latency(world: &World, page: &mut Page, room: i64, posts: usize) -> Duration {
     let mut worst = Duration::ZERO;
     for text in texts(1, posts) {
@@ -32,7 +32,7 @@ async fn a_page_that_stops_reading_is_closed_and_gets_the_rest_when_it_comes_bac
     let (mut other, _) = Page::connect(&node, 43).await;
     let (log, large) = (world.log.clone(), "x".repeat(64 * 1024));
     let flooding = tokio::spawn(async move {
-        // 16 MB: more than the kernel takes on both sides.
+        // 16 MB: more than both kernels buffer.
         for _ in 0..256 {
             log.append(&message(42, large.as_str())).await.unwrap();
         }
@@ -42,7 +42,7 @@ async fn a_page_that_stops_reading_is_closed_and_gets_the_rest_when_it_comes_bac
     assert!(worst < Duration::from_secs(2), "a message took {worst:?}");
     flooding.await.unwrap();
     eventually("the slow session ends", PATIENCE, async || node.log().contains(r#""end":"slow""#).then_some(())).await;
-    // It reads what the kernel kept, up to the end, and goes on from there.
+    // It reads what the kernel had buffered to the end, and resumes from there.
     let (first, _) = slow.rest().await;
     assert!((1..256).contains(&first.len()), "{} events", first.len());
     let (mut back, welcome) = Page::resume(&node, 42, slow.position.as_deref()).await;
@@ -52,7 +52,7 @@ async fn a_page_that_stops_reading_is_closed_and_gets_the_rest_when_it_comes_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_says_nothing_or_never_answers_a_ping_is_closed() {
+async fn a_silent_page_or_one_that_answers_no_ping_is_closed() {
     let world = World::start().await;
     let settings = world
         .settings
@@ -81,7 +81,7 @@ async fn a_flood_of_garbage_is_closed() {
     for started in [false, true] {
         let mut page = if started { Page::connect(&node, 42).await.0 } else { Page::open(&node).await };
         for _ in 0..200 {
-            // The server hangs up in the middle of it.
+            // The server closes during the write.
             if page.presenter.socket.send(Message::text("}{")).await.is_err() {
                 break;
             }
@@ -125,13 +125,13 @@ async fn a_thousand_connects_of_one_token_leave_the_newest_and_harm_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_node_and_one_without_its_log_ask_for_patience() {
+async fn a_full_node_and_one_without_its_log_answer_503_with_retry_after() {
     let world = World::start().await;
     let settings = world.settings.clone().set("delivery.max_sessions", "1").set("delivery.max_unauthenticated", "1");
     let node = Role::start("delivery", &settings).await;
     let (mut first, _) = Page::connect(&node, 42).await;
     let mut second = Page::open(&node).await;
-    // Whoever comes next needs its place.
+    // The next newcomer needs its slot.
     let mut third = Page::open(&node).await;
     assert_eq!(second.see().await, Seen::Closed(4100));
     third.say_start(&token(43, "presenter"), None).await;
@@ -142,7 +142,7 @@ async fn a_full_node_and_one_without_its_log_ask_for_patience() {
     eventually("who comes is told that the room cannot be claimed", PATIENCE, async || {
         let mut page = Page::handshake(&node, &[]).await.ok()?;
         page.say_start(&token(43, "presenter"), None).await;
-        // For a moment the first one's session is not over.
+        // For a moment the first session is still open.
         (page.see().await == Seen::Closed(4102)).then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! A presenter's page: a WebSocket client that waits for what should come, and not for ever.
+//! A presenter's page: a WebSocket client that waits for frames, with a deadline.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -15,19 +15,19 @@ pub(crate) struct Presenter {
     pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
-/// What a presenter sees.
+/// A received frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Seen {
     /// A frame of JSON.
     Frame(Value),
     /// Any other text.
     Text(String),
-    /// The close frame's code, 1005 without one, or 1006 where the connection ended without.
+    /// The code of the close frame: 1005 without a code, 1006 without a close frame.
     Closed(u16),
 }
 
 impl Presenter {
-    /// Opens a socket and shows no token.
+    /// Opens a socket without a token.
     pub(crate) async fn open(node: &Role) -> Presenter {
         Presenter::handshake(node, &[]).await.unwrap()
     }
@@ -73,7 +73,7 @@ impl Presenter {
         self.say(json!({ "id": "start", "token": token }).to_string()).await;
     }
 
-    /// The next that is to be seen.
+    /// The next frame.
     pub(crate) async fn see(&mut self) -> Seen {
         loop {
             let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing is to be seen");
@@ -97,7 +97,7 @@ impl Presenter {
         }
     }
 
-    /// The texts of the next so many chat messages.
+    /// The texts of the next chat messages.
     pub(crate) async fn chats(&mut self, count: usize) -> Vec<String> {
         let mut texts = Vec::new();
         while texts.len() < count {
@@ -106,7 +106,7 @@ impl Presenter {
         texts
     }
 
-    /// Everything until the close, and its code.
+    /// All frames until the close, and its code.
     pub(crate) async fn rest(&mut self) -> (Vec<String>, u16) {
         let mut texts = Vec::new();
         loop {
@@ -118,7 +118,7 @@ impl Presenter {
         }
     }
 
-    /// Proves that the socket is open and that nothing but a pong is underway.
+    /// Proves that the socket is open and that only a pong is in flight.
     pub(crate) async fn is_served_and_quiet(&mut self) {
         self.say("ping").await;
         assert_eq!(self.see().await, Seen::Text("pong".to_owned()));

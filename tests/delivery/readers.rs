@@ -1,5 +1,5 @@
-//! Readers of a room beside its presenter: every one gets every message once and in order, from any position, on any
-//! node; none of them holds the room, and each sees only what its token shows.
+//! Readers of a room: each gets every message once and in order, from any position, on any node. No reader holds the
+//! room, and each sees only what its token permits.
 
 mod access;
 mod moderators;
@@ -15,7 +15,7 @@ use super::*;
 use crate::ingest::tokens::token_with;
 use crate::support::{EventStream, SECRET, StreamEvent, token};
 
-/// A reader, as an `EventSource` is one.
+/// A reader that works like an `EventSource`.
 struct Reader {
     stream: EventStream,
     /// The last `id`.
@@ -25,16 +25,20 @@ struct Reader {
 impl Reader {
     /// A stream, and its welcome.
     async fn start(node: &Role, room: i64, token: &str, from: &str) -> (Reader, Value) {
-        let answer = reqwest::Client::new()
+        let answer = testkit::client()
+            .build()
+            .unwrap()
             .get(format!("{}/v1/rooms/{room}/events?from={from}", node.url()))
             .bearer_auth(token)
             .send();
         Reader::of(answer.await.unwrap()).await
     }
 
-    /// A stream that goes on after the last event of an earlier one.
+    /// A stream that resumes after the last event of an earlier one.
     async fn resume(node: &Role, room: i64, token: &str, last: &str) -> (Reader, Value) {
-        let answer = reqwest::Client::new()
+        let answer = testkit::client()
+            .build()
+            .unwrap()
             .get(format!("{}/v1/rooms/{room}/events", node.url()))
             .header("last-event-id", last)
             .bearer_auth(token)
@@ -84,7 +88,7 @@ impl Reader {
 }
 
 async fn refused(node: &Role, path: &str, token: Option<&str>) -> (u16, String) {
-    let request = reqwest::Client::new().get(format!("{}{path}", node.url()));
+    let request = testkit::client().build().unwrap().get(format!("{}{path}", node.url()));
     let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
@@ -143,7 +147,7 @@ async fn after_a_break_exactly_what_was_missed_follows_on_any_node() {
         assert_eq!(reader.texts(200).await, texts(21, 220));
         readers.push(reader);
     }
-    // From here on the events come by the broadcast.
+    // From here on events come through the broadcast.
     world.post(42, &["and on"]).await;
     for mut reader in readers {
         assert_eq!(reader.texts(1).await, ["and on"]);
@@ -151,7 +155,7 @@ async fn after_a_break_exactly_what_was_missed_follows_on_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_joins_while_much_is_said_misses_and_repeats_nothing() {
+async fn a_reader_that_joins_a_busy_room_misses_and_repeats_nothing() {
     let world = World::start().await;
     let node = world.node().await;
     let writing = async {
@@ -164,7 +168,7 @@ async fn a_reader_that_joins_while_much_is_said_misses_and_repeats_nothing() {
         for _ in 0..12 {
             let (mut reader, welcome) = Reader::start(&node, 42, &moderator(), "window").await;
             assert_eq!(welcome["recovered"], true);
-            // A few at first, so that the rest comes by the broadcast.
+            // A few at first, so that the rest comes through the broadcast.
             let mut seen = reader.texts(1).await;
             while seen.last().unwrap() != "message 600" && seen.len() < 50 {
                 seen.extend(reader.texts(1).await);
@@ -183,7 +187,7 @@ async fn a_reader_that_joins_while_much_is_said_misses_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_left_the_window_is_declared_as_a_gap() {
+async fn events_that_left_the_window_are_declared_as_a_gap() {
     let world = World::start().await;
     let node = world.node_with("window_size", "40000 B").await;
     let (mut reader, _) = Reader::start(&node, 42, &moderator(), "now").await;
@@ -260,7 +264,7 @@ async fn readers_of_a_stopping_node_are_told_and_miss_nothing_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quiet_room_is_heard_of_and_its_position_moves_with_the_log() {
+async fn the_position_of_a_quiet_room_moves_with_the_log() {
     let world = World::start().await;
     let node = world.node_with("keepalive", "1s").await;
     let (mut reader, welcome) = Reader::start(&node, 42, &moderator(), "now").await;
@@ -280,11 +284,11 @@ async fn a_quiet_room_is_heard_of_and_its_position_moves_with_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_takes_nothing_harms_nobody() {
+async fn a_stalled_reader_delays_no_one_else() {
     let world = World::start().await;
     let node = world.node().await;
     let (mut page, _) = Page::connect(&node, 42).await;
-    // It holds its stream and never reads it.
+    // It keeps its stream open and never reads it.
     let mut idle = Vec::new();
     for _ in 0..20 {
         idle.push(Reader::start(&node, 42, &moderator(), "now").await);

@@ -1,5 +1,5 @@
-//! A presenter comes back with the position of the last event that it has dealt with, and gets exactly what followed,
-//! on any node; or it is told that there is a gap.
+//! A presenter that returns with the position of its last handled event gets exactly the following events, on any node,
+//! or is told of a gap.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Comes back to the node and expects exactly the messages from that number on.
+/// Reconnects to the node and expects exactly the messages from this number on.
 async fn resumes(node: &Role, position: &str, expected: &[String]) -> Page {
     let (mut page, welcome) = Page::resume(node, 42, Some(position)).await;
     assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(position)));
@@ -16,7 +16,7 @@ async fn resumes(node: &Role, position: &str, expected: &[String]) -> Page {
     page
 }
 
-/// Comes back with a place that is not known any more.
+/// Reconnects with a position that is not known any more.
 async fn is_told_of_the_gap(node: &Role, position: &str) -> (Page, Value) {
     let (page, welcome) = Page::resume(node, 42, Some(position)).await;
     assert_eq!(welcome["recovered"], false, "{position}");
@@ -35,7 +35,7 @@ async fn after_a_break_exactly_what_was_missed_follows_on_any_node() {
     world.post(42, &refs(&missed[..250])).await;
     world.post(43, &["to another room"]).await;
 
-    // The client is gone without a word, and again, and the node is killed.
+    // The client vanishes twice without a close, and the node is killed.
     page.break_off();
     world.post(42, &refs(&missed[250..])).await;
     resumes(&one, &position, &missed).await.break_off();
@@ -51,7 +51,7 @@ async fn after_a_break_exactly_what_was_missed_follows_on_any_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_position_of_this_log_is_a_gap_and_the_oldest_events_follow() {
+async fn a_position_of_another_log_is_a_gap_followed_by_the_oldest_events() {
     let world = World::start().await;
     let node = world.node().await;
     let last = world.post(42, &refs(&texts(1, 3))).await;
@@ -60,7 +60,7 @@ async fn what_is_no_position_of_this_log_is_a_gap_and_the_oldest_events_follow()
     for position in ["", "garbage", "1-2", &of_a_later_log.to_string(), &of_an_earlier_log.to_string()] {
         let (mut page, welcome) = is_told_of_the_gap(&node, position).await;
         assert_eq!(page.texts(3).await, texts(1, 3));
-        // What it begins after is a position as good as any.
+        // The position of the welcome is as valid as any.
         let position = welcome["position"].as_str().unwrap();
         resumes(&node, position, &texts(1, 3)).await;
     }
@@ -88,7 +88,7 @@ async fn a_position_that_left_the_window_for_its_bytes_is_a_gap() {
     assert!(begins > first.parse().unwrap(), "{welcome}");
 }
 
-/// Waits until what was said then is too old for a window of one second. No node tells.
+/// Waits until events of that time have left a window of one second. No node reports that.
 async fn is_older_than_the_window(said: Instant) {
     let age = Duration::from_millis(1_200);
     eventually("it has left the window", PATIENCE, async || (said.elapsed() >= age).then_some(())).await;
@@ -107,7 +107,7 @@ async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_fol
     page.events(1).await;
     let second = page.position.clone().unwrap();
     page.close().await;
-    // Who comes again and again waits for a turn, and what is said then is as old as the window by the time it comes.
+    // A page that reconnects repeatedly waits for its turn, and messages of that time leave the window meanwhile.
     is_older_than_the_window(said).await;
     let (page, welcome) = eventually("the window is empty", PATIENCE, async || {
         let (page, welcome) = Page::resume(&node, 42, Some(&first)).await;
@@ -117,7 +117,7 @@ async fn a_position_that_left_the_window_for_its_age_is_a_gap_unless_nothing_fol
     let begins: Position = welcome["position"].as_str().unwrap().parse().unwrap();
     assert!(begins >= second.parse().unwrap(), "{welcome}");
     page.close().await;
-    // However old it is: nothing followed.
+    // However old the position is: nothing followed.
     resumes(&node, &second, &[]).await;
     world.post(42, &["third"]).await;
     resumes(&node, &second, &["third".to_owned()]).await;
@@ -128,7 +128,7 @@ async fn a_node_whose_window_begins_later_does_not_claim_to_know_what_was_before
     let world = World::start().await;
     let positions = [world.post(42, &["first"]).await, world.post(42, &["second"]).await].map(|at| at.to_string());
     is_older_than_the_window(Instant::now()).await;
-    // The window that it begins with is empty, and begins after the last event.
+    // Its first window is empty and begins after the last event.
     let node = world.node_with("window_seconds", "1").await;
     for position in positions {
         let (page, welcome) = is_told_of_the_gap(&node, &position).await;
@@ -147,7 +147,7 @@ async fn kept_alive(page: &mut Page) -> String {
     keepalive["position"].as_str().unwrap().to_owned()
 }
 
-/// A presenter of a quiet room sees its node replaced by one whose window is shorter than the room was quiet.
+/// The node of a quiet room is replaced by one whose window is shorter than the silence.
 async fn a_quiet_room_is_whole_on_a_new_node(beside: impl AsyncFn(&World)) {
     let world = World::start().await;
     let node = world.node_with("keepalive_seconds", "1").await;
@@ -155,7 +155,7 @@ async fn a_quiet_room_is_whole_on_a_new_node(beside: impl AsyncFn(&World)) {
     let position = world.post(42, &["all that is said here"]).await.to_string();
     assert_eq!(page.texts(1).await, ["all that is said here"]);
     beside(&world).await;
-    // Each comes after a second of silence: the room is quiet for longer than the next node's window.
+    // Each comes after a second of silence, so the room is quiet for longer than the next node's window.
     for _ in 0..3 {
         kept_alive(&mut page).await;
     }
@@ -169,7 +169,7 @@ async fn a_quiet_room_is_whole_on_a_new_node(beside: impl AsyncFn(&World)) {
 
     is_told_of_the_gap(&next, &position).await.0.break_off();
     resumes(&next, &reached, &[]).await.break_off();
-    // The saved cursor is as good.
+    // The saved cursor works as well.
     let (_, welcome) = Page::connect(&next, 42).await;
     assert_eq!((&welcome["recovered"], &welcome["position"]), (&json!(true), &json!(reached)));
     world.post(42, &["and on"]).await;
@@ -212,7 +212,7 @@ async fn a_position_that_the_log_never_reached_is_a_gap_and_hides_nothing() {
         let ahead = Position { sequence: last.sequence + ahead, index: 0, ..last };
         let (mut page, _) = is_told_of_the_gap(&node, &ahead.to_string()).await;
         assert_eq!(page.texts(1).await, ["before"], "{ahead}");
-        // Beyond the events that the sessions themselves append.
+        // Beyond the events that the sessions append.
         let beyond = Position { sequence: ahead.sequence.saturating_add(20), ..ahead };
         page.ack(&beyond.to_string()).await;
         page.is_told("bad_position").await;
@@ -248,7 +248,7 @@ async fn without_a_position_the_saved_cursor_counts_and_its_gap_is_told_too() {
     assert_eq!(recovered, false);
 }
 
-/// Comes back, with that position or none, until the node says that something is missing.
+/// Reconnects, with this position or none, until the node reports a gap.
 async fn is_told_in_the_end(node: &Role, position: Option<&str>) {
     eventually("a gap is told", PATIENCE, async || {
         let (page, welcome) = Page::resume(node, 42, position).await;
@@ -259,10 +259,10 @@ async fn is_told_in_the_end(node: &Role, position: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_welcomed_to_an_empty_room_is_told_of_what_left_the_window_meanwhile() {
+async fn a_page_welcomed_to_an_empty_room_learns_of_events_that_left_the_window_since() {
     let world = World::start().await;
     let node = world.node_with("window_seconds", "2").await;
-    // It drops before anything was said, and before any keepalive.
+    // It disconnects before any message and any keepalive.
     let (page, welcome) = Page::connect(&node, 42).await;
     page.break_off();
     let begins = welcome["position"].as_str().expect("every welcome has a position");
@@ -272,7 +272,7 @@ async fn who_was_welcomed_to_an_empty_room_is_told_of_what_left_the_window_meanw
     assert_eq!(page.texts(2).await, ["first", "second"]);
     page.break_off();
     is_told_in_the_end(&node, Some(begins)).await;
-    // A page that kept nothing is told by the cursor that was saved when it first came.
+    // A page that kept no position gets the gap from the cursor that was saved at its first connection.
     is_told_in_the_end(&node, None).await;
     let (mut page, _) = Page::connect(&node, 42).await;
     world.post(42, &["third"]).await;
@@ -280,7 +280,7 @@ async fn who_was_welcomed_to_an_empty_room_is_told_of_what_left_the_window_meanw
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_for_the_first_time_is_told_of_what_has_left_the_window_unseen() {
+async fn a_first_connection_reports_events_that_left_the_window_unseen() {
     let world = World::start().await;
     let node = world.node_with("window_seconds", "1").await;
     let (page, _) = Page::connect(&node, 43).await;
@@ -293,13 +293,13 @@ async fn who_comes_for_the_first_time_is_told_of_what_has_left_the_window_unseen
         (welcome["recovered"] == false).then_some(())
     })
     .await;
-    // Until somebody has dealt with it, whoever comes is told.
+    // Every session is told of the gap until one acknowledges beyond it.
     for _ in 0..2 {
         let (page, welcome) = Page::connect(&node, 42).await;
         assert_eq!(welcome["recovered"], false);
         page.close().await;
     }
-    // Also by a node that never had what has left the window.
+    // Also by a node that never had the lost events.
     eventually("it is saved that nothing was seen", PATIENCE, async || world.cursors.get(idx(42))).await;
     let later = world.node_with("window_seconds", "1").await;
     let (mut page, welcome) = Page::connect(&later, 42).await;
@@ -325,21 +325,21 @@ async fn a_presenter_of_the_original_who_leaves_an_empty_room_leaves_a_cursor_to
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_log_lost_before_the_node_read_it_is_a_gap() {
+async fn events_that_the_log_lost_before_the_node_read_them_are_a_gap() {
     let world = World::start().await;
     let node = world.node().await;
     let (mut page, _) = Page::connect(&node, 42).await;
     world.post(42, &["before"]).await;
     page.events(1).await;
     let before = page.position.clone().unwrap();
-    // The session's own event would be appended after the others, and the log keeps only the last one.
+    // The session's own event would be the last, and the log keeps only the last one.
     eventually("the beginning of the session is in the log", PATIENCE, async || {
         let extent = world.log.extent(Some(idx(42))).await.unwrap();
         (extent.last.sequence >= 2).then_some(())
     })
     .await;
     world.nats.kill();
-    // Its connection is broken, and it makes no other before it goes on.
+    // Its connection is broken, and it makes no new one while it is paused.
     node.pause();
     world.nats.start_again().await;
     world.post(42, &["lost"]).await;

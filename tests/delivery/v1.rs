@@ -1,4 +1,4 @@
-//! The dialect `chat.v1` as `docs/reference/presenter-protocol.md` has it: its frames, its errors, its close codes.
+//! The dialect `chat.v1` of `docs/reference/presenter-protocol.md`: its frames, errors and close codes.
 
 use chat::{MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserUnbanned};
 use futures_util::SinkExt;
@@ -16,7 +16,7 @@ fn presenter(room: i64) -> User {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_connection_goes_as_in_the_document() {
+async fn a_first_connection_follows_the_documented_example() {
     let world = World::start().await;
     let node = world.node_with("keepalive_seconds", "1").await;
     let mut page = Page::open(&node).await;
@@ -36,7 +36,7 @@ async fn a_first_connection_goes_as_in_the_document() {
     );
     let expires_in = welcome["expiresInSeconds"].as_u64().unwrap();
     assert!((3_000..=3_600).contains(&expires_in), "{expires_in}");
-    // The end of a log in which nothing was said yet, or that of the session's own beginning.
+    // The end of a log without messages, or the position of the session's own event.
     let begins: Position = welcome["position"].as_str().unwrap().parse().unwrap();
     assert_eq!((begins.epoch, begins.sequence <= 1), (world.log.timelines().epoch(idx(42)), true), "{begins}");
     let event = message(42, "안녕하세요");
@@ -47,7 +47,7 @@ async fn a_first_connection_goes_as_in_the_document() {
     assert_eq!(page.frame().await, json!({ "type": "events", "position": position.to_string(), "events": [expected] }));
     page.ack(&position.to_string()).await;
     world.saved(42, position).await;
-    // The last event of the log is this one, or the beginning of the session.
+    // The last event of the log is this one, or the session's own.
     let keepalive = page.frame().await;
     let reached: Position = keepalive["position"].as_str().unwrap().parse().unwrap();
     assert_eq!(keepalive, json!({ "type": "keepalive", "position": reached.to_string() }));
@@ -55,7 +55,7 @@ async fn a_first_connection_goes_as_in_the_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_events_come_in_few_frames_and_one_alone_at_once() {
+async fn many_events_share_frames_and_a_single_one_is_sent_at_once() {
     let world = World::start().await;
     let node = world.node().await;
     let many = texts(1, 5_000);
@@ -144,7 +144,7 @@ async fn moderation_stands_among_the_messages_at_its_place() {
     let names = ["request", "requestKey"].map(|name| events[7].get(name));
     assert_eq!((&events[7]["text"], names), (&json!("last"), [None, None]));
 
-    // Who comes later gets the same without the texts that were taken away.
+    // Later sessions get the same without the deleted texts.
     let (mut later, _) = Page::connect(&node, 42).await;
     let again = later.events(8).await;
     assert_eq!(kinds(&again), all);
@@ -178,7 +178,7 @@ async fn an_ack_of_what_the_client_cannot_have_seen_is_refused() {
     let world = World::start().await;
     let node = world.node().await;
     let (mut page, _) = Page::connect(&node, 42).await;
-    // The session's own event could be appended after the others, and the session would come past them.
+    // The session's own event could be appended last, and its position would be beyond the others.
     eventually("the beginning of the session is in the log", PATIENCE, async || {
         (world.log.extent(Some(idx(42))).await.unwrap().last.sequence >= 1).then_some(())
     })
@@ -192,7 +192,7 @@ async fn an_ack_of_what_the_client_cannot_have_seen_is_refused() {
         page.ack(position).await;
         page.is_told("bad_position").await;
     }
-    // Neither by pretending to have come so far already.
+    // Nor by claiming a later position.
     let (mut page, welcome) = Page::resume(&node, 42, Some(&far.to_string())).await;
     assert_eq!(welcome["recovered"], false);
     page.events(1).await;
@@ -205,7 +205,7 @@ async fn an_ack_of_what_the_client_cannot_have_seen_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_is_told_so_and_harms_nothing() {
+async fn an_unknown_frame_is_answered_and_changes_nothing() {
     let world = World::start().await;
     let node = world.node().await;
     let mut page = Page::open(&node).await;
@@ -259,7 +259,7 @@ async fn a_token_comes_in_the_handshake_or_in_the_start_frame() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_token_is_told_so_and_closed_wherever_it_comes() {
+async fn a_bad_token_is_answered_and_closes_the_socket_wherever_it_comes() {
     let world = World::start().await;
     let node = world.node().await;
     let mut page = Page::open(&node).await;
@@ -287,7 +287,7 @@ async fn a_bad_token_is_told_so_and_closed_wherever_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_handshake_needs_the_subprotocol() {
+async fn the_handshake_requires_the_subprotocol() {
     let world = World::start().await;
     let node = world.node().await;
     for headers in [&[][..], &[("sec-websocket-protocol", "chat.v2")]] {
@@ -342,7 +342,7 @@ async fn both_dialects_are_sessions_of_one_presenter() {
     assert_eq!(page.texts(1).await, ["hello"]);
     let mut original = Presenter::connect(&node, 42).await;
     assert_eq!(page.rest().await.1, 4002);
-    // Nothing was acked.
+    // Nothing was acknowledged.
     assert_eq!(original.chats(1).await, ["hello"]);
 }
 

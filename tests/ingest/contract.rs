@@ -1,4 +1,4 @@
-//! Every row of the original's HTTP contract, with its mends.
+//! Every row of the original's HTTP contract, with its corrections.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn with_a_session_the_presenters_own_message_is_an_empty_200() {
 }
 
 #[tokio::test]
-async fn who_claims_to_be_the_presenter_of_anothers_room_is_a_viewer() {
+async fn a_sender_that_claims_to_present_another_users_room_counts_as_a_viewer() {
     let system = System::start().await;
     system.send(json!({"presenterIdx": 42, "userType": "presenter", "textMessage": "hi"})).await.assert_sent();
     let messages = system.messages().await;
@@ -105,7 +105,7 @@ async fn a_room_that_is_not_live_is_refused_even_while_a_session_is_there() {
 }
 
 #[tokio::test]
-async fn what_the_body_must_not_be_is_refused_with_the_catalogues_message() {
+async fn an_invalid_body_is_refused_with_the_catalogues_message() {
     let system = System::start().await;
     const NULL_TEXT: &str = "보내는 채팅은 null이 될 수 없습니다.";
     const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";

@@ -1,5 +1,5 @@
-//! Posts that take the fast path are answered as those that the router takes. A percent-encoded room is the same room,
-//! and the router's.
+//! The fast path answers posts as the router does. A post to a percent-encoded room goes through the router, to the
+//! same room.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::support::token;
 const FAST: &str = "/v1/rooms/42/messages";
 const ROUTED: &str = "/v1/rooms/%34%32/messages";
 
-/// Everything but the time.
+/// Everything except the time.
 fn everything(answer: &Answer) -> String {
     let headers = answer.headers.iter().filter(|(name, _)| *name != "date");
     let headers: Vec<_> = headers.collect();

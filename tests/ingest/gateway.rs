@@ -1,4 +1,4 @@
-//! Identities that a gateway forwards count only where they can be trusted.
+//! Forwarded identities count only from trusted gateways.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,7 @@ fn signature(key: &str) -> String {
     signature_of(key, "")
 }
 
-/// `more`: a line feed and the scope, if it is signed too.
+/// `more` is a line feed and the scope, if that is signed too.
 fn signature_of(key: &str, more: &str) -> String {
     let time = super::tokens::now();
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
@@ -52,7 +52,7 @@ async fn forwarded_headers_from_a_trusted_address_count_on_both_surfaces() {
         settings.set("ingest.gateway.mode", "trusted-addresses").set("ingest.gateway.trusted", "127.0.0.0/8,::1/128")
     })
     .await;
-    // The token stays on a forwarded request; the gateway has verified it.
+    // A forwarded request keeps its token, which the gateway has verified.
     answer(forwarded(&system).header("token", token(7, "nick"))).await.assert_sent();
     assert_eq!(last_user(&system).await, json!({"idx": 9, "nickname": "가 나", "role": "viewer"}));
 
@@ -102,7 +102,7 @@ async fn forwarded_headers_from_another_address_are_ignored() {
     assert_eq!(last_user(&system).await["idx"], 7);
 }
 
-/// A request as a gateway that signs all of it forwards it, for user 9.
+/// A request of user 9, forwarded and signed as a whole by the gateway.
 fn signed(system: &System, method: Method, target: &str, body: &str, key: &str) -> RequestBuilder {
     let digest = match body {
         "" => String::new(),
@@ -144,7 +144,7 @@ async fn a_signature_holds_for_the_request_that_it_was_made_for_and_no_other() {
     assert_eq!(last_user(&system).await, json!({"idx": 9, "nickname": "n", "role": "moderator"}));
     assert_eq!(answer(signed(&system, Method::DELETE, "/v1/rooms/42/messages?reason=raid", "", KEY)).await.status, 202);
 
-    // What was captured from a post, on its way to clear the room, to ban somebody, to say something else.
+    // The signature of a captured post, on a clear, a ban and another post.
     let captured = post().build().unwrap();
     let replay = |method: Method, target: &str, body: &str| {
         let request = system.client.request(method, system.ingest.url() + target);
@@ -165,7 +165,7 @@ async fn a_signature_holds_for_the_request_that_it_was_made_for_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_one_of_its_digest_is_refused_whoever_sends_it() {
+async fn a_body_that_does_not_match_its_digest_is_refused_on_every_surface() {
     let system = System::start().await;
     let post = |digest: &str| {
         let request = system.post(POST).bearer_auth(token(7, "nick")).header("content-digest", digest);
@@ -192,7 +192,7 @@ async fn a_user_is_a_number_in_one_way_only() {
 }
 
 #[tokio::test]
-async fn signatures_of_the_identity_alone_count_until_the_day_that_is_configured() {
+async fn signatures_without_the_request_are_accepted_until_the_configured_day() {
     let system = with_signatures("2999-12-31").await;
     answer(forwarded(&system).header("x-forward-signature", signature(KEY))).await.assert_sent();
     assert_eq!(last_user(&system).await["idx"], 9);
@@ -214,7 +214,7 @@ async fn signatures_of_the_identity_alone_count_until_the_day_that_is_configured
 }
 
 #[tokio::test]
-async fn a_mode_without_what_it_needs_is_refused_at_start_with_64_and_the_key_named() {
+async fn an_incomplete_gateway_mode_exits_with_64_and_names_the_key() {
     let nats = NatsServer::start().await;
     let cases = [
         ("trusted-addresses", "ingest.gateway.trusted"),

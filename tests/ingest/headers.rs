@@ -1,4 +1,4 @@
-//! What every answer says of itself to caches, browsers and clients.
+//! The headers of every answer, for caches, browsers and clients.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn assert_private(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn what_is_private_is_kept_nowhere_and_what_is_public_may_be() {
+async fn private_answers_are_not_cacheable_and_public_ones_are() {
     let system = System::start().await;
     let moderator = token(42, "presenter");
     for (path, status) in [

@@ -1,5 +1,5 @@
-//! A request under an `Idempotency-Key` is one event, with one id and one position, however often and through however
-//! many nodes it is sent; another request under the same key is refused, however close the two are.
+//! All requests under one `Idempotency-Key` are one event, with one id and one position, however often and through
+//! however many nodes they are sent. A different request under the same key is refused, however close the two are.
 
 mod decisions;
 mod memory;
@@ -38,7 +38,7 @@ impl World {
         World { nodes: vec![one, other], rooms, nats, settings, client: client() }
     }
 
-    /// A request of user 7 under the key.
+    /// Sends a request of user 7 under the key.
     async fn call(&self, node: &Role, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
         self.call_as(node, method, path, &token(7, "nick"), key, body).await
     }
@@ -56,7 +56,7 @@ impl World {
         answer(if let Some(body) = body { request.json(&body) } else { request }).await
     }
 
-    /// A message of user 7 in room 42 under the key.
+    /// Posts a message of user 7 in room 42 under the key.
     async fn post(&self, node: &Role, key: &str, text: &str) -> Answer {
         self.call(node, Method::POST, MESSAGES, key, Some(json!({ "text": text }))).await
     }
@@ -67,7 +67,7 @@ impl World {
         self.call(node, Method::POST, "/send/message", key, Some(body)).await
     }
 
-    /// What every reader of the log sees.
+    /// The events that every reader of the log sees.
     async fn entries(&self) -> Vec<Entry> {
         crate::log::everything(&crate::support::log(&self.settings).await).await
     }
@@ -75,7 +75,7 @@ impl World {
 
 const MESSAGES: &str = "/v1/rooms/42/messages";
 
-/// Nobody is slowed down.
+/// Without rate limits that a test would reach.
 fn unhurried(settings: Settings) -> Settings {
     settings
         .set("nats.max_size", "1073741824 B")
@@ -99,7 +99,7 @@ fn placed(answer: &Answer) -> (String, Position) {
     (id, position.parse().unwrap())
 }
 
-/// What became of the request of user 7 in room 42 under the key.
+/// Looks up the request of user 7 in room 42 under the key.
 async fn ask(world: &World, node: &Role, key: &str) -> Answer {
     world.call(node, Method::GET, "/v1/rooms/42/requests", key, None).await
 }
@@ -116,7 +116,7 @@ async fn a_retry_gets_the_same_id_and_position_through_every_node_and_after_the_
     let mut world = World::start().await;
     let first = placed(&world.post(&world.nodes[0], "key", "hi").await);
     assert_eq!(world.entries().await[0].position, first.1);
-    // Others come in between.
+    // Other messages in between.
     placed(&world.post(&world.nodes[0], "another", "hi").await);
     for node in &world.nodes {
         assert_eq!(placed(&world.post(node, "key", "hi").await), first);
@@ -136,7 +136,7 @@ async fn a_retry_gets_the_same_id_and_position_through_every_node_and_after_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_at_the_same_moment_through_two_nodes_is_one_message_with_one_position() {
+async fn concurrent_requests_under_a_key_through_two_nodes_are_one_message() {
     let world = World::start().await;
     let mut expected = Vec::new();
     for round in 0..100 {
@@ -151,11 +151,11 @@ async fn the_same_at_the_same_moment_through_two_nodes_is_one_message_with_one_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_requests_under_one_key_at_the_same_moment_one_is_accepted_and_the_other_refused() {
+async fn one_of_two_concurrent_requests_under_a_key_is_accepted_and_the_other_refused() {
     let world = World::start().await;
     for round in 0..100 {
         let key = round.to_string();
-        // In every other round through the two surfaces.
+        // Through both surfaces in every second round.
         let (one, other) = match round % 2 {
             0 => tokio::join!(world.post(&world.nodes[0], &key, "one"), world.post(&world.nodes[1], &key, "other")),
             _ => tokio::join!(world.post(&world.nodes[0], &key, "one"), world.send(&world.nodes[1], &key, "other")),
@@ -172,7 +172,7 @@ async fn of_two_requests_under_one_key_at_the_same_moment_one_is_accepted_and_th
         assert_eq!((entry.id.to_string(), entry.position), (id, position));
         let event: Value = serde_json::from_slice(&entry.line).unwrap();
         assert_eq!(event["text"], text, "the one that was accepted is the one that is read");
-        // Whoever asks again gets the same, everywhere.
+        // A retry gets the same answer from every node.
         for node in &world.nodes {
             assert_eq!(placed(&world.post(node, &key, text).await).1, position);
         }
@@ -194,7 +194,7 @@ async fn another_request_under_the_same_key_is_refused_and_leaves_nothing() {
     }
     assert_eq!(world.entries().await.len(), 1);
 
-    // The key is the user's and the room's.
+    // A key belongs to a user and a room.
     let hi = || Some(json!({ "text": "hi!" }));
     let other_user = world.call_as(&world.nodes[0], Method::POST, MESSAGES, &token(8, "nick"), "key", hi()).await;
     let other_room = world.call(&world.nodes[0], Method::POST, "/v1/rooms/43/messages", "key", hi()).await;
@@ -219,7 +219,7 @@ async fn without_a_key_every_post_is_a_message() {
 }
 
 #[tokio::test]
-async fn what_was_refused_may_be_tried_again_under_its_key() {
+async fn a_refused_post_can_be_retried_under_its_key() {
     let world = World::start().await;
     world.rooms.set_live(42, false);
     world.post(&world.nodes[0], "key", "hi").await.assert_problem(409, "room_not_live");
@@ -231,7 +231,7 @@ async fn what_was_refused_may_be_tried_again_under_its_key() {
 }
 
 #[tokio::test]
-async fn a_retry_of_what_was_accepted_is_accepted_whatever_has_been_decided_since() {
+async fn a_retry_of_an_accepted_post_is_accepted_despite_later_decisions() {
     let world = World::start().await;
     let first = placed(&world.post(&world.nodes[0], "key", "longer than five").await);
     let presenter = token(42, "presenter");

@@ -1,4 +1,4 @@
-//! Numbers of users and rooms are those that a page can hold: a larger one would be another user's there.
+//! Numbers of users and rooms stay within what JavaScript can represent: a larger one would be another user in a page.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use super::tokens::token_with;
 use super::{Answer, System, answer};
 use crate::support::token;
 
-/// The largest integer of which JavaScript knows no other.
+/// The largest safe integer of JavaScript.
 const LARGEST: i64 = 9_007_199_254_740_991;
 
-/// What a page takes for the same number as the one after it, and the largest that fits into a signed one.
+/// The first integer that JavaScript confuses with its successor, and the largest signed one.
 const TOO_LARGE: [i64; 3] = [LARGEST + 1, LARGEST + 2, i64::MAX];
 
 async fn call(system: &System, method: Method, path: &str, token: &str, body: Value) -> Answer {
@@ -26,7 +26,7 @@ fn assert_says_the_bound(refused: &Answer, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn the_largest_number_is_taken_and_the_next_one_is_refused_wherever_it_stands() {
+async fn the_largest_id_is_accepted_and_the_next_one_refused_everywhere() {
     let system = System::start().await;
     let message = json!({ "text": "hi" });
     let moderator = token_with(json!({ "scope": "chat:moderate" }));
@@ -60,7 +60,7 @@ async fn the_largest_number_is_taken_and_the_next_one_is_refused_wherever_it_sta
         let refused = call(&system, Method::GET, &format!("/v1/bans?after={idx}"), &moderator, json!({})).await;
         refused.assert_problem(400, "query_invalid");
 
-        // In the original's body, however it is written.
+        // In the original's body, in every notation.
         for room in [format!("{idx}"), format!("{idx}.0"), format!("{idx}e0")] {
             let body = format!(r#"{{"presenterIdx":{room},"userType":"viewer","textMessage":"hi"}}"#);
             let sent = system.post("/send/message").header("token", token(7, "nick"));
@@ -72,7 +72,7 @@ async fn the_largest_number_is_taken_and_the_next_one_is_refused_wherever_it_sta
 }
 
 #[tokio::test]
-async fn what_a_gateway_forwards_has_the_same_bounds() {
+async fn forwarded_user_numbers_have_the_same_bounds() {
     let trusted = |settings: crate::support::Settings| {
         settings.set("ingest.gateway.mode", "trusted-addresses").set("ingest.gateway.trusted", "127.0.0.0/8")
     };

@@ -1,4 +1,4 @@
-//! The keys that an issuer publishes, as they come and go, and as their server fails.
+//! An issuer's published keys, as they change and as their server fails.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::tokens::{good, token_with};
 use super::{Answer, DEADLINE, System, answer, client};
 use crate::support::{JwksServer, NatsServer, Published, Role, RoomServer, Settings, SigningKey, eventually};
 
-/// Asks whose token it is, by the original's surface.
+/// Reads the identity of a token through the original's surface.
 async fn ask(system: &System, token: &str) -> Answer {
     answer(system.get("/token").bearer_auth(token)).await
 }
@@ -22,12 +22,12 @@ async fn start(issuer: &JwksServer, change: impl FnOnce(Settings) -> Settings) -
     System::start_with(|settings| change(settings.set("auth.jwks.url", &issuer.url()))).await
 }
 
-/// How often the log has that line.
+/// The number of such lines in the log.
 fn count(system: &System, line: &str) -> usize {
     system.ingest.log().matches(line).count()
 }
 
-/// Waits until the log has the line more often.
+/// Waits until the log has another such line.
 async fn logged_again(system: &System, line: &str, before: usize) {
     eventually(line, DEADLINE, async || (count(system, line) > before).then_some(())).await;
 }
@@ -36,7 +36,7 @@ const FAILED: &str = "cannot fetch the issuer's keys";
 const LEARNT: &str = "the issuer's keys are now";
 
 #[tokio::test]
-async fn a_new_key_counts_at_once_and_one_that_is_gone_no_longer() {
+async fn a_new_key_is_accepted_at_once_and_a_removed_one_is_refused() {
     let keys = ["first", "second", "third"].map(SigningKey::ec);
     let issuer = JwksServer::start(&[&keys[0]]).await;
     let system = start(&issuer, |settings| settings).await;
@@ -49,7 +49,7 @@ async fn a_new_key_counts_at_once_and_one_that_is_gone_no_longer() {
     assert_eq!(status(&system, &keys[0]).await, 401);
     assert_eq!(issuer.requests(), 2);
 
-    // Within the same minute nobody asks again.
+    // No second fetch within the same minute.
     issuer.publish(&[&keys[2]]);
     assert_eq!(status(&system, &keys[2]).await, 401);
     assert_eq!(status(&system, &keys[1]).await, 200);
@@ -102,7 +102,7 @@ async fn all_tokens_of_a_new_key_wait_for_one_fetch() {
 }
 
 #[tokio::test]
-async fn the_last_good_keys_stay_whatever_the_server_does() {
+async fn the_last_good_keys_survive_every_failure_of_the_issuer() {
     let (key, attacker) = (SigningKey::rsa("good"), SigningKey::ec("attacker"));
     let issuer = JwksServer::start(&[&key]).await;
     let system =
@@ -172,7 +172,7 @@ async fn before_the_first_keys_are_there_the_secret_works_and_the_rest_is_told_t
 }
 
 #[tokio::test]
-async fn a_node_that_can_verify_no_token_yet_is_alive_and_not_ready() {
+async fn a_node_that_cannot_verify_tokens_yet_is_alive_but_not_ready() {
     let key = SigningKey::ec("key");
     let issuer = JwksServer::stopped(&[&key]);
     let (nats, rooms) = (NatsServer::start().await, RoomServer::start().await);

@@ -1,5 +1,5 @@
-//! How much one may write: what the writer is told, that a refused message leaves no trace, and that what was written
-//! through one node counts on another.
+//! Rate limits: the answers to the sender, that a refused message leaves no trace, and that posts through one node
+//! count on the others.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const TOO_MANY: &str = "채팅을 너무 빠르게 보내고 있습니다. 잠�
 const SLOW_MODE: &str = "느린 채팅 모드입니다. 잠시 후에 다시 보내주세요.";
 const DUPLICATE: &str = "이미 같은 내용의 채팅이 있습니다.";
 
-/// The deployment's rates, an hour long: nothing comes back while a test runs.
+/// The deployment's rates over an hour: no quota returns during a test.
 fn rates(settings: Settings) -> Settings {
     [("ingest.room.message_rate", 20), ("ingest.limits.moderator_rate", 100), ("ingest.limits.user_rate", 200)]
         .into_iter()
@@ -34,8 +34,8 @@ impl System {
         answer(request.bearer_auth(token(user, "nick")).json(&json!({"text": text}))).await
     }
 
-    /// Sets something in a room, as its presenter, and waits until it holds on that node: then the node has read all
-    /// that was written before.
+    /// Changes a setting of a room as its presenter, and waits until it holds on the node. The node has then replayed
+    /// everything before it.
     async fn set(&self, room: i64, settings: Value, on: &Role) {
         let url = |node: &Role| format!("{}/v1/rooms/{room}/settings", node.url());
         let presenter = token(room, "presenter");
@@ -51,7 +51,7 @@ impl System {
     }
 }
 
-/// 429, with everything that a client needs to do better.
+/// Expects 429 with the headers that a client needs.
 #[track_caller]
 fn assert_rate_limited(refused: &Answer, policy: &str) {
     refused.assert_problem(429, "msg_rate_limited");
@@ -104,7 +104,7 @@ async fn the_21st_message_is_refused_on_both_surfaces_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn the_presenter_may_write_100_messages_and_a_room_may_say_otherwise_for_its_viewers() {
+async fn the_presenters_rate_is_100_messages_and_a_room_sets_its_viewers_rate() {
     let system = System::start_with(rates).await;
     let texts: Vec<String> = (0..101).map(|n| n.to_string()).collect();
     let posts = join_all(texts.iter().map(|text| system.write(&system.ingest, 42, 42, text))).await;
@@ -130,13 +130,13 @@ async fn a_user_is_limited_over_all_rooms_together() {
 }
 
 #[tokio::test]
-async fn what_was_written_through_one_node_counts_on_another_and_on_one_started_later() {
+async fn posts_through_one_node_count_on_another_and_on_one_started_later() {
     let system = System::start_with(rates).await;
     let second = system.second(rates).await;
     for n in 0..20 {
         let node = if n % 2 == 0 { &system.ingest } else { &second };
         assert_eq!(system.write(node, 7, 42, &n.to_string()).await.status, 202);
-        // So that neither counts a message before it has read those through the other.
+        // So that neither node counts a message before it has replayed those of the other.
         system.set(42, json!({"maxLength": 100 + n}), &second).await;
         system.set(42, json!({"maxLength": 200 + n}), &system.ingest).await;
     }
@@ -149,7 +149,7 @@ async fn what_was_written_through_one_node_counts_on_another_and_on_one_started_
 }
 
 #[tokio::test]
-async fn in_slow_mode_a_viewer_writes_once_in_so_many_seconds_through_whichever_node() {
+async fn slow_mode_counts_a_viewers_posts_through_all_nodes() {
     let system = System::start().await;
     let second = system.second(|settings| settings).await;
     system.set(42, json!({"slowModeSeconds": 3_600}), &system.ingest).await;
@@ -174,9 +174,9 @@ async fn in_slow_mode_a_viewer_writes_once_in_so_many_seconds_through_whichever_
     assert_eq!(system.messages().await.len(), 5);
 }
 
-/// Through a node whose clock is an hour behind, by what the log says of it.
+/// As through a node whose clock is an hour behind.
 #[tokio::test]
-async fn slow_mode_counts_what_was_written_just_now_whatever_time_it_bears() {
+async fn slow_mode_counts_by_the_logs_clock_and_not_by_an_events_own_time() {
     let system = System::start().await;
     system.set(42, json!({"slowModeSeconds": 600}), &system.ingest).await;
     let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "nick".to_owned(), role: chat::Role::Viewer };
@@ -184,7 +184,7 @@ async fn slow_mode_counts_what_was_written_just_now_whatever_time_it_bears() {
     let event = Event::now(42.try_into().unwrap(), posted);
     let log = log(&system.nats).await;
     log.append(&Event { at: event.at - Duration::from_secs(3_600), ..event }).await.unwrap();
-    // Then it has been read.
+    // The node has then replayed it.
     system.set(42, json!({"maxLength": 90}), &system.ingest).await;
     system.write(&system.ingest, 7, 42, "again").await.assert_problem(429, "msg_slow_mode");
 }
@@ -203,7 +203,7 @@ async fn slow_mode_ends_by_itself_and_a_message_that_was_refused_delays_none() {
 }
 
 #[tokio::test]
-async fn in_unique_chat_no_viewer_says_what_was_just_said_through_whichever_node() {
+async fn unique_chat_compares_with_posts_through_all_nodes() {
     let system = System::start().await;
     let second = system.second(|settings| settings).await;
     system.set(42, json!({"uniqueChat": true}), &system.ingest).await;
@@ -226,7 +226,7 @@ async fn in_unique_chat_no_viewer_says_what_was_just_said_through_whichever_node
 }
 
 #[tokio::test]
-async fn a_retry_is_held_up_by_neither_slow_mode_nor_unique_chat_however_early_it_comes() {
+async fn slow_mode_and_unique_chat_never_refuse_a_retry() {
     let change = |settings: Settings| {
         settings.set("ingest.room.slow_mode_seconds", "3600").set("ingest.room.unique_chat", "true")
     };
@@ -247,7 +247,7 @@ async fn a_retry_is_held_up_by_neither_slow_mode_nor_unique_chat_however_early_i
 }
 
 #[tokio::test]
-async fn a_message_that_the_log_did_not_take_may_be_sent_again_in_slow_mode_and_unique_chat() {
+async fn a_message_that_was_not_stored_can_be_sent_again_in_slow_mode_and_unique_chat() {
     let system = System::start_with(|settings| {
         let settings = settings.set("nats.append_deadline_ms", "1000").set("ingest.room.unique_chat", "true");
         settings.set("ingest.room.slow_mode_seconds", "3600")
@@ -281,7 +281,7 @@ async fn a_message_that_the_log_did_not_take_may_be_sent_again_in_slow_mode_and_
 }
 
 #[tokio::test]
-async fn unique_chat_is_not_misled_by_what_nobody_sees() {
+async fn unique_chat_ignores_invisible_characters() {
     let system = System::start_with(|settings| settings.set("ingest.room.unique_chat", "true")).await;
     assert_eq!(system.write(&system.ingest, 7, 42, "buy now").await.status, 202);
     assert_eq!(system.write(&system.ingest, 7, 42, "오늘 방송 재밌다").await.status, 202);
@@ -299,7 +299,7 @@ async fn unique_chat_is_not_misled_by_what_nobody_sees() {
 }
 
 #[tokio::test]
-async fn a_nickname_that_shows_nothing_is_none_and_one_of_many_marks_is_cut() {
+async fn an_invisible_nickname_counts_as_none_and_one_with_many_marks_is_cut() {
     let system = System::start().await;
     let zalgo = format!("Z{}", "\u{301}".repeat(300));
     for (given, stored) in [("\u{3164}\u{200B}\u{E0000}", ""), (zalgo.as_str(), "Z"), ("\u{200F}a", "\u{200F}a")] {

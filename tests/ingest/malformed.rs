@@ -1,5 +1,5 @@
-//! What is wrong with a request is said so that whoever wrote it can mend it: the member, what was expected there, and the
-//! page that describes it.
+//! An invalid request is answered so that its author can fix it: the member, the expected value, and the page that
+//! describes it.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const MESSAGES: &str = "/v1/rooms/42/messages";
 const SETTINGS: &str = "/v1/rooms/42/settings";
 const BAN: &str = "/v1/rooms/42/bans/7";
 
-/// A request of a moderator, with that body as it is.
+/// A request of a moderator, with exactly this body.
 async fn call(system: &System, method: &str, path: &str, body: &str) -> Answer {
     let token = token_with(json!({ "scope": "chat:moderate" }));
     let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -91,7 +91,7 @@ async fn every_400_names_what_is_wrong_and_what_was_expected_and_the_page() {
 }
 
 #[tokio::test]
-async fn half_an_emoji_is_no_text_wherever_it_stands_and_harms_nothing_beside_it() {
+async fn a_lone_surrogate_is_no_text_and_affects_nothing_beside_it() {
     let system = System::start().await;
     let post = |body: String| {
         let request = system.post(MESSAGES).bearer_auth(token(7, "nick")).header("content-type", "application/json");
@@ -106,7 +106,7 @@ async fn half_an_emoji_is_no_text_wherever_it_stands_and_harms_nothing_beside_it
         let sent = answer(request.header("content-type", "application/json").body(sent)).await;
         sent.assert_original_error(400, "채팅이 정상적으로 전송되지 않았습니다.", "/send/message");
     }
-    // A whole one, a backslash before a u, and half of one where nobody looks.
+    // A complete pair, an escaped backslash before a u, and a lone half in an ignored member.
     for (body, text) in [
         (r#"{"text":"\ud83d\ude00"}"#, "😀"),
         (r#"{"text":"\\ud83d"}"#, r"\ud83d"),
@@ -118,7 +118,7 @@ async fn half_an_emoji_is_no_text_wherever_it_stands_and_harms_nothing_beside_it
 }
 
 #[tokio::test]
-async fn a_body_that_is_compressed_or_said_to_be_is_415() {
+async fn a_compressed_body_or_a_content_encoding_is_answered_415() {
     let system = System::start().await;
     let post = |encodings: &'static [&'static str]| {
         let request = system.post(MESSAGES).bearer_auth(token(7, "nick"));

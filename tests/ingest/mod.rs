@@ -1,5 +1,5 @@
-//! Ingest as its clients see it: a real process, a real log, a room server that can be made to fail. What was accepted
-//! is read back from the log itself.
+//! Ingest as its clients see it: a real process, a real log, and a room server that can fail. Accepted events are read
+//! back from the log.
 
 pub(crate) mod sockets;
 pub(crate) mod tokens;
@@ -27,10 +27,10 @@ use serde_json::{Value, json};
 
 use crate::support::{NatsServer, Role, RoomServer, Settings, connect, eventually, token};
 
-/// Nothing in these tests may take longer, even on a busy machine.
+/// No step of these tests takes longer, even on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Ingest with what it needs.
+/// Ingest with its servers.
 pub(crate) struct System {
     // Dropped in this order: the role first.
     pub(crate) ingest: Role,
@@ -58,7 +58,7 @@ impl System {
         self.client.post(self.ingest.url() + path)
     }
 
-    /// As a viewer, number 7, through the original's surface.
+    /// As viewer 7, through the original's surface.
     pub(crate) async fn send(&self, body: Value) -> Answer {
         self.send_as(7, body).await
     }
@@ -67,18 +67,18 @@ impl System {
         answer(self.post("/send/message").header("token", token(user, "nick")).json(&body)).await
     }
 
-    /// As a viewer, number 7, through our surface.
+    /// As viewer 7, through `/v1`.
     pub(crate) async fn post_v1(&self, room: &str, body: Value) -> Answer {
         let request = self.post(&format!("/v1/rooms/{room}/messages")).bearer_auth(token(7, "nick"));
         answer(request.json(&body)).await
     }
 
-    /// The messages in the log, in its order.
+    /// The messages in the log, in order.
     pub(crate) async fn messages(&self) -> Vec<Value> {
         messages(&self.nats.url()).await
     }
 
-    /// Where the log ends: whatever comes in moves it.
+    /// The end of the log: every append moves it.
     pub(crate) async fn last_sequence(&self) -> u64 {
         let jetstream = async_nats::jetstream::new(async_nats::connect(self.nats.url()).await.unwrap());
         jetstream.get_stream("CHAT_0").await.unwrap().get_info().await.unwrap().state.last_sequence
@@ -86,11 +86,11 @@ impl System {
 }
 
 pub(crate) fn client() -> Client {
-    let client = Client::builder().no_proxy().timeout(DEADLINE).redirect(reqwest::redirect::Policy::none());
+    let client = testkit::client().timeout(DEADLINE).redirect(reqwest::redirect::Policy::none());
     client.build().unwrap()
 }
 
-/// An answer, read whole.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -114,7 +114,7 @@ impl Answer {
         value.to_str().unwrap()
     }
 
-    /// The original's 200: empty, the id in a header.
+    /// Expects the original's 200: empty, with the id in a header.
     #[track_caller]
     pub(crate) fn assert_sent(&self) {
         assert_eq!((self.status.as_u16(), self.body.as_str()), (200, ""), "{self:?}");
@@ -122,7 +122,7 @@ impl Answer {
         self.header("message-position");
     }
 
-    /// The original's error body, member by member.
+    /// Expects the original's error body.
     #[track_caller]
     pub(crate) fn assert_original_error(&self, status: u16, message: &str, path: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -139,7 +139,7 @@ impl Answer {
         assert_eq!(body, json!({"timestamp": null, "status": status, "message": message, "path": path}));
     }
 
-    /// RFC 9457 with that code.
+    /// Expects a problem (RFC 9457) with this code.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) {
         assert_eq!(self.status, status, "{self:?}");
@@ -152,13 +152,13 @@ impl Answer {
     }
 }
 
-/// The messages in the log at that address, in its order, by a client that knows nothing of ours.
+/// The messages in the log at this address, in order, read without the project's code.
 pub(crate) async fn messages(url: &str) -> Vec<Value> {
     let jetstream = async_nats::jetstream::new(async_nats::connect(url).await.unwrap());
     let stream = jetstream.get_stream("CHAT_0").await.unwrap();
     let state = stream.get_info().await.unwrap().state;
     let mut messages = Vec::new();
-    // An empty stream says that its first message is number 0.
+    // The first sequence of an empty stream is 0.
     for sequence in state.first_sequence.max(1)..=state.last_sequence {
         let batch = stream.get_raw_message(sequence).await.unwrap();
         for line in batch.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -171,7 +171,7 @@ pub(crate) async fn messages(url: &str) -> Vec<Value> {
     messages
 }
 
-/// The log, as another node has it.
+/// The log, as another node uses it.
 async fn log(nats: &NatsServer) -> nats::Log {
     let config = json!({
         "urls": [nats.url()], "partitions": 1, "replicas": 1, "max_age": "24h", "min_age": "30m", "max_size": "1 GiB",
@@ -180,7 +180,7 @@ async fn log(nats: &NatsServer) -> nats::Log {
     connect(&serde_json::from_value(config).unwrap(), "test").await
 }
 
-/// A presenter's session, as a delivery node claims it. It ends when this is dropped.
+/// A presenter's session, claimed as by a delivery node. Dropping it ends the session.
 pub(crate) struct Session {
     _log: nats::Log,
     _lease: nats::Lease,

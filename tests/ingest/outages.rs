@@ -1,4 +1,4 @@
-//! The log goes away and comes back; ingest is stopped while it works. What was promised holds.
+//! The log fails and returns, and ingest is stopped under load. Its promises hold.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{DEADLINE, System, answer};
 use crate::support::{Role, Settings, eventually, token};
 
 #[tokio::test]
-async fn while_the_log_is_away_posts_are_503_and_afterwards_accepted_without_a_restart() {
+async fn during_an_outage_of_the_log_posts_get_503_and_later_posts_are_accepted_without_a_restart() {
     let system = System::start_with(|settings| settings.set("nats.append_deadline_ms", "1000")).await;
     let before = system.post_v1("42", json!({"text": "before"})).await;
     assert_eq!(before.status, 202);
@@ -58,7 +58,7 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
     system.nats.pause();
     let unknown = post().await;
     assert_eq!(unknown.status, 503);
-    // Where the node does not know yet that the key is new it does not even try.
+    // A node that cannot tell whether the key is new does not try.
     let (code, outcome) = (&unknown.json()["code"], &unknown.json()["outcome"]);
     let expected = [("log_unavailable", "not_stored"), ("outcome_unknown", "unknown")];
     assert!(expected.iter().any(|known| (code, outcome) == (&json!(known.0), &json!(known.1))), "{unknown:?}");
@@ -72,7 +72,7 @@ async fn a_post_of_unknown_outcome_can_be_retried_under_its_key() {
     assert_eq!(ids, HashSet::from([id.to_string()]), "however often it was stored, it is one message");
 }
 
-/// Sends a post over a connection of its own, or one that stands already, and does not wait for the answer.
+/// Sends a post over a new or an existing connection, without waiting for the answer.
 async fn send_post(stream: &mut TcpStream, text: &str) {
     let (body, token) = (json!({ "text": text }).to_string(), token(7, "nick"));
     let head = format!(
@@ -84,7 +84,7 @@ async fn send_post(stream: &mut TcpStream, text: &str) {
 }
 
 #[tokio::test]
-async fn what_was_sent_to_a_node_that_stood_still_is_not_accepted_when_it_goes_on() {
+async fn requests_sent_to_a_paused_node_are_not_accepted_when_it_resumes() {
     let system = System::start().await;
     let mut standing = connect(&system.ingest).await;
     send_post(&mut standing, "before").await;
@@ -95,7 +95,7 @@ async fn what_was_sent_to_a_node_that_stood_still_is_not_accepted_when_it_goes_o
     send_post(&mut standing, "over a connection from before").await;
     let mut meanwhile = connect(&system.ingest).await;
     send_post(&mut meanwhile, "over a connection from meanwhile").await;
-    // Senders who give up within the time that is the kernel's alone would be answered by nobody either.
+    // Clients that give up while only the kernel has the connection would get no answer either.
     assert!(timeout(Duration::from_secs(6), meanwhile.read(&mut buffer)).await.is_err());
     system.ingest.resume();
 
@@ -130,7 +130,7 @@ async fn ingest_that_starts_without_the_log_answers_503_until_it_is_there() {
     assert_eq!(refused.json::<serde_json::Value>().await.unwrap()["code"], "log_unavailable");
     system.nats.start_again().await;
     eventually("posts are accepted", DEADLINE, async || {
-        // The connection may be closed between the two ways of answering.
+        // The connection may be closed between the two kinds of answers.
         let answer = post().await.ok()?;
         (answer.status() == 202).then_some(())
     })
@@ -138,8 +138,8 @@ async fn ingest_that_starts_without_the_log_answers_503_until_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_full_log_refuses_and_says_so() {
-    // The smallest that there is, and the longest texts.
+async fn a_full_log_refuses_posts_with_log_full() {
+    // The smallest log, and the longest texts.
     let system = System::start_with(|settings| settings.set("nats.max_size", "524288 B")).await;
     let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
     let refused = eventually("the log is full", DEADLINE, async || {
@@ -155,7 +155,7 @@ async fn a_full_log_refuses_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_nearly_full_refuses_messages_and_says_so_and_moderation_goes_on() {
+async fn a_nearly_full_log_refuses_messages_and_still_accepts_moderation() {
     let system = System::start_with(|settings| settings.set("nats.max_size", "1048576 B")).await;
     let text = format!("a{}", "\u{301}".repeat(7)).repeat(500);
     eventually("messages are refused", DEADLINE, async || {
@@ -181,11 +181,11 @@ async fn a_log_that_is_nearly_full_refuses_messages_and_says_so_and_moderation_g
 }
 
 #[tokio::test]
-async fn a_stop_answers_the_posts_in_hand_and_exits_with_0() {
+async fn a_stop_answers_the_posts_in_progress_and_exits_with_0() {
     let system = System::start().await;
     let (stopping, accepted) = (tokio_util::sync::CancellationToken::new(), parking_lot::Mutex::new(HashSet::new()));
     let poster = async |n: usize| {
-        // Each has a connection of its own, kept alive; it posts until the connection is refused.
+        // Each has its own keep-alive connection, and posts until a connection is refused.
         let client = super::client();
         for m in 0.. {
             let request = client.post(system.ingest.url() + "/v1/rooms/42/messages").bearer_auth(token(7, "nick"));
@@ -226,9 +226,9 @@ async fn a_stop_does_not_wait_for_idle_or_silent_connections() {
 }
 
 #[tokio::test]
-async fn a_log_that_went_back_ends_the_process_as_no_ban_would_reach_it() {
+async fn a_log_that_lost_events_ends_the_process_because_bans_would_not_reach_it() {
     let system = System::start().await;
-    // Under a key the answer comes once the node has read the message back.
+    // Under a key the answer comes once the node has replayed the message.
     let say = async |text: &str| {
         let key = text.replace(' ', "-");
         let posted = async || {
@@ -250,7 +250,7 @@ async fn a_log_that_went_back_ends_the_process_as_no_ban_would_reach_it() {
     system.nats.start_again().await;
     assert_eq!(system.ingest.exit_code(DEADLINE).await, 70, "{}", system.ingest.log());
     assert!(system.ingest.log().contains("it went back"), "{}", system.ingest.log());
-    // The next one begins with what is there.
+    // The next node starts with the existing log.
     system.ingest.start_again().await;
     say("after it").await;
 }

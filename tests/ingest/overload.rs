@@ -1,4 +1,4 @@
-//! More requests than the log can take: what is refused is refused soon, for certain, and leaves nothing.
+//! More requests than the log can take: refusals are quick and certain, and leave nothing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::{DEADLINE, System, client};
 use crate::support::{NatsServer, Proxy, Role, RoomServer, Settings, eventually, token};
 
-/// Ingest whose way to the log can be held up.
+/// Ingest behind a network that can be held up.
 async fn start() -> (System, Proxy) {
     let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
     let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
-    // The deadline is far away: what is refused is not refused by it.
+    // The deadline is far away and refuses nothing.
     let settings = Settings::new().nats(&nats).rooms(&rooms).set("nats.urls", &proxy.url());
     let settings = settings.set("nats.append_deadline_ms", "60000").set("nats.append_queue_wait", "250ms");
     let settings = settings.set("ingest.http.request_timeout_ms", "90000");
@@ -23,7 +23,7 @@ async fn start() -> (System, Proxy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_behind_a_log_that_hangs_is_refused_long_before_the_deadline_and_leaves_nothing() {
+async fn posts_behind_a_hanging_log_are_refused_long_before_the_deadline_and_leave_nothing() {
     let (system, proxy) = start().await;
     assert_eq!(system.post_v1("42", json!({"text": "before"})).await.status, 202);
     proxy.hold_up();
@@ -41,7 +41,7 @@ async fn who_waits_behind_a_log_that_hangs_is_refused_long_before_the_deadline_a
         Some(answer.json()["id"].as_str().unwrap().to_owned())
     };
     let posts = join_all((0..300).map(&post));
-    // All are answered but those that are on their way, while the log is still away.
+    // All but those in flight are answered while the log is still away.
     let release = async {
         eventually("most are refused", DEADLINE, async || (*refused.lock() >= 200).then_some(())).await;
         proxy.release();
@@ -60,10 +60,10 @@ async fn who_waits_behind_a_log_that_hangs_is_refused_long_before_the_deadline_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_slow_log_has_no_time_for_is_refused_and_the_rest_is_accepted() {
+async fn a_slow_log_refuses_the_posts_it_has_no_time_for_and_accepts_the_rest() {
     let (system, proxy) = start().await;
     assert_eq!(system.post_v1("42", json!({"text": "before"})).await.status, 202);
-    // A batch takes longer than anybody may wait for the next one, and is answered well within the second of an attempt.
+    // A batch takes longer than the limit of the queue, and less than the second of an attempt.
     proxy.slow_down(Duration::from_millis(150));
     let stop = tokio_util::sync::CancellationToken::new();
     let (accepted, refused) = (Mutex::new(HashSet::new()), Mutex::new(0));

@@ -1,5 +1,5 @@
-//! The review hook: what it is asked, what its answer makes of a message, and that a hook that fails harms nobody more
-//! than the operator has said.
+//! The review hook: the requests to it, the effect of its answers, and that its failures harm no more than the operator
+//! allows.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{NatsServer, ReviewHook, Role, Says, Settings, token};
 const REJECTED: &str = "사용할 수 없는 표현이 포함되어 있습니다.";
 const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";
 
-/// What a hook does on a bad day.
+/// The failures of a hook.
 fn failures() -> Vec<Says> {
     let garbage = |body: &str| Says::Garbage(body.to_owned());
     vec![
@@ -31,7 +31,7 @@ fn failures() -> Vec<Says> {
 }
 
 async fn start(hook: &ReviewHook, change: impl FnOnce(Settings) -> Settings) -> System {
-    // Patience: on a busy machine an answer may take longer than the default.
+    // On a busy machine an answer may take longer than the default.
     System::start_with(|settings| change(hook.settings(settings).set("ingest.review.deadline_ms", "10000"))).await
 }
 
@@ -63,7 +63,7 @@ async fn the_hook_is_asked_about_every_message_before_it_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn what_is_refused_without_it_the_hook_is_not_asked_about_and_a_retry_neither() {
+async fn the_review_hook_sees_neither_refused_posts_nor_retries() {
     let hook = ReviewHook::start().await;
     let system = start(&hook, |settings| {
         settings.set("ingest.room.message_rate.messages", "2").set("ingest.room.message_rate.seconds", "3600")
@@ -102,7 +102,7 @@ async fn a_denied_message_is_refused_with_the_reason_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_replaced_text_takes_the_place_of_what_was_sent() {
+async fn a_text_replaced_by_the_hook_is_stored_instead_of_the_original() {
     let hook = ReviewHook::start().await;
     let system = start(&hook, |settings| settings).await;
     hook.say(Says::Replace(" *** you ".to_owned()));
@@ -131,7 +131,7 @@ async fn posts_while_it_fails(fallback: &str) -> (System, Vec<(Says, Answer, Ans
         answers.push((says, posted, system.send(body("hi")).await));
     }
     assert_eq!(hook.asked().len(), 2 * answers.len());
-    // Nobody listens any more.
+    // The port is closed.
     drop(hook);
     let posted = system.post_v1("42", json!({"text": "hi"})).await;
     answers.push((Says::Allow, posted, system.send(body("hi")).await));
@@ -167,7 +167,7 @@ async fn with_the_fallback_deny_a_hook_that_fails_is_an_outage_and_not_the_sende
 }
 
 #[tokio::test]
-async fn a_hook_that_hangs_is_left_alone_after_a_few_questions_and_asked_again_later() {
+async fn a_hanging_hook_is_not_asked_after_a_few_failures_and_probed_later() {
     let hook = ReviewHook::start().await;
     let system = System::start_with(|settings| {
         hook.settings(settings)
@@ -193,9 +193,9 @@ async fn a_hook_that_hangs_is_left_alone_after_a_few_questions_and_asked_again_l
     assert!(system.ingest.log().contains("the review hook answers again"));
 }
 
-/// A text on which the hook fails, sent as often as one likes, must not let everybody write unreviewed.
+/// A text on which the hook fails must not make everyone's posts unreviewed, however often it is sent.
 #[tokio::test]
-async fn one_user_or_one_room_does_not_stop_the_questions_about_others() {
+async fn failures_of_one_user_or_room_do_not_block_others() {
     for failure in [Says::Status(500), Says::Status(400), Says::Garbage(String::new()), Says::Delay(DEADLINE)] {
         let hook = ReviewHook::start().await;
         let system = System::start_with(|settings| {
@@ -216,7 +216,7 @@ async fn one_user_or_one_room_does_not_stop_the_questions_about_others() {
 }
 
 #[tokio::test]
-async fn a_room_of_which_nobodys_question_is_answered_is_left_alone_by_itself() {
+async fn a_room_without_any_answer_opens_only_its_own_circuit() {
     let hook = ReviewHook::start().await;
     let system = System::start_with(|settings| {
         let settings = hook.settings(settings).set("ingest.review.deadline_ms", "10000");
@@ -232,7 +232,7 @@ async fn a_room_of_which_nobodys_question_is_answered_is_left_alone_by_itself() 
 }
 
 #[tokio::test]
-async fn a_hook_that_cannot_be_connected_to_is_left_alone_whoever_writes() {
+async fn an_unreachable_hook_is_not_asked_for_any_user() {
     let hook = ReviewHook::start().await;
     let system = System::start_with(|settings| hook.settings(settings).set("ingest.review.deadline_ms", "10000")).await;
     drop(hook);
@@ -244,7 +244,7 @@ async fn a_hook_that_cannot_be_connected_to_is_left_alone_whoever_writes() {
 }
 
 #[tokio::test]
-async fn a_hook_that_is_not_configured_rightly_is_refused_at_start_with_64_and_the_key_named() {
+async fn an_invalid_hook_configuration_exits_with_64_and_names_the_key() {
     let nats = NatsServer::start().await;
     let url = |settings: Settings| settings.set("ingest.review.url", "http://127.0.0.1:1/review");
     let cases = [

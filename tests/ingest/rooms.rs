@@ -1,4 +1,4 @@
-//! The room server: asked seldom, and never believed to have said what it did not say.
+//! The room server: rarely asked, and never misread.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Behaviour, eventually, token};
 
 const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";
 
-/// What a room server does on a bad day.
+/// The failures of a room server.
 const OUTAGES: [Behaviour; 6] = [
     Behaviour::Delay(Duration::from_secs(30)),
     Behaviour::Status(500),
@@ -20,7 +20,7 @@ const OUTAGES: [Behaviour; 6] = [
 ];
 
 #[tokio::test]
-async fn a_hundred_posts_at_once_ask_once() {
+async fn a_hundred_concurrent_posts_ask_the_room_server_once() {
     let system = System::start_with(|settings| settings.set("ingest.rooms.live_ms", "60000")).await;
     system.rooms.set_behaviour(Behaviour::Delay(Duration::from_millis(100)));
     let posts = (0..100).map(|n| system.post_v1("42", json!({"text": n.to_string()})));
@@ -84,7 +84,7 @@ async fn while_the_room_server_is_away_a_room_whose_presenter_is_connected_count
 }
 
 #[tokio::test]
-async fn a_room_server_that_fails_is_left_alone_for_a_while_and_then_tried_again() {
+async fn a_failing_room_server_is_not_asked_for_a_while_and_then_probed() {
     let system = System::start_with(|settings| {
         settings
             .set("ingest.rooms.breaker_failures", "3")
@@ -107,7 +107,7 @@ async fn a_room_server_that_fails_is_left_alone_for_a_while_and_then_tried_again
     assert_eq!(system.post_v1("43", json!({"text": "hi"})).await.status, 202);
 }
 
-/// Whoever posts to rooms for which the room server fails alone takes nothing from anybody else's.
+/// Posts to rooms for which the room server fails do not affect posts to other rooms.
 #[tokio::test]
 async fn rooms_that_the_room_server_cannot_answer_for_leave_the_others_alone() {
     for status in [400, 404, 422, 500, 503] {
@@ -127,7 +127,7 @@ async fn rooms_that_the_room_server_cannot_answer_for_leave_the_others_alone() {
 }
 
 #[tokio::test]
-async fn a_room_server_that_is_out_is_found_to_be_by_one_user_alone_and_only_then() {
+async fn one_user_alone_opens_the_circuit_only_if_the_room_server_is_down() {
     let system = System::start_with(|settings| settings.set("ingest.rooms.live_ms", "1")).await;
     assert_eq!(system.post_v1("42", json!({"text": "hi"})).await.status, 202);
     system.rooms.stop().await;
@@ -145,7 +145,7 @@ async fn a_room_server_that_is_out_is_found_to_be_by_one_user_alone_and_only_the
 }
 
 #[tokio::test]
-async fn whoever_is_over_the_limit_asks_the_room_server_nothing() {
+async fn a_rate_limited_post_does_not_reach_the_room_server() {
     let system = System::start_with(|settings| {
         settings.set("ingest.limits.user_rate.messages", "20").set("ingest.limits.user_rate.seconds", "3600")
     })
@@ -172,7 +172,7 @@ async fn ingest_starts_and_is_ready_while_the_room_server_is_away() {
 }
 
 #[tokio::test]
-async fn a_presenter_without_a_session_is_asked_to_reconnect_once_in_5_seconds_a_room() {
+async fn a_presenter_without_a_session_is_asked_to_reconnect_at_most_every_5_seconds() {
     use futures_util::StreamExt;
     let (calls, mut called) = tokio::sync::mpsc::unbounded_channel();
     let webhook = axum::Router::new().route(
@@ -196,7 +196,7 @@ async fn a_presenter_without_a_session_is_asked_to_reconnect_once_in_5_seconds_a
             assert_eq!(posted.json()["presenter"], "reconnecting");
         }
     }
-    // Room 44 is asked for last: what was asked for before it has come before it.
+    // The request about room 44 is the last one, so the others have arrived before it.
     system.post_v1("44", json!({"text": "last"})).await;
     let mut subjects = Vec::new();
     while subjects.last().is_none_or(|last| last != "control.reconnect.44") {
@@ -216,7 +216,7 @@ async fn a_presenter_without_a_session_is_asked_to_reconnect_once_in_5_seconds_a
 
 #[tokio::test]
 async fn a_webhook_that_hangs_delays_nobody() {
-    // It accepts connections, by its backlog, and never answers.
+    // Its backlog accepts connections, and nothing answers.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let system = System::start_with(|settings| settings.set("ingest.reconnect_webhook", &url)).await;

@@ -1,4 +1,4 @@
-//! Peers that do not speak as they should, over bare sockets.
+//! Misbehaving peers, over bare sockets.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ pub(crate) async fn connect(ingest: &Role) -> TcpStream {
     TcpStream::connect(ingest.url().replace("http://", "")).await.unwrap()
 }
 
-/// What comes until the other side closes.
+/// Everything until the peer closes.
 pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("the connection ends");
-    // A reset after the answer is an end as well.
+    // A reset after the answer is a close too.
     let _ = read;
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]
-async fn a_header_that_drips_in_is_cut_off() {
+async fn a_slowly_dripping_header_is_cut_off() {
     let system = System::start_with(|settings| settings.set("ingest.http.header_timeout_ms", "500")).await;
     let mut stream = connect(&system.ingest).await;
     stream.write_all(b"POST /send/message HTTP/1.1\r\nhost: x\r\n").await.unwrap();
@@ -39,7 +39,7 @@ async fn a_header_that_drips_in_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_answered_408() {
+async fn a_body_that_does_not_arrive_is_answered_408() {
     let system = System::start_with(|settings| settings.set("ingest.body_timeout_ms", "200")).await;
     let mut stream = connect(&system.ingest).await;
     let head = format!(
@@ -53,7 +53,7 @@ async fn a_body_that_does_not_come_is_answered_408() {
     assert!(answer.contains("body_timeout"), "{answer}");
 }
 
-/// Begins a post that does not come to its end.
+/// Sends an unfinished post.
 async fn begin(system: &System, token: Option<&str>) -> TcpStream {
     let mut stream = connect(&system.ingest).await;
     let token = token.map(|token| format!("token: {token}\r\n")).unwrap_or_default();
@@ -66,7 +66,7 @@ async fn begin(system: &System, token: Option<&str>) -> TcpStream {
 }
 
 #[tokio::test]
-async fn posts_that_do_not_come_to_their_end_keep_nobody_else_out() {
+async fn unfinished_posts_do_not_keep_others_out() {
     let system = System::start_with(|settings| {
         settings
             .set("ingest.max_in_flight", "2")
@@ -89,7 +89,7 @@ async fn posts_that_do_not_come_to_their_end_keep_nobody_else_out() {
             assert_eq!(answer(post).await.status, 202);
         }
     }
-    // One of whoever has most made room: the oldest, but who came first nobody outside knows.
+    // The source with most lost its oldest, but their order is not visible from outside.
     let of_the_user = unfinished[8..].iter_mut().map(|stream| Box::pin(read_to_end(stream)));
     let (given_up, ..) = futures_util::future::select_all(of_the_user).await;
     assert!(given_up.starts_with("HTTP/1.1 503 ") && given_up.contains("overloaded"), "{given_up}");
@@ -123,12 +123,12 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     let system = System::start_with(|settings| settings.set("ingest.http.write_timeout_ms", "500")).await;
     let mut stream = connect(&system.ingest).await;
     let asked = "GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_000);
-    // It takes no more at some point, and then it hangs up.
+    // At some point it accepts no more, and then closes.
     let ask = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
     timeout(DEADLINE, ask).await.expect("the connection is given up");
 }
 
-/// How many of so many connections from 127.0.0.2 are served.
+/// The number of served connections, of this many from 127.0.0.2.
 async fn served_elsewhere(system: &System, connections: usize) -> usize {
     let address = system.ingest.url().replace("http://", "").parse().unwrap();
     let mut served = 0;
@@ -144,7 +144,7 @@ async fn served_elsewhere(system: &System, connections: usize) -> usize {
 
 #[tokio::test]
 async fn an_address_that_connects_too_often_is_cut_off_unless_it_is_the_gateway() {
-    // The system's own start connects as well, from 127.0.0.1.
+    // The readiness probe of the start connects too, from 127.0.0.1.
     let rate = |settings: Settings| {
         settings.set("ingest.http.connection_rate.count", "1000").set("ingest.http.connection_rate.seconds", "1000000")
     };

@@ -1,4 +1,4 @@
-//! Tokens that must not pass.
+//! Tokens that must be refused.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A token of user 7 with these changes; null takes a claim away.
+/// A token of user 7 with these changes. Null removes a claim.
 pub(crate) fn token_with(changes: Value) -> String {
     let mut claims = json!({"sub": "a@b.c", "nickname": "nick", "user_idx": 7, "exp": now() + 3_600});
     for (claim, value) in changes.as_object().unwrap() {
@@ -70,7 +70,7 @@ fn hs256(key: &[u8], header: &Value, claims: &Value) -> String {
     })
 }
 
-/// The issuer of these tests, and somebody who would like to be one.
+/// The issuer of these tests, and an impostor.
 struct World {
     system: System,
     rsa: SigningKey,
@@ -90,7 +90,7 @@ impl World {
         let issuer = JwksServer::start(&[]).await;
         let mut pss_jwk = pss.jwk();
         pss_jwk["alg"] = "PS256".into();
-        // As an issuer must not: everybody can read this secret.
+        // A mistake of an issuer: the published secret is public.
         let published_secret = json!({"kty": "oct", "kid": "oct", "alg": "HS256", "k": base64url(PUBLISHED_SECRET)});
         issuer.answer(Published::Keys(vec![published_secret, rsa.jwk(), pss_jwk, ec.jwk(), ed.jwk()]));
         let attackers = JwksServer::start(&[&attacker]).await;
@@ -98,7 +98,7 @@ impl World {
         World { system, rsa, pss, ec, ed, issuer, attacker, attackers }
     }
 
-    /// Whose token it is, by the original's surface.
+    /// Reads the identity of a token through the original's surface.
     async fn who(&self, token: &str) -> String {
         let whose = answer(self.system.get("/token").bearer_auth(token)).await;
         assert_eq!(whose.status, 200, "{whose:?}");
@@ -130,7 +130,7 @@ async fn tokens_of_each_kind_of_key_are_accepted_and_the_secrets_beside_them() {
     let pss = |message: &[u8]| world.pss.sign_rsa(&RSA_PSS_SHA256, message);
     assert_eq!(world.who(&compact(&header(&world.pss, json!({"alg": "PS256"})), &good(), pss)).await, "7");
     assert_eq!(world.who(&token_with(json!({}))).await, "7");
-    // Without a name where there is one key of the algorithm.
+    // Without a name, if there is only one key of the algorithm.
     for key in [&world.rsa, &world.ec, &world.ed] {
         assert_eq!(world.who(&key.token_with(&header(key, json!({"kid": null})), &good())).await, "7", "{}", key.kid);
     }
@@ -237,7 +237,7 @@ async fn a_kid_is_a_name_and_nothing_else() {
     ];
     let token = |kid: Value| attacker.token_with(&json!({"alg": "RS256", "kid": kid}), &good());
     world.refuse(kids.into_iter().map(|kid| ("kid", token(kid))).collect()).await;
-    // Two of them: which one counts is for nobody to guess.
+    // Two of them: ambiguous.
     let twice = format!(r#"{{"alg":"RS256","kid":"x","kid":"{}"}}"#, world.rsa.kid);
     let message = format!("{}.{}", base64url(twice), base64url(good().to_string()));
     let twice = format!("{message}.{}", base64url(world.rsa.sign(message.as_bytes())));
@@ -246,7 +246,7 @@ async fn a_kid_is_a_name_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_a_token_says_counts_only_as_it_should_be_said() {
+async fn a_claim_of_a_token_counts_only_in_its_documented_form() {
     let world = World::start().await;
     let key = &world.rsa;
     let said = |changes: Value| key.token(&claims(changes));
@@ -292,7 +292,7 @@ const ORDER: [u8; 32] = [
     0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// What becomes of a signature's r and s.
+/// A change of a signature's r and s.
 type Change = fn(&[u8], &[u8]) -> Vec<u8>;
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn a_signature_of_es256_is_two_numbers_of_the_curve_and_nothing_else() {
     };
     world
         .refuse(vec![
-            // CVE-2022-21449: zeros that fit every message.
+            // CVE-2022-21449: zeros verify any message.
             ("zeros", signed(|_, _| vec![0; 64])),
             ("s is zero", signed(|r, _| [r, &[0; 32]].concat())),
             ("r is zero", signed(|_, s| [&[0; 32], s].concat())),
@@ -321,7 +321,7 @@ async fn a_signature_of_es256_is_two_numbers_of_the_curve_and_nothing_else() {
             ("empty", signed(|_, _| Vec::new())),
         ])
         .await;
-    // (r, n - s) is as good as (r, s): RFC 7518 does not choose between them, and nothing here tells tokens by their bytes.
+    // (r, n - s) is as valid as (r, s) in RFC 7518, and no code here identifies tokens by their bytes.
     assert_eq!(world.who(&signed(|r, s| [r, &negated(s)].concat())).await, "7");
 }
 
@@ -342,7 +342,7 @@ fn negated(s: &[u8]) -> Vec<u8> {
     difference
 }
 
-/// The form of X.509, which other libraries take for JOSE's.
+/// The form of X.509, which some libraries accept in JOSE.
 fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let integer = |number: &[u8]| {
         let zeros = number.iter().take_while(|byte| **byte == 0).count();

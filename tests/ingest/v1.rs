@@ -1,4 +1,4 @@
-//! Our own surface.
+//! The surface `/v1`.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ async fn the_same_idempotency_key_is_the_same_message_on_both_surfaces() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_post_is_said_by_a_stable_code() {
+async fn every_invalid_post_gets_a_stable_code() {
     let system = System::start().await;
     system.rooms.set_live(43, false);
     let cases = [
@@ -93,7 +93,7 @@ async fn what_is_wrong_with_a_post_is_said_by_a_stable_code() {
 }
 
 #[tokio::test]
-async fn more_posts_than_are_let_in_at_once_are_refused_at_once() {
+async fn posts_above_the_limit_of_concurrent_ones_are_refused_at_once() {
     let system = System::start_with(|settings| settings.set("ingest.max_in_flight", "0")).await;
     let refused = system.post_v1("42", json!({"text": "hi"})).await;
     refused.assert_problem(503, "overloaded");

@@ -1,4 +1,4 @@
-//! Append: stored at a position, unknown, full, unavailable.
+//! The outcomes of an append: a position, unknown, full, unavailable.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use nats::{AppendError, Log, Start};
 use super::{PATIENCE, config, everything, log, message, take, text};
 use crate::support::{self, Direction, NatsServer, Proxy, eventually};
 
-/// What the stream itself has, also what readers skip: of each message whether that text is in it.
+/// Every message of the stream, including those that readers skip: whether it contains the text.
 async fn stored(server: &NatsServer, text: &str) -> Vec<bool> {
     let stream = raw(server).await.get_stream("CHAT_0").await.unwrap();
     let last = stream.cached_info().state.last_sequence;
@@ -45,7 +45,7 @@ async fn until(moment: Instant) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_paused_server_takes_in_after_the_deadline_never_happened() {
+async fn an_append_that_a_paused_server_stores_after_the_deadline_has_no_effect() {
     let server = NatsServer::start().await;
     let log = connect(&server.url(), 1_000).await;
     log.append(&message(1, "before")).await.unwrap();
@@ -73,7 +73,7 @@ async fn what_a_paused_server_takes_in_after_the_deadline_never_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_can_still_hear_it_is_told_that_the_event_came_too_late() {
+async fn a_late_append_is_reported_as_unavailable_to_a_connected_caller() {
     let server = NatsServer::start().await;
     // It expires after 9 s.
     let (log, started) = (connect(&server.url(), 12_000).await, Instant::now());
@@ -115,7 +115,7 @@ async fn an_append_whose_acknowledgement_is_lost_is_found_where_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_after_an_unanswered_attempt_may_be_stored_all_the_same() {
+async fn an_append_that_is_refused_after_an_unanswered_attempt_has_an_unknown_outcome() {
     let server = NatsServer::start().await;
     let proxy = Proxy::start(server.url().replace("nats://", "")).await;
     let log = connect(&proxy.url(), 4_000).await;
@@ -123,9 +123,9 @@ async fn what_is_refused_after_an_unanswered_attempt_may_be_stored_all_the_same(
     proxy.hold_up_one_way(Direction::ToClient);
     let append = begin(&log, &message(1, "stored"));
     eventually("it is stored", PATIENCE, async || stored(&server, "stored").await.contains(&true).then_some(())).await;
-    // From here on every attempt is refused, as where a stream has no leader.
+    // From here on every attempt is refused, as of a stream without a leader.
     raw(&server).await.delete_stream("CHAT_0").await.unwrap();
-    // With the connection the acknowledgement is lost.
+    // The acknowledgement is lost with the connection.
     proxy.cut();
     eventually("the connection is gone", PATIENCE, async || (!log.is_connected()).then_some(())).await;
     proxy.release();
@@ -165,7 +165,7 @@ async fn an_event_waits_for_a_connection_that_comes_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_behind_an_append_that_hangs_is_refused_for_certain_and_long_before_the_deadline() {
+async fn appends_behind_a_hanging_one_are_refused_for_certain_long_before_the_deadline() {
     let server = NatsServer::start().await;
     let log = connect(&server.url(), 60_000).await;
     log.append(&message(1, "before")).await.unwrap();
@@ -208,10 +208,10 @@ async fn a_batch_counts_until_its_header_says_that_it_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_of_many_events_stands_where_its_own_answer_says_also_where_they_fill_several_batches() {
+async fn each_event_is_at_its_answered_position_even_across_batches() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
-    // 256 KiB hold two of the large ones; the small ones come by the hundred.
+    // 256 KiB hold two large events, or hundreds of small ones.
     for (count, size) in [(9, 100_000), (3_000, 10), (40, 30_000)] {
         let events: Vec<Event> = (0..count).map(|n| message(n % 3 + 1, format!("{n} {}", "x".repeat(size)))).collect();
         let positions = join_all(events.iter().map(|event| log.append(event))).await;
@@ -255,7 +255,7 @@ async fn a_batch_that_is_sent_again_is_stored_once() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
 
-    // The server has the batch in its socket and does not answer: the client sends it again.
+    // The server has the batch in its socket and does not answer, so the client sends it again.
     server.pause();
     let event = message(1, "again");
     let append = tokio::spawn({
@@ -324,7 +324,7 @@ async fn a_cut_connection_does_not_fail_an_append() {
 }
 
 #[tokio::test]
-async fn a_full_log_refuses_and_keeps_what_it_has() {
+async fn a_full_log_refuses_appends_and_keeps_its_events() {
     let server = NatsServer::start().await;
     let log = support::connect(&nats::Config { max_size: Size::from_mib(1), ..config(&server.url()) }, "test").await;
 

@@ -1,4 +1,4 @@
-//! The log's clock is the server's, whatever this machine's says.
+//! The log's clock is that of its servers, whatever this machine's says.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::config;
 use crate::support::{NatsServer, connect};
 
-/// Passes everything on, and takes all years of this century for ones of the next in what the server says of the time.
+/// Forwards everything, but shifts the server's times to the next century.
 async fn a_century_ahead(server: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}", listener.local_addr().unwrap());
@@ -32,7 +32,7 @@ async fn a_century_ahead(server: String) -> String {
 }
 
 #[tokio::test]
-async fn the_logs_time_is_its_servers() {
+async fn the_logs_clock_is_that_of_its_servers() {
     let server = NatsServer::start().await;
     let log = connect(&config(&server.url()), "test").await;
     assert!(log.now().duration_since(Timestamp::now()).abs() < SignedDuration::from_mins(1));

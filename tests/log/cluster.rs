@@ -1,4 +1,4 @@
-//! The log on a cluster of three: a member that was away is asked before it has caught up with the others.
+//! The log on a cluster of three: a returning member is asked before it has caught up.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nats::{Config, Start};
 use super::{config, message, presenter, take, text};
 use crate::support::{NatsCluster, Proxy, connect};
 
-/// Elections, on a slow machine.
+/// Long enough for elections on a slow machine.
 const DEADLINE: Span = Span::from_secs(20);
 
 fn replicated(cluster: &NatsCluster, members: &[usize]) -> Config {
@@ -22,7 +22,7 @@ async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
     let cluster = NatsCluster::start().await;
     let writer = connect(&replicated(&cluster, &[1, 2]), "writer").await;
     let mut written: usize = 0;
-    // Which member answers a reader is the cluster's choice: of many readers some have the one that lags.
+    // The cluster chooses the member that answers a reader. Of many readers some get the lagging one.
     let mut tails = Vec::new();
     for _ in 0..6 {
         let reader = connect(&replicated(&cluster, &[0]), "reader").await;
@@ -34,7 +34,7 @@ async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
             written += 1;
             writer.append(&message(1, written.to_string())).await.unwrap();
         }
-        // The readers are back with the first connection that is taken.
+        // The readers return with the first accepted connection.
         cluster.spawn(0);
         for _ in 0..30 {
             written += 1;
@@ -49,7 +49,7 @@ async fn a_tail_that_reads_on_from_a_member_that_lags_misses_nothing() {
     }
 }
 
-/// A leader that is cut off goes on as such for seconds, and says that the stream ends where the others have gone on.
+/// A leader that is cut off continues for seconds, and reports an end of the stream behind that of the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_went_back() {
     let cluster = NatsCluster::start().await;
@@ -71,7 +71,7 @@ async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_we
         writer.append(&message(1, number.to_string())).await.unwrap();
     }
     take(&mut tail, 9).await;
-    // The reader comes to the one that knows less, and for as long as that believes itself to lead.
+    // The reader reaches the stale leader while that still believes that it leads.
     to_leader.release();
     to_other.refuse();
     let failed = tokio::time::timeout(Duration::from_secs(12), reader.failed()).await;
@@ -83,7 +83,7 @@ async fn a_member_that_is_cut_off_does_not_make_a_reader_believe_that_the_log_we
     assert_eq!(text(&taken[0]), "10");
 }
 
-/// Who leads the first partition.
+/// The leader of the first partition.
 async fn leader(cluster: &NatsCluster) -> usize {
     let client = async_nats::connect(cluster.url(0)).await.unwrap();
     let stream = async_nats::jetstream::new(client).get_stream("CHAT_0").await.unwrap();

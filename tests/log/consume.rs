@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use nats::{Config, Consumer, Delivery};
+use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, config, log, message, text};
 use crate::support::{NatsServer, connect, eventually};
@@ -16,7 +17,7 @@ fn texts(delivery: &Delivery) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_does_not_come_again_and_the_rest_does() {
+async fn acknowledged_batches_are_not_redelivered_and_the_others_are() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     for text in ["acknowledged", "dropped"] {
@@ -76,7 +77,7 @@ async fn a_consumer_outlives_the_server_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn poison_is_handed_out_as_what_it_is() {
+async fn malformed_lines_are_handed_out_as_malformed() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let client = async_nats::connect(server.url()).await.unwrap();
@@ -127,6 +128,45 @@ async fn a_consumer_that_closes_gives_back_what_it_had_requested() {
     rest.await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_closes_while_the_log_grows_gives_back_what_was_on_its_way() {
+    let server = NatsServer::start().await;
+    let log = log(&server).await;
+    let stop = CancellationToken::new();
+    let writer = tokio::spawn({
+        let (log, stop) = (log.clone(), stop.clone());
+        async move {
+            let mut appended = 0;
+            while !stop.is_cancelled() {
+                log.append(&message(1, appended.to_string())).await.unwrap();
+                appended += 1;
+            }
+            appended
+        }
+    });
+    let mut seen = BTreeSet::new();
+    for _ in 0..2 {
+        let mut consumer = log.consume("archiver");
+        let delivery = next(&mut consumer).await;
+        seen.extend(texts(&delivery));
+        delivery.ack().await.unwrap();
+        consumer.close().await;
+    }
+    stop.cancel();
+    let appended = writer.await.unwrap();
+
+    let mut last = log.consume("archiver");
+    // Well before the ack wait of 30 s is over.
+    let rest = tokio::time::timeout(PATIENCE, async {
+        while seen.len() < appended {
+            let delivery = next(&mut last).await;
+            seen.extend(texts(&delivery));
+            delivery.ack().await.unwrap();
+        }
+    });
+    rest.await.unwrap();
+}
+
 #[tokio::test]
 async fn the_backlog_says_what_waits_what_is_held_and_up_to_where_all_is_acknowledged() {
     let server = NatsServer::start().await;
@@ -151,7 +191,7 @@ async fn the_backlog_says_what_waits_what_is_held_and_up_to_where_all_is_acknowl
     two.ack().await.unwrap();
     three.ack().await.unwrap();
     let after = backlog(1).await;
-    // The first is not acknowledged, so nothing is up to there.
+    // The first is not acknowledged, so the floor has not moved.
     assert!(after.iter().all(|stream| (stream.waiting, stream.held_again, stream.acknowledged) == (0, 0, 0)));
 }
 
@@ -161,7 +201,7 @@ async fn batches_of_any_size_are_handed_out_however_many_there_are() {
     let log = log(&server).await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
-    // More bytes and more batches than are requested at once, and the largest batches among the smallest.
+    // More bytes and batches than one request has, with large batches among small ones.
     let large = "x".repeat(500 * 1024);
     let mut appends = Vec::new();
     for number in 0..6_000 {

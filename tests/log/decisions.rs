@@ -1,4 +1,4 @@
-//! The decisions that are kept beyond the log's age, and the events of every room that some of them are.
+//! Decisions that are saved beyond the log's age, including those about every room.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ fn position(sequence: u64) -> Position {
     Position { epoch: 1, sequence, index: 0 }
 }
 
-/// Every kept decision, by its position.
+/// Every saved decision, by position.
 async fn kept(log: &Log) -> HashMap<Position, Event> {
     let entries = log.decisions().load().await.unwrap().entries;
     entries.iter().map(|entry| (entry.position, entry.event().unwrap())).collect()
@@ -52,7 +52,7 @@ async fn context(server: &NatsServer) -> jetstream::Context {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_loaded_as_it_was_by_whoever_comes_after_the_server_was_killed() {
+async fn saved_decisions_load_unchanged_after_the_server_was_killed() {
     let server = NatsServer::start().await;
     let one = log(&server).await;
     let empty = one.decisions().load().await.unwrap();
@@ -71,12 +71,12 @@ async fn what_is_kept_is_loaded_as_it_was_by_whoever_comes_after_the_server_was_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_decisions_about_a_subject_the_later_one_is_kept_whoever_writes_first() {
+async fn the_later_of_two_decisions_about_a_subject_is_kept_in_any_order_of_writes() {
     let server = NatsServer::start().await;
     let logs = [log(&server).await, log(&server).await];
     let last = banned(7, "40");
     for round in 0..5 {
-        // Both write all of them at once, in different orders.
+        // Both write all of them concurrently, in different orders.
         let subject = Subject::Ban(Some(presenter(100 + round)), user(7));
         let keep = async |log: &Log, sequence: u64| {
             let event = if sequence == 40 { last.clone() } else { banned(7, &sequence.to_string()) };
@@ -97,7 +97,7 @@ async fn of_two_decisions_about_a_subject_the_later_one_is_kept_whoever_writes_f
         assert_eq!(entries.len(), round as usize + 1);
         assert!(entries.iter().all(|entry| entry.position == position(40) && entry.id == last.id));
     }
-    // All at the same moment.
+    // All concurrently.
     let subject = Subject::Settings(presenter(1));
     let many = (1..=10).map(async |sequence| {
         let decisions = logs[sequence as usize % 2].decisions();
@@ -110,7 +110,7 @@ async fn of_two_decisions_about_a_subject_the_later_one_is_kept_whoever_writes_f
 }
 
 #[tokio::test]
-async fn what_is_forgotten_is_that_decision_and_no_later_one() {
+async fn forgetting_a_decision_leaves_a_later_one() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let (decisions, subject) = (log.decisions(), Subject::Ban(None, user(7)));
@@ -128,7 +128,7 @@ async fn what_is_forgotten_is_that_decision_and_no_later_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
+async fn the_checkpoint_of_each_partition_only_moves_forward() {
     let server = NatsServer::start().await;
     let (one, other) = (with_partitions(&server, 3).await, with_partitions(&server, 3).await);
     let rooms = rooms_of_each_partition(&one, 3);
@@ -147,7 +147,7 @@ async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
     };
     tokio::join!(up, down);
     set(&one, rooms[1], 7).await;
-    // Of a log that is no more.
+    // Of an earlier log.
     one.decisions().set_checkpoints([position(1_000)]).await.unwrap();
     let mut read = other.decisions().load().await.unwrap().checkpoints;
     read.sort();
@@ -157,7 +157,7 @@ async fn how_far_was_read_moves_forward_only_and_for_each_partition() {
 }
 
 #[tokio::test]
-async fn values_that_this_version_does_not_understand_are_left_out_and_give_way() {
+async fn unknown_values_of_a_bucket_are_ignored_and_can_be_replaced() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let sound = banned(7, "sound");
@@ -178,7 +178,7 @@ async fn values_that_this_version_does_not_understand_are_left_out_and_give_way(
     let loaded = log.decisions().load().await.unwrap();
     assert_eq!(loaded.entries.iter().map(|entry| entry.id).collect::<Vec<_>>(), [sound.id]);
     assert!(loaded.checkpoints.is_empty());
-    // What is there cannot be compared, and the log decides; or it can, and is later.
+    // The present value cannot be parsed, and the log decides. Or it can, and is later.
     for (sequence, idx, is_kept) in [(1, 8, true), (1, 9, true), (1, 11, false), (3, 12, true)] {
         let event = banned(idx, "new");
         log.decisions().keep(Subject::of(&event).unwrap(), position(sequence), &event).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_tail_after_a_position_begins_with_the_batch_that_follows() {
             positions.push(log.append(&message(*room, n.to_string())).await.unwrap());
         }
     }
-    // Of the first partition after the first batch, of the second after the last; of the third nothing is known.
+    // The first partition from the first batch on, the second from the last on, and the third from its beginning.
     let after = vec![positions[0], positions[7], position(1_000)];
     let mut tail = log.tail(Start::After(after));
     let mut seen: Vec<Position> = take(&mut tail, 5).await.iter().map(|entry| entry.position).collect();
@@ -223,7 +223,7 @@ async fn a_tail_after_a_position_begins_with_the_batch_that_follows() {
     let next = log.append(&message(rooms[1], "next")).await.unwrap();
     assert_eq!(take(&mut tail, 1).await[0].position, next);
 
-    // Where it has come to the end there is nothing, and a tail after it is caught up.
+    // A tail from the end has no events and is caught up.
     let mut tail = log.tail(Start::After(vec![positions[6], next, positions[8]]));
     let status = tail.status();
     tokio::select! {
@@ -258,7 +258,7 @@ async fn an_event_of_every_room_stands_in_every_partition_and_counts_once() {
         );
         assert!(log.counts(in_order[1]));
     }
-    // Who asks for the copies gets them.
+    // Copies are available on request.
     let mut tail = log.tail_with_copies(Start::Oldest);
     let copies = take(&mut tail, 9).await;
     assert_eq!(copies.iter().filter(|entry| entry.id == event.id).count(), 6);
@@ -317,7 +317,7 @@ fn rooms_of_each_partition(log: &Log, partitions: usize) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_reworded_while_it_is_loaded_is_loaded_all_the_same() {
+async fn decisions_that_are_reworded_during_a_load_are_still_loaded() {
     let server = NatsServer::start().await;
     let (one, two) = (log(&server).await, log(&server).await);
     const BANS: u64 = 60;
@@ -332,7 +332,7 @@ async fn what_is_reworded_while_it_is_loaded_is_loaded_all_the_same() {
                 one.decisions().reword(subject(idx), position(idx), |event| event.body = reworded.body).await.unwrap();
             }
         }
-        // Of another position: a later decision is kept, and is not reworded.
+        // A later decision at another position is saved, and is not reworded.
         one.decisions().reword(subject(1), position(99), |event| *event = banned(1, "another")).await.unwrap();
     });
     loop {

@@ -1,4 +1,4 @@
-//! The tail of parsed events: what a process appends comes back as it is, at the position that the log gave it.
+//! The tail of parsed events: a process gets its own events back from memory, at the positions that the log gave them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use nats::{EventTail, Start, StoredEvent};
 use super::{PATIENCE, log, message};
 use crate::support::NatsServer;
 
-/// The next so many events.
+/// The next events, this many.
 async fn take(tail: &mut EventTail, count: usize) -> Vec<StoredEvent> {
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -34,7 +34,7 @@ async fn every_process_reads_the_same_and_its_own_events_as_they_are() {
             assert_eq!(Arc::ptr_eq(&stored.event, event), reader == *writer, "{stored:?}");
         }
     }
-    // Whoever starts later parses what was handed out before.
+    // A later tail parses events that were handed out before.
     let again = take(&mut nodes[0].tail_of_events(Start::Oldest), 10).await;
     let read: Vec<&Event> = again.iter().map(|stored| &*stored.event).collect();
     assert_eq!(read, appended.iter().map(|(_, _, event)| &**event).collect::<Vec<_>>());

@@ -23,7 +23,7 @@ use nats::{Config, Entry, Log, Start, Tail};
 
 use crate::support::{NatsServer, connect};
 
-/// Long enough for a slow machine, short enough to tell a hang.
+/// Long enough for a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn config(url: &str) -> Config {
@@ -63,7 +63,7 @@ fn text(entry: &Entry) -> String {
     }
 }
 
-/// The next so many events, in the order in which the tail gives them.
+/// The next events of the tail, this many.
 async fn take(tail: &mut Tail, count: usize) -> Vec<Entry> {
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -73,14 +73,14 @@ async fn take(tail: &mut Tail, count: usize) -> Vec<Entry> {
     taken
 }
 
-/// Everything that the log has now.
+/// Everything in the log.
 pub(crate) async fn everything(log: &Log) -> Vec<Entry> {
     let mut tail = log.tail(Start::Oldest);
     let status = tail.status();
     let mut all = Vec::new();
     loop {
         tokio::select! {
-            // What has come is taken before it counts that all has.
+            // Received events are taken before the end is believed.
             biased;
             events = tail.next() => all.extend(events.unwrap()),
             () = status.caught_up() => return all,

@@ -43,21 +43,21 @@ async fn the_newest_claim_holds_the_room_on_every_node() {
     assert!(!lease.holds(&old).await.unwrap());
     assert!(other_lease.holds(&new).await.unwrap());
 
-    // The loser withdraws nothing that is not its own.
+    // The loser withdraws only its own claim.
     lease.release(&old).await.unwrap();
     assert!(other_lease.holds(&new).await.unwrap());
     other_lease.release(&new).await.unwrap();
     nobody(&here, 1).await;
     nobody(&there, 1).await;
 
-    // The next claim takes the place of the withdrawal.
+    // The next claim replaces the withdrawal.
     let next = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     assert!(next.revision > new.revision);
     holds(&there, &next).await;
 }
 
 #[tokio::test]
-async fn a_dead_nodes_sessions_vanish_with_its_lease() {
+async fn the_sessions_of_a_dead_node_end_with_its_lease() {
     let server = NatsServer::start().await;
     let (one, other) = (log(&server).await, log(&server).await);
     let presence = other.presence().await.unwrap();
@@ -65,7 +65,7 @@ async fn a_dead_nodes_sessions_vanish_with_its_lease() {
     let session = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     holds(&presence, &session).await;
 
-    // As a killed process does: the lease is neither renewed nor withdrawn.
+    // As after a kill: the lease is neither renewed nor withdrawn.
     one.close().await;
     nobody(&presence, 1).await;
     eventually("the lease has run out", PATIENCE, async || (!lease.is_held()).then_some(())).await;
@@ -73,7 +73,7 @@ async fn a_dead_nodes_sessions_vanish_with_its_lease() {
 }
 
 #[tokio::test]
-async fn a_claim_that_is_made_anew_during_an_outage_is_no_loss_of_the_bucket() {
+async fn a_claim_repeated_during_an_outage_is_not_taken_for_a_lost_bucket() {
     let server = NatsServer::start().await;
     let way = Proxy::start(server.url().replace("nats://", "")).await;
     let watcher = connect(&config(&way.url()), "watcher").await;
@@ -83,7 +83,7 @@ async fn a_claim_that_is_made_anew_during_an_outage_is_no_loss_of_the_bucket() {
     let old = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     holds(&presence, &old).await;
     way.refuse();
-    // The bucket drops what the watcher saw last.
+    // The bucket drops the watcher's last entry.
     let new = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     way.release();
     holds(&presence, &new).await;
@@ -157,13 +157,13 @@ async fn over_a_slow_link_a_lease_counts_from_when_its_renewal_was_sent() {
     })
     .await;
     network.hold_up();
-    // Others count from when they heard of it. The node must not believe in its lease for longer than they do.
+    // Other nodes count from the time they heard of it. The node must not trust its lease for longer.
     nobody(&presence, 1).await;
     assert!(!lease.is_held());
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_deleted_fails_the_log_in_place_of_looking_like_an_empty_house() {
+async fn a_deleted_bucket_fails_the_log_instead_of_looking_like_no_sessions() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let _presence = log.presence().await.unwrap();
@@ -176,11 +176,11 @@ async fn a_bucket_that_is_deleted_fails_the_log_in_place_of_looking_like_an_empt
 }
 
 #[tokio::test]
-async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
+async fn concurrent_claims_take_turns_and_the_last_one_holds() {
     let server = NatsServer::start().await;
     let (one, other) = (log(&server).await, log(&server).await);
     let presence = one.presence().await.unwrap();
-    // One sends its claims on what it knows, which is old at once, and the other asks before each.
+    // One claims from its cached state, which is stale at once. The other asks before each claim.
     let knowing = one.lease(NodeId::new()).await.unwrap().with_presence(&presence);
     let leases = [knowing, other.lease(NodeId::new()).await.unwrap()];
 
@@ -195,14 +195,14 @@ async fn of_many_claims_at_once_each_gets_its_turn_and_the_last_one_holds() {
     }
 }
 
-/// The bucket's values as another version might write them, or a claim that was underway for long.
+/// Values of the bucket as of another version, or of a claim that was in flight for long.
 async fn bucket(server: &NatsServer) -> async_nats::jetstream::kv::Store {
     let client = async_nats::connect(server.url()).await.unwrap();
     async_nats::jetstream::new(client).get_key_value("sessions").await.unwrap()
 }
 
 #[tokio::test]
-async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_replaced() {
+async fn a_claim_stored_late_leaves_the_room_to_the_session_it_would_have_replaced() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let presence = log.presence().await.unwrap();
@@ -219,7 +219,7 @@ async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_repl
     let bucket = bucket(&server).await;
     let revision = bucket.update("1", claim.to_string().into(), session.revision).await.unwrap();
 
-    // Who has heard of both claims, who begins to read now, and the server.
+    // A node that heard of both claims, a node that starts to read, and the server.
     let mut claims = presence.claims();
     let other = log.presence().await.unwrap();
     assert_eq!(
@@ -227,7 +227,7 @@ async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_repl
         (Some(session.clone()), Some(session.clone()))
     );
     assert!(lease.holds(&session).await.unwrap());
-    // A newer claim replaces the one that holds, and tells it to whoever asks.
+    // A newer claim replaces the one in force, and names it.
     let newer = lease.claim(presenter(1), SessionId::new()).await.unwrap();
     assert!(newer.revision > revision);
     holds(&presence, &newer).await;
@@ -239,7 +239,7 @@ async fn a_claim_that_was_stored_late_leaves_the_room_to_whom_it_would_have_repl
 }
 
 #[tokio::test]
-async fn who_never_heard_of_a_claim_learns_of_it_by_the_late_one_that_replaced_it() {
+async fn a_node_that_missed_a_claim_learns_of_it_from_the_late_claim_that_replaced_it() {
     let server = NatsServer::start().await;
     let (log, bucket) = (log(&server).await, bucket(&server).await);
     let lease = log.lease(NodeId::new()).await.unwrap();
@@ -254,7 +254,7 @@ async fn who_never_heard_of_a_claim_learns_of_it_by_the_late_one_that_replaced_i
     let replaces = claim(&held, json!({ "revision": 7 }));
     let expired = claim(&late, json!({ "expires": "2026-11-22T12:35:01Z", "replaces": replaces }));
     bucket.put("1", expired.to_string().into()).await.unwrap();
-    // What an older version writes has no expiry, and holds.
+    // A claim of an older version has no expiry, and holds.
     bucket.put("2", claim(&held, json!({})).to_string().into()).await.unwrap();
     bucket.put("3", claim(&late, json!({ "expires": "2026-11-22T12:35:01Z" })).to_string().into()).await.unwrap();
     let presence = log.presence().await.unwrap();

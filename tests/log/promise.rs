@@ -1,5 +1,5 @@
-//! The promise of the log under random trouble: a tail yields exactly the acknowledged events, and perhaps unknown
-//! ones; each room in the order of its positions; none twice; nothing that was refused.
+//! The promise of the log under random faults: a tail yields exactly the acknowledged events, and possibly those of
+//! unknown outcome, each once, every room in the order of positions, and nothing that was refused.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::{config, everything, message, text};
 use crate::support::{NatsServer, Proxy, connect};
 
-/// One thing that goes wrong while events are appended.
+/// A fault during appends.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     CutConnections,
@@ -30,10 +30,10 @@ enum Trouble {
 struct Scenario {
     partitions: u32,
     appenders: usize,
-    /// Writers of each appender; each writes one event after the other.
+    /// Writers of each appender. Each appends in sequence.
     writers: usize,
     rooms: i64,
-    /// One event in so many is appended by two appenders under the same id.
+    /// One event in this many is appended by two appenders under the same id.
     twice_in: usize,
     troubles: Vec<Trouble>,
 }
@@ -59,7 +59,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     )
 }
 
-/// What is known of an event that was appended, perhaps more than once.
+/// The known outcome of an appended event.
 #[derive(Debug, Clone)]
 struct Attempt {
     room: PresenterIdx,
@@ -113,7 +113,7 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
         attempts.extend(writer.map_err(|_| "the log takes no events after the troubles")?.unwrap()?);
     }
 
-    // A log that was not there for the troubles reads it afresh; the live tail must come to the same.
+    // A fresh reader and the live tail must agree.
     let fresh = connect(&Config { urls: vec![server.url().into()], ..config }, "fresh").await;
     let whole = everything(&fresh).await;
     let in_time = tokio::time::timeout(Duration::from_secs(20), async {
@@ -131,7 +131,7 @@ async fn play(scenario: &Scenario) -> Result<(), String> {
     if rooms(&live) == rooms(&whole) { Ok(()) } else { Err("the live tail differs from a fresh one".to_owned()) }
 }
 
-/// Appends one event after the other until told to stop; an event that followed another has the higher position.
+/// Appends in sequence until the stop. Each event must have a higher position than the one before.
 async fn write(
     logs: Vec<Log>,
     writer: usize,
@@ -158,7 +158,7 @@ async fn write(
             }
             last = outcomes.iter().copied().filter_map(Result::ok).max();
         }
-        // The troubles are over when `stop` comes: then the log must take events again.
+        // The faults are over at `stop`: from then on the log must accept events.
         after += usize::from(stop.is_cancelled() && outcomes.iter().all(Result::is_ok));
         attempts.insert(event.id, Attempt { room: event.presenter.unwrap(), outcomes });
         if after == 3 {

@@ -1,4 +1,4 @@
-//! A log that is nearly full: room for decisions is kept, and what is archived may leave.
+//! A nearly full log: it reserves space for decisions, and archived batches may leave.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use nats::{AppendError, Config, Log, Shortage};
 use super::{PATIENCE, config, everything, message, presenter, text};
 use crate::support::{NatsServer, connect, eventually};
 
-/// Room for some forty messages of the size below, and no age before which they stay.
+/// Room for about forty messages of the size below, without a minimum age.
 fn small(server: &NatsServer) -> Config {
     Config { max_size: Size::from_mib(1), min_age: Span::ZERO, ..config(&server.url()) }
 }
@@ -24,7 +24,7 @@ fn ban(user: i64) -> Event {
     Event::now(presenter(1), Body::UserBanned(UserBanned { user, until: None, purge_seconds: None, by, reason: None }))
 }
 
-/// Appends messages until one is refused, and says where the others stand.
+/// Appends messages until one is refused. Returns the positions of the others.
 async fn fill(log: &Log) -> Vec<Position> {
     let mut stored = Vec::new();
     loop {
@@ -40,7 +40,7 @@ async fn fill(log: &Log) -> Vec<Position> {
 }
 
 #[tokio::test]
-async fn a_log_that_is_nearly_full_refuses_messages_and_takes_decisions_on_every_node() {
+async fn a_nearly_full_log_refuses_messages_and_accepts_decisions_on_every_node() {
     let server = NatsServer::start().await;
     let config = small(&server);
     let log = connect(&config, "one").await;
@@ -56,7 +56,7 @@ async fn a_log_that_is_nearly_full_refuses_messages_and_takes_decisions_on_every
             log.append(&ban(user)).await.unwrap();
         }
     }
-    // What is kept for them is not without end either.
+    // The reserve is bounded too.
     let mut bans = 0;
     while log.append(&Event { body: Body::RoomCleared(cleared()), ..ban(1) }).await.is_ok() {
         bans += 1;
@@ -78,32 +78,32 @@ async fn held(log: &Log) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_else_does() {
+async fn a_nearly_full_log_drops_only_what_is_archived_and_saved() {
     let server = NatsServer::start().await;
     let log = connect(&small(&server), "test").await;
     let all = fill(&log).await;
     let last = all.len() as u64;
     let epoch = all[0].epoch;
     let make_room = async |archived| log.make_room(|of| (of == epoch).then_some(archived)).await.unwrap();
-    // Nobody has said yet that decisions are kept elsewhere.
+    // No checkpoint of saved decisions exists yet.
     assert_eq!(make_room(last).await, 0);
     log.decisions().set_checkpoints([all[9]]).await.unwrap();
     assert_eq!(make_room(0).await, 0);
     assert_eq!(log.make_room(|_| None).await.unwrap(), 0);
     assert_eq!(make_room(4).await, 4);
     assert_eq!(held(&log).await, (5, last));
-    // The tenth may hold a decision that is not kept.
+    // The tenth may hold an unsaved decision.
     assert_eq!(make_room(last).await, 5);
     assert_eq!(held(&log).await, (10, last));
     log.decisions().set_checkpoints([*all.last().unwrap()]).await.unwrap();
-    // There is room enough now.
+    // There is enough room now.
     let left = log.fill().await.unwrap().remove(0).bytes;
     assert!(left < 700_000 && make_room(last).await == 0, "{left}");
     eventually("messages are taken again", PATIENCE, async || log.append(&message(1, "again")).await.ok()).await;
     let texts: Vec<String> = everything(&log).await.iter().map(text).collect();
     assert_eq!(texts.len() as u64, last - 9 + 1);
 
-    // No more leaves than room is needed for.
+    // Only as much is dropped as is needed.
     let filled = fill(&log).await;
     let last = filled.last().unwrap().sequence;
     log.decisions().set_checkpoints([*filled.last().unwrap()]).await.unwrap();
@@ -113,7 +113,7 @@ async fn what_is_archived_and_kept_leaves_a_log_that_is_nearly_full_and_nothing_
 }
 
 #[tokio::test]
-async fn what_is_young_stays_however_full_the_log_is() {
+async fn young_events_stay_however_full_the_log_is() {
     let server = NatsServer::start().await;
     let log = connect(&Config { min_age: Span::from_secs(60), ..small(&server) }, "test").await;
     let all = fill(&log).await;
@@ -123,7 +123,7 @@ async fn what_is_young_stays_however_full_the_log_is() {
 }
 
 #[tokio::test]
-async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_gives_no_room() {
+async fn setup_updates_a_stream_of_an_earlier_version_that_cannot_make_room() {
     let server = NatsServer::start().await;
     let log = connect(&small(&server), "test").await;
     let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
@@ -136,7 +136,7 @@ async fn a_stream_of_an_earlier_version_is_brought_up_to_date_and_says_that_it_g
     let fill = log.fill().await.unwrap().remove(0);
     assert!(!fill.can_forget && fill.first == 1, "{fill:?}");
     log.close().await;
-    // More bytes help there.
+    // A larger size helps.
     let log = connect(&Config { max_size: Size::from_mib(2), ..small(&server) }, "test").await;
     let taken = tokio::time::timeout(Duration::from_secs(20), log.append(&large())).await.unwrap();
     assert!(taken.is_ok(), "{taken:?}");

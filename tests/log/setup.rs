@@ -1,4 +1,4 @@
-//! Streams and buckets, made and brought up to date.
+//! `setup` creates and updates streams and buckets.
 
 use conf::{Size, Span};
 use futures_util::future::join_all;
@@ -22,7 +22,7 @@ async fn many_may_set_up_an_empty_server_at_once() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_has_set_up_is_missed_by_name_and_not_made() {
+async fn a_log_that_is_not_set_up_is_reported_by_stream_and_not_created() {
     let server = NatsServer::start().await;
     let missed = Log::connect(&config(&server.url()), "test").await.unwrap_err();
     assert!(matches!(&missed, Error::Missing { stream } if stream == "CHAT_0"), "{missed}");
@@ -107,7 +107,7 @@ async fn check_tells_the_projects_configuration_from_jetstreams_lazy_default() {
 }
 
 #[tokio::test]
-async fn a_setting_that_cannot_be_right_is_refused_by_name() {
+async fn an_impossible_setting_is_refused_by_name() {
     let config = config("nats://127.0.0.1:1");
     let cases = [
         ("nats.urls", Config { urls: Vec::new(), ..config.clone() }),

@@ -1,4 +1,4 @@
-//! The tail: everything, in order, once, whatever happens to the server.
+//! The tail yields every event once and in order, whatever happens to the server.
 
 use chat::EventId;
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use super::{PATIENCE, an_hour_ago, config, everything, log, message, take, text}
 use crate::support::{NatsServer, Proxy, connect, eventually};
 
 #[tokio::test]
-async fn a_tail_gives_what_was_there_and_then_what_comes() {
+async fn a_tail_gives_existing_events_and_then_new_ones() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     for n in 0..10 {
@@ -35,7 +35,7 @@ async fn a_tail_since_a_time_begins_there() {
     assert_eq!(text(&take(&mut log.tail(Start::Since(an_hour_ago())), 1).await[0]), "early");
 }
 
-/// A node that starts between two copies shows what the others show.
+/// A node that starts between two copies shows the same as the others.
 #[tokio::test]
 async fn a_tail_since_a_time_knows_what_stood_in_the_log_before_it() {
     let server = NatsServer::start().await;
@@ -116,7 +116,7 @@ async fn copies_of_an_event_that_are_far_apart_are_known_by_every_tail() {
     };
     assert_eq!(of_event(&everything(&log).await), [first]);
     assert_eq!(of_event(&take(&mut live, 10_002).await), [first]);
-    // Also by one that begins after the first copy.
+    // Also by a tail that begins after the first copy.
     let mut since = log.tail(Start::Since(between));
     let taken = loop {
         let events = tokio::time::timeout(PATIENCE, since.next()).await.unwrap().unwrap();
@@ -165,7 +165,7 @@ async fn a_tail_outlives_the_server_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_vanishes_in_silence_is_noticed() {
+async fn a_consumer_that_was_deleted_silently_is_noticed() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let mut tail = log.tail(Start::Oldest);
@@ -201,7 +201,7 @@ async fn an_outage_does_not_look_like_a_quiet_night() {
 }
 
 #[tokio::test]
-async fn a_log_made_anew_ends_the_tail_and_fails_the_log() {
+async fn a_recreated_log_ends_the_tail_and_fails_the_log() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let mut tail = log.tail(Start::Oldest);

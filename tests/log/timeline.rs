@@ -1,5 +1,5 @@
-//! A log that goes back: its end is lost, or it is restored from a backup. No position ever means two events, whoever
-//! holds one of the lost part is told, and what is still there keeps its place.
+//! A log that loses its end or is restored from a backup. No position ever names two events, holders of lost positions
+//! are told, and remaining events keep their positions.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use nats::{Error, Log, Standing, Start};
 use super::{PATIENCE, config, everything, log, message, presenter, take, text};
 use crate::support::{NatsServer, Proxy, connect, eventually};
 
-/// Appends that many messages one after the other, each in a batch of its own.
+/// Appends this many messages in sequence, each in its own batch.
 async fn append(log: &Log, texts: impl IntoIterator<Item = String>) -> Vec<Position> {
     let mut positions = Vec::new();
     for text in texts {
@@ -19,7 +19,7 @@ async fn append(log: &Log, texts: impl IntoIterator<Item = String>) -> Vec<Posit
     positions
 }
 
-/// The reason for which the log failed.
+/// The reason of the failure of the log.
 async fn failure(log: &Log) -> String {
     match tokio::time::timeout(PATIENCE, log.failed()).await.expect("the log fails") {
         Error::Replaced { reason, .. } => reason.clone(),
@@ -27,7 +27,7 @@ async fn failure(log: &Log) -> String {
     }
 }
 
-/// Another process, once it has the log's new timeline.
+/// Another process, once it knows the log's new timeline.
 async fn after_the_loss(server: &NatsServer) -> Log {
     eventually("a new epoch is recorded", PATIENCE, async || {
         let log = Log::connect(&config(&server.url()), "after the loss").await.ok()?;
@@ -43,7 +43,7 @@ async fn has_forks(server: &NatsServer) -> bool {
 }
 
 #[tokio::test]
-async fn a_log_that_lost_its_end_fails_and_gives_no_position_out_twice() {
+async fn a_log_that_lost_its_end_fails_and_reuses_no_position() {
     let server = NatsServer::start().await;
     let before = log(&server).await;
     let mut tail = before.tail(Start::Oldest);
@@ -63,7 +63,7 @@ async fn a_log_that_lost_its_end_fails_and_gives_no_position_out_twice() {
     let places: HashSet<Position> = given_out.iter().chain(&again).copied().collect();
     assert_eq!(places.len(), 66 + 30, "a position was given out twice");
     assert!(again.iter().all(|position| *position > given_out[65]));
-    // Who holds a position of the lost part is told where the log parted from it.
+    // A holder of a lost position is told where the log diverged.
     let end = Position { index: u32::MAX, ..*kept.last().unwrap() };
     assert_eq!(after.timelines().standing(presenter(1), given_out[65]), Standing::Lost(end));
     assert_eq!(after.timelines().standing(presenter(1), kept[0]), Standing::Here(kept[0]));
@@ -72,7 +72,7 @@ async fn a_log_that_lost_its_end_fails_and_gives_no_position_out_twice() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_filled_again_before_anybody_looked_is_noticed_all_the_same() {
+async fn a_loss_is_noticed_even_if_the_log_was_refilled_before() {
     let server = NatsServer::start().await;
     let way = Proxy::start(server.url().replace("nats://", "")).await;
     let before = connect(&config(&way.url()), "before").await;
@@ -101,7 +101,7 @@ async fn a_log_that_was_filled_again_before_anybody_looked_is_noticed_all_the_sa
 #[tokio::test]
 async fn an_acknowledgement_that_goes_back_is_answered_unknown_and_ends_the_log() {
     let server = NatsServer::start().await;
-    // Nothing is read here: the acknowledgements are all that is known.
+    // This process reads nothing, and knows only the acknowledgements.
     let before = log(&server).await;
     let given_out = append(&before, (0..40).map(|number| format!("old {number}"))).await;
     server.kill();
@@ -117,7 +117,7 @@ async fn an_acknowledgement_that_goes_back_is_answered_unknown_and_ends_the_log(
 }
 
 #[tokio::test]
-async fn a_restored_log_gets_a_new_epoch_by_command_and_everybody_notices() {
+async fn setup_begins_a_new_epoch_of_a_restored_log_and_every_role_notices() {
     let server = NatsServer::start().await;
     let before = log(&server).await;
     let kept = append(&before, (0..10).map(|number| format!("kept {number}"))).await;
@@ -131,7 +131,7 @@ async fn a_restored_log_gets_a_new_epoch_by_command_and_everybody_notices() {
     server.kill();
     server.restore(&backup);
     server.start_again().await;
-    // Somebody was quicker than the operator.
+    // A role was quicker than the operator.
     let running = log(&server).await;
     let begun = log(&server).await.begin_epoch().await.unwrap();
     assert_eq!(begun.len(), 1);
@@ -144,7 +144,7 @@ async fn a_restored_log_gets_a_new_epoch_by_command_and_everybody_notices() {
 }
 
 #[tokio::test]
-async fn a_log_that_is_older_than_what_others_kept_of_it_is_noticed_at_the_start() {
+async fn a_log_older_than_the_positions_that_others_kept_is_noticed_at_the_start() {
     let server = NatsServer::start().await;
     let log = log(&server).await;
     let positions = append(&log, (0..5).map(|number| format!("message {number}"))).await;
@@ -156,7 +156,7 @@ async fn a_log_that_is_older_than_what_others_kept_of_it_is_noticed_at_the_start
     assert_eq!(after.timelines().standing(presenter(1), positions[4]), Standing::Here(positions[4]));
     assert!(matches!(after.timelines().standing(presenter(1), ahead), Standing::Lost(_)));
     after.confirm([(0, ahead)]).await.unwrap();
-    // Of a log that was made after this one, which was then brought back.
+    // Of a later log, before this one was restored.
     let later = Position { epoch: after.timelines().epoch(presenter(1)) + 1_000, sequence: 1, index: 0 };
     let refused = after.confirm([(0, later)]).await;
     assert!(matches!(refused, Err(Error::Replaced { .. })), "{refused:?}");
@@ -193,12 +193,12 @@ async fn a_shared_reader_reads_everything_that_a_log_that_went_back_still_has() 
 }
 
 #[tokio::test]
-async fn a_log_whose_server_remembers_a_longer_one_is_read_to_its_end() {
+async fn a_log_is_read_to_its_end_although_its_server_remembers_a_longer_one() {
     let server = NatsServer::start().await;
     let before = log(&server).await;
     append(&before, (0..40).map(|number| format!("old {number}"))).await;
     before.close().await;
-    // Stopped in good order, the server keeps an index, which says where the log ended.
+    // After a clean stop the server has an index with the end of the log.
     server.stop().await;
     server.truncate("CHAT_0", 500);
     server.start_again().await;
@@ -208,7 +208,7 @@ async fn a_log_whose_server_remembers_a_longer_one_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_loss_that_the_server_counts_as_deleted_is_noticed() {
+async fn a_loss_that_the_server_reports_as_deletions_is_noticed() {
     let server = NatsServer::start().await;
     let before = log(&server).await;
     let mut tail = before.tail(Start::Oldest);

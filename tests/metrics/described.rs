@@ -1,8 +1,8 @@
-//! The reference is what is exposed, and what is exposed counts.
+//! The reference lists exactly the exposed metrics, and they count.
 
 use super::*;
 
-/// What is exposed once NATS, MongoDB or the issuer has answered.
+/// Metrics that are exposed only after an answer of NATS, MongoDB or the issuer.
 const LATE: [&str; 4] = [
     "chatting_archiver_backlog_batches",
     "chatting_archiver_quarantine_lines",
@@ -37,7 +37,7 @@ fn labels(family: &Family) -> String {
 }
 
 #[tokio::test]
-async fn a_message_is_counted_on_its_whole_way() {
+async fn a_message_is_counted_at_every_stage() {
     let mut world = World::start().await;
     world.post().await;
     let refused = client().post(format!("{}/v1/rooms/{ROOM}/messages", world.ingest.url())).send().await.unwrap();
@@ -62,7 +62,7 @@ async fn a_message_is_counted_on_its_whole_way() {
         assert_eq!(value(&text, series), Some(expected), "{series}\n{text}");
     }
 
-    // It is counted once the frame is on the socket, which the presenter may see before.
+    // Counted after the write to the socket, so the presenter may see the message first.
     eventually("the message is counted as delivered", PATIENCE, async || {
         let text = scrape(&world.delivery).await;
         assert_eq!(value(&text, "chatting_delivery_sessions"), Some(1.0), "{text}");
@@ -71,7 +71,7 @@ async fn a_message_is_counted_on_its_whole_way() {
     })
     .await;
 
-    // The session's beginning is archived too.
+    // The start of the session is archived too.
     eventually("the message is counted as archived", PATIENCE, async || {
         let text = scrape(&world.archiver).await;
         let archived = value(&text, "chatting_archiver_events_total{result=\"message\"}")?;
@@ -82,7 +82,7 @@ async fn a_message_is_counted_on_its_whole_way() {
 }
 
 #[tokio::test]
-async fn readyz_names_what_does_not_work_and_since_when() {
+async fn readyz_names_what_fails_and_since_when() {
     let world = World::start().await;
     let readyz = format!("{}/readyz", world.archiver.admin_url());
     let log = async || {

@@ -1,4 +1,4 @@
-//! What `deploy/` has for an operator: every alert leads to its section, and names only metrics that there are.
+//! `deploy/`'s alerts: each leads to its section of the runbook and uses only existing metrics.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What the roles expose to Prometheus, and what an operator makes of it: the reference, the alerts, the board.
+//! The metrics of the roles, and what operators use: the reference, the alerts, the board.
 
 mod described;
 mod files;
@@ -17,13 +17,13 @@ use crate::support::{
     JwksServer, Mongod, NatsServer, ReviewHook, Role, RoomServer, Settings, SigningKey, eventually, token,
 };
 
-/// A role reads how full the log is, and counts the quarantine, within seconds.
+/// A role reads the size of the log and counts the quarantine within seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The room whose presenter is connected.
 const ROOM: i64 = 42;
 
-/// One node of each role, with everything that a role can depend on.
+/// One node of each role, with every dependency of a role.
 struct World {
     ingest: Role,
     delivery: Role,
@@ -82,7 +82,7 @@ impl World {
     }
 }
 
-/// A metric as it is exposed or described.
+/// A metric, exposed or documented.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Family {
     kind: String,
@@ -91,10 +91,10 @@ struct Family {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
+    testkit::client().timeout(PATIENCE).build().unwrap()
 }
 
-/// What a role exposes.
+/// The exposition of a role.
 async fn scrape(role: &Role) -> String {
     let answer = client().get(format!("{}/metrics", role.admin_url())).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
@@ -114,7 +114,7 @@ fn families(exposed: &str) -> BTreeMap<String, Family> {
         } else if let Some((_, labels)) = line.split_once('{') {
             let (labels, _) = labels.rsplit_once('}').unwrap();
             let labels = labels.split("\",").filter_map(|label| Some(label.split_once('=')?.0));
-            // The bound of a histogram's bucket.
+            // The label of a histogram's bucket.
             let labels = labels.filter(|label| *label != "le");
             families.get_mut(&current).unwrap().labels.extend(labels.map(str::to_owned));
         }

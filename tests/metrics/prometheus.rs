@@ -1,4 +1,4 @@
-//! The real Prometheus: it scrapes the roles, and the rules, the text and the board's queries stand before it. It and
+//! The real Prometheus scrapes the roles, and accepts the rules, the exposition and the board's queries. It and
 //! promtool must be on the PATH (Debian's package `prometheus`).
 
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use super::files::queries;
 use super::*;
 use crate::support::{Folder, port};
 
-/// A Prometheus of the test's own.
+/// A running Prometheus.
 struct Prometheus {
     _server: Server,
     url: String,
@@ -76,7 +76,7 @@ async fn promtool(arguments: &[&str], input: &str) {
 }
 
 #[tokio::test]
-async fn what_is_exposed_is_scraped_and_has_no_lint() {
+async fn prometheus_scrapes_every_role_and_every_panel_of_the_board_has_data() {
     let mut world = World::start().await;
     world.post().await;
     for (_, role) in world.roles() {
@@ -89,7 +89,7 @@ async fn what_is_exposed_is_scraped_and_has_no_lint() {
     .await;
     for query in queries() {
         let query = query.replace("$__rate_interval", "1m");
-        // What is filtered may have nothing to show.
+        // A filtered query may have no result.
         let is_filtered = query.ends_with("> 0") || query.starts_with("ALERTS");
         eventually(&format!("the board shows {query}"), PATIENCE, async || {
             let found = prometheus.query(&query).await;

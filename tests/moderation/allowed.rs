@@ -1,9 +1,9 @@
-//! Who may decide what.
+//! Who may make which decision.
 
 use super::*;
 use crate::support::token;
 
-/// Every request that moderates a room, or asks how it is moderated.
+/// Every request that moderates a room or reads its moderation.
 fn requests(room: i64) -> Vec<(Method, String, Option<Value>)> {
     let of = |path: &str| format!("/v1/rooms/{room}/{path}");
     vec![
@@ -23,7 +23,7 @@ fn requests(room: i64) -> Vec<(Method, String, Option<Value>)> {
     ]
 }
 
-/// And of every room.
+/// The same for every room.
 fn requests_everywhere() -> Vec<(Method, String, Option<Value>)> {
     vec![
         (Method::PUT, "/v1/bans/7".to_owned(), Some(json!({}))),
@@ -48,7 +48,7 @@ async fn all_are_allowed(world: &World, requests: Vec<(Method, String, Option<Va
     }
 }
 
-/// How many events the log has.
+/// The number of events in the log.
 async fn events(world: &World) -> usize {
     let log = world.log().await;
     let mut tail = log.tail(nats::Start::Oldest);
@@ -80,7 +80,7 @@ async fn a_viewer_and_the_presenter_of_another_room_moderate_nothing() {
 }
 
 #[tokio::test]
-async fn a_presenter_moderates_the_own_room_and_a_moderator_every_room_and_all_of_them() {
+async fn a_presenter_moderates_their_own_room_and_a_moderator_every_room() {
     let world = World::start().await;
     all_are_allowed(&world, requests(PRESENTER), &presenter()).await;
     for room in [PRESENTER, 43, MODERATOR] {
@@ -100,7 +100,7 @@ async fn without_a_token_nothing_is_decided_or_shown() {
 }
 
 #[tokio::test]
-async fn nobody_bans_a_presenter_in_the_own_room() {
+async fn a_presenter_cannot_be_banned_in_their_own_room() {
     let world = World::start().await;
     for token in [presenter(), moderator()] {
         let refused = world.put(&world.nodes[0], &ban(PRESENTER), &token, json!({ "seconds": 60 })).await;
@@ -108,7 +108,7 @@ async fn nobody_bans_a_presenter_in_the_own_room() {
     }
     world.is_heard(&world.nodes[0], PRESENTER, PRESENTER).await;
 
-    // From every room a presenter can be banned; the own room is not among them.
+    // A ban from every room also applies to a presenter, except in their own room.
     decided(&world.put(&world.nodes[0], "/v1/bans/42", &moderator(), json!({})).await);
     world.is_banned(&world.nodes[1], 43, PRESENTER).await;
     world.is_heard(&world.nodes[1], PRESENTER, PRESENTER).await;
@@ -117,7 +117,7 @@ async fn nobody_bans_a_presenter_in_the_own_room() {
 }
 
 #[tokio::test]
-async fn a_moderator_who_is_banned_may_not_write_and_moderates_all_the_same() {
+async fn a_banned_moderator_cannot_post_but_can_moderate() {
     let world = World::start().await;
     world.ban(&world.nodes[0], MODERATOR, json!({})).await;
     let body = json!({ "text": "hi" });
@@ -128,7 +128,7 @@ async fn a_moderator_who_is_banned_may_not_write_and_moderates_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_presenter_whom_the_gateway_forwards_moderates_the_own_room_and_no_other() {
+async fn a_presenter_behind_the_gateway_moderates_their_own_room_only() {
     let world = World::start_with(|settings| {
         settings.set("ingest.gateway.mode", "trusted-addresses").set("ingest.gateway.trusted", "127.0.0.0/8,::1/128")
     })

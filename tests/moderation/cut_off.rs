@@ -1,4 +1,4 @@
-//! A node that is cut off from the log knows only what stood before: it refuses to judge what may have changed since.
+//! A node that is cut off from the log refuses to answer from state that may have changed.
 
 use super::*;
 use crate::support::Proxy;

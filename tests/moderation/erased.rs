@@ -1,4 +1,4 @@
-//! An erasure takes a moderator's name from the decisions that hold, and lifts no ban of whoever is erased.
+//! An erasure removes a moderator's name from decisions in force, and lifts no ban of the erased user.
 
 use chat::{Body, ErasureMode, Event, Role as Of, User, UserErased, UserIdx};
 
@@ -10,7 +10,7 @@ fn erased(idx: i64) -> Event {
     Event::of_every_room(Body::UserErased(UserErased { user, mode: ErasureMode::Remove, by }))
 }
 
-/// The name under the ban of the user, in the room or in every room.
+/// The author of the ban of the user, in the room or in every room.
 async fn name_under(world: &World, node: &Role, path: &str) -> String {
     let known = world.get(node, path, &moderator()).await.json();
     assert_eq!(known["by"]["idx"], MODERATOR, "{known}");
@@ -20,7 +20,7 @@ async fn name_under(world: &World, node: &Role, path: &str) -> String {
 async fn takes_names_and_lifts_no_ban(partitions: u32) {
     let world = World::start_with(|settings| settings.set("nats.partitions", &partitions.to_string())).await;
     let node = &world.nodes[0];
-    // Room 42 and all rooms; both are in different partitions, where there are so many.
+    // Room 42 and every room: with several partitions they are in different ones.
     decided(&world.put(node, &ban(7), &moderator(), json!({ "reason": "spam" })).await);
     decided(&world.put(node, "/v1/bans/8", &moderator(), json!({})).await);
     decided(&world.patch(node, SETTINGS, &moderator(), json!({ "settings": { "maxLength": 60 } })).await);
@@ -49,7 +49,7 @@ async fn takes_names_and_lifts_no_ban(partitions: u32) {
     .await;
     assert_eq!(lines.len(), 4);
     assert_eq!(lines.iter().filter(|line| line.contains(r#""nickname":"presenter""#)).count(), 1, "{lines:?}");
-    // A node that starts later knows no name either, and every ban.
+    // A node that starts later has every ban and no name either.
     let later = world.node().await;
     for node in [&world.nodes[0], &world.nodes[1], &later] {
         assert_eq!(name_under(&world, node, &ban(7)).await, "");
@@ -58,7 +58,7 @@ async fn takes_names_and_lifts_no_ban(partitions: u32) {
         let settings = world.get(node, SETTINGS, &presenter()).await.json();
         assert_eq!(settings["own"], json!({ "maxLength": 60 }));
     }
-    // What is decided from then on has a name.
+    // Later decisions have a name.
     decided(&world.put(node, &ban(10), &moderator(), json!({})).await);
     assert_eq!(name_under(&world, node, &ban(10)).await, "mod");
 }

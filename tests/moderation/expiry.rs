@@ -1,10 +1,10 @@
-//! What ends by itself ends on every node, without anyone asking.
+//! Temporary decisions end on every node by themselves.
 
 use std::time::Instant;
 
 use super::*;
 
-/// A second, and what it may take until it is noticed.
+/// A second, plus the time until the end is noticed.
 const ENDED: Duration = Duration::from_millis(2_500);
 
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn a_time_out_of_a_second_ends_by_itself_on_both_nodes() {
     let started = Instant::now();
     world.ban(&world.nodes[0], 7, json!({ "seconds": 1 })).await;
     world.is_banned(&world.nodes[0], PRESENTER, 7).await;
-    // Nobody asks about this user meanwhile.
+    // No request concerns this user meanwhile.
     eventually("the second has passed", ENDED, async || (started.elapsed() > ENDED / 2).then_some(())).await;
     for node in &world.nodes {
         let posted = world.post(node, PRESENTER, 7, "back again").await;
@@ -46,7 +46,7 @@ async fn a_time_out_holds_until_its_end_and_not_longer() {
 }
 
 #[tokio::test]
-async fn a_ban_for_good_replaces_a_time_out_and_the_other_way_round() {
+async fn a_permanent_ban_and_a_time_out_replace_each_other() {
     let world = World::start().await;
     let started = Instant::now();
     world.ban(&world.nodes[0], 7, json!({ "seconds": 1 })).await;
@@ -61,7 +61,7 @@ async fn a_ban_for_good_replaces_a_time_out_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn who_is_banned_twice_is_told_when_the_longer_ban_ends() {
+async fn a_user_with_two_bans_is_told_the_end_of_the_longer_one() {
     let world = World::start().await;
     let node = &world.nodes[0];
     let everywhere = "/v1/bans/7";
@@ -95,7 +95,7 @@ async fn settings_for_a_second_end_by_themselves_on_both_nodes_and_the_others_st
     for (node, text) in world.nodes.iter().zip(["longer than five", "much longer than five"]) {
         assert_eq!(world.post(node, PRESENTER, 7, text).await.status, 202);
         let shown = world.get(node, SETTINGS, &presenter()).await.json();
-        // What ends gives the setting back to the deployment, not to what the room had before.
+        // After the end the deployment's value holds, not the room's earlier one.
         assert_eq!((&shown["own"], &shown["until"]), (&json!({ "uniqueChat": true }), &json!({})), "{shown}");
         assert_eq!(shown["settings"]["maxLength"], 500);
     }

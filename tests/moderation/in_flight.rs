@@ -1,4 +1,4 @@
-//! A ban while the banned user writes as fast as it goes, through every node, and while a node is cut off.
+//! A ban while the user posts as fast as possible through every node, and while a node is cut off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,11 +6,11 @@ use super::*;
 use crate::ingest::messages;
 use crate::support::{Proxy, ReviewHook, Says};
 
-/// Posts at once through each node.
+/// Concurrent posts through each node.
 const POSTERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_after_a_ban_nothing_of_the_user_comes_into_the_log() {
+async fn a_second_after_a_ban_no_message_of_the_user_enters_the_log() {
     let world = World::start().await;
     let stop = AtomicBool::new(false);
     let poster = async |node: &Role| {
@@ -66,7 +66,7 @@ async fn on_the_node_that_answered_a_ban_it_holds_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_whose_connection_to_the_log_broke_knows_within_a_second_what_it_missed() {
+async fn a_reconnected_node_knows_within_a_second_what_it_missed() {
     let world = World::start().await;
     let proxy = Proxy::start(world.nats.url().replace("nats://", "")).await;
     let behind = Role::start("ingest", &world.settings.clone().set("nats.urls", &proxy.url())).await;

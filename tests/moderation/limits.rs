@@ -1,5 +1,4 @@
-//! What decisions cost is bounded: how many somebody makes in a time, how many bans a place has, and how long a room's own
-//! words are.
+//! The cost of decisions is bounded: their rate, the number of bans, and the size of a room's words.
 
 use super::*;
 
@@ -39,7 +38,7 @@ async fn decisions_of_all_kinds_have_a_rate_that_holds_over_all_nodes() {
     for answer in kinds {
         left(answer).await;
     }
-    // Nothing of what is refused gets into the log; and who reads decides nothing.
+    // Refused requests append nothing, and reading costs nothing.
     assert_limited(&world.put(one, &ban(9), &presenter(), json!({})).await, 6);
     assert_limited(&world.delete(one, clear, &presenter()).await, 6);
     assert_eq!(world.get(one, &ban(8), &presenter()).await.status, 200);
@@ -52,13 +51,13 @@ async fn decisions_of_all_kinds_have_a_rate_that_holds_over_all_nodes() {
     assert_limited(&world.put(other, &ban(9), &presenter(), json!({})).await, 6);
     let later = world.node().await;
     assert_limited(&world.put(&later, &ban(9), &presenter(), json!({})).await, 6);
-    // Others are not held up, nor are messages of whoever decided too much.
+    // Others are not affected, nor are messages of the limited moderator.
     decided(&world.put(one, &ban(9), &moderator(), json!({})).await);
     assert_eq!(world.post(one, PRESENTER, PRESENTER, "sorry").await.status, 202);
 }
 
 #[tokio::test]
-async fn what_was_refused_or_decided_before_costs_nothing() {
+async fn refused_and_repeated_decisions_cost_no_quota() {
     let world = World::start_with(|settings| of_an_hour(settings, 2)).await;
     let node = &world.nodes[0];
     let ban_under = |key: &'static str, user: i64| {
@@ -80,7 +79,7 @@ async fn what_was_refused_or_decided_before_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_place_has_so_many_bans_and_one_that_ends_makes_room() {
+async fn the_number_of_bans_of_a_room_is_bounded_and_an_ended_one_frees_its_slot() {
     let world = World::start_with(|settings| {
         settings.set("ingest.limits.bans_in_room", "3").set("ingest.limits.bans_everywhere", "2")
     })
@@ -92,7 +91,7 @@ async fn a_place_has_so_many_bans_and_one_that_ends_makes_room() {
     let refused = world.put(node, &ban(10), &presenter(), json!({})).await;
     refused.assert_problem(409, "too_many_bans");
     assert!(refused.json()["detail"].as_str().unwrap().contains('3'), "{refused:?}");
-    // To change one that is there is no more of them, and other places have their own.
+    // Changing an existing ban does not add one, and other rooms have their own bound.
     decided(&world.put(node, &ban(9), &presenter(), json!({ "seconds": 600 })).await);
     decided(&world.put(node, "/v1/rooms/43/bans/10", &moderator(), json!({})).await);
     for user in 10..12 {
@@ -109,7 +108,7 @@ async fn a_place_has_so_many_bans_and_one_that_ends_makes_room() {
 }
 
 #[tokio::test]
-async fn a_rooms_own_words_are_bounded_together_and_blanks_around_them_are_not_kept() {
+async fn a_rooms_words_are_bounded_in_total_and_stored_trimmed() {
     let world = World::start().await;
     let node = &world.nodes[0];
     let set =

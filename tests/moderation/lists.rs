@@ -1,4 +1,4 @@
-//! The lists of bans: whole, in order, and paged through without a gap while others ban and unban.
+//! Lists of bans: complete, in order, and paged without a gap while bans change.
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -14,7 +14,7 @@ async fn users(world: &World, node: &Role, path: &str) -> (Vec<i64>, Option<Stri
 }
 
 #[tokio::test]
-async fn a_list_has_every_ban_of_its_room_by_user_with_who_when_until_when_and_why() {
+async fn a_list_has_every_ban_of_its_room_with_author_times_and_reason() {
     let world = World::start().await;
     world.ban(&world.nodes[0], 9, json!({ "reason": "spam" })).await;
     world.ban(&world.nodes[0], 7, json!({ "seconds": 600 })).await;
@@ -56,7 +56,7 @@ async fn pages_miss_nothing_and_repeat_nothing_while_others_ban_and_unban() {
         seen.extend(users);
         let Some(next) = next else { break };
         after = format!("&after={next}");
-        // Before and after what was seen; and what was seen last ends.
+        // Bans before and after the page, and the end of its last one.
         world.ban(node, 11 + page, json!({})).await;
         world.ban(node, 51 + page, json!({})).await;
         decided(&world.delete(node, &ban(*seen.last().unwrap()), &presenter()).await);
@@ -72,7 +72,7 @@ async fn pages_miss_nothing_and_repeat_nothing_while_others_ban_and_unban() {
 }
 
 #[tokio::test]
-async fn a_page_that_holds_exactly_the_rest_is_the_last() {
+async fn a_page_with_exactly_the_rest_is_the_last() {
     let world = World::start().await;
     for user in 10..14 {
         world.ban(&world.nodes[0], user, json!({})).await;
@@ -83,9 +83,9 @@ async fn a_page_that_holds_exactly_the_rest_is_the_last() {
 }
 
 #[tokio::test]
-async fn a_page_of_long_reasons_ends_early_and_every_ban_is_on_one() {
+async fn a_page_of_long_reasons_is_shorter_and_no_ban_is_skipped() {
     let world = World::start().await;
-    // 500 characters as people count them, of 15 bytes each.
+    // 500 grapheme clusters of 15 bytes.
     let reason = "\u{1f469}\u{1f3fd}\u{200d}\u{1f680}".repeat(500);
     for user in 100..150 {
         world.ban(&world.nodes[0], user, json!({ "reason": reason })).await;
@@ -94,7 +94,7 @@ async fn a_page_of_long_reasons_ends_early_and_every_ban_is_on_one() {
         (world.get(&world.nodes[1], &ban(149), &presenter()).await.status == 200).then_some(())
     })
     .await;
-    // One that comes later has all of them from the bucket.
+    // A node that starts later has all of them from the bucket.
     let later = world.node().await;
     for node in [&world.nodes[0], &world.nodes[1], &later] {
         let (mut seen, mut after) = (Vec::new(), String::new());
@@ -116,7 +116,7 @@ async fn a_page_of_long_reasons_ends_early_and_every_ban_is_on_one() {
     }
 }
 
-/// Each list is many questions to NATS, over the connection that posts take too.
+/// Each list is many requests to NATS, over the connection that posts use too.
 #[tokio::test]
 async fn a_user_reads_two_lists_at_once_and_leaves_the_others_to_others() {
     let world = World::start().await;
@@ -131,8 +131,8 @@ async fn a_user_reads_two_lists_at_once_and_leaves_the_others_to_others() {
     })
     .await;
 
-    // The lists ask NATS and get no answer, so that they are under way at once. Until the bucket has the ban, the node answers
-    // without asking.
+    // The lists ask NATS and get no answer, so that they are in progress at once. Until the bucket has the ban, the
+    // node answers from memory.
     eventually("only the bucket has the words of the ban", PATIENCE, async || {
         world.nats.pause();
         let asked = tokio::time::timeout(2 * PROMISED, world.get(node, &ban(7), &bearer)).await;

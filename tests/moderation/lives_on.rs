@@ -1,11 +1,11 @@
-//! Decisions live on: on nodes that start later, through the death of everything, and beyond the age of the log.
+//! Decisions survive: on nodes that start later, through the death of every process, and beyond the log's age.
 
 use async_nats::jetstream;
 use chat::{Body, Event, Role as Of, User, UserBanned, UserIdx, UserUnbanned};
 
 use super::*;
 
-/// The stream of the log, by a client that may do what no role does.
+/// The stream of the log, through a client with all permissions.
 async fn stream(world: &World, name: &str) -> jetstream::stream::Stream {
     let client = async_nats::connect(world.nats.url()).await.unwrap();
     jetstream::new(client).get_stream(name).await.unwrap()
@@ -19,7 +19,7 @@ async fn reconfigure(world: &World, name: &str, change: impl FnOnce(&mut jetstre
     context.update_stream(config).await.unwrap();
 }
 
-/// Waits until everything that the log holds has become too old for it.
+/// Waits until everything in the log has expired.
 pub(super) async fn let_the_log_age(world: &World) {
     reconfigure(world, "CHAT_0", |config| {
         config.max_age = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(super) async fn let_the_log_age(world: &World) {
     .await;
 }
 
-/// Waits until the bucket has so many decisions.
+/// Waits until the bucket has this many decisions.
 pub(super) async fn until_kept(world: &World, count: usize) {
     let log = world.log().await;
     eventually("the decisions are kept", PATIENCE, async || {
@@ -62,7 +62,8 @@ fn unbanned(idx: i64) -> Event {
     event(Body::UserUnbanned(UserUnbanned { user: user(idx), by: by(), reason: None }))
 }
 
-/// In the presenter's room 7 is banned, 8 was, 9 is timed out for long; 10 is banned everywhere; two settings are set.
+/// In the presenter's room: 7 is banned, 8 was banned, 9 has a long time-out, and two settings are set. 10 is banned
+/// everywhere.
 async fn decide_something(world: &World) {
     let node = &world.nodes[0];
     world.ban(node, 7, json!({})).await;
@@ -75,9 +76,9 @@ async fn decide_something(world: &World) {
     decided(&world.patch(node, SETTINGS, &presenter(), settings).await);
 }
 
-/// At once: a node that is ready knows everything.
+/// Without waiting: a ready node knows everything.
 async fn all_of_it_holds(world: &World, node: &Role) {
-    // The room wants no message twice.
+    // The room has unique chat.
     let text = || different("am I banned?");
     for (room, user) in [(PRESENTER, 7), (PRESENTER, 9), (PRESENTER, 10), (43, 10)] {
         world.post(node, room, user, &text()).await.assert_problem(403, "msg_banned");
@@ -99,10 +100,10 @@ async fn a_node_that_starts_later_knows_every_decision_when_it_is_ready() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_still_reading_says_so_and_not_that_nobody_is_banned() {
+async fn a_replaying_node_answers_503_instead_of_an_empty_list_of_bans() {
     let world = World::start().await;
     world.nodes.iter().for_each(Role::kill);
-    // Enough to read for a while; the ban comes last, and nobody was there to keep it.
+    // Enough to replay for a while. The ban is last, and was never saved.
     let log = world.log().await;
     let said = || {
         let user = User { idx: user(7), nickname: "nick".to_owned(), role: Of::Viewer };
@@ -141,7 +142,7 @@ async fn decisions_survive_the_death_of_every_process() {
             all_of_it_holds(&world, node).await;
         }
         if round == 0 {
-            // The second time the log has nothing of it any more: what was kept must hold it.
+            // The second time the log has lost it, and the saved decisions must have it.
             until_kept(&world, 5).await;
             world.nodes.iter().for_each(Role::kill);
             let_the_log_age(&world).await;
@@ -159,7 +160,7 @@ async fn decisions_hold_when_they_are_older_than_the_log() {
     all_of_it_holds(&world, &later).await;
     all_of_it_holds(&world, &world.nodes[1]).await;
 
-    // And they can be changed: what is decided now counts, on nodes that know the old decision from the bucket as well.
+    // Later decisions count, also on nodes that know the old one from the bucket.
     decided(&world.delete(&later, &ban(7), &presenter()).await);
     let patch = json!({ "settings": { "maxLength": null, "presenterOnly": false } });
     decided(&world.patch(&later, SETTINGS, &presenter(), patch).await);
@@ -189,16 +190,16 @@ async fn a_node_killed_as_soon_as_it_has_answered_has_decided() {
 }
 
 #[tokio::test]
-async fn what_was_appended_and_never_kept_is_read_from_the_log() {
+async fn decisions_that_were_appended_but_never_saved_are_read_from_the_log() {
     let world = World::start().await;
     let log = world.log().await;
     world.ban(&world.nodes[0], 7, json!({})).await;
     until_kept(&world, 1).await;
-    // All nodes are dead when this is appended: nobody keeps it.
+    // All nodes are dead during this append: no node saves it.
     world.nodes.iter().for_each(Role::kill);
     log.append(&unbanned(7)).await.unwrap();
     let position = log.append(&banned(8)).await.unwrap();
-    // As far as that was read before, and kept.
+    // The checkpoint from before.
     let before = chat::Position { sequence: position.sequence - 2, ..position };
     log.decisions().set_checkpoints([before]).await.unwrap();
     world.nats.kill();
@@ -207,7 +208,7 @@ async fn what_was_appended_and_never_kept_is_read_from_the_log() {
     let node = world.node().await;
     assert_eq!(world.post(&node, PRESENTER, 7, "am I banned?").await.status, 202);
     world.post(&node, PRESENTER, 8, "am I banned?").await.assert_problem(403, "msg_banned");
-    // It is kept now, with an unban in place of the ban.
+    // It is saved now, with an unban in place of the ban.
     until_kept(&world, 2).await;
     node.kill();
     let_the_log_age(&world).await;
@@ -217,10 +218,10 @@ async fn what_was_appended_and_never_kept_is_read_from_the_log() {
 }
 
 #[tokio::test]
-async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afterwards() {
+async fn while_decisions_cannot_be_saved_they_hold_from_the_log_and_are_saved_later() {
     let world = World::start().await;
     let log = world.log().await;
-    // The bucket is as good as full, until an operator brings its configuration up to date.
+    // The bucket is full, until an operator updates its configuration.
     reconfigure(&world, "KV_decisions", |config| config.max_bytes = 1).await;
     decide_something(&world).await;
     for node in &world.nodes {
@@ -236,7 +237,7 @@ async fn while_nothing_can_be_kept_decisions_hold_from_the_log_and_are_kept_afte
 }
 
 #[tokio::test]
-async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else() {
+async fn only_decisions_that_have_ended_and_are_older_than_the_log_are_forgotten() {
     let world = World::start().await;
     let log = world.log().await;
     let long_ago = chat::now() - Duration::from_secs(48 * 60 * 60);
@@ -257,7 +258,7 @@ async fn what_has_ended_and_is_older_than_the_log_is_forgotten_and_nothing_else(
         old(unbanned(8)),
         old(timed_out(9, long_ago + an_hour)),
         old(timed_out(10, chat::now() + an_hour)),
-        // Ended, and young: it may still replace something older in the log.
+        // Ended but young: it may still replace an older one in the log.
         unbanned(11),
     ] {
         log.append(&event).await.unwrap();

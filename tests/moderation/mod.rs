@@ -1,5 +1,5 @@
-//! Moderation as its callers and everybody else see it: real ingest nodes over one real log. Whatever is decided through
-//! one node holds on every other within a second, which is promise P9 and the deadline of these tests.
+//! Moderation as its callers and everyone else see it: real ingest nodes over one real log. A decision through one node
+//! holds on every other within a second. That is promise P9, and the deadline of these tests.
 
 mod allowed;
 mod cut_off;
@@ -22,13 +22,13 @@ use crate::ingest::tokens::token_with;
 use crate::ingest::{Answer, answer, client};
 use crate::support::{NatsServer, Role, RoomServer, Settings, eventually, token};
 
-/// P9: how long a decision may take to hold on another node.
+/// P9: the time until a decision holds on another node.
 const PROMISED: Duration = Duration::from_secs(1);
 
-/// Long enough for a slow machine, short enough to tell a hang.
+/// Long enough for a slow machine, and short enough to detect a hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The presenter of the room that most tests are about, and a user of the scope `chat:moderate`.
+/// The presenter of most tests' room, and a user with the scope `chat:moderate`.
 const PRESENTER: i64 = 42;
 const MODERATOR: i64 = 3;
 
@@ -55,12 +55,12 @@ impl World {
         World { nodes: vec![one, other], _rooms: rooms, nats, settings, client: client() }
     }
 
-    /// Another node, that is ready.
+    /// Starts another node, and waits until it is ready.
     async fn node(&self) -> Role {
         Role::start("ingest", &self.settings).await
     }
 
-    /// A request to that node, of whoever the token says.
+    /// A request to the node, as the token's user.
     async fn call(&self, node: &Role, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", node.url())).bearer_auth(token);
         if let Some(body) = body {
@@ -90,12 +90,12 @@ impl World {
         self.call(node, Method::POST, &format!("/v1/rooms/{room}/messages"), &token(user, "nick"), Some(body)).await
     }
 
-    /// Bans the user in the presenter's room through that node, in the presenter's name.
+    /// Bans the user in the presenter's room through the node, as the presenter.
     async fn ban(&self, node: &Role, user: i64, body: Value) -> Value {
         decided(&self.put(node, &ban(user), &presenter(), body).await)
     }
 
-    /// Within the promised time the node refuses what the user says in that room because of a ban.
+    /// Within the promised time the node refuses posts of the banned user in the room.
     async fn is_banned(&self, node: &Role, room: i64, user: i64) -> Answer {
         let refused = eventually("the ban holds", PROMISED, async || {
             let answer = self.post(node, room, user, &different("am I banned?")).await;
@@ -106,7 +106,7 @@ impl World {
         refused
     }
 
-    /// Within the promised time the node takes what the user says in that room.
+    /// Within the promised time the node accepts posts of the user in the room.
     async fn is_heard(&self, node: &Role, room: i64, user: i64) {
         eventually("the user may write", PROMISED, async || {
             let answer = self.post(node, room, user, &different("may I write?")).await;
@@ -115,7 +115,7 @@ impl World {
         .await;
     }
 
-    /// Within the promised time the room's settings are those on that node.
+    /// Within the promised time the room has these settings on the node.
     async fn has_set(&self, node: &Role, expected: &Value) {
         eventually(&format!("{expected} is set"), PROMISED, async || {
             let answer = self.get(node, SETTINGS, &presenter()).await.json();
@@ -124,13 +124,13 @@ impl World {
         .await;
     }
 
-    /// The log's own reader and writer, as a role has it.
+    /// The log, as a role uses it.
     async fn log(&self) -> nats::Log {
         crate::support::log(&self.settings).await
     }
 }
 
-/// What every node is told. Nobody is slowed down here.
+/// The settings of every node, without rate limits that a test would reach.
 fn settings(nats: &NatsServer, rooms: &RoomServer) -> Settings {
     Settings::new()
         .nats(nats)
@@ -144,7 +144,7 @@ fn settings(nats: &NatsServer, rooms: &RoomServer) -> Settings {
         .set("ingest.limits.user_rate.seconds", "1")
 }
 
-/// A text that no room has had before.
+/// A text that no room had before.
 fn different(text: &str) -> String {
     format!("{text} {}", uuid::Uuid::new_v4())
 }
@@ -166,7 +166,7 @@ fn moderator() -> String {
     token_with(json!({ "user_idx": MODERATOR, "nickname": "mod", "scope": "profile chat:moderate" }))
 }
 
-/// The id and the position of what was decided.
+/// The id and the position of the decision.
 #[track_caller]
 fn decided(answer: &Answer) -> Value {
     assert_eq!(answer.status, 202, "{answer:?}");

@@ -1,4 +1,4 @@
-//! Moderators of a room: who appoints them, what they may do, and how long.
+//! Moderators of a room: who appoints them, what they may do, and for how long.
 
 use chat::{Body, ErasureMode, Event, Role as Of, User, UserErased, UserIdx};
 
@@ -22,7 +22,7 @@ impl World {
         decided(&self.put(node, &appointment(user), &presenter(), json!({})).await)
     }
 
-    /// Within the promised time the node lets the user moderate the room, or does not.
+    /// Within the promised time the user can or cannot moderate the room through the node.
     async fn moderates(&self, node: &Role, user: i64, does: bool) {
         eventually(&format!("whether {user} moderates is {does}"), PROMISED, async || {
             let answer = self.get(node, SETTINGS, &token(user, "helper")).await;
@@ -64,7 +64,7 @@ async fn a_moderator_appointed_on_one_node_moderates_on_the_other_until_removed(
     ] {
         decided(&world.call(other, method, &path, &appointed(), body).await);
     }
-    // In this room, and not in others or in all of them.
+    // In this room, but neither in others nor in every room.
     for path in ["/v1/rooms/43/bans/7", "/v1/bans/7"] {
         world.put(other, path, &appointed(), json!({})).await.assert_problem(403, "forbidden");
     }

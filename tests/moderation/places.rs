@@ -1,4 +1,4 @@
-//! Each decision at all four places: the caller's answer, the presenter's socket, the archive, and another ingest node.
+//! Each decision in all four places: the caller's answer, the presenter's socket, the archive, and another ingest node.
 
 use std::collections::VecDeque;
 
@@ -9,10 +9,10 @@ use super::*;
 use crate::delivery::page::Page;
 use crate::support::Mongod;
 
-/// Everything that a decision reaches.
+/// The four places of a decision.
 struct Everything {
     page: Page,
-    /// What came on the page and was not looked at yet.
+    /// Events of the page that were not checked yet.
     shown: VecDeque<Value>,
     world: World,
     archive: Database,
@@ -57,8 +57,8 @@ impl Everything {
         self.shown.pop_front().expect("the loop ends when there is one")
     }
 
-    /// The decision, as it was answered, on the presenter's socket: its members, and what is said of it beside them. The
-    /// texts of the messages that came before it are given back.
+    /// Expects the answered decision on the presenter's socket, with these members. Returns the texts of the messages
+    /// before it.
     async fn is_on_the_socket(&mut self, decided: &Value, kind: &str, members: Value) -> Vec<String> {
         let mut before = Vec::new();
         let mut event = loop {
@@ -79,14 +79,14 @@ impl Everything {
         before
     }
 
-    /// The decision as the archive has it.
+    /// The archived decision.
     async fn archived(&self, decided: &Value) -> Document {
         let decisions = self.archive.collection::<Document>("moderation_log");
         let id = doc! { "_id": decided["id"].as_str().unwrap() };
         eventually("the decision is archived", PATIENCE, async || decisions.find_one(id.clone()).await.unwrap()).await
     }
 
-    /// By which decision the message was taken away, once it was.
+    /// Waits until the message is deleted. Returns the id of the decision.
     async fn taken_away(&self, message: &Value) -> Document {
         let messages = self.archive.collection::<Document>("chatting_log");
         let id = doc! { "_id": message["id"].as_str().unwrap() };
@@ -371,7 +371,7 @@ async fn an_appointment_and_its_end_are_answered_shown_archived_and_hold_on_the_
     let members = doc! { "presenterIdx": PRESENTER, "userIdx": 8_i64, "reason": "a friend" };
     assert_archived(&archived, "moderator.added", members);
     assert_eq!(archived.get_document("by").unwrap().get_i64("userIdx").unwrap(), PRESENTER);
-    // The role is in what the moderator says.
+    // The moderator's messages have the role.
     let said = everything.post(8, "as a moderator").await;
     let event = everything.next_event().await;
     assert_eq!((&event["id"], &event["user"]["role"]), (&said["id"], &json!("moderator")));
@@ -403,7 +403,7 @@ async fn a_ban_from_every_room_and_its_end_are_answered_shown_archived_and_hold_
         world.is_banned(&world.nodes[1], room, 7).await;
     }
     world.is_heard(&world.nodes[1], 7, 7).await;
-    // Who it was and why is for those who read the audit of every room.
+    // Only readers of the audit of every room see the author and the reason.
     everything.is_on_the_socket(&banned, "user.banned", json!({ "user": 7 })).await;
     let archived = everything.archived(&banned).await;
     assert_archived(&archived, "user.banned", doc! { "userIdx": 7_i64, "reason": "raid" });

@@ -1,8 +1,8 @@
-//! A room's settings: a merge patch, whose parts hold on every node, and what they do to those who write.
+//! A room's settings: a merge patch, their effect on posts, and that they hold on every node.
 
 use super::*;
 
-/// A value of each setting that is not the deployment's.
+/// A value of each setting that differs from the deployment's.
 pub(super) const EXAMPLES: [(&str, &str); 8] = [
     ("slowModeSeconds", "3"),
     ("uniqueChat", "true"),
@@ -30,13 +30,13 @@ async fn a_patch_changes_what_it_names_and_null_gives_it_back_to_the_deployment(
     for node in world.nodes.iter().rev() {
         world.has_set(node, &json!({ "slowModeSeconds": 3, "uniqueChat": true })).await;
     }
-    // What was not set is given back as well, and that is a decision too.
+    // Resetting an unset setting is a decision too.
     set(&world, &world.nodes[0], json!({ "presenterOnly": null })).await;
     // A list is replaced whole.
     set(&world, &world.nodes[0], json!({ "words": ["one", "two"] })).await;
     set(&world, &world.nodes[0], json!({ "words": ["three"] })).await;
     world.has_set(&world.nodes[1], &json!({ "slowModeSeconds": 3, "uniqueChat": true, "words": ["three"] })).await;
-    // What equals the deployment's is the room's own all the same.
+    // A value equal to the deployment's is still the room's own.
     set(&world, &world.nodes[0], json!({ "slowModeSeconds": 0 })).await;
     world.has_set(&world.nodes[1], &json!({ "slowModeSeconds": 0, "uniqueChat": true, "words": ["three"] })).await;
 
@@ -55,7 +55,7 @@ async fn settings_that_are_changed_at_the_same_moment_through_two_nodes_all_hold
             world.has_set(node, &json!({ "slowModeSeconds": round, "maxLength": round })).await;
         }
     }
-    // One of two that contradict each other holds, on all nodes the same.
+    // One of two conflicting changes holds, the same on all nodes.
     for _ in 0..20 {
         let (one, other) = (json!({ "wordPolicy": "off" }), json!({ "wordPolicy": "mask" }));
         let (first, second) = tokio::join!(set(&world, &world.nodes[0], one), set(&world, &world.nodes[1], other));
@@ -65,14 +65,14 @@ async fn settings_that_are_changed_at_the_same_moment_through_two_nodes_all_hold
             world.has_set(node, &json!({ "slowModeSeconds": 20, "maxLength": 20, "wordPolicy": last })).await;
         }
     }
-    // A node that starts now has folded the same.
+    // A node that starts now has replayed the same.
     let later = world.node().await;
     let expected = world.get(&world.nodes[0], SETTINGS, &presenter()).await.json();
     assert_eq!(world.get(&later, SETTINGS, &presenter()).await.json(), expected);
 }
 
 #[tokio::test]
-async fn what_cannot_be_set_is_refused_by_name_and_changes_nothing() {
+async fn an_invalid_setting_is_refused_by_name_and_changes_nothing() {
     let world = World::start().await;
     let cases = [
         ("slowModeSeconds", json!(-1)),
@@ -149,6 +149,6 @@ async fn the_longest_text_is_what_the_room_says_in_characters_as_people_count_th
     long.assert_problem(400, "text_too_long");
     assert!(long.json()["detail"].as_str().unwrap().contains('3'), "{long:?}");
     assert_eq!(world.post(&world.nodes[1], PRESENTER, 7, "👨‍👩‍👧가a").await.status, 202);
-    // It holds for everybody: nobody reads a wall of text.
+    // It applies to everyone: no one reads a wall of text.
     world.post(&world.nodes[1], PRESENTER, PRESENTER, "안녕하세").await.assert_problem(400, "text_too_long");
 }

@@ -1,5 +1,5 @@
-//! Schemathesis against live roles: requests made from the document, good and bad, must be answered as it says.
-//! What is sent, and which checks are left out and why, is in `ingest.toml` and `archiver.toml` beside this file.
+//! Schemathesis against live roles: valid and invalid requests made from the document are answered as it says.
+//! `ingest.toml` and `archiver.toml` beside this file list the requests, and the excluded checks with their reasons.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use super::{NatsServer, Role, RoomServer, Settings};
 use crate::ingest::tokens::token_with;
 use crate::support::{self, Folder, Mongod};
 
-/// Requests of an operation and phase.
+/// The number of requests per operation and phase.
 const EXAMPLES: &str = "50";
 
-/// A run takes a minute; a slow machine is not an error.
+/// A run takes a minute. A slow machine is not an error.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::test]
 async fn ingest_does_what_its_document_says() {
     let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
-    // Whoever asks what became of a request that there never was waits for as long as an append may take.
+    // The lookup of an unknown request takes as long as an append may take.
     let settings = Settings::new().nats(&nats).rooms(&rooms).set("nats.append_deadline_ms", "1000");
     let ingest = Role::start("ingest", &settings).await;
-    // One after the other: each has links of its own to follow. A room's settings and bans decide what may be said in it,
-    // so that they come when nobody speaks any more, and a banned user cannot become a moderator.
-    // A moderator of every room, whose number no generated ban is likely to name.
+    // In sequence: each follows its own links. Settings and bans decide which posts are accepted, so they come after
+    // all posts, and a banned user cannot become a moderator.
+    // A moderator of every room, with a number that generated bans are unlikely to have.
     let token = token_with(json!({ "user_idx": 9_007_199_254_740_991_i64, "scope": "chat:moderate" }));
     for tags in [["messages", "original", "service"].as_slice(), &["moderators"], &["bans"], &["settings"]] {
         let tags: Vec<&str> = tags.iter().flat_map(|tag| ["--include-tag", tag]).collect();
@@ -39,7 +39,7 @@ async fn the_archiver_does_what_its_document_says() {
     let (nats, mongod) = tokio::join!(NatsServer::start(), Mongod::start());
     let settings = Settings::new().nats(&nats).mongo(&mongod);
     let archiver = Role::start("archiver", &settings).await;
-    // Under the numbers and ids of the document's examples, so that there is something to find.
+    // With the numbers and ids of the document's examples, so that requests find them.
     let (room, user) = (PresenterIdx::try_from(42).unwrap(), UserIdx::try_from(7).unwrap());
     let user = User { idx: user, nickname: "별명".to_owned(), role: chat::Role::Viewer };
     let posted = MessagePosted { user, text: "안녕하세요".to_owned(), flags: Vec::new() };
@@ -47,7 +47,7 @@ async fn the_archiver_does_what_its_document_says() {
     let message = Event { id, ..Event::now(room, Body::MessagePosted(posted)) };
     let log = support::log(&settings).await;
     log.append(&message).await.unwrap();
-    // A broadcast of a moment, so that it is soon played.
+    // A short broadcast, so that its replay ends soon.
     let session = "01890b6e-7c1f-7d3a-9a51-3f1f0a8a3a12".parse().unwrap();
     let disconnected = PresenterDisconnected { session, reason: "closed".to_owned() };
     for body in [Body::PresenterConnected(PresenterConnected { session }), Body::PresenterDisconnected(disconnected)] {
@@ -56,17 +56,17 @@ async fn the_archiver_does_what_its_document_says() {
     let token = token_with(json!({ "user_idx": 1, "scope": "chat:moderate chat:erase" }));
     let url = format!("{}/v1/rooms/42/messages/{id}", archiver.url());
     support::eventually("the message is archived", PATIENCE, async || {
-        let answer = reqwest::Client::new().get(&url).bearer_auth(&token).send().await.ok()?;
+        let answer = testkit::client().build().unwrap().get(&url).bearer_auth(&token).send().await.ok()?;
         (answer.status() == 200).then_some(())
     })
     .await;
-    // Last, because it erases who wrote what the others find.
+    // Last, because it erases the authors of what the others find.
     for selection in ["--exclude-tag", "--include-tag"] {
         schemathesis("archiver", &archiver, &token, &[selection, "erasure"]).await;
     }
 }
 
-/// `selection`: which operations are tried, in its own options.
+/// `selection` has the options that select operations.
 async fn schemathesis(name: &str, role: &Role, token: &str, selection: &[&str]) {
     let folder = Folder::new("schemathesis");
     let mut command = Command::new("st");

@@ -1,4 +1,4 @@
-//! The OpenAPI documents: the tree has what the roles serve, and a live role does what its document says.
+//! The OpenAPI documents: the tree has what the roles serve, and live roles behave accordingly.
 
 #[cfg(feature = "schemathesis")]
 mod live;

@@ -1,4 +1,4 @@
-//! A deadline for each test: one that hangs is named, and does not hold up the run until somebody looks.
+//! A deadline for each test. A test that hangs is named, and ends the run.
 
 use std::sync::mpsc;
 use std::time::Duration;

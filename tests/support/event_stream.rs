@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// The stream in an answer.
+/// The stream of an answer.
 pub struct EventStream {
     answer: reqwest::Response,
-    /// How long to wait for what comes next.
+    /// The deadline of each read.
     patience: Duration,
-    /// What has come of the next event.
+    /// The part of the next event that has arrived.
     bytes: Vec<u8>,
 }
 
@@ -29,7 +29,7 @@ impl EventStream {
         EventStream { answer, patience, bytes: Vec::new() }
     }
 
-    /// The next event with data. None: the stream has ended, whole.
+    /// The next event with data. None: the stream ended after a complete event.
     pub async fn next(&mut self) -> Option<StreamEvent> {
         loop {
             while let Some(end) = self.bytes.windows(2).position(|two| two == b"\n\n") {

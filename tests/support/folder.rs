@@ -1,4 +1,4 @@
-//! A folder that is deleted at the end of the test, unless the test failed.
+//! A temporary folder, kept if its test fails.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use rustix::fs::statvfs;
 
 use super::deadline::Deadline;
 
-/// The memory file system of Linux. Servers fsync everything, which costs milliseconds on a disk and nothing here. Tests
-/// kill processes, never the machine, so a killed server finds in memory what it would find on a disk.
+/// The memory file system of Linux. Servers fsync everything, which costs milliseconds on a disk and nothing here.
+/// Tests kill processes, never the machine, so a killed server finds in memory what it would find on a disk.
 const MEMORY: &str = "/dev/shm";
 
 /// 8 GiB: a JetStream server offers three quarters of the free space, and a test's streams reserve up to 5 GiB of it.
@@ -18,12 +18,12 @@ const ENOUGH: u64 = 8 << 30;
 pub struct Folder {
     name: String,
     folder: Option<tempfile::TempDir>,
-    /// Whatever a test starts has a folder.
+    /// A deadline for each test: everything that a test starts has a folder.
     _deadline: Deadline,
 }
 
 impl Folder {
-    /// An empty one; the name is for the message that says where it was kept.
+    /// An empty folder. The name is for the message with its path.
     pub fn new(name: &str) -> Folder {
         let folder = tempfile::Builder::new().prefix(&format!("chatting-{name}-")).tempdir_in(parent()).unwrap();
         Folder { name: name.to_owned(), folder: Some(folder), _deadline: Deadline::start() }

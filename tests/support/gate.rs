@@ -1,5 +1,5 @@
-//! A network between a client and nats-server that is held up by what the client says: everything flows until words are
-//! seen on their way to the server; from then on they and all that follows wait, or all answers do.
+//! A proxy between a client and nats-server that stops at given words: traffic flows until the client sends them. From
+//! then on the requests or the answers are held.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// What waits once the words were seen.
+/// The traffic that is held once the words were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// The words, and all that follows them.
+    /// The words, and everything after them.
     Requests,
-    /// Every answer from then on.
+    /// Every later answer.
     Answers,
 }
 
@@ -23,7 +23,7 @@ pub enum Held {
 struct State {
     armed: Option<(Held, &'static str)>,
     caught: bool,
-    /// Connections older than the last cut are gone.
+    /// The number of cuts so far. A cut closes the connections that are older.
     cuts: u64,
 }
 
@@ -59,22 +59,22 @@ impl Gate {
         format!("nats://{}", self.address)
     }
 
-    /// Holds up from the moment when the client says these words.
+    /// Holds traffic from the time at which the client sends these words.
     pub fn hold(&self, held: Held, words: &'static str) {
         self.state.send_modify(|state| (state.armed, state.caught) = (Some((held, words)), false));
     }
 
-    /// Waits until the words were seen.
+    /// Waits until the client has sent the words.
     pub async fn caught(&self) {
         self.state.subscribe().wait_for(|state| state.caught).await.unwrap();
     }
 
-    /// Everything flows, also what was held up.
+    /// Lets everything flow, including held traffic.
     pub fn release(&self) {
         self.state.send_modify(|state| (state.armed, state.caught) = (None, false));
     }
 
-    /// Every connection breaks, and what was held up is lost. New ones flow.
+    /// Breaks every connection and drops held traffic. New connections flow.
     pub fn cut(&self) {
         self.state.send_modify(|state| {
             (state.armed, state.caught) = (None, false);
@@ -95,7 +95,7 @@ async fn carry(client: TcpStream, server: TcpStream, state: Arc<watch::Sender<St
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    // The connection is over with whichever ends first.
+    // The first branch to finish ends the connection.
     tokio::select! {
         biased;
         _ = network.wait_for(|state| state.cuts != born) => {}

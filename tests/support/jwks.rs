@@ -1,5 +1,5 @@
-//! An issuer of tokens: keys that are made for one test, tokens signed by them, right ones and wrong ones, and a server
-//! that publishes the keys or does whatever such servers do on a bad day.
+//! An issuer of tokens: keys made for one test, valid and invalid tokens signed by them, and a server that publishes
+//! the keys or fails in the ways such servers do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A token of any header and claims, signed by anything.
+/// A token of any header and claims, with any signature.
 pub fn compact(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let message = format!("{}.{}", base64url(header.to_string()), base64url(claims.to_string()));
     let signature = base64url(sign(message.as_bytes()));
     format!("{message}.{signature}")
 }
 
-/// A private key, and by which name its tokens call it.
+/// A private key and its name (`kid`).
 #[derive(Debug)]
 pub struct SigningKey {
     pub kid: String,
@@ -64,7 +64,7 @@ impl SigningKey {
         SigningKey { kid: kid.to_owned(), pair: Pair::Ed(Ed25519KeyPair::generate().unwrap()) }
     }
 
-    /// What the type of the key is commonly used for.
+    /// The usual algorithm of the type of key.
     pub fn alg(&self) -> &'static str {
         match self.pair {
             Pair::Rsa(_) => "RS256",
@@ -73,7 +73,7 @@ impl SigningKey {
         }
     }
 
-    /// The public key as it is published, without `alg`.
+    /// The published form of the public key, without `alg`.
     pub fn jwk(&self) -> Value {
         match &self.pair {
             Pair::Rsa(pair) => {
@@ -92,7 +92,7 @@ impl SigningKey {
         }
     }
 
-    /// The public key as X.509 has it.
+    /// The public key in the form of X.509.
     pub fn public_der(&self) -> Vec<u8> {
         match &self.pair {
             Pair::Rsa(pair) => pair.public_key().as_der().unwrap().as_ref().to_vec(),
@@ -107,7 +107,7 @@ impl SigningKey {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
-    /// By the algorithm that is the key's own.
+    /// A signature by the key's own algorithm.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.pair {
             Pair::Rsa(_) => self.sign_rsa(&signature::RSA_PKCS1_SHA256, message),
@@ -123,7 +123,7 @@ impl SigningKey {
         signature
     }
 
-    /// What the key's owner says of it in a token.
+    /// The header of a token of this key.
     pub fn header(&self) -> Value {
         json!({"typ": "JWT", "alg": self.alg(), "kid": self.kid})
     }
@@ -137,7 +137,7 @@ impl SigningKey {
     }
 }
 
-/// How every request is answered.
+/// The answer to every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
     /// With these keys.
@@ -146,9 +146,9 @@ pub enum Published {
     Late(Duration, Vec<Value>),
     /// With this status, and these keys.
     Status(u16, Vec<Value>),
-    /// With a redirect to the path `/elsewhere`, where these are.
+    /// A redirect to the path `/elsewhere`, which has these keys.
     Redirect(Vec<Value>),
-    /// With 200 and this.
+    /// 200 with this body.
     Text(String),
 }
 
@@ -174,7 +174,7 @@ impl JwksServer {
         server
     }
 
-    /// One whose port is closed.
+    /// A server whose port is closed.
     pub fn stopped(keys: &[&SigningKey]) -> JwksServer {
         let published = Mutex::new(Published::Keys(keys.iter().map(|key| key.jwk()).collect()));
         let shared = Shared { published, requests: AtomicUsize::default(), elsewhere: AtomicUsize::default() };
@@ -194,17 +194,17 @@ impl JwksServer {
         *self.shared.published.lock() = published;
     }
 
-    /// How often it was asked.
+    /// The number of requests.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
 
-    /// How often a redirect was followed.
+    /// The number of followed redirects.
     pub fn redirected(&self) -> usize {
         self.shared.elsewhere.load(Ordering::Relaxed)
     }
 
-    /// Closes the port; connections end with their answer in any case.
+    /// Closes the port. Connections end with their answer in any case.
     pub async fn stop(&self) {
         let serving = self.serving.lock().take().expect("the server runs");
         serving.abort();

@@ -1,5 +1,5 @@
-//! What the tests start: real servers, real roles, each with its own ports and its own folder. Whatever a test starts
-//! is killed when it is dropped; the folder of a failed test is kept, and its path is printed.
+//! Real servers and roles for the tests, each with its own ports and folder. Dropping one kills it. The folder of a
+//! failed test is kept, and its path is printed.
 
 #![allow(dead_code, reason = "each suite uses its part")]
 #![allow(unreachable_pub, missing_docs, reason = "a test binary has no users")]
@@ -46,7 +46,7 @@ pub fn token(user_idx: i64, nickname: &str) -> String {
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
 }
 
-/// Polls until there is something, and panics with the sentence after the deadline.
+/// Polls until the probe returns a value. Panics with the sentence after the deadline.
 #[track_caller]
 pub fn eventually<T>(
     what: &str,
@@ -66,8 +66,8 @@ pub fn eventually<T>(
     }
 }
 
-/// The log as a test writes to it: with the settings of the roles, and more patience, so that an outage which the test
-/// makes does not fail its appends.
+/// The log for a test's own appends: with the settings of the roles, and longer deadlines, so that an outage caused by
+/// the test does not fail them.
 pub async fn log(settings: &Settings) -> nats::Log {
     let config = nats::Config {
         append_deadline: Span::from_secs(60),
@@ -77,13 +77,13 @@ pub async fn log(settings: &Settings) -> nats::Log {
     connect(&config, "test").await
 }
 
-/// The log, set up as an operator does it first.
+/// Sets up the log, as an operator does first, and connects.
 pub async fn connect(config: &nats::Config, name: &str) -> nats::Log {
     nats::set_up(config, name).await.unwrap();
     nats::Log::connect(config, name).await.unwrap()
 }
 
-/// A port that no other server is given, of this process or another.
+/// A port that no other server gets, of this process or another.
 pub fn port() -> u16 {
     testkit::port::own().unwrap()
 }

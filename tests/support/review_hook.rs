@@ -1,5 +1,5 @@
-//! A stand-in for a platform's review hook, which believes no question that the reference implementation of Standard
-//! Webhooks would not believe, and does whatever such hooks do on a bad day.
+//! A stand-in for a platform's review hook. It accepts only requests that the reference implementation of Standard
+//! Webhooks accepts, and fails in the ways such hooks do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::Settings;
 /// The key of the hook in tests.
 const KEY: &str = "whsec_YSBrZXkgb2YgdGhlIHRlc3RzLCBvZiAzMiBieXRlcyE=";
 
-/// What it says to every question.
+/// The answer to every request.
 #[derive(Debug, Clone)]
 pub enum Says {
     Allow,
@@ -31,13 +31,13 @@ pub enum Says {
     Delay(Duration),
     /// Allow, with this status.
     Status(u16),
-    /// With a redirect to a place that would say allow.
+    /// A redirect to a URL that would allow.
     Redirect,
-    /// With 200 and this body.
+    /// 200 with this body.
     Garbage(String),
 }
 
-/// A question, as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The header `webhook-id`.
@@ -56,7 +56,7 @@ pub struct ReviewHook {
 #[derive(Debug)]
 struct Shared {
     says: Mutex<Says>,
-    /// What it says to questions about one text.
+    /// Answers for single texts.
     says_to: Mutex<Option<(String, Says)>>,
     asked: Mutex<Vec<Asked>>,
 }
@@ -75,7 +75,7 @@ impl ReviewHook {
         ReviewHook { url, shared, task }
     }
 
-    /// Has ingest ask it.
+    /// Configures ingest to ask this hook.
     pub fn settings(&self, settings: Settings) -> Settings {
         settings.set("ingest.review.url", &self.url).set("ingest.review.secret", KEY)
     }
@@ -84,12 +84,12 @@ impl ReviewHook {
         *self.shared.says.lock() = says;
     }
 
-    /// To questions about that text it says something else.
+    /// Sets another answer for one text.
     pub fn say_to(&self, text: &str, says: Says) {
         *self.shared.says_to.lock() = Some((text.to_owned(), says));
     }
 
-    /// Every question with a right signature, in the order in which they came.
+    /// Every request with a valid signature, in order of arrival.
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.asked.lock().clone()
     }

@@ -1,4 +1,4 @@
-//! The roles, as processes of the binary that is tested.
+//! The roles, as processes of the tested binary.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use testkit::{Program, Ready, Server};
 use super::servers::Handle;
 use super::{Folder, Mongod, NatsServer, RoomServer, SECRET, port};
 
-/// What a role is told, by environment variables.
+/// The settings of a role, as environment variables.
 #[derive(Debug, Clone)]
 pub struct Settings(BTreeMap<String, String>);
 
@@ -18,7 +18,7 @@ impl Default for Settings {
     }
 }
 
-/// Nothing that a test does comes near; and a disk that is nearly full has room for that much.
+/// Limits that no test reaches, and a log that fits on a nearly full disk.
 const UNLIMITED: [(&str, &str); 12] = [
     ("nats.max_size", "1073741824 B"),
     ("nats.append_queue_wait", "10000ms"),
@@ -37,7 +37,7 @@ const UNLIMITED: [(&str, &str); 12] = [
 impl Settings {
     pub fn new() -> Settings {
         let settings = Settings(BTreeMap::new()).set("auth.secret", SECRET).set("log.format", "json");
-        // Tests write faster than people; those of the limits set their own.
+        // Tests write faster than people. Tests of the limits set their own.
         UNLIMITED.iter().fold(settings, |settings, (key, value)| settings.set(key, value))
     }
 
@@ -59,31 +59,31 @@ impl Settings {
         self
     }
 
-    /// The same, where nothing is set.
+    /// Sets a key that has no value yet.
     fn unless_set(self, key: &str, value: &str) -> Settings {
         let variable = format!("CHATTING_{}", key.replace('.', "__").to_uppercase());
         if self.0.contains_key(&variable) { self } else { self.set(key, value) }
     }
 
-    /// A variable of the environment that is no setting.
+    /// Sets an environment variable that is not a setting.
     pub fn variable(mut self, name: &str, value: &str) -> Settings {
         self.0.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Takes a key away, for instance `auth.secret`.
+    /// Removes a key, such as `auth.secret`.
     pub fn unset(mut self, key: &str) -> Settings {
         self.0.remove(&format!("CHATTING_{}", key.replace('.', "__").to_uppercase()));
         self
     }
 
-    /// What a role makes of them.
+    /// The configuration that a role reads from them.
     pub fn config(&self) -> chatting_server::config::Config {
         let variables = self.0.iter().map(|(key, value)| (key.into(), value.into()));
         chatting_server::config::Config::layered(None, variables).unwrap()
     }
 
-    /// Makes the streams of the log that they name.
+    /// Sets up the log that they name.
     pub async fn set_up(&self) {
         nats::set_up(&self.config().nats, "test").await.unwrap();
     }
@@ -104,7 +104,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// Sets up the log, starts the role on a port of its own, and waits until it is ready.
+    /// Sets up the log, starts the role on a free port, and waits until it is ready.
     pub async fn start(role: &str, settings: &Settings) -> Role {
         settings.set_up().await;
         let role = Role::spawn(role, settings);
@@ -112,12 +112,12 @@ impl Role {
         role
     }
 
-    /// Starts it, and does not wait.
+    /// Starts it without waiting.
     pub fn spawn(role: &str, settings: &Settings) -> Role {
         Role::spawn_with(role, settings, &[])
     }
 
-    /// The same with more arguments.
+    /// The same with further arguments.
     pub fn spawn_with(role: &str, settings: &Settings, arguments: &[&str]) -> Role {
         let (folder, port, admin) = (Folder::new(role), port(), port());
         let own = |port: u16| format!("127.0.0.1:{port}");
@@ -145,12 +145,12 @@ impl Role {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where it tells whoever runs it how it is.
+    /// The URL of the admin listener.
     pub fn admin_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.admin)
     }
 
-    /// The address of a WebSocket; the path begins with a slash.
+    /// The URL of a WebSocket. The path begins with a slash.
     pub fn ws_url(&self, path: &str) -> String {
         format!("ws://127.0.0.1:{}{path}", self.port)
     }
@@ -164,7 +164,7 @@ impl Role {
         self.server.kill();
     }
 
-    /// SIGTERM; waits for the end and returns the exit code.
+    /// SIGTERM. Waits for the end and returns the exit code.
     pub async fn terminate(&self) -> i32 {
         let mut server = self.server.take();
         let status = server.terminate(Duration::from_secs(60)).await.unwrap();
@@ -185,17 +185,17 @@ impl Role {
         self.server.resume();
     }
 
-    /// On the same port; waits until it is ready.
+    /// Restarts it on the same port, and waits until it is ready.
     pub async fn start_again(&self) {
         self.server.start().await;
     }
 
-    /// The same, and does not wait.
+    /// Restarts it without waiting.
     pub fn spawn_again(&self) {
         self.server.spawn();
     }
 
-    /// The same as a service manager does it: again where it ends by itself before it is ready.
+    /// Restarts it as a service manager does: again if it ends by itself before it is ready.
     pub async fn start_as_a_service(&self) {
         for _ in 0..5 {
             if self.server.try_start().await.is_ok() {

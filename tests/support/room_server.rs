@@ -1,4 +1,4 @@
-//! A stand-in for the room server, on a thread of its own, that does whatever room servers do on a bad day.
+//! A stand-in for the room server, on its own thread, that fails in the ways such servers do.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,20 +17,20 @@ use tokio::runtime::Runtime;
 
 use super::port;
 
-/// How every request is answered.
+/// The answer to every request.
 #[derive(Debug, Clone, Copy)]
 pub enum Behaviour {
-    /// As it should be.
+    /// A correct answer.
     Answer,
-    /// As it should be, late.
+    /// A correct answer, late.
     Delay(Duration),
-    /// With this status and the body of a right answer.
+    /// This status, with the body of a correct answer.
     Status(u16),
-    /// With a redirect to a place that would say yes.
+    /// A redirect to a URL that would answer live.
     Redirect,
-    /// With 200 and a body that is no answer.
+    /// 200 with an invalid body.
     Garbage,
-    /// As it should be, but with this status for rooms whose numbers it cannot hold, which are those of 2^31 and more.
+    /// A correct answer, but this status for rooms of 2^31 and more, which it cannot represent.
     Narrow(u16),
 }
 
@@ -41,12 +41,12 @@ struct Shared {
     requests: AtomicUsize,
 }
 
-/// `POST /room/live/check`; every room is live until it is told otherwise.
+/// `POST /room/live/check`. Every room is live until it is switched off.
 #[derive(Debug)]
 pub struct RoomServer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    // A runtime of its own: when it is shut down, no connection of it is left.
+    // Its own runtime: shutting it down closes every connection.
     runtime: Mutex<Option<Runtime>>,
 }
 
@@ -75,7 +75,7 @@ impl RoomServer {
         *self.shared.behaviour.lock() = behaviour;
     }
 
-    /// How often it was asked.
+    /// The number of requests.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
@@ -106,7 +106,7 @@ impl RoomServer {
 impl Drop for RoomServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.lock().take() {
-            // A runtime may not be dropped where it would have to wait inside another one.
+            // A runtime must not be dropped inside another one, because that blocks.
             runtime.shutdown_background();
         }
     }

@@ -10,7 +10,7 @@ use testkit::{Member, Proxy, Ready, Server};
 
 use super::{Folder, port};
 
-/// A server in the hands of a test: every method takes `&self`, so that a task may kill what another one uses.
+/// A server of a test. Every method takes `&self`, so that one task can kill a server that another one uses.
 #[derive(Debug)]
 pub(super) struct Handle(Mutex<Server>);
 
@@ -57,7 +57,7 @@ impl Handle {
         self.0.lock().signal(Signal::SIGCONT).unwrap();
     }
 
-    /// The exit code, once it has ended by itself.
+    /// The exit code, if it has ended by itself.
     pub(super) fn exited(&self) -> Option<i32> {
         self.0.lock().exited().unwrap()?.code()
     }
@@ -66,7 +66,7 @@ impl Handle {
         self.0.lock().id()
     }
 
-    /// Takes the server out for an await, during which nobody else may use it.
+    /// Takes the server out for the time of an await. Nothing else may use it then.
     pub(super) fn take(&self) -> Server {
         let mut server = self.0.lock();
         let program = server.program().clone();
@@ -79,7 +79,7 @@ impl Handle {
     }
 }
 
-/// A nats-server of its own, with the project's configuration.
+/// A nats-server with the project's configuration.
 #[derive(Debug)]
 pub struct NatsServer {
     server: Handle,
@@ -106,7 +106,7 @@ impl NatsServer {
         server
     }
 
-    /// With more lines of configuration, files that they include, and variables that they name.
+    /// With further lines of configuration, the files that they include, and the variables that they name.
     pub async fn start_configured(lines: &str, included: &[(&str, &str)], environment: &[(&str, &str)]) -> NatsServer {
         let (folder, port, monitoring) = (Folder::new("nats-server"), port(), port());
         let server = testkit::nats_server(folder.path(), port, monitoring, false).await.unwrap();
@@ -131,12 +131,12 @@ impl NatsServer {
         format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// Where the server tells about itself over HTTP.
+    /// The monitoring endpoint.
     pub fn monitoring_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.monitoring)
     }
 
-    /// Adds to its configuration; for a server that is not running.
+    /// Adds to the configuration of a stopped server.
     pub fn configure(&self, lines: &str) {
         let mut file = std::fs::OpenOptions::new().append(true).open(self.folder.path().join("server.conf")).unwrap();
         file.write_all(lines.as_bytes()).unwrap();
@@ -147,26 +147,26 @@ impl NatsServer {
         self.server.kill();
     }
 
-    /// On the same port, with the same data; returns when it answers.
+    /// Restarts it on the same port with the same data, and waits until it answers.
     pub async fn start_again(&self) {
         self.server.start().await;
     }
 
-    /// What it has stored, copied; for a server that is not running.
+    /// Copies the store of a stopped server.
     pub fn backup(&self) -> Folder {
         let backup = Folder::new("nats-server-backup");
         copy(&self.folder.path().join("store"), &backup.path().join("store"));
         backup
     }
 
-    /// Puts back what it had stored then; for a server that is not running.
+    /// Restores the store of a stopped server.
     pub fn restore(&self, backup: &Folder) {
         let store = self.folder.path().join("store");
         std::fs::remove_dir_all(&store).unwrap();
         copy(&backup.path().join("store"), &store);
     }
 
-    /// Puts back what it had stored then of these streams; for a server that is not running.
+    /// Restores these streams of a stopped server.
     pub fn restore_streams(&self, backup: &Folder, streams: &[&str]) {
         for stream in streams {
             let folder = Path::new("store/jetstream/$G/streams").join(stream);
@@ -176,8 +176,8 @@ impl NatsServer {
         }
     }
 
-    /// Flips a byte in the middle of the last block of a stream, as a failing disk does; for a server that is not running.
-    /// When it starts again, whatever stood behind that byte is gone.
+    /// Flips a byte in the middle of the last block of a stream of a stopped server, as a failing disk does. After a
+    /// restart everything behind that byte is gone.
     pub fn spoil(&self, stream: &str) {
         let last = self.last_block(stream);
         let mut bytes = std::fs::read(&last).unwrap();
@@ -186,14 +186,14 @@ impl NatsServer {
         std::fs::write(last, bytes).unwrap();
     }
 
-    /// SIGTERM, and waits for the end: it leaves an index of what it has stored.
+    /// SIGTERM, and waits for the end. The server leaves an index of its store.
     pub async fn stop(&self) {
         let mut server = self.server.take();
         server.terminate(Duration::from_secs(60)).await.unwrap();
         self.server.put(server);
     }
 
-    /// Cuts so many bytes off the last block of a stream; for a server that is not running.
+    /// Cuts this many bytes off the last block of a stream of a stopped server.
     pub fn truncate(&self, stream: &str, bytes: u64) {
         let last = std::fs::OpenOptions::new().write(true).open(self.last_block(stream)).unwrap();
         last.set_len(last.metadata().unwrap().len() - bytes).unwrap();
@@ -216,7 +216,7 @@ impl NatsServer {
     }
 }
 
-/// Three nats-servers that keep each stream three times.
+/// A cluster of three nats-servers, each with every stream.
 #[derive(Debug)]
 pub struct NatsCluster {
     servers: Vec<Handle>,
@@ -241,7 +241,7 @@ impl NatsCluster {
         let way = |from: usize, to: usize| routes[3 * from + to].2.address().to_string();
         let servers = testkit::nats_cluster(folder.path(), &members, way).await.unwrap();
         let servers: Vec<Handle> = servers.into_iter().map(Handle::new).collect();
-        // A member is ready only when it has heard of the others.
+        // A member is ready only once it knows the others.
         servers.iter().for_each(Handle::spawn);
         for server in &servers {
             server.ready().await;
@@ -249,7 +249,7 @@ impl NatsCluster {
         NatsCluster { servers, members, routes, _folder: folder }
     }
 
-    /// Of one member.
+    /// The URL of one member.
     pub fn url(&self, member: usize) -> String {
         format!("nats://127.0.0.1:{}", self.members[member].port)
     }
@@ -259,29 +259,29 @@ impl NatsCluster {
         self.servers[member].kill();
     }
 
-    /// Nothing comes through between the member and the others; clients reach all of them.
+    /// Cuts the member off from the others. Clients reach all of them.
     pub fn cut_off(&self, member: usize) {
         let routes = self.routes.iter().filter(|(from, to, _)| [*from, *to].contains(&member));
         routes.for_each(|(.., route)| route.hold_up());
     }
 
-    /// Everybody reaches everybody.
+    /// Restores the network between the members.
     pub fn join(&self) {
         self.routes.iter().for_each(|(.., route)| route.release());
     }
 
-    /// On the same ports, with the same data; does not wait.
+    /// Restarts the member on the same ports with the same data, without waiting.
     pub fn spawn(&self, member: usize) {
         self.servers[member].spawn();
     }
 
-    /// Waits until the member has what the others have.
+    /// Waits until the member has caught up with the others.
     pub async fn ready(&self, member: usize) {
         self.servers[member].ready().await;
     }
 }
 
-/// A folder with all that is in it.
+/// Copies a folder recursively.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -295,7 +295,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A mongod of its own: a replica set of one with a primary.
+/// A mongod: a replica set of one member with a primary.
 #[derive(Debug)]
 pub struct Mongod {
     server: Handle,
@@ -330,7 +330,7 @@ impl Mongod {
         self.server.kill();
     }
 
-    /// On the same port, with the same data; returns when it takes writes.
+    /// Restarts it on the same port with the same data, and waits until it accepts writes.
     pub async fn start_again(&self) {
         self.server.start().await;
     }
@@ -344,7 +344,7 @@ impl Mongod {
     }
 }
 
-/// Three mongods, a replica set.
+/// A replica set of three mongods.
 #[derive(Debug)]
 pub struct MongodSet {
     members: Vec<String>,
@@ -366,7 +366,7 @@ impl MongodSet {
             let set = members.iter().cycle().skip(number).take(3).cloned().collect();
             servers.push(Handle::new(Server::new(server.program().clone(), Ready::ReplicaSet(set))));
         }
-        // The first waits for the others to be there before it makes the set.
+        // The first member initiates the set, and needs the others to be running.
         servers.iter().for_each(Handle::spawn);
         for member in &members {
             super::eventually("a mongod listens", std::time::Duration::from_secs(60), async || {

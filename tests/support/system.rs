@@ -6,7 +6,7 @@ use chatting_server::play::{self, Line, Options, Report, Target};
 
 use super::{Mongod, NatsServer, Role, RoomServer, SECRET, Settings};
 
-/// Everything, ready.
+/// The running system.
 #[derive(Debug)]
 pub struct System {
     pub ingest: Role,
@@ -23,7 +23,7 @@ impl System {
         System::start_with(|settings| settings).await
     }
 
-    /// With settings of the test's own.
+    /// With further settings.
     pub async fn start_with(change: impl FnOnce(Settings) -> Settings) -> System {
         let (nats, mongod, rooms) = tokio::join!(NatsServer::start(), Mongod::start(), RoomServer::start());
         let settings = change(Settings::new().nats(&nats).rooms(&rooms).mongo(&mongod));
@@ -45,7 +45,7 @@ impl System {
         }
     }
 
-    /// What its roles are told.
+    /// The settings of its roles.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -54,7 +54,7 @@ impl System {
         archiver::Archive::connect(&self.settings.config().archiver).await.unwrap()
     }
 
-    /// Plays into room 1; `progress` is called after each line.
+    /// Plays into room 1, and calls `progress` after each line.
     pub async fn play(
         &self,
         lines: Vec<Line>,
@@ -67,7 +67,7 @@ impl System {
     }
 }
 
-/// The sample that the tree holds.
+/// The sample of the tree.
 pub fn sample() -> Vec<Line> {
     play::read(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/evening.ndjson").as_ref()).unwrap()
 }

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_role_can_do_without_makes_it_degraded_and_not_unready() {
+    async fn an_optional_dependency_makes_the_role_degraded_but_not_unready() {
         let stop = CancellationToken::new();
         let admin = Admin::new("waiting for the log", stop.clone());
         let status = async || {

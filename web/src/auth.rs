@@ -15,11 +15,11 @@ use self::metrics::Metrics;
 use jwks::Jwks;
 use key::{Key, Required};
 
-use crate::idx::IDX_BOUNDS;
 pub use claims::split as split_scopes;
 pub use claims::{Identity, mint};
 pub use jwks::fetch_issuer_keys;
 pub use token_cache::TokenCache;
+pub use token_error::TokenError;
 
 mod claims;
 mod jwks;
@@ -30,6 +30,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 mod token_cache;
+mod token_error;
 
 /// The section `[auth]` of the configuration. At least one of `secret` and `jwks.url` is required.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,41 +118,6 @@ impl Config {
         }
         problems.found()
     }
-}
-
-/// Why a request has no identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// No header carries a token.
-    #[error("there is no token")]
-    Missing,
-    /// Two headers carry different tokens.
-    #[error("there is more than one token")]
-    Ambiguous,
-    /// Not three parts of base64url JSON, or longer than 8 KB, or with critical header members.
-    #[error("the token is not a JWT")]
-    Malformed,
-    /// Another key, another algorithm or none.
-    #[error("the token is not signed as required")]
-    Signature,
-    /// `exp` has passed.
-    #[error("the token has expired")]
-    Expired,
-    /// A claim is missing, of the wrong type, or not what is configured.
-    #[error("the token's claims are not as required")]
-    Claims,
-    /// It claims to be of another kind: a refresh token, an ID token, a proof of possession.
-    #[error("the token is not an access token")]
-    Type,
-    /// It lives longer, from `iat` to `exp`, than configured, or was issued in the future.
-    #[error("the token lives too long")]
-    Lifetime,
-    /// `user_idx` is missing or not an id.
-    #[error("the token's claim user_idx must be {IDX_BOUNDS}")]
-    UserIdx,
-    /// The issuer's keys could not be fetched, so the token cannot be verified.
-    #[error("the keys that verify the token cannot be fetched")]
-    KeysUnavailable,
 }
 
 const TOKEN: HeaderName = HeaderName::from_static("token");

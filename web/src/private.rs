@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_says_nothing_else_is_kept_nowhere() {
+    async fn answers_are_not_cacheable_unless_they_say_so() {
         for (path, kept) in [("/private", "no-store"), ("/nowhere", "no-store"), ("/public", "public, max-age=300")] {
             let answer = answer(path, None).await;
             assert_eq!(answer.headers()[CACHE_CONTROL], kept, "{path}");

@@ -1,5 +1,5 @@
 //! Serves a router over HTTP/1 so that no peer can hold a resource for ever, or keep it from others. The header, the answer
-//! and its reader have deadlines. Connections, and the bytes held for their peers, are bounded and shared as [`Places`]
+//! and its reader have deadlines. Connections, and the bytes held for their peers, are bounded and shared as [`FairSlots`]
 //! are. New connections and refused requests have a rate for each source. A panic is a 500. After a stop, requests in hand
 //! finish within a grace period. Pages of every origin may read every answer. `axum::serve` does none of that: it installs
 //! no timer. An upgraded socket no longer counts here: its handler bounds and ends it.
@@ -36,7 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::metrics::Metrics;
 use crate::cors;
-use crate::places::{Place, Places, Source};
+use crate::fair_slots::{FairSlots, Slot, Source};
 use crate::private;
 use crate::private::Shared;
 use crate::source_rates::SourceRate;
@@ -128,9 +128,9 @@ pub async fn serve_with_fast_path<F: FastPath>(
     stop: CancellationToken,
     registry: &Registry,
 ) {
-    let places = Places::new(config.max_connections.max(1), config.max_held_size.in_memory());
-    let metrics = Metrics::declare(registry, &places);
-    serve_in(listener, App { router: app, fast_path }, config, stop, places, metrics).await;
+    let slots = FairSlots::new(config.max_connections.max(1), config.max_held_size.in_memory());
+    let metrics = Metrics::declare(registry, &slots);
+    serve_in(listener, App { router: app, fast_path }, config, stop, slots, metrics).await;
 }
 
 /// What is served.
@@ -145,7 +145,7 @@ async fn serve_in<F: FastPath>(
     app: App<F>,
     config: &ServeConfig,
     stop: CancellationToken,
-    places: Arc<Places>,
+    slots: Arc<FairSlots>,
     metrics: Arc<Metrics>,
 ) {
     let app = with_bounds(app, config.request_timeout.get(), metrics.clone());
@@ -176,13 +176,13 @@ async fn serve_in<F: FastPath>(
                     limits::reset(stream);
                     continue;
                 }
-                let place = tokio::select! {
+                let slot = tokio::select! {
                     () = stop.cancelled() => break,
-                    place = places.enter_in_time(source) => place,
+                    slot = slots.acquire_when_free(source) => slot,
                 };
                 metrics.accepted.inc();
                 let origin = Origin { address: peer, source, limits: limits.clone() };
-                let connection = connection(stream, origin, place, app.clone(), stood_still, timeouts, stop.clone());
+                let connection = connection(stream, origin, slot, app.clone(), stood_still, timeouts, stop.clone());
                 let cut = cut.clone();
                 connections.spawn(async move {
                     // The cut drops the connection, as it should.
@@ -197,7 +197,7 @@ async fn serve_in<F: FastPath>(
             Err(error) => {
                 tracing::error!(%error, "cannot accept connections: {error}");
                 // File descriptors may have run out: this frees one.
-                places.make_room();
+                slots.evict_one();
                 sleep(ACCEPT_BACKOFF).await;
             }
         }
@@ -241,7 +241,7 @@ struct Stale;
 async fn connection<F: FastPath>(
     stream: TcpStream,
     Origin { address, source, limits }: Origin,
-    place: Place,
+    slot: Slot,
     app: Bounded<F>,
     stood_still: u64,
     timeouts: Timeouts,
@@ -252,7 +252,7 @@ async fn connection<F: FastPath>(
     if let Err(error) = options {
         tracing::debug!(%error, peer = %address, "cannot set the options of the socket of {address}: {error}");
     }
-    let (peer, deadlines, metrics) = (Peer::new(place), Timers::default(), app.metrics.clone());
+    let (peer, deadlines, metrics) = (Peer::new(slot), Timers::default(), app.metrics.clone());
     let service = service_fn({
         let peer = peer.clone();
         move |request: hyper::Request<Incoming>| {
@@ -284,7 +284,7 @@ async fn connection<F: FastPath>(
         ended = connection.as_mut() => ended,
         () = OnWake::new(peer.has_to_go()) => {
             metrics.pushed_out.inc();
-            tracing::debug!(peer = %address, "closed a connection of {address}, which another one needs the place of");
+            tracing::debug!(peer = %address, "closed a connection of {address} because another one needed its slot");
             return;
         }
         () = OnWake::new(stop.cancelled()) => {

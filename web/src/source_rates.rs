@@ -1,5 +1,5 @@
 //! How often one source may do something that costs others: open a connection, or send what is refused. The sources are
-//! those of [`places`](crate::places). The table of them is bounded.
+//! those of [`fair_slots`](crate::fair_slots). The table of them is bounded.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use runtime::ShardedLru;
 use serde::Deserialize;
 
-use crate::places::Source;
+use crate::fair_slots::Source;
 
 /// A rate of one source. Quota returns evenly: of 2,000 in 10 s one every 5 ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_through_a_proxy_has_no_limit_and_none_is_none() {
+    fn peers_behind_a_proxy_and_unlimited_rates_have_no_limit() {
         assert_eq!(spent(&rates(3, 3_600), Source::Unknown), 100);
         assert_eq!(spent(&SourceRates::new(SourceRate::UNLIMITED), network("192.0.2.1")), 100);
         assert_eq!(spent(&rates(u32::MAX, 1), network("192.0.2.1")), 100);

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_a_formula_is_text() {
+    fn a_cell_that_looks_like_a_formula_is_text() {
         for (text, expected) in [
             ("=1+1", "'=1+1"),
             ("@SUM(A1)", "'@SUM(A1)"),

@@ -274,7 +274,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_said_the_file_is_json_that_has_it(
+        fn the_file_is_json_with_every_text_unchanged(
             presenter in any::<String>(),
             said in prop::collection::vec((any::<String>(), any::<String>()), 0..4),
         ) {

@@ -81,5 +81,6 @@ pub fn document() -> String {
 async fn openapi(State(app): App) -> impl IntoResponse {
     // 5 minutes: it changes with a deployment.
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
-    (headers, Extension(web::Shared), app.openapi.clone())
+    let document = app.openapi.get_or_init(|| document().into());
+    (headers, Extension(web::Shared), document.clone())
 }

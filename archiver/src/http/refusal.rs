@@ -42,18 +42,22 @@ macro_rules! refusals {
         /// Why a request is refused.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub(crate) enum Refusal {
+            /// There is no token, or it is not accepted.
+            Token(TokenError),
             $($(#[$doc])* $variant $(($type))?,)*
         }
 
         impl Refusal {
             /// An example of each.
             pub(super) fn all() -> Vec<Refusal> {
-                vec![$(Refusal::$variant $(($example))?),*]
+                let rows = [$(Refusal::$variant $(($example))?),*];
+                TokenError::ALL.map(Refusal::Token).into_iter().chain(rows).collect()
             }
 
             /// Status and code on the wire. A code never changes its meaning.
             pub(crate) fn wire(&self) -> (StatusCode, &'static str) {
                 match self {
+                    Refusal::Token(error) => (error.status(), error.code()),
                     $(Refusal::$variant { .. } => (StatusCode::$status, $code),)*
                 }
             }
@@ -61,6 +65,7 @@ macro_rules! refusals {
             /// A plain sentence for people.
             pub(crate) fn detail(&self) -> String {
                 match self {
+                    Refusal::Token(error) => error.detail(),
                     $(Refusal::$variant $(($value))? => sentence(&format!($sentence)),)*
                 }
             }
@@ -68,6 +73,7 @@ macro_rules! refusals {
             /// Where the documentation explains it.
             fn page(&self) -> Option<&'static str> {
                 match self {
+                    Refusal::Token(_) => None,
                     $(Refusal::$variant { .. } => $page,)*
                 }
             }
@@ -75,6 +81,7 @@ macro_rules! refusals {
             /// Which operations of the OpenAPI document refuse so.
             pub(super) fn operations(&self) -> Operations {
                 match self {
+                    Refusal::Token(_) => Operations::WithToken,
                     $(Refusal::$variant { .. } => $operations,)*
                 }
             }
@@ -83,18 +90,6 @@ macro_rules! refusals {
 }
 
 refusals! {
-    TokenMissing, UNAUTHORIZED, "token_missing",
-        "The request has no token. Send one in the header Authorization or token",
-        None, Operations::WithToken;
-    TokenExpired, UNAUTHORIZED, "token_expired",
-        "The token has expired. Get a new one",
-        None, Operations::WithToken;
-    TokenInvalid(error: TokenError = TokenError::Malformed), UNAUTHORIZED, "token_invalid",
-        "{error}",
-        None, Operations::WithToken;
-    KeysUnavailable, SERVICE_UNAVAILABLE, "keys_unavailable",
-        "The keys that verify tokens cannot be fetched. Retry later",
-        None, Operations::WithToken;
     /// The value says what the request needs.
     Forbidden(needs: &'static str = "a token with the right scope"), FORBIDDEN, "forbidden",
         "This request needs {needs}",
@@ -168,12 +163,7 @@ impl IntoResponse for Refusal {
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Refusal {
-        match error {
-            TokenError::Missing => Refusal::TokenMissing,
-            TokenError::Expired => Refusal::TokenExpired,
-            TokenError::KeysUnavailable => Refusal::KeysUnavailable,
-            error => Refusal::TokenInvalid(error),
-        }
+        Refusal::Token(error)
     }
 }
 

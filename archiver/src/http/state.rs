@@ -1,7 +1,7 @@
 //! The state that handlers share.
 
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use bytes::Bytes;
@@ -38,8 +38,8 @@ pub(crate) struct AppState {
     pub(super) turns: Turns,
     /// Cancelled when the archiver stops. It ends event streams, which otherwise last as long as their client listens.
     pub(super) ending: CancellationToken,
-    /// The OpenAPI document.
-    pub(super) openapi: Bytes,
+    /// The OpenAPI document, written at the first request.
+    pub(super) openapi: OnceLock<Bytes>,
 }
 
 impl AppState {
@@ -50,7 +50,6 @@ impl AppState {
         eraser: Eraser,
         status: Arc<Status>,
         ending: CancellationToken,
-        openapi: Bytes,
     ) -> Result<AppState, Error> {
         let database = Database::connect_for_reading(config).await?;
         Ok(AppState {
@@ -63,7 +62,7 @@ impl AppState {
             streams: Streams::new(&config.reads),
             turns: Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             ending,
-            openapi,
+            openapi: OnceLock::new(),
         })
     }
 

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_looked_for_has_1_to_100_characters_as_people_count_them_and_every_blank_counts() {
+    fn a_search_text_has_1_to_100_graphemes_including_blanks() {
         let read = |text: &str| SearchText::try_from(text.to_owned()).ok().map(SearchText::folded);
         for (text, folded) in [
             (" The ", " the "),

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_would_weaken_the_promise_is_refused_by_name_and_nothing_else_of_it_is_shown() {
+    async fn a_weaker_concern_is_refused_by_name_without_showing_the_rest_of_the_uri() {
         for (query, key) in [
             ("readPreference=secondaryPreferred", "readPreference,"),
             ("readPreference=secondary", "readPreference,"),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_says_the_same_or_nothing_of_it_is_taken() {
+    async fn a_uri_with_the_same_concerns_or_none_is_accepted() {
         for query in [
             "appName=x",
             "retryWrites=true&w=majority",

@@ -83,10 +83,11 @@ impl Database {
         }
     }
 
-    /// Creates an index, unless it exists. [`Failure::Exists`]: a different index has its keys or its name.
-    pub(crate) async fn create_index(&self, collection: &'static str, index: Document) -> Result<(), Failure> {
+    /// Creates the indexes that do not exist. [`Failure::Exists`]: none was created, because a different index has the
+    /// keys or the name of one.
+    pub(crate) async fn create_indexes(&self, collection: &'static str, indexes: Vec<Document>) -> Result<(), Failure> {
         let database = self.database.clone();
-        let command = doc! { "createIndexes": collection, "indexes": [index] };
+        let command = doc! { "createIndexes": collection, "indexes": indexes };
         self.ask(async move { database.run_command(command).await }).await.map(|_| ())
     }
 

@@ -149,6 +149,9 @@ const INDEXES: [Index; 21] = [
     },
 ];
 
+/// The collections of these indexes.
+const INDEXED: [&str; 7] = [MESSAGES, DECISIONS, BROADCASTS, QUARANTINE, ERASURES, RUNS, GAPS];
+
 /// Indexes of earlier versions that the ones above replace.
 const SUPERSEDED: [(&str, &str); 3] =
     [(MESSAGES, "room_by_time"), (MESSAGES, "user_by_time"), (BROADCASTS, "room_by_time")];
@@ -166,21 +169,15 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
     for collection in [DECISIONS, BROADCASTS, QUARANTINE, ERASURES, ERASED_IDS, PROGRESS, RUNS, GAPS] {
         database.create_collection(collection, doc! {}).await?;
     }
-    for Index { collection, name, keys, only_with, only_without } in INDEXES {
-        let keys: Document = keys.iter().map(|key| ((*key).to_owned(), 1.into())).collect();
-        let mut index = doc! { "name": name, "key": keys };
-        let exist = only_with.iter().map(|member| ((*member).to_owned(), doc! { "$exists": true }.into()));
-        let lack = only_without.iter().map(|member| ((*member).to_owned(), Bson::Null));
-        let condition: Document = exist.chain(lack).collect();
-        if !condition.is_empty() {
-            index.insert("partialFilterExpression", condition);
-        }
-        match database.create_index(collection, index).await {
-            Err(Failure::Exists) => tracing::warn!(
-                collection,
-                index = name,
-                "{collection} has another index with the keys or the name of {name}, and it stays as it is"
-            ),
+    for collection in INDEXED {
+        let indexes = INDEXES.iter().filter(|index| index.collection == collection);
+        match database.create_indexes(collection, indexes.clone().map(Index::document).collect()).await {
+            // One by one, so that the index of an operator does not keep the others from being created.
+            Err(Failure::Exists) => {
+                for index in indexes {
+                    index.create(database).await?;
+                }
+            }
             answer => answer?,
         }
     }
@@ -188,4 +185,42 @@ pub(crate) async fn prepare(database: &Database) -> Result<(), Failure> {
         database.drop_index(collection, name).await?;
     }
     Ok(())
+}
+
+impl Index {
+    async fn create(&self, database: &Database) -> Result<(), Failure> {
+        let Index { collection, name, .. } = self;
+        match database.create_indexes(collection, vec![self.document()]).await {
+            Err(Failure::Exists) => tracing::warn!(
+                collection,
+                index = name,
+                "{collection} has another index with the keys or the name of {name}, and it stays as it is"
+            ),
+            answer => answer?,
+        }
+        Ok(())
+    }
+
+    /// The index, as the command takes it.
+    fn document(&self) -> Document {
+        let keys: Document = self.keys.iter().map(|key| ((*key).to_owned(), 1.into())).collect();
+        let mut index = doc! { "name": self.name, "key": keys };
+        let exist = self.only_with.iter().map(|member| ((*member).to_owned(), doc! { "$exists": true }.into()));
+        let lack = self.only_without.iter().map(|member| ((*member).to_owned(), Bson::Null));
+        let condition: Document = exist.chain(lack).collect();
+        if !condition.is_empty() {
+            index.insert("partialFilterExpression", condition);
+        }
+        index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_is_of_a_collection_whose_indexes_are_created() {
+        assert!(INDEXES.iter().all(|index| INDEXED.contains(&index.collection)));
+    }
 }

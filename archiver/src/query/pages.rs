@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_mongodb_looks_for_is_short_and_what_is_found_has_all_of_it() {
+    fn mongodb_searches_a_short_pattern_and_results_contain_the_whole_text() {
         let long = format!("{}나", "가".repeat(99));
         for (text, start) in [("", ""), ("가.b", "가.b"), ("12345678", "12345678"), (long.as_str(), "가가가가가가가가")]
         {

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_and_in_no_run_is_missing() {
+    fn events_that_left_the_log_outside_all_runs_are_missing() {
         for (sequence, last, runs, expected) in [
             (10, 10, vec![], vec![]),
             (10, 9, vec![], vec![]),

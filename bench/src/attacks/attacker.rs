@@ -1,4 +1,4 @@
-//! The attacker: threads and an address of its own, connections by the thousand, and a count of what it did.
+//! The attacker: its own threads and address, thousands of connections, and a count of its actions.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,25 +16,24 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::process;
 
-/// Its connections are opened over this time, so that it is the roles that are measured and not the kernel's queue of
-/// connections to accept.
+/// Connections are opened over this time, so that the roles are measured and not the kernel's accept queue.
 const RAMP: Duration = Duration::from_secs(5);
 
-/// What was closed is opened again so long after it was opened, at the soonest.
+/// The minimum time between two openings of one connection.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
-/// For a connection to be made.
+/// The deadline of a connection attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What its kernel takes of an answer that it does not read, or does slowly; and of requests that nobody reads, which by
-/// default may be some megabytes a connection of the machine's memory.
+/// The attacker's socket buffers, for unread answers and for requests that are not read. The kernel's default is some
+/// megabytes per connection, which would fill the machine's memory.
 const RECEIVE_BUFFER: u32 = 4_096;
 const SEND_BUFFER: u32 = 65_536;
 
-/// The name of its threads.
+/// The name of the attacker's threads.
 const THREADS: &str = "attacker";
 
-/// The attacker's threads. Dropped, all that it does ends.
+/// The attacker's threads. Dropping it ends the attack.
 pub(super) struct Threads {
     handle: Handle,
     runtime: Option<Runtime>,
@@ -46,7 +45,7 @@ impl Threads {
         Ok(Threads { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// Seconds of processor time so far, the kernel's work for them included.
+    /// CPU seconds so far, including the kernel's.
     pub(super) fn processor(&self) -> anyhow::Result<f64> {
         process::own_threads(THREADS)
     }
@@ -72,7 +71,7 @@ pub(super) struct Attacker {
 #[derive(Default)]
 struct Did {
     opened: AtomicU64,
-    /// What was sent, in whatever unit the attack has.
+    /// The amount sent, in the unit of the attack.
     sent: AtomicU64,
     answers: Mutex<BTreeMap<u16, u64>>,
 }
@@ -82,7 +81,7 @@ impl Attacker {
         Attacker { tasks: threads.handle.clone(), from, until, did: Arc::default() }
     }
 
-    /// So many at once do this, each again and again until the end; the number says which of them it is.
+    /// Runs this many tasks, each in a loop until the end. A task gets its number.
     pub(super) fn repeat<F, R>(&self, at_once: usize, one: F)
     where
         F: Fn(Attacker, usize) -> R + Clone + Send + 'static,
@@ -94,7 +93,7 @@ impl Attacker {
                 tokio::time::sleep(RAMP.mul_f64(number as f64 / at_once as f64)).await;
                 while Instant::now() < attacker.until {
                     let again = Instant::now() + OPEN_AGAIN;
-                    // That it was closed or refused is what the attack is about, and no error.
+                    // Being closed or refused is expected, not an error.
                     let _ = tokio::time::timeout_at(attacker.until.into(), one(attacker.clone(), number)).await;
                     tokio::time::sleep_until(again.into()).await;
                 }
@@ -102,7 +101,7 @@ impl Attacker {
         }
     }
 
-    /// A connection that takes little at once.
+    /// A connection with small buffers.
     pub(super) async fn connect(&self, port: u16) -> anyhow::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -115,7 +114,7 @@ impl Attacker {
         Ok(stream)
     }
 
-    /// The same, for whole requests.
+    /// A connection for whole requests.
     pub(super) async fn connect_http(&self, port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
         let stream = TokioIo::new(self.connect(port).await?);
         let (sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
@@ -123,7 +122,7 @@ impl Attacker {
         Ok(sender)
     }
 
-    /// Asks, and reads the answer.
+    /// Sends a request and reads the answer.
     pub(super) async fn ask(
         &self,
         connection: &mut SendRequest<Full<Bytes>>,
@@ -140,13 +139,13 @@ impl Attacker {
         self.did.sent.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// A status of HTTP, or a close code of WebSocket.
+    /// An HTTP status or a WebSocket close code.
     pub(super) fn was_answered(&self, code: u16) {
         let mut answers = self.did.answers.lock();
         *answers.entry(code).or_default() += 1;
     }
 
-    /// What it did, in a few words.
+    /// A summary of its actions.
     pub(super) fn report(&self) -> String {
         let (opened, sent) = (self.did.opened.load(Ordering::Relaxed), self.did.sent.load(Ordering::Relaxed));
         let answers = self.did.answers.lock();

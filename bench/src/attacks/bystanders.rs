@@ -1,5 +1,5 @@
-//! Those who have nothing to do with the attack: users who post at a steady rate and try again where they are refused,
-//! as the documentation tells them to, and the orchestrator's health probes, each on a connection of its own.
+//! Uninvolved clients: users who post at a steady rate and retry refused posts as the documentation says, and the
+//! orchestrator's health probes, each on a new connection.
 
 use std::time::{Duration, Instant};
 
@@ -13,30 +13,30 @@ use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::attacks::world::token;
-use crate::load;
+use crate::connection;
 
-/// How many users post; each one every 2 s at 50 posts a second, where a viewer may every 1.5 s.
+/// The number of users. At 50 posts per second each posts every 2 s; the rate limit of a viewer is one in 1.5 s.
 const USERS: u64 = 100;
 
-/// In so many rooms.
+/// The number of their rooms.
 const ROOMS: u64 = 5;
 
-/// For one try of a post, and for one probe.
+/// The deadline of one attempt of a post, and of one probe.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Before a post is tried again under its key.
+/// The pause before a retry under the same key.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
-/// A post that is not accepted by then is given up, and counts as refused.
+/// A post that is not accepted within this time counts as refused.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// Between two probes.
+/// The pause between two probes.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// How long things took, in microseconds.
+/// Latencies in microseconds.
 pub(super) struct Times {
     histogram: Histogram<u64>,
-    /// What was not answered at all.
+    /// The number of unanswered requests.
     pub(super) failed: usize,
 }
 
@@ -66,27 +66,27 @@ impl Times {
     }
 }
 
-/// What became of all posts.
+/// The outcome of all posts.
 pub(super) struct Posts {
-    /// From when a post was due until it was accepted, by whichever try: before the attack, and from its begin on.
+    /// From the time a post was due until an attempt was accepted: before the attack, and during it.
     pub(super) quiet: Times,
     pub(super) attack: Times,
-    /// The ids.
+    /// The ids of accepted posts.
     pub(super) accepted: Vec<String>,
-    /// Posts that took more than one try.
+    /// Posts that took more than one attempt.
     pub(super) retried: usize,
-    /// Posts that were not accepted at all.
+    /// Posts that were never accepted.
     pub(super) refused: usize,
 }
 
-/// Users who post.
+/// The posting users.
 pub(super) struct Posters(JoinSet<anyhow::Result<Vec<Post>>>, Instant);
 
 /// One post.
 struct Post {
     due: Instant,
     tries: usize,
-    /// The id, and when it came.
+    /// The id, and the time of the answer.
     accepted: Option<(String, Instant)>,
 }
 
@@ -108,7 +108,7 @@ impl Posters {
             for post in poster?? {
                 posts.retried += usize::from(post.tries > 1);
                 let times = if post.due < self.1 { &mut posts.quiet } else { &mut posts.attack };
-                // One that was given up took that long at least.
+                // A post that was given up took at least this long.
                 let end = post.accepted.as_ref().map_or(post.due + GIVE_UP, |(_, at)| *at);
                 times.record(end - post.due)?;
                 match post.accepted {
@@ -148,7 +148,7 @@ impl Poster {
                 post.tries += 1;
                 match tokio::time::timeout(PATIENCE, self.attempt(&key)).await {
                     Ok(Ok(id)) => post.accepted = id.map(|id| (id, Instant::now())),
-                    // The connection is closed, or says nothing.
+                    // The connection is closed or silent.
                     Ok(Err(_)) | Err(_) => self.connection = None,
                 }
             }
@@ -158,11 +158,11 @@ impl Poster {
         Ok(posts)
     }
 
-    /// The id; none where it was refused.
+    /// The id. None: refused.
     async fn attempt(&mut self, key: &str) -> anyhow::Result<Option<String>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(load::connect(self.port).await?),
+            none => none.insert(connection::connect(self.port).await?),
         };
         connection.ready().await?;
         let text = format!("{key} is what somebody says who has nothing to do with any attack");
@@ -187,13 +187,13 @@ impl Poster {
 pub(super) struct Probes(JoinHandle<anyhow::Result<Times>>);
 
 impl Probes {
-    /// What is probed before the attack is not counted.
+    /// Probes before the attack are not counted.
     pub(super) fn start(port: u16, attack_at: Instant, until: Instant) -> Probes {
         Probes(tokio::spawn(async move {
             let (mut probes, mut due) = (JoinSet::new(), Instant::now());
             while due < until {
                 tokio::time::sleep_until(due.into()).await;
-                // None waits for the one before it.
+                // No probe waits for the previous one.
                 probes.spawn(async move { (due, tokio::time::timeout(PATIENCE, probe(port)).await) });
                 due += PROBE_EVERY;
             }
@@ -214,7 +214,7 @@ impl Probes {
     }
 }
 
-/// How long `/livez` took, the connection included.
+/// The latency of `/livez`, including the connection.
 async fn probe(port: u16) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;

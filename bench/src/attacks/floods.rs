@@ -1,4 +1,4 @@
-//! Attacks by whole requests, as many as can be made: posts, decisions, searches.
+//! Attacks by complete requests at the highest possible rate: posts, decisions, searches.
 
 use anyhow::Context as _;
 use chat::EventId;
@@ -11,27 +11,27 @@ use serde_json::{Value, json};
 
 use crate::attacks::attacker::Attacker;
 use crate::attacks::world::{Role, World, token};
-use crate::load;
+use crate::connection;
 
-/// Whose list of bans is read slowly.
+/// The presenter whose list of bans is read slowly.
 pub(super) const BANS_OF: i64 = 500;
 
-/// As many as one may decide at once: more than the 256 KB of a page.
+/// The burst of the rate limit: more bans than the 256 KB of a page.
 const BANS: i64 = 100;
 
-/// Presenters who ban, each in the room of their own number.
+/// The presenters who ban, each in their own room.
 const PRESENTERS: usize = 100;
 const FIRST_PRESENTER: i64 = 5_001;
 
-/// What a flood comes over.
+/// The connections of a flood.
 const CONNECTIONS: usize = 64;
 
-/// Whose messages are searched, how many there are, and how many searches there are at once: as many as one user may make.
+/// The searched user, the number of their messages, and the concurrent searches: the limit of one user.
 const SEARCHER: i64 = 800;
 const MESSAGES: usize = 26_000;
 const SEARCHES: usize = 8;
 
-/// A reason as long as it can be: 500 characters of 15 bytes.
+/// A reason of the maximum length: 500 characters of 15 bytes.
 fn reason() -> String {
     format!("a{}", "\u{301}".repeat(7)).repeat(500)
 }
@@ -46,9 +46,9 @@ fn request(method: &str, path: &str, token: Option<&str>, body: &Value) -> anyho
     Ok(request.body(Full::new(Bytes::from(body)))?)
 }
 
-/// A list of bans that is longer than a page.
+/// Makes a list of bans that is longer than a page.
 pub(super) async fn fill_bans(world: &World) -> anyhow::Result<()> {
-    let mut connection = load::connect(world.port(Role::Ingest)).await?;
+    let mut connection = connection::connect(world.port(Role::Ingest)).await?;
     for user in 1..=BANS {
         let path = format!("/v1/rooms/{BANS_OF}/bans/{user}");
         connection.ready().await?;
@@ -59,7 +59,7 @@ pub(super) async fn fill_bans(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Presenters who ban one user after the other. A refusal keeps none of them from the next try.
+/// Presenters who ban one user after the other, whether they are refused or not.
 pub(super) fn decisions(attacker: &Attacker, world: &World) {
     let port = world.port(Role::Ingest);
     let body = json!({ "reason": reason() });
@@ -97,7 +97,7 @@ pub(super) fn posts(attacker: &Attacker, world: &World, token: Option<&str>) {
     });
 }
 
-/// Messages in which a search finds almost what it looks for, at each character.
+/// Makes messages that almost match a search, at each character.
 pub(super) async fn fill_archive(world: &World) -> anyhow::Result<()> {
     let collection = world.database.collection::<Document>("chatting_log");
     let text = "가".repeat(500);
@@ -120,7 +120,7 @@ pub(super) async fn fill_archive(world: &World) -> anyhow::Result<()> {
     chunks.buffer_unordered(3).try_collect().await
 }
 
-/// Searches that follow `next` to the end, and begin again.
+/// Searches that follow `next` to the last page, in a loop.
 pub(super) fn searches(attacker: &Attacker, world: &World) {
     let port = world.port(Role::Archiver);
     let text = "%EA%B0%80".repeat(99) + "%EB%82%98";

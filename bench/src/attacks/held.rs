@@ -1,4 +1,4 @@
-//! Attacks that hold something back: answers that nobody reads, headers and bodies that do not end.
+//! Attacks by withholding: unread answers, and headers and bodies that do not end.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::attacks::attacker::Attacker;
 use crate::attacks::floods::BANS_OF;
 use crate::attacks::world::{Role, World, token};
 
-/// Requests that are written at once.
+/// The number of pipelined requests.
 const PIPELINED: usize = 200;
 
 /// Connections that read a list of bans slowly: 256 MB of answers, four times what may be held.
 const SLOW_READERS: usize = 1_000;
 
-/// What is read at a time, and how often.
+/// The bytes read at a time, and the pause between reads.
 const SLOW_BYTES: usize = 1_024;
 const SLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// More than `ingest.max_unfinished`.
 const BODIES: usize = 4_150;
 
-/// Of a body, under the bound of 64 KB for the whole.
+/// The bytes of an unfinished body. The bound of a body is 64 KB.
 const BODY_BYTES: usize = 65_000;
 const SENT_BYTES: usize = 60_000;
 
@@ -31,14 +31,14 @@ const SENT_BYTES: usize = 60_000;
 const HEADERS: usize = 6_000;
 const HEADER_BYTES: usize = 31_000;
 
-/// Connections that ask for the same again and again and read nothing.
+/// Connections that pipeline one request and read nothing.
 pub(super) fn unread(attacker: &Attacker, port: u16, path: &str, connections: usize) {
     let requests = Bytes::from(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").repeat(PIPELINED));
     attacker.repeat(connections, move |attacker, _| {
         let requests = requests.clone();
         async move {
             let mut stream = attacker.connect(port).await?;
-            // Until it is closed: the kernels on both sides take some, and then no more.
+            // Until it is closed: the kernels buffer some requests and then block.
             loop {
                 stream.write_all(&requests).await?;
             }
@@ -46,7 +46,7 @@ pub(super) fn unread(attacker: &Attacker, port: u16, path: &str, connections: us
     });
 }
 
-/// A list of bans that is read slowly.
+/// Reads a list of bans slowly.
 pub(super) fn slow_bans(attacker: &Attacker, world: &World) {
     let port = world.port(Role::Ingest);
     let request = format!(
@@ -64,7 +64,7 @@ pub(super) fn slow_bans(attacker: &Attacker, world: &World) {
     });
 }
 
-/// Posts that do not end.
+/// Posts with unfinished bodies.
 pub(super) fn bodies(attacker: &Attacker, world: &World, token: Option<&str>) {
     let port = world.port(Role::Ingest);
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -76,13 +76,13 @@ pub(super) fn bodies(attacker: &Attacker, world: &World, token: Option<&str>) {
     hold(attacker, port, BODIES, head + &body);
 }
 
-/// Requests whose header does not end.
+/// Requests with unfinished headers.
 pub(super) fn headers(attacker: &Attacker, world: &World) {
     let header = format!("POST /v1/rooms/1/messages HTTP/1.1\r\nHost: bench\r\nX-Long: {:x<HEADER_BYTES$}", "");
     hold(attacker, world.port(Role::Ingest), HEADERS, header);
 }
 
-/// Connections that send this and wait.
+/// Connections that send these bytes and wait.
 fn hold(attacker: &Attacker, port: u16, connections: usize, bytes: String) {
     let bytes = Bytes::from(bytes);
     attacker.repeat(connections, move |attacker, _| {
@@ -96,7 +96,7 @@ fn hold(attacker: &Attacker, port: u16, connections: usize, bytes: String) {
     });
 }
 
-/// Reads until it is closed, with these pauses, and counts the first status.
+/// Reads with these pauses until the connection is closed, and counts the first status.
 async fn read(attacker: &Attacker, mut stream: TcpStream, pause: Duration) -> anyhow::Result<()> {
     let (mut bytes, mut is_first) = ([0; SLOW_BYTES], true);
     loop {

@@ -1,4 +1,4 @@
-//! Attacks on the presenter's WebSocket. Frames are written as bytes: no library sends what these do.
+//! Attacks on the presenter's WebSocket. Frames are written as bytes, because no library sends such frames.
 
 use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -13,11 +13,11 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use crate::attacks::attacker::Attacker;
 use crate::attacks::world::{Role, World, token};
 
-/// Who starts sessions, and over how many sockets at once.
+/// The presenter who starts sessions, and the number of concurrent sockets.
 const STARTER: i64 = 600;
 const STARTERS: usize = 20;
 
-/// Sockets that send empty parts.
+/// The sockets that send empty parts.
 const EMPTY: usize = 64;
 
 /// More than `delivery.max_unauthenticated`.
@@ -28,7 +28,7 @@ const UNFINISHED: usize = 4_000;
 const FRAME_BYTES: u16 = 32_000;
 const SENT_BYTES: usize = 31_000;
 
-/// The handshake's answer is not longer.
+/// The maximum length of the handshake's answer.
 const LONGEST_ANSWER: usize = 4_096;
 
 /// Sessions of one presenter, one after the other, each replaced by the next.
@@ -51,16 +51,16 @@ pub(super) fn session_starts(attacker: &Attacker, world: &World) {
     });
 }
 
-/// How many sessions of that presenter the archive has.
+/// The number of that presenter's sessions in the archive.
 pub(super) async fn sessions(world: &World) -> anyhow::Result<u64> {
     let broadcasts = world.database.collection::<Document>("broadcasts");
     Ok(broadcasts.count_documents(doc! { "presenterIdx": STARTER }).await?)
 }
 
-/// A message without an end, in parts without content.
+/// An endless message in empty parts.
 pub(super) fn empty_frames(attacker: &Attacker, world: &World) {
     let port = world.port(Role::Delivery);
-    // A text that is not final, and then parts of it that are not, each with a mask.
+    // A text frame and continuations, all masked and none final.
     let parts = Bytes::from([0x00, 0x80, 0, 0, 0, 0].repeat(10_000));
     attacker.repeat(EMPTY, move |attacker, _| {
         let parts = parts.clone();
@@ -76,12 +76,12 @@ pub(super) fn empty_frames(attacker: &Attacker, world: &World) {
     });
 }
 
-/// Sockets that say nothing.
+/// Silent sockets.
 pub(super) fn idle(attacker: &Attacker, world: &World) {
     hold(attacker, world.port(Role::Delivery), IDLE, Vec::new());
 }
 
-/// Sockets that begin a frame.
+/// Sockets with an unfinished frame.
 pub(super) fn unfinished_frames(attacker: &Attacker, world: &World) {
     let length = FRAME_BYTES.to_be_bytes();
     let mut frame = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
@@ -89,7 +89,7 @@ pub(super) fn unfinished_frames(attacker: &Attacker, world: &World) {
     hold(attacker, world.port(Role::Delivery), UNFINISHED, frame);
 }
 
-/// Sockets that send this and wait.
+/// Sockets that send these bytes and wait.
 fn hold(attacker: &Attacker, port: u16, sockets: usize, bytes: Vec<u8>) {
     let bytes = Bytes::from(bytes);
     attacker.repeat(sockets, move |attacker, _| {
@@ -103,7 +103,7 @@ fn hold(attacker: &Attacker, port: u16, sockets: usize, bytes: Vec<u8>) {
     });
 }
 
-/// A socket, past its handshake.
+/// A socket after its handshake.
 async fn handshake(attacker: &Attacker, port: u16) -> anyhow::Result<TcpStream> {
     let mut stream = attacker.connect(port).await?;
     let request = "GET /v1/presenter HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -120,11 +120,11 @@ async fn handshake(attacker: &Attacker, port: u16) -> anyhow::Result<TcpStream> 
     Ok(stream)
 }
 
-/// Waits until it is closed, and counts the code.
+/// Waits for the close, and counts its code.
 async fn closed(attacker: &Attacker, mut stream: TcpStream) -> anyhow::Result<()> {
     let mut frames = Vec::new();
     stream.read_to_end(&mut frames).await?;
-    // A close frame is the only one that a socket without a token gets: two bytes, and two of the code.
+    // A socket without a token receives only a close frame: two bytes, and two of the code.
     if let [0x88, _, high, low, ..] = frames[..] {
         attacker.was_answered(u16::from_be_bytes([high, low]));
     }

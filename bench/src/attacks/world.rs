@@ -1,5 +1,4 @@
-//! The system that is attacked: both servers and the three roles, with their defaults, and the archive as it is looked
-//! through afterwards.
+//! The attacked system: both servers and the three roles, with their defaults, and the archive to check afterwards.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use testkit::{Program, Ready, Server, port};
 use crate::system::{self, SECRET};
 use crate::{process, room_server};
 
-/// How long the archiver may take for what was accepted.
+/// The time for the archiver to write all accepted posts.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A role.
@@ -38,7 +37,7 @@ impl Role {
     }
 }
 
-/// A running system; dropped, its processes are killed.
+/// A running system. Dropping it kills its processes.
 pub(super) struct World {
     /// In the order of [`Role::ALL`].
     roles: Vec<Running>,
@@ -69,7 +68,7 @@ impl World {
             ("CHATTING_NATS__URLS".to_owned(), format!("nats://127.0.0.1:{nats_port}")),
             ("CHATTING_INGEST__ROOMS__URL".to_owned(), room_server::start().await?),
             ("CHATTING_ARCHIVER__URI".to_owned(), uri.clone()),
-            // The default is 16 GiB, for which not every machine has the room; no attack fills as much.
+            // Less than the default of 16 GiB, which not every machine has. No attack fills this much.
             ("CHATTING_NATS__MAX_BYTES".to_owned(), (4_u64 << 30).to_string()),
         ];
         let mut ports = Vec::new();
@@ -99,12 +98,12 @@ impl World {
         Ok(World { roles, database, _servers: [nats, mongod], _folder: folder })
     }
 
-    /// Where the world comes in.
+    /// The port of the main listener.
     pub(super) fn port(&self, role: Role) -> u16 {
         self.roles[role as usize].port
     }
 
-    /// Where the operator asks.
+    /// The port of the admin listener.
     pub(super) fn admin_port(&self, role: Role) -> u16 {
         self.roles[role as usize].admin
     }
@@ -114,7 +113,7 @@ impl World {
         process::memory(self.id(role)?).with_context(|| format!("{} has ended", role.name()))
     }
 
-    /// Seconds of processor time so far.
+    /// CPU seconds so far.
     pub(super) fn processor(&self, role: Role) -> anyhow::Result<f64> {
         process::processor(self.id(role)?)
     }
@@ -123,7 +122,7 @@ impl World {
         self.roles[role as usize].server.id().with_context(|| format!("{} does not run", role.name()))
     }
 
-    /// How many of these messages are not in the archive, once the archiver has had time for them.
+    /// The number of these messages that are not in the archive, after the archiver had time to write them.
     pub(super) async fn missing(&self, ids: &[String]) -> anyhow::Result<usize> {
         let messages = self.database.collection::<Document>("chatting_log");
         let (began, mut missing) = (Instant::now(), ids.iter().collect::<HashSet<_>>());
@@ -141,7 +140,7 @@ impl World {
     }
 }
 
-/// A token of that user, for an hour.
+/// The user's token, valid for an hour.
 pub(super) fn token(user: i64) -> String {
     let (nickname, email) = (format!("user{user}"), "user@example.com".to_owned());
     let identity = web::auth::Identity { user_idx: user, nickname, email, scopes: Vec::new() };

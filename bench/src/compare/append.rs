@@ -7,14 +7,14 @@ use hdrhistogram::Histogram;
 use hyper::body::Bytes;
 use tokio::task::JoinSet;
 
-use super::generator::Outcome;
+use crate::load::Outcome;
 
 pub(super) const NAME: &str = "bare append";
 
 const STREAM: &str = "BARE";
 const BYTES: usize = 200;
 
-/// So many append, each again when it has its acknowledgement.
+/// This many appenders, each of which appends again once it is acknowledged.
 pub(super) async fn run(url: &str, posters: usize, duration: Duration) -> anyhow::Result<Outcome> {
     let context = jetstream::new(async_nats::connect(url).await?);
     let config = stream::Config {

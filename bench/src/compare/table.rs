@@ -4,11 +4,10 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::generator::Outcome;
 use super::median;
-use crate::load::Pace;
+use crate::load::{Outcome, Pace};
 
-/// What ratios are taken of.
+/// The target that ratios are relative to.
 const PEER: &str = "nchan";
 
 /// Every outcome, in the order of the rounds.

@@ -1,4 +1,4 @@
-//! Runs a program under callgrind, and counts for as long as it is asked to.
+//! Runs a program under callgrind, and counts on request.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::process::Command;
 
-/// Where callgrind writes, and how it is reached.
+/// Callgrind's files and pipes.
 pub(super) struct Callgrind {
     output: PathBuf,
-    /// Of the pipes by which the running program is controlled.
+    /// The prefix of the pipes that control the running program.
     prefix: PathBuf,
 }
 
-/// What was counted.
+/// The counts.
 pub(super) struct Counted {
     pub(super) total: u64,
-    /// Functions with what they call, the most expensive first.
+    /// Functions including their callees, most expensive first.
     pub(super) inclusive: Vec<Function>,
-    /// Functions by themselves, the most expensive first.
+    /// Functions without their callees, most expensive first.
     pub(super) own: Vec<Function>,
 }
 
@@ -29,13 +29,13 @@ pub(super) struct Function {
 }
 
 impl Callgrind {
-    /// Callgrind's files go into `output`, its pipes into `pipes`.
+    /// Puts callgrind's files into `output` and its pipes into `pipes`.
     pub(super) fn new(output: &Path, pipes: &Path) -> anyhow::Result<Callgrind> {
         std::fs::create_dir_all(output)?;
         Ok(Callgrind { output: output.canonicalize()?.join("callgrind.out"), prefix: pipes.join("vgdb") })
     }
 
-    /// Of valgrind, before the program. It counts nothing yet.
+    /// Valgrind's arguments, which precede the program. Counting is off at first.
     pub(super) fn arguments(&self) -> Vec<OsString> {
         let option = |name: &str, path: &Path| {
             let mut option = OsString::from(name);
@@ -52,13 +52,13 @@ impl Callgrind {
         ]
     }
 
-    /// Begins to count.
+    /// Starts counting.
     pub(super) async fn count(&self, id: u32) -> anyhow::Result<()> {
         self.control(id, "--instr=on").await?;
         self.control(id, "--zero").await
     }
 
-    /// Ends counting, and reads what was counted.
+    /// Stops counting, and reads the counts.
     pub(super) async fn finish(&self, id: u32) -> anyhow::Result<Counted> {
         self.control(id, "--dump").await?;
         self.control(id, "--instr=off").await?;

@@ -1,4 +1,4 @@
-//! Posts over both surfaces with texts as people write them, until all that is measured has taken them.
+//! Posts real chat texts over both surfaces, until every measured part has handled them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,20 +16,20 @@ use tokio::time::{sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Arguments;
-use crate::load::connect;
+use crate::connection::connect;
 use crate::system::System;
 use crate::texts::texts;
 
 /// 200 bytes of text, as in the other measurements of this project.
 const TEXT_BYTES: usize = 200;
 
-/// Longer than anything takes under callgrind.
+/// Longer than any step takes under callgrind.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How often it is looked whether everything has arrived.
+/// The interval between checks for arrival.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Posters, and those who wait for what they post.
+/// The posters, and the receivers of their posts.
 pub(super) struct Load<'a> {
     system: &'a System,
     texts: Arc<Vec<String>>,
@@ -81,7 +81,7 @@ impl<'a> Load<'a> {
         Ok(Load { system, texts, posters, keep, rooms, rate, posted: 0, arrived, archive, presenters })
     }
 
-    /// Posts so many messages, and waits until they have arrived everywhere.
+    /// Posts this many messages, and waits until they have arrived everywhere.
     pub(super) async fn run(&mut self, messages: usize) -> anyhow::Result<()> {
         let before = self.posted;
         self.posted += messages;
@@ -139,7 +139,7 @@ impl Drop for Load<'_> {
     }
 }
 
-/// A post, over the original's surface or over `/v1`.
+/// A post over the original's surface or `/v1`.
 fn request(is_original: bool, room: usize, token: &str, text: &str) -> anyhow::Result<hyper::Request<Full<Bytes>>> {
     let (path, body) = if is_original {
         let body = serde_json::json!({ "presenterIdx": room, "userType": "viewer", "textMessage": text });
@@ -156,7 +156,7 @@ fn request(is_original: bool, room: usize, token: &str, text: &str) -> anyhow::R
     Ok(request.body(Full::new(Bytes::from(body.to_string())))?)
 }
 
-/// Connects a presenter that counts what it is shown.
+/// Connects a presenter that counts its messages.
 async fn present(system: &System, room: i64, arrived: Arc<AtomicUsize>) -> anyhow::Result<AbortHandle> {
     #[derive(Deserialize)]
     struct Frame {

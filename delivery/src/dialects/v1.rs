@@ -85,22 +85,17 @@ impl Dialect for V1 {
     }
 
     fn token_refused(&self, refused: TokenError) -> Utf8Bytes {
-        match refused {
-            TokenError::Missing => error("token_missing", "no token: send one in the handshake or in start"),
-            TokenError::Expired => error("token_expired", "the token has expired: get a new one"),
-            TokenError::Ambiguous => error("token_invalid", "the handshake has more than one token"),
-            TokenError::Malformed | TokenError::Signature | TokenError::Claims => {
-                error("token_invalid", "the token is not valid")
-            }
-            TokenError::Type => error("token_invalid", "the token is not an access token"),
-            TokenError::Lifetime => error("token_invalid", "the token's lifetime is too long"),
-            TokenError::UserIdx => {
-                error("token_invalid", "the token's user_idx must be an integer from 1 to 9007199254740991 (2^53 - 1)")
-            }
-            TokenError::KeysUnavailable => {
-                error("keys_unavailable", "the token cannot be verified now: try again later")
-            }
-        }
+        let message = match refused {
+            TokenError::Missing => "no token: send one in the handshake or in start",
+            TokenError::Expired => "the token has expired: get a new one",
+            TokenError::Ambiguous => "the handshake has more than one token",
+            TokenError::Malformed | TokenError::Signature | TokenError::Claims => "the token is not valid",
+            TokenError::Type => "the token is not an access token",
+            TokenError::Lifetime => "the token's lifetime is too long",
+            TokenError::UserIdx => "the token's user_idx must be an integer from 1 to 9007199254740991 (2^53 - 1)",
+            TokenError::KeysUnavailable => "the token cannot be verified now: try again later",
+        };
+        error(refused.code(), message)
     }
 
     /// All of the events: a page of the window fits one frame.

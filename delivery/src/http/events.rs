@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use chat::{PresenterIdx, Readers};
 use serde::Deserialize;
 use web::auth::{Pass, TokenError};
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::http::ready;
 use crate::http::refusal::Refusal;

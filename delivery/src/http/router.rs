@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use web::Problem;
 use web::auth::TokenError;
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::dialects::Dialect;
 use crate::dialects::v1::SUBPROTOCOL;
@@ -81,7 +81,7 @@ async fn admit(
         Some(Ok(bearer)) => bearer.source(),
         _ => Source::of_peer(peer.ip(), &node.config.http.proxies),
     };
-    let Some(place) = node.unstarted.enter(source) else {
+    let Some(slot) = node.unstarted.acquire(source) else {
         return unavailable("overload", "Too many sockets on this node have no session yet. Try again in a second.");
     };
     let (response, stream) = handshake.accept();
@@ -90,7 +90,7 @@ async fn admit(
     sockets.spawn(async move {
         // On an error the client left before it received the response.
         if let Ok(stream) = stream.await {
-            session::serve(&node, dialect(&node), stream, handshake_token, place).await;
+            session::serve(&node, dialect(&node), stream, handshake_token, slot).await;
         }
     });
     response

@@ -5,15 +5,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chat::{Body, EventKind, Position, PresenterIdx, Readers, RoomUpdated, UserIdx};
+use chat::settings::OwnSettings;
+use chat::{Body, EventKind, Position, PresenterIdx, Readers, UserIdx};
 use jiff::Timestamp;
 use nats::{Entry, Log, Start};
 use parking_lot::RwLock;
 
 use crate::readers::roles::Roles;
-
-/// The name of the setting.
-const READERS: &str = "readers";
 
 /// The rooms' settings and moderators.
 #[derive(Debug)]
@@ -26,17 +24,11 @@ pub(crate) struct Access {
 }
 
 /// The latest decision about a room's settings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Decided {
     position: Position,
-    /// None: the deployment's setting holds.
-    own: Option<Own>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Own {
-    readers: Readers,
-    until: Option<Timestamp>,
+    /// Only `readers`.
+    own: OwnSettings,
 }
 
 impl Access {
@@ -85,10 +77,9 @@ impl Access {
         if known.is_some_and(|known| known.position >= entry.position) {
             return false;
         }
-        let own = match own(&updated) {
-            Changed::To(own) => own,
-            Changed::Nothing => known.and_then(|known| known.own),
-        };
+        let mut own = known.map(|known| known.own.clone()).unwrap_or_default();
+        own.change(&updated.changed, OwnSettings::of_event(&updated.settings, &updated.until));
+        let own = own.only_readers();
         rooms.insert(presenter, Decided { position: entry.position, own });
         true
     }
@@ -105,32 +96,13 @@ impl Access {
 
     /// Who may read the room.
     pub(crate) fn of(&self, presenter: PresenterIdx) -> Readers {
-        let own = self.rooms.read().get(&presenter).and_then(|decided| decided.own);
-        own.filter(|own| own.until.is_none_or(|until| until > Timestamp::now()))
-            .map_or(self.deployment, |own| own.readers)
+        let rooms = self.rooms.read();
+        let own = rooms.get(&presenter).and_then(|decided| decided.own.readers(Timestamp::now()));
+        own.unwrap_or(self.deployment)
     }
 
     /// The number of changes so far.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
-}
-
-enum Changed {
-    Nothing,
-    To(Option<Own>),
-}
-
-/// What the event decides about the setting. A value that this version does not know admits nobody: it may be a
-/// narrower one.
-fn own(updated: &RoomUpdated) -> Changed {
-    if !updated.changed.is_empty() && !updated.changed.iter().any(|name| name == READERS) {
-        return Changed::Nothing;
-    }
-    let Some(value) = updated.settings.get(READERS) else { return Changed::To(None) };
-    let readers = serde_json::from_value(value.clone()).unwrap_or(Readers::Off);
-    // An end that cannot be parsed counts as past, as ingest counts it.
-    let parsed = |until: &serde_json::Value| until.as_str().and_then(|until| until.parse().ok());
-    let until = updated.until.get(READERS).map(|until| parsed(until).unwrap_or(Timestamp::UNIX_EPOCH));
-    Changed::To(Some(Own { readers, until }))
 }

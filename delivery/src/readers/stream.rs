@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::UserPermit;
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::node::Node;
 use crate::readers::access::Access;

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use uuid::Uuid;
 use web::auth::Pass;
-use web::places::Source;
+use web::fair_slots::Source;
 use web::{SourceRate, SourceRates};
 
 use crate::readers::access::Access;

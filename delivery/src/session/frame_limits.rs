@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-use web::places::Place;
+use web::fair_slots::Slot;
 
 /// A breach of the limits, which closes the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub(crate) struct Frames<S> {
     limits: FrameLimits,
     counter: FrameCounter,
     /// While there is no session: where the bytes held for this client count, together with those of others.
-    place: Option<Arc<Place>>,
+    slot: Option<Arc<Slot>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ struct FrameCounter {
 const LARGEST_HEADER: usize = 14;
 
 impl<S> Frames<S> {
-    pub(crate) fn new(stream: S, limits: FrameLimits, place: Arc<Place>) -> Frames<S> {
+    pub(crate) fn new(stream: S, limits: FrameLimits, slot: Arc<Slot>) -> Frames<S> {
         let counter = FrameCounter {
             header: [0; LARGEST_HEADER],
             have: 0,
@@ -69,12 +69,12 @@ impl<S> Frames<S> {
             second: (Instant::now(), 0),
             breach: None,
         };
-        Frames { stream, limits, counter, place: Some(place) }
+        Frames { stream, limits, counter, slot: Some(slot) }
     }
 
-    /// Counts the bytes held for the client in another place from now on, or in none.
-    pub(crate) fn counts_in(&mut self, place: Option<Arc<Place>>) {
-        self.place = place;
+    /// Counts the bytes held for the client in another slot from now on, or in none.
+    pub(crate) fn counts_in(&mut self, slot: Option<Arc<Slot>>) {
+        self.slot = slot;
     }
 }
 
@@ -172,12 +172,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
         let bytes = &buffer.filled()[before..];
         match this.counter.follow(bytes, this.limits) {
             Ok(of_part) => {
-                if let Some(place) = &this.place {
+                if let Some(slot) = &this.slot {
                     if of_part < bytes.len() {
-                        place.holds_nothing();
+                        slot.clear_bytes();
                     }
                     if of_part > 0 {
-                        place.holds(of_part);
+                        slot.add_bytes(of_part);
                     }
                 }
                 read
@@ -227,12 +227,12 @@ mod tests {
     }
 
     fn counter() -> FrameCounter {
-        let Frames { counter, .. } = Frames::new(&[0_u8][..], LIMITS, place());
+        let Frames { counter, .. } = Frames::new(&[0_u8][..], LIMITS, slot());
         counter
     }
 
-    fn place() -> Arc<Place> {
-        Arc::new(web::places::Places::new(1, 1_000).enter(web::places::Source::Unknown).unwrap())
+    fn slot() -> Arc<Slot> {
+        Arc::new(web::fair_slots::FairSlots::new(1, 1_000).acquire(web::fair_slots::Source::Unknown).unwrap())
     }
 
     /// Checks the frames, in chunks of several sizes.

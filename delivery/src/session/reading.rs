@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use web::UserPermit;
 use web::auth::TokenError;
-use web::places::{Place, Source};
+use web::fair_slots::{Slot, Source};
 
 use crate::dialects::{ClientFrame, Complaint, Dialect, Welcome};
 use crate::node::Node;
@@ -52,16 +52,16 @@ struct Reading<'a> {
     _permit: UserPermit<Source>,
 }
 
-/// Serves a reader to the end of its socket. `place` is given back once the reading has begun.
+/// Serves a reader to the end of its socket. `slot` is given back once the reading has begun.
 pub(super) async fn serve(
     node: &Arc<Node>,
     dialect: &dyn Dialect,
     mut socket: Box<Socket>,
     entrant: Entrant,
     presenter: PresenterIdx,
-    place: Arc<Place>,
+    slot: Arc<Slot>,
 ) {
-    place.works();
+    slot.set_working();
     let closed = |reason: CloseReason| {
         node.metrics.closed(reason);
         tracing::debug!(%presenter, end = reason.word(), "a reader's socket closes: {}", reason.word());
@@ -69,7 +69,7 @@ pub(super) async fn serve(
     match Box::pin(begin(node, dialect, entrant, presenter)).await {
         Ok((mut reading, welcome)) => {
             socket.counts_in(None);
-            drop(place);
+            drop(slot);
             let reason = match reading.deliver(&mut socket, &welcome).await {
                 Ok(never) => match never {},
                 Err(reason) => reason,
@@ -81,7 +81,7 @@ pub(super) async fn serve(
         }
         Err(reason) => {
             closed(reason);
-            Box::pin(socket.leave(reason, &place)).await;
+            Box::pin(socket.leave(reason, &slot)).await;
         }
     }
 }

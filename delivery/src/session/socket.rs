@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
-use web::places::Place;
+use web::fair_slots::Slot;
 
 use crate::config::Config;
 use crate::session::close_codes::CloseReason;
@@ -58,8 +58,8 @@ pub(crate) enum Received {
 }
 
 impl Socket {
-    /// `place`: its place among the sockets without a session.
-    pub(crate) async fn new(stream: Stream, config: &Config, place: Arc<Place>) -> Socket {
+    /// `slot`: its slot among the sockets without a session.
+    pub(crate) async fn new(stream: Stream, config: &Config, slot: Arc<Slot>) -> Socket {
         let limits = FrameLimits {
             frames_per_second: config.max_frames_per_second,
             message_bytes: config.max_frame_size.in_memory(),
@@ -70,7 +70,7 @@ impl Socket {
             .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
             .max_frame_size(Some(config.max_frame_size.in_memory()))
             .max_message_size(Some(config.max_frame_size.in_memory()));
-        let frames = Frames::new(stream, limits, place);
+        let frames = Frames::new(stream, limits, slot);
         let socket = WebSocketStream::from_raw_socket(frames, Role::Server, Some(web_socket)).await;
         let now = Instant::now();
         Socket {
@@ -82,9 +82,9 @@ impl Socket {
         }
     }
 
-    /// Counts unfinished frames in another place. In none, once the session has begun.
-    pub(crate) fn counts_in(&mut self, place: Option<Arc<Place>>) {
-        self.socket.get_mut().counts_in(place);
+    /// Counts unfinished frames in another slot. In none, once the session has begun.
+    pub(crate) fn counts_in(&mut self, slot: Option<Arc<Slot>>) {
+        self.socket.get_mut().counts_in(slot);
     }
 
     /// When the client last sent anything.
@@ -176,11 +176,11 @@ impl Socket {
     }
 
     /// Closes a socket that gets no session.
-    pub(crate) async fn leave(self, reason: CloseReason, place: &Place) {
-        if place.is_lost() { self.make_room(reason).await } else { self.close(reason).await }
+    pub(crate) async fn leave(self, reason: CloseReason, slot: &Slot) {
+        if slot.is_evicted() { self.make_room(reason).await } else { self.close(reason).await }
     }
 
-    /// Sends the close frame if that takes no time, and closes: another socket needs the place.
+    /// Sends the close frame if that takes no time, and closes: another socket needs the slot.
     async fn make_room(mut self, reason: CloseReason) {
         if let Some(frame) = reason.close_frame() {
             // A client that does not take it now does not learn the reason.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use chat::{PresenterIdx, UserIdx};
 use web::auth::{Pass, TokenError};
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::dialects::Dialect;
 use crate::node::Node;

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
-use web::places::Source;
+use web::fair_slots::Source;
 
 use crate::http::body::{self, Shape};
 use crate::http::openapi::schemas;
@@ -170,11 +170,11 @@ impl Ingest {
         sender: &Sender,
         reading: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        let place = self.unfinished.enter(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
+        let slot = self.unfinished.acquire(Source::User(sender.idx.get())).ok_or(Refusal::Overloaded)?;
         // Dropping `reading` loses part of a body, which is of no use without the rest.
         tokio::select! {
             body = reading => body,
-            () = place.lost() => Err(Refusal::Overloaded),
+            () = slot.evicted() => Err(Refusal::Overloaded),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::state::Ingest;
 
 mod refused;
 pub(crate) mod schemas;
+pub(crate) mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -85,5 +86,6 @@ pub fn document() -> String {
 async fn openapi(State(ingest): State<Arc<Ingest>>) -> Response {
     // Cached for five minutes: it changes only with a deployment.
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=300")];
-    (headers, Extension(web::Shared), ingest.openapi.clone()).into_response()
+    let document = ingest.openapi.get_or_init(|| document().into());
+    (headers, Extension(web::Shared), document.clone()).into_response()
 }

@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
+use chat::settings::Rate;
 
-use crate::moderation::settings::Rate;
 use crate::posting::limits::Quota;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use chat::settings::OwnSettings;
 use chat::{
     Body, Event, ModeratorAdded, ModeratorRemoved, Position, RoomUpdated, User, UserBanned, UserIdx, UserUnbanned, now,
 };
@@ -15,10 +16,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::moderation::settings::OwnSettings;
-
 /// The pause before failed writes are retried.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// 30 s: a node that starts replays so much more than it must.
+const LONGEST_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An hour between two sweeps for ended decisions. Until a sweep, an ended decision only takes space.
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -54,6 +56,11 @@ struct State {
 impl DecisionKeeper {
     pub(crate) fn new(decisions: Decisions, timelines: Timelines, keys_for: Duration) -> DecisionKeeper {
         DecisionKeeper { decisions, timelines, keys_for, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// The time between two checkpoints: several within the time that a node must replay for its keys.
+    pub(crate) fn checkpoint_interval(&self) -> Duration {
+        (self.keys_for / 4).clamp(Duration::from_secs(1), LONGEST_CHECKPOINT_INTERVAL)
     }
 
     /// Queues a decision to be saved. Returns at once.

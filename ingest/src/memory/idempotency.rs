@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_this_turn_is_never_forgotten() {
+    fn keys_of_the_current_turn_are_never_forgotten() {
         let keys = accepted_keys(3);
         let turn = |at| Turns::new(Duration::from_secs(600)).at(seconds(at));
         assert!(counts(&keys, "of the last turn", 1, 59));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_is_forgotten_when_others_come() {
+    fn old_keys_are_forgotten_when_others_come() {
         let keys = accepted_keys(100);
         assert!(counts(&keys, "old", 1, 0));
         assert!(counts(&keys, "other", 1, 600));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_asked_again_after_a_long_silence_counts_as_new_only_if_it_is_stored_again() {
+    fn an_old_key_counts_as_new_only_if_it_is_stored_again() {
         let keys = accepted_keys(100);
         assert!(counts(&keys, "key", 1, 0));
         assert_eq!(sequence(&keys, "key"), Some(1));

@@ -21,9 +21,6 @@ use crate::moderation::restored::RestoredMessages;
 use crate::moderation::rules::Rules;
 use crate::posting::limits::{Limits, Observed};
 
-/// How often the replay drops ended rules and records its checkpoint.
-const TICK: Duration = Duration::from_secs(30);
-
 /// 2 s for an event to come back from the log. It takes milliseconds, unless there is an outage.
 const FIND_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -151,7 +148,7 @@ impl Replay {
 
     async fn follow(self: Arc<Replay>, log: Log, mut tail: EventTail) {
         let mut read: Vec<Position> = Vec::new();
-        let mut tick = interval(TICK);
+        let mut tick = interval(self.decision_keeper.checkpoint_interval());
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Dropping `next` loses no batch: it hands one out only when it completes.

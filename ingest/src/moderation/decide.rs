@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::memory::idempotency::Earlier;
 use crate::moderation::rights::Right;
+use crate::moderation::settings;
 use crate::moderation::term::{Purge, Term};
 use crate::posting::event_id;
 use crate::posting::event_id::Assignment;
@@ -128,7 +129,7 @@ impl Ingest {
             }
             Decision::Set(presenter, patch, term) => {
                 let until = term.map(|term| term.end(now));
-                let own = self.replay.rules.own(presenter, now).patched(&patch, until, now)?;
+                let own = settings::patched(&self.replay.rules.own(presenter, now), &patch, until, now)?;
                 let (settings, until) = own.to_event();
                 let changed = patch.into_iter().map(|(name, _)| name).collect();
                 let updated = RoomUpdated { settings, changed, until, by, reason };

@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use chat::settings::{OwnSettings, Settings};
 use chat::{Ban, Body, Event, LatestBan, ModeratorRemoved, Moderators, Position, PresenterIdx, UserBanned, UserIdx};
 use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use nats::Subject;
 use parking_lot::RwLock;
 use words::Filter;
-
-use crate::moderation::settings::{OwnSettings, Settings};
 
 #[cfg(test)]
 mod tests;
@@ -98,7 +97,11 @@ impl Rules {
                     return None;
                 }
                 let mut own = known.map(|known| known.own.clone()).unwrap_or_default();
-                own.change(&updated.changed, OwnSettings::of_event(&updated.settings, &updated.until));
+                let decided = OwnSettings::of_event(&updated.settings, &updated.until);
+                for name in decided.ignored() {
+                    tracing::warn!(%presenter, setting = name, "this version does not understand the room's setting {name} and ignores it");
+                }
+                own.change(&updated.changed, decided);
                 let (settings, until) = own.to_event();
                 let whole = chat::RoomUpdated { settings, until, changed: Vec::new(), ..updated.clone() };
                 state.rooms.insert(presenter, Room::new(own, position, &self.deployment.settings, now));

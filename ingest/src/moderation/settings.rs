@@ -1,319 +1,51 @@
-//! A room's settings: their names and bounds, the room's own settings, and the result of both at a moment. A setting
-//! can have an end. After it the deployment's setting holds again, without another decision.
+//! A change of a room's settings. What settings are is in `chat`; which texts can be the words of a room, ingest knows.
 
-use std::collections::BTreeMap;
-
-use chat::Readers;
+use chat::settings::{InvalidSetting, OwnSettings};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use serde_json::{Map, Value};
 
-use crate::moderation::settings::bounds::{
-    LONGEST_WORD, MOST_MESSAGES, MOST_RATE_SECONDS, MOST_SLOW_MODE_SECONDS, MOST_WORDS, MOST_WORDS_BYTES,
-};
-use crate::moderation::settings::schema::Word;
-use crate::posting::text::{LONGEST_TEXT, Text};
+use crate::posting::text::Text;
 
-mod bounds;
-pub(crate) mod schema;
-#[cfg(test)]
-pub(crate) mod tests;
-
-/// All settings of a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Settings {
-    /// Slow mode: seconds between two messages of a viewer. 0 turns it off.
-    #[schema(maximum = 3600)]
-    pub slow_mode_seconds: u32,
-    /// Whether a message must differ from the room's recent ones.
-    pub unique_chat: bool,
-    /// Whether only the presenter and moderators may post.
-    pub presenter_only: bool,
-    /// What happens to a message in which the word filter finds something.
-    pub word_policy: WordPolicy,
-    /// The room's own words for the word filter, in addition to the deployment's.
-    #[schema(value_type = Vec<Word>, max_items = 200)]
-    pub words: Vec<String>,
-    /// The most characters (grapheme clusters) of a message.
-    #[schema(minimum = 1, maximum = 500)]
-    pub max_length: usize,
-    /// How many messages a viewer may post.
-    pub message_rate: Rate,
-    /// Who may read the room live at a delivery node.
-    #[schema(value_type = schema::Readers)]
-    pub readers: Readers,
-}
-
-/// What happens to a message in which the word filter finds something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WordPolicy {
-    /// The word filter does not run.
-    Off,
-    /// It is accepted, with the findings in its `flags`.
-    Flag,
-    /// It is accepted, with stars in place of the findings, and `flags`.
-    Mask,
-    /// It is refused.
-    Reject,
-}
-
-/// A rate. Spent quota comes back evenly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// How many may be sent at once.
-    #[schema(minimum = 1, maximum = 100000)]
-    pub messages: u32,
-    /// Seconds in which the whole quota comes back.
-    #[schema(minimum = 1, maximum = 3600)]
-    pub seconds: u32,
-}
-
-/// A setting with its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Setting {
-    SlowModeSeconds(u32),
-    UniqueChat(bool),
-    PresenterOnly(bool),
-    WordPolicy(WordPolicy),
-    Words(Vec<String>),
-    MaxLength(usize),
-    MessageRate(Rate),
-    Readers(Readers),
-    /// A setting of a later version: it has no effect here, and is passed on unchanged.
-    Unknown(Value),
-}
-
-/// The settings that a room has set itself, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct OwnSettings(BTreeMap<String, OwnSetting>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct OwnSetting {
-    setting: Setting,
-    /// None: it has no end.
+/// As [`OwnSettings::patched`].
+pub(crate) fn patched(
+    own: &OwnSettings,
+    patch: &Map<String, Value>,
     until: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<OwnSettings, InvalidSetting> {
+    own.patched(patch, until, now, |word| Text::parse(word).is_ok())
 }
 
-/// Why a setting is invalid.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidSetting {
-    /// There is no setting of that name.
-    #[error("there is no setting {0:?}: the settings are {NAMED}")]
-    Unknown(String),
-    /// The value is of the wrong type, or out of bounds.
-    #[error("the setting {0} must be {1}")]
-    Value(&'static str, &'static str),
-}
+#[cfg(test)]
+pub(crate) mod tests {
+    use chat::settings::{Rate, Settings, WordPolicy};
+    use serde_json::json;
 
-/// Name and bounds, for people.
-const NAMES: [(&str, &str); 8] = [
-    ("slowModeSeconds", "an integer from 0 to 3600"),
-    ("uniqueChat", "true or false"),
-    ("presenterOnly", "true or false"),
-    ("wordPolicy", "\"off\", \"flag\", \"mask\" or \"reject\""),
-    (
-        "words",
-        "a list of at most 200 texts of 1 to 50 characters and 8192 bytes in total, each on one line with a visible character",
-    ),
-    ("maxLength", "an integer from 1 to 500"),
-    ("messageRate", "{\"messages\": 1 to 100000, \"seconds\": 1 to 3600}"),
-    ("readers", "\"off\", \"members\" or \"anyone\""),
-];
+    use super::*;
 
-/// The names, for errors about unknown ones.
-pub(crate) const NAMED: &str =
-    "slowModeSeconds, uniqueChat, presenterOnly, wordPolicy, words, maxLength, messageRate and readers";
-
-impl Settings {
-    /// Err: the first setting that is out of bounds.
-    pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
-        let checks = [
-            ("slowModeSeconds", Setting::SlowModeSeconds(self.slow_mode_seconds)),
-            ("words", Setting::Words(self.words.clone())),
-            ("maxLength", Setting::MaxLength(self.max_length)),
-            ("messageRate", Setting::MessageRate(self.message_rate)),
-        ];
-        match checks.iter().find(|(_, setting)| !setting.is_within_bounds()) {
-            Some((name, _)) => Err(invalid(name)),
-            None => Ok(()),
+    /// The settings of `src/defaults.toml`.
+    pub(crate) fn deployment() -> Settings {
+        Settings {
+            slow_mode_seconds: 0,
+            unique_chat: false,
+            presenter_only: false,
+            word_policy: WordPolicy::Flag,
+            words: Vec::new(),
+            max_length: 500,
+            message_rate: Rate { messages: 20, seconds: 30 },
+            readers: chat::Readers::Off,
         }
     }
-}
 
-impl Rate {
-    pub(crate) fn is_valid(self) -> bool {
-        (1..=MOST_MESSAGES).contains(&self.messages) && (1..=MOST_RATE_SECONDS).contains(&self.seconds)
-    }
-}
-
-impl Setting {
-    /// Parses one setting.
-    fn parse(name: &str, value: &Value) -> Result<Setting, InvalidSetting> {
-        fn read<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, InvalidSetting> {
-            T::deserialize(value).map_err(|_| invalid(name))
-        }
-        let setting = match name {
-            "slowModeSeconds" => Setting::SlowModeSeconds(read(name, value)?),
-            "uniqueChat" => Setting::UniqueChat(read(name, value)?),
-            "presenterOnly" => Setting::PresenterOnly(read(name, value)?),
-            "wordPolicy" => Setting::WordPolicy(read(name, value)?),
-            "words" => Setting::Words(read(name, value)?),
-            "maxLength" => Setting::MaxLength(read(name, value)?),
-            "messageRate" => Setting::MessageRate(read(name, value)?),
-            "readers" => Setting::Readers(read(name, value)?),
-            _ => return Err(InvalidSetting::Unknown(name.to_owned())),
+    #[test]
+    fn a_room_can_only_have_words_that_a_message_could_be() {
+        let set = |word: &str| {
+            let Value::Object(patch) = json!({ "words": ["spoiler", word] }) else { unreachable!("it is an object") };
+            patched(&OwnSettings::default(), &patch, None, chat::now())
         };
-        if setting.is_within_bounds() { Ok(setting) } else { Err(invalid(name)) }
-    }
-
-    fn is_within_bounds(&self) -> bool {
-        let is_word = |word: &String| (1..=LONGEST_WORD).contains(&word.trim().chars().count());
-        match self {
-            Setting::SlowModeSeconds(seconds) => *seconds <= MOST_SLOW_MODE_SECONDS,
-            Setting::Words(words) => words.len() <= MOST_WORDS && words.iter().all(is_word),
-            Setting::MaxLength(length) => (1..=LONGEST_TEXT).contains(length),
-            Setting::MessageRate(rate) => rate.is_valid(),
-            Setting::UniqueChat(_)
-            | Setting::PresenterOnly(_)
-            | Setting::WordPolicy(_)
-            | Setting::Readers(_)
-            | Setting::Unknown(_) => true,
+        assert!(set("스포일러").is_ok());
+        for word in ["\u{200B}", "\u{3164}", "a\nb", "a\u{FFFF}"] {
+            assert_eq!(set(word).unwrap_err().to_string().split(" must").next(), Some("the setting words"), "{word:?}");
         }
     }
-
-    /// The setting as a room may set it now. Earlier versions allowed more words, and those stay in effect.
-    fn settable(self) -> Result<Setting, InvalidSetting> {
-        let Setting::Words(words) = self else { return Ok(self) };
-        let words: Vec<String> = words.iter().map(|word| word.trim().to_owned()).collect();
-        let bytes: usize = words.iter().map(String::len).sum();
-        if bytes > MOST_WORDS_BYTES || words.iter().any(|word| Text::parse(word).is_err()) {
-            return Err(invalid("words"));
-        }
-        Ok(Setting::Words(words))
-    }
-
-    fn to_value(&self) -> Value {
-        match self {
-            Setting::SlowModeSeconds(seconds) => json!(seconds),
-            Setting::UniqueChat(is_on) | Setting::PresenterOnly(is_on) => json!(is_on),
-            Setting::WordPolicy(policy) => json!(policy),
-            Setting::Words(words) => json!(words),
-            Setting::MaxLength(length) => json!(length),
-            Setting::MessageRate(rate) => json!(rate),
-            Setting::Readers(readers) => json!(readers),
-            Setting::Unknown(value) => value.clone(),
-        }
-    }
-
-    fn apply(&self, settings: &mut Settings) {
-        match self {
-            Setting::SlowModeSeconds(seconds) => settings.slow_mode_seconds = *seconds,
-            Setting::UniqueChat(is_on) => settings.unique_chat = *is_on,
-            Setting::PresenterOnly(is_on) => settings.presenter_only = *is_on,
-            Setting::WordPolicy(policy) => settings.word_policy = *policy,
-            Setting::Words(words) => settings.words.clone_from(words),
-            Setting::MaxLength(length) => settings.max_length = *length,
-            Setting::MessageRate(rate) => settings.message_rate = *rate,
-            Setting::Readers(readers) => settings.readers = *readers,
-            Setting::Unknown(_) => {}
-        }
-    }
-}
-
-impl OwnSettings {
-    /// Reads an event. A setting that this version does not understand has no effect here, and is kept for later
-    /// versions.
-    pub(crate) fn of_event(settings: &Map<String, Value>, until: &Map<String, Value>) -> OwnSettings {
-        let setting = |(name, value): (&String, &Value)| {
-            let setting = Setting::parse(name, value).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a room's setting is invalid here and has no effect: {error}");
-                Setting::Unknown(value.clone())
-            });
-            // An end that cannot be parsed counts as past: a setting must not hold longer than was decided.
-            let parsed = |until: &Value| until.as_str().and_then(|until| until.parse().ok());
-            let until = until.get(name).map(|until| parsed(until).unwrap_or(Timestamp::UNIX_EPOCH));
-            (name.clone(), OwnSetting { setting, until })
-        };
-        OwnSettings(settings.iter().map(setting).collect())
-    }
-
-    /// For an event: the settings, and the ends of those that have one.
-    pub(crate) fn to_event(&self) -> (Map<String, Value>, Map<String, Value>) {
-        let OwnSettings(own) = self;
-        let settings = own.iter().map(|(name, own)| (name.clone(), own.setting.to_value()));
-        let end = |(name, own): (&String, &OwnSetting)| Some((name.clone(), json!(format!("{:.3}", own.until?))));
-        (settings.collect(), own.iter().filter_map(end).collect())
-    }
-
-    /// Copies from `decided` the settings that the event changed. The others stay.
-    pub(crate) fn change(&mut self, changed: &[String], mut decided: OwnSettings) {
-        if changed.is_empty() {
-            *self = decided;
-            return;
-        }
-        for name in changed {
-            match decided.0.remove(name) {
-                Some(own) => self.0.insert(name.clone(), own),
-                None => self.0.remove(name),
-            };
-        }
-    }
-
-    /// The next time at which a setting ends.
-    pub(crate) fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
-        self.0.values().filter_map(|own| own.until).filter(|until| *until > now).min()
-    }
-
-    /// The settings after a patch, whose settings hold until `until` or without an end. Null removes a setting, so that
-    /// the deployment's holds. Settings that have ended by `now` are left out.
-    pub(crate) fn patched(
-        &self,
-        patch: &Map<String, Value>,
-        until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<OwnSettings, InvalidSetting> {
-        let mut own = self.at(now);
-        for (name, value) in patch {
-            if value.is_null() && is_known(name) {
-                own.0.remove(name);
-                continue;
-            }
-            let setting = Setting::parse(name, value)?.settable()?;
-            own.0.insert(name.clone(), OwnSetting { setting, until });
-        }
-        Ok(own)
-    }
-
-    /// The settings in force: the room's own over the deployment's.
-    pub(crate) fn over(&self, deployment: &Settings, now: Timestamp) -> Settings {
-        let mut settings = deployment.clone();
-        self.at(now).0.values().for_each(|own| own.setting.apply(&mut settings));
-        settings
-    }
-
-    /// The settings that have not ended.
-    pub(crate) fn at(&self, now: Timestamp) -> OwnSettings {
-        let holds = |own: &OwnSetting| own.until.is_none_or(|until| until > now);
-        let standing = self.0.iter().filter(|(_, own)| holds(own));
-        OwnSettings(standing.map(|(name, own)| (name.clone(), own.clone())).collect())
-    }
-
-    /// Whether all of the room's own settings have ended.
-    pub(crate) fn is_empty(&self, now: Timestamp) -> bool {
-        self.at(now).0.is_empty()
-    }
-}
-
-fn is_known(name: &str) -> bool {
-    NAMES.iter().any(|(known, _)| *known == name)
-}
-
-fn invalid(name: &str) -> InvalidSetting {
-    let (name, bounds) = NAMES.iter().find(|(known, _)| *known == name).expect("every setting has a name and bounds");
-    InvalidSetting::Value(name, bounds)
 }

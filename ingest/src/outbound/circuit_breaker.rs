@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_question_failed_leaves_the_probe_to_others_for_a_while() {
+    fn a_caller_whose_request_failed_leaves_the_probe_to_others_for_a_while() {
         let breaker = CircuitBreaker::new(1, Scope::All, Duration::from_secs(2));
         let start = Instant::now();
         no_answer(&breaker, 42, 7, start);

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use self::rates::{Policy, Rates};
 use self::slow_mode::{SlowMode, Writing};
 use self::unique_chat::{Claim, UniqueChat};
-use crate::moderation::settings::{Rate, Settings};
+use chat::settings::{Rate, Settings};
 
 pub(crate) use self::limited::{Limited, Quota, Spent};
 

@@ -5,14 +5,12 @@
 //! platforms use them for their own symbols. Noncharacters do not: no keyboard writes them, and programs use them as
 //! sentinels.
 
+pub(crate) use chat::settings::LONGEST_TEXT;
 use unicode_segmentation::UnicodeSegmentation;
 use words::{is_forbidden, is_invisible};
 
 #[cfg(test)]
 mod tests;
-
-/// In characters as people count them: extended grapheme clusters.
-pub(crate) const LONGEST_TEXT: usize = 500;
 
 /// 8 KB: a grapheme can have any number of combining marks, so a bound on graphemes alone bounds nothing.
 pub(crate) const LONGEST_TEXT_BYTES: usize = 8 * 1024;

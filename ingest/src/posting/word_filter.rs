@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use chat::settings::WordPolicy;
 use serde::Deserialize;
 use words::{Filter, List, Match};
 
 use crate::moderation::rules::CurrentRules;
-use crate::moderation::settings::WordPolicy;
 use crate::posting::text::Text;
 
 /// The section `[ingest.words]` of the configuration.
@@ -30,18 +30,22 @@ pub(crate) struct WordFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Disallowed;
 
+impl WordsConfig {
+    /// Reads the lists. Err: which file is invalid, and where.
+    pub(crate) fn read(&self) -> Result<List, String> {
+        let mut list =
+            if self.list.as_os_str().is_empty() { List::built_in() } else { read("ingest.words.list", &self.list)? };
+        if !self.extra.as_os_str().is_empty() {
+            list.extend(read("ingest.words.extra", &self.extra)?);
+        }
+        Ok(list)
+    }
+}
+
 impl WordFilter {
     /// Err: which list file is invalid, and where.
     pub(crate) fn new(config: &WordsConfig) -> Result<WordFilter, String> {
-        let mut list = if config.list.as_os_str().is_empty() {
-            List::built_in()
-        } else {
-            read("ingest.words.list", &config.list)?
-        };
-        if !config.extra.as_os_str().is_empty() {
-            list.extend(read("ingest.words.extra", &config.extra)?);
-        }
-        Ok(WordFilter { deployment: Filter::new(&list) })
+        Ok(WordFilter { deployment: Filter::new(&config.read()?) })
     }
 
     /// The text, masked if the policy says so, and the labels of the matches.

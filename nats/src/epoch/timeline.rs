@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_keeps_its_epoch_and_what_comes_has_the_new_one() {
+    fn kept_events_keep_their_epoch_and_new_ones_have_the_new_epoch() {
         let epochs = [0, 1, 48, 49, 59, 60, 1_000].map(|sequence| timeline().position(sequence, 0).epoch);
         assert_eq!(epochs, [10, 10, 10, 20, 20, 30, 30]);
         assert_eq!(timeline().epoch(), 30);

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_before_the_clock_shows_it_tells_nothing_of_the_future() {
+    fn an_observation_older_than_the_clock_does_not_set_it_back() {
         let time: Timestamp = "2026-03-01T15:00:00Z".parse().unwrap();
         let clock = clock(time, Duration::from_millis(1));
         clock.observe(time - SignedDuration::from_hours(1));

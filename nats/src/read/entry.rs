@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stored_after_its_expiry_never_happened() {
+    fn a_batch_stored_after_its_expiry_has_no_effect() {
         let expires: Timestamp = "2026-03-01T15:00:00.5Z".parse().unwrap();
         let line = r#"{"v":1,"id":"01890a5d-ac96-774b-bcce-b302099a805c","type":"room.cleared","presenterIdx":42,"at":"2026-03-01T15:00:00Z"}"#;
         let mut headers = HeaderMap::new();

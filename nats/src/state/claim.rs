@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_version_wrote_holds() {
+    fn a_claim_of_an_older_version_holds() {
         let old =
             r#"{"node":"node-2","session":"01890a5d-ac96-774b-bcce-b302099a8002","since":"2026-11-22T12:34:56.789Z"}"#;
         assert_eq!(holder(old, "2027-01-01T00:00:00Z"), Some(session(2, 9)));

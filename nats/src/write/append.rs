@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_left_or_waited_for_too_long_takes_no_room_in_a_batch() {
+    fn cancelled_and_overdue_appends_take_no_room_in_a_batch() {
         let (queue, mut turns) = turns();
         let long_ago = Moment::now().before(Duration::from_secs(61));
         turns.way.send_replace(Way::Open(Moment::BOOT));

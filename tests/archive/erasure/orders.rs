@@ -1,16 +1,16 @@
-//! Erasures, and what they are about, are archived in any order, at the same moment, and again.
+//! Erasures and the events that they concern are archived in any order, concurrently, and repeatedly.
 
 use super::*;
 
-/// Why a message of the user was deleted.
+/// The reason of a deletion of a message of the user.
 const WHY: &str = "posted her own address";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_the_log_and_not_archived_yet_does_not_get_into_the_archive() {
+async fn messages_that_were_not_archived_before_their_erasure_never_are() {
     let world = World::with_partitions(2).await;
     let settings = world.settings.clone().set("archiver.batch_events", "50");
     let archiver = Role::start("archiver", &settings).await;
-    // The archiver is ready and has all of this before it.
+    // The archiver is ready, and everything below is still unread.
     archiver.pause();
     for number in 0..4_000 {
         let event = if number % 2 == 0 { secret(1 + number as i64 % 16, number) } else { by(8, 1, "other") };
@@ -18,7 +18,7 @@ async fn what_is_in_the_log_and_not_archived_yet_does_not_get_into_the_archive()
         if number % 100 == 0 {
             log.append(&event).await.unwrap();
         } else {
-            // Many at a time; the last one of a hundred is waited for.
+            // Concurrently, except that every hundredth is awaited.
             tokio::spawn(async move { log.append(&event).await.unwrap() });
         }
     }
@@ -32,7 +32,7 @@ async fn what_is_in_the_log_and_not_archived_yet_does_not_get_into_the_archive()
     })
     .await;
     archiver.resume();
-    // An archiver that stood still for long refuses what was asked before it noticed.
+    // A paused archiver refuses requests that were sent before it noticed the pause.
     let (status, receipt) = eventually("the archiver takes the request", PATIENCE, async || {
         try_to_erase(&archiver, "remove").await.filter(|(status, _)| *status != 503)
     })
@@ -55,7 +55,7 @@ async fn a_copy_of_an_erased_message_that_stands_after_the_erasure_does_not_come
     let archiver = world.archiver().await;
     let id = EventId::derived(Some(presenter(1)), user(GONE).idx, "key");
     let event = Event { id, ..secret(1, 1) };
-    // Of another key: it is new.
+    // With another key, so it is a new message.
     let other = Event { id: EventId::derived(Some(presenter(1)), user(GONE).idx, "other"), ..secret(1, 2) };
     world.log.append(&event).await.unwrap();
     archived(&world).await;
@@ -95,7 +95,7 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
         let deletion = lines(first + 4, &[Event::now(presenter(round), Body::MessageDeleted(deleted))]);
         let life = lines(first, &[target, hers, decision]);
         let erasure = lines(first + 5, &[erased]);
-        // Each of the two gets ahead of the other by turns, a little further each time.
+        // The two alternate in getting ahead, by a little more each time.
         let behind = async |turns: i64| {
             for _ in 0..turns {
                 tokio::task::yield_now().await;
@@ -139,7 +139,7 @@ async fn an_erasure_that_comes_at_the_same_moment_as_what_it_is_about_misses_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_when_its_batch_comes_again() {
+async fn documents_that_a_killed_archiver_stored_before_it_knew_of_the_erasure_go_with_the_redelivery() {
     for mode in [ErasureMode::Remove, ErasureMode::Anonymise] {
         let world = World::start().await;
         let line = |sequence, event: &Event| Ok(at(sequence, event));
@@ -151,7 +151,7 @@ async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_w
         world.archive.write(vec![line(3, &erased(mode))]).await.unwrap();
         let receipt = world.documents("erasures", 1).await.into_values().next().unwrap();
         assert_eq!(receipt.get_str("state").unwrap(), "done");
-        // It had looked for erasures before that one was there, and dies after its insert.
+        // As of an archiver that looked for erasures before this one, inserted, and died.
         for (collection, document) in [("chatting_log", message), ("moderation_log", ban)] {
             let document = document.into_values().next().unwrap();
             let id = doc! { "_id": document.get_str("_id").unwrap() };
@@ -165,7 +165,7 @@ async fn what_a_killed_archiver_had_stored_without_knowing_of_the_erasure_goes_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn why_a_message_was_deleted_goes_with_it_in_whichever_order_all_of_it_is_archived() {
+async fn the_reason_of_a_deletion_is_erased_with_its_message_in_any_order() {
     let mongod = crate::support::Mongod::start().await;
     let client = Client::with_uri_str(mongod.uri()).await.unwrap();
     let (hers, other) = (by(GONE, 1, "hers"), by(8, 1, "of somebody else"));
@@ -179,7 +179,7 @@ async fn why_a_message_was_deleted_goes_with_it_in_whichever_order_all_of_it_is_
         (4, deleted(other.id, "rude")),
         (5, Event::now(presenter(1), Body::RoomCleared(cleared))),
         (6, deleted(hers.id, WHY)),
-        // Decided while the erasure was on its way.
+        // Decided while the erasure was in progress.
         (8, deleted(hers.id, WHY)),
     ];
     let mut number = 0;
@@ -195,7 +195,7 @@ async fn why_a_message_was_deleted_goes_with_it_in_whichever_order_all_of_it_is_
             for group in order {
                 archive.write(lines(&groups[group])).await.unwrap();
             }
-            // A copy of a decision whose place is before that of the one that is there; then all of it at once.
+            // A copy of a decision at an earlier position than the archived one, and then everything again.
             archive.write(lines(&[(2, decisions[3].1.clone())])).await.unwrap();
             archive.write(lines(&groups.concat())).await.unwrap();
             let mut reasons = Vec::new();

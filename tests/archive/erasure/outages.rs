@@ -1,4 +1,4 @@
-//! An erasure that is interrupted, by whatever dies or is away, is finished, and its receipt counts right.
+//! An interrupted erasure is completed whatever fails, and its receipt counts right.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn an_erasure_that_is_killed_again_and_again_is_finished_and_counts_right(
     }
     appends.join_all().await;
     archived(&world).await;
-    // Whoever asks is cut off by the first death, and does not come back.
+    // The first kill cuts off the caller, who does not return.
     let url = format!("{}/v1/users/{GONE}", archiver.url());
     let token = token_with(json!({ "user_idx": 9, "scope": "chat:erase" }));
     let asked = tokio::spawn(client().delete(url).bearer_auth(token).send());
@@ -52,7 +52,7 @@ async fn archivers_that_erase_the_same_at_the_same_time_count_it_once() {
     }
     appends.join_all().await;
     archived(&world).await;
-    // A copy in each partition, each of which somebody reads; and twice.
+    // A copy in each partition, and each twice.
     let event = erased(ErasureMode::Remove);
     world.log.append(&event).await.unwrap();
     world.log.append(&event).await.unwrap();
@@ -107,7 +107,7 @@ async fn an_erasure_that_was_begun_before_the_log_lost_its_end_is_done_and_stand
     assert_eq!(archiver.exit_code(PATIENCE).await, 70);
     archiver.start_as_a_service().await;
     done(&archiver).await;
-    // It reads the log again. A batch on its way when the erasure got its place is looked at after it is stored.
+    // The archiver reads the log again. A batch in progress when the erasure was stored is checked after its write.
     archived(&world).await;
     assert_no_traces(&world).await;
     let log = crate::support::log(&world.settings).await;

@@ -1,9 +1,9 @@
-//! Who may erase, and what a receipt says.
+//! Who may request an erasure, and the content of its receipt.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_erase_erases_nobody() {
+async fn an_account_without_the_permission_cannot_erase_a_user() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     world.log.append(&secret(1, 1)).await.unwrap();
@@ -33,7 +33,7 @@ async fn who_may_not_erase_erases_nobody() {
     assert_eq!(traces(&world).await.len(), 1);
 }
 
-/// A nickname comes out of a token, and whoever signs tokens may put anything there.
+/// A nickname comes from a token, and can hold anything that an issuer signs.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erasers_nickname_turns_no_text_round_in_the_receipt_or_the_log() {
     let world = World::start().await;
@@ -57,9 +57,9 @@ async fn an_erasers_nickname_turns_no_text_round_in_the_receipt_or_the_log() {
     assert_eq!(erasures[0].by.nickname, "privacy!");
 }
 
-/// The receipts' documents say when they go, and the tombstone is not gone before the log is.
+/// The documents have their time of expiry, and a tombstone outlives the events in the log.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_is_to_hold_its_events_longer_lengthens_the_life_of_tombstones() {
+async fn a_longer_retention_of_the_log_extends_the_life_of_tombstones() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     world.log.append(&secret(1, 1)).await.unwrap();

@@ -1,11 +1,11 @@
-//! What an erasure takes and what it leaves, in both modes, and that nothing of it comes back.
+//! What an erasure removes and what it leaves, in both modes, and that nothing removed returns.
 
 use super::*;
 
-/// What of the life above is erased, as a receipt has it. The message in the room that the user cleared counts as deleted
-/// by the user, and so does the user's own.
+/// The expected counts of the receipt. The message in the room that the user cleared counts as deleted by the user, and
+/// so does the user's own.
 fn counts(messages: i64, mode: &str) -> Value {
-    // In the mode `remove` the user's own message in that room is gone before its mark is looked at.
+    // In the mode `remove` the user's own message in that room is gone before its mark is checked.
     let deleted = if mode == "remove" { 2 } else { 3 };
     json!({ "messages": messages, "decided": 3, "decisionsAbout": 5, "deleted": deleted, "quarantined": 3 })
 }
@@ -31,7 +31,7 @@ async fn is_erased_everywhere(mode: &str, partitions: u32) {
     assert!((48.0..48.1).contains(&hours("keptUntil")), "{receipt}");
     assert!(receipt["stays"].as_array().unwrap().iter().any(|stays| stays["code"] == "log"), "{receipt}");
 
-    // What others wrote and decided is all there, what they deleted is deleted.
+    // Messages and decisions of others are all there, and deleted messages stay deleted.
     let messages_of_8 = world.collection("chatting_log").count_documents(doc! { "userIdx": 8_i64 }).await.unwrap();
     assert_eq!(messages_of_8, others);
     assert_eq!(world.collection("moderation_log").count_documents(doc! {}).await.unwrap(), decisions);
@@ -40,7 +40,7 @@ async fn is_erased_everywhere(mode: &str, partitions: u32) {
     let by_whom = deleted.get_document("deleted").unwrap().get_document("by").unwrap();
     assert!(by_whom.get_i64("userIdx").unwrap() < 0, "{deleted}");
 
-    // Whatever comes again: all of the log, and a copy of the erasure.
+    // After the whole log again, and a copy of the erasure.
     let removed = doc! { "message": "of somebody else 7" };
     world.collection("chatting_log").delete_one(removed.clone()).await.unwrap();
     read_the_log_again(&world).await;
@@ -49,7 +49,7 @@ async fn is_erased_everywhere(mode: &str, partitions: u32) {
     if mode == "remove" {
         assert_no_traces(&world).await;
     }
-    // What the user writes from then on is not erased.
+    // Later messages of the user are not erased.
     let since = by(GONE, 3, "written since");
     world.log.append(&since).await.unwrap();
     archived(&world).await;
@@ -59,16 +59,16 @@ async fn is_erased_everywhere(mode: &str, partitions: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_removed_is_nowhere_in_the_archive_and_stays_so() {
+async fn a_removed_user_is_nowhere_in_the_archive_and_stays_so() {
     is_erased_everywhere("remove", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_removed_is_nowhere_in_the_archive_whatever_the_number_of_partitions() {
+async fn a_removed_user_is_nowhere_in_the_archive_with_any_number_of_partitions() {
     is_erased_everywhere("remove", 3).await;
 }
 
-/// The number under the messages that say this.
+/// The user number of the messages with this text.
 async fn author(world: &World, text: &str) -> Vec<i64> {
     let texts = doc! { "message": { "$regex": text } };
     let mut found = world.collection("chatting_log").find(texts).await.unwrap();
@@ -86,7 +86,7 @@ async fn author(world: &World, text: &str) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_anonymised_leaves_texts_under_one_pseudonym_that_leads_to_nobody() {
+async fn an_anonymised_user_leaves_texts_under_one_pseudonym_that_identifies_no_one() {
     let world = World::with_partitions(3).await;
     let (archiver, _other) = tokio::join!(world.archiver(), world.archiver());
     let (messages, _) = a_life(&world).await;
@@ -102,7 +102,7 @@ async fn who_is_anonymised_leaves_texts_under_one_pseudonym_that_leads_to_nobody
     assert!((-(1_i64 << 53) + 1..0).contains(&pseudonym), "{pseudonym}");
     assert!(authors.iter().all(|author| *author == pseudonym));
 
-    // From the log it comes under the same one.
+    // From the log it gets the same pseudonym.
     let one = doc! { "message": { "$regex": SECRET }, "presenterIdx": 1_i64 };
     let removed = world.collection("chatting_log").delete_many(one).await.unwrap().deleted_count;
     assert!(removed > 5);
@@ -113,7 +113,7 @@ async fn who_is_anonymised_leaves_texts_under_one_pseudonym_that_leads_to_nobody
     let found = traces(&world).await;
     assert!(found.iter().all(|trace| !trace.contains(&user(GONE).nickname) && !trace.contains("reason")), "{found:?}");
 
-    // What they wrote since is another erasure's, and another pseudonym's.
+    // Later messages belong to another erasure, and get another pseudonym.
     world.log.append(&by(GONE, 3, "written since")).await.unwrap();
     archived(&world).await;
     assert_eq!(author(&world, "written since").await, [GONE]);
@@ -122,17 +122,17 @@ async fn who_is_anonymised_leaves_texts_under_one_pseudonym_that_leads_to_nobody
     let since = author(&world, "written since").await;
     assert!(since[0] < 0 && since[0] != pseudonym);
     assert!(author(&world, SECRET).await.iter().all(|author| *author == pseudonym));
-    // And removing what is written since leaves the anonymised texts.
+    // Removing later messages leaves the anonymised texts.
     let (_, third) = erase(&archiver, "remove").await;
     assert_eq!(third["erased"]["messages"], 0, "{third}");
     assert_eq!(receipts(&archiver).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_of_an_earlier_log_is_erased_too() {
+async fn messages_of_an_earlier_log_are_erased_too() {
     let world = World::start().await;
     let archiver = world.archiver().await;
-    // The epoch 1 is no partition's of this log.
+    // No partition of this log has the epoch 1.
     let lines = (1_u64..).zip([secret(1, 1), by(8, 1, "other"), secret(2, 2)]);
     let lines = lines.map(|(sequence, event)| Ok(at(sequence, &event))).collect();
     world.archive.write(lines).await.unwrap();
@@ -142,7 +142,7 @@ async fn what_is_of_an_earlier_log_is_erased_too() {
     assert_no_traces(&world).await;
 }
 
-/// Every document of the collections that may lead to somebody, by collection and `_id`.
+/// Every document of the collections that can identify a user, by collection and `_id`.
 async fn all_documents(world: &World) -> std::collections::BTreeMap<(&'static str, String), Document> {
     let mut all = std::collections::BTreeMap::new();
     for name in COLLECTIONS {
@@ -161,7 +161,7 @@ async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
         let world = World::start().await;
         let archiver = world.archiver().await;
         a_life(&world).await;
-        // Who could be taken for the user.
+        // Users with a similar number or name.
         for (idx, text) in [(7, "7"), (177, "177"), (770, "770"), (8, "user 77 wrote this")] {
             world.log.append(&by(idx, 3, text)).await.unwrap();
         }
@@ -187,7 +187,7 @@ async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
             assert_eq!(after.get(key), Some(document), "{mode}: it was somebody else's");
         }
 
-        // What the user does from then on.
+        // Later events of the user.
         let since = by(GONE, 3, "written since");
         world.log.append(&since).await.unwrap();
         let deleted = MessageDeleted { target: since.id, by: user(GONE), reason: Some("since".to_owned()) };
@@ -205,7 +205,7 @@ async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
         let all = all_documents(&world).await;
         let count = |text: &str| all.values().filter(|document| document.to_string().contains(text)).count();
         assert_eq!((count("written since"), count("came since"), count("\"since\"")), (1, 1, 3), "{mode}");
-        // The erasure comes up again, here and in another archiver.
+        // The erasure is processed again, here and by another archiver.
         let _other = world.archiver().await;
         read_the_log_again(&world).await;
         let again = all_documents(&world).await;
@@ -216,7 +216,7 @@ async fn an_erasure_takes_nothing_of_others_and_nothing_that_came_after_it() {
     }
 }
 
-/// A line in quarantine says when it came there last.
+/// A quarantined line has the time of its last arrival.
 fn without_time(mut document: Document) -> Document {
     if document.contains_key("line") {
         document.remove("at");

@@ -8,8 +8,8 @@ async fn a_session_that_nobody_ended_does_not_join_two_shows() {
     let archiver = world.archiver().await;
     let minutes = |minutes: i64| minutes * 60_000;
     let day = minutes(24 * 60);
-    // Each a first session without an end, what was said from then on, a second session, and where the first broadcast
-    // ends; in minutes. None: the two are one.
+    // Each: a first session without an end, later messages, a second session, and the end of the first broadcast, in
+    // minutes. None: both are one broadcast.
     type Case<'a> = (&'a str, &'a [i64], i64, Option<i64>);
     let cases: [Case<'_>; 8] = [
         ("a line before the next day's show", &[0, 20, 40, 60, 24 * 60 - 10], 24 * 60, Some(60)),
@@ -56,24 +56,24 @@ async fn a_broadcast_that_was_cut_and_resumed_is_one_with_its_segments_and_count
     let world = World::start().await;
     let archiver = world.archiver().await;
     let sessions = [
-        // One evening: lost for a minute, then the node was drained, then a takeover.
+        // A connection lost for a minute, then a drained node, then a takeover.
         Session::new(0, 600_000),
         Session::new(660_000, 900_000),
         Session::new(910_000, 1_200_000),
         Session::new(1_199_000, 1_500_000),
-        // Another: its node was killed, and the room spoke until it was back.
+        // A killed node, and messages until the presenter was back.
         Session::new(10_000_000, 0),
         Session::new(11_000_000, 11_500_000),
-        // A third: its node was killed, and the room fell silent.
+        // A killed node, and silence.
         Session::new(20_000_000, 0),
-        // The last one, which is on.
+        // A broadcast in progress.
         Session::new(30_000_000, 0),
     ];
     let reasons = ["lost", "drain", "replaced", "closed", "", "closed", "", ""];
     let mut events: Vec<Event> = sessions.iter().map(|session| session.begins(42)).collect();
     let ended = sessions.iter().zip(reasons).filter(|(session, _)| session.to > 0);
     events.extend(ended.map(|(session, reason)| session.ends(42, reason)));
-    // Only the end of this one came; and another room's.
+    // A session without a start, and one of another room.
     events.push(Session::new(0, 5_000_000).ends(42, "closed"));
     events.push(Session::new(1_000_000, 1_100_000).begins(43));
     let spoken = [
@@ -119,7 +119,7 @@ async fn a_broadcast_that_was_cut_and_resumed_is_one_with_its_segments_and_count
         assert_eq!(reader.all("/v1/rooms/42/broadcasts", &[], "broadcasts", first).await, listed);
     }
 
-    // Any of its sessions names it; a moderator also learns how many were deleted.
+    // Any of its sessions names it. A moderator also sees the number of deleted messages.
     for session in &sessions[..4] {
         let path = format!("/v1/rooms/42/broadcasts/{}", session.id);
         let mut expected = listed[3].clone();
@@ -129,7 +129,7 @@ async fn a_broadcast_that_was_cut_and_resumed_is_one_with_its_segments_and_count
         assert_eq!(Reader::moderator(&archiver).get(&path, &[]).await, expected);
     }
 
-    // By when they were on.
+    // By time.
     for (from, to, expected) in [
         (1_500_001, 9_999_999, &[][..]),
         (1_500_000, 10_000_000, &[3]),
@@ -170,7 +170,7 @@ async fn a_session_that_is_archived_late_joins_two_broadcasts_and_the_old_id_sti
 }
 
 #[tokio::test]
-async fn a_presenter_whose_page_connects_without_end_has_one_broadcast_without_drift() {
+async fn a_presenter_that_reconnects_endlessly_has_one_broadcast_without_drift() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     // 200 sessions of 100 ms with 37 ms between them.

@@ -36,10 +36,10 @@ async fn text_is_found_anywhere_in_korean_in_any_case_and_literally() {
     }
 }
 
-/// A message, and what finds it.
+/// A message, and searches that find it.
 type Written = (&'static str, &'static [&'static str]);
 
-/// What reads the same, or differs in case or width, finds each other, whichever of the two was posted.
+/// Texts that read the same, or differ only in case or width, find each other in both directions.
 const SAME: [Written; 16] = [
     ("\u{f9e1}씨네", &["\u{f9e1}씨네", "李씨네", "씨네"]),
     ("파일이름하고 영상", &["이름하고 영상", "파일"]),
@@ -68,7 +68,7 @@ async fn a_message_is_found_by_its_own_text_and_by_what_reads_the_same_in_any_ca
     let lines: Vec<String> = lines.into_iter().chain([mixed.clone()]).collect();
     let events: Vec<Event> = lines.iter().map(|line| said(42, 7, 0, line)).collect();
     archive(&world, &events).await;
-    // As an archive is that an earlier version wrote: the first look is before anything is filled in.
+    // As written by an earlier version. The first search is before any document is completed.
     let reader = Reader::analyst(&archiver);
     for old in [false, true] {
         if old {
@@ -123,7 +123,7 @@ async fn blanks_that_are_looked_for_are_looked_for_and_characters_are_those_that
 }
 
 #[tokio::test]
-async fn what_an_earlier_version_archived_is_found_at_once_and_filled_in_by_and_by() {
+async fn documents_of_an_earlier_version_are_found_at_once_and_completed_in_the_background() {
     let world = World::start().await;
     let archiver = world.archiver().await;
     let mut events: Vec<Event> = (0..3_000).map(|number| said(42, 7, number, "Heu")).collect();
@@ -134,7 +134,7 @@ async fn what_an_earlier_version_archived_is_found_at_once_and_filled_in_by_and_
     let messages = world.collection("chatting_log");
     messages.update_many(doc! {}, doc! { "$unset": { "folded": "" } }).await.unwrap();
     messages.update_many(doc! { "message": "the text is gone" }, doc! { "$unset": { "message": "" } }).await.unwrap();
-    // Never filled in by this one.
+    // This archiver completes no document.
     let settings = world.settings.clone().set("archiver.retention.sweep_seconds", "3600");
     let archiver = Role::start("archiver", &settings).await;
     messages.update_many(doc! {}, doc! { "$unset": { "folded": "" } }).await.unwrap();
@@ -167,7 +167,7 @@ async fn the_one_message_that_matches_in_a_large_room_is_found_and_no_request_re
         let found = reader.all("/v1/rooms/42/messages", &[("text", "바늘"), ("order", order)], "messages", 10).await;
         assert_eq!(texts(&found, "text"), ["바늘 in the hay"]);
     }
-    // A cleared room has nothing to show, and says so.
+    // A cleared room has no results.
     let cleared = RoomCleared { by: user(42), reason: None };
     world.log.append(&Event::now(presenter(42), Body::RoomCleared(cleared))).await.unwrap();
     archived(&world).await;
@@ -175,12 +175,12 @@ async fn the_one_message_that_matches_in_a_large_room_is_found_and_no_request_re
 }
 
 #[tokio::test]
-async fn no_text_takes_a_search_longer_than_its_time_and_it_comes_to_the_end() {
+async fn no_search_exceeds_its_time_and_paging_reaches_the_end() {
     let mut world = World::start().await;
-    // So that no question that looks at all of them at once has the time for it on a busy machine.
+    // So that a single query over all of them exceeds its time.
     world.settings = world.settings.clone().set("archiver.reads.timeout_ms", "4000");
     let archiver = world.archiver().await;
-    // For a pattern that is tried at each character anew, 99 steps at each of 500 characters.
+    // A pattern that is tried at each of 500 characters, with 99 steps each.
     let long = "가".repeat(500);
     let mut events: Vec<Event> = (0..6_000).map(|ms| said(42, 7, ms, &long)).collect();
     events.push(said(42, 7, 3_000, &format!("{long}나 in the middle")));

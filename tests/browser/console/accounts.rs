@@ -1,4 +1,4 @@
-//! Who is signed in: by the form, by a link, until the token expires.
+//! Signing in: by the form or a link, until the token expires.
 
 use super::*;
 use crate::ingest::tokens::signed_by_another_key;
@@ -63,7 +63,7 @@ async fn a_view_goes_on_where_it_was_when_its_token_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_may_not_moderate_is_offered_nothing_to_decide() {
+async fn an_account_without_moderation_rights_is_offered_no_decisions() {
     let world = World::start().await;
     world.post(7, "hello").await.unwrap();
     world.archived().await;

@@ -1,4 +1,4 @@
-//! A broadcast after it: its figures, and its chat beside the player's time.
+//! A finished broadcast: its figures, and its chat beside the player's time.
 
 use chat::{PresenterConnected, PresenterDisconnected, SessionId};
 

@@ -1,4 +1,4 @@
-//! Texts that try to be more than text. Each is shown as it is, everywhere, and none of it runs.
+//! Hostile texts. Each is shown as text everywhere, and none is executed.
 
 use super::*;
 
@@ -49,7 +49,7 @@ const COVERED: &str = "(() => {
 })()";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_user_typed_is_shown_and_never_runs() {
+async fn text_that_a_user_typed_is_shown_and_never_executed() {
     let world = World::start().await;
     let console = world.open("rooms/42/live", &moderator()).await;
     console.shows(".status", "Connected").await;

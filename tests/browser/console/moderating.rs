@@ -1,4 +1,4 @@
-//! What a moderator decides, and where it shows.
+//! Moderation decisions, and where they show.
 
 use super::*;
 use crate::support::token;
@@ -121,7 +121,7 @@ async fn the_keyboard_does_what_the_mouse_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cleared_room_is_empty_and_its_reason_is_told() {
+async fn a_cleared_room_is_empty_and_shows_the_reason() {
     let world = World::start().await;
     let console = world.open("rooms/42/live", &moderator()).await;
     console.shows(".status", "Connected").await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_room_is_a_short_document_and_waits_for_whoever_reads_back() {
+async fn a_busy_room_keeps_the_page_short_and_does_not_scroll_under_a_reader() {
     let world = World::start().await;
     let console = world.open("rooms/42/live", &moderator()).await;
     console.shows(".status", "Connected").await;

@@ -1,4 +1,4 @@
-//! Who may read a room, and what of it each token shows.
+//! Who may read a room, and how much each token shows.
 
 use chat::{MessageDeleted, RoomCleared, RoomUpdated, UserBanned, UserErased};
 
@@ -114,7 +114,7 @@ async fn only_tokens_that_may_see_the_room_open_a_stream() {
     assert_eq!(refused(&node, path, Some(&moderator())).await, (503, "overloaded".to_owned()));
     drop(one);
     eventually("the place of the reader that left is free", PATIENCE, async || {
-        let request = reqwest::Client::new().get(format!("{}{path}", node.url())).bearer_auth(moderator());
+        let request = testkit::client().build().unwrap().get(format!("{}{path}", node.url())).bearer_auth(moderator());
         (request.send().await.unwrap().status() == 200).then_some(())
     })
     .await;
@@ -129,7 +129,7 @@ async fn a_rooms_setting_admits_viewers_on_every_node_and_sends_them_away_again(
     world.log.append(&readers("members", None)).await.unwrap();
     let admitted = async |node: &Role, token: Option<&str>| {
         eventually("the viewer is admitted", PATIENCE, async || {
-            let request = reqwest::Client::new().get(format!("{}{path}?from=window", node.url()));
+            let request = testkit::client().build().unwrap().get(format!("{}{path}?from=window", node.url()));
             let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
             let answer = request.send().await.unwrap();
             (answer.status() == 200).then_some(answer)

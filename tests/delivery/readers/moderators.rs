@@ -1,4 +1,4 @@
-//! A room's moderators read it as its presenter does, for as long as they are its moderators.
+//! A room's moderators can read it as its presenter can, while they are moderators.
 
 use chat::{MessageDeleted, ModeratorAdded, ModeratorRemoved, UserBanned, UserUnbanned};
 
@@ -40,7 +40,8 @@ async fn tell(world: &World, event: &Event) {
 /// The stream of the user, once the node admits it.
 async fn admitted(node: &Role, token: &str) -> Reader {
     let answer = eventually("the moderator is admitted", PATIENCE, async || {
-        let request = reqwest::Client::new().get(format!("{}{PATH}?from=now", node.url())).bearer_auth(token);
+        let request =
+            testkit::client().build().unwrap().get(format!("{}{PATH}?from=now", node.url())).bearer_auth(token);
         let answer = request.send().await.unwrap();
         (answer.status() == 200).then_some(answer)
     });

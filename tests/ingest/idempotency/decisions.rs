@@ -1,4 +1,4 @@
-//! Decisions have keys as messages have, and neither is taken for the other.
+//! Decisions have keys as messages do, and the two are never confused.
 
 use super::*;
 
@@ -26,7 +26,7 @@ async fn decisions_have_keys_as_messages_have() {
     let entries = world.entries().await;
     assert_eq!(entries.len(), 1 + requests.len(), "each was decided once");
 
-    // Everything that was asked for is the request: another of it under the same key is another request.
+    // The whole content is the request: other content under the same key is another request.
     let others = [
         (0, Method::PUT, "/v1/rooms/42/bans/7", Some(json!({ "seconds": 61, "reason": "spam" }))),
         (0, Method::PUT, "/v1/rooms/42/bans/7", Some(json!({ "seconds": 60, "reason": "ads" }))),
@@ -51,7 +51,7 @@ async fn decisions_have_keys_as_messages_have() {
         assert_eq!(reused.status, 422, "{key}: {method} {path} {body:?}: {reused:?}");
         reused.assert_problem(422, "idempotency_key_reused");
     }
-    // In which order members stand does not matter, nor that seconds are said to be absent.
+    // The order of members does not matter, nor whether absent seconds are null.
     let same = json!({ "reason": "spam", "seconds": 60 });
     placed(&world.call_as(&world.nodes[1], Method::PUT, "/v1/rooms/42/bans/7", &moderator, "0", Some(same)).await);
     let same = json!({ "seconds": null, "reason": null });
@@ -60,12 +60,12 @@ async fn decisions_have_keys_as_messages_have() {
 }
 
 #[tokio::test]
-async fn a_message_is_never_taken_for_a_decision_nor_a_decision_for_a_message() {
+async fn messages_and_decisions_are_never_taken_for_each_other() {
     let world = World::start().await;
     let node = &world.nodes[0];
     let room = "/v1/rooms/7";
     let messages = format!("{room}/messages");
-    // What a decision is as text, as some version had it: a message may say so.
+    // The text form of a decision in some version, sent as a message.
     let texts = [r#"[["clear"],null]"#, r#"["decision",["clear"],null]"#, "decision [[\"clear\"],null]"];
     for (n, text) in texts.iter().enumerate() {
         let (said, cleared) = (format!("said-first-{n}"), format!("cleared-first-{n}"));
@@ -79,7 +79,7 @@ async fn a_message_is_never_taken_for_a_decision_nor_a_decision_for_a_message() 
         let said = world.call(node, Method::POST, &messages, &cleared, message()).await;
         said.assert_problem(422, "idempotency_key_reused");
     }
-    // One digest for each decision as well: every two of them under one key are two requests.
+    // Each decision has its own digest: any two under one key are two requests.
     let decisions: [(Method, String, Option<Value>); 7] = [
         (Method::DELETE, messages.clone(), None),
         (Method::DELETE, format!("{messages}?reason=clear"), None),

@@ -1,18 +1,20 @@
-//! For how long keys are remembered, what happens at the end of that time, and how many there may be.
+//! How long keys are remembered, what happens afterwards, and how many there may be.
 
 use super::*;
 
-/// How far the log was read is noted every 30 s: a node that starts then must go back far enough to know the keys.
+/// With keys of 40 s a node records a checkpoint every 10 s. A node that starts later must still replay those keys.
 #[tokio::test]
-async fn a_retry_that_comes_after_it_was_noted_how_far_the_log_was_read_is_known_to_a_node_that_starts_then() {
-    let mut world = World::start().await;
+async fn a_node_that_starts_after_a_checkpoint_still_knows_the_keys_before_it() {
+    let mut world = World::start_with(|settings| settings.set("ingest.idempotency", "40s")).await;
     let presenter = token(42, "presenter");
     let first = placed(&world.post(&world.nodes[0], "key", "hi").await);
     let ban = world.call_as(&world.nodes[0], Method::PUT, "/v1/rooms/42/bans/9", &presenter, "ban", Some(json!({})));
     let ban = placed(&ban.await);
-    let noted = std::time::Instant::now() + Duration::from_secs(33);
-    eventually("it was noted", Duration::from_secs(60), async || (std::time::Instant::now() > noted).then_some(()))
-        .await;
+    let recorded = std::time::Instant::now() + Duration::from_secs(11);
+    eventually("a checkpoint is recorded", Duration::from_secs(60), async || {
+        (std::time::Instant::now() > recorded).then_some(())
+    })
+    .await;
     placed(&world.post(&world.nodes[0], "another", "hi").await);
     world.nodes[0].kill();
     world.nodes[0].start_again().await;
@@ -26,12 +28,12 @@ async fn a_retry_that_comes_after_it_was_noted_how_far_the_log_was_read_is_known
     assert_eq!(world.entries().await.len(), 3);
 }
 
-/// Posts other messages until the key is answered with 202 for that text: it was forgotten.
+/// Posts other messages until the key is accepted with this text, because it was forgotten.
 async fn until_forgotten(world: &World, key: &str, text: &str) -> Answer {
     let mut others = 0;
     eventually("the key is forgotten", DEADLINE, async || {
         others += 1;
-        // Time is the log's: something must be stored.
+        // The log's clock needs stored events.
         placed(&world.post(&world.nodes[others % 2], &format!("other-{}-{others}", text.len()), "hi").await);
         let answer = world.post(&world.nodes[0], key, text).await;
         (answer.status != 422).then_some(answer)
@@ -40,13 +42,13 @@ async fn until_forgotten(world: &World, key: &str, text: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_key_that_is_used_again_after_it_was_forgotten_names_a_message_of_its_own() {
+async fn a_key_reused_after_it_was_forgotten_names_a_new_message() {
     let world = World::start_with(|settings| settings.set("ingest.idempotency_seconds", "3")).await;
     let first = placed(&world.post(&world.nodes[0], "key", "hi").await);
     let second = placed(&until_forgotten(&world, "key", "something else").await);
     let third = placed(&until_forgotten(&world, "key", "hi").await);
     assert!(first.0 != second.0 && second.0 != third.0 && first.0 != third.0, "{first:?} {second:?} {third:?}");
-    // Whatever was answered with 2xx is what every reader sees, where the answer says.
+    // Every reader sees each accepted message at its answered position.
     let entries = world.entries().await;
     let of_ids = |id: &str| -> Vec<_> {
         let same = entries.iter().filter(|entry| entry.id.to_string() == id);
@@ -65,7 +67,7 @@ async fn two_requests_under_one_key_are_one_message_also_while_ids_change() {
     let (started, mut round) = (std::time::Instant::now(), 0);
     let mut accepted = Vec::new();
     // Ids change every 4 s.
-    while started.elapsed() < Duration::from_secs(13) {
+    while started.elapsed() < Duration::from_secs(9) {
         let key = round.to_string();
         let other_text = if round % 2 == 0 { "one" } else { "other" };
         let (one, other) =
@@ -88,7 +90,7 @@ async fn two_requests_under_one_key_are_one_message_also_while_ids_change() {
 }
 
 #[tokio::test]
-async fn where_keys_come_faster_than_they_can_be_remembered_new_ones_are_refused_and_none_is_forgotten() {
+async fn when_the_key_memory_is_full_new_keys_are_refused_and_none_is_forgotten() {
     let world = World::start_with(|settings| settings.set("ingest.idempotency_keys", "3")).await;
     let mut accepted = Vec::new();
     let refused = eventually("the memory is full", DEADLINE, async || {
@@ -104,7 +106,7 @@ async fn where_keys_come_faster_than_they_can_be_remembered_new_ones_are_refused
     refused.assert_problem(503, "overloaded");
     assert_eq!(refused.json()["outcome"], "not_stored");
     assert!(accepted.len() >= 3, "{accepted:?}");
-    // Those of this minute, at least the last three, are known.
+    // The keys of this minute are known, at least the last three.
     for (key, first) in accepted.iter().enumerate().skip(accepted.len() - 3) {
         assert_eq!(placed(&world.post(&world.nodes[0], &key.to_string(), "hi").await), *first);
     }

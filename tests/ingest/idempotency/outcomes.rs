@@ -1,8 +1,8 @@
-//! A request whose answer was lost, or says that the outcome is unknown: a retry and a question both find what became of it.
+//! A request with a lost answer or an unknown outcome: a retry and a lookup both find its outcome.
 
 use super::*;
 
-/// Posts under the key while nothing of the log's answers comes through; what was sent arrives once the network is back.
+/// Posts under the key while the log's answers are held up. Sent requests arrive once the network is back.
 #[tokio::test]
 async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
     let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
@@ -15,12 +15,12 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
         let key = round.to_string();
         proxy.hold_up();
         let unknown = world.post(&world.nodes[0], &key, "hi").await;
-        // Where ids have just changed it is not even sent.
+        // Just after a change of ids it is not sent at all.
         let code = unknown.json()["code"].clone();
         assert!(["outcome_unknown", "log_unavailable"].iter().any(|known| code == *known), "{unknown:?}");
         match round % 2 {
             0 => proxy.release(),
-            // What was underway may be lost with the connection.
+            // In-flight answers may be lost with the connection.
             _ => {
                 proxy.cut();
                 proxy.release();
@@ -48,7 +48,7 @@ async fn after_an_unknown_outcome_a_retry_finds_the_message_where_it_is() {
 }
 
 #[tokio::test]
-async fn whoever_has_the_key_can_ask_what_became_of_the_request() {
+async fn the_holder_of_a_key_can_look_up_the_outcome_of_its_request() {
     let world = World::start_with(|settings| settings.set("nats.append_deadline_ms", "1000")).await;
     let posted = placed(&world.post(&world.nodes[0], "key", "hi").await);
     let moderator = token_with(json!({ "user_idx": 3, "scope": "chat:moderate" }));
@@ -62,7 +62,7 @@ async fn whoever_has_the_key_can_ask_what_became_of_the_request() {
         assert_eq!(found(&asked), placed(&ban));
         let asked = world.call_as(node, Method::GET, "/v1/requests", &moderator, "everywhere", None).await;
         assert_eq!(found(&asked), placed(&everywhere));
-        // The key is the user's and the room's.
+        // A key belongs to a user and a room.
         let nothing = world.call_as(node, Method::GET, "/v1/rooms/42/requests", &moderator, "key", None).await;
         nothing.assert_problem(404, "request_not_found");
         ask(&world, node, "another").await.assert_problem(404, "request_not_found");
@@ -71,7 +71,7 @@ async fn whoever_has_the_key_can_ask_what_became_of_the_request() {
     }
 }
 
-/// Two nodes, the first behind a network of its own. An append has a second.
+/// Two nodes, the first behind its own network. The deadline of an append is a second.
 async fn start_behind_a_network() -> (World, Proxy) {
     let (nats, rooms) = tokio::join!(NatsServer::start(), RoomServer::start());
     let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
@@ -81,7 +81,7 @@ async fn start_behind_a_network() -> (World, Proxy) {
     (World { nodes: vec![one, other], rooms, nats, settings: direct, client: client() }, proxy)
 }
 
-/// A post of unknown outcome: its key. Where the ids have just changed it is refused, and another is tried.
+/// The key of a post of unknown outcome. Just after a change of ids a post is refused, and another one is tried.
 async fn post_in_trouble(world: &World, proxy: &Proxy, trouble: impl Fn(&Proxy)) -> String {
     for round in 0..10 {
         let key = format!("key {round}").replace(' ', "-");
@@ -118,7 +118,7 @@ async fn an_unknown_outcome_of_what_was_stored_is_resolved_by_any_node() {
 }
 
 #[tokio::test]
-async fn what_was_said_never_to_come_does_not_come_when_the_network_is_whole_again() {
+async fn a_post_reported_as_not_stored_does_not_appear_when_the_network_recovers() {
     let (world, proxy) = start_behind_a_network().await;
     let key = post_in_trouble(&world, &proxy, Proxy::hold_up).await;
     ask(&world, &world.nodes[1], &key).await.assert_problem(404, "request_not_found");
@@ -136,7 +136,7 @@ async fn what_was_said_never_to_come_does_not_come_when_the_network_is_whole_aga
         });
         answer.await.assert_problem(404, "request_not_found");
     }
-    // So it may be sent again, and is one message.
+    // It can be sent again, and is one message.
     placed(&world.post(&world.nodes[1], &key, "hi").await);
     assert_eq!(world.entries().await.len(), before + 1);
 }

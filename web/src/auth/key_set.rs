@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_is_refused() {
+    fn an_invalid_key_set_is_refused() {
         for answer in ["", "<html>", "[]", "{}", "null", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[]"#] {
             let error = KeySet::parse(answer.as_bytes(), &required()).unwrap_err();
             assert_eq!(error, NoSet::Malformed, "{answer}");

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use crate::places::Source;
+use crate::fair_slots::Source;
 use crate::serve::ServeConfig;
 use crate::source_rates::{SourceRate, SourceRates};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use metrics::{Counter, Counters, Registry};
 
-use crate::places::Places;
+use crate::fair_slots::FairSlots;
 use crate::problem::Code;
 
 /// Answers without a problem's code count by the class of their status.
@@ -22,16 +22,16 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn declare(registry: &Registry, places: &Arc<Places>) -> Arc<Metrics> {
-        let held = places.clone();
+    pub(super) fn declare(registry: &Registry, slots: &Arc<FairSlots>) -> Arc<Metrics> {
+        let held = slots.clone();
         registry.gauge(
             "chatting_http_held_bytes",
             "Unfinished headers and bodies, and unread large answers.",
-            move || held.held() as f64,
+            move || held.bytes() as f64,
         );
-        let taken = places.clone();
+        let taken = slots.clone();
         registry.gauge("chatting_http_connections", "Open connections, without upgraded ones.", move || {
-            taken.taken() as f64
+            taken.in_use() as f64
         });
         let responses = registry.counters(
             "chatting_http_responses_total",
@@ -43,7 +43,7 @@ impl Metrics {
             accepted: registry.counter("chatting_http_accepted_connections_total", "Connections that were accepted."),
             pushed_out: registry.counter(
                 "chatting_http_pushed_out_connections_total",
-                "Connections that were closed while they waited for their peer, because others needed their place.",
+                "Connections that were closed while they waited for their peer, because others needed their slot.",
             ),
             refused: registry.counter(
                 "chatting_http_refused_connections_total",

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::places::Place;
+use crate::fair_slots::Slot;
 
 /// 16 KB: the reader has to take that much of an answer, or the rest, in every write timeout.
 const LEAST_PROGRESS: usize = 16 * 1024;
@@ -24,13 +24,13 @@ const LEAST_PROGRESS: usize = 16 * 1024;
 /// 256 KB that the kernel may hold and has not sent of what is not HTTP any more: the largest event that there is.
 const UPGRADED_UNSENT_BYTES: u32 = 256 * 1024;
 
-/// 1 s: a connection with a slower body or reader may be evicted when places are short.
+/// 1 s: a connection with a slower body or reader may be evicted when slots are short.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What of a connection several parts have to know.
 #[derive(Debug)]
 pub(super) struct Peer {
-    place: Place,
+    slot: Slot,
     doing: AtomicU8,
     /// Whether an answer was made, and is perhaps not written.
     is_answered: AtomicBool,
@@ -46,9 +46,9 @@ const IDLE: u8 = 0;
 const WORKING: u8 = 1;
 
 impl Peer {
-    pub(super) fn new(place: Place) -> Arc<Peer> {
+    pub(super) fn new(slot: Slot) -> Arc<Peer> {
         Arc::new(Peer {
-            place,
+            slot,
             doing: AtomicU8::new(IDLE),
             is_answered: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),
@@ -56,54 +56,54 @@ impl Peer {
         })
     }
 
-    /// Returns when another connection needs the place.
+    /// Returns when another connection needs the slot.
     pub(super) async fn has_to_go(&self) {
-        self.place.lost().await;
+        self.slot.evicted().await;
     }
 
     /// It has ended, or from now on it is its handler's to bound.
     pub(super) fn leaves(&self) {
         self.is_upgraded.store(true, Ordering::Relaxed);
-        self.place.leave();
+        self.slot.release();
     }
 
     /// A header is whole.
     pub(super) fn asks(&self) {
         self.doing.store(WORKING, Ordering::Relaxed);
-        self.place.works();
-        self.place.holds_nothing();
+        self.slot.set_working();
+        self.slot.clear_bytes();
     }
 
     /// An answer of so many bytes is there, which nobody else holds. False: too many bytes wait for readers.
     pub(super) fn makes(&self, bytes: usize) -> bool {
-        self.place.holds(bytes)
+        self.slot.add_bytes(bytes)
     }
 
-    /// The answer is made. Its connection keeps the place until it is written.
+    /// The answer is made. Its connection keeps the slot until it is written.
     fn answered(&self) {
         self.doing.store(IDLE, Ordering::Relaxed);
-        self.place.has_proved_itself();
+        self.slot.set_proven();
         self.is_answered.store(true, Ordering::Relaxed);
     }
 
     fn has_sent(&self, bytes: usize) {
         if self.doing.load(Ordering::Relaxed) == IDLE && !self.is_upgraded.load(Ordering::Relaxed) {
-            self.place.holds(bytes);
+            self.slot.add_bytes(bytes);
         }
     }
 
     fn falls_behind(&self) {
         self.is_behind.store(true, Ordering::Relaxed);
-        self.place.stalls_after(PATIENCE);
+        self.slot.set_stalled_after(PATIENCE);
     }
 
     fn has_caught_up(&self) {
         let was_behind = self.is_behind.swap(false, Ordering::Relaxed);
         if self.is_answered.swap(false, Ordering::Relaxed) && self.doing.load(Ordering::Relaxed) == IDLE {
-            self.place.holds_nothing();
-            self.place.waits();
+            self.slot.clear_bytes();
+            self.slot.set_waiting();
         } else if was_behind {
-            self.place.works();
+            self.slot.set_working();
         }
     }
 }
@@ -241,14 +241,14 @@ where
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Pending => {
                 let since = *self.since.get_or_insert_with(Instant::now);
-                self.peer.place.stalls_after(PATIENCE.saturating_sub(since.elapsed()));
+                self.peer.slot.set_stalled_after(PATIENCE.saturating_sub(since.elapsed()));
                 Poll::Pending
             }
             Poll::Ready(frame) => {
-                self.peer.place.works();
+                self.peer.slot.set_working();
                 let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
                 if let Some(data) = data {
-                    self.peer.place.holds(data.remaining());
+                    self.peer.slot.add_bytes(data.remaining());
                 }
                 Poll::Ready(frame)
             }
@@ -268,8 +268,8 @@ impl<B> Drop for Coming<B> {
     /// What is left of it nobody waits for, and what was there is the handler's to bound.
     fn drop(&mut self) {
         if self.peer.doing.load(Ordering::Relaxed) == WORKING {
-            self.peer.place.holds_nothing();
-            self.peer.place.works();
+            self.peer.slot.clear_bytes();
+            self.peer.slot.set_working();
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
-    places: Arc<Places>,
+    slots: Arc<FairSlots>,
 }
 
 impl Server {
@@ -41,17 +41,17 @@ impl Server {
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let places = Places::new(config.max_connections, config.max_held_size.in_memory());
+        let slots = FairSlots::new(config.max_connections, config.max_held_size.in_memory());
         let stop = CancellationToken::new();
         let task = tokio::spawn({
             let stop = stop.clone();
-            let places = places.clone();
+            let slots = slots.clone();
             async move {
-                let metrics = Metrics::declare(&Registry::new(), &places);
-                serve_in(listener, App { router: app, fast_path }, &config, stop, places, metrics).await;
+                let metrics = Metrics::declare(&Registry::new(), &slots);
+                serve_in(listener, App { router: app, fast_path }, &config, stop, slots, metrics).await;
             }
         });
-        Server { address, stop, task, places }
+        Server { address, stop, task, slots }
     }
 
     pub(super) async fn send(&self, request: &str) -> TcpStream {
@@ -61,11 +61,11 @@ impl Server {
     }
 
     fn connections(&self) -> usize {
-        self.places.taken()
+        self.slots.in_use()
     }
 
     fn held(&self) -> usize {
-        self.places.held()
+        self.slots.bytes()
     }
 
     async fn stopped(self) {
@@ -202,7 +202,7 @@ async fn connections_beyond_the_bound_wait_while_all_others_are_worked_for() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_nothing_but_its_peer_makes_room() {
+async fn a_connection_that_only_waits_for_its_peer_can_be_evicted() {
     let app = Router::new()
         .route("/here", get(|| async { "here" }))
         .route("/body", axum::routing::post(|body: Bytes| async move { body.len().to_string() }));
@@ -259,7 +259,7 @@ async fn an_answer_that_nobody_reads_is_given_up() {
 }
 
 #[tokio::test]
-async fn whoever_reads_little_by_little_gets_everything() {
+async fn a_slow_but_steady_reader_gets_everything() {
     let server = Server::start(large(), |config| {
         config.write_timeout = Span::from_millis(400);
         config.max_held_size = Size::from_bytes(8 << 20);
@@ -280,7 +280,7 @@ async fn whoever_reads_little_by_little_gets_everything() {
 }
 
 #[tokio::test]
-async fn whoever_reads_nothing_makes_room_after_a_second() {
+async fn a_reader_without_progress_can_be_evicted_after_a_second() {
     let server = Server::start(large(), |config| {
         config.max_connections = 3;
         config.write_timeout = Span::from_millis(60_000);

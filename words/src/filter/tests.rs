@@ -270,7 +270,7 @@ fn a_space_in_a_word_may_be_left_out() {
 }
 
 #[test]
-fn what_overlaps_is_one_match_under_the_label_of_what_begins_first() {
+fn overlapping_matches_are_one_under_the_label_of_the_first() {
     let filter = list("label: a\n*가나*\nlabel: b\n*나다*");
     let matches = filter.find("가나다");
     assert_eq!(matches, [Match { range: 0..9, label: "a".into() }]);

@@ -16,7 +16,7 @@ fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn what_the_document_refers_to_is_in_it() {
+fn every_reference_in_the_document_resolves() {
     let document: Value = serde_json::from_str(&document()).unwrap();
     let mut found = Vec::new();
     references(&document, &mut found);

@@ -24,7 +24,7 @@ fn legacy() -> Legacy {
 }
 
 #[test]
-fn what_a_client_says_is_understood() {
+fn every_frame_of_a_client_is_parsed() {
     let start = |token: &str| ClientFrame::Start { token: Some(token.to_owned()), position: None, room: None };
     let other = |id: &str| ClientFrame::Answered(invalid_id(id));
     for (text, said) in [

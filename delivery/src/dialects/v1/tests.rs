@@ -34,7 +34,7 @@ fn kept(index: u32, line: &'static str) -> Kept {
 }
 
 #[test]
-fn what_a_client_says_is_understood() {
+fn every_frame_of_a_client_is_parsed() {
     let start = |token: Option<&str>, position: Option<&str>| ClientFrame::Start {
         token: token.map(str::to_owned),
         position: position.map(str::to_owned),
@@ -58,7 +58,7 @@ fn what_a_client_says_is_understood() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_answered() {
+fn a_frame_that_cannot_be_parsed_is_answered() {
     for (text, code) in [
         ("", "bad_frame"),
         ("ping", "bad_frame"),
@@ -149,7 +149,7 @@ fn a_frame_names_the_last_event_that_it_shows() {
 }
 
 #[test]
-fn what_ingest_keeps_for_itself_is_taken_out() {
+fn members_that_only_ingest_needs_are_removed() {
     for (line, shown) in [
         (r#"{"v":1,"request":"00d4a7e1b05f3c29","text":"a"}"#, r#"{"v":1,"text":"a"}"#),
         (r#"{"request":"00d4a7e1b05f3c29","v":1}"#, r#"{"v":1}"#),

@@ -11,7 +11,7 @@ use web::openapi::schema;
 pub(crate) use web::openapi::schemas::{EventId, Position, PresenterIdx, Role, Time, UserIdx};
 use web::openapi::schemas::{integer, string};
 
-use crate::moderation::settings::Settings;
+use crate::http::openapi::settings::Settings;
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::text::{LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::refusal::Refusal;

@@ -1,9 +1,9 @@
 //! The document is complete, and its bounds are those of the code.
 
+use chat::settings::{Rate, Settings, WordPolicy};
 use serde_json::Value;
 
 use super::*;
-use crate::moderation::settings::{Rate, Settings, WordPolicy};
 
 fn parsed() -> Value {
     serde_json::from_str(&document()).unwrap()
@@ -22,7 +22,7 @@ fn members<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn what_the_document_refers_to_is_in_it() {
+fn every_reference_in_the_document_resolves() {
     let document = parsed();
     let mut references = Vec::new();
     members(&document, "$ref", &mut references);

@@ -6,6 +6,7 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chat::now;
+use chat::settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -15,9 +16,8 @@ use utoipa_axum::routes;
 use super::decisions::{DecidedBody, decide, term};
 use crate::http::body::{self, Shape};
 use crate::http::extract::{Json, Key, Moderator, NoBody, RoomPath, reason};
-use crate::http::openapi::schemas;
+use crate::http::openapi::{self, schemas};
 use crate::moderation::decide::Decision;
-use crate::moderation::settings::Settings;
 use crate::refusal::Refusal;
 use crate::state::Ingest;
 
@@ -46,6 +46,7 @@ impl Shape for SettingsPatch {
 #[derive(Serialize, ToSchema)]
 struct SettingsBody<'a> {
     /// The settings in force.
+    #[schema(value_type = openapi::settings::Settings)]
     settings: &'a Settings,
     /// The settings that the room has set itself.
     #[schema(value_type = schemas::OwnSettings)]

@@ -72,7 +72,7 @@ fn a_ban_from_every_room_holds_everywhere_but_in_the_own() {
 }
 
 #[test]
-fn what_is_older_than_what_is_known_changes_nothing() {
+fn an_older_decision_than_the_known_one_changes_nothing() {
     let (rules, now) = (rules(), chat::now());
     assert_eq!(rules.apply(at(5), &unban(Some(room(1))), now).len(), 1);
     assert!(rules.apply(at(4), &ban(Some(room(1)), None), now).is_empty());
@@ -125,7 +125,7 @@ fn bans_are_listed_by_user_page_by_page() {
 }
 
 #[test]
-fn what_has_ended_is_forgotten() {
+fn bans_that_have_ended_are_forgotten() {
     let (rules, now) = (rules(), chat::now());
     rules.apply(at(1), &ban(Some(room(1)), Some(now + 1.seconds())), now);
     rules.apply(at(2), &ban(Some(room(2)), None), now);

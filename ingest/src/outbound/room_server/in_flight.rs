@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_the_caller_that_asks_leaves_another_asks_and_nothing_stays_when_all_have_left() {
+    async fn when_the_asking_caller_leaves_another_one_asks_and_nothing_stays_when_all_have_left() {
         let in_flight = InFlight::default();
         let mut asks = Box::pin(in_flight.share(room(1), pending()));
         assert!(asks.as_mut().now_or_never().is_none());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::moderation::settings::Rate;
+use chat::settings::Rate;
 
 /// What is left of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::settings::Rate;
 use chat::{PresenterIdx, UserIdx};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -13,7 +14,6 @@ use governor::{Quota as Cells, RateLimiter};
 use runtime::ShardedLru;
 
 use super::limited::{Quota, Spent, whole_seconds};
-use crate::moderation::settings::Rate;
 
 /// 200,000 limiters: about 40 MB. Beyond that, the limiter that was unused longest is forgotten. Its user starts with a
 /// full quota, so forgetting it refuses nothing.

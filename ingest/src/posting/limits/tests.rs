@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use chat::settings::WordPolicy;
+
 use super::unique_chat::as_read;
 use super::*;
-use crate::moderation::settings::WordPolicy;
 
 const VIEWER: i64 = 7;
 

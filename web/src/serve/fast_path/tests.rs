@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::serve::tests::{Server, answer};
-use crate::serve::{App, Metrics, Places, Registry, Request, routed, with_bounds};
+use crate::serve::{App, FairSlots, Metrics, Registry, Request, routed, with_bounds};
 
 /// Answers `POST /` as the header `case` says.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ async fn both_paths_send_the_same_bytes() {
 
 #[tokio::test]
 async fn a_connection_from_before_a_standstill_is_refused_on_both_paths() {
-    let metrics = Metrics::declare(&Registry::new(), &Places::new(1, 1));
+    let metrics = Metrics::declare(&Registry::new(), &FairSlots::new(1, 1));
     let app = with_bounds(App { router: router(), fast_path: Cases }, Duration::from_secs(5), metrics);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let request = || Request::post("/").header("host", "x").header("case", "json").body(Body::empty()).unwrap();

@@ -42,7 +42,7 @@ async fn ask(stream: &mut TcpStream, request: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn who_connects_too_often_loses_the_new_connection_alone() {
+async fn a_source_that_connects_too_often_loses_only_the_new_connection() {
     let server = Server::start(app(), |config| config.connection_rate = only(3)).await;
     let mut first = server.connect_from("127.0.0.1").await;
     for _ in 0..2 {
@@ -77,7 +77,7 @@ async fn connections_through_a_proxy_have_no_rate() {
 }
 
 #[tokio::test]
-async fn who_is_refused_too_often_needs_a_new_connection_for_each_further_request() {
+async fn a_source_with_too_many_refusals_needs_a_new_connection_for_each_request() {
     let server = Server::start(app(), |config| config.refusal_rate = only(3)).await;
     let mut other = server.connect_from("127.0.0.1").await;
     let mut stream = server.connect_from("127.0.0.1").await;

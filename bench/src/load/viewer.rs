@@ -1,4 +1,4 @@
-//! The sockets where messages come out.
+//! The sockets where messages arrive.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::{Tag, answer, frame};
 
-/// What came out of a socket.
+/// The messages that a socket received.
 pub(super) struct Seen {
-    /// Microseconds from the moment at which each post was due.
+    /// Microseconds from the time at which each post was due.
     pub(super) latency: Histogram<u64>,
     /// The number of each poster's last message.
     pub(super) last: HashMap<u64, u64>,
-    /// Messages that are missing before the last, doubled, or out of their poster's order.
+    /// Messages that are missing before the last one, repeated, or out of order among those of their poster.
     pub(super) wrong: u64,
 }
 
@@ -33,7 +33,7 @@ const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 
 impl Viewer {
-    /// Connects. `first`: what is sent after the handshake.
+    /// Connects. `first` is sent after the handshake.
     pub(super) async fn connect(port: u16, handshake: &str, first: Option<&[u8]>) -> anyhow::Result<Viewer> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
@@ -61,7 +61,7 @@ impl Viewer {
         Ok(())
     }
 
-    /// Reads until it is told to stop. Counts messages in `arrived`.
+    /// Reads until the stop, and counts messages in `arrived`.
     pub(super) async fn watch(
         mut self,
         (start, run): (Instant, u64),

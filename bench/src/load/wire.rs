@@ -1,9 +1,8 @@
-//! HTTP and WebSocket as far as the generator needs them. A library would cost it more than the servers that it measures
-//! may cost.
+//! The part of HTTP and WebSocket that the generator needs. A library would cost more than the measured servers may.
 
 use anyhow::{Context as _, ensure};
 
-/// The status of the first complete answer in these bytes, and its length. None: it is not complete.
+/// The status and the length of the first answer in these bytes. None: it is not complete.
 pub(super) fn answer(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
     let Some(head) = memchr::memmem::find(bytes, b"\r\n\r\n").map(|end| end + 4) else { return Ok(None) };
     let text = std::str::from_utf8(&bytes[..head])?;
@@ -20,7 +19,7 @@ pub(super) fn answer(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize)>> {
     Ok((bytes.len() >= head + body).then_some((status, head + body)))
 }
 
-/// The opcode and the payload of the first complete frame of a server, and the frame's length. None: it is not complete.
+/// The opcode, payload and length of the first frame of a server. None: it is not complete.
 pub(super) fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let (length, head) = match second & 0x7f {
@@ -32,7 +31,7 @@ pub(super) fn frame(bytes: &[u8]) -> Option<(u8, &[u8], usize)> {
     Some((first & 0x0f, payload, head + length))
 }
 
-/// A client's text frame. The mask is zero, so that the payload stays as it is.
+/// A client's text frame. The mask is zero, which leaves the payload unchanged.
 pub(super) fn text_frame(payload: &str) -> Vec<u8> {
     let mut frame = vec![0x81];
     match payload.len() {
@@ -56,11 +55,11 @@ pub(super) fn handshake(path: &str, protocol: Option<&str>) -> String {
     )
 }
 
-/// Who sent a message, which of the sender's it is, and when it was due: in every text, in digits of a fixed width, so
-/// that a request is built once and only these digits change.
+/// Identifies a message in its text: its poster, its number and when it was due, in digits of a fixed width. A request
+/// is built once, and only these digits change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tag {
-    /// A socket may first get messages of an earlier run.
+    /// A socket may first receive messages of an earlier run.
     pub(super) run: u64,
     pub(super) poster: u64,
     pub(super) number: u64,
@@ -74,7 +73,7 @@ const DIGITS: [usize; 4] = [4, 5, 8, 14];
 impl Tag {
     pub(super) const BYTES: usize = 36;
 
-    /// The tag in these bytes that begins first, and where it ends.
+    /// The first tag in these bytes, and its end.
     pub(super) fn find(bytes: &[u8]) -> Option<(Tag, usize)> {
         memchr::memchr_iter(b'~', bytes)
             .find_map(|start| Some((Tag::read(bytes.get(start..start + Tag::BYTES)?)?, start + Tag::BYTES)))
@@ -109,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_found_among_other_signs() {
+    fn a_tag_is_found_among_other_characters() {
         let tag = Tag { run: 3, poster: 17, number: 4, due: 1_234_567_890 };
         let text = format!("{{\"message\":\"~~ 12 {} ~\"}}", tag.text());
         let (found, end) = Tag::find(text.as_bytes()).unwrap();
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_and_a_frame_are_taken_only_when_they_are_complete() {
+    fn answers_and_frames_are_parsed_only_when_complete() {
         let bytes = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\n{}HTTP";
         assert_eq!(answer(bytes).unwrap(), Some((202, 46)));
         assert_eq!(answer(&bytes[..45]).unwrap(), None);

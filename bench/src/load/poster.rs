@@ -1,4 +1,4 @@
-//! The connections that post.
+//! The connections that post messages.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::wire::{Tag, answer};
 /// When the next post is due.
 #[derive(Clone)]
 pub(super) enum Turn {
-    /// As soon as the answer to the one before is here, until this time.
+    /// As soon as the previous answer has arrived, until this time.
     AtOnce(Instant),
-    /// When a clock says so, on whichever connection is free.
+    /// On schedule, on any free connection.
     Due(Rc<Mutex<mpsc::UnboundedReceiver<Instant>>>),
 }
 
@@ -31,25 +31,25 @@ impl Turn {
     }
 }
 
-/// What a poster has done.
+/// The result of a poster.
 pub(super) struct Posted {
     pub(super) poster: u64,
-    /// Microseconds from the moment at which each post was due to its answer.
+    /// Microseconds from the time at which each post was due to its answer.
     pub(super) latency: Histogram<u64>,
     /// Posts, all accepted.
     pub(super) accepted: u64,
 }
 
-/// A connection, with its requests built beforehand.
+/// A connection with prepared requests.
 pub(super) struct Poster {
     pub(super) number: u64,
     pub(super) stream: TcpStream,
-    /// Each with the place of its tag.
+    /// Each with the offset of its tag.
     pub(super) requests: Vec<(Vec<u8>, usize)>,
 }
 
 impl Poster {
-    /// Posts until there is no next turn.
+    /// Posts until the load ends.
     pub(super) async fn post(
         mut self,
         target: Arc<Target>,

@@ -1,4 +1,4 @@
-//! What is compared: how a message is posted to it, and where it comes out.
+//! The systems under load: how each takes a post, and where its messages arrive.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use super::wire::{Tag, handshake, text_frame};
 use crate::process;
 use crate::system::System;
 
-/// A system that takes messages over HTTP and hands them out over WebSockets.
-pub(super) struct Target {
-    pub(super) name: &'static str,
+/// A system that takes messages over HTTP and delivers them over WebSockets.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
     kind: Kind,
     port: u16,
-    /// The processes that work for a message, by name.
+    /// The processes that handle a message, by name.
     processes: Vec<(&'static str, u32)>,
 }
 
@@ -27,13 +27,13 @@ enum Kind {
 }
 
 impl Target {
-    /// Over the original's surface: what its gateway and presenters speak.
-    pub(super) fn original(system: &System) -> anyhow::Result<Target> {
+    /// Over the original's surface, which its gateway and presenters use.
+    pub(crate) fn original(system: &System) -> anyhow::Result<Target> {
         Target::ours("ours, the original's surface", Kind::Original, system)
     }
 
     /// Over `/v1` and `chat.v1`.
-    pub(super) fn v1(system: &System) -> anyhow::Result<Target> {
+    pub(crate) fn v1(system: &System) -> anyhow::Result<Target> {
         Target::ours("ours, /v1 and chat.v1", Kind::V1, system)
     }
 
@@ -46,25 +46,25 @@ impl Target {
         Ok(Target { name, kind, port: system.ingest, processes })
     }
 
-    /// nginx with nchan: everything in memory, nothing checked.
-    pub(super) fn nchan(nginx: &Nginx) -> anyhow::Result<Target> {
+    /// nginx with nchan, which keeps messages in memory and checks nothing.
+    pub(crate) fn nchan(nginx: &Nginx) -> anyhow::Result<Target> {
         let master = nginx.server.id().context("nginx does not run")?;
         let workers = process::children(master)?.into_iter().map(|id| ("nginx", id)).collect();
         Ok(Target { name: "nchan", kind: Kind::Nchan, port: nginx.port, processes: workers })
     }
 
     /// An HTTP server that only answers.
-    pub(super) fn echo(echo: &Server, port: u16) -> anyhow::Result<Target> {
+    pub(crate) fn echo(echo: &Server, port: u16) -> anyhow::Result<Target> {
         let id = echo.id().context("the bare HTTP server does not run")?;
         Ok(Target { name: "bare HTTP", kind: Kind::Echo, port, processes: vec![("echo", id)] })
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// A post, whose text begins with a tag, and where the tag is.
-    pub(super) fn request(
+    /// A post whose text begins with a tag, and the offset of the tag.
+    pub(crate) fn request(
         &self,
         system: &System,
         room: usize,
@@ -83,7 +83,7 @@ impl Target {
                 format!("authorization: Bearer {}\r\n", system.token(user)),
                 format!(r#"{{"text":{text}}}"#),
             ),
-            // They get the same bytes, and look at none of them.
+            // They get the same bytes and do not parse them.
             Kind::Nchan | Kind::Echo => (
                 format!("/pub?id={room}"),
                 format!("token: {}\r\n", system.token(user)),
@@ -99,13 +99,13 @@ impl Target {
         Ok((request, at))
     }
 
-    /// Whether this status says that a post was taken.
-    pub(super) fn has_taken(&self, status: u16) -> bool {
+    /// Whether this status accepts a post.
+    pub(crate) fn has_taken(&self, status: u16) -> bool {
         matches!(status, 200..=202)
     }
 
-    /// The socket of a room: its port, the handshake, and what is sent after it. None: nothing comes out.
-    pub(super) fn socket(&self, system: &System, room: usize) -> Option<(u16, String, Option<Vec<u8>>)> {
+    /// The socket of a room: its port, the handshake, and the frame to send after it. None: the target has no sockets.
+    pub(crate) fn socket(&self, system: &System, room: usize) -> Option<(u16, String, Option<Vec<u8>>)> {
         let delivery = system.nodes[0].port;
         let token = system.token(room as i64);
         match self.kind {
@@ -122,13 +122,13 @@ impl Target {
         }
     }
 
-    /// Whether the first frame tells that the socket is in its place.
-    pub(super) fn welcomes(&self) -> bool {
+    /// Whether a first frame confirms that the socket is connected to its room.
+    pub(crate) fn welcomes(&self) -> bool {
         self.kind == Kind::V1
     }
 
     /// CPU seconds so far, by the name of the process.
-    pub(super) fn processor(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    pub(crate) fn processor(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
         let mut spent: Vec<(&'static str, f64)> = Vec::new();
         for (name, id) in &self.processes {
             let seconds = process::processor(*id)?;
@@ -141,13 +141,13 @@ impl Target {
     }
 
     /// Resident memory of all its processes, in bytes.
-    pub(super) fn memory(&self) -> anyhow::Result<u64> {
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
         self.processes.iter().map(|(_, id)| process::memory(*id)).sum()
     }
 }
 
 /// An nginx with nchan.
-pub(super) struct Nginx {
+pub(crate) struct Nginx {
     server: Server,
     port: u16,
 }
@@ -156,8 +156,8 @@ pub(super) struct Nginx {
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 impl Nginx {
-    /// None: this machine has none.
-    pub(super) async fn start(folder: &Path) -> anyhow::Result<Option<Nginx>> {
+    /// None: it is not installed.
+    pub(crate) async fn start(folder: &Path) -> anyhow::Result<Option<Nginx>> {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().map(Path::new).find(|path| path.exists());
         let Some(program) = program.filter(|_| Path::new(MODULE).exists()) else { return Ok(None) };
         std::fs::create_dir_all(folder)?;
@@ -191,8 +191,8 @@ impl Nginx {
         Ok(Some(Nginx { server, port }))
     }
 
-    /// Ends its workers too, which a kill of the master would leave.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+    /// Stops the master, which stops its workers. A kill would leave them.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.server.terminate(std::time::Duration::from_secs(10)).await?;
         Ok(())
     }
