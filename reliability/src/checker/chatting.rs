@@ -11,10 +11,22 @@ use super::Findings;
 use super::view::{Place, SETTLE_US, Session, Start, View};
 use crate::history::Dialect;
 
+/// Whether the frame refuses the token because the node's clock was wrong: the token was issued after the node's present,
+/// or has expired by then.
+fn is_refused_by_a_wrong_clock(view: &View, start: &Start, line: usize, frame: &str) -> bool {
+    frame.contains(r#""id":"tokenException""#)
+        && view.faulty(view.at(start.line), view.at(line), SETTLE_US, |fault| {
+            fault.kind.starts_with("clock step") && fault.touches(&[start.node])
+        })
+}
+
 pub(super) fn chatting_brings_messages_alone(view: &View, findings: &mut Findings) {
     for start in view.starts.values() {
         findings.look();
         for (line, text) in &start.strange {
+            if is_refused_by_a_wrong_clock(view, start, *line, text) {
+                continue;
+            }
             let sentence = format!("room {}: the presenter received a frame that is not a message: {text}", start.room);
             findings.broken(sentence, [start.line, *line]);
         }

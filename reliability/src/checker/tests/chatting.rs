@@ -166,3 +166,29 @@ fn an_invented_message_on_a_chatting_socket_is_noticed() {
         *text = Some("out of nowhere".to_owned());
     });
 }
+
+/// Refuses the token of a presenter, of a node whose clock was stepped before or was not.
+fn refuse_token(lines: &mut Vec<Line>, rng: &mut Rng, is_stepped: bool) {
+    let begins = any(lines, rng, |what| matches!(what, Observation::Starts { session, .. } if is_chatting(*session)));
+    let Line { at, what: Observation::Starts { session, node, .. } } = lines[begins].clone() else {
+        unreachable!("it was looked for")
+    };
+    let text = r#"{"id":"tokenException","response":"reject","message":"Jwt Exception"}"#.to_owned();
+    lines.insert(begins + 1, Line { at, what: Observation::Strange { session, text } });
+    if is_stepped {
+        let step =
+            Observation::Breaks { fault: 1_000_000, kind: "clock step of delivery".to_owned(), parts: vec![node] };
+        lines.insert(begins, Line { at, what: step });
+    }
+}
+
+#[test]
+fn a_refused_token_is_noticed_unless_the_clock_of_the_node_was_stepped() {
+    const INVARIANT: &str = "chatting_brings_messages_alone";
+    caught(INVARIANT, |lines, rng| refuse_token(lines, rng, false));
+    for seed in 0..SEEDS {
+        let mut lines = history(seed);
+        refuse_token(&mut lines, &mut Rng::with_seed(seed), true);
+        assert!(broken(&lines).iter().all(|(name, _)| *name != INVARIANT), "seed {seed}");
+    }
+}

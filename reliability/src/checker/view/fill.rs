@@ -115,8 +115,8 @@ impl<'a> View<'a> {
 
     pub(super) fn sessions(&mut self, line: usize, what: &'a Observation, places: &mut HashMap<u32, usize>) {
         match what {
-            Observation::Starts { session, room, .. } => {
-                let start = Start { line, room: *room, session: None, is_closed: false, strange: Vec::new() };
+            Observation::Starts { session, room, node } => {
+                let start = Start { line, room: *room, node, session: None, is_closed: false, strange: Vec::new() };
                 self.starts.insert(*session, start);
             }
             Observation::Welcome { session, room, node, dialect, asked, position, recovered, fresh } => {

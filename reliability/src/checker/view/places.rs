@@ -130,6 +130,7 @@ impl Session<'_> {
 pub(crate) struct Start<'a> {
     pub(crate) line: usize,
     pub(crate) room: i64,
+    pub(crate) node: &'a str,
     /// The index of its session, if there was any sign of it.
     pub(crate) session: Option<usize>,
     /// Whether the server closed it. If so, everything written to it has arrived.
