@@ -17,8 +17,7 @@ use web::auth::TokenError;
 use crate::http::gateway::ForwardError;
 use crate::moderation::term::{LONGEST_PURGE_SECONDS, LONGEST_TERM_SECONDS};
 use crate::posting::admission::Overloaded;
-use crate::posting::limits;
-use crate::posting::limits::{Limited, Quota, Spent};
+use crate::posting::limits::{self, Limited, Quota, Spent};
 use crate::posting::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::posting::word_filter::Disallowed;
 
@@ -62,12 +61,10 @@ pub(crate) enum Refusal {
     ReasonInvalid,
     SecondsInvalid,
     PurgeSecondsInvalid,
-    /// A ban from every room purges no messages.
     PurgeEverywhere,
     Setting(InvalidSetting),
     /// The change names no setting.
     SettingMissing,
-    /// The message was restored, and nothing has deleted it since.
     NotDeleted,
     Forbidden,
     /// The sender may not appoint and remove moderators.
@@ -263,11 +260,9 @@ table! {
     { SecondsInvalid } => Seconds, 400, "seconds_invalid",
         format!("The seconds must be an integer from 1 to {LONGEST_TERM_SECONDS}. Leave them out for no end."), NOT_SENT, see BAN;
     { PurgeSecondsInvalid } => Purge, 400, "purge_seconds_invalid",
-        format!("The purgeSeconds must be an integer from 1 to {LONGEST_PURGE_SECONDS}. Leave them out to delete nothing."),
-        NOT_SENT, see BAN;
+        format!("The purgeSeconds must be an integer from 1 to {LONGEST_PURGE_SECONDS}. Leave them out to delete nothing."), NOT_SENT, see BAN;
     { PurgeEverywhere } => PurgeEverywhere, 400, "purge_seconds_invalid",
-        "A ban from every room cannot delete messages. Leave purgeSeconds out, and ban the user from a room to delete \
-         them there.", NOT_SENT, see BAN;
+        "A ban from every room cannot delete messages. Leave purgeSeconds out, and ban the user from a room to delete them there.", NOT_SENT, see BAN;
     { Setting(error) } with error = InvalidSetting::Value("uniqueChat", "true or false") =>
         Settings, 400, "setting_invalid", sentence(error), NOT_SENT, see SETTINGS;
     { SettingMissing } => Settings, 400, "setting_invalid",

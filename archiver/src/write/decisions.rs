@@ -12,13 +12,11 @@ mod restore;
 use std::collections::BTreeMap;
 
 use mongodb::bson::{Document, doc, serialize_to_bson};
-use mongodb::options::{Hint, UpdateOptions};
 use serde::Deserialize;
 
 use crate::mongo::database::Database;
 use crate::mongo::documents::{DecisionDocument, DeletedDocument, MessageDocument, PositionDocument};
 use crate::mongo::failure::Failure;
-use crate::mongo::schema::USER_TIMES;
 use crate::write::deduplicate;
 use purge::BANNED;
 pub(crate) use purge::release;
@@ -128,9 +126,8 @@ async fn apply(
 /// Marks the messages before the decision that no earlier deletion marked and no later decision restored.
 async fn mark(database: &Database, decision: &DecisionDocument, messages: Option<&[String]>) -> Result<(), Failure> {
     let (Some(mut about), Some(by)) = (about(database, decision).await?, decision.by.clone()) else { return Ok(()) };
-    let is_purge = decision.kind == BANNED;
     // The reason of a ban is about the user, and an erasure finds it in `moderation_log` alone.
-    let reason = if is_purge { None } else { decision.reason.clone() };
+    let reason = if decision.kind == BANNED { None } else { decision.reason.clone() };
     let later = doc! { "deleted.position": { "$gt": decision.position } };
     let of_another = doc! { "deleted.decision": &decision.id, "deleted.by.userIdx": { "$ne": by.user_idx } };
     // An absent reason matches null.
@@ -155,10 +152,7 @@ async fn mark(database: &Database, decision: &DecisionDocument, messages: Option
         }
         filter.insert("position", page);
         let (collection, set) = (database.messages(), set.clone());
-        // The user has few messages of the last minutes, and the room may have many of all times.
-        let hint = (is_purge && messages.is_none()).then(|| Hint::Name(USER_TIMES.to_owned()));
-        let options = UpdateOptions::builder().hint(hint).build();
-        match database.ask(async move { collection.update_many(filter, set).with_options(options).await }).await {
+        match database.ask(async move { collection.update_many(filter, set).await }).await {
             // A validator of an operator. The decision is in `moderation_log` anyway, and waiting would not help.
             Err(Failure::Refused(reason)) => {
                 tracing::error!(
