@@ -4,6 +4,7 @@
 //! a status is a number here.
 
 mod part;
+mod row;
 mod tokens;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::posting::text::{InvalidText, LONGEST_TEXT, LONGEST_TEXT_BYTES};
 use crate::posting::word_filter::Disallowed;
 
 pub(crate) use self::part::Part;
+pub(crate) use self::row::Row;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,27 +118,6 @@ pub(crate) struct Malformed {
     pub(crate) what: String,
     /// The page under `docs/` that describes the body.
     pub(crate) page: &'static str,
-}
-
-/// A row of the table.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    /// On `/v1`.
-    pub(crate) status: u16,
-    /// On `/v1`. It never changes its meaning.
-    pub(crate) code: &'static str,
-    /// A sentence for people: what is wrong, then what to do.
-    pub(crate) detail: String,
-    /// On the original's surface.
-    pub(crate) original_status: u16,
-    /// On the original's surface: from its catalogue, or Spring's reason phrase where the catalogue has none.
-    pub(crate) original_message: &'static str,
-    /// The page under `docs/` that says what is valid.
-    pub(crate) page: Option<&'static str>,
-    /// When a retry may succeed. None: only a changed request can succeed.
-    pub(crate) retry_after: Option<Duration>,
-    /// The part of the request that causes the refusal.
-    pub(crate) part: Part,
 }
 
 const NOT_SENT: &str = "채팅이 정상적으로 전송되지 않았습니다.";
@@ -354,13 +335,6 @@ impl Refusal {
             | Refusal::TooManyReads(Spent { quota, .. }) => Some(*quota),
             _ => None,
         }
-    }
-}
-
-impl Row {
-    /// Whether the cause is on the server's side.
-    pub(crate) fn is_outage(&self) -> bool {
-        self.status == 503
     }
 }
 
