@@ -47,8 +47,32 @@ struct NewBan {
     reason: Option<String>,
 }
 
+/// A ban from every room to make. Unlisted members are ignored, but `purgeSeconds` is refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(examples(json!({ "seconds": 600, "reason": "spam" })))]
+struct NewBanEverywhere {
+    /// Null or absent: permanent.
+    #[schema(value_type = Option<schemas::Seconds>)]
+    seconds: Option<Value>,
+    #[schema(ignore)]
+    purge_seconds: Option<Value>,
+    #[schema(value_type = Option<schemas::Text>)]
+    reason: Option<String>,
+}
+
+impl From<NewBanEverywhere> for NewBan {
+    fn from(NewBanEverywhere { seconds, purge_seconds, reason }: NewBanEverywhere) -> NewBan {
+        NewBan { seconds, purge_seconds, reason }
+    }
+}
+
 impl Shape for NewBan {
     const PAGE: &'static str = "reference/moderation.md#ban-time-out-unban";
+}
+
+impl Shape for NewBanEverywhere {
+    const PAGE: &'static str = NewBan::PAGE;
 }
 
 /// A ban in force.
@@ -110,9 +134,9 @@ async fn put_ban(
     moderator: Moderator,
     user: UserPath,
     key: Key,
-    body: Json<NewBan>,
+    request: Json<NewBan>,
 ) -> Result<Response, Refusal> {
-    ban(&state, moderator, user, key, body).await
+    ban(&state, moderator, user, key, request.body).await
 }
 
 /// Ban a user from every room
@@ -123,7 +147,7 @@ async fn put_ban(
     path = "/v1/bans/{userIdx}",
     tag = "bans",
     params(UserPath, Key),
-    request_body = NewBan,
+    request_body = NewBanEverywhere,
     responses((
         status = 202,
         description = "The ban is in the log.",
@@ -139,9 +163,9 @@ async fn put_ban_everywhere(
     moderator: Moderator,
     user: UserPath,
     key: Key,
-    body: Json<NewBan>,
+    request: Json<NewBanEverywhere>,
 ) -> Result<Response, Refusal> {
-    ban(&state, moderator, user, key, body).await
+    ban(&state, moderator, user, key, request.body.into()).await
 }
 
 async fn ban(
@@ -149,7 +173,7 @@ async fn ban(
     moderator: Moderator,
     UserPath { user_idx }: UserPath,
     key: Key,
-    Json { body: NewBan { seconds, purge_seconds, reason: why }, .. }: Json<NewBan>,
+    NewBan { seconds, purge_seconds, reason: why }: NewBan,
 ) -> Result<Response, Refusal> {
     let (term, purge) = (term(seconds)?, purge(purge_seconds)?);
     if purge.is_some() && moderator.room.is_none() {
