@@ -175,10 +175,7 @@ async fn write(
 ) -> Result<(), Cut> {
     let mut after = None;
     loop {
-        let turn = match &selection.text {
-            Some(_) => Some(app.turns.take(user).await),
-            None => None,
-        };
+        let turn = app.turns.for_search(user, selection).await;
         let Page { messages, next } = page(&app.database, selection, after, PIECE).await?;
         // A slow reader of an export does not keep the user's other requests waiting.
         drop(turn);

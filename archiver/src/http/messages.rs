@@ -175,10 +175,7 @@ async fn messages_page(
         return Ok(Json(MessagesBody { messages: Vec::new(), next: None }));
     };
     let after = after.parse(|after| Cursor::parse(after, &selection.sequence))?;
-    let _turn = match &selection.text {
-        Some(_) => Some(caller.turn(app).await),
-        None => None,
-    };
+    let _turn = app.turns.for_search(caller.identity.user_idx, &selection).await;
     let Page { messages, next } = page(&app.database, &selection, after, first.0).await?;
     let messages = messages.into_iter().map(|message| MessageBody::new(message, sight)).collect();
     let next = next.and_then(|key| Cursor::new(&selection.sequence, &key)).map(|cursor| cursor.to_string());

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use runtime::ShardedLru;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::query::messages::Selection;
+
 /// 10,000 users, about 1 MB. A user who is forgotten in the middle of a turn could get a second one.
 const MOST_USERS: usize = 10_000;
 
@@ -36,6 +38,14 @@ impl Turns {
         let _own = own.acquire_owned().await.expect("it is never closed");
         let _all = self.all.clone().acquire_owned().await.expect("it is never closed");
         Turn { _all, _own }
+    }
+
+    /// Waits for a turn if the search needs one: only texts are searched without an index.
+    pub(super) async fn for_search(&self, user: i64, selection: &Selection) -> Option<Turn> {
+        match &selection.text {
+            Some(_) => Some(self.take(user).await),
+            None => None,
+        }
     }
 }
 
