@@ -232,7 +232,7 @@ impl Tickets {
 }
 
 impl LongLived {
-    /// What the ticket shows, if whoever made it could still make it.
+    /// What the ticket shows. None: its maker has lost the right to make it.
     pub(crate) fn view(&self, access: &Access, presenter: PresenterIdx) -> Option<(View, Option<Admission>)> {
         let version = access.version();
         let view = match self.view {

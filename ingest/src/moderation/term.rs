@@ -7,7 +7,7 @@ use jiff::Timestamp;
 /// 14 days, as on Twitch.
 pub(crate) const LONGEST_TERM_SECONDS: u64 = 14 * 24 * 60 * 60;
 
-/// 1 hour. Whoever floods a room is seen within minutes, and older messages have been read.
+/// 1 hour: a flood is noticed within minutes, and older messages have been read.
 pub(crate) const LONGEST_PURGE_SECONDS: u32 = 60 * 60;
 
 /// 1 second to 14 days. A decision that holds longer has no term, and no end.

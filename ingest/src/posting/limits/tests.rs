@@ -316,7 +316,7 @@ fn texts_are_compared_as_they_read() {
 }
 
 #[test]
-fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
+fn decisions_have_their_own_rate_over_all_nodes() {
     let limits = limits();
     let user = UserIdx::try_from(VIEWER).unwrap();
     let own = EventId::new();
@@ -333,7 +333,7 @@ fn decisions_have_a_rate_of_their_own_whoever_counts_them() {
 }
 
 #[test]
-fn reads_have_a_rate_of_their_own() {
+fn reads_have_their_own_rate() {
     let limits = limits();
     let user = UserIdx::try_from(VIEWER).unwrap();
     assert!(limits.read(user).is_ok() && limits.read(user).is_ok());
