@@ -19,6 +19,7 @@ mod log;
 mod metrics;
 mod moderation;
 mod openapi;
+mod operator;
 mod permissions;
 mod pipeline;
 mod restore;

@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 const PERMISSIONS: &str = include_str!("../deploy/nats/permissions.conf");
 
-const ROLES: [&str; 5] = ["ingest", "delivery", "archiver", "setup", "operator"];
+const ROLES: [&str; 6] = ["ingest", "delivery", "archiver", "setup", "operator", "observer"];
 
 fn password(user: &str) -> String {
     format!("hunter2-of-{user}")
@@ -112,6 +112,14 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
 
     let (is_sound, said) = command(&with("operator"), &["check", "--role", "archiver", &nats.monitoring_url()]);
     assert!(is_sound && said.contains("CHAT_0: the archivers have"), "{said}");
+    let (is_done, said) = command(&with("operator"), &["log", "status"]);
+    assert!(is_done && said.contains("KV_decisions"), "{said}");
+    let (is_done, said) = command(&with("operator"), &["log", "tail", "--no-follow"]);
+    assert!(!is_done, "this login reads no texts: {said}");
+    let (is_done, said) = command(&with("observer"), &["log", "tail", "--user", "11", "--no-follow"]);
+    assert!(is_done && said.contains("user: hello"), "{said}");
+    let (is_done, said) = command(&with("observer"), &["sessions"]);
+    assert!(is_done && said.starts_with("ROOM"), "{said}");
     for role in &roles {
         let log = role.log();
         assert!(!log.to_lowercase().contains("permissions violation") && !log.contains("hunter2"), "{log}");
@@ -177,7 +185,7 @@ async fn every_role_is_refused_what_is_not_its_own() {
     let nats = &nats().await;
     let (is_done, said) = command(&with_login(&Settings::new(), nats, "setup"), &["setup"]);
     assert!(is_done, "{said}");
-    let refused: [(&str, &[&[&str]]); 5] = [
+    let refused: [(&str, &[&[&str]]); 6] = [
         (
             "ingest",
             &[
@@ -199,6 +207,15 @@ async fn every_role_is_refused_what_is_not_its_own() {
         ),
         ("setup", &[&READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.DELETE.CHAT_0"]]),
         ("operator", &[&STREAMS, &READER, &["chat.0", "$KV.decisions.x", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"]]),
+        (
+            "observer",
+            &[
+                &STREAMS,
+                &READER,
+                &TICKETS,
+                &["chat.0", "$KV.decisions.x", "$KV.sessions.1", "cursors", "$JS.API.STREAM.PURGE.CHAT_0"],
+            ],
+        ),
     ];
     for (user, subjects) in refused {
         let login = Login::of(nats, user).await;
