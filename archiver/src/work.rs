@@ -175,6 +175,10 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
     let session = |session: chat::SessionId, presenter_idx, disconnected| {
         Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
     };
+    let bson = |members: &Map<String, Value>, what: &str| {
+        let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
+        document.map_err(|_| (Cause::Unmappable, format!("the {what} do not fit into BSON")))
+    };
     Ok(match body {
         Body::MessagePosted(posted) => Mapped::Message(MessageDocument {
             id,
@@ -187,6 +191,8 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             sent_at: at,
             position,
             flags: posted.flags,
+            reply_to: posted.reply_to.map(|id| id.to_string()),
+            attributes: posted.attributes.map(|attributes| bson(&attributes.members(), "attributes")).transpose()?,
             deleted: None,
             restored: None,
         }),
@@ -219,13 +225,9 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             ..decision(removed.by, removed.reason)
         }),
         Body::RoomUpdated(updated) => {
-            let document = |members: &Map<String, Value>| {
-                let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
-                document.map_err(|_| (Cause::Unmappable, "the settings do not fit into BSON".to_owned()))
-            };
-            let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
+            let until = if updated.until.is_empty() { None } else { Some(bson(&updated.until, "settings")?) };
             Mapped::Decision(DecisionDocument {
-                settings: Some(document(&updated.settings)?),
+                settings: Some(bson(&updated.settings, "settings")?),
                 settings_changed: updated.changed,
                 settings_until: until,
                 ..decision(updated.by, updated.reason)
@@ -281,6 +283,15 @@ mod tests {
                 json!({ "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "안녕 👋" }),
             ),
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
+            (
+                "message.posted",
+                json!({
+                    "user": by,
+                    "text": "thanks",
+                    "replyTo": target,
+                    "attributes": { "amount": 5, "badges": [{ "id": "subscriber" }], "color": "#00C853" },
+                }),
+            ),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::attributes::Attributes;
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
@@ -90,6 +91,19 @@ pub struct MessagePosted {
     /// The names of the filter's findings; omitted when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// The message of the room that this one answers. It need not exist.
+    #[serde(default, rename = "replyTo", skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<EventId>,
+    /// What the platform says about the message or its author. Never the author's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<Attributes>,
+}
+
+impl MessagePosted {
+    /// A message that is nothing but a text.
+    pub fn new(user: User, text: impl Into<String>) -> MessagePosted {
+        MessagePosted { user, text: text.into(), flags: Vec::new(), reply_to: None, attributes: None }
+    }
 }
 
 /// One message is deleted.

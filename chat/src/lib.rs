@@ -9,7 +9,7 @@
 //!
 //! let room: PresenterIdx = "42".parse()?;
 //! let user = User { idx: UserIdx::try_from(7)?, nickname: "mina".to_owned(), role: Role::Viewer };
-//! let posted = MessagePosted { user, text: "hello".to_owned(), flags: Vec::new() };
+//! let posted = MessagePosted::new(user, "hello");
 //! let event = Event::now(room, Body::MessagePosted(posted));
 //!
 //! let line = event.to_line();
@@ -24,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attributes;
 mod bans;
 mod body;
 mod event;
@@ -39,6 +40,9 @@ pub mod settings;
 mod time;
 mod written;
 
+pub use attributes::{
+    Attributes, InvalidAttributes, LARGEST_ATTRIBUTES_BYTES, LONGEST_ATTRIBUTE_NAME, MOST_ATTRIBUTES, is_attribute_name,
+};
 pub use bans::{Ban, LatestBan};
 pub use body::{
     Body, ErasureMode, MessageDeleted, MessagePosted, MessageRestored, ModeratorAdded, ModeratorRemoved,

@@ -41,6 +41,10 @@ export interface MessagePosted extends RoomEvent {
   /** Absent if the message was deleted before delivery. */
   text?: string;
   flags?: string[];
+  /** The `id` of the message that this one answers. It may not exist. */
+  replyTo?: string;
+  /** What the platform says about the message or its author, such as badges or a colour. */
+  attributes?: Record<string, unknown>;
   deleted?: true;
 }
 

@@ -62,7 +62,7 @@ const START_BYTES = 1024;
 
 /** The members that viewers receive, by type, besides `id`, `type`, `at`, `v`, `position` and `presenterIdx`. */
 const SHOWN = new Map([
-  ['message.posted', ['user', 'text', 'flags', 'deleted']],
+  ['message.posted', ['user', 'text', 'flags', 'replyTo', 'attributes', 'deleted']],
   ['message.deleted', ['target']],
   ['message.restored', ['target', 'message']],
   ['room.cleared', []],
@@ -247,7 +247,7 @@ class Relay {
   /** @param {number} number */
   #redact(number) {
     const { event } = /** @type {Kept} */ (this.#kept.get(number));
-    const { text, flags, message, ...rest } = event;
+    const { text, flags, replyTo, attributes, message, ...rest } = event;
     /** @type {RelayEvent} */
     let redacted;
     if (event.type === 'message.posted') redacted = { ...rest, deleted: true };

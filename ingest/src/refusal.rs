@@ -9,6 +9,7 @@ mod tokens;
 
 use std::time::Duration;
 
+use chat::InvalidAttributes;
 use chat::settings::{InvalidSetting, NAMED};
 use jiff::Timestamp;
 use nats::AppendError;
@@ -59,6 +60,10 @@ pub(crate) enum Refusal {
     TextMissing(&'static str),
     /// The room allows this many characters.
     TextTooLongHere(usize),
+    ReplyToInvalid,
+    Attributes(InvalidAttributes),
+    /// The token may not give attributes.
+    AttributesForbidden,
     /// A moderator's reason is not a valid text.
     ReasonInvalid,
     SecondsInvalid,
@@ -129,6 +134,7 @@ const AUTHENTICATION: &str = "reference/ingest-api.md#authentication";
 const ORIGINAL_BODY: &str = "reference/ingest-api.md#post-sendmessage";
 const NUMBERS: &str = "reference/ingest-api.md#user-and-room-numbers";
 const TEXT: &str = "reference/ingest-api.md#message-text";
+const EXTRAS: &str = "reference/ingest-api.md#answers-and-attributes";
 const LOOKUP: &str = "reference/ingest-api.md#look-up-a-request";
 const ERRORS: &str = "reference/ingest-api.md#errors";
 const RETRIES: &str = "reference/moderation.md#retries";
@@ -236,6 +242,12 @@ table! {
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
     { TextTooLongHere(length) } with length = 200 => Posting, 400, "text_too_long",
         format!("The room allows at most {length} characters."), NOT_SENT, see TEXT;
+    { ReplyToInvalid } => Extras, 400, "reply_to_invalid",
+        "The member \"replyTo\" must be the id of a message, a UUID. Leave it out for a message that answers none.", NOT_SENT, see EXTRAS;
+    { Attributes(error) } with error = InvalidAttributes::Null("badges".to_owned()) =>
+        Extras, 400, "attributes_invalid", sentence(error), NOT_SENT, see EXTRAS;
+    { AttributesForbidden } => Extras, 403, "forbidden",
+        "The member \"attributes\" requires a token with the scope chat:attributes.", NOT_SENT, see EXTRAS;
     { ReasonInvalid } => Reason, 400, "reason_invalid",
         format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
     { SecondsInvalid } => Seconds, 400, "seconds_invalid",
@@ -353,6 +365,7 @@ from! {
     ForwardError => Forwarded,
     InvalidText => Text,
     Limited => Limited,
+    InvalidAttributes => Attributes,
     InvalidSetting => Setting,
     AppendError => Append,
     Malformed => BodyMalformed

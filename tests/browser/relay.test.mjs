@@ -269,10 +269,14 @@ test('an event that is too large for a message comes in parts, and again if one 
 
 test('what was deleted or cleared is not told to who comes later', () => {
   const relay = createRelay();
-  send(relay, 1, 3);
+  send(relay, 1, 3, { replyTo: '0', attributes: { amount: 5 } });
   relay.send({ id: '4', type: 'message.deleted', target: '2' });
   const between = viewer(relay);
   carry(between.ends);
+  assert.deepEqual(between.events.map(({ replyTo, attributes }) => [replyTo, attributes?.amount]).slice(0, 2), [
+    ['0', 5],
+    [undefined, undefined],
+  ]);
   assert.deepEqual(between.events.map(({ text }) => text), ['text 1', undefined, 'text 3', undefined]);
   assert.equal(between.events[1].deleted, true);
   relay.send({ id: '5', type: 'room.cleared' });
@@ -611,6 +615,7 @@ function shownTo(events, options) {
 test('viewers get what they need to hide a message, and not who moderated or why', () => {
   const why = { by, reason: 'posted her own address' };
   const user = { idx: 7, nickname: 'n', role: 'viewer' };
+  const extras = { replyTo: '0', attributes: { color: '#00C853' } };
   const rows = [
     [{ ...base, id: '1', type: 'message.deleted', target: '0', ...why }, { target: '0' }],
     [{ ...base, id: '8', type: 'message.restored', target: '0', ...why }, { target: '0' }],
@@ -618,7 +623,7 @@ test('viewers get what they need to hide a message, and not who moderated or why
     [{ ...base, id: '3', type: 'user.banned', user: 7, until: base.at, ...why }, { user: 7 }],
     [{ ...base, id: '4', type: 'user.unbanned', user: 7, ...why }, { user: 7 }],
     [{ ...base, id: '5', type: 'user.erased', user: 8, mode: 'remove', ...why }, { user: 8 }],
-    [{ ...base, id: '6', type: 'message.posted', user: { ...user, email: 'x' }, text: 't', ip: 'x', ...why }, { user, text: 't' }],
+    [{ ...base, id: '6', type: 'message.posted', user: { ...user, email: 'x' }, text: 't', ...extras, ip: 'x', ...why }, { user, text: 't', ...extras }],
     // Of a later server, or the page's own.
     [{ ...base, id: '7', type: 'poll.closed', poll: 3, ...why }, { poll: 3 }],
   ];

@@ -107,7 +107,7 @@ async fn a_replaying_node_answers_503_instead_of_an_empty_list_of_bans() {
     let log = world.log().await;
     let said = || {
         let user = User { idx: user(7), nickname: "nick".to_owned(), role: Of::Viewer };
-        event(Body::MessagePosted(chat::MessagePosted { user, text: "hi".to_owned(), flags: Vec::new() }))
+        event(Body::MessagePosted(chat::MessagePosted::new(user, "hi")))
     };
     for _ in 0..10 {
         let messages: Vec<Event> = (0..4_000).map(|_| said()).collect();

@@ -35,6 +35,13 @@ pub(crate) struct MessageDocument {
     pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
     pub(crate) flags: Vec<String>,
+    /// The `_id` of the message that this one answers. It may not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_to: Option<String>,
+    /// What the platform says about the message or its author. None: nothing, or it has been removed with the text or the
+    /// name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attributes: Option<Document>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,7 @@ import type {
   Highlight,
   ListOptions,
   Message,
+  MessageOptions,
   Moderator,
   Most,
   Outcome,
@@ -104,7 +105,7 @@ export class Ingest {
   /** The same for another user: a gateway makes one for each request. */
   withToken(token: Token): Ingest;
   /** Posts a message of 1 to 500 characters to a room. A room has its presenter's number. */
-  post(room: number, text: string, options?: PostOptions): Promise<Accepted>;
+  post(room: number, text: string, options?: MessageOptions): Promise<Accepted>;
   /** What became of a request about a room. Null: it is not in the log and never will be. It can take 5 s. */
   lookUp(room: number, idempotencyKey: string, options?: CallOptions): Promise<Decided | null>;
   /** The same for a decision about every room. */

@@ -33,9 +33,9 @@ export class Ingest {
     return new Ingest({ ...this.#role.options, token });
   }
 
-  /** @param {number} room @param {string} text @param {import('./index.d.ts').PostOptions} [options] */
+  /** @param {number} room @param {string} text @param {import('./index.d.ts').MessageOptions} [options] */
   post(room, text, options) {
-    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text });
+    return this.#submit('POST', MESSAGES, { presenterIdx: room }, options, { text, replyTo: options?.replyTo, attributes: options?.attributes });
   }
 
   /** @param {number} room @param {string} idempotencyKey @param {import('./index.d.ts').CallOptions} [options] */

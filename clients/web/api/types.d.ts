@@ -57,6 +57,13 @@ export interface PostOptions extends CallOptions {
   idempotencyKey?: string;
 }
 
+export interface MessageOptions extends PostOptions {
+  /** The id of the message that this one answers. */
+  replyTo?: string;
+  /** With the scope `chat:attributes` only. */
+  attributes?: Record<string, unknown>;
+}
+
 export interface DecisionOptions extends PostOptions {
   reason?: string;
 }
@@ -135,6 +142,10 @@ export interface Message {
   text?: string;
   sentAt: string;
   flags: string[];
+  /** The id of the message that this one answers. It may not exist. */
+  replyTo?: string;
+  /** What the platform says about the message or its author. */
+  attributes?: Record<string, unknown>;
   /** Only with `deleted` or `decision` in the search. */
   deleted?: Deletion;
 }
@@ -160,6 +171,8 @@ export interface ExportSearch extends Span, CallOptions {
   text?: string;
   /** A label of the word filter. */
   flag?: string;
+  /** An attribute and its value: `color:#00C853`. */
+  attribute?: string;
   deleted?: 'include' | 'only';
   /** The id of the decision that deleted the messages. */
   decision?: string;

@@ -27,7 +27,7 @@ pub(crate) enum View {
 }
 
 /// The members of messages, besides `flags`.
-const OF_MESSAGES: [&str; 7] = ["v", "id", "type", "presenterIdx", "at", "user", "text"];
+const OF_MESSAGES: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "user", "text", "replyTo", "attributes"];
 
 /// The decisions that viewers see.
 const DECISIONS: [&str; 5] = ["message.deleted", "message.restored", "room.cleared", "user.banned", "user.unbanned"];

@@ -45,6 +45,8 @@ pub(crate) enum Part {
     Settings,
     /// The post: the message's text, its room, its sender.
     Posting,
+    /// What a post says beside its text.
+    Extras,
     /// The earlier request that a lookup is about.
     Lookup,
     /// The append to the log.

@@ -5,6 +5,7 @@ from typing import Literal
 Code = Literal[
     "answers_unread",
     "archive_unavailable",
+    "attributes_invalid",
     "banned_not_appointable",
     "body_malformed",
     "body_timeout",
@@ -46,6 +47,7 @@ Code = Literal[
     "query_invalid",
     "read_rate_limited",
     "reason_invalid",
+    "reply_to_invalid",
     "request_not_found",
     "request_stale",
     "review_unavailable",

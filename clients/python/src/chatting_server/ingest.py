@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
@@ -39,10 +39,22 @@ class Ingest(Role):
         """The same address and connections for another user: a gateway makes one for each request."""
         return cast(Ingest, self._with_token(token))
 
-    def post(self, room: int, text: str, *, idempotency_key: str | None = None) -> Accepted:
-        """Posts a message of 1 to 500 characters to a room. A room has its presenter's number."""
+    def post(
+        self,
+        room: int,
+        text: str,
+        *,
+        reply_to: str | None = None,
+        attributes: dict[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Accepted:
+        """Posts a message of 1 to 500 characters to a room. A room has its presenter's number.
+
+        `reply_to` is the id of the message that this one answers. `attributes` need the scope `chat:attributes`.
+        """
         path = {"presenterIdx": room}
-        return cast(Accepted, self._submit("POST", MESSAGES, path, body={"text": text}, key=idempotency_key))
+        body = given(text=text, replyTo=reply_to, attributes=attributes)
+        return cast(Accepted, self._submit("POST", MESSAGES, path, body=body, key=idempotency_key))
 
     def look_up(self, room: int, idempotency_key: str) -> Decided | None:
         """What became of a request of this user about a room.

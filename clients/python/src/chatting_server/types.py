@@ -112,6 +112,10 @@ class Message(_Message, total=False):
 
     text: str
     """Absent if it was deleted and its text is not kept any more."""
+    replyTo: str
+    """The id of the message that this one answers. It may not exist."""
+    attributes: dict[str, Any]
+    """What the platform says about the message or its author."""
     deleted: Deletion
     """Only with `deleted` or `decision` in the search."""
 
@@ -245,6 +249,8 @@ class Event(_Event, total=False):
     user: User | int
     text: str
     flags: list[str]
+    replyTo: str
+    attributes: dict[str, Any]
     deleted: bool
     target: str
     by: User

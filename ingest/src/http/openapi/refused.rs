@@ -13,14 +13,14 @@ use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Head, Lookup, Message, Moderator, NewBan,
-    NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds, Settings,
-    Token, User,
+    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Lookup, Message, Moderator,
+    NewBan, NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds,
+    Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
 pub(super) const OPERATIONS: [(&str, &[Part]); 24] = [
-    ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
+    ("post_message", &[Token, Head, Path, Room, Body, Posting, Extras, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
