@@ -33,6 +33,7 @@ mod ids;
 mod kind;
 mod malformed;
 mod moderators;
+mod pins;
 mod position;
 mod posted;
 mod readers;
@@ -45,9 +46,9 @@ pub use attributes::{
 };
 pub use bans::{Ban, LatestBan};
 pub use body::{
-    Body, ErasureMode, MessageDeleted, MessagePosted, MessageRestored, ModeratorAdded, ModeratorRemoved,
-    PresenterConnected, PresenterDisconnected, Role, RoomCleared, RoomUpdated, User, UserBanned, UserErased,
-    UserUnbanned,
+    Body, ErasureMode, MessageDeleted, MessagePinned, MessagePosted, MessageRestored, MessageUnpinned, ModeratorAdded,
+    ModeratorRemoved, NoticePosted, PresenterConnected, PresenterDisconnected, Role, RoomCleared, RoomUpdated, User,
+    UserBanned, UserErased, UserUnbanned,
 };
 pub use event::{Event, Request};
 pub use head::Head;
@@ -58,6 +59,7 @@ pub use ids::{
 pub use kind::EventKind;
 pub use malformed::MalformedEvent;
 pub use moderators::Moderators;
+pub use pins::Pins;
 pub use position::{InvalidPosition, Position};
 pub use posted::PostedLine;
 pub use readers::Readers;

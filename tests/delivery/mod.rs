@@ -16,7 +16,7 @@ mod outages;
 pub(crate) mod page;
 mod peers;
 pub(crate) mod presenter;
-mod readers;
+pub(crate) mod readers;
 mod resume;
 mod v1;
 

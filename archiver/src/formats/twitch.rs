@@ -275,6 +275,7 @@ mod tests {
             flags: Vec::new(),
             reply_to: None,
             attributes: None,
+            notice: false,
             deleted: None,
             restored: None,
         }

@@ -39,6 +39,10 @@ pub(super) struct MessageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
     attributes: Option<Map<String, Value>>,
+    /// Whether it is a notice, which a moderator posted to everybody in the room.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    notice: bool,
     /// The deletion, if the message was deleted. Only moderators get deleted messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -73,7 +77,7 @@ impl MessageBody {
     /// `sight`: how much the caller sees.
     pub(super) fn new(document: MessageDocument, sight: Sight) -> MessageBody {
         let MessageDocument { id, presenter_idx, user_idx, nickname, role, message, .. } = document;
-        let MessageDocument { sent_at, position, flags, reply_to, attributes, deleted, .. } = document;
+        let MessageDocument { sent_at, position, flags, reply_to, attributes, notice, deleted, .. } = document;
         MessageBody {
             id,
             position: position.position().map(|position| position.to_string()).unwrap_or_default(),
@@ -84,6 +88,7 @@ impl MessageBody {
             flags,
             reply_to,
             attributes: attributes.and_then(|attributes| deserialize_from_document(attributes).ok()),
+            notice,
             deleted: deleted.filter(|_| sight == Sight::Everything).map(DeletionBody::from),
         }
     }
@@ -91,7 +96,7 @@ impl MessageBody {
 
 /// A message as a row of a spreadsheet.
 impl MessageBody {
-    pub(super) const COLUMNS: [&str; 14] = [
+    pub(super) const COLUMNS: [&str; 15] = [
         "id",
         "position",
         "presenterIdx",
@@ -106,11 +111,12 @@ impl MessageBody {
         "deletedReason",
         "replyTo",
         "attributes",
+        "notice",
     ];
 
-    pub(super) fn row(self) -> [String; 14] {
-        let MessageBody { id, position, presenter_idx, user, text, sent_at, flags, reply_to, attributes, deleted } =
-            self;
+    pub(super) fn row(self) -> [String; 15] {
+        let MessageBody { id, position, presenter_idx, user, text, sent_at, flags, .. } = self;
+        let MessageBody { reply_to, attributes, notice, deleted, .. } = self;
         let attributes = attributes.map(|attributes| Value::Object(attributes).to_string()).unwrap_or_default();
         let role = serde_json::to_value(user.role).ok().and_then(|role| role.as_str().map(str::to_owned));
         let (deleted_at, deleted_by, reason) = match deleted {
@@ -132,6 +138,7 @@ impl MessageBody {
             cell(&reason),
             reply_to.unwrap_or_default(),
             cell(&attributes),
+            if notice { "true".to_owned() } else { String::new() },
         ]
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use log::{GapDocument, MarkDocument, ProgressDocument, RunDocument, S
 pub use quarantine::Cause;
 pub(crate) use quarantine::{QuarantineDocument, people, readable, target};
 
-/// `chatting_log`: a message, deleted or not.
+/// `chatting_log`: a message or a notice, deleted or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MessageDocument {
@@ -42,6 +42,9 @@ pub(crate) struct MessageDocument {
     /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attributes: Option<Document>,
+    /// Whether it is a notice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notice: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +113,7 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// `message.deleted` and `message.restored`: the message.
+    /// Of decisions about a message: the message. Of a notice: itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.

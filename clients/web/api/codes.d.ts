@@ -34,6 +34,7 @@ export type Code =
   | 'not_deleted'
   | 'not_found'
   | 'not_moderator'
+  | 'not_pinned'
   | 'not_ready'
   | 'outcome_unknown'
   | 'overloaded'

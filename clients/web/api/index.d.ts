@@ -27,6 +27,7 @@ import type {
   Moderator,
   Most,
   Outcome,
+  Pin,
   PostOptions,
   Receipt,
   ReplayMessage,
@@ -114,6 +115,13 @@ export class Ingest {
   deleteMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Undoes the deletion of a message. Throws `Refused` with the code `not_deleted` if it was undone already. */
   restoreMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Posts a notice to everybody in the room. It is deleted and restored as a message is. */
+  postNotice(room: number, text: string, options?: PostOptions): Promise<Decided>;
+  /** Pins a message by its id, in place of the room's pinned message. A deletion of the message unpins it. */
+  pin(room: number, messageId: string, options?: PostOptions): Promise<Decided>;
+  /** Throws `Refused` with the code `not_pinned` if the room has no pinned message. */
+  unpin(room: number, options?: PostOptions): Promise<Decided>;
+  getPin(room: number, options?: CallOptions): Promise<Pin | null>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a user from posting in a room. */

@@ -94,6 +94,12 @@ export interface Moderator {
   reason?: string;
 }
 
+export interface Pin {
+  messageId: string;
+  at: string;
+  by: User;
+}
+
 export interface RoomSettings {
   slowModeSeconds: number;
   uniqueChat: boolean;
@@ -146,6 +152,8 @@ export interface Message {
   replyTo?: string;
   /** What the platform says about the message or its author. */
   attributes?: Record<string, unknown>;
+  /** It is a notice, which a moderator posted to everybody in the room. */
+  notice?: true;
   /** Only with `deleted` or `decision` in the search. */
   deleted?: Deletion;
 }

@@ -37,6 +37,7 @@ Code = Literal[
     "not_deleted",
     "not_found",
     "not_moderator",
+    "not_pinned",
     "not_ready",
     "outcome_unknown",
     "overloaded",

@@ -58,6 +58,14 @@ class Moderator(_Moderator, total=False):
     reason: str
 
 
+class Pin(TypedDict):
+    """The pinned message of a room."""
+
+    messageId: str
+    at: str
+    by: User
+
+
 class Rate(TypedDict):
     """So many messages at once, which come back evenly within so many seconds."""
 
@@ -116,6 +124,8 @@ class Message(_Message, total=False):
     """The id of the message that this one answers. It may not exist."""
     attributes: dict[str, Any]
     """What the platform says about the message or its author."""
+    notice: bool
+    """It is a notice, which a moderator posted to everybody in the room."""
     deleted: Deletion
     """Only with `deleted` or `decision` in the search."""
 
