@@ -9,6 +9,7 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 
 mod access;
+mod attribute;
 mod bodies;
 mod broadcast_export;
 mod broadcasts;

@@ -86,6 +86,8 @@ pub(crate) struct Written {
 #[derive(Debug)]
 enum Mapped {
     Message(MessageDocument),
+    /// A notice is a message, and a decision in the audit.
+    Notice(MessageDocument, DecisionDocument),
     Decision(DecisionDocument),
     Session(SessionEnd),
     Erasure(Erasure, PositionDocument),
@@ -110,6 +112,10 @@ impl Work {
         };
         match mapped {
             Ok(Mapped::Message(document)) => self.messages.push(Lined { document, line }),
+            Ok(Mapped::Notice(message, decision)) => {
+                self.messages.push(Lined { document: message, line: line.clone() });
+                self.decisions.push(Lined { document: decision, line });
+            }
             Ok(Mapped::Decision(document)) => self.decisions.push(Lined { document, line }),
             Ok(Mapped::Session(document)) => self.sessions.push(Lined { document, line }),
             Ok(Mapped::Erasure(mut erasure, position)) => {
@@ -175,6 +181,10 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
     let session = |session: chat::SessionId, presenter_idx, disconnected| {
         Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
     };
+    let bson = |members: &Map<String, Value>, what: &str| {
+        let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
+        document.map_err(|_| (Cause::Unmappable, format!("the {what} do not fit into BSON")))
+    };
     Ok(match body {
         Body::MessagePosted(posted) => Mapped::Message(MessageDocument {
             id,
@@ -187,9 +197,40 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             sent_at: at,
             position,
             flags: posted.flags,
+            reply_to: posted.reply_to.map(|id| id.to_string()),
+            attributes: posted.attributes.map(|attributes| bson(&attributes.members(), "attributes")).transpose()?,
+            notice: false,
             deleted: None,
             restored: None,
         }),
+        Body::NoticePosted(notice) => {
+            let audited = DecisionDocument { target: Some(id.clone()), ..decision(notice.user.clone(), None) };
+            let message = MessageDocument {
+                id,
+                presenter_idx: its_room?,
+                user_idx: notice.user.idx.get(),
+                nickname: notice.user.nickname,
+                role: notice.user.role,
+                folded: Some(folded(&notice.text)),
+                message: Some(notice.text),
+                sent_at: at,
+                position,
+                flags: Vec::new(),
+                reply_to: None,
+                attributes: None,
+                notice: true,
+                deleted: None,
+                restored: None,
+            };
+            Mapped::Notice(message, audited)
+        }
+        Body::MessagePinned(pinned) => {
+            Mapped::Decision(DecisionDocument { target: Some(pinned.target.to_string()), ..decision(pinned.by, None) })
+        }
+        Body::MessageUnpinned(unpinned) => {
+            let target = Some(unpinned.target.to_string());
+            Mapped::Decision(DecisionDocument { target, ..decision(unpinned.by, None) })
+        }
         Body::MessageDeleted(deleted) => Mapped::Decision(DecisionDocument {
             target: Some(deleted.target.to_string()),
             ..decision(deleted.by, deleted.reason)
@@ -219,13 +260,9 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             ..decision(removed.by, removed.reason)
         }),
         Body::RoomUpdated(updated) => {
-            let document = |members: &Map<String, Value>| {
-                let document = serialize_to_raw_document_buf(members).and_then(Document::try_from);
-                document.map_err(|_| (Cause::Unmappable, "the settings do not fit into BSON".to_owned()))
-            };
-            let until = if updated.until.is_empty() { None } else { Some(document(&updated.until)?) };
+            let until = if updated.until.is_empty() { None } else { Some(bson(&updated.until, "settings")?) };
             Mapped::Decision(DecisionDocument {
-                settings: Some(document(&updated.settings)?),
+                settings: Some(bson(&updated.settings, "settings")?),
                 settings_changed: updated.changed,
                 settings_until: until,
                 ..decision(updated.by, updated.reason)
@@ -267,8 +304,8 @@ mod tests {
         documents.extend(sessions.iter().map(|session| format!("broadcasts: {:?}", session.document)));
         documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason, &q.users))));
         documents.extend(erasures.iter().map(|erasure| format!("erasures: {erasure:?}")));
-        assert_eq!(documents.len(), 1);
-        documents.remove(0)
+        assert!(!documents.is_empty());
+        documents.join("\n  ")
     }
 
     #[test]
@@ -281,6 +318,18 @@ mod tests {
                 json!({ "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "안녕 👋" }),
             ),
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
+            (
+                "message.posted",
+                json!({
+                    "user": by,
+                    "text": "thanks",
+                    "replyTo": target,
+                    "attributes": { "amount": 5, "badges": [{ "id": "subscriber" }], "color": "#00C853" },
+                }),
+            ),
+            ("notice.posted", json!({ "user": by, "text": "the quiz starts" })),
+            ("message.pinned", json!({ "target": target, "by": by })),
+            ("message.unpinned", json!({ "target": target, "by": by })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),

@@ -16,6 +16,12 @@ pub enum EventKind {
     MessageDeleted,
     /// `message.restored`
     MessageRestored,
+    /// `notice.posted`
+    NoticePosted,
+    /// `message.pinned`
+    MessagePinned,
+    /// `message.unpinned`
+    MessageUnpinned,
     /// `user.banned`
     UserBanned,
     /// `user.unbanned`
@@ -40,10 +46,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 12] = [
+    pub const KNOWN: [EventKind; 15] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
+        EventKind::NoticePosted,
+        EventKind::MessagePinned,
+        EventKind::MessageUnpinned,
         EventKind::UserBanned,
         EventKind::UserUnbanned,
         EventKind::ModeratorAdded,
@@ -61,6 +70,9 @@ impl EventKind {
             EventKind::MessagePosted => "message.posted",
             EventKind::MessageDeleted => "message.deleted",
             EventKind::MessageRestored => "message.restored",
+            EventKind::NoticePosted => "notice.posted",
+            EventKind::MessagePinned => "message.pinned",
+            EventKind::MessageUnpinned => "message.unpinned",
             EventKind::UserBanned => "user.banned",
             EventKind::UserUnbanned => "user.unbanned",
             EventKind::ModeratorAdded => "moderator.added",
@@ -86,6 +98,9 @@ impl From<&str> for EventKind {
             "message.posted" => EventKind::MessagePosted,
             "message.deleted" => EventKind::MessageDeleted,
             "message.restored" => EventKind::MessageRestored,
+            "notice.posted" => EventKind::NoticePosted,
+            "message.pinned" => EventKind::MessagePinned,
+            "message.unpinned" => EventKind::MessageUnpinned,
             "user.banned" => EventKind::UserBanned,
             "user.unbanned" => EventKind::UserUnbanned,
             "moderator.added" => EventKind::ModeratorAdded,

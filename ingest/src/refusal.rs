@@ -9,6 +9,7 @@ mod tokens;
 
 use std::time::Duration;
 
+use chat::InvalidAttributes;
 use chat::settings::{InvalidSetting, NAMED};
 use jiff::Timestamp;
 use nats::AppendError;
@@ -59,6 +60,10 @@ pub(crate) enum Refusal {
     TextMissing(&'static str),
     /// The room allows this many characters.
     TextTooLongHere(usize),
+    ReplyToInvalid,
+    Attributes(InvalidAttributes),
+    /// The token may not give attributes.
+    AttributesForbidden,
     /// A moderator's reason is not a valid text.
     ReasonInvalid,
     SecondsInvalid,
@@ -68,6 +73,8 @@ pub(crate) enum Refusal {
     /// The change names no setting.
     SettingMissing,
     NotDeleted,
+    /// The room has no pinned message.
+    NotPinned,
     Forbidden,
     /// The sender may not appoint and remove moderators.
     NotOverModerators,
@@ -129,6 +136,7 @@ const AUTHENTICATION: &str = "reference/ingest-api.md#authentication";
 const ORIGINAL_BODY: &str = "reference/ingest-api.md#post-sendmessage";
 const NUMBERS: &str = "reference/ingest-api.md#user-and-room-numbers";
 const TEXT: &str = "reference/ingest-api.md#message-text";
+const EXTRAS: &str = "reference/ingest-api.md#answers-and-attributes";
 const LOOKUP: &str = "reference/ingest-api.md#look-up-a-request";
 const ERRORS: &str = "reference/ingest-api.md#errors";
 const RETRIES: &str = "reference/moderation.md#retries";
@@ -223,19 +231,25 @@ table! {
         "The body does not match the SHA-256 digest in the header Content-Digest (RFC 9530).", NOT_SENT, see ERRORS;
     { BodyTooLarge } => Body, 413, "body_too_large", "The body is larger than 64 KB.", NOT_SENT;
     { BodyTimeout } => Body, 408, "body_timeout", "The body did not arrive in time.", NOT_SENT;
-    { Text(InvalidText::Empty) } => Posting, 400, "text_empty",
+    { Text(InvalidText::Empty) } => Text, 400, "text_empty",
         format!("The text has no visible characters. Send one line of 1 to {LONGEST_TEXT} characters."),
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
-    { Text(InvalidText::TooLong) } => Posting, 400, "text_too_long",
+    { Text(InvalidText::TooLong) } => Text, 400, "text_too_long",
         format!("The text may have at most {LONGEST_TEXT} characters and {LONGEST_TEXT_BYTES} bytes."), NOT_SENT, see TEXT;
-    { Text(InvalidText::Forbidden) } => Posting, 400, "text_forbidden_characters",
+    { Text(InvalidText::Forbidden) } => Text, 400, "text_forbidden_characters",
         "The text must not contain line breaks, other control characters, bidi overrides, noncharacters or half of a \
          surrogate pair.", NOT_SENT, see TEXT;
-    { TextMissing(member) } with member = "text" => Posting, 400, "text_empty",
+    { TextMissing(member) } with member = "text" => Text, 400, "text_empty",
         format!("The member {member:?} is missing or null. Send one line of 1 to {LONGEST_TEXT} characters."),
         "보내는 채팅은 null이 될 수 없습니다.", see TEXT;
     { TextTooLongHere(length) } with length = 200 => Posting, 400, "text_too_long",
         format!("The room allows at most {length} characters."), NOT_SENT, see TEXT;
+    { ReplyToInvalid } => Extras, 400, "reply_to_invalid",
+        "The member \"replyTo\" must be the id of a message, a UUID. Leave it out for a message that answers none.", NOT_SENT, see EXTRAS;
+    { Attributes(error) } with error = InvalidAttributes::Null("badges".to_owned()) =>
+        Extras, 400, "attributes_invalid", sentence(error), NOT_SENT, see EXTRAS;
+    { AttributesForbidden } => Extras, 403, "forbidden",
+        "The member \"attributes\" requires a token with the scope chat:attributes.", NOT_SENT, see EXTRAS;
     { ReasonInvalid } => Reason, 400, "reason_invalid",
         format!("The reason must be one line of 1 to {LONGEST_TEXT} characters, like a message."), NOT_SENT, see TEXT;
     { SecondsInvalid } => Seconds, 400, "seconds_invalid",
@@ -249,6 +263,7 @@ table! {
     { SettingMissing } => Settings, 400, "setting_invalid",
         format!("The member \"settings\" is empty. Send one or more of {NAMED}."), NOT_SENT, see SETTINGS;
     { NotDeleted } => Deletion, 404, "not_deleted", "The message is not deleted: it was restored already.", NOT_SENT;
+    { NotPinned } => Pin, 404, "not_pinned", "The room has no pinned message.", NOT_SENT;
     { Forbidden } => Moderator, 403, "forbidden",
         "This requires a token with the scope chat:moderate or, in a room, the token of its presenter or of one of its \
          moderators.", NOT_SENT;
@@ -353,6 +368,7 @@ from! {
     ForwardError => Forwarded,
     InvalidText => Text,
     Limited => Limited,
+    InvalidAttributes => Attributes,
     InvalidSetting => Setting,
     AppendError => Append,
     Malformed => BodyMalformed

@@ -214,7 +214,7 @@ mod tests {
     fn a_partition_refuses_first_messages_then_everything_and_takes_them_again_when_it_has_room() {
         const SIZE: u64 = 1 << 30;
         let user = chat::User { idx: 7.try_into().unwrap(), nickname: String::new(), role: chat::Role::Viewer };
-        let message = chat::MessagePosted { user: user.clone(), text: String::new(), flags: Vec::new() };
+        let message = chat::MessagePosted::new(user.clone(), String::new());
         let message = Body::MessagePosted(message);
         let decision = Body::RoomCleared(chat::RoomCleared { by: user, reason: None });
         let capacity = Capacity::new(2);

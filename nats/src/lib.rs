@@ -12,7 +12,7 @@
 //!
 //! let room: PresenterIdx = "42".parse()?;
 //! let user = User { idx: UserIdx::try_from(7)?, nickname: "mina".to_owned(), role: Role::Viewer };
-//! let posted = MessagePosted { user, text: "hello".to_owned(), flags: Vec::new() };
+//! let posted = MessagePosted::new(user, "hello");
 //!
 //! // `Ok` comes after the fsync. After `AppendError::Unknown`, append the same event again: its id makes that safe.
 //! let position = log.append(&Event::now(room, Body::MessagePosted(posted))).await?;

@@ -209,6 +209,11 @@ fn line(event: &Event) -> String {
         Body::MessageRestored(restored) => {
             decided(format!("message {} is restored", restored.target), &restored.by, &restored.reason)
         }
+        Body::NoticePosted(notice) => format!("-- notice by {}: {}", notice.user.nickname, notice.text),
+        Body::MessagePinned(pinned) => decided(format!("message {} is pinned", pinned.target), &pinned.by, &None),
+        Body::MessageUnpinned(unpinned) => {
+            decided(format!("message {} is unpinned", unpinned.target), &unpinned.by, &None)
+        }
         Body::RoomCleared(cleared) => decided("everything before is cleared".to_owned(), &cleared.by, &cleared.reason),
         Body::UserBanned(banned) => {
             let until = banned.until.map_or("for good".to_owned(), |until| format!("until {until:.0}"));

@@ -80,7 +80,7 @@ impl Step {
         let at = Timestamp::from_second(1_800_000_000 + place as i64).unwrap();
         let (id, room, body) = match self {
             Step::Post { id: message, room, author } => {
-                let posted = MessagePosted { user: user(author), text: format!("text {message}"), flags: Vec::new() };
+                let posted = MessagePosted::new(user(author), format!("text {message}"));
                 (id(1, message), room, Body::MessagePosted(posted))
             }
             Step::Delete { id: decision, room, target } => {
@@ -230,7 +230,7 @@ impl Life {
         match self {
             Life::Post { id: message } => {
                 let (user, text) = (user(Life::person(message)), format!("text {message}"));
-                let posted = MessagePosted { user, text, flags: Vec::new() };
+                let posted = MessagePosted::new(user, text);
                 event(Event::now(room(message), Body::MessagePosted(posted)), id(1, message))
             }
             Life::Delete { id: decision, target } => {

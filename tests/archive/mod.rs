@@ -13,6 +13,7 @@ mod concern;
 mod decisions;
 mod erasure;
 mod exports;
+mod extras;
 mod gaps;
 mod keeps;
 mod moderators;
@@ -146,7 +147,7 @@ fn user(idx: i64) -> User {
 }
 
 fn message(room: i64, text: impl Into<String>) -> Event {
-    let posted = MessagePosted { user: user(7), text: text.into(), flags: Vec::new() };
+    let posted = MessagePosted::new(user(7), text);
     Event::now(presenter(room), Body::MessagePosted(posted))
 }
 

@@ -53,7 +53,7 @@ fn presenter(idx: i64) -> PresenterIdx {
 
 fn message(room: i64, text: impl Into<String>) -> Event {
     let user = User { idx: UserIdx::try_from(7).unwrap(), nickname: "별명".to_owned(), role: Role::Viewer };
-    Event::now(presenter(room), Body::MessagePosted(MessagePosted { user, text: text.into(), flags: Vec::new() }))
+    Event::now(presenter(room), Body::MessagePosted(MessagePosted::new(user, text)))
 }
 
 fn text(entry: &Entry) -> String {

@@ -1,5 +1,6 @@
 //! Each decision in all four places: the caller's answer, the presenter's socket, the archive, and another ingest node.
 
+mod pinned;
 mod restored;
 
 use std::collections::VecDeque;

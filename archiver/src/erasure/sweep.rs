@@ -96,9 +96,13 @@ fn steps(database: &Database, erasure: &ErasureDocument, others: &Tombstones) ->
         order: Some("sentAt"),
         change: match erasure.mode {
             ErasureMode::Remove => Change::Remove,
-            ErasureMode::Anonymise => Change::Update(vec![doc! { "$set": {
-                "userIdx": pseudonym, "nickname": "", "role": anonymous_role("$role", "viewer"),
-            } }]),
+            // Badges and amounts may lead to the user, as a name does.
+            ErasureMode::Anonymise => Change::Update(vec![
+                doc! { "$set": {
+                    "userIdx": pseudonym, "nickname": "", "role": anonymous_role("$role", "viewer"),
+                } },
+                doc! { "$unset": "attributes" },
+            ]),
         },
     };
     let about = Step {

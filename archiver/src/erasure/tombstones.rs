@@ -129,6 +129,7 @@ impl Tombstones {
                 user_idx: erasure.pseudonym,
                 nickname: String::new(),
                 role: anonymous_role(message.role, Role::Viewer),
+                attributes: None,
                 ..message.clone()
             }),
         }

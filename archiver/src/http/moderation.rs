@@ -41,7 +41,7 @@ struct DecisionsQuery {
     #[serde(rename = "type")]
     #[param(inline, nullable = false)]
     kind: Option<DecisionType>,
-    /// Only decisions about this user, or about one of the user's latest 50,000 deleted or restored messages.
+    /// Only decisions about this user, or about one of the user's latest 50,000 deleted, restored or pinned messages and notices.
     #[serde(default, deserialize_with = "strict_id")]
     #[param(value_type = Option<schemas::UserIdx>, inline, nullable = false)]
     user: Option<UserIdx>,
@@ -61,6 +61,12 @@ enum DecisionType {
     MessageDeleted,
     #[serde(rename = "message.restored")]
     MessageRestored,
+    #[serde(rename = "message.pinned")]
+    MessagePinned,
+    #[serde(rename = "message.unpinned")]
+    MessageUnpinned,
+    #[serde(rename = "notice.posted")]
+    NoticePosted,
     #[serde(rename = "moderator.added")]
     ModeratorAdded,
     #[serde(rename = "moderator.removed")]
@@ -106,7 +112,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// `message.deleted` and `message.restored`: the message's id.
+    /// Of decisions about a message: the message's id. Of `notice.posted`: its own, which is the notice's.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -237,6 +243,9 @@ impl DecisionType {
         match self {
             DecisionType::MessageDeleted => "message.deleted",
             DecisionType::MessageRestored => "message.restored",
+            DecisionType::MessagePinned => "message.pinned",
+            DecisionType::MessageUnpinned => "message.unpinned",
+            DecisionType::NoticePosted => "notice.posted",
             DecisionType::ModeratorAdded => "moderator.added",
             DecisionType::ModeratorRemoved => "moderator.removed",
             DecisionType::RoomCleared => "room.cleared",

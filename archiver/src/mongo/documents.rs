@@ -14,7 +14,7 @@ pub(crate) use log::{GapDocument, MarkDocument, ProgressDocument, RunDocument, S
 pub use quarantine::Cause;
 pub(crate) use quarantine::{QuarantineDocument, people, readable, target};
 
-/// `chatting_log`: a message, deleted or not.
+/// `chatting_log`: a message or a notice, deleted or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MessageDocument {
@@ -35,6 +35,16 @@ pub(crate) struct MessageDocument {
     pub(crate) sent_at: DateTime,
     pub(crate) position: PositionDocument,
     pub(crate) flags: Vec<String>,
+    /// The `_id` of the message that this one answers. It may not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_to: Option<String>,
+    /// What the platform says about the message or its author. None: nothing, or it has been removed with the text or the
+    /// name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attributes: Option<Document>,
+    /// Whether it is a notice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notice: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +113,7 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// `message.deleted` and `message.restored`: the message.
+    /// Of decisions about a message: the message. Of a notice: itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.

@@ -29,7 +29,7 @@ pub(crate) trait EventDocument: Serialize + DeserializeOwned + Clone + Send + Sy
 }
 
 impl EventDocument for MessageDocument {
-    const OPTIONAL: &[&str] = &[];
+    const OPTIONAL: &[&str] = &["replyTo", "attributes"];
     const FORGETTABLE: Option<&str> = Some("message");
 
     fn id(&self) -> &str {

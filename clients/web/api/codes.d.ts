@@ -2,6 +2,7 @@
 export type Code =
   | 'answers_unread'
   | 'archive_unavailable'
+  | 'attributes_invalid'
   | 'banned_not_appointable'
   | 'body_malformed'
   | 'body_timeout'
@@ -33,6 +34,7 @@ export type Code =
   | 'not_deleted'
   | 'not_found'
   | 'not_moderator'
+  | 'not_pinned'
   | 'not_ready'
   | 'outcome_unknown'
   | 'overloaded'
@@ -43,6 +45,7 @@ export type Code =
   | 'query_invalid'
   | 'read_rate_limited'
   | 'reason_invalid'
+  | 'reply_to_invalid'
   | 'request_not_found'
   | 'request_stale'
   | 'review_unavailable'

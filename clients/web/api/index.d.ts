@@ -23,9 +23,11 @@ import type {
   Highlight,
   ListOptions,
   Message,
+  MessageOptions,
   Moderator,
   Most,
   Outcome,
+  Pin,
   PostOptions,
   Receipt,
   ReplayMessage,
@@ -104,7 +106,7 @@ export class Ingest {
   /** The same for another user: a gateway makes one for each request. */
   withToken(token: Token): Ingest;
   /** Posts a message of 1 to 500 characters to a room. A room has its presenter's number. */
-  post(room: number, text: string, options?: PostOptions): Promise<Accepted>;
+  post(room: number, text: string, options?: MessageOptions): Promise<Accepted>;
   /** What became of a request about a room. Null: it is not in the log and never will be. It can take 5 s. */
   lookUp(room: number, idempotencyKey: string, options?: CallOptions): Promise<Decided | null>;
   /** The same for a decision about every room. */
@@ -113,6 +115,13 @@ export class Ingest {
   deleteMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Undoes the deletion of a message. Throws `Refused` with the code `not_deleted` if it was undone already. */
   restoreMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Posts a notice to everybody in the room. It is deleted and restored as a message is. */
+  postNotice(room: number, text: string, options?: PostOptions): Promise<Decided>;
+  /** Pins a message by its id, in place of the room's pinned message. A deletion of the message unpins it. */
+  pin(room: number, messageId: string, options?: PostOptions): Promise<Decided>;
+  /** Throws `Refused` with the code `not_pinned` if the room has no pinned message. */
+  unpin(room: number, options?: PostOptions): Promise<Decided>;
+  getPin(room: number, options?: CallOptions): Promise<Pin | null>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a user from posting in a room. */

@@ -57,6 +57,13 @@ export interface PostOptions extends CallOptions {
   idempotencyKey?: string;
 }
 
+export interface MessageOptions extends PostOptions {
+  /** The id of the message that this one answers. */
+  replyTo?: string;
+  /** With the scope `chat:attributes` only. */
+  attributes?: Record<string, unknown>;
+}
+
 export interface DecisionOptions extends PostOptions {
   reason?: string;
 }
@@ -85,6 +92,12 @@ export interface Moderator {
   at: string;
   by: User;
   reason?: string;
+}
+
+export interface Pin {
+  messageId: string;
+  at: string;
+  by: User;
 }
 
 export interface RoomSettings {
@@ -135,6 +148,12 @@ export interface Message {
   text?: string;
   sentAt: string;
   flags: string[];
+  /** The id of the message that this one answers. It may not exist. */
+  replyTo?: string;
+  /** What the platform says about the message or its author. */
+  attributes?: Record<string, unknown>;
+  /** It is a notice, which a moderator posted to everybody in the room. */
+  notice?: true;
   /** Only with `deleted` or `decision` in the search. */
   deleted?: Deletion;
 }
@@ -160,6 +179,8 @@ export interface ExportSearch extends Span, CallOptions {
   text?: string;
   /** A label of the word filter. */
   flag?: string;
+  /** An attribute and its value: `color:#00C853`. */
+  attribute?: string;
   deleted?: 'include' | 'only';
   /** The id of the decision that deleted the messages. */
   decision?: string;

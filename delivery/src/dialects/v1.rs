@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chat::{EventId, MalformedEvent, Position, PostedLine, PresenterIdx, User};
+use chat::{EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User};
 use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use web::IDX_BOUNDS;
@@ -136,6 +136,8 @@ impl Dialect for V1 {
             recovered: bool,
             keepalive_seconds: u64,
             expires_in_seconds: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pinned: Option<EventId>,
         }
         Some(json(&Frame {
             r#type: "welcome",
@@ -144,6 +146,7 @@ impl Dialect for V1 {
             recovered: welcome.recovered,
             keepalive_seconds: self.keepalive.as_secs(),
             expires_in_seconds: welcome.expires_in.as_secs(),
+            pinned: welcome.pinned,
         }))
     }
 
@@ -255,7 +258,7 @@ fn deleted(message: &Deleted) -> String {
     struct Object<'a> {
         v: u32,
         id: EventId,
-        r#type: &'static str,
+        r#type: &'a EventKind,
         presenter_idx: PresenterIdx,
         at: String,
         user: &'a User,
@@ -264,7 +267,7 @@ fn deleted(message: &Deleted) -> String {
     let object = Object {
         v: 1,
         id: message.id,
-        r#type: "message.posted",
+        r#type: &message.kind,
         presenter_idx: message.presenter,
         at: format!("{:.3}", message.at),
         user: &message.user,

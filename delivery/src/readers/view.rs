@@ -26,11 +26,19 @@ pub(crate) enum View {
     },
 }
 
-/// The members of messages, besides `flags`.
-const OF_MESSAGES: [&str; 7] = ["v", "id", "type", "presenterIdx", "at", "user", "text"];
+/// The members of messages and notices, besides `flags`.
+const OF_MESSAGES: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "user", "text", "replyTo", "attributes"];
 
 /// The decisions that viewers see.
-const DECISIONS: [&str; 5] = ["message.deleted", "message.restored", "room.cleared", "user.banned", "user.unbanned"];
+const DECISIONS: [&str; 7] = [
+    "message.deleted",
+    "message.restored",
+    "message.pinned",
+    "message.unpinned",
+    "room.cleared",
+    "user.banned",
+    "user.unbanned",
+];
 
 /// The members of those.
 const OF_DECISIONS: [&str; 9] = ["v", "id", "type", "presenterIdx", "at", "target", "user", "until", "purgeSeconds"];

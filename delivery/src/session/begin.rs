@@ -120,7 +120,13 @@ pub(super) async fn begin<'a>(
     }
     node.metrics.began(ask, recovered);
     tracing::info!(%presenter, %session, recovered, "presenter {presenter} connected");
-    let welcome = Welcome { session, position: cursor, recovered, expires_in: expires_in(dialect, bearer.until) };
+    let welcome = Welcome {
+        session,
+        position: cursor,
+        recovered,
+        expires_in: expires_in(dialect, bearer.until),
+        pinned: node.readers.access.pinned(presenter),
+    };
     let pinged = Instant::now();
     let timer = Box::pin(sleep_until(pinged));
     let session = Session {

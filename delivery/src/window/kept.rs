@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User, UserIdx};
+use chat::{
+    Body, Event, EventId, EventKind, MalformedEvent, MessagePosted, NoticePosted, Position, PostedLine, PresenterIdx,
+    User, UserIdx,
+};
 use jiff::{SignedDuration, Timestamp};
 use nats::{Entry, believed};
 use serde::Deserialize;
@@ -47,9 +50,9 @@ pub(crate) struct Withheld {
 /// How an event is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A message.
+    /// A message or a notice.
     Message,
-    /// A message that was deleted.
+    /// A message or a notice that was deleted.
     Deleted,
     /// An event that only nodes need, or that nobody may see any more.
     Hidden,
@@ -76,10 +79,11 @@ pub(crate) enum Shown<'a> {
     Nothing,
 }
 
-/// A message without its text.
+/// A message or a notice without its text.
 #[derive(Debug)]
 pub(crate) struct Deleted {
     pub(crate) id: EventId,
+    pub(crate) kind: EventKind,
     pub(crate) presenter: PresenterIdx,
     pub(crate) at: Timestamp,
     pub(crate) user: User,
@@ -121,8 +125,15 @@ impl Kept {
         Ok(match self.kind {
             Kind::Message => Shown::Message(&self.line),
             Kind::Deleted => match Event::from_line(self.line.as_bytes())? {
-                Event { id, presenter: Some(presenter), at, body: Body::MessagePosted(posted), .. } => {
-                    Shown::Deleted(Deleted { id, presenter, at, user: posted.user })
+                Event { id, presenter: Some(presenter), at, body, .. } => {
+                    let kind = body.kind();
+                    match body {
+                        Body::MessagePosted(MessagePosted { user, .. })
+                        | Body::NoticePosted(NoticePosted { user, .. }) => {
+                            Shown::Deleted(Deleted { id, kind, presenter, at, user })
+                        }
+                        _ => Shown::Nothing,
+                    }
                 }
                 _ => Shown::Nothing,
             },
@@ -146,10 +157,12 @@ impl Kept {
             return Some((posted.user, believed(posted.at, posted.belated, self.stored)));
         }
         match Event::from_line(self.line.as_bytes()).ok()? {
-            Event { at, belated, body: Body::MessagePosted(posted), .. } => {
-                Some((posted.user.idx, believed(at, belated, self.stored)))
-            }
-            _ => None,
+            Event { at, belated, body, .. } => match body {
+                Body::MessagePosted(MessagePosted { user, .. }) | Body::NoticePosted(NoticePosted { user, .. }) => {
+                    Some((user.idx, believed(at, belated, self.stored)))
+                }
+                _ => None,
+            },
         }
     }
 
@@ -222,7 +235,7 @@ impl Incoming {
         let (effect, about) = meaning(&entry);
         let Entry { position, id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
-            EventKind::MessagePosted => Kind::Message,
+            EventKind::MessagePosted | EventKind::NoticePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             EventKind::MessageRestored => Kind::Restoration,
             _ if presenter.is_none() => Kind::Everywhere,
@@ -246,6 +259,9 @@ impl Incoming {
 fn meaning(entry: &Entry) -> (Effect, About) {
     match entry.kind {
         EventKind::MessagePosted
+        | EventKind::NoticePosted
+        | EventKind::MessagePinned
+        | EventKind::MessageUnpinned
         | EventKind::PresenterConnected
         | EventKind::PresenterDisconnected
         | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),

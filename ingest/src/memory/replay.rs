@@ -232,6 +232,9 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
         Body::ModeratorAdded(added) => &added.by,
         Body::ModeratorRemoved(removed) => &removed.by,
         Body::RoomUpdated(updated) => &updated.by,
+        Body::NoticePosted(notice) => &notice.user,
+        Body::MessagePinned(pinned) => &pinned.by,
+        Body::MessageUnpinned(unpinned) => &unpinned.by,
         _ => return None,
     };
     Some(by.idx)

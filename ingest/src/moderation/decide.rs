@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::{
-    Body, EventId, MessageDeleted, MessageRestored, ModeratorAdded, ModeratorRemoved, Position, PresenterIdx,
-    RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned, now,
+    Body, EventId, MessageDeleted, MessagePinned, MessageRestored, MessageUnpinned, ModeratorAdded, ModeratorRemoved,
+    NoticePosted, Position, PresenterIdx, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned, now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -56,6 +56,12 @@ pub(crate) enum Decision {
     Appoint(PresenterIdx, UserIdx),
     /// End the user's role as a moderator of the room.
     Dismiss(PresenterIdx, UserIdx),
+    /// Post a notice to the room.
+    Notice(Text),
+    /// Pin the message, in place of another.
+    Pin(PresenterIdx, EventId),
+    /// Unpin the room's pinned message.
+    Unpin(PresenterIdx),
     /// Change these settings of the room, for the term or without an end. Null resets a setting to the deployment's.
     Set(PresenterIdx, Map<String, Value>, Option<Term>),
 }
@@ -126,6 +132,17 @@ impl Ingest {
                 }
                 self.replay.rules.appointment(room, user).ok_or(Refusal::NotModerator)?;
                 (Some(Subject::Moderator(room, user)), Body::ModeratorRemoved(ModeratorRemoved { user, by, reason }))
+            }
+            Decision::Notice(text) => (None, Body::NoticePosted(NoticePosted { user: by, text: text.into_string() })),
+            Decision::Pin(room, target) => {
+                (Some(Subject::Pin(room)), Body::MessagePinned(MessagePinned { target, by }))
+            }
+            Decision::Unpin(room) => {
+                if self.replay.rules.pinned(room).is_none() {
+                    self.catch_up(presenter).await?;
+                }
+                let (target, _) = self.replay.rules.pinned(room).ok_or(Refusal::NotPinned)?;
+                (Some(Subject::Pin(room)), Body::MessageUnpinned(MessageUnpinned { target, by }))
             }
             Decision::Set(presenter, patch, term) => {
                 let until = term.map(|term| term.end(now));
@@ -222,6 +239,9 @@ impl Decision {
             Decision::Unban(user) => json!(["unban", user]),
             Decision::Appoint(_, user) => json!(["appoint", user]),
             Decision::Dismiss(_, user) => json!(["dismiss", user]),
+            Decision::Notice(text) => json!(["notice", text.as_str()]),
+            Decision::Pin(_, target) => json!(["pin", target]),
+            Decision::Unpin(_) => json!(["unpin"]),
             Decision::Set(_, patch, term) => json!(["set", patch, term.map(Term::seconds)]),
         };
         format!("decision\n{}", json!([decision, reason]))
@@ -250,6 +270,9 @@ mod tests {
             Decision::Unban(user),
             Decision::Appoint(room, user),
             Decision::Dismiss(room, user),
+            Decision::Notice(Text::parse("hi").unwrap()),
+            Decision::Pin(room, message),
+            Decision::Unpin(room),
             Decision::Set(room, patch.clone(), None),
             Decision::Set(room, patch, term),
         ];

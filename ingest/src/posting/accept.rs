@@ -12,6 +12,7 @@ use crate::memory::idempotency::Earlier;
 use crate::outbound::room_server::{Liveness, Unreachable};
 use crate::posting::event_id;
 use crate::posting::event_id::{AssignedId, Assignment};
+use crate::posting::extras::Extras;
 use crate::posting::limits::{Ask, Quota};
 use crate::posting::review::{Fallback, Question, UNAVAILABLE_FLAG, Verdict};
 use crate::posting::text::Text;
@@ -28,6 +29,8 @@ pub(crate) struct Post {
     pub(crate) sender: Arc<Sender>,
     pub(crate) presenter: PresenterIdx,
     pub(crate) text: Text,
+    /// Boxed, because few posts have them, and a post is moved several times.
+    pub(crate) extras: Option<Box<Extras>>,
     pub(crate) key: Option<IdempotencyKey>,
 }
 
@@ -47,14 +50,19 @@ pub(crate) struct Accepted {
 impl Ingest {
     /// Err: the message is not in the log, except for an append of unknown outcome.
     pub(crate) async fn accept(&self, post: Post) -> Result<Accepted, Refusal> {
-        let Post { sender, presenter, text, key } = post;
+        let Post { sender, presenter, text, extras, key } = post;
         let _admitted = self.admission.enter()?;
-        let request = event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str());
+        let request = match &extras {
+            None => event_id::request(Some(presenter), &sender, key.as_ref(), text.as_str()),
+            Some(extras) => {
+                event_id::request(Some(presenter), &sender, key.as_ref(), &extras.as_request(text.as_str()))
+            }
+        };
         let (id, position, quota) = match self.assign_id(Some(presenter), request).await? {
             // A retry gets the answer of the first try, whatever has been decided since.
             Assignment::Earlier(Earlier { id, position, .. }) => (id, position, None),
             Assignment::New(assigned) => {
-                let (position, quota) = self.append_message(&sender, presenter, text, &assigned).await?;
+                let (position, quota) = self.append_message(&sender, presenter, (text, extras), &assigned).await?;
                 (assigned.id, position, quota)
             }
         };
@@ -70,7 +78,7 @@ impl Ingest {
         &self,
         sender: &Sender,
         presenter: PresenterIdx,
-        text: Text,
+        (text, extras): (Text, Option<Box<Extras>>),
         assigned: &AssignedId,
     ) -> Result<(Position, Option<Quota>), Refusal> {
         self.check_caught_up()?;
@@ -98,7 +106,8 @@ impl Ingest {
 
         let quota = reservation.quota;
         reservation.appending();
-        let message = MessagePosted { user, text: text.into_string(), flags };
+        let (reply_to, attributes) = Extras::of(extras, sender);
+        let message = MessagePosted { user, text: text.into_string(), flags, reply_to, attributes };
         let position = self.append(assigned, Some(presenter), at, Body::MessagePosted(message)).await?;
         reservation.stored();
         Ok((position, Some(quota)))

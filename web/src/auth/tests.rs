@@ -6,7 +6,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use super::*;
-use chat::LARGEST_IDX;
+use chat::{Attributes, LARGEST_IDX};
 
 const KEY: &str = "a key for tests that has at least 32 bytes";
 
@@ -79,10 +79,26 @@ fn base64(bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_token_of_the_auth_server_is_accepted() {
     let verifier = Verifier::new(&config("", "")).unwrap();
-    for scopes in [Vec::new(), vec!["chat:moderate".to_owned(), "chat:read".to_owned()]] {
-        let identity = Identity { user_idx: 42, nickname: "가나".to_owned(), email: "a@b.c".to_owned(), scopes };
+    let attributes = Attributes::parse(&json!({"color": "#00C853"})).ok();
+    let scopes = vec!["chat:moderate".to_owned(), "chat:read".to_owned()];
+    for (scopes, attributes) in [(Vec::new(), None), (scopes, attributes)] {
+        let (nickname, email) = ("가나".to_owned(), "a@b.c".to_owned());
+        let identity = Identity { user_idx: 42, nickname, email, scopes, attributes };
         let token = mint(&KEY.to_owned().into(), &identity, Duration::from_secs(60));
         assert_eq!(verifier.verify(&token).await, Ok(identity));
+    }
+}
+
+#[tokio::test]
+async fn a_token_whose_attributes_are_out_of_bounds_is_refused() {
+    let verifier = Verifier::new(&config("", "")).unwrap();
+    for attributes in [json!("gold"), json!([]), json!({"a-b": 1}), json!({"a": "x".repeat(1_024)})] {
+        let token = sign(json!({"chat_attributes": attributes}));
+        assert_eq!(verifier.verify(&token).await, Err(TokenError::Claims));
+    }
+    for none in [json!(null), json!({})] {
+        let identity = verifier.verify(&sign(json!({"chat_attributes": none}))).await.unwrap();
+        assert_eq!(identity.attributes, None);
     }
 }
 

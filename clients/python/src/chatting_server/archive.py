@@ -66,6 +66,7 @@ class Archive(Role):
         to: Time | None = None,
         text: str | None = None,
         flag: str | None = None,
+        attribute: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
         order: Order = "asc",
@@ -77,7 +78,7 @@ class Archive(Role):
         included, `to` is not.
         """
         template, path, query = place(ROOM_MESSAGES, USER_MESSAGES, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
         return self._pages(template, path, {**query, "order": order, "first": page_size}, "messages")
 
     def get_message(self, room: int, message: str) -> Message | None:
@@ -94,6 +95,7 @@ class Archive(Role):
         to: Time | None = None,
         text: str | None = None,
         flag: str | None = None,
+        attribute: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
     ) -> Export:
@@ -102,7 +104,7 @@ class Archive(Role):
         After a broken connection it goes on where it was. `Export.gaps` says what the archive misses of the time span.
         """
         template, path, query = place(ROOM_EXPORT, USER_EXPORT, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
         return Export(self, template, path, query)
 
     def save(
@@ -116,6 +118,7 @@ class Archive(Role):
         to: Time | None = None,
         text: str | None = None,
         flag: str | None = None,
+        attribute: str | None = None,
         deleted: Deleted | None = None,
         decision: str | None = None,
         order: Order = "asc",
@@ -127,7 +130,7 @@ class Archive(Role):
         For Excel use `bom=True`, and where its lists are separated by semicolons, `separator="semicolon"`.
         """
         template, path, query = place(ROOM_EXPORT, USER_EXPORT, room, user)
-        query |= {"from": from_, "to": to, "text": text, "flag": flag, "deleted": deleted, "decision": decision}
+        query |= {"from": from_, "to": to, "text": text, "flag": flag, "attribute": attribute, "deleted": deleted, "decision": decision}
         query |= {"order": order, "format": format}
         if format == "csv":
             query |= {"bom": bom, "separator": separator}

@@ -5,6 +5,7 @@ from typing import Literal
 Code = Literal[
     "answers_unread",
     "archive_unavailable",
+    "attributes_invalid",
     "banned_not_appointable",
     "body_malformed",
     "body_timeout",
@@ -36,6 +37,7 @@ Code = Literal[
     "not_deleted",
     "not_found",
     "not_moderator",
+    "not_pinned",
     "not_ready",
     "outcome_unknown",
     "overloaded",
@@ -46,6 +48,7 @@ Code = Literal[
     "query_invalid",
     "read_rate_limited",
     "reason_invalid",
+    "reply_to_invalid",
     "request_not_found",
     "request_stale",
     "review_unavailable",

@@ -58,6 +58,14 @@ class Moderator(_Moderator, total=False):
     reason: str
 
 
+class Pin(TypedDict):
+    """The pinned message of a room."""
+
+    messageId: str
+    at: str
+    by: User
+
+
 class Rate(TypedDict):
     """So many messages at once, which come back evenly within so many seconds."""
 
@@ -112,6 +120,12 @@ class Message(_Message, total=False):
 
     text: str
     """Absent if it was deleted and its text is not kept any more."""
+    replyTo: str
+    """The id of the message that this one answers. It may not exist."""
+    attributes: dict[str, Any]
+    """What the platform says about the message or its author."""
+    notice: bool
+    """It is a notice, which a moderator posted to everybody in the room."""
     deleted: Deletion
     """Only with `deleted` or `decision` in the search."""
 
@@ -245,6 +259,8 @@ class Event(_Event, total=False):
     user: User | int
     text: str
     flags: list[str]
+    replyTo: str
+    attributes: dict[str, Any]
     deleted: bool
     target: str
     by: User

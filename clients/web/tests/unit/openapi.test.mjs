@@ -18,18 +18,25 @@ const decision = { idempotencyKey: 'key', reason: 'raid' };
 const ban = { ...decision, seconds: 60 };
 const settings = documents.ingest.components.schemas.SettingsChange.properties;
 const allSettings = Object.fromEntries(Object.keys(settings).map((name) => [name, null]));
-const search = { from: AT, to: new Date(AT), text: 'a', flag: 'ko.abuse', deleted: 'only', decision: ID };
+const search = {
+  ...{ from: AT, to: new Date(AT), text: 'a', flag: 'ko.abuse', attribute: 'color:#00C853' },
+  ...{ deleted: 'only', decision: ID },
+};
 const span = { from: AT, to: AT, first: 1, bucketSeconds: 60 };
 const audit = { from: AT, to: AT, type: 'user.banned', user: 1, by: 1, order: 'desc' };
 
 /** Every method with every option. One that is missing here is missed by the test. */
 const CALLS = {
   ingest: {
-    post: [[1, 'a', { idempotencyKey: 'key' }]],
+    post: [[1, 'a', { idempotencyKey: 'key', replyTo: ID, attributes: { color: '#00C853' } }]],
     lookUp: [[1, 'key']],
     lookUpEverywhere: [['key']],
     deleteMessage: [[1, ID, decision]],
     restoreMessage: [[1, ID, decision]],
+    postNotice: [[1, 'a', { idempotencyKey: 'key' }]],
+    pin: [[1, ID, { idempotencyKey: 'key' }]],
+    unpin: [[1, { idempotencyKey: 'key' }]],
+    getPin: [[1]],
     clear: [[1, decision]],
     ban: [[1, 2, { ...ban, purgeSeconds: 60 }]],
     unban: [[1, 2, decision]],

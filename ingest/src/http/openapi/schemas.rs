@@ -32,6 +32,11 @@ schema!(
 );
 
 schema!(
+    /// The document has `attributes::schema` in its place.
+    pub(crate) Attributes, ObjectBuilder::new().schema_type(Type::Object)
+);
+
+schema!(
     pub(crate) Seconds,
     integer()
         .minimum(Some(Number::Int(1)))
