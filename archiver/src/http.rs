@@ -30,6 +30,7 @@ mod statistics;
 mod status;
 mod stream;
 mod time_format;
+mod trace;
 mod turns;
 mod values;
 

@@ -14,3 +14,4 @@ pub(crate) mod sessions;
 pub(crate) mod statistics;
 pub(crate) mod timeline;
 pub(crate) mod times;
+pub(crate) mod trace;

@@ -189,6 +189,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             flags: posted.flags,
             deleted: None,
             restored: None,
+            archived_at: None,
         }),
         Body::MessageDeleted(deleted) => Mapped::Decision(DecisionDocument {
             target: Some(deleted.target.to_string()),

@@ -29,6 +29,7 @@ mod room;
 mod search;
 mod statistics;
 mod status;
+mod trace;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -244,6 +244,7 @@ mod tests {
             flags: Vec::new(),
             deleted: None,
             restored: None,
+            archived_at: None,
         }
     }
 

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::state::{App, AppState};
 use super::{
-    broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay, statistics, status,
+    broadcast_export, broadcasts, erasures, events, exports, messages, moderation, replay, statistics, status, trace,
 };
 
 mod refused;
@@ -32,6 +32,7 @@ struct Components;
 pub(crate) fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::with_openapi(Components::openapi())
         .merge(messages::routes())
+        .merge(trace::routes())
         .merge(exports::routes())
         .merge(moderation::routes())
         .merge(statistics::routes())

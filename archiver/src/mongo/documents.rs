@@ -39,6 +39,9 @@ pub(crate) struct MessageDocument {
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) restored: Option<RestoredDocument>,
+    /// When an archiver stored it, by that archiver's clock. None: an earlier version did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archived_at: Option<DateTime>,
 }
 
 impl MessageDocument {

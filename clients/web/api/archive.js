@@ -10,6 +10,7 @@ import { Role } from './role.js';
 const ROOM_MESSAGES = '/v1/rooms/{presenterIdx}/messages';
 const USER_MESSAGES = '/v1/users/{userIdx}/messages';
 const MESSAGE = '/v1/rooms/{presenterIdx}/messages/{messageId}';
+const TRACE = '/v1/rooms/{presenterIdx}/messages/{messageId}/trace';
 const ROOM_EXPORT = '/v1/rooms/{presenterIdx}/export';
 const USER_EXPORT = '/v1/users/{userIdx}/export';
 const BROADCASTS = '/v1/rooms/{presenterIdx}/broadcasts';
@@ -50,6 +51,12 @@ export class Archive {
   /** @param {number} room @param {string} messageId @param {CallOptions} [options] */
   getMessage(room, messageId, options) {
     return this.#role.getOrNull(MESSAGE, { presenterIdx: room, messageId }, 'message_not_found', options);
+  }
+
+  /** @param {number} room @param {string} messageId @param {{ position?: string } & CallOptions} [options] */
+  trace(room, messageId, { position, signal } = {}) {
+    const options = { query: { position }, signal };
+    return this.#role.getOrNull(TRACE, { presenterIdx: room, messageId }, 'message_not_found', options);
   }
 
   /** @param {import('./index.d.ts').ExportSearch} search */

@@ -1,6 +1,7 @@
 /** The codes of errors, for programs. A code never changes its meaning; later servers may add some. */
 export type Code =
   | 'answers_unread'
+  | 'archive_behind'
   | 'archive_unavailable'
   | 'banned_not_appointable'
   | 'body_malformed'

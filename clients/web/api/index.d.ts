@@ -151,6 +151,8 @@ export class Archive {
   search(search: Search): AsyncGenerator<Message, void>;
   /** Null also if the message is deleted, or not this user's to see. */
   getMessage(room: number, messageId: string, options?: CallOptions): Promise<Message | null>;
+  /** Where a message is. Its author may ask too. `position`: as `post` answered it, for one that is not archived yet. */
+  trace(room: number, messageId: string, options?: { position?: string } & CallOptions): Promise<Trace | null>;
   /** The messages of a search as one stream: the fastest way to read many. */
   export(search: ExportSearch): Export;
   /** An export as a file, for instance CSV. */

@@ -178,6 +178,21 @@ export interface FileSearch extends ExportSearch {
   separator?: 'comma' | 'semicolon';
 }
 
+/** Where a message is, as far as it is known. */
+export interface Trace {
+  id: string;
+  presenterIdx: UserIdx;
+  /** `storedAt`: the fsync of the log. Absent once the log no longer has the message. */
+  accepted: { position: string; sentAt: string; storedAt?: string };
+  /** `acknowledged` only if the presenter's page acknowledged. `position` and `savedAt` are of the saved cursor. */
+  presenter: { state: 'acknowledged' | 'written' | 'not_yet' | 'unknown'; position?: string; savedAt?: string };
+  archived: { state: 'archived' | 'not_yet'; at?: string };
+  /** The deletion that hides it now. `decision`: for moderators. */
+  deleted?: { at: string; decision?: string };
+  /** For moderators: the decisions about it. */
+  decisions?: { id: string; type: string; at: string; by?: User; reason?: string }[];
+}
+
 /** Events that left the log before they were archived. */
 export interface Gap {
   batches: number;

@@ -18,12 +18,14 @@ from .types import (
     Receipt,
     ReplayMessage,
     Statistics,
+    Trace,
     Word,
 )
 
 ROOM_MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 USER_MESSAGES = "/v1/users/{userIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
+TRACE = "/v1/rooms/{presenterIdx}/messages/{messageId}/trace"
 ROOM_EXPORT = "/v1/rooms/{presenterIdx}/export"
 USER_EXPORT = "/v1/users/{userIdx}/export"
 BROADCASTS = "/v1/rooms/{presenterIdx}/broadcasts"
@@ -84,6 +86,14 @@ class Archive(Role):
         """A message by its id. None also if it is deleted, or not this user's to see."""
         found = self._get_or_none(MESSAGE, {"presenterIdx": room, "messageId": message}, MESSAGE_NOT_FOUND)
         return cast("Message | None", found)
+
+    def trace(self, room: int, message: str, position: str | None = None) -> Trace | None:
+        """Where a message is: stored, acknowledged by the presenter's page, archived, deleted. Its author may ask too.
+
+        `position` is the one that `post` returned. It finds a message that is not archived yet at once.
+        """
+        path, query = {"presenterIdx": room, "messageId": message}, {"position": position}
+        return cast("Trace | None", self._get_or_none(TRACE, path, MESSAGE_NOT_FOUND, query))
 
     def export(
         self,

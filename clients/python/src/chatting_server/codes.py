@@ -4,6 +4,7 @@ from typing import Literal
 
 Code = Literal[
     "answers_unread",
+    "archive_behind",
     "archive_unavailable",
     "banned_not_appointable",
     "body_malformed",

@@ -123,6 +123,22 @@ class ReplayMessage(Message):
     """Milliseconds into the recording. It never decreases from one message to the next."""
 
 
+class _Trace(TypedDict):
+    id: str
+    presenterIdx: int
+    accepted: dict[str, str]
+    presenter: dict[str, str]
+    archived: dict[str, str]
+
+
+class Trace(_Trace, total=False):
+    """Where a message is, as far as it is known. It is `acknowledged` only if the presenter's page acknowledged it."""
+
+    deleted: dict[str, str]
+    decisions: list[dict[str, Any]]
+    """For moderators."""
+
+
 class _Broadcast(TypedDict):
     id: str
     startedAt: str

@@ -49,6 +49,7 @@ const CALLS = {
   archiver: {
     search: [[{ room: 1, user: 2, ...search, order: 'desc' }], [{ user: 2, ...search, order: 'desc' }]],
     getMessage: [[1, ID]],
+    trace: [[1, ID, { position: '1-2-0' }]],
     export: [[{ room: 1, user: 2, ...search }], [{ user: 2, ...search }]],
     exportFile: [[{ room: 1, ...search, order: 'desc', format: 'csv', bom: true, separator: 'semicolon' }]],
     broadcasts: [[1, { from: AT, to: AT, pageSize: 10 }]],
