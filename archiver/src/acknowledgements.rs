@@ -1,6 +1,6 @@
-//! Whether a presenter's page has acknowledged an event, by the cursors that delivery saves in the stream `CURSORS`. The
-//! archiver reads that stream from the first question on. It keeps the latest cursor of each room in memory, and never
-//! writes one.
+//! Whether a presenter's page has acknowledged an event, by the cursors that delivery saves in the stream `CURSORS`.
+//! The archiver reads that stream from the first question on. It keeps the latest cursor of each room in memory, and
+//! never writes one.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -23,6 +23,7 @@ mod parameters;
 mod path;
 mod refusal;
 mod replay;
+mod reports;
 mod role;
 mod schemas;
 mod state;

@@ -9,6 +9,7 @@ pub(crate) mod messages;
 pub(crate) mod pages;
 pub(crate) mod probe;
 pub(crate) mod replay;
+pub(crate) mod reports;
 pub(crate) mod sequence;
 pub(crate) mod sessions;
 pub(crate) mod statistics;

@@ -168,6 +168,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         until: None,
         purge_from: None,
         reason,
+        category: None,
         settings: None,
         settings_changed: Vec::new(),
         settings_until: None,
@@ -198,6 +199,15 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         Body::MessageRestored(restored) => Mapped::Decision(DecisionDocument {
             target: Some(restored.target.to_string()),
             ..decision(restored.by, restored.reason)
+        }),
+        Body::MessageReported(reported) => Mapped::Decision(DecisionDocument {
+            target: Some(reported.target.to_string()),
+            category: Some(reported.category),
+            ..decision(reported.by, reported.reason)
+        }),
+        Body::ReportClosed(closed) => Mapped::Decision(DecisionDocument {
+            target: Some(closed.target.to_string()),
+            ..decision(closed.by, closed.reason)
         }),
         Body::RoomCleared(cleared) => Mapped::Decision(decision(cleared.by, cleared.reason)),
         Body::UserBanned(banned) => Mapped::Decision(DecisionDocument {
@@ -284,6 +294,8 @@ mod tests {
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
+            ("message.reported", json!({ "target": target, "by": by, "category": "spam", "reason": "a link" })),
+            ("report.closed", json!({ "target": target, "by": by, "reason": "harmless" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
             ("user.banned", json!({ "user": 7, "purgeSeconds": 600, "by": by })),
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "purgeSeconds": 600, "by": by })),

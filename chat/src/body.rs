@@ -8,6 +8,7 @@ use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
 use crate::posted::PostedLine;
+use crate::reports::{MessageReported, ReportClosed};
 use crate::time::optional_millis;
 
 /// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
@@ -19,6 +20,10 @@ pub enum Body {
     MessageDeleted(MessageDeleted),
     /// `message.restored`
     MessageRestored(MessageRestored),
+    /// `message.reported`
+    MessageReported(MessageReported),
+    /// `report.closed`
+    ReportClosed(ReportClosed),
     /// `user.banned`
     UserBanned(UserBanned),
     /// `user.unbanned`
@@ -244,6 +249,8 @@ impl Body {
             Body::MessagePosted(_) => EventKind::MessagePosted,
             Body::MessageDeleted(_) => EventKind::MessageDeleted,
             Body::MessageRestored(_) => EventKind::MessageRestored,
+            Body::MessageReported(_) => EventKind::MessageReported,
+            Body::ReportClosed(_) => EventKind::ReportClosed,
             Body::UserBanned(_) => EventKind::UserBanned,
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
             Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
@@ -281,6 +288,8 @@ impl Body {
             EventKind::MessagePosted => Body::MessagePosted(parse(line)?),
             EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),
             EventKind::MessageRestored => Body::MessageRestored(parse(line)?),
+            EventKind::MessageReported => Body::MessageReported(parse(line)?),
+            EventKind::ReportClosed => Body::ReportClosed(parse(line)?),
             EventKind::UserBanned => Body::UserBanned(parse(line)?),
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
             EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),

@@ -23,6 +23,7 @@ mod reading;
 mod recording;
 mod replay;
 mod replay_events;
+mod reports;
 mod restored;
 mod retention;
 mod room;

@@ -89,8 +89,11 @@ pub(crate) struct UserDocument {
     pub(crate) role: Role,
 }
 
-/// `moderation_log`: a decision. It is also the tombstone: a message that is archived after the decision that deletes
-/// it finds it here.
+/// The type of a report. Its reason goes with the user who wrote it: it is no decision that others must understand.
+pub(crate) const REPORTED: &str = "message.reported";
+
+/// `moderation_log`: a decision, or a report of a message. A decision is also the tombstone: a message that is archived
+/// after the decision that deletes it finds it here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DecisionDocument {
@@ -106,7 +109,7 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// `message.deleted` and `message.restored`: the message.
+    /// Of a message: the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
     /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.
@@ -119,6 +122,9 @@ pub(crate) struct DecisionDocument {
     pub(crate) purge_from: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// `message.reported`: what is wrong with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) category: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<Document>,
     /// The settings that the decision changed. Empty: all.

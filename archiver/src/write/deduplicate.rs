@@ -67,6 +67,7 @@ impl EventDocument for DecisionDocument {
         "until",
         "purgeFrom",
         "reason",
+        "category",
         "settings",
         "settingsChanged",
         "settingsUntil",

@@ -22,6 +22,7 @@ const CHATTERS = '/v1/rooms/{presenterIdx}/statistics/chatters';
 const WORDS = '/v1/rooms/{presenterIdx}/statistics/words';
 const HIGHLIGHTS = '/v1/rooms/{presenterIdx}/statistics/highlights';
 const ROOM_AUDIT = '/v1/rooms/{presenterIdx}/moderation';
+const REPORTS = '/v1/rooms/{presenterIdx}/reports';
 const AUDIT = '/v1/moderation';
 const USER = '/v1/users/{userIdx}';
 const ERASURES = '/v1/users/{userIdx}/erasures';
@@ -121,6 +122,11 @@ export class Archive {
   decisions({ room, pageSize = 1_000, signal, ...query } = {}) {
     const [template, path] = room === undefined ? [AUDIT, {}] : [ROOM_AUDIT, { presenterIdx: room }];
     return this.#role.pages(template, path, 'decisions', { ...query, first: pageSize }, signal);
+  }
+
+  /** @param {number} room @param {{ state?: 'open' | 'closed' } & import('./index.d.ts').ListOptions} [options] */
+  reports(room, { state, pageSize = 100, signal } = {}) {
+    return this.#role.pages(REPORTS, { presenterIdx: room }, 'reports', { state, first: pageSize }, signal);
   }
 
   /** @param {number} user @param {{ mode?: 'remove' | 'anonymise' } & CallOptions} [options] */

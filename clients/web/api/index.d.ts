@@ -113,6 +113,15 @@ export class Ingest {
   deleteMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Undoes the deletion of a message. Throws `Refused` with the code `not_deleted` if it was undone already. */
   restoreMessage(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
+  /** Reports a message to the room's moderators, once: another report by this user gets the answer of the first. */
+  report(
+    room: number,
+    messageId: string,
+    category: ReportCategory,
+    options?: { reason?: string } & CallOptions,
+  ): Promise<Decided>;
+  /** Closes the reports of a message so far. A later one opens them again. */
+  closeReports(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a user from posting in a room. */
@@ -172,6 +181,8 @@ export class Archive {
   highlights(room: number, options: Most & Buckets): Promise<Highlight[]>;
   /** The audit log, by time. */
   decisions(search?: AuditSearch): AsyncGenerator<Decision, void>;
+  /** The reported messages of a room, the one that was reported last first. For its moderators. */
+  reports(room: number, options?: { state?: 'open' | 'closed' } & ListOptions): AsyncGenerator<ReportedMessage, void>;
   /** Erases what a user has written until now, everywhere. Needs the scope `chat:erase`. */
   erase(user: number, options?: { mode?: 'remove' | 'anonymise' } & CallOptions): Promise<Receipt>;
   /** Newest first. */

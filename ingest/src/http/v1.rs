@@ -7,6 +7,7 @@ mod lookup;
 mod messages;
 mod moderators;
 mod pages;
+mod reports;
 mod settings;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .merge(messages::routes())
         .merge(bans::routes())
         .merge(moderators::routes())
+        .merge(reports::routes())
         .merge(settings::routes())
         .merge(lookup::routes())
 }

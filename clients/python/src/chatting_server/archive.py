@@ -17,6 +17,7 @@ from .types import (
     Message,
     Receipt,
     ReplayMessage,
+    ReportedMessage,
     Statistics,
     Trace,
     Word,
@@ -37,6 +38,7 @@ CHATTERS = "/v1/rooms/{presenterIdx}/statistics/chatters"
 WORDS = "/v1/rooms/{presenterIdx}/statistics/words"
 HIGHLIGHTS = "/v1/rooms/{presenterIdx}/statistics/highlights"
 ROOM_AUDIT = "/v1/rooms/{presenterIdx}/moderation"
+REPORTS = "/v1/rooms/{presenterIdx}/reports"
 AUDIT = "/v1/moderation"
 USER = "/v1/users/{userIdx}"
 ERASURES = "/v1/users/{userIdx}/erasures"
@@ -230,6 +232,13 @@ class Archive(Role):
         template, path = (AUDIT, {}) if room is None else (ROOM_AUDIT, {"presenterIdx": room})
         query = {"type": type, "user": user, "by": by, "from": from_, "to": to, "order": order, "first": page_size}
         return self._pages(template, path, query, "decisions")
+
+    def reports(
+        self, room: int, *, state: Literal["open", "closed"] | None = None, page_size: int = 100
+    ) -> Iterator[ReportedMessage]:
+        """The reported messages of a room, the one that was reported last first. For its moderators."""
+        query = {"state": state, "first": page_size}
+        return self._pages(REPORTS, {"presenterIdx": room}, query, "reports")
 
     def erase(self, user: int, *, mode: Literal["remove", "anonymise"] = "remove") -> Receipt:
         """Erases what a user has written until now, everywhere. Needs the scope `chat:erase`.

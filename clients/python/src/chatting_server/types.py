@@ -9,6 +9,10 @@ from typing import Any, Literal, TypedDict
 
 RoleName = Literal["presenter", "moderator", "viewer"]
 
+ReportCategory = Literal[
+    "spam", "scam", "harassment", "hate", "sexual", "violence", "self_harm", "privacy", "other",
+]  # fmt: skip
+
 
 class User(TypedDict):
     """A user, as a message shows them."""
@@ -215,6 +219,8 @@ class Decision(_Decision, total=False):
     reason: str
     target: str
     message: Message
+    reports: int
+    """How many users had reported the message before."""
     user: int
     until: str
     purgeFrom: str
@@ -222,6 +228,23 @@ class Decision(_Decision, total=False):
     settings: dict[str, Any]
     settingsChanged: list[str]
     settingsUntil: dict[str, str]
+
+
+class _ReportedMessage(TypedDict):
+    message: Message
+    state: Literal["open", "closed"]
+    count: int
+    firstAt: str
+    lastAt: str
+    categories: dict[str, int]
+    reports: list[dict[str, Any]]
+
+
+class ReportedMessage(_ReportedMessage, total=False):
+    """A message that users reported. `count` and `categories` count users, `reports` are the latest 20."""
+
+    closed: dict[str, Any]
+    """The decision that closed the reports."""
 
 
 class _Receipt(TypedDict):

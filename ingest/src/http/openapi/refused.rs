@@ -14,16 +14,18 @@ use crate::refusal::{Part, Refusal};
 
 use Part::{
     Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Head, Lookup, Message, Moderator, NewBan,
-    NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds, Settings,
-    Token, User,
+    NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Report, Room, Seconds,
+    Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 24] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 26] = [
     ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
+    ("report_message", &[Token, Head, Path, Room, Message, Body, Reason, Report, Append]),
+    ("close_reports", &[Token, Head, Path, Room, Message, Body, Reason, Moderator, Decision, Append]),
     ("get_request", &[Token, Head, Read, Path, Room, Lookup, Append]),
     ("get_request_everywhere", &[Token, Head, Read, Lookup, Append]),
     ("list_bans", &[Token, Head, Read, Path, Room, Query, Moderator]),
