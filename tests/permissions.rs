@@ -92,6 +92,19 @@ async fn every_role_works_with_its_own_login_through_posts_bans_erasures_and_res
         let events = format!("{}/v1/rooms/42/events?ticket={}", delivery.url(), made["ticket"].as_str().unwrap());
         assert_eq!(client().get(events).send().await.unwrap().status(), StatusCode::OK);
     }
+    // The page of the play speaks the original's dialect.
+    let posts = format!("{}/v1/rooms/1/messages?first=1", archiver.url());
+    let reading = token_with(json!({ "user_idx": 8, "nickname": "analyst", "scope": "chat:read" }));
+    let ask = async |url: String| -> serde_json::Value {
+        let answer = client().get(url).bearer_auth(&reading).send().await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    };
+    let posted = ask(posts).await["messages"][0]["id"].as_str().unwrap().to_owned();
+    eventually("the archiver reads the saved cursors", SOON, async || {
+        let trace = ask(format!("{}/v1/rooms/1/messages/{posted}/trace", archiver.url())).await;
+        (trace["presenter"]["state"] == "written").then_some(())
+    })
+    .await;
     let privacy = token_with(json!({ "user_idx": 9, "nickname": "privacy", "scope": "chat:erase" }));
     let erasure = client().delete(format!("{}/v1/users/77?mode=anonymise", archiver.url())).bearer_auth(privacy);
     let erasure = erasure.send().await.unwrap();

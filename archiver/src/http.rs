@@ -24,6 +24,7 @@ mod parameters;
 mod path;
 mod refusal;
 mod replay;
+mod reports;
 mod role;
 mod schemas;
 mod state;
@@ -31,6 +32,7 @@ mod statistics;
 mod status;
 mod stream;
 mod time_format;
+mod trace;
 mod turns;
 mod values;
 

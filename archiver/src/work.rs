@@ -174,6 +174,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         until: None,
         purge_from: None,
         reason,
+        category: None,
         settings: None,
         settings_changed: Vec::new(),
         settings_until: None,
@@ -202,6 +203,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
             notice: false,
             deleted: None,
             restored: None,
+            archived_at: None,
         }),
         Body::NoticePosted(notice) => {
             let audited = DecisionDocument { target: Some(id.clone()), ..decision(notice.user.clone(), None) };
@@ -221,6 +223,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
                 notice: true,
                 deleted: None,
                 restored: None,
+                archived_at: None,
             };
             Mapped::Notice(message, audited)
         }
@@ -238,6 +241,15 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         Body::MessageRestored(restored) => Mapped::Decision(DecisionDocument {
             target: Some(restored.target.to_string()),
             ..decision(restored.by, restored.reason)
+        }),
+        Body::MessageReported(reported) => Mapped::Decision(DecisionDocument {
+            target: Some(reported.target.to_string()),
+            category: Some(reported.category),
+            ..decision(reported.by, reported.reason)
+        }),
+        Body::ReportClosed(closed) => Mapped::Decision(DecisionDocument {
+            target: Some(closed.target.to_string()),
+            ..decision(closed.by, closed.reason)
         }),
         Body::RoomCleared(cleared) => Mapped::Decision(decision(cleared.by, cleared.reason)),
         Body::UserBanned(banned) => Mapped::Decision(DecisionDocument {
@@ -332,6 +344,8 @@ mod tests {
             ("message.unpinned", json!({ "target": target, "by": by })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
+            ("message.reported", json!({ "target": target, "by": by, "category": "spam", "reason": "a link" })),
+            ("report.closed", json!({ "target": target, "by": by, "reason": "harmless" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
             ("user.banned", json!({ "user": 7, "purgeSeconds": 600, "by": by })),
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "purgeSeconds": 600, "by": by })),

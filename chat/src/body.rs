@@ -9,6 +9,7 @@ use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
 use crate::posted::PostedLine;
+use crate::reports::{MessageReported, ReportClosed};
 use crate::time::optional_millis;
 
 /// What happened. The variant is the member `type`; its fields stand beside `type` in the line.
@@ -26,6 +27,10 @@ pub enum Body {
     MessagePinned(MessagePinned),
     /// `message.unpinned`
     MessageUnpinned(MessageUnpinned),
+    /// `message.reported`
+    MessageReported(MessageReported),
+    /// `report.closed`
+    ReportClosed(ReportClosed),
     /// `user.banned`
     UserBanned(UserBanned),
     /// `user.unbanned`
@@ -294,6 +299,8 @@ impl Body {
             Body::NoticePosted(_) => EventKind::NoticePosted,
             Body::MessagePinned(_) => EventKind::MessagePinned,
             Body::MessageUnpinned(_) => EventKind::MessageUnpinned,
+            Body::MessageReported(_) => EventKind::MessageReported,
+            Body::ReportClosed(_) => EventKind::ReportClosed,
             Body::UserBanned(_) => EventKind::UserBanned,
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
             Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
@@ -334,6 +341,8 @@ impl Body {
             EventKind::NoticePosted => Body::NoticePosted(parse(line)?),
             EventKind::MessagePinned => Body::MessagePinned(parse(line)?),
             EventKind::MessageUnpinned => Body::MessageUnpinned(parse(line)?),
+            EventKind::MessageReported => Body::MessageReported(parse(line)?),
+            EventKind::ReportClosed => Body::ReportClosed(parse(line)?),
             EventKind::UserBanned => Body::UserBanned(parse(line)?),
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
             EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),

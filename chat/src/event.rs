@@ -105,6 +105,8 @@ impl Event {
             Body::NoticePosted(body) => line(self, body),
             Body::MessagePinned(body) => line(self, body),
             Body::MessageUnpinned(body) => line(self, body),
+            Body::MessageReported(body) => line(self, body),
+            Body::ReportClosed(body) => line(self, body),
             Body::UserBanned(body) => line(self, body),
             Body::UserUnbanned(body) => line(self, body),
             Body::ModeratorAdded(body) => line(self, body),
@@ -142,7 +144,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 26] = [
+    const LINES: [&str; 28] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -169,6 +171,8 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000018","type":"notice.posted","presenterIdx":42,"at":"2026-11-22T12:35:02.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"the quiz starts"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000019","type":"message.pinned","presenterIdx":42,"at":"2026-11-22T12:35:03.000Z","target":"019ab5a0-8000-7000-8000-000000000018","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-00000000001a","type":"message.unpinned","presenterIdx":42,"at":"2026-11-22T12:35:04.000Z","target":"019ab5a0-8000-7000-8000-000000000018","by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000016","type":"message.reported","presenterIdx":42,"at":"2026-11-22T12:35:10.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000ab","request":"00d4a7e1b05f3c29","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":8,"nickname":"viewer","role":"viewer"},"category":"spam","reason":"again and again"}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"report.closed","presenterIdx":42,"at":"2026-11-22T12:35:20.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmless"}"#,
     ];
 
     #[test]

@@ -22,6 +22,10 @@ pub enum EventKind {
     MessagePinned,
     /// `message.unpinned`
     MessageUnpinned,
+    /// `message.reported`
+    MessageReported,
+    /// `report.closed`
+    ReportClosed,
     /// `user.banned`
     UserBanned,
     /// `user.unbanned`
@@ -46,13 +50,15 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 15] = [
+    pub const KNOWN: [EventKind; 17] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
         EventKind::NoticePosted,
         EventKind::MessagePinned,
         EventKind::MessageUnpinned,
+        EventKind::MessageReported,
+        EventKind::ReportClosed,
         EventKind::UserBanned,
         EventKind::UserUnbanned,
         EventKind::ModeratorAdded,
@@ -73,6 +79,8 @@ impl EventKind {
             EventKind::NoticePosted => "notice.posted",
             EventKind::MessagePinned => "message.pinned",
             EventKind::MessageUnpinned => "message.unpinned",
+            EventKind::MessageReported => "message.reported",
+            EventKind::ReportClosed => "report.closed",
             EventKind::UserBanned => "user.banned",
             EventKind::UserUnbanned => "user.unbanned",
             EventKind::ModeratorAdded => "moderator.added",
@@ -101,6 +109,8 @@ impl From<&str> for EventKind {
             "notice.posted" => EventKind::NoticePosted,
             "message.pinned" => EventKind::MessagePinned,
             "message.unpinned" => EventKind::MessageUnpinned,
+            "message.reported" => EventKind::MessageReported,
+            "report.closed" => EventKind::ReportClosed,
             "user.banned" => EventKind::UserBanned,
             "user.unbanned" => EventKind::UserUnbanned,
             "moderator.added" => EventKind::ModeratorAdded,

@@ -74,13 +74,15 @@ const SHOWN = new Map([
   ['user.erased', ['user']],
 ]);
 
+/** What no viewer receives: settings, which may contain the room's own words, and reports of messages. */
+const HIDDEN = new Set(['room.updated', 'message.reported', 'report.closed']);
+
 /**
  * @param {RelayEvent} event
  * @returns {RelayEvent | null}
  */
 export function forViewers(event) {
-  // It may contain the room's own words.
-  if (event.type === 'room.updated') return null;
+  if (HIDDEN.has(event.type)) return null;
   const shown = SHOWN.get(event.type);
   if (!shown) {
     const { by, reason, ...rest } = event;

@@ -9,8 +9,8 @@ mod tokens;
 
 use std::time::Duration;
 
-use chat::InvalidAttributes;
 use chat::settings::{InvalidSetting, NAMED};
+use chat::{InvalidAttributes, ReportCategory};
 use jiff::Timestamp;
 use nats::AppendError;
 use web::IDX_BOUNDS;
@@ -69,6 +69,8 @@ pub(crate) enum Refusal {
     SecondsInvalid,
     PurgeSecondsInvalid,
     PurgeEverywhere,
+    /// A report names no known category.
+    CategoryInvalid,
     Setting(InvalidSetting),
     /// The change names no setting.
     SettingMissing,
@@ -94,6 +96,8 @@ pub(crate) enum Refusal {
     TooManyBans(usize),
     /// A moderator exceeds the rate of decisions.
     TooManyDecisions(Spent),
+    /// A user reports too often.
+    TooManyReports(Spent),
     /// A user reads too often.
     TooManyReads(Spent),
     Banned {
@@ -143,6 +147,7 @@ const RETRIES: &str = "reference/moderation.md#retries";
 const DELETION: &str = "reference/moderation.md#delete-a-message";
 const BANS: &str = "reference/moderation.md#list-bans";
 const BAN: &str = "reference/moderation.md#ban-time-out-unban";
+const REPORTS: &str = "reference/moderation.md#report-a-message";
 const SETTINGS: &str = "reference/moderation.md#settings";
 
 /// One row for each refusal: `{ refusal } with example values => part, status, code, sentence, Korean sentence`. The
@@ -258,6 +263,8 @@ table! {
         format!("The purgeSeconds must be an integer from 1 to {LONGEST_PURGE_SECONDS}. Leave them out to delete nothing."), NOT_SENT, see BAN;
     { PurgeEverywhere } => PurgeEverywhere, 400, "purge_seconds_invalid",
         "A ban from every room cannot delete messages. Leave purgeSeconds out, and ban the user from a room to delete them there.", NOT_SENT, see BAN;
+    { CategoryInvalid } => Report, 400, "category_invalid",
+        format!("The category must be one of {}.", categories()), NOT_SENT, see REPORTS;
     { Setting(error) } with error = InvalidSetting::Value("uniqueChat", "true or false") =>
         Settings, 400, "setting_invalid", sentence(error), NOT_SENT, see SETTINGS;
     { SettingMissing } => Settings, 400, "setting_invalid",
@@ -287,6 +294,10 @@ table! {
         with retry_after = Duration::from_secs(2) with quota = Quota::example("decisions") =>
         Decision, 429, "decision_rate_limited",
         "Too many moderation requests in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
+    { TooManyReports(limits::Spent { retry_after, quota }) }
+        with retry_after = Duration::from_secs(2) with quota = Quota::example("reports") =>
+        Report, 429, "report_rate_limited",
+        "Too many reports in a short time. Retry after the time in Retry-After.", NOT_SENT, retry after *retry_after;
     { TooManyReads(limits::Spent { retry_after, quota }) }
         with retry_after = Duration::from_secs(2) with quota = Quota::example("reads") =>
         Read, 429, "read_rate_limited",
@@ -347,6 +358,7 @@ impl Refusal {
         match self {
             Refusal::Limited(Limited::Rate { quota, .. })
             | Refusal::TooManyDecisions(Spent { quota, .. })
+            | Refusal::TooManyReports(Spent { quota, .. })
             | Refusal::TooManyReads(Spent { quota, .. }) => Some(*quota),
             _ => None,
         }
@@ -384,6 +396,12 @@ impl From<Disallowed> for Refusal {
     fn from(Disallowed: Disallowed) -> Refusal {
         Refusal::Rejected
     }
+}
+
+/// The categories of reports, as a list in a sentence.
+fn categories() -> String {
+    let names = ReportCategory::ALL.map(|category| format!("{:?}", category.as_str()));
+    names.join(", ")
 }
 
 /// An error as a sentence.

@@ -209,6 +209,14 @@ fn line(event: &Event) -> String {
         Body::MessageRestored(restored) => {
             decided(format!("message {} is restored", restored.target), &restored.by, &restored.reason)
         }
+        Body::MessageReported(reported) => decided(
+            format!("message {} is reported as {}", reported.target, reported.category),
+            &reported.by,
+            &reported.reason,
+        ),
+        Body::ReportClosed(closed) => {
+            decided(format!("the reports of message {} are closed", closed.target), &closed.by, &closed.reason)
+        }
         Body::NoticePosted(notice) => format!("-- notice by {}: {}", notice.user.nickname, notice.text),
         Body::MessagePinned(pinned) => decided(format!("message {} is pinned", pinned.target), &pinned.by, &None),
         Body::MessageUnpinned(unpinned) => {

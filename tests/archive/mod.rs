@@ -24,12 +24,14 @@ mod reading;
 mod recording;
 mod replay;
 mod replay_events;
+mod reports;
 mod restored;
 mod retention;
 mod room;
 mod search;
 mod statistics;
 mod status;
+mod trace;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 
 mod access;
 mod moderators;
+mod reports;
 mod restored;
 mod sockets;
 mod tickets;

@@ -19,7 +19,7 @@ impl Default for Settings {
 }
 
 /// Limits that no test reaches, and a log that fits on a nearly full disk.
-const UNLIMITED: [(&str, &str); 12] = [
+const UNLIMITED: [(&str, &str); 14] = [
     ("nats.max_size", "1073741824 B"),
     ("nats.append_queue_wait", "10000ms"),
     ("ingest.room.message_rate.messages", "100000"),
@@ -30,6 +30,8 @@ const UNLIMITED: [(&str, &str); 12] = [
     ("ingest.limits.user_rate.seconds", "1"),
     ("ingest.limits.decision_rate.messages", "100000"),
     ("ingest.limits.decision_rate.seconds", "1"),
+    ("ingest.limits.report_rate.messages", "100000"),
+    ("ingest.limits.report_rate.seconds", "1"),
     ("ingest.limits.read_rate.messages", "100000"),
     ("ingest.limits.read_rate.seconds", "1"),
 ];

@@ -278,6 +278,7 @@ mod tests {
             notice: false,
             deleted: None,
             restored: None,
+            archived_at: None,
         }
     }
 

@@ -49,6 +49,9 @@ pub(crate) struct MessageDocument {
     pub(crate) deleted: Option<DeletedDocument>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) restored: Option<RestoredDocument>,
+    /// When an archiver stored it, by that archiver's clock. None: an earlier version did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archived_at: Option<DateTime>,
 }
 
 impl MessageDocument {
@@ -96,8 +99,11 @@ pub(crate) struct UserDocument {
     pub(crate) role: Role,
 }
 
-/// `moderation_log`: a decision. It is also the tombstone: a message that is archived after the decision that deletes
-/// it finds it here.
+/// The type of a report. Its reason goes with the user who wrote it: it is no decision that others must understand.
+pub(crate) const REPORTED: &str = "message.reported";
+
+/// `moderation_log`: a decision, or a report of a message. A decision is also the tombstone: a message that is archived
+/// after the decision that deletes it finds it here.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DecisionDocument {
@@ -126,6 +132,9 @@ pub(crate) struct DecisionDocument {
     pub(crate) purge_from: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// `message.reported`: what is wrong with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) category: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) settings: Option<Document>,
     /// The settings that the decision changed. Empty: all.

@@ -1,6 +1,7 @@
 /** The codes of errors, for programs. A code never changes its meaning; later servers may add some. */
 export type Code =
   | 'answers_unread'
+  | 'archive_behind'
   | 'archive_unavailable'
   | 'attributes_invalid'
   | 'banned_not_appointable'
@@ -9,6 +10,7 @@ export type Code =
   | 'body_too_large'
   | 'broadcast_id_invalid'
   | 'broadcast_not_found'
+  | 'category_invalid'
   | 'cursor_invalid'
   | 'decision_rate_limited'
   | 'forbidden'
@@ -46,6 +48,7 @@ export type Code =
   | 'read_rate_limited'
   | 'reason_invalid'
   | 'reply_to_invalid'
+  | 'report_rate_limited'
   | 'request_not_found'
   | 'request_stale'
   | 'review_unavailable'

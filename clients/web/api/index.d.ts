@@ -122,6 +122,15 @@ export class Ingest {
   /** Throws `Refused` with the code `not_pinned` if the room has no pinned message. */
   unpin(room: number, options?: PostOptions): Promise<Decided>;
   getPin(room: number, options?: CallOptions): Promise<Pin | null>;
+  /** Reports a message to the room's moderators, once: another report by this user gets the answer of the first. */
+  report(
+    room: number,
+    messageId: string,
+    category: ReportCategory,
+    options?: { reason?: string } & CallOptions,
+  ): Promise<Decided>;
+  /** Closes the reports of a message so far. A later one opens them again. */
+  closeReports(room: number, messageId: string, options?: DecisionOptions): Promise<Decided>;
   /** Deletes every message of the room so far. */
   clear(room: number, options?: DecisionOptions): Promise<Decided>;
   /** Keeps a user from posting in a room. */
@@ -160,6 +169,8 @@ export class Archive {
   search(search: Search): AsyncGenerator<Message, void>;
   /** Null also if the message is deleted, or not this user's to see. */
   getMessage(room: number, messageId: string, options?: CallOptions): Promise<Message | null>;
+  /** Where a message is. Its author may ask too. `position`: as `post` answered it, for one that is not archived yet. */
+  trace(room: number, messageId: string, options?: { position?: string } & CallOptions): Promise<Trace | null>;
   /** The messages of a search as one stream: the fastest way to read many. */
   export(search: ExportSearch): Export;
   /** An export as a file, for instance CSV. */
@@ -179,6 +190,8 @@ export class Archive {
   highlights(room: number, options: Most & Buckets): Promise<Highlight[]>;
   /** The audit log, by time. */
   decisions(search?: AuditSearch): AsyncGenerator<Decision, void>;
+  /** The reported messages of a room, the one that was reported last first. For its moderators. */
+  reports(room: number, options?: { state?: 'open' | 'closed' } & ListOptions): AsyncGenerator<ReportedMessage, void>;
   /** Erases what a user has written until now, everywhere. Needs the scope `chat:erase`. */
   erase(user: number, options?: { mode?: 'remove' | 'anonymise' } & CallOptions): Promise<Receipt>;
   /** Newest first. */

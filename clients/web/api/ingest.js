@@ -12,6 +12,8 @@ const MESSAGE = '/v1/rooms/{presenterIdx}/messages/{messageId}';
 const DELETION = '/v1/rooms/{presenterIdx}/messages/{messageId}/deletion';
 const NOTICES = '/v1/rooms/{presenterIdx}/notices';
 const PIN = '/v1/rooms/{presenterIdx}/pin';
+const REPORTS = '/v1/rooms/{presenterIdx}/messages/{messageId}/reports';
+const CLOSE_REPORTS = '/v1/rooms/{presenterIdx}/reports/{messageId}/close';
 const REQUESTS = '/v1/rooms/{presenterIdx}/requests';
 const REQUESTS_EVERYWHERE = '/v1/requests';
 const BANS = '/v1/rooms/{presenterIdx}/bans';
@@ -78,6 +80,20 @@ export class Ingest {
   /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
   restoreMessage(room, messageId, options) {
     return this.#submit('DELETE', DELETION, { presenterIdx: room, messageId }, options);
+  }
+
+  /**
+   * @param {number} room @param {string} messageId @param {import('./index.d.ts').ReportCategory} category
+   * @param {{ reason?: string } & import('./index.d.ts').CallOptions} [options]
+   */
+  report(room, messageId, category, { reason, signal } = {}) {
+    const path = { presenterIdx: room, messageId };
+    return this.#role.request('POST', REPORTS, path, { body: { category, reason }, signal });
+  }
+
+  /** @param {number} room @param {string} messageId @param {DecisionOptions} [options] */
+  closeReports(room, messageId, { reason, ...options } = {}) {
+    return this.#submit('POST', CLOSE_REPORTS, { presenterIdx: room, messageId }, options, { reason });
   }
 
   /** @param {number} room @param {DecisionOptions} [options] */

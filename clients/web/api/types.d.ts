@@ -199,6 +199,49 @@ export interface FileSearch extends ExportSearch {
   separator?: 'comma' | 'semicolon';
 }
 
+/** What a report says is wrong with a message. */
+export type ReportCategory =
+  | 'spam'
+  | 'scam'
+  | 'harassment'
+  | 'hate'
+  | 'sexual'
+  | 'violence'
+  | 'self_harm'
+  | 'privacy'
+  | 'other';
+
+/** A message that users reported. */
+export interface ReportedMessage {
+  message: Message;
+  state: 'open' | 'closed';
+  /** How many users reported it. */
+  count: number;
+  firstAt: string;
+  lastAt: string;
+  /** How many users gave each category. */
+  categories: Record<string, number>;
+  /** The latest 20, the latest first. */
+  reports: { id: string; at: string; by?: User; category: string; reason?: string }[];
+  /** The decision that closed the reports. */
+  closed?: { decision: string; type: string; at: string; by?: User; reason?: string };
+}
+
+/** Where a message is, as far as it is known. */
+export interface Trace {
+  id: string;
+  presenterIdx: UserIdx;
+  /** `storedAt`: the fsync of the log. Absent once the log no longer has the message. */
+  accepted: { position: string; sentAt: string; storedAt?: string };
+  /** `acknowledged` only if the presenter's page acknowledged. `position` and `savedAt` are of the saved cursor. */
+  presenter: { state: 'acknowledged' | 'written' | 'not_yet' | 'unknown'; position?: string; savedAt?: string };
+  archived: { state: 'archived' | 'not_yet'; at?: string };
+  /** The deletion that hides it now. `decision`: for moderators. */
+  deleted?: { at: string; decision?: string };
+  /** For moderators: the decisions about it. */
+  decisions?: { id: string; type: string; at: string; by?: User; reason?: string }[];
+}
+
 /** Events that left the log before they were archived. */
 export interface Gap {
   batches: number;
@@ -308,6 +351,8 @@ export interface Decision {
   reason?: string;
   target?: string;
   message?: Message;
+  /** How many users had reported the message before. */
+  reports?: number;
   user?: UserIdx;
   until?: string;
   /** The ban deleted the user's messages in the room that were sent from then on. */

@@ -225,8 +225,19 @@ pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'
         Shown::Other(line, withheld) => Some(without_withheld(without_request(line), withheld)),
         Shown::Everywhere(line, withheld) => Some(Cow::Owned(of_every_room(line, visibility, withheld))),
         Shown::Deleted(message) => Some(Cow::Owned(deleted(&message))),
-        Shown::Nothing => None,
+        Shown::ForModerators(..) | Shown::Nothing => None,
     })
+}
+
+/// As [`object`], for a reader who moderates the room: with the reports.
+pub(crate) fn object_for_moderators(
+    kept: &Kept,
+    visibility: Visibility,
+) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
+    match kept.shown()? {
+        Shown::ForModerators(line, withheld) => Ok(Some(without_withheld(without_request(line), withheld))),
+        _ => object(kept, visibility),
+    }
 }
 
 fn without_withheld(line: Cow<'_, str>, withheld: Withheld) -> Cow<'_, str> {

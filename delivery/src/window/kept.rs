@@ -58,6 +58,8 @@ pub(super) enum Kind {
     Hidden,
     /// The restoration of a message, with the message if the window had it.
     Restoration,
+    /// A report of a message, or its end: for the room's moderators alone.
+    ForModerators,
     /// A decision about every room.
     Everywhere,
     /// Any other event, including types that this version does not know.
@@ -73,6 +75,8 @@ pub(crate) enum Shown<'a> {
     Deleted(Deleted),
     /// A decision about every room: the JSON object as it was appended, and the members withheld from it.
     Everywhere(&'a str, Withheld),
+    /// A report of a message, or its end, likewise. No presenter's page gets it: relays forward what they do not know.
+    ForModerators(&'a str, Withheld),
     /// Any other event, likewise.
     Other(&'a str, Withheld),
     /// Only its position.
@@ -138,6 +142,7 @@ impl Kept {
                 _ => Shown::Nothing,
             },
             Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
+            Kind::ForModerators => Shown::ForModerators(&self.line, self.withheld),
             Kind::Other | Kind::Restoration => Shown::Other(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
@@ -174,7 +179,7 @@ impl Kept {
                     self.hide();
                 }
             }
-            Kind::Everywhere | Kind::Other | Kind::Restoration => {
+            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::ForModerators => {
                 let is_about_erased = match self.about {
                     About::Nobody => false,
                     About::User(user) => is_erased(user),
@@ -187,6 +192,8 @@ impl Kept {
                     // The line does not parse, so that the name is withheld.
                     Err(_) => true,
                 };
+                // What a user writes about a message is the user's own words.
+                self.withheld.reason |= self.withheld.by && self.kind == Kind::ForModerators;
             }
             Kind::Hidden => {}
         }
@@ -238,6 +245,7 @@ impl Incoming {
             EventKind::MessagePosted | EventKind::NoticePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             EventKind::MessageRestored => Kind::Restoration,
+            EventKind::MessageReported | EventKind::ReportClosed => Kind::ForModerators,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
@@ -265,6 +273,7 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         | EventKind::PresenterConnected
         | EventKind::PresenterDisconnected
         | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),
+        EventKind::MessageReported | EventKind::ReportClosed => return (Effect::Nothing, About::Unknown),
         EventKind::RoomCleared
         | EventKind::MessageDeleted
         | EventKind::MessageRestored

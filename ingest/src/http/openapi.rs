@@ -67,6 +67,7 @@ pub fn document() -> String {
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
             { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
+            { "name": "reports", "description": "Report messages to a room's moderators, and close reports." },
             { "name": "settings", "description": "Room settings: slow mode, rates, word filter, length of messages." },
             { "name": "original", "description": "The interface of the original system." },
             { "name": "service", "description": "Health and this document." },

@@ -8,6 +8,7 @@ mod messages;
 mod moderators;
 mod pages;
 mod pin;
+mod reports;
 mod settings;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Ingest>> {
         .merge(bans::routes())
         .merge(moderators::routes())
         .merge(pin::routes())
+        .merge(reports::routes())
         .merge(settings::routes())
         .merge(lookup::routes())
 }

@@ -202,6 +202,10 @@ impl Replay {
         }
         let age = times.log.duration_since(stored).try_into().unwrap_or(Duration::ZERO);
         match (&event.body, event.presenter) {
+            (Body::MessageReported(reported), _) => {
+                self.limits.observe_report(event.id, reported.by.idx, age);
+                Vec::new()
+            }
             (Body::MessagePosted(posted), Some(presenter)) => {
                 let (id, user, role, text) = (event.id, posted.user.idx, posted.user.role, &posted.text);
                 let observed = Observed { id, age, presenter, user, role, text };
@@ -226,6 +230,7 @@ fn decided_by(body: &Body) -> Option<UserIdx> {
     let by = match body {
         Body::MessageDeleted(deleted) => &deleted.by,
         Body::MessageRestored(restored) => &restored.by,
+        Body::ReportClosed(closed) => &closed.by,
         Body::RoomCleared(cleared) => &cleared.by,
         Body::UserBanned(banned) => &banned.by,
         Body::UserUnbanned(unbanned) => &unbanned.by,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chat::{
     Body, EventId, MessageDeleted, MessagePinned, MessageRestored, MessageUnpinned, ModeratorAdded, ModeratorRemoved,
-    NoticePosted, Position, PresenterIdx, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned, now,
+    NoticePosted, Position, PresenterIdx, ReportClosed, RoomCleared, RoomUpdated, UserBanned, UserIdx, UserUnbanned,
+    now,
 };
 use jiff::Timestamp;
 use nats::{AppendError, Subject};
@@ -46,6 +47,8 @@ pub(crate) enum Decision {
     Delete(EventId),
     /// Restore the message, whatever deleted it.
     Restore(PresenterIdx, EventId),
+    /// Close the reports of the message so far.
+    CloseReports(EventId),
     /// Delete every message of the room so far.
     Clear,
     /// Ban the user, for the term or permanently. A purge deletes the user's messages in the room.
@@ -101,6 +104,7 @@ impl Ingest {
                 }
                 (None, Body::MessageRestored(MessageRestored { target, by, reason }))
             }
+            Decision::CloseReports(target) => (None, Body::ReportClosed(ReportClosed { target, by, reason })),
             Decision::Clear => (None, Body::RoomCleared(RoomCleared { by, reason })),
             Decision::Ban(user, ..) if presenter.is_some_and(|presenter| presenter.as_user() == user) => {
                 return Err(Refusal::PresenterBanned);
@@ -231,6 +235,7 @@ impl Decision {
         let decision = match self {
             Decision::Delete(target) => json!(["delete", target]),
             Decision::Restore(_, target) => json!(["restore", target]),
+            Decision::CloseReports(target) => json!(["close reports", target]),
             Decision::Clear => json!(["clear"]),
             Decision::Ban(user, term, None) => json!(["ban", user, term.map(Term::seconds)]),
             Decision::Ban(user, term, Some(purge)) => {
@@ -262,6 +267,7 @@ mod tests {
         let decisions = [
             Decision::Delete(message),
             Decision::Restore(room, message),
+            Decision::CloseReports(message),
             Decision::Clear,
             Decision::Ban(user, None, None),
             Decision::Ban(user, term, None),

@@ -40,6 +40,8 @@ pub struct LimitsConfig {
     pub user_rate: Rate,
     /// The rate of the decisions of any user in all rooms together: `messages` counts decisions.
     pub decision_rate: Rate,
+    /// The rate of the reports of any user in all rooms together: `messages` counts reports.
+    pub report_rate: Rate,
     /// The rate of the reads of any user at this node: `messages` counts requests.
     pub read_rate: Rate,
     /// The active bans of a room.
@@ -93,6 +95,7 @@ pub(crate) struct Limits {
     moderator_rate: Rate,
     user_rate: Rate,
     decision_rate: Rate,
+    report_rate: Rate,
     read_rate: Rate,
     bans_in_room: usize,
     bans_everywhere: usize,
@@ -100,7 +103,7 @@ pub(crate) struct Limits {
     rates: Rates,
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
-    /// Messages and decisions that this node counted and has not seen in the log yet.
+    /// Messages, decisions and reports that this node counted and has not seen in the log yet.
     appending: ShardedLru<EventId, ()>,
 }
 
@@ -111,6 +114,7 @@ impl LimitsConfig {
             ("moderator_rate", self.moderator_rate),
             ("user_rate", self.user_rate),
             ("decision_rate", self.decision_rate),
+            ("report_rate", self.report_rate),
             ("read_rate", self.read_rate),
         ];
         for (name, rate) in rates {
@@ -130,6 +134,7 @@ impl Limits {
             moderator_rate: config.moderator_rate,
             user_rate: config.user_rate,
             decision_rate: config.decision_rate,
+            report_rate: config.report_rate,
             read_rate: config.read_rate,
             bans_in_room: config.bans_in_room,
             bans_everywhere: config.bans_everywhere,
@@ -189,6 +194,13 @@ impl Limits {
         Ok(quota)
     }
 
+    /// Charges a report that is about to be appended.
+    pub(crate) fn report(&self, id: EventId, user: UserIdx) -> Result<Quota, Spent> {
+        let quota = self.rates.spend(Policy::Reports, user, self.report_rate)?;
+        self.appending.insert(id, ());
+        Ok(quota)
+    }
+
     /// Charges a read. Only this node counts it: it is not in the log.
     pub(crate) fn read(&self, user: UserIdx) -> Result<(), Spent> {
         self.rates.spend(Policy::Reads, user, self.read_rate).map(drop)
@@ -198,6 +210,13 @@ impl Limits {
     pub(crate) fn observe_decision(&self, id: EventId, user: UserIdx, age: Duration) {
         if self.appending.remove(id).is_none() {
             self.rates.count(Policy::Decisions, user, self.decision_rate, age);
+        }
+    }
+
+    /// Counts a report of the log, from any node. `age` is how long ago it was stored.
+    pub(crate) fn observe_report(&self, id: EventId, user: UserIdx, age: Duration) {
+        if self.appending.remove(id).is_none() {
+            self.rates.count(Policy::Reports, user, self.report_rate, age);
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum Part {
     NewModerator,
     /// The moderator in question.
     Appointment,
+    /// The report: its category, and the rate of reports.
+    Report,
     /// The rate of decisions.
     Decision,
     /// The rate of reads.

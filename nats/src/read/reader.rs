@@ -332,6 +332,7 @@ impl<T: Send + 'static, F: Fn(Result<Item, Error>) -> T + Send + Sync + 'static>
 
     async fn say_caught_up(&mut self, sequence: u64) -> Result<(), Trouble> {
         if !self.caught_up {
+            self.status.hear();
             self.sink.send((self.map)(Ok(Item::CaughtUp(sequence)))).await.map_err(|_| Trouble::Unwanted)?;
             self.caught_up = true;
         }

@@ -4,6 +4,7 @@ from typing import Literal
 
 Code = Literal[
     "answers_unread",
+    "archive_behind",
     "archive_unavailable",
     "attributes_invalid",
     "banned_not_appointable",
@@ -12,6 +13,7 @@ Code = Literal[
     "body_too_large",
     "broadcast_id_invalid",
     "broadcast_not_found",
+    "category_invalid",
     "cursor_invalid",
     "decision_rate_limited",
     "forbidden",
@@ -49,6 +51,7 @@ Code = Literal[
     "read_rate_limited",
     "reason_invalid",
     "reply_to_invalid",
+    "report_rate_limited",
     "request_not_found",
     "request_stale",
     "review_unavailable",

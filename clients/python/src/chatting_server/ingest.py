@@ -8,13 +8,15 @@ from typing import Any, cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
-from .types import Accepted, Ban, Decided, Moderator, Pin, Settings, SettingsChange
+from .types import Accepted, Ban, Decided, Moderator, Pin, ReportCategory, Settings, SettingsChange
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
 DELETION = "/v1/rooms/{presenterIdx}/messages/{messageId}/deletion"
 NOTICES = "/v1/rooms/{presenterIdx}/notices"
 PIN = "/v1/rooms/{presenterIdx}/pin"
+REPORTS = "/v1/rooms/{presenterIdx}/messages/{messageId}/reports"
+CLOSE_REPORTS = "/v1/rooms/{presenterIdx}/reports/{messageId}/close"
 REQUESTS = "/v1/rooms/{presenterIdx}/requests"
 REQUESTS_EVERYWHERE = "/v1/requests"
 BANS = "/v1/rooms/{presenterIdx}/bans"
@@ -98,6 +100,17 @@ class Ingest(Role):
     def get_pin(self, room: int) -> Pin | None:
         """The room's pinned message. None: there is none."""
         return cast("Pin | None", self._get_or_none(PIN, {"presenterIdx": room}, NOT_PINNED))
+    def report(self, room: int, message: str, category: ReportCategory, *, reason: str | None = None) -> Decided:
+        """Reports a message to the room's moderators, once: another report of this user gets the first's answer."""
+        path, body = {"presenterIdx": room, "messageId": message}, given(category=category, reason=reason)
+        return cast(Decided, self._request("POST", REPORTS, path, body=body))
+
+    def close_reports(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Closes the reports of a message so far. A later one opens them again."""
+        path = {"presenterIdx": room, "messageId": message}
+        return self._submit("POST", CLOSE_REPORTS, path, body=given(reason=reason), key=idempotency_key)
 
     def clear(self, room: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Decided:
         """Deletes every message of the room so far."""

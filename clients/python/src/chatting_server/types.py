@@ -9,6 +9,10 @@ from typing import Any, Literal, TypedDict
 
 RoleName = Literal["presenter", "moderator", "viewer"]
 
+ReportCategory = Literal[
+    "spam", "scam", "harassment", "hate", "sexual", "violence", "self_harm", "privacy", "other",
+]  # fmt: skip
+
 
 class User(TypedDict):
     """A user, as a message shows them."""
@@ -137,6 +141,22 @@ class ReplayMessage(Message):
     """Milliseconds into the recording. It never decreases from one message to the next."""
 
 
+class _Trace(TypedDict):
+    id: str
+    presenterIdx: int
+    accepted: dict[str, str]
+    presenter: dict[str, str]
+    archived: dict[str, str]
+
+
+class Trace(_Trace, total=False):
+    """Where a message is, as far as it is known. It is `acknowledged` only if the presenter's page acknowledged it."""
+
+    deleted: dict[str, str]
+    decisions: list[dict[str, Any]]
+    """For moderators."""
+
+
 class _Broadcast(TypedDict):
     id: str
     startedAt: str
@@ -213,6 +233,8 @@ class Decision(_Decision, total=False):
     reason: str
     target: str
     message: Message
+    reports: int
+    """How many users had reported the message before."""
     user: int
     until: str
     purgeFrom: str
@@ -220,6 +242,23 @@ class Decision(_Decision, total=False):
     settings: dict[str, Any]
     settingsChanged: list[str]
     settingsUntil: dict[str, str]
+
+
+class _ReportedMessage(TypedDict):
+    message: Message
+    state: Literal["open", "closed"]
+    count: int
+    firstAt: str
+    lastAt: str
+    categories: dict[str, int]
+    reports: list[dict[str, Any]]
+
+
+class ReportedMessage(_ReportedMessage, total=False):
+    """A message that users reported. `count` and `categories` count users, `reports` are the latest 20."""
+
+    closed: dict[str, Any]
+    """The decision that closed the reports."""
 
 
 class _Receipt(TypedDict):

@@ -14,12 +14,12 @@ use crate::refusal::{Part, Refusal};
 
 use Part::{
     Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Extras, Head, Lookup, Message, Moderator,
-    NewBan, NewModerator, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds,
-    Settings, Text, Token, User,
+    NewBan, NewModerator, OriginalBody, Path, Pin, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Report, Room,
+    Seconds, Settings, Text, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 28] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 30] = [
     ("post_message", &[Token, Head, Path, Room, Body, Text, Posting, Extras, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
@@ -28,6 +28,8 @@ pub(super) const OPERATIONS: [(&str, &[Part]); 28] = [
     ("get_pin", &[Token, Head, Read, Path, Room, Moderator, Pin]),
     ("put_pin", &[Token, Head, Path, Room, Body, Message, Moderator, Decision, Append]),
     ("delete_pin", &[Token, Head, Path, Room, Moderator, Pin, Decision, Append]),
+    ("report_message", &[Token, Head, Path, Room, Message, Body, Reason, Report, Append]),
+    ("close_reports", &[Token, Head, Path, Room, Message, Body, Reason, Moderator, Decision, Append]),
     ("get_request", &[Token, Head, Read, Path, Room, Lookup, Append]),
     ("get_request_everywhere", &[Token, Head, Read, Lookup, Append]),
     ("list_bans", &[Token, Head, Read, Path, Room, Query, Moderator]),

@@ -55,6 +55,14 @@ schema!(
 );
 
 schema!(
+    pub(crate) ReportCategory,
+    string()
+        .enum_values(Some(chat::ReportCategory::ALL.map(chat::ReportCategory::as_str)))
+        .description(Some("What is wrong with the message. New categories may be added."))
+        .examples(["spam"])
+);
+
+schema!(
     pub(crate) RateLimit,
     string()
         .pattern(Some("^\"[a-z]+\";r=[0-9]+;t=[0-9]+$"))
