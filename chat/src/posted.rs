@@ -46,7 +46,12 @@ pub struct PostedLine<'a> {
 impl<'a> PostedLine<'a> {
     /// Reads a line. `None`: the line is not a `message.posted` in exactly this form.
     pub fn scan(line: &'a [u8]) -> Option<PostedLine<'a>> {
-        let mut rest = Rest(str::from_utf8(line).ok()?);
+        PostedLine::scan_text(simdutf8::basic::from_utf8(line).ok()?)
+    }
+
+    /// As [`PostedLine::scan`], for a line that is known to be UTF-8.
+    pub fn scan_text(line: &'a str) -> Option<PostedLine<'a>> {
+        let mut rest = Rest(line);
         rest.literal(r#"{"v":1,"id":""#)?;
         let (id_text, id) = rest.uuid()?;
         rest.literal(r#"","type":"message.posted","presenterIdx":"#)?;

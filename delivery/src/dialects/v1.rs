@@ -218,7 +218,7 @@ pub(crate) fn frame<'k>(
 /// The JSON object of an event, before its position is added. None for an event that only nodes need.
 pub(crate) fn object(kept: &Kept, visibility: Visibility) -> Result<Option<Cow<'_, str>>, MalformedEvent> {
     Ok(match kept.shown()? {
-        Shown::Message(line) => match PostedLine::scan(line.as_bytes()) {
+        Shown::Message(line) => match PostedLine::scan_text(line) {
             Some(posted) if !posted.has_request() => Some(Cow::Borrowed(line)),
             _ => Some(without_request(line)),
         },

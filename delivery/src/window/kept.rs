@@ -158,7 +158,7 @@ impl Kept {
         if !matches!(self.kind, Kind::Message | Kind::Deleted) {
             return None;
         }
-        if let Some(posted) = PostedLine::scan(self.line.as_bytes()) {
+        if let Some(posted) = PostedLine::scan_text(&self.line) {
             return Some((posted.user, believed(posted.at, posted.belated, self.stored)));
         }
         match Event::from_line(self.line.as_bytes()).ok()? {
@@ -250,7 +250,7 @@ impl Incoming {
             _ => Kind::Other,
         };
         let withheld = Withheld::default();
-        let kept = match str::from_utf8(&line) {
+        let kept = match simdutf8::basic::from_utf8(&line) {
             Ok(line) if line.starts_with('{') => {
                 Kept { position, stored, line: line.into(), kind, id, about, withheld }
             }

@@ -44,7 +44,8 @@ pub(crate) async fn post<M: Message>(
     room: Result<Option<PresenterIdx>, Refusal>,
 ) -> Result<Accepted, Refusal> {
     let received = Instant::now();
-    let posted = read_and_accept::<M>(ingest, parts, body, peer, room).await;
+    // Boxed, because the future around it is moved several times before it is polled.
+    let posted = Box::pin(read_and_accept::<M>(ingest, parts, body, peer, room)).await;
     ingest.metrics.posted(received, &posted);
     posted
 }
