@@ -1,3 +1,5 @@
+//! The form of attributes, their bounds, and what is said of those that exceed them.
+
 use proptest::prelude::*;
 use serde_json::json;
 
