@@ -10,6 +10,7 @@ pub mod healthcheck;
 pub mod logging;
 pub mod play;
 pub mod quarantine;
+mod reload;
 pub mod roles;
 mod service_manager;
 pub mod setup;

@@ -21,9 +21,11 @@ mod moderation;
 mod openapi;
 mod permissions;
 mod pipeline;
+mod reload;
 mod restore;
 mod roles;
 mod support;
 mod tidy;
+mod tls;
 #[cfg(feature = "shared-data")]
 mod words;
