@@ -12,6 +12,7 @@ pub mod logging;
 mod operator;
 pub mod play;
 pub mod quarantine;
+mod reload;
 pub mod roles;
 mod service_manager;
 pub mod sessions;

@@ -22,9 +22,11 @@ mod openapi;
 mod operator;
 mod permissions;
 mod pipeline;
+mod reload;
 mod restore;
 mod roles;
 mod support;
 mod tidy;
+mod tls;
 #[cfg(feature = "shared-data")]
 mod words;

@@ -38,7 +38,7 @@ fn with_login(settings: &Settings, nats: &NatsServer, user: &str) -> Settings {
 }
 
 /// Runs an operator's command.
-fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn command(settings: &Settings, arguments: &[&str]) -> (bool, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chatting-server"));
     let output = command.args(arguments).envs(settings.variables()).output().unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

@@ -30,6 +30,8 @@ fn config(url: &str) -> Config {
     Config {
         urls: vec![url.to_owned().into()],
         credentials: String::new(),
+        nkey: conf::Secret::default(),
+        tls: nats::TlsConfig::default(),
         partitions: 1,
         replicas: 1,
         max_age: Span::from_hours(24),

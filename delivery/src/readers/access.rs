@@ -3,6 +3,7 @@
 //! events of the room.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chat::settings::OwnSettings;
@@ -10,13 +11,14 @@ use chat::{Body, EventId, EventKind, Pins, Position, PresenterIdx, Readers, User
 use jiff::Timestamp;
 use nats::{Entry, Log, Start};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::readers::roles::Roles;
 
 /// The rooms' settings, moderators and pins.
 #[derive(Debug)]
 pub(crate) struct Access {
-    deployment: Readers,
+    deployment: RwLock<Readers>,
     rooms: RwLock<HashMap<PresenterIdx, Decided>>,
     roles: RwLock<Roles>,
     pins: RwLock<Pins>,
@@ -35,12 +37,24 @@ struct Decided {
 impl Access {
     pub(crate) fn new(deployment: Readers) -> Access {
         Access {
-            deployment,
+            deployment: RwLock::new(deployment),
             rooms: RwLock::default(),
             roles: RwLock::default(),
             pins: RwLock::default(),
             version: AtomicU64::new(0),
         }
+    }
+
+    /// Applies each change of the deployment's setting, for rooms that have decided nothing themselves.
+    pub(crate) async fn follow(&self, mut deployment: watch::Receiver<Readers>) -> Infallible {
+        while deployment.changed().await.is_ok() {
+            let readers = *deployment.borrow_and_update();
+            if std::mem::replace(&mut *self.deployment.write(), readers) != readers {
+                self.version.fetch_add(1, Ordering::Release);
+            }
+        }
+        // The owner is gone: the process ends.
+        std::future::pending().await
     }
 
     /// Reads the saved decisions, and those that the log has after them.
@@ -125,7 +139,7 @@ impl Access {
     pub(crate) fn of(&self, presenter: PresenterIdx) -> Readers {
         let rooms = self.rooms.read();
         let own = rooms.get(&presenter).and_then(|decided| decided.own.readers(Timestamp::now()));
-        own.unwrap_or(self.deployment)
+        own.unwrap_or_else(|| *self.deployment.read())
     }
 
     /// The number of changes so far.

@@ -24,12 +24,13 @@ mod tests;
 /// All bans, all moderators of rooms, and all settings that rooms have changed.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    deployment: Arc<CurrentRules>,
     state: RwLock<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// The rules of rooms that have changed nothing.
+    deployment: Arc<CurrentRules>,
     rooms: HashMap<PresenterIdx, Room, RandomState>,
     /// In the order of lists: by room, then by user.
     bans: BTreeMap<(Option<PresenterIdx>, UserIdx), LatestBan>,
@@ -63,12 +64,27 @@ pub(crate) struct ActiveBan {
 
 impl Rules {
     pub(crate) fn new(deployment: Settings) -> Rules {
-        Rules { deployment: Arc::new(CurrentRules::new(deployment)), state: RwLock::default() }
+        let state = State {
+            deployment: Arc::new(CurrentRules::new(deployment)),
+            rooms: HashMap::default(),
+            bans: BTreeMap::new(),
+            moderators: Moderators::default(),
+            pins: Pins::default(),
+        };
+        Rules { state: RwLock::new(state) }
+    }
+
+    /// From now on, rooms have these settings where they have set nothing themselves.
+    pub(crate) fn set_deployment(&self, settings: Settings) {
+        let mut state = self.state.write();
+        state.deployment = Arc::new(CurrentRules::new(settings));
+        // Computed anew when they are asked for.
+        state.rooms.values_mut().for_each(|room| room.until = Some(Timestamp::MIN));
     }
 
     /// Applies a saved decision, unless a later one about the same subject is known.
     pub(crate) fn load(&self, position: Position, event: &Event, now: Timestamp) {
-        self.decide(&mut self.state.write(), position, event, now);
+        Rules::decide(&mut self.state.write(), position, event, now);
     }
 
     /// Applies a decision of the log, unless a later one about the same subject is known. Returns the decisions to
@@ -76,12 +92,12 @@ impl Rules {
     /// earlier decisions are not needed.
     pub(crate) fn apply(&self, position: Position, event: &Event, now: Timestamp) -> Vec<(Subject, Event)> {
         let mut state = self.state.write();
-        let decided = self.decide(&mut state, position, event, now);
+        let decided = Rules::decide(&mut state, position, event, now);
         decided.into_iter().chain(state.end_role(position, event)).chain(state.unpin(position, event)).collect()
     }
 
     /// Applies a decision to its own subject. Returns the decision to save.
-    fn decide(&self, state: &mut State, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
+    fn decide(state: &mut State, position: Position, event: &Event, now: Timestamp) -> Option<(Subject, Event)> {
         let subject = Subject::of(event)?;
         match (subject, &event.body) {
             (Subject::Ban(presenter, user), body) => {
@@ -111,7 +127,8 @@ impl Rules {
                 own.change(&updated.changed, decided);
                 let (settings, until) = own.to_event();
                 let whole = chat::RoomUpdated { settings, until, changed: Vec::new(), ..updated.clone() };
-                state.rooms.insert(presenter, Room::new(own, position, &self.deployment.settings, now));
+                let room = Room::new(own, position, &state.deployment.settings, now);
+                state.rooms.insert(presenter, room);
                 Some((subject, Event { body: Body::RoomUpdated(whole), ..event.clone() }))
             }
             (Subject::Settings(_), _) => None,
@@ -198,13 +215,13 @@ impl Rules {
     pub(crate) fn current(&self, presenter: PresenterIdx, now: Timestamp) -> Arc<CurrentRules> {
         let state = self.state.read();
         match state.rooms.get(&presenter) {
-            None => return self.deployment.clone(),
+            None => return state.deployment.clone(),
             Some(room) if !room.has_ended(now) => return room.current.clone(),
             Some(_) => drop(state),
         }
-        let mut state = self.state.write();
-        let Some(room) = state.rooms.get_mut(&presenter) else { return self.deployment.clone() };
-        room.renew(&self.deployment.settings, now);
+        let State { deployment, rooms, .. } = &mut *self.state.write();
+        let Some(room) = rooms.get_mut(&presenter) else { return deployment.clone() };
+        room.renew(&deployment.settings, now);
         room.current.clone()
     }
 

@@ -377,3 +377,17 @@ fn a_rate_that_cannot_be_is_refused_and_its_key_named() {
         assert!(error.contains("ingest.limits.user_rate must be"), "{error}");
     }
 }
+
+#[test]
+fn limits_that_are_set_later_count_from_then_on() {
+    let limits = limits();
+    let reads = |user: i64| {
+        let user = UserIdx::try_from(user).unwrap();
+        (0..10).filter(|_| limits.read(user).is_ok()).count()
+    };
+    assert_eq!(reads(1), 2);
+    let before = *limits.config.read();
+    limits.set(&LimitsConfig { read_rate: Rate { messages: 4, seconds: 3_600 }, bans_in_room: 7, ..before });
+    assert_eq!((reads(1), reads(2)), (4, 4), "with the full quota of the new rate");
+    assert_eq!(limits.most_bans(Some(PresenterIdx::try_from(1).unwrap())), 7);
+}
