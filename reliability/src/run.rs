@@ -155,9 +155,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     let erasing = stop.child_token();
     let clock = async {
         // What erased users write afterwards has to stay.
-        tokio::time::sleep(options.load.mul_f64(2.0 / 3.0)).await;
+        tokio::time::sleep(options.load.mul_f64(0.8)).await;
         erasing.cancel();
-        tokio::time::sleep(options.load.mul_f64(1.0 / 3.0)).await;
+        tokio::time::sleep(options.load.mul_f64(0.2)).await;
         stop.cancel();
         anyhow::Ok(())
     };
