@@ -103,7 +103,7 @@ impl Moderators {
                     let user = FIRST + rng.i64(0..OFFENDERS / 2) * 2 + number % 2;
                     let room = if rng.bool() { 1 } else { rng.i64(1..=self.rooms) };
                     if let Entry::Vacant(ban) = bans.entry((room, user)) {
-                        let purge_seconds = (rng.u32(..3) == 0).then(|| rng.u32(PURGE_SECONDS));
+                        let purge_seconds = rng.bool().then(|| rng.u32(PURGE_SECONDS));
                         let decided = Decided::Ban { user, purge_seconds };
                         let answer = self.ask(&caller, Some(room), decided, &mut rng).await;
                         if !matches!(answer, Answer::Refused { .. }) {

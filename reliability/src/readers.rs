@@ -37,7 +37,7 @@ const AWAY_MS: std::ops::Range<u64> = 500..6_000;
 /// With a window up to this length, some absences exceed it.
 const SHORT_WINDOW: Duration = Duration::from_secs(30);
 
-/// One session in so many begins anew. Each reads the whole window.
+/// After the first three sessions, one in so many begins anew. Each reads the whole window.
 const ANEW: u32 = 8;
 
 /// How long the stream of a revoked ticket is watched.
@@ -223,7 +223,7 @@ impl Readers {
             if self.window <= SHORT_WINDOW && rng.u32(..4) == 0 {
                 tokio::time::sleep(self.window.mul_f64(0.5 + 1.5 * rng.f64())).await;
             }
-            if reader.reloads && (sessions == 1 || rng.u32(..ANEW) == 0) {
+            if reader.reloads && (sessions <= 3 || rng.u32(..ANEW) == 0) {
                 let number = self.numbers.fetch_add(1, Ordering::Relaxed);
                 *reader.current.lock() = Following { number, reached: Arc::default() };
             }

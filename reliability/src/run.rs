@@ -152,8 +152,12 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         async move { readers.read(&over).await }
     });
     recorder.note(Observation::Phase { phase: Phase::Load });
+    let erasing = stop.child_token();
     let clock = async {
-        tokio::time::sleep(options.load).await;
+        // What erased users write afterwards has to stay.
+        tokio::time::sleep(options.load.mul_f64(0.8)).await;
+        erasing.cancel();
+        tokio::time::sleep(options.load.mul_f64(0.2)).await;
         stop.cancel();
         anyhow::Ok(())
     };
@@ -174,7 +178,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
                 try_join_all(rooms.map(|room| video::follow(&system, &recorder, room, &readings, &stop))).await?;
                 Ok(())
             }),
-            when(erased, erasures::erase(&system, &recorder, seed, &stop)),
+            when(erased, erasures::erase(&system, &recorder, seed, &erasing)),
             nemesis.rage(&stop),
         )?;
         let healed = Instant::now();
