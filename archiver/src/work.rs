@@ -87,7 +87,7 @@ pub(crate) struct Written {
 enum Mapped {
     Message(MessageDocument),
     /// A notice is a message, and a decision in the audit.
-    Notice(MessageDocument, DecisionDocument),
+    Notice(MessageDocument, Box<DecisionDocument>),
     Decision(DecisionDocument),
     Session(SessionEnd),
     Erasure(Erasure, PositionDocument),
@@ -114,7 +114,7 @@ impl Work {
             Ok(Mapped::Message(document)) => self.messages.push(Lined { document, line }),
             Ok(Mapped::Notice(message, decision)) => {
                 self.messages.push(Lined { document: message, line: line.clone() });
-                self.decisions.push(Lined { document: decision, line });
+                self.decisions.push(Lined { document: *decision, line });
             }
             Ok(Mapped::Decision(document)) => self.decisions.push(Lined { document, line }),
             Ok(Mapped::Session(document)) => self.sessions.push(Lined { document, line }),
@@ -225,7 +225,7 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
                 restored: None,
                 archived_at: None,
             };
-            Mapped::Notice(message, audited)
+            Mapped::Notice(message, Box::new(audited))
         }
         Body::MessagePinned(pinned) => {
             Mapped::Decision(DecisionDocument { target: Some(pinned.target.to_string()), ..decision(pinned.by, None) })

@@ -161,13 +161,12 @@ impl Kept {
         if let Some(posted) = PostedLine::scan_text(&self.line) {
             return Some((posted.user, believed(posted.at, posted.belated, self.stored)));
         }
-        match Event::from_line(self.line.as_bytes()).ok()? {
-            Event { at, belated, body, .. } => match body {
-                Body::MessagePosted(MessagePosted { user, .. }) | Body::NoticePosted(NoticePosted { user, .. }) => {
-                    Some((user.idx, believed(at, belated, self.stored)))
-                }
-                _ => None,
-            },
+        let Event { at, belated, body, .. } = Event::from_line(self.line.as_bytes()).ok()?;
+        match body {
+            Body::MessagePosted(MessagePosted { user, .. }) | Body::NoticePosted(NoticePosted { user, .. }) => {
+                Some((user.idx, believed(at, belated, self.stored)))
+            }
+            _ => None,
         }
     }
 
