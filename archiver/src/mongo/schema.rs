@@ -44,7 +44,7 @@ pub(crate) const ROOM_SESSIONS: &str = "room_sessions";
 /// Decisions in the order of time. `_id` makes it total.
 pub(crate) const DECISION_TIMES: &str = "times";
 
-const INDEXES: [Index; 22] = [
+const INDEXES: [Index; 23] = [
     Index {
         collection: MESSAGES,
         name: ROOM_BY_POSITION,
@@ -142,6 +142,14 @@ const INDEXES: [Index; 22] = [
         name: "deleted_by",
         keys: &["deleted.by.userIdx"],
         only_with: &["deleted.by.userIdx"],
+        only_without: &[],
+    },
+    // What a copy of a restoration recorded.
+    Index {
+        collection: MESSAGES,
+        name: "restored_by",
+        keys: &["restored.decision"],
+        only_with: &["restored.decision"],
         only_without: &[],
     },
     // The runs beyond the progress, in order, and the gaps.

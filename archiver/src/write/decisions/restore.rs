@@ -38,13 +38,27 @@ pub(super) async fn recheck(database: &Database, decision: &DecisionDocument) ->
     reconcile(database, &found).await
 }
 
-/// Removes what a later copy of the restoration recorded, then applies all decisions to the message.
+/// Removes what later copies of the restoration recorded, also in messages that the first copy is not about, and applies
+/// all decisions to those. Then applies all decisions to the message of the first copy.
 pub(super) async fn withdraw(database: &Database, decision: &DecisionDocument) -> Result<(), Failure> {
-    let Some(mut recorded) = message(decision) else { return Ok(()) };
-    recorded.insert("restored.decision", &decision.id);
-    recorded.insert("restored.position", doc! { "$ne": decision.position });
-    update(database, decision, recorded, doc! { "$unset": { "restored": "" } }).await?;
-    recheck(database, decision).await
+    let Some(message) = message(decision) else { return Ok(()) };
+    let wrongly = doc! {
+        "restored.decision": &decision.id,
+        "$or": [{ "$nor": [message] }, { "restored.position": { "$ne": decision.position } }],
+    };
+    loop {
+        let messages: Vec<MessagePlace> = database.find(&database.messages(), wrongly.clone(), PAGE).await?;
+        if messages.is_empty() {
+            return recheck(database, decision).await;
+        }
+        let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
+        let mut recorded = wrongly.clone();
+        recorded.insert("_id", doc! { "$in": ids });
+        let collection = database.messages();
+        let unset = doc! { "$unset": { "restored": "" } };
+        database.ask(async move { collection.update_many(recorded, unset).await }).await?;
+        reconcile(database, &messages).await?;
+    }
 }
 
 /// Matches the restored message. None: no restoration.
