@@ -71,13 +71,15 @@ const SHOWN = new Map([
   ['user.erased', ['user']],
 ]);
 
+/** Not for viewers: settings may contain the room's own words, and held messages are for moderators. */
+const HIDDEN = ['room.updated', 'message.held', 'message.denied'];
+
 /**
  * @param {RelayEvent} event
  * @returns {RelayEvent | null}
  */
 export function forViewers(event) {
-  // It may contain the room's own words.
-  if (event.type === 'room.updated') return null;
+  if (HIDDEN.includes(event.type)) return null;
   const shown = SHOWN.get(event.type);
   if (!shown) {
     const { by, reason, ...rest } = event;
