@@ -300,7 +300,7 @@ impl Role {
         problems.extend(config.auth.problems());
         for role in roles {
             problems.extend(match role {
-                Role::Ingest => config.ingest.problems(),
+                Role::Ingest => config.ingest.problems(config.nats.max_age.get()),
                 Role::Delivery => config.delivery.problems(),
                 Role::Archiver => config.archiver.problems(config.nats.max_age.get()),
             });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chat::{Body, ErasureMode, Position, PresenterIdx, User, UserIdx};
+use chat::{Body, ErasureMode, MessagePosted, Position, PresenterIdx, User, UserIdx};
 use mongodb::bson::{DateTime, Document, serialize_to_raw_document_buf};
 use nats::{Entry, Malformed};
 use serde_json::{Map, Value};
@@ -12,6 +12,7 @@ use crate::mongo::documents::{
     Cause, DecisionDocument, MessageDocument, PositionDocument, QuarantineDocument, SessionEnd, people, readable,
 };
 use crate::text_folding::folded;
+use crate::write::decisions::holds::RELEASED;
 
 /// The documents of one write, by collection.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +87,8 @@ pub(crate) struct Written {
 #[derive(Debug)]
 enum Mapped {
     Message(MessageDocument),
+    /// A held message, and the decision to release it.
+    Released(MessageDocument, Box<DecisionDocument>),
     Decision(DecisionDocument),
     Session(SessionEnd),
     Erasure(Erasure, PositionDocument),
@@ -110,6 +113,10 @@ impl Work {
         };
         match mapped {
             Ok(Mapped::Message(document)) => self.messages.push(Lined { document, line }),
+            Ok(Mapped::Released(document, decision)) => {
+                self.messages.push(Lined { document, line: line.clone() });
+                self.decisions.push(Lined { document: *decision, line });
+            }
             Ok(Mapped::Decision(document)) => self.decisions.push(Lined { document, line }),
             Ok(Mapped::Session(document)) => self.sessions.push(Lined { document, line }),
             Ok(Mapped::Erasure(mut erasure, position)) => {
@@ -172,23 +179,48 @@ fn mapped(entry: &Entry) -> Result<Mapped, (Cause, String)> {
         settings_changed: Vec::new(),
         settings_until: None,
     };
+    let about_held = |target: String, author: &User, decision: DecisionDocument| DecisionDocument {
+        target: Some(target),
+        user_idx: Some(author.idx.get()),
+        ..decision
+    };
+    let message = |posted: MessagePosted, presenter_idx| MessageDocument {
+        id: id.clone(),
+        presenter_idx,
+        user_idx: posted.user.idx.get(),
+        nickname: posted.user.nickname,
+        role: posted.user.role,
+        folded: Some(folded(&posted.text)),
+        message: Some(posted.text),
+        sent_at: at,
+        position,
+        flags: posted.flags,
+        deleted: None,
+        restored: None,
+    };
     let session = |session: chat::SessionId, presenter_idx, disconnected| {
         Mapped::Session(SessionEnd { session: session.to_string(), presenter_idx, at, position, disconnected })
     };
     Ok(match body {
-        Body::MessagePosted(posted) => Mapped::Message(MessageDocument {
-            id,
-            presenter_idx: its_room?,
-            user_idx: posted.user.idx.get(),
-            nickname: posted.user.nickname,
-            role: posted.user.role,
-            folded: Some(folded(&posted.text)),
-            message: Some(posted.text),
-            sent_at: at,
-            position,
-            flags: posted.flags,
-            deleted: None,
-            restored: None,
+        Body::MessagePosted(posted) => Mapped::Message(message(posted, its_room?)),
+        Body::MessageReleased(released) => {
+            let (posted, hold) = (released.posted, released.held);
+            let decided = DecisionDocument {
+                kind: RELEASED.to_owned(),
+                ..about_held(id.clone(), &posted.user, decision(hold.by, hold.reason))
+            };
+            Mapped::Released(message(posted, its_room?), Box::new(decided))
+        }
+        Body::MessageHeld(held) => Mapped::Decision(DecisionDocument {
+            // The filter or the hook held it: there is nobody to name.
+            by: None,
+            until: Some(DateTime::from_millis(held.until.as_millisecond())),
+            ..about_held(held.target.to_string(), &held.posted.user, decision(held.posted.user.clone(), None))
+        }),
+        Body::MessageDenied(denied) => Mapped::Decision(DecisionDocument {
+            target: Some(denied.target.to_string()),
+            user_idx: Some(denied.user.get()),
+            ..decision(denied.by, denied.reason)
         }),
         Body::MessageDeleted(deleted) => Mapped::Decision(DecisionDocument {
             target: Some(deleted.target.to_string()),
@@ -267,8 +299,7 @@ mod tests {
         documents.extend(sessions.iter().map(|session| format!("broadcasts: {:?}", session.document)));
         documents.extend(quarantine.iter().map(|q| json("quarantine", &(&q.id, q.cause, &q.reason, &q.users))));
         documents.extend(erasures.iter().map(|erasure| format!("erasures: {erasure:?}")));
-        assert_eq!(documents.len(), 1);
-        documents.remove(0)
+        documents.join("\n  ")
     }
 
     #[test]
@@ -283,6 +314,9 @@ mod tests {
             ("message.posted", json!({ "user": by, "text": "flagged", "flags": ["profanity"], "later": "member" })),
             ("message.deleted", json!({ "target": target, "by": by, "reason": "spam" })),
             ("message.restored", json!({ "target": target, "by": by, "reason": "a mistake" })),
+            ("message.held", json!({ "target": target, "until": "2026-11-22T10:10:00.000Z", "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "held", "flags": ["profanity"] })),
+            ("message.posted", json!({ "user": { "idx": 7, "nickname": "별명", "role": "viewer" }, "text": "held", "held": { "at": "2026-11-22T09:59:00.000Z", "position": "1879f0c3a1b2c3d4-1e-0", "by": by, "reason": "harmless" } })),
+            ("message.denied", json!({ "target": target, "user": 7, "by": by, "reason": "harmful" })),
             ("user.banned", json!({ "user": 7, "until": "2026-11-23T10:00:00.000Z", "by": by })),
             ("user.banned", json!({ "user": 7, "purgeSeconds": 600, "by": by })),
             ("user.banned", json!({ "presenterIdx": null, "user": 7, "purgeSeconds": 600, "by": by })),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::holds::{Hold, MessageDenied, MessageHeld, MessageReleased};
 use crate::ids::{EventId, SessionId, UserIdx};
 use crate::kind::EventKind;
 use crate::malformed::{MalformedEvent, parse};
@@ -19,6 +20,12 @@ pub enum Body {
     MessageDeleted(MessageDeleted),
     /// `message.restored`
     MessageRestored(MessageRestored),
+    /// `message.held`
+    MessageHeld(Box<MessageHeld>),
+    /// `message.posted` with the member `held`
+    MessageReleased(Box<MessageReleased>),
+    /// `message.denied`
+    MessageDenied(MessageDenied),
     /// `user.banned`
     UserBanned(UserBanned),
     /// `user.unbanned`
@@ -244,6 +251,9 @@ impl Body {
             Body::MessagePosted(_) => EventKind::MessagePosted,
             Body::MessageDeleted(_) => EventKind::MessageDeleted,
             Body::MessageRestored(_) => EventKind::MessageRestored,
+            Body::MessageHeld(_) => EventKind::MessageHeld,
+            Body::MessageReleased(_) => EventKind::MessagePosted,
+            Body::MessageDenied(_) => EventKind::MessageDenied,
             Body::UserBanned(_) => EventKind::UserBanned,
             Body::UserUnbanned(_) => EventKind::UserUnbanned,
             Body::ModeratorAdded(_) => EventKind::ModeratorAdded,
@@ -278,9 +288,11 @@ impl Body {
     /// Reads a body in any form of JSON.
     pub(crate) fn parsed(kind: &EventKind, line: &[u8]) -> Result<Body, MalformedEvent> {
         Ok(match kind {
-            EventKind::MessagePosted => Body::MessagePosted(parse(line)?),
+            EventKind::MessagePosted => posted_or_released(line)?,
             EventKind::MessageDeleted => Body::MessageDeleted(parse(line)?),
             EventKind::MessageRestored => Body::MessageRestored(parse(line)?),
+            EventKind::MessageHeld => Body::MessageHeld(parse(line)?),
+            EventKind::MessageDenied => Body::MessageDenied(parse(line)?),
             EventKind::UserBanned => Body::UserBanned(parse(line)?),
             EventKind::UserUnbanned => Body::UserUnbanned(parse(line)?),
             EventKind::ModeratorAdded => Body::ModeratorAdded(parse(line)?),
@@ -299,4 +311,17 @@ impl Body {
             }
         })
     }
+}
+
+/// A message whose line is not in the form that [`PostedLine`] reads.
+fn posted_or_released(line: &[u8]) -> Result<Body, MalformedEvent> {
+    #[derive(Deserialize)]
+    struct Release {
+        held: Option<Hold>,
+    }
+    let posted: MessagePosted = parse(line)?;
+    Ok(match parse(line)? {
+        Release { held: None } => Body::MessagePosted(posted),
+        Release { held: Some(held) } => Body::MessageReleased(Box::new(MessageReleased { posted, held })),
+    })
 }

@@ -102,6 +102,9 @@ impl Event {
             Body::MessagePosted(body) => line(self, body),
             Body::MessageDeleted(body) => line(self, body),
             Body::MessageRestored(body) => line(self, body),
+            Body::MessageHeld(body) => line(self, body),
+            Body::MessageReleased(body) => line(self, body),
+            Body::MessageDenied(body) => line(self, body),
             Body::UserBanned(body) => line(self, body),
             Body::UserUnbanned(body) => line(self, body),
             Body::ModeratorAdded(body) => line(self, body),
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
 
     /// One event of every type, as it stands in the log.
-    const LINES: [&str; 21] = [
+    const LINES: [&str; 24] = [
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000001","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:56.789Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"안녕하세요 👋"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000002","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:34:57.000Z","user":{"idx":42,"nickname":"presenter","role":"presenter"},"text":"\"quoted\" \\ line","flags":["ko.abuse"]}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000003","type":"message.deleted","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":42,"nickname":"presenter","role":"presenter"},"reason":"off topic"}"#,
@@ -161,6 +164,9 @@ mod tests {
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000013","type":"moderator.removed","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"left the team"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000014","type":"message.restored","presenterIdx":42,"at":"2026-11-22T12:35:10.000Z","target":"019ab5a0-8000-7000-8000-000000000001","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"a mistake"}"#,
         r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000015","type":"user.banned","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","user":7,"until":"2026-11-22T12:45:00.000Z","purgeSeconds":600,"by":{"idx":3,"nickname":"mod","role":"moderator"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-5000-8000-000000000016","type":"message.held","presenterIdx":42,"at":"2026-11-22T12:35:00.000Z","requestKey":"019ab5a0-8000-5000-8000-0000000000aa","request":"00d4a7e1b05f3c29","target":"019ab5a0-8000-7000-8000-000000000017","until":"2026-11-22T12:45:00.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"held","flags":["ko.abuse"]}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.posted","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","user":{"idx":7,"nickname":"별명","role":"viewer"},"text":"held","flags":["ko.abuse"],"held":{"at":"2026-11-22T12:35:00.000Z","position":"1879f0c3a1b2c3d4-1f-3","by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmless"}}"#,
+        r#"{"v":1,"id":"019ab5a0-8000-7000-8000-000000000017","type":"message.denied","presenterIdx":42,"at":"2026-11-22T12:36:00.000Z","target":"019ab5a0-8000-7000-8000-000000000017","user":7,"by":{"idx":3,"nickname":"mod","role":"moderator"},"reason":"harmful"}"#,
     ];
 
     #[test]

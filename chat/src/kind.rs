@@ -16,6 +16,10 @@ pub enum EventKind {
     MessageDeleted,
     /// `message.restored`
     MessageRestored,
+    /// `message.held`
+    MessageHeld,
+    /// `message.denied`
+    MessageDenied,
     /// `user.banned`
     UserBanned,
     /// `user.unbanned`
@@ -40,10 +44,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that this version knows.
-    pub const KNOWN: [EventKind; 12] = [
+    pub const KNOWN: [EventKind; 14] = [
         EventKind::MessagePosted,
         EventKind::MessageDeleted,
         EventKind::MessageRestored,
+        EventKind::MessageHeld,
+        EventKind::MessageDenied,
         EventKind::UserBanned,
         EventKind::UserUnbanned,
         EventKind::ModeratorAdded,
@@ -61,6 +67,8 @@ impl EventKind {
             EventKind::MessagePosted => "message.posted",
             EventKind::MessageDeleted => "message.deleted",
             EventKind::MessageRestored => "message.restored",
+            EventKind::MessageHeld => "message.held",
+            EventKind::MessageDenied => "message.denied",
             EventKind::UserBanned => "user.banned",
             EventKind::UserUnbanned => "user.unbanned",
             EventKind::ModeratorAdded => "moderator.added",
@@ -86,6 +94,8 @@ impl From<&str> for EventKind {
             "message.posted" => EventKind::MessagePosted,
             "message.deleted" => EventKind::MessageDeleted,
             "message.restored" => EventKind::MessageRestored,
+            "message.held" => EventKind::MessageHeld,
+            "message.denied" => EventKind::MessageDenied,
             "user.banned" => EventKind::UserBanned,
             "user.unbanned" => EventKind::UserUnbanned,
             "moderator.added" => EventKind::ModeratorAdded,

@@ -1,6 +1,8 @@
 //! Moderation: decisions, and the bans, moderators and room settings that follow from them.
 
 pub(crate) mod decide;
+pub(crate) mod decide_hold;
+pub(crate) mod holds;
 pub(crate) mod restored;
 pub(crate) mod rights;
 pub(crate) mod rules;

@@ -96,7 +96,7 @@ impl Capacity {
 
     /// Whether the partition accepts such an event. Messages may not use the reserve.
     pub(crate) fn admits(&self, partition: u32, body: &Body) -> bool {
-        !matches!(body, Body::MessagePosted(_)) || !self.0[partition as usize].is_short()
+        !matches!(body, Body::MessagePosted(_) | Body::MessageHeld(_)) || !self.0[partition as usize].is_short()
     }
 
     /// Counts an appended event of so many bytes.

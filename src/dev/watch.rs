@@ -70,7 +70,8 @@ impl Watched {
         let is_here =
             |entry: &Entry| entry.presenter.is_none_or(|presenter| presenter == self.room) && log.counts(entry);
         // Events of a later version are unreadable, and skipped.
-        entries.iter().filter(|entry| is_here(entry)).filter_map(|entry| entry.event().ok()).collect()
+        let here = entries.iter().filter(|entry| is_here(entry));
+        here.filter_map(|entry| entry.event().ok()).map(as_posted).collect()
     }
 
     /// Leaves out messages that were deleted since.
@@ -87,6 +88,14 @@ impl Watched {
             let time = event.at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%H:%M:%S");
             println!("{time} {}", printable(&line(event)));
         }
+    }
+}
+
+/// A released message as any other.
+fn as_posted(event: Event) -> Event {
+    match event.body {
+        Body::MessageReleased(released) => Event { body: Body::MessagePosted(released.posted), ..event },
+        _ => event,
     }
 }
 

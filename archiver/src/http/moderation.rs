@@ -61,6 +61,12 @@ enum DecisionType {
     MessageDeleted,
     #[serde(rename = "message.restored")]
     MessageRestored,
+    #[serde(rename = "message.held")]
+    MessageHeld,
+    #[serde(rename = "message.released")]
+    MessageReleased,
+    #[serde(rename = "message.denied")]
+    MessageDenied,
     #[serde(rename = "moderator.added")]
     ModeratorAdded,
     #[serde(rename = "moderator.removed")]
@@ -106,7 +112,7 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// `message.deleted` and `message.restored`: the message's id.
+    /// `message.deleted`, `message.restored`, `message.held`, `message.released` and `message.denied`: the message's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::EventId>, nullable = false)]
     target: Option<String>,
@@ -114,11 +120,11 @@ struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<MessageBody>,
-    /// Of bans and moderators: the user. A negative number is the pseudonym of an erased user.
+    /// Of bans and moderators: the user. Of held messages: the author. A negative number is the pseudonym of an erased user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<i64>,
-    /// `user.banned`: when the ban ends. Absent: never.
+    /// `user.banned`: when the ban ends. Absent: never. `message.held`: when the hold ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schemas::Time>, nullable = false)]
     until: Option<String>,
@@ -237,6 +243,9 @@ impl DecisionType {
         match self {
             DecisionType::MessageDeleted => "message.deleted",
             DecisionType::MessageRestored => "message.restored",
+            DecisionType::MessageHeld => "message.held",
+            DecisionType::MessageReleased => "message.released",
+            DecisionType::MessageDenied => "message.denied",
             DecisionType::ModeratorAdded => "moderator.added",
             DecisionType::ModeratorRemoved => "moderator.removed",
             DecisionType::RoomCleared => "room.cleared",

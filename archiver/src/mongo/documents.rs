@@ -103,12 +103,14 @@ pub(crate) struct DecisionDocument {
     pub(crate) position: PositionDocument,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<UserDocument>,
-    /// `message.deleted` and `message.restored`: the message.
+    /// `message.deleted`, `message.restored`, and all about held messages: the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<String>,
-    /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user.
+    /// `user.banned`, `user.unbanned`, `moderator.added` and `moderator.removed`: the user. About held messages: the
+    /// author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_idx: Option<i64>,
+    /// `user.banned`: the end of the ban. `message.held`: the end of the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<DateTime>,
     /// `user.banned`: the ban deletes the user's messages in the room that were sent from then on.

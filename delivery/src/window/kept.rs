@@ -2,12 +2,15 @@
 //! that only nodes need, or of a message whose author was erased. A decision by or about an erased user has neither the
 //! name nor the reason. Which client sees which part is the dialects' business.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chat::{Body, Event, EventId, EventKind, MalformedEvent, Position, PostedLine, PresenterIdx, User, UserIdx};
 use jiff::{SignedDuration, Timestamp};
 use nats::{Entry, believed};
 use serde::Deserialize;
+
+use crate::members::without;
 
 /// An event of the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,10 @@ pub(super) enum Kind {
     Hidden,
     /// The restoration of a message, with the message if the window had it.
     Restoration,
+    /// A message that waits for a moderator.
+    Held,
+    /// The denial of such a message.
+    Denial,
     /// A decision about every room.
     Everywhere,
     /// Any other event, including types that this version does not know.
@@ -72,6 +79,8 @@ pub(crate) enum Shown<'a> {
     Everywhere(&'a str, Withheld),
     /// Any other event, likewise.
     Other(&'a str, Withheld),
+    /// A held message, or a denial, likewise.
+    ForModerators(&'a str, Withheld),
     /// Only its position.
     Nothing,
 }
@@ -102,6 +111,10 @@ pub(crate) enum Effect {
     Deletes(EventId),
     /// Undoes a deletion.
     Restores(EventId),
+    /// Lets the message wait for a moderator.
+    Holds(EventId),
+    /// Ends the wait.
+    EndsHold(EventId),
     /// Deletes all of them.
     Clears,
     /// Deletes those that the user sent since then.
@@ -128,6 +141,7 @@ impl Kept {
             },
             Kind::Everywhere => Shown::Everywhere(&self.line, self.withheld),
             Kind::Other | Kind::Restoration => Shown::Other(&self.line, self.withheld),
+            Kind::Held | Kind::Denial => Shown::ForModerators(&self.line, self.withheld),
             Kind::Hidden => Shown::Nothing,
         })
     }
@@ -139,7 +153,7 @@ impl Kept {
 
     /// The author, and when the message was sent, if it is one.
     pub(super) fn posted(&self) -> Option<(UserIdx, Timestamp)> {
-        if !matches!(self.kind, Kind::Message | Kind::Deleted) {
+        if !matches!(self.kind, Kind::Message | Kind::Deleted | Kind::Held) {
             return None;
         }
         if let Some(posted) = PostedLine::scan(self.line.as_bytes()) {
@@ -149,6 +163,9 @@ impl Kept {
             Event { at, belated, body: Body::MessagePosted(posted), .. } => {
                 Some((posted.user.idx, believed(at, belated, self.stored)))
             }
+            Event { at, belated, body: Body::MessageHeld(held), .. } => {
+                Some((held.posted.user.idx, believed(at, belated, self.stored)))
+            }
             _ => None,
         }
     }
@@ -156,12 +173,12 @@ impl Kept {
     /// Withholds what it says of users who were erased after it.
     pub(super) fn forget(&mut self, mut is_erased: impl FnMut(UserIdx) -> bool) {
         match self.kind {
-            Kind::Message | Kind::Deleted => {
+            Kind::Message | Kind::Deleted | Kind::Held => {
                 if self.author().is_some_and(is_erased) {
                     self.hide();
                 }
             }
-            Kind::Everywhere | Kind::Other | Kind::Restoration => {
+            Kind::Everywhere | Kind::Other | Kind::Restoration | Kind::Denial => {
                 let is_about_erased = match self.about {
                     About::Nobody => false,
                     About::User(user) => is_erased(user),
@@ -198,11 +215,12 @@ impl Kept {
         self.kind = Kind::Hidden;
     }
 
-    /// From now on its text is not seen. Only messages and restorations have one.
+    /// From now on its text is not seen. Only messages, held ones too, and restorations have one.
     pub(super) fn delete(&mut self) {
         match self.kind {
             Kind::Message => self.kind = Kind::Deleted,
             Kind::Restoration => self.withheld.message = true,
+            Kind::Held => self.hide(),
             _ => {}
         }
     }
@@ -219,18 +237,28 @@ pub(crate) fn deleted(incoming: Incoming) -> Kept {
 impl Incoming {
     /// Copies the line out of its batch, so that each room's events can free their memory in their own time.
     pub(crate) fn new(partition: u32, entry: Entry) -> Incoming {
-        let (effect, about) = meaning(&entry);
-        let Entry { position, id, kind, presenter, stored, line, .. } = entry;
+        let (mut effect, about) = meaning(&entry);
+        let Entry { position, mut id, kind, presenter, stored, line, .. } = entry;
         let kind = match kind {
             EventKind::MessagePosted => Kind::Message,
             EventKind::PresenterConnected | EventKind::PresenterDisconnected => Kind::Hidden,
             EventKind::MessageRestored => Kind::Restoration,
+            EventKind::MessageHeld => Kind::Held,
+            EventKind::MessageDenied => Kind::Denial,
             _ if presenter.is_none() => Kind::Everywhere,
             _ => Kind::Other,
         };
         let withheld = Withheld::default();
+        if let Effect::Holds(message) = effect {
+            id = message;
+        }
         let kept = match str::from_utf8(&line) {
             Ok(line) if line.starts_with('{') => {
+                // Everyone sees a released message as any other. Who released it is in the archive.
+                let line = if kind == Kind::Message { without(line, "held") } else { Cow::Borrowed(line) };
+                if matches!(line, Cow::Owned(_)) {
+                    effect = Effect::EndsHold(id);
+                }
                 Kept { position, stored, line: line.into(), kind, id, about, withheld }
             }
             _ => {
@@ -250,6 +278,8 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         | EventKind::PresenterDisconnected
         | EventKind::RoomUpdated => return (Effect::Nothing, About::Nobody),
         EventKind::RoomCleared
+        | EventKind::MessageHeld
+        | EventKind::MessageDenied
         | EventKind::MessageDeleted
         | EventKind::MessageRestored
         | EventKind::UserErased
@@ -263,6 +293,8 @@ fn meaning(entry: &Entry) -> (Effect, About) {
         Ok(Body::RoomCleared(_)) => (Effect::Clears, About::Nobody),
         Ok(Body::MessageDeleted(deleted)) => (Effect::Deletes(deleted.target), About::Unknown),
         Ok(Body::MessageRestored(restored)) => (Effect::Restores(restored.target), About::Unknown),
+        Ok(Body::MessageHeld(held)) => (Effect::Holds(held.target), About::User(held.posted.user.idx)),
+        Ok(Body::MessageDenied(denied)) => (Effect::EndsHold(denied.target), About::User(denied.user)),
         Ok(Body::UserErased(erased)) => (Effect::Erases(erased.user), About::User(erased.user)),
         Ok(Body::UserBanned(banned)) => {
             let purged = banned.purge_seconds.filter(|_| entry.presenter.is_some());

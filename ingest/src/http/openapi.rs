@@ -62,6 +62,7 @@ pub fn document() -> String {
         scopes: "moderating any room takes the scope `chat:moderate`; the room's presenter and moderators need none.",
         tags: json!([
             { "name": "messages", "description": "Post and delete messages, and look up requests." },
+            { "name": "holds", "description": "Release or deny messages that wait for a moderator." },
             { "name": "bans", "description": "Ban users from a room or from every room." },
             { "name": "moderators", "description": "Appoint moderators of a room, and remove them." },
             { "name": "settings", "description": "Room settings: slow mode, rates, word filter, length of messages." },

@@ -48,6 +48,8 @@ pub struct LimitsConfig {
     pub bans_everywhere: usize,
     /// The moderators of a room.
     pub moderators_in_room: usize,
+    /// The messages of a room that wait for a moderator.
+    pub holds_in_room: usize,
 }
 
 /// A message to be admitted.
@@ -97,6 +99,7 @@ pub(crate) struct Limits {
     bans_in_room: usize,
     bans_everywhere: usize,
     moderators_in_room: usize,
+    holds_in_room: usize,
     rates: Rates,
     slow_mode: SlowMode,
     unique_chat: UniqueChat,
@@ -134,6 +137,7 @@ impl Limits {
             bans_in_room: config.bans_in_room,
             bans_everywhere: config.bans_everywhere,
             moderators_in_room: config.moderators_in_room,
+            holds_in_room: config.holds_in_room,
             rates: Rates::new(),
             slow_mode: SlowMode::new(),
             unique_chat: UniqueChat::new(),
@@ -209,6 +213,11 @@ impl Limits {
     /// The maximum number of moderators of a room.
     pub(crate) fn most_moderators(&self) -> usize {
         self.moderators_in_room
+    }
+
+    /// The maximum number of held messages of a room.
+    pub(crate) fn most_holds(&self) -> usize {
+        self.holds_in_room
     }
 
     fn room_rate(&self, role: Role, settings: &Settings) -> Rate {

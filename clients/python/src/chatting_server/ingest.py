@@ -8,13 +8,16 @@ from typing import cast
 
 from ._role import Role, Token
 from .errors import ChattingError, Refused
-from .types import Accepted, Ban, Decided, Moderator, Settings, SettingsChange
+from .types import Accepted, Ban, Decided, Held, Moderator, Settings, SettingsChange
 
 MESSAGES = "/v1/rooms/{presenterIdx}/messages"
 MESSAGE = "/v1/rooms/{presenterIdx}/messages/{messageId}"
 DELETION = "/v1/rooms/{presenterIdx}/messages/{messageId}/deletion"
 REQUESTS = "/v1/rooms/{presenterIdx}/requests"
 REQUESTS_EVERYWHERE = "/v1/requests"
+HOLDS = "/v1/rooms/{presenterIdx}/holds"
+RELEASE = "/v1/rooms/{presenterIdx}/holds/{messageId}/release"
+DENIAL = "/v1/rooms/{presenterIdx}/holds/{messageId}/deny"
 BANS = "/v1/rooms/{presenterIdx}/bans"
 BAN = "/v1/rooms/{presenterIdx}/bans/{userIdx}"
 BANS_EVERYWHERE = "/v1/bans"
@@ -67,6 +70,22 @@ class Ingest(Role):
     ) -> Decided:
         """Undoes the deletion of a message. Raises `Refused` with the code `not_deleted` if it was undone already."""
         return self._submit("DELETE", DELETION, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
+    def holds(self, room: int, *, page_size: int = 1000) -> Iterator[Held]:
+        """The messages of a room that wait for a moderator, the oldest first."""
+        return self._pages(HOLDS, {"presenterIdx": room}, {"first": page_size}, "holds")
+
+    def release(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Lets a held message into the room. Raises `Refused` with the code `already_denied` or `not_held`."""
+        return self._submit("POST", RELEASE, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
+
+    def deny(
+        self, room: int, message: str, *, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Decided:
+        """Keeps a held message out of the room. Raises `Refused` with the code `already_released` or `not_held`."""
+        return self._submit("POST", DENIAL, {"presenterIdx": room, "messageId": message}, reason, idempotency_key)
 
     def clear(self, room: int, *, reason: str | None = None, idempotency_key: str | None = None) -> Decided:
         """Deletes every message of the room so far."""

@@ -13,17 +13,20 @@ use crate::http::refused::status;
 use crate::refusal::{Part, Refusal};
 
 use Part::{
-    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Head, Lookup, Message, Moderator, NewBan,
-    NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds, Settings,
-    Token, User,
+    Append, Appointing, Appointment, Ban, Banning, Body, Decision, Deletion, Head, Held, Lookup, Message, Moderator,
+    NewBan, NewModerator, OriginalBody, Path, Posting, Purge, PurgeEverywhere, Query, Read, Reason, Room, Seconds,
+    Settings, Token, User,
 };
 
 /// The parts of each operation that can be refused.
-pub(super) const OPERATIONS: [(&str, &[Part]); 24] = [
+pub(super) const OPERATIONS: [(&str, &[Part]); 27] = [
     ("post_message", &[Token, Head, Path, Room, Body, Posting, Append]),
     ("clear", &[Token, Head, Path, Room, Query, Reason, Moderator, Decision, Append]),
     ("delete_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Decision, Append]),
     ("restore_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Deletion, Decision, Append]),
+    ("list_holds", &[Token, Head, Read, Path, Room, Query, Moderator]),
+    ("release_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
+    ("deny_message", &[Token, Head, Path, Room, Message, Query, Reason, Moderator, Held, Decision, Append]),
     ("get_request", &[Token, Head, Read, Path, Room, Lookup, Append]),
     ("get_request_everywhere", &[Token, Head, Read, Lookup, Append]),
     ("list_bans", &[Token, Head, Read, Path, Room, Query, Moderator]),
